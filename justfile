@@ -1,0 +1,129 @@
+# The table of contents. On a machine without the tools: `./dev just RECIPE`; in `nix develop`: `just RECIPE`.
+
+set positional-arguments
+# Recipes run in bash, so that a pipe in one can't hide a failure.
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
+tool := quote(target / "debug" / "aiclipx")
+
+# First, so that it is what a bare `just` does.
+_list:
+    @just --list --unsorted
+
+# the whole story from nothing: up, traffic, evidence, down; the last line is the path of the report
+[group('stack')]
+demo: _build
+    @scripts/demo.sh {{ tool }}
+
+# start the stack and wait until every component is ready; takes --speed, --port NAME=PORT, --free-ports
+[group('stack')]
+up *options: _build
+    @{{ tool }} up "$@"
+
+# stop the stack; its data stays
+[group('stack')]
+down: _build
+    @{{ tool }} down
+
+# show every component of the running stack, its state and its URL
+[group('stack')]
+status: _build
+    @{{ tool }} status
+
+# print the components' logs; takes a component
+[group('stack')]
+logs *options: _build
+    @{{ tool }} logs "$@"
+
+# run scenarios against the running stack, all of them unless named
+[group('proof')]
+traffic *scenarios: _build
+    @{{ tool }} traffic run "$@"
+
+# collect and judge what the running stack shows; without a stack, prove
+[group('proof')]
+evidence *options: _build
+    @{{ tool }} evidence collect "$@"
+
+# every experiment on a private stack of its own
+[group('proof')]
+prove *options: _build
+    @{{ tool }} evidence run "$@"
+
+# judge a bundle again, offline
+[group('proof')]
+[no-cd]
+verify bundle *options: _build
+    @{{ tool }} evidence verify "$@"
+
+# print the monitoring configuration as a local stack gets it
+[group('monitoring')]
+render *options: _build
+    @{{ tool }} render "$@"
+
+# every static check of scenarios, rules, routes and dashboards
+[group('monitoring')]
+check: _build
+    @{{ tool }} check
+
+# what CI runs: formatting, lints, tests with and without the tool, static checks, one live experiment
+[group('development')]
+test: _formatted lint _tests _checked _live
+
+# what takes long: every experiment, and both README commands on a machine that has nothing
+[group('development')]
+test-long: prove fresh
+
+# format the Rust code and this file
+[group('development')]
+fmt:
+    cargo fmt
+    just --fmt --unstable
+
+# lint Rust, shell and Nix
+[group('development')]
+lint:
+    cargo clippy --locked --all-targets -- -D warnings
+    shellcheck --external-sources dev .ci/run scripts/*.sh
+    nix-instantiate --parse flake.nix nix/*.nix > /dev/null
+
+# demo and test on a fresh Debian 12 that holds nothing but Rust; needs root
+[group('development')]
+fresh *command:
+    @scripts/fresh.sh "$@"
+
+# print every tool's version, the least one that will do, and where it was found
+[group('development')]
+versions:
+    @scripts/tools.sh
+
+# build the service for the image: static, release, into dist/
+[group('development')]
+dist:
+    @scripts/dist.sh
+
+# stop the stack and remove its data, logs and secrets; evidence stays
+[group('development')]
+clean: down
+    rm -rf -- "${AICLIPX_STATE:-state}"/{etc,data,logs,secrets,runs,notifications.jsonl,stack.json}
+
+# Not quiet: the first build takes minutes. It speaks on stderr.
+_build:
+    cargo build --locked
+
+_formatted:
+    cargo fmt --check
+    just --fmt --check --unstable
+
+# The service by itself first: the second run leaves both programs as a stack uses them.
+_tests:
+    cargo test --locked --no-default-features --test app
+    cargo test --locked
+
+# For these two the programs are there: the tests built them, and a build of its own would build half of them again.
+_checked:
+    @{{ tool }} check
+
+_live:
+    @scripts/live.sh {{ tool }}

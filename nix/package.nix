@@ -1,0 +1,101 @@
+# The project's programs. By default both, the tool wrapped with what it runs and with monitoring/ and scripts/ beside it;
+# with `onlyApp` the service alone, static, referring to nothing: what the image holds.
+{
+  lib,
+  stdenv,
+  rustPlatform,
+  makeBinaryWrapper,
+  nukeReferences,
+  glibc,
+  gitMinimal,
+  onlyApp ? false,
+  runtimeTools ? [ ],
+}:
+let
+  cargo = lib.importTOML ../Cargo.toml;
+  # Exactly what the programs are made of: a change of README or evidence rebuilds nothing.
+  source = lib.fileset.unions (
+    [
+      ../Cargo.toml
+      ../Cargo.lock
+      ../src
+    ]
+    ++ (
+      if onlyApp then
+        [ (lib.fileset.maybeMissing ../tests/app) ]
+      else
+        [
+          ../monitoring
+          ../scripts
+        ]
+    )
+  );
+in
+rustPlatform.buildRustPackage (
+  {
+    pname = if onlyApp then "aiclipx-app" else "aiclipx";
+    inherit (cargo.package) version;
+    src = lib.fileset.toSource {
+      root = ../.;
+      fileset = source;
+    };
+    # Every crate by its checksum in Cargo.lock: no second hash to keep in step.
+    cargoLock.lockFile = ../Cargo.lock;
+    strictDeps = true;
+
+    # The folder of the build would otherwise end up in panic messages. Read by nixpkgs' rustc wrapper: in RUSTFLAGS it
+    # would put cargo's other flags out of force.
+    preBuild = ''
+      export NIX_RUSTFLAGS="''${NIX_RUSTFLAGS:-} --remap-path-prefix=$NIX_BUILD_TOP=/build"
+    '';
+
+    meta = {
+      inherit (cargo.package) description;
+      license = lib.licenses.asl20;
+      mainProgram = if onlyApp then "aiclipx-app" else "aiclipx";
+      platforms = if onlyApp then lib.platforms.linux else lib.platforms.unix;
+    };
+  }
+  // (
+    if onlyApp then
+      {
+        buildNoDefaultFeatures = true;
+        cargoBuildFlags = [
+          "--bin"
+          "aiclipx-app"
+        ];
+        cargoTestFlags = [
+          "--lib"
+          "--bin"
+          "aiclipx-app"
+          "--test"
+          "app"
+        ];
+        # nixpkgs' cargo hooks name the target, so these flags spare procedural macros, which can't be static.
+        env.RUSTFLAGS = "-C target-feature=+crt-static";
+        buildInputs = [ glibc.static ];
+        nativeBuildInputs = [ nukeReferences ];
+        # nixpkgs strips by itself, and of a program only what a debugger reads.
+        stripAllList = [ "bin" ];
+        # glibc's archive names its own locale and plugin folders, which would drag all of glibc into the image.
+        postFixup = ''
+          nuke-refs $out/bin/aiclipx-app
+        '';
+        allowedReferences = [ ];
+      }
+    else
+      {
+        # Tested by checks.nix on the whole tree: here the tests would lack the files they hold to account.
+        doCheck = false;
+        nativeBuildInputs = [ makeBinaryWrapper ];
+        postInstall = ''
+          mkdir -p $out/share/aiclipx
+          cp -r monitoring scripts $out/share/aiclipx/
+          wrapProgram $out/bin/aiclipx \
+            --set-default AICLIPX_HOME $out/share/aiclipx \
+            --set-default AICLIPX_APP $out/bin/aiclipx-app \
+            --prefix PATH : ${lib.makeBinPath (runtimeTools ++ [ gitMinimal ])}
+        '';
+      }
+  )
+)

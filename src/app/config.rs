@@ -1,0 +1,355 @@
+//! Every setting of the service, in one table that parses, documents and gives the defaults.
+//!
+//! Settings come from the environment, are validated at start, and every error is told at once. Nothing here reads
+//! the environment by itself: the binary hands in a look-up, tests another.
+
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use crate::duration;
+use crate::http::client::Address;
+
+/// A validated configuration. [`SETTINGS`] says what each field means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// `APP_LISTEN`, with the port of `PORT` where that is set.
+    pub listen: SocketAddr,
+    /// `APP_FAULTS`
+    pub faults: bool,
+    /// `APP_LOG`
+    pub log: LevelFilter,
+    /// `APP_ACCESS_LOG`
+    pub access_log: bool,
+    /// `APP_MAX_ITEMS`
+    pub max_items: usize,
+    /// `APP_MAX_BODY_BYTES`
+    pub max_body_bytes: usize,
+    /// `APP_MAX_CONNECTIONS`
+    pub max_connections: usize,
+    /// `APP_HEADER_TIMEOUT`
+    pub header_timeout: Duration,
+    /// `APP_REQUEST_TIMEOUT`
+    pub request_timeout: Duration,
+    /// `APP_DRAIN_DELAY`
+    pub drain_delay: Duration,
+    /// `APP_DRAIN_TIMEOUT`
+    pub drain_timeout: Duration,
+    /// `APP_REVISION`
+    pub revision: String,
+}
+
+/// One row of the table.
+pub struct Setting {
+    /// The environment variable.
+    pub name: &'static str,
+    /// Its value when it is not set; empty for none.
+    pub default: &'static str,
+    /// What may be written, units included.
+    pub values: &'static str,
+    /// What it does.
+    pub meaning: &'static str,
+    /// Reads a value into the configuration, or says what is expected instead.
+    read: fn(&mut Config, &str) -> Result<(), String>,
+}
+
+/// The table, in the order in which it applies: `PORT` after `APP_LISTEN`.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "APP_LISTEN",
+        default: "127.0.0.1:8080",
+        values: "IP:PORT, port 0…65535",
+        meaning: "where to listen; port 0 takes a free one",
+        read: |config, text| {
+            config.listen = text.parse().map_err(|_| "an IP address and a port, like 127.0.0.1:8080".to_owned())?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "PORT",
+        default: "",
+        values: "0…65535",
+        meaning: "changes the port of APP_LISTEN alone",
+        read: |config, text| {
+            config.listen.set_port(number(text, 0..=u16::MAX)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_FAULTS",
+        default: "off",
+        values: "on, off",
+        meaning: "whether the header x-fault makes a request fail; for demonstrations",
+        read: |config, text| {
+            config.faults = switch(text)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_LOG",
+        default: "info",
+        values: "off, error, warn, info, debug, trace",
+        meaning: "the least severe level that is logged; libraries stay at warn",
+        read: |config, text| {
+            config.log =
+                LevelFilter::from_str(text).map_err(|_| "off, error, warn, info, debug or trace".to_owned())?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_ACCESS_LOG",
+        default: "on",
+        values: "on, off",
+        meaning: "whether each request is logged, at info",
+        read: |config, text| {
+            config.access_log = switch(text)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_MAX_ITEMS",
+        default: "10000",
+        values: "1…1000000",
+        meaning: "items the store holds; one more is answered 409",
+        read: |config, text| {
+            config.max_items = number(text, 1..=1_000_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_MAX_BODY_BYTES",
+        default: "65536",
+        values: "1…16777216 bytes",
+        meaning: "length of a request body; a longer one is answered 413",
+        read: |config, text| {
+            config.max_body_bytes = number(text, 1..=16 << 20)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_MAX_CONNECTIONS",
+        default: "1024",
+        values: "1…100000",
+        meaning: "connections open at once; more wait unaccepted",
+        read: |config, text| {
+            config.max_connections = number(text, 1..=100_000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_HEADER_TIMEOUT",
+        default: "10s",
+        values: "10ms…1h",
+        meaning: "for a whole request head, a whole body, an idle connection to speak, a stalled client to read",
+        read: |config, text| {
+            config.header_timeout = span(text, 10..=HOUR)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_REQUEST_TIMEOUT",
+        default: "30s",
+        values: "10ms…1h",
+        meaning: "from a request's head to its answer; longer is answered 503",
+        read: |config, text| {
+            config.request_timeout = span(text, 10..=HOUR)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_DRAIN_DELAY",
+        default: "0s",
+        values: "0…1h",
+        meaning: "from SIGTERM, serving but not ready, to the end of accepting",
+        read: |config, text| {
+            config.drain_delay = span(text, 0..=HOUR)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_DRAIN_TIMEOUT",
+        default: "10s",
+        values: "0…1h",
+        meaning: "from the end of accepting until open connections are cut",
+        read: |config, text| {
+            config.drain_timeout = span(text, 0..=HOUR)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_REVISION",
+        default: "unknown",
+        values: "1…64 of A-Z a-z 0-9 . _ + -",
+        meaning: "the label `revision` of app_build_info",
+        read: |config, text| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
+            if !(1..=64).contains(&text.len()) || !text.bytes().all(plain) {
+                return Err("1 to 64 letters, digits, dots, underscores, pluses or dashes".to_owned());
+            }
+            text.clone_into(&mut config.revision);
+            Ok(())
+        },
+    },
+];
+
+const HOUR: u64 = 3_600_000;
+
+impl Default for Config {
+    /// The table's defaults.
+    fn default() -> Config {
+        let mut config = Config {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            faults: false,
+            log: LevelFilter::Off,
+            access_log: false,
+            max_items: 0,
+            max_body_bytes: 0,
+            max_connections: 0,
+            header_timeout: Duration::ZERO,
+            request_timeout: Duration::ZERO,
+            drain_delay: Duration::ZERO,
+            drain_timeout: Duration::ZERO,
+            revision: String::new(),
+        };
+        for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
+            (setting.read)(&mut config, setting.default).expect("a test holds that every default is valid");
+        }
+        config
+    }
+}
+
+impl Config {
+    /// The defaults, changed by what `look_up` gives for a setting's name; or one line for every value that is wrong.
+    /// A value that is set but empty counts as not set, as compose files leave it.
+    pub fn read(look_up: impl Fn(&str) -> Option<String>) -> Result<Config, Vec<String>> {
+        let mut config = Config::default();
+        let mut errors = Vec::new();
+        for setting in SETTINGS {
+            let Some(text) = look_up(setting.name).filter(|text| !text.is_empty()) else { continue };
+            if let Err(expected) = (setting.read)(&mut config, &text) {
+                errors.push(format!("{} is `{text}`; it takes {expected}", setting.name));
+            }
+        }
+        if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    /// Where this service is reached from its own machine: loopback when it listens on every address.
+    pub fn reachable(&self) -> Address {
+        let mut address = self.listen;
+        if address.ip().is_unspecified() {
+            match address {
+                SocketAddr::V4(_) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+                SocketAddr::V6(_) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            }
+        }
+        Address { host: address.ip().to_string(), port: address.port() }
+    }
+}
+
+/// The table for people: name, default, values and meaning of every setting.
+pub fn help() -> String {
+    let mut text = String::new();
+    for setting in SETTINGS {
+        let default = if setting.default.is_empty() { "not set" } else { setting.default };
+        let _ = writeln!(
+            text,
+            "  {:<20} {:<15} {}\n  {:36} {}",
+            setting.name, default, setting.values, "", setting.meaning
+        );
+    }
+    text
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("on or off".to_owned()),
+    }
+}
+
+fn number<N: FromStr + PartialOrd + std::fmt::Display>(text: &str, range: RangeInclusive<N>) -> Result<N, String> {
+    text.parse()
+        .ok()
+        .filter(|number| range.contains(number))
+        .ok_or_else(|| format!("a whole number from {} to {}", range.start(), range.end()))
+}
+
+/// A duration within a range of milliseconds.
+fn span(text: &str, range: RangeInclusive<u64>) -> Result<Duration, String> {
+    let [least, most] = [*range.start(), *range.end()].map(Duration::from_millis);
+    duration::parse(text).ok().filter(|span| (least..=most).contains(span)).ok_or_else(|| {
+        format!("a duration from {} to {}, like 250ms or 10s", duration::print(least), duration::print(most))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &[(&str, &str)]) -> Result<Config, Vec<String>> {
+        Config::read(|name| settings.iter().find(|(set, _)| *set == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn without_an_environment_the_defaults_of_the_design_hold() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert!(!config.faults);
+        assert!(config.access_log);
+        assert_eq!((config.max_items, config.max_body_bytes, config.max_connections), (10_000, 65_536, 1024));
+        assert_eq!(config.header_timeout, Duration::from_secs(10));
+        assert_eq!(config.request_timeout, Duration::from_secs(30));
+        assert_eq!((config.drain_delay, config.drain_timeout), (Duration::ZERO, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn the_port_of_the_original_changes_the_port_alone() {
+        let config = read(&[("PORT", "9000"), ("APP_LISTEN", "0.0.0.0:1")]).unwrap();
+        assert_eq!(config.listen.to_string(), "0.0.0.0:9000");
+    }
+
+    #[test]
+    fn every_error_is_told_at_once() {
+        let wrong = [
+            ("APP_LISTEN", "localhost"),
+            ("PORT", "65536"),
+            ("APP_FAULTS", "yes"),
+            ("APP_LOG", "loud"),
+            ("APP_ACCESS_LOG", "1"),
+            ("APP_MAX_ITEMS", "0"),
+            ("APP_MAX_BODY_BYTES", "64k"),
+            ("APP_MAX_CONNECTIONS", "-1"),
+            ("APP_HEADER_TIMEOUT", "0"),
+            ("APP_REQUEST_TIMEOUT", "30"),
+            ("APP_DRAIN_DELAY", "2h"),
+            ("APP_DRAIN_TIMEOUT", "soon"),
+            ("APP_REVISION", "a\nb"),
+        ];
+        let errors = read(&wrong).unwrap_err();
+        assert_eq!(errors.len(), SETTINGS.len());
+        for ((name, _), error) in wrong.iter().zip(&errors) {
+            assert!(error.starts_with(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_is_reached_over_loopback_of_its_own_family() {
+        for (listen, reached) in
+            [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("192.0.2.7:80", "192.0.2.7:80")]
+        {
+            assert_eq!(read(&[("APP_LISTEN", listen)]).unwrap().reachable().to_string(), reached);
+        }
+    }
+
+    #[test]
+    fn the_help_names_every_setting() {
+        for setting in SETTINGS {
+            assert!(help().contains(setting.name));
+        }
+    }
+}

@@ -1,0 +1,471 @@
+//! The operator's command line: each command is one call into the library, and one exit code.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aiclipx::duration::{self, Speed};
+use aiclipx::evidence::bundle::{Bundle, Outcome};
+use aiclipx::evidence::enact::{Enactment, enact};
+use aiclipx::evidence::judge::Verdict;
+use aiclipx::evidence::tree::Tree;
+use aiclipx::evidence::{attached, prove};
+use aiclipx::failure::Failure;
+use aiclipx::http::client::Address;
+use aiclipx::interrupt::Interrupt;
+use aiclipx::monitoring::addresses::Addresses;
+use aiclipx::monitoring::{Monitoring, prometheus_flags};
+use aiclipx::scenario::{self, Scenario};
+use aiclipx::stack::plan::{PortChoice, find_tree, state_directory};
+use aiclipx::stack::{Found, Plan, Stack, logs, start, table};
+use aiclipx::traffic::ledger::Ledger;
+use aiclipx::traffic::progress::Progress;
+use aiclipx::traffic::schedule::Schedule;
+use aiclipx::traffic::send::{Limits, Sent, Tcp, send};
+use aiclipx::traffic::table::Summary;
+use aiclipx::{check, receiver};
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+/// An observability stack that proves itself.
+///
+/// Exit codes: 0 all is well; 1 a claim or a check fails; 2 bad input or a missing precondition; 3 the run says
+/// nothing; 4 a bundle that can't be trusted; 130 interrupted.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The stack's directory; else what `AICLIPX_STATE` names, else state/ at the repository's root.
+    #[arg(long, global = true)]
+    state: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the stack and wait until all of it is ready.
+    Up {
+        /// How many times faster than production it lives.
+        #[arg(long, default_value = "30")]
+        speed: Speed,
+        /// Move one component: prometheus=9190.
+        #[arg(long = "port", value_name = "NAME=PORT")]
+        ports: Vec<PortChoice>,
+        /// Move all components to ports nobody uses.
+        #[arg(long)]
+        free_ports: bool,
+    },
+    /// Stop the stack.
+    Down,
+    /// Show what runs.
+    Status,
+    /// Show the components' logs.
+    Logs {
+        /// One component only.
+        component: Option<String>,
+        /// Go on until interrupted.
+        #[arg(long, short)]
+        follow: bool,
+        /// The last so many lines of each.
+        #[arg(long, short = 'n', default_value_t = 50)]
+        lines: usize,
+    },
+    /// Write the monitoring configuration as a stack of a speed gets it.
+    Render {
+        /// How many times faster than production.
+        #[arg(long, default_value = "30")]
+        speed: Speed,
+        /// The folder to write to; without it, the files are listed with their text.
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Check scenarios, rules, routes and dashboards without running anything.
+    Check,
+    /// Seeded traffic.
+    #[command(subcommand)]
+    Traffic(Traffic),
+    /// Evidence: collect it, make it, verify it.
+    #[command(subcommand)]
+    Evidence(Evidence),
+    /// Receive notifications and traffic phases (a component of the stack).
+    #[command(hide = true)]
+    Receiver {
+        /// Where to listen.
+        #[arg(long)]
+        listen: Address,
+        /// The file to append to.
+        #[arg(long)]
+        notifications: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum Traffic {
+    /// Run scenarios against the running stack, one after the other; all where none is named.
+    Run(TrafficRun),
+    /// Print the schedule that a scenario and a seed give rise to, and its hash.
+    Schedule {
+        /// Number, name or path.
+        scenario: String,
+        /// What it is computed from.
+        #[arg(long, default_value_t = SEED)]
+        seed: u64,
+        /// How many times faster than production.
+        #[arg(long, default_value = "30")]
+        speed: Speed,
+    },
+    /// List the scenarios.
+    List,
+}
+
+#[derive(Args)]
+struct TrafficRun {
+    /// Numbers, names or paths.
+    scenarios: Vec<String>,
+    /// Send there and don't look at any stack.
+    #[arg(long, value_name = "URL")]
+    base_url: Option<Address>,
+    /// What the schedules are computed from.
+    #[arg(long, default_value_t = SEED)]
+    seed: u64,
+    /// Real length of each scenario's traffic, in place of its own.
+    #[arg(long, value_parser = duration::parse)]
+    duration: Option<Duration>,
+    /// With one scenario: write the ledger here too.
+    #[arg(long)]
+    ledger: Option<PathBuf>,
+    /// With one scenario: write the table as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Evidence {
+    /// Judge every run on the stack that is up; where none is up, run everything on private stacks.
+    Collect {
+        /// Where bundles go [default: evidence/runs at the repository's root].
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Claims (by a part of their id) that must be proven, else exit 1.
+        #[arg(long)]
+        require: Vec<String>,
+    },
+    /// Enact every experiment on a private stack, judge, and seal.
+    Run {
+        /// Only these experiments.
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// What the schedules are computed from.
+        #[arg(long, default_value_t = SEED)]
+        seed: u64,
+        /// How many times faster than production.
+        #[arg(long, default_value = "30")]
+        speed: Speed,
+        /// Experiments side by side.
+        #[arg(long, default_value_t = JOBS)]
+        jobs: usize,
+        /// Where bundles go [default: evidence/runs at the repository's root].
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Claims (by a part of their id) that must be proven, else exit 1.
+        #[arg(long)]
+        require: Vec<String>,
+    },
+    /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its exhibits.
+    Verify {
+        /// The bundle's folder.
+        bundle: PathBuf,
+        /// Claims (by a part of their id) that must be proven, else exit 1.
+        #[arg(long)]
+        require: Vec<String>,
+    },
+}
+
+/// Any number does; the same one for everybody makes runs comparable.
+const SEED: u64 = 42;
+/// Stacks side by side on a small machine without the generators falling behind.
+const JOBS: usize = 2;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(arguments).await {
+        Ok(code) => code,
+        Err(failure) => {
+            tell(&format!("aiclipx: {failure}"));
+            failure.exit_code()
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let interrupt = Interrupt::listen()?;
+    let state = || -> Result<PathBuf, Failure> {
+        match &arguments.state {
+            Some(state) => Ok(state.clone()),
+            None => Ok(state_directory(None, &find_tree()?)),
+        }
+    };
+    match arguments.command {
+        Command::Up { speed, ref ports, free_ports } => up(&state()?, speed, ports, free_ports, &interrupt).await,
+        Command::Down => down(&state()?, &interrupt).await,
+        Command::Status => status(&state()?).await,
+        Command::Logs { ref component, follow, lines } => {
+            let request = logs::Request { name: component.clone(), lines: Some(lines), follow };
+            let state = state()?;
+            let mut out = std::io::stdout();
+            interrupt.or(logs::print(&state, &request, &mut out, table::Paint::for_stdout())).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Render { speed, out } => render(speed, out.as_deref()),
+        Command::Check => {
+            let findings = check::check(&find_tree()?)?;
+            for finding in &findings {
+                print(&finding.to_string())?;
+            }
+            tell(&format!("{} findings", findings.len()));
+            Ok(ExitCode::from(u8::from(!findings.is_empty())))
+        }
+        Command::Traffic(Traffic::Run(ref run)) => match run.base_url {
+            Some(ref address) => traffic_to(address, run, &interrupt).await,
+            None => traffic(&state()?, run, &interrupt).await,
+        },
+        Command::Traffic(Traffic::Schedule { scenario, seed, speed }) => {
+            let scenario = scenario::find(&find_tree()?.join(SCENARIOS), &scenario)?;
+            let schedule = Schedule::new(&scenario, seed, speed, None)?;
+            print(schedule.to_jsonl().trim_end())?;
+            tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Traffic(Traffic::List) => {
+            for scenario in scenario::all(&find_tree()?.join(SCENARIOS))? {
+                print(&format!("{:<18} {}", scenario.id(), scenario.title))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Evidence(Evidence::Collect { ref out, ref require }) => {
+            let root = find_tree()?;
+            let out = out.clone().unwrap_or_else(|| root.join(BUNDLES));
+            if let Found::Running(stack) = Stack::find(&state()?).await? {
+                let (bundle, outcome) = attached::collect(&root, &stack, &out, &interrupt).await?;
+                return conclude(&bundle, &outcome, require);
+            }
+            tell("No stack is up: every experiment runs on a private stack.");
+            let options = prove::Options {
+                only: Vec::new(),
+                seed: SEED,
+                speed: "30".parse().context("the default speed")?,
+                jobs: JOBS,
+                out,
+            };
+            let (bundle, outcome) = prove::prove(&root, &options, &interrupt).await?;
+            conclude(&bundle, &outcome, require)
+        }
+        Command::Evidence(Evidence::Run { only, seed, speed, jobs, out, require }) => {
+            let root = find_tree()?;
+            let out = out.unwrap_or_else(|| root.join(BUNDLES));
+            let options = prove::Options { only, seed, speed, jobs, out };
+            let (bundle, outcome) = prove::prove(&root, &options, &interrupt).await?;
+            conclude(&bundle, &outcome, &require)
+        }
+        Command::Evidence(Evidence::Verify { bundle, require }) => {
+            let bundle = Bundle::open(&bundle)?;
+            let outcome = bundle.verify()?;
+            tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
+            tell("L1 derivation: claims, verdicts and reports follow from the exhibits.");
+            tell("L2 binding to a revision, L3 signature: not attempted.");
+            conclude(&bundle, &outcome, &require)
+        }
+        Command::Receiver { listen, notifications } => {
+            let listener = tokio::net::TcpListener::bind((listen.host.as_str(), listen.port))
+                .await
+                .with_context(|| format!("cannot listen on {listen}"))?;
+            receiver::run(listener, &notifications, interrupt.requested()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Where scenarios lie, below the repository's root.
+const SCENARIOS: &str = "scripts/traffic";
+/// Where bundles go, below the repository's root.
+const BUNDLES: &str = "evidence/runs";
+
+async fn up(
+    state: &Path,
+    speed: Speed,
+    ports: &[PortChoice],
+    free_ports: bool,
+    interrupt: &Interrupt,
+) -> Result<ExitCode, Failure> {
+    let began = std::time::Instant::now();
+    let root = find_tree()?;
+    let mut plan = Plan::attached(&root, state, speed)?;
+    if free_ports {
+        plan.free_ports()?;
+    }
+    for choice in ports {
+        plan.choose_port(*choice);
+    }
+    let rendered = Monitoring::read(&root.join("monitoring"))?.render(&plan.addresses, speed)?;
+    let mut live = table::Live::new();
+    let stack = Stack::start(plan, rendered, prometheus_flags(speed), &mut live, interrupt.requested()).await?;
+    tell(table::all_ready(&stack, began.elapsed(), table::Paint::for_stderr()).trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn down(state: &Path, interrupt: &Interrupt) -> Result<ExitCode, Failure> {
+    tell(&match start::down(state).await? {
+        start::Down::Stopped => "The stack is stopped; nothing is left running.".to_owned(),
+        start::Down::Cleaned(held) if held.is_empty() => {
+            "The stack had been killed; its traces are removed.".to_owned()
+        }
+        start::Down::Cleaned(held) => {
+            format!("The stack had been killed; its traces are removed, but {}.", held.join(", "))
+        }
+        start::Down::Absent => format!("No stack runs from {}.", state.display()),
+    });
+    // Half stopped helps nobody: Ctrl-C changes the exit code, not what is done.
+    if interrupt.is_requested() { Err(Failure::interrupted()) } else { Ok(ExitCode::SUCCESS) }
+}
+
+async fn status(state: &Path) -> Result<ExitCode, Failure> {
+    let Found::Running(stack) = Stack::find(state).await? else {
+        return Err(
+            Failure::infrastructure(format!("no stack runs from {}", state.display())).remedy("`just up` starts one")
+        );
+    };
+    let (rows, all_up) = stack.status().await?;
+    print(table::status(&rows, table::Paint::for_stdout()).trim_end())?;
+    Ok(if all_up { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+fn render(speed: Speed, out: Option<&Path>) -> Result<ExitCode, Failure> {
+    let root = find_tree()?;
+    let files = Monitoring::read(&root.join("monitoring"))?.render(&Addresses::canonical(), speed)?;
+    for (path, bytes) in &files {
+        match out {
+            Some(out) => {
+                let file = out.join(path);
+                std::fs::create_dir_all(file.parent().unwrap_or(out))
+                    .and_then(|()| std::fs::write(&file, bytes))
+                    .with_context(|| format!("cannot write {}", file.display()))
+                    .map_err(Failure::usage)?;
+            }
+            None => print(&format!("# {}\n{}", path.display(), String::from_utf8_lossy(bytes).trim_end()))?,
+        }
+    }
+    tell(&format!("{} files at speed {speed}", files.len()));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn traffic(state: &Path, run: &TrafficRun, interrupt: &Interrupt) -> Result<ExitCode, Failure> {
+    let root = find_tree()?;
+    let scenarios = scenarios(&root, run)?;
+    let stack = Stack::attach(state).await?;
+    let tree = Tree::read(&root)?;
+    for scenario in &scenarios {
+        tell(&format!("{}: {}", scenario.id(), scenario.title));
+        let what = Enactment { stack: &stack, tree: &tree, scenario, seed: run.seed, length: run.duration, show: true };
+        let enacted = enact(what, &|waiting| tell(&format!("  · {waiting}")), interrupt).await?;
+        report(&enacted.sent, run)?;
+        if let Some(failure) = enacted.sent.failure() {
+            return Err(failure);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Traffic to any address, with nothing looked at but the answers.
+async fn traffic_to(address: &Address, run: &TrafficRun, interrupt: &Interrupt) -> Result<ExitCode, Failure> {
+    for scenario in scenarios(&find_tree()?, run)? {
+        tell(&format!("{}: {}", scenario.id(), scenario.title));
+        let schedule = Schedule::new(&scenario, run.seed, Speed::PRODUCTION, run.duration)?;
+        let progress = Progress::new(&schedule);
+        let id = format!("{}-s{}", scenario.id(), run.seed);
+        let connect = Tcp::resolve(address).await?;
+        let limits = Limits::default();
+        let sending = send(&schedule, &id, connect, &limits, &progress, |_| {}, interrupt.requested());
+        let sent = tokio::select! {
+            sent = sending => sent?,
+            () = std::sync::Arc::clone(&progress).show() => unreachable!("showing ends only with the traffic"),
+        };
+        report(&sent, run)?;
+        if let Some(failure) = sent.failure() {
+            return Err(failure);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
+    let folder = root.join(SCENARIOS);
+    if run.scenarios.is_empty() {
+        let all =
+            scenario::all(&folder)?.into_iter().filter(|scenario| !scenario.phases.iter().all(is_silent)).collect();
+        return Ok(all);
+    }
+    if run.scenarios.len() > 1 && (run.ledger.is_some() || run.json.is_some()) {
+        return Err(Failure::usage("--ledger and --json are of one run").remedy("name one scenario"));
+    }
+    run.scenarios.iter().map(|name| scenario::find(&folder, name)).collect()
+}
+
+fn is_silent(phase: &scenario::Phase) -> bool {
+    phase.rate_millis == 0
+}
+
+fn report(sent: &Sent, run: &TrafficRun) -> Result<(), Failure> {
+    let summary = Summary::new(&sent.ledger, sent.lag);
+    print(&summary.to_string())?;
+    if let Some(path) = &run.ledger {
+        Ledger::write(&sent.ledger, path)?;
+    }
+    if let Some(path) = &run.json {
+        let text = serde_json::to_string_pretty(&summary).context("cannot encode the table")?;
+        std::fs::write(path, text + "\n")
+            .with_context(|| format!("cannot write {}", path.display()))
+            .map_err(Failure::usage)?;
+    }
+    Ok(())
+}
+
+/// Says what came of it; the bundle's path is the last line on stdout.
+fn conclude(bundle: &Bundle, outcome: &Outcome, require: &[String]) -> Result<ExitCode, Failure> {
+    // One reason often covers many claims: it is told once.
+    let mut told: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for judgement in outcome.counting().filter(|judgement| judgement.verdict != Verdict::Holds) {
+        let sign = match judgement.verdict {
+            Verdict::NotProven(_) => "○",
+            Verdict::Invalid(_) => "!",
+            Verdict::Holds | Verdict::Fails(_) => "✗",
+        };
+        told.entry((sign, judgement.verdict.why())).or_default().push(&judgement.claim.id);
+    }
+    for ((sign, why), claims) in told {
+        let claims =
+            if claims.len() > 4 { format!("{} and {} more", claims[0], claims.len() - 1) } else { claims.join(", ") };
+        tell(&format!("{sign} {claims}: {why}"));
+    }
+    tell(&format!("{}. {}.", outcome.headline(), outcome.tally()));
+    print(&bundle.folder().display().to_string())?;
+    Ok(ExitCode::from(outcome.exit_code(require)))
+}
+
+/// To the person at the terminal.
+fn tell(text: &str) {
+    // A closed terminal is no reason to stop.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// To whoever reads our output. A reader that has gone away (`| head`) is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).context("cannot write to standard output").into())
+        }
+        _ => Ok(()),
+    }
+}

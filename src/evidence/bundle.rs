@@ -1,0 +1,402 @@
+//! A Draft is written, a Bundle is read: what was shown, sealed so that anyone can check it later, offline.
+//!
+//! ```text
+//! report.html report.md    for people
+//! run.json                 [`Provenance`]: revision, versions, seed, speed
+//! verdicts.json            every claim with its judgement
+//! tree/                    the monitoring and the scenarios that it is about
+//! experiments/NAME/        what was recorded: see `experiment`
+//! SHA256SUMS               every other file, in the form `sha256sum -c` reads
+//! ```
+//!
+//! A draft is a hidden folder beside the place of the bundle, flushed to disk and renamed last: whatever goes wrong
+//! before leaves nothing that looks complete. There is no verifying a draft and no writing to a bundle: two types.
+//!
+//! Verifying trusts nothing stored: L0, integrity: nothing changed, missing, extra, and no links. L1, derivation: claims
+//! are derived and judged again, reports written again, and all compared. Hashes show that nothing changed since the
+//! sealing; they don't show who sealed.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use sha2::{Digest, Sha256};
+
+use super::experiment::{self, Experiment, read_json, read_text, write, write_json};
+use super::judge::{self, Judgement, Verdict, judge};
+use super::provenance::Provenance;
+use super::report;
+use super::tree::Tree;
+use super::validity::Disturbance;
+use crate::failure::Failure;
+
+const SUMS: &str = "SHA256SUMS";
+
+/// A bundle that is being written.
+#[derive(Debug)]
+pub struct Draft {
+    folder: PathBuf,
+    target: PathBuf,
+    sealed: bool,
+}
+
+impl Draft {
+    /// Begins a bundle that will be `parent/name`. An existing one is never overwritten.
+    pub fn create(parent: &Path, name: &str) -> Result<Draft, Failure> {
+        let target = parent.join(name);
+        let unwritable = |error: std::io::Error, path: &Path| {
+            Failure::usage(format!("cannot write evidence to {}: {error}", path.display()))
+                .remedy("choose another folder with --out DIR")
+        };
+        fs::create_dir_all(parent).map_err(|error| unwritable(error, parent))?;
+        if target.exists() {
+            return Err(Failure::usage(format!("{} is there already", target.display())));
+        }
+        let folder = parent.join(format!(".partial-{name}"));
+        fs::create_dir(&folder).map_err(|error| unwritable(error, &folder))?;
+        Ok(Draft { folder, target, sealed: false })
+    }
+
+    /// Where files are written.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of an experiment, not created.
+    pub fn experiment(&self, name: &str) -> PathBuf {
+        self.folder.join("experiments").join(name)
+    }
+
+    /// Judges everything in the draft, writes reports and sums, and turns it into a bundle.
+    ///
+    /// `secrets` are texts that must not be in any file: one that is stops the sealing.
+    pub fn seal(mut self, provenance: &Provenance, secrets: &[String]) -> Result<(Bundle, Outcome), Failure> {
+        write_json(&self.folder.join("run.json"), provenance)?;
+        let outcome = Outcome::derive(&self.folder)?;
+        ensure_usable(&outcome)?;
+        write_json(&self.folder.join("verdicts.json"), &outcome.judgements)?;
+        let reports = report::write(&outcome)?;
+        for (file, text) in &reports {
+            write(&self.folder.join(file), text.as_bytes())?;
+        }
+        scan_for_secrets(&self.folder, secrets)?;
+        let mut sums = String::new();
+        for file in list(&self.folder)? {
+            writeln!(sums, "{}  {file}", sha256_of(&self.folder.join(&file))?).context("writing sums")?;
+        }
+        write(&self.folder.join(SUMS), sums.as_bytes())?;
+        flush(&self.folder)?;
+        fs::rename(&self.folder, &self.target)
+            .with_context(|| format!("cannot rename {} to {}", self.folder.display(), self.target.display()))?;
+        self.sealed = true;
+        if let Some(parent) = self.target.parent() {
+            File::open(parent).and_then(|folder| folder.sync_all()).context("cannot flush the evidence folder")?;
+        }
+        Ok((Bundle { folder: self.target.clone() }, outcome))
+    }
+}
+
+/// What was not sealed is no evidence, and must not look like any.
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if !self.sealed {
+            // Nothing can be done about a folder that does not go; its name says what it is.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// A sealed bundle.
+#[derive(Debug)]
+pub struct Bundle {
+    folder: PathBuf,
+}
+
+/// Everything derived from the folder of a bundle or a draft.
+#[derive(Debug)]
+pub struct Outcome {
+    /// `run.json`.
+    pub provenance: Provenance,
+    /// `tree/`.
+    pub tree: Tree,
+    /// `experiments/`, by name.
+    pub experiments: Vec<Experiment>,
+    /// Every claim of every experiment, decided.
+    pub judgements: Vec<Judgement>,
+    /// What disturbed which experiment. Kept, for a draft's folder is renamed when it is sealed.
+    disturbances: BTreeMap<String, Vec<Disturbance>>,
+}
+
+impl Outcome {
+    /// Reads `run.json`, `tree/` and `experiments/`, derives the claims and decides them.
+    pub fn derive(folder: &Path) -> Result<Outcome, Failure> {
+        let provenance: Provenance = read_json(&folder.join("run.json"))?;
+        let tree = Tree::read(&folder.join("tree"))?;
+        let mut experiments = Vec::new();
+        for path in experiment::files_in(&folder.join("experiments"), "")? {
+            let read = Experiment::read(&path).with_context(|| format!("the experiment in {}", path.display()))?;
+            experiments.push(read);
+        }
+        experiments.sort_by_key(|experiment| (experiment.run.quiet_ms, experiment.name.clone()));
+        let judgements = experiments.iter().flat_map(|experiment| judge(experiment, &tree)).collect();
+        let disturbed = |experiment: &Experiment| (experiment.name.clone(), judge::disturbances(experiment, &tree));
+        let disturbances = experiments.iter().map(disturbed).collect();
+        Ok(Outcome { provenance, tree, experiments, judgements, disturbances })
+    }
+
+    /// What disturbed an experiment.
+    pub fn disturbances(&self, experiment: &str) -> &[Disturbance] {
+        self.disturbances.get(experiment).map_or(&[], Vec::as_slice)
+    }
+
+    /// Deaths in tries that were put aside: a repeated run that is sound does not explain them.
+    pub fn deaths_put_aside(&self) -> Vec<String> {
+        self.provenance
+            .superseded
+            .iter()
+            .flat_map(|experiment| self.disturbances(experiment))
+            .filter(|disturbance| matches!(disturbance, Disturbance::Death(_)))
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    /// The judgements that count: not those of a try that was invalid and repeated.
+    pub fn counting(&self) -> impl Iterator<Item = &Judgement> {
+        self.judgements.iter().filter(|judgement| !self.provenance.superseded.contains(&judgement.claim.experiment))
+    }
+
+    /// How many of the judgements that count have a verdict like this.
+    pub fn count(&self, like: impl Fn(&Verdict) -> bool) -> usize {
+        self.counting().filter(|judgement| like(&judgement.verdict)).count()
+    }
+
+    /// The verdict over everything, a sentence without its full stop.
+    pub fn headline(&self) -> String {
+        let fails = self.count(|verdict| matches!(verdict, Verdict::Fails(_)));
+        let invalid = self.count(|verdict| matches!(verdict, Verdict::Invalid(_)));
+        let deaths = self.deaths_put_aside();
+        match (fails, invalid) {
+            (0, 0) if deaths.is_empty() => "Every claim that could be shown holds".to_owned(),
+            (0, 0) => format!("A first try was disturbed: {}", deaths.join("; ")),
+            (0, invalid) => format!("The run says nothing: {invalid} claims are invalid"),
+            (1, _) => "One claim fails".to_owned(),
+            (fails, _) => format!("{fails} claims fail"),
+        }
+    }
+
+    /// The same as one word: `holds`, `fails` or `invalid`.
+    pub fn class(&self) -> &'static str {
+        match self.exit_code(&[]) {
+            0 => "holds",
+            1 => "fails",
+            _ => "invalid",
+        }
+    }
+
+    /// Whether [`Bundle::verify`] could hold the reports against the exhibits: another version of the tool may word them
+    /// otherwise. Verdicts are compared whatever the version.
+    pub fn has_comparable_reports(&self) -> bool {
+        self.provenance.tool == env!("CARGO_PKG_VERSION")
+    }
+
+    /// `104 of 106 claims hold, 2 not proven`.
+    pub fn tally(&self) -> String {
+        let all = self.counting().count();
+        let mut text = format!("{} of {all} claims hold", self.count(|verdict| *verdict == Verdict::Holds));
+        for (count, word) in [
+            (self.count(|verdict| matches!(verdict, Verdict::Fails(_))), "failed"),
+            (self.count(|verdict| matches!(verdict, Verdict::Invalid(_))), "invalid"),
+            (self.count(|verdict| matches!(verdict, Verdict::NotProven(_))), "not proven"),
+        ] {
+            if count > 0 {
+                write!(text, ", {count} {word}").expect("writing to a String does not fail");
+            }
+        }
+        text
+    }
+
+    /// The exit code: 1 a claim fails, 3 the run says nothing, 0 else. `require` names kinds (or ids) of claims that
+    /// must be proven.
+    pub fn exit_code(&self, require: &[String]) -> u8 {
+        let unproven = |judgement: &&Judgement| {
+            matches!(judgement.verdict, Verdict::NotProven(_))
+                && require.iter().any(|wanted| judgement.claim.id.contains(wanted.as_str()))
+        };
+        if self.count(|verdict| matches!(verdict, Verdict::Fails(_))) > 0 || self.counting().any(|j| unproven(&j)) {
+            1
+        } else if self.count(|verdict| matches!(verdict, Verdict::Invalid(_))) > 0
+            || !self.deaths_put_aside().is_empty()
+        {
+            3
+        } else {
+            0
+        }
+    }
+}
+
+/// A bundle about nothing proves nothing; a try may be put aside only because it was invalid.
+fn ensure_usable(outcome: &Outcome) -> anyhow::Result<()> {
+    ensure!(outcome.counting().next().is_some(), "there is no experiment to judge");
+    for judgement in &outcome.judgements {
+        let superseded = outcome.provenance.superseded.contains(&judgement.claim.experiment);
+        ensure!(
+            !superseded || matches!(judgement.verdict, Verdict::Invalid(_)),
+            "{} was put aside though it was not invalid",
+            judgement.claim.experiment
+        );
+    }
+    Ok(())
+}
+
+impl Bundle {
+    /// A folder that says it is a bundle.
+    pub fn open(folder: &Path) -> Result<Bundle, Failure> {
+        if !folder.join(SUMS).is_file() {
+            return Err(Failure::usage(format!("{} is no bundle: it has no {SUMS}", folder.display()))
+                .remedy("a bundle is the folder whose path `just evidence` prints last"));
+        }
+        Ok(Bundle { folder: folder.to_owned() })
+    }
+
+    /// The bundle's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// L0 and L1. An error means that the bundle can't be trusted, and why.
+    pub fn verify(&self) -> Result<Outcome, Failure> {
+        let outcome = self.verified().map_err(|error| {
+            Failure::invalid_bundle(error.context(format!("{} can't be trusted", self.folder.display())))
+        })?;
+        Ok(outcome)
+    }
+
+    fn verified(&self) -> anyhow::Result<Outcome> {
+        self.integrity().context("L0, integrity")?;
+        self.derivation().context("L1, derivation")
+    }
+
+    fn integrity(&self) -> anyhow::Result<()> {
+        let mut stored = BTreeMap::new();
+        for (index, line) in read_text(&self.folder.join(SUMS))?.lines().enumerate() {
+            let (sum, file) =
+                line.split_once("  ").with_context(|| format!("{SUMS}:{}: not `sum  file`", index + 1))?;
+            let plain = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+            ensure!(plain, "{SUMS}:{}: {file} is not a plain path below the bundle", index + 1);
+            ensure!(stored.insert(file.to_owned(), sum.to_owned()).is_none(), "{SUMS} names {file} twice");
+        }
+        let found = list(&self.folder)?;
+        for file in &found {
+            let Some(sum) = stored.remove(file) else { bail!("{file} is in the bundle but not in {SUMS}") };
+            ensure!(sha256_of(&self.folder.join(file))? == sum, "{file} has changed since the bundle was sealed");
+        }
+        if let Some((file, _)) = stored.pop_first() {
+            bail!("{file} is missing");
+        }
+        Ok(())
+    }
+
+    fn derivation(&self) -> anyhow::Result<Outcome> {
+        let outcome = Outcome::derive(&self.folder).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        ensure_usable(&outcome)?;
+        let stored: Vec<Judgement> = read_json(&self.folder.join("verdicts.json"))?;
+        for derived in &outcome.judgements {
+            let id = &derived.claim.id;
+            let Some(told) = stored.iter().find(|told| told.claim.id == *id) else {
+                bail!("the claim {id} was removed from verdicts.json");
+            };
+            ensure!(
+                told == derived,
+                "{id}: verdicts.json says {} ({}), the exhibits say {} ({})",
+                told.verdict.word(),
+                told.observed,
+                derived.verdict.word(),
+                derived.observed
+            );
+        }
+        ensure!(stored.len() == outcome.judgements.len(), "verdicts.json holds claims that nothing gives rise to");
+        let reports = if outcome.has_comparable_reports() { report::write(&outcome)? } else { Vec::new() };
+        for (file, text) in reports {
+            ensure!(read_text(&self.folder.join(&file))? == text, "{file} does not say what the exhibits say");
+        }
+        Ok(outcome)
+    }
+}
+
+/// Every file below a folder but the sums, as `a/b`, sorted by bytes. A link, or anything else, is an error.
+fn list(folder: &Path) -> anyhow::Result<Vec<String>> {
+    fn walk(root: &Path, folder: &Path, files: &mut Vec<String>) -> anyhow::Result<()> {
+        for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+            let path = entry.path();
+            let kind = entry.file_type().with_context(|| format!("cannot read {}", path.display()))?;
+            let name = path.strip_prefix(root).context("outside the folder")?;
+            let name = name.to_str().with_context(|| format!("{} is not UTF-8", name.display()))?.to_owned();
+            ensure!(!name.contains(['\n', '\\']), "{name:?} is no name for a file of a bundle");
+            if kind.is_dir() {
+                walk(root, &path, files)?;
+            } else {
+                ensure!(kind.is_file(), "{name} is not a regular file");
+                if name != SUMS {
+                    files.push(name);
+                }
+            }
+        }
+        Ok(())
+    }
+    let mut files = Vec::new();
+    walk(folder, folder, &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
+/// SHA-256 of a file, in hexadecimal.
+pub fn sha256_of(file: &Path) -> anyhow::Result<String> {
+    let mut hasher = Sha256::new();
+    let mut reader = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = reader.read(&mut buffer).with_context(|| format!("cannot read {}", file.display()))?;
+        if read == 0 {
+            return Ok(hex(&hasher.finalize()));
+        }
+        hasher.update(&buffer[..read]);
+    }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("writing to a String does not fail");
+        text
+    })
+}
+
+fn scan_for_secrets(folder: &Path, secrets: &[String]) -> anyhow::Result<()> {
+    for file in list(folder)? {
+        let bytes = fs::read(folder.join(&file)).with_context(|| format!("cannot read {file}"))?;
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            ensure!(!found, "{file} holds a secret of the stack; nothing was sealed");
+        }
+    }
+    Ok(())
+}
+
+/// Flushes files, then the folders that name them.
+fn flush(folder: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+        if path.is_dir() {
+            flush(&path)?;
+        } else {
+            File::open(&path)
+                .and_then(|file| file.sync_all())
+                .with_context(|| format!("cannot flush {}", path.display()))?;
+        }
+    }
+    File::open(folder).and_then(|file| file.sync_all()).with_context(|| format!("cannot flush {}", folder.display()))
+}

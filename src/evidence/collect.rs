@@ -1,0 +1,115 @@
+//! Adds to a run what the monitoring recorded about it, as it answered: then the folder is an experiment's.
+//!
+//! Nothing is judged here, and nothing is left out because of what it says. Everything is asked for by absolute times,
+//! so a run can be collected minutes after it ended, and again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::experiment::{LOADED, PanelAnswer, Run, SAMPLES, read_run, read_text, write, write_json};
+use super::tree::{Tree, copy_folder};
+use crate::dashboard::query::{self, View};
+use crate::duration::Speed;
+use crate::failure::Failure;
+use crate::http::client;
+use crate::prom::client::{Api, query_path};
+use crate::stack::Stack;
+
+/// Copies a run folder to `target` and adds samples, loaded configuration, notifications, logs and panels.
+pub async fn collect(stack: &Stack, tree: &Tree, run_folder: &Path, target: &Path) -> Result<(), Failure> {
+    copy_folder(run_folder, target)?;
+    let run = read_run(target)?;
+    let prometheus = Api::new(&run.addresses.prometheus);
+    let alertmanager = Api::new(&run.addresses.alertmanager);
+
+    let window = run.end_ms - run.quiet_ms;
+    for (name, selector) in SAMPLES {
+        let path = query_path(&format!("{selector}[{window}ms]"), Some(seconds(run.end_ms)));
+        let answer = prometheus.get(&path).await?;
+        write(&target.join("samples").join(format!("{name}.json")), &answer)?;
+    }
+    for (name, of_alertmanager, path) in LOADED {
+        let api = if *of_alertmanager { &alertmanager } else { &prometheus };
+        write(&target.join("loaded").join(format!("{name}.json")), &api.get(path).await?)?;
+    }
+    notifications(stack, &run, target)?;
+    logs(stack, &run, target)?;
+    panels(&prometheus, tree, stack.plan().speed, &run, target).await?;
+    Ok(())
+}
+
+/// The receiver's lines of the window.
+fn notifications(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
+    let file = stack.plan().notifications();
+    let text = if file.exists() { read_text(&file)? } else { String::new() };
+    let mut kept = String::new();
+    for (index, line) in text.lines().enumerate() {
+        let value: serde_json::Value =
+            serde_json::from_str(line).with_context(|| format!("{}:{}: not JSON", file.display(), index + 1))?;
+        let at = value["received_ms"].as_i64().with_context(|| format!("{}:{}: no time", file.display(), index + 1))?;
+        if (run.quiet_ms..=run.end_ms).contains(&at) {
+            kept += line;
+            kept.push('\n');
+        }
+    }
+    write(&target.join("notifications.jsonl"), kept.as_bytes())
+}
+
+/// The service's log of the window, line by line by its own times, and the other components' logs whole.
+///
+/// A line of the service that tells no time is kept: whether it may be there is for the judge.
+fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
+    for process in stack.processes() {
+        let file = stack.plan().log(&process.name);
+        let bytes = crate::stack::logs::joined(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text = String::from_utf8_lossy(&bytes);
+        let kept: String = if process.component == crate::stack::Component::App {
+            text.split_inclusive('\n').filter(|line| in_window(line, run)).collect()
+        } else {
+            text.into_owned()
+        };
+        write(&target.join("logs").join(format!("{}.log", process.name)), kept.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn in_window(line: &str, run: &Run) -> bool {
+    let at = serde_json::from_str::<serde_json::Value>(line)
+        .ok()
+        .and_then(|value| value["ts"].as_str()?.parse::<jiff::Timestamp>().ok());
+    at.is_none_or(|at| (run.quiet_ms..=run.end_ms).contains(&at.as_millisecond()))
+}
+
+/// Every query of every dashboard, planned as Grafana would, with its answer.
+async fn panels(prometheus: &Api, tree: &Tree, speed: Speed, run: &Run, target: &Path) -> anyhow::Result<()> {
+    let min_interval = speed.real(tree.monitoring.scrape_interval()).context("the scrape interval at this speed")?;
+    let view = View {
+        range: super::panels::time_range(run),
+        width: super::panels::PANEL_SIZE.0,
+        min_interval,
+        chosen: &BTreeMap::new(),
+    };
+    for dashboard in &tree.dashboards {
+        for plan in dashboard.panels.iter().flat_map(|panel| query::plan(dashboard, panel, &view)) {
+            let panel = format!("{}/{}", dashboard.uid, plan.panel);
+            // A refused query is an answer too: it is kept, and the claim on this panel fails.
+            let answer = client::get(&prometheus.address, &plan.path_and_query, super::enact::ASK_LIMIT)
+                .await
+                .with_context(|| format!("panel {panel}"))?;
+            let answer =
+                serde_json::from_slice(&answer.body).with_context(|| format!("the answer to panel {panel}"))?;
+            let kept = PanelAnswer { dashboard: dashboard.uid.clone(), plan, answer };
+            write_json(&target.join(kept.file()), &kept)?;
+        }
+    }
+    Ok(())
+}
+
+/// Unix milliseconds as the seconds that Prometheus' API takes.
+pub fn seconds(millis: i64) -> f64 {
+    #[allow(clippy::cast_precision_loss)] // milliseconds of this century lie far below 2^53
+    let seconds = millis as f64 / 1000.0;
+    seconds
+}

@@ -1,0 +1,442 @@
+//! Lets a scenario happen on a stack, and leaves a run folder.
+//!
+//! The order is what makes counting exact: the stack falls quiet; a scrape is seen that began after that (the
+//! baseline); everything is sent; a scrape is seen that began after the last request ended (the final one). What an
+//! alert does is only watched, for the pictures and to know when all is over: nothing is judged here.
+//!
+//! `run.json` is written last. A folder without it is of a run that was broken off; its ledger is whole all the same.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use futures_util::future::join_all;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::claims::WATCHDOG;
+use super::experiment::{PhaseTime, Picture, Process, Run, SCHEMA, read_text, write, write_json};
+use super::provenance::{compact_utc, now_ms};
+use super::timeline::millis;
+use super::tree::Tree;
+use crate::browser::prometheus::{PrometheusPages, Shot};
+use crate::browser::{Browser, PageOptions};
+use crate::failure::Failure;
+use crate::http::client;
+use crate::interrupt::Interrupt;
+use crate::monitoring::promql;
+use crate::prom::client::Api;
+use crate::scenario::Scenario;
+use crate::stack::{Epoch, Stack};
+use crate::traffic::progress::Progress;
+use crate::traffic::schedule::Schedule;
+use crate::traffic::send::{Limits, Sent, Tcp, send};
+
+/// What a component may take to answer a small question.
+pub const ASK_LIMIT: Duration = Duration::from_secs(10);
+/// How often we look while waiting.
+const LOOK: Duration = Duration::from_millis(100);
+/// Prometheus scrapes a new target about five seconds after its start, whatever the interval (2.42, measured).
+const FIRST_SCRAPE: Duration = Duration::from_secs(20);
+/// A page is loaded and drawn by then, or there is no picture.
+const PICTURE_LIMIT: Duration = Duration::from_secs(15);
+/// What a picture shows; the height grows with the page.
+const PICTURE: PageOptions = PageOptions { width: 1200, height: 700, scale: 1.0 };
+
+/// What is enacted, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Enactment<'a> {
+    /// The stack it happens on.
+    pub stack: &'a Stack,
+    /// The rules, for how long an alert may take.
+    pub tree: &'a Tree,
+    /// The scenario.
+    pub scenario: &'a Scenario,
+    /// The seed of its schedule.
+    pub seed: u64,
+    /// Real length of the traffic, where it is not the scenario's own.
+    pub length: Option<Duration>,
+    /// Whether to show a progress line of the traffic on stderr.
+    pub show: bool,
+}
+
+/// A run that ended by itself.
+#[derive(Debug)]
+pub struct Enacted {
+    /// Its folder, below the stack's `runs/`.
+    pub folder: PathBuf,
+    /// What was sent.
+    pub sent: Sent,
+}
+
+/// Enacts a scenario once. `say` is told in a few words what is being waited for.
+pub async fn enact(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt) -> Result<Enacted, Failure> {
+    let plan = what.stack.plan();
+    let schedule = Schedule::new(what.scenario, what.seed, plan.speed, what.length)?;
+    let prometheus = Api::new(&plan.addresses.prometheus);
+    if schedule.injects_faults() {
+        interrupt.or(faults_are_on(what.stack)).await?;
+    }
+
+    let alerts: Vec<String> = what.scenario.expect.fires.clone();
+    let photographer = interrupt.or(Photographer::hire(&alerts, what.stack)).await?;
+    interrupt.or(until_quiet(what, &prometheus, say)).await?;
+    let targets = plan.addresses.app.len() + 3;
+    // A new stack's first scrape comes seconds after its start: a window that began before would look like one missed.
+    say("waiting for Prometheus' first scrapes");
+    interrupt.or(async { Ok(scraped_after(&prometheus, targets, 0, FIRST_SCRAPE).await?) }).await?;
+    let quiet_ms = now_ms();
+    let id = format!("{}-{}-s{}", compact_utc(quiet_ms)?, what.scenario.id(), what.seed);
+    let folder = plan.state.join("runs").join(&id);
+    interrupt.or(async { Ok(scraped_after(&prometheus, targets, quiet_ms, FIRST_SCRAPE).await?) }).await?;
+    write(&folder.join("scenario.toml"), what.scenario.text.as_bytes())?;
+    expositions(what.stack, &folder, "before").await?;
+    let at_start = what.stack.epochs().await?;
+
+    say("sending");
+    // On a task of its own: pictures must not make requests late.
+    let (over, until_over) = oneshot::channel();
+    let photographer = tokio::spawn(photographer.work(folder.clone(), until_over));
+    let sent = traffic(what, &schedule, &id, interrupt).await?;
+    drop(over);
+    let photographer = photographer.await.context("taking pictures")?;
+    sent.ledger.write(&folder.join("ledger.jsonl"))?;
+    if sent.ledger.head.interrupted {
+        return Err(Failure::interrupted());
+    }
+    let after = After { what, prometheus: &prometheus, targets, sent: &sent };
+    let disturbances = interrupt.or(after.until_over(say)).await?;
+    expositions(what.stack, &folder, "after").await?;
+    let at_end = what.stack.epochs().await?;
+
+    let (pictures, pictures_missing) = photographer.dismiss().await;
+    let started_us = sent.ledger.head.started_unix_us;
+    let wall = |us: u64| i64::try_from((started_us + us) / 1000).unwrap_or(i64::MAX);
+    let run = Run {
+        schema: SCHEMA,
+        id,
+        scenario: what.scenario.id(),
+        addresses: plan.addresses.clone(),
+        quiet_ms,
+        end_ms: now_ms(),
+        phases: schedule
+            .phases
+            .iter()
+            .map(|phase| PhaseTime {
+                name: phase.name.clone(),
+                faulty: phase.faulty,
+                start_ms: wall(phase.start_us),
+                end_ms: wall(phase.end_us),
+            })
+            .collect(),
+        processes: processes(&at_start, &at_end),
+        pictures,
+        pictures_missing,
+        disturbances,
+    };
+    write_json(&folder.join("run.json"), &run)?;
+    Ok(Enacted { folder, sent })
+}
+
+/// Sends the schedule while phases are posted.
+async fn traffic(what: Enactment<'_>, schedule: &Schedule, id: &str, interrupt: &Interrupt) -> Result<Sent, Failure> {
+    let plan = what.stack.plan();
+    let app = plan.addresses.app.first().context("the stack has no service")?;
+    let progress = Progress::new(schedule);
+    let (phases, mut began) = mpsc::unbounded_channel::<Option<String>>();
+    let posting = async {
+        // Phases are for graphs; a receiver that misses one makes no run invalid.
+        while let Some(phase) = began.recv().await {
+            let body = serde_json::json!({"run": id, "scenario": what.scenario.id(), "phase": phase}).to_string();
+            let _ = client::post_json(&plan.addresses.receiver, "/phase", body, ASK_LIMIT).await;
+        }
+    };
+    let sending = async {
+        let tell = phases.clone();
+        let sent = send(
+            schedule,
+            id,
+            Tcp::resolve(app).await?,
+            &Limits::default(),
+            &progress,
+            move |phase| {
+                let _ = tell.send(Some(phase.name.clone()));
+            },
+            interrupt.requested(),
+        )
+        .await;
+        let _ = phases.send(None);
+        drop(phases);
+        sent
+    };
+    let showing = async {
+        if what.show && !schedule.requests.is_empty() {
+            std::sync::Arc::clone(&progress).show().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        (sent, ()) = async { tokio::join!(sending, posting) } => sent,
+        () = showing => unreachable!("showing ends only with the traffic"),
+    }
+}
+
+/// A scenario with faults against a service that takes none would show nothing.
+async fn faults_are_on(stack: &Stack) -> Result<(), Failure> {
+    for address in &stack.plan().addresses.app {
+        let answer = client::get(address, "/metrics", ASK_LIMIT).await.context("cannot ask the service")?;
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        if !text.lines().any(|line| line.trim() == "app_faults_enabled 1") {
+            return Err(Failure::usage(format!("the service at {address} takes no faults"))
+                .remedy("start it with APP_FAULTS=on; `just up` does"));
+        }
+    }
+    Ok(())
+}
+
+/// Waits until no alert but the watchdog is active: what fires later is then this scenario's doing.
+async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) -> Result<(), Failure> {
+    // The longest memory of any rule is that of AppTrafficDrop: half an hour, and its own hold.
+    let longest = what.stack.plan().speed.real(Duration::from_mins(45)).context("waiting for quiet")?;
+    let began = Instant::now();
+    let mut told = String::new();
+    loop {
+        let active = active_alerts(prometheus).await?;
+        let names: Vec<&str> = active.keys().map(String::as_str).filter(|name| *name != WATCHDOG).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let names = names.join(", ");
+        if began.elapsed() > longest + FIRST_SCRAPE {
+            return Err(Failure::infrastructure(format!("{names} still active after {:?}", began.elapsed()))
+                .remedy("see why with `aiclipx status` and Prometheus' alerts page"));
+        }
+        if names != told {
+            say(&format!("waiting until {names} is over"));
+            told = names;
+        }
+        sleep(LOOK * 3).await;
+    }
+}
+
+/// Active alerts by name, with their state: `pending` or `firing`.
+async fn active_alerts(prometheus: &Api) -> anyhow::Result<BTreeMap<String, String>> {
+    let answer = prometheus.json("/api/v1/alerts").await?;
+    let alerts = answer["data"]["alerts"].as_array().context("Prometheus' list of alerts is no list")?;
+    Ok(alerts
+        .iter()
+        .filter_map(|alert| {
+            Some((alert["labels"]["alertname"].as_str()?.to_owned(), alert["state"].as_str()?.to_owned()))
+        })
+        .collect())
+}
+
+/// Waits until every target has been scraped by a scrape that began after `after_ms`.
+async fn scraped_after(prometheus: &Api, targets: usize, after_ms: i64, limit: Duration) -> anyhow::Result<()> {
+    let scraped = async {
+        loop {
+            let series = prometheus.query("timestamp(up)", None).await?.into_series();
+            let fresh = series
+                .iter()
+                .filter(|series| series.samples.last().is_some_and(|sample| millis(sample.value) > after_ms))
+                .count();
+            if fresh >= targets && fresh == series.len() {
+                return Ok(());
+            }
+            sleep(LOOK).await;
+        }
+    };
+    match timeout(limit, scraped).await {
+        Ok(scraped) => scraped,
+        Err(_) => bail!("Prometheus did not scrape all {targets} targets within {limit:?}"),
+    }
+}
+
+async fn expositions(stack: &Stack, folder: &Path, when: &str) -> anyhow::Result<()> {
+    for (index, address) in stack.plan().addresses.app.iter().enumerate() {
+        // A service that is gone has no exposition; its process and its claims will tell.
+        if let Ok(answer) = client::get(address, "/metrics", ASK_LIMIT).await {
+            write(&folder.join("exposition").join(format!("{when}-{index}.prom")), &answer.body)?;
+        }
+    }
+    Ok(())
+}
+
+fn processes(at_start: &BTreeMap<String, Epoch>, at_end: &BTreeMap<String, Epoch>) -> Vec<Process> {
+    let gone = Epoch { pid: None, started_ms: None };
+    at_start
+        .iter()
+        .map(|(component, epoch)| Process {
+            component: component.clone(),
+            at_start: *epoch,
+            at_end: at_end.get(component).copied().unwrap_or(gone),
+        })
+        .collect()
+}
+
+/// Waiting for the end after the last request.
+struct After<'a> {
+    what: Enactment<'a>,
+    prometheus: &'a Api,
+    targets: usize,
+    sent: &'a Sent,
+}
+
+impl After<'_> {
+    /// Waits for the last notification and the final scrape; what did not come in time is told, and judged later.
+    async fn until_over(&self, say: &dyn Fn(&str)) -> Result<Vec<String>, Failure> {
+        let speed = self.what.stack.plan().speed;
+        let mut disturbances = Vec::new();
+        let ended_ms = i64::try_from(self.sent.ledger.head.ended_unix_us.div_ceil(1000)).unwrap_or(i64::MAX);
+        say("waiting for the final scrape");
+        let scrape = speed.real(self.what.tree.monitoring.scrape_interval()).context("the scrape interval")?;
+        let limit = scrape * 3 + Duration::from_secs(2);
+        if let Err(error) = scraped_after(self.prometheus, self.targets, ended_ms, limit).await {
+            disturbances.push(format!("no scrape after the last request: {error:#}"));
+        }
+        for alert in &self.what.scenario.expect.fires {
+            say(&format!("waiting until {alert} is resolved and told so"));
+            let share = self.what.scenario.fault_share();
+            let monitoring = &self.what.tree.monitoring;
+            let Some(bounds) = monitoring.alert(alert).map(|alert| monitoring.bounds(alert, share)) else { continue };
+            let limit = bounds.latest_resolved_notified / speed.factor() + Duration::from_secs(2);
+            // Not in time is not our verdict: the claim says so from what was recorded.
+            let _ = timeout(limit, self.until_resolved(alert)).await;
+        }
+        // So that the evaluation after the last firing one lies inside the window.
+        let evaluation =
+            speed.real(self.what.tree.monitoring.evaluation_interval()).context("the evaluation interval")?;
+        sleep(evaluation * 2).await;
+        Ok(disturbances)
+    }
+
+    async fn until_resolved(&self, alert: &str) {
+        let file = self.what.stack.plan().notifications();
+        let began_ms = i64::try_from(self.sent.ledger.head.started_unix_us / 1000).unwrap_or(i64::MAX);
+        loop {
+            let active = active_alerts(self.prometheus).await.unwrap_or_default();
+            if !active.contains_key(alert) && told_resolved(&file, alert, began_ms) {
+                return;
+            }
+            sleep(LOOK).await;
+        }
+    }
+}
+
+fn told_resolved(file: &Path, alert: &str, since_ms: i64) -> bool {
+    read_text(file).unwrap_or_default().lines().rev().filter_map(|line| serde_json::from_str(line).ok()).any(
+        |notification: super::experiment::Notification| {
+            notification.received_ms >= since_ms && super::timeline::says(&notification, alert, "resolved")
+        },
+    )
+}
+
+/// Takes pictures of Prometheus' pages as soon as an expected alert fires.
+struct Photographer {
+    equipment: Option<(Browser, PrometheusPages)>,
+    prometheus: Api,
+    alerts: Vec<String>,
+    expressions: BTreeMap<String, String>,
+    began_ms: i64,
+    pictures: Vec<Picture>,
+    missing: Option<String>,
+}
+
+impl Photographer {
+    /// Starts a browser where there is something to picture. Without one the run goes on, and says why.
+    async fn hire(alerts: &[String], stack: &Stack) -> Result<Photographer, Failure> {
+        let addresses = &stack.plan().addresses;
+        let mut photographer = Photographer {
+            equipment: None,
+            prometheus: Api::new(&addresses.prometheus),
+            alerts: alerts.to_vec(),
+            expressions: BTreeMap::new(),
+            began_ms: now_ms(),
+            pictures: Vec::new(),
+            missing: None,
+        };
+        if alerts.is_empty() {
+            return Ok(photographer);
+        }
+        let Some(program) = Browser::find() else {
+            photographer.missing = Some("Chromium is not on PATH (Debian: apt install chromium)".to_owned());
+            return Ok(photographer);
+        };
+        let pages = PrometheusPages::probe(&addresses.prometheus).await;
+        match (Browser::start(&program).await, pages) {
+            (Ok(browser), Ok(pages)) => photographer.equipment = Some((browser, pages)),
+            (Err(failure), _) | (_, Err(failure)) => photographer.missing = Some(failure.to_string()),
+        }
+        let rules = photographer.prometheus.json("/api/v1/rules?type=alert").await?;
+        for rule in rules["data"]["groups"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|group| group["rules"].as_array().into_iter().flatten())
+        {
+            if let (Some(name), Some(query)) = (rule["name"].as_str(), rule["query"].as_str()) {
+                photographer.expressions.insert(name.to_owned(), promql::compared(query));
+            }
+        }
+        Ok(photographer)
+    }
+
+    /// Looks out until every expected alert was pictured, or until it is over.
+    async fn work(mut self, folder: PathBuf, mut until_over: oneshot::Receiver<()>) -> Photographer {
+        tokio::select! {
+            () = self.look_out(&folder) => {}
+            _ = &mut until_over => {}
+        }
+        self
+    }
+
+    async fn look_out(&mut self, folder: &Path) {
+        let Some((browser, pages)) = &self.equipment else { return };
+        let mut open = self.alerts.clone();
+        while !open.is_empty() {
+            sleep(LOOK * 2).await;
+            let active = active_alerts(&self.prometheus).await.unwrap_or_default();
+            let Some(at) = open.iter().position(|alert| active.get(alert).is_some_and(|state| state == "firing"))
+            else {
+                continue;
+            };
+            let alert = open.remove(at);
+            let expression =
+                self.expressions.get(&alert).cloned().unwrap_or_else(|| format!("ALERTS{{alertname=\"{alert}\"}}"));
+            let range = Duration::from_millis(u64::try_from(now_ms() - self.began_ms).unwrap_or(0))
+                .max(Duration::from_secs(30));
+            let range = Duration::from_secs(range.as_secs());
+            let shots =
+                [Ok(pages.alerts(&[&alert])), Ok(pages.targets()), pages.graph(&expression, range, now_ms() / 1000)];
+            // All at once: an alert may fire for two seconds only.
+            let taken =
+                join_all(shots.into_iter().map(|shot| async { picture(browser, &shot?, &alert, folder).await }));
+            for taken in taken.await {
+                match taken {
+                    Ok(picture) => self.pictures.push(picture),
+                    Err(failure) => self.missing = Some(failure.to_string()),
+                }
+            }
+        }
+    }
+
+    async fn dismiss(self) -> (Vec<Picture>, Option<String>) {
+        if let Some((browser, _)) = self.equipment {
+            // Its process is killed with the value anyway; a browser that ends badly takes no picture back.
+            let _ = browser.close().await;
+        }
+        (self.pictures, self.missing)
+    }
+}
+
+async fn picture(browser: &Browser, shot: &Shot, alert: &str, folder: &Path) -> Result<Picture, Failure> {
+    let file = format!("screens/{alert}-{}.png", shot.name);
+    let path = folder.join(&file);
+    std::fs::create_dir_all(folder.join("screens")).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut page = browser.page(PICTURE).await?;
+    shot.show(&mut page, PICTURE_LIMIT).await?;
+    page.picture(&path, true).await?;
+    page.close().await?;
+    Ok(Picture { file, page: shot.name.to_owned(), url: shot.url.clone(), alert: alert.to_owned(), taken_ms: now_ms() })
+}

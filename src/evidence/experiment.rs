@@ -1,0 +1,335 @@
+//! One enacted scenario as a folder: the names of its files, what `run.json` says, and reading it back.
+//!
+//! ```text
+//! scenario.toml            what was enacted, byte for byte
+//! run.json                 [`Run`]: when, how fast, by whom
+//! ledger.jsonl             the client's truth
+//! notifications.jsonl      what the receiver was sent, from the window's start to its end
+//! exposition/{before,after}-N.prom   each replica's /metrics, around the traffic
+//! samples/NAME.json        raw samples of the window, as Prometheus answered; NAME out of [`SAMPLES`]
+//! loaded/NAME.json         what Prometheus and Alertmanager say they run; NAME out of [`LOADED`]
+//! logs/COMPONENT.log       what the components wrote in the window
+//! panels/UID-ID-REF.json   each dashboard query: its plan, and the answer
+//! panels/UID-ID.svg        the panel drawn from those answers
+//! screens/NAME.png         pictures taken while the expected alert fired
+//! ```
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::dashboard::query::{PlannedQuery, QueryKind};
+use crate::duration::Speed;
+use crate::failure::Failure;
+use crate::monitoring::addresses::Addresses;
+use crate::prom::answer::{self, Data, Series};
+use crate::prom::exposition::{self, Exposition};
+use crate::scenario::Scenario;
+use crate::stack::Epoch;
+use crate::traffic::ledger::Ledger;
+
+/// The layout above; a folder of another number is refused.
+pub const SCHEMA: u32 = 1;
+
+/// Raw samples kept of every run: file name, and the selector whose window is asked for.
+pub const SAMPLES: &[(&str, &str)] = &[
+    ("requests", r#"app_requests_total{job="app"}"#),
+    ("latency_count", r#"app_request_latency_seconds_count{job="app"}"#),
+    ("latency_inf", r#"app_request_latency_seconds_bucket{job="app",le="+Inf"}"#),
+    ("errors", r#"app_errors_total{job="app"}"#),
+    ("in_flight", r#"app_requests_in_flight{job="app"}"#),
+    ("up", "up"),
+    ("scrape_duration", r#"scrape_duration_seconds{job="app"}"#),
+    ("process_start", "process_start_time_seconds"),
+    ("alerts", "ALERTS"),
+    ("iterations", "prometheus_rule_group_iterations_total"),
+    ("iterations_missed", "prometheus_rule_group_iterations_missed_total"),
+];
+
+/// What the monitoring says it runs: file name, whether Alertmanager is asked (else Prometheus), path.
+pub const LOADED: &[(&str, bool, &str)] = &[
+    ("config", false, "/api/v1/status/config"),
+    ("rules", false, "/api/v1/rules"),
+    ("targets", false, "/api/v1/targets?state=active"),
+    ("flags", false, "/api/v1/status/flags"),
+    ("prometheus", false, "/api/v1/status/buildinfo"),
+    ("alertmanager", true, "/api/v2/status"),
+];
+
+/// `run.json`: what the ledger's head does not say of an enactment. Times are Unix milliseconds of this machine's clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// `<UTC>-<scenario>-s<seed>`; every request id begins with it.
+    pub id: String,
+    /// `02-error-rate`.
+    pub scenario: String,
+    /// Where the stack's components listened.
+    pub addresses: Addresses,
+    /// Nothing was in flight from here until the ledger's time zero: the baseline scrape lies in between, and the
+    /// window begins.
+    pub quiet_ms: i64,
+    /// After the final scrape and the last expected notification: the window's end.
+    pub end_ms: i64,
+    /// The phases as they happened.
+    pub phases: Vec<PhaseTime>,
+    /// Processes at the start and at the end: a component that is not the same was restarted.
+    pub processes: Vec<Process>,
+    /// Pictures taken.
+    pub pictures: Vec<Picture>,
+    /// Why pictures are missing, where they are.
+    pub pictures_missing: Option<String>,
+    /// What happened that nobody asked for; empty for a sound run.
+    pub disturbances: Vec<String>,
+}
+
+/// A phase as it happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PhaseTime {
+    /// As in the scenario.
+    pub name: String,
+    /// Whether it injected faults.
+    pub faulty: bool,
+    /// Start.
+    pub start_ms: i64,
+    /// End.
+    pub end_ms: i64,
+}
+
+/// A component's process, seen at the start and at the end of the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Process {
+    /// The component.
+    pub component: String,
+    /// Its life at the start of the run.
+    pub at_start: Epoch,
+    /// The same at its end; another one, or none, is a restart or a death.
+    pub at_end: Epoch,
+}
+
+/// A picture of a page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Picture {
+    /// Below the experiment's folder.
+    pub file: String,
+    /// What it shows: `targets`, `alerts`, `graph`.
+    pub page: String,
+    /// The page's address.
+    pub url: String,
+    /// The alert for which it was taken.
+    pub alert: String,
+    /// When the page was asked for.
+    pub taken_ms: i64,
+}
+
+/// One planned dashboard query with its answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PanelAnswer {
+    /// The dashboard's uid.
+    pub dashboard: String,
+    /// What was asked, and how Grafana would have come to ask it.
+    pub plan: PlannedQuery,
+    /// The answer, as JSON; Prometheus' own.
+    pub answer: serde_json::Value,
+}
+
+impl PanelAnswer {
+    /// `uid/id` of its panel.
+    pub fn panel(&self) -> String {
+        format!("{}/{}", self.dashboard, self.plan.panel)
+    }
+
+    /// Its place below the experiment's folder. A target may be asked over a range and for an instant.
+    pub fn file(&self) -> String {
+        let how = match self.plan.kind {
+            QueryKind::Range { .. } => "",
+            QueryKind::Instant { .. } => "-instant",
+        };
+        format!("panels/{}-{}-{}{how}.json", self.dashboard, self.plan.panel, self.plan.ref_id)
+    }
+}
+
+/// What the receiver was sent: one line.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Notification {
+    /// When it came, Unix milliseconds.
+    pub received_ms: i64,
+    /// Alertmanager's webhook payload.
+    pub body: serde_json::Value,
+}
+
+/// An experiment's folder, read.
+#[derive(Debug, Clone)]
+pub struct Experiment {
+    /// The folder's name: the scenario's, with a number where it was enacted more than once.
+    pub name: String,
+    /// `run.json`.
+    pub run: Run,
+    /// `scenario.toml`.
+    pub scenario: Scenario,
+    /// `ledger.jsonl`.
+    pub ledger: Ledger,
+    /// `notifications.jsonl`.
+    pub notifications: Vec<Notification>,
+    /// `panels/*.json`, in order of file name.
+    pub panels: Vec<PanelAnswer>,
+    folder: std::path::PathBuf,
+}
+
+impl Experiment {
+    /// Reads a folder that [`super::collect`] left. What is missing or doesn't parse is an error naming the file.
+    pub fn read(folder: &Path) -> anyhow::Result<Experiment> {
+        let run = read_run(folder)?;
+        let scenario_file = folder.join("scenario.toml");
+        let text = read_text(&scenario_file)?;
+        let name = format!("{}.toml", run.scenario);
+        let scenario = Scenario::from_text(Path::new(&name), &text)
+            .map_err(|findings| anyhow::anyhow!("{}", Failure::from(findings)))?;
+        ensure!(scenario.id() == run.scenario, "scenario.toml is {}, run.json says {}", scenario.id(), run.scenario);
+        let ledger = Ledger::read(&folder.join("ledger.jsonl")).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let notifications = read_json_lines(&folder.join("notifications.jsonl"))?;
+        let mut panels = Vec::new();
+        for file in files_in(&folder.join("panels"), ".json")? {
+            panels.push(read_json(&file)?);
+        }
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Experiment { name, run, scenario, ledger, notifications, panels, folder: folder.to_owned() })
+    }
+
+    /// How many times faster than production the stack lived.
+    pub fn speed(&self) -> Speed {
+        self.ledger.head.speed
+    }
+
+    /// The ledger's time zero: nothing was sent before. Unix milliseconds, rounded down.
+    pub fn sending_ms(&self) -> i64 {
+        i64::try_from(self.ledger.head.started_unix_us / 1000).unwrap_or(i64::MAX)
+    }
+
+    /// Every request had ended by then. Unix milliseconds, rounded up.
+    pub fn ended_ms(&self) -> i64 {
+        i64::try_from(self.ledger.head.ended_unix_us.div_ceil(1000)).unwrap_or(i64::MAX)
+    }
+
+    /// A time of the ledger on the wall clock, in Unix milliseconds.
+    pub fn wall_ms(&self, ledger_us: u64) -> i64 {
+        i64::try_from((self.ledger.head.started_unix_us + ledger_us) / 1000).unwrap_or(i64::MAX)
+    }
+
+    /// Raw samples of the window; `name` out of [`SAMPLES`]. Samples outside the window were never asked for.
+    pub fn samples(&self, name: &str) -> anyhow::Result<Vec<Series>> {
+        let file = self.folder.join("samples").join(format!("{name}.json"));
+        match answer::parse(read_text(&file)?.as_bytes()).with_context(|| file.display().to_string())?.data {
+            Data::Matrix(series) => Ok(series),
+            _ => anyhow::bail!("{} holds no range of samples", file.display()),
+        }
+    }
+
+    /// What was loaded; `name` out of [`LOADED`].
+    pub fn loaded(&self, name: &str) -> anyhow::Result<serde_json::Value> {
+        read_json(&self.folder.join("loaded").join(format!("{name}.json")))
+    }
+
+    /// The replicas' expositions after the traffic, in order of replica.
+    pub fn expositions_after(&self) -> anyhow::Result<Vec<Exposition>> {
+        let mut all = Vec::new();
+        for index in 0..self.run.addresses.app.len() {
+            let file = self.folder.join("exposition").join(format!("after-{index}.prom"));
+            all.push(exposition::parse(&read_text(&file)?).with_context(|| file.display().to_string())?);
+        }
+        Ok(all)
+    }
+
+    /// The service's log lines of the window that parse as JSON objects, replicas one after the other.
+    ///
+    /// Lines that don't parse are counted, not hidden: the second value.
+    pub fn service_log(&self) -> anyhow::Result<(Vec<serde_json::Value>, usize)> {
+        let mut lines = Vec::new();
+        let mut junk = 0;
+        for file in files_in(&self.folder.join("logs"), ".log")? {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if !name.starts_with("app") {
+                continue;
+            }
+            for line in read_text(&file)?.lines() {
+                match serde_json::from_str(line) {
+                    Ok(value @ serde_json::Value::Object(_)) => lines.push(value),
+                    _ => junk += 1,
+                }
+            }
+        }
+        Ok((lines, junk))
+    }
+
+    /// The first bytes of a picture's file, or nothing if it isn't there.
+    pub fn picture(&self, picture: &Picture) -> Option<Vec<u8>> {
+        fs::read(self.folder.join(&picture.file)).ok()
+    }
+}
+
+/// `run.json` of a folder.
+pub fn read_run(folder: &Path) -> anyhow::Result<Run> {
+    let run: Run = read_json(&folder.join("run.json"))?;
+    ensure!(run.schema == SCHEMA, "run.json is of schema {}, this tool reads {SCHEMA}", run.schema);
+    Ok(run)
+}
+
+/// Reads a whole text file.
+pub fn read_text(file: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// Reads a JSON file.
+pub fn read_json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
+    serde_json::from_str(&read_text(file)?).with_context(|| format!("{} is not what it should be", file.display()))
+}
+
+/// Writes a JSON file that people can read, creating its folder.
+pub fn write_json(file: &Path, value: &impl Serialize) -> anyhow::Result<()> {
+    let mut text = serde_json::to_string_pretty(value).with_context(|| format!("cannot encode {}", file.display()))?;
+    text.push('\n');
+    write(file, text.as_bytes())
+}
+
+/// Writes a file, creating its folder.
+pub fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    }
+    fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn read_json_lines<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Vec<T>> {
+    read_text(file)?
+        .lines()
+        .enumerate()
+        .map(|(index, line)| {
+            serde_json::from_str(line)
+                .with_context(|| format!("{}:{}: not what it should be", file.display(), index + 1))
+        })
+        .collect()
+}
+
+/// The files of a folder with an ending, by name; none where the folder is absent.
+pub fn files_in(folder: &Path, ending: &str) -> anyhow::Result<Vec<std::path::PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+        if path.to_string_lossy().ends_with(ending) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}

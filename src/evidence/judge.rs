@@ -1,0 +1,504 @@
+//! Decides each claim of an experiment by reading its folder, and nothing else.
+//!
+//! Pure: the same folder and the same tree give the same judgements, on any machine, offline. A claim is never decided
+//! on nothing: each has a population that must not be empty, and most a precondition (the client saw the fault) without
+//! which it is not proven.
+
+use serde::{Deserialize, Serialize};
+
+use super::claims::{self, Claim, Family, Kind, Step, WATCHDOG};
+use super::experiment::Experiment;
+use super::panels;
+use super::reconcile::{self, Reconciliation};
+use super::timeline::{self, Cycle};
+use super::tree::Tree;
+use super::validity::{self, Disturbance};
+use crate::traffic::ledger::{Entry, Outcome};
+
+/// What came of a claim.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", content = "why", rename_all = "snake_case")]
+pub enum Verdict {
+    /// It holds.
+    Holds,
+    /// It does not hold, and why.
+    Fails(String),
+    /// It could not be shown, and why.
+    NotProven(String),
+    /// The run says nothing, and why.
+    Invalid(String),
+}
+
+impl Verdict {
+    /// One word, for tables.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Verdict::Holds => "holds",
+            Verdict::Fails(_) => "fails",
+            Verdict::NotProven(_) => "not proven",
+            Verdict::Invalid(_) => "invalid",
+        }
+    }
+
+    /// Why, where there is a why.
+    pub fn why(&self) -> &str {
+        match self {
+            Verdict::Holds => "",
+            Verdict::Fails(why) | Verdict::NotProven(why) | Verdict::Invalid(why) => why,
+        }
+    }
+}
+
+/// A claim, decided.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// The claim.
+    #[serde(flatten)]
+    pub claim: Claim,
+    /// What it was decided on: so many series, samples, requests, points.
+    pub population: u64,
+    /// What had to be seen, in words.
+    pub expected: String,
+    /// What was seen, in words.
+    pub observed: String,
+    /// Files of the experiment's folder it rests on.
+    pub exhibits: Vec<String>,
+    /// The decision.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// What a kind of claim was decided on.
+#[derive(Debug, Default)]
+pub(super) struct Finding {
+    pub population: usize,
+    pub expected: String,
+    pub observed: String,
+    pub exhibits: Vec<String>,
+    pub fails: Option<String>,
+    pub not_proven: Option<String>,
+}
+
+/// Derives the claims of an experiment and decides each.
+///
+/// An exhibit that is missing or doesn't parse makes the claims resting on it fail: nothing was shown.
+pub fn judge(experiment: &Experiment, tree: &Tree) -> Vec<Judgement> {
+    let claims = claims::claims(&experiment.name, &experiment.scenario, tree, experiment.speed());
+    let disturbed: Vec<String> = disturbances(experiment, tree).iter().map(ToString::to_string).collect();
+    let disturbed = (!disturbed.is_empty()).then(|| disturbed.join("; "));
+    claims.into_iter().map(|claim| decide(experiment, tree, claim, disturbed.as_deref())).collect()
+}
+
+/// What disturbed an experiment; samples that can't be read are a disturbance too.
+pub fn disturbances(experiment: &Experiment, tree: &Tree) -> Vec<Disturbance> {
+    let scrape_ms = real_ms(tree.monitoring.scrape_interval(), experiment.speed().factor());
+    validity::disturbances(experiment, scrape_ms).unwrap_or_else(|error| vec![Disturbance::Noise(format!("{error:#}"))])
+}
+
+fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<&str>) -> Judgement {
+    let finding = find(experiment, tree, &claim.kind).unwrap_or_else(|error| Finding {
+        observed: "the exhibits can't be read".to_owned(),
+        fails: Some(format!("{error:#}")),
+        ..Finding::default()
+    });
+    let verdict = match (disturbed, finding.not_proven, finding.fails) {
+        (Some(why), ..) => Verdict::Invalid(why.to_owned()),
+        (None, Some(why), _) => Verdict::NotProven(why),
+        (None, None, Some(why)) => Verdict::Fails(why),
+        (None, None, None) if finding.population == 0 => Verdict::Fails("there is nothing to decide it on".to_owned()),
+        (None, None, None) => Verdict::Holds,
+    };
+    Judgement {
+        claim,
+        population: finding.population as u64,
+        expected: finding.expected,
+        observed: finding.observed,
+        exhibits: finding.exhibits,
+        verdict,
+    }
+}
+
+fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Finding> {
+    match kind {
+        Kind::CountersEqualLedger { family } => counters(experiment, *family),
+        Kind::ScheduleFollows => Ok(schedule(experiment)),
+        Kind::LogsEqualLedger => logs(experiment),
+        Kind::StoredEqualsExposed => stored_equals_exposed(experiment),
+        Kind::LoadedEqualsTree => loaded_equals_tree(experiment, tree),
+        Kind::WatchdogArrives => watchdog(experiment, tree),
+        Kind::AlertCycle { alert, step, not_before_ms, not_after_ms } => {
+            alert_step(experiment, tree, alert, *step, *not_before_ms, *not_after_ms)
+        }
+        Kind::AlertQuiet { alert } => quiet(experiment, alert),
+        Kind::PanelShows { panel, measure } => panels::shows(experiment, panel, *measure),
+        Kind::PanelAnswers { panel } => panels::answers(experiment, tree, panel),
+        Kind::Pictured { alert, page } => pictured(experiment, tree, alert, page),
+    }
+}
+
+/// The reconciliation of a family, as the report shows it too.
+pub fn reconcile(experiment: &Experiment, family: Family) -> anyhow::Result<Reconciliation> {
+    match family {
+        Family::Requests => reconcile::requests(experiment),
+        Family::LatencyCount => reconcile::latencies(experiment, "latency_count"),
+        Family::LatencyInf => reconcile::latencies(experiment, "latency_inf"),
+        Family::Errors => reconcile::errors(experiment),
+    }
+}
+
+/// What was sent is what scenario, seed and speed give rise to, computed again.
+fn schedule(experiment: &Experiment) -> Finding {
+    let head = &experiment.ledger.head;
+    let recomputed = experiment.ledger.schedule(&experiment.scenario);
+    Finding {
+        // A silent scenario has an empty schedule; that it has phases is what it is decided on.
+        population: experiment.ledger.entries.len().max(experiment.scenario.phases.len()),
+        expected: format!("the schedule of {} with seed {} at speed {}", head.scenario, head.seed, head.speed),
+        observed: format!("{} requests, schedule {}", head.scheduled, head.schedule_sha256.get(..12).unwrap_or("?")),
+        exhibits: vec!["scenario.toml".to_owned(), "ledger.jsonl".to_owned()],
+        fails: recomputed.err().map(|failure| failure.to_string()),
+        not_proven: None,
+    }
+}
+
+fn counters(experiment: &Experiment, family: Family) -> anyhow::Result<Finding> {
+    let sample = match family {
+        Family::Requests => "requests",
+        Family::LatencyCount => "latency_count",
+        Family::LatencyInf => "latency_inf",
+        Family::Errors => "errors",
+    };
+    let reconciliation = reconcile(experiment, family)?;
+    let ledger: u64 = reconciliation.rows.iter().map(|row| row.ledger).sum();
+    // Not `sum`, whose zero has a minus.
+    let prometheus = reconciliation.rows.iter().fold(0.0, |sum, row| sum + row.prometheus);
+    let wrong: Vec<String> = reconciliation
+        .rows
+        .iter()
+        .filter(|row| !row.agrees())
+        .map(|row| format!("{}: client {}, Prometheus {}", row.what, row.ledger, row.prometheus))
+        .collect();
+    // Nothing equals nothing: where something was to be sent, or to fail, agreeing on none of it shows nothing.
+    let vacuous = ledger == 0 && wrong.is_empty();
+    let injects_errors = experiment.scenario.fault_share().is_some();
+    Ok(Finding {
+        population: if vacuous && sends(experiment) && family != Family::Errors { 0 } else { reconciliation.series },
+        expected: format!("{ledger}, by the client"),
+        observed: format!(
+            "{prometheus}, over {} series{}",
+            reconciliation.series,
+            if reconciliation.explained.is_empty() {
+                String::new()
+            } else {
+                format!("; {}", reconciliation.explained.join("; "))
+            }
+        ),
+        exhibits: vec!["ledger.jsonl".to_owned(), format!("samples/{sample}.json")],
+        fails: (!wrong.is_empty()).then(|| wrong.join("; ")),
+        not_proven: (vacuous && injects_errors && family == Family::Errors)
+            .then(|| "the client saw no server fault, so there was none to count".to_owned()),
+    })
+}
+
+/// Each request that the service saw has one line in its log, with the status the client saw.
+fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
+    use std::collections::BTreeMap;
+    let (lines, junk) = experiment.service_log()?;
+    let prefix = format!("{}-", experiment.run.id);
+    let mut logged: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for line in &lines {
+        if let Some(id) = line["request_id"].as_str().filter(|id| id.starts_with(&prefix)) {
+            logged.entry(id.to_owned()).or_default().push(line["status"].as_u64().unwrap_or(0));
+        }
+    }
+    let mut wrong = Vec::new();
+    let mut answered = 0;
+    for entry in &experiment.ledger.entries {
+        let seen = logged.remove(&entry.id).unwrap_or_default();
+        match &entry.outcome {
+            Outcome::Answered { status } => {
+                answered += 1;
+                if seen != [u64::from(*status)] {
+                    wrong.push(format!("{}: answered {status}, logged {seen:?}", entry.id));
+                }
+            }
+            Outcome::Failed { .. } if seen.len() > 1 => {
+                wrong.push(format!("{}: logged {} times", entry.id, seen.len()));
+            }
+            Outcome::NotSent { .. } if !seen.is_empty() => wrong.push(format!("{}: never sent, yet logged", entry.id)),
+            Outcome::Failed { .. } | Outcome::NotSent { .. } => {}
+        }
+    }
+    wrong.extend(logged.keys().map(|id| format!("{id}: logged, not in the ledger")));
+    if junk > 0 {
+        wrong.push(format!("{junk} lines of the log are no JSON objects"));
+    }
+    let more = wrong.len().saturating_sub(3);
+    wrong.truncate(3);
+    if more > 0 {
+        wrong.push(format!("and {more} more"));
+    }
+    Ok(Finding {
+        // A silent scenario is decided on the log itself: it holds lines, and none of this run's.
+        population: if sends(experiment) { answered } else { lines.len() },
+        expected: format!("{answered} answered requests, each logged once"),
+        observed: format!("{} log lines in the window", lines.len()),
+        exhibits: vec!["ledger.jsonl".to_owned(), "logs/app.log".to_owned()],
+        fails: (!wrong.is_empty()).then(|| wrong.join("; ")),
+        not_proven: None,
+    })
+}
+
+fn stored_equals_exposed(experiment: &Experiment) -> anyhow::Result<Finding> {
+    use std::collections::BTreeMap;
+    let mut exposed: BTreeMap<String, f64> = BTreeMap::new();
+    let mut stored: BTreeMap<String, f64> = BTreeMap::new();
+    let key = |labels: &BTreeMap<String, String>| {
+        ["method", "endpoint", "http_status"].map(|name| labels.get(name).cloned().unwrap_or_default()).join(" ")
+    };
+    // Scrapes and probes go on while we look; they are counted like all requests, and left out here.
+    let internal = |labels: &BTreeMap<String, String>| {
+        labels.get("endpoint").is_none_or(|endpoint| endpoint == "/metrics" || endpoint.starts_with("/health/"))
+    };
+    for exposition in experiment.expositions_after()? {
+        for (series, value) in exposition {
+            if series.name == "app_requests_total" && !internal(&series.labels) {
+                *exposed.entry(key(&series.labels)).or_default() += value;
+            }
+        }
+    }
+    for series in experiment.samples("requests")?.iter().filter(|series| !internal(&series.labels)) {
+        if let Some(last) = series.samples.last() {
+            *stored.entry(key(&series.labels)).or_default() += last.value;
+        }
+    }
+    let wrong: Vec<String> = exposed
+        .keys()
+        .chain(stored.keys())
+        .filter(|key| exposed.get(*key).map(|v| v.to_bits()) != stored.get(*key).map(|v| v.to_bits()))
+        .map(|key| format!("{key}: exposed {:?}, stored {:?}", exposed.get(key), stored.get(key)))
+        .collect();
+    Ok(Finding {
+        population: exposed.len(),
+        expected: format!("{} series as exposed", exposed.len()),
+        observed: format!("{} series as stored", stored.len()),
+        exhibits: vec!["exposition/after-0.prom".to_owned(), "samples/requests.json".to_owned()],
+        fails: (!wrong.is_empty()).then(|| wrong.join("; ")),
+        not_proven: None,
+    })
+}
+
+fn loaded_equals_tree(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
+    let run = &experiment.run;
+    let loaded = experiment.loaded("rules")?;
+    let rendered = tree
+        .monitoring
+        .render(&run.addresses, experiment.speed())
+        .map_err(|findings| anyhow::anyhow!("{}", crate::failure::Failure::from(findings)))?;
+    let differences = crate::monitoring::rules_equal(&loaded, &rendered).err().unwrap_or_default();
+    let rules: usize = loaded["data"]["groups"]
+        .as_array()
+        .map_or(0, |groups| groups.iter().map(|group| group["rules"].as_array().map_or(0, Vec::len)).sum());
+    Ok(Finding {
+        population: rules,
+        expected: format!(
+            "{} alerts and their recording rules, at speed {}",
+            tree.monitoring.alerts().len(),
+            experiment.speed()
+        ),
+        observed: format!("{rules} rules loaded, compared as syntax trees"),
+        exhibits: vec!["loaded/rules.json".to_owned()],
+        fails: (!differences.is_empty()).then(|| differences.join("; ")),
+        not_proven: None,
+    })
+}
+
+/// The watchdog fires at every evaluation of the window, and the receiver has heard of it.
+fn watchdog(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
+    let run = &experiment.run;
+    let alerts = experiment.samples("alerts")?;
+    let firing = timeline::firing_samples(WATCHDOG, &alerts);
+    let evaluation = real_ms(tree.monitoring.evaluation_interval(), experiment.speed().factor());
+    let due = usize::try_from((run.end_ms - run.quiet_ms) / evaluation.max(1)).unwrap_or(0);
+    let heard = experiment.notifications.iter().filter(|n| timeline::says(n, WATCHDOG, "firing")).count();
+    let mut wrong = Vec::new();
+    // The window does not begin on an evaluation: one at each end may lie outside.
+    if firing + 2 < due {
+        wrong.push(format!("{firing} evaluations recorded, {due} were due"));
+    }
+    if heard == 0 {
+        wrong.push("no notification of it arrived".to_owned());
+    }
+    Ok(Finding {
+        population: firing,
+        expected: format!("about {due} evaluations, and a notification"),
+        observed: format!("{firing} evaluations, {heard} notifications"),
+        exhibits: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned()],
+        fails: (!wrong.is_empty()).then(|| wrong.join("; ")),
+        not_proven: None,
+    })
+}
+
+/// From when to when the scenario gave the alerts a reason: from the first faulty request that left (where a phase as
+/// such is the reason, from its start) to the end of the last such phase.
+pub fn fault_window(experiment: &Experiment) -> Option<(i64, i64)> {
+    let mut reasons = experiment.run.phases.iter().filter(|phase| phase.faulty);
+    let first = reasons.next()?;
+    let last = reasons.next_back().unwrap_or(first);
+    let sent =
+        experiment.ledger.entries.iter().filter(|entry| entry.fault.is_some()).filter_map(|entry| entry.sent_us).min();
+    let start = sent.map_or(first.start_ms, |sent| experiment.wall_ms(sent));
+    Some((start, last.end_ms))
+}
+
+/// Whether the scenario sends anything at all.
+pub(super) fn sends(experiment: &Experiment) -> bool {
+    experiment.scenario.phases.iter().any(|phase| phase.rate_millis > 0)
+}
+
+/// Whether the client saw the reason: a request that failed or was late as its fault says, or, where a phase as such is
+/// the reason, traffic around it.
+fn saw_the_fault(experiment: &Experiment) -> bool {
+    let entries = &experiment.ledger.entries;
+    if experiment.scenario.injects_faults() {
+        entries.iter().any(felt_its_fault)
+    } else {
+        entries.iter().any(|entry| entry.status().is_some())
+    }
+}
+
+/// Whether one of a request's faults shows in what came of it: a service that takes no faults answers as ever.
+fn felt_its_fault(entry: &Entry) -> bool {
+    let took_us = entry.sent_us.zip(entry.ended_us).map(|(sent, ended)| u128::from(ended - sent));
+    entry.fault.iter().flat_map(|faults| faults.split(',')).any(|fault| match fault.trim().strip_prefix("delay=") {
+        Some(delay) => crate::duration::parse(delay).is_ok_and(|delay| took_us >= Some(delay.as_micros())),
+        None => entry.status() >= Some(500),
+    })
+}
+
+/// An expected alert's life in the window.
+pub fn cycle_of(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Cycle> {
+    let evaluation = real_ms(tree.monitoring.evaluation_interval(), experiment.speed().factor());
+    let alerts = experiment.samples("alerts")?;
+    Ok(timeline::cycle(alert, &alerts, &experiment.notifications, evaluation, experiment.run.end_ms))
+}
+
+fn alert_step(
+    experiment: &Experiment,
+    tree: &Tree,
+    alert: &str,
+    step: Step,
+    not_before_ms: i64,
+    not_after_ms: i64,
+) -> anyhow::Result<Finding> {
+    let mut finding = Finding {
+        exhibits: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned(), "ledger.jsonl".to_owned()],
+        ..Finding::default()
+    };
+    let Some((fault_start, fault_end)) = fault_window(experiment).filter(|_| saw_the_fault(experiment)) else {
+        finding.not_proven = Some("the client saw no fault, so there was nothing to alert on".to_owned());
+        return Ok(finding);
+    };
+    let cycle = cycle_of(experiment, tree, alert)?;
+    let alerts = experiment.samples("alerts")?;
+    finding.population = match step {
+        Step::Pending => timeline::active_samples(alert, &alerts),
+        _ => timeline::firing_samples(alert, &alerts),
+    };
+    let (from, at, verb) = match step {
+        Step::Pending => (Some(fault_start), cycle.pending_ms, "pending"),
+        Step::Fires => (Some(fault_start), cycle.firing_ms, "firing"),
+        Step::Notified => (cycle.firing_ms, cycle.notified_ms, "notified"),
+        Step::Resolves => (Some(fault_end), cycle.resolved_ms, "resolved"),
+        Step::ResolvedNotified => (cycle.resolved_ms, cycle.resolved_notified_ms, "told resolved"),
+    };
+    finding.expected = format!("{verb} {}", between(not_before_ms, not_after_ms));
+    let (Some(from), Some(at)) = (from, at) else {
+        finding.observed = format!("never {verb} in the window");
+        finding.fails = Some(format!("{alert} was never {verb}"));
+        return Ok(finding);
+    };
+    let after = at - from;
+    finding.observed = format!("{verb} after {}", seconds(after));
+    let hold = cycle.firing_ms.zip(cycle.pending_ms).map(|(firing, pending)| firing - pending);
+    let share = experiment.scenario.fault_share();
+    let latest = tree.monitoring.alert(alert).map(|alert| tree.monitoring.bounds(alert, share).latest_firing);
+    let within = experiment.scenario.expect.within.unwrap_or_default();
+    if after < not_before_ms || after > not_after_ms {
+        finding.fails =
+            Some(format!("{verb} after {}; must be {}", seconds(after), between(not_before_ms, not_after_ms)));
+    } else if step == Step::Fires && at >= fault_end {
+        finding.fails = Some("it fired only when the fault was over".to_owned());
+    } else if step == Step::Fires && hold.is_some_and(|hold| hold < not_before_ms) {
+        let hold = seconds(hold.unwrap_or_default());
+        finding.fails = Some(format!("it was pending for {hold} only; its `for` is {}", seconds(not_before_ms)));
+    } else if let Some(latest) = latest.filter(|latest| step == Step::Fires && *latest > within) {
+        finding.fails = Some(format!(
+            "the loaded configuration allows it to fire as late as {} after the fault; the scenario promises {}",
+            crate::duration::print(latest),
+            crate::duration::print(within)
+        ));
+    }
+    Ok(finding)
+}
+
+fn quiet(experiment: &Experiment, alert: &str) -> anyhow::Result<Finding> {
+    let alerts = experiment.samples("alerts")?;
+    let firing = timeline::firing_samples(alert, &alerts);
+    let told = experiment.notifications.iter().filter(|n| timeline::says(n, alert, "firing")).count();
+    Ok(Finding {
+        // Silence proves nothing unless rules were evaluated: the watchdog's samples are the evaluations.
+        population: timeline::firing_samples(WATCHDOG, &alerts),
+        expected: "not firing at any evaluation".to_owned(),
+        observed: format!("firing at {firing} evaluations, {told} notifications"),
+        exhibits: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned()],
+        fails: (firing > 0 || told > 0).then(|| format!("{alert} fired, and nothing in the scenario should make it")),
+        not_proven: None,
+    })
+}
+
+fn pictured(experiment: &Experiment, tree: &Tree, alert: &str, page: &str) -> anyhow::Result<Finding> {
+    let run = &experiment.run;
+    let mut finding = Finding { expected: "a picture taken while it fired".to_owned(), ..Finding::default() };
+    let Some(picture) = run.pictures.iter().find(|picture| picture.page == page && picture.alert == alert) else {
+        "no picture".clone_into(&mut finding.observed);
+        finding.not_proven =
+            Some(run.pictures_missing.clone().unwrap_or_else(|| format!("{alert} was not seen firing while enacting")));
+        return Ok(finding);
+    };
+    finding.exhibits = vec![picture.file.clone()];
+    let bytes = experiment.picture(picture).unwrap_or_default();
+    finding.population = usize::from(bytes.starts_with(b"\x89PNG\r\n\x1a\n"));
+    let cycle = cycle_of(experiment, tree, alert)?;
+    let during = cycle
+        .firing_ms
+        .zip(cycle.last_firing_ms)
+        .is_some_and(|(first, last)| (first..=last).contains(&picture.taken_ms));
+    finding.observed = match cycle.firing_ms {
+        Some(firing) => format!("taken {} after it began to fire", seconds(picture.taken_ms - firing)),
+        None => "the alert never fired".to_owned(),
+    };
+    if !during {
+        finding.fails = Some("it was not taken while the alert fired".to_owned());
+    }
+    Ok(finding)
+}
+
+fn real_ms(production: std::time::Duration, k: u32) -> i64 {
+    i64::try_from(production.as_millis()).unwrap_or(i64::MAX) / i64::from(k)
+}
+
+/// `7.2 s`.
+#[allow(clippy::cast_precision_loss)] // minutes at most
+pub fn seconds(millis: i64) -> String {
+    format!("{:.1} s", millis as f64 / 1000.0)
+}
+
+/// A time before the beginning is only allowed for because evaluations are a step apart: it is not worth telling.
+fn between(from_ms: i64, to_ms: i64) -> String {
+    if from_ms <= 0 {
+        format!("within {}", seconds(to_ms))
+    } else {
+        format!("between {} and {}", seconds(from_ms), seconds(to_ms))
+    }
+}

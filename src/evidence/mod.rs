@@ -1,0 +1,24 @@
+//! Evidence: enact → collect → claims → judge → report → seal; verify.
+//!
+//! - [`enact`] lets a scenario happen on a stack and leaves a run folder: ledger, phases, pictures, expositions.
+//! - [`collect`] adds what the monitoring recorded about that run, as it answered: then it is an experiment's folder.
+//! - [`claims`] says what must hold, from the scenario and the monitoring files alone.
+//! - [`judge`] decides each claim by reading the folder, and nothing else; `verify` judges again with the same code.
+//! - [`report`] tells people; [`bundle`] seals, and verifies offline.
+//! - [`prove`] does all of it on private stacks; [`attached`] on the stack that is up.
+
+pub mod attached;
+pub mod bundle;
+pub mod claims;
+pub mod collect;
+pub mod enact;
+pub mod experiment;
+pub mod judge;
+pub mod panels;
+pub mod prove;
+pub mod provenance;
+pub mod reconcile;
+pub mod report;
+pub mod timeline;
+pub mod tree;
+pub mod validity;

@@ -1,0 +1,206 @@
+//! Every experiment on a stack of its own, some of them side by side; stopped whatever happens.
+//!
+//! A run that the machine disturbed is repeated once and both tries are kept. A run whose claims fail is never
+//! repeated: that would be trying until it holds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+
+use super::bundle::{Bundle, Draft, Outcome};
+use super::enact::{Enactment, enact};
+use super::experiment::Experiment;
+use super::judge::{self, Verdict};
+use super::provenance::{Mode, Provenance, compact_utc, now_ms, revision};
+use super::tree::Tree;
+use super::{collect, provenance};
+use crate::duration::Speed;
+use crate::failure::{Failure, Kind};
+use crate::interrupt::Interrupt;
+use crate::monitoring::prometheus_flags;
+use crate::scenario::Scenario;
+use crate::stack::table::Silent;
+use crate::stack::{Plan, Stack};
+
+/// What to prove, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Names of scenarios (`error-rate`); all where empty.
+    pub only: Vec<String>,
+    /// Seed of every schedule.
+    pub seed: u64,
+    /// Speed of every stack.
+    pub speed: Speed,
+    /// Experiments side by side.
+    pub jobs: usize,
+    /// Where the bundle goes.
+    pub out: PathBuf,
+}
+
+/// Proves on private stacks, and seals. Progress goes to stderr.
+pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Result<(Bundle, Outcome), Failure> {
+    let tree = Tree::read(root)?;
+    let scenarios = chosen(&tree, &options.only)?;
+    let began_ms = now_ms();
+    let (commit, dirty) = revision(root);
+    let short = commit.as_deref().map_or("norev", |commit| &commit[..commit.len().min(7)]);
+    let id = format!("{}-{short}-s{}", compact_utc(began_ms)?, options.seed);
+    let draft = Draft::create(&options.out, &id)?;
+    tree.copy_to(&draft.folder().join("tree"))?;
+
+    let facts = Mutex::new(Facts::default());
+    let slots = Semaphore::new(options.jobs.max(1));
+    let runs = scenarios.iter().map(|scenario| async {
+        let _slot = slots.acquire().await.context("waiting for a turn")?;
+        if interrupt.is_requested() {
+            return Err(Failure::interrupted());
+        }
+        let work = Work { root, tree: &tree, scenario, options, draft: &draft, facts: &facts };
+        work.experiment(interrupt).await.map_err(|failure| failure.context(format!("experiment {}", scenario.name)))
+    });
+    let mut failures: Vec<Failure> = join_all(runs).await.into_iter().filter_map(Result::err).collect();
+    // An interruption explains whatever else went wrong at that moment.
+    failures.sort_by_key(|failure| failure.kind() != Kind::Interrupted);
+    if let Some(failure) = failures.into_iter().next() {
+        return Err(failure);
+    }
+
+    let facts = facts.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let provenance = Provenance {
+        schema: super::experiment::SCHEMA,
+        id,
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: commit,
+        dirty,
+        flake_lock_sha256: provenance::flake_lock(root)?,
+        mode: Mode::Private,
+        seed: options.seed,
+        speed: options.speed,
+        began_ms,
+        ended_ms: now_ms(),
+        versions: facts.versions,
+        image: None,
+        machine: provenance::machine(),
+        superseded: facts.superseded,
+        absent: facts.absent.into_iter().collect(),
+    };
+    draft.seal(&provenance, &facts.secrets)
+}
+
+/// What the stacks told, for the provenance of all.
+#[derive(Debug, Default)]
+struct Facts {
+    versions: std::collections::BTreeMap<String, String>,
+    absent: std::collections::BTreeSet<String>,
+    superseded: Vec<String>,
+    secrets: Vec<String>,
+}
+
+struct Work<'a> {
+    root: &'a Path,
+    tree: &'a Tree,
+    scenario: &'a Scenario,
+    options: &'a Options,
+    draft: &'a Draft,
+    facts: &'a Mutex<Facts>,
+}
+
+impl Work<'_> {
+    /// One experiment, and again if the machine disturbed it.
+    async fn experiment(&self, interrupt: &Interrupt) -> Result<(), Failure> {
+        let name = self.scenario.name.as_str();
+        let began = Instant::now();
+        let folder = self.draft.experiment(name);
+        for try_number in 1..=2 {
+            self.once(&folder, interrupt).await?;
+            let experiment = Experiment::read(&folder)?;
+            let disturbances = judge::disturbances(&experiment, self.tree);
+            if try_number == 1 && !disturbances.is_empty() {
+                let told: Vec<String> = disturbances.iter().map(ToString::to_string).collect();
+                eprintln!("  ! {name}: invalid ({}); once more", told.join("; "));
+                let kept = format!("{name}-try-1");
+                std::fs::rename(&folder, self.draft.experiment(&kept)).context("cannot keep the first try")?;
+                self.facts().superseded.push(kept);
+                continue;
+            }
+            let judgements = judge::judge(&experiment, self.tree);
+            let holds = judgements.iter().filter(|judgement| judgement.verdict == Verdict::Holds).count();
+            let failed = judgements.iter().any(|judgement| matches!(judgement.verdict, Verdict::Fails(_)));
+            let sign = if failed {
+                "✗"
+            } else if disturbances.is_empty() {
+                "✓"
+            } else {
+                "!"
+            };
+            let took = began.elapsed().as_secs_f64();
+            eprintln!("  {sign} {name}: {holds} of {} claims hold ({took:.0} s)", judgements.len());
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    async fn once(&self, folder: &Path, interrupt: &Interrupt) -> Result<(), Failure> {
+        let name = self.scenario.name.as_str();
+        let say = |what: &str| eprintln!("  · {name}: {what}");
+        let state = tempfile::Builder::new().prefix("aiclipx-").tempdir().context("cannot make a temporary folder")?;
+        let plan = Plan::private(self.root, state.path(), self.options.speed)?;
+        let rendered = self.tree.monitoring.render(&plan.addresses, plan.speed)?;
+        say("starting a stack");
+        let flags = prometheus_flags(plan.speed);
+        let stack = Stack::start(plan, rendered, flags, &mut Silent, interrupt.requested()).await?;
+        let done = self.on(&stack, folder, &say, interrupt).await;
+        let stopped = stack.stop().await;
+        done.and(stopped)
+    }
+
+    async fn on(&self, stack: &Stack, folder: &Path, say: &dyn Fn(&str), interrupt: &Interrupt) -> Result<(), Failure> {
+        {
+            let mut facts = self.facts();
+            let (versions, absent) = provenance::of_stack(stack);
+            facts.versions.extend(versions);
+            facts.absent.extend(absent);
+            facts.secrets.extend(stack.secrets()?);
+        }
+        let what = Enactment {
+            stack,
+            tree: self.tree,
+            scenario: self.scenario,
+            seed: self.options.seed,
+            length: None,
+            show: false,
+        };
+        let enacted = enact(what, say, interrupt).await?;
+        say("collecting");
+        interrupt.or(collect::collect(stack, self.tree, &enacted.folder, folder)).await
+    }
+
+    fn facts(&self) -> std::sync::MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The scenarios to prove, the longest first: side by side, that ends soonest.
+fn chosen<'a>(tree: &'a Tree, only: &[String]) -> Result<Vec<&'a Scenario>, Failure> {
+    let mut chosen: Vec<&Scenario> = Vec::new();
+    for name in only {
+        let known = || tree.scenarios.iter().map(|scenario| scenario.name.as_str()).collect::<Vec<_>>().join(", ");
+        let found = tree.scenarios.iter().find(|scenario| scenario.name == *name || scenario.id() == *name);
+        let found = found.ok_or_else(|| {
+            Failure::usage(format!("there is no experiment `{name}`")).remedy(format!("there are {}", known()))
+        })?;
+        if !chosen.iter().any(|scenario| scenario.name == found.name) {
+            chosen.push(found);
+        }
+    }
+    if only.is_empty() {
+        chosen.extend(&tree.scenarios);
+    }
+    let length = |scenario: &Scenario| scenario.phases.iter().map(|phase| phase.duration).sum::<Duration>();
+    chosen.sort_by_key(|scenario| std::cmp::Reverse(length(scenario)));
+    Ok(chosen)
+}

@@ -1,0 +1,126 @@
+//! Where a bundle comes from: revision, versions, seed, speed, machine. `run.json` at its top.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::bundle::{hex, sha256_of};
+use crate::browser::Browser;
+use crate::duration::Speed;
+use crate::stack::Stack;
+
+/// `run.json` of a bundle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// Version of the bundle's layout.
+    pub schema: u32,
+    /// The bundle's name: `<UTC>-<revision>-s<seed>`.
+    pub id: String,
+    /// Version of the tool that wrote it.
+    pub tool: String,
+    /// The commit, or none outside a repository.
+    pub revision: Option<String>,
+    /// SHA-256 of the uncommitted difference against it (untracked files by name and content), or none if clean.
+    pub dirty: Option<String>,
+    /// SHA-256 of flake.lock, which pins every tool under Nix.
+    pub flake_lock_sha256: Option<String>,
+    /// How it was made.
+    pub mode: Mode,
+    /// What the schedules were computed from.
+    pub seed: u64,
+    /// How much faster than production the stacks lived.
+    pub speed: Speed,
+    /// Unix milliseconds.
+    pub began_ms: i64,
+    /// Unix milliseconds.
+    pub ended_ms: i64,
+    /// Versions, as each component tells its own.
+    pub versions: BTreeMap<String, String>,
+    /// Digest of the service's image, where it ran from one.
+    pub image: Option<String>,
+    /// Operating system, architecture, processors.
+    pub machine: String,
+    /// Experiments that were invalid and repeated; kept, and not counted.
+    pub superseded: Vec<String>,
+    /// What the stack did not have, and what is not shown for it.
+    pub absent: Vec<String>,
+}
+
+/// How a bundle was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// From the runs on the stack that was up.
+    Attached,
+    /// Every experiment on a stack of its own.
+    Private,
+}
+
+/// A tree's revision: the commit and, where it is dirty, a hash of what differs.
+pub fn revision(tree: &Path) -> (Option<String>, Option<String>) {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(tree).args(arguments).output().ok()?;
+        output.status.success().then_some(output.stdout)
+    };
+    let Some(commit) = git(&["rev-parse", "HEAD"]) else { return (None, None) };
+    let commit = String::from_utf8_lossy(&commit).trim().to_owned();
+    let difference = git(&["diff", "--binary", "HEAD"]).unwrap_or_default();
+    let untracked = git(&["ls-files", "--others", "--exclude-standard", "-z"]).unwrap_or_default();
+    if difference.is_empty() && untracked.is_empty() {
+        return (Some(commit), None);
+    }
+    let mut hasher = Sha256::new();
+    hasher.update(&difference);
+    for name in untracked.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        hasher.update(name);
+        let file = tree.join(String::from_utf8_lossy(name).as_ref());
+        hasher.update(sha256_of(&file).unwrap_or_default());
+    }
+    (Some(commit), Some(hex(&hasher.finalize())))
+}
+
+/// SHA-256 of the tree's flake.lock, if it has one.
+pub fn flake_lock(tree: &Path) -> anyhow::Result<Option<String>> {
+    let file = tree.join("flake.lock");
+    if file.exists() { sha256_of(&file).map(Some) } else { Ok(None) }
+}
+
+/// `linux x86_64, 2 processors`.
+pub fn machine() -> String {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    format!("{} {}, {processors} processors", std::env::consts::OS, std::env::consts::ARCH)
+}
+
+/// Unix milliseconds as `20261124T033000Z`, for names of files and folders.
+pub fn compact_utc(millis: i64) -> anyhow::Result<String> {
+    let at = jiff::Timestamp::from_millisecond(millis).context("a time outside the calendar")?;
+    Ok(at.strftime("%Y%m%dT%H%M%SZ").to_string())
+}
+
+/// Now, in Unix milliseconds of the wall clock.
+pub fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// Versions as a stack's components told them, and what it came up without.
+pub fn of_stack(stack: &Stack) -> (BTreeMap<String, String>, Vec<String>) {
+    let mut versions: BTreeMap<String, String> =
+        stack.programs().iter().map(|(component, tool)| (component.name().to_owned(), tool.version.clone())).collect();
+    if let Some(version) = Browser::find().and_then(|program| version_of(&program)) {
+        versions.insert("chromium".to_owned(), version);
+    }
+    let absent =
+        stack.absent().iter().map(|(component, missed)| format!("{component} is not there: {missed}")).collect();
+    (versions, absent)
+}
+
+fn version_of(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
+}

@@ -1,0 +1,62 @@
+//! What people read: report.html (self-contained, no script) and report.md, out of what was judged.
+//!
+//! Pure, and deterministic: `verify` writes the reports again and compares, so a number in them that no exhibit gives
+//! rise to is found. Nothing is said here that was not recorded in this run.
+
+mod html;
+mod markdown;
+mod strip;
+
+use super::bundle::Outcome;
+use super::judge::Verdict;
+
+/// The files that tell people: path below the bundle, and text.
+pub fn write(outcome: &Outcome) -> anyhow::Result<Vec<(String, String)>> {
+    let mut files =
+        vec![("report.html".to_owned(), html::page(outcome)?), ("report.md".to_owned(), markdown::page(outcome)?)];
+    for experiment in &outcome.experiments {
+        for (panel, svg) in super::panels::drawings(experiment, &outcome.tree)? {
+            files.push((format!("experiments/{}/panels/{}.svg", experiment.name, panel.replace('/', "-")), svg));
+        }
+    }
+    Ok(files)
+}
+
+/// What is not proven, each reason once with the claims it covers.
+fn not_proven(outcome: &Outcome) -> Vec<String> {
+    let mut reasons: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
+    for judgement in outcome.counting() {
+        if let Verdict::NotProven(why) = &judgement.verdict {
+            reasons.entry(why).or_default().push(&judgement.claim.id);
+        }
+    }
+    let mut list: Vec<String> =
+        reasons.into_iter().map(|(why, claims)| format!("{} — {why}", claims.join(", "))).collect();
+    list.extend(outcome.provenance.absent.iter().cloned());
+    list
+}
+
+/// `2026-11-24 03:30:00 UTC`.
+fn utc(millis: i64) -> String {
+    jiff::Timestamp::from_millisecond(millis)
+        .map_or_else(|_| "?".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+/// `Holds`, `Fails`, … as a word for people with its sign, so that colour is not alone.
+fn sign(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Holds => "✓ holds",
+        Verdict::Fails(_) => "✗ fails",
+        Verdict::NotProven(_) => "○ not proven",
+        Verdict::Invalid(_) => "! invalid",
+    }
+}
+
+/// The commit and whether the tree was clean.
+fn revision(outcome: &Outcome) -> String {
+    match (&outcome.provenance.revision, &outcome.provenance.dirty) {
+        (None, _) => "not in a repository".to_owned(),
+        (Some(commit), None) => format!("{}, clean", &commit[..commit.len().min(12)]),
+        (Some(commit), Some(_)) => format!("{}, with uncommitted changes", &commit[..commit.len().min(12)]),
+    }
+}

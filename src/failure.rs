@@ -1,0 +1,172 @@
+//! What went wrong, what to do about it, and the exit code that says so.
+//!
+//! A [`Failure`] stops a command. It is an [`anyhow`] chain (what was attempted, on what, why it failed) with a kind
+//! that fixes the exit code and, where we know one, a remedy: one line the reader can act on. A static check that
+//! finds something is no failure but a [`Finding`], a value; a claim that does not hold is a verdict.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Why a command stopped. The numbers are the exit codes, the same for every command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Bad input, a missing tool, a busy port, a folder that can't be written.
+    Usage = 2,
+    /// The run says nothing: a component died, a scrape was missed, the generator could not keep up.
+    Infrastructure = 3,
+    /// A bundle that can't be trusted.
+    InvalidBundle = 4,
+    /// Stopped by the user.
+    Interrupted = 130,
+}
+
+/// What stops a command.
+#[derive(Debug)]
+pub struct Failure {
+    kind: Kind,
+    error: anyhow::Error,
+    remedy: Option<String>,
+}
+
+impl Failure {
+    /// Bad input or a missing precondition: exit 2.
+    pub fn usage(error: impl Into<Message>) -> Failure {
+        Failure { kind: Kind::Usage, error: error.into().0, remedy: None }
+    }
+
+    /// The environment let us down: exit 3.
+    pub fn infrastructure(error: impl Into<Message>) -> Failure {
+        Failure { kind: Kind::Infrastructure, error: error.into().0, remedy: None }
+    }
+
+    /// A bundle that can't be trusted: exit 4.
+    pub fn invalid_bundle(error: impl Into<Message>) -> Failure {
+        Failure { kind: Kind::InvalidBundle, error: error.into().0, remedy: None }
+    }
+
+    /// The user pressed Ctrl-C or sent SIGTERM: exit 130.
+    pub fn interrupted() -> Failure {
+        Failure { kind: Kind::Interrupted, error: anyhow::anyhow!("interrupted"), remedy: None }
+    }
+
+    /// Adds what the reader can do about it, one line.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Failure {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    /// Says what was attempted when it happened; kind and remedy stay.
+    #[must_use]
+    pub fn context(self, what: impl fmt::Display + Send + Sync + 'static) -> Failure {
+        Failure { error: self.error.context(what), ..self }
+    }
+
+    /// Why it stopped.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The documented exit code.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.kind as u8)
+    }
+}
+
+/// The whole chain in one line, the remedy in a second.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.error)?;
+        match &self.remedy {
+            Some(remedy) => write!(f, "\n  → {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An error with context is an infrastructure failure unless it is said to be something else.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        Failure { kind: Kind::Infrastructure, error, remedy: None }
+    }
+}
+
+/// What a failure is made from: a text, or an error chain.
+#[derive(Debug)]
+pub struct Message(anyhow::Error);
+
+impl From<&str> for Message {
+    fn from(text: &str) -> Message {
+        Message(anyhow::Error::msg(text.to_owned()))
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Message {
+        Message(anyhow::Error::msg(text))
+    }
+}
+
+impl From<anyhow::Error> for Message {
+    fn from(error: anyhow::Error) -> Message {
+        Message(error)
+    }
+}
+
+/// Something wrong in a file, found without running anything.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Finding {
+    /// The file, relative to the repository's root.
+    pub file: PathBuf,
+    /// One-based; 0 when the whole file is meant.
+    pub line: usize,
+    /// What is wrong, in words.
+    pub what: String,
+    /// What to do, or empty.
+    pub remedy: String,
+}
+
+/// `file:line: what (remedy)`, as editors and terminals link it.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        if self.line > 0 {
+            write!(f, ":{}", self.line)?;
+        }
+        write!(f, ": {}", self.what)?;
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, "\n  → {}", self.remedy) }
+    }
+}
+
+/// Findings that stop a command are a usage failure which lists them all.
+impl From<Vec<Finding>> for Failure {
+    fn from(findings: Vec<Finding>) -> Failure {
+        let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+        Failure::usage(lines.join("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_the_chain_and_the_remedy() {
+        let cause: Result<(), _> = Err(std::io::Error::other("no such file"));
+        let failure: Failure = cause.context("cannot read rules.yml").expect_err("it is an error").into();
+        let failure = failure.remedy("run `just up` first").context("collecting");
+        assert_eq!(failure.to_string(), "collecting: cannot read rules.yml: no such file\n  → run `just up` first");
+        assert_eq!(failure.kind(), Kind::Infrastructure);
+    }
+
+    #[test]
+    fn findings_are_all_told() {
+        let finding = |line| Finding { file: "a.yml".into(), line, what: "wrong".into(), remedy: String::new() };
+        let failure = Failure::from(vec![finding(3), finding(0)]);
+        assert_eq!(failure.to_string(), "a.yml:3: wrong\na.yml: wrong");
+        assert_eq!(failure.kind(), Kind::Usage);
+    }
+}

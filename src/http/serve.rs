@@ -1,0 +1,350 @@
+//! The accept loop that the service, the receiver and the viewer share: HTTP/1.1 on hyper, bounded in everything.
+//!
+//! - A connection takes a slot *before* it is accepted; what has no slot waits in the kernel's queue.
+//! - A head must arrive, and an idle connection must speak again, within [`Limits::patience`]; an answer that its
+//!   client doesn't read may stall as long. Then the connection is closed and its slot returns.
+//! - Out of file descriptors, the loop waits and tries again instead of spinning or ending.
+//! - On the stop signal the listener closes, requests in the air are answered, and what is left at
+//!   [`Limits::drain`] is cut.
+//!
+//! It knows nothing of routes, metrics or logs: a [`Service`] answers requests and is told how connections ended.
+//! A service contains its own panics and time-outs with [`contain`], because only it knows how to count them;
+//! [`Plain`] is that for an ordinary `async fn`. No TLS, no HTTP/2: a proxy's work.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::Future;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http_body_util::Full;
+use hyper::body::{Body, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, header};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Sleep, sleep, timeout};
+
+/// A request's head and the pieces of its body pass through a buffer of at most this size: longer heads are 431.
+const BUFFER_BYTES: usize = 32 << 10;
+
+/// The pauses after a failed accept: doubled from the first to the last while it goes on failing.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+/// What a listener grants its clients.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections open at once, at least 1.
+    pub connections: usize,
+    /// For a whole request head, for an idle connection to speak again, for a stalled client to read on.
+    pub patience: Duration,
+    /// From the stop signal until what is still open is cut.
+    pub drain: Duration,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionOutcome {
+    /// In order, by either side.
+    Closed,
+    /// What came was no HTTP, or its head was too large: answered 400, 414 or 431 without ever being a request.
+    Malformed,
+    /// The client kept us waiting too long: a head, an idle connection, or an answer it did not read.
+    TimedOut,
+    /// The client went in the middle of something.
+    Aborted,
+    /// We ended it: the drain's deadline came, or its task panicked.
+    Cut,
+}
+
+impl ConnectionOutcome {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [ConnectionOutcome; 5] = [
+        ConnectionOutcome::Closed,
+        ConnectionOutcome::Malformed,
+        ConnectionOutcome::TimedOut,
+        ConnectionOutcome::Aborted,
+        ConnectionOutcome::Cut,
+    ];
+
+    /// The outcome as a metric label.
+    pub fn label(self) -> &'static str {
+        match self {
+            ConnectionOutcome::Closed => "closed",
+            ConnectionOutcome::Malformed => "malformed",
+            ConnectionOutcome::TimedOut => "timed_out",
+            ConnectionOutcome::Aborted => "aborted",
+            ConnectionOutcome::Cut => "cut",
+        }
+    }
+
+    fn of(result: Result<(), hyper::Error>) -> ConnectionOutcome {
+        let Err(error) = result else { return ConnectionOutcome::Closed };
+        let stalled = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+        if error.is_timeout() || stalled.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            ConnectionOutcome::TimedOut
+        } else if error.is_parse() {
+            ConnectionOutcome::Malformed
+        } else {
+            ConnectionOutcome::Aborted
+        }
+    }
+}
+
+/// What stands behind a listener.
+pub trait Service: Send + Sync + 'static {
+    /// The bodies it answers with.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
+
+    /// Answers one request. The future is dropped when the client goes before the answer exists; a panic that leaves
+    /// it costs the connection, so see [`contain`].
+    fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Response<Self::Body>> + Send;
+
+    /// Told once for every connection that was accepted.
+    fn ended(&self, outcome: ConnectionOutcome) {
+        let _ = outcome;
+    }
+}
+
+/// How a loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were still open at the deadline, and cut.
+    pub cut: usize,
+}
+
+/// Accepts and serves until `stop` resolves, then drains. Never fails: what can go wrong with a listener that is
+/// bound passes.
+pub async fn serve<S: Service>(
+    listener: TcpListener,
+    limits: Limits,
+    service: Arc<S>,
+    stop: impl Future<Output = ()>,
+) -> Drained {
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let stopping = watch::Sender::new(());
+    let mut connections = JoinSet::new();
+    let open = |connections: &mut JoinSet<()>, (stream, slot)| {
+        connections.spawn(connection(stream, slot, limits.clone(), Arc::clone(&service), stopping.subscribe()));
+    };
+
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = accept(&listener, &slots) => open(&mut connections, accepted),
+        }
+    }
+    // Who connected before the stop is served; the kernel would reset what still waits in its queue.
+    while let Some(accepted) = accept(&listener, &slots).now_or_never() {
+        open(&mut connections, accepted);
+    }
+    drop(listener);
+
+    stopping.send_replace(());
+    let all_closed = async { while connections.join_next().await.is_some() {} };
+    if timeout(limits.drain, all_closed).await.is_ok() {
+        return Drained { cut: 0 };
+    }
+    let cut = connections.len();
+    connections.shutdown().await;
+    Drained { cut }
+}
+
+/// The next connection, with its slot.
+async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+    let slot = Arc::clone(slots).acquire_owned().await.expect("the semaphore is never closed");
+    let mut pause = BACK_OFF.0;
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, slot),
+            // The client left while it queued: its loss, and no sign of trouble here.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::ConnectionRefused
+                ) => {}
+            // Most likely no file descriptors: accepting again at once would spin, since the client still waits.
+            Err(error) => {
+                log::warn!("Cannot accept a connection, trying again in {pause:?}: {error}");
+                sleep(pause).await;
+                pause = (pause * 2).min(BACK_OFF.1);
+            }
+        }
+    }
+}
+
+/// One connection from its first byte to its last.
+async fn connection<S: Service>(
+    stream: TcpStream,
+    slot: OwnedSemaphorePermit,
+    limits: Limits,
+    service: Arc<S>,
+    mut stopping: watch::Receiver<()>,
+) {
+    let end = End { service: Arc::clone(&service), outcome: ConnectionOutcome::Cut, _slot: slot };
+    // Answers are small: waiting to fill a segment would only delay them. A socket that can't is served all the same.
+    let _ = stream.set_nodelay(true);
+    let stream = Impatient { stream, patience: limits.patience, stalled: None };
+    let answer = service_fn(move |request| {
+        let service = Arc::clone(&service);
+        async move { Ok::<_, Infallible>(service.handle(request).await) }
+    });
+    let http = http1::Builder::new()
+        .timer(TokioTimer::new()) // without one, hyper drops its header time-out in silence
+        .header_read_timeout(limits.patience)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), answer);
+    let mut http = std::pin::pin!(http);
+
+    let result = tokio::select! {
+        biased; // what has arrived is read before a stop is heeded: hyper closes a connection that said nothing yet
+        result = &mut http => result,
+        // An error says that the loop itself is gone: stop as well.
+        _ = stopping.changed() => {
+            http.as_mut().graceful_shutdown();
+            http.await
+        }
+    };
+    end.with(ConnectionOutcome::of(result));
+}
+
+/// Tells the service how a connection ended, also when its task is aborted; then the slot returns.
+struct End<S: Service> {
+    service: Arc<S>,
+    outcome: ConnectionOutcome,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl<S: Service> End<S> {
+    fn with(mut self, outcome: ConnectionOutcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl<S: Service> Drop for End<S> {
+    fn drop(&mut self) {
+        self.service.ended(self.outcome);
+    }
+}
+
+/// A stream whose writes fail when the other side has read nothing for `patience`. hyper bounds reading a head, but
+/// would wait for ever for a client to take its answer.
+struct Impatient {
+    stream: TcpStream,
+    patience: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Impatient {
+    fn judge(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Impatient {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Impatient {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.judge(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.judge(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Why work has no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// It panicked; the panic hook has told where.
+    Panicked,
+    /// It was not done in time, and was dropped.
+    TimedOut,
+}
+
+/// Does `work` within `limit`, and survives its panic. `work` is called inside the barrier, so that what it does
+/// before its first await is contained too (warp runs its filters there).
+pub async fn contain<W: Future>(limit: Duration, work: impl FnOnce() -> W) -> Result<W::Output, Broken> {
+    let work = AssertUnwindSafe(async move { work().await }).catch_unwind();
+    match timeout(limit, work).await {
+        Ok(Ok(output)) => Ok(output),
+        Ok(Err(_)) => Err(Broken::Panicked),
+        Err(_) => Err(Broken::TimedOut),
+    }
+}
+
+/// An `async fn(Request<Incoming>) -> Response<Full<Bytes>>` as a [`Service`]: a panic is 500, a time-out 503.
+pub struct Plain<H> {
+    handler: H,
+    limit: Duration,
+}
+
+impl<H> Plain<H> {
+    /// A request may take `limit`.
+    pub fn new(limit: Duration, handler: H) -> Plain<H> {
+        Plain { handler, limit }
+    }
+}
+
+impl<H, F> Service for Plain<H>
+where
+    H: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Full<Bytes>>> + Send,
+{
+    type Body = Full<Bytes>;
+
+    async fn handle(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        contain(self.limit, || (self.handler)(request)).await.unwrap_or_else(|broken| {
+            let (status, body) = match broken {
+                Broken::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"internal error"}"#),
+                Broken::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"the request took too long"}"#),
+            };
+            let mut response = Response::new(Full::from(body));
+            *response.status_mut() = status;
+            response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+            response
+        })
+    }
+}

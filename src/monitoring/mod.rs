@@ -1,0 +1,319 @@
+//! monitoring/ as types: rules, routes, addresses, speed, bounds; and the one pure function that makes a stack's copy.
+//!
+//! [`Monitoring::read`] takes a folder, [`Monitoring::from_files`] its files from anywhere (a bundle, a test); both tell
+//! every finding, not the first. [`Monitoring::render`] is (files, addresses, speed) → files: nothing else writes
+//! configuration. YAML, JSON and expressions are parsed and printed, never edited as text.
+//!
+//! # Speed
+//!
+//! Files speak production time; a stack of speed k lives it k times faster. Divided by k: intervals and time-outs of
+//! scrapes, evaluations, ranges, subquery ranges and steps, offsets, `for`, `keep_firing_for`, Alertmanager's
+//! timings, Grafana's `timeInterval` and least steps, the unit tests' times and counter increments, and the flags of
+//! [`prometheus_flags`]. Not divided: rates, ratios, thresholds, latencies. Refused: what can't be divided truthfully.
+//!
+//! What this room does not do: judge style (does an alert have a test, a scenario, a runbook?), which is `check`'s;
+//! write files; talk to anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::duration::{self, Speed};
+use crate::failure::{Failure, Finding};
+
+pub mod addresses;
+mod bounds;
+mod loaded;
+mod located;
+pub mod promql;
+mod render;
+mod routes;
+mod series;
+mod shape;
+mod walk;
+
+pub use bounds::Bounds;
+pub use loaded::rules_equal;
+pub use routes::GroupTimings;
+
+use addresses::Component;
+use located::Node;
+use promql::Recorded;
+use shape::Shape;
+use walk::Walk;
+
+/// The folder's name in the repository, which findings put before a path.
+const FOLDER: &str = "monitoring";
+
+/// An alerting rule, as its file has it: production time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alert {
+    /// Its name, `AppDown`. Several rules may share one.
+    pub name: String,
+    /// The expression's text.
+    pub expr: String,
+    /// How long it must hold before the alert fires.
+    pub hold: Duration,
+    /// How long it keeps firing after it stopped holding.
+    pub keep_firing_for: Duration,
+    /// Static labels, the name not among them.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations, templates unexpanded.
+    pub annotations: BTreeMap<String, String>,
+    /// The group it is evaluated in.
+    pub group: String,
+    /// How often it is evaluated.
+    pub evaluation_interval: Duration,
+    /// The file, relative to the repository's root.
+    pub file: PathBuf,
+    /// The line the rule begins at.
+    pub line: usize,
+}
+
+/// A recording rule, as its file has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Recording {
+    /// `level:metric:operations`.
+    pub name: String,
+    /// The expression's text.
+    pub expr: String,
+    /// The file, relative to the repository's root.
+    pub file: PathBuf,
+    /// The line the rule begins at.
+    pub line: usize,
+}
+
+/// What lies under monitoring/, read and understood.
+#[derive(Debug, Clone)]
+pub struct Monitoring {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    documents: BTreeMap<PathBuf, (&'static Shape, Node)>,
+    alerts: Vec<Alert>,
+    recordings: Vec<Recording>,
+    recorded: Recorded,
+    route: routes::Route,
+    scrape_interval: Duration,
+    evaluation_interval: Duration,
+}
+
+impl Monitoring {
+    /// Reads a folder (monitoring/ itself). Hidden files are left out, links are not followed.
+    ///
+    /// Findings become a usage failure that lists them all.
+    pub fn read(folder: &Path) -> Result<Monitoring, Failure> {
+        let mut files = BTreeMap::new();
+        collect(folder, Path::new(""), &mut files)
+            .with_context(|| format!("cannot read {}", folder.display()))
+            .map_err(Failure::usage)?;
+        Monitoring::from_files(files).map_err(Failure::from)
+    }
+
+    /// Understands files by their paths relative to monitoring/; all findings are told.
+    pub fn from_files(files: BTreeMap<PathBuf, Vec<u8>>) -> Result<Monitoring, Vec<Finding>> {
+        let mut findings = Vec::new();
+        let mut documents = BTreeMap::new();
+        for (path, bytes) in &files {
+            let file = Path::new(FOLDER).join(path);
+            let finding = |line, what| Finding { file: file.clone(), line, what, remedy: String::new() };
+            let shape = match shape::of_file(path) {
+                Ok(Some(shape)) => shape,
+                Ok(None) => continue,
+                Err(what) => {
+                    findings.push(finding(0, what));
+                    continue;
+                }
+            };
+            match located::read(bytes) {
+                Ok(mut node) => {
+                    let mut walk = Walk { file: &file, rendering: None, findings: Vec::new() };
+                    walk.visit(shape, &mut node);
+                    findings.extend(walk.findings);
+                    documents.insert(path.clone(), (shape, node));
+                }
+                Err((line, what)) => findings.push(finding(line, what)),
+            }
+        }
+        let mut monitoring = Monitoring {
+            files,
+            documents,
+            alerts: Vec::new(),
+            recordings: Vec::new(),
+            recorded: Recorded::new(),
+            route: routes::Route::default(),
+            scrape_interval: Duration::ZERO,
+            evaluation_interval: Duration::ZERO,
+        };
+        monitoring.understand(&mut findings);
+        if findings.is_empty() {
+            return Ok(monitoring);
+        }
+        findings.sort();
+        Err(findings)
+    }
+
+    /// Reads meaning out of documents of known shape.
+    fn understand(&mut self, findings: &mut Vec<Finding>) {
+        for (path, what) in
+            [(PROMETHEUS, "Prometheus has no configuration"), (ALERTMANAGER, "Alertmanager has no configuration")]
+        {
+            if !self.files.contains_key(Path::new(path)) {
+                let file = Path::new(FOLDER).join(path);
+                findings.push(Finding { file, line: 0, what: what.to_owned(), remedy: String::new() });
+            }
+        }
+        let global = self.documents.get(Path::new(PROMETHEUS)).and_then(|(_, node)| node.get("global"));
+        self.scrape_interval = global.map(|node| duration_of(node, "scrape_interval")).unwrap_or_default();
+        self.evaluation_interval = global.map(|node| duration_of(node, "evaluation_interval")).unwrap_or_default();
+        if let Some((_, node)) = self.documents.get(Path::new(ALERTMANAGER)) {
+            let file = Path::new(FOLDER).join(ALERTMANAGER);
+            self.route = routes::Route::of(node.get("route"), &GroupTimings::default());
+            findings.extend(self.route.unknown_receivers(node).into_iter().map(|(line, name)| Finding {
+                file: file.clone(),
+                line,
+                what: format!("no receiver is called `{name}`"),
+                remedy: String::new(),
+            }));
+        }
+        self.understand_rules(findings);
+        for path in self.documents.keys().filter(|path| path.starts_with("prometheus/targets")) {
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+            if Component::of_targets(stem).is_none() {
+                let what = "targets of no component we know; `render` could not address them".to_owned();
+                findings.push(Finding { file: Path::new(FOLDER).join(path), line: 0, what, remedy: String::new() });
+            }
+        }
+    }
+
+    fn understand_rules(&mut self, findings: &mut Vec<Finding>) {
+        let mut groups = BTreeSet::new();
+        let rules = self.documents.iter().filter(|(path, _)| path.parent() == Some(Path::new(RULES)));
+        for (path, (_, document)) in rules {
+            let file = Path::new(FOLDER).join(path);
+            let mut find = |line, what: String| {
+                findings.push(Finding { file: file.clone(), line, what, remedy: String::new() });
+            };
+            for group in document.items_of("groups") {
+                let group_name = group.text_of("name").unwrap_or_default().to_owned();
+                if !groups.insert(group_name.clone()) {
+                    find(group.line, format!("a second group of the name `{group_name}`"));
+                }
+                let interval = match group.get("interval") {
+                    Some(_) => duration_of(group, "interval"),
+                    None => self.evaluation_interval,
+                };
+                for rule in group.items_of("rules") {
+                    let expr = rule.text_of("expr").unwrap_or_default().to_owned();
+                    match (rule.text_of("record"), rule.text_of("alert")) {
+                        (Some(name), None) => {
+                            for key in ["for", "keep_firing_for", "annotations"] {
+                                if rule.get(key).is_some() {
+                                    find(rule.line, format!("the recording rule `{name}` has `{key}`"));
+                                }
+                            }
+                            let (name, file, line) = (name.to_owned(), file.clone(), rule.line);
+                            if let Ok(tree) = promql::parse(&expr)
+                                && self.recorded.insert(name.clone(), tree).is_some()
+                            {
+                                find(line, format!("a second recording rule of the name `{name}`"));
+                            }
+                            self.recordings.push(Recording { name, expr, file, line });
+                        }
+                        (None, Some(name)) => self.alerts.push(Alert {
+                            name: name.to_owned(),
+                            expr,
+                            hold: duration_of(rule, "for"),
+                            keep_firing_for: duration_of(rule, "keep_firing_for"),
+                            labels: texts_of(rule, "labels"),
+                            annotations: texts_of(rule, "annotations"),
+                            group: group_name.clone(),
+                            evaluation_interval: interval,
+                            file: file.clone(),
+                            line: rule.line,
+                        }),
+                        _ => find(rule.line, "a rule has either `record` or `alert`".to_owned()),
+                    }
+                }
+            }
+        }
+    }
+
+    /// The files as read, by their paths relative to monitoring/: what a bundle keeps.
+    pub fn files(&self) -> &BTreeMap<PathBuf, Vec<u8>> {
+        &self.files
+    }
+
+    /// Every alerting rule, by file and then in its order.
+    pub fn alerts(&self) -> &[Alert] {
+        &self.alerts
+    }
+
+    /// The first alerting rule of a name.
+    pub fn alert(&self, name: &str) -> Option<&Alert> {
+        self.alerts.iter().find(|alert| alert.name == name)
+    }
+
+    /// Every recording rule, by file and then in its order.
+    pub fn recordings(&self) -> &[Recording] {
+        &self.recordings
+    }
+
+    /// How often targets are scraped; production time.
+    pub fn scrape_interval(&self) -> Duration {
+        self.scrape_interval
+    }
+
+    /// How often rules are evaluated unless their group says otherwise; production time.
+    pub fn evaluation_interval(&self) -> Duration {
+        self.evaluation_interval
+    }
+}
+
+const PROMETHEUS: &str = "prometheus/prometheus.yml";
+const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
+const RULES: &str = "prometheus/rules";
+
+/// The flags Prometheus needs on a stack of that speed, for they are durations that no file holds: how long a sample
+/// is taken for current (5m), how often a firing alert is sent again (1m), and how long `for` must be to outlast a
+/// restart (10m).
+///
+/// A speed that leaves a fraction of a millisecond here is refused by [`Monitoring::render`] already, since it does not
+/// divide the scrape interval either.
+pub fn prometheus_flags(speed: Speed) -> Vec<String> {
+    [("query.lookback-delta", 300), ("rules.alert.resend-delay", 60), ("rules.alert.for-grace-period", 600)]
+        .into_iter()
+        .map(|(flag, seconds)| format!("--{flag}={}", duration::print(Duration::from_secs(seconds) / speed.factor())))
+        .collect()
+}
+
+/// A key's duration, zero where there is none.
+fn duration_of(node: &Node, key: &str) -> Duration {
+    node.text_of(key).and_then(|text| duration::parse(text).ok()).unwrap_or_default()
+}
+
+/// A key's texts.
+fn texts_of(node: &Node, key: &str) -> BTreeMap<String, String> {
+    let entries = node.get(key).map_or(&[][..], Node::entries);
+    entries.iter().filter_map(|entry| Some((entry.key.clone(), entry.node.as_text()?.to_owned()))).collect()
+}
+
+fn collect(folder: &Path, inside: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder.join(inside))? {
+        let entry = entry?;
+        let path = inside.join(entry.file_name());
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            collect(folder, &path, files)?;
+        } else if kind.is_file() {
+            files.insert(path, std::fs::read(entry.path())?);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

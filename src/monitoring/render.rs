@@ -1,0 +1,74 @@
+//! The copy of monitoring/ that one stack lives by: (files, addresses, speed) → files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::addresses::{Addresses, Component};
+use super::located::{self, Entry, Node, Value};
+use super::walk::{Rendering, Walk};
+use super::{FOLDER, Monitoring};
+use crate::duration::Speed;
+use crate::failure::Finding;
+
+impl Monitoring {
+    /// A stack's own copy, by paths relative to monitoring/; production files at speed 1 with
+    /// [canonical addresses](Addresses::canonical) come back with the same meaning.
+    ///
+    /// The unit tests are divided with the rules, so that they can be run on the copy. Pages for people are left out;
+    /// a file we do not interpret is copied as it is. All findings are told: a result that is no whole millisecond, a
+    /// scrape under 500 ms, a count over a window or a span of time compared with a number.
+    pub fn render(&self, addresses: &Addresses, speed: Speed) -> Result<BTreeMap<PathBuf, Vec<u8>>, Vec<Finding>> {
+        let mut rendered = BTreeMap::new();
+        let mut findings = Vec::new();
+        for (path, bytes) in &self.files {
+            let Some((shape, document)) = self.documents.get(path) else {
+                if path.extension().is_none_or(|extension| extension != "md") {
+                    rendered.insert(path.clone(), bytes.clone());
+                }
+                continue;
+            };
+            let file = Path::new(FOLDER).join(path);
+            let rendering = Rendering { addresses, speed, recorded: &self.recorded };
+            let mut walk = Walk { file: &file, rendering: Some(rendering), findings: Vec::new() };
+            let mut document = document.clone();
+            walk.visit(shape, &mut document);
+            findings.append(&mut walk.findings);
+            if path.starts_with("prometheus/targets") {
+                address(path, &mut document, addresses);
+            }
+            let text = if path.extension().is_some_and(|extension| extension == "json") {
+                located::print_json(&document)
+            } else {
+                let origin =
+                    format!("# Made from {} for speed {speed}: change that file, not this one.\n", file.display());
+                located::print_yaml(&document).map(|yaml| origin + &yaml)
+            };
+            match text {
+                Ok(text) => {
+                    rendered.insert(path.clone(), text.into_bytes());
+                }
+                Err(what) => findings.push(Finding { file, line: 0, what, remedy: String::new() }),
+            }
+        }
+        if findings.is_empty() {
+            return Ok(rendered);
+        }
+        findings.sort();
+        Err(findings)
+    }
+}
+
+/// Puts a component's addresses in the place of those its file lists; labels stay.
+fn address(path: &Path, document: &mut Node, addresses: &Addresses) {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let Some(component) = Component::of_targets(stem) else { return };
+    let targets = component.of(addresses).iter().map(|address| Node::text(address.to_string())).collect();
+    let targets = Node { line: 0, value: Value::List(targets) };
+    if let Value::List(groups) = &mut document.value {
+        groups.truncate(1);
+        if let Some(Node { value: Value::Map(entries), .. }) = groups.first_mut() {
+            entries.retain(|entry| entry.key != "targets");
+            entries.insert(0, Entry { key: "targets".to_owned(), line: 0, node: targets });
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What may stand in each file under monitoring/: one table, for reading and for rendering.
+//!
+//! A [`Shape`] says what a value is, and with it whether a faster stack divides it. A key that is missing here is refused
+//! rather than copied, because nobody would have decided that. What is done by a shape is `walk`'s.
+
+use std::path::Path;
+
+use super::addresses::Component;
+
+/// What a value is.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// A text kept as it is.
+    Text,
+    /// A number kept as it is.
+    Number,
+    /// `true` or `false`.
+    Switch,
+    /// Names with a text each: labels.
+    Texts,
+    /// A duration of production time.
+    Duration,
+    /// A scrape interval: a duration with a floor.
+    Scrape,
+    /// A rule's expression.
+    Expr,
+    /// A unit test's expression: divided, but asked of made-up series, so free to count.
+    TestExpr,
+    /// A matcher of Alertmanager.
+    Matcher,
+    /// The URL of a component.
+    Url(Component),
+    /// A folder of the copy, absolute.
+    Folder,
+    /// External labels: texts, of which `speed` is ours.
+    ExternalLabels,
+    /// An alert's annotations: texts without a duration in them, of which `dashboard_url` leads to the dashboards.
+    Annotations,
+    /// What a unit test expects of annotations: the same with values in it.
+    ExpectedAnnotations,
+    /// A unit test's series: `series` names it, `values` are its samples.
+    Series,
+    /// A list of one shape.
+    List(&'static Shape),
+    /// A map with known keys.
+    Record(&'static [Field]),
+    /// A dashboard: Grafana's own format, of which we look at expressions and intervals only.
+    Dashboard,
+}
+
+impl Shape {
+    /// What is expected, for messages.
+    pub(super) fn expected(&self) -> &'static str {
+        match self {
+            Shape::Text | Shape::Url(_) | Shape::Folder => "a text",
+            Shape::Number => "a number",
+            Shape::Switch => "true or false",
+            Shape::Texts | Shape::ExternalLabels | Shape::Annotations | Shape::ExpectedAnnotations => "a map of texts",
+            Shape::Duration | Shape::Scrape => "a duration like 15s",
+            Shape::Expr | Shape::TestExpr => "an expression",
+            Shape::Matcher => "a matcher",
+            Shape::List(_) => "a list",
+            Shape::Series | Shape::Record(_) | Shape::Dashboard => "a map",
+        }
+    }
+}
+
+/// A key of a record.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) key: &'static str,
+    pub(super) shape: &'static Shape,
+    pub(super) required: bool,
+}
+
+const fn must(key: &'static str, shape: &'static Shape) -> Field {
+    Field { key, shape, required: true }
+}
+
+const fn may(key: &'static str, shape: &'static Shape) -> Field {
+    Field { key, shape, required: false }
+}
+
+/// A unit test's series; its samples follow from its name.
+pub(super) static SERIES: &[Field] = &[must("series", &Shape::Text), must("values", &Shape::Text)];
+
+/// The shape of a file by its path under monitoring/; `None` when it is copied as it is, an error when nothing reads
+/// it.
+pub(super) fn of_file(path: &Path) -> Result<Option<&'static Shape>, String> {
+    let text = path.to_string_lossy();
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let folder = path.parent().unwrap_or(Path::new("")).to_string_lossy();
+    Ok(Some(match (text.as_ref(), folder.as_ref(), extension) {
+        ("prometheus/prometheus.yml", ..) => &PROMETHEUS,
+        (_, "prometheus/rules", "yml") => &RULES,
+        (_, "prometheus/rules/tests", "yml") => &TESTS,
+        (_, "prometheus/targets", "json") => &TARGETS,
+        ("alertmanager/alertmanager.yml", ..) => &ALERTMANAGER,
+        (_, "grafana/provisioning/datasources", "yml") => &DATASOURCES,
+        (_, "grafana/provisioning/dashboards", "yml") => &PROVIDERS,
+        (_, "grafana/dashboards", "json") => &Shape::Dashboard,
+        // Where every file has its meaning, one we can't read is a mistake: a `.yaml` that no glob finds, say.
+        (_, folder, "yml" | "yaml" | "json")
+            if ["prometheus", "alertmanager", "grafana"].iter().any(|room| Path::new(folder).starts_with(room)) =>
+        {
+            return Err("nothing reads a file of this name in this folder".to_owned());
+        }
+        _ => return Ok(None),
+    }))
+}
+
+static TEXTS: Shape = Shape::List(&Shape::Text);
+static MATCHERS: Shape = Shape::List(&Shape::Matcher);
+static FILE_SD: Shape =
+    Shape::List(&Shape::Record(&[must("files", &TEXTS), may("refresh_interval", &Shape::Duration)]));
+
+static PROMETHEUS: Shape = Shape::Record(&[
+    must(
+        "global",
+        &Shape::Record(&[
+            must("scrape_interval", &Shape::Scrape),
+            may("scrape_timeout", &Shape::Duration),
+            must("evaluation_interval", &Shape::Duration),
+            must("external_labels", &Shape::ExternalLabels),
+        ]),
+    ),
+    must("rule_files", &TEXTS),
+    must(
+        "alerting",
+        &Shape::Record(&[must("alertmanagers", &Shape::List(&Shape::Record(&[must("file_sd_configs", &FILE_SD)])))]),
+    ),
+    must(
+        "scrape_configs",
+        &Shape::List(&Shape::Record(&[
+            must("job_name", &Shape::Text),
+            may("scrape_interval", &Shape::Scrape),
+            may("scrape_timeout", &Shape::Duration),
+            may("metrics_path", &Shape::Text),
+            may("honor_labels", &Shape::Switch),
+            must("file_sd_configs", &FILE_SD),
+        ])),
+    ),
+]);
+
+static TARGETS: Shape = Shape::List(&Shape::Record(&[must("targets", &TEXTS), may("labels", &Shape::Texts)]));
+
+static RULES: Shape = Shape::Record(&[must(
+    "groups",
+    &Shape::List(&Shape::Record(&[
+        must("name", &Shape::Text),
+        may("interval", &Shape::Duration),
+        may("limit", &Shape::Number),
+        must(
+            "rules",
+            &Shape::List(&Shape::Record(&[
+                may("record", &Shape::Text),
+                may("alert", &Shape::Text),
+                must("expr", &Shape::Expr),
+                may("for", &Shape::Duration),
+                may("keep_firing_for", &Shape::Duration),
+                may("labels", &Shape::Texts),
+                may("annotations", &Shape::Annotations),
+            ])),
+        ),
+    ])),
+)]);
+
+static TESTS: Shape = Shape::Record(&[
+    must("rule_files", &TEXTS),
+    must("evaluation_interval", &Shape::Duration),
+    may("group_eval_order", &TEXTS),
+    must(
+        "tests",
+        &Shape::List(&Shape::Record(&[
+            must("name", &Shape::Text),
+            must("interval", &Shape::Duration),
+            may("external_labels", &Shape::Texts),
+            may("input_series", &Shape::List(&Shape::Series)),
+            may(
+                "promql_expr_test",
+                &Shape::List(&Shape::Record(&[
+                    must("expr", &Shape::TestExpr),
+                    must("eval_time", &Shape::Duration),
+                    may(
+                        "exp_samples",
+                        &Shape::List(&Shape::Record(&[must("labels", &Shape::Text), must("value", &Shape::Number)])),
+                    ),
+                ])),
+            ),
+            may(
+                "alert_rule_test",
+                &Shape::List(&Shape::Record(&[
+                    must("eval_time", &Shape::Duration),
+                    must("alertname", &Shape::Text),
+                    may(
+                        "exp_alerts",
+                        &Shape::List(&Shape::Record(&[
+                            may("exp_labels", &Shape::Texts),
+                            may("exp_annotations", &Shape::ExpectedAnnotations),
+                        ])),
+                    ),
+                ])),
+            ),
+        ])),
+    ),
+]);
+
+static ALERTMANAGER: Shape = Shape::Record(&[
+    may("global", &Shape::Record(&[may("resolve_timeout", &Shape::Duration)])),
+    may("templates", &TEXTS),
+    must("route", &ROUTE),
+    must(
+        "receivers",
+        &Shape::List(&Shape::Record(&[
+            must("name", &Shape::Text),
+            may(
+                "webhook_configs",
+                &Shape::List(&Shape::Record(&[
+                    must("url", &Shape::Url(Component::Receiver)),
+                    may("send_resolved", &Shape::Switch),
+                    may("max_alerts", &Shape::Number),
+                ])),
+            ),
+        ])),
+    ),
+    may(
+        "inhibit_rules",
+        &Shape::List(&Shape::Record(&[
+            must("source_matchers", &MATCHERS),
+            must("target_matchers", &MATCHERS),
+            // Without it, a rule whose labels are missing on both sides applies to everything.
+            must("equal", &TEXTS),
+        ])),
+    ),
+]);
+
+static ROUTE: Shape = Shape::Record(&[
+    may("receiver", &Shape::Text),
+    may("matchers", &MATCHERS),
+    may("continue", &Shape::Switch),
+    may("group_by", &TEXTS),
+    may("group_wait", &Shape::Duration),
+    may("group_interval", &Shape::Duration),
+    may("repeat_interval", &Shape::Duration),
+    may("routes", &ROUTES),
+]);
+static ROUTES: Shape = Shape::List(&ROUTE);
+
+static DATASOURCES: Shape = Shape::Record(&[
+    must("apiVersion", &Shape::Number),
+    may("prune", &Shape::Switch),
+    must(
+        "datasources",
+        &Shape::List(&Shape::Record(&[
+            must("name", &Shape::Text),
+            must("uid", &Shape::Text),
+            must("type", &Shape::Text),
+            must("access", &Shape::Text),
+            must("url", &Shape::Url(Component::Prometheus)),
+            may("isDefault", &Shape::Switch),
+            may("editable", &Shape::Switch),
+            may("jsonData", &Shape::Record(&[must("timeInterval", &Shape::Duration), may("httpMethod", &Shape::Text)])),
+        ])),
+    ),
+]);
+
+static PROVIDERS: Shape = Shape::Record(&[
+    must("apiVersion", &Shape::Number),
+    must(
+        "providers",
+        &Shape::List(&Shape::Record(&[
+            must("name", &Shape::Text),
+            must("type", &Shape::Text),
+            may("folder", &Shape::Text),
+            may("disableDeletion", &Shape::Switch),
+            may("allowUiUpdates", &Shape::Switch),
+            must(
+                "options",
+                &Shape::Record(&[must("path", &Shape::Folder), may("foldersFromFilesStructure", &Shape::Switch)]),
+            ),
+        ])),
+    ),
+]);

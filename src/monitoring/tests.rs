@@ -1,0 +1,355 @@
+//! The room as its neighbours use it, on the files of this repository and on files broken on purpose.
+
+use super::addresses::Addresses;
+use super::*;
+use crate::http::client::Address;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER)
+}
+
+fn ours() -> Monitoring {
+    Monitoring::read(&folder()).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// Our files with one text of one file replaced, which must be there.
+fn edited(path: &str, from: &str, to: &str) -> Result<Monitoring, Vec<Finding>> {
+    let mut files = ours().files;
+    let bytes = files.get_mut(Path::new(path)).unwrap_or_else(|| panic!("{path} is not there"));
+    let text = String::from_utf8(bytes.clone()).expect("it is UTF-8");
+    assert!(text.contains(from), "{path} does not contain {from}");
+    *bytes = text.replacen(from, to, 1).into_bytes();
+    Monitoring::from_files(files)
+}
+
+/// Every finding of an edit, at speed 30.
+fn findings(path: &str, from: &str, to: &str) -> Vec<Finding> {
+    let speed = Speed::new(30).expect("a speed");
+    match edited(path, from, to) {
+        Ok(monitoring) => monitoring.render(&Addresses::canonical(), speed).err().unwrap_or_default(),
+        Err(findings) => findings,
+    }
+}
+
+fn line_of(path: &str, text: &str) -> usize {
+    let content = std::fs::read_to_string(folder().join(path)).expect("it is there");
+    content.lines().position(|line| line.contains(text)).expect("the text is there") + 1
+}
+
+fn json(bytes: &[u8]) -> serde_json::Value {
+    serde_json::to_value(located::read(bytes).expect("it reads")).expect("it is JSON")
+}
+
+#[test]
+fn rendered_in_production_the_files_mean_what_they_meant() {
+    let monitoring = ours();
+    let rendered = monitoring.render(&Addresses::canonical(), Speed::PRODUCTION).expect("it renders");
+    for (path, bytes) in monitoring.files() {
+        if path.extension().is_some_and(|extension| extension == "md") {
+            assert!(!rendered.contains_key(path), "{} is for people", path.display());
+            continue;
+        }
+        if path.extension().is_some_and(|extension| extension == "ini") {
+            assert_eq!(&rendered[path], bytes);
+            continue;
+        }
+        assert_eq!(plain(json(&rendered[path])), plain(json(bytes)), "{}", path.display());
+    }
+}
+
+/// Expressions in their one printed form, samples in one spelling of numbers.
+fn plain(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value as Json;
+    match value {
+        Json::Object(map) => Json::Object(
+            map.into_iter()
+                .map(|(key, value)| match (key.as_str(), value) {
+                    ("expr", Json::String(text)) if !text.contains('$') => {
+                        let tree = promql::parse(&text).expect("it parses");
+                        (key, Json::String(promql::print(&tree)))
+                    }
+                    (_, value) => (key, plain(value)),
+                })
+                .collect(),
+        ),
+        Json::Array(items) => Json::Array(items.into_iter().map(plain).collect()),
+        other => other,
+    }
+}
+
+#[test]
+fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
+    let addresses = Addresses {
+        app: vec![Address::loopback(18080), Address::loopback(18081)],
+        prometheus: Address::loopback(19090),
+        alertmanager: Address::loopback(19093),
+        receiver: Address::loopback(19095),
+        dashboards: Address::loopback(13000),
+        folder: "/srv/a stack/etc".into(),
+    };
+    let rendered = ours().render(&addresses, Speed::new(30).expect("a speed")).expect("it renders");
+    let file = |path: &str| json(&rendered[Path::new(path)]);
+    let at = |path: &str, pointer: &str| file(path).pointer(pointer).cloned().unwrap_or_default();
+
+    let prometheus = |pointer| at("prometheus/prometheus.yml", pointer);
+    assert_eq!(prometheus("/global/scrape_interval"), "500ms");
+    assert_eq!(prometheus("/global/evaluation_interval"), "500ms");
+    assert_eq!(prometheus("/global/external_labels/speed"), "30");
+    assert_eq!(
+        file("prometheus/targets/app.json")[0]["targets"],
+        serde_json::json!(["127.0.0.1:18080", "127.0.0.1:18081"])
+    );
+    assert_eq!(file("prometheus/targets/receiver.json")[0]["targets"], serde_json::json!(["127.0.0.1:19095"]));
+    let alertmanager = |pointer| at("alertmanager/alertmanager.yml", pointer);
+    assert_eq!(alertmanager("/receivers/0/webhook_configs/0/url"), "http://127.0.0.1:19095/alerts");
+    assert_eq!(alertmanager("/route/group_wait"), "500ms");
+    assert_eq!(alertmanager("/route/group_interval"), "2s");
+    assert_eq!(alertmanager("/route/repeat_interval"), "8m");
+    assert_eq!(alertmanager("/route/routes/0/repeat_interval"), "1s500ms");
+    let source = |pointer| at("grafana/provisioning/datasources/prometheus.yml", pointer);
+    assert_eq!(source("/datasources/0/url"), "http://127.0.0.1:19090");
+    assert_eq!(source("/datasources/0/jsonData/timeInterval"), "500ms");
+    let provider = at("grafana/provisioning/dashboards/files.yml", "/providers/0/options/path");
+    assert_eq!(provider, "/srv/a stack/etc/grafana/dashboards");
+
+    let rules = file("prometheus/rules/app.yml");
+    let rules = rules["groups"][0]["rules"].as_array().expect("rules");
+    let drop = rules.iter().find(|rule| rule["alert"] == "AppTrafficDrop").expect("the alert");
+    assert_eq!(drop["for"], "4s");
+    assert!(drop["expr"].as_str().is_some_and(|expr| expr.contains("[1m]") && expr.contains("> 0.5")), "{drop}");
+    assert_eq!(drop["annotations"]["dashboard_url"], "http://127.0.0.1:13000/d/app-overview?viewPanel=1");
+    assert_eq!(rules[0]["record"], "job:app_requests:rate5m");
+    assert!(rules[0]["expr"].as_str().is_some_and(|expr| expr.contains("[10s]")));
+}
+
+#[test]
+fn every_finding_is_told_with_its_line() {
+    let broken = "groups:\n  - name: one\n    interva: 1m\n    rules:\n      - alert: A\n        expr: up ==\n        for: soon\n      - record: a\n        alert: b\n        expr: x > 5m\n        labels: {n: 1}\n";
+    let mut files = ours().files;
+    files.insert("prometheus/rules/broken.yml".into(), broken.into());
+    files.insert("prometheus/rules/lost.yaml".into(), b"groups: []\n".to_vec());
+    let findings = Monitoring::from_files(files).expect_err("it is broken");
+    let told: Vec<(&str, usize)> =
+        findings.iter().map(|finding| (finding.file.to_str().expect("UTF-8"), finding.line)).collect();
+    let file = "monitoring/prometheus/rules/broken.yml";
+    assert_eq!(
+        told,
+        [
+            (file, 3),
+            (file, 6),
+            (file, 7),
+            (file, 8),
+            (file, 10),
+            (file, 11),
+            ("monitoring/prometheus/rules/lost.yaml", 0)
+        ],
+        "{findings:#?}"
+    );
+}
+
+#[test]
+fn what_can_t_be_divided_truthfully_is_refused_with_file_and_line() {
+    let app = "prometheus/rules/app.yml";
+    let prometheus = "prometheus/prometheus.yml";
+    let dashboard = "grafana/dashboards/app-overview.json";
+    for (path, from, to, what) in [
+        (app, "rate5m > 0.5\n        for: 2m", "rate5m > 0.5\n        for: 100ms", "whole number of milliseconds"),
+        (app, "(rate(app_errors_total[5m]))", "(rate(app_errors_total[100ms]))", "whole number of milliseconds"),
+        (prometheus, "scrape_interval: 15s", "scrape_interval: 12s", "under 500ms"),
+        (app, "job:app_errors:rate5m > 0.5", "increase(app_errors_total[5m]) > 10", "shrinks with time"),
+        (app, "(rate(app_errors_total[5m]))", "(increase(app_errors_total[5m]))", "shrinks with time"),
+        (app, "max by (job) (up{job=\"app\"}) == 0", "time() - app_ready > 300", "shrinks with time"),
+        (app, "max by (job) (up{job=\"app\"}) == 0", "up > 5m", "a duration in a number's place"),
+        (dashboard, "app_errors_total[$__rate_interval]", "app_errors_total[5m]", "literal range"),
+        (app, "Every scrape of", "For 5 minutes, every scrape of", "tells a duration"),
+    ] {
+        let findings = findings(path, from, to);
+        let found = findings.iter().find(|finding| finding.what.contains(what));
+        let found = found.unwrap_or_else(|| panic!("{to}: {findings:?}"));
+        assert_eq!(found.file, Path::new(FOLDER).join(path));
+        assert!(found.line > 0, "{found}");
+    }
+    let found = findings(app, "Every scrape of", "For 5 minutes, every scrape of");
+    assert_eq!(found[0].line, line_of(app, "Every scrape of"));
+}
+
+#[test]
+fn a_count_over_a_window_is_no_matter_in_production_time() {
+    let monitoring =
+        edited("prometheus/rules/app.yml", "job:app_errors:rate5m > 0.5", "increase(app_errors_total[5m]) > 10");
+    let rendered = monitoring.expect("it reads").render(&Addresses::canonical(), Speed::PRODUCTION);
+    assert!(rendered.is_ok());
+}
+
+#[test]
+fn a_key_nobody_decided_about_an_address_nobody_has_and_a_receiver_that_is_missing_are_found() {
+    for (path, from, to, what) in [
+        ("prometheus/prometheus.yml", "rule_files:", "scrape_config_files: [a]\nrule_files:", "unknown key"),
+        (
+            "alertmanager/alertmanager.yml",
+            "http://receiver:9095/alerts",
+            "http://elsewhere:9095/alerts",
+            "does not lead to",
+        ),
+        ("alertmanager/alertmanager.yml", "- receiver: watchdog", "- receiver: watchcat", "no receiver is called"),
+        ("alertmanager/alertmanager.yml", "    equal: [service]\n", "", "`equal` is missing"),
+        ("alertmanager/alertmanager.yml", "'alertname=\"AppDown\"'", "'alertname'", "label matching operator"),
+        ("prometheus/rules/app.yml", "http://localhost:3000/d", "http://localhost:3001/d", "does not lead to"),
+        ("prometheus/rules/tests/app.yml", "0+270x120", "0+270xx120", "is no sample"),
+        ("grafana/dashboards/app-overview.json", "\"uid\": \"app-overview\"", "\"uid\": \"\"", "needs a `uid`"),
+    ] {
+        let findings = findings(path, from, to);
+        assert!(findings.iter().any(|finding| finding.what.contains(what)), "{to}: {findings:?}");
+    }
+}
+
+#[test]
+fn alerts_are_read_with_all_they_have() {
+    let monitoring = ours();
+    let names: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["AppHigh5xxErrorRate", "AppHighP95Latency", "AppHighExceptionRate", "AppTrafficDrop", "AppDown", "Watchdog"]
+    );
+    let down = monitoring.alert("AppDown").expect("it is there");
+    assert_eq!(down.hold, Duration::from_mins(1));
+    assert_eq!(down.labels["severity"], "critical");
+    assert_eq!(down.line, line_of("prometheus/rules/app.yml", "alert: AppDown"));
+    assert_eq!(down.file, Path::new("monitoring/prometheus/rules/app.yml"));
+    for alert in monitoring.alerts() {
+        for key in ["summary", "description", "runbook_url", "dashboard_url"] {
+            assert!(alert.annotations.contains_key(key), "{} lacks {key}", alert.name);
+        }
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join(&alert.annotations["runbook_url"]);
+        assert!(page.is_file(), "{} has no page {}", alert.name, page.display());
+    }
+}
+
+#[test]
+fn the_line_a_panel_draws_is_the_threshold_of_the_alert_that_leads_to_it() {
+    let monitoring = ours();
+    let dashboard = json(&monitoring.files()[Path::new("grafana/dashboards/app-overview.json")]);
+    let panels = dashboard["panels"].as_array().expect("panels");
+    let mut led_to = 0;
+    for alert in monitoring.alerts() {
+        let Some((_, id)) = alert.annotations["dashboard_url"].split_once("viewPanel=") else { continue };
+        let panel = panels.iter().find(|panel| panel["id"].as_u64() == id.parse().ok());
+        let panel = panel.unwrap_or_else(|| panic!("{} leads to panel {id}, which is not there", alert.name));
+        let steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"].as_array().expect("steps");
+        let lines: Vec<f64> = steps.iter().filter_map(|step| step["value"].as_f64()).collect();
+        assert_eq!(lines, [monitoring.threshold_of(alert).expect("it compares")], "{}", alert.name);
+        led_to += 1;
+    }
+    assert_eq!(led_to, 4);
+}
+
+#[test]
+fn the_dashboard_has_the_five_panels_in_their_order() {
+    let dashboard = json(&ours().files()[Path::new("grafana/dashboards/app-overview.json")]);
+    let panels: Vec<(u64, &str)> = dashboard["panels"]
+        .as_array()
+        .expect("panels")
+        .iter()
+        .map(|panel| (panel["id"].as_u64().expect("an id"), panel["title"].as_str().expect("a title")))
+        .collect();
+    assert_eq!(
+        panels,
+        [
+            (1, "Request rate"),
+            (2, "p95 latency"),
+            (3, "Error rate (5xx share)"),
+            (4, "Top endpoints"),
+            (5, "Exceptions rate")
+        ]
+    );
+    assert_eq!((&dashboard["uid"], dashboard["schemaVersion"].as_u64()), (&"app-overview".into(), Some(39)));
+}
+
+#[test]
+fn bounds_follow_from_window_scrape_evaluations_and_for() {
+    let monitoring = ours();
+    let seconds = Duration::from_secs;
+    let alert = |name| monitoring.alert(name).expect("it is there");
+    for name in ["AppHigh5xxErrorRate", "AppHighP95Latency", "AppHighExceptionRate", "AppTrafficDrop"] {
+        let bounds = monitoring.bounds(alert(name), None);
+        assert_eq!(monitoring.window_of(alert(name)), seconds(300), "{name}");
+        assert_eq!(bounds.earliest_firing, seconds(120), "{name}");
+        assert_eq!(bounds.latest_firing, seconds(300 + 15 + 30 + 120), "{name}");
+        assert_eq!(bounds.latest_notified, bounds.latest_firing + seconds(60), "{name}");
+        assert_eq!(bounds.latest_resolved, seconds(300 + 15 + 30), "{name}");
+        assert_eq!(bounds.latest_resolved_notified, bounds.latest_resolved + seconds(60), "{name}");
+    }
+    assert_eq!(monitoring.bounds(alert("AppDown"), None).latest_firing, seconds(15 + 30 + 60));
+    // Half of the requests fail and a twentieth is enough: a tenth of the window to cross, nine to come back.
+    let half = monitoring.bounds(alert("AppHigh5xxErrorRate"), Some(0.5));
+    assert_eq!(half.latest_firing, seconds(30 + 15 + 30 + 120));
+    assert_eq!(half.latest_resolved, seconds(270 + 15 + 30));
+    // A share that never reaches the threshold narrows nothing.
+    assert_eq!(monitoring.bounds(alert("AppHigh5xxErrorRate"), Some(0.01)).latest_firing, seconds(465));
+}
+
+#[test]
+fn the_watchdog_has_its_own_rhythm() {
+    let monitoring = ours();
+    let timings = |name| monitoring.group_timings(monitoring.alert(name).expect("it is there"));
+    assert_eq!(timings("Watchdog").receiver, "watchdog");
+    assert_eq!(timings("Watchdog").group_wait, Duration::ZERO);
+    assert_eq!(timings("AppDown").receiver, "receiver");
+    assert_eq!(timings("AppDown").group_wait, Duration::from_secs(15));
+}
+
+#[test]
+fn flags_are_durations_too() {
+    let flags = prometheus_flags(Speed::new(30).expect("a speed"));
+    assert_eq!(
+        flags,
+        ["--query.lookback-delta=10s", "--rules.alert.resend-delay=2s", "--rules.alert.for-grace-period=20s"]
+    );
+}
+
+/// What Prometheus would answer had it loaded these rules.
+fn answer() -> serde_json::Value {
+    serde_json::json!({"status": "success", "data": {"groups": [{
+        "name": "watchdog", "file": "/etc/prometheus/rules/watchdog.yml", "interval": 15, "limit": 0,
+        "rules": [{
+            "type": "alerting", "name": "Watchdog", "query": "vector(1)", "duration": 0, "keepFiringFor": 0,
+            "labels": {"severity": "none", "service": "monitoring"},
+            "annotations": ours().alert("Watchdog").expect("it is there").annotations,
+            "alerts": [], "health": "ok", "state": "firing"
+        }]
+    }]}})
+}
+
+fn watchdog_files() -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = ours().render(&Addresses::canonical(), Speed::PRODUCTION).expect("it renders");
+    files.remove(Path::new("prometheus/rules/app.yml"));
+    files
+}
+
+#[test]
+fn loaded_rules_equal_the_files_they_came_from() {
+    assert_eq!(rules_equal(&answer(), &watchdog_files()), Ok(()));
+}
+
+#[test]
+fn any_difference_of_what_is_loaded_is_told() {
+    let rule = "/data/groups/0/rules/0";
+    for (pointer, value) in [
+        ("/data/groups/0/interval".to_owned(), serde_json::json!(0.5)),
+        ("/data/groups/0/name".to_owned(), serde_json::json!("other")),
+        (format!("{rule}/query"), serde_json::json!("vector(2)")),
+        (format!("{rule}/duration"), serde_json::json!(1)),
+        (format!("{rule}/keepFiringFor"), serde_json::json!(0.25)),
+        (format!("{rule}/name"), serde_json::json!("Watchcat")),
+        (format!("{rule}/type"), serde_json::json!("recording")),
+        (format!("{rule}/labels/severity"), serde_json::json!("critical")),
+        (format!("{rule}/annotations/summary"), serde_json::json!("All is well.")),
+        ("/data/groups/0/rules".to_owned(), serde_json::json!([])),
+        ("/data/groups".to_owned(), serde_json::json!([])),
+        ("/data".to_owned(), serde_json::json!(null)),
+    ] {
+        let mut answer = answer();
+        *answer.pointer_mut(&pointer).expect("it is there") = value;
+        assert!(rules_equal(&answer, &watchdog_files()).is_err(), "{pointer}");
+    }
+}

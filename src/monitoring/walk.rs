@@ -1,0 +1,326 @@
+//! One walk over a document and its shape, for both that is asked of it.
+//!
+//! It tells every finding: a key we don't know, a value that is something else, a duration or an expression that does
+//! not parse. When it renders, it puts the stack's addresses and speed in place, and tells what can't be divided.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::addresses::{Addresses, CANONICAL_FOLDER, Component};
+use super::located::{Entry, Node, Value};
+use super::promql::{self, Recorded};
+use super::series;
+use super::shape::{Field, SERIES, Shape};
+use crate::duration::{self, Speed};
+use crate::failure::Finding;
+
+/// Prometheus begins to miss scrapes on a busy machine below this.
+const SHORTEST_SCRAPE: Duration = Duration::from_millis(500);
+
+/// The stack whose copy is made.
+#[derive(Clone, Copy)]
+pub(super) struct Rendering<'a> {
+    pub(super) addresses: &'a Addresses,
+    pub(super) speed: Speed,
+    pub(super) recorded: &'a Recorded,
+}
+
+/// One walk over one document.
+pub(super) struct Walk<'a> {
+    /// Relative to the repository's root, for findings.
+    pub(super) file: &'a Path,
+    /// `None` when the walk only looks.
+    pub(super) rendering: Option<Rendering<'a>>,
+    /// What was found.
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Walk<'_> {
+    fn find(&mut self, line: usize, what: impl Into<String>, remedy: &str) {
+        let (what, remedy) = (what.into(), remedy.to_owned());
+        self.findings.push(Finding { file: self.file.to_owned(), line, what, remedy });
+    }
+
+    /// Looks at a value, and changes it when rendering.
+    pub(super) fn visit(&mut self, shape: &Shape, node: &mut Node) {
+        let line = node.line;
+        let kind = node.kind();
+        match (shape, &mut node.value) {
+            (Shape::Text, Value::Text(_)) | (Shape::Number, Value::Number(_)) | (Shape::Switch, Value::Switch(_)) => {}
+            (Shape::Duration, Value::Text(text)) => {
+                self.duration(line, text);
+            }
+            (Shape::Scrape, Value::Text(text)) => {
+                if self.duration(line, text).is_some_and(|interval| interval < SHORTEST_SCRAPE) {
+                    let shortest = duration::print(SHORTEST_SCRAPE);
+                    self.find(line, format!("a scrape every {text} is under {shortest}"), "choose a lower speed");
+                }
+            }
+            (Shape::Expr, Value::Text(text)) => self.expression(line, text, true),
+            (Shape::TestExpr, Value::Text(text)) => self.expression(line, text, false),
+            (Shape::Matcher, Value::Text(text)) => {
+                if let Err(error) = promql::parse_matcher(text) {
+                    self.find(line, error, "");
+                }
+            }
+            (Shape::Url(component), Value::Text(text)) => self.url(line, *component, text),
+            (Shape::Folder, Value::Text(text)) => match Path::new(text).strip_prefix(CANONICAL_FOLDER) {
+                Ok(inside) => {
+                    if let Some(rendering) = self.rendering {
+                        *text = rendering.addresses.folder.join(inside).to_string_lossy().into_owned();
+                    }
+                }
+                Err(_) => self.find(line, format!("`{text}` does not lie in {CANONICAL_FOLDER}"), ""),
+            },
+            (Shape::Texts, Value::Map(entries)) => self.texts(entries),
+            (Shape::ExternalLabels, Value::Map(entries)) => {
+                self.texts(entries);
+                if let Some(Rendering { speed, .. }) = self.rendering {
+                    entries.retain(|entry| entry.key != "speed");
+                    entries.push(Entry { key: "speed".to_owned(), line: 0, node: Node::text(speed.to_string()) });
+                }
+            }
+            (Shape::Annotations | Shape::ExpectedAnnotations, Value::Map(entries)) => {
+                self.texts(entries);
+                self.annotations(entries, matches!(shape, Shape::Annotations));
+            }
+            (Shape::Series, Value::Map(_)) => self.series(node),
+            (Shape::List(shape), Value::List(items)) => items.iter_mut().for_each(|item| self.visit(shape, item)),
+            (Shape::Record(fields), Value::Map(entries)) => self.record(line, fields, entries),
+            (Shape::Dashboard, Value::Map(_)) => self.dashboard(node),
+            (shape, _) => self.find(line, format!("{} is expected here, and this is {kind}", shape.expected()), ""),
+        }
+    }
+
+    fn record(&mut self, line: usize, fields: &[Field], entries: &mut [Entry]) {
+        for entry in entries.iter_mut() {
+            if let Some(field) = fields.iter().find(|field| field.key == entry.key) {
+                self.visit(field.shape, &mut entry.node);
+            } else {
+                let known: Vec<&str> = fields.iter().map(|field| field.key).collect();
+                let remedy = format!("known here: {}", known.join(", "));
+                self.find(entry.line, format!("unknown key `{}`", entry.key), &remedy);
+            }
+        }
+        for field in fields.iter().filter(|field| field.required) {
+            if !entries.iter().any(|entry| entry.key == field.key) {
+                self.find(line, format!("`{}` is missing", field.key), "");
+            }
+        }
+    }
+
+    fn texts(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            if entry.node.as_text().is_none() {
+                let what = format!("`{}` is {}, not a text", entry.key, entry.node.kind());
+                self.find(entry.line, what, "write it in quotes");
+            }
+        }
+    }
+
+    /// Divides a duration in place and gives back what it is then.
+    fn duration(&mut self, line: usize, text: &mut String) -> Option<Duration> {
+        let speed = self.rendering.map_or(Speed::PRODUCTION, |rendering| rendering.speed);
+        match duration::parse(text).and_then(|production| speed.real(production)) {
+            Ok(real) => {
+                if self.rendering.is_some() {
+                    *text = duration::print(real);
+                }
+                Some(real)
+            }
+            Err(error) => {
+                self.find(line, error.to_string(), "");
+                None
+            }
+        }
+    }
+
+    fn expression(&mut self, line: usize, text: &mut String, hazardous: bool) {
+        let mut tree = match promql::parse(text) {
+            Ok(tree) => tree,
+            Err(error) => return self.find(line, format!("not an expression: {}", error.trim()), ""),
+        };
+        let Some(Rendering { speed, recorded, .. }) = self.rendering else { return };
+        if hazardous && speed != Speed::PRODUCTION {
+            for hazard in promql::hazards(&tree, recorded) {
+                self.find(line, hazard, "compare a rate or a ratio, or render at speed 1");
+            }
+        }
+        match promql::divide(&mut tree, speed) {
+            Ok(()) => *text = promql::print(&tree),
+            Err(refused) => refused.into_iter().for_each(|error| self.find(line, error, "")),
+        }
+    }
+
+    fn url(&mut self, line: usize, component: Component, text: &mut String) {
+        let canonical = Addresses::canonical();
+        let from = component.of(&canonical)[0].url("/");
+        match text.strip_prefix(&from) {
+            Some(rest) => {
+                if let Some(Rendering { addresses, .. }) = self.rendering {
+                    *text = component.of(addresses)[0].url(&format!("/{rest}"));
+                }
+            }
+            None if format!("{text}/") == from => {
+                if let Some(Rendering { addresses, .. }) = self.rendering {
+                    component.of(addresses)[0].url("").clone_into(text);
+                }
+            }
+            None => self.find(line, format!("`{text}` does not lead to {}", from.trim_end_matches('/')), ""),
+        }
+    }
+
+    fn annotations(&mut self, entries: &mut [Entry], strict: bool) {
+        for entry in entries {
+            let line = entry.line;
+            let Value::Text(text) = &mut entry.node.value else { continue };
+            if entry.key == "dashboard_url" {
+                self.url(line, Component::Dashboards, text);
+            } else if strict
+                && !entry.key.ends_with("_url")
+                && let Some(written) = duration_in_words(text)
+            {
+                let what = format!("`{}` tells a duration, `{written}`, which the rule may contradict", entry.key);
+                self.find(line, what, "say what is wrong; the rule says since when");
+            }
+        }
+    }
+
+    fn series(&mut self, node: &mut Node) {
+        let line = node.line;
+        let name = node.text_of("series").unwrap_or_default().to_owned();
+        if let Value::Map(entries) = &mut node.value {
+            self.record(line, SERIES, entries);
+        }
+        let speed = self.rendering.map_or(Speed::PRODUCTION, |rendering| rendering.speed);
+        let Some(values) = node.get_mut("values") else { return };
+        let line = values.line;
+        let Value::Text(text) = &mut values.value else { return };
+        match series::divide(&name, text, speed) {
+            Ok(divided) if self.rendering.is_some() => *text = divided,
+            Ok(_) => {}
+            Err(error) => self.find(line, error, ""),
+        }
+    }
+
+    fn dashboard(&mut self, node: &mut Node) {
+        for key in ["uid", "title"] {
+            if node.text_of(key).is_none_or(str::is_empty) {
+                self.find(node.line, format!("a dashboard needs a `{key}`"), "");
+            }
+        }
+        if node.items_of("panels").is_empty() {
+            self.find(node.line, "a dashboard without panels", "");
+        }
+        self.dashboard_part(node);
+    }
+
+    fn dashboard_part(&mut self, node: &mut Node) {
+        let line = node.line;
+        match &mut node.value {
+            Value::List(items) => items.iter_mut().for_each(|item| self.dashboard_part(item)),
+            Value::Map(entries) => {
+                for entry in entries {
+                    match (entry.key.as_str(), &mut entry.node.value) {
+                        ("expr", Value::Text(text)) => self.panel_expression(entry.line, text),
+                        // The least step of a panel or query; empty is Grafana's way to leave it out.
+                        ("interval", Value::Text(text)) if !text.is_empty() => {
+                            self.duration(line, text);
+                        }
+                        _ => self.dashboard_part(&mut entry.node),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A panel looks back by Grafana's variables only, which follow the datasource's interval and so the speed.
+    fn panel_expression(&mut self, line: usize, text: &str) {
+        // A length nobody writes stands for each variable.
+        const VARIABLE: Duration = Duration::from_millis(123_456_789);
+        let mut plain = text.to_owned();
+        for name in ["__rate_interval", "__interval", "__range"] {
+            for spelling in [format!("${{{name}}}"), format!("${name}")] {
+                plain = plain.replace(&spelling, &duration::print(VARIABLE));
+            }
+        }
+        match promql::parse(&plain) {
+            Ok(tree) => {
+                if let Some(literal) = promql::durations(&tree).into_iter().find(|duration| *duration != VARIABLE) {
+                    let what = format!("a panel with the literal range {}", duration::print(literal));
+                    self.find(line, what, "write $__rate_interval");
+                }
+            }
+            Err(error) => self.find(line, format!("not an expression: {}", error.trim()), ""),
+        }
+    }
+}
+
+/// Finds a duration in prose: `5m`, `10 minutes`, `five consecutive minutes`. What templates print is not prose.
+fn duration_in_words(text: &str) -> Option<String> {
+    const UNITS: [&str; 9] = ["millisecond", "second", "minute", "hour", "day", "week", "month", "year", "min"];
+    const NUMBERS: [&str; 16] = [
+        "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "fifteen", "twenty",
+        "thirty", "sixty", "half", "several",
+    ];
+    let prose = without_templates(text);
+    let words: Vec<String> = prose
+        .split(|c: char| !(c.is_alphanumeric() || c == '.'))
+        .map(|word| word.trim_matches('.').to_lowercase())
+        .filter(|word| !word.is_empty())
+        .collect();
+    for (at, word) in words.iter().enumerate() {
+        // `5m`, `1.5h`; `p95` and `5xx` are none.
+        let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        if digits.parse::<f64>().is_ok() && ["ms", "s", "m", "h", "d", "w", "y"].contains(&&word[digits.len()..]) {
+            return Some(word.clone());
+        }
+        let is_unit = UNITS.contains(&word.as_str()) || word.strip_suffix('s').is_some_and(|one| UNITS.contains(&one));
+        let before = &words[at.saturating_sub(2)..at];
+        let is_number = |word: &String| word.parse::<f64>().is_ok() || NUMBERS.contains(&word.as_str());
+        if is_unit && let Some(number) = before.iter().position(is_number) {
+            return Some([&before[number..], std::slice::from_ref(word)].concat().join(" "));
+        }
+    }
+    None
+}
+
+fn without_templates(text: &str) -> String {
+    let mut prose = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        prose.push_str(before);
+        prose.push_str(" … ");
+        rest = after.split_once("}}").map_or("", |(_, tail)| tail);
+    }
+    prose + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_in_prose_are_found() {
+        for text in
+            ["for 10 minutes", "for five consecutive minutes", "over 5m.", "in the last half hour", "1.5h", "30 min"]
+        {
+            assert!(duration_in_words(text).is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_templates_and_names_are_no_durations() {
+        for text in [
+            "{{ $value | humanizeDuration }} at p95",
+            "{{ $value }} times a second",
+            "a 5xx status",
+            "3 requests a second",
+            "The 95th percentile",
+            "items/{id} on h2, e.g. 5 of 10",
+        ] {
+            assert_eq!(duration_in_words(text), None, "{text}");
+        }
+    }
+}

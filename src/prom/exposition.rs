@@ -1,0 +1,130 @@
+//! Reads Prometheus' text exposition format, version 0.0.4, strictly enough to be a judge.
+//!
+//! It refuses what Prometheus would take with a shrug and what hides a bug: the same series twice, a sample without a
+//! `TYPE`, a label that is no label. It is not the service's own encoder read backwards.
+//!
+//! Source of the format: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, bail, ensure};
+
+/// A name and its labels.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SeriesName {
+    /// The metric's name, suffixes (`_bucket`, `_count`) included.
+    pub name: String,
+    /// Labels by name.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Every series of an exposition with its value.
+pub type Exposition = BTreeMap<SeriesName, f64>;
+
+/// Parses a whole exposition.
+pub fn parse(text: &str) -> anyhow::Result<Exposition> {
+    let mut series = Exposition::new();
+    let mut typed: BTreeSet<String> = BTreeSet::new();
+    for (index, line) in text.lines().enumerate() {
+        let at = || format!("line {} of the exposition", index + 1);
+        if let Some(comment) = line.strip_prefix('#') {
+            if let Some(rest) = comment.trim_start().strip_prefix("TYPE ") {
+                let name = rest.split_whitespace().next().unwrap_or_default();
+                ensure!(typed.insert(name.to_owned()), "{}: a second TYPE of {name}", at());
+            }
+        } else if !line.trim().is_empty() {
+            let (name, value) = sample(line).with_context(at)?;
+            let family = ["_bucket", "_count", "_sum"]
+                .iter()
+                .filter_map(|suffix| name.name.strip_suffix(suffix))
+                .find(|family| typed.contains(*family))
+                .unwrap_or(&name.name);
+            ensure!(typed.contains(family), "{}: {} has no TYPE", at(), name.name);
+            ensure!(series.insert(name, value).is_none(), "{}: the same series twice: {line}", at());
+        }
+    }
+    Ok(series)
+}
+
+fn sample(line: &str) -> anyhow::Result<(SeriesName, f64)> {
+    let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).unwrap_or(line.len());
+    let (name, mut rest) = line.split_at(end);
+    ensure!(!name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()), "no metric name in `{line}`");
+    let mut labels = BTreeMap::new();
+    if let Some(inside) = rest.strip_prefix('{') {
+        rest = inside;
+        loop {
+            rest = rest.trim_start_matches([' ', ',']);
+            if let Some(after) = rest.strip_prefix('}') {
+                rest = after;
+                break;
+            }
+            let (label, after) = rest.split_once("=\"").context("a label without a quoted value")?;
+            let (value, after) = quoted(after)?;
+            ensure!(labels.insert(label.trim().to_owned(), value).is_none(), "the label {label} twice");
+            rest = after;
+        }
+    }
+    let mut words = rest.split_whitespace();
+    let value = words.next().context("no value")?;
+    let value = match value {
+        "+Inf" => f64::INFINITY,
+        "-Inf" => f64::NEG_INFINITY,
+        "NaN" => f64::NAN,
+        number => number.parse().with_context(|| format!("`{number}` is no number"))?,
+    };
+    if let Some(timestamp) = words.next() {
+        timestamp.parse::<i64>().with_context(|| format!("`{timestamp}` is no timestamp"))?;
+    }
+    ensure!(words.next().is_none(), "more than a value and a timestamp");
+    Ok((SeriesName { name: name.to_owned(), labels }, value))
+}
+
+/// Reads up to the closing quote; returns the unescaped value and what follows the quote.
+fn quoted(text: &str) -> anyhow::Result<(String, &str)> {
+    let mut value = String::new();
+    let mut chars = text.char_indices();
+    while let Some((index, c)) = chars.next() {
+        match c {
+            '"' => return Ok((value, &text[index + 1..])),
+            '\\' => match chars.next().map(|(_, escaped)| escaped) {
+                Some('n') => value.push('\n'),
+                Some(escaped @ ('\\' | '"')) => value.push(escaped),
+                other => bail!("an unknown escape: {other:?}"),
+            },
+            c => value.push(c),
+        }
+    }
+    bail!("a label value that does not end")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_names_labels_and_special_values() {
+        let text = "# HELP a Help.\n# TYPE a counter\na{x=\"1\",y=\"q\\\"\\\\\\n\"} 3\na 1e3 1700000000000\n\
+                    # TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_sum NaN\nh_count 2\n";
+        let series = parse(text).unwrap();
+        assert_eq!(series.len(), 5);
+        let labels = BTreeMap::from([("x".into(), "1".into()), ("y".into(), "q\"\\\n".into())]);
+        assert_eq!(series.get(&SeriesName { name: "a".into(), labels }).copied(), Some(3.0));
+    }
+
+    #[test]
+    fn refuses_what_hides_a_bug() {
+        for text in [
+            "# TYPE a counter\na 1\na 2\n",
+            "a 1\n",
+            "# TYPE a counter\n# TYPE a counter\n",
+            "# TYPE a counter\na{x=\"1} 2\n",
+            "# TYPE a counter\na{x=\"1\",x=\"2\"} 2\n",
+            "# TYPE a counter\na one\n",
+            "# TYPE a counter\na\n",
+            "# TYPE a counter\n{x=\"1\"} 2\n",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! Notifications and traffic phases in; JSON lines and gauges out.
+//!
+//! | route | does |
+//! |---|---|
+//! | `POST /alerts` | takes Alertmanager's webhook payload (version 4); one JSON line is in the file before the answer |
+//! | `POST /phase` | `{"run":…,"scenario":…,"phase":…}`: what traffic a run is sending; a `null` phase ends it |
+//! | `GET /metrics` | Prometheus text: notifications, when the last came, when the Watchdog was last seen, phases |
+//! | `GET /health` | 200 |
+//!
+//! A line is `{"received":"2026-11-24T03:00:00.123Z","received_ms":1795489200123,"body":…}` with the payload as it
+//! came, save that a line's end between its tokens becomes a space. A notification that could not be written is
+//! answered 500, so that Alertmanager sends it again; what is half written is taken back. Nothing is forwarded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode, header};
+use serde::Deserialize;
+use tokio::fs::{File, OpenOptions};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+
+use crate::failure::Failure;
+use crate::http::serve::{Limits, Plain, serve};
+
+/// A group of some thousand alerts is about a megabyte.
+const MAX_BODY_BYTES: usize = 4 << 20;
+/// Alertmanager, Prometheus, the traffic and a browser need five.
+const MAX_CONNECTIONS: usize = 64;
+/// For a request's head, also between two requests of a connection.
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
+/// For a whole request, what it writes included.
+const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+/// For a request's body.
+const BODY_LIMIT: Duration = Duration::from_secs(10);
+/// For the requests in hand once the end was asked for.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Receives until `shutdown`; the caller owns the listener. Fails when the file can't be opened for appending.
+pub async fn run(
+    listener: TcpListener,
+    notifications: &Path,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let what = || format!("cannot append to {}", notifications.display());
+    let file = OpenOptions::new().create(true).append(true).open(notifications).await.with_context(what)?;
+    let receiver = Arc::new(Receiver {
+        path: notifications.to_owned(),
+        file: tokio::sync::Mutex::new(file),
+        seen: Mutex::default(),
+    });
+    let service = Plain::new(REQUEST_LIMIT, move |request| {
+        let receiver = Arc::clone(&receiver);
+        async move { receiver.answer(request).await }
+    });
+    let limits = Limits { connections: MAX_CONNECTIONS, patience: HEAD_LIMIT, drain: DRAIN_LIMIT };
+    serve(listener, limits, Arc::new(service), shutdown).await;
+    Ok(())
+}
+
+struct Receiver {
+    path: PathBuf,
+    file: tokio::sync::Mutex<File>,
+    seen: Mutex<Seen>,
+}
+
+/// What /metrics tells.
+#[derive(Default)]
+struct Seen {
+    firing: u64,
+    resolved: u64,
+    /// Unix time in milliseconds.
+    last_ms: Option<i64>,
+    /// Unix time in milliseconds.
+    watchdog_ms: Option<i64>,
+    /// By run: scenario and phase.
+    phases: BTreeMap<String, (String, String)>,
+}
+
+/// As much of Alertmanager's payload as we must understand.
+#[derive(Deserialize)]
+struct Webhook {
+    status: Status,
+    alerts: Vec<Alert>,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Firing,
+    Resolved,
+}
+
+#[derive(Deserialize)]
+struct Alert {
+    status: Status,
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PhaseChange {
+    run: String,
+    scenario: String,
+    phase: Option<String>,
+}
+
+impl Receiver {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let reads = head.method == Method::GET || head.method == Method::HEAD;
+        match (head.uri.path(), &head.method) {
+            ("/alerts", &Method::POST) => match read(body).await {
+                Ok(body) => self.alerts(&body).await,
+                Err(response) => response,
+            },
+            ("/phase", &Method::POST) => match read(body).await {
+                Ok(body) => self.phase(&body),
+                Err(response) => response,
+            },
+            ("/metrics", _) if reads => respond(StatusCode::OK, "text/plain; version=0.0.4", self.seen().exposition()),
+            ("/health", _) if reads => json(StatusCode::OK, r#"{"status":"ok"}"#),
+            ("/alerts" | "/phase", _) => not_allowed("POST"),
+            ("/metrics" | "/health", _) => not_allowed("GET, HEAD"),
+            _ => error(StatusCode::NOT_FOUND, "no such path"),
+        }
+    }
+
+    async fn alerts(&self, body: &[u8]) -> Response<Full<Bytes>> {
+        let Some((payload, webhook)) = parse::<Webhook>(body) else {
+            return error(StatusCode::BAD_REQUEST, "not a payload of Alertmanager's webhook");
+        };
+        let now = jiff::Timestamp::now();
+        let received = now.strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
+        let now_ms = now.as_millisecond();
+        // Between tokens a line's end is white space, and inside a string JSON has none.
+        let payload = payload.replace(['\n', '\r'], " ");
+        let line = format!("{{\"received\":\"{received}\",\"received_ms\":{now_ms},\"body\":{}}}\n", payload.trim());
+        if let Err(cause) = self.append(line.as_bytes()).await {
+            report(&format!("cannot write to {}: {cause}", self.path.display()));
+            return error(StatusCode::INTERNAL_SERVER_ERROR, "the notification could not be kept");
+        }
+        let is_watchdog = |alert: &Alert| {
+            alert.status == Status::Firing && alert.labels.get("alertname").is_some_and(|name| name == "Watchdog")
+        };
+        let mut seen = self.seen();
+        match webhook.status {
+            Status::Firing => seen.firing += 1,
+            Status::Resolved => seen.resolved += 1,
+        }
+        seen.last_ms = Some(now_ms);
+        if webhook.alerts.iter().any(is_watchdog) {
+            seen.watchdog_ms = Some(now_ms);
+        }
+        json(StatusCode::OK, r#"{"status":"kept"}"#)
+    }
+
+    /// One line at a time, all of it or nothing.
+    async fn append(&self, line: &[u8]) -> std::io::Result<()> {
+        let mut file = self.file.lock().await;
+        let before = file.metadata().await?.len();
+        let written = match file.write_all(line).await {
+            Ok(()) => file.flush().await,
+            Err(error) => Err(error),
+        };
+        let Err(error) = written else { return Ok(()) };
+        match file.set_len(before).await {
+            Ok(()) => Err(error),
+            Err(second) => Err(std::io::Error::other(format!("{error}; what was half written stays: {second}"))),
+        }
+    }
+
+    fn phase(&self, body: &[u8]) -> Response<Full<Bytes>> {
+        let Some((_, change)) = parse::<PhaseChange>(body) else {
+            return error(
+                StatusCode::BAD_REQUEST,
+                "write it like {\"run\":\"…\",\"scenario\":\"…\",\"phase\":\"…\" or null}",
+            );
+        };
+        let mut seen = self.seen();
+        match change.phase {
+            Some(phase) => seen.phases.insert(change.run, (change.scenario, phase)),
+            None => seen.phases.remove(&change.run),
+        };
+        json(StatusCode::OK, r#"{"status":"ok"}"#)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        // Counters stay true whatever happened to who held them.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seen {
+    fn exposition(&self) -> String {
+        let mut text = format!(
+            "# HELP aiclipx_notifications_total Notifications received and kept, by status of their group.\n\
+             # TYPE aiclipx_notifications_total counter\n\
+             aiclipx_notifications_total{{status=\"firing\"}} {}\n\
+             aiclipx_notifications_total{{status=\"resolved\"}} {}\n",
+            self.firing, self.resolved
+        );
+        let mut time = |name: &str, help: &str, ms: Option<i64>| {
+            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
+            if let Some(ms) = ms {
+                let _ = writeln!(text, "{name} {}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
+            }
+        };
+        time(
+            "aiclipx_last_notification_timestamp_seconds",
+            "When the last notification came, Unix time.",
+            self.last_ms,
+        );
+        time(
+            "aiclipx_watchdog_last_seen_timestamp_seconds",
+            "When a notification last held the firing Watchdog, Unix time.",
+            self.watchdog_ms,
+        );
+        text.push_str(
+            "# HELP aiclipx_traffic_phase What traffic is being sent: 1 while it lasts.\n\
+             # TYPE aiclipx_traffic_phase gauge\n",
+        );
+        // Two runs of one scenario in one phase are one series.
+        for (scenario, phase) in self.phases.values().collect::<BTreeSet<_>>() {
+            let (scenario, phase) = (label(scenario), label(phase));
+            let _ = writeln!(text, "aiclipx_traffic_phase{{scenario=\"{scenario}\",phase=\"{phase}\"}} 1");
+        }
+        text
+    }
+}
+
+/// A label's value as the text format wants it.
+fn label(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// The text and what it says, if it is UTF-8 and JSON of this shape.
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<(&'a str, T)> {
+    let text = std::str::from_utf8(body).ok()?;
+    Some((text, serde_json::from_str(text).ok()?))
+}
+
+async fn read(body: Incoming) -> Result<Bytes, Response<Full<Bytes>>> {
+    let collected = tokio::time::timeout(BODY_LIMIT, Limited::new(body, MAX_BODY_BYTES).collect()).await;
+    match collected {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(cause)) if cause.is::<LengthLimitError>() => Err(error(StatusCode::PAYLOAD_TOO_LARGE, "too large")),
+        Ok(Err(_)) => Err(error(StatusCode::BAD_REQUEST, "the body broke off")),
+        Err(_) => Err(error(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
+    }
+}
+
+fn error(status: StatusCode, what: &str) -> Response<Full<Bytes>> {
+    json(status, &serde_json::json!({ "error": what }).to_string())
+}
+
+fn not_allowed(allow: &'static str) -> Response<Full<Bytes>> {
+    let mut response = error(StatusCode::METHOD_NOT_ALLOWED, "method not allowed");
+    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static(allow));
+    response
+}
+
+fn json(status: StatusCode, body: &str) -> Response<Full<Bytes>> {
+    respond(status, "application/json", body.to_owned())
+}
+
+fn respond(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response
+}
+
+/// To the log supervisord keeps. A log that can't be written must not stop us.
+fn report(what: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::client::{self, Address, Answer};
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// A running receiver with its file.
+    struct Running {
+        address: Address,
+        folder: tempfile::TempDir,
+        _stop: tokio::sync::oneshot::Sender<()>,
+    }
+
+    impl Running {
+        async fn start() -> Running {
+            let folder = tempfile::tempdir().unwrap();
+            Running::start_in(folder, "notifications.jsonl").await
+        }
+
+        async fn start_in(folder: tempfile::TempDir, file: &str) -> Running {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = Address::loopback(listener.local_addr().unwrap().port());
+            let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+            let file = folder.path().join(file);
+            tokio::spawn(async move {
+                run(listener, &file, async {
+                    let _ = stopped.await;
+                })
+                .await
+            });
+            Running { address, folder, _stop: stop }
+        }
+
+        async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+            client::post_json(&self.address, path, body, LIMIT).await.unwrap()
+        }
+
+        async fn metrics(&self) -> String {
+            let answer = client::get(&self.address, "/metrics", LIMIT).await.unwrap();
+            assert_eq!(answer.headers[header::CONTENT_TYPE], "text/plain; version=0.0.4");
+            String::from_utf8(answer.body.to_vec()).unwrap()
+        }
+
+        fn lines(&self) -> Vec<serde_json::Value> {
+            let text = std::fs::read_to_string(self.folder.path().join("notifications.jsonl")).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        }
+    }
+
+    fn payload(status: &str, alert: &str) -> String {
+        format!(
+            "{{\n  \"version\": \"4\",\n  \"status\": \"{status}\",\r\n  \"alerts\": [{{\"status\": \"{status}\", \
+             \"labels\": {{\"alertname\": \"{alert}\"}}, \"x\": 1.10}}]\n}}"
+        )
+    }
+
+    #[tokio::test]
+    async fn a_notification_is_in_the_file_before_it_is_answered() {
+        let receiver = Running::start().await;
+        let body = payload("firing", "AppDown");
+        assert_eq!(receiver.post("/alerts", body.clone()).await.status, StatusCode::OK);
+        let lines = receiver.lines();
+        assert_eq!(lines.len(), 1);
+        assert_eq!(lines[0]["body"], serde_json::from_str::<serde_json::Value>(&body).unwrap());
+        let when: jiff::Timestamp = lines[0]["received"].as_str().unwrap().parse().unwrap();
+        assert_eq!(Some(when.as_millisecond()), lines[0]["received_ms"].as_i64());
+        // As it came, to the digit.
+        let text = std::fs::read_to_string(receiver.folder.path().join("notifications.jsonl")).unwrap();
+        assert!(text.contains("\"x\": 1.10"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn notifications_are_counted_and_the_watchdog_is_seen() {
+        let receiver = Running::start().await;
+        receiver.post("/alerts", payload("firing", "AppDown")).await;
+        let metrics = receiver.metrics().await;
+        assert!(metrics.contains("aiclipx_notifications_total{status=\"firing\"} 1\n"), "{metrics}");
+        assert!(metrics.contains("aiclipx_notifications_total{status=\"resolved\"} 0\n"), "{metrics}");
+        assert!(metrics.contains("\naiclipx_last_notification_timestamp_seconds 1"), "{metrics}");
+        assert!(!metrics.contains("\naiclipx_watchdog_last_seen_timestamp_seconds "), "{metrics}");
+        receiver.post("/alerts", payload("resolved", "Watchdog")).await;
+        assert!(!receiver.metrics().await.contains("\naiclipx_watchdog_last_seen_timestamp_seconds "));
+        receiver.post("/alerts", payload("firing", "Watchdog")).await;
+        assert!(receiver.metrics().await.contains("\naiclipx_watchdog_last_seen_timestamp_seconds 1"));
+    }
+
+    #[tokio::test]
+    async fn a_phase_is_shown_while_it_lasts() {
+        let receiver = Running::start().await;
+        let phase = |run: &str, phase: &str| format!(r#"{{"run":"{run}","scenario":"02-\"x\"","phase":{phase}}}"#);
+        receiver.post("/phase", phase("a", "\"warm-up\"")).await;
+        receiver.post("/phase", phase("b", "\"fault\"")).await;
+        receiver.post("/phase", phase("a", "\"fault\"")).await;
+        let series = |metrics: &str| {
+            metrics
+                .lines()
+                .filter(|line| line.starts_with("aiclipx_traffic_phase{"))
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        let shown = series(&receiver.metrics().await);
+        assert_eq!(shown, [r#"aiclipx_traffic_phase{scenario="02-\"x\"",phase="fault"} 1"#]);
+        receiver.post("/phase", phase("a", "null")).await;
+        receiver.post("/phase", phase("b", "null")).await;
+        assert!(series(&receiver.metrics().await).is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_no_notification_is_refused_and_leaves_no_trace() {
+        let receiver = Running::start().await;
+        for body in ["", "{", "[]", "{}", r#"{"status":"firing"}"#, r#"{"status":"perhaps","alerts":[]}"#] {
+            assert_eq!(receiver.post("/alerts", body).await.status, StatusCode::BAD_REQUEST, "{body}");
+        }
+        let mut invalid = payload("firing", "X").into_bytes();
+        let place = invalid.iter().position(|byte| *byte == b'X').unwrap();
+        invalid[place] = 0xff;
+        assert_eq!(receiver.post("/alerts", invalid).await.status, StatusCode::BAD_REQUEST);
+        let large = format!("{}{}", payload("firing", "X"), " ".repeat(MAX_BODY_BYTES));
+        assert_eq!(receiver.post("/alerts", large).await.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(receiver.post("/phase", r#"{"run":"a"}"#).await.status, StatusCode::BAD_REQUEST);
+        assert!(receiver.lines().is_empty());
+    }
+
+    #[tokio::test]
+    async fn paths_and_methods_it_does_not_know_are_said_to_be_so() {
+        let receiver = Running::start().await;
+        let get = async |path| client::get(&receiver.address, path, LIMIT).await.unwrap();
+        assert_eq!(get("/health").await.status, StatusCode::OK);
+        assert_eq!(get("/nothing").await.status, StatusCode::NOT_FOUND);
+        let answer = get("/alerts").await;
+        assert_eq!(
+            (answer.status, &answer.headers[header::ALLOW]),
+            (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap())
+        );
+    }
+
+    #[tokio::test]
+    async fn notifications_side_by_side_keep_their_lines_whole() {
+        let receiver = Running::start().await;
+        let posts = (0..40).map(|number| receiver.post("/alerts", payload("firing", &format!("A{number}"))));
+        for answer in futures_util::future::join_all(posts).await {
+            assert_eq!(answer.status, StatusCode::OK);
+        }
+        assert_eq!(receiver.lines().len(), 40);
+    }
+
+    #[tokio::test]
+    async fn a_notification_that_cannot_be_kept_is_not_acknowledged() {
+        if !Path::new("/dev/full").exists() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/full", folder.path().join("notifications.jsonl")).unwrap();
+        let receiver = Running::start_in(folder, "notifications.jsonl").await;
+        let answer = receiver.post("/alerts", payload("firing", "X")).await;
+        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(receiver.metrics().await.contains("{status=\"firing\"} 0\n"));
+    }
+}

@@ -1,0 +1,286 @@
+//! The components of a stack as one table: what each is called, where it listens, how it is started and recognised.
+//!
+//! Everything that must agree on a component (preflight, the supervisor's configuration, readiness, the tables people
+//! read) reads it here; a new component is a variant, a row and an arm of [`Component::arguments`].
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Lifetime, Plan, Process};
+use super::tools::{Tool, Wanted};
+
+/// A part of the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Component {
+    /// The service.
+    App,
+    /// Prometheus.
+    Prometheus,
+    /// Alertmanager.
+    Alertmanager,
+    /// The receiver of notifications and traffic phases: this tool itself.
+    Receiver,
+    /// Grafana, with the provisioned dashboards.
+    Grafana,
+}
+
+/// Where a component's program comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// Built with this tool: the service.
+    Service,
+    /// This tool.
+    Tool,
+    /// A program of its own, looked for on PATH.
+    Path(&'static Wanted),
+}
+
+/// A row of the table.
+struct Row {
+    name: &'static str,
+    source: Source,
+    port: u16,
+    ready: &'static str,
+    /// `None`: the stack can't do without it.
+    missed: Option<&'static str>,
+}
+
+const PROMETHEUS: Wanted = Wanted {
+    names: &["prometheus"],
+    marker: "prometheus, version ",
+    nix: "nix develop",
+    debian: Some("apt-get install --no-install-recommends prometheus"),
+};
+
+const ALERTMANAGER: Wanted = Wanted {
+    names: &["alertmanager", "prometheus-alertmanager"],
+    marker: "alertmanager, version ",
+    nix: "nix develop",
+    debian: Some("apt-get install --no-install-recommends prometheus-alertmanager"),
+};
+
+const GRAFANA: Wanted = Wanted { names: &["grafana"], marker: "grafana version ", nix: "nix develop", debian: None };
+
+impl Component {
+    /// All there are, in the order people read them.
+    pub const ALL: [Component; 5] =
+        [Component::App, Component::Prometheus, Component::Alertmanager, Component::Receiver, Component::Grafana];
+
+    const fn row(self) -> Row {
+        match self {
+            Component::App => {
+                Row { name: "app", source: Source::Service, port: 8080, ready: "/health/ready", missed: None }
+            }
+            Component::Prometheus => Row {
+                name: "prometheus",
+                source: Source::Path(&PROMETHEUS),
+                port: 9090,
+                ready: "/-/ready",
+                missed: None,
+            },
+            Component::Alertmanager => Row {
+                name: "alertmanager",
+                source: Source::Path(&ALERTMANAGER),
+                port: 9093,
+                ready: "/-/ready",
+                missed: None,
+            },
+            Component::Receiver => {
+                Row { name: "receiver", source: Source::Tool, port: 9095, ready: "/health", missed: None }
+            }
+            Component::Grafana => Row {
+                name: "grafana",
+                source: Source::Path(&GRAFANA),
+                port: 3000,
+                ready: "/api/health",
+                missed: Some("no dashboards"),
+            },
+        }
+    }
+
+    /// How it is called everywhere: in tables, log files, `--port NAME=…`.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Where its program comes from.
+    pub fn source(self) -> Source {
+        self.row().source
+    }
+
+    /// The port of an attached stack, unless moved.
+    pub fn default_port(self) -> u16 {
+        self.row().port
+    }
+
+    /// The path that answers 200 once it can do its work.
+    pub fn readiness_path(self) -> &'static str {
+        self.row().ready
+    }
+
+    /// What a stack without it lacks; `None` when there is no stack without it.
+    pub fn missed_without(self) -> Option<&'static str> {
+        self.row().missed
+    }
+
+    /// The command line behind the program.
+    pub fn arguments(self, process: &Process, plan: &Plan, program: &Tool, prometheus_flags: &[String]) -> Vec<String> {
+        let etc = plan.etc();
+        let address = &process.address;
+        let path = |path: &Path| path.to_string_lossy().into_owned();
+        match self {
+            Component::App => Vec::new(),
+            Component::Prometheus => {
+                let mut arguments = vec![
+                    format!("--config.file={}", path(&etc.join("prometheus/prometheus.yml"))),
+                    format!("--storage.tsdb.path={}", path(&plan.prometheus_data(&program.version))),
+                    // The error budget looks back 30 days; the size bound is what keeps a forgotten stack harmless.
+                    "--storage.tsdb.retention.time=31d".to_owned(),
+                    "--storage.tsdb.retention.size=2GB".to_owned(),
+                    format!("--web.listen-address={address}"),
+                    format!("--web.external-url={}", address.url("/")),
+                ];
+                if plan.lifetime == Lifetime::Private {
+                    arguments.push("--web.enable-admin-api".to_owned());
+                }
+                arguments.extend_from_slice(prometheus_flags);
+                arguments
+            }
+            Component::Alertmanager => vec![
+                format!("--config.file={}", path(&etc.join("alertmanager/alertmanager.yml"))),
+                format!("--storage.path={}", path(&plan.data(self))),
+                format!("--web.listen-address={address}"),
+                format!("--web.external-url={}", address.url("/")),
+                // One node: no gossip, and no second port.
+                "--cluster.listen-address=".to_owned(),
+            ],
+            Component::Receiver => vec![
+                "receiver".to_owned(),
+                "--listen".to_owned(),
+                address.to_string(),
+                "--notifications".to_owned(),
+                path(&plan.notifications()),
+            ],
+            Component::Grafana => {
+                let file = |name| format!("$__file{{{}}}", path(&plan.secrets().join(name)));
+                let data = plan.data(self);
+                vec![
+                    "server".to_owned(),
+                    "--homepath".to_owned(),
+                    path(&grafana_home(&program.path)),
+                    "--config".to_owned(),
+                    path(&etc.join("grafana/grafana.ini")),
+                    format!("cfg:server.http_addr={}", address.host),
+                    format!("cfg:server.http_port={}", address.port),
+                    format!("cfg:paths.data={}", path(&data)),
+                    format!("cfg:paths.logs={}", path(&data.join("log"))),
+                    format!("cfg:paths.plugins={}", path(&data.join("plugins"))),
+                    format!("cfg:paths.provisioning={}", path(&etc.join("grafana/provisioning"))),
+                    format!(
+                        "cfg:dashboards.default_home_dashboard_path={}",
+                        path(&etc.join("grafana/dashboards/app-overview.json"))
+                    ),
+                    format!("cfg:security.admin_password={}", file(super::secrets::GRAFANA_ADMIN_PASSWORD)),
+                    format!("cfg:security.secret_key={}", file(super::secrets::GRAFANA_SECRET_KEY)),
+                ]
+            }
+        }
+    }
+
+    /// What its environment holds beside the supervisor's. Never a secret: an environment is readable in /proc.
+    pub fn environment(self, process: &Process, plan: &Plan, revision: &str) -> Vec<(&'static str, String)> {
+        match self {
+            Component::App => vec![
+                ("APP_LISTEN", process.address.to_string()),
+                ("APP_FAULTS", if plan.faults { "on" } else { "off" }.to_owned()),
+                ("APP_REVISION", revision.to_owned()),
+                // Nobody balances load in front of a local stack, so nobody has to notice before the listener closes.
+                ("APP_DRAIN_DELAY", "0s".to_owned()),
+            ],
+            Component::Prometheus | Component::Alertmanager | Component::Receiver | Component::Grafana => Vec::new(),
+        }
+    }
+}
+
+/// Where Grafana's own files lie: beside the program in a tarball, in `share` under Nix, in /usr/share from a package.
+fn grafana_home(program: &Path) -> std::path::PathBuf {
+    let program = program.canonicalize().unwrap_or_else(|_| program.to_owned());
+    let prefix = program.parent().and_then(Path::parent).unwrap_or(Path::new("/")).to_owned();
+    [prefix.join("share/grafana"), prefix.clone(), "/usr/share/grafana".into()]
+        .into_iter()
+        .find(|home| home.join("conf/defaults.ini").is_file())
+        .unwrap_or(prefix)
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Component {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Component, String> {
+        Component::ALL.into_iter().find(|component| component.name() == text).ok_or_else(|| {
+            let names: Vec<_> = Component::ALL.iter().map(|component| component.name()).collect();
+            format!("`{text}` is no component; there are {}", names.join(", "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::duration::Speed;
+
+    #[test]
+    fn names_and_ports_are_unique_and_read_back() {
+        let mut ports: Vec<_> = Component::ALL.iter().map(|component| component.default_port()).collect();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), Component::ALL.len());
+        for component in Component::ALL {
+            assert_eq!(component.name().parse(), Ok(component));
+        }
+        assert!("loki2".parse::<Component>().unwrap_err().contains("alertmanager"));
+    }
+
+    fn arguments(component: Component, lifetime: Lifetime) -> Vec<String> {
+        let plan = Plan::attached(Path::new("/tree"), Path::new("/a b"), Speed::PRODUCTION).unwrap();
+        let plan = Plan { lifetime, ..plan };
+        let process = plan.processes().into_iter().find(|process| process.component == component).unwrap();
+        let tool = Tool { path: "/opt/tool".into(), version: "3.12.0".to_owned() };
+        component.arguments(&process, &plan, &tool, &["--query.lookback-delta=10s".to_owned()])
+    }
+
+    #[test]
+    fn only_a_private_prometheus_takes_orders() {
+        let admin = "--web.enable-admin-api".to_owned();
+        assert!(arguments(Component::Prometheus, Lifetime::Private).contains(&admin));
+        assert!(!arguments(Component::Prometheus, Lifetime::Attached).contains(&admin));
+    }
+
+    #[test]
+    fn prometheus_keeps_a_month_and_lives_at_the_stacks_speed() {
+        let arguments = arguments(Component::Prometheus, Lifetime::Attached);
+        for expected in [
+            "--storage.tsdb.retention.time=31d",
+            "--storage.tsdb.path=/a b/data/prometheus/v3",
+            "--query.lookback-delta=10s",
+        ] {
+            assert!(arguments.iter().any(|argument| argument == expected), "{expected} is not in {arguments:?}");
+        }
+    }
+
+    #[test]
+    fn grafana_is_told_where_its_secrets_lie_and_not_what_they_are() {
+        let arguments = arguments(Component::Grafana, Lifetime::Attached);
+        let expected = "cfg:security.admin_password=$__file{/a b/secrets/grafana_admin_password}";
+        assert!(arguments.iter().any(|argument| argument == expected), "{arguments:?}");
+    }
+}

@@ -1,0 +1,154 @@
+//! A running stack under one's hands: how its processes are, and hurting or helping one of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+
+use super::component::Component;
+use super::plan::Process;
+use super::start::{READY_LIMIT, Stack, TICK};
+use super::table::{Health, StatusRow};
+use crate::failure::Failure;
+use crate::http::client;
+
+/// One look at a component.
+const PROBE_LIMIT: Duration = Duration::from_millis(500);
+
+/// One life of a process. Two that differ tell of a restart in between, asked for or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// `None` when it does not run.
+    pub pid: Option<u32>,
+    /// When it was started, in milliseconds since the machine's; `None` when it does not run or there is no /proc.
+    pub started_ms: Option<u64>,
+}
+
+impl Stack {
+    /// Ends a process as a crash would. In an attached stack supervisord starts it again.
+    pub async fn kill_one(&self, name: &str) -> Result<(), Failure> {
+        self.known(name)?;
+        self.control().order(&["signal", "KILL", name]).await
+    }
+
+    /// Ends a process in its own time; it stays down.
+    pub async fn stop_one(&self, name: &str) -> Result<(), Failure> {
+        self.known(name)?;
+        self.control().order(&["stop", name]).await
+    }
+
+    /// Starts a process that is down and waits until it is ready.
+    pub async fn start_one(&self, name: &str) -> Result<(), Failure> {
+        let process = self.known(name)?;
+        self.control().order(&["start", name]).await?;
+        let ready = async {
+            while !is_ready(&process, false).await {
+                tokio::time::sleep(TICK).await;
+            }
+        };
+        Ok(tokio::time::timeout(READY_LIMIT, ready)
+            .await
+            .with_context(|| format!("{name} was not ready within {READY_LIMIT:?} of its start"))?)
+    }
+
+    /// Stops a process in its tracks: it keeps its port and its memory and answers nothing.
+    pub async fn pause_one(&self, name: &str) -> Result<(), Failure> {
+        self.known(name)?;
+        self.control().order(&["signal", "STOP", name]).await
+    }
+
+    /// Lets a paused process go on.
+    pub async fn resume_one(&self, name: &str) -> Result<(), Failure> {
+        self.known(name)?;
+        self.control().order(&["signal", "CONT", name]).await
+    }
+
+    /// The life each process is in now. Taken before and after, equal epochs say that nothing was restarted.
+    pub async fn epochs(&self) -> Result<BTreeMap<String, Epoch>, Failure> {
+        let states = self.control().states().await?;
+        let epoch = |pid: Option<u32>| Epoch { pid, started_ms: pid.and_then(started_ms) };
+        Ok(states.into_iter().map(|program| (program.name, epoch(program.pid))).collect())
+    }
+
+    /// Every process and how it is, and whether all are up.
+    pub async fn status(&self) -> Result<(Vec<StatusRow>, bool), Failure> {
+        let states = self.control().states().await?;
+        let processes = self.processes();
+        let ready = join_all(processes.iter().map(|process| is_ready(process, false))).await;
+        let mut rows: Vec<StatusRow> = processes
+            .iter()
+            .zip(ready)
+            .map(|(process, is_ready)| {
+                let program = states.iter().find(|program| program.name == process.name);
+                let is_running = program.is_some_and(|program| program.pid.is_some());
+                StatusRow {
+                    name: process.name.clone(),
+                    health: match (is_running, is_ready) {
+                        (true, true) => Health::Up,
+                        (true, false) => Health::Unready,
+                        _ if program.is_some_and(|program| program.state == "STARTING") => Health::Unready,
+                        _ => {
+                            Health::Down(program.map_or_else(|| "unknown".to_owned(), |program| program.state.clone()))
+                        }
+                    },
+                    pid: program.and_then(|program| program.pid),
+                    uptime: program.and_then(|program| program.uptime.clone()),
+                    remark: process.address.url(""),
+                }
+            })
+            .collect();
+        let all_up = rows.iter().all(|row| row.health == Health::Up);
+        rows.extend(self.absent().iter().map(|(component, why)| StatusRow {
+            name: component.name().to_owned(),
+            health: Health::Absent,
+            pid: None,
+            uptime: None,
+            remark: why.clone(),
+        }));
+        Ok((rows, all_up))
+    }
+
+    fn known(&self, name: &str) -> Result<Process, Failure> {
+        let processes = self.processes();
+        let names: Vec<_> = processes.iter().map(|process| process.name.clone()).collect();
+        processes
+            .into_iter()
+            .find(|process| process.name == name)
+            .ok_or_else(|| Failure::usage(format!("this stack runs no `{name}`; it runs {}", names.join(", "))))
+    }
+}
+
+/// One look at a process. Prometheus is ready when it has loaded its rules, too, if there are any.
+pub(super) async fn is_ready(process: &Process, has_rules: bool) -> bool {
+    let ready = client::get(&process.address, process.component.readiness_path(), PROBE_LIMIT).await;
+    if !ready.is_ok_and(|answer| answer.status.is_success()) {
+        return false;
+    }
+    if process.component != Component::Prometheus || !has_rules {
+        return true;
+    }
+    let Ok(rules) = client::get(&process.address, "/api/v1/rules", PROBE_LIMIT).await else { return false };
+    let rules: serde_json::Value = serde_json::from_slice(&rules.body).unwrap_or_default();
+    rules["data"]["groups"].as_array().is_some_and(|groups| !groups.is_empty())
+}
+
+/// When a process was started, in milliseconds since the machine's start.
+fn started_ms(pid: u32) -> Option<u64> {
+    // The kernel's clock ticks in /proc are 100 a second on every Linux there is.
+    const MS_PER_TICK: u64 = 10;
+    stat_fields(pid)?.get(19)?.parse::<u64>().ok().map(|ticks| ticks * MS_PER_TICK)
+}
+
+/// Whether a process was stopped in its tracks.
+pub(super) fn is_paused(pid: u32) -> bool {
+    stat_fields(pid).is_some_and(|fields| fields.first().is_some_and(|state| state == "T"))
+}
+
+/// The fields of /proc/PID/stat behind the name, which may hold anything: state first.
+fn stat_fields(pid: u32) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(") ")?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
+}

@@ -1,0 +1,23 @@
+//! The components as one table; a plan becomes a running stack; readiness, control, logs, stop.
+//!
+//! A [`Plan`] says what shall run where. [`Stack::start`] is the one way to make it run, for `up`, tests and evidence
+//! alike; [`Stack::find`] gets hold of a stack an earlier command started. Supervision itself (restarts, log files,
+//! signals) is supervisord's. Nothing here writes monitoring configuration: the rendered files come from the caller.
+
+pub mod component;
+pub mod control;
+pub mod logs;
+pub mod plan;
+pub mod start;
+pub mod table;
+pub mod tools;
+
+mod holder;
+mod secrets;
+mod supervisor;
+mod survey;
+
+pub use component::Component;
+pub use control::Epoch;
+pub use plan::{Lifetime, Plan, PortChoice, Process};
+pub use start::{Down, Found, Stack};

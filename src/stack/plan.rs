@@ -1,0 +1,343 @@
+//! What shall run where: the plan of a stack, and the layout of its state directory.
+//!
+//! A plan is data; making one starts nothing. Choosing free ports asks the kernel, finding the tree asks the
+//! environment; the rest is arithmetic on paths.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::component::Component;
+use super::tools::major;
+use crate::duration::Speed;
+use crate::failure::Failure;
+use crate::http::client::Address;
+use crate::monitoring::addresses::Addresses;
+
+/// Names the state directory when no flag does.
+pub const STATE_VARIABLE: &str = "AICLIPX_STATE";
+/// Names the repository's root when the working directory lies elsewhere.
+pub const HOME_VARIABLE: &str = "AICLIPX_HOME";
+/// Names the service's program when it does not lie beside this tool.
+pub const APP_VARIABLE: &str = "AICLIPX_APP";
+
+/// Who a stack lives for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lifetime {
+    /// It outlives the command that started it, until `down`; what dies is restarted.
+    Attached,
+    /// It dies with the process that started it. Nothing is restarted, so that a death is seen as one, and Prometheus
+    /// may be asked for a snapshot.
+    Private,
+}
+
+/// What shall run where. As `stack.json` in the state directory it tells later commands what runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The repository's root.
+    pub tree: PathBuf,
+    /// The state directory, absolute: everything a stack writes lies there.
+    pub state: PathBuf,
+    /// Where each component listens.
+    pub addresses: Addresses,
+    /// What is wanted; what can be missed and is not installed stays away.
+    pub components: Vec<Component>,
+    /// How many times faster than production it lives.
+    pub speed: Speed,
+    /// Who it lives for.
+    pub lifetime: Lifetime,
+    /// Whether the service obeys `x-fault`.
+    pub faults: bool,
+    /// The service's program.
+    pub app_program: PathBuf,
+    /// This tool's program, which is also the receiver.
+    pub tool_program: PathBuf,
+}
+
+/// One program to run: a component, or one replica of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Which component.
+    pub component: Component,
+    /// `app`, `prometheus`, …; further replicas are `app-2`, `app-3`, ….
+    pub name: String,
+    /// Where it listens.
+    pub address: Address,
+}
+
+impl Plan {
+    /// Everything, on the usual ports, until `down`.
+    pub fn attached(tree: &Path, state: &Path, speed: Speed) -> Result<Plan, Failure> {
+        let port = |component: Component| Address::loopback(component.default_port());
+        let tool_program = std::env::current_exe().context("cannot find this program's own file")?;
+        let app_program =
+            std::env::var_os(APP_VARIABLE).map_or_else(|| tool_program.with_file_name("aiclipx-app"), PathBuf::from);
+        Ok(Plan {
+            tree: absolute(tree)?,
+            state: absolute(state)?,
+            addresses: Addresses {
+                app: vec![port(Component::App)],
+                prometheus: port(Component::Prometheus),
+                alertmanager: port(Component::Alertmanager),
+                receiver: port(Component::Receiver),
+                dashboards: port(Component::Grafana),
+                folder: absolute(&state.join("etc"))?,
+            },
+            components: Component::ALL.to_vec(),
+            speed,
+            lifetime: Lifetime::Attached,
+            faults: true,
+            app_program: absolute(&app_program)?,
+            tool_program,
+        })
+    }
+
+    /// Everything, on free ports, for as long as this process lives. The caller owns the state directory, usually a
+    /// temporary one, and removes it.
+    pub fn private(tree: &Path, state: &Path, speed: Speed) -> Result<Plan, Failure> {
+        let mut plan = Plan { lifetime: Lifetime::Private, ..Plan::attached(tree, state, speed)? };
+        plan.free_ports()?;
+        Ok(plan)
+    }
+
+    /// Moves every component to a port nobody listens on.
+    pub fn free_ports(&mut self) -> Result<(), Failure> {
+        for component in Component::ALL {
+            for address in self.addresses_mut(component) {
+                address.port = free_port()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves one component (of several replicas the first).
+    pub fn choose_port(&mut self, choice: PortChoice) {
+        if let Some(address) = self.addresses_mut(choice.component).first_mut() {
+            address.port = choice.port;
+        }
+    }
+
+    fn addresses_mut(&mut self, component: Component) -> &mut [Address] {
+        match component {
+            Component::App => &mut self.addresses.app,
+            Component::Prometheus => std::slice::from_mut(&mut self.addresses.prometheus),
+            Component::Alertmanager => std::slice::from_mut(&mut self.addresses.alertmanager),
+            Component::Receiver => std::slice::from_mut(&mut self.addresses.receiver),
+            Component::Grafana => std::slice::from_mut(&mut self.addresses.dashboards),
+        }
+    }
+
+    /// The programs to run, in the order people read them.
+    pub fn processes(&self) -> Vec<Process> {
+        let addresses = |component| match component {
+            Component::App => &self.addresses.app[..],
+            Component::Prometheus => std::slice::from_ref(&self.addresses.prometheus),
+            Component::Alertmanager => std::slice::from_ref(&self.addresses.alertmanager),
+            Component::Receiver => std::slice::from_ref(&self.addresses.receiver),
+            Component::Grafana => std::slice::from_ref(&self.addresses.dashboards),
+        };
+        self.components
+            .iter()
+            .flat_map(|&component| {
+                addresses(component).iter().enumerate().map(move |(replica, address)| Process {
+                    component,
+                    name: match replica {
+                        0 => component.name().to_owned(),
+                        _ => format!("{component}-{}", replica + 1),
+                    },
+                    address: address.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// The configuration this stack runs with, as rendered from monitoring/.
+    pub fn etc(&self) -> PathBuf {
+        self.state.join("etc")
+    }
+
+    /// What a component keeps.
+    pub fn data(&self, component: Component) -> PathBuf {
+        self.state.join("data").join(component.name())
+    }
+
+    /// What Prometheus keeps: 2.42 can't read what 3.x wrote, so each major version has its own.
+    pub fn prometheus_data(&self, version: &str) -> PathBuf {
+        self.data(Component::Prometheus).join(format!("v{}", major(version)))
+    }
+
+    /// The log files, `NAME.log` a process and `supervisord.log`.
+    pub fn logs(&self) -> PathBuf {
+        self.state.join("logs")
+    }
+
+    /// One process's log file.
+    pub fn log(&self, process: &str) -> PathBuf {
+        self.logs().join(format!("{process}.log"))
+    }
+
+    /// Files only their owner can read.
+    pub fn secrets(&self) -> PathBuf {
+        self.state.join("secrets")
+    }
+
+    /// What the receiver was told, a JSON object a line.
+    pub fn notifications(&self) -> PathBuf {
+        self.state.join("notifications.jsonl")
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    Ok(std::path::absolute(path).with_context(|| format!("{} is no usable path", path.display()))?)
+}
+
+/// The repository's root: `AICLIPX_HOME`, else the nearest folder upward that holds monitoring/.
+pub fn find_tree() -> Result<PathBuf, Failure> {
+    let is_tree = |folder: &Path| folder.join("monitoring/prometheus/prometheus.yml").is_file();
+    if let Some(home) = std::env::var_os(HOME_VARIABLE) {
+        let home = PathBuf::from(home);
+        return if is_tree(&home) {
+            Ok(home)
+        } else {
+            Err(Failure::usage(format!("{HOME_VARIABLE} is {}, which holds no monitoring/", home.display())))
+        };
+    }
+    let here = std::env::current_dir().context("cannot tell the working directory")?;
+    here.ancestors().find(|folder| is_tree(folder)).map(Path::to_owned).ok_or_else(|| {
+        Failure::usage(format!("no monitoring/ in {} or above it", here.display()))
+            .remedy(format!("work inside the repository, or let {HOME_VARIABLE} name its root"))
+    })
+}
+
+/// The state directory: the flag, else `AICLIPX_STATE`, else `state/` at the repository's root.
+pub fn state_directory(flag: Option<&Path>, tree: &Path) -> PathBuf {
+    flag.map(Path::to_owned)
+        .or_else(|| std::env::var_os(STATE_VARIABLE).map(PathBuf::from))
+        .unwrap_or_else(|| tree.join("state"))
+}
+
+/// `prometheus=9190`: one component's port, as `--port` takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortChoice {
+    /// Which component.
+    pub component: Component,
+    /// 1…65535.
+    pub port: u16,
+}
+
+impl FromStr for PortChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<PortChoice, String> {
+        let error = || format!("`{text}` is not a component and its port; write it like prometheus=9190");
+        let (name, port) = text.split_once('=').ok_or_else(error)?;
+        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(error)?;
+        Ok(PortChoice { component: name.parse()?, port })
+    }
+}
+
+/// Ports handed out lie below every system's ephemeral range, so that no client connection takes one before its
+/// component listens.
+const FREE_PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A port of 127.0.0.1 nobody listens on. One process never gets the same one twice, so that stacks planned side by
+/// side don't meet; several processes begin at different places.
+fn free_port() -> Result<u16, Failure> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let count = FREE_PORTS.end - FREE_PORTS.start;
+    // A knuth-style spread: neighbouring process ids start far apart.
+    let scattered = std::process::id().wrapping_mul(2_654_435_761) >> 16;
+    let start = u16::try_from(scattered % u32::from(count)).expect("a remainder of a u16 is one");
+    for _ in 0..count {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) % count;
+        let port = FREE_PORTS.start
+            + u16::try_from((u32::from(start) + u32::from(step)) % u32::from(count)).expect("as above");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(Failure::usage(format!("no free port in {FREE_PORTS:?}")))
+}
+
+/// Ports that two processes of the plan would share, with the names of both.
+pub(super) fn shared_ports(processes: &[Process]) -> Vec<(u16, String, String)> {
+    let mut seen: BTreeMap<u16, &Process> = BTreeMap::new();
+    let mut shared = Vec::new();
+    for process in processes {
+        if let Some(other) = seen.insert(process.address.port, process) {
+            shared.push((process.address.port, other.name.clone(), process.name.clone()));
+        }
+    }
+    shared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan::attached(Path::new("/tree"), Path::new("/tree/state"), Speed::PRODUCTION).unwrap()
+    }
+
+    #[test]
+    fn an_attached_plan_has_the_documented_ports() {
+        let ports: Vec<_> =
+            plan().processes().iter().map(|process| format!("{}={}", process.name, process.address.port)).collect();
+        assert_eq!(ports, ["app=8080", "prometheus=9090", "alertmanager=9093", "receiver=9095", "grafana=3000"]);
+    }
+
+    #[test]
+    fn a_replica_is_a_process_with_a_name_of_its_own() {
+        let mut plan = plan();
+        plan.addresses.app.push(Address::loopback(8081));
+        let names: Vec<_> = plan.processes().into_iter().map(|process| process.name).collect();
+        assert_eq!(names[..2], ["app", "app-2"]);
+    }
+
+    #[test]
+    fn one_port_can_be_moved() {
+        let mut plan = plan();
+        plan.choose_port("prometheus=9190".parse().unwrap());
+        assert_eq!(plan.addresses.prometheus, Address::loopback(9190));
+        for text in ["prometheus", "prometheus=0", "prometheus=x", "nothing=80", "=80"] {
+            assert!(text.parse::<PortChoice>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn private_plans_never_meet() {
+        let private = || Plan::private(Path::new("/t"), Path::new("/s"), Speed::PRODUCTION).unwrap();
+        let mut ports: Vec<_> =
+            (0..20).flat_map(|_| private().processes()).map(|process| process.address.port).collect();
+        let all = ports.len();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), all);
+    }
+
+    #[test]
+    fn a_port_given_to_two_components_is_seen() {
+        let mut plan = plan();
+        plan.choose_port("alertmanager=9090".parse().unwrap());
+        let shared = shared_ports(&plan.processes());
+        assert_eq!(shared, [(9090, "prometheus".to_owned(), "alertmanager".to_owned())]);
+    }
+
+    #[test]
+    fn a_plan_reads_back_from_its_file() {
+        let plan = plan();
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+
+    #[test]
+    fn data_of_two_major_versions_are_kept_apart() {
+        assert_ne!(plan().prometheus_data("2.42.0+ds"), plan().prometheus_data("3.12.0"));
+    }
+}

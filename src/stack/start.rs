@@ -1,0 +1,615 @@
+//! A plan becomes a running stack: start, readiness, stop.
+//!
+//! Nothing is started before everything has been looked at; whatever ends a start early, what it started is stopped
+//! before the caller hears of it. A stack that runs is found again by its state directory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::future::join_all;
+use serde::{Deserialize, Serialize};
+use tokio::process::Child;
+use tokio::time::Instant;
+
+use super::component::Component;
+use super::control::{is_paused, is_ready};
+use super::plan::{Lifetime, Plan, Process};
+use super::supervisor::{self, Control, Journal, News, Program, SOCKET, SOCKET_FOLDER_PREFIX};
+use super::survey::{Survey, present, survey};
+use super::table::{Row, State, Watch};
+use super::tools::Tool;
+use super::{holder, logs, secrets};
+use crate::failure::Failure;
+
+/// A component that is not ready by then won't be: the slowest, a Grafana that makes its database, takes some 10 s.
+pub(super) const READY_LIMIT: Duration = Duration::from_mins(1);
+/// Between two looks.
+pub(super) const TICK: Duration = Duration::from_millis(80);
+/// supervisord gives each program 20 s to end, then kills it.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// Lines of its log that a component which died at start is told with.
+const LAST_LINES: usize = 12;
+
+/// What the state directory keeps of a stack that runs, as `stack.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Record {
+    #[serde(flatten)]
+    plan: Plan,
+    /// RFC 3339, UTC.
+    started: String,
+    /// The tree's revision, `-dirty` when it differs.
+    revision: String,
+    /// The programs that run and what they said they are.
+    programs: BTreeMap<Component, Tool>,
+    /// What is not there, and what is missed without it.
+    absent: BTreeMap<Component, String>,
+    supervisord: Tool,
+    /// The folder of supervisord's socket.
+    socket_folder: PathBuf,
+    /// Whether a killed supervisord takes its programs with it.
+    dies_together: bool,
+}
+
+/// A plan that runs.
+#[derive(Debug)]
+pub struct Stack {
+    record: Record,
+    /// Of a private stack: supervisord, which is killed when this is dropped.
+    child: Option<Child>,
+    /// Of a private stack: removed when dropped.
+    _socket_folder: Option<tempfile::TempDir>,
+}
+
+/// What a state directory tells.
+#[derive(Debug)]
+pub enum Found {
+    /// A stack runs.
+    Running(Box<Stack>),
+    /// One ran and was not stopped by us; what is left of it.
+    Stale(Box<Leftovers>),
+    /// None.
+    Absent,
+}
+
+/// What a stack that was killed left behind.
+#[derive(Debug)]
+pub struct Leftovers(Record);
+
+/// What `down` found to do.
+#[derive(Debug)]
+pub enum Down {
+    /// A stack ran and is stopped.
+    Stopped,
+    /// A stack was killed earlier; its traces are removed. With the ports somebody still holds, and who.
+    Cleaned(Vec<String>),
+    /// There was none.
+    Absent,
+}
+
+impl Stack {
+    /// Starts what the plan wants and returns when all of it is ready.
+    ///
+    /// `rendered` is the configuration by path below `etc/`, `prometheus_flags` what Prometheus must be told beside
+    /// it. When `shutdown` comes first, or a component dies, everything started is stopped again. Usage failures
+    /// (exit 2) mean that nothing was started.
+    pub async fn start(
+        plan: Plan,
+        rendered: BTreeMap<PathBuf, Vec<u8>>,
+        prometheus_flags: Vec<String>,
+        watch: &mut dyn Watch,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<Stack, Failure> {
+        let mut shutdown = pin!(shutdown);
+        let _lock = lock(&plan.state)?;
+        match Stack::find(&plan.state).await? {
+            Found::Running(stack) => return Err(stack.already_running().await),
+            Found::Stale(leftovers) => leftovers.remove(),
+            Found::Absent => {}
+        }
+        watch.show(&rows(&plan, &BTreeMap::new(), State::Waiting));
+        let survey = tokio::select! {
+            biased;
+            () = &mut shutdown => Err(Failure::interrupted()),
+            survey = survey(&plan) => survey,
+        };
+        let survey = survey.inspect_err(|_| watch.finish(&[]))?;
+        let has_rules = rendered.keys().any(|file| file.starts_with("prometheus/rules"));
+        furnish(&plan, &survey, &rendered).inspect_err(|_| watch.finish(&[]))?;
+        let log_ends = log_ends(&plan);
+        let journal = Journal::from_now(&plan);
+
+        let began = Instant::now();
+        let mut rows = rows(&plan, &survey.absent, State::Starting);
+        watch.show(&rows);
+        let launched = Stack::launch(plan, survey, &prometheus_flags).await;
+        let mut stack = launched.inspect_err(|_| watch.finish(&[]))?;
+        let outcome = tokio::select! {
+            biased;
+            () = &mut shutdown => Err(Unready::Interrupted),
+            outcome = stack.until_ready(journal, began, has_rules, &mut rows, watch) => outcome,
+        };
+        let Err(unready) = outcome else {
+            watch.finish(&rows);
+            return Ok(stack);
+        };
+        let failure = unready.tell(&stack.record.plan, &log_ends);
+        let stopped = stack.stop_locked().await;
+        for row in rows.iter_mut().filter(|row| matches!(row.state, State::Starting | State::Ready)) {
+            row.state = State::Stopped;
+        }
+        watch.finish(&rows);
+        Err(match stopped {
+            Ok(()) => failure,
+            Err(second) => failure.context(format!("stopping the rest failed, too ({second})")),
+        })
+    }
+
+    /// The stack that runs from this state directory, or a usage failure that says how to start one.
+    pub async fn attach(state: &Path) -> Result<Stack, Failure> {
+        match Stack::find(state).await? {
+            Found::Running(stack) => Ok(*stack),
+            Found::Stale(_) => Err(Failure::usage(format!("the stack of {} was killed", state.display()))
+                .remedy("`just up` cleans up and starts it anew")),
+            Found::Absent => {
+                Err(Failure::usage(format!("no stack runs from {}", state.display())).remedy("`just up` starts one"))
+            }
+        }
+    }
+
+    /// What this state directory tells.
+    pub async fn find(state: &Path) -> Result<Found, Failure> {
+        let file = record_file(state);
+        let text = match std::fs::read(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Absent),
+            Err(error) => return Err(Failure::usage(format!("cannot read {}: {error}", file.display()))),
+        };
+        let record: Record = serde_json::from_slice(&text).map_err(|error| {
+            Failure::usage(format!("{} is not what this version writes: {error}", file.display()))
+                .remedy("stop that stack with the version that started it, or remove the file if none runs")
+        })?;
+        Ok(match supervisor::running(&record.plan).await {
+            Some(_) => Found::Running(Box::new(Stack { record, child: None, _socket_folder: None })),
+            None => Found::Stale(Box::new(Leftovers(record))),
+        })
+    }
+
+    /// The plan that runs.
+    pub fn plan(&self) -> &Plan {
+        &self.record.plan
+    }
+
+    /// The tree's revision at the start, `-dirty` when it differed, `unknown` without git.
+    pub fn revision(&self) -> &str {
+        &self.record.revision
+    }
+
+    /// When it was started: RFC 3339, UTC, with milliseconds.
+    pub fn started(&self) -> &str {
+        &self.record.started
+    }
+
+    /// The programs that run and the versions they said they are.
+    pub fn programs(&self) -> &BTreeMap<Component, Tool> {
+        &self.record.programs
+    }
+
+    /// The components that are not there, with what is missed.
+    pub fn absent(&self) -> &BTreeMap<Component, String> {
+        &self.record.absent
+    }
+
+    /// The texts of its secrets, for making sure that they are nowhere else.
+    pub fn secrets(&self) -> Result<Vec<String>, Failure> {
+        secrets::texts(&self.record.plan)
+    }
+
+    /// Whether a killed supervisord takes its programs with it. Only where there is a `setpriv` that can see to it.
+    pub fn dies_together(&self) -> bool {
+        self.record.dies_together
+    }
+
+    /// The processes that run, or should.
+    pub fn processes(&self) -> Vec<Process> {
+        present(&self.record.plan, &self.record.absent)
+    }
+
+    /// Stops everything and returns when every process is gone and every port is free.
+    pub async fn stop(self) -> Result<(), Failure> {
+        let _lock = lock(&self.record.plan.state)?;
+        self.stop_locked().await
+    }
+
+    pub(super) fn control(&self) -> Control<'_> {
+        Control { supervisord: &self.record.supervisord.path, plan: &self.record.plan }
+    }
+
+    async fn already_running(&self) -> Failure {
+        let pid =
+            supervisor::running(&self.record.plan).await.map_or_else(String::new, |pid| format!(", supervisord {pid}"));
+        let state = &self.record.plan.state;
+        Failure::usage(format!(
+            "a stack is already running from {} (since {}{pid})",
+            state.display(),
+            self.record.started
+        ))
+        .remedy("`just status` shows it, `just down` stops it")
+    }
+
+    /// supervisord, with its configuration. When this returns it runs, and so do its programs, ready or not.
+    async fn launch(plan: Plan, survey: Survey, prometheus_flags: &[String]) -> Result<Stack, Failure> {
+        let processes = present(&plan, &survey.absent);
+        let programs: Vec<Program> = processes
+            .iter()
+            .map(|process| {
+                let tool = &survey.programs[&process.component];
+                let environment = process.component.environment(process, &plan, &survey.revision);
+                let arguments = process.component.arguments(process, &plan, tool, prometheus_flags);
+                let command = supervisor::command(&survey.death_prefix, environment, &tool.path, arguments);
+                Program { process, command }
+            })
+            .collect();
+        let folder = supervisor::socket_folder()?;
+        let text = supervisor::configuration(&plan, &programs, &folder.path().join(SOCKET));
+        write_aside(&supervisor::configuration_file(&plan), text.as_bytes())?;
+        let _ = std::fs::remove_file(plan.state.join("supervisord.pid"));
+
+        let is_private = plan.lifetime == Lifetime::Private;
+        let record = Record {
+            plan,
+            started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+            revision: survey.revision,
+            programs: survey.programs,
+            absent: survey.absent,
+            supervisord: survey.supervisord,
+            socket_folder: folder.path().to_owned(),
+            dies_together: !survey.death_prefix.is_empty(),
+        };
+        // Before anything runs: whatever happens to us from here, `down` finds what there is to stop.
+        let text = serde_json::to_vec_pretty(&record).context("a stack's record is plain data")?;
+        write_aside(&record_file(&record.plan.state), &text)?;
+
+        let program = record.supervisord.path.clone();
+        if is_private {
+            let child = supervisor::start_private(&program, &record.plan, &survey.death_prefix)?;
+            return Ok(Stack { record, child: Some(child), _socket_folder: Some(folder) });
+        }
+        let _ = folder.keep();
+        let stack = Stack { record, child: None, _socket_folder: None };
+        if let Err(failure) = supervisor::start_attached(&program, &stack.record.plan).await {
+            stack.remove_traces();
+            return Err(failure);
+        }
+        Ok(stack)
+    }
+
+    async fn until_ready(
+        &mut self,
+        mut journal: Journal,
+        began: Instant,
+        has_rules: bool,
+        rows: &mut [Row],
+        watch: &mut dyn Watch,
+    ) -> Result<(), Unready> {
+        let processes = self.processes();
+        let mut running = BTreeSet::new();
+        let mut answered = vec![None; processes.len()];
+        loop {
+            for ((row, process), answered) in rows.iter_mut().zip(&processes).zip(&answered) {
+                if row.state == State::Starting {
+                    row.time = answered.or_else(|| Some(began.elapsed()));
+                }
+                debug_assert_eq!(row.name, process.name, "rows begin with the processes, in their order");
+            }
+            watch.show(rows);
+            let waiting: Vec<usize> =
+                (0..processes.len()).filter(|&index| rows[index].state == State::Starting).collect();
+            let answers = join_all(waiting.iter().map(|&index| is_ready(&processes[index], has_rules))).await;
+            // After the look: who answered may be somebody else, if ours died of a port taken meanwhile.
+            for (name, news) in journal.news() {
+                match news {
+                    News::Running => drop(running.insert(name)),
+                    News::Died(why) => {
+                        if let Some(row) = rows.iter_mut().find(|row| row.name == name) {
+                            row.state = State::Failed;
+                        }
+                        return Err(Unready::Died { name, why });
+                    }
+                }
+            }
+            for (&index, answers) in waiting.iter().zip(answers) {
+                if answers {
+                    rows[index].time = Some(*answered[index].get_or_insert_with(|| began.elapsed()));
+                    if running.contains(&processes[index].name) {
+                        rows[index].state = State::Ready;
+                    }
+                }
+            }
+            self.supervisor_lives(began).await?;
+            if rows.iter().all(|row| row.state != State::Starting) {
+                return Ok(());
+            }
+            if began.elapsed() > READY_LIMIT {
+                let late = rows.iter().filter(|row| row.state == State::Starting);
+                return Err(Unready::TooLate(late.map(|row| row.name.clone()).collect()));
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
+    async fn supervisor_lives(&mut self, began: Instant) -> Result<(), Unready> {
+        // The file with its process id comes a moment after the start.
+        const GRACE: Duration = Duration::from_secs(5);
+        let lives = match &mut self.child {
+            Some(child) => child.try_wait().is_ok_and(|ended| ended.is_none()),
+            None => supervisor::running(&self.record.plan).await.is_some() || began.elapsed() < GRACE,
+        };
+        if lives { Ok(()) } else { Err(Unready::NoSupervisor) }
+    }
+
+    async fn stop_locked(mut self) -> Result<(), Failure> {
+        let plan = &self.record.plan;
+        let supervisord = match &self.child {
+            Some(child) => child.id(),
+            None => self.await_pid().await,
+        };
+        let mut pids = Vec::new();
+        if supervisord.is_some() {
+            if let Ok(states) = self.control().states().await {
+                pids.extend(states.into_iter().filter_map(|program| program.pid));
+            }
+            // A paused process hears no TERM.
+            let paused: Vec<u32> = pids.iter().copied().filter(|pid| is_paused(*pid)).collect();
+            supervisor::signal("CONT", &paused).await;
+            if self.control().order(&["shutdown"]).await.is_err() {
+                // Not listening yet, or no longer: the signal means the same to it.
+                supervisor::signal("TERM", supervisord.as_slice()).await;
+            }
+        }
+        if let Some(child) = &mut self.child {
+            if tokio::time::timeout(STOP_LIMIT, child.wait()).await.is_err() {
+                let _ = child.kill().await;
+            }
+        } else if let Some(pid) = supervisord
+            && !all_gone(&[pid], STOP_LIMIT).await
+        {
+            supervisor::signal("KILL", &[pid]).await;
+        }
+        if !all_gone(&pids, Duration::from_secs(2)).await {
+            supervisor::signal("KILL", &pids).await;
+            all_gone(&pids, Duration::from_secs(2)).await;
+        }
+        let held = held_ports(plan, &self.record.absent, Duration::from_secs(5)).await;
+        self.remove_traces();
+        if held.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::infrastructure(format!("everything was told to stop, but {}", held.join(", "))))
+    }
+
+    /// The process id of a supervisord that has just detached itself, or has long.
+    async fn await_pid(&self) -> Option<u32> {
+        let deadline = Instant::now() + Duration::from_secs(2);
+        loop {
+            let pid = supervisor::running(&self.record.plan).await;
+            if pid.is_some() || Instant::now() > deadline {
+                return pid;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn remove_traces(&self) {
+        remove_traces(&self.record);
+    }
+}
+
+impl Leftovers {
+    /// Removes them. What ran was killed with its supervisor.
+    fn remove(self) {
+        remove_traces(&self.0);
+    }
+}
+
+fn remove_traces(record: &Record) {
+    let is_ours = record.socket_folder.file_name().and_then(|name| name.to_str());
+    if is_ours.is_some_and(|name| name.starts_with(SOCKET_FOLDER_PREFIX)) {
+        let _ = std::fs::remove_dir_all(&record.socket_folder);
+    }
+    let _ = std::fs::remove_file(record.plan.state.join("supervisord.pid"));
+    let _ = std::fs::remove_file(record_file(&record.plan.state));
+}
+
+/// Stops the stack of this state directory, if one runs, and removes what a killed one left.
+pub async fn down(state: &Path) -> Result<Down, Failure> {
+    if !record_file(state).exists() {
+        return Ok(Down::Absent);
+    }
+    let _lock = lock(state)?;
+    match Stack::find(state).await? {
+        Found::Running(stack) => stack.stop_locked().await.map(|()| Down::Stopped),
+        Found::Stale(leftovers) => {
+            let held = held_ports(&leftovers.0.plan, &leftovers.0.absent, Duration::ZERO).await;
+            leftovers.remove();
+            Ok(Down::Cleaned(held))
+        }
+        Found::Absent => Ok(Down::Absent),
+    }
+}
+
+/// Why a start ended before all were ready.
+enum Unready {
+    Died { name: String, why: String },
+    TooLate(Vec<String>),
+    NoSupervisor,
+    Interrupted,
+}
+
+impl Unready {
+    fn tell(self, plan: &Plan, log_ends: &BTreeMap<String, u64>) -> Failure {
+        let last_lines = |name: &str| {
+            let from = log_ends.get(name).copied().unwrap_or(0);
+            let lines = logs::last_lines(&plan.log(name), from, LAST_LINES);
+            let log = plan.log(name);
+            if lines.is_empty() {
+                let from = log_ends.get("supervisord").copied().unwrap_or(0);
+                let heard = logs::last_lines(&plan.log("supervisord"), from, LAST_LINES);
+                let heard: Vec<_> =
+                    heard.into_iter().filter(|line| line.contains(name) || line.contains("err")).collect();
+                let log = log.display();
+                return format!("\n  it wrote nothing to {log}; supervisord says:\n    {}", heard.join("\n    "));
+            }
+            format!("\n  its last lines, of {}:\n    {}", log.display(), lines.join("\n    "))
+        };
+        match self {
+            Unready::Died { name, why } => Failure::infrastructure(format!(
+                "{name} ended before it was ready ({why}); everything is stopped again{}",
+                last_lines(&name)
+            )),
+            Unready::TooLate(names) => {
+                let lines: Vec<String> = names.iter().map(|name| format!("\n  {name}:{}", last_lines(name))).collect();
+                Failure::infrastructure(format!(
+                    "not ready within {READY_LIMIT:?}: {}; everything is stopped again{}",
+                    names.join(", "),
+                    lines.concat()
+                ))
+            }
+            Unready::NoSupervisor => {
+                let complaints = std::fs::read_to_string(plan.logs().join("supervisord.err")).unwrap_or_default();
+                Failure::infrastructure(format!(
+                    "supervisord ended during the start; everything is stopped again{}\n  {}",
+                    last_lines("supervisord"),
+                    complaints.trim()
+                ))
+            }
+            Unready::Interrupted => {
+                Failure::interrupted().context("the start was given up and everything stopped again")
+            }
+        }
+    }
+}
+
+fn record_file(state: &Path) -> PathBuf {
+    state.join("stack.json")
+}
+
+/// Held while a stack is started or stopped, so that two commands don't do it at once. Released when dropped.
+fn lock(state: &Path) -> Result<File, Failure> {
+    let unusable = |error: std::io::Error| {
+        Failure::usage(format!("the state directory {} is not writable: {error}", state.display()))
+            .remedy("choose another with --state or AICLIPX_STATE")
+    };
+    if state.to_string_lossy().contains(char::is_control) {
+        return Err(Failure::usage(format!(
+            "the path {} of the state directory holds a control character",
+            state.display()
+        )));
+    }
+    std::fs::create_dir_all(state).map_err(unusable)?;
+    let file = File::create(state.join("lock")).map_err(unusable)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Err(Failure::usage(format!("another command is starting or stopping the stack of {}", state.display()))
+                .remedy("wait until it has ended"))
+        }
+        Err(std::fs::TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// The table of a start: what is to run, in this state, then what is absent.
+fn rows(plan: &Plan, absent: &BTreeMap<Component, String>, state: State) -> Vec<Row> {
+    let present = present(plan, absent).into_iter().map(|process| Row {
+        remark: process.address.url(""),
+        name: process.name,
+        state,
+        time: None,
+    });
+    let absent = absent.iter().map(|(component, why)| Row {
+        name: component.name().to_owned(),
+        state: State::Absent,
+        time: None,
+        remark: why.clone(),
+    });
+    present.chain(absent).collect()
+}
+
+/// Folders, configuration and secrets in the state directory.
+fn furnish(plan: &Plan, survey: &Survey, rendered: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), Failure> {
+    let etc = plan.etc();
+    match std::fs::remove_dir_all(&etc) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::usage(format!("cannot replace {}: {error}", etc.display())));
+        }
+        _ => {}
+    }
+    let make =
+        |folder: &Path| std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()));
+    make(&plan.logs())?;
+    for (component, tool) in &survey.programs {
+        match component {
+            Component::Prometheus => make(&plan.prometheus_data(&tool.version))?,
+            Component::Alertmanager | Component::Grafana => make(&plan.data(*component))?,
+            Component::App | Component::Receiver => {}
+        }
+    }
+    if survey.programs.contains_key(&Component::Grafana) {
+        secrets::prepare(plan)?;
+    }
+    for (file, content) in rendered {
+        let file = etc.join(file);
+        make(file.parent().unwrap_or(&etc))?;
+        std::fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// Written aside and renamed, so that no reader sees half of it.
+fn write_aside(file: &Path, content: &[u8]) -> Result<(), Failure> {
+    let aside = file.with_extension("new");
+    let written = std::fs::write(&aside, content).and_then(|()| std::fs::rename(&aside, file));
+    Ok(written.with_context(|| format!("cannot write {}", file.display()))?)
+}
+
+/// Where each log ends now: what comes behind is of this start.
+fn log_ends(plan: &Plan) -> BTreeMap<String, u64> {
+    let names = plan.processes().into_iter().map(|process| process.name).chain(["supervisord".to_owned()]);
+    names.map(|name| (name.clone(), plan.log(&name).metadata().map_or(0, |meta| meta.len()))).collect()
+}
+
+/// Waits until none of these processes is left; false when the limit came first.
+async fn all_gone(pids: &[u32], limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    loop {
+        let mut alive = false;
+        for pid in pids {
+            alive |= supervisor::is_alive(*pid).await;
+        }
+        if !alive || Instant::now() > deadline {
+            return !alive;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The ports of the plan that are still held when the limit is over, and by whom.
+async fn held_ports(plan: &Plan, absent: &BTreeMap<Component, String>, limit: Duration) -> Vec<String> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let held: Vec<_> =
+            present(plan, absent).into_iter().filter(|process| holder::is_taken(&process.address)).collect();
+        if held.is_empty() || Instant::now() >= deadline {
+            let tell = |process: &Process| {
+                let port = process.address.port;
+                format!("port {port} ({}) is held by {}", process.name, holder::holder(port))
+            };
+            return held.iter().map(tell).collect();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,123 @@
+//! Looking before starting: the programs there are, what is absent, the ports that are free.
+//!
+//! Reads the world and changes nothing; all that is wrong is told at once.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::Path;
+
+use futures_util::future::join_all;
+
+use super::component::{Component, Source};
+use super::holder;
+use super::plan::{APP_VARIABLE, Plan, Process, shared_ports};
+use super::supervisor::{self, SUPERVISORD};
+use super::tools::{Tool, Wanted, find, helper, is_executable};
+use crate::failure::Failure;
+
+/// What looking before starting found.
+pub(super) struct Survey {
+    /// By component.
+    pub(super) programs: BTreeMap<Component, Tool>,
+    /// With what is missed and what brings it.
+    pub(super) absent: BTreeMap<Component, String>,
+    /// The supervisor.
+    pub(super) supervisord: Tool,
+    /// Put before a command, it makes that command die with its parent; empty where nothing does.
+    pub(super) death_prefix: Vec<String>,
+    /// The tree's commit.
+    pub(super) revision: String,
+}
+
+/// Looks at everything a start needs; all that is wrong is told at once, as a usage failure.
+pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let programs = join_all(plan.components.iter().map(|&component| program(component, plan, &path)));
+    let (programs, supervisord, death_prefix, revision) =
+        tokio::join!(programs, find(&SUPERVISORD, &path), supervisor::death_prefix(), revision(&plan.tree));
+    let mut found = BTreeMap::new();
+    let mut absent = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (&component, program) in plan.components.iter().zip(programs) {
+        match (program, component.missed_without()) {
+            (Ok(tool), _) => drop(found.insert(component, tool)),
+            (Err(why), Some(missed)) => drop(absent.insert(component, format!("{missed}: {why}"))),
+            (Err(why), None) => problems.push(format!("{component}: {why}")),
+        }
+    }
+    if supervisord.is_none() {
+        problems.push(format!("supervisord: {}", not_found(&SUPERVISORD)));
+    }
+    let processes = present(plan, &absent);
+    for (port, one, other) in shared_ports(&processes) {
+        problems.push(format!("port {port} is given to both {one} and {other}"));
+    }
+    let mut taken = None;
+    for process in &processes {
+        let port = process.address.port;
+        match holder::refusal(&process.address) {
+            Some(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+                problems.push(format!("port {port}, wanted by {}, is held by {}", process.name, holder::holder(port)));
+                taken.get_or_insert((process.component, port));
+            }
+            Some(error) => problems.push(format!("{} cannot listen on {}: {error}", process.name, process.address)),
+            None => {}
+        }
+    }
+    match supervisord {
+        Some(supervisord) if problems.is_empty() => {
+            Ok(Survey { programs: found, absent, supervisord, death_prefix, revision })
+        }
+        _ => {
+            let failure = Failure::usage(format!("nothing was started:\n  {}", problems.join("\n  ")));
+            Err(match taken {
+                Some((component, port)) => failure.remedy(format!(
+                    "end the holder, or move one with --port {component}={}, or all with --free-ports",
+                    port.checked_add(100).unwrap_or(port - 100)
+                )),
+                None => failure,
+            })
+        }
+    }
+}
+
+/// The program of a component, or what is missing and the command that brings it.
+async fn program(component: Component, plan: &Plan, path: &OsStr) -> Result<Tool, String> {
+    let ours = |file: &Path| {
+        if is_executable(file) {
+            return Ok(Tool { path: file.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() });
+        }
+        Err(format!("{} is no program; `cargo build` makes it, or let {} name it", file.display(), APP_VARIABLE))
+    };
+    match component.source() {
+        Source::Service => ours(&plan.app_program),
+        Source::Tool => ours(&plan.tool_program),
+        Source::Path(wanted) => find(wanted, path).await.ok_or_else(|| not_found(wanted)),
+    }
+}
+
+fn not_found(wanted: &Wanted) -> String {
+    let aliases = if wanted.names.len() > 1 { format!(" (as {})", wanted.names.join(" or ")) } else { String::new() };
+    format!("not on PATH{aliases}; {} brings it", wanted.remedy())
+}
+
+/// The tree's commit, with `-dirty` when tracked files differ from it.
+async fn revision(tree: &Path) -> String {
+    let output = helper("git")
+        .arg("-C")
+        .arg(tree)
+        // No tag is taken, so the name is the commit's own.
+        .args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
+        .output();
+    match output.await {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+        _ => "unknown".to_owned(),
+    }
+}
+
+/// What runs of a plan when this is absent.
+pub(super) fn present(plan: &Plan, absent: &BTreeMap<Component, String>) -> Vec<Process> {
+    let mut processes = plan.processes();
+    processes.retain(|process| !absent.contains_key(&process.component));
+    processes
+}

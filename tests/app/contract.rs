@@ -1,0 +1,220 @@
+//! What each route answers, to the header.
+
+use std::time::Duration;
+
+use aiclipx::app::endpoint::{Endpoint, Verb};
+use serde_json::json;
+
+use crate::harness::{App, JSON};
+
+/// A path of each endpoint. `/items/1` exists once an item was posted.
+fn path(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Item => "/items/1",
+        Endpoint::Unmatched => "/nowhere",
+        _ => endpoint.label(),
+    }
+}
+
+#[tokio::test]
+async fn the_store_keeps_gives_lists_and_forgets() {
+    let app = App::start().await;
+    let created = app.send("POST", "/items", &[JSON], r#"{"name":" tea "}"#).await;
+    assert_eq!((created.status, created.header("location")), (201, Some("/items/1")));
+    assert_eq!(created.json(), json!({"id": 1, "name": "tea"}));
+    app.send("POST", "/items", &["Content-Type: Application/JSON; charset=utf-8"], r#"{"name":"rice"}"#).await;
+
+    assert_eq!(app.get("/items/1").await.json(), json!({"id": 1, "name": "tea"}));
+    let page = app.get("/items?limit=1").await;
+    assert_eq!(page.json(), json!({"items": [{"id": 1, "name": "tea"}], "next": 1}));
+    let last = app.get("/items?limit=1&after=1").await;
+    assert_eq!(last.json(), json!({"items": [{"id": 2, "name": "rice"}], "next": null}));
+
+    let gone = app.send("DELETE", "/items/1", &[], "").await;
+    assert_eq!((gone.status, gone.body.as_str()), (204, ""));
+    assert_eq!(app.get("/items/1").await.status, 404);
+    assert_eq!(app.send("DELETE", "/items/1", &[], "").await.status, 404);
+    assert!((app.metrics().value("app_items", &[]) - 1.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn the_originals_answers_are_the_originals() {
+    let app = App::start().await;
+    assert_eq!(app.get("/").await.json(), json!({"service": "aiClipx-trial", "status": "ok"}));
+    assert_eq!(app.get("/health/live").await.json(), json!({"live": true}));
+    assert_eq!(app.get("/health/ready").await.json(), json!({"ready": true}));
+    let nameless = app.send("POST", "/items", &[JSON], "{}").await;
+    assert_eq!((nameless.status, nameless.json()), (400, json!({"error": "name is required"})));
+    let metrics = app.get("/metrics").await;
+    assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4"));
+}
+
+#[tokio::test]
+async fn a_bad_request_is_refused_in_our_words_and_never_in_the_clients() {
+    let app = App::with(|config| {
+        config.faults = true;
+        config.max_body_bytes = 100;
+    })
+    .await;
+    let long = format!(r#"{{"name":"{}"}}"#, "s3cr3t".repeat(100));
+    let enormous = format!("content-length: {}", 5 << 20);
+    let requests: [(u16, &str, &str, &[&str], &str); 15] = [
+        (400, "POST", "/items", &[JSON], r#"{"name":"s3cr3t""#),
+        (400, "POST", "/items", &[JSON], r#"["s3cr3t"]"#),
+        (400, "POST", "/items", &[JSON], r#"{"name":["s3cr3t"]}"#),
+        (400, "POST", "/items", &[JSON], r#""s3cr3t""#),
+        (400, "POST", "/items", &[JSON], "null"),
+        (400, "POST", "/items", &[JSON], ""),
+        (415, "POST", "/items", &["content-type: text/s3cr3t"], r#"{"name":"a"}"#),
+        (415, "POST", "/items", &[], r#"{"name":"a"}"#),
+        (413, "POST", "/items", &[JSON], &long),
+        (413, "POST", "/items", &[JSON, &enormous], ""),
+        (400, "GET", "/items?limit=s3cr3t", &[], ""),
+        (400, "GET", "/items?after=s3cr3t", &[], ""),
+        (404, "GET", "/s3cr3t", &[], ""),
+        (405, "S3CR3T", "/items", &["x-s3cr3t: s3cr3t"], ""),
+        (400, "GET", "/items", &["x-fault: s3cr3t", "x-request-id: \"s3cr3t\""], ""),
+    ];
+    for (status, method, target, headers, body) in requests {
+        let answer = app.send(method, target, headers, body).await;
+        assert_eq!(answer.status, status, "{method} {target} {body}: {answer:?}");
+        assert!(answer.json()["error"].is_string());
+        assert!(!format!("{answer:?}").to_lowercase().contains("s3cr3t"), "{answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_chunked_upload_is_taken_and_its_limit_runs_along() {
+    let app = App::with(|config| config.max_body_bytes = 20).await;
+    let chunked = [JSON, "transfer-encoding: chunked"];
+    for (status, chunks) in [
+        (201, "5\r\n{\"nam\r\nb\r\ne\":\"sugar\"}\r\n0\r\n\r\n"),
+        (413, "5\r\n{\"nam\r\n10\r\ne\":\"sugar sugar\"\r\n0\r\n\r\n"),
+        (400, "5\r\n{\"nam\r\nno number\r\n"),
+    ] {
+        let mut client = app.connect().await;
+        client.write(&crate::harness::request("POST", "/items", &chunked, "")).await;
+        client.write(chunks).await;
+        assert_eq!(client.answer("POST").await.status, status, "{chunks}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_comes_too_slowly_is_408_and_a_request_that_takes_too_long_503() {
+    let app = App::with(|config| {
+        config.faults = true;
+        config.header_timeout = Duration::from_millis(200);
+        config.request_timeout = Duration::from_millis(400);
+    })
+    .await;
+    let mut client = app.connect().await;
+    client
+        .write("POST /items HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{")
+        .await;
+    let answer = client.answer("POST").await;
+    assert_eq!((answer.status, answer.header("connection")), (408, Some("close")));
+    assert_eq!(app.send("GET", "/", &["x-fault: delay=1h"], "").await.status, 503);
+    let expected = crate::harness::tally([("GET / 503", 1), ("POST /items 408", 1)]);
+    assert_eq!(app.counted(), expected);
+    assert!((app.metrics().value("app_errors_total", &[]) - 1.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn a_full_store_is_409() {
+    let app = App::with(|config| config.max_items = 1).await;
+    for status in [201, 409] {
+        assert_eq!(app.send("POST", "/items", &[JSON], r#"{"name":"a"}"#).await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let app = App::start().await;
+    app.send("POST", "/items", &[JSON], r#"{"name":"a"}"#).await;
+    for endpoint in Endpoint::ALL.into_iter().filter(|endpoint| *endpoint != Endpoint::Metrics) {
+        let mut client = app.connect().await;
+        let get = client.ask("GET", path(endpoint), &["x-request-id: a"], "").await;
+        let head = client.ask("HEAD", path(endpoint), &["x-request-id: a"], "").await;
+        let without_date = |mut headers: std::collections::BTreeMap<String, String>| {
+            headers.remove("date");
+            headers
+        };
+        assert_eq!((head.status, without_date(head.headers)), (get.status, without_date(get.headers)));
+        assert_eq!(client.ask("GET", "/", &[], "").await.status, 200, "no body was left on the connection");
+    }
+    assert_eq!(app.send("HEAD", "/metrics", &[], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_method_a_route_does_not_take_is_405_and_names_those_it_takes() {
+    let app = App::start().await;
+    let allowed = [
+        (Endpoint::Index, "GET, HEAD"),
+        (Endpoint::Items, "GET, HEAD, POST"),
+        (Endpoint::Item, "GET, HEAD, DELETE"),
+        (Endpoint::Live, "GET, HEAD"),
+        (Endpoint::Ready, "GET, HEAD"),
+        (Endpoint::Metrics, "GET, HEAD"),
+    ];
+    for (endpoint, allowed) in allowed {
+        for verb in Verb::ALL.into_iter().filter(|verb| !allowed.contains(verb.label())) {
+            let answer = app.send(verb.label(), path(endpoint), &[], "").await;
+            assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)), "{verb:?} {endpoint:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn odd_targets_are_answered() {
+    let app = App::start().await;
+    for (method, target, status) in [
+        ("CONNECT", "example.org:443", 405),
+        ("GET", "http://example.org/items", 200),
+        ("GET", "http://example.org", 200),
+        ("OPTIONS", "*", 404),
+        ("GET", "/items/", 404),
+        ("GET", "//items", 404),
+        ("GET", "/%69tems", 404),
+        ("GET", "/items/../items", 404),
+        ("GET", "/items/18446744073709551616", 404),
+        ("GET", "/items/18446744073709551615", 404),
+    ] {
+        assert_eq!(app.send(method, target, &[], "").await.status, status, "{method} {target}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_id_is_echoed_if_it_is_one_and_made_if_not() {
+    let app = App::start().await;
+    let echoed = app.send("GET", "/", &["x-request-id: run-1.a_B"], "").await;
+    assert_eq!(echoed.header("x-request-id"), Some("run-1.a_B"));
+    let [first, second] = [app.get("/").await, app.get("/nowhere").await].map(|mut a| a.headers.remove("x-request-id"));
+    assert!(first.is_some() && first != second);
+}
+
+#[tokio::test]
+async fn faults_do_what_the_header_says() {
+    let app = App::with_faults().await;
+    for (fault, status) in [("error", 500), ("panic", 500), ("delay=1ms", 200), ("delay=1ms,error", 500), ("x", 400)] {
+        let header = format!("x-fault: {fault}");
+        assert_eq!(app.send("GET", "/items", &[&header], "").await.status, status, "{fault}");
+    }
+    assert!((app.metrics().value("app_errors_total", &[]) - 3.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn what_watches_the_service_is_never_made_to_fail() {
+    let app = App::with_faults().await;
+    for endpoint in [Endpoint::Live, Endpoint::Ready, Endpoint::Metrics] {
+        assert_eq!(app.send("GET", path(endpoint), &["x-fault: error"], "").await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn without_the_setting_the_fault_header_means_nothing() {
+    let app = App::start().await;
+    for fault in ["x-fault: error", "x-fault: panic", "x-fault: nonsense"] {
+        assert_eq!(app.send("GET", "/", &[fault], "").await.status, 200);
+    }
+    assert!(app.metrics().value("app_faults_enabled", &[]).abs() < f64::EPSILON);
+}

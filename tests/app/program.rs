@@ -1,0 +1,243 @@
+//! The program itself: logs, signals, exit codes.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::process::Stdio;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::exposition::{Exposition, whole};
+use crate::harness::{Client, JSON, request, soon};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_aiclipx-app");
+
+/// The running program.
+struct Program {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    address: SocketAddr,
+}
+
+impl Program {
+    async fn start(settings: &[(&str, &str)]) -> Program {
+        Program::of(Command::new(PROGRAM), settings).await
+    }
+
+    async fn of(mut command: Command, settings: &[(&str, &str)]) -> Program {
+        command.env_clear().env("PORT", "0").envs(settings.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        soon(stdout.read_line(&mut first)).await.unwrap();
+        let first: Value = serde_json::from_str(&first).unwrap();
+        let address = first["address"].as_str().unwrap().parse().unwrap();
+        Program { child, stdout, address }
+    }
+
+    async fn ask(&self, method: &str, target: &str, headers: &[&str], body: &str) -> crate::harness::Answer {
+        Client::connect(self.address).await.ask(method, target, headers, body).await
+    }
+
+    async fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap().to_string();
+        let kill = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status();
+        assert!(soon(kill).await.unwrap().success());
+    }
+
+    /// Every line it still writes, each of which must be one JSON object, and its exit code.
+    async fn end(mut self) -> (Vec<Value>, Option<i32>) {
+        let mut text = String::new();
+        soon(self.stdout.read_to_string(&mut text)).await.unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert!(lines.iter().all(Value::is_object));
+        (lines, soon(self.child.wait()).await.unwrap().code())
+    }
+}
+
+fn access(lines: &[Value]) -> Vec<&Value> {
+    lines.iter().filter(|line| line["target"] == "aiclipx::access").collect()
+}
+
+async fn run(arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).env_clear().envs(settings.iter().copied()).kill_on_drop(true);
+    let output = soon(command.output()).await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn every_line_is_json_with_its_fields_and_no_line_holds_a_secret() {
+    let program = Program::start(&[("APP_FAULTS", "on")]).await;
+    let secrets = ["authorization: Bearer s3cr3t", "cookie: s3cr3t", "user-agent: s3cr3t"];
+    program.ask("POST", "/items?token=s3cr3t", &[JSON, secrets[0]], r#"{"name":"s3cr3t"}"#).await;
+    program.ask("POST", "/items", &[JSON, secrets[1]], r#"{"s3cr3t":"#).await;
+    program.ask("GET", "/s3cr3t%0a{%22level%22:%22ERROR%22}", &[secrets[2], "x-request-id: s3cr3t\""], "").await;
+    program.ask("GET", "/items", &["x-fault: panic", "x-request-id: run-7"], "").await;
+    program.signal("TERM").await;
+    let (lines, code) = program.end().await;
+
+    assert_eq!(code, Some(0));
+    assert!(lines.iter().all(|line| !line.to_string().contains("s3cr3t")), "{lines:#?}");
+    for line in &lines {
+        for key in ["ts", "level", "target", "msg"] {
+            assert!(line[key].is_string(), "{line}");
+        }
+        let ts = line["ts"].as_str().unwrap();
+        assert!(ts.len() == 24 && ts.ends_with('Z'), "{ts}");
+    }
+    let statuses: Vec<_> =
+        access(&lines).iter().map(|line| (line["endpoint"].clone(), line["status"].clone())).collect();
+    let expected = [("/items", 201), ("/items", 400), ("unmatched", 404), ("/items", 500)];
+    assert_eq!(statuses, expected.map(|(endpoint, status)| (endpoint.into(), status.into())));
+    let last = access(&lines)[3];
+    assert_eq!((&last["method"], &last["request_id"]), (&"GET".into(), &"run-7".into()));
+    assert!(last["seconds"].as_f64().is_some_and(|seconds| seconds >= 0.0) && last["bytes"].is_u64());
+    let panic = lines.iter().find(|line| line["target"] == "aiclipx::panic").expect("the panic is logged");
+    assert!(panic["place"].as_str().unwrap().contains("fault.rs"));
+}
+
+#[tokio::test]
+async fn told_to_stop_it_drains_logs_the_totals_its_clients_saw_and_ends_with_0() {
+    let program = Program::start(&[("APP_DRAIN_DELAY", "300ms"), ("APP_FAULTS", "on")]).await;
+    let mut seen: BTreeMap<String, u64> = BTreeMap::new();
+    let mut late = Client::connect(program.address).await;
+    for (method, target, fault) in
+        [("GET", "/items", "x-fault: error"), ("GET", "/items", "a: b"), ("GET", "/", "a: b"), ("HEAD", "/", "a: b")]
+    {
+        let status = program.ask(method, target, &[fault], "").await.status;
+        *seen.entry(format!("{method} {target} {status}")).or_default() += 1;
+    }
+    late.write(&request("GET", "/items", &["x-fault: delay=600ms"], "")).await;
+    while whole(scrape(&program, &mut seen).await.value("app_requests_in_flight", &[])) < 2 {}
+    program.signal("TERM").await;
+    assert_eq!(late.answer("GET").await.status, 200);
+    *seen.get_mut("GET /items 200").unwrap() += 1;
+    let (lines, code) = program.end().await;
+
+    assert_eq!(code, Some(0));
+    let totals: BTreeMap<String, u64> = lines
+        .iter()
+        .filter(|line| line["msg"] == "Final total.")
+        .map(|line| {
+            let text = |key: &str| line[key].as_str().unwrap().to_owned();
+            (format!("{} {} {}", text("method"), text("endpoint"), line["status"]), line["requests"].as_u64().unwrap())
+        })
+        .collect();
+    assert_eq!(totals, seen);
+    let stopped = lines.last().unwrap();
+    assert_eq!((&stopped["msg"], &stopped["errors"]), (&"Stopped.".into(), &1.into()));
+    assert_eq!(stopped["requests"].as_u64(), Some(seen.values().sum()));
+    assert_eq!(access(&lines).len() as u64, seen.values().sum::<u64>());
+}
+
+/// The metrics over the wire, counted in `seen` like everything else.
+async fn scrape(program: &Program, seen: &mut BTreeMap<String, u64>) -> Exposition {
+    let answer = program.ask("GET", "/metrics", &[], "").await;
+    *seen.entry("GET /metrics 200".to_owned()).or_default() += 1;
+    Exposition::parse(&answer.body).unwrap()
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once_with_130() {
+    let program = Program::start(&[("APP_DRAIN_DELAY", "1h")]).await;
+    program.signal("TERM").await;
+    // The handler of the second signal stands once readiness has dropped.
+    while program.ask("GET", "/health/ready", &[], "").await.status == 200 {}
+    program.signal("INT").await;
+    let (lines, code) = program.end().await;
+    assert_eq!(code, Some(130));
+    assert_eq!(lines.last().unwrap()["level"], "WARN");
+}
+
+#[tokio::test]
+async fn nobody_reading_stdout_stalls_no_request_and_every_lost_line_is_counted() {
+    const REQUESTS: usize = 8_000;
+    let program = Program::start(&[]).await;
+    let mut client = Client::connect(program.address).await;
+    for _ in 0..REQUESTS {
+        assert_eq!(client.ask("GET", "/", &[], "").await.status, 200);
+    }
+    let address = program.address;
+    let pid = program.child.id().unwrap().to_string();
+    let reading = tokio::spawn(program.end());
+    // Once somebody reads again the queue empties, and what is logged from then on is not lost.
+    let dropped = loop {
+        let scrapes = client.ask("GET", "/metrics", &[], "").await;
+        let first = whole(Exposition::parse(&scrapes.body).unwrap().value("app_log_records_dropped_total", &[]));
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let again = Client::connect(address).await.ask("GET", "/metrics", &[], "").await;
+        let second = whole(Exposition::parse(&again.body).unwrap().value("app_log_records_dropped_total", &[]));
+        if first == second {
+            break second;
+        }
+    };
+    assert!(dropped > 0, "the queue never filled");
+    drop(client);
+    let kill = Command::new("sh").args(["-c", "kill -s TERM \"$0\"", &pid]).status();
+    assert!(soon(kill).await.unwrap().success());
+    let (lines, code) = soon(reading).await.unwrap();
+    assert_eq!(code, Some(0));
+    let requests = lines.last().unwrap()["requests"].as_u64().unwrap();
+    assert_eq!(access(&lines).len() as u64 + dropped, requests);
+}
+
+#[tokio::test]
+async fn out_of_file_descriptors_it_waits_and_goes_on() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 32; exec \"$0\"", PROGRAM]);
+    let program = Program::of(command, &[("PATH", "/usr/bin:/bin")]).await;
+    let mut many = Vec::new();
+    for _ in 0..60 {
+        many.push(Client::connect(program.address).await);
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    drop(many);
+    assert_eq!(program.ask("GET", "/", &[], "").await.status, 200);
+    program.signal("TERM").await;
+    let (lines, code) = program.end().await;
+    assert_eq!(code, Some(0));
+    let warnings = lines.iter().filter(|line| line["level"] == "WARN").count();
+    assert!((1..20).contains(&warnings), "it must be told, and not in a loop: {warnings}");
+}
+
+#[tokio::test]
+async fn bad_settings_are_all_told_and_end_with_2() {
+    let (code, out, error) = run(&[], &[("APP_FAULTS", "yes"), ("APP_DRAIN_DELAY", "soon"), ("PORT", "http")]).await;
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    for name in ["APP_FAULTS", "APP_DRAIN_DELAY", "PORT"] {
+        assert!(error.contains(name), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_and_ends_with_2() {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = holder.local_addr().unwrap();
+    let (code, _, error) = run(&[], &[("PORT", &address.port().to_string())]).await;
+    assert_eq!(code, Some(2));
+    assert!(error.contains(&address.to_string()) && error.contains("APP_LISTEN"), "{error}");
+}
+
+#[tokio::test]
+async fn the_health_check_says_0_when_ready_and_1_when_not() {
+    let program = Program::start(&[("APP_LISTEN", "0.0.0.0:0")]).await;
+    let port = program.address.port().to_string();
+    let settings = [("APP_LISTEN", "0.0.0.0:1"), ("PORT", port.as_str())];
+    assert_eq!(run(&["healthcheck"], &settings).await.0, Some(0));
+    program.signal("TERM").await;
+    program.end().await;
+    let (code, _, error) = run(&["healthcheck"], &settings).await;
+    assert_eq!(code, Some(1));
+    assert!(error.contains(&port), "{error}");
+}
+
+#[tokio::test]
+async fn help_and_version_are_told_and_other_arguments_refused() {
+    let (code, help, _) = run(&["--help"], &[]).await;
+    assert!(code == Some(0) && help.contains("APP_MAX_CONNECTIONS") && help.contains("healthcheck"));
+    assert_eq!(run(&["--version"], &[]).await.1.trim(), concat!("aiclipx-app ", env!("CARGO_PKG_VERSION")));
+    assert_eq!(run(&["serve"], &[]).await.0, Some(2));
+}

@@ -1,0 +1,416 @@
+//! Dashboards from JSON to pictures: one panel of every kind against golden files, and what must never become one.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test dashboard` writes the golden files anew; look at them before they are committed.
+
+#![cfg(feature = "tools")]
+// Helpers of tests are tests: what they can't have ends the test; and its times are small numbers.
+#![allow(clippy::unwrap_used, clippy::cast_precision_loss, clippy::cast_possible_wrap, clippy::similar_names)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use aiclipx::dashboard::draw::theme::Theme;
+use aiclipx::dashboard::draw::{Canvas, Frame, Mark, panel_svg};
+use aiclipx::dashboard::model::{self, Dashboard, Kind, VariableKind};
+use aiclipx::dashboard::query::{PlannedQuery, QueryKind, TimeRange, View, plan};
+use aiclipx::prom::answer::{Sample, Series};
+use proptest::prelude::*;
+use serde_json::Value;
+
+const EXAMPLE: &str = include_str!("example.json");
+const FROM: i64 = 1_795_000_000_000;
+const RANGE: TimeRange = TimeRange { from_millis: FROM, to_millis: FROM + 240_000 };
+
+fn example() -> Dashboard {
+    model::read(Path::new("example.json"), EXAMPLE).unwrap_or_else(|findings| panic!("{findings:#?}"))
+}
+
+fn planned(dashboard: &Dashboard, panel: u32, width: u32) -> Vec<PlannedQuery> {
+    let chosen = BTreeMap::new();
+    let view = View { range: RANGE, width, min_interval: Duration::from_millis(500), chosen: &chosen };
+    plan(dashboard, dashboard.panel(panel).expect("the example has this panel"), &view)
+}
+
+fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Samples a step apart over the query's range, the value by the place (0…1) in it; none where there is none.
+fn sampled(query: &PlannedQuery, value: impl Fn(f64, f64) -> Option<f64>) -> Vec<Sample> {
+    match query.kind {
+        QueryKind::Instant { time_millis } => {
+            let value = value(1.0, 0.5).expect("an instant has a value");
+            vec![Sample { seconds: time_millis as f64 / 1000.0, value }]
+        }
+        QueryKind::Range { start_millis, end_millis, step_millis } => {
+            let count = (end_millis - start_millis) / step_millis as i64;
+            (0..=count)
+                .filter_map(|at| {
+                    // A fixed, rough noise, the same on every machine.
+                    let noise = ((at * 7919 + 104_729) % 101) as f64 / 101.0;
+                    let seconds = (start_millis + at * step_millis as i64) as f64 / 1000.0;
+                    value(at as f64 / count as f64, noise).map(|value| Sample { seconds, value })
+                })
+                .collect()
+        }
+    }
+}
+
+fn one(query: &PlannedQuery, pairs: &[(&str, &str)], value: impl Fn(f64, f64) -> Option<f64>) -> Series {
+    Series { labels: labels(pairs), samples: sampled(query, value) }
+}
+
+/// What Prometheus might have answered for a panel of the example.
+fn frames(dashboard: &Dashboard, panel: u32, width: u32) -> Vec<Frame> {
+    let bump = |at: f64| if (0.35..0.62).contains(&at) { 1.0 } else { 0.0 };
+    let query_frames = planned(dashboard, panel, width).into_iter().map(|query| {
+        let q = &query;
+        let series = match (panel, q.ref_id.as_str()) {
+            (1, _) => vec![
+                one(q, &[("method", "GET")], |at, noise| Some(38.0 + 4.0 * noise + 6.0 * at)),
+                one(q, &[("method", "POST")], |at, noise| Some(11.0 + 2.0 * noise - 3.0 * bump(at))),
+                one(q, &[("method", "DELETE")], |at, noise| (!(0.5..0.6).contains(&at)).then_some(2.0 + noise)),
+            ],
+            (2, _) => vec![one(q, &[("job", "app")], |at, noise| {
+                if (0.7..0.74).contains(&at) { Some(f64::NAN) } else { Some(0.041 + 0.02 * noise + 0.71 * bump(at)) }
+            })],
+            (3, _) => vec![one(q, &[("job", "app")], |at, noise| Some((0.28 + 0.03 * noise) * bump(at)))],
+            (4, _) => [("/items", 31.5), ("/items/{id}", 12.25), ("/", 8.0), ("unmatched", 0.4), ("/health/live", 0.2)]
+                .iter()
+                .map(|(endpoint, rate)| one(q, &[("endpoint", endpoint)], |_, _| Some(*rate)))
+                .collect(),
+            (5, _) => vec![
+                one(q, &[("instance", "app-1:8080")], |_, _| Some(1.0)),
+                one(q, &[("instance", "app-2:8080")], |_, _| Some(0.0)),
+            ],
+            (6, _) => vec![one(q, &[], |at, _| Some(0.93 - 0.25 * at))],
+            (7, _) => {
+                vec![one(q, &[("job", "app")], |_, _| Some(0.974)), one(q, &[("job", "receiver")], |_, _| Some(0.9995))]
+            }
+            (8, "A") => vec![
+                one(q, &[("__name__", "up"), ("job", "app"), ("instance", "app:8080")], |_, _| Some(1.0)),
+                one(q, &[("__name__", "up"), ("job", "receiver"), ("instance", "receiver:9095")], |_, _| Some(0.0)),
+            ],
+            (8, _) => vec![
+                one(q, &[("job", "app"), ("instance", "app:8080")], |_, _| Some(0.0023)),
+                one(q, &[("job", "receiver"), ("instance", "receiver:9095")], |_, _| Some(0.0121)),
+            ],
+            _ => Vec::new(),
+        };
+        Frame { query, series }
+    });
+    // Two names for one series: Prometheus keeps the name of a plain selector, Grafana's table leaves it out.
+    let mut frames: Vec<Frame> = query_frames.collect();
+    for series in frames.iter_mut().flat_map(|frame| &mut frame.series) {
+        series.labels.remove("__name__");
+    }
+    frames
+}
+
+fn mark(from: i64, to: i64, label: &str) -> Mark {
+    Mark { from_millis: FROM + from * 1000, to_millis: FROM + to * 1000, label: label.to_owned() }
+}
+
+fn canvas<'a>(width: u32, height: u32, theme: Theme, faults: &'a [Mark], alerts: &'a [Mark]) -> Canvas<'a> {
+    Canvas { width, height, theme, range: RANGE, faults, alerts }
+}
+
+/// Parses as XML, needs nothing from outside, and holds nothing that runs.
+fn assert_sound(svg: &str) {
+    let document = roxmltree::Document::parse(svg).unwrap_or_else(|error| panic!("{error}: {svg}"));
+    for node in document.descendants().filter(roxmltree::Node::is_element) {
+        let name = node.tag_name().name();
+        assert!(!["script", "image", "use", "style", "foreignObject", "a"].contains(&name), "{name}");
+        assert!(node.attributes().all(|one| !one.name().starts_with("on") && !one.name().contains("href")), "{svg}");
+    }
+    assert!(!svg.contains("NaN") && !svg.contains("inf"), "a coordinate is no number: {svg}");
+}
+
+#[test]
+fn every_kind_of_panel_is_drawn_as_its_golden_file() {
+    let dashboard = example();
+    let faults = [mark(84, 149, "fault: 30 % errors")];
+    let alerts = [mark(97, 163, "AppHigh5xxErrorRate"), mark(104, 155, "AppHighP95Latency")];
+    let golden = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/dashboard/golden");
+    let mut differs = Vec::new();
+    for (panel, width, height, theme) in [
+        (1, 860, 300, Theme::Light),
+        (1, 420, 280, Theme::Light),
+        (2, 860, 300, Theme::Dark),
+        (2, 420, 280, Theme::Light),
+        (3, 860, 300, Theme::Light),
+        (4, 420, 240, Theme::Light),
+        (4, 860, 240, Theme::Dark),
+        (5, 420, 140, Theme::Light),
+        (6, 420, 200, Theme::Light),
+        (7, 420, 260, Theme::Light),
+        (7, 860, 260, Theme::Dark),
+        (8, 860, 160, Theme::Light),
+        (8, 420, 160, Theme::Light),
+        (9, 420, 120, Theme::Light),
+        (10, 420, 60, Theme::Light),
+    ] {
+        let shown = dashboard.panel(panel).unwrap();
+        let canvas = canvas(width, height, theme, &faults, &alerts);
+        let svg = panel_svg(shown, &frames(&dashboard, panel, width), &canvas);
+        assert_sound(&svg);
+        let theme = if theme == Theme::Light { "light" } else { "dark" };
+        let name = format!("panel-{panel}-{width}-{theme}.svg");
+        let file = golden.join(&name);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&file, &svg).unwrap();
+        } else if std::fs::read_to_string(&file).unwrap_or_default() != svg {
+            differs.push(name);
+        }
+    }
+    assert!(differs.is_empty(), "not as in tests/dashboard/golden: {differs:?}; see the head of this file");
+}
+
+fn text_of(svg: &str) -> String {
+    let document = roxmltree::Document::parse(svg).unwrap();
+    document
+        .descendants()
+        .filter(|node| node.has_tag_name("text"))
+        .filter_map(|node| node.text())
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn a_panel_without_data_says_so() {
+    let dashboard = example();
+    for panel in 1..=8 {
+        let shown = dashboard.panel(panel).unwrap();
+        let mut frames = frames(&dashboard, panel, 420);
+        for frame in &mut frames {
+            frame.series.clear();
+        }
+        let svg = panel_svg(shown, &frames, &canvas(420, 200, Theme::Light, &[], &[]));
+        assert_sound(&svg);
+        assert!(text_of(&svg).contains("No data"), "panel {panel}");
+    }
+}
+
+#[test]
+fn a_panel_that_is_not_drawn_says_so_in_its_place() {
+    let dashboard = example();
+    assert_eq!(dashboard.panel(9).unwrap().kind, Kind::Undrawn("logs".to_owned()));
+    let svg = panel_svg(dashboard.panel(9).unwrap(), &[], &canvas(420, 200, Theme::Light, &[], &[]));
+    assert!(text_of(&svg).contains("“logs” is not drawn here"));
+}
+
+#[test]
+fn hostile_labels_are_shown_and_never_executed() {
+    let dashboard = example();
+    let hostile = "</text><script>alert(1)</script>\u{0}\u{1b}[31m\u{202e}&lt;\"'";
+    for panel in [1, 4, 5, 7, 8] {
+        let mut frames = frames(&dashboard, panel, 860);
+        for series in frames.iter_mut().flat_map(|frame| &mut frame.series) {
+            for value in series.labels.values_mut() {
+                hostile.clone_into(value);
+            }
+        }
+        let mut shown = dashboard.panel(panel).unwrap().clone();
+        shown.title = hostile.to_owned();
+        let alerts = [mark(10, 200, hostile)];
+        let svg = panel_svg(&shown, &frames, &canvas(860, 300, Theme::Light, &[], &alerts));
+        assert_sound(&svg);
+        assert!(text_of(&svg).contains("</text><script>"), "panel {panel}: {svg}");
+    }
+}
+
+#[test]
+fn a_gap_in_the_samples_is_a_gap_in_the_line() {
+    let dashboard = example();
+    let lines = |svg: &str| svg.matches("stroke-linecap=\"round\"").count();
+    let svg =
+        |frames: &[Frame]| panel_svg(dashboard.panel(2).unwrap(), frames, &canvas(860, 300, Theme::Light, &[], &[]));
+    let mut frames = frames(&dashboard, 2, 860);
+    assert_eq!(lines(&svg(&frames)), 2, "NaN parts the line");
+    frames[0].series[0].samples.retain(|sample| !sample.value.is_nan());
+    assert_eq!(lines(&svg(&frames)), 2, "missing samples part the line");
+    let count = frames[0].series[0].samples.len();
+    frames[0].series[0].samples.truncate(count / 2);
+    assert_eq!(lines(&svg(&frames)), 1);
+}
+
+#[test]
+fn strange_values_are_drawn_without_a_strange_coordinate() {
+    let dashboard = example();
+    for panel in 1..=8 {
+        for value in [f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, -5.0, 1e300, 1e-300, f64::MAX, f64::MIN] {
+            let mut frames = frames(&dashboard, panel, 420);
+            for sample in frames.iter_mut().flat_map(|frame| &mut frame.series).flat_map(|series| &mut series.samples) {
+                sample.value = value;
+            }
+            for (width, height) in [(1, 1), (420, 280)] {
+                let svg =
+                    panel_svg(dashboard.panel(panel).unwrap(), &frames, &canvas(width, height, Theme::Dark, &[], &[]));
+                assert_sound(&svg);
+            }
+        }
+    }
+}
+
+#[test]
+fn many_series_and_marks_stay_inside_the_picture() {
+    let dashboard = example();
+    for (width, height) in [(420, 280), (860, 300)] {
+        let mut frames = frames(&dashboard, 1, width);
+        let first = frames[0].series[0].clone();
+        let series = (0..60).map(|at| {
+            let name = format!("METHOD-WITH-A-NAME-THAT-IS-TOO-LONG-FOR-A-LEGEND-BESIDE-THREE-NUMBERS-{at}");
+            let samples = first.samples.iter().map(|sample| Sample { value: sample.value * f64::from(at), ..*sample });
+            Series { labels: labels(&[("method", &name)]), samples: samples.collect() }
+        });
+        frames[0].series = series.collect();
+        let marks: Vec<Mark> = (0..12).map(|at| mark(at * 18, at * 18 + 60, "AppSomethingIsWrong")).collect();
+        let svg = panel_svg(dashboard.panel(1).unwrap(), &frames, &canvas(width, height, Theme::Light, &marks, &marks));
+        assert_sound(&svg);
+        assert!(text_of(&svg).contains("and 5"), "{}", text_of(&svg));
+        let document = roxmltree::Document::parse(&svg).unwrap();
+        for node in document.descendants().filter(|node| node.has_tag_name("text")) {
+            let number = |name: &str| node.attribute(name).and_then(|one| one.parse::<f64>().ok()).unwrap();
+            let inside = (0.0..=f64::from(width)).contains(&number("x"));
+            assert!(inside && (0.0..=f64::from(height)).contains(&number("y")), "{node:?}");
+        }
+        // Set to look at the picture.
+        if let Some(folder) = std::env::var_os("KEEP_PICTURES") {
+            std::fs::write(PathBuf::from(folder).join(format!("crowded-{width}.svg")), &svg).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_example_is_read_as_it_stands() {
+    let dashboard = example();
+    assert_eq!((dashboard.uid.as_str(), dashboard.panels.len()), ("example", 10));
+    let metric = Some("up".to_owned());
+    assert_eq!(dashboard.variables[0].kind, VariableKind::LabelValues { metric, label: "job".to_owned() });
+    assert_eq!(dashboard.annotations.len(), 1);
+    let queries = planned(&dashboard, 1, 860);
+    assert_eq!(queries[0].expr, "sum by (method) (rate(app_requests_total{job=~\".+\"}[2s]))");
+    let stat = dashboard.panel(5).unwrap();
+    assert!(stat.background && !stat.sparkline);
+}
+
+/// The example with one field set.
+fn with(pointer: &str, value: Value) -> Result<Dashboard, String> {
+    let mut dashboard: Value = serde_json::from_str(EXAMPLE).unwrap();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    let parent = dashboard.pointer_mut(parent).expect("the example has this place");
+    match parent {
+        Value::Array(list) => list[key.parse::<usize>().unwrap()] = value,
+        other => other[key] = value,
+    }
+    let read = model::read(Path::new("a.json"), &dashboard.to_string());
+    read.map_err(|findings| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+}
+
+#[test]
+fn what_is_outside_the_subset_is_told_with_dashboard_panel_and_field() {
+    for (pointer, value, told) in [
+        ("/panels/1/fieldConfig/defaults/unit", Value::from("furlongs"), "fieldConfig.defaults.unit"),
+        ("/panels/1/fieldConfig/defaults/custom/stacking", serde_json::json!({"mode": "normal"}), "stacking.mode"),
+        ("/panels/1/fieldConfig/defaults/custom/drawStyle", Value::from("bars"), "custom.drawStyle"),
+        ("/panels/1/fieldConfig/defaults/custom/lineInterpolation", Value::from("smooth"), "lineInterpolation"),
+        ("/panels/1/repeat", Value::from("job"), "field `repeat`"),
+        ("/panels/1/interval", Value::from("1m"), "field `interval`"),
+        ("/panels/1/maxDataPoints", Value::from(100), "field `maxDataPoints`"),
+        ("/panels/1/targets/0/intervalFactor", Value::from(2), "targets.intervalFactor"),
+        ("/panels/1/targets/0/expr", Value::from(7), "targets.expr"),
+        ("/panels/1/datasource/type", Value::from("loki"), "datasource.type"),
+        ("/panels/1/options/legend", serde_json::json!({"calcs": ["stdDev"]}), "options.legend.calcs"),
+        ("/panels/1/transformations", serde_json::json!([{"id": "merge"}]), "transformations.id"),
+    ] {
+        let error = with(pointer, value).expect_err(told);
+        assert!(error.contains(told) && error.contains("dashboard `example`, panel"), "{error}");
+    }
+    let error = with("/templating/list/0/type", Value::from("custom")).unwrap_err();
+    assert!(error.contains("templating.job.type"), "{error}");
+    let error = with("/panels/2/id", Value::from(1)).unwrap_err();
+    assert!(error.contains("two panels have the id 1"), "{error}");
+    let error = model::read(Path::new("a.json"), "{\n  \"uid\": oops").unwrap_err();
+    assert_eq!(error[0].line, 2);
+}
+
+#[test]
+fn names_are_matched_as_far_as_overrides_need_it() {
+    for (pattern, name, found) in [
+        ("/^app.*/", "app-1", Some(true)),
+        ("/^app.*/", "an app", Some(false)),
+        ("5..", "http 503", Some(true)),
+        ("/^(GET|POST)$/", "POST", Some(true)),
+        ("/^(GET|POST)$/", "POSTS", Some(false)),
+        ("a\\.b", "a.b", Some(true)),
+        ("a\\.b", "axb", Some(false)),
+        ("a+", "aa", None),
+        ("[ab]", "a", None),
+        (".*.*.*.*.*", "a", None),
+        ("\\d", "1", None),
+    ] {
+        assert_eq!(model::pattern_matches(pattern, name), found, "{pattern} on {name}");
+    }
+}
+
+/// Every place in a JSON value, as a pointer.
+fn places(value: &Value, at: &str, all: &mut Vec<String>) {
+    let mut child = |key: &str, value: &Value| {
+        let pointer = format!("{at}/{key}");
+        all.push(pointer.clone());
+        places(value, &pointer, all);
+    };
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| child(key, value)),
+        Value::Array(list) => list.iter().enumerate().for_each(|(at, value)| child(&at.to_string(), value)),
+        _ => {}
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 8, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map("(id|type|value|options|[a-z]{1,5})", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    /// Whatever is changed in a dashboard, it is read or refused; and what is read is drawn, as sound XML.
+    #[test]
+    fn a_mutated_dashboard_is_read_or_refused_and_never_a_panic(
+        changes in proptest::collection::vec((any::<prop::sample::Index>(), any_json(), any::<bool>()), 1..4),
+    ) {
+        let mut dashboard: Value = serde_json::from_str(EXAMPLE).unwrap();
+        for (index, value, remove) in changes {
+            let mut all = Vec::new();
+            places(&dashboard, "", &mut all);
+            if all.is_empty() { break; }
+            let pointer = &all[index.index(all.len())];
+            let (parent, key) = pointer.rsplit_once('/').unwrap();
+            match dashboard.pointer_mut(parent) {
+                Some(Value::Object(map)) if remove => { map.remove(key); }
+                Some(Value::Object(map)) => { map.insert(key.to_owned(), value); }
+                Some(Value::Array(list)) => if let Ok(at) = key.parse::<usize>() { list[at] = value },
+                _ => {}
+            }
+        }
+        if let Ok(dashboard) = model::read(Path::new("a.json"), &dashboard.to_string()) {
+            for panel in &dashboard.panels {
+                let frames = frames(&dashboard, panel.id, 420);
+                let svg = panel_svg(panel, &frames, &canvas(420, 200, Theme::Light, &[], &[]));
+                roxmltree::Document::parse(&svg).map_err(|error| TestCaseError::fail(format!("{error}: {svg}")))?;
+            }
+        }
+    }
+}

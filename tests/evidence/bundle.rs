@@ -1,0 +1,552 @@
+//! Sealing and verifying: what is sealed verifies, here and by `sha256sum -c`; every tampering is found, and named.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use aiclipx::duration::Speed;
+use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, sha256_of};
+use aiclipx::evidence::experiment::{SCHEMA, write_json};
+use aiclipx::evidence::provenance::{Mode, Provenance};
+use aiclipx::evidence::tree::copy_folder;
+use aiclipx::failure::{Failure, Kind};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::room::Room;
+use crate::world::{self, SEED, SPEED};
+
+/// Experiments on their way into a bundle.
+pub(crate) struct Archive {
+    place: TempDir,
+    draft: Draft,
+    provenance: Provenance,
+}
+
+const NAME: &str = "20261118T101320Z-0123456-s42";
+
+impl Archive {
+    pub(crate) fn new() -> Archive {
+        let place = tempfile::Builder::new().prefix("a place ").tempdir().unwrap();
+        let draft = Draft::create(&place.path().join("runs"), NAME).unwrap();
+        world::tree().copy_to(&draft.folder().join("tree")).unwrap();
+        let provenance = Provenance {
+            schema: SCHEMA,
+            id: NAME.to_owned(),
+            tool: env!("CARGO_PKG_VERSION").to_owned(),
+            revision: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
+            dirty: None,
+            flake_lock_sha256: None,
+            mode: Mode::Private,
+            seed: SEED,
+            speed: Speed::new(SPEED).unwrap(),
+            began_ms: world::QUIET,
+            ended_ms: world::QUIET + 90_000,
+            versions: [("prometheus".to_owned(), "2.42.0".to_owned())].into(),
+            image: None,
+            machine: "linux x86_64, 2 processors".to_owned(),
+            superseded: Vec::new(),
+            absent: Vec::new(),
+        };
+        Archive { place, draft, provenance }
+    }
+
+    /// Both sound experiments.
+    pub(crate) fn sound() -> Archive {
+        Archive::new().with("error-rate", &Room::with_errors()).with("quiet", &Room::silent())
+    }
+
+    pub(crate) fn with(self, name: &str, room: &Room) -> Archive {
+        copy_folder(&room.folder, &self.draft.experiment(name)).unwrap();
+        self
+    }
+
+    pub(crate) fn superseded(mut self, names: &[&str]) -> Archive {
+        self.provenance.superseded = names.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// Everything that follows from it, unsealed.
+    pub(crate) fn derived(&self) -> Outcome {
+        write_json(&self.draft.folder().join("run.json"), &self.provenance).unwrap();
+        Outcome::derive(self.draft.folder()).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    fn seal(self, secrets: &[&str]) -> (TempDir, Result<(Bundle, Outcome), Failure>) {
+        let secrets: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
+        let sealed = self.draft.seal(&self.provenance, &secrets);
+        (self.place, sealed)
+    }
+
+    fn sealed(self) -> Sealed {
+        let (place, sealed) = self.seal(&[]);
+        let (bundle, _) = sealed.unwrap_or_else(|failure| panic!("{failure}"));
+        Sealed { folder: bundle.folder().to_owned(), _place: place }
+    }
+}
+
+/// A bundle that somebody else has in hand.
+struct Sealed {
+    _place: TempDir,
+    folder: PathBuf,
+}
+
+impl Sealed {
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
+    }
+
+    fn text(&self, file: &str, edit: impl FnOnce(&str) -> String) {
+        let text = fs::read_to_string(self.path(file)).unwrap();
+        let edited = edit(&text);
+        assert_ne!(edited, text, "the edit of {file} changes nothing");
+        fs::write(self.path(file), edited).unwrap();
+    }
+
+    fn replace(&self, file: &str, from: &str, to: &str) {
+        self.text(file, |text| text.replacen(from, to, 1));
+    }
+
+    fn verdicts(&self, edit: impl FnOnce(&mut Vec<Value>)) {
+        self.text("verdicts.json", |text| {
+            let mut verdicts: Vec<Value> = serde_json::from_str(text).unwrap();
+            edit(&mut verdicts);
+            serde_json::to_string_pretty(&verdicts).unwrap()
+        });
+    }
+
+    /// Writes the sums anew over what is there now, as a careful forger would.
+    fn resum(&self) {
+        fn walk(root: &Path, folder: &Path, lines: &mut Vec<(String, String)>) {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(root, &path, lines);
+                } else if !path.ends_with("SHA256SUMS") {
+                    let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+                    lines.push((name, sha256_of(&path).unwrap()));
+                }
+            }
+        }
+        let mut lines = Vec::new();
+        walk(&self.folder, &self.folder, &mut lines);
+        lines.sort();
+        let text: String = lines.into_iter().map(|(name, sum)| format!("{sum}  {name}\n")).collect();
+        fs::write(self.path("SHA256SUMS"), text).unwrap();
+    }
+
+    fn verify(&self) -> Result<Outcome, Failure> {
+        Bundle::open(&self.folder)?.verify()
+    }
+}
+
+/// What was done to a bundle, and what the failure must name.
+type Tampering = (&'static str, fn(&Sealed), &'static [&'static str]);
+
+fn are_found(tamperings: &[Tampering]) {
+    for (what, tamper, named) in tamperings {
+        let sealed = Archive::sound().sealed();
+        tamper(&sealed);
+        let Err(failure) = sealed.verify() else { panic!("{what}: not found") };
+        assert_eq!(failure.kind(), Kind::InvalidBundle, "{what}: {failure}");
+        for named in *named {
+            assert!(failure.to_string().contains(named), "{what}: `{named}` is not in: {failure}");
+        }
+    }
+}
+
+#[test]
+fn what_was_sealed_verifies_from_anywhere() {
+    let sealed = Archive::sound().sealed();
+    let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(outcome.exit_code(&[]), 0, "{}", outcome.headline());
+    let elsewhere = tempfile::tempdir().unwrap();
+    copy_folder(&sealed.folder, &elsewhere.path().join("another name")).unwrap();
+    let bundle = Bundle::open(&elsewhere.path().join("another name")).unwrap();
+    bundle.verify().unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn a_bundle_in_which_a_claim_fails_can_be_trusted_all_the_same() {
+    let room = Room::with_errors().stored("errors", &[], 1.0);
+    let outcome = Archive::new().with("error-rate", &room).sealed().verify().unwrap();
+    assert_eq!(outcome.exit_code(&[]), 1);
+}
+
+#[test]
+fn coreutils_accept_the_sums() {
+    let sealed = Archive::sound().sealed();
+    let check = || {
+        let mut sha256sum = Command::new("sha256sum");
+        let output = sha256sum.args(["-c", "--strict", "SHA256SUMS"]).current_dir(&sealed.folder).output().unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (accepted, told) = check();
+    assert!(accepted, "{told}");
+    assert!(told.lines().any(|line| line == "experiments/error-rate/ledger.jsonl: OK"), "{told}");
+    sealed.replace("experiments/error-rate/run.json", "error", "terror");
+    assert!(!check().0, "they must notice a change too");
+}
+
+#[test]
+fn sealing_leaves_the_bundle_and_nothing_beside_it() {
+    let sealed = Archive::sound().sealed();
+    let names = |folder: &Path| -> Vec<String> {
+        let mut names: Vec<String> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(sealed.folder.parent().unwrap()), [NAME]);
+    let parts = ["SHA256SUMS", "experiments", "report.html", "report.md", "run.json", "tree", "verdicts.json"];
+    assert_eq!(names(&sealed.folder), parts);
+}
+
+#[test]
+fn a_file_changed_after_the_sealing_is_found_and_named() {
+    are_found(&[
+        (
+            "a ledger edited",
+            |sealed| sealed.replace("experiments/error-rate/ledger.jsonl", "\"status\":500", "\"status\":200"),
+            &["L0", "experiments/error-rate/ledger.jsonl has changed"],
+        ),
+        (
+            "a file cut short",
+            |sealed| {
+                let file = sealed.path("experiments/quiet/samples/up.json");
+                let bytes = fs::read(&file).unwrap();
+                fs::write(file, &bytes[..bytes.len() / 2]).unwrap();
+            },
+            &["L0", "experiments/quiet/samples/up.json has changed"],
+        ),
+        (
+            "a file more",
+            |sealed| fs::write(sealed.path("experiments/quiet/note.txt"), "trust me").unwrap(),
+            &["L0", "experiments/quiet/note.txt is in the bundle but not in SHA256SUMS"],
+        ),
+        (
+            "a hidden file more",
+            |sealed| fs::write(sealed.path("tree/.note"), "trust me").unwrap(),
+            &["L0", "tree/.note is in the bundle but not in SHA256SUMS"],
+        ),
+        (
+            "a file less",
+            |sealed| fs::remove_file(sealed.path("experiments/quiet/notifications.jsonl")).unwrap(),
+            &["L0", "experiments/quiet/notifications.jsonl is missing"],
+        ),
+        (
+            "a link in a file's place, to the same bytes",
+            |sealed| {
+                let (file, aside) = (sealed.path("report.md"), sealed.folder.with_extension("md"));
+                fs::rename(&file, &aside).unwrap();
+                std::os::unix::fs::symlink(aside, file).unwrap();
+            },
+            &["L0", "report.md is not a regular file"],
+        ),
+        (
+            "a link in a folder's place",
+            |sealed| {
+                let (folder, aside) = (sealed.path("tree"), sealed.folder.with_extension("tree"));
+                fs::rename(&folder, &aside).unwrap();
+                std::os::unix::fs::symlink(aside, folder).unwrap();
+            },
+            &["L0", "tree is not a regular file"],
+        ),
+        (
+            "a link in the place of the sums",
+            |sealed| {
+                let (file, aside) = (sealed.path("SHA256SUMS"), sealed.folder.with_extension("sums"));
+                fs::rename(&file, &aside).unwrap();
+                std::os::unix::fs::symlink(aside, file).unwrap();
+            },
+            &["L0", "SHA256SUMS is not a regular file"],
+        ),
+    ]);
+}
+
+#[test]
+fn sums_that_are_no_sums_are_found() {
+    fn line(sealed: &Sealed, name: &str) {
+        let sum = "0".repeat(64);
+        sealed.text("SHA256SUMS", |text| format!("{text}{sum}  {name}\n"));
+    }
+    are_found(&[
+        ("a path upwards", |sealed| line(sealed, "../outside"), &["L0", "../outside is not a plain path"]),
+        ("a path upwards in the middle", |sealed| line(sealed, "tree/../../outside"), &["L0", "is not a plain path"]),
+        ("an absolute path", |sealed| line(sealed, "/etc/hostname"), &["L0", "/etc/hostname is not a plain path"]),
+        ("a file that never was", |sealed| line(sealed, "report.pdf"), &["L0", "report.pdf is missing"]),
+        (
+            "a line twice",
+            |sealed| {
+                sealed.text("SHA256SUMS", |text| {
+                    let first = text.lines().next().unwrap();
+                    format!("{text}{first}\n")
+                });
+            },
+            &["L0", "twice"],
+        ),
+        ("no sum in a line", |sealed| sealed.text("SHA256SUMS", |text| format!("{text}hello\n")), &["L0", "not `sum"]),
+        ("nothing", |sealed| fs::write(sealed.path("SHA256SUMS"), "").unwrap(), &["L0", "not in SHA256SUMS"]),
+    ]);
+}
+
+#[test]
+fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
+    are_found(&[
+        (
+            "a ledger edited",
+            |sealed| {
+                sealed.replace("experiments/error-rate/ledger.jsonl", "\"status\":500", "\"status\":200");
+                sealed.resum();
+            },
+            &["L1", "error-rate/counters/requests", "verdicts.json says holds", "the exhibits say fails"],
+        ),
+        (
+            "a verdict edited",
+            |sealed| {
+                sealed.verdicts(|verdicts| {
+                    let told = verdicts.iter_mut().find(|told| told["id"] == "error-rate/log").unwrap();
+                    told["verdict"] = json!("fails");
+                    told["why"] = json!("because I say so");
+                });
+                sealed.resum();
+            },
+            &["L1", "error-rate/log", "verdicts.json says fails", "the exhibits say holds"],
+        ),
+        (
+            "a number in a judgement edited",
+            |sealed| {
+                sealed.verdicts(|verdicts| verdicts[3]["population"] = json!(1_000_000));
+                sealed.resum();
+            },
+            &["L1", "error-rate/counters/latency-count"],
+        ),
+        (
+            "a claim's words edited",
+            |sealed| {
+                sealed.verdicts(|verdicts| verdicts[0]["says"] = json!("all is well"));
+                sealed.resum();
+            },
+            &["L1", "/schedule"],
+        ),
+        (
+            "a claim removed",
+            |sealed| {
+                sealed.verdicts(|verdicts| verdicts.retain(|told| told["id"] != "error-rate/log"));
+                sealed.resum();
+            },
+            &["L1", "the claim error-rate/log was removed"],
+        ),
+        (
+            "a claim added",
+            |sealed| {
+                sealed.verdicts(|verdicts| {
+                    let mut added = verdicts[0].clone();
+                    added["id"] = json!("error-rate/world-peace");
+                    verdicts.push(added);
+                });
+                sealed.resum();
+            },
+            &["L1", "claims that nothing gives rise to"],
+        ),
+        (
+            "a number in the report edited",
+            |sealed| {
+                sealed.replace("report.html", "Prometheus</th>", "Prometheus, certified</th>");
+                sealed.resum();
+            },
+            &["L1", "report.html does not say what the exhibits say"],
+        ),
+        (
+            "a number in the report for pull requests edited",
+            |sealed| {
+                sealed.replace("report.md", " of ", " out of ");
+                sealed.resum();
+            },
+            &["L1", "report.md does not say what the exhibits say"],
+        ),
+        (
+            "a drawing edited",
+            |sealed| {
+                sealed.replace("experiments/error-rate/panels/app-overview-3.svg", "<svg", "<svg id=\"x\"");
+                sealed.resum();
+            },
+            &["L1", "app-overview-3.svg does not say what the exhibits say"],
+        ),
+        (
+            "a threshold of the tree edited",
+            |sealed| {
+                sealed.replace("tree/monitoring/prometheus/rules/app.yml", "> 0.05", "> 0.06");
+                sealed.resum();
+            },
+            &["L1", "error-rate/loaded"],
+        ),
+        (
+            "an alert taken out of what is expected",
+            |sealed| {
+                let scenario = "experiments/error-rate/scenario.toml";
+                sealed.replace(scenario, "fires = [\"AppHigh5xxErrorRate\"]", "fires = []");
+                sealed.replace(scenario, "within = \"8m\"\n", "");
+                sealed.resum();
+            },
+            &["L1"],
+        ),
+        (
+            "another revision",
+            |sealed| {
+                sealed.replace("run.json", "0123456789abcdef", "fedcba9876543210");
+                sealed.resum();
+            },
+            &["L1", "does not say what the exhibits say"],
+        ),
+        (
+            "a sound try put aside",
+            |sealed| {
+                sealed.replace("run.json", "\"superseded\": []", "\"superseded\": [\"error-rate\"]");
+                sealed.resum();
+            },
+            &["L1", "error-rate was put aside though it was not invalid"],
+        ),
+    ]);
+}
+
+#[test]
+fn an_experiment_taken_out_is_found() {
+    fn without_it(sealed: &Sealed) {
+        fs::remove_dir_all(sealed.path("experiments/error-rate")).unwrap();
+    }
+    are_found(&[
+        (
+            "its folder",
+            |sealed| {
+                without_it(sealed);
+                sealed.resum();
+            },
+            &["L1", "claims that nothing gives rise to"],
+        ),
+        (
+            "its folder and its verdicts",
+            |sealed| {
+                without_it(sealed);
+                sealed.verdicts(|verdicts| verdicts.retain(|told| told["experiment"] != "error-rate"));
+                sealed.resum();
+            },
+            &["L1", "does not say what the exhibits say"],
+        ),
+        (
+            "a file without which it is none",
+            |sealed| {
+                fs::remove_file(sealed.path("experiments/error-rate/run.json")).unwrap();
+                sealed.resum();
+            },
+            &["L1", "experiments/error-rate"],
+        ),
+        (
+            "all of them",
+            |sealed| {
+                fs::remove_dir_all(sealed.path("experiments")).unwrap();
+                sealed.resum();
+            },
+            &["L1", "there is no experiment to judge"],
+        ),
+    ]);
+}
+
+#[test]
+fn what_sealing_returns_says_the_same_as_verifying_even_of_a_try_put_aside() {
+    let dead = Room::with_errors().run(|run| run.processes[0].at_end.pid = None);
+    let archive = Archive::new().with("error-rate-try-1", &dead).with("error-rate", &Room::with_errors());
+    let (_place, sealed) = archive.superseded(&["error-rate-try-1"]).seal(&[]);
+    let (bundle, outcome) = sealed.unwrap_or_else(|failure| panic!("{failure}"));
+    let verified = bundle.verify().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!((outcome.exit_code(&[]), verified.exit_code(&[])), (3, 3));
+    assert_eq!(outcome.headline(), verified.headline());
+}
+
+#[test]
+fn reports_of_another_version_are_not_compared_and_that_is_told_but_verdicts_are() {
+    let sealed = Archive::sound().sealed();
+    sealed.replace("run.json", &format!("\"tool\": \"{}\"", env!("CARGO_PKG_VERSION")), "\"tool\": \"0.0.0\"");
+    sealed.resum();
+    assert!(!sealed.verify().unwrap().has_comparable_reports());
+    sealed.verdicts(|verdicts| verdicts[0]["population"] = json!(1));
+    sealed.resum();
+    assert_eq!(sealed.verify().expect_err("a verdict is another").kind(), Kind::InvalidBundle);
+    assert!(Archive::sound().sealed().verify().unwrap().has_comparable_reports());
+}
+
+#[test]
+fn a_folder_without_sums_is_no_bundle() {
+    let place = tempfile::tempdir().unwrap();
+    let failure = Bundle::open(place.path()).expect_err("it is empty");
+    assert_eq!(failure.kind(), Kind::Usage);
+    assert!(failure.to_string().contains("it has no SHA256SUMS"), "{failure}");
+}
+
+#[test]
+fn a_draft_that_is_not_sealed_leaves_nothing() {
+    let Archive { place, draft, .. } = Archive::sound();
+    assert!(draft.folder().is_dir());
+    drop(draft);
+    assert_eq!(fs::read_dir(place.path().join("runs")).unwrap().count(), 0);
+}
+
+fn is_not_sealed(archive: Archive, secrets: &[&str], why: &str) {
+    let (place, sealed) = archive.seal(secrets);
+    let failure = sealed.map(|_| ()).expect_err("it must not be sealed");
+    assert!(failure.to_string().contains(why), "{failure}");
+    assert_eq!(fs::read_dir(place.path().join("runs")).unwrap().count(), 0, "something was left behind");
+}
+
+#[test]
+fn a_secret_in_any_file_stops_the_sealing() {
+    let file = "logs/grafana.log";
+    let archive = Archive::sound();
+    fs::write(archive.draft.experiment("quiet").join(file), "password=correct-horse\n").unwrap();
+    is_not_sealed(archive, &["", "correct-horse"], "experiments/quiet/logs/grafana.log holds a secret");
+    // In a file that the sealing itself writes, and in one of bytes that are no text.
+    is_not_sealed(Archive::sound(), &["linux x86_64, 2 processors"], "holds a secret");
+    is_not_sealed(
+        Archive::sound(),
+        &["\r\n\u{1a}\n and so on"],
+        "screens/AppHigh5xxErrorRate-alerts.png holds a secret",
+    );
+}
+
+#[test]
+fn the_secret_itself_is_not_told() {
+    let (_place, sealed) = Archive::sound().seal(&["2 processors"]);
+    let failure = sealed.map(|_| ()).expect_err("it must not be sealed");
+    assert!(!failure.to_string().contains("2 processors"), "{failure}");
+}
+
+#[test]
+fn what_proves_nothing_is_not_sealed() {
+    is_not_sealed(Archive::new(), &[], "there is no experiment to judge");
+    let aside = Archive::sound().superseded(&["quiet"]);
+    is_not_sealed(aside, &[], "quiet was put aside though it was not invalid");
+    let archive = Archive::sound();
+    fs::remove_file(archive.draft.experiment("quiet").join("ledger.jsonl")).unwrap();
+    is_not_sealed(archive, &[], "ledger.jsonl");
+    let archive = Archive::sound();
+    std::os::unix::fs::symlink("run.json", archive.draft.experiment("quiet").join("link")).unwrap();
+    is_not_sealed(archive, &[], "experiments/quiet/link is not a regular file");
+}
+
+#[test]
+fn a_place_that_is_taken_or_cannot_be_written_is_refused_before_anything_happens() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("there")).unwrap();
+    fs::write(place.path().join("a file"), "").unwrap();
+    let being_written = Draft::create(place.path(), "begun").unwrap();
+    for (parent, name, why) in [
+        (place.path().to_owned(), "there", "is there already"),
+        (place.path().join("a file"), "new", "cannot write evidence to"),
+        (place.path().to_owned(), "begun", "cannot write evidence to"),
+    ] {
+        let failure = Draft::create(&parent, name).expect_err(why);
+        assert_eq!(failure.kind(), Kind::Usage, "{failure}");
+        assert!(failure.to_string().contains(why), "{failure}");
+    }
+    assert!(being_written.folder().is_dir(), "another's draft must not be touched");
+}

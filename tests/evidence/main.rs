@@ -1,0 +1,39 @@
+//! The evidence room on worlds we know whole: a synthesised experiment in which every claim holds, and what one wrong
+//! exhibit does to the claims.
+//!
+//! No stack, no clock, no network: [`world`] works out what a service, Prometheus and Alertmanager would have recorded
+//! of a schedule, [`exhibits`] writes it down, [`room`] edits it on disk and has it judged. What a real Prometheus answers is
+//! `tests/stack.rs`' and `just prove`'s to show.
+//!
+//! - [`claims`]: the sound worlds, and which claims there are.
+//! - [`kills`]: for every kind of claim, an edit that makes exactly that claim fail.
+//! - [`unanswered`]: requests without an answer, which the service's log explains or does not.
+//! - [`vacuity`]: nothing shown is nothing proven.
+//! - [`validity`]: what disturbs a run makes every claim invalid.
+//! - [`outcome`]: the exit code over several experiments.
+//! - [`bundle`]: sealing, verifying, and every tampering found.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --test evidence` writes the lists of claims anew; look at them before they are committed.
+
+#![cfg(feature = "tools")]
+// Helpers of tests are tests: what they can't have ends the test; and their times are small numbers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::format_collect,
+    clippy::format_push_string,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_wrap,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+
+mod bundle;
+mod claims;
+mod exhibits;
+mod kills;
+mod outcome;
+mod room;
+mod unanswered;
+mod vacuity;
+mod validity;
+mod world;

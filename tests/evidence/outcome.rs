@@ -1,0 +1,105 @@
+//! The verdict over several experiments, and its exit code: a failure weighs more than an invalid run, and what could
+//! not be shown counts only where it was required.
+
+use crate::bundle::Archive;
+use crate::room::Room;
+
+fn failing() -> Room {
+    Room::with_errors().stored("errors", &[], 1.0)
+}
+
+fn invalid() -> Room {
+    Room::with_errors().ledger(|ledger| ledger.head.limited = Some("late".to_owned()))
+}
+
+fn dead() -> Room {
+    Room::with_errors().run(|run| run.processes[0].at_end.pid = None)
+}
+
+fn unpictured() -> Room {
+    Room::with_errors().run(|run| {
+        run.pictures.clear();
+        run.pictures_missing = Some("Chromium is not on PATH".to_owned());
+    })
+}
+
+/// The rooms of an archive, those put aside, what is required, and the exit code with its word.
+type Case = (&'static str, &'static [(&'static str, fn() -> Room)], &'static [&'static str], u8, &'static str);
+
+#[test]
+fn the_exit_code_says_what_came_of_all_experiments() {
+    let cases: &[Case] = &[
+        ("all sound", &[("error-rate", Room::with_errors), ("quiet", Room::silent)], &[], 0, "holds"),
+        ("a claim fails", &[("error-rate", failing), ("quiet", Room::silent)], &[], 1, "fails"),
+        ("a run is invalid", &[("error-rate", invalid), ("quiet", Room::silent)], &[], 3, "invalid"),
+        ("one fails, one is invalid", &[("error-rate", failing), ("errors-2", invalid)], &[], 1, "fails"),
+        ("not proven", &[("error-rate", unpictured)], &[], 0, "holds"),
+        (
+            "an invalid try put aside",
+            &[("error-rate-try-1", invalid), ("error-rate", Room::with_errors)],
+            &["error-rate-try-1"],
+            0,
+            "holds",
+        ),
+        (
+            "a death in a try put aside",
+            &[("error-rate-try-1", dead), ("error-rate", Room::with_errors)],
+            &["error-rate-try-1"],
+            3,
+            "invalid",
+        ),
+        (
+            "a death in a try put aside, and then a failure",
+            &[("error-rate-try-1", dead), ("error-rate", failing)],
+            &["error-rate-try-1"],
+            1,
+            "fails",
+        ),
+        (
+            "invalid twice",
+            &[("error-rate-try-1", invalid), ("error-rate", invalid)],
+            &["error-rate-try-1"],
+            3,
+            "invalid",
+        ),
+    ];
+    for (what, rooms, superseded, code, class) in cases {
+        let mut archive = Archive::new();
+        for (name, room) in *rooms {
+            archive = archive.with(name, &room());
+        }
+        let outcome = archive.superseded(superseded).derived();
+        assert_eq!((outcome.exit_code(&[]), outcome.class()), (*code, *class), "{what}: {}", outcome.headline());
+    }
+}
+
+#[test]
+fn what_could_not_be_shown_counts_where_it_is_required() {
+    let outcome = Archive::new().with("error-rate", &unpictured()).derived();
+    for (required, code) in [("pictured-graph", 1), ("error-rate/pictured-alerts", 1), ("alert-fires", 0)] {
+        assert_eq!(outcome.exit_code(&[required.to_owned()]), code, "--require {required}");
+    }
+    assert!(outcome.tally().ends_with(", 3 not proven"), "{}", outcome.tally());
+}
+
+#[test]
+fn a_try_put_aside_is_neither_counted_nor_forgotten() {
+    let archive = Archive::new().with("error-rate-try-1", &dead()).with("error-rate", &Room::with_errors());
+    let outcome = archive.superseded(&["error-rate-try-1"]).derived();
+    assert!(outcome.counting().all(|judgement| judgement.claim.experiment == "error-rate"));
+    assert_eq!(outcome.judgements.len(), 2 * outcome.counting().count());
+    assert_eq!(outcome.deaths_put_aside(), ["app was not running at the end"]);
+    assert!(outcome.headline().contains("app was not running at the end"), "{}", outcome.headline());
+}
+
+#[test]
+fn the_headline_counts_what_fails() {
+    let headline = |rooms: [Room; 2]| {
+        let archive = Archive::new().with("one", &rooms[0]).with("two", &rooms[1]);
+        archive.derived().headline()
+    };
+    assert_eq!(headline([Room::with_errors(), Room::silent()]), "Every claim that could be shown holds");
+    assert_eq!(headline([failing(), Room::silent()]), "One claim fails");
+    assert_eq!(headline([failing(), failing()]), "2 claims fail");
+    assert!(headline([invalid(), Room::silent()]).starts_with("The run says nothing: "));
+}

@@ -1,0 +1,197 @@
+//! A disturbed run says nothing: every claim is invalid, none fails and none holds.
+
+use aiclipx::evidence::judge::Verdict;
+use aiclipx::evidence::validity::Disturbance;
+use aiclipx::traffic::ledger::Outcome;
+use serde_json::json;
+
+use crate::room::{Room, has};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Sort {
+    Death,
+    Noise,
+}
+use Sort::{Death, Noise};
+
+/// What disturbed the run, of which sort it is, and a part of what is told of it.
+type Case = (&'static str, fn(Room) -> Room, Sort, &'static str);
+
+fn disturb(cases: &[Case]) {
+    for (what, edit, sort, told) in cases {
+        let room = edit(Room::with_errors());
+        let disturbances = room.disturbances();
+        let [found] = disturbances.as_slice() else { panic!("{what}: {disturbances:?}") };
+        let is = if matches!(found, Disturbance::Death(_)) { Death } else { Noise };
+        assert_eq!(is, *sort, "{what}: {found}");
+        assert!(found.to_string().contains(told), "{what}: {found}");
+        for judgement in room.judged().0 {
+            let why = found.to_string();
+            assert_eq!(judgement.verdict, Verdict::Invalid(why), "{what}: {}", judgement.claim.id);
+        }
+    }
+}
+
+#[test]
+fn a_sound_run_was_disturbed_by_nothing() {
+    assert_eq!(Room::with_errors().disturbances(), []);
+    assert_eq!(Room::silent().disturbances(), []);
+}
+
+#[test]
+fn a_process_that_died_or_was_replaced_makes_every_claim_invalid() {
+    disturb(&[
+        (
+            "another process at the end",
+            |room| room.run(|run| run.processes[0].at_end.pid = Some(1)),
+            Death,
+            "app was restarted",
+        ),
+        (
+            "the same number, another life",
+            |room| room.run(|run| run.processes[2].at_end.started_ms = Some(1)),
+            Death,
+            "alertmanager was restarted",
+        ),
+        (
+            "no process at the end",
+            |room| room.run(|run| run.processes[1].at_end.pid = None),
+            Death,
+            "prometheus was not running at the end",
+        ),
+        (
+            "another start time between two scrapes",
+            |room| {
+                room.series("process_start", |all| {
+                    let app = all.iter_mut().find(|series| has(series, &[("job", "app")])).unwrap();
+                    app["values"][40][1] = json!("1795000009.5");
+                })
+            },
+            Death,
+            "app at 127.0.0.1:18000 shows 2 different start times",
+        ),
+    ]);
+}
+
+#[test]
+fn a_machine_that_was_in_the_way_makes_every_claim_invalid() {
+    disturb(&[
+        (
+            "two scrapes missed",
+            |room| {
+                room.series("up", |all| {
+                    all[1]["values"].as_array_mut().unwrap().drain(20..22);
+                })
+            },
+            Noise,
+            "a scrape of prometheus at 127.0.0.1:18001 was missed: nothing for 1500 ms, due every 500 ms",
+        ),
+        (
+            "one scrape missed",
+            |room| room.series("up", |all| drop(all[0]["values"].as_array_mut().unwrap().remove(20))),
+            Noise,
+            "nothing for 1000 ms",
+        ),
+        (
+            "scrapes that end before the window does",
+            |room| {
+                room.series("up", |all| {
+                    let samples = all[3]["values"].as_array_mut().unwrap();
+                    samples.truncate(samples.len() - 3);
+                })
+            },
+            Noise,
+            "a scrape of receiver",
+        ),
+        (
+            "a scrape that failed",
+            |room| room.series("up", |all| all[0]["values"][30][1] = json!("0")),
+            Noise,
+            "1 scrapes of app at 127.0.0.1:18000 failed",
+        ),
+        (
+            "evaluations missed",
+            |room| {
+                room.series("iterations_missed", |all| {
+                    for sample in &mut all[0]["values"].as_array_mut().unwrap()[30..] {
+                        sample[1] = json!("2");
+                    }
+                })
+            },
+            Noise,
+            "Prometheus missed 2 evaluations",
+        ),
+        (
+            "a generator that could not keep up",
+            |room| room.ledger(|ledger| ledger.head.limited = Some("1 200 ms late".to_owned())),
+            Noise,
+            "GENERATOR_LIMITED: 1 200 ms late",
+        ),
+        (
+            "requests that never left",
+            |room| {
+                room.ledger(|ledger| {
+                    for entry in &mut ledger.entries[..2] {
+                        (entry.sent_us, entry.ended_us) = (None, None);
+                        entry.outcome = Outcome::NotSent { why: "too late".to_owned() };
+                    }
+                })
+            },
+            Noise,
+            "2 scheduled requests were not sent",
+        ),
+        (
+            "a clock that stepped forth",
+            |room| room.ledger(|ledger| ledger.head.ended_unix_us += 150_000),
+            Noise,
+            "the wall clock moved by 150 ms",
+        ),
+        (
+            "a clock that stepped back",
+            |room| room.ledger(|ledger| ledger.head.elapsed_us += 150_000),
+            Noise,
+            "the wall clock moved by -149 ms",
+        ),
+        (
+            "what the enactment saw",
+            |room| room.run(|run| run.disturbances.push("no scrape after the last request".to_owned())),
+            Noise,
+            "no scrape after the last request",
+        ),
+    ]);
+}
+
+#[test]
+fn a_scrape_that_is_a_little_late_disturbs_nothing() {
+    let room = Room::with_errors().series("up", |all| {
+        let at = &mut all[0]["values"][20][0];
+        *at = json!(at.as_f64().unwrap() + 0.4);
+    });
+    assert_eq!(room.disturbances(), []);
+}
+
+#[test]
+fn a_target_that_was_never_scraped_disturbs_the_run() {
+    let room = Room::with_errors().series("up", Vec::clear);
+    assert_eq!(room.disturbances(), [Disturbance::Noise("Prometheus scraped nothing".to_owned())]);
+}
+
+#[test]
+fn several_disturbances_are_all_told() {
+    let room = Room::with_errors()
+        .run(|run| run.processes[0].at_end.pid = Some(1))
+        .ledger(|ledger| ledger.head.limited = Some("late".to_owned()));
+    let why = room.judged().0[0].verdict.why().to_owned();
+    assert!(why.contains("app was restarted") && why.contains("GENERATOR_LIMITED"), "{why}");
+}
+
+#[test]
+fn a_service_that_died_does_not_fail_its_claims() {
+    // A restart sets counters back; what they say afterwards is nobody's fault.
+    let room = Room::with_errors().run(|run| run.processes[0].at_end.pid = Some(1)).stored(
+        "requests",
+        &[("endpoint", "/items"), ("http_status", "200")],
+        -3.0,
+    );
+    assert!(room.judged().0.iter().all(|judgement| matches!(judgement.verdict, Verdict::Invalid(_))));
+}

@@ -1,0 +1,412 @@
+//! The house's own laws, read from its files: what the service may depend on, which room may import which, what is on the
+//! table of tools. It runs no component and judges no behaviour; every failure names file and line.
+
+// Reads Cargo.toml with the tool's own parser.
+#![cfg(feature = "tools")]
+#![expect(clippy::unwrap_used, reason = "a test file throughout: what can't be read fails the test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The crates the service is built from, each a direct dependency and in use.
+const SERVICE_CRATES: [&str; 8] =
+    ["warp", "tokio", "prometheus", "log", "env_logger", "serde", "serde_json", "once_cell"];
+
+/// What carries warp in it. Any other dependency of ours is the tool's.
+const CARRIERS: [&str; 5] = ["hyper", "hyper-util", "http-body-util", "bytes", "futures-util"];
+
+/// Never in the service, however they might come in: a second server stack, TLS, clients of other protocols.
+const FOREIGN_TO_SERVICE: [&str; 14] = [
+    "h2",
+    "rustls",
+    "native-tls",
+    "openssl",
+    "openssl-sys",
+    "ring",
+    "aws-lc-rs",
+    "tungstenite",
+    "tokio-tungstenite",
+    "headless_chrome",
+    "chromiumoxide",
+    "reqwest",
+    "ureq",
+    "clap_builder",
+];
+
+/// The tool's crates that the service's own bring along: `env_logger` prints its times with jiff, warp's headers need base64.
+const SHARED_WITH_SERVICE: [&str; 2] = ["jiff", "base64"];
+
+/// Which room may import which; what is not listed is forbidden. Programs (src/bin) may import every room.
+const MAY_IMPORT: [(&str, &[&str]); 15] = [
+    ("duration", &[]),
+    ("failure", &[]),
+    ("interrupt", &["failure"]),
+    ("http", &["duration"]),
+    ("app", &["http", "duration"]),
+    ("scenario", &["duration", "failure"]),
+    ("prom", &["http", "duration", "failure"]),
+    ("monitoring", &["http", "duration", "failure"]),
+    ("receiver", &["http", "duration", "failure"]),
+    ("traffic", &["scenario", "http", "duration", "failure"]),
+    ("stack", &["monitoring", "prom", "http", "duration", "failure"]),
+    ("dashboard", &["prom", "http", "duration", "failure"]),
+    ("browser", &["prom", "http", "duration", "failure"]),
+    ("check", &["monitoring", "dashboard", "scenario", "prom", "app", "http", "duration", "failure"]),
+    (
+        "evidence",
+        &[
+            "traffic",
+            "stack",
+            "dashboard",
+            "browser",
+            "monitoring",
+            "prom",
+            "scenario",
+            "http",
+            "duration",
+            "failure",
+            "interrupt",
+        ],
+    ),
+];
+
+/// What every Unix has and no table needs to name.
+const EVERYWHERE: [&str; 3] = ["rm", "mkdir", "true"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every file under a folder of the project, by its path from the root, in order; not what builds and runs leave behind.
+fn files(under: &str) -> Vec<PathBuf> {
+    const LEFT_BEHIND: [&str; 8] = [".git", "target", "state", ".tools", ".direnv", "dist", "result", "evidence/runs"];
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(under)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(root()).unwrap().to_path_buf();
+            if LEFT_BEHIND.iter().any(|left| name == Path::new(left)) {
+                continue;
+            }
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else {
+                found.push(name);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn manifest() -> toml::Table {
+    read("Cargo.toml").parse().unwrap()
+}
+
+/// Rust source with comments and texts blanked out, line by line as it was.
+fn code(source: &str) -> String {
+    let mut code = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(first) = rest.chars().next() {
+        let hidden = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            rest.find("*/").map_or(rest.len(), |end| end + 2)
+        } else if rest.starts_with("r#\"") {
+            rest.find("\"#").map_or(rest.len(), |end| end + 2)
+        } else if first == '"' {
+            text_length(rest)
+        } else if rest.starts_with("'\"'") || rest.starts_with("'\\\"'") {
+            rest[1..].find('\'').map_or(rest.len(), |end| end + 2)
+        } else {
+            0
+        };
+        if hidden == 0 {
+            code.push(first);
+            rest = &rest[first.len_utf8()..];
+        } else {
+            code.extend(rest[..hidden].chars().map(|c| if c == '\n' { '\n' } else { ' ' }));
+            rest = &rest[hidden..];
+        }
+    }
+    code
+}
+
+/// Bytes of the text literal that `rest` begins with, quotes included.
+fn text_length(rest: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in rest.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => return at + 1,
+            _ => {}
+        }
+    }
+    rest.len()
+}
+
+fn word(text: &str) -> &str {
+    text.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
+}
+
+/// The rooms a file names by `crate::room`, `aiclipx::room`, `crate::{room, …}` or by climbing out with `super::`, with lines.
+fn rooms_named(source: &str) -> Vec<(usize, String)> {
+    let code = code(source);
+    let mut named = Vec::new();
+    for prefix in ["crate::", "aiclipx::", "super::"] {
+        for (at, _) in code.match_indices(prefix) {
+            let before = code[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+                continue;
+            }
+            let line = code[..at].matches('\n').count() + 1;
+            let after = &code[at + prefix.len()..];
+            if let Some(group) = after.strip_prefix('{') {
+                named.extend(first_words_of_group(group).into_iter().map(|room| (line, room)));
+            } else if prefix != "super::" || after[word(after).len()..].starts_with("::") {
+                named.push((line, word(after).to_owned()));
+            }
+        }
+    }
+    named
+}
+
+/// `a::b, c::{d, e}, f}…` → a, c, f.
+fn first_words_of_group(group: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut depth = 0_usize;
+    let mut at_start = true;
+    for (at, c) in group.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => at_start = true,
+            _ if at_start && !c.is_whitespace() => {
+                words.push(word(&group[at..]).to_owned());
+                at_start = false;
+            }
+            _ => {}
+        }
+    }
+    words
+}
+
+fn room_of(file: &Path) -> String {
+    let inside = file.strip_prefix("src").unwrap();
+    inside.components().next().unwrap().as_os_str().to_str().unwrap().trim_end_matches(".rs").to_owned()
+}
+
+struct Tool {
+    line: usize,
+    cells: BTreeMap<String, String>,
+}
+
+fn tools() -> Vec<Tool> {
+    let table = read("scripts/tools.tsv");
+    let mut lines = table.lines().enumerate().filter(|(_, line)| !line.starts_with('#'));
+    let header: Vec<&str> = lines.next().unwrap().1.split('\t').collect();
+    lines
+        .map(|(at, line)| {
+            let cells: Vec<&str> = line.split('\t').collect();
+            assert_eq!(cells.len(), header.len(), "scripts/tools.tsv:{}: {} cells", at + 1, cells.len());
+            Tool { line: at + 1, cells: header.iter().zip(cells).map(|(&k, v)| (k.to_owned(), v.to_owned())).collect() }
+        })
+        .collect()
+}
+
+fn no_findings(findings: &[String]) {
+    let mut text = String::new();
+    for finding in findings {
+        writeln!(text, "  {finding}").unwrap();
+    }
+    assert!(findings.is_empty(), "\n{text}");
+}
+
+// --- what the service depends on ------------------------------------------------------------------------------------------
+
+#[test]
+fn the_service_depends_on_nothing_of_the_tools() {
+    let manifest = manifest();
+    let mut forbidden: BTreeSet<&str> =
+        manifest["dependencies"].as_table().unwrap().keys().map(String::as_str).collect();
+    forbidden.retain(|name| !SERVICE_CRATES.contains(name) && !CARRIERS.contains(name));
+    assert!(forbidden.contains("clap"), "Cargo.toml: no dependency of the tool's own: {forbidden:?}");
+    forbidden.extend(FOREIGN_TO_SERVICE);
+    for shared in SHARED_WITH_SERVICE {
+        forbidden.remove(shared);
+    }
+
+    let arguments =
+        "tree --frozen --no-default-features --edges normal,build --prefix none --format {p} --package aiclipx";
+    let output = Command::new(env!("CARGO")).args(arguments.split(' ')).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
+    let tree = String::from_utf8(output.stdout).unwrap();
+    let held: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(held.contains("warp"), "cargo tree answered something else:\n{tree}");
+
+    let found: Vec<_> = held.intersection(&forbidden).collect();
+    assert!(
+        found.is_empty(),
+        "the service's tree holds {found:?}; see `cargo tree --no-default-features -e normal,build -i NAME`"
+    );
+}
+
+#[test]
+fn the_services_crates_are_direct_dependencies_that_are_always_there() {
+    let manifest = manifest();
+    let dependencies = manifest["dependencies"].as_table().unwrap();
+    for name in SERVICE_CRATES {
+        let dependency = dependencies.get(name).unwrap_or_else(|| panic!("Cargo.toml: {name} is no direct dependency"));
+        let optional = dependency.get("optional").and_then(toml::Value::as_bool).unwrap_or(false);
+        assert!(!optional, "Cargo.toml: {name} is optional");
+    }
+}
+
+#[test]
+fn the_service_uses_every_one_of_its_crates() {
+    let mut sources = String::new();
+    for file in files("src").iter().filter(|f| f.starts_with("src/app") || f.ends_with("aiclipx-app.rs")) {
+        sources.push_str(&code(&read(file)));
+    }
+    let unused: Vec<_> = SERVICE_CRATES.into_iter().filter(|name| !names_crate(&sources, name)).collect();
+    assert!(unused.is_empty(), "named nowhere in src/app or src/bin/aiclipx-app.rs: {unused:?}");
+}
+
+/// Does the code name a crate: `name::…` that is no room's or module's own path?
+fn names_crate(code: &str, name: &str) -> bool {
+    code.match_indices(name).any(|(at, _)| {
+        let before = code[..at].chars().next_back();
+        let begins = !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':');
+        let after = &code[at + name.len()..];
+        begins && (after.starts_with("::") || after.starts_with(';') && code[..at].ends_with("use "))
+    })
+}
+
+// --- who imports whom -----------------------------------------------------------------------------------------------------
+
+#[test]
+fn rooms_import_only_what_lies_below_them() {
+    let may_import: BTreeMap<&str, &[&str]> = MAY_IMPORT.into();
+    let mut findings = Vec::new();
+    for file in files("src") {
+        let room = room_of(&file);
+        if room == "bin" || room == "lib" || file.extension().is_none_or(|kind| kind != "rs") {
+            continue;
+        }
+        let Some(allowed) = may_import.get(room.as_str()) else {
+            findings.push(format!("{}:1: a room that is not in MAY_IMPORT of tests/house.rs", file.display()));
+            continue;
+        };
+        for (line, named) in rooms_named(&read(&file)) {
+            if named != room && may_import.contains_key(named.as_str()) && !allowed.contains(&named.as_str()) {
+                findings.push(format!("{}:{line}: {room} may not import {named}", file.display()));
+            }
+        }
+    }
+    no_findings(&findings);
+}
+
+#[test]
+fn imports_are_seen_however_they_are_written() {
+    let source = "// crate::stack\nuse crate::{\n  http::{self, client},\n  prom,\n};\nlet x = \"crate::app\";\nsuper::super::scenario::read();\naiclipx::check::all();\n";
+    let mut named = rooms_named(source);
+    named.retain(|(_, room)| room != "super");
+    named.sort();
+    let expected =
+        [(2, "http"), (2, "prom"), (7, "scenario"), (8, "check")].map(|(line, room)| (line, room.to_owned()));
+    assert_eq!(named, expected);
+}
+
+// --- what must not be in a file -------------------------------------------------------------------------------------------
+
+#[test]
+fn no_file_holds_a_path_of_somebodys_machine() {
+    let own = root().to_str().unwrap();
+    let homes = [concat!("/ho", "me/"), concat!("/Us", "ers/"), concat!("/wo", "rk/")];
+    let mut findings = Vec::new();
+    for file in files("") {
+        // Pictures and PDFs are no text.
+        let Ok(text) = std::fs::read_to_string(root().join(&file)) else { continue };
+        for (at, line) in text.lines().enumerate() {
+            let path = homes.iter().find(|home| {
+                line.match_indices(**home).any(|(at, _)| {
+                    let before = line[..at].chars().next_back();
+                    !before.is_some_and(|c| c.is_alphanumeric() || "._-/}$".contains(c))
+                        && line[at + home.len()..].starts_with(|c: char| c.is_alphanumeric())
+                })
+            });
+            if path.is_some() || line.contains(own) {
+                findings.push(format!("{}:{}: {}", file.display(), at + 1, line.trim()));
+            }
+        }
+    }
+    no_findings(&findings);
+}
+
+// --- the table of tools ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn every_command_of_the_justfile_is_on_the_table_of_tools() {
+    let tools = tools();
+    let known: BTreeSet<&str> = tools.iter().flat_map(|tool| tool.cells["command"].split('|')).collect();
+    let mut findings = Vec::new();
+    let mut commands = 0;
+    for (at, line) in read("justfile").lines().enumerate() {
+        let Some(body) = line.strip_prefix("    ").filter(|body| !body.trim_start().starts_with('#')) else { continue };
+        let body = body.trim_start_matches(['@', '-']).replace("&&", ";").replace("||", ";").replace('|', ";");
+        for part in body.split(';') {
+            let command = part.split_whitespace().next().unwrap_or_default();
+            if command.is_empty() || part.trim_start().starts_with("{{ tool }}") || EVERYWHERE.contains(&command) {
+                continue;
+            }
+            commands += 1;
+            if let Some(script) = command.strip_prefix("scripts/") {
+                if !root().join("scripts").join(script).is_file() {
+                    findings.push(format!("justfile:{}: there is no {command}", at + 1));
+                }
+            } else if !known.contains(command) {
+                findings.push(format!("justfile:{}: {command} is not in scripts/tools.tsv", at + 1));
+            }
+        }
+    }
+    assert!(commands > 5, "saw only {commands} commands: is the justfile written differently?");
+    no_findings(&findings);
+}
+
+#[test]
+fn the_table_of_tools_says_of_each_how_to_know_and_how_to_get_it() {
+    let mut findings = Vec::new();
+    for tool in tools() {
+        let named = &tool.cells["command"];
+        let brought = ["debian", "registry", "nix"].iter().any(|way| tool.cells[*way] != "-");
+        let needs = ["demo", "test", "long"].map(|column| tool.cells[column].as_str());
+        if !brought || tool.cells["marker"] == "-" {
+            findings.push(format!("scripts/tools.tsv:{}: {named}: nothing brings it, or nothing marks it", tool.line));
+        }
+        // A later column holds all of an earlier one: CI shows the demo, too.
+        let in_step = [["needed"; 3], ["-", "needed", "needed"], ["-", "-", "needed"], ["optional"; 3]];
+        if !in_step.contains(&needs) {
+            findings.push(format!("scripts/tools.tsv:{}: {named}: needed in {needs:?}", tool.line));
+        }
+    }
+    no_findings(&findings);
+}
+
+#[test]
+fn the_table_of_tools_asks_for_the_rust_that_the_manifest_asks_for() {
+    let manifest = manifest();
+    let wanted = manifest["package"]["rust-version"].as_str().unwrap();
+    for tool in tools().iter().filter(|tool| ["cargo", "rustc"].contains(&tool.cells["command"].as_str())) {
+        assert_eq!(tool.cells["least"], wanted, "scripts/tools.tsv:{}", tool.line);
+    }
+}

@@ -1,0 +1,446 @@
+//! Real stacks: Prometheus, Alertmanager, the receiver and the service under supervisord, started, hurt and stopped.
+//!
+//! Needs the stack's programs on PATH (`prometheus`, `alertmanager`, `supervisord`); without them these tests fail,
+//! saying which is missing. The service is the one built with this package, or the one `AICLIPX_APP` names. Every
+//! stack lies in a folder whose path holds what usually breaks: a space, quotes, `%`, `#` and `;`.
+
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but does not see that these helpers are such")]
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use aiclipx::duration::Speed;
+use aiclipx::failure::{Failure, Kind};
+use aiclipx::http::client;
+use aiclipx::monitoring::addresses::Addresses;
+use aiclipx::stack::start::{Down, down};
+use aiclipx::stack::table::{Health, Row, Silent, State, Watch};
+use aiclipx::stack::{Component, Found, Lifetime, Plan, Process, Stack};
+use tokio::process::Command;
+
+/// Longer than anything takes; reaching it is a failure, not a measurement.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// A folder of its own for one stack.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        Place { folder: tempfile::Builder::new().prefix("a \"b\" 'c' 50% #d ;e ").tempdir().unwrap() }
+    }
+
+    fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    fn plan(&self, lifetime: Lifetime) -> Plan {
+        let mut plan = Plan::private(self.folder.path(), &self.state(), Speed::PRODUCTION).unwrap();
+        plan.lifetime = lifetime;
+        plan.tool_program = env!("CARGO_BIN_EXE_aiclipx").into();
+        plan.app_program =
+            std::env::var_os("AICLIPX_APP").map_or_else(|| env!("CARGO_BIN_EXE_aiclipx-app").into(), PathBuf::from);
+        plan
+    }
+}
+
+/// The smallest configuration in which every component does its work.
+fn rendered(addresses: &Addresses) -> BTreeMap<PathBuf, Vec<u8>> {
+    let Addresses { app, alertmanager, receiver, .. } = addresses;
+    let prometheus = format!(
+        "global: {{scrape_interval: 500ms, evaluation_interval: 500ms}}\n\
+         rule_files: [rules/*.yml]\n\
+         alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}\n\
+         scrape_configs:\n\
+         - {{job_name: app, static_configs: [{{targets: ['{}']}}]}}\n\
+         - {{job_name: receiver, static_configs: [{{targets: ['{receiver}']}}]}}\n",
+        app[0]
+    );
+    let rules = "groups: [{name: g, rules: [{alert: Watchdog, expr: vector(1), labels: {service: monitoring}}]}]\n";
+    let alertmanager = format!(
+        "route: {{receiver: r, group_wait: 100ms, group_interval: 1s}}\n\
+         receivers: [{{name: r, webhook_configs: [{{url: 'http://{receiver}/alerts'}}]}}]\n"
+    );
+    BTreeMap::from([
+        ("prometheus/prometheus.yml".into(), prometheus.into_bytes()),
+        ("prometheus/rules/watchdog.yml".into(), rules.as_bytes().to_vec()),
+        ("alertmanager/alertmanager.yml".into(), alertmanager.into_bytes()),
+    ])
+}
+
+async fn start(plan: &Plan) -> Result<Stack, Failure> {
+    let rendered = rendered(&plan.addresses);
+    Stack::start(plan.clone(), rendered, Vec::new(), &mut Silent, std::future::pending()).await
+}
+
+async fn started(plan: &Plan) -> Stack {
+    start(plan).await.unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn is_free(process: &Process) -> bool {
+    TcpListener::bind((process.address.host.as_str(), process.address.port)).is_ok()
+}
+
+/// The ports of the plan that somebody holds.
+fn held(plan: &Plan) -> Vec<String> {
+    plan.processes().into_iter().filter(|process| !is_free(process)).map(|process| process.name).collect()
+}
+
+/// Command lines of living processes that name this place or work in it, as everything supervisord starts does.
+fn left_running(place: &Place) -> Vec<String> {
+    let folder = place.folder.path();
+    let of_a_process = |entry: std::fs::DirEntry| {
+        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        let works_here = std::fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd.starts_with(folder));
+        (!line.is_empty() && (works_here || line.contains(&*folder.to_string_lossy()))).then_some(line)
+    };
+    std::fs::read_dir("/proc").unwrap().flatten().filter_map(of_a_process).collect()
+}
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "it never came true that {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A program that stands where another should.
+fn program(place: &Place, script: &str) -> PathBuf {
+    let file = place.folder.path().join("program");
+    std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    file
+}
+
+async fn kill(pid: u32) {
+    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().await.unwrap().success());
+}
+
+fn supervisord(plan: &Plan) -> u32 {
+    std::fs::read_to_string(plan.state.join("supervisord.pid")).unwrap().trim().parse().unwrap()
+}
+
+/// `aiclipx up` on the plan's ports.
+fn up(plan: &Plan) -> Command {
+    let mut up = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
+    up.arg("up").arg("--state").arg(&plan.state);
+    for process in plan.processes() {
+        up.arg("--port").arg(format!("{}={}", process.component, process.address.port));
+    }
+    up.env("AICLIPX_HOME", env!("CARGO_MANIFEST_DIR")).stderr(Stdio::piped());
+    up
+}
+
+/// Remembers the table as it ended.
+#[derive(Default)]
+struct Remember(Vec<Row>);
+
+impl Watch for Remember {
+    fn show(&mut self, _rows: &[Row]) {}
+
+    fn finish(&mut self, rows: &[Row]) {
+        self.0 = rows.to_vec();
+    }
+}
+
+#[tokio::test]
+async fn a_private_stack_works_and_leaves_nothing() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Private);
+    let mut watch = Remember::default();
+    // The first sending comes before Prometheus knows its Alertmanager; the next must not wait a minute.
+    let flags = vec!["--rules.alert.resend-delay=1s".to_owned()];
+    let stack =
+        Stack::start(plan.clone(), rendered(&plan.addresses), flags, &mut watch, std::future::pending()).await.unwrap();
+
+    let processes = stack.processes();
+    for (row, process) in watch.0.iter().zip(&processes) {
+        assert_eq!((row.state, &row.name), (State::Ready, &process.name));
+    }
+    for (component, tool) in stack.programs() {
+        assert!(!tool.version.is_empty(), "{component} said no version");
+    }
+    // The rules are loaded, the alert goes all the way, and the snapshot a private stack allows can be made.
+    let notifications = plan.notifications();
+    eventually("the Watchdog's notification arrived", async || {
+        std::fs::read_to_string(&notifications).is_ok_and(|text| text.contains("\"alertname\":\"Watchdog\""))
+    })
+    .await;
+    let prometheus = &plan.addresses.prometheus;
+    let snapshot = client::post_json(prometheus, "/api/v1/admin/tsdb/snapshot", "", LIMIT).await.unwrap();
+    assert!(snapshot.status.is_success(), "{snapshot:?}");
+
+    stack.stop().await.unwrap();
+    assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+    assert!(!plan.state.join("stack.json").exists());
+}
+
+#[tokio::test]
+async fn an_attached_stack_is_found_again_and_taken_down() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    drop(started(&plan).await);
+
+    let stack = Stack::attach(&place.state()).await.unwrap();
+    assert_eq!(stack.plan(), &plan);
+    let (rows, all_up) = stack.status().await.unwrap();
+    assert!(all_up, "{rows:?}");
+
+    let failure = start(&plan).await.expect_err("a second start must be refused");
+    assert_eq!(failure.kind(), Kind::Usage);
+    assert!(failure.to_string().contains("already running"), "{failure}");
+
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
+    assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Absent));
+}
+
+#[tokio::test]
+async fn a_busy_port_is_named_with_its_holder_and_nothing_starts() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Private);
+    let port = plan.addresses.prometheus.port;
+    let _holder = TcpListener::bind(("127.0.0.1", port)).unwrap();
+
+    let failure = start(&plan).await.expect_err("the port is taken");
+    assert_eq!(failure.kind(), Kind::Usage);
+    let text = failure.to_string();
+    let us = format!("(pid {})", std::process::id());
+    for expected in [format!("port {port}, wanted by prometheus"), us, "--free-ports".to_owned()] {
+        assert!(text.contains(&expected), "`{expected}` is not in: {text}");
+    }
+    assert!(!plan.logs().exists() && !plan.state.join("stack.json").exists(), "something was started");
+}
+
+#[tokio::test]
+async fn a_missing_program_is_named_with_what_brings_it() {
+    let place = Place::new();
+    let mut plan = place.plan(Lifetime::Private);
+    plan.app_program = place.folder.path().join("nowhere");
+    let failure = start(&plan).await.expect_err("there is no service to start");
+    assert_eq!(failure.kind(), Kind::Usage);
+    assert!(failure.to_string().contains("cargo build"), "{failure}");
+    assert_eq!(left_running(&place), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn every_missing_tool_is_named_at_once_with_what_brings_it() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    let output = up(&plan).env("PATH", place.folder.path()).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    for expected in [
+        "prometheus: not on PATH",
+        "alertmanager or prometheus-alertmanager",
+        "supervisord: not on PATH",
+        "apt-get install",
+    ] {
+        assert!(text.contains(expected), "`{expected}` is not in: {text}");
+    }
+    assert!(!plan.logs().exists(), "something was started");
+}
+
+#[tokio::test]
+async fn no_secret_of_ours_reaches_a_component() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    let app = program(&place, "env; exit 7");
+    let output = up(&plan)
+        .env("AICLIPX_APP", app)
+        .env("GF_SECURITY_ADMIN_PASSWORD", "swordfish")
+        .env("AWS_SECRET_ACCESS_KEY", "swordfish")
+        .env("APP_MAX_ITEMS", "77")
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let seen = std::fs::read_to_string(plan.log("app")).unwrap();
+    assert!(seen.contains("APP_MAX_ITEMS=77") && seen.contains("APP_FAULTS=on"), "{seen}");
+    assert!(!seen.contains("swordfish"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_component_that_dies_at_start_ends_it_with_its_last_words() {
+    for lifetime in [Lifetime::Private, Lifetime::Attached] {
+        let place = Place::new();
+        let mut plan = place.plan(lifetime);
+        plan.app_program = program(&place, "echo 'cannot go on: no such table'; exit 7");
+        let failure = start(&plan).await.expect_err("the service dies");
+        assert_eq!(failure.kind(), Kind::Infrastructure);
+        let text = failure.to_string();
+        for expected in ["app ended before it was ready", "exit status 7", "cannot go on: no such table"] {
+            assert!(text.contains(expected), "`{expected}` is not in: {text}");
+        }
+        assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+        assert!(!plan.state.join("stack.json").exists());
+    }
+}
+
+#[tokio::test]
+async fn an_interrupted_start_stops_everything() {
+    let place = Place::new();
+    let mut plan = place.plan(Lifetime::Attached);
+    // Never ready, so that the start is under way for as long as it takes to interrupt it.
+    plan.app_program = program(&place, "exec sleep 600");
+    let prometheus = plan.addresses.prometheus.clone();
+    let prometheus_is_up = eventually("Prometheus was up", async || {
+        client::get(&prometheus, "/-/ready", LIMIT).await.is_ok_and(|answer| answer.status.is_success())
+    });
+    let failure = Stack::start(plan.clone(), rendered(&plan.addresses), vec![], &mut Silent, prometheus_is_up)
+        .await
+        .expect_err("it was interrupted");
+    assert_eq!(failure.kind(), Kind::Interrupted);
+    assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn ctrl_c_at_any_moment_ends_a_start_with_130_and_leaves_nothing() {
+    for millis in [0, 100, 300, 600, 1500] {
+        let place = Place::new();
+        let plan = place.plan(Lifetime::Attached);
+        let app = program(&place, "exec sleep 600");
+        // A group of its own, as a shell gives it, all of which hears the Ctrl-C.
+        let child = up(&plan).env("AICLIPX_APP", app).process_group(0).spawn().unwrap();
+        let group = format!("-{}", child.id().unwrap());
+        let lock = plan.state.join("lock");
+        eventually("the start was under way", async || lock.exists()).await;
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        assert!(Command::new("kill").args(["-INT", "--", &group]).status().await.unwrap().success());
+        let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await.unwrap().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "after {millis} ms: {said}");
+        assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]), "after {millis} ms");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_killed_supervisor_leaves_nothing_and_down_says_so() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    drop(started(&plan).await);
+
+    kill(supervisord(&plan)).await;
+    eventually("nothing was left", async || left_running(&place).is_empty() && held(&plan).is_empty()).await;
+    assert!(matches!(Stack::find(&place.state()).await.unwrap(), Found::Stale(_)));
+    let failure = Stack::attach(&place.state()).await.expect_err("it was killed");
+    assert_eq!(failure.kind(), Kind::Usage);
+
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Cleaned(held) if held.is_empty()));
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Absent));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_stack_that_was_killed_can_be_started_again() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    drop(started(&plan).await);
+    kill(supervisord(&plan)).await;
+    eventually("nothing was left", async || left_running(&place).is_empty() && held(&plan).is_empty()).await;
+    let stack = started(&plan).await;
+    stack.stop().await.unwrap();
+    assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_private_stack_dies_with_its_owner() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Private);
+    drop(started(&plan).await);
+    eventually("nothing was left", async || left_running(&place).is_empty() && held(&plan).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_death_in_a_private_stack_stays_one_and_shows_in_its_epoch() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Private);
+    let stack = started(&plan).await;
+    let before = stack.epochs().await.unwrap();
+    assert!(before.values().all(|epoch| epoch.pid.is_some()), "{before:?}");
+    assert_eq!(stack.epochs().await.unwrap(), before);
+
+    stack.kill_one("receiver").await.unwrap();
+    eventually("the receiver was gone", async || stack.epochs().await.unwrap()["receiver"].pid.is_none()).await;
+    let (rows, all_up) = stack.status().await.unwrap();
+    let receiver = rows.iter().find(|row| row.name == "receiver").unwrap();
+    assert!(!all_up && matches!(receiver.health, Health::Down(_)), "{receiver:?}");
+
+    stack.start_one("receiver").await.unwrap();
+    let after = stack.epochs().await.unwrap();
+    assert_ne!(after["receiver"], before["receiver"]);
+    assert_eq!(after["prometheus"], before["prometheus"]);
+    stack.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_death_in_an_attached_stack_is_mended() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    let stack = started(&plan).await;
+    let before = stack.epochs().await.unwrap();
+    stack.kill_one("receiver").await.unwrap();
+    eventually("the receiver was restarted", async || {
+        let epoch = stack.epochs().await.unwrap()["receiver"];
+        epoch.pid.is_some() && epoch != before["receiver"]
+    })
+    .await;
+    stack.stop().await.unwrap();
+    assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn a_paused_component_is_not_ready_goes_on_and_can_be_stopped() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Private);
+    let stack = started(&plan).await;
+    let health = async || {
+        let (rows, _) = stack.status().await.unwrap();
+        rows.into_iter().find(|row| row.name == "receiver").unwrap().health
+    };
+    stack.pause_one("receiver").await.unwrap();
+    assert_eq!(health().await, Health::Unready);
+    stack.resume_one("receiver").await.unwrap();
+    assert_eq!(health().await, Health::Up);
+    let failure = stack.pause_one("nothing").await.expect_err("there is no such component");
+    assert_eq!(failure.kind(), Kind::Usage);
+
+    stack.pause_one("prometheus").await.unwrap();
+    stack.stop().await.unwrap();
+    assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn stacks_stand_side_by_side() {
+    let places = [Place::new(), Place::new()];
+    let plans: Vec<Plan> = places.iter().map(|place| place.plan(Lifetime::Private)).collect();
+    let (one, other) = tokio::join!(started(&plans[0]), started(&plans[1]));
+    assert_eq!(one.processes().len(), other.processes().len());
+    let (one, other) = tokio::join!(one.stop(), other.stop());
+    one.unwrap();
+    other.unwrap();
+}
+
+#[tokio::test]
+async fn a_state_directory_that_cannot_be_written_is_a_usage_error() {
+    let place = Place::new();
+    let mut plan = place.plan(Lifetime::Private);
+    plan.state = Path::new("/proc/nowhere").to_owned();
+    let failure = start(&plan).await.expect_err("/proc takes no folders");
+    assert_eq!(failure.kind(), Kind::Usage);
+    assert!(failure.to_string().contains("--state"), "{failure}");
+}
+
+#[test]
+fn a_stack_without_grafana_says_what_is_missed() {
+    assert!(Component::Grafana.missed_without().is_some());
+    assert!(Component::App.missed_without().is_none());
+}
