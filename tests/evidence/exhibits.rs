@@ -70,10 +70,10 @@ impl World {
         }
         notifications.retain(|(at, _)| *at <= self.run.end_ms);
         notifications.sort_by_key(|(at, _)| *at);
-        let lines: String = notifications.into_iter().map(|(_, line)| format!("{line}\n")).collect();
+        let told: String = notifications.into_iter().map(|(_, line)| format!("{line}\n")).collect();
         Files::from([
             ("samples/alerts.json".to_owned(), matrix(&series).to_string().into_bytes()),
-            ("notifications.jsonl".to_owned(), lines.into_bytes()),
+            ("notifications.jsonl".to_owned(), told.into_bytes()),
         ])
     }
 

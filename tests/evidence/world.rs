@@ -372,14 +372,14 @@ pub(crate) fn evaluations(from: i64, to: i64) -> impl Iterator<Item = i64> {
 fn rate(counter: &Counter, from: i64, to: i64) -> f64 {
     let samples: Vec<(i64, f64)> = scrapes(0, from, to).map(|at| (at, counter.at(at))).collect();
     let [(first, before), .., (last, after)] = samples[..] else { return f64::NAN };
-    let (sampled, increase) = ((last - first) as f64, after - before);
-    let distance = sampled / (samples.len() - 1) as f64;
+    let (span, increase) = ((last - first) as f64, after - before);
+    let distance = span / (samples.len() - 1) as f64;
     let mut to_start = (first - from) as f64;
     if increase > 0.0 {
         // A counter is never below zero: no stretching to before its birth.
-        to_start = to_start.min(sampled * (before / increase));
+        to_start = to_start.min(span * (before / increase));
     }
     let stretched = |edge: f64| if edge < distance * 1.1 { edge } else { distance / 2.0 };
-    let over = sampled + stretched(to_start) + stretched((to - last) as f64);
-    increase * (over / sampled) / ((to - from) as f64 / 1000.0)
+    let over = span + stretched(to_start) + stretched((to - last) as f64);
+    increase * (over / span) / ((to - from) as f64 / 1000.0)
 }
