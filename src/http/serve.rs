@@ -33,13 +33,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
 /// A request's head and the pieces of its body pass through a buffer of at most this size: longer heads are 431.
 const BUFFER_BYTES: usize = 32 << 10;
 
 /// The pauses after a failed accept: doubled from the first to the last while it goes on failing.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+/// A trouble that lasts is told again after this long, however often accepting fails meanwhile.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 /// What a listener grants its clients.
 #[derive(Debug, Clone)]
@@ -131,7 +134,7 @@ pub async fn serve<S: Service>(
     service: Arc<S>,
     stop: impl Future<Output = ()>,
 ) -> Drained {
-    let slots = Arc::new(Semaphore::new(limits.connections));
+    let mut door = Door { listener, slots: Arc::new(Semaphore::new(limits.connections)), told: None };
     let stopping = watch::Sender::new(());
     let mut connections = JoinSet::new();
     let open = |connections: &mut JoinSet<()>, (stream, slot)| {
@@ -144,14 +147,14 @@ pub async fn serve<S: Service>(
             biased;
             () = &mut stop => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            accepted = accept(&listener, &slots) => open(&mut connections, accepted),
+            accepted = door.accept() => open(&mut connections, accepted),
         }
     }
     // Who connected before the stop is served; the kernel would reset what still waits in its queue.
-    while let Some(accepted) = accept(&listener, &slots).now_or_never() {
+    while let Some(accepted) = door.accept().now_or_never() {
         open(&mut connections, accepted);
     }
-    drop(listener);
+    drop(door);
 
     stopping.send_replace(());
     let all_closed = async { while connections.join_next().await.is_some() {} };
@@ -163,26 +166,39 @@ pub async fn serve<S: Service>(
     Drained { cut }
 }
 
-/// The next connection, with its slot.
-async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
-    let slot = Arc::clone(slots).acquire_owned().await.expect("the semaphore is never closed");
-    let mut pause = BACK_OFF.0;
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return (stream, slot),
-            // The client left while it queued: its loss, and no sign of trouble here.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::ConnectionAborted
-                        | io::ErrorKind::ConnectionReset
-                        | io::ErrorKind::ConnectionRefused
-                ) => {}
-            // Most likely no file descriptors: accepting again at once would spin, since the client still waits.
-            Err(error) => {
-                log::warn!("Cannot accept a connection, trying again in {pause:?}: {error}");
-                sleep(pause).await;
-                pause = (pause * 2).min(BACK_OFF.1);
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    slots: Arc<Semaphore>,
+    /// When trouble was told last. It outlives a call of [`Door::accept`], which ends whenever a connection does.
+    told: Option<Instant>,
+}
+
+impl Door {
+    /// The next connection, with its slot.
+    async fn accept(&mut self) -> (TcpStream, OwnedSemaphorePermit) {
+        let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed");
+        let mut pause = BACK_OFF.0;
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => return (stream, slot),
+                // The client left while it queued: its loss, and no sign of trouble here.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::ConnectionAborted
+                            | io::ErrorKind::ConnectionReset
+                            | io::ErrorKind::ConnectionRefused
+                    ) => {}
+                // Most likely no file descriptors: accepting again at once would spin, since the client still waits.
+                Err(error) => {
+                    if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                        self.told = Some(Instant::now());
+                        log::warn!("Cannot accept connections, trying again and again: {error}");
+                    }
+                    sleep(pause).await;
+                    pause = (pause * 2).min(BACK_OFF.1);
+                }
             }
         }
     }

@@ -200,7 +200,8 @@ async fn out_of_file_descriptors_it_waits_and_goes_on() {
     let (lines, code) = program.end().await;
     assert_eq!(code, Some(0));
     let warnings = lines.iter().filter(|line| line["level"] == "WARN").count();
-    assert!((1..20).contains(&warnings), "it must be told, and not in a loop: {warnings}");
+    // Every connection that ends makes room for one that meets the same trouble; the trouble is one.
+    assert!((1..=2).contains(&warnings), "it must be told, and not in a loop: {warnings}");
 }
 
 #[tokio::test]
