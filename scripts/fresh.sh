@@ -84,7 +84,7 @@ fi
 
 # --- the clone -----------------------------------------------------------------------------------------------------------
 
-clone="/root/a clone with spaces/aiclipx"
+clone="/root/a clone with spaces/$(basename -- "$here")"
 revision=$(git -C "$here" rev-parse HEAD)
 [[ ! $(git -C "$here" status --porcelain --untracked-files=normal) ]] || say "the working tree differs from HEAD; what is tried is HEAD"
 git clone --quiet --no-hardlinks --no-checkout "$here" "$machine$clone"

@@ -331,7 +331,8 @@ fn imports_are_seen_however_they_are_written() {
 
 #[test]
 fn no_file_holds_a_path_of_somebodys_machine() {
-    let own = root().to_str().unwrap();
+    // A clone at /app is somebody's too, but what names it can't be told from a path that means something else.
+    let own = root().to_str().filter(|path| path.matches('/').count() > 2);
     let homes = [concat!("/ho", "me/"), concat!("/Us", "ers/"), concat!("/wo", "rk/")];
     let mut findings = Vec::new();
     for file in files("") {
@@ -345,7 +346,7 @@ fn no_file_holds_a_path_of_somebodys_machine() {
                         && line[at + home.len()..].starts_with(|c: char| c.is_alphanumeric())
                 })
             });
-            if path.is_some() || line.contains(own) {
+            if path.is_some() || own.is_some_and(|own| line.contains(own)) {
                 findings.push(format!("{}:{}: {}", file.display(), at + 1, line.trim()));
             }
         }
