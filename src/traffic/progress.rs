@@ -49,9 +49,9 @@ pub struct Snapshot {
     /// Of those, the ones not ended yet.
     pub in_flight: u64,
     /// Answers of 500 and above, and attempts without a whole answer.
-    pub errors: u64,
-    /// 95th percentile of latency since the phase began, in microseconds.
-    pub p95_us: u64,
+    pub failed: u64,
+    /// 95th percentile of latency since the phase began, in microseconds; none while nothing has ended in it.
+    pub p95_us: Option<u64>,
 }
 
 impl Progress {
@@ -65,8 +65,8 @@ impl Progress {
             length: schedule.length(),
             launched: 0,
             in_flight: 0,
-            errors: 0,
-            p95_us: 0,
+            failed: 0,
+            p95_us: None,
         };
         let latencies = Histogram::new_with_max(MAX_LATENCY_US, 3).expect("an hour at three digits is in range");
         Arc::new(Progress { state: Mutex::new(State { shown, started: None, latencies }) })
@@ -77,7 +77,7 @@ impl Progress {
         let state = self.lock();
         Snapshot {
             elapsed: state.started.map_or(Duration::ZERO, |started| started.elapsed()),
-            p95_us: state.latencies.value_at_quantile(0.95),
+            p95_us: (!state.latencies.is_empty()).then(|| state.latencies.value_at_quantile(0.95)),
             ..state.shown.clone()
         }
     }
@@ -98,7 +98,7 @@ impl Progress {
     pub(super) fn ended(&self, latency_us: Option<u64>, is_error: bool) {
         let mut state = self.lock();
         state.shown.in_flight -= 1;
-        state.shown.errors += u64::from(is_error);
+        state.shown.failed += u64::from(is_error);
         if let Some(latency) = latency_us {
             state.latencies.saturating_record(latency);
         }
@@ -157,13 +157,13 @@ impl Snapshot {
     /// One line; with the bar before it, it fits 80 columns for what names and numbers usually are.
     pub fn line(&self, rate: f64) -> String {
         format!(
-            "{} · {}/{} s · {rate:.1}/s · {} in flight · {} errors · p95 {}",
+            "{} · {}/{} s · {rate:.1}/s · {} in flight · {} failed · p95 {}",
             self.phase,
             self.elapsed.as_secs(),
             self.length.as_secs(),
             self.in_flight,
-            self.errors,
-            super::table::milliseconds(self.p95_us),
+            self.failed,
+            self.p95_us.map_or_else(|| "–".to_owned(), super::table::milliseconds),
         )
     }
 }
