@@ -75,6 +75,11 @@ test: _formatted lint _tests _checked _live
 [group('development')]
 test-long: prove fresh
 
+# the service beside bare hyper and a Flask peer, as ratios of one run; some four minutes
+[group('development')]
+bench-app:
+    @scripts/bench-app.sh
+
 # format the Rust code and this file
 [group('development')]
 fmt:

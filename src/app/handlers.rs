@@ -163,9 +163,11 @@ impl Handlers {
     }
 
     fn readiness(&self) -> Response {
-        let ready = self.lifecycle.is_ready();
-        let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        json(status, &serde_json::json!({ "ready": ready }))
+        if self.lifecycle.is_ready() {
+            fixed(StatusCode::OK, r#"{"ready":true}"#)
+        } else {
+            fixed(StatusCode::SERVICE_UNAVAILABLE, r#"{"ready":false}"#)
+        }
     }
 
     fn metrics(&self) -> Response {
@@ -186,7 +188,7 @@ pub(super) fn routes(
     let id = warp::path::full().map(|path: FullPath| endpoint::item_id(path.as_str()).unwrap_or_default());
 
     let index = at(Endpoint::Index)
-        .map(|| json(StatusCode::OK, &serde_json::json!({ "service": "aiClipx-trial", "status": "ok" })));
+        .map(|| fixed(StatusCode::OK, r#"{"service":"aiClipx-trial","status":"ok"}"#));
     let create = at(Endpoint::Items)
         .and(warp::post())
         .and(shared())
@@ -202,7 +204,7 @@ pub(super) fn routes(
             either(if method == Method::DELETE { handlers.remove(id).await } else { handlers.get(id).await })
         },
     );
-    let live = at(Endpoint::Live).map(|| json(StatusCode::OK, &serde_json::json!({ "live": true })));
+    let live = at(Endpoint::Live).map(|| fixed(StatusCode::OK, r#"{"live":true}"#));
     let ready = at(Endpoint::Ready).and(shared()).map(|handlers: Arc<Handlers>| handlers.readiness());
     let metrics = at(Endpoint::Metrics).and(shared()).map(|handlers: Arc<Handlers>| handlers.metrics());
     let nowhere = warp::any().map(|| Response::from(Refusal::NotFound));
@@ -238,8 +240,12 @@ fn either(result: Result<Response, Refusal>) -> Response {
 }
 
 fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(value).expect("our own types have string keys and no failing serializers");
-    let mut response = Response::new(body.into());
+    fixed(status, serde_json::to_vec(value).expect("our own types have string keys and no failing serializers"))
+}
+
+/// JSON that is written already.
+fn fixed(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response {
+    let mut response = Response::new(body.into().into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

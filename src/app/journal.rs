@@ -1,10 +1,11 @@
 //! Logs: one JSON object a line on stdout, panics included, and never a request that waits for their reader.
 //!
-//! `env_logger` formats and filters; lines go into a bounded queue, and one thread owns stdout and writes each with one
-//! write. A full queue drops the line and counts it. What third parties log is kept at warn and above.
+//! `env_logger` formats and filters; lines go into a bounded queue, and one thread owns stdout and writes what waits there,
+//! whole lines only, never more than a pipe takes at once. A full queue drops the line and counts it. What third parties log
+//! is kept at warn and above.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use env_logger::fmt::Formatter;
@@ -16,6 +17,13 @@ use serde::ser::{SerializeMap, Serializer};
 
 /// Lines that may wait for stdout. At some 250 bytes a line, 1 MB.
 const QUEUE_LINES: usize = 4096;
+
+/// `PIPE_BUF`: a write of no more is never torn by a pipe, so whoever reads sees whole lines even if we are killed.
+const WRITE_BYTES: usize = 4096;
+
+/// Between two looks into the queue. Waking a thread and a write cost more than a request: a busy service pays for them a
+/// thousand times a second at most, and not for every line.
+const NAP: Duration = Duration::from_millis(1);
 
 /// The writer that logger and panic hook share: the service's one global. Of `once_cell`, because making it can fail
 /// and std's `OnceLock` has no stable `get_or_try_init`.
@@ -84,16 +92,46 @@ impl Journal {
 
 /// The thread that owns stdout.
 fn write_out(entries: &Receiver<Entry>, mut out: impl Write, lost: &IntCounter) {
-    for entry in entries {
+    let mut lines = Lines::default();
+    let mut next = entries.recv();
+    while let Ok(entry) = next {
         match entry {
             Entry::Line(line) => {
-                if out.write_all(&line).and_then(|()| out.flush()).is_err() {
-                    lost.inc();
+                if lines.bytes.len() + line.len() > WRITE_BYTES {
+                    lines.write(&mut out, lost);
                 }
+                lines.bytes.extend(line);
+                lines.count += 1;
             }
-            // Who asked may have stopped waiting.
-            Entry::Flush(done) => drop(done.try_send(())),
+            Entry::Flush(done) => {
+                lines.write(&mut out, lost);
+                // Who asked may have stopped waiting.
+                drop(done.try_send(()));
+            }
         }
+        next = entries.try_recv().map_err(|_| RecvError).or_else(|_| {
+            lines.write(&mut out, lost);
+            std::thread::sleep(NAP);
+            entries.recv()
+        });
+    }
+    lines.write(&mut out, lost);
+}
+
+/// Whole lines that wait to be written together.
+#[derive(Default)]
+struct Lines {
+    bytes: Vec<u8>,
+    count: u64,
+}
+
+impl Lines {
+    fn write(&mut self, out: &mut impl Write, lost: &IntCounter) {
+        if out.write_all(&self.bytes).and_then(|()| out.flush()).is_err() {
+            lost.inc_by(self.count);
+        }
+        self.bytes.clear();
+        self.count = 0;
     }
 }
 
@@ -235,5 +273,37 @@ mod tests {
         let mut out = Vec::new();
         write_out(&entries, &mut out, &dropped);
         assert_eq!(out, b"line\nline\n");
+    }
+
+    /// Remembers each write; refuses all after the first so many.
+    struct Writes(Vec<Vec<u8>>, usize);
+
+    impl Write for Writes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.0.len() == self.1 {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.0.push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_waits_is_written_in_whole_lines_and_what_is_not_written_is_counted() {
+        let lost = IntCounter::new("lost", "lost").unwrap();
+        let (queue, entries) = sync_channel(100);
+        let line = [[b'x'; 999].as_slice(), b"\n"].concat();
+        for _ in 0..10 {
+            queue.send(Entry::Line(line.clone())).unwrap();
+        }
+        drop(queue);
+        let mut out = Writes(Vec::new(), 2);
+        write_out(&entries, &mut out, &lost);
+        assert_eq!(out.0, [line.repeat(4), line.repeat(4)]);
+        assert_eq!(lost.get(), 2);
     }
 }

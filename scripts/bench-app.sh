@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# scripts/bench-app.sh: the service beside bare hyper and a Flask peer, as ratios of one run (benches/app.rs). The peer's
+# Python packages come from PyPI into .tools/flask, once; where they can't be had, its row says so.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+# shellcheck source=scripts/progress.sh
+. scripts/progress.sh
+trap 'rm -f "$progress_log"' EXIT
+
+flask=$PWD/.tools/flask
+if [[ ! $flask/made -nt benches/flask/requirements.txt ]]; then
+  if { [[ -x $flask/bin/python ]] || progress python python3 -m venv --clear "$flask"; } &&
+    progress pip "$flask/bin/python" -m pip install --no-input --disable-pip-version-check --only-binary :all: -r benches/flask/requirements.txt; then
+    : >"$flask/made"
+  else
+    progress_report
+  fi
+fi
+if [[ -e $flask/made ]]; then export AICLIPX_BENCH_FLASK=$flask; fi
+
+# Built first, on all processors: the program then keeps to one.
+cargo bench --locked --no-default-features --bench app --no-run
+exec cargo bench --quiet --locked --no-default-features --bench app
