@@ -64,7 +64,10 @@ fn main() {
     let log = place.path().join("access.log");
     let logging = Server::start(service(&[], File::create(&log).unwrap().into()));
 
-    println!("{:<44} {:>10} {:>10} {:>7} {:>8} {:>8}", "requests a second, GET /", "subject", "peer", "ratio", "target", "p99");
+    println!(
+        "{:<44} {:>10} {:>10} {:>7} {:>8} {:>8}",
+        "requests a second, GET /", "subject", "peer", "ratio", "target", "p99"
+    );
     let rows = [("metrics only / bare hyper", &quiet, 0.90), ("metrics and access log / bare hyper", &logging, 0.75)];
     for (name, subject, target) in rows {
         compare(&load, name, subject, &bare, &format!("≥ {target:.2}"));
@@ -89,14 +92,17 @@ fn main() {
 
 fn compare(load: &runtime::Runtime, name: &str, subject: &Server, peer: &Server, target: &str) {
     let request = get("/");
-    let measure = |server: &Server| load.block_on(run(server.address, std::slice::from_ref(&request), Until::Over(TURN)));
+    let measure =
+        |server: &Server| load.block_on(run(server.address, std::slice::from_ref(&request), Until::Over(TURN)));
     // A turn each that nobody looks at: caches, connections, branch predictors.
     let _ = (measure(subject), measure(peer));
     let mut ratios = Vec::new();
     let (mut rates, mut waits) = ((Vec::new(), Vec::new()), Vec::new());
     for turn in 0..TURNS {
         // Who goes first changes: the second turn of a pair must not always be the warm one.
-        let (one, other) = if turn % 2 == 0 { (measure(subject), measure(peer)) } else {
+        let (one, other) = if turn % 2 == 0 {
+            (measure(subject), measure(peer))
+        } else {
             let other = measure(peer);
             (measure(subject), other)
         };
@@ -170,7 +176,8 @@ fn row(name: &str, value: &str, target: &str) {
 
 fn resident_mib(pid: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("/proc");
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok());
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok());
     kib.expect("a resident size") / 1024.0
 }
 

@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use aiclipx::app::endpoint::Endpoint;
+
 /// The crates the service is built from, each a direct dependency and in use.
 const SERVICE_CRATES: [&str; 8] =
     ["warp", "tokio", "prometheus", "log", "env_logger", "serde", "serde_json", "once_cell"];
@@ -352,6 +354,60 @@ fn no_file_holds_a_path_of_somebodys_machine() {
         }
     }
     no_findings(&findings);
+}
+
+// --- what the README says of the service ---------------------------------------------------------------------------------
+
+/// The cells of the README's tables, row by row.
+fn readme_rows() -> Vec<Vec<String>> {
+    let row = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+    read("README.md").lines().filter(|line| line.starts_with('|')).map(row).collect()
+}
+
+#[test]
+fn the_readme_has_every_setting_with_its_default_and_no_other() {
+    let listed: BTreeMap<String, String> = readme_rows()
+        .into_iter()
+        .filter(|row| row[0].starts_with("`APP_") || row[0] == "`PORT`")
+        .map(|row| (row[0].replace('`', ""), row[1].replace('`', "")))
+        .collect();
+    let told = |default: &'static str| if default.is_empty() { "not set" } else { default };
+    let there: BTreeMap<String, String> = aiclipx::app::config::SETTINGS
+        .iter()
+        .map(|setting| (setting.name.to_owned(), told(setting.default).to_owned()))
+        .collect();
+    assert_eq!(listed, there);
+}
+
+#[test]
+fn the_readme_has_every_metric_with_its_labels_and_every_route() {
+    let rows = readme_rows();
+    let metrics: BTreeSet<String> = rows
+        .iter()
+        .filter(|row| row[0].starts_with("`app_"))
+        .flat_map(|row| {
+            row[0].split('`').filter(|part| part.starts_with("app_")).map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    let meter = aiclipx::app::meter::Meter::new("0", "0").unwrap();
+    let shape = |family: &prometheus::proto::MetricFamily| {
+        let labels: Vec<&str> =
+            family.get_metric()[0].get_label().iter().map(prometheus::proto::LabelPair::name).collect();
+        let in_order = ["method", "endpoint", "http_status", "outcome", "version", "revision"];
+        let labels = in_order.into_iter().filter(|name| labels.contains(name)).collect::<Vec<_>>().join(",");
+        if labels.is_empty() { family.name().to_owned() } else { format!("{}{{{labels}}}", family.name()) }
+    };
+    let there: BTreeSet<String> =
+        meter.gather().iter().filter(|family| family.name().starts_with("app_")).map(shape).collect();
+    assert_eq!(metrics, there);
+
+    for endpoint in Endpoint::ALL.into_iter().filter(|endpoint| *endpoint != Endpoint::Unmatched) {
+        let named = |row: &Vec<String>| {
+            let words = row[0].replace('`', "");
+            words.split([' ', ',', '?']).any(|word| word == endpoint.label())
+        };
+        assert!(rows.iter().any(named), "README.md has no row for {}", endpoint.label());
+    }
 }
 
 // --- the table of tools ---------------------------------------------------------------------------------------------------

@@ -150,6 +150,17 @@ impl Watch for Remember {
     }
 }
 
+#[test]
+fn promtool_finds_nothing_to_say_about_the_services_exposition() {
+    let meter = aiclipx::app::meter::Meter::new("1.2.3", "abc").unwrap();
+    let mut promtool = std::process::Command::new("promtool");
+    let mut promtool =
+        promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("promtool");
+    std::io::Write::write_all(&mut promtool.stdin.take().unwrap(), meter.encode().as_bytes()).unwrap();
+    let said = promtool.wait_with_output().unwrap();
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+}
+
 #[tokio::test]
 async fn a_private_stack_works_and_leaves_nothing() {
     let place = Place::new();

@@ -187,8 +187,7 @@ pub(super) fn routes(
     };
     let id = warp::path::full().map(|path: FullPath| endpoint::item_id(path.as_str()).unwrap_or_default());
 
-    let index = at(Endpoint::Index)
-        .map(|| fixed(StatusCode::OK, r#"{"service":"aiClipx-trial","status":"ok"}"#));
+    let index = at(Endpoint::Index).map(|| fixed(StatusCode::OK, r#"{"service":"aiClipx-trial","status":"ok"}"#));
     let create = at(Endpoint::Items)
         .and(warp::post())
         .and(shared())

@@ -106,7 +106,7 @@ fn write_out(entries: &Receiver<Entry>, mut out: impl Write, lost: &IntCounter) 
             Entry::Flush(done) => {
                 lines.write(&mut out, lost);
                 // Who asked may have stopped waiting.
-                drop(done.try_send(()));
+                let _ = done.try_send(());
             }
         }
         next = entries.try_recv().map_err(|_| RecvError).or_else(|_| {
