@@ -113,6 +113,10 @@ dist:
 clean: down
     rm -rf -- "${AICLIPX_STATE:-state}"/{etc,data,logs,secrets,runs,notifications.jsonl,stack.json}
 
+# The original's scripts call it: 01_request_rate.sh … 06_alert_evidence_runner.sh.
+_original *arguments: _build
+    @scripts/original.sh {{ tool }} "$@"
+
 # Not quiet: the first build takes minutes. It speaks on stderr.
 _build:
     cargo build --locked

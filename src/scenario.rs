@@ -150,8 +150,8 @@ pub struct Phase {
     pub name: String,
     /// Production time, above zero.
     pub duration: Duration,
-    /// Requests a second of real time, in thousandths; zero is a silent phase.
-    pub rate_millis: u64,
+    /// How much is sent.
+    pub volume: Volume,
     /// How intended times are spread.
     pub arrival: Arrival,
     /// What is sent, by weight; empty only in a silent phase.
@@ -169,10 +169,21 @@ impl Phase {
     }
 }
 
+/// How much a phase sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volume {
+    /// Nothing.
+    Silent,
+    /// Requests a second of real time, in thousandths, above zero: faster stacks get fewer of them.
+    Rate(u64),
+    /// So many requests, at least one, over the phase: the same number at every speed.
+    Count(u32),
+}
+
 /// How the intended times of a phase are spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {
-    /// Every 1/rate seconds.
+    /// At even distances.
     Uniform,
     /// Exponential gaps of mean 1/rate.
     Poisson,

@@ -16,7 +16,7 @@ use std::time::Duration;
 use aiclipx::duration::Speed;
 use aiclipx::failure::Kind;
 use aiclipx::http::client::Address;
-use aiclipx::scenario::Scenario;
+use aiclipx::scenario::{Scenario, Volume};
 use aiclipx::traffic::ledger::{Entry, FailureKind, Ledger, Outcome, Quantiles};
 use aiclipx::traffic::progress::Progress;
 use aiclipx::traffic::schedule::Schedule;
@@ -575,6 +575,65 @@ async fn progress_counts_what_the_ledger_says() {
 fn scenarios() -> Vec<Scenario> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/traffic");
     aiclipx::scenario::all(&folder).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+/// What one of the original's scripts makes of its variables and argument: the scenario, and the options it runs with.
+fn original(number: &str, argument: &str, variables: &[(&str, &str)]) -> Result<(Scenario, String), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let place = tempfile::tempdir().unwrap();
+    let tool = place.path().join("tool");
+    // No stack is up; what would be run is kept.
+    let keep = "#!/bin/sh\n[ \"$1\" = status ] && exit 3\ncp \"$3\" \"$(dirname \"$0\")\"; shift 3; echo \"$*\"\n";
+    std::fs::write(&tool, keep).unwrap();
+    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut script = std::process::Command::new(root.join("scripts/original.sh"));
+    let script = script.arg(&tool).args([number, argument]).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    let output = script.envs(variables.iter().copied()).output().unwrap();
+    if !output.status.success() {
+        assert_eq!(output.status.code(), Some(2));
+        return Err(String::from_utf8(output.stderr).unwrap());
+    }
+    let scenario =
+        Scenario::read(&place.path().join(format!("90-original-{number}.toml"))).map_err(|f| f.to_string())?;
+    Ok((scenario, String::from_utf8(output.stdout).unwrap()))
+}
+
+#[test]
+fn the_originals_scripts_keep_their_variables_and_arguments() {
+    let seconds = |scenario: &Scenario| scenario.phases.iter().map(|phase| phase.duration).sum::<Duration>().as_secs();
+    for (number, argument, length) in
+        [("01", "", 300), ("02", "", 300), ("03", "", 300), ("04", "", 300), ("05", "", 300), ("06", "", 780)]
+    {
+        let (scenario, options) = original(number, argument, &[]).unwrap();
+        assert_eq!(seconds(&scenario), length, "{number}");
+        assert_eq!(options, format!("--duration {length}s --base-url http://localhost:8080\n"), "{number}");
+    }
+    let (errors, options) =
+        original("02", "", &[("ERROR_PCT", "15"), ("DURATION", "20"), ("BASE_URL", "http://x:1")]).unwrap();
+    assert_eq!((errors.phases[0].faults[0].count, errors.phases[0].faults[0].per), (15, 100));
+    assert_eq!(options, "--duration 20s --base-url http://x:1\n");
+    assert!(original("02", "", &[("ERROR_PCT", "0")]).unwrap().0.phases[0].faults.is_empty());
+    let (faults, _) = original("05", "", &[("TARGET_EPS", "0.5")]).unwrap();
+    assert_eq!(faults.phases[0].volume, Volume::Rate(500));
+    let bursts =
+        [("BURST_EVERY", "5"), ("BURST_MIN", "7"), ("BURST_MAX", "7"), ("DURATION", "12"), ("SLEEP_MAX", "0.35")];
+    let (hot, _) = original("04", "/items", &bursts).unwrap();
+    assert_eq!((seconds(&hot), hot.phases.len()), (12, 6));
+    assert_eq!((hot.phases[0].volume, hot.phases[1].volume), (Volume::Rate(5_000), Volume::Count(7)));
+    assert!(hot.phases.iter().flat_map(|phase| &phase.requests).all(|request| request.endpoint == "/items"));
+    for (mode, length) in [("baseline", 60), ("5xx", 120), ("latency", 120), ("exceptions", 120), ("drop", 360)] {
+        assert_eq!(seconds(&original("06", mode, &[]).unwrap().0), length, "{mode}");
+    }
+    for (number, argument, variable, says) in [
+        ("02", "", ("ERROR_PCT", "101"), "ERROR_PCT=101"),
+        ("02", "", ("DURATION", "5m"), "DURATION=5m"),
+        ("01", "", ("DURATION", "0"), "longer than nothing"),
+        ("04", "", ("BURST_MIN", "90"), "BURST_MIN"),
+        ("06", "everything", ("X", ""), "all, baseline, 5xx"),
+    ] {
+        let error = original(number, argument, &[variable]).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aiclipx::duration::{self, Speed};
 use aiclipx::evidence::bundle::{Bundle, Outcome};
-use aiclipx::evidence::enact::{Enactment, enact};
+use aiclipx::evidence::enact::{Enactment, enact, faults_are_on};
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::tree::Tree;
 use aiclipx::evidence::{attached, prove};
@@ -17,7 +17,7 @@ use aiclipx::http::client::Address;
 use aiclipx::interrupt::Interrupt;
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::monitoring::{Monitoring, prometheus_flags};
-use aiclipx::scenario::{self, Scenario};
+use aiclipx::scenario::{self, Scenario, Volume};
 use aiclipx::stack::plan::{PortChoice, find_tree, state_directory};
 use aiclipx::stack::{Found, Plan, Stack, logs, start, table};
 use aiclipx::traffic::ledger::Ledger;
@@ -116,14 +116,15 @@ enum Traffic {
         #[arg(long, default_value = "30")]
         speed: Speed,
     },
-    /// List the scenarios.
-    List,
 }
 
 #[derive(Args)]
 struct TrafficRun {
     /// Numbers, names or paths.
     scenarios: Vec<String>,
+    /// List the scenarios and send nothing.
+    #[arg(long)]
+    list: bool,
     /// Send there and don't look at any stack.
     #[arg(long, value_name = "URL")]
     base_url: Option<Address>,
@@ -228,6 +229,12 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             tell(&format!("{} findings", findings.len()));
             Ok(ExitCode::from(u8::from(!findings.is_empty())))
         }
+        Command::Traffic(Traffic::Run(TrafficRun { list: true, .. })) => {
+            for scenario in scenario::all(&find_tree()?.join(SCENARIOS))? {
+                print(&format!("{:<18} {}", scenario.id(), scenario.title))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Traffic(Traffic::Run(ref run)) => match run.base_url {
             Some(ref address) => traffic_to(address, run, &interrupt).await,
             None => traffic(&state()?, run, &interrupt).await,
@@ -237,12 +244,6 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let schedule = Schedule::new(&scenario, seed, speed, None)?;
             print(schedule.to_jsonl().trim_end())?;
             tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Traffic(Traffic::List) => {
-            for scenario in scenario::all(&find_tree()?.join(SCENARIOS))? {
-                print(&format!("{:<18} {}", scenario.id(), scenario.title))?;
-            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Evidence(Evidence::Collect { ref out, ref require }) => {
@@ -383,6 +384,9 @@ async fn traffic_to(address: &Address, run: &TrafficRun, interrupt: &Interrupt) 
     for scenario in scenarios(&find_tree()?, run)? {
         tell(&format!("{}: {}", scenario.id(), scenario.title));
         let schedule = Schedule::new(&scenario, run.seed, Speed::PRODUCTION, run.duration)?;
+        if schedule.injects_faults() {
+            interrupt.or(faults_are_on(std::slice::from_ref(address))).await?;
+        }
         let progress = Progress::new(&schedule);
         let id = format!("{}-s{}", scenario.id(), run.seed);
         let connect = Tcp::resolve(address).await?;
@@ -414,7 +418,7 @@ fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
 }
 
 fn is_silent(phase: &scenario::Phase) -> bool {
-    phase.rate_millis == 0
+    phase.volume == Volume::Silent
 }
 
 fn report(sent: &Sent, run: &TrafficRun) -> Result<(), Failure> {

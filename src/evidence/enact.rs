@@ -23,7 +23,7 @@ use super::tree::Tree;
 use crate::browser::prometheus::{PrometheusPages, Shot};
 use crate::browser::{Browser, PageOptions};
 use crate::failure::Failure;
-use crate::http::client;
+use crate::http::client::{self, Address};
 use crate::interrupt::Interrupt;
 use crate::monitoring::promql;
 use crate::prom::client::Api;
@@ -76,7 +76,7 @@ pub async fn enact(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrup
     let schedule = Schedule::new(what.scenario, what.seed, plan.speed, what.length)?;
     let prometheus = Api::new(&plan.addresses.prometheus);
     if schedule.injects_faults() {
-        interrupt.or(faults_are_on(what.stack)).await?;
+        interrupt.or(faults_are_on(&plan.addresses.app)).await?;
     }
 
     let alerts: Vec<String> = what.scenario.expect.fires.clone();
@@ -182,10 +182,13 @@ async fn traffic(what: Enactment<'_>, schedule: &Schedule, id: &str, interrupt: 
     }
 }
 
-/// A scenario with faults against a service that takes none would show nothing.
-async fn faults_are_on(stack: &Stack) -> Result<(), Failure> {
-    for address in &stack.plan().addresses.app {
-        let answer = client::get(address, "/metrics", ASK_LIMIT).await.context("cannot ask the service")?;
+/// A scenario with faults against a service that takes none would show nothing: a usage failure says so.
+pub async fn faults_are_on(app: &[Address]) -> Result<(), Failure> {
+    for address in app {
+        let answer = client::get(address, "/metrics", ASK_LIMIT)
+            .await
+            .with_context(|| format!("cannot ask whether the service at {address} takes faults"))
+            .map_err(Failure::usage)?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         if !text.lines().any(|line| line.trim() == "app_faults_enabled 1") {
             return Err(Failure::usage(format!("the service at {address} takes no faults"))

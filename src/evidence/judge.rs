@@ -13,6 +13,7 @@ use super::reconcile::{self, Reconciliation};
 use super::timeline::{self, Cycle};
 use super::tree::Tree;
 use super::validity::{self, Disturbance};
+use crate::scenario::Volume;
 use crate::traffic::ledger::{Entry, Outcome};
 
 /// What came of a claim.
@@ -353,7 +354,7 @@ pub fn fault_window(experiment: &Experiment) -> Option<(i64, i64)> {
 
 /// Whether the scenario sends anything at all.
 pub(super) fn sends(experiment: &Experiment) -> bool {
-    experiment.scenario.phases.iter().any(|phase| phase.rate_millis > 0)
+    experiment.scenario.phases.iter().any(|phase| phase.volume != Volume::Silent)
 }
 
 /// Whether the client saw the reason: a request that failed or was late as its fault says, or, where a phase as such is

@@ -12,7 +12,7 @@ use hyper::Uri;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::{Arrival, Expect, FaultQuota, Measure, Phase, RequestTemplate, Scenario};
+use super::{Arrival, Expect, FaultQuota, Measure, Phase, RequestTemplate, Scenario, Volume};
 use crate::duration;
 use crate::failure::Finding;
 
@@ -93,21 +93,32 @@ fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
     }
 
     let silent = section.flag("silent");
-    let rate_millis = section.rate("rate");
+    let rate = section.rate("rate");
+    let count = section.count("count");
     let arrival = arrival(section);
     let own = requests(section);
     let faults = faults(section);
     let provokes = section.flag("provokes");
     if silent {
-        for key in ["rate", "arrival", "burst", "requests", "faults"] {
+        for key in ["rate", "count", "arrival", "burst", "requests", "faults"] {
             if section.has(key) {
                 section.complain(key, format!("a silent phase sends nothing, so it has no `{key}`"));
             }
         }
     } else {
-        if !section.has("rate") {
-            section
-                .note("a phase has a `rate` in requests a second", "for a phase without traffic write silent = true");
+        match (section.has("rate"), section.has("count")) {
+            (false, false) => section.note(
+                "a phase has a `rate` in requests a second, or a `count` of requests",
+                "for a phase without traffic write silent = true",
+            ),
+            (true, true) => section.complain("count", "a phase has a `rate` or a `count`, not both"),
+            _ => {}
+        }
+        if count == Some(0) {
+            section.complain("count", "a phase sends at least one request, or is silent");
+        }
+        if section.has("count") && arrival == Arrival::Poisson {
+            section.complain("arrival", "gaps that are drawn give no exact count: poisson goes with a `rate`");
         }
         if own.is_empty() && mix.is_empty() && !section.has("requests") {
             section.note("nothing says what this phase sends", "give `requests` here, or before the first [[phase]]");
@@ -127,7 +138,12 @@ fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
         );
     }
     section.finish();
-    Phase { name, duration, rate_millis: rate_millis.unwrap_or(0), arrival, requests, faults, provokes }
+    let volume = match (rate, count) {
+        (Some(rate), _) => Volume::Rate(rate),
+        (None, Some(count)) => Volume::Count(count),
+        (None, None) => Volume::Silent,
+    };
+    Phase { name, duration, volume, arrival, requests, faults, provokes }
 }
 
 fn arrival(section: &Section<'_, '_>) -> Arrival {

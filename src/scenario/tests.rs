@@ -65,14 +65,17 @@ fn a_file_is_read_as_it_is_written() {
     assert_eq!(scenario.id(), "02-error-rate");
     assert_eq!(scenario.text, GOOD);
     let [calm, storm, bursts, silence] = scenario.phases.as_slice() else { panic!("four phases") };
-    assert_eq!((calm.rate_millis, calm.arrival, calm.duration), (2_500, Arrival::Uniform, Duration::from_mins(3)));
+    assert_eq!(
+        (calm.volume, calm.arrival, calm.duration),
+        (Volume::Rate(2_500), Arrival::Uniform, Duration::from_mins(3))
+    );
     assert_eq!(calm.requests.len(), 1, "the mix before the first phase");
-    assert_eq!((storm.rate_millis, storm.arrival), (1_000_000, Arrival::Poisson));
+    assert_eq!((storm.volume, storm.arrival), (Volume::Rate(1_000_000), Arrival::Poisson));
     assert_eq!(storm.requests[0].endpoint, "/items", "without its query");
     assert_eq!(storm.requests[2].endpoint, "/items/{id}");
     assert_eq!(storm.faults.iter().map(|quota| quota.count).sum::<u32>(), 10);
     assert_eq!(bursts.arrival, Arrival::Bursts(10));
-    assert_eq!((silence.rate_millis, silence.requests.len()), (0, 0));
+    assert_eq!((silence.volume, silence.requests.len()), (Volume::Silent, 0));
     assert_eq!(scenario.phases.iter().map(Phase::is_faulty).collect::<Vec<_>>(), [false, true, false, true]);
     assert_eq!(scenario.expect.within, Some(Duration::from_mins(7)));
     assert_eq!(scenario.expect.panels["app-overview/1"], Measure::RequestRate);
@@ -99,6 +102,11 @@ fn every_mistake_is_told_with_its_line_and_what_was_expected() {
         ("rate = 2.5", "rate = 100001", 7, "up to 100000"),
         ("rate = 2.5", "rate = \"2\"", 7, "a rate is a number"),
         ("rate = 2.5", "", 4, "a phase has a `rate`"),
+        ("rate = 2.5", "count = 0", 7, "at least one request"),
+        ("rate = 2.5", "count = 2.5", 7, "a whole number"),
+        ("rate = 2.5", "rate = 2.5\ncount = 9", 8, "a `rate` or a `count`"),
+        ("rate = 1_000", "count = 9", 13, "poisson goes with a `rate`"),
+        ("silent = true", "silent = true\ncount = 5", 35, "has no `count`"),
         ("rate = 2.5", "rate = 2.5\nspeed = 4", 8, "a phase has no key `speed`"),
         ("arrival = \"poisson\"", "arrival = \"random\"", 13, "there is uniform, poisson, bursts"),
         ("burst = 10", "", 28, "bursts need their size"),

@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::duration::Speed;
 use crate::failure::Failure;
-use crate::scenario::{Arrival, FaultQuota, Phase, RequestTemplate, Scenario};
+use crate::scenario::{Arrival, FaultQuota, Phase, RequestTemplate, Scenario, Volume};
 
 /// More would not fit a ledger that people open.
 const MAX_REQUESTS: u64 = 5_000_000;
@@ -110,7 +110,11 @@ impl Schedule {
         let mut start_us = 0;
         for (index, (phase, end_us)) in scenario.phases.iter().zip(ends).enumerate() {
             let draw = |purpose: Purpose| generator(&schedule.scenario, seed, index, purpose);
-            let expected = u128::from(phase.rate_millis) * u128::from(end_us - start_us) / 1_000_000_000;
+            let expected = match phase.volume {
+                Volume::Silent => 0,
+                Volume::Rate(millis) => u128::from(millis) * u128::from(end_us - start_us) / 1_000_000_000,
+                Volume::Count(count) => u128::from(count),
+            };
             if expected + schedule.requests.len() as u128 > u128::from(MAX_REQUESTS) {
                 return Err(in_scenario(format!("more than {MAX_REQUESTS} requests"))
                     .remedy("lower the rate, or shorten the run with --duration"));
@@ -236,16 +240,19 @@ fn phase_ends(scenario: &Scenario, speed: Speed, length: Option<Duration>) -> Re
 
 /// Intended times within a phase of this length, in microseconds from its start.
 fn arrivals(phase: &Phase, length_us: u64, mut generator: ChaCha8Rng) -> Vec<u64> {
+    // Microseconds between two requests, as a fraction, and how many there are at most.
+    let (gap, most) = match phase.volume {
+        Volume::Silent => return Vec::new(),
+        Volume::Rate(millis) => ((1_000_000_000, millis), u64::MAX),
+        Volume::Count(count) => ((length_us, u64::from(count)), u64::from(count)),
+    };
     let mut times = Vec::new();
-    if phase.rate_millis == 0 {
-        return times;
-    }
     match phase.arrival {
-        Arrival::Uniform => evenly(phase.rate_millis, length_us, 1, &mut times),
-        Arrival::Bursts(size) => evenly(phase.rate_millis, length_us, u64::from(size), &mut times),
+        Arrival::Uniform => evenly(gap, most, length_us, 1, &mut times),
+        Arrival::Bursts(size) => evenly(gap, most, length_us, u64::from(size), &mut times),
         Arrival::Poisson => {
             #[expect(clippy::cast_precision_loss, reason = "a rate has at most nine digits")]
-            let mean_nanos = 1e12 / phase.rate_millis as f64;
+            let mean_nanos = gap.0 as f64 * 1000.0 / gap.1 as f64;
             let mut nanos: u64 = 0;
             loop {
                 // 53 random bits make a number in (0, 1]: its logarithm is finite.
@@ -264,11 +271,11 @@ fn arrivals(phase: &Phase, length_us: u64, mut generator: ChaCha8Rng) -> Vec<u64
     times
 }
 
-/// `size` at a time, the k-th group at k · size / rate.
-fn evenly(rate_millis: u64, length_us: u64, size: u64, times: &mut Vec<u64>) {
-    for index in 0_u64.. {
+/// `size` at a time, the k-th group k · size gaps after the start.
+fn evenly(gap_us: (u64, u64), most: u64, length_us: u64, size: u64, times: &mut Vec<u64>) {
+    for index in 0..most {
         let first = u128::from(index / size * size);
-        let at = first * 1_000_000_000 / u128::from(rate_millis);
+        let at = first * u128::from(gap_us.0) / u128::from(gap_us.1);
         if at >= u128::from(length_us) {
             break;
         }
@@ -496,9 +503,23 @@ mod tests {
         assert!(failure.to_string().contains("more than 5000000 requests"), "{failure}");
     }
 
+    #[test]
+    fn a_count_is_the_same_at_every_speed_and_a_rate_is_not() {
+        let sent = |volume: &str, k: u32| {
+            let text = format!(
+                "title = \"t\"\n[[phase]]\nname = \"a\"\nduration = \"1m\"\n{volume}\nrequests = [{{ path = \"/\" }}]\n"
+            );
+            Schedule::new(&scenario(&text), 7, Speed::new(k).unwrap(), None).unwrap().requests
+        };
+        assert_eq!([sent("count = 7", 1).len(), sent("count = 7", 30).len()], [7, 7]);
+        assert_eq!([sent("rate = 10", 1).len(), sent("rate = 10", 30).len()], [600, 20]);
+        let at: Vec<u64> = sent("count = 4", 30).iter().map(|request| micros(request.at)).collect();
+        assert_eq!(at, [0, 500_000, 1_000_000, 1_500_000]);
+    }
+
     prop_compose! {
         fn any_phase()(
-            rate in 1_u64..400_000,
+            volume in prop_oneof![(1_u64..400_000).prop_map(Volume::Rate), (1_u32..4_000).prop_map(Volume::Count)],
             seconds in 1_u64..40,
             arrival in prop_oneof![Just(Arrival::Uniform), Just(Arrival::Poisson), (2_u32..30).prop_map(Arrival::Bursts)],
             weights in prop::collection::vec(1_u32..6, 1..4),
@@ -517,7 +538,7 @@ mod tests {
             Phase {
                 name: "any".to_owned(),
                 duration: Duration::from_secs(seconds),
-                rate_millis: rate,
+                volume,
                 arrival,
                 requests: weights.iter().enumerate().map(request).collect(),
                 faults: counts.iter().enumerate().map(fault).collect(),
@@ -540,9 +561,15 @@ mod tests {
                 let sent: Vec<&Intended> = schedule.requests.iter().filter(|r| r.phase == index).collect();
                 let span = planned.start_us..planned.end_us;
                 prop_assert!(sent.iter().all(|request| span.contains(&micros(request.at))));
-                if phase.arrival == Arrival::Uniform {
-                    let exact = u128::from(phase.rate_millis) * phase.duration.as_millis();
-                    prop_assert_eq!(sent.len() as u128, exact.div_ceil(1_000_000));
+                match (phase.volume, phase.arrival) {
+                    (Volume::Rate(millis), Arrival::Uniform) => {
+                        let exact = u128::from(millis) * phase.duration.as_millis();
+                        prop_assert_eq!(sent.len() as u128, exact.div_ceil(1_000_000));
+                    }
+                    (Volume::Count(count), Arrival::Uniform | Arrival::Bursts(_)) => {
+                        prop_assert_eq!(sent.len(), count as usize);
+                    }
+                    _ => {}
                 }
                 let block: u32 = phase.requests.iter().map(|request| request.weight).sum();
                 for full in sent.chunks_exact(block as usize) {
