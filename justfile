@@ -80,6 +80,11 @@ test-long: prove fresh
 bench-app:
     @scripts/bench-app.sh
 
+# the traffic generator on the wall clock, beside wrk and hey; some two minutes
+[group('development')]
+bench-traffic:
+    cargo bench --locked --bench traffic
+
 # format the Rust code and this file
 [group('development')]
 fmt:

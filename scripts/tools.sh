@@ -27,8 +27,12 @@ tools_find() {
   tools_path='' tools_version='' tools_doubt=''
   for name in ${names//|/ }; do
     tools_path=$(command -v -- "$name") || continue
-    # A fixed locale: some programs translate even their version line.
-    if ! said=$(LC_ALL=C "$tools_path" --version 2>&1 </dev/null) || ! [[ $said =~ ${marker}[^0-9]*([0-9]+(\.[0-9]+)*) ]]; then
+    # A fixed locale: some programs translate even their version line. Some end with an error after telling it.
+    said=$(LC_ALL=C "$tools_path" --version 2>&1 </dev/null) || true
+    if [[ $least == untold && $said =~ ${marker} ]]; then
+      tools_version=untold
+      return 0
+    elif ! [[ $said =~ ${marker}[^0-9]*([0-9]+(\.[0-9]+)*) ]]; then
       tools_doubt="$tools_path is another program"
       continue
     fi
@@ -65,7 +69,7 @@ tools_remedy() {
 # A missing tool by name, with the version it must have and why what is here won't do.
 tools_name() {
   local least=''
-  [[ $2 == - ]] || least=" $2 or later"
+  [[ $2 == - || $2 == untold ]] || least=" $2 or later"
   printf '%s%s%s\n' "${1%%|*}" "$least" "${tools_doubt:+ ($tools_doubt)}"
 }
 

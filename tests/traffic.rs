@@ -4,6 +4,7 @@
 //! The stall oracle is the heart: a server that stalls a known share of the time has known quantiles, which only an
 //! open loop sees. It is shown here to kill a closed loop.
 #![cfg(feature = "tools")]
+#![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but does not see that these helpers are such")]
 
 use std::convert::Infallible;
 use std::future::{Future, pending};
