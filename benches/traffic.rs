@@ -71,7 +71,9 @@ async fn main() {
                 let text = String::from_utf8_lossy(&output.stdout).into_owned();
                 let rate = text.lines().find_map(|line| line.trim().strip_prefix(says)?.trim().parse::<f64>().ok());
                 match rate {
-                    Some(rate) => println!("{name}, as fast as it can: {rate:.0}/s; ours is {:.2} of it", held as f64 / rate),
+                    Some(rate) => {
+                        println!("{name}, as fast as it can: {rate:.0}/s; ours is {:.2} of it", held as f64 / rate)
+                    }
                     None => println!("{name} said no rate"),
                 }
             }

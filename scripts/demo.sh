@@ -5,6 +5,7 @@
 set -euo pipefail
 
 tool=$1
+
 said=$(mktemp)
 up=''
 
@@ -12,16 +13,20 @@ up=''
 put_back() {
   # A second Ctrl-C must not leave half a stack.
   trap '' INT TERM HUP
-  [[ ! $up ]] || "$tool" down >&2 || printf 'demo: the stack did not go down; try: just down\n' >&2
+  [[ $up != yes ]] || "$tool" down >&2 || printf 'demo: the stack did not go down; try: just down\n' >&2
   rm -f "$said"
 }
 trap put_back EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-trap 'exit 129' HUP
+# A signal that comes while `up` says that all is ready finds its exit code in $?: then there is a stack, and it is ours.
+# shellcheck disable=SC2317 # the traps call it
+interrupted() { [[ $up != trying || $1 != 0 ]] || up='yes'; exit "$2"; }
+trap 'interrupted "$?" 130' INT
+trap 'interrupted "$?" 143' TERM
+trap 'interrupted "$?" 129' HUP
 
+up='trying'
 "$tool" up
-up=yes
+up='yes'
 "$tool" traffic run
 
 status=0

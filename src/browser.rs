@@ -85,6 +85,8 @@ impl Browser {
             .env("TZ", "UTC")
             .env("LANGUAGE", "en")
             .env("HOME", profile.path())
+            // Where it keeps the socket of its lock, which a killed browser would leave behind.
+            .env("TMPDIR", profile.path())
             .env("XDG_CONFIG_HOME", profile.path().join("config"))
             .env("XDG_CACHE_HOME", profile.path().join("cache"))
             .stdin(Stdio::piped())

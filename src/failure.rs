@@ -5,6 +5,7 @@
 //! finds something is no failure but a [`Finding`], a value; a claim that does not hold is a verdict.
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -85,10 +86,20 @@ impl fmt::Display for Failure {
     }
 }
 
-/// An error with context is an infrastructure failure unless it is said to be something else.
+/// An error with context is an infrastructure failure, unless it is a disk that is full or can't be written: that is the
+/// user's to mend.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
-        Failure { kind: Kind::Infrastructure, error, remedy: None }
+        let cause = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+        match cause {
+            Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                Failure::usage(error).remedy("make room there, or choose another place with --out or --state")
+            }
+            Some(io::ErrorKind::ReadOnlyFilesystem) => {
+                Failure::usage(error).remedy("choose a place that can be written, with --out or --state")
+            }
+            _ => Failure { kind: Kind::Infrastructure, error, remedy: None },
+        }
     }
 }
 
@@ -155,11 +166,19 @@ mod tests {
 
     #[test]
     fn a_failure_tells_the_chain_and_the_remedy() {
-        let cause: Result<(), _> = Err(std::io::Error::other("no such file"));
+        let cause: Result<(), _> = Err(io::Error::other("no such file"));
         let failure: Failure = cause.context("cannot read rules.yml").expect_err("it is an error").into();
         let failure = failure.remedy("run `just up` first").context("collecting");
         assert_eq!(failure.to_string(), "collecting: cannot read rules.yml: no such file\n  → run `just up` first");
         assert_eq!(failure.kind(), Kind::Infrastructure);
+    }
+
+    #[test]
+    fn a_full_disk_is_the_users_to_mend() {
+        let full: Result<(), _> = Err(io::Error::from(io::ErrorKind::StorageFull));
+        let failure: Failure = full.context("cannot write ledger.jsonl").expect_err("it is an error").into();
+        assert_eq!(failure.kind(), Kind::Usage);
+        assert!(failure.to_string().contains("make room"), "{failure}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Ctrl-C, SIGTERM and a closed terminal as a value: whoever works for long takes one and stops in its own good order.
 
+use std::io::Write;
+
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -11,7 +13,8 @@ use crate::failure::Failure;
 pub struct Interrupt(watch::Receiver<bool>);
 
 impl Interrupt {
-    /// Listens to SIGINT, SIGTERM and SIGHUP from here on. A second one ends the process at once, exit 130.
+    /// Listens to SIGINT, SIGTERM and SIGHUP from here on. A second one only hears that the stop is under way: every stop
+    /// has a limit of its own, and a process that ended in the middle of one would leave a stack behind.
     pub fn listen() -> Result<Interrupt, Failure> {
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
@@ -25,7 +28,11 @@ impl Interrupt {
                     _ = hang_up.recv() => {}
                 }
                 if seen > 0 {
-                    std::process::exit(130);
+                    // A closed terminal is no reason to stop stopping.
+                    let _ = writeln!(
+                        std::io::stderr(),
+                        "aiclipx: stopping already, within half a minute; Ctrl-\\ ends at once and may leave processes"
+                    );
                 }
                 // Nobody listening any more is nobody to tell.
                 let _ = sender.send(true);

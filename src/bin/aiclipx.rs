@@ -165,8 +165,8 @@ enum Evidence {
         #[arg(long, default_value = "30")]
         speed: Speed,
         /// Experiments side by side.
-        #[arg(long, default_value_t = JOBS)]
-        jobs: usize,
+        #[arg(long, default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
+        jobs: u8,
         /// Where bundles go [default: evidence/runs at the repository's root].
         #[arg(long)]
         out: Option<PathBuf>,
@@ -187,7 +187,7 @@ enum Evidence {
 /// Any number does; the same one for everybody makes runs comparable.
 const SEED: u64 = 42;
 /// Stacks side by side on a small machine without the generators falling behind.
-const JOBS: usize = 2;
+const JOBS: u8 = 2;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -226,7 +226,11 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             for finding in &findings {
                 print(&finding.to_string())?;
             }
-            tell(&format!("{} findings", findings.len()));
+            tell(&match findings.len() {
+                0 => "Nothing found.".to_owned(),
+                1 => "1 finding".to_owned(),
+                found => format!("{found} findings"),
+            });
             Ok(ExitCode::from(u8::from(!findings.is_empty())))
         }
         Command::Traffic(Traffic::Run(TrafficRun { list: true, .. })) => {
@@ -249,16 +253,20 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Evidence(Evidence::Collect { ref out, ref require }) => {
             let root = find_tree()?;
             let out = out.clone().unwrap_or_else(|| root.join(BUNDLES));
-            if let Found::Running(stack) = Stack::find(&state()?).await? {
-                let (bundle, outcome) = attached::collect(&root, &stack, &out, &interrupt).await?;
-                return conclude(&bundle, &outcome, require);
+            match Stack::find(&state()?).await? {
+                Found::Running(stack) => {
+                    let (bundle, outcome) = attached::collect(&root, &stack, &out, &interrupt).await?;
+                    return conclude(&bundle, &outcome, require);
+                }
+                Found::Stale(_) => return Err(killed(&state()?)),
+                Found::Absent => {}
             }
             tell("No stack is up: every experiment runs on a private stack.");
             let options = prove::Options {
                 only: Vec::new(),
                 seed: SEED,
                 speed: "30".parse().context("the default speed")?,
-                jobs: JOBS,
+                jobs: usize::from(JOBS),
                 out,
             };
             let (bundle, outcome) = prove::prove(&root, &options, &interrupt).await?;
@@ -267,7 +275,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Evidence(Evidence::Run { only, seed, speed, jobs, out, require }) => {
             let root = find_tree()?;
             let out = out.unwrap_or_else(|| root.join(BUNDLES));
-            let options = prove::Options { only, seed, speed, jobs, out };
+            let options = prove::Options { only, seed, speed, jobs: usize::from(jobs), out };
             let (bundle, outcome) = prove::prove(&root, &options, &interrupt).await?;
             conclude(&bundle, &outcome, &require)
         }
@@ -333,14 +341,23 @@ async fn down(state: &Path, interrupt: &Interrupt) -> Result<ExitCode, Failure> 
 }
 
 async fn status(state: &Path) -> Result<ExitCode, Failure> {
-    let Found::Running(stack) = Stack::find(state).await? else {
-        return Err(
-            Failure::infrastructure(format!("no stack runs from {}", state.display())).remedy("`just up` starts one")
-        );
+    let stack = match Stack::find(state).await? {
+        Found::Running(stack) => stack,
+        Found::Stale(_) => return Err(killed(state)),
+        Found::Absent => {
+            let what = format!("no stack runs from {}", state.display());
+            return Err(Failure::usage(what).remedy("`just up` starts one"));
+        }
     };
     let (rows, all_up) = stack.status().await?;
     print(table::status(&rows, table::Paint::for_stdout()).trim_end())?;
     Ok(if all_up { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+/// The stack of this state directory ended without being told to: what it recorded can't be asked for any more.
+fn killed(state: &Path) -> Failure {
+    Failure::infrastructure(format!("the stack of {} was killed", state.display()))
+        .remedy("`just down` clears what is left, `just up` starts anew, `just prove` needs no stack")
 }
 
 fn render(speed: Speed, out: Option<&Path>) -> Result<ExitCode, Failure> {
@@ -375,6 +392,10 @@ async fn traffic(state: &Path, run: &TrafficRun, interrupt: &Interrupt) -> Resul
         if let Some(failure) = enacted.sent.failure() {
             return Err(failure);
         }
+        if !enacted.disturbed.is_empty() {
+            return Err(Failure::infrastructure(format!("this run says nothing: {}", enacted.disturbed.join("; ")))
+                .remedy("see `just logs` and `just status`, then run it again"));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -399,6 +420,11 @@ async fn traffic_to(address: &Address, run: &TrafficRun, interrupt: &Interrupt) 
         report(&sent, run)?;
         if let Some(failure) = sent.failure() {
             return Err(failure);
+        }
+        let totals = sent.ledger.totals();
+        if totals.sent > 0 && totals.answered == 0 {
+            return Err(Failure::infrastructure(format!("nothing was answered at {address}"))
+                .remedy("is the service there? --base-url says where"));
         }
     }
     Ok(ExitCode::SUCCESS)

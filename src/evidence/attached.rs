@@ -28,20 +28,27 @@ pub async fn collect(
     let tree = Tree::read(root)?;
     let began_ms = now_ms();
     let runs = runs_of(stack)?;
-    let Some(last) = runs.last() else {
-        return Err(Failure::usage("nothing has run on this stack since it came up")
+    if runs.ended.is_empty() {
+        return Err(Failure::usage("nothing has run to its end on this stack since it came up")
             .remedy("run `just traffic` first; evidence is about what ran"));
-    };
-    let seed = Ledger::read(&last.join("ledger.jsonl"))?.head.seed;
+    }
+    for run in &runs.broken_off {
+        eprintln!("  · {run}: broken off, not judged");
+    }
+    let mut seeds = Vec::new();
+    for run in &runs.ended {
+        seeds.push(Ledger::read(&run.join("ledger.jsonl"))?.head.seed);
+    }
+    seeds.sort_unstable();
+    seeds.dedup();
     let (commit, dirty) = revision(root);
-    let short = commit.as_deref().map_or("norev", |commit| &commit[..commit.len().min(7)]);
-    let id = format!("{}-{short}-s{seed}", compact_utc(began_ms)?);
+    let id = provenance::bundle_id(began_ms, commit.as_deref(), &seeds)?;
     let draft = Draft::create(out, &id)?;
     tree.copy_to(&draft.folder().join("tree"))?;
 
     let before = stack.epochs().await?;
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    for run in &runs {
+    for run in &runs.ended {
         let scenario = read_run(run)?.scenario;
         let name = scenario.split_once('-').map_or(scenario.as_str(), |(_, name)| name).to_owned();
         let nth = names.entry(name.clone()).and_modify(|n| *n += 1).or_insert(1);
@@ -66,31 +73,49 @@ pub async fn collect(
         dirty,
         flake_lock_sha256: provenance::flake_lock(root)?,
         mode: Mode::Attached,
-        seed,
+        seeds,
         speed: stack.plan().speed,
-        began_ms: read_run(&runs[0])?.quiet_ms,
+        began_ms: read_run(&runs.ended[0])?.quiet_ms,
         ended_ms: now_ms(),
         versions,
         image: None,
         machine: provenance::machine(),
         superseded: Vec::new(),
+        unfinished: BTreeMap::new(),
+        broken_off: runs.broken_off,
         absent,
     };
+    if interrupt.is_requested() {
+        return Err(Failure::interrupted());
+    }
     draft.seal(&provenance, &stack.secrets()?)
 }
 
-/// The folders of the runs that ended by themselves since the stack came up, in order of time.
-fn runs_of(stack: &Stack) -> anyhow::Result<Vec<PathBuf>> {
+/// The runs since the stack came up, in order of time.
+struct Runs {
+    /// Folders of those that ended by themselves.
+    ended: Vec<PathBuf>,
+    /// Names of the others.
+    broken_off: Vec<String>,
+}
+
+fn runs_of(stack: &Stack) -> anyhow::Result<Runs> {
     let started: jiff::Timestamp = stack.started().parse().context("the time at which the stack came up")?;
-    let mut runs = Vec::new();
+    let (mut ended, mut broken_off) = (Vec::new(), Vec::new());
     for folder in files_in(&stack.plan().state.join("runs"), "")? {
         if folder.join("run.json").is_file() {
             let run = read_run(&folder)?;
             if run.quiet_ms >= started.as_millisecond() {
-                runs.push((run.quiet_ms, folder));
+                ended.push((run.quiet_ms, folder));
+            }
+        } else if folder.is_dir() {
+            // Its name begins with the time, as `compact_utc` writes it: so they compare as texts.
+            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if name.as_str() >= compact_utc(started.as_millisecond())?.as_str() {
+                broken_off.push(name);
             }
         }
     }
-    runs.sort();
-    Ok(runs.into_iter().map(|(_, folder)| folder).collect())
+    ended.sort();
+    Ok(Runs { ended: ended.into_iter().map(|(_, folder)| folder).collect(), broken_off })
 }

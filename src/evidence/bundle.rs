@@ -134,6 +134,10 @@ impl Outcome {
     /// Reads `run.json`, `tree/` and `experiments/`, derives the claims and decides them.
     pub fn derive(folder: &Path) -> Result<Outcome, Failure> {
         let provenance: Provenance = read_json(&folder.join("run.json"))?;
+        if provenance.schema != experiment::SCHEMA {
+            let (found, known) = (provenance.schema, experiment::SCHEMA);
+            return Err(Failure::usage(format!("run.json is of schema {found}; this tool reads {known}")));
+        }
         let tree = Tree::read(&folder.join("tree"))?;
         let mut experiments = Vec::new();
         for path in experiment::files_in(&folder.join("experiments"), "")? {
@@ -179,6 +183,10 @@ impl Outcome {
         let invalid = self.count(|verdict| matches!(verdict, Verdict::Invalid(_)));
         let deaths = self.deaths_put_aside();
         match (fails, invalid) {
+            (0, 0) if !self.provenance.unfinished.is_empty() => {
+                let names: Vec<&str> = self.provenance.unfinished.keys().map(String::as_str).collect();
+                format!("The run says nothing of {}", names.join(", "))
+            }
             (0, 0) if deaths.is_empty() => "Every claim that could be shown holds".to_owned(),
             (0, 0) => format!("A first try was disturbed: {}", deaths.join("; ")),
             (0, invalid) => format!("The run says nothing: {invalid} claims are invalid"),
@@ -229,6 +237,7 @@ impl Outcome {
             1
         } else if self.count(|verdict| matches!(verdict, Verdict::Invalid(_))) > 0
             || !self.deaths_put_aside().is_empty()
+            || !self.provenance.unfinished.is_empty()
         {
             3
         } else {
@@ -292,6 +301,7 @@ impl Bundle {
         for file in &found {
             let Some(sum) = stored.remove(file) else { bail!("{file} is in the bundle but not in {SUMS}") };
             ensure!(sha256_of(&self.folder.join(file))? == sum, "{file} has changed since the bundle was sealed");
+            ensure!(is_of_a_bundle(file), "{file} is no file of a bundle");
         }
         if let Some((file, _)) = stored.pop_first() {
             bail!("{file} is missing");
@@ -326,10 +336,36 @@ impl Bundle {
     }
 }
 
+/// Whether the layout has a place for a file: what nobody reads, nobody has looked at.
+fn is_of_a_bundle(file: &str) -> bool {
+    const TOP: [&str; 4] = ["run.json", "verdicts.json", "report.html", "report.md"];
+    const OF_AN_EXPERIMENT: [&str; 4] = ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl"];
+    const FOLDERS: [(&str, &[&str]); 6] = [
+        ("exposition", &["prom"]),
+        ("samples", &["json"]),
+        ("loaded", &["json"]),
+        ("logs", &["log"]),
+        ("panels", &["json", "svg"]),
+        ("screens", &["png"]),
+    ];
+    match file.split('/').collect::<Vec<_>>()[..] {
+        [name] => TOP.contains(&name),
+        ["tree", ..] => super::tree::FOLDERS.iter().any(|folder| file.starts_with(&format!("tree/{folder}/"))),
+        ["experiments", _, name] => OF_AN_EXPERIMENT.contains(&name),
+        ["experiments", _, folder, name] => {
+            let kind = name.rsplit_once('.').map_or("", |(_, kind)| kind);
+            FOLDERS.iter().any(|(known, kinds)| *known == folder && kinds.contains(&kind))
+        }
+        _ => false,
+    }
+}
+
 /// Every file below a folder but the sums, as `a/b`, sorted by bytes. A link, or anything else, is an error.
 fn list(folder: &Path) -> anyhow::Result<Vec<String>> {
     fn walk(root: &Path, folder: &Path, files: &mut Vec<String>) -> anyhow::Result<()> {
+        let mut empty = true;
         for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            empty = false;
             let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
             let path = entry.path();
             let kind = entry.file_type().with_context(|| format!("cannot read {}", path.display()))?;
@@ -345,6 +381,7 @@ fn list(folder: &Path) -> anyhow::Result<Vec<String>> {
                 }
             }
         }
+        ensure!(!empty, "{} is an empty folder", folder.strip_prefix(root).unwrap_or(folder).display());
         Ok(())
     }
     let mut files = Vec::new();

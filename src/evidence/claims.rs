@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::judge::seconds;
 use super::tree::Tree;
 use crate::duration::{self, Speed};
 use crate::monitoring::Monitoring;
@@ -38,6 +39,8 @@ pub enum Kind {
         /// Which counter.
         family: Family,
     },
+    /// The scenario that was enacted is the tree's, byte for byte.
+    ScenarioOfTree,
     /// What was sent is what the scenario, the seed and the speed give rise to.
     ScheduleFollows,
     /// The request ids in the service's log are those of the ledger, with the same status.
@@ -122,6 +125,7 @@ const DELIVERY_SLACK: Duration = Duration::from_secs(1);
 pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) -> Vec<Claim> {
     let monitoring = &tree.monitoring;
     let mut claims = Claims { experiment: experiment.to_owned(), list: Vec::new() };
+    claims.add("scenario", "the scenario that was enacted is the tree's, byte for byte", Kind::ScenarioOfTree);
     claims.add("schedule", "what was sent is what scenario, seed and speed give rise to", Kind::ScheduleFollows);
     claims.add(
         "loaded",
@@ -188,6 +192,12 @@ fn cycle(scenario: &Scenario, monitoring: &Monitoring, name: &str, speed: Speed)
     let fault: Duration = scenario.phases.iter().filter(|phase| phase.is_faulty()).map(|phase| phase.duration).sum();
     let within = scenario.expect.within.unwrap_or(fault).min(fault);
     let evaluation = real(alert.evaluation_interval);
+    let reason = if scenario.phases.iter().any(|phase| phase.provokes) {
+        "what provokes it began"
+    } else {
+        "the first faulty request"
+    };
+    let ratio = if k == 1 { String::new() } else { format!(" of production time ({})", seconds(real(within))) };
     let step = |step, not_before_ms, not_after_ms| Kind::AlertCycle {
         alert: name.to_owned(),
         step,
@@ -195,14 +205,13 @@ fn cycle(scenario: &Scenario, monitoring: &Monitoring, name: &str, speed: Speed)
         not_after_ms,
     };
     let mut steps = vec![
-        (
-            "alert-pending",
-            format!("{name} goes pending after the first faulty request"),
-            step(Step::Pending, 0, real(within)),
-        ),
+        ("alert-pending", format!("{name} goes pending after {reason}"), step(Step::Pending, 0, real(within))),
         (
             "alert-fires",
-            format!("{name} fires, not before its `for`, within {} and while the fault lasts", duration::print(within)),
+            format!(
+                "{name} fires, not before its `for`, within {}{ratio} and while the reason lasts",
+                duration::print(within)
+            ),
             step(Step::Fires, real(bounds.earliest_firing), real(within)),
         ),
         (
@@ -212,7 +221,7 @@ fn cycle(scenario: &Scenario, monitoring: &Monitoring, name: &str, speed: Speed)
         ),
         (
             "alert-resolves",
-            format!("{name} resolves after the fault"),
+            format!("{name} resolves when the reason is gone"),
             step(Step::Resolves, -evaluation, real(bounds.latest_resolved)),
         ),
         (

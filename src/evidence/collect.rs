@@ -8,6 +8,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use super::enact::blame;
 use super::experiment::{LOADED, PanelAnswer, Run, SAMPLES, read_run, read_text, write, write_json};
 use super::tree::{Tree, copy_folder};
 use crate::dashboard::query::{self, View};
@@ -18,7 +19,16 @@ use crate::prom::client::{Api, query_path};
 use crate::stack::Stack;
 
 /// Copies a run folder to `target` and adds samples, loaded configuration, notifications, logs and panels.
+///
+/// A component that died is named.
 pub async fn collect(stack: &Stack, tree: &Tree, run_folder: &Path, target: &Path) -> Result<(), Failure> {
+    match collected(stack, tree, run_folder, target).await {
+        Ok(()) => Ok(()),
+        Err(failure) => Err(blame(stack, failure).await),
+    }
+}
+
+async fn collected(stack: &Stack, tree: &Tree, run_folder: &Path, target: &Path) -> Result<(), Failure> {
     copy_folder(run_folder, target)?;
     let run = read_run(target)?;
     let prometheus = Api::new(&run.addresses.prometheus);

@@ -7,6 +7,7 @@
 //! `run.json` is written last. A folder without it is of a run that was broken off; its ledger is whole all the same.
 
 use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,9 +21,10 @@ use super::experiment::{PhaseTime, Picture, Process, Run, SCHEMA, read_text, wri
 use super::provenance::{compact_utc, now_ms};
 use super::timeline::millis;
 use super::tree::Tree;
+use super::validity;
 use crate::browser::prometheus::{PrometheusPages, Shot};
 use crate::browser::{Browser, PageOptions};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::http::client::{self, Address};
 use crate::interrupt::Interrupt;
 use crate::monitoring::promql;
@@ -35,6 +37,8 @@ use crate::traffic::send::{Limits, Sent, Tcp, send};
 
 /// What a component may take to answer a small question.
 pub const ASK_LIMIT: Duration = Duration::from_secs(10);
+/// How often a run beside others shows that it goes on.
+const STILL_AT_IT: Duration = Duration::from_secs(8);
 /// How often we look while waiting.
 const LOOK: Duration = Duration::from_millis(100);
 /// Prometheus scrapes a new target about five seconds after its start, whatever the interval (2.42, measured).
@@ -68,10 +72,50 @@ pub struct Enacted {
     pub folder: PathBuf,
     /// What was sent.
     pub sent: Sent,
+    /// What happened that nobody asked for, in words; empty for a run that can be judged.
+    pub disturbed: Vec<String>,
 }
 
 /// Enacts a scenario once. `say` is told in a few words what is being waited for.
+///
+/// One at a time on a stack: two runs at once would each count the other's requests. A component that died is named.
 pub async fn enact(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt) -> Result<Enacted, Failure> {
+    let _turn = turn(&what.stack.plan().state)?;
+    match enacted(what, say, interrupt).await {
+        Ok(enacted) => Ok(enacted),
+        Err(failure) => Err(blame(what.stack, failure).await),
+    }
+}
+
+/// The right to send: whoever holds it is the only one.
+fn turn(state: &Path) -> Result<File, Failure> {
+    let file = state.join("runs.lock");
+    let unusable = |error| Failure::usage(format!("cannot write {}: {error}", file.display()));
+    let turn = File::create(&file).map_err(unusable)?;
+    match turn.try_lock() {
+        Ok(()) => Ok(turn),
+        Err(TryLockError::WouldBlock) => {
+            Err(Failure::usage("another run is under way on this stack, and would be counted with this one")
+                .remedy("wait until it has ended"))
+        }
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
+    }
+}
+
+/// A failure that a component's death explains says so first.
+pub(super) async fn blame(stack: &Stack, failure: Failure) -> Failure {
+    if failure.kind() != Kind::Infrastructure {
+        return failure;
+    }
+    let Ok(epochs) = stack.epochs().await else {
+        return failure.context("supervisord died, and the stack with it");
+    };
+    let dead: Vec<&str> =
+        epochs.iter().filter(|(_, epoch)| epoch.pid.is_none()).map(|(name, _)| name.as_str()).collect();
+    if dead.is_empty() { failure } else { failure.context(format!("{} died", dead.join(", "))) }
+}
+
+async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt) -> Result<Enacted, Failure> {
     let plan = what.stack.plan();
     let schedule = Schedule::new(what.scenario, what.seed, plan.speed, what.length)?;
     let prometheus = Api::new(&plan.addresses.prometheus);
@@ -98,7 +142,7 @@ pub async fn enact(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrup
     // On a task of its own: pictures must not make requests late.
     let (over, until_over) = oneshot::channel();
     let photographer = tokio::spawn(photographer.work(folder.clone(), until_over));
-    let sent = traffic(what, &schedule, &id, interrupt).await?;
+    let sent = traffic(what, &schedule, &id, say, interrupt).await?;
     drop(over);
     let photographer = photographer.await.context("taking pictures")?;
     sent.ledger.write(&folder.join("ledger.jsonl"))?;
@@ -136,11 +180,19 @@ pub async fn enact(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrup
         disturbances,
     };
     write_json(&folder.join("run.json"), &run)?;
-    Ok(Enacted { folder, sent })
+    let deaths = validity::deaths(&run).into_iter().map(|death| death.to_string());
+    let disturbed = deaths.chain(run.disturbances).collect();
+    Ok(Enacted { folder, sent, disturbed })
 }
 
 /// Sends the schedule while phases are posted.
-async fn traffic(what: Enactment<'_>, schedule: &Schedule, id: &str, interrupt: &Interrupt) -> Result<Sent, Failure> {
+async fn traffic(
+    what: Enactment<'_>,
+    schedule: &Schedule,
+    id: &str,
+    say: &dyn Fn(&str),
+    interrupt: &Interrupt,
+) -> Result<Sent, Failure> {
     let plan = what.stack.plan();
     let app = plan.addresses.app.first().context("the stack has no service")?;
     let progress = Progress::new(schedule);
@@ -174,7 +226,11 @@ async fn traffic(what: Enactment<'_>, schedule: &Schedule, id: &str, interrupt: 
         if what.show && !schedule.requests.is_empty() {
             std::sync::Arc::clone(&progress).show().await;
         }
-        std::future::pending::<()>().await;
+        loop {
+            sleep(STILL_AT_IT).await;
+            let now = progress.snapshot();
+            say(&format!("{}, {} of {} s", now.phase, now.elapsed.as_secs(), now.length.as_secs()));
+        }
     };
     tokio::select! {
         (sent, ()) = async { tokio::join!(sending, posting) } => sent,

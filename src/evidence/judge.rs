@@ -102,7 +102,15 @@ fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<
         fails: Some(format!("{error:#}")),
         ..Finding::default()
     });
-    let verdict = match (disturbed, finding.not_proven, finding.fails) {
+    // A run cut short gives an alert no time to live and a panel nothing to show: that it did not is no defect.
+    let timed = matches!(claim.kind, Kind::AlertCycle { .. } | Kind::Pictured { .. } | Kind::PanelShows { .. });
+    let (not_proven, fails) = match (finding.not_proven, finding.fails) {
+        (None, Some(why)) if timed && was_shortened(experiment) => {
+            (Some(format!("the run was shortened: {why}")), None)
+        }
+        other => other,
+    };
+    let verdict = match (disturbed, not_proven, fails) {
         (Some(why), ..) => Verdict::Invalid(why.to_owned()),
         (None, Some(why), _) => Verdict::NotProven(why),
         (None, None, Some(why)) => Verdict::Fails(why),
@@ -122,6 +130,7 @@ fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<
 fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Finding> {
     match kind {
         Kind::CountersEqualLedger { family } => counters(experiment, *family),
+        Kind::ScenarioOfTree => Ok(scenario_of_tree(experiment, tree)),
         Kind::ScheduleFollows => Ok(schedule(experiment)),
         Kind::LogsEqualLedger => logs(experiment),
         Kind::StoredEqualsExposed => stored_equals_exposed(experiment),
@@ -144,6 +153,26 @@ pub fn reconcile(experiment: &Experiment, family: Family) -> anyhow::Result<Reco
         Family::LatencyCount => reconcile::latencies(experiment, "latency_count"),
         Family::LatencyInf => reconcile::latencies(experiment, "latency_inf"),
         Family::Errors => reconcile::errors(experiment),
+    }
+}
+
+/// The tree's expectations are those that were judged by: a scenario made easier would prove less under the same name.
+fn scenario_of_tree(experiment: &Experiment, tree: &Tree) -> Finding {
+    let scenario = &experiment.scenario;
+    let id = scenario.id();
+    let known = tree.scenarios.iter().find(|known| known.id() == id);
+    let differs = known.is_some_and(|known| known.text != scenario.text);
+    Finding {
+        population: scenario.text.lines().count(),
+        expected: format!("scripts/traffic/{id}.toml of the tree"),
+        observed: match known {
+            Some(_) if differs => "another text under that name".to_owned(),
+            Some(_) => "the same bytes".to_owned(),
+            None => "a scenario of somebody's own".to_owned(),
+        },
+        exhibits: vec!["scenario.toml".to_owned()],
+        fails: differs.then(|| format!("scenario.toml differs from the tree's {id}.toml")),
+        not_proven: known.is_none().then(|| format!("the tree has no scenario {id}: it was given by its path")),
     }
 }
 
@@ -251,7 +280,7 @@ fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
 }
 
 fn stored_equals_exposed(experiment: &Experiment) -> anyhow::Result<Finding> {
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     let mut exposed: BTreeMap<String, f64> = BTreeMap::new();
     let mut stored: BTreeMap<String, f64> = BTreeMap::new();
     let key = |labels: &BTreeMap<String, String>| {
@@ -273,11 +302,13 @@ fn stored_equals_exposed(experiment: &Experiment) -> anyhow::Result<Finding> {
             *stored.entry(key(&series.labels)).or_default() += last.value;
         }
     }
-    let wrong: Vec<String> = exposed
-        .keys()
-        .chain(stored.keys())
-        .filter(|key| exposed.get(*key).map(|v| v.to_bits()) != stored.get(*key).map(|v| v.to_bits()))
-        .map(|key| format!("{key}: exposed {:?}, stored {:?}", exposed.get(key), stored.get(key)))
+    let told = |value: Option<&f64>| value.map_or_else(|| "not at all".to_owned(), ToString::to_string);
+    let names: BTreeSet<&String> = exposed.keys().chain(stored.keys()).collect();
+    let wrong: Vec<String> = names
+        .into_iter()
+        .map(|name| (name, exposed.get(name), stored.get(name)))
+        .filter(|(_, exposed, stored)| exposed.map(|value| value.to_bits()) != stored.map(|value| value.to_bits()))
+        .map(|(name, exposed, stored)| format!("{name}: exposed {}, stored {}", told(exposed), told(stored)))
         .collect();
     Ok(Finding {
         population: exposed.len(),
@@ -350,6 +381,12 @@ pub fn fault_window(experiment: &Experiment) -> Option<(i64, i64)> {
         experiment.ledger.entries.iter().filter(|entry| entry.fault.is_some()).filter_map(|entry| entry.sent_us).min();
     let start = sent.map_or(first.start_ms, |sent| experiment.wall_ms(sent));
     Some((start, last.end_ms))
+}
+
+/// Whether it took less than its scenario says at this speed, as `--duration` has it.
+fn was_shortened(experiment: &Experiment) -> bool {
+    let whole: u128 = experiment.scenario.phases.iter().map(|phase| phase.duration.as_micros()).sum();
+    u128::from(experiment.ledger.head.length_us) < whole / u128::from(experiment.speed().factor())
 }
 
 /// Whether the scenario sends anything at all.

@@ -15,7 +15,7 @@ use super::bundle::{Bundle, Draft, Outcome};
 use super::enact::{Enactment, enact};
 use super::experiment::Experiment;
 use super::judge::{self, Verdict};
-use super::provenance::{Mode, Provenance, compact_utc, now_ms, revision};
+use super::provenance::{Mode, Provenance, now_ms, revision};
 use super::tree::Tree;
 use super::{collect, provenance};
 use crate::duration::Speed;
@@ -47,8 +47,7 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
     let scenarios = chosen(&tree, &options.only)?;
     let began_ms = now_ms();
     let (commit, dirty) = revision(root);
-    let short = commit.as_deref().map_or("norev", |commit| &commit[..commit.len().min(7)]);
-    let id = format!("{}-{short}-s{}", compact_utc(began_ms)?, options.seed);
+    let id = provenance::bundle_id(began_ms, commit.as_deref(), &[options.seed])?;
     let draft = Draft::create(&options.out, &id)?;
     tree.copy_to(&draft.folder().join("tree"))?;
 
@@ -78,7 +77,7 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
         dirty,
         flake_lock_sha256: provenance::flake_lock(root)?,
         mode: Mode::Private,
-        seed: options.seed,
+        seeds: vec![options.seed],
         speed: options.speed,
         began_ms,
         ended_ms: now_ms(),
@@ -86,6 +85,8 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
         image: None,
         machine: provenance::machine(),
         superseded: facts.superseded,
+        unfinished: facts.unfinished,
+        broken_off: Vec::new(),
         absent: facts.absent.into_iter().collect(),
     };
     draft.seal(&provenance, &facts.secrets)
@@ -97,6 +98,7 @@ struct Facts {
     versions: std::collections::BTreeMap<String, String>,
     absent: std::collections::BTreeSet<String>,
     superseded: Vec<String>,
+    unfinished: std::collections::BTreeMap<String, String>,
     secrets: Vec<String>,
 }
 
@@ -116,7 +118,19 @@ impl Work<'_> {
         let began = Instant::now();
         let folder = self.draft.experiment(name);
         for try_number in 1..=2 {
-            self.once(&folder, interrupt).await?;
+            if let Err(failure) = self.once(&folder, interrupt).await {
+                // What can't be started, and a user who stops, end everything; a machine that failed us only this try.
+                if failure.kind() != Kind::Infrastructure {
+                    return Err(failure);
+                }
+                eprintln!("  ! {name}: {failure}{}", if try_number == 1 { "; once more" } else { "" });
+                // Half an experiment can't be judged, and must not look like one.
+                let _ = std::fs::remove_dir_all(&folder);
+                if try_number == 2 {
+                    self.facts().unfinished.insert(name.to_owned(), failure.to_string());
+                }
+                continue;
+            }
             let experiment = Experiment::read(&folder)?;
             let disturbances = judge::disturbances(&experiment, self.tree);
             if try_number == 1 && !disturbances.is_empty() {

@@ -19,7 +19,7 @@ use crate::stack::Stack;
 pub struct Provenance {
     /// Version of the bundle's layout.
     pub schema: u32,
-    /// The bundle's name: `<UTC>-<revision>-s<seed>`.
+    /// The bundle's name: `<UTC>-<revision>-s<seed>`, all seeds where there were several.
     pub id: String,
     /// Version of the tool that wrote it.
     pub tool: String,
@@ -31,8 +31,8 @@ pub struct Provenance {
     pub flake_lock_sha256: Option<String>,
     /// How it was made.
     pub mode: Mode,
-    /// What the schedules were computed from.
-    pub seed: u64,
+    /// What the schedules were computed from, each once.
+    pub seeds: Vec<u64>,
     /// How much faster than production the stacks lived.
     pub speed: Speed,
     /// Unix milliseconds.
@@ -47,8 +47,19 @@ pub struct Provenance {
     pub machine: String,
     /// Experiments that were invalid and repeated; kept, and not counted.
     pub superseded: Vec<String>,
+    /// Experiments of which nothing could be recorded, twice, and why: the run says nothing of them.
+    pub unfinished: BTreeMap<String, String>,
+    /// Runs that were broken off by the user, and so are not judged.
+    pub broken_off: Vec<String>,
     /// What the stack did not have, and what is not shown for it.
     pub absent: Vec<String>,
+}
+
+/// The name of a bundle of these seeds.
+pub fn bundle_id(began_ms: i64, commit: Option<&str>, seeds: &[u64]) -> anyhow::Result<String> {
+    let revision = commit.map_or("norev", |commit| &commit[..commit.len().min(7)]);
+    let seeds: Vec<String> = seeds.iter().map(ToString::to_string).collect();
+    Ok(format!("{}-{revision}-s{}", compact_utc(began_ms)?, seeds.join("-")))
 }
 
 /// How a bundle was made.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::experiment::{Experiment, Run};
+use super::experiment::{Experiment, Process, Run};
 use super::timeline::millis;
 use crate::prom::answer::Series;
 use crate::traffic::ledger::Outcome;
@@ -52,14 +52,7 @@ pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<V
         let drift = drift_us / 1000;
         found.push(Disturbance::Noise(format!("the wall clock moved by {drift} ms against the monotonic clock")));
     }
-    for process in &run.processes {
-        let name = &process.component;
-        match (process.at_start.pid, process.at_end.pid) {
-            (Some(_), Some(_)) if process.at_start == process.at_end => {}
-            (_, None) => found.push(Disturbance::Death(format!("{name} was not running at the end"))),
-            (_, Some(_)) => found.push(Disturbance::Death(format!("{name} was restarted during the run"))),
-        }
-    }
+    found.extend(deaths(run));
     let starts = experiment.samples("process_start")?;
     let missed = experiment.samples("iterations_missed")?;
     // What was not recorded can't show that nothing happened.
@@ -82,6 +75,19 @@ pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<V
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// Processes that are not those of the start.
+pub fn deaths(run: &Run) -> Vec<Disturbance> {
+    let death = |process: &Process| {
+        let name = &process.component;
+        match (process.at_start.pid, process.at_end.pid) {
+            (Some(_), Some(_)) if process.at_start == process.at_end => None,
+            (_, None) => Some(Disturbance::Death(format!("{name} was not running at the end"))),
+            (_, Some(_)) => Some(Disturbance::Death(format!("{name} was restarted during the run"))),
+        }
+    };
+    run.processes.iter().filter_map(death).collect()
 }
 
 /// One target must be one process: more than one start time is a restart, or a second process behind it.

@@ -38,7 +38,7 @@ impl Archive {
             dirty: None,
             flake_lock_sha256: None,
             mode: Mode::Private,
-            seed: SEED,
+            seeds: vec![SEED],
             speed: Speed::new(SPEED).unwrap(),
             began_ms: world::QUIET,
             ended_ms: world::QUIET + 90_000,
@@ -46,6 +46,8 @@ impl Archive {
             image: None,
             machine: "linux x86_64, 2 processors".to_owned(),
             superseded: Vec::new(),
+            unfinished: std::collections::BTreeMap::new(),
+            broken_off: Vec::new(),
             absent: Vec::new(),
         };
         Archive { place, draft, provenance }
@@ -316,7 +318,7 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
         (
             "a number in a judgement edited",
             |sealed| {
-                sealed.verdicts(|verdicts| verdicts[3]["population"] = json!(1_000_000));
+                sealed.verdicts(|verdicts| verdicts[4]["population"] = json!(1_000_000));
                 sealed.resum();
             },
             &["L1", "error-rate/counters/latency-count"],
@@ -327,7 +329,7 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
                 sealed.verdicts(|verdicts| verdicts[0]["says"] = json!("all is well"));
                 sealed.resum();
             },
-            &["L1", "/schedule"],
+            &["L1", "/scenario"],
         ),
         (
             "a claim removed",

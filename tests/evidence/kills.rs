@@ -345,7 +345,7 @@ fn rules_that_allow_a_later_alert_than_the_scenario_promises_are_found_even_when
     let hasty = ERROR_RATE.replace("within = \"8m\"", "within = \"3m30s\"");
     let room = Room::of("error-rate", &World::new("02-error-rate", &hasty, |_| {}).files());
     let judged = room.judged();
-    judged.fails_exactly("a promise the rules can't keep", &[FIRES]);
+    judged.fails_exactly("a promise the rules can't keep", &["scenario", FIRES]);
     assert!(judged.of(FIRES).verdict.why().contains("allows it to fire as late as"), "{}", judged.whys());
 }
 
@@ -353,7 +353,7 @@ fn rules_that_allow_a_later_alert_than_the_scenario_promises_are_found_even_when
 fn an_expected_alert_that_no_rule_defines_fails() {
     let text = ERROR_RATE.replace("fires = [", "fires = [\"AppOnFire\", ");
     let room = Room::with_errors().text("scenario.toml", |_| text);
-    room.judged().fails_exactly("an alert without a rule", &["alert-fires/AppOnFire"]);
+    room.judged().fails_exactly("an alert without a rule", &["scenario", "alert-fires/AppOnFire"]);
 }
 
 #[test]
@@ -526,5 +526,15 @@ fn a_ledger_line_that_is_gone_is_no_ledger() {
 #[test]
 fn a_scenario_edited_after_the_run_is_found() {
     let room = Room::with_errors().text("scenario.toml", |text| text.replacen("rate = 40", "rate = 41", 1));
-    room.judged().fails_exactly("another rate", &["schedule"]);
+    room.judged().fails_exactly("another rate", &["scenario", "schedule"]);
+}
+
+#[test]
+fn a_scenario_that_expects_less_than_the_trees_is_found() {
+    let room = Room::with_errors().text("scenario.toml", |text| {
+        text.replace("fires = [\"AppHigh5xxErrorRate\"]\n", "")
+            .replace("within = \"8m\"\n", "")
+            .replace("[\"AppHighExceptionRate\"]", "[\"AppHighExceptionRate\", \"AppHigh5xxErrorRate\"]")
+    });
+    room.judged().fails_exactly("nothing need fire", &["scenario"]);
 }

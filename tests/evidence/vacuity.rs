@@ -130,3 +130,23 @@ fn a_panel_without_a_point_inside_a_phase_shows_nothing() {
     });
     room.judged().fails_exactly("points before the traffic only", &["panel-shows/app-overview/1"]);
 }
+
+#[test]
+fn a_scenario_of_somebodys_own_leaves_it_open_whether_it_is_the_trees() {
+    let world = World::new("90-own", ERROR_RATE, |_| {});
+    let judged = Room::of("own", &world.files()).judged();
+    let open: Vec<&str> =
+        judged.0.iter().filter(|j| j.verdict != Verdict::Holds).map(|j| j.claim.id.as_str()).collect();
+    assert_eq!(open, ["own/scenario"]);
+    assert!(judged.0[0].verdict.why().contains("the tree has no scenario 90-own"), "{:?}", judged.0[0]);
+}
+
+#[test]
+fn a_run_cut_short_proves_no_alert_and_no_panel_and_refutes_none() {
+    let shortened = Room::with_errors().ledger(|ledger| ledger.head.length_us -= 5_000_000).series("alerts", |all| {
+        all.retain(|series| series["metric"]["alertname"] == "Watchdog");
+    });
+    for judgement in shortened.judged().0.iter().filter(|judgement| judgement.claim.id.contains("/alert-fires/")) {
+        assert!(matches!(&judgement.verdict, Verdict::NotProven(why) if why.contains("shortened")), "{judgement:?}");
+    }
+}

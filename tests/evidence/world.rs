@@ -6,12 +6,12 @@
 //! arithmetic is used, so that a mistake there can't hide here.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use aiclipx::duration::Speed;
 use aiclipx::evidence::experiment::{PhaseTime, Picture, Process, Run, SCHEMA};
-use aiclipx::evidence::tree::Tree;
+use aiclipx::evidence::tree::{FOLDERS, Tree, copy_folder};
 use aiclipx::http::client::Address;
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::scenario::Scenario;
@@ -80,9 +80,22 @@ silent = true
 [expect]
 "#;
 
-/// The repository's own monitoring and scenarios.
+/// The repository's own monitoring and scenarios, with ours in the place of two of them.
+static TREE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("the tree of the evidence tests");
+    let _ = std::fs::remove_dir_all(&root);
+    for folder in FOLDERS {
+        copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &root.join(folder)).unwrap();
+    }
+    for (id, text) in [("02-error-rate", ERROR_RATE), ("00-quiet", SILENT)] {
+        std::fs::write(root.join(format!("scripts/traffic/{id}.toml")), text).unwrap();
+    }
+    root
+});
+
+/// The tree that the worlds are about.
 pub(crate) fn tree() -> Tree {
-    Tree::read(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap_or_else(|failure| panic!("{failure}"))
+    Tree::read(&TREE).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
 /// The sound world of [`ERROR_RATE`].

@@ -4,7 +4,7 @@ use base64::Engine;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::strip::{self, Lane};
-use super::{not_proven, revision, sign, utc};
+use super::{not_proven, revision, seeds, sign, utc};
 use crate::evidence::bundle::Outcome;
 use crate::evidence::claims::{Family, Kind, Step, WATCHDOG};
 use crate::evidence::experiment::Experiment;
@@ -64,7 +64,7 @@ fn card(outcome: &Outcome) -> Markup {
                 (fact("Recorded", &utc(provenance.began_ms)))
                 (fact("Duration", &judge::seconds(provenance.ended_ms - provenance.began_ms)))
                 (fact("Speed", &format!("{}× production time", provenance.speed)))
-                (fact("Seed", &provenance.seed.to_string()))
+                (fact("Seed", &seeds(outcome)))
                 (fact("Made", match provenance.mode {
                     Mode::Attached => "on the stack that was up",
                     Mode::Private => "every experiment on a stack of its own",
@@ -232,8 +232,8 @@ fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
             {
                 (true, _, true) => ("holds", "fired"),
                 (true, _, false) => ("fails", "did not fire"),
-                (_, true, true) => ("", "fired, may"),
-                (_, true, false) => ("", "quiet, may fire"),
+                (_, true, true) => ("", "fired, as it may"),
+                (_, true, false) => ("", "quiet; may fire"),
                 (_, _, true) => ("fails", "fired"),
                 (_, _, false) => ("", "quiet"),
             };
@@ -276,7 +276,7 @@ fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup>
         figure {
             (strip::draw(experiment, &lanes(outcome, experiment)?))
             figcaption {
-                "Seconds since the first request could leave. Red ground: faults are injected. "
+                "Seconds since the first request could leave. Red ground: what the alerts are about happens. "
                 @if !experiment.scenario.expect.fires.is_empty() {
                     "Yellow: pending; red: firing; dashed: must fire before; triangles: the receiver is told of firing (red), of the end (green)."
                 }
@@ -414,7 +414,7 @@ fn verify_section(outcome: &Outcome) -> Markup {
         p { "To run it again from the same revision and seed:" }
         pre {
             @if let Some(commit) = &provenance.revision { "git checkout " (&commit[..commit.len().min(12)]) "\n" }
-            "./dev just prove --seed " (provenance.seed) " --speed " (provenance.speed)
+            @for seed in &provenance.seeds { "./dev just prove --seed " (seed) " --speed " (provenance.speed) "\n" }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{not_proven, revision, sign, utc};
+use super::{not_proven, revision, seeds, sign, utc};
 use crate::evidence::bundle::Outcome;
 use crate::evidence::claims::{Family, Kind};
 use crate::evidence::judge::{self, Verdict};
@@ -18,7 +18,7 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
         ("revision", revision(outcome)),
         ("recorded", utc(provenance.began_ms)),
         ("duration", judge::seconds(provenance.ended_ms - provenance.began_ms)),
-        ("speed, seed", format!("{}, {}", provenance.speed, provenance.seed)),
+        ("speed, seed", format!("{}, {}", provenance.speed, seeds(outcome))),
         ("machine", provenance.machine.clone()),
     ] {
         writeln!(text, "| {name} | {} |", cell(&value))?;

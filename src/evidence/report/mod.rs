@@ -32,6 +32,8 @@ fn not_proven(outcome: &Outcome) -> Vec<String> {
     }
     let mut list: Vec<String> =
         reasons.into_iter().map(|(why, claims)| format!("{} — {why}", claims.join(", "))).collect();
+    list.extend(outcome.provenance.unfinished.iter().map(|(name, why)| format!("{name} could not be recorded: {why}")));
+    list.extend(outcome.provenance.broken_off.iter().map(|run| format!("{run} was broken off, and is not judged")));
     list.extend(outcome.provenance.absent.iter().cloned());
     list
 }
@@ -50,6 +52,11 @@ fn sign(verdict: &Verdict) -> &'static str {
         Verdict::NotProven(_) => "○ not proven",
         Verdict::Invalid(_) => "! invalid",
     }
+}
+
+/// `42`, or `7, 8`.
+fn seeds(outcome: &Outcome) -> String {
+    outcome.provenance.seeds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The commit and whether the tree was clean.
