@@ -72,7 +72,7 @@ async fn main() {
                 let rate = text.lines().find_map(|line| line.trim().strip_prefix(says)?.trim().parse::<f64>().ok());
                 match rate {
                     Some(rate) => {
-                        println!("{name}, as fast as it can: {rate:.0}/s; ours is {:.2} of it", held as f64 / rate)
+                        println!("{name}, as fast as it can: {rate:.0}/s; ours is {:.2} of it", held as f64 / rate);
                     }
                     None => println!("{name} said no rate"),
                 }
