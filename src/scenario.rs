@@ -68,6 +68,11 @@ impl Scenario {
             .min_by(f64::total_cmp)
     }
 
+    /// Whether it does something to components: then it needs a stack whose components can be ordered about.
+    pub fn orders_components(&self) -> bool {
+        self.phases.iter().any(|phase| !phase.steps.is_empty())
+    }
+
     /// Whether it asks the service to fail on purpose: then the service must run with `APP_FAULTS=on`.
     pub fn injects_faults(&self) -> bool {
         self.phases.iter().any(|phase| !phase.faults.is_empty())
@@ -160,6 +165,49 @@ pub struct Phase {
     pub faults: Vec<FaultQuota>,
     /// The phase itself is what goes wrong, as when traffic falls to nothing.
     pub provokes: bool,
+    /// What is done to the stack's components when it begins, in this order.
+    pub steps: Vec<Step>,
+}
+
+/// Something done to a component of the stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What.
+    pub action: Action,
+    /// To which, by its name in the stack's table; to all its replicas.
+    pub component: String,
+}
+
+/// What can be done to a component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Ended as by a crash. Where a supervisor watches, it comes back by itself.
+    Kill,
+    /// Ended in its own time; it stays down.
+    Stop,
+    /// Started, and waited for.
+    Start,
+    /// Stopped in its tracks.
+    Pause,
+    /// Let go on.
+    Resume,
+}
+
+impl Action {
+    /// All there are, in the order in which one phase does them: what starts comes last.
+    pub const ALL: [Action; 5] = [Action::Kill, Action::Stop, Action::Pause, Action::Resume, Action::Start];
+
+    /// As a scenario writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Kill => "kill",
+            Action::Stop => "stop",
+            Action::Start => "start",
+            Action::Pause => "pause",
+            Action::Resume => "resume",
+        }
+    }
 }
 
 impl Phase {
@@ -224,6 +272,8 @@ pub struct Expect {
     pub fires: Vec<String>,
     /// Alerts that may do what they like: a side effect of the fault.
     pub may_fire: Vec<String>,
+    /// Alerts that must fire and of which nobody must be told: another one says it already.
+    pub inhibits: Vec<String>,
     /// From the start of the first faulty phase to firing, at most; production time. Required with `fires`.
     pub within: Option<Duration>,
     /// Dashboard panels (`uid/panel id`) that must show a measure of the ledger.

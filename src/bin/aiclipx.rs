@@ -405,6 +405,10 @@ async fn traffic_to(address: &Address, run: &TrafficRun, interrupt: &Interrupt) 
     for scenario in scenarios(&find_tree()?, run)? {
         tell(&format!("{}: {}", scenario.id(), scenario.title));
         let schedule = Schedule::new(&scenario, run.seed, Speed::PRODUCTION, run.duration)?;
+        if scenario.orders_components() {
+            return Err(Failure::usage(format!("{} stops components, and at a URL there is no stack", scenario.id()))
+                .remedy("run it without --base-url on a stack that is up, or with `just prove`"));
+        }
         if schedule.injects_faults() {
             interrupt.or(faults_are_on(std::slice::from_ref(address))).await?;
         }

@@ -67,6 +67,11 @@ pub enum Kind {
         /// The alert.
         alert: String,
     },
+    /// An alert fires and nobody is told of it: another one says it already.
+    AlertInhibited {
+        /// The alert.
+        alert: String,
+    },
     /// A dashboard panel shows what the client's ledger says.
     PanelShows {
         /// `uid/id`.
@@ -154,6 +159,9 @@ pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) 
             for (id, says, kind) in cycle(scenario, monitoring, name, speed) {
                 claims.add(&format!("{id}/{name}"), &says, kind);
             }
+        } else if scenario.expect.inhibits.iter().any(|inhibited| inhibited == name) {
+            let says = format!("{name} fires too, and nobody is told: {} says it", scenario.expect.fires.join(", "));
+            claims.add(&format!("alert-inhibited/{name}"), &says, Kind::AlertInhibited { alert: name.to_owned() });
         } else if name != WATCHDOG && !scenario.expect.may_fire.iter().any(|may| may == name) {
             let says = format!("{name} stays quiet");
             claims.add(&format!("alert-quiet/{name}"), &says, Kind::AlertQuiet { alert: name.to_owned() });

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::claims::WATCHDOG;
-use super::experiment::{PhaseTime, Picture, Process, Run, SCHEMA, read_text, write, write_json};
+use super::experiment::{PhaseTime, Picture, Process, Run, SCHEMA, StepTime, read_text, write, write_json};
 use super::provenance::{compact_utc, now_ms};
 use super::timeline::millis;
 use super::tree::Tree;
@@ -29,7 +29,7 @@ use crate::http::client::{self, Address};
 use crate::interrupt::Interrupt;
 use crate::monitoring::promql;
 use crate::prom::client::Api;
-use crate::scenario::Scenario;
+use crate::scenario::{Action, Scenario, Step};
 use crate::stack::{Epoch, Stack};
 use crate::traffic::progress::Progress;
 use crate::traffic::schedule::Schedule;
@@ -142,7 +142,7 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
     // On a task of its own: pictures must not make requests late.
     let (over, until_over) = oneshot::channel();
     let photographer = tokio::spawn(photographer.work(folder.clone(), until_over));
-    let sent = traffic(what, &schedule, &id, say, interrupt).await?;
+    let (sent, steps) = traffic(what, &schedule, &id, say, interrupt).await?;
     drop(over);
     let photographer = photographer.await.context("taking pictures")?;
     sent.ledger.write(&folder.join("ledger.jsonl"))?;
@@ -174,6 +174,7 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
                 end_ms: wall(phase.end_us),
             })
             .collect(),
+        steps,
         processes: processes(&at_start, &at_end),
         pictures,
         pictures_missing,
@@ -192,14 +193,17 @@ async fn traffic(
     id: &str,
     say: &dyn Fn(&str),
     interrupt: &Interrupt,
-) -> Result<Sent, Failure> {
+) -> Result<(Sent, Vec<StepTime>), Failure> {
     let plan = what.stack.plan();
     let app = plan.addresses.app.first().context("the stack has no service")?;
     let progress = Progress::new(schedule);
     let (phases, mut began) = mpsc::unbounded_channel::<Option<String>>();
+    let mut steps = Steps { stack: what.stack, done: Vec::new(), failure: None };
     let posting = async {
-        // Phases are for graphs; a receiver that misses one makes no run invalid.
         while let Some(phase) = began.recv().await {
+            let planned = what.scenario.phases.iter().filter(|planned| Some(&planned.name) == phase.as_ref());
+            steps.take(planned.flat_map(|planned| &planned.steps)).await;
+            // Phases are for graphs; a receiver that misses one makes no run invalid.
             let body = serde_json::json!({"run": id, "scenario": what.scenario.id(), "phase": phase}).to_string();
             let _ = client::post_json(&plan.addresses.receiver, "/phase", body, ASK_LIMIT).await;
         }
@@ -232,9 +236,71 @@ async fn traffic(
             say(&format!("{}, {} of {} s", now.phase, now.elapsed.as_secs(), now.length.as_secs()));
         }
     };
-    tokio::select! {
+    let sent = tokio::select! {
         (sent, ()) = async { tokio::join!(sending, posting) } => sent,
         () = showing => unreachable!("showing ends only with the traffic"),
+    };
+    steps.put_back().await;
+    match (sent, steps.failure) {
+        // An interruption may meet a step half way: then it is the interruption that counts.
+        (Ok(sent), Some(failure)) if !sent.ledger.head.interrupted => Err(failure),
+        (sent, _) => Ok((sent?, steps.done)),
+    }
+}
+
+/// What a scenario does to components, and that none of them stays down for it.
+struct Steps<'a> {
+    stack: &'a Stack,
+    done: Vec<StepTime>,
+    failure: Option<Failure>,
+}
+
+impl Steps<'_> {
+    async fn take(&mut self, steps: impl Iterator<Item = &Step>) {
+        for step in steps {
+            let start_ms = now_ms();
+            if let Err(failure) = self.order(step.action, &step.component).await {
+                let what = format!("cannot {} {}", step.action.name(), step.component);
+                self.failure.get_or_insert(failure.context(what));
+            }
+            let (action, component) = (step.action, step.component.clone());
+            self.done.push(StepTime { action, component, start_ms, end_ms: now_ms() });
+        }
+    }
+
+    async fn order(&self, action: Action, component: &str) -> Result<(), Failure> {
+        let processes = self.stack.processes();
+        let names: Vec<&str> =
+            processes.iter().filter(|p| p.component.name() == component).map(|p| p.name.as_str()).collect();
+        if names.is_empty() {
+            return Err(Failure::usage(format!("this stack runs no {component}")));
+        }
+        for name in names {
+            match action {
+                Action::Kill => self.stack.kill_one(name).await?,
+                Action::Stop => self.stack.stop_one(name).await?,
+                Action::Start => self.stack.start_one(name).await?,
+                Action::Pause => self.stack.pause_one(name).await?,
+                Action::Resume => self.stack.resume_one(name).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whatever ended the run: a component that it stopped and did not start again is started.
+    async fn put_back(&mut self) {
+        let mut away: BTreeMap<String, Action> = BTreeMap::new();
+        for step in &self.done {
+            match step.action {
+                Action::Stop => drop(away.insert(step.component.clone(), Action::Start)),
+                Action::Pause => drop(away.insert(step.component.clone(), Action::Resume)),
+                Action::Start | Action::Resume => drop(away.remove(&step.component)),
+                Action::Kill => {}
+            }
+        }
+        for (component, action) in away {
+            self.take([Step { action, component }].iter()).await;
+        }
     }
 }
 

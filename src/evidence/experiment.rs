@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::monitoring::addresses::Addresses;
 use crate::prom::answer::{self, Data, Series};
 use crate::prom::exposition::{self, Exposition};
-use crate::scenario::Scenario;
+use crate::scenario::{Action, Scenario};
 use crate::stack::Epoch;
 use crate::traffic::ledger::Ledger;
 
@@ -77,6 +77,8 @@ pub struct Run {
     pub end_ms: i64,
     /// The phases as they happened.
     pub phases: Vec<PhaseTime>,
+    /// What the scenario did to components, in the order it was done.
+    pub steps: Vec<StepTime>,
     /// Processes at the start and at the end: a component that is not the same was restarted.
     pub processes: Vec<Process>,
     /// Pictures taken.
@@ -99,6 +101,63 @@ pub struct PhaseTime {
     pub start_ms: i64,
     /// End.
     pub end_ms: i64,
+}
+
+/// Something that was done to a component, as it happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StepTime {
+    /// What.
+    pub action: Action,
+    /// To which component.
+    pub component: String,
+    /// When it was ordered.
+    pub start_ms: i64,
+    /// When it was done: a component that was started was ready.
+    pub end_ms: i64,
+}
+
+/// The component that scrapes: while it is away nothing is recorded.
+pub const PROMETHEUS: &str = "prometheus";
+
+/// After its start Prometheus scrapes for the first time some five seconds later, whatever the interval (2.42, measured).
+const FIRST_SCRAPE_MS: i64 = 8_000;
+/// A component that is back is scraped an interval later; a supervisor needs a second to bring one back.
+const BACK_MS: i64 = 2_500;
+
+impl Run {
+    /// How often a component was ended on purpose, and so has another process since.
+    pub fn restarts_of(&self, component: &str) -> usize {
+        let ended =
+            |step: &&StepTime| step.component == component && matches!(step.action, Action::Kill | Action::Stop);
+        self.steps.iter().filter(ended).count()
+    }
+
+    /// When a component was away because the scenario wanted it so, until it had been scraped again, or scraped itself.
+    pub fn outages(&self, components: &[&str]) -> Vec<(i64, i64)> {
+        let of_them = |step: &&StepTime| components.contains(&step.component.as_str());
+        let ends = self
+            .steps
+            .iter()
+            .filter(of_them)
+            .filter(|step| matches!(step.action, Action::Kill | Action::Stop | Action::Pause));
+        let settles = |component: &str| if component == PROMETHEUS { FIRST_SCRAPE_MS } else { BACK_MS };
+        ends.map(|gone| {
+            let back = self.steps.iter().filter(of_them).find(|step| {
+                step.component == gone.component
+                    && step.start_ms >= gone.end_ms
+                    && matches!(step.action, Action::Start | Action::Resume)
+            });
+            // A killed component that nobody started is started by its supervisor, or never.
+            let until = match (back, gone.action) {
+                (Some(back), _) => back.end_ms + settles(&gone.component),
+                (None, Action::Kill) => gone.end_ms + settles(&gone.component),
+                (None, _) => self.end_ms,
+            };
+            (gone.start_ms, until.min(self.end_ms))
+        })
+        .collect()
+    }
 }
 
 /// A component's process, seen at the start and at the end of the run.

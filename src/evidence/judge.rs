@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::claims::{self, Claim, Family, Kind, Step, WATCHDOG};
-use super::experiment::Experiment;
+use super::experiment::{Experiment, PROMETHEUS};
 use super::panels;
 use super::reconcile::{self, Reconciliation};
 use super::timeline::{self, Cycle};
@@ -139,6 +139,7 @@ fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Fin
         Kind::AlertCycle { alert, step, not_before_ms, not_after_ms } => {
             alert_step(experiment, tree, alert, *step, *not_before_ms, *not_after_ms)
         }
+        Kind::AlertInhibited { alert } => inhibited(experiment, alert),
         Kind::AlertQuiet { alert } => quiet(experiment, alert),
         Kind::PanelShows { panel, measure } => panels::shows(experiment, panel, *measure),
         Kind::PanelAnswers { panel } => panels::answers(experiment, tree, panel),
@@ -351,7 +352,8 @@ fn watchdog(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
     let alerts = experiment.samples("alerts")?;
     let firing = timeline::firing_samples(WATCHDOG, &alerts);
     let evaluation = real_ms(tree.monitoring.evaluation_interval(), experiment.speed().factor());
-    let due = usize::try_from((run.end_ms - run.quiet_ms) / evaluation.max(1)).unwrap_or(0);
+    let away: i64 = run.outages(&[PROMETHEUS]).iter().map(|(from, to)| to - from).sum();
+    let due = usize::try_from((run.end_ms - run.quiet_ms - away) / evaluation.max(1)).unwrap_or(0);
     let heard = experiment.notifications.iter().filter(|n| timeline::says(n, WATCHDOG, "firing")).count();
     let mut wrong = Vec::new();
     // The window does not begin on an evaluation: one at each end may lie outside.
@@ -478,6 +480,24 @@ fn alert_step(
         ));
     }
     Ok(finding)
+}
+
+fn inhibited(experiment: &Experiment, alert: &str) -> anyhow::Result<Finding> {
+    let firing = timeline::firing_samples(alert, &experiment.samples("alerts")?);
+    let told = experiment.notifications.iter().filter(|n| timeline::says(n, alert, "firing")).count();
+    let fails = match (firing, told) {
+        (0, _) => Some(format!("{alert} never fired, so nothing was held back")),
+        (_, 0) => None,
+        _ => Some(format!("the receiver was told of {alert}")),
+    };
+    Ok(Finding {
+        population: firing,
+        expected: "firing, and no notification".to_owned(),
+        observed: format!("firing at {firing} evaluations, {told} notifications"),
+        exhibits: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned()],
+        fails,
+        not_proven: None,
+    })
 }
 
 fn quiet(experiment: &Experiment, alert: &str) -> anyhow::Result<Finding> {

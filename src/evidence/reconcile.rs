@@ -123,6 +123,7 @@ fn deltas(
 ) -> anyhow::Result<(BTreeMap<String, f64>, usize)> {
     let scrape_durations = experiment.samples("scrape_duration")?;
     let up = experiment.samples("up")?;
+    let outages = experiment.run.outages(&["app"]);
     let mut sums: BTreeMap<String, f64> = BTreeMap::new();
     let mut count = 0;
     for series in experiment.samples(name)? {
@@ -131,14 +132,17 @@ fn deltas(
             .with_context(|| format!("{what}: no scrape between quiet and the first request"))?;
         let last = last(experiment, &series, &up)
             .with_context(|| format!("{what}: no scrape after the last request had ended"))?;
-        let between: Vec<f64> = series
-            .samples
-            .iter()
-            .filter(|sample| sample.seconds >= baseline.0 && sample.seconds <= last.0)
-            .map(|sample| sample.value)
-            .collect();
-        ensure!(between.is_sorted(), "{what}: the counter went down between {} and {}", baseline.0, last.0);
-        *sums.entry(what).or_default() += last.1 - baseline.1;
+        let mut grown = 0.0;
+        let mut before = baseline;
+        for sample in series.samples.iter().filter(|sample| sample.seconds > baseline.0 && sample.seconds <= last.0) {
+            // A service that was restarted on purpose begins at zero again; no other counter may go down.
+            let restarted = outages.iter().any(|(from, to)| millis(before.0) < *to && millis(sample.seconds) > *from);
+            let down = sample.value < before.1;
+            ensure!(!down || restarted, "{what}: the counter went down between {} and {}", before.0, sample.seconds);
+            grown += if down { sample.value } else { sample.value - before.1 };
+            before = (sample.seconds, sample.value);
+        }
+        *sums.entry(what).or_default() += grown;
         count += 1;
     }
     Ok((sums, count))

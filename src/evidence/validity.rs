@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::experiment::{Experiment, Process, Run};
+use super::experiment::{Experiment, PROMETHEUS, Process, Run};
 use super::timeline::millis;
 use crate::prom::answer::Series;
 use crate::traffic::ledger::Outcome;
@@ -61,7 +61,7 @@ pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<V
             found.push(Disturbance::Noise(format!("Prometheus recorded nothing for samples/{name}.json")));
         }
     }
-    restarts(&starts, &mut found);
+    restarts(run, &starts, &mut found);
     scrapes(run, &experiment.samples("up")?, scrape_ms, &mut found);
     for series in missed {
         let mut values = series.samples.iter().map(|sample| sample.value);
@@ -83,6 +83,7 @@ pub fn deaths(run: &Run) -> Vec<Disturbance> {
         let name = &process.component;
         match (process.at_start.pid, process.at_end.pid) {
             (Some(_), Some(_)) if process.at_start == process.at_end => None,
+            (Some(_), Some(_)) if run.restarts_of(name) > 0 => None,
             (_, None) => Some(Disturbance::Death(format!("{name} was not running at the end"))),
             (_, Some(_)) => Some(Disturbance::Death(format!("{name} was restarted during the run"))),
         }
@@ -91,12 +92,13 @@ pub fn deaths(run: &Run) -> Vec<Disturbance> {
 }
 
 /// One target must be one process: more than one start time is a restart, or a second process behind it.
-fn restarts(series: &[Series], found: &mut Vec<Disturbance>) {
+fn restarts(run: &Run, series: &[Series], found: &mut Vec<Disturbance>) {
     for series in series {
+        let ordered = run.restarts_of(series.labels.get("job").map_or("", String::as_str));
         let mut starts: Vec<u64> = series.samples.iter().map(|sample| sample.value.to_bits()).collect();
         starts.sort_unstable();
         starts.dedup();
-        if starts.len() > 1 {
+        if starts.len() > 1 + ordered {
             found.push(Disturbance::Death(format!(
                 "{} shows {} different start times: it was restarted",
                 target(series),
@@ -121,7 +123,10 @@ fn scrapes(run: &Run, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // intervals are small
     let longest = (scrape_ms as f64 * MISSED_SCRAPE_INTERVALS) as i64;
     for (target, samples) in by_target {
-        let failed = samples.iter().filter(|(_, up)| *up < 1.0).count();
+        let job = target.split(' ').next().unwrap_or_default();
+        let outages = run.outages(&[job, PROMETHEUS]);
+        let wanted = |from: i64, to: i64| outages.iter().any(|outage| from < outage.1 && to > outage.0);
+        let failed = samples.iter().filter(|(at, up)| *up < 1.0 && !wanted(*at, *at)).count();
         if failed > 0 {
             found.push(Disturbance::Noise(format!("{failed} scrapes of {target} failed")));
         }
@@ -129,7 +134,8 @@ fn scrapes(run: &Run, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance
         times.extend(samples.iter().map(|(at, _)| *at));
         times.push(run.end_ms);
         times.sort_unstable();
-        let gap = times.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or(0);
+        let gaps = times.windows(2).filter(|pair| !wanted(pair[0], pair[1])).map(|pair| pair[1] - pair[0]);
+        let gap = gaps.max().unwrap_or(0);
         if gap > longest {
             found.push(Disturbance::Noise(format!(
                 "a scrape of {target} was missed: nothing for {gap} ms, due every {scrape_ms} ms"

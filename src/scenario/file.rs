@@ -12,7 +12,7 @@ use hyper::Uri;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::{Arrival, Expect, FaultQuota, Measure, Phase, RequestTemplate, Scenario, Volume};
+use super::{Action, Arrival, Expect, FaultQuota, Measure, Phase, RequestTemplate, Scenario, Step, Volume};
 use crate::duration;
 use crate::failure::Finding;
 
@@ -99,6 +99,7 @@ fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
     let own = requests(section);
     let faults = faults(section);
     let provokes = section.flag("provokes");
+    let steps = steps(section);
     if silent {
         for key in ["rate", "count", "arrival", "burst", "requests", "faults"] {
             if section.has(key) {
@@ -143,7 +144,20 @@ fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
         (None, Some(count)) => Volume::Count(count),
         (None, None) => Volume::Silent,
     };
-    Phase { name, duration, volume, arrival, requests, faults, provokes }
+    Phase { name, duration, volume, arrival, requests, faults, provokes, steps }
+}
+
+fn steps(section: &Section<'_, '_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for action in Action::ALL {
+        for component in section.texts(action.name()) {
+            if !is_name(&component) {
+                section.complain(action.name(), format!("`{component}` is no component; write it like app"));
+            }
+            steps.push(Step { action, component });
+        }
+    }
+    steps
 }
 
 fn arrival(section: &Section<'_, '_>) -> Arrival {
@@ -255,10 +269,10 @@ fn faults(section: &Section<'_, '_>) -> Vec<FaultQuota> {
 fn expect(section: &Section<'_, '_>, faulty: bool) -> Expect {
     let fires = section.texts("fires");
     let may_fire = section.texts("may_fire");
+    let inhibits = section.texts("inhibits");
     let mut seen = BTreeSet::new();
-    for (key, alert) in
-        fires.iter().map(|alert| ("fires", alert)).chain(may_fire.iter().map(|alert| ("may_fire", alert)))
-    {
+    let lists = [("fires", &fires), ("may_fire", &may_fire), ("inhibits", &inhibits)];
+    for (key, alert) in lists.iter().flat_map(|(key, alerts)| alerts.iter().map(move |alert| (*key, alert))) {
         if !alert.starts_with(|c: char| c.is_ascii_uppercase()) || !alert.chars().all(|c| c.is_ascii_alphanumeric()) {
             section.complain(key, format!("`{alert}` is no alert's name; write it like AppHigh5xxErrorRate"));
         }
@@ -272,6 +286,9 @@ fn expect(section: &Section<'_, '_>, faulty: bool) -> Expect {
     }
     if !fires.is_empty() && !faulty {
         section.complain("fires", "no phase gives an alert a reason to fire: give one `faults`, or provokes = true");
+    }
+    if !inhibits.is_empty() && fires.is_empty() {
+        section.complain("inhibits", "what is not told of an alert is told by another: name it in `fires`");
     }
     if section.has("within") && fires.is_empty() {
         section.complain("within", "`within` goes with `fires`");
@@ -296,7 +313,7 @@ fn expect(section: &Section<'_, '_>, faulty: bool) -> Expect {
         }
     }
     section.finish();
-    Expect { fires, may_fire, within, panels }
+    Expect { fires, may_fire, inhibits, within, panels }
 }
 
 /// `[a-z0-9-]+`, not beginning or ending with a dash.

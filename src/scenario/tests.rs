@@ -107,6 +107,9 @@ fn every_mistake_is_told_with_its_line_and_what_was_expected() {
         ("rate = 2.5", "rate = 2.5\ncount = 9", 8, "a `rate` or a `count`"),
         ("rate = 1_000", "count = 9", 13, "poisson goes with a `rate`"),
         ("silent = true", "silent = true\ncount = 5", 35, "has no `count`"),
+        ("silent = true", "silent = true\nstop = \"app\"", 35, "a list of texts"),
+        ("silent = true", "silent = true\nstop = [\"The app\"]", 35, "is no component"),
+        ("[\"AppTrafficDrop\"]", "[]\ninhibits = [\"AppHigh5xxErrorRate\"]", 40, "named twice"),
         ("rate = 2.5", "rate = 2.5\nspeed = 4", 8, "a phase has no key `speed`"),
         ("arrival = \"poisson\"", "arrival = \"random\"", 13, "there is uniform, poisson, bursts"),
         ("burst = 10", "", 28, "bursts need their size"),
@@ -149,6 +152,16 @@ fn every_mistake_is_told_with_its_line_and_what_was_expected() {
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn a_phase_orders_components_about_and_what_starts_comes_last() {
+    let text = GOOD.replace("silent = true", "silent = true\nstart = [\"app\"]\nkill = [\"prometheus\", \"receiver\"]");
+    let scenario = read(&text).unwrap();
+    assert!(scenario.orders_components() && !read(GOOD).unwrap().orders_components());
+    let steps = &scenario.phases.iter().find(|phase| !phase.steps.is_empty()).unwrap().steps;
+    let told: Vec<String> = steps.iter().map(|step| format!("{} {}", step.action.name(), step.component)).collect();
+    assert_eq!(told, ["kill prometheus", "kill receiver", "start app"]);
 }
 
 #[test]

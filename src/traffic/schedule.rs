@@ -543,6 +543,7 @@ mod tests {
                 requests: weights.iter().enumerate().map(request).collect(),
                 faults: counts.iter().enumerate().map(fault).collect(),
                 provokes: false,
+                steps: Vec::new(),
             }
         }
     }

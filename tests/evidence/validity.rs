@@ -1,9 +1,11 @@
 //! A disturbed run says nothing: every claim is invalid, none fails and none holds.
 
+use aiclipx::evidence::experiment::{StepTime, read_json};
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::validity::Disturbance;
+use aiclipx::scenario::Action;
 use aiclipx::traffic::ledger::Outcome;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::room::{Room, has};
 
@@ -194,4 +196,37 @@ fn a_service_that_died_does_not_fail_its_claims() {
         -3.0,
     );
     assert!(room.judged().0.iter().all(|judgement| matches!(judgement.verdict, Verdict::Invalid(_))));
+}
+
+/// The service's counters as if it had begun again at zero between two scrapes in the middle.
+fn restarted(mut room: Room) -> Room {
+    for samples in ["requests", "latency_count", "latency_inf", "errors"] {
+        room = room.series(samples, |all| {
+            for series in all {
+                let values = series["values"].as_array_mut().unwrap();
+                let number = |value: &Value| value[1].as_str().unwrap().parse::<f64>().unwrap();
+                let lost = number(&values[40]);
+                for value in &mut values[41..] {
+                    value[1] = (number(value) - lost).to_string().into();
+                }
+            }
+        });
+    }
+    room
+}
+
+#[test]
+fn a_service_that_was_restarted_on_purpose_is_counted_across_it_and_no_other() {
+    let counters =
+        ["counters/requests", "counters/latency-count", "counters/latency-inf", "counters/errors", "exposed"];
+    restarted(Room::with_errors()).judged().fails_exactly("counters that begin again", &counters);
+
+    let room = restarted(Room::with_errors());
+    let requests: Value = read_json(&room.folder.join("samples/requests.json")).unwrap();
+    let at = |n: usize| (requests["data"]["result"][0]["values"][n][0].as_f64().unwrap() * 1000.0) as i64;
+    let (before, after) = (at(40), at(41));
+    let step = |action, start_ms| StepTime { action, component: "app".to_owned(), start_ms, end_ms: start_ms + 1 };
+    let ordered = room.run(|run| run.steps = vec![step(Action::Stop, before + 10), step(Action::Start, after - 10)]);
+    // What it exposes at the end was written for a service that never began again.
+    ordered.judged().fails_exactly("the same, as ordered", &["exposed"]);
 }

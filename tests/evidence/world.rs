@@ -301,6 +301,7 @@ fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
         processes: targets().iter().enumerate().map(process).collect(),
         pictures: Vec::new(),
         pictures_missing: None,
+        steps: Vec::new(),
         disturbances: Vec::new(),
     }
 }
