@@ -19,7 +19,7 @@ use aiclipx::http::client;
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::stack::start::{Down, down};
 use aiclipx::stack::table::{Health, Row, Silent, State, Watch};
-use aiclipx::stack::{Component, Found, Lifetime, Plan, Process, Stack};
+use aiclipx::stack::{Found, Lifetime, Plan, Process, Stack};
 use tokio::process::Command;
 
 /// Longer than anything takes; reaching it is a failure, not a measurement.
@@ -189,7 +189,9 @@ async fn an_attached_stack_is_found_again_and_taken_down() {
     drop(started(&plan).await);
 
     let stack = Stack::attach(&place.state()).await.unwrap();
-    assert_eq!(stack.plan(), &plan);
+    // What stands in for something absent comes by the start.
+    let components = stack.plan().components.clone();
+    assert_eq!(stack.plan(), &Plan { components, ..plan.clone() });
     let (rows, all_up) = stack.status().await.unwrap();
     assert!(all_up, "{rows:?}");
 
@@ -439,8 +441,33 @@ async fn a_state_directory_that_cannot_be_written_is_a_usage_error() {
     assert!(failure.to_string().contains("--state"), "{failure}");
 }
 
-#[test]
-fn a_stack_without_grafana_says_what_is_missed() {
-    assert!(Component::Grafana.missed_without().is_some());
-    assert!(Component::App.missed_without().is_none());
+#[tokio::test]
+async fn without_grafana_the_viewer_stands_at_its_address_and_the_table_says_so() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    // A PATH with all the programs but Grafana, wherever it may be installed.
+    let path = place.folder.path().join("bin");
+    std::fs::create_dir(&path).unwrap();
+    for folder in std::env::split_paths(&std::env::var_os("PATH").unwrap()) {
+        for program in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if !program.file_name().to_string_lossy().starts_with("grafana") {
+                let _ = std::os::unix::fs::symlink(program.path(), path.join(program.file_name()));
+            }
+        }
+    }
+    let output = up(&plan).env("PATH", &path).output().await.unwrap();
+    let table = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{table}");
+    let line = |name: &str| table.lines().find(|line| line.contains(&format!(" {name} "))).unwrap_or_default();
+    let url = plan.addresses.dashboards.url("");
+    assert!(line("viewer").contains("ready") && line("viewer").ends_with(&url), "{table}");
+    assert!(line("grafana").contains("absent") && line("grafana").contains("not on PATH"), "{table}");
+
+    // Where alerts lead to.
+    let page = client::get(&plan.addresses.dashboards, "/d/app-overview?viewPanel=3", LIMIT).await.unwrap();
+    let html = String::from_utf8_lossy(&page.body);
+    assert!(page.status.is_success() && html.contains("id=\"panel-3\"") && !html.contains("id=\"panel-1\""), "{html}");
+
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
+    assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
 }

@@ -53,6 +53,8 @@ pub struct Canvas<'a> {
     pub theme: Theme,
     /// The time shown.
     pub range: TimeRange,
+    /// The day is written at the headline; not needed where the page says it.
+    pub dated: bool,
     /// When faults were injected.
     pub faults: &'a [Mark],
     /// When alerts were firing.
@@ -111,7 +113,8 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
     let curves = curves(panel, frames, &paint);
     let body = Area { x: PADDING, y: HEAD_HEIGHT, w: width - 2.0 * PADDING, h: height - HEAD_HEIGHT - PADDING };
     let has_data = curves.iter().any(|curve| curve.samples.iter().any(|sample| !sample.value.is_nan()));
-    let date = if panel.kind == Kind::Row { String::new() } else { dates(canvas, &panel.kind) };
+    let dated = canvas.dated && panel.kind != Kind::Row;
+    let date = if dated { dates(canvas, &panel.kind) } else { String::new() };
     let date_width = font::width(&date, 10.0, false);
     let title = font::fitted(&panel.title, TITLE_SIZE, true, body.w - date_width - 12.0);
     let content = match &panel.kind {
@@ -132,7 +135,9 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
             rect x="0.5" y="0.5" width=(n(width - 1.0)) height=(n(height - 1.0)) rx="6" fill=(paint.paper)
                 stroke=(paint.border) {}
             text x=(n(PADDING)) y="22" font-size=(n(TITLE_SIZE)) font-weight="bold" fill=(paint.ink) { (clean(&title)) }
-            text x=(n(width - PADDING)) y="22" font-size="10" text-anchor="end" fill=(paint.muted) { (date) }
+            @if dated {
+                text x=(n(width - PADDING)) y="22" font-size="10" text-anchor="end" fill=(paint.muted) { (date) }
+            }
             (content)
         }
     }

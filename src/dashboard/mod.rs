@@ -6,5 +6,6 @@
 
 pub mod draw;
 pub mod format;
+pub mod marks;
 pub mod model;
 pub mod query;

@@ -113,7 +113,7 @@ fn mark(from: i64, to: i64, label: &str) -> Mark {
 }
 
 fn canvas<'a>(width: u32, height: u32, theme: Theme, faults: &'a [Mark], alerts: &'a [Mark]) -> Canvas<'a> {
-    Canvas { width, height, theme, range: RANGE, faults, alerts }
+    Canvas { width, height, theme, range: RANGE, dated: true, faults, alerts }
 }
 
 /// Parses as XML, needs nothing from outside, and holds nothing that runs.
