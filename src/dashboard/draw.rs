@@ -20,6 +20,7 @@ use super::format;
 use super::model::{Field, Kind, Panel};
 use super::query::{self, PlannedQuery, TimeRange};
 use crate::prom::answer::{Sample, Series};
+pub(super) use scale::written;
 use theme::{Paint, Theme, resolved};
 
 /// What a query was answered with.
@@ -146,13 +147,13 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
 
 /// The day, or days, and the time of a value that has no axis.
 fn dates(canvas: &Canvas, kind: &Kind) -> String {
-    let day = |millis| scale::written(millis, "%Y-%m-%d");
+    let day = |millis| written(millis, "%Y-%m-%d");
     let (from, to) = (day(canvas.range.from_millis), day(canvas.range.to_millis));
     match kind {
         Kind::Timeseries if from == to => format!("{to} UTC"),
         Kind::Timeseries => format!("{from} – {to} UTC"),
         Kind::Undrawn(_) => String::new(),
-        _ => scale::written(canvas.range.to_millis, "%Y-%m-%d %H:%M:%S UTC"),
+        _ => written(canvas.range.to_millis, "%Y-%m-%d %H:%M:%S UTC"),
     }
 }
 

@@ -64,8 +64,7 @@ mod tests {
             series(&[("alertname", "B")], &[(10.0, 0.0), (10.5, 2.0)]),
         ];
         let found = marks(&Frame { query: query.clone(), series: answered.clone() });
-        let told: Vec<_> =
-            found.iter().map(|mark| (mark.label.as_str(), mark.from_millis, mark.to_millis)).collect();
+        let told: Vec<_> = found.iter().map(|mark| (mark.label.as_str(), mark.from_millis, mark.to_millis)).collect();
         assert_eq!(told, [("A", 10_000, 11_000), ("A", 12_000, 12_000), ("B", 10_500, 10_500)]);
         query.legend.clear();
         assert!(marks(&Frame { query, series: answered }).iter().all(|mark| mark.label == "Alerts firing"));
