@@ -266,7 +266,7 @@ fn threshold_lines(panel: &Panel, axis: &ValueAxis, plot: Area, paint: &Paint) -
         @if field.threshold_lines {
             @for (value, color) in lines.filter(|(value, _)| in_view(*value)) {
                 @let y = plot.bottom() - axis.share(value) * plot.h;
-                @let label = format::value(&field.unit, value, field.decimals);
+                @let label = format::exact(&field.unit, value);
                 @let width = font::width(&label, 9.5, true) + 8.0;
                 // Above the line, or below it where the plot ends.
                 @let top = if y - 15.0 < plot.y { y + 2.0 } else { y - 15.0 };

@@ -26,7 +26,13 @@
       const style = (of) => of.querySelector('head style').textContent;
       // Other places need another policy: the whole page comes anew.
       if (!answer.ok || style(page) !== style(document)) return location.reload();
-      main().replaceWith(document.adoptNode(page.querySelector('main')));
+      for (const part of ['.variables', 'main']) {
+        const old = document.querySelector(part);
+        // A choice in the making is left alone.
+        if (old && !(part === '.variables' && old.contains(document.activeElement))) {
+          old.replaceWith(document.adoptNode(page.querySelector(part)));
+        }
+      }
       document.querySelector('.lost').hidden = true;
     } catch {
       document.querySelector('.lost').hidden = false;
@@ -36,7 +42,7 @@
     plan();
   };
 
-  document.addEventListener('visibilitychange', draw);
+  document.addEventListener('visibilitychange', () => { if (Number(main().dataset.refresh) > 0) draw(); });
   document.addEventListener('change', (event) => {
     if (event.target.form && !event.target.multiple) event.target.form.requestSubmit();
   });
