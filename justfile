@@ -75,6 +75,11 @@ test: _formatted lint _tests _checked _live
 [group('development')]
 test-long: prove fresh
 
+# time the viewer's page of twelve panels over an hour of data, beside the bare answers it is drawn from
+[group('development')]
+bench-dashboard:
+    cargo bench --locked --profile dev --bench dashboard
+
 # format the Rust code and this file
 [group('development')]
 fmt:

@@ -39,8 +39,8 @@ pub(super) fn draw(panel: &Panel, curves: &[Curve], canvas: &Canvas, body: Area,
     // A count of rows: small.
     #[allow(clippy::cast_precision_loss)]
     let lanes_height = (faults.rows + alerts.rows) as f64 * LANE;
-    // The last row's name and the axis' top label stand one above the other.
-    let lanes_height = if lanes_height > 0.0 { lanes_height + 6.0 } else { 0.0 };
+    // The last row's name, or the headline, and the axis' top label stand one above the other.
+    let lanes_height = lanes_height + 6.0;
     let plot = Area { y: body.y + lanes_height, h: body.h - lanes_height - legend.height - TIME_LABELS, ..across };
     let y = |value: f64| plot.bottom() - axis.share(value) * plot.h;
     #[allow(clippy::cast_precision_loss)]
