@@ -381,7 +381,16 @@ async fn a_dashboard_is_asked_for_answered_and_drawn_in_the_browser() {
         assert!(std::time::Instant::now() < deadline, "Prometheus answered no data: {frames:?}");
         tokio::time::sleep(Duration::from_millis(250)).await;
     };
-    let canvas = Canvas { width: 600, height: 260, theme: Theme::Light, range, dated: true, faults: &[], alerts: &[] };
+    let canvas = Canvas {
+        width: 600,
+        height: 260,
+        theme: Theme::Light,
+        range,
+        dated: true,
+        phases: &[],
+        faults: &[],
+        alerts: &[],
+    };
     let drawn = dashboard
         .panels
         .iter()

@@ -445,29 +445,31 @@ async fn a_state_directory_that_cannot_be_written_is_a_usage_error() {
 async fn without_grafana_the_viewer_stands_at_its_address_and_the_table_says_so() {
     let place = Place::new();
     let plan = place.plan(Lifetime::Attached);
-    // A PATH with all the programs but Grafana, wherever it may be installed.
-    let path = place.folder.path().join("bin");
-    std::fs::create_dir(&path).unwrap();
-    for folder in std::env::split_paths(&std::env::var_os("PATH").unwrap()) {
-        for program in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            if !program.file_name().to_string_lossy().starts_with("grafana") {
-                let _ = std::os::unix::fs::symlink(program.path(), path.join(program.file_name()));
-            }
+    // The PATH as it is, but for Grafana: a folder that holds it is replaced by links to all else in it.
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
+    for (number, folder) in folders.iter_mut().enumerate().filter(|(_, folder)| folder.join("grafana").exists()) {
+        let links = place.folder.path().join(format!("bin-{number}"));
+        std::fs::create_dir(&links).unwrap();
+        for program in std::fs::read_dir(&folder).unwrap().flatten().filter(|one| one.file_name() != "grafana") {
+            std::os::unix::fs::symlink(program.path(), links.join(program.file_name())).unwrap();
         }
+        *folder = links;
     }
+    let path = std::env::join_paths(folders).unwrap();
     let output = up(&plan).env("PATH", &path).output().await.unwrap();
     let table = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "{table}");
-    let line = |name: &str| table.lines().find(|line| line.contains(&format!(" {name} "))).unwrap_or_default();
+    // Where alerts lead to.
+    let page = client::get(&plan.addresses.dashboards, "/d/app-overview?viewPanel=3", LIMIT).await;
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
+
+    let line = |name: &str| table.lines().find(|line| line.split_whitespace().nth(1) == Some(name)).unwrap_or_default();
     let url = plan.addresses.dashboards.url("");
     assert!(line("viewer").contains("ready") && line("viewer").ends_with(&url), "{table}");
     assert!(line("grafana").contains("absent") && line("grafana").contains("not on PATH"), "{table}");
-
-    // Where alerts lead to.
-    let page = client::get(&plan.addresses.dashboards, "/d/app-overview?viewPanel=3", LIMIT).await.unwrap();
+    let page = page.unwrap();
     let html = String::from_utf8_lossy(&page.body);
-    assert!(page.status.is_success() && html.contains("id=\"panel-3\"") && !html.contains("id=\"panel-1\""), "{html}");
-
-    assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
+    assert!(page.status.is_success(), "{html}");
+    assert!(html.contains("id=\"panel-3\"") && !html.contains("id=\"panel-1\""), "{html}");
     assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
 }

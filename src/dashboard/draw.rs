@@ -56,6 +56,8 @@ pub struct Canvas<'a> {
     pub range: TimeRange,
     /// The day is written at the headline; not needed where the page says it.
     pub dated: bool,
+    /// What went on, one thing after the other: named above the plot, which is not tinted for it.
+    pub phases: &'a [Mark],
     /// When faults were injected.
     pub faults: &'a [Mark],
     /// When alerts were firing.

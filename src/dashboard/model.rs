@@ -120,10 +120,27 @@ pub struct Annotation {
     pub step: Option<Duration>,
 }
 
+/// What an annotation marks, which decides how it is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marking {
+    /// Alerts, which Prometheus keeps as the series `ALERTS`.
+    Alerts,
+    /// What was done to the service: an annotation whose name speaks of faults.
+    Faults,
+    /// Anything else.
+    Phases,
+}
+
 impl Annotation {
-    /// Whether it marks alerts, which Prometheus keeps as the series `ALERTS`; others mark what was done to the service.
-    pub fn is_of_alerts(&self) -> bool {
-        self.expr.contains("ALERTS")
+    /// What it marks.
+    pub fn marking(&self) -> Marking {
+        if self.expr.contains("ALERTS") {
+            Marking::Alerts
+        } else if self.name.to_lowercase().contains("fault") {
+            Marking::Faults
+        } else {
+            Marking::Phases
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use tokio::net::TcpListener;
 
 use super::draw::theme::{self, Theme};
 use super::draw::{self, Canvas};
-use super::model::{Dashboard, Kind, Panel, Partly};
+use super::model::{Dashboard, Kind, Marking, Panel, Partly};
 use super::query::{self, View};
 use crate::failure::Failure;
 use crate::http::client::Address;
@@ -169,7 +169,8 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
     }
     let mut answers = ask::all(questions).await;
     let of_annotations = answers.split_off(of_panels);
-    let (faults, alerts) = ask::windows(dashboard, &of_annotations);
+    let windows = |marking| ask::windows(dashboard, &of_annotations, marking);
+    let (phases, faults, alerts) = (windows(Marking::Phases), windows(Marking::Faults), windows(Marking::Alerts));
 
     let unreachable = answers.iter().chain(&of_annotations).find_map(|answer| match answer {
         Err(Silence::Unreachable(why)) => Some(why.clone()),
@@ -201,6 +202,7 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
             theme: Theme::Page,
             range: look.range,
             dated: false,
+            phases: &phases,
             faults: &faults,
             alerts: &alerts,
         };

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use aiclipx::dashboard::draw::theme::{self, Theme};
 use aiclipx::dashboard::draw::{Canvas, Frame, Mark, panel_svg};
-use aiclipx::dashboard::model::{self, Dashboard, Kind, VariableKind};
+use aiclipx::dashboard::model::{self, Dashboard, Kind, Marking, VariableKind};
 use aiclipx::dashboard::query::{PlannedQuery, QueryKind, TimeRange, View, plan, plan_annotation};
 use aiclipx::prom::answer::{Sample, Series};
 use proptest::prelude::*;
@@ -110,7 +110,7 @@ fn mark(from: i64, to: i64, label: &str) -> Mark {
 }
 
 fn canvas<'a>(width: u32, height: u32, theme: Theme, faults: &'a [Mark], alerts: &'a [Mark]) -> Canvas<'a> {
-    Canvas { width, height, theme, range: RANGE, dated: true, faults, alerts }
+    Canvas { width, height, theme, range: RANGE, dated: true, phases: &[], faults, alerts }
 }
 
 /// Parses as XML, needs nothing from outside, and holds nothing that runs.
@@ -280,14 +280,30 @@ fn many_series_and_marks_stay_inside_the_picture() {
 }
 
 #[test]
+fn phases_are_named_as_far_as_they_go_and_tint_nothing() {
+    let dashboard = example();
+    let phases = [mark(10, 70, "error-rate: baseline"), mark(70, 80, "error-rate: errors"), mark(80, 200, "recovery")];
+    let drawn = |phases: &[Mark]| {
+        let canvas = Canvas { phases, ..canvas(420, 280, Theme::Light, &[], &[]) };
+        panel_svg(dashboard.panel(2).unwrap(), &frames(&dashboard, 2, 420), &canvas)
+    };
+    let svg = drawn(&phases);
+    assert_sound(&svg);
+    let text = text_of(&svg);
+    assert!(text.contains("phase") && text.contains("error-rate: bas…") && text.contains("recovery"), "{text}");
+    assert!(!text.contains("errors") && !drawn(&[]).contains("phase"), "{text}");
+    assert!(!svg.contains("stroke-dasharray=\"2 3\""), "the plot is marked: {svg}");
+}
+
+#[test]
 fn the_example_is_read_as_it_stands() {
     let dashboard = example();
     assert_eq!((dashboard.uid.as_str(), dashboard.panels.len()), ("example", 12));
     let metric = Some("up".to_owned());
     assert_eq!(dashboard.variables[0].kind, VariableKind::LabelValues { metric, label: "job".to_owned() });
     // Grafana's own and what is not enabled stay out.
-    let names: Vec<&str> = dashboard.annotations.iter().map(|one| one.name.as_str()).collect();
-    assert_eq!(names, ["Alerts firing", "Faults"]);
+    let told: Vec<_> = dashboard.annotations.iter().map(|one| (one.name.as_str(), one.marking())).collect();
+    assert_eq!(told, [("Alerts firing", Marking::Alerts), ("Faults", Marking::Faults)]);
     let queries = planned(&dashboard, 1, 860);
     assert_eq!(queries[0].expr, "sum by (method) (rate(app_requests_total{job=~\".+\"}[2s]))");
     let stat = dashboard.panel(5).unwrap();

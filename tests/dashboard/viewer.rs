@@ -128,7 +128,7 @@ async fn every_panel_is_drawn_at_its_place_under_a_policy_that_lets_nothing_in()
     let sources = page
         .split("src=\"")
         .skip(1)
-        .chain(page.split("<link rel=").skip(1).flat_map(|link| link.split("href=\"").nth(1)));
+        .chain(page.split("<link rel=").skip(1).filter_map(|link| link.split("href=\"").nth(1)));
     assert!(sources.clone().count() >= 3 && sources.into_iter().all(|source| source.starts_with('/')), "{page}");
 }
 

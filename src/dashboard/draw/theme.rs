@@ -88,14 +88,14 @@ const PAGE: Paint = Paint {
 
 /// What [`Theme::Page`] paints with, as CSS declarations for [`Theme::Light`] or [`Theme::Dark`].
 pub fn variables(theme: Theme) -> String {
-    let named = NAMES.iter().map(|(name, light, dark)| {
-        (format!("var(--{name})"), if theme == Theme::Dark { (*dark).to_owned() } else { (*light).to_owned() })
-    });
-    let of_paint = PAGE.all().into_iter().map(str::to_owned).zip(theme.paint().all().into_iter().map(str::to_owned));
-    of_paint
-        .chain(named)
-        .map(|(variable, color)| format!("{}:{color};", variable.trim_start_matches("var(").trim_end_matches(')')))
-        .collect()
+    let bare = |variable: &'static str| variable.trim_start_matches("var(--").trim_end_matches(')');
+    let of_paint = PAGE.all().into_iter().map(bare).zip(theme.paint().all());
+    let named = NAMES.iter().map(|(name, light, dark)| (*name, if theme == Theme::Dark { *dark } else { *light }));
+    let mut declarations = String::new();
+    for (variable, color) in of_paint.chain(named) {
+        declarations.extend(["--", variable, ":", color, ";"]);
+    }
+    declarations
 }
 
 impl Theme {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::super::draw::{Frame, Mark};
 use super::super::marks;
-use super::super::model::{ALL, Dashboard, Variable, VariableKind};
+use super::super::model::{ALL, Dashboard, Marking, Variable, VariableKind};
 use super::super::query::{PlannedQuery, TimeRange};
 use crate::http::client::{self, Address};
 use crate::prom::answer::{self, percent_encoded};
@@ -40,17 +40,12 @@ pub(super) async fn all(questions: Vec<(Address, PlannedQuery)>) -> Vec<Result<F
     stream::iter(answers).buffered(AT_ONCE).collect().await
 }
 
-/// What annotations tell: when faults were injected, and when alerts were firing.
-pub(super) fn windows(dashboard: &Dashboard, answers: &[Result<Frame, Silence>]) -> (Vec<Mark>, Vec<Mark>) {
-    let (mut faults, mut alerts) = (Vec::new(), Vec::new());
-    for (annotation, answer) in dashboard.annotations.iter().zip(answers) {
-        let marks = answer.as_ref().map(marks::marks).unwrap_or_default();
-        if annotation.is_of_alerts() { &mut alerts } else { &mut faults }.extend(marks);
-    }
-    for marks in [&mut faults, &mut alerts] {
-        marks.sort_by_key(|mark| mark.from_millis);
-    }
-    (faults, alerts)
+/// What annotations tell, by what they mark, each in the order of time.
+pub(super) fn windows(dashboard: &Dashboard, answers: &[Result<Frame, Silence>], marking: Marking) -> Vec<Mark> {
+    let told = dashboard.annotations.iter().zip(answers).filter(|(annotation, _)| annotation.marking() == marking);
+    let mut windows: Vec<Mark> = told.filter_map(|(_, answer)| answer.as_ref().ok()).flat_map(marks::marks).collect();
+    windows.sort_by_key(|mark| mark.from_millis);
+    windows
 }
 
 /// What each variable can be, and what it is.
@@ -103,7 +98,7 @@ async fn label_values(
     let (start, end) = (range.from_millis.div_euclid(1000), range.to_millis.div_euclid(1000) + 1);
     let mut path = format!("/api/v1/label/{}/values?start={start}&end={end}", percent_encoded(label));
     if let Some(metric) = metric {
-        path += &format!("&match%5B%5D={}", percent_encoded(metric));
+        path.extend(["&match%5B%5D=", &percent_encoded(metric)]);
     }
     let body = get(address, &path).await?;
     let values: Values = serde_json::from_slice(&body).map_err(|error| Silence::Refused(error.to_string()))?;

@@ -83,7 +83,7 @@ impl Look {
             return Err(format!("the dashboard `{}` has no panel {id}", dashboard.uid));
         }
         let refresh = refresh.filter(|_| to.starts_with("now"));
-        Ok(Look { from, to, range, refresh, panel, chosen, parameters })
+        Ok(Look { parameters, from, to, range, refresh, panel, chosen })
     }
 
     fn given(&self, name: &str) -> Option<&str> {
@@ -224,7 +224,7 @@ mod tests {
         assert!(!look.is_folded(dashboard().panel(4).unwrap()));
         let address = look.address("a b", &[("viewPanel", ""), ("from", "now-1h"), ("to", "now")]);
         assert_eq!(address, "/d/a%20b?orgId=1&refresh=100ms&var-j=x%20y&var-j=z%26&row-4=open&from=now-1h&to=now");
-        assert_eq!(super::Look::read("var-j=All", &dashboard(), NOW).unwrap().chosen["j"], ["$__all"]);
+        assert_eq!(Look::read("var-j=All", &dashboard(), NOW).unwrap().chosen["j"], ["$__all"]);
     }
 
     #[test]
