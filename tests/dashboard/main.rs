@@ -290,7 +290,7 @@ fn phases_are_named_as_far_as_they_go_and_tint_nothing() {
     let svg = drawn(&phases);
     assert_sound(&svg);
     let text = text_of(&svg);
-    assert!(text.contains("phase") && text.contains("error-rate: bas…") && text.contains("recovery"), "{text}");
+    assert!(text.contains("phase") && text.contains("\nbaseline\n") && text.contains("recovery"), "{text}");
     assert!(!text.contains("errors") && !drawn(&[]).contains("phase"), "{text}");
     assert!(!svg.contains("stroke-dasharray=\"2 3\""), "the plot is marked: {svg}");
 }

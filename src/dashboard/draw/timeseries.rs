@@ -147,7 +147,12 @@ fn strip(marks: &[Mark], time: &Time) -> Lanes {
         .iter()
         .filter_map(|mark| {
             let (from, to) = time.span(mark)?;
-            let label = font::fitted(&super::clean(&mark.label), MARK_LABEL, false, to - from - 8.0);
+            let whole = super::clean(&mark.label);
+            let room = to - from - 8.0;
+            // `error-rate: recovery`: what is at the end tells it from its neighbours.
+            let fits = font::width(&whole, MARK_LABEL, false) <= room;
+            let told = if fits { whole.as_str() } else { whole.rsplit(": ").next().unwrap_or(&whole) };
+            let label = font::fitted(told, MARK_LABEL, false, room);
             Some(Placed { label_at: (!label.is_empty()).then_some(from + 5.0), label, row: 0, from, to })
         })
         .collect();
