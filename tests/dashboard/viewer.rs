@@ -286,6 +286,6 @@ async fn whatever_else_is_asked_for_is_refused_with_its_reason() {
 async fn it_listens_on_loopback_or_not_at_all() {
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
     let sources = Sources { folder: Path::new("/nowhere").to_owned(), prometheus: None };
-    let failure = run(listener, sources, std::future::pending()).await.unwrap_err();
+    let failure = run(listener, sources, std::future::ready(())).await.unwrap_err();
     assert_eq!(failure.kind(), Kind::Usage);
 }
