@@ -85,6 +85,11 @@ bench-app:
 bench-traffic:
     cargo bench --locked --bench traffic
 
+# time the viewer's page of twelve panels over an hour of data, beside the bare answers it is drawn from
+[group('development')]
+bench-dashboard:
+    cargo bench --locked --profile dev --bench dashboard
+
 # format the Rust code and this file
 [group('development')]
 fmt:

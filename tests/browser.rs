@@ -16,8 +16,14 @@ use aiclipx::dashboard::draw::theme::Theme;
 use aiclipx::dashboard::draw::{Canvas, Frame, panel_svg};
 use aiclipx::dashboard::model;
 use aiclipx::dashboard::query::{PlannedQuery, TimeRange, View, plan};
+use aiclipx::dashboard::{format, viewer};
+use aiclipx::duration::Speed;
 use aiclipx::http::client::{Address, get};
+use aiclipx::monitoring::{Monitoring, prometheus_flags};
 use aiclipx::prom::answer;
+use aiclipx::prom::client::Api;
+use aiclipx::stack::table::Silent;
+use aiclipx::stack::{Plan, Stack};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -260,7 +266,8 @@ impl Drop for ScratchPrometheus {
     }
 }
 
-fn scratch_prometheus() -> ScratchPrometheus {
+/// It scrapes itself, a target that is gone, and, with an address, what answers there.
+fn scratch_prometheus(target: Option<&str>) -> ScratchPrometheus {
     let folder = tempfile::Builder::new().prefix("with space ").tempdir().unwrap();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = Address::loopback(port);
@@ -270,7 +277,10 @@ fn scratch_prometheus() -> ScratchPrometheus {
         &format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nrule_files: [rules.yml]\nscrape_configs:\n\
              - {{job_name: prometheus, static_configs: [{{targets: ['{address}']}}]}}\n\
-             - {{job_name: gone, static_configs: [{{targets: ['127.0.0.1:1']}}]}}\n"
+             - {{job_name: gone, static_configs: [{{targets: ['127.0.0.1:1']}}]}}\n{}",
+            target.map_or_else(String::new, |at| format!(
+                "- {{job_name: target, static_configs: [{{targets: ['{at}']}}]}}\n"
+            ))
         ),
     );
     write(
@@ -291,7 +301,7 @@ fn scratch_prometheus() -> ScratchPrometheus {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_of_prometheus_becomes_a_picture_while_an_alert_fires() {
-    let prometheus = scratch_prometheus();
+    let prometheus = scratch_prometheus(None);
     let deadline = std::time::Instant::now() + LIMIT;
     let pages = loop {
         match PrometheusPages::probe(&prometheus.address).await {
@@ -344,7 +354,7 @@ const OWN_DASHBOARD: &str = r#"{"uid": "own", "title": "Prometheus", "timezone":
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dashboard_is_asked_for_answered_and_drawn_in_the_browser() {
-    let prometheus = scratch_prometheus();
+    let prometheus = scratch_prometheus(None);
     let dashboard = model::read(Path::new("own.json"), OWN_DASHBOARD).unwrap_or_else(|told| panic!("{told:?}"));
     let ask = async |query: &PlannedQuery| {
         let answer = get(&prometheus.address, &query.path_and_query, LIMIT).await.ok()?;
@@ -371,7 +381,16 @@ async fn a_dashboard_is_asked_for_answered_and_drawn_in_the_browser() {
         assert!(std::time::Instant::now() < deadline, "Prometheus answered no data: {frames:?}");
         tokio::time::sleep(Duration::from_millis(250)).await;
     };
-    let canvas = Canvas { width: 600, height: 260, theme: Theme::Light, range, faults: &[], alerts: &[] };
+    let canvas = Canvas {
+        width: 600,
+        height: 260,
+        theme: Theme::Light,
+        range,
+        dated: true,
+        phases: &[],
+        faults: &[],
+        alerts: &[],
+    };
     let drawn = dashboard
         .panels
         .iter()
@@ -403,5 +422,151 @@ async fn a_dashboard_is_asked_for_answered_and_drawn_in_the_browser() {
         page.run("if (!document.querySelector('svg').textContent.includes('/api/v1/query')) throw 'no series'").await;
     text.unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(page.console_errors(), Vec::<String>::new().as_slice());
+    browser.close().await.unwrap();
+}
+
+/// Nothing runs off the window sideways, and no text runs off its panel, by the browser's own measure.
+const FITS: &str = "document.scrollingElement.scrollWidth <= document.documentElement.clientWidth \
+    && [...document.querySelectorAll('article > svg text')].every(text => { const box = text.getBBox(), panel = \
+    text.ownerSVGElement.viewBox.baseVal; return box.x >= -1 && box.x + box.width <= panel.width + 1 && box.y >= 0 && \
+    box.y + box.height <= panel.height + 1 })";
+
+/// Every panel there is has been drawn, the script has told the window's width, and no picture is stretched.
+fn drawn_for(window: u32) -> String {
+    let width = window - if window <= 700 { 16 } else { 32 };
+    format!(
+        "document.querySelector('main').dataset.width === '{width}' && [...document.querySelectorAll('article')].every(\
+         panel => panel.dataset.state === 'drawn') && [...document.querySelectorAll('article > svg')].every(svg => \
+         Math.abs(svg.clientWidth - svg.viewBox.baseVal.width) <= 2)"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_provisioned_dashboard_is_drawn_with_what_prometheus_answers_under_traffic() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let mut place = Plan::private(root, &folder.path().join("state"), "30".parse::<Speed>().unwrap()).unwrap();
+    place.tool_program = env!("CARGO_BIN_EXE_aiclipx").into();
+    place.app_program = env!("CARGO_BIN_EXE_aiclipx-app").into();
+    let (address, prometheus) = (place.addresses.dashboards.clone(), Api::new(&place.addresses.prometheus));
+    let speed = place.speed;
+    let rendered = Monitoring::read(&root.join("monitoring")).unwrap().render(&place.addresses, speed).unwrap();
+    let app = place.addresses.app[0].url("");
+    let stack =
+        Stack::start(place, rendered, prometheus_flags(speed), &mut Silent, std::future::pending()).await.unwrap();
+    // The first scrape comes some 5 s after the start, and rates need a few.
+    let traffic = tokio::process::Command::new(env!("CARGO_BIN_EXE_aiclipx"))
+        .args(["traffic", "run", "02", "--duration", "15s", "--base-url", &app])
+        .env("AICLIPX_HOME", root)
+        .output()
+        .await
+        .unwrap();
+    assert!(traffic.status.success(), "{traffic:?}");
+    let (to, from) = (unix_seconds() - 2, unix_seconds() - 12);
+
+    let browser = browser().await;
+    let mut files: Vec<_> = std::fs::read_dir(root.join("monitoring/grafana/dashboards")).unwrap().flatten().collect();
+    files.sort_by_key(std::fs::DirEntry::path);
+    // Set to keep and look at the pictures.
+    let keep = std::env::var_os("KEEP_PICTURES").map(PathBuf::from);
+    let pictures = keep.as_deref().unwrap_or(folder.path());
+    for file in &files {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let dashboard = model::read(&file.path(), &text).unwrap_or_else(|findings| panic!("{findings:#?}"));
+        let uid = &dashboard.uid;
+        for (window, height) in [(1200, 1000), (390, 844)] {
+            let mut page = browser.page(PageOptions { width: window, height, scale: 1.0 }).await.unwrap();
+            page.open(&address.url(&format!("/d/{uid}?from={from}000&to={to}000"))).await.unwrap();
+            page.wait_until(&drawn_for(window), LIMIT).await.unwrap_or_else(|failure| panic!("{uid}: {failure}"));
+            let picture = pictures.join(format!("{uid}-{window}.png"));
+            page.picture(&picture, true).await.unwrap_or_else(|failure| panic!("{uid}: {failure}"));
+            page.wait_until(FITS, Duration::from_secs(1)).await.unwrap_or_else(|failure| panic!("{uid}: {failure}"));
+            if uid == "app-overview" {
+                let text = page.text().await.unwrap();
+                assert!(!text.contains("No data"), "{text}");
+                // Asked by hand: half a second a scrape, so that a rate looks back on two.
+                for panel in dashboard.panels.iter().filter(|panel| panel.kind == model::Kind::Timeseries) {
+                    let expr = panel.targets[0].expr.replace("$__rate_interval", "2s");
+                    let answer = prometheus.query(&expr, Some(to as f64)).await.unwrap().into_series();
+                    let shown =
+                        format::value(&panel.defaults.unit, answer[0].samples[0].value, panel.defaults.decimals);
+                    let script = format!(
+                        "if (![...document.querySelectorAll('#panel-{} text')].some(text => text.textContent === {shown:?})) throw 'it does not show {shown}'",
+                        panel.id
+                    );
+                    page.run(&script).await.unwrap_or_else(|failure| panic!("{}: {failure}", panel.title));
+                }
+            }
+            assert_eq!(page.console_errors(), Vec::<String>::new().as_slice(), "{uid}");
+            page.close().await.unwrap();
+        }
+    }
+
+    // Live, it goes on by itself, without a new page; and when nobody answers any more, it says so.
+    let mut page = browser.page(PageOptions { width: 1200, height: 1000, scale: 1.0 }).await.unwrap();
+    page.open(&address.url("/d/app-overview?refresh=1s&viewPanel=1")).await.unwrap();
+    page.run("window.same = true; window.first = document.querySelector('.shown').textContent").await.unwrap();
+    page.wait_until("window.same && document.querySelector('.shown').textContent !== window.first", LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(page.console_errors(), Vec::<String>::new().as_slice());
+    stack.stop().await.unwrap();
+    page.wait_until("!document.querySelector('.lost').hidden", LIMIT).await.unwrap();
+    browser.close().await.unwrap();
+}
+
+const HOSTILE_METRICS: &str =
+    "hostile{name=\"</text></svg><script>window.pwned=1</script><img src=x onerror=window.pwned=1>\"} 7\n";
+
+const HOSTILE_DASHBOARD: &str = r#"{"uid": "hostile", "title": "<img src=x onerror=window.pwned=1>", "timezone": "utc",
+  "refresh": "1s", "time": {"from": "now-20s", "to": "now"},
+  "templating": {"list": [{"name": "name", "type": "query", "query": "label_values(hostile, name)", "includeAll": true,
+    "allValue": ".+"}]},
+  "annotations": {"list": [{"name": "x", "expr": "hostile{name=~\"$name\"}", "titleFormat": "{{name}}"}]},
+  "panels": [
+  {"id": 1, "type": "timeseries", "title": "<script>window.pwned=1</script>", "gridPos": {"x": 0, "y": 0, "w": 12, "h": 8},
+   "targets": [{"refId": "A", "range": true, "legendFormat": "{{name}}", "expr": "hostile{name=~\"$name\"}"}]},
+  {"id": 2, "type": "table", "title": "t", "gridPos": {"x": 12, "y": 0, "w": 12, "h": 8},
+   "targets": [{"refId": "A", "instant": true, "expr": "hostile"}]},
+  {"id": 3, "type": "bargauge", "title": "b", "gridPos": {"x": 0, "y": 8, "w": 24, "h": 4},
+   "targets": [{"refId": "A", "instant": true, "legendFormat": "{{name}}", "expr": "hostile"}]}]}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_labels_from_prometheus_to_the_browser_are_shown_and_never_executed() {
+    let target = serve(&[("/metrics", "200 OK", HOSTILE_METRICS)]);
+    let prometheus = scratch_prometheus(target.strip_prefix("http://"));
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("dashboards/hostile.json", HOSTILE_DASHBOARD),
+        (
+            "provisioning/datasources/p.yml",
+            "datasources: [{name: P, type: prometheus, url: '', jsonData: {timeInterval: 1s}}]",
+        ),
+    ] {
+        let file = folder.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, text).unwrap();
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = Address::loopback(listener.local_addr().unwrap().port());
+    let sources = viewer::Sources { folder: folder.path().to_owned(), prometheus: Some(prometheus.address.clone()) };
+    tokio::spawn(viewer::run(listener, sources, std::future::pending()));
+
+    let browser = browser().await;
+    let mut page = browser.page(PageOptions { width: 1200, height: 800, scale: 1.0 }).await.unwrap();
+    page.open(&address.url("/d/hostile")).await.unwrap();
+    // In every panel, drawn anew until the first samples are there.
+    let told = "[...document.querySelectorAll('article')].every(panel => panel.textContent.includes('onerror=window') || \
+                panel.textContent.includes('</text></svg>')) && document.querySelector('select').textContent.includes('onerror')";
+    page.wait_until(&format!("document.querySelectorAll('article').length === 3 && {told}"), LIMIT).await.unwrap();
+    page.wait_until("window.pwned === undefined && !document.querySelector('img, article script')", LIMIT)
+        .await
+        .unwrap();
+    page.picture(&folder.path().join("hostile.png"), true).await.unwrap();
+    assert_eq!(page.console_errors(), Vec::<String>::new().as_slice());
+    // The policy holds by itself: what were inline would not run.
+    let inline = "const script = document.createElement('script'); script.textContent = 'window.pwned = 1'; \
+                  document.body.append(script); if (window.pwned) throw 'it ran'";
+    page.run(inline).await.unwrap();
     browser.close().await.unwrap();
 }

@@ -19,7 +19,7 @@ use aiclipx::http::client;
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::stack::start::{Down, down};
 use aiclipx::stack::table::{Health, Row, Silent, State, Watch};
-use aiclipx::stack::{Component, Found, Lifetime, Plan, Process, Stack};
+use aiclipx::stack::{Found, Lifetime, Plan, Process, Stack};
 use tokio::process::Command;
 
 /// Longer than anything takes; reaching it is a failure, not a measurement.
@@ -200,7 +200,9 @@ async fn an_attached_stack_is_found_again_and_taken_down() {
     drop(started(&plan).await);
 
     let stack = Stack::attach(&place.state()).await.unwrap();
-    assert_eq!(stack.plan(), &plan);
+    // What stands in for something absent comes by the start.
+    let components = stack.plan().components.clone();
+    assert_eq!(stack.plan(), &Plan { components, ..plan.clone() });
     let (rows, all_up) = stack.status().await.unwrap();
     assert!(all_up, "{rows:?}");
 
@@ -450,8 +452,35 @@ async fn a_state_directory_that_cannot_be_written_is_a_usage_error() {
     assert!(failure.to_string().contains("--state"), "{failure}");
 }
 
-#[test]
-fn a_stack_without_grafana_says_what_is_missed() {
-    assert!(Component::Grafana.missed_without().is_some());
-    assert!(Component::App.missed_without().is_none());
+#[tokio::test]
+async fn without_grafana_the_viewer_stands_at_its_address_and_the_table_says_so() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    // The PATH as it is, but for Grafana: a folder that holds it is replaced by links to all else in it.
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
+    for (number, folder) in folders.iter_mut().enumerate().filter(|(_, folder)| folder.join("grafana").exists()) {
+        let links = place.folder.path().join(format!("bin-{number}"));
+        std::fs::create_dir(&links).unwrap();
+        for program in std::fs::read_dir(&folder).unwrap().flatten().filter(|one| one.file_name() != "grafana") {
+            std::os::unix::fs::symlink(program.path(), links.join(program.file_name())).unwrap();
+        }
+        *folder = links;
+    }
+    let path = std::env::join_paths(folders).unwrap();
+    let output = up(&plan).env("PATH", &path).output().await.unwrap();
+    let table = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{table}");
+    // Where alerts lead to.
+    let page = client::get(&plan.addresses.dashboards, "/d/app-overview?viewPanel=3", LIMIT).await;
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
+
+    let line = |name: &str| table.lines().find(|line| line.split_whitespace().nth(1) == Some(name)).unwrap_or_default();
+    let url = plan.addresses.dashboards.url("");
+    assert!(line("viewer").contains("ready") && line("viewer").ends_with(&url), "{table}");
+    assert!(line("grafana").contains("absent") && line("grafana").contains("not on PATH"), "{table}");
+    let page = page.unwrap();
+    let html = String::from_utf8_lossy(&page.body);
+    assert!(page.status.is_success(), "{html}");
+    assert!(html.contains("id=\"panel-3\"") && !html.contains("id=\"panel-1\""), "{html}");
+    assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aiclipx::dashboard::viewer;
 use aiclipx::duration::{self, Speed};
 use aiclipx::evidence::bundle::{Bundle, Outcome};
 use aiclipx::evidence::enact::{Enactment, enact, faults_are_on};
@@ -83,6 +84,18 @@ enum Command {
     },
     /// Check scenarios, rules, routes and dashboards without running anything.
     Check,
+    /// Serve the provisioned dashboards live, drawn here; `up` does where Grafana is absent.
+    Dashboard {
+        /// Where to listen: an address of this machine's loopback.
+        #[arg(long, default_value = "127.0.0.1:3000")]
+        listen: Address,
+        /// The folder Grafana would be provisioned from [default: that of the stack].
+        #[arg(long)]
+        folder: Option<PathBuf>,
+        /// Where Prometheus is, if not where the folder says.
+        #[arg(long, value_name = "URL")]
+        prometheus: Option<Address>,
+    },
     /// Seeded traffic.
     #[command(subcommand)]
     Traffic(Traffic),
@@ -287,14 +300,28 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             tell("L2 binding to a revision, L3 signature: not attempted.");
             conclude(&bundle, &outcome, &require)
         }
+        Command::Dashboard { ref listen, ref folder, ref prometheus } => {
+            let folder = match folder {
+                Some(folder) => folder.clone(),
+                None => Stack::attach(&state()?).await?.plan().etc().join("grafana"),
+            };
+            let listener = bound(listen).await.map_err(Failure::usage)?;
+            tell(&format!("Dashboards at {}", listen.url("/")));
+            let sources = viewer::Sources { folder, prometheus: prometheus.clone() };
+            viewer::run(listener, sources, interrupt.requested()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Receiver { listen, notifications } => {
-            let listener = tokio::net::TcpListener::bind((listen.host.as_str(), listen.port))
-                .await
-                .with_context(|| format!("cannot listen on {listen}"))?;
+            let listener = bound(&listen).await?;
             receiver::run(listener, &notifications, interrupt.requested()).await?;
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+async fn bound(address: &Address) -> anyhow::Result<tokio::net::TcpListener> {
+    let bound = tokio::net::TcpListener::bind((address.host.as_str(), address.port)).await;
+    bound.with_context(|| format!("cannot listen on {address}"))
 }
 
 /// Where scenarios lie, below the repository's root.

@@ -20,6 +20,7 @@ use super::format;
 use super::model::{Field, Kind, Panel};
 use super::query::{self, PlannedQuery, TimeRange};
 use crate::prom::answer::{Sample, Series};
+pub(super) use scale::written;
 use theme::{Paint, Theme, resolved};
 
 /// What a query was answered with.
@@ -53,6 +54,10 @@ pub struct Canvas<'a> {
     pub theme: Theme,
     /// The time shown.
     pub range: TimeRange,
+    /// The day is written at the headline; not needed where the page says it.
+    pub dated: bool,
+    /// What went on, one thing after the other: named above the plot, which is not tinted for it.
+    pub phases: &'a [Mark],
     /// When faults were injected.
     pub faults: &'a [Mark],
     /// When alerts were firing.
@@ -111,7 +116,8 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
     let curves = curves(panel, frames, &paint);
     let body = Area { x: PADDING, y: HEAD_HEIGHT, w: width - 2.0 * PADDING, h: height - HEAD_HEIGHT - PADDING };
     let has_data = curves.iter().any(|curve| curve.samples.iter().any(|sample| !sample.value.is_nan()));
-    let date = if panel.kind == Kind::Row { String::new() } else { dates(canvas, &panel.kind) };
+    let dated = canvas.dated && panel.kind != Kind::Row;
+    let date = if dated { dates(canvas, &panel.kind) } else { String::new() };
     let date_width = font::width(&date, 10.0, false);
     let title = font::fitted(&panel.title, TITLE_SIZE, true, body.w - date_width - 12.0);
     let content = match &panel.kind {
@@ -132,7 +138,9 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
             rect x="0.5" y="0.5" width=(n(width - 1.0)) height=(n(height - 1.0)) rx="6" fill=(paint.paper)
                 stroke=(paint.border) {}
             text x=(n(PADDING)) y="22" font-size=(n(TITLE_SIZE)) font-weight="bold" fill=(paint.ink) { (clean(&title)) }
-            text x=(n(width - PADDING)) y="22" font-size="10" text-anchor="end" fill=(paint.muted) { (date) }
+            @if dated {
+                text x=(n(width - PADDING)) y="22" font-size="10" text-anchor="end" fill=(paint.muted) { (date) }
+            }
             (content)
         }
     }
@@ -141,13 +149,13 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
 
 /// The day, or days, and the time of a value that has no axis.
 fn dates(canvas: &Canvas, kind: &Kind) -> String {
-    let day = |millis| scale::written(millis, "%Y-%m-%d");
+    let day = |millis| written(millis, "%Y-%m-%d");
     let (from, to) = (day(canvas.range.from_millis), day(canvas.range.to_millis));
     match kind {
         Kind::Timeseries if from == to => format!("{to} UTC"),
         Kind::Timeseries => format!("{from} – {to} UTC"),
         Kind::Undrawn(_) => String::new(),
-        _ => scale::written(canvas.range.to_millis, "%Y-%m-%d %H:%M:%S UTC"),
+        _ => written(canvas.range.to_millis, "%Y-%m-%d %H:%M:%S UTC"),
     }
 }
 

@@ -112,6 +112,17 @@ pub fn value(unit: &str, value: f64, decimals: Option<u8>) -> String {
     in_scale(scale_for(unit, value), value, decimals)
 }
 
+/// A value somebody wrote, such as a threshold: with as many digits as it has, `0.05 req/s` and `0.5 req/s`.
+pub fn exact(unit: &str, number: f64) -> String {
+    let scale = scale_for(unit, number);
+    let has_no_more = |decimals: &u8| {
+        let factor = libm::pow(10.0, f64::from(*decimals));
+        let scaled = number / scale.divisor * factor;
+        (scaled - libm::round(scaled)).abs() < 1e-9 * scaled.abs().max(1.0)
+    };
+    value(unit, number, (0..=6).find(has_no_more))
+}
+
 /// A value in a scale chosen before.
 pub fn in_scale(scale: Scale, value: f64, decimals: Option<u8>) -> String {
     format!("{}{}", fixed(value / scale.divisor, decimals), scale.suffix)
@@ -214,6 +225,22 @@ mod tests {
             ("bool_on_off", 2.0, None, "On"),
         ] {
             assert_eq!(value(unit, number, decimals), written, "{number} in `{unit}`");
+        }
+    }
+
+    #[test]
+    fn a_value_somebody_wrote_has_the_digits_they_wrote() {
+        for (unit, number, written) in [
+            ("reqps", 0.05, "0.05 req/s"),
+            ("reqps", 0.5, "0.5 req/s"),
+            ("percentunit", 0.05, "5%"),
+            ("percentunit", 0.999, "99.9%"),
+            ("s", 0.5, "500 ms"),
+            ("s", 1.25, "1.25 s"),
+            ("none", 1.0 / 3.0, "0.333"),
+            ("none", f64::INFINITY, "∞"),
+        ] {
+            assert_eq!(exact(unit, number), written);
         }
     }
 

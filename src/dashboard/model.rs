@@ -1,17 +1,19 @@
 //! The classic dashboard JSON, as far as our dashboards use it.
 //!
-//! Strict on purpose: a field outside the subset is a [`Finding`](crate::failure::Finding) that names dashboard, panel and field, because what
-//! Grafana would honour and we would skip is a panel that lies. Two lists per object keep that honest: what is read,
+//! Strict on purpose: a field outside the subset is a [`Finding`](crate::failure::Finding) that names dashboard, panel
+//! and field, because what Grafana would honour and we would skip is a panel that lies. Two lists per object keep that honest: what is read,
 //! and what has no bearing on a picture. A panel type that isn't drawn ([`Kind::Undrawn`]) is no error: it says so in
-//! its place. Nothing here evaluates a query or panics on a file.
+//! its place. [`read`] wants all of a dashboard, [`read_partly`] shows what is sound beside what isn't. Nothing here
+//! evaluates a query or panics on a file.
 
 mod pattern;
 mod read;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub use pattern::pattern_matches;
-pub use read::read;
+pub use read::{Partly, read, read_partly};
 
 /// A dashboard.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,12 +36,43 @@ pub struct Dashboard {
     pub panels: Vec<Panel>,
 }
 
+/// What stands under one headline, or, as the first of a dashboard, under none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Section<'a> {
+    /// The headline.
+    pub row: Option<&'a Panel>,
+    /// From top to bottom, then from left to right.
+    pub panels: Vec<&'a Panel>,
+}
+
 impl Dashboard {
     /// The panel of this id.
     pub fn panel(&self, id: u32) -> Option<&Panel> {
         self.panels.iter().find(|panel| panel.id == id)
     }
+
+    /// The panels as they are seen: a folded row holds its own, an open one heads all that follow it downwards.
+    pub fn sections(&self) -> Vec<Section<'_>> {
+        let place = |panel: &&Panel| (panel.grid.y, panel.grid.x);
+        let mut outer: Vec<&Panel> = self.panels.iter().filter(|panel| panel.within.is_none()).collect();
+        outer.sort_by_key(place);
+        let mut sections = vec![Section { row: None, panels: Vec::new() }];
+        for panel in outer {
+            if panel.kind == Kind::Row {
+                let mut held: Vec<&Panel> = self.panels.iter().filter(|one| one.within == Some(panel.id)).collect();
+                held.sort_by_key(place);
+                sections.push(Section { row: Some(panel), panels: held });
+            } else if let Some(section) = sections.last_mut() {
+                section.panels.push(panel);
+            }
+        }
+        sections.retain(|section| section.row.is_some() || !section.panels.is_empty());
+        sections
+    }
 }
+
+/// How a choice of all values is written, in files and addresses.
+pub const ALL: &str = "$__all";
 
 /// A template variable.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +87,10 @@ pub struct Variable {
     pub current: Vec<String>,
     /// What "all" stands for; without it, all values as one regular expression.
     pub all_value: Option<String>,
+    /// "All" can be chosen.
+    pub include_all: bool,
+    /// Several values can be chosen at once.
+    pub multi: bool,
 }
 
 /// Where a variable's values come from.
@@ -70,7 +107,7 @@ pub enum VariableKind {
     Interval(Vec<String>),
 }
 
-/// An annotation query: where its expression is above zero, something was going on.
+/// An annotation query: where its expression is neither zero nor absent, something was going on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Annotation {
     /// `Alerts firing`.
@@ -79,6 +116,32 @@ pub struct Annotation {
     pub expr: String,
     /// The label shown, a legend template; empty for the name.
     pub title_format: String,
+    /// The least step it is asked with; the scrape interval when not given.
+    pub step: Option<Duration>,
+}
+
+/// What an annotation marks, which decides how it is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marking {
+    /// Alerts, which Prometheus keeps as the series `ALERTS`.
+    Alerts,
+    /// What was done to the service: an annotation whose name speaks of faults.
+    Faults,
+    /// Anything else.
+    Phases,
+}
+
+impl Annotation {
+    /// What it marks.
+    pub fn marking(&self) -> Marking {
+        if self.expr.contains("ALERTS") {
+            Marking::Alerts
+        } else if self.name.to_lowercase().contains("fault") {
+            Marking::Faults
+        } else {
+            Marking::Phases
+        }
+    }
 }
 
 /// Where a panel stands: Grafana's grid is 24 columns wide, a row is 30 pixels high.
@@ -126,6 +189,10 @@ pub struct Panel {
     pub kind: Kind,
     /// Where it stands.
     pub grid: Grid,
+    /// The folded row that holds it.
+    pub within: Option<u32>,
+    /// Of a row: folded, its panels neither shown nor asked for.
+    pub folded: bool,
     /// The data source's uid; none for the default one.
     pub datasource: Option<String>,
     /// Its queries.

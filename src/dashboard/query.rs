@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::model::{Dashboard, Panel, Target, Variable};
+use super::model::{self, Annotation, Dashboard, Panel, Target, Variable};
 use crate::prom::answer::percent_encoded;
 
 /// Prometheus refuses more points a series; Grafana stays below.
@@ -145,6 +145,21 @@ pub fn plan(dashboard: &Dashboard, panel: &Panel, view: &View) -> Vec<PlannedQue
     planned
 }
 
+/// What is asked for an annotation. Grafana's own plan, a hundred points whatever the width, misses what is shorter than
+/// a hundredth of the range; here the view's width decides.
+pub fn plan_annotation(dashboard: &Dashboard, annotation: &Annotation, view: &View) -> PlannedQuery {
+    let intervals = Intervals::of(view.range, view.width, annotation.step.unwrap_or(view.min_interval));
+    let target = Target {
+        ref_id: annotation.name.clone(),
+        expr: annotation.expr.clone(),
+        legend: annotation.title_format.clone(),
+        instant: false,
+        range: true,
+    };
+    let expr = intervals.filled_in(&with_variables(&target.expr, &dashboard.variables, view.chosen));
+    range_query(0, &target, &expr, view.range, intervals.step)
+}
+
 fn range_query(panel: u32, target: &Target, expr: &str, range: TimeRange, step: Duration) -> PlannedQuery {
     let step_millis = u64::try_from(step.as_millis()).unwrap_or(u64::MAX).max(1);
     let step = i64::try_from(step_millis).unwrap_or(i64::MAX);
@@ -188,7 +203,9 @@ fn with_variables(expr: &str, variables: &[Variable], chosen: &BTreeMap<String, 
         let values = chosen.get(&variable.name).unwrap_or(&variable.current);
         let text = match values.as_slice() {
             [] => variable.all_value.clone().unwrap_or_else(|| ".*".to_owned()),
-            [all] if all == "$__all" => variable.all_value.clone().unwrap_or_else(|| ".*".to_owned()),
+            [all] if all == model::ALL => variable.all_value.clone().unwrap_or_else(|| ".*".to_owned()),
+            // What can be several stands in a regular expression, also when it is one.
+            [one] if variable.multi || variable.include_all => quoted(&escaped(one)),
             [one] => quoted(one),
             many => format!("({})", many.iter().map(|one| quoted(&escaped(one))).collect::<Vec<_>>().join("|")),
         };
@@ -463,9 +480,11 @@ mod tests {
         let variable = |name: &str, all: Option<&str>| Variable {
             name: name.to_owned(),
             label: name.to_owned(),
-            kind: super::super::model::VariableKind::Interval(Vec::new()),
+            kind: model::VariableKind::Interval(Vec::new()),
             current: vec!["$__all".to_owned()],
             all_value: all.map(str::to_owned),
+            include_all: all.is_some(),
+            multi: false,
         };
         let variables = [variable("job", Some(".+")), variable("job_name", None)];
         let expr = r#"up{job=~"$job", n=~"${job_name}"}"#;
@@ -478,7 +497,8 @@ mod tests {
         };
         assert_eq!(filled(&[]), r#"up{job=~".+", n=~".*"}"#);
         assert_eq!(filled(&[("job", &["app"])]), r#"up{job=~"app", n=~".*"}"#);
+        assert_eq!(filled(&[("job", &["a.b"]), ("job_name", &["a.b"])]), r#"up{job=~"a\\.b", n=~"a.b"}"#);
         assert_eq!(filled(&[("job", &["a.b", "c"])]), r#"up{job=~"(a\\.b|c)", n=~".*"}"#);
-        assert_eq!(filled(&[("job", &["\"} or up{"])]), r#"up{job=~"\"} or up{", n=~".*"}"#);
+        assert_eq!(filled(&[("job", &["\"} or up{"])]), r#"up{job=~"\"\\} or up\\{", n=~".*"}"#);
     }
 }

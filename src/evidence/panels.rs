@@ -147,7 +147,16 @@ pub fn drawings(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Vec<(Str
     }
     let range = time_range(run);
     let (width, height) = PANEL_SIZE;
-    let canvas = Canvas { width, height, theme: Theme::Light, range, faults: &faults, alerts: &alerts };
+    let canvas = Canvas {
+        width,
+        height,
+        theme: Theme::Light,
+        range,
+        dated: true,
+        phases: &[],
+        faults: &faults,
+        alerts: &alerts,
+    };
     let mut drawings = Vec::new();
     for name in tree.panels() {
         let panel = find(tree, &name)?;

@@ -26,6 +26,8 @@ pub enum Component {
     Receiver,
     /// Grafana, with the provisioned dashboards.
     Grafana,
+    /// The viewer of the same dashboards, at Grafana's address where Grafana is absent: this tool itself.
+    Viewer,
 }
 
 /// Where a component's program comes from.
@@ -67,8 +69,14 @@ const GRAFANA: Wanted = Wanted { names: &["grafana"], marker: "grafana version "
 
 impl Component {
     /// All there are, in the order people read them.
-    pub const ALL: [Component; 5] =
-        [Component::App, Component::Prometheus, Component::Alertmanager, Component::Receiver, Component::Grafana];
+    pub const ALL: [Component; 6] = [
+        Component::App,
+        Component::Prometheus,
+        Component::Alertmanager,
+        Component::Receiver,
+        Component::Grafana,
+        Component::Viewer,
+    ];
 
     const fn row(self) -> Row {
         match self {
@@ -97,8 +105,11 @@ impl Component {
                 source: Source::Path(&GRAFANA),
                 port: 3000,
                 ready: "/api/health",
-                missed: Some("no dashboards"),
+                missed: Some("the viewer shows its dashboards"),
             },
+            Component::Viewer => {
+                Row { name: "viewer", source: Source::Tool, port: 3000, ready: "/api/health", missed: None }
+            }
         }
     }
 
@@ -125,6 +136,11 @@ impl Component {
     /// What a stack without it lacks; `None` when there is no stack without it.
     pub fn missed_without(self) -> Option<&'static str> {
         self.row().missed
+    }
+
+    /// Whose place it takes: it is started only where that one is absent, and listens there.
+    pub fn stands_in_for(self) -> Option<Component> {
+        (self == Component::Viewer).then_some(Component::Grafana)
     }
 
     /// The command line behind the program.
@@ -165,6 +181,13 @@ impl Component {
                 "--notifications".to_owned(),
                 path(&plan.notifications()),
             ],
+            Component::Viewer => vec![
+                "dashboard".to_owned(),
+                "--listen".to_owned(),
+                address.to_string(),
+                "--folder".to_owned(),
+                path(&etc.join("grafana")),
+            ],
             Component::Grafana => {
                 let file = |name| format!("$__file{{{}}}", path(&plan.secrets().join(name)));
                 let data = plan.data(self);
@@ -201,7 +224,11 @@ impl Component {
                 // Nobody balances load in front of a local stack, so nobody has to notice before the listener closes.
                 ("APP_DRAIN_DELAY", "0s".to_owned()),
             ],
-            Component::Prometheus | Component::Alertmanager | Component::Receiver | Component::Grafana => Vec::new(),
+            Component::Prometheus
+            | Component::Alertmanager
+            | Component::Receiver
+            | Component::Grafana
+            | Component::Viewer => Vec::new(),
         }
     }
 }
@@ -240,10 +267,15 @@ mod tests {
 
     #[test]
     fn names_and_ports_are_unique_and_read_back() {
-        let mut ports: Vec<_> = Component::ALL.iter().map(|component| component.default_port()).collect();
+        let own = || Component::ALL.into_iter().filter(|component| component.stands_in_for().is_none());
+        let mut ports: Vec<_> = own().map(Component::default_port).collect();
         ports.sort_unstable();
         ports.dedup();
-        assert_eq!(ports.len(), Component::ALL.len());
+        assert_eq!(ports.len(), own().count());
+        for component in Component::ALL {
+            let port_it_takes = component.stands_in_for().map(Component::default_port);
+            assert!(port_it_takes.is_none_or(|port| port == component.default_port()), "{component}");
+        }
         for component in Component::ALL {
             assert_eq!(component.name().parse(), Ok(component));
         }

@@ -46,7 +46,8 @@ pub struct Plan {
     pub state: PathBuf,
     /// Where each component listens.
     pub addresses: Addresses,
-    /// What is wanted; what can be missed and is not installed stays away.
+    /// What is wanted; what can be missed and is not installed stays away. Of a stack that runs, what stands in for
+    /// something absent, too.
     pub components: Vec<Component>,
     /// How many times faster than production it lives.
     pub speed: Speed,
@@ -56,7 +57,7 @@ pub struct Plan {
     pub faults: bool,
     /// The service's program.
     pub app_program: PathBuf,
-    /// This tool's program, which is also the receiver.
+    /// This tool's program, which is also the receiver and the viewer.
     pub tool_program: PathBuf,
 }
 
@@ -89,7 +90,7 @@ impl Plan {
                 dashboards: port(Component::Grafana),
                 folder: absolute(&state.join("etc"))?,
             },
-            components: Component::ALL.to_vec(),
+            components: Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none()).collect(),
             speed,
             lifetime: Lifetime::Attached,
             faults: true,
@@ -108,7 +109,7 @@ impl Plan {
 
     /// Moves every component to a port nobody listens on.
     pub fn free_ports(&mut self) -> Result<(), Failure> {
-        for component in Component::ALL {
+        for component in Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none()) {
             for address in self.addresses_mut(component) {
                 address.port = free_port()?;
             }
@@ -129,7 +130,7 @@ impl Plan {
             Component::Prometheus => std::slice::from_mut(&mut self.addresses.prometheus),
             Component::Alertmanager => std::slice::from_mut(&mut self.addresses.alertmanager),
             Component::Receiver => std::slice::from_mut(&mut self.addresses.receiver),
-            Component::Grafana => std::slice::from_mut(&mut self.addresses.dashboards),
+            Component::Grafana | Component::Viewer => std::slice::from_mut(&mut self.addresses.dashboards),
         }
     }
 
@@ -140,7 +141,7 @@ impl Plan {
             Component::Prometheus => std::slice::from_ref(&self.addresses.prometheus),
             Component::Alertmanager => std::slice::from_ref(&self.addresses.alertmanager),
             Component::Receiver => std::slice::from_ref(&self.addresses.receiver),
-            Component::Grafana => std::slice::from_ref(&self.addresses.dashboards),
+            Component::Grafana | Component::Viewer => std::slice::from_ref(&self.addresses.dashboards),
         };
         self.components
             .iter()

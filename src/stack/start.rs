@@ -118,6 +118,7 @@ impl Stack {
             survey = survey(&plan) => survey,
         };
         let survey = survey.inspect_err(|_| watch.finish(&[]))?;
+        let plan = Plan { components: survey.components.clone(), ..plan };
         let has_rules = rendered.keys().any(|file| file.starts_with("prometheus/rules"));
         furnish(&plan, &survey, &rendered).inspect_err(|_| watch.finish(&[]))?;
         let log_ends = log_ends(&plan);
@@ -555,7 +556,7 @@ fn furnish(plan: &Plan, survey: &Survey, rendered: &BTreeMap<PathBuf, Vec<u8>>) 
         match component {
             Component::Prometheus => make(&plan.prometheus_data(&tool.version))?,
             Component::Alertmanager | Component::Grafana => make(&plan.data(*component))?,
-            Component::App | Component::Receiver => {}
+            Component::App | Component::Receiver | Component::Viewer => {}
         }
     }
     if survey.programs.contains_key(&Component::Grafana) {

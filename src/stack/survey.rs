@@ -17,6 +17,8 @@ use crate::failure::Failure;
 
 /// What looking before starting found.
 pub(super) struct Survey {
+    /// What is wanted, and what stands in for what is absent of it.
+    pub(super) components: Vec<Component>,
     /// By component.
     pub(super) programs: BTreeMap<Component, Tool>,
     /// With what is missed and what brings it.
@@ -45,10 +47,20 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
             (Err(why), None) => problems.push(format!("{component}: {why}")),
         }
     }
+    let mut components = plan.components.clone();
+    for stand_in in Component::ALL {
+        if stand_in.stands_in_for().is_some_and(|component| absent.contains_key(&component)) {
+            match program(stand_in, plan, &path).await {
+                Ok(tool) => drop(found.insert(stand_in, tool)),
+                Err(why) => problems.push(format!("{stand_in}: {why}")),
+            }
+            components.push(stand_in);
+        }
+    }
     if supervisord.is_none() {
         problems.push(format!("supervisord: {}", not_found(&SUPERVISORD)));
     }
-    let processes = present(plan, &absent);
+    let processes = present(&Plan { components: components.clone(), ..plan.clone() }, &absent);
     for (port, one, other) in shared_ports(&processes) {
         problems.push(format!("port {port} is given to both {one} and {other}"));
     }
@@ -66,7 +78,7 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
     }
     match supervisord {
         Some(supervisord) if problems.is_empty() => {
-            Ok(Survey { programs: found, absent, supervisord, death_prefix, revision })
+            Ok(Survey { components, programs: found, absent, supervisord, death_prefix, revision })
         }
         _ => {
             let failure = Failure::usage(format!("nothing was started:\n  {}", problems.join("\n  ")));

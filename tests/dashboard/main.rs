@@ -6,14 +6,16 @@
 // Helpers of tests are tests: what they can't have ends the test; and its times are small numbers.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, clippy::cast_possible_wrap, clippy::similar_names)]
 
+mod viewer;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aiclipx::dashboard::draw::theme::Theme;
+use aiclipx::dashboard::draw::theme::{self, Theme};
 use aiclipx::dashboard::draw::{Canvas, Frame, Mark, panel_svg};
-use aiclipx::dashboard::model::{self, Dashboard, Kind, VariableKind};
-use aiclipx::dashboard::query::{PlannedQuery, QueryKind, TimeRange, View, plan};
+use aiclipx::dashboard::model::{self, Dashboard, Kind, Marking, VariableKind};
+use aiclipx::dashboard::query::{PlannedQuery, QueryKind, TimeRange, View, plan, plan_annotation};
 use aiclipx::prom::answer::{Sample, Series};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -100,12 +102,7 @@ fn frames(dashboard: &Dashboard, panel: u32, width: u32) -> Vec<Frame> {
         };
         Frame { query, series }
     });
-    // Two names for one series: Prometheus keeps the name of a plain selector, Grafana's table leaves it out.
-    let mut frames: Vec<Frame> = query_frames.collect();
-    for series in frames.iter_mut().flat_map(|frame| &mut frame.series) {
-        series.labels.remove("__name__");
-    }
-    frames
+    query_frames.collect()
 }
 
 fn mark(from: i64, to: i64, label: &str) -> Mark {
@@ -113,7 +110,7 @@ fn mark(from: i64, to: i64, label: &str) -> Mark {
 }
 
 fn canvas<'a>(width: u32, height: u32, theme: Theme, faults: &'a [Mark], alerts: &'a [Mark]) -> Canvas<'a> {
-    Canvas { width, height, theme, range: RANGE, faults, alerts }
+    Canvas { width, height, theme, range: RANGE, dated: true, phases: &[], faults, alerts }
 }
 
 /// Parses as XML, needs nothing from outside, and holds nothing that runs.
@@ -283,16 +280,95 @@ fn many_series_and_marks_stay_inside_the_picture() {
 }
 
 #[test]
+fn phases_are_named_as_far_as_they_go_and_tint_nothing() {
+    let dashboard = example();
+    let phases = [mark(10, 70, "error-rate: baseline"), mark(70, 80, "error-rate: errors"), mark(80, 200, "recovery")];
+    let drawn = |phases: &[Mark]| {
+        let canvas = Canvas { phases, ..canvas(420, 280, Theme::Light, &[], &[]) };
+        panel_svg(dashboard.panel(2).unwrap(), &frames(&dashboard, 2, 420), &canvas)
+    };
+    let svg = drawn(&phases);
+    assert_sound(&svg);
+    let text = text_of(&svg);
+    assert!(text.contains("phase") && text.contains("\nbaseline\n") && text.contains("recovery"), "{text}");
+    assert!(!text.contains("errors") && !drawn(&[]).contains("phase"), "{text}");
+    assert!(!svg.contains("stroke-dasharray=\"2 3\""), "the plot is marked: {svg}");
+}
+
+#[test]
 fn the_example_is_read_as_it_stands() {
     let dashboard = example();
-    assert_eq!((dashboard.uid.as_str(), dashboard.panels.len()), ("example", 10));
+    assert_eq!((dashboard.uid.as_str(), dashboard.panels.len()), ("example", 12));
     let metric = Some("up".to_owned());
     assert_eq!(dashboard.variables[0].kind, VariableKind::LabelValues { metric, label: "job".to_owned() });
-    assert_eq!(dashboard.annotations.len(), 1);
+    // Grafana's own and what is not enabled stay out.
+    let told: Vec<_> = dashboard.annotations.iter().map(|one| (one.name.as_str(), one.marking())).collect();
+    assert_eq!(told, [("Alerts firing", Marking::Alerts), ("Faults", Marking::Faults)]);
     let queries = planned(&dashboard, 1, 860);
     assert_eq!(queries[0].expr, "sum by (method) (rate(app_requests_total{job=~\".+\"}[2s]))");
     let stat = dashboard.panel(5).unwrap();
     assert!(stat.background && !stat.sparkline);
+}
+
+#[test]
+fn a_folded_row_holds_its_panels_and_an_open_one_heads_what_follows() {
+    let dashboard = example();
+    let sections: Vec<(Option<u32>, Vec<u32>)> = dashboard
+        .sections()
+        .iter()
+        .map(|section| (section.row.map(|row| row.id), section.panels.iter().map(|panel| panel.id).collect()))
+        .collect();
+    assert_eq!(sections, [(Some(10), vec![1, 2, 3, 4, 5, 6, 7, 8, 9]), (Some(11), vec![12])]);
+    let (open, folded) = (dashboard.panel(10).unwrap(), dashboard.panel(11).unwrap());
+    assert_eq!((open.folded, folded.folded), (false, true));
+}
+
+#[test]
+fn an_interval_is_chosen_from_its_list() {
+    let dashboard = example();
+    let listed = ["1m", "5m", "15m"].map(str::to_owned).to_vec();
+    assert_eq!(dashboard.variables[1].kind, VariableKind::Interval(listed));
+    assert_eq!(planned(&dashboard, 12, 420)[0].expr, "sum(increase(app_requests_total[5m]))");
+}
+
+#[test]
+fn annotations_are_asked_for_with_their_own_least_step() {
+    let dashboard = example();
+    let chosen = BTreeMap::new();
+    let view = View { range: RANGE, width: 1000, min_interval: Duration::from_secs(15), chosen: &chosen };
+    let steps: Vec<QueryKind> =
+        dashboard.annotations.iter().map(|one| plan_annotation(&dashboard, one, &view).kind).collect();
+    let step = |step_millis, start_millis, end_millis| QueryKind::Range { start_millis, end_millis, step_millis };
+    assert_eq!(steps, [step(15_000, FROM - 10_000, FROM + 230_000), step(500, FROM, FROM + 240_000)]);
+}
+
+#[test]
+fn what_is_outside_the_subset_is_kept_apart_by_panel() {
+    let mut dashboard: Value = serde_json::from_str(EXAMPLE).unwrap();
+    dashboard["panels"][1]["fieldConfig"]["defaults"]["unit"] = Value::from("furlongs");
+    dashboard["panels"][10]["panels"][0]["targets"][0]["expr"] = Value::from(7);
+    let partly = model::read_partly(Path::new("a.json"), &dashboard.to_string()).unwrap();
+    assert_eq!(partly.refused.keys().copied().collect::<Vec<_>>(), [1, 12]);
+    assert_eq!(partly.dashboard.panels.len(), 12);
+    dashboard["templating"]["list"][0]["type"] = Value::from("custom");
+    let whole = model::read_partly(Path::new("a.json"), &dashboard.to_string()).unwrap_err();
+    assert!(whole.iter().any(|finding| finding.what.contains("furlongs")), "{whole:?}");
+}
+
+#[test]
+fn a_page_defines_every_colour_its_pictures_use() {
+    let dashboard = example();
+    let marks = [mark(10, 60, "x")];
+    let (light, dark) = (theme::variables(Theme::Light), theme::variables(Theme::Dark));
+    for panel in &dashboard.panels {
+        let svg = panel_svg(panel, &frames(&dashboard, panel.id, 420), &canvas(420, 260, Theme::Page, &marks, &marks));
+        for used in svg.split("var(").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let defined = format!("{used}:#");
+            assert!(light.contains(&defined) && dark.contains(&defined), "panel {}: {used}", panel.id);
+        }
+        assert!(!svg.contains("=\"#"), "panel {} has a colour of its own: {svg}", panel.id);
+    }
+    assert_ne!(light, dark);
 }
 
 /// The example with one field set.

@@ -99,7 +99,7 @@ pub(super) fn time_ticks(range: TimeRange, pixels: f64, label_width: impl Fn(&st
 }
 
 /// A time in UTC, or nothing when it lies beyond the calendar.
-pub(super) fn written(millis: i64, pattern: &str) -> String {
+pub(in crate::dashboard) fn written(millis: i64, pattern: &str) -> String {
     jiff::Timestamp::from_millisecond(millis).map(|time| time.strftime(pattern).to_string()).unwrap_or_default()
 }
 

@@ -62,6 +62,11 @@ pub(super) fn draw(panel: &Panel, curves: &[Curve], body: Area, paint: &Paint) -
     }
 }
 
+/// A series' labels without its name, which a plain selector keeps and a function drops.
+fn told(labels: &BTreeMap<String, String>) -> impl Iterator<Item = (&String, &String)> {
+    labels.iter().filter(|(key, _)| *key != "__name__")
+}
+
 /// The labels as columns, then a value column a query; series with the same labels share a row.
 fn columns(panel: &Panel, curves: &[Curve]) -> Vec<Column> {
     let mut rows: Vec<Row> = Vec::new();
@@ -73,14 +78,14 @@ fn columns(panel: &Panel, curves: &[Curve]) -> Vec<Column> {
         let Some(value) = panel.calculations.first().and_then(|one| one.of(&curve.values())) else { continue };
         match rows.iter_mut().find(|(labels, values)| {
             // One query never shares a row with itself: its series are different ones.
-            *labels == curve.labels && !values.contains_key(curve.ref_id)
+            told(labels).eq(told(curve.labels)) && !values.contains_key(curve.ref_id)
         }) {
             Some((_, values)) => _ = values.insert(curve.ref_id, value),
             None => rows.push((curve.labels, BTreeMap::from([(curve.ref_id, value)]))),
         }
     }
     let mut labels: Vec<&String> = Vec::new();
-    for key in rows.iter().flat_map(|(labels, _)| labels.keys()).filter(|key| *key != "__name__") {
+    for (key, _) in rows.iter().flat_map(|(labels, _)| told(labels)) {
         if !labels.contains(&key) {
             labels.push(key);
         }

@@ -8,9 +8,11 @@ pub enum Theme {
     Light,
     /// Light on near-black.
     Dark,
+    /// Either, as the page says: every colour is a variable of [`variables`].
+    Page,
 }
 
-/// What a drawing is painted with; all values are `#rrggbb`.
+/// What a drawing is painted with; all values are `#rrggbb`, or the page's variables.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint {
     pub(super) paper: &'static str,
@@ -59,11 +61,49 @@ const DARK: Paint = Paint {
     ],
 };
 
+const PAGE: Paint = Paint {
+    paper: "var(--paper)",
+    border: "var(--border)",
+    ink: "var(--ink)",
+    muted: "var(--muted)",
+    grid: "var(--grid)",
+    track: "var(--track)",
+    fault: "var(--fault)",
+    fault_ink: "var(--fault-ink)",
+    alert: "var(--alert)",
+    alert_ink: "var(--alert-ink)",
+    palette: [
+        "var(--series-0)",
+        "var(--series-1)",
+        "var(--series-2)",
+        "var(--series-3)",
+        "var(--series-4)",
+        "var(--series-5)",
+        "var(--series-6)",
+        "var(--series-7)",
+        "var(--series-8)",
+        "var(--series-9)",
+    ],
+};
+
+/// What [`Theme::Page`] paints with, as CSS declarations for [`Theme::Light`] or [`Theme::Dark`].
+pub fn variables(theme: Theme) -> String {
+    let bare = |variable: &'static str| variable.trim_start_matches("var(--").trim_end_matches(')');
+    let of_paint = PAGE.all().into_iter().map(bare).zip(theme.paint().all());
+    let named = NAMES.iter().map(|(name, light, dark)| (*name, if theme == Theme::Dark { *dark } else { *light }));
+    let mut declarations = String::new();
+    for (variable, color) in of_paint.chain(named) {
+        declarations.extend(["--", variable, ":", color, ";"]);
+    }
+    declarations
+}
+
 impl Theme {
     pub(super) fn paint(self) -> Paint {
         match self {
             Theme::Light => LIGHT,
             Theme::Dark => DARK,
+            Theme::Page => PAGE,
         }
     }
 }
@@ -74,8 +114,12 @@ impl Paint {
         self.palette[at % self.palette.len()].to_owned()
     }
 
-    fn is_dark(&self) -> bool {
-        self.paper == DARK.paper
+    /// Every colour, always in the same order.
+    fn all(&self) -> Vec<&'static str> {
+        let Paint { paper, border, ink, muted, grid, track, fault, fault_ink, alert, alert_ink, palette } = *self;
+        let mut all = vec![paper, border, ink, muted, grid, track, fault, fault_ink, alert, alert_ink];
+        all.extend(palette);
+        all
     }
 }
 
@@ -111,10 +155,12 @@ fn named(color: &str) -> Option<&'static (&'static str, &'static str, &'static s
     NAMES.iter().find(|(name, _, _)| *name == bare)
 }
 
-/// A colour of the dashboard as one of this theme. Never anything but a hexadecimal colour.
+/// A colour of the dashboard as one of this theme. Never anything but a hexadecimal colour or a variable of ours.
 pub(super) fn resolved(color: &str, paint: &Paint) -> String {
     match named(color) {
-        Some((_, light, dark)) => (*if paint.is_dark() { dark } else { light }).to_owned(),
+        Some((name, _, _)) if paint.paper == PAGE.paper => format!("var(--{name})"),
+        Some((_, _, dark)) if paint.paper == DARK.paper => (*dark).to_owned(),
+        Some((_, light, _)) => (*light).to_owned(),
         None if is_hex(color) => color.to_owned(),
         None => paint.muted.to_owned(),
     }

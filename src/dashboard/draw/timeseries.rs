@@ -28,23 +28,27 @@ pub(super) fn draw(panel: &Panel, curves: &[Curve], canvas: &Canvas, body: Area,
     let count = (guess / 38.0).clamp(2.0, 6.0) as usize;
     let axis = ValueAxis::new(wanted.low, wanted.high, (wanted.low_fixed, wanted.high_fixed), unit, count);
     let widest = axis.ticks.iter().map(|(_, label)| font::width(label, LABEL, false)).fold(0.0, f64::max);
-    let left = body.x + widest.max(font::width("fault", 9.0, false)) + 8.0;
+    let lane = if canvas.phases.is_empty() { "fault" } else { "phase" };
+    let left = body.x + widest.max(font::width(lane, 9.0, false)) + 8.0;
     let across = Area { x: left, w: body.right() - left - 2.0, ..body };
     let time = Time { range: canvas.range, across };
     // Marks explain the lines: they must leave them room.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let most = (body.h * 0.18 / LANE).clamp(1.0, MOST_LANES) as usize;
+    let phases = strip(canvas.phases, &time);
     let faults = lanes(canvas.faults, &time, most);
     let alerts = lanes(canvas.alerts, &time, most);
     // A count of rows: small.
     #[allow(clippy::cast_precision_loss)]
-    let lanes_height = (faults.rows + alerts.rows) as f64 * LANE;
-    // The last row's name and the axis' top label stand one above the other.
-    let lanes_height = if lanes_height > 0.0 { lanes_height + 6.0 } else { 0.0 };
+    let lanes_height = (phases.rows + faults.rows + alerts.rows) as f64 * LANE;
+    // The last row's name, or the headline, and the axis' top label stand one above the other.
+    let lanes_height = lanes_height + 6.0;
     let plot = Area { y: body.y + lanes_height, h: body.h - lanes_height - legend.height - TIME_LABELS, ..across };
     let y = |value: f64| plot.bottom() - axis.share(value) * plot.h;
     #[allow(clippy::cast_precision_loss)]
-    let alerts_top = body.y + faults.rows as f64 * LANE;
+    let faults_top = body.y + phases.rows as f64 * LANE;
+    #[allow(clippy::cast_precision_loss)]
+    let alerts_top = faults_top + faults.rows as f64 * LANE;
     html! {
         (shading(canvas.faults, &time, plot, paint.fault, "0.10"))
         (shading(canvas.alerts, &time, plot, paint.alert, "0.06"))
@@ -56,8 +60,9 @@ pub(super) fn draw(panel: &Panel, curves: &[Curve], canvas: &Canvas, body: Area,
             }
         }
         (time_axis(&time, plot, paint))
-        (bars(&faults, canvas.faults, body.y, "fault", plot, (paint.fault, paint.fault_ink), paint))
-        (bars(&alerts, canvas.alerts, alerts_top, "alert", plot, (paint.alert, paint.alert_ink), paint))
+        (bars(&phases, body.y, "phase", plot, (paint.muted, paint.muted), paint))
+        (bars(&faults, faults_top, "fault", plot, (paint.fault, paint.fault_ink), paint))
+        (bars(&alerts, alerts_top, "alert", plot, (paint.alert, paint.alert_ink), paint))
         @for curve in curves { (line(curve, &time, &y, plot, curves.len() <= MOST_AREAS)) }
         (threshold_lines(panel, &axis, plot, paint))
         (legend.draw(curves, body, paint))
@@ -126,7 +131,7 @@ struct Lanes {
 }
 
 struct Placed {
-    mark: usize,
+    label: String,
     row: usize,
     from: f64,
     to: f64,
@@ -136,14 +141,33 @@ struct Placed {
 
 const MARK_LABEL: f64 = 9.5;
 
+/// Marks that follow one another, in one row: each label as far as its own bar goes.
+fn strip(marks: &[Mark], time: &Time) -> Lanes {
+    let placed: Vec<Placed> = marks
+        .iter()
+        .filter_map(|mark| {
+            let (from, to) = time.span(mark)?;
+            let whole = super::clean(&mark.label);
+            let room = to - from - 8.0;
+            // `error-rate: recovery`: what is at the end tells it from its neighbours.
+            let fits = font::width(&whole, MARK_LABEL, false) <= room;
+            let told = if fits { whole.as_str() } else { whole.rsplit(": ").next().unwrap_or(&whole) };
+            let label = font::fitted(told, MARK_LABEL, false, room);
+            Some(Placed { label_at: (!label.is_empty()).then_some(from + 5.0), label, row: 0, from, to })
+        })
+        .collect();
+    Lanes { rows: usize::from(!placed.is_empty()), placed }
+}
+
 /// Puts every mark and its label into the first row where they touch nobody: behind the bar's beginning, or before it
 /// when the picture ends too soon. What finds no row is drawn without its label in the last.
 fn lanes(marks: &[Mark], time: &Time, most: usize) -> Lanes {
     let mut taken: Vec<Vec<(f64, f64)>> = Vec::new();
     let mut placed = Vec::new();
-    for (at, mark) in marks.iter().enumerate() {
+    for mark in marks {
         let Some((from, to)) = time.span(mark) else { continue };
-        let width = font::width(&super::clean(&mark.label), MARK_LABEL, false) + 10.0;
+        let label = super::clean(&mark.label);
+        let width = font::width(&label, MARK_LABEL, false) + 10.0;
         let (start, end, label_at) = if from + width <= time.across.right() {
             (from, to.max(from + width), Some(from + 5.0))
         } else if from - width >= time.across.x {
@@ -162,20 +186,12 @@ fn lanes(marks: &[Mark], time: &Time, most: usize) -> Lanes {
             taken[row].push((start, end));
         }
         let label_at = label_at.filter(|_| row.is_some());
-        placed.push(Placed { mark: at, row: row.unwrap_or(most - 1), from, to, label_at });
+        placed.push(Placed { label, row: row.unwrap_or(most - 1), from, to, label_at });
     }
     Lanes { rows: taken.len(), placed }
 }
 
-fn bars(
-    lanes: &Lanes,
-    marks: &[Mark],
-    top: f64,
-    name: &str,
-    plot: Area,
-    (fill, ink): (&str, &str),
-    paint: &Paint,
-) -> Markup {
+fn bars(lanes: &Lanes, top: f64, name: &str, plot: Area, (fill, ink): (&str, &str), paint: &Paint) -> Markup {
     html! {
         @if lanes.rows > 0 {
             text x=(n(plot.x - 6.0)) y=(n(top + 9.5)) font-size="9" text-anchor="end" fill=(paint.muted) { (name) }
@@ -188,7 +204,7 @@ fn bars(
             rect x=(n(one.from)) y=(n(y)) width="2" height="12" fill=(fill) {}
             @if let Some(at) = one.label_at {
                 text x=(n(at)) y=(n(y + 9.3)) font-size=(n(MARK_LABEL)) fill=(ink) {
-                    (super::clean(&marks[one.mark].label))
+                    (one.label)
                 }
             }
         }
@@ -266,7 +282,7 @@ fn threshold_lines(panel: &Panel, axis: &ValueAxis, plot: Area, paint: &Paint) -
         @if field.threshold_lines {
             @for (value, color) in lines.filter(|(value, _)| in_view(*value)) {
                 @let y = plot.bottom() - axis.share(value) * plot.h;
-                @let label = format::value(&field.unit, value, field.decimals);
+                @let label = format::exact(&field.unit, value);
                 @let width = font::width(&label, 9.5, true) + 8.0;
                 // Above the line, or below it where the plot ends.
                 @let top = if y - 15.0 < plot.y { y + 2.0 } else { y - 15.0 };

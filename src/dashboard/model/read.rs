@@ -2,6 +2,7 @@
 //!
 //! Per object two lists: what is read, and what has no bearing on a picture. A key in neither is a finding.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -11,10 +12,27 @@ use super::{
     Annotation, Calculation, Columns, Dashboard, Field, Grid, Interpolation, Kind, Matcher, Override, Panel, Property,
     Target, Threshold, Variable, VariableKind, pattern_matches,
 };
+use crate::duration;
 use crate::failure::Finding;
+
+/// A dashboard of which some panels may be outside the subset.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Partly {
+    /// All of it; of a refused panel only place, title and description can be relied on.
+    pub dashboard: Dashboard,
+    /// By panel, what is outside the subset.
+    pub refused: BTreeMap<u32, Vec<Finding>>,
+}
 
 /// Reads a dashboard, or says everything in it that we can't show as Grafana would.
 pub fn read(file: &Path, text: &str) -> Result<Dashboard, Vec<Finding>> {
+    let Partly { dashboard, refused } = read_partly(file, text)?;
+    if refused.is_empty() { Ok(dashboard) } else { Err(refused.into_values().flatten().collect()) }
+}
+
+/// Reads a dashboard and keeps apart which panels we can't show as Grafana would. What is wrong outside of panels
+/// refuses the whole.
+pub fn read_partly(file: &Path, text: &str) -> Result<Partly, Vec<Finding>> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
         vec![Finding {
             file: file.to_owned(),
@@ -23,22 +41,28 @@ pub fn read(file: &Path, text: &str) -> Result<Dashboard, Vec<Finding>> {
             remedy: String::new(),
         }]
     })?;
-    let mut reader = Reader { findings: Vec::new(), place: "the dashboard".to_owned() };
+    let mut reader = Reader { findings: Vec::new(), place: "the dashboard".to_owned(), panel: None };
     let dashboard = reader.dashboard(&value);
-    if reader.findings.is_empty() {
-        return Ok(dashboard);
+    let mut refused: BTreeMap<u32, Vec<Finding>> = BTreeMap::new();
+    let mut all = Vec::new();
+    let mut spoilt = false;
+    for (panel, what, remedy) in reader.findings {
+        let finding = Finding { file: file.to_owned(), line: 0, what, remedy };
+        match panel {
+            Some(panel) => refused.entry(panel).or_default().push(finding.clone()),
+            None => spoilt = true,
+        }
+        all.push(finding);
     }
-    Err(reader
-        .findings
-        .into_iter()
-        .map(|(what, remedy)| Finding { file: file.to_owned(), line: 0, what, remedy })
-        .collect())
+    if spoilt { Err(all) } else { Ok(Partly { dashboard, refused }) }
 }
 
 /// Walks the JSON and notes what does not fit, with the place it is at.
 struct Reader {
-    findings: Vec<(String, String)>,
+    findings: Vec<(Option<u32>, String, String)>,
     place: String,
+    /// The panel being read, once its id is known.
+    panel: Option<u32>,
 }
 
 static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
@@ -46,7 +70,7 @@ static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
 impl Reader {
     fn note(&mut self, field: &str, what: &str) {
         let remedy = "use what src/dashboard/model.rs reads, or teach it and the drawing this field".to_owned();
-        self.findings.push((format!("{}, field `{field}`: {what}", self.place), remedy));
+        self.findings.push((self.panel, format!("{}, field `{field}`: {what}", self.place), remedy));
     }
 
     fn object<'a>(&mut self, value: &'a Value, field: &str) -> &'a Map<String, Value> {
@@ -205,9 +229,10 @@ impl Reader {
         let mut panels = Vec::new();
         let list = map_get(map, "panels");
         for one in self.list(&list, "panels") {
-            self.panel(&place, one, &mut panels);
+            self.panel(&place, one, None, &mut panels);
         }
         self.place = place;
+        self.panel = None;
         for (at, panel) in panels.iter().enumerate() {
             if panels[..at].iter().any(|other: &Panel| other.id == panel.id) {
                 self.note("panels", &format!("two panels have the id {}", panel.id));
@@ -279,11 +304,13 @@ impl Reader {
             Value::Array(values) => {
                 values.iter().map(|one| self.text(one, &format!("{prefix}current.value"))).collect()
             }
-            Value::Null if map.get("includeAll") == Some(&Value::Bool(true)) => vec!["$__all".to_owned()],
+            Value::Null if map.get("includeAll") == Some(&Value::Bool(true)) => vec![super::ALL.to_owned()],
             Value::Null => Vec::new(),
             other => vec![self.text(&other, &format!("{prefix}current.value"))],
         };
         let all_value = self.text(&map_get(map, "allValue"), &format!("{prefix}allValue"));
+        let include_all = self.flag(&map_get(map, "includeAll"), &format!("{prefix}includeAll"));
+        let multi = self.flag(&map_get(map, "multi"), &format!("{prefix}multi"));
         let label = self.text(&map_get(map, "label"), &format!("{prefix}label"));
         Some(Variable {
             label: if label.is_empty() { name.clone() } else { label },
@@ -291,6 +318,8 @@ impl Reader {
             kind,
             current,
             all_value: (!all_value.is_empty()).then_some(all_value),
+            include_all,
+            multi,
         })
     }
 
@@ -300,22 +329,21 @@ impl Reader {
         if map.get("builtIn").is_some_and(|one| one.as_u64() == Some(1)) {
             return None;
         }
+        if map.get("enable").is_some_and(|enable| enable.as_bool() == Some(false)) {
+            return None;
+        }
         let name = self.text(&map_get(map, "name"), "annotations.list.name");
         let prefix = format!("annotations.{name}.");
         self.only(
             map,
             &prefix,
-            &["name", "expr", "titleFormat", "target"],
+            &["name", "expr", "titleFormat", "target", "step", "datasource", "enable", "useValueForTime"],
             &[
-                "datasource",
-                "enable",
                 "hide",
                 "iconColor",
                 "type",
                 "tagKeys",
                 "textFormat",
-                "useValueForTime",
-                "step",
                 "filter",
                 "builtIn",
                 "showIn",
@@ -333,26 +361,45 @@ impl Reader {
             self.note(&format!("{prefix}expr"), "must be there");
             return None;
         }
+        self.datasource(&map_get(map, "datasource"));
+        if self.flag(&map_get(map, "useValueForTime"), &format!("{prefix}useValueForTime")) {
+            self.note(&format!("{prefix}useValueForTime"), "is outside what is drawn here");
+        }
         let title_format = self.text(&map_get(map, "titleFormat"), &format!("{prefix}titleFormat"));
-        Some(Annotation { name, expr, title_format })
+        let step = self.text(&map_get(map, "step"), &format!("{prefix}step"));
+        let step = match (step.as_str(), duration::parse(&step)) {
+            ("", _) => None,
+            (_, Ok(step)) => Some(step),
+            (_, Err(error)) => {
+                self.note(&format!("{prefix}step"), &error.to_string());
+                None
+            }
+        };
+        Some(Annotation { name, expr, title_format, step })
     }
 
-    fn panel(&mut self, dashboard: &str, value: &Value, panels: &mut Vec<Panel>) {
+    fn panel(&mut self, dashboard: &str, value: &Value, within: Option<u32>, panels: &mut Vec<Panel>) {
         dashboard.clone_into(&mut self.place);
+        self.panel = None;
         let map = self.object(value, "panels");
         let title = self.text(&map_get(map, "title"), "panels.title");
         let id = self.whole(&map_get(map, "id"), &format!("panels.{title}.id"), 1_000_000);
         self.place = format!("{dashboard}, panel {id} \"{title}\"");
+        self.panel = Some(id);
         let kind = match self.text(&map_get(map, "type"), "type").as_str() {
             "timeseries" => Kind::Timeseries,
             "stat" => Kind::Stat,
             "gauge" => Kind::Gauge,
             "bargauge" => Kind::BarGauge,
             "table" => Kind::Table,
-            "row" => Kind::Row,
+            "row" if within.is_none() => Kind::Row,
             "" => {
                 self.note("type", "must be there");
-                return;
+                Kind::Undrawn(String::new())
+            }
+            "row" => {
+                self.note("type", "a row in a row");
+                Kind::Undrawn("row".to_owned())
             }
             other => Kind::Undrawn(other.to_owned()),
         };
@@ -370,6 +417,8 @@ impl Reader {
             description: self.text(&map_get(map, "description"), "description"),
             kind,
             grid,
+            within,
+            folded: false,
             datasource: None,
             targets: Vec::new(),
             defaults: Field::default(),
@@ -385,11 +434,12 @@ impl Reader {
             Kind::Row => {
                 let common = ["id", "title", "type", "gridPos", "panels", "collapsed", "description"];
                 self.only(map, "", &common, &["datasource", "targets"]);
+                panel.folded = self.flag(&map_get(map, "collapsed"), "collapsed");
                 panels.push(panel);
-                // A collapsed row holds its panels; shown, they follow it.
+                // A folded row holds its panels; of an open one they follow.
                 let inner = map_get(map, "panels");
                 for one in self.list(&inner, "panels") {
-                    self.panel(dashboard, one, panels);
+                    self.panel(dashboard, one, Some(id), panels);
                 }
             }
             _ => {

@@ -1,0 +1,277 @@
+//! The provisioned dashboards, live, in Grafana's place: plain pages, drawn here.
+//!
+//! | route | answers |
+//! |---|---|
+//! | `GET /` | the dashboards there are |
+//! | `GET /d/UID` | a dashboard; `from`, `to`, `refresh`, `viewPanel`, `var-NAME` mean what they mean in Grafana |
+//! | `GET /api/health` | 200 |
+//! | `GET /style.css`, `/view.js`, `/icon.svg` | what the pages are made with |
+//!
+//! Files are read and Prometheus is asked anew for every page; nothing is kept. A page says in a panel's place why it
+//! can't be shown. It needs nothing from outside and runs nothing but `view.js`, which tells us the window's width (the
+//! step of a query depends on it) and draws anew in place; without it the page reloads itself. Labels are text: the
+//! policy of every answer forbids whatever escaping might have missed. Only this machine may ask, by a name of its own,
+//! so that no page of somebody else's can read along.
+
+mod ask;
+mod look;
+mod page;
+mod provisioned;
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::net::TcpListener;
+
+use super::draw::theme::{self, Theme};
+use super::draw::{self, Canvas};
+use super::model::{Dashboard, Kind, Marking, Panel, Partly};
+use super::query::{self, View};
+use crate::failure::Failure;
+use crate::http::client::Address;
+use crate::http::serve::{Limits, Plain, serve};
+use ask::Silence;
+use look::Look;
+use page::{Layout, Shown};
+use provisioned::Provisioned;
+
+/// A few browsers with a few connections each.
+const MAX_CONNECTIONS: usize = 64;
+/// For a request's head, also between two requests of a connection.
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
+/// For a whole page; each question to Prometheus has its own, shorter one.
+const PAGE_LIMIT: Duration = Duration::from_secs(45);
+/// For the pages in hand once the end was asked for.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// What the viewer shows.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The folder Grafana would be provisioned from: `dashboards/`, `provisioning/datasources/`.
+    pub folder: PathBuf,
+    /// Where Prometheus is, if not where the folder says.
+    pub prometheus: Option<Address>,
+}
+
+/// Serves until `shutdown`; the caller owns the listener, which must be of this machine's loopback.
+pub async fn run(listener: TcpListener, sources: Sources, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
+    let address = listener.local_addr().context("cannot tell the viewer's own address")?;
+    if !address.ip().is_loopback() {
+        return Err(Failure::usage(format!(
+            "{address} can be reached from elsewhere, and the viewer asks for no password"
+        ))
+        .remedy("listen on 127.0.0.1 and let ssh forward the port"));
+    }
+    let sources = Arc::new(sources);
+    let service = Plain::new(PAGE_LIMIT, move |request: Request<Incoming>| {
+        let sources = Arc::clone(&sources);
+        async move { answer(&sources, &request).await }
+    });
+    let limits = Limits { connections: MAX_CONNECTIONS, patience: HEAD_LIMIT, drain: DRAIN_LIMIT };
+    serve(listener, limits, Arc::new(service), shutdown).await;
+    Ok(())
+}
+
+async fn answer(sources: &Sources, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if !is_addressed_to_us(request.headers()) {
+        return page::trouble(StatusCode::FORBIDDEN, "This viewer answers to localhost and 127.0.0.1 only.").into();
+    }
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let mut response: Response<_> =
+            page::trouble(StatusCode::METHOD_NOT_ALLOWED, "There is nothing to do here but look.").into();
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    let path = request.uri().path();
+    match path {
+        "/" => page::list(&read(sources)).into(),
+        "/api/health" => respond(StatusCode::OK, "application/json", "", r#"{"status":"ok"}"#),
+        "/style.css" => respond(StatusCode::OK, "text/css; charset=utf-8", "", style()),
+        "/view.js" => respond(StatusCode::OK, "text/javascript; charset=utf-8", "", include_str!("viewer/view.js")),
+        "/icon.svg" => respond(StatusCode::OK, "image/svg+xml", "", include_str!("viewer/icon.svg")),
+        _ => match path.strip_prefix("/d/") {
+            // Grafana puts the title behind the uid.
+            Some(rest) => {
+                let uid = look::decoded(rest.split('/').next().unwrap_or_default());
+                dashboard(sources, &uid, request.uri().query().unwrap_or_default(), request.headers()).await.into()
+            }
+            None => page::trouble(StatusCode::NOT_FOUND, "There is no such page.").into(),
+        },
+    }
+}
+
+/// A name that resolves to this machine can be somebody else's: only our own are answered.
+fn is_addressed_to_us(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST) else { return true };
+    let Ok(host) = host.to_str() else { return false };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn read(sources: &Sources) -> Provisioned {
+    Provisioned::read(&sources.folder, sources.prometheus.as_ref())
+}
+
+/// A dashboard as a page: read, asked, drawn.
+async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMap) -> page::Page {
+    let provisioned = read(sources);
+    let Some(Partly { dashboard, refused }) = provisioned.dashboard(uid) else {
+        return page::unknown(uid, &provisioned);
+    };
+    let look = match Look::read(query, dashboard, jiff::Timestamp::now().as_millisecond()) {
+        Ok(look) => look,
+        Err(why) => return page::trouble(StatusCode::BAD_REQUEST, &format!("{why}.")),
+    };
+    let source = match provisioned.source(None) {
+        Ok(source) => source,
+        Err(why) => {
+            let told: Vec<String> = std::iter::once(why).chain(provisioned.troubles.iter().cloned()).collect();
+            return page::trouble(StatusCode::INTERNAL_SERVER_ERROR, &format!("{}.", told.join("; ")));
+        }
+    };
+    let layout = Layout::new(dashboard, &look, page::told_width(headers));
+    let (possible, chosen) = ask::values(&source.address, dashboard, look.range, &look.chosen).await;
+
+    // One list of questions, so that they are asked side by side: every panel's, then the annotations'.
+    let mut questions = Vec::new();
+    let mut planned = Vec::new();
+    for placed in layout.panels() {
+        let plan =
+            plan(&provisioned, dashboard, placed.panel, refused.contains_key(&placed.panel.id), &|min_interval| View {
+                range: look.range,
+                width: placed.width,
+                min_interval,
+                chosen: &chosen,
+            });
+        planned.push(plan.map(|(address, queries)| {
+            questions.extend(queries.iter().map(|query| (address.clone(), query.clone())));
+            queries.len()
+        }));
+    }
+    let of_panels = questions.len();
+    if layout.panels().any(|placed| placed.panel.kind == Kind::Timeseries) {
+        let view = View { range: look.range, width: layout.width, min_interval: source.min_interval, chosen: &chosen };
+        let annotations = dashboard.annotations.iter().map(|one| query::plan_annotation(dashboard, one, &view));
+        questions.extend(annotations.map(|query| (source.address.clone(), query)));
+    }
+    let mut answers = ask::all(questions).await;
+    let of_annotations = answers.split_off(of_panels);
+    let windows = |marking| ask::windows(dashboard, &of_annotations, marking);
+    let (phases, faults, alerts) = (windows(Marking::Phases), windows(Marking::Faults), windows(Marking::Alerts));
+
+    let unreachable = answers.iter().chain(&of_annotations).find_map(|answer| match answer {
+        Err(Silence::Unreachable(why)) => Some(why.clone()),
+        _ => None,
+    });
+    let mut answers = answers.into_iter();
+    let mut shown = Vec::new();
+    for (placed, plan) in layout.panels().zip(planned) {
+        let count = match plan {
+            Err(why) => {
+                shown.push(Shown::Refused(vec![why]));
+                continue;
+            }
+            Ok(count) => count,
+        };
+        let mut frames = Vec::new();
+        let mut failed = Vec::new();
+        for answer in answers.by_ref().take(count) {
+            match answer {
+                Ok(frame) => frames.push(frame),
+                Err(Silence::Unreachable(_)) => failed.push("Prometheus did not answer.".to_owned()),
+                Err(Silence::Refused(why)) => failed.push(why),
+            }
+        }
+        failed.dedup();
+        let canvas = Canvas {
+            width: placed.width,
+            height: placed.height,
+            theme: Theme::Page,
+            range: look.range,
+            dated: false,
+            phases: &phases,
+            faults: &faults,
+            alerts: &alerts,
+        };
+        shown.push(match (refused.get(&placed.panel.id), failed.is_empty()) {
+            (Some(findings), _) => Shown::Refused(findings.iter().map(|finding| finding.what.clone()).collect()),
+            (None, false) => Shown::Failed(failed),
+            (None, true) => Shown::Drawn(draw::panel_svg(placed.panel, &frames, &canvas)),
+        });
+    }
+    let problem = unreachable.map(|why| format!("Prometheus at {} does not answer: {why}", source.address.url("")));
+    page::dashboard(dashboard, &look, &layout, &shown, &possible, problem.as_deref())
+}
+
+/// Whom to ask what for a panel, or why nobody can be.
+fn plan<'a>(
+    provisioned: &Provisioned,
+    dashboard: &Dashboard,
+    panel: &Panel,
+    is_refused: bool,
+    view: &dyn Fn(Duration) -> View<'a>,
+) -> Result<(Address, Vec<query::PlannedQuery>), String> {
+    let source = provisioned.source(panel.datasource.as_deref())?;
+    let queries = if is_refused { Vec::new() } else { query::plan(dashboard, panel, &view(source.min_interval)) };
+    Ok((source.address.clone(), queries))
+}
+
+fn style() -> String {
+    let rules = include_str!("viewer/style.css");
+    let (light, dark) = (theme::variables(Theme::Light), theme::variables(Theme::Dark));
+    format!(":root{{color-scheme:light dark;{light}}}\n@media(prefers-color-scheme:dark){{:root{{{dark}}}}}\n{rules}")
+}
+
+/// An answer under our policy; `styles` are sources of style beside our own file.
+fn respond(status: StatusCode, kind: &'static str, styles: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'{styles}; img-src 'self'; connect-src 'self'; \
+         base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    );
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    let policy = HeaderValue::try_from(policy).expect("the policy is plain ASCII");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machines_own_names_are_answered() {
+        for (host, answered) in [
+            ("localhost:3000", true),
+            ("LOCALHOST", true),
+            ("127.0.0.1:3000", true),
+            ("[::1]:3000", true),
+            ("127.0.0.1.evil.example:3000", false),
+            ("evil.example", false),
+            ("localhost.evil.example:3000", false),
+            ("192.168.1.7:3000", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+            assert_eq!(is_addressed_to_us(&headers), answered, "{host}");
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The viewer's pages, asked for over HTTP, with a Prometheus that answers what the test wants.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::Duration;
+
+use aiclipx::dashboard::viewer::{Sources, run};
+use aiclipx::failure::Kind;
+use aiclipx::http::client::{Address, Answer, get};
+use serde_json::json;
+
+use super::EXAMPLE;
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Answers every query with `answer(path and query)`; the thread ends with the test process.
+fn prometheus(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Address {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = Address::loopback(listener.local_addr().unwrap().port());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 8192];
+            let read = stream.read(&mut request).unwrap_or(0);
+            let path = String::from_utf8_lossy(&request[..read]).split(' ').nth(1).unwrap_or_default().to_owned();
+            let body = answer(&path);
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all((head + &body).as_bytes());
+        }
+    });
+    address
+}
+
+/// One series with this label wherever a series is asked for.
+fn answering(label: &'static str) -> Address {
+    prometheus(move |path| {
+        let metric = json!({"method": label, "job": label, "endpoint": label, "alertname": label, "phase": label});
+        let time = |name: &str| {
+            let text = path.split(&format!("{name}=")).nth(1).unwrap_or_default();
+            text.split('&').next().unwrap_or_default().parse::<f64>().unwrap_or_default()
+        };
+        let data = if path.contains("/label/") {
+            json!([label])
+        } else if path.contains("query_range") {
+            let values = (0..5).map(|at| json!([time("end") - time("step") * f64::from(4 - at), "7.25"]));
+            json!({"resultType": "matrix", "result": [{"metric": metric, "values": values.collect::<Vec<_>>()}]})
+        } else {
+            json!({"resultType": "vector", "result": [{"metric": metric, "value": [time("time"), "7.25"]}]})
+        };
+        json!({"status": "success", "data": data}).to_string()
+    })
+}
+
+/// A viewer of these dashboards, for as long as the test runs.
+struct Viewer {
+    address: Address,
+    folder: tempfile::TempDir,
+}
+
+impl Viewer {
+    async fn of(dashboards: &[(&str, &str)], prometheus: &Address) -> Viewer {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        };
+        write(
+            "provisioning/datasources/p.yml",
+            &format!(
+                "datasources:\n- {{name: Logs, type: loki, url: 'http://loki:3100'}}\n- {{name: P, uid: prometheus, \
+                 type: prometheus, url: 'http://{prometheus}', isDefault: true, jsonData: {{timeInterval: 500ms}}}}\n"
+            ),
+        );
+        for (name, text) in dashboards {
+            write(&format!("dashboards/{name}"), text);
+        }
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::loopback(listener.local_addr().unwrap().port());
+        let sources = Sources { folder: folder.path().to_owned(), prometheus: None };
+        tokio::spawn(run(listener, sources, std::future::pending()));
+        Viewer { address, folder }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        get(&self.address, path, LIMIT).await.unwrap()
+    }
+
+    async fn page(&self, path: &str) -> String {
+        String::from_utf8(self.get(path).await.body.to_vec()).unwrap()
+    }
+
+    /// The status of a request written by hand.
+    fn raw(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect((self.address.host.as_str(), self.address.port)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.lines().next().unwrap_or_default().to_owned()
+    }
+}
+
+/// What stands in a panel's place.
+fn panel(page: &str, id: u32) -> &str {
+    let from = page.find(&format!("<article id=\"panel-{id}\"")).unwrap_or_else(|| panic!("no panel {id}: {page}"));
+    &page[from..from + page[from..].find("</article>").unwrap()]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_panel_is_drawn_at_its_place_under_a_policy_that_lets_nothing_in() {
+    let viewer = Viewer::of(&[("e.json", EXAMPLE)], &answering("app")).await;
+    let answer = viewer.get("/d/example").await;
+    let policy = answer.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self' 'sha256-"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let page = String::from_utf8(answer.body.to_vec()).unwrap();
+    for id in 1..=8 {
+        let drawn = panel(&page, id);
+        assert!(drawn.contains("data-state=\"drawn\"") && !drawn.contains("No data"), "{drawn}");
+    }
+    assert!(panel(&page, 1).contains("7.25 req/s"), "{page}");
+    assert!(panel(&page, 9).contains("“logs” is not drawn here"));
+    assert!(page.contains("#panel-3{grid-area:9/1/span 8/span 24}"), "{page}");
+    // Nothing inline, nothing from elsewhere.
+    assert_eq!(page.matches("<script").count(), 1);
+    assert!(page.contains("<script src=\"/view.js\" defer></script>"));
+    assert!(!page.contains(" style=") && !page.contains(" on"), "{page}");
+    let sources = page
+        .split("src=\"")
+        .skip(1)
+        .chain(page.split("<link rel=").skip(1).filter_map(|link| link.split("href=\"").nth(1)));
+    assert!(sources.clone().count() >= 3 && sources.into_iter().all(|source| source.starts_with('/')), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_windows_width_decides_the_pictures_and_the_steps() {
+    let viewer = Viewer::of(&[("e.json", EXAMPLE)], &answering("app")).await;
+    let usual = viewer.page("/d/example").await;
+    assert!(panel(&usual, 1).contains("viewBox=\"0 0 580 296\""), "{}", panel(&usual, 1));
+    let request = "GET /d/example HTTP/1.1\r\nHost: localhost\r\nCookie: a=b; width=390\r\nConnection: close\r\n\r\n";
+    let mut stream = TcpStream::connect((viewer.address.host.as_str(), viewer.address.port)).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut narrow = String::new();
+    stream.read_to_string(&mut narrow).unwrap();
+    assert!(panel(&narrow, 1).contains("viewBox=\"0 0 374 296\""), "{narrow}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_panel_by_itself_is_what_an_alert_links_to() {
+    let viewer = Viewer::of(&[("e.json", EXAMPLE)], &answering("app")).await;
+    for path in ["/d/example?viewPanel=3", "/d/example/its-title?orgId=1&viewPanel=panel-3&from=now-15m&to=now"] {
+        let page = viewer.page(path).await;
+        assert!(page.contains("id=\"panel-3\"") && !page.contains("id=\"panel-1\""), "{page}");
+        assert!(panel(&page, 3).contains("viewBox=\"0 0 1168 480\""), "{page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folded_row_is_asked_for_when_it_is_opened() {
+    let viewer = Viewer::of(&[("e.json", EXAMPLE)], &answering("app")).await;
+    let page = viewer.page("/d/example").await;
+    assert!(page.contains("Folded") && !page.contains("id=\"panel-12\""), "{page}");
+    assert!(page.contains("href=\"/d/example?row-11=open\""), "{page}");
+    assert!(viewer.page("/d/example?row-11=open").await.contains("id=\"panel-12\""));
+    assert!(!viewer.page("/d/example?row-10=folded").await.contains("id=\"panel-1\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn variables_are_chosen_from_what_there_is() {
+    let queries = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&queries);
+    let prometheus = prometheus(move |path| {
+        seen.lock().unwrap().push(path.to_owned());
+        let data = if path.contains("/label/") {
+            json!(["app", "receiver"])
+        } else {
+            json!({"resultType": "matrix", "result": []})
+        };
+        json!({"status": "success", "data": data}).to_string()
+    });
+    let viewer = Viewer::of(&[("e.json", EXAMPLE)], &prometheus).await;
+    let page = viewer.page("/d/example?var-job=app&var-job=receiver&var-window=1m&row-11=open&from=now-5m").await;
+    for shown in [
+        "<option value=\"app\" selected>app</option>",
+        "<option value=\"$__all\">All</option>",
+        "<option value=\"1m\" selected>1m</option>",
+        "<input type=\"hidden\" name=\"from\" value=\"now-5m\">",
+    ] {
+        assert!(page.contains(shown), "{shown} is not in {page}");
+    }
+    let asked = queries.lock().unwrap().join("\n");
+    assert!(asked.contains("match%5B%5D=up") && asked.contains("job%3D~%22%28app%7Creceiver%29%22"), "{asked}");
+    assert!(asked.contains("increase%28app_requests_total%5B1m%5D"), "{asked}");
+    assert!(panel(&page, 1).contains("No data"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_labels_titles_and_addresses_are_shown_and_never_executed() {
+    const HOSTILE: &str = "</text></svg><script>alert(1)</script><img src=x onerror=alert(1)>\"'";
+    let mut dashboard: serde_json::Value = serde_json::from_str(EXAMPLE).unwrap();
+    for title in ["/title", "/panels/1/title", "/panels/1/description", "/panels/0/title", "/templating/list/0/label"] {
+        *dashboard.pointer_mut(title).unwrap() = HOSTILE.into();
+    }
+    let viewer = Viewer::of(&[("e.json", &dashboard.to_string())], &answering(HOSTILE)).await;
+    let hostile = "%3C%2Fstyle%3E%3Cscript%3Ealert(1)%3C%2Fscript%3E";
+    for path in [
+        "/d/example".to_owned(),
+        format!("/d/example?var-job={hostile}&{hostile}={hostile}"),
+        format!("/d/example?from={hostile}"),
+        format!("/d/example?viewPanel={hostile}"),
+        format!("/d/{hostile}"),
+        "/".to_owned(),
+    ] {
+        let page = viewer.page(&path).await;
+        let scripts = page.matches("<script").count();
+        assert_eq!(scripts, page.matches("<script src=\"/view.js\" defer></script>").count(), "{path}: {page}");
+        assert!(page.contains("&lt;script&gt;alert(1)") && !page.contains("<img"), "{path}: {page}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_shown_says_so_in_its_place_beside_what_can() {
+    let mut dashboard: serde_json::Value = serde_json::from_str(EXAMPLE).unwrap();
+    dashboard["panels"][1]["fieldConfig"]["defaults"]["unit"] = "furlongs".into();
+    dashboard["panels"][2]["datasource"]["uid"] = "elsewhere".into();
+    let prometheus = prometheus(|path| {
+        // Panel 3's query is refused, as Prometheus refuses.
+        if path.contains("5..") {
+            return r#"{"status":"error","errorType":"bad_data","error":"1:4: parse error <here>"}"#.to_owned();
+        }
+        r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#.to_owned()
+    });
+    let viewer = Viewer::of(&[("e.json", &dashboard.to_string()), ("n.json", "{oops")], &prometheus).await;
+    let page = viewer.page("/d/example").await;
+    for (id, state, told) in [
+        (1, "refused", "the unit `furlongs` is outside what is written here"),
+        (2, "refused", "no Prometheus of the uid `elsewhere` is provisioned"),
+        (3, "failed", "(bad_data): 1:4: parse error &lt;here&gt;"),
+        (4, "drawn", "No data"),
+    ] {
+        let shown = panel(&page, id);
+        assert!(shown.contains(&format!("data-state=\"{state}\"")) && shown.contains(told), "{shown}");
+    }
+    assert!(viewer.page("/").await.contains("n.json:1: the dashboard is no JSON"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prometheus_that_does_not_answer_is_said_on_the_page() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let viewer = Viewer::of(&[("e.json", EXAMPLE)], &Address::loopback(gone)).await;
+    let answer = viewer.get("/d/example").await;
+    assert!(answer.status.is_success());
+    let page = String::from_utf8(answer.body.to_vec()).unwrap();
+    assert!(page.contains(&format!("Prometheus at http://127.0.0.1:{gone} does not answer: cannot connect")), "{page}");
+    assert!(panel(&page, 1).contains("Prometheus did not answer."), "{page}");
+    // It is well itself.
+    assert!(viewer.get("/api/health").await.status.is_success());
+    // And a folder that is gone is no reason to be.
+    std::fs::remove_dir_all(viewer.folder.path()).unwrap();
+    assert!(viewer.page("/").await.contains("cannot read"));
+    assert_eq!(viewer.get("/d/example").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_else_is_asked_for_is_refused_with_its_reason() {
+    let viewer = Viewer::of(&[("e.json", EXAMPLE)], &answering("app")).await;
+    for (path, status, told) in [
+        ("/d/other", 404, "no dashboard “other”"),
+        ("/nothing", 404, "no such page"),
+        ("/d/example?from=yesterday", 400, "`yesterday` is no time"),
+        ("/d/example?viewPanel=77", 400, "no panel 77"),
+    ] {
+        let answer = viewer.get(path).await;
+        assert_eq!(answer.status, status, "{path}");
+        assert!(String::from_utf8_lossy(&answer.body).contains(told), "{path}");
+        assert!(answer.headers.contains_key("content-security-policy"), "{path}");
+    }
+    let end = "\r\nConnection: close\r\n\r\n";
+    assert!(viewer.raw(&format!("POST / HTTP/1.1\r\nHost: localhost{end}")).contains(" 405 "));
+    // A name of somebody else's that leads here: its page must not read along.
+    assert!(viewer.raw(&format!("GET / HTTP/1.1\r\nHost: evil.example:3000{end}")).contains(" 403 "));
+    assert!(viewer.raw(&format!("GET / HTTP/1.1\r\nHost: localhost:3000{end}")).contains(" 200 "));
+}
+
+#[tokio::test]
+async fn it_listens_on_loopback_or_not_at_all() {
+    let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let sources = Sources { folder: Path::new("/nowhere").to_owned(), prometheus: None };
+    let failure = run(listener, sources, std::future::ready(())).await.unwrap_err();
+    assert_eq!(failure.kind(), Kind::Usage);
+}
