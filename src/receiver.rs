@@ -147,7 +147,8 @@ impl Receiver {
                 Err(response) => response,
             },
             ("/metrics", _) if reads => {
-                let text = self.seen().exposition(self.silent_since().is_some());
+                let silent = self.silent_since().is_some();
+                let text = self.seen().exposition(silent);
                 respond(StatusCode::OK, "text/plain; version=0.0.4", text)
             }
             ("/health", _) if reads => {

@@ -60,12 +60,17 @@ fn labels(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
     }
     let is_app = alert.labels.get("service").is_some_and(|service| service == "app");
     if is_app != name.starts_with("App") || !(is_app || name == WATCHDOG || name.starts_with("Monitoring")) {
-        findings.at(alert, format!("{name} begins with neither App (service app) nor Monitoring"), "inhibition goes by it");
+        findings.at(
+            alert,
+            format!("{name} begins with neither App (service app) nor Monitoring"),
+            "inhibition goes by it",
+        );
     }
     // What its windows are must be what it says they are.
     let Ok(tree) = promql::parse(&alert.expr) else { return };
     let ranges = |expr: &Expr| -> Vec<String> {
-        let recorded = promql::selectors(expr).into_iter().filter_map(|selector| monitoring.recording(selector.name.as_ref()?));
+        let recorded =
+            promql::selectors(expr).into_iter().filter_map(|selector| monitoring.recording(selector.name.as_ref()?));
         recorded.filter_map(|rule| rule.name.rsplit_once("burn").map(|(_, window)| window.to_owned())).collect()
     };
     for key in ["long_window", "short_window"] {
@@ -88,11 +93,19 @@ fn sentences(alert: &Alert, findings: &mut Findings) {
         }
     }
     if text("summary").contains("{{") {
-        findings.at(alert, format!("the summary of {name} is a template"), "it heads a group: values go in the description");
+        findings.at(
+            alert,
+            format!("the summary of {name} is a template"),
+            "it heads a group: values go in the description",
+        );
     }
     let depends = promql::parse(&alert.expr).is_ok_and(|tree| !promql::selectors(&tree).is_empty());
     if depends && !text("description").contains("{{") {
-        findings.at(alert, format!("the description of {name} tells nothing of the case"), "say which job, and its value");
+        findings.at(
+            alert,
+            format!("the description of {name} tells nothing of the case"),
+            "say which job, and its value",
+        );
     }
     if text("dashboard_url").is_empty() {
         findings.at(alert, format!("{name} has no `dashboard_url`"), "");
@@ -115,7 +128,12 @@ fn runbook(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
     for section in SECTIONS {
         match text.find(&format!("**{section}")) {
             Some(at) if at >= after => after = at,
-            Some(at) => findings.find(&page, line_with(&text, &text[at..at + section.len()]), format!("**{section}** is out of place"), ""),
+            Some(at) => findings.find(
+                &page,
+                line_with(&text, &text[at..at + section.len()]),
+                format!("**{section}** is out of place"),
+                "",
+            ),
             None => findings.find(&page, 1, format!("the section **{section}** is missing"), ""),
         }
     }
@@ -141,7 +159,13 @@ fn routes(monitoring: &Monitoring, findings: &mut Findings) {
         }
         let first = *reached.entry(receiver).or_insert(alert);
         if severity(first) != severity(alert) {
-            let what = format!("{} ({}) and {} ({}) go to one receiver, `{receiver}`", first.name, severity(first), alert.name, severity(alert));
+            let what = format!(
+                "{} ({}) and {} ({}) go to one receiver, `{receiver}`",
+                first.name,
+                severity(first),
+                alert.name,
+                severity(alert)
+            );
             findings.find(&file, line, what, "a severity is where its route leads");
         }
         if alert.name == WATCHDOG && timings.repeat_interval >= timings.group_interval {
@@ -179,9 +203,11 @@ fn recordings(monitoring: &Monitoring, findings: &mut Findings) {
             let what = format!("`{}` is not level:metric:operations", rule.name);
             findings.find(&rule.file, rule.line, what, "as job:app_requests:rate5m, without _total");
         }
-        let asks = |text: &str| promql::parse(text).is_ok_and(|tree| {
-            promql::selectors(&tree).iter().any(|selector| selector.name.as_deref() == Some(rule.name.as_str()))
-        });
+        let asks = |text: &str| {
+            promql::parse(text).is_ok_and(|tree| {
+                promql::selectors(&tree).iter().any(|selector| selector.name.as_deref() == Some(rule.name.as_str()))
+            })
+        };
         if !rules().any(|(expr, ..)| asks(expr)) && !panels.iter().any(|text| text.contains(&rule.name)) {
             findings.find(&rule.file, rule.line, format!("nobody asks for `{}`", rule.name), "remove it");
         }
@@ -203,16 +229,33 @@ fn recordings(monitoring: &Monitoring, findings: &mut Findings) {
             };
             let ratio = |name: &str| name.contains("ratio") || name.contains("burn") || name.contains(":p9");
             if is_mean && promql::selectors(node).iter().filter_map(|selector| selector.name.as_deref()).any(ratio) {
-                findings.find(file, line, format!("`{}` is a mean of ratios", promql::print(node)), "average both sides, then divide");
+                findings.find(
+                    file,
+                    line,
+                    format!("`{}` is a mean of ratios", promql::print(node)),
+                    "average both sides, then divide",
+                );
             }
             if !keeps_job {
-                findings.find(file, line, format!("`{}` does not aggregate by job", promql::print(node)), "several services would be one");
+                findings.find(
+                    file,
+                    line,
+                    format!("`{}` does not aggregate by job", promql::print(node)),
+                    "several services would be one",
+                );
             }
             if let Expr::Call(call) = node
                 && cases::OF_COUNTERS.contains(&call.func.name)
-                && promql::selectors(node).iter().any(|selector| monitoring.recording(selector.name.as_deref().unwrap_or_default()).is_some())
+                && promql::selectors(node)
+                    .iter()
+                    .any(|selector| monitoring.recording(selector.name.as_deref().unwrap_or_default()).is_some())
             {
-                findings.find(file, line, format!("`{}` is the rate of what is recorded", promql::print(node)), "rate first, then aggregate");
+                findings.find(
+                    file,
+                    line,
+                    format!("`{}` is the rate of what is recorded", promql::print(node)),
+                    "rate first, then aggregate",
+                );
             }
         }
     }
@@ -223,7 +266,9 @@ pub(super) fn leads_somewhere(url: &str, tree: &Tree) -> bool {
     let address = url.strip_prefix("http://localhost:3000").unwrap_or(url);
     if let Some(rest) = address.strip_prefix("/d/") {
         let (uid, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let Some(dashboard) = tree.dashboards.iter().find(|one| one.node.text_of("uid") == Some(uid)) else { return false };
+        let Some(dashboard) = tree.dashboards.iter().find(|one| one.node.text_of("uid") == Some(uid)) else {
+            return false;
+        };
         let panel = query.split('&').find_map(|pair| pair.strip_prefix("viewPanel="));
         return panel.is_none_or(|id| dashboard.panel(id).is_some_and(|panel| panel.get("targets").is_some()));
     }

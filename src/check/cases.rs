@@ -59,7 +59,8 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
         for test in document.items_of("tests") {
             tests.push(read(test, monitoring, &file, findings));
             for series in test.items_of("input_series") {
-                let name = series.text_of("series").unwrap_or_default().split('{').next().unwrap_or_default().to_owned();
+                let name =
+                    series.text_of("series").unwrap_or_default().split('{').next().unwrap_or_default().to_owned();
                 let values = series.text_of("values").unwrap_or_default();
                 if falls(values) {
                     restarted.insert(name.clone());
@@ -88,12 +89,14 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
 
 fn missing_cases(alert: &Alert, tests: &[Test]) -> Vec<&'static str> {
     let about = |question: &&Question| question.alert == alert.name;
-    let any = |holds: &dyn Fn(&Question) -> bool| tests.iter().flat_map(|test| &test.questions).filter(about).any(holds);
+    let any =
+        |holds: &dyn Fn(&Question) -> bool| tests.iter().flat_map(|test| &test.questions).filter(about).any(holds);
     let here = |question: &Question| question.present && question.state != State::Pending;
     let gone = |question: &Question| !question.present && question.state != State::Pending;
     let resolves = |test: &Test| {
         let mine: Vec<&Question> = test.questions.iter().filter(about).collect();
-        mine.iter().any(|first| here(first) && mine.iter().any(|later| later.at > first.at && gone(later)))
+        // What ends with its target tells nothing of a fault that ends.
+        !test.a_series_dies && mine.iter().any(|first| here(first) && mine.iter().any(|later| later.at > first.at && gone(later)))
     };
     let stays_quiet = |test: &Test| {
         let mut mine = test.questions.iter().filter(about).peekable();
@@ -133,14 +136,18 @@ fn read(test: &Node, monitoring: &Monitoring, file: &Path, findings: &mut Findin
     }
     for node in test.items_of("promql_expr_test") {
         let Ok(tree) = promql::parse(node.text_of("expr").unwrap_or_default()) else { continue };
-        let present = node.items_of("exp_samples").iter().any(|sample| {
-            sample.get("value").and_then(Node::as_number).is_some_and(|value| value > 0.0)
-        });
+        let present = node
+            .items_of("exp_samples")
+            .iter()
+            .any(|sample| sample.get("value").and_then(Node::as_number).is_some_and(|value| value > 0.0));
         let line = node.line_of("expr");
-        for selector in promql::selectors(&tree).into_iter().filter(|selector| selector.name.as_deref() == Some("ALERTS")) {
+        for selector in
+            promql::selectors(&tree).into_iter().filter(|selector| selector.name.as_deref() == Some("ALERTS"))
+        {
             let matchers = &selector.matchers.matchers;
             let named: Vec<_> = matchers.iter().filter(|matcher| matcher.name == "alertname").collect();
-            let is_state = |state| matchers.iter().any(|matcher| matcher.name == "alertstate" && matcher.is_match(state));
+            let is_state =
+                |state| matchers.iter().any(|matcher| matcher.name == "alertstate" && matcher.is_match(state));
             let state = match (is_state("pending"), is_state("firing")) {
                 (true, false) => State::Pending,
                 (false, true) => State::Firing,
@@ -156,7 +163,13 @@ fn read(test: &Node, monitoring: &Monitoring, file: &Path, findings: &mut Findin
                 continue;
             }
             for alert in alerts {
-                questions.push(Question { alert: alert.name.clone(), at: at(node), state, present, written_out: false });
+                questions.push(Question {
+                    alert: alert.name.clone(),
+                    at: at(node),
+                    state,
+                    present,
+                    written_out: false,
+                });
             }
         }
     }
@@ -164,7 +177,7 @@ fn read(test: &Node, monitoring: &Monitoring, file: &Path, findings: &mut Findin
         .items_of("input_series")
         .iter()
         .filter_map(|series| series.text_of("values"))
-        .any(|values| values.split_whitespace().any(|item| item == "stale"));
+        .any(|values| values.split_whitespace().next_back() == Some("stale"));
     Test { questions, a_series_dies }
 }
 

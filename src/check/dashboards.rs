@@ -66,14 +66,40 @@ fn whole(dashboard: &DashboardFile, findings: &mut Findings) {
         }
     };
     let schema = node.get("schemaVersion").and_then(Node::as_number);
-    demand(schema.is_some_and(|schema| schema <= LAST_SCHEMA), "schemaVersion", "`schemaVersion` is above 42, or missing", "what comes later is not the classic format");
+    demand(
+        schema.is_some_and(|schema| schema <= LAST_SCHEMA),
+        "schemaVersion",
+        "`schemaVersion` is above 42, or missing",
+        "what comes later is not the classic format",
+    );
     let uid = node.text_of("uid").unwrap_or_default();
     demand(uid.len() <= LONGEST_UID, "uid", "the uid is longer than 40 characters", "Grafana cuts it");
-    demand(node.get("id").is_some_and(|id| id.value == Value::Null), "id", "`id` is not null", "it is the database's to give");
-    demand(node.get("editable").is_some_and(|one| one.value == Value::Switch(false)), "editable", "the dashboard is editable", "a change in the browser would be lost");
-    demand(node.text_of("timezone") == Some("utc"), "timezone", "the time zone is not `utc`", "logs and notifications tell UTC");
-    demand(node.text_of("description").is_some_and(|text| !text.is_empty()), "description", "the dashboard has no description", "");
-    let ids: Vec<_> = dashboard.panels().into_iter().filter_map(|panel| panel.get("id").and_then(Node::as_number)).collect();
+    demand(
+        node.get("id").is_some_and(|id| id.value == Value::Null),
+        "id",
+        "`id` is not null",
+        "it is the database's to give",
+    );
+    demand(
+        node.get("editable").is_some_and(|one| one.value == Value::Switch(false)),
+        "editable",
+        "the dashboard is editable",
+        "a change in the browser would be lost",
+    );
+    demand(
+        node.text_of("timezone") == Some("utc"),
+        "timezone",
+        "the time zone is not `utc`",
+        "logs and notifications tell UTC",
+    );
+    demand(
+        node.text_of("description").is_some_and(|text| !text.is_empty()),
+        "description",
+        "the dashboard has no description",
+        "",
+    );
+    let ids: Vec<_> =
+        dashboard.panels().into_iter().filter_map(|panel| panel.get("id").and_then(Node::as_number)).collect();
     for panel in dashboard.panels() {
         let id = panel.get("id").and_then(Node::as_number).unwrap_or_default();
         if ids.iter().filter(|other| other.total_cmp(&&id).is_eq()).count() > 1 {
@@ -83,7 +109,13 @@ fn whole(dashboard: &DashboardFile, findings: &mut Findings) {
 }
 
 /// Datasources exist, and links lead somewhere, wherever they stand.
-fn references(node: &Node, dashboard: &DashboardFile, sources: &BTreeSet<String>, tree: &Tree, findings: &mut Findings) {
+fn references(
+    node: &Node,
+    dashboard: &DashboardFile,
+    sources: &BTreeSet<String>,
+    tree: &Tree,
+    findings: &mut Findings,
+) {
     match &node.value {
         Value::List(items) => items.iter().for_each(|item| references(item, dashboard, sources, tree, findings)),
         Value::Map(entries) => {
@@ -93,7 +125,12 @@ fn references(node: &Node, dashboard: &DashboardFile, sources: &BTreeSet<String>
                     if !sources.contains(uid) {
                         let what = format!("there is no datasource `{uid}`");
                         let known: Vec<&str> = sources.iter().map(String::as_str).collect();
-                        findings.find(&dashboard.file, entry.line, what, format!("by uid there is {}", known.join(", ")));
+                        findings.find(
+                            &dashboard.file,
+                            entry.line,
+                            what,
+                            format!("by uid there is {}", known.join(", ")),
+                        );
                     }
                 }
                 if entry.key == "url" && !leads_somewhere(entry.node.as_text().unwrap_or_default(), tree) {
@@ -118,7 +155,11 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
     }
     let description = panel.text_of("description").unwrap_or_default();
     if !description.ends_with('.') {
-        find(panel.line_of("description"), format!("panel \"{title}\" does not say what it shows"), "a sentence or two as `description`");
+        find(
+            panel.line_of("description"),
+            format!("panel \"{title}\" does not say what it shows"),
+            "a sentence or two as `description`",
+        );
     }
     for word in description.split_whitespace().filter(|word| word.starts_with("monitoring/")) {
         if !leads_somewhere(word.trim_end_matches(['.', ',']), tree) {
@@ -126,7 +167,11 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
         }
     }
     if panel.get("datasource").is_none() {
-        find(panel.line, format!("panel \"{title}\" names no datasource"), "by uid, so that it means the same everywhere");
+        find(
+            panel.line,
+            format!("panel \"{title}\" names no datasource"),
+            "by uid, so that it means the same everywhere",
+        );
     }
     let defaults = panel.get("fieldConfig").and_then(|config| config.get("defaults"));
     let Some((unit, line)) = defaults.and_then(|node| Some((node.text_of("unit")?, node.line_of("unit")))) else {
@@ -141,7 +186,11 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
         if let Some(fitting) = units(&expr, &tree.monitoring, 0)
             && !fitting.contains(&unit)
         {
-            find(line, format!("panel \"{title}\" shows `{unit}`, and its query's value is in {}", fitting.join(" or ")), "");
+            find(
+                line,
+                format!("panel \"{title}\" shows `{unit}`, and its query's value is in {}", fitting.join(" or ")),
+                "",
+            );
         }
     }
 }
@@ -197,7 +246,11 @@ fn thresholds(tree: &Tree, findings: &mut Findings) {
     for alert in tree.monitoring.alerts() {
         let url = alert.annotations.get("dashboard_url").map_or("", String::as_str);
         if !leads_somewhere(url, tree) {
-            findings.at(alert, format!("the dashboard of {}, `{url}`, is not there", alert.name), "/d/<uid>, or with ?viewPanel=<id>");
+            findings.at(
+                alert,
+                format!("the dashboard of {}, `{url}`, is not there", alert.name),
+                "/d/<uid>, or with ?viewPanel=<id>",
+            );
         }
         let Some((dashboard, panel)) = panel_of(alert, tree) else { continue };
         let runbook = alert.annotations.get("runbook_url").map_or("", String::as_str);
@@ -214,7 +267,8 @@ fn thresholds(tree: &Tree, findings: &mut Findings) {
     for (dashboard, panel, thresholds) in led_to.values() {
         let config = panel.get("fieldConfig").and_then(|config| config.get("defaults")?.get("thresholds"));
         let steps = config.map_or(&[][..], |thresholds| thresholds.items_of("steps"));
-        let lines: Vec<(f64, usize)> = steps.iter().filter_map(|step| Some((step.get("value")?.as_number()?, step.line_of("value")))).collect();
+        let lines: Vec<(f64, usize)> =
+            steps.iter().filter_map(|step| Some((step.get("value")?.as_number()?, step.line_of("value")))).collect();
         let same = |one: f64, other: f64| one.total_cmp(&other).is_eq();
         for (threshold, alert) in thresholds {
             if !lines.iter().any(|(line, _)| same(*line, *threshold)) {
@@ -224,8 +278,14 @@ fn thresholds(tree: &Tree, findings: &mut Findings) {
         }
         for (line, at) in &lines {
             if !thresholds.iter().any(|(threshold, _)| same(*line, *threshold)) {
-                let alerts: Vec<String> = thresholds.iter().map(|(threshold, alert)| format!("{alert} fires at {threshold}")).collect();
-                findings.find(&dashboard.file, *at, format!("a line at {line}, where no alert fires"), alerts.join(", "));
+                let alerts: Vec<String> =
+                    thresholds.iter().map(|(threshold, alert)| format!("{alert} fires at {threshold}")).collect();
+                findings.find(
+                    &dashboard.file,
+                    *at,
+                    format!("a line at {line}, where no alert fires"),
+                    alerts.join(", "),
+                );
             }
         }
     }

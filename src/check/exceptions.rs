@@ -56,7 +56,12 @@ impl Exceptions {
             for (name, reason) in table {
                 let at = line(name.span().start);
                 if reason.get_ref().as_str().is_none_or(|reason| reason.trim().is_empty()) {
-                    findings.find(file(), at, format!("`{}` has no reason", name.get_ref()), "write why, in a sentence");
+                    findings.find(
+                        file(),
+                        at,
+                        format!("`{}` has no reason", name.get_ref()),
+                        "write why, in a sentence",
+                    );
                 }
                 entries.insert(name.get_ref().to_string(), at);
             }
@@ -77,11 +82,16 @@ pub(super) fn file() -> PathBuf {
 /// What no scenario proves is on the list, and nothing else.
 pub(super) fn check(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings) {
     let listed = &tree.exceptions;
-    let expected = |name: &str| scenarios.iter().find(|scenario| scenario.expect.fires.iter().any(|fires| fires == name));
+    let expected =
+        |name: &str| scenarios.iter().find(|scenario| scenario.expect.fires.iter().any(|fires| fires == name));
     for alert in tree.monitoring.alerts() {
         if expected(&alert.name).is_none() && !listed.alerts.contains_key(&alert.name) {
             let what = format!("no scenario expects {} to fire", alert.name);
-            findings.at(alert, what, format!("name it in a scenario's `fires`, or in {} with a reason", file().display()));
+            findings.at(
+                alert,
+                what,
+                format!("name it in a scenario's `fires`, or in {} with a reason", file().display()),
+            );
         }
     }
     for (name, line) in &listed.alerts {
@@ -102,7 +112,9 @@ pub(super) fn check(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings
         }
     }
     let panels: Vec<String> = tree.panels().map(|(name, ..)| name).collect();
-    let exists = |name: &str| panels.iter().any(|panel| panel == name || panel.split_once('/').is_some_and(|(uid, _)| uid == name));
+    let exists = |name: &str| {
+        panels.iter().any(|panel| panel == name || panel.split_once('/').is_some_and(|(uid, _)| uid == name))
+    };
     for (name, line) in listed.panels.iter().chain(&listed.empty) {
         if !exists(name) {
             findings.find(file(), *line, format!("there is no panel {name}"), "");

@@ -58,7 +58,8 @@ pub async fn check(root: &Path, prometheus: &Address, speed: Speed) -> Result<Ve
                     planned.expr,
                     empty.map_or_else(|error| format!("{error:#}"), |_| "nothing".to_owned())
                 );
-                let remedy = format!("is there traffic? what may be empty stands in {}, [empty]", exceptions::file().display());
+                let remedy =
+                    format!("is there traffic? what may be empty stands in {}, [empty]", exceptions::file().display());
                 findings.find(&dashboard.file, line, what, remedy);
             }
         }
@@ -75,7 +76,12 @@ async fn rules(api: &Api, tree: &Tree, findings: &mut Findings) -> Result<(), Fa
     let recordings = tree.monitoring.recordings().iter().map(|rule| (&rule.name, &rule.file, rule.line));
     for (name, file, line) in recordings.chain(alerts) {
         match loaded().find(|rule| rule["name"] == name.as_str()) {
-            None => findings.find(file, line, format!("{name} is not loaded"), "start the stack anew: `just down`, `just up`"),
+            None => findings.find(
+                file,
+                line,
+                format!("{name} is not loaded"),
+                "start the stack anew: `just down`, `just up`",
+            ),
             Some(rule) if rule["health"] == "err" => {
                 findings.find(file, line, format!("{name} can't be evaluated: {}", rule["lastError"]), "");
             }

@@ -59,7 +59,8 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let mut known = Known::new();
     let labels = |names: &[&str]| Some(names.iter().chain(&OF_TARGETS).map(|name| (*name).to_owned()).collect());
     for family in Meter::new("", "").context("the service's own meter")?.gather() {
-        let own: Vec<&str> = family.get_metric().iter().flat_map(|metric| metric.get_label()).map(|pair| pair.name()).collect();
+        let own: Vec<&str> =
+            family.get_metric().iter().flat_map(|metric| metric.get_label()).map(|pair| pair.name()).collect();
         let name = family.name();
         if family.get_field_type() == prometheus::proto::MetricType::HISTOGRAM {
             for (ending, more) in [("_bucket", &["le"][..]), ("_sum", &[]), ("_count", &[])] {
@@ -87,7 +88,9 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
 fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
     let mut found = Vec::new();
     let monitoring = &tree.monitoring;
-    for (path, node) in monitoring.documents_in("prometheus/rules").chain(monitoring.documents_in("prometheus/rules/tests")) {
+    for (path, node) in
+        monitoring.documents_in("prometheus/rules").chain(monitoring.documents_in("prometheus/rules/tests"))
+    {
         collect(node, &Path::new("monitoring").join(path), &mut found);
     }
     for dashboard in &tree.dashboards {
@@ -163,5 +166,9 @@ fn nearest(name: &str, known: &Known) -> String {
     let shared = |other: &str| name.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
     let most = known.keys().map(|other| shared(other)).max().unwrap_or(0);
     let near: Vec<&str> = known.keys().filter(|other| shared(other) == most).take(4).map(String::as_str).collect();
-    if most < 4 { "see src/check/metrics.rs for what is known".to_owned() } else { format!("there is {}", near.join(", ")) }
+    if most < 4 {
+        "see src/check/metrics.rs for what is known".to_owned()
+    } else {
+        format!("there is {}", near.join(", "))
+    }
 }
