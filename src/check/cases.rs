@@ -96,7 +96,8 @@ fn missing_cases(alert: &Alert, tests: &[Test]) -> Vec<&'static str> {
     let resolves = |test: &Test| {
         let mine: Vec<&Question> = test.questions.iter().filter(about).collect();
         // What ends with its target tells nothing of a fault that ends.
-        !test.a_series_dies && mine.iter().any(|first| here(first) && mine.iter().any(|later| later.at > first.at && gone(later)))
+        !test.a_series_dies
+            && mine.iter().any(|first| here(first) && mine.iter().any(|later| later.at > first.at && gone(later)))
     };
     let stays_quiet = |test: &Test| {
         let mut mine = test.questions.iter().filter(about).peekable();

@@ -166,7 +166,7 @@ fn what_is_broken_is_found_with_file_and_line() {
         ),
         (
             "prometheus/rules/tests/slo-long.yml",
-            "- eval_time: 84h\n        alertname: AppErrorBudgetBurn3d\n",
+            "- eval_time: 3d12h\n        alertname: AppErrorBudgetBurn3d\n",
             "",
             SLO,
             "in which AppErrorBudgetBurn3d resolves",

@@ -195,7 +195,12 @@ fn a_key_nobody_decided_about_an_address_nobody_has_and_a_receiver_that_is_missi
         ),
         ("alertmanager/alertmanager.yml", "- receiver: watchdog", "- receiver: watchcat", "no receiver is called"),
         ("alertmanager/alertmanager.yml", "    equal: [service]\n", "", "`equal` is missing"),
-        ("alertmanager/alertmanager.yml", "'alertname=~\"AppDown|AppTargetMissing\"'", "'alertname'", "label matching operator"),
+        (
+            "alertmanager/alertmanager.yml",
+            "'alertname=~\"AppDown|AppTargetMissing\"'",
+            "'alertname'",
+            "label matching operator",
+        ),
         ("prometheus/rules/app.yml", "http://localhost:3000/d", "http://localhost:3001/d", "does not lead to"),
         ("prometheus/rules/tests/app.yml", "0+270x120", "0+270xx120", "is no sample"),
         ("grafana/dashboards/app-overview.json", "\"uid\": \"app-overview\"", "\"uid\": \"\"", "needs a `uid`"),
