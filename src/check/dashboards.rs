@@ -102,7 +102,7 @@ fn whole(dashboard: &DashboardFile, findings: &mut Findings) {
         dashboard.panels().into_iter().filter_map(|panel| panel.get("id").and_then(Node::as_number)).collect();
     for panel in dashboard.panels() {
         let id = panel.get("id").and_then(Node::as_number).unwrap_or_default();
-        if ids.iter().filter(|other| other.total_cmp(&&id).is_eq()).count() > 1 {
+        if ids.iter().filter(|other| other.total_cmp(&id).is_eq()).count() > 1 {
             findings.find(&dashboard.file, panel.line_of("id"), format!("two panels have the id {id}"), "");
         }
     }
@@ -240,9 +240,16 @@ fn units_of_binary(binary: &BinaryExpr, monitoring: &Monitoring, depth: usize) -
     }
 }
 
+/// A panel with the thresholds of the alerts that lead to it, and their names.
+struct LedTo<'a> {
+    dashboard: &'a DashboardFile,
+    panel: &'a Node,
+    thresholds: Vec<(f64, &'a str)>,
+}
+
 /// A panel's lines are the thresholds of the alerts that lead to it, no more and no less, and its text names them.
 fn thresholds(tree: &Tree, findings: &mut Findings) {
-    let mut led_to: BTreeMap<(&Path, usize), (&DashboardFile, &Node, Vec<(f64, &str)>)> = BTreeMap::new();
+    let mut led_to: Vec<LedTo> = Vec::new();
     for alert in tree.monitoring.alerts() {
         let url = alert.annotations.get("dashboard_url").map_or("", String::as_str);
         if !leads_somewhere(url, tree) {
@@ -260,11 +267,14 @@ fn thresholds(tree: &Tree, findings: &mut Findings) {
         }
         // A line at zero would colour zero itself.
         if let Some(threshold) = tree.monitoring.threshold_of(alert).filter(|threshold| *threshold != 0.0) {
-            let entry = led_to.entry((dashboard.file.as_path(), panel.line)).or_insert((dashboard, panel, Vec::new()));
-            entry.2.push((threshold, &alert.name));
+            let here = |led: &&mut LedTo| std::ptr::eq(led.panel, panel);
+            match led_to.iter_mut().find(here) {
+                Some(led) => led.thresholds.push((threshold, &alert.name)),
+                None => led_to.push(LedTo { dashboard, panel, thresholds: vec![(threshold, &alert.name)] }),
+            }
         }
     }
-    for (dashboard, panel, thresholds) in led_to.values() {
+    for LedTo { dashboard, panel, thresholds } in &led_to {
         let config = panel.get("fieldConfig").and_then(|config| config.get("defaults")?.get("thresholds"));
         let steps = config.map_or(&[][..], |thresholds| thresholds.items_of("steps"));
         let lines: Vec<(f64, usize)> =

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use prometheus::proto::{LabelPair, Metric, MetricType};
 use promql_parser::parser::{Expr, VectorSelector};
 
 use super::{Findings, Tree, cases};
@@ -59,10 +60,9 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let mut known = Known::new();
     let labels = |names: &[&str]| Some(names.iter().chain(&OF_TARGETS).map(|name| (*name).to_owned()).collect());
     for family in Meter::new("", "").context("the service's own meter")?.gather() {
-        let own: Vec<&str> =
-            family.get_metric().iter().flat_map(|metric| metric.get_label()).map(|pair| pair.name()).collect();
+        let own: Vec<&str> = family.get_metric().iter().flat_map(Metric::get_label).map(LabelPair::name).collect();
         let name = family.name();
-        if family.get_field_type() == prometheus::proto::MetricType::HISTOGRAM {
+        if family.get_field_type() == MetricType::HISTOGRAM {
             for (ending, more) in [("_bucket", &["le"][..]), ("_sum", &[]), ("_count", &[])] {
                 known.insert(format!("{name}{ending}"), labels(&[&own[..], more].concat()));
             }

@@ -346,6 +346,19 @@ mod tests {
     }
 
     #[test]
+    fn a_silent_watchdog_is_red_and_says_since_when() {
+        let row = StatusRow {
+            name: "receiver".to_owned(),
+            health: Health::Silent,
+            pid: Some(7),
+            uptime: Some("0:01:07".to_owned()),
+            remark: "the Watchdog is silent since 2026-11-24T03:00:00.123Z".to_owned(),
+        };
+        let text = status(&[row], Paint(true));
+        assert!(text.contains("\x1b[31m✗") && text.contains("\x1b[31mthe Watchdog is silent since 2026"), "{text}");
+    }
+
+    #[test]
     fn seconds_say_no_more_than_they_know() {
         assert_eq!([seconds(2.0), seconds(0.6), seconds(60.0 / 7.0)], ["2 s", "0.6 s", "8.57 s"]);
     }
