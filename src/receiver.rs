@@ -4,19 +4,23 @@
 //! |---|---|
 //! | `POST /alerts` | takes Alertmanager's webhook payload (version 4); one JSON line is in the file before the answer |
 //! | `POST /phase` | `{"run":…,"scenario":…,"phase":…}`: what traffic a run is sending; a `null` phase ends it |
-//! | `GET /metrics` | Prometheus text: notifications, when the last came, when the Watchdog was last seen, phases |
-//! | `GET /health` | 200 |
+//! | `GET /metrics` | Prometheus text: notifications, when the last came, the Watchdog (when last seen, silent?), phases |
+//! | `GET /health` | 200 `{"status":"ok","watchdog":"heard"}`, or `"silent"` and `"since"` |
 //!
 //! A line is `{"received":"2026-11-24T03:00:00.123Z","received_ms":1795489200123,"body":…}` with the payload as it
 //! came, save that a line's end between its tokens becomes a space. A notification that could not be written is
 //! answered 500, so that Alertmanager sends it again; what is half written is taken back. Nothing is forwarded.
+//!
+//! The Watchdog's notifications come all the time. When they stay away for longer than the caller says, no other alert
+//! would arrive either: then the alarm is raised here, for nobody else can, in the log, in the gauge
+//! `aiclipx_watchdog_silent` and in `/health`, which `aiclipx status` reads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -44,10 +48,19 @@ const BODY_LIMIT: Duration = Duration::from_secs(10);
 /// For the requests in hand once the end was asked for.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
+/// A Watchdog not heard yet is not missed before that: Prometheus looks for an Alertmanager every five seconds only,
+/// whatever the stack's speed.
+const FIRST_PATIENCE: Duration = Duration::from_secs(30);
+/// How often the alarm looks; a tenth of its patience where that is less.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// Receives until `shutdown`; the caller owns the listener. Fails when the file can't be opened for appending.
+///
+/// `patience` is how long the Watchdog may be silent, in real time.
 pub async fn run(
     listener: TcpListener,
     notifications: &Path,
+    patience: Duration,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let what = || format!("cannot append to {}", notifications.display());
@@ -55,25 +68,29 @@ pub async fn run(
     let receiver = Arc::new(Receiver {
         path: notifications.to_owned(),
         file: tokio::sync::Mutex::new(file),
-        seen: Mutex::default(),
+        patience,
+        seen: Mutex::new(Seen::new(Instant::now(), now_ms())),
     });
+    let alarm = Arc::clone(&receiver);
     let service = Plain::new(REQUEST_LIMIT, move |request| {
         let receiver = Arc::clone(&receiver);
         async move { receiver.answer(request).await }
     });
     let limits = Limits { connections: MAX_CONNECTIONS, patience: HEAD_LIMIT, drain: DRAIN_LIMIT };
-    serve(listener, limits, Arc::new(service), shutdown).await;
-    Ok(())
+    tokio::select! {
+        _ = serve(listener, limits, Arc::new(service), shutdown) => Ok(()),
+        () = alarm.listen() => unreachable!("who listens for silence never ends"),
+    }
 }
 
 struct Receiver {
     path: PathBuf,
     file: tokio::sync::Mutex<File>,
+    patience: Duration,
     seen: Mutex<Seen>,
 }
 
 /// What /metrics tells.
-#[derive(Default)]
 struct Seen {
     firing: u64,
     resolved: u64,
@@ -81,6 +98,9 @@ struct Seen {
     last_ms: Option<i64>,
     /// Unix time in milliseconds.
     watchdog_ms: Option<i64>,
+    /// When the Watchdog was last heard; before the first time, when we began to listen. The monotonic clock decides,
+    /// the other tells.
+    heard: (Instant, i64),
     /// By run: scenario and phase.
     phases: BTreeMap<String, (String, String)>,
 }
@@ -126,8 +146,18 @@ impl Receiver {
                 Ok(body) => self.phase(&body),
                 Err(response) => response,
             },
-            ("/metrics", _) if reads => respond(StatusCode::OK, "text/plain; version=0.0.4", self.seen().exposition()),
-            ("/health", _) if reads => json(StatusCode::OK, r#"{"status":"ok"}"#),
+            ("/metrics", _) if reads => {
+                let silent = self.silent_since().is_some();
+                let text = self.seen().exposition(silent);
+                respond(StatusCode::OK, "text/plain; version=0.0.4", text)
+            }
+            ("/health", _) if reads => {
+                let health = match self.silent_since() {
+                    None => serde_json::json!({"status": "ok", "watchdog": "heard"}),
+                    Some(since) => serde_json::json!({"status": "ok", "watchdog": "silent", "since": since}),
+                };
+                json(StatusCode::OK, &health.to_string())
+            }
             ("/alerts" | "/phase", _) => not_allowed("POST"),
             ("/metrics" | "/health", _) => not_allowed("GET, HEAD"),
             _ => error(StatusCode::NOT_FOUND, "no such path"),
@@ -138,9 +168,8 @@ impl Receiver {
         let Some((payload, webhook)) = parse::<Webhook>(body) else {
             return error(StatusCode::BAD_REQUEST, "not a payload of Alertmanager's webhook");
         };
-        let now = jiff::Timestamp::now();
-        let received = now.strftime("%Y-%m-%dT%H:%M:%S%.3fZ");
-        let now_ms = now.as_millisecond();
+        let now_ms = now_ms();
+        let received = rfc_3339(now_ms);
         // Between tokens a line's end is white space, and inside a string JSON has none.
         let payload = payload.replace(['\n', '\r'], " ");
         let line = format!("{{\"received\":\"{received}\",\"received_ms\":{now_ms},\"body\":{}}}\n", payload.trim());
@@ -159,6 +188,7 @@ impl Receiver {
         seen.last_ms = Some(now_ms);
         if webhook.alerts.iter().any(is_watchdog) {
             seen.watchdog_ms = Some(now_ms);
+            seen.heard = (Instant::now(), now_ms);
         }
         json(StatusCode::OK, r#"{"status":"kept"}"#)
     }
@@ -193,6 +223,33 @@ impl Receiver {
         json(StatusCode::OK, r#"{"status":"ok"}"#)
     }
 
+    /// Says in the log when silence begins and when it ends.
+    async fn listen(&self) {
+        let mut silent = None;
+        loop {
+            tokio::time::sleep(LOOK.min(self.patience / 10)).await;
+            match (&silent, self.silent_since()) {
+                (None, Some(since)) => {
+                    report(&format!("ALARM: the Watchdog has been silent since {since}: no alert arrives any more"));
+                    silent = Some(since);
+                }
+                (Some(since), None) => {
+                    report(&format!("the Watchdog is heard again; it was silent from {since}"));
+                    silent = None;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Since when the Watchdog is silent, RFC 3339, if it is.
+    fn silent_since(&self) -> Option<String> {
+        let seen = self.seen();
+        let (heard, heard_ms) = seen.heard;
+        let patience = if seen.watchdog_ms.is_some() { self.patience } else { self.patience.max(FIRST_PATIENCE) };
+        (heard.elapsed() > patience).then(|| rfc_3339(heard_ms))
+    }
+
     fn seen(&self) -> MutexGuard<'_, Seen> {
         // Counters stay true whatever happened to who held them.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
@@ -200,7 +257,12 @@ impl Receiver {
 }
 
 impl Seen {
-    fn exposition(&self) -> String {
+    fn new(now: Instant, now_ms: i64) -> Seen {
+        let phases = BTreeMap::new();
+        Seen { firing: 0, resolved: 0, last_ms: None, watchdog_ms: None, heard: (now, now_ms), phases }
+    }
+
+    fn exposition(&self, silent: bool) -> String {
         let mut text = format!(
             "# HELP aiclipx_notifications_total Notifications received and kept, by status of their group.\n\
              # TYPE aiclipx_notifications_total counter\n\
@@ -224,6 +286,13 @@ impl Seen {
             "When a notification last held the firing Watchdog, Unix time.",
             self.watchdog_ms,
         );
+        let _ = write!(
+            text,
+            "# HELP aiclipx_watchdog_silent 1 while the Watchdog's notifications stay away: no alert arrives.\n\
+             # TYPE aiclipx_watchdog_silent gauge\n\
+             aiclipx_watchdog_silent {}\n",
+            u8::from(silent)
+        );
         text.push_str(
             "# HELP aiclipx_traffic_phase What traffic is being sent: 1 while it lasts.\n\
              # TYPE aiclipx_traffic_phase gauge\n",
@@ -235,6 +304,23 @@ impl Seen {
         }
         text
     }
+}
+
+/// The names of the metrics that are told here: what rules and dashboards may ask for.
+pub fn metric_names() -> Vec<String> {
+    let text = Seen::new(Instant::now(), 0).exposition(false);
+    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    names.map(str::to_owned).collect()
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// UTC with milliseconds.
+fn rfc_3339(ms: i64) -> String {
+    let moment = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
+    moment.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
 /// A label's value as the text format wants it.
@@ -302,16 +388,16 @@ mod tests {
     impl Running {
         async fn start() -> Running {
             let folder = tempfile::tempdir().unwrap();
-            Running::start_in(folder, "notifications.jsonl").await
+            Running::start_in(folder, Duration::from_mins(5)).await
         }
 
-        async fn start_in(folder: tempfile::TempDir, file: &str) -> Running {
+        async fn start_in(folder: tempfile::TempDir, patience: Duration) -> Running {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = Address::loopback(listener.local_addr().unwrap().port());
             let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-            let file = folder.path().join(file);
+            let file = folder.path().join("notifications.jsonl");
             tokio::spawn(async move {
-                run(listener, &file, async {
+                run(listener, &file, patience, async {
                     let _ = stopped.await;
                 })
                 .await
@@ -370,6 +456,49 @@ mod tests {
         assert!(!receiver.metrics().await.contains("\naiclipx_watchdog_last_seen_timestamp_seconds "));
         receiver.post("/alerts", payload("firing", "Watchdog")).await;
         assert!(receiver.metrics().await.contains("\naiclipx_watchdog_last_seen_timestamp_seconds 1"));
+    }
+
+    /// What a receiver says that listens for so long, and last heard the Watchdog so long ago.
+    fn silence(patience: Duration, heard: bool, ago: Duration) -> Option<String> {
+        let mut seen = Seen::new(Instant::now().checked_sub(ago).unwrap(), 1_795_489_200_123);
+        seen.watchdog_ms = heard.then_some(seen.heard.1);
+        let file = tokio::sync::Mutex::new(File::from_std(tempfile::tempfile().unwrap()));
+        Receiver { path: PathBuf::new(), file, patience, seen: Mutex::new(seen) }.silent_since()
+    }
+
+    #[test]
+    fn a_watchdog_that_stays_away_is_missed_and_one_that_never_came_a_while_later() {
+        let seconds = Duration::from_secs;
+        assert_eq!(silence(seconds(10), true, seconds(9)), None);
+        assert_eq!(silence(seconds(10), true, seconds(11)).as_deref(), Some("2026-11-24T03:00:00.123Z"));
+        assert_eq!(silence(seconds(10), false, seconds(11)), None);
+        assert!(silence(seconds(10), false, seconds(31)).is_some());
+        assert_eq!(silence(seconds(300), false, seconds(299)), None);
+    }
+
+    #[tokio::test]
+    async fn silence_is_in_the_gauge_and_in_the_health_until_the_watchdog_is_heard_again() {
+        let receiver = Running::start_in(tempfile::tempdir().unwrap(), Duration::from_millis(300)).await;
+        let health = async || client::get(&receiver.address, "/health", LIMIT).await.unwrap();
+        receiver.post("/alerts", payload("firing", "Watchdog")).await;
+        while !receiver.metrics().await.contains("\naiclipx_watchdog_silent 1\n") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let answer = health().await;
+        assert_eq!(answer.status, StatusCode::OK, "it works; what is silent is not it");
+        let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(said["watchdog"], "silent");
+        assert!(said["since"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+        // Notifications of others are no sign of life: the Watchdog's path may be another.
+        receiver.post("/alerts", payload("firing", "AppDown")).await;
+        assert!(receiver.metrics().await.contains("\naiclipx_watchdog_silent 1\n"));
+        // Until it is seen to be heard: on a slow machine the patience may be over at once.
+        loop {
+            receiver.post("/alerts", payload("firing", "Watchdog")).await;
+            if receiver.metrics().await.contains("\naiclipx_watchdog_silent 0\n") {
+                break;
+            }
+        }
     }
 
     #[tokio::test]
@@ -439,7 +568,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("/dev/full", folder.path().join("notifications.jsonl")).unwrap();
-        let receiver = Running::start_in(folder, "notifications.jsonl").await;
+        let receiver = Running::start_in(folder, Duration::from_mins(5)).await;
         let answer = receiver.post("/alerts", payload("firing", "X")).await;
         assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
         assert!(receiver.metrics().await.contains("{status=\"firing\"} 0\n"));

@@ -55,7 +55,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("stack", &["monitoring", "prom", "http", "duration", "failure"]),
     ("dashboard", &["prom", "http", "duration", "failure"]),
     ("browser", &["prom", "http", "duration", "failure"]),
-    ("check", &["monitoring", "dashboard", "scenario", "prom", "app", "http", "duration", "failure"]),
+    ("check", &["monitoring", "dashboard", "scenario", "prom", "receiver", "app", "http", "duration", "failure"]),
     (
         "evidence",
         &[

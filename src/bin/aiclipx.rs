@@ -83,7 +83,11 @@ enum Command {
         out: Option<PathBuf>,
     },
     /// Check scenarios, rules, routes and dashboards without running anything.
-    Check,
+    Check {
+        /// Ask the running stack instead whether every panel shows something and every rule is evaluated.
+        #[arg(long)]
+        live: bool,
+    },
     /// Serve the provisioned dashboards live, drawn here; `up` does where Grafana is absent.
     Dashboard {
         /// Where to listen: an address of this machine's loopback.
@@ -111,6 +115,9 @@ enum Command {
         /// The file to append to.
         #[arg(long)]
         notifications: PathBuf,
+        /// How long the Watchdog may be silent, real time.
+        #[arg(long, default_value = "5m", value_parser = duration::parse)]
+        patience: Duration,
     },
 }
 
@@ -234,8 +241,15 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Render { speed, out } => render(speed, out.as_deref()),
-        Command::Check => {
-            let findings = check::check(&find_tree()?)?;
+        Command::Check { live } => {
+            let root = find_tree()?;
+            let findings = if live {
+                let stack = Stack::attach(&state()?).await?;
+                let plan = stack.plan();
+                interrupt.or(check::live::check(&root, &plan.addresses.prometheus, plan.speed)).await?
+            } else {
+                check::check(&root)?
+            };
             for finding in &findings {
                 print(&finding.to_string())?;
             }
@@ -311,9 +325,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             viewer::run(listener, sources, interrupt.requested()).await?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Receiver { listen, notifications } => {
+        Command::Receiver { listen, notifications, patience } => {
             let listener = bound(&listen).await?;
-            receiver::run(listener, &notifications, interrupt.requested()).await?;
+            receiver::run(listener, &notifications, patience, interrupt.requested()).await?;
             Ok(ExitCode::SUCCESS)
         }
     }

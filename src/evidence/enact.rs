@@ -345,12 +345,17 @@ async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) 
     }
 }
 
-/// Active alerts by name, with their state: `pending` or `firing`.
+/// Active alerts by name, with their state: `pending` or `firing`. Those that look back over days are left out: what they
+/// say of an hour ago nobody can wait for.
 async fn active_alerts(prometheus: &Api) -> anyhow::Result<BTreeMap<String, String>> {
     let answer = prometheus.json("/api/v1/alerts").await?;
     let alerts = answer["data"]["alerts"].as_array().context("Prometheus' list of alerts is no list")?;
+    let looks_back_for_days = |alert: &&serde_json::Value| {
+        alert["labels"]["long_window"].as_str().is_some_and(|window| window.ends_with('d') || window == "6h")
+    };
     Ok(alerts
         .iter()
+        .filter(|alert| !looks_back_for_days(alert))
         .filter_map(|alert| {
             Some((alert["labels"]["alertname"].as_str()?.to_owned(), alert["state"].as_str()?.to_owned()))
         })

@@ -49,15 +49,22 @@ impl Monitoring {
     /// The bounds of an alert's cycle. `fault_share` is the share of requests (0…1) the fault makes faulty; it narrows
     /// the bounds of ratios and quantiles and is of no consequence to others. A share that can't reach the threshold
     /// narrows nothing.
+    ///
+    /// Of several shares that must all be reached (a long and a short window) the slowest fires and the fastest resolves.
     pub fn bounds(&self, alert: &Alert, fault_share: Option<f64>) -> Bounds {
+        let tree = promql::parse(&alert.expr);
+        let conjuncts = tree.as_ref().map(promql::conjuncts).unwrap_or_default();
+        let crossed: Vec<(Duration, f64)> = conjuncts
+            .into_iter()
+            .filter_map(|part| {
+                let threshold = promql::share_threshold(part, &self.recorded)?;
+                let share = fault_share.filter(|share| threshold > 0.0 && threshold < *share)?;
+                Some((promql::window(part, &self.recorded), threshold / share))
+            })
+            .collect();
         let window = self.window_of(alert);
-        let threshold = promql::parse(&alert.expr).ok().and_then(|tree| promql::share_threshold(&tree, &self.recorded));
-        let crossed = match (threshold, fault_share) {
-            (Some(threshold), Some(share)) if threshold > 0.0 && threshold < share => Some(threshold / share),
-            _ => None,
-        };
-        let filling = crossed.map_or(window, |crossed| window.mul_f64(crossed));
-        let emptying = crossed.map_or(window, |crossed| window.mul_f64(1.0 - crossed));
+        let filling = crossed.iter().map(|(window, crossed)| window.mul_f64(*crossed)).max().unwrap_or(window);
+        let emptying = crossed.iter().map(|(window, crossed)| window.mul_f64(1.0 - crossed)).min().unwrap_or(window);
         let evaluation = alert.evaluation_interval;
         let seen = self.scrape_interval + 2 * evaluation;
         let timings = self.group_timings(alert);

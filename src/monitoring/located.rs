@@ -12,16 +12,16 @@ use serde_saphyr::Spanned;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Node {
+pub(crate) struct Node {
     /// One-based line in the file; 0 for what `render` made.
-    pub(super) line: usize,
+    pub(crate) line: usize,
     /// What stands there.
-    pub(super) value: Value,
+    pub(crate) value: Value,
 }
 
 /// What a document is made of.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Switch(bool),
     Number(serde_json::Number),
@@ -32,10 +32,10 @@ pub(super) enum Value {
 
 /// A key with its value; a document's order is kept.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) line: usize,
-    pub(super) node: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) line: usize,
+    pub(crate) node: Node,
 }
 
 impl Node {
@@ -45,7 +45,7 @@ impl Node {
     }
 
     /// The value of a key, if this is a map that has it.
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
 
@@ -58,7 +58,7 @@ impl Node {
     }
 
     /// The text, if this is one.
-    pub(super) fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         match &self.value {
             Value::Text(text) => Some(text),
             _ => None,
@@ -66,12 +66,12 @@ impl Node {
     }
 
     /// A key's text.
-    pub(super) fn text_of(&self, key: &str) -> Option<&str> {
+    pub(crate) fn text_of(&self, key: &str) -> Option<&str> {
         self.get(key).and_then(Node::as_text)
     }
 
     /// The items of a list; none of anything else.
-    pub(super) fn items(&self) -> &[Node] {
+    pub(crate) fn items(&self) -> &[Node] {
         match &self.value {
             Value::List(items) => items,
             _ => &[],
@@ -79,20 +79,33 @@ impl Node {
     }
 
     /// A key's items.
-    pub(super) fn items_of(&self, key: &str) -> &[Node] {
+    pub(crate) fn items_of(&self, key: &str) -> &[Node] {
         self.get(key).map_or(&[], Node::items)
     }
 
     /// The entries of a map; none of anything else.
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(crate) fn entries(&self) -> &[Entry] {
         match &self.value {
             Value::Map(entries) => entries,
             _ => &[],
         }
     }
 
+    /// The number, if this is one.
+    pub(crate) fn as_number(&self) -> Option<f64> {
+        match &self.value {
+            Value::Number(number) => number.as_f64(),
+            _ => None,
+        }
+    }
+
+    /// A key's line, or that of the whole where it isn't there.
+    pub(crate) fn line_of(&self, key: &str) -> usize {
+        self.entries().iter().find(|entry| entry.key == key).map_or(self.line, |entry| entry.line)
+    }
+
     /// What kind of value stands here, for messages.
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
             Value::Switch(_) => "true or false",

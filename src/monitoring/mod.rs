@@ -26,7 +26,7 @@ use crate::failure::{Failure, Finding};
 pub mod addresses;
 mod bounds;
 mod loaded;
-mod located;
+pub(crate) mod located;
 pub mod promql;
 mod render;
 mod routes;
@@ -37,6 +37,7 @@ mod walk;
 pub use bounds::Bounds;
 pub use loaded::rules_equal;
 pub use routes::GroupTimings;
+pub(crate) use walk::without_variables;
 
 use addresses::Component;
 use located::Node;
@@ -257,6 +258,22 @@ impl Monitoring {
     /// Every recording rule, by file and then in its order.
     pub fn recordings(&self) -> &[Recording] {
         &self.recordings
+    }
+
+    /// What an expression stands for where it is a recording rule's name.
+    pub fn recording(&self, name: &str) -> Option<&Recording> {
+        self.recordings.iter().find(|recording| recording.name == name)
+    }
+
+    /// A file as a tree whose values know their lines; `None` for a file that is copied as it is.
+    pub(crate) fn document(&self, path: &Path) -> Option<&Node> {
+        self.documents.get(path).map(|(_, node)| node)
+    }
+
+    /// The paths of a folder's documents, relative to monitoring/.
+    pub(crate) fn documents_in(&self, folder: &str) -> impl Iterator<Item = (&Path, &Node)> {
+        let inside = move |path: &&PathBuf| path.parent() == Some(Path::new(folder));
+        self.documents.keys().filter(inside).map(|path| (path.as_path(), &self.documents[path].1))
     }
 
     /// How often targets are scraped; production time.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_ADD, T_COUNT, T_DIV, T_GROUP, T_LAND, T_LOR, T_LUNLESS, T_MUL, T_SUB, TokenType};
-use promql_parser::parser::{self, AtModifier, BinaryExpr, Call, Expr, Offset};
+use promql_parser::parser::{self, AtModifier, BinaryExpr, Call, Expr, MatrixSelector, Offset, VectorSelector};
 
 use crate::duration::{self, Speed};
 
@@ -118,6 +118,22 @@ pub(super) fn divide(expr: &mut Expr, speed: Speed) -> Result<(), Vec<String>> {
         refused.extend(divide(child, speed).err().unwrap_or_default());
     }
     if refused.is_empty() { Ok(()) } else { Err(refused) }
+}
+
+/// Every node of an expression, outermost first.
+pub(crate) fn nodes(expr: &Expr) -> Vec<&Expr> {
+    [expr].into_iter().chain(children(expr).into_iter().flat_map(nodes)).collect()
+}
+
+/// Every selector of an expression.
+pub(crate) fn selectors(expr: &Expr) -> Vec<&VectorSelector> {
+    let mut selectors = Vec::new();
+    for node in nodes(expr) {
+        if let Expr::VectorSelector(selector) | Expr::MatrixSelector(MatrixSelector { vs: selector, .. }) = node {
+            selectors.push(selector);
+        }
+    }
+    selectors
 }
 
 /// Every duration written in an expression, outermost first.
@@ -359,20 +375,37 @@ pub(super) fn threshold(expr: &Expr) -> Option<f64> {
     }
 }
 
+/// What all must hold for an expression to: the operands of `and`, parentheses undone.
+pub(super) fn conjuncts(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Paren(paren) => conjuncts(&paren.expr),
+        Expr::Binary(binary) if binary.op.id() == T_LAND => [conjuncts(&binary.lhs), conjuncts(&binary.rhs)].concat(),
+        other => vec![other],
+    }
+}
+
 /// The share of faulty requests from which on an expression `value > threshold` holds, where one follows from its form:
-/// of a ratio the threshold itself, of a quantile q what lies above it, 1 − q. `None` for anything else.
+/// of a ratio the threshold itself, of a ratio over a number that many times it, of a quantile q what lies above it,
+/// 1 − q. `None` for anything else.
 pub(super) fn share_threshold(expr: &Expr, recorded: &Recorded) -> Option<f64> {
     match expr {
         Expr::Paren(paren) => share_threshold(&paren.expr, recorded),
-        Expr::Binary(binary) if binary.op.id() == T_LAND => share_threshold(&binary.lhs, recorded),
-        Expr::Binary(binary) if is_above(binary.op) => match (meaning(&binary.lhs, recorded), &*binary.rhs) {
-            (Expr::Binary(ratio), Expr::NumberLiteral(threshold)) if ratio.op.id() == T_DIV => Some(threshold.val),
-            (Expr::Call(call), Expr::NumberLiteral(_)) if call.func.name == "histogram_quantile" => {
-                match call.args.args.first().map(AsRef::as_ref) {
-                    Some(Expr::NumberLiteral(quantile)) => Some(1.0 - quantile.val),
-                    _ => None,
-                }
-            }
+        Expr::Binary(binary) if is_above(binary.op) => match &*binary.rhs {
+            Expr::NumberLiteral(threshold) => share_above(&binary.lhs, threshold.val, recorded),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn share_above(expr: &Expr, threshold: f64, recorded: &Recorded) -> Option<f64> {
+    match meaning(expr, recorded) {
+        Expr::Binary(ratio) if ratio.op.id() == T_DIV => match &*ratio.rhs {
+            Expr::NumberLiteral(number) => share_above(&ratio.lhs, threshold * number.val, recorded),
+            _ => Some(threshold),
+        },
+        Expr::Call(call) if call.func.name == "histogram_quantile" => match call.args.args.first().map(AsRef::as_ref) {
+            Some(Expr::NumberLiteral(quantile)) => Some(1.0 - quantile.val),
             _ => None,
         },
         _ => None,

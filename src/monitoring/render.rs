@@ -14,7 +14,7 @@ impl Monitoring {
     /// A stack's own copy, by paths relative to monitoring/; production files at speed 1 with
     /// [canonical addresses](Addresses::canonical) come back with the same meaning.
     ///
-    /// The unit tests are divided with the rules, so that they can be run on the copy. Pages for people are left out;
+    /// The unit tests are divided with the rules, so that they can be run on the copy. What is for people is left out;
     /// a file we do not interpret is copied as it is. All findings are told: a result that is no whole millisecond, a
     /// scrape under 500 ms, a count over a window or a span of time compared with a number.
     pub fn render(&self, addresses: &Addresses, speed: Speed) -> Result<BTreeMap<PathBuf, Vec<u8>>, Vec<Finding>> {
@@ -22,7 +22,7 @@ impl Monitoring {
         let mut findings = Vec::new();
         for (path, bytes) in &self.files {
             let Some((shape, document)) = self.documents.get(path) else {
-                if path.extension().is_none_or(|extension| extension != "md") {
+                if !is_for_people(path) {
                     rendered.insert(path.clone(), bytes.clone());
                 }
                 continue;
@@ -56,6 +56,12 @@ impl Monitoring {
         findings.sort();
         Err(findings)
     }
+}
+
+/// Pages, examples, and the list of what is unproven: nothing a component reads.
+fn is_for_people(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "md" || extension == "toml")
+        || path.starts_with("alertmanager/examples")
 }
 
 /// Puts a component's addresses in the place of those its file lists; labels stay.

@@ -89,4 +89,9 @@ impl Monitoring {
         labels.insert("alertname".to_owned(), alert.name.clone());
         &self.route.find(&labels).timings
     }
+
+    /// Who is told what no route is for.
+    pub fn default_receiver(&self) -> &str {
+        &self.route.timings.receiver
+    }
 }

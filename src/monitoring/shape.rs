@@ -99,6 +99,8 @@ pub(super) fn of_file(path: &Path) -> Result<Option<&'static Shape>, String> {
         (_, "grafana/provisioning/datasources", "yml") => &DATASOURCES,
         (_, "grafana/provisioning/dashboards", "yml") => &PROVIDERS,
         (_, "grafana/dashboards", "json") => &Shape::Dashboard,
+        // Examples are for people to take from; amtool checks them.
+        (_, "alertmanager/examples", "yml") => return Ok(None),
         // Where every file has its meaning, one we can't read is a mistake: a `.yaml` that no glob finds, say.
         (_, folder, "yml" | "yaml" | "json")
             if ["prometheus", "alertmanager", "grafana"].iter().any(|room| Path::new(folder).starts_with(room)) =>

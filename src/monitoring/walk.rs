@@ -237,15 +237,7 @@ impl Walk<'_> {
 
     /// A panel looks back by Grafana's variables only, which follow the datasource's interval and so the speed.
     fn panel_expression(&mut self, line: usize, text: &str) {
-        // A length nobody writes stands for each variable.
-        const VARIABLE: Duration = Duration::from_millis(123_456_789);
-        let mut plain = text.to_owned();
-        for name in ["__rate_interval", "__interval", "__range"] {
-            for spelling in [format!("${{{name}}}"), format!("${name}")] {
-                plain = plain.replace(&spelling, &duration::print(VARIABLE));
-            }
-        }
-        match promql::parse(&plain) {
+        match promql::parse(&without_variables(text)) {
             Ok(tree) => {
                 if let Some(literal) = promql::durations(&tree).into_iter().find(|duration| *duration != VARIABLE) {
                     let what = format!("a panel with the literal range {}", duration::print(literal));
@@ -255,6 +247,20 @@ impl Walk<'_> {
             Err(error) => self.find(line, format!("not an expression: {}", error.trim()), ""),
         }
     }
+}
+
+/// A length nobody writes stands for each of Grafana's variables of time.
+const VARIABLE: Duration = Duration::from_millis(123_456_789);
+
+/// A panel's expression with Grafana's variables of time filled in, so that it parses.
+pub(crate) fn without_variables(text: &str) -> String {
+    let mut plain = text.to_owned();
+    for name in ["__rate_interval", "__interval", "__range"] {
+        for spelling in [format!("${{{name}}}"), format!("${name}")] {
+            plain = plain.replace(&spelling, &duration::print(VARIABLE));
+        }
+    }
+    plain
 }
 
 /// Finds a duration in prose: `5m`, `10 minutes`, `five consecutive minutes`. What templates print is not prose.

@@ -6,11 +6,13 @@
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Lifetime, Plan, Process};
 use super::tools::{Tool, Wanted};
+use crate::duration;
 
 /// A part of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,6 +42,9 @@ pub enum Source {
     /// A program of its own, looked for on PATH.
     Path(&'static Wanted),
 }
+
+/// How long the Watchdog may be silent, in production time: five of its notifications.
+const WATCHDOG_PATIENCE: Duration = Duration::from_mins(5);
 
 /// A row of the table.
 struct Row {
@@ -180,6 +185,8 @@ impl Component {
                 address.to_string(),
                 "--notifications".to_owned(),
                 path(&plan.notifications()),
+                "--patience".to_owned(),
+                duration::print(WATCHDOG_PATIENCE / plan.speed.factor()),
             ],
             Component::Viewer => vec![
                 "dashboard".to_owned(),

@@ -77,15 +77,17 @@ impl Stack {
         let states = self.control().states().await?;
         let processes = self.processes();
         let ready = join_all(processes.iter().map(|process| is_ready(process, false))).await;
+        let silences = join_all(processes.iter().map(watchdog_silence)).await;
         let mut rows: Vec<StatusRow> = processes
             .iter()
-            .zip(ready)
-            .map(|(process, is_ready)| {
+            .zip(ready.into_iter().zip(silences))
+            .map(|(process, (is_ready, silent_since))| {
                 let program = states.iter().find(|program| program.name == process.name);
                 let is_running = program.is_some_and(|program| program.pid.is_some());
                 StatusRow {
                     name: process.name.clone(),
                     health: match (is_running, is_ready) {
+                        (true, true) if silent_since.is_some() => Health::Silent,
                         (true, true) => Health::Up,
                         (true, false) => Health::Unready,
                         _ if program.is_some_and(|program| program.state == "STARTING") => Health::Unready,
@@ -95,7 +97,10 @@ impl Stack {
                     },
                     pid: program.and_then(|program| program.pid),
                     uptime: program.and_then(|program| program.uptime.clone()),
-                    remark: process.address.url(""),
+                    remark: silent_since.map_or_else(
+                        || process.address.url(""),
+                        |since| format!("the Watchdog is silent since {since}: no alert arrives"),
+                    ),
                 }
             })
             .collect();
@@ -132,6 +137,16 @@ pub(super) async fn is_ready(process: &Process, has_rules: bool) -> bool {
     let Ok(rules) = client::get(&process.address, "/api/v1/rules", PROBE_LIMIT).await else { return false };
     let rules: serde_json::Value = serde_json::from_slice(&rules.body).unwrap_or_default();
     rules["data"]["groups"].as_array().is_some_and(|groups| !groups.is_empty())
+}
+
+/// Since when the receiver misses the Watchdog, if it does.
+async fn watchdog_silence(process: &Process) -> Option<String> {
+    if process.component != Component::Receiver {
+        return None;
+    }
+    let answer = client::get(&process.address, "/health", PROBE_LIMIT).await.ok()?;
+    let health: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+    Some(health["since"].as_str()?.to_owned())
 }
 
 /// When a process was started, in milliseconds since the machine's start.

@@ -77,6 +77,8 @@ pub enum Health {
     Up,
     /// It runs, but does not say it is ready.
     Unready,
+    /// The receiver: it works, and misses the Watchdog's notifications.
+    Silent,
     /// It does not run; supervisord's word for it.
     Down(String),
     /// It is not installed, and the stack does without.
@@ -261,12 +263,17 @@ pub fn status(rows: &[StatusRow], paint: Paint) -> String {
         let (sign, word) = match &row.health {
             Health::Up => (paint.good("●"), paint.good(&format!("{:<9}", "up"))),
             Health::Unready => (paint.middling("◐"), paint.middling(&format!("{:<9}", "not ready"))),
+            Health::Silent => (paint.bad("✗"), paint.bad(&format!("{:<9}", "silent"))),
             Health::Down(word) => (paint.bad("✗"), paint.bad(&format!("{:<9}", word.to_lowercase()))),
             Health::Absent => (paint.faint("○"), paint.faint(&format!("{:<9}", "absent"))),
         };
         let pid = row.pid.map_or_else(String::new, |pid| pid.to_string());
         let uptime = row.uptime.as_deref().unwrap_or("");
-        let remark = if row.health == Health::Up { row.remark.clone() } else { paint.faint(&row.remark) };
+        let remark = match row.health {
+            Health::Up => row.remark.clone(),
+            Health::Silent => paint.bad(&row.remark),
+            _ => paint.faint(&row.remark),
+        };
         let _ = writeln!(text, "  {sign} {:<14} {word} {pid:>7}   {uptime:<uptime_width$}   {remark}", row.name);
     }
     text
@@ -336,6 +343,19 @@ mod tests {
         };
         let text = status(&[row], Paint(false));
         assert!(text.contains("fatal") && !text.contains('\x1b'), "{text}");
+    }
+
+    #[test]
+    fn a_silent_watchdog_is_red_and_says_since_when() {
+        let row = StatusRow {
+            name: "receiver".to_owned(),
+            health: Health::Silent,
+            pid: Some(7),
+            uptime: Some("0:01:07".to_owned()),
+            remark: "the Watchdog is silent since 2026-11-24T03:00:00.123Z".to_owned(),
+        };
+        let text = status(&[row], Paint(true));
+        assert!(text.contains("\x1b[31m✗") && text.contains("\x1b[31mthe Watchdog is silent since 2026"), "{text}");
     }
 
     #[test]

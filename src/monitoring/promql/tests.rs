@@ -123,10 +123,20 @@ fn the_compared_side_is_what_to_look_at() {
 #[test]
 fn the_share_that_fires_follows_from_ratios_and_quantiles_only() {
     let share = |text| share_threshold(&expr(text), &recorded());
-    assert_eq!(share("job:y_per_x:ratio > 0.05 and job:x:rate5m > 0.5"), Some(0.05));
+    assert_eq!(share("job:y_per_x:ratio > 0.05"), Some(0.05));
+    assert!(share("job:y_per_x:ratio / 0.005 > 14.4").is_some_and(|share| (share - 0.072).abs() < 1e-9));
     assert!(share("job:p95 > 0.5").is_some_and(|share| (share - 0.05).abs() < 1e-9));
     assert_eq!(share("job:x:rate5m > 0.5"), None);
     assert_eq!(share("job:y_per_x:ratio < 0.05"), None);
+}
+
+#[test]
+fn all_that_must_hold_is_found_whatever_the_parentheses() {
+    let tree = expr("(a > 1 and (b > 2)) and on (job) c < 3 or d");
+    assert_eq!(conjuncts(&tree).len(), 1, "an alternative is one");
+    let tree = expr("(a > 1 and (b > 2)) and on (job) c < 3");
+    let texts: Vec<String> = conjuncts(&tree).into_iter().map(print).collect();
+    assert_eq!(texts, ["a > 1", "b > 2", "c < 3"]);
 }
 
 #[test]

@@ -1,0 +1,284 @@
+//! What every alert has, says and leads to: labels, sentences, a runbook, a panel, a receiver; how recorded names read.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use promql_parser::parser::{Expr, LabelModifier};
+
+use super::{Findings, Tree, cases, line_with};
+use crate::duration;
+use crate::monitoring::located::Node;
+use crate::monitoring::{Alert, Monitoring, promql};
+
+/// What a severity means is decided by its route; another one would reach nobody in particular.
+const SEVERITIES: [&str; 3] = ["critical", "warning", "none"];
+/// Whose trouble an alert tells of; inhibition goes by it.
+const SERVICES: [&str; 2] = ["app", "monitoring"];
+/// The alert that always fires: its route is its own.
+const WATCHDOG: &str = "Watchdog";
+/// What a runbook says, in this order.
+const SECTIONS: [&str; 6] = ["Meaning", "Impact", "How to see it", "Likely causes", "What to do", "Reproduce"];
+
+const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
+
+pub(super) fn check(tree: &Tree, findings: &mut Findings) {
+    let monitoring = &tree.monitoring;
+    for alert in monitoring.alerts() {
+        labels(alert, monitoring, findings);
+        sentences(alert, findings);
+        runbook(alert, monitoring, findings);
+    }
+    let names: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
+    for (index, alert) in monitoring.alerts().iter().enumerate() {
+        if names[..index].contains(&alert.name.as_str()) {
+            findings.at(alert, format!("a second alert of the name {}", alert.name), "claims and tests go by the name");
+        }
+    }
+    for path in monitoring.files().keys().filter(|path| path.starts_with("runbooks")) {
+        let page = Path::new("monitoring").join(path);
+        let is_of = |alert: &Alert| alert.annotations.get("runbook_url").is_some_and(|url| Path::new(url) == page);
+        if !monitoring.alerts().iter().any(is_of) {
+            findings.find(page, 0, "a runbook of no alert", "name it in a rule's `runbook_url`, or remove it");
+        }
+    }
+    routes(monitoring, findings);
+    recordings(monitoring, findings);
+}
+
+fn labels(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
+    let name = &alert.name;
+    for (label, known) in [("severity", &SEVERITIES[..]), ("service", &SERVICES[..])] {
+        if !alert.labels.get(label).is_some_and(|value| known.contains(&value.as_str())) {
+            findings.at(alert, format!("the label `{label}` of {name} is none of {}", known.join(", ")), "");
+        }
+    }
+    for (label, value) in &alert.labels {
+        if value.contains("{{") {
+            let what = format!("the label `{label}` of {name} is a template: a value that changes makes another alert");
+            findings.at(alert, what, "put it in an annotation");
+        }
+    }
+    let is_app = alert.labels.get("service").is_some_and(|service| service == "app");
+    if is_app != name.starts_with("App") || !(is_app || name == WATCHDOG || name.starts_with("Monitoring")) {
+        findings.at(
+            alert,
+            format!("{name} begins with neither App (service app) nor Monitoring"),
+            "inhibition goes by it",
+        );
+    }
+    // What its windows are must be what it says they are.
+    let Ok(tree) = promql::parse(&alert.expr) else { return };
+    let ranges = |expr: &Expr| -> Vec<String> {
+        let recorded =
+            promql::selectors(expr).into_iter().filter_map(|selector| monitoring.recording(selector.name.as_ref()?));
+        recorded.filter_map(|rule| rule.name.rsplit_once("burn").map(|(_, window)| window.to_owned())).collect()
+    };
+    for key in ["long_window", "short_window"] {
+        if let Some(window) = alert.labels.get(key)
+            && !ranges(&tree).contains(window)
+        {
+            findings.at(alert, format!("{name} says `{key}: {window}` and asks no such window"), "");
+        }
+    }
+}
+
+fn sentences(alert: &Alert, findings: &mut Findings) {
+    let name = &alert.name;
+    let text = |key: &str| alert.annotations.get(key).map_or("", String::as_str);
+    for key in ["summary", "description"] {
+        let text = text(key);
+        let begins = text.starts_with(|c: char| c.is_uppercase() || c == '{');
+        if !(begins && text.ends_with('.')) {
+            findings.at(alert, format!("the {key} of {name} is no sentence"), "a capital, and a full stop");
+        }
+    }
+    if text("summary").contains("{{") {
+        findings.at(
+            alert,
+            format!("the summary of {name} is a template"),
+            "it heads a group: values go in the description",
+        );
+    }
+    let depends = promql::parse(&alert.expr).is_ok_and(|tree| !promql::selectors(&tree).is_empty());
+    if depends && !text("description").contains("{{") {
+        findings.at(
+            alert,
+            format!("the description of {name} tells nothing of the case"),
+            "say which job, and its value",
+        );
+    }
+    if text("dashboard_url").is_empty() {
+        findings.at(alert, format!("{name} has no `dashboard_url`"), "");
+    }
+}
+
+fn runbook(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
+    let name = &alert.name;
+    let url = alert.annotations.get("runbook_url").map_or("", String::as_str);
+    let page = Path::new(url).strip_prefix("monitoring").ok().and_then(|path| monitoring.files().get_key_value(path));
+    let Some((path, bytes)) = page.filter(|(path, _)| path.starts_with("runbooks")) else {
+        return findings.at(alert, format!("{name} has no runbook `{url}`"), "a page under monitoring/runbooks");
+    };
+    let text = String::from_utf8_lossy(bytes);
+    let page = Path::new("monitoring").join(path);
+    if !text.contains(name.as_str()) {
+        findings.find(&page, 1, format!("this page does not name {name}, whose runbook it is"), "");
+    }
+    let mut after = 0;
+    for section in SECTIONS {
+        match text.find(&format!("**{section}")) {
+            Some(at) if at >= after => after = at,
+            Some(at) => findings.find(
+                &page,
+                line_with(&text, &text[at..at + section.len()]),
+                format!("**{section}** is out of place"),
+                "",
+            ),
+            None => findings.find(&page, 1, format!("the section **{section}** is missing"), ""),
+        }
+    }
+    let overview = monitoring.files().get(Path::new("README.md")).map(|bytes| String::from_utf8_lossy(bytes));
+    if overview.is_some_and(|text| !text.contains(name.as_str())) {
+        findings.find("monitoring/README.md", 0, format!("{name} is not in the table of alerts"), "");
+    }
+}
+
+/// Every severity goes to a receiver of its own, the Watchdog to its own, and inhibition asks for the same service.
+fn routes(monitoring: &Monitoring, findings: &mut Findings) {
+    let file = Path::new("monitoring").join(ALERTMANAGER);
+    let Some(document) = monitoring.document(Path::new(ALERTMANAGER)) else { return };
+    let line = document.get("route").map_or(0, |route| route.line_of("routes"));
+    let mut reached: BTreeMap<&str, &Alert> = BTreeMap::new();
+    for alert in monitoring.alerts() {
+        let timings = monitoring.group_timings(alert);
+        let receiver = timings.receiver.as_str();
+        let severity = |alert: &Alert| alert.labels.get("severity").cloned().unwrap_or_default();
+        if receiver == monitoring.default_receiver() {
+            let what = format!("no route is for {} (severity {})", alert.name, severity(alert));
+            findings.find(&file, line, what, "the default receiver is for what nobody thought of");
+        }
+        let first = *reached.entry(receiver).or_insert(alert);
+        if severity(first) != severity(alert) {
+            let what = format!(
+                "{} ({}) and {} ({}) go to one receiver, `{receiver}`",
+                first.name,
+                severity(first),
+                alert.name,
+                severity(alert)
+            );
+            findings.find(&file, line, what, "a severity is where its route leads");
+        }
+        if alert.name == WATCHDOG && timings.repeat_interval >= timings.group_interval {
+            let (repeat, group) = (duration::print(timings.repeat_interval), duration::print(timings.group_interval));
+            let what = format!("the Watchdog is repeated every {repeat}, its group looked at every {group}");
+            findings.find(&file, line, what, "a repeat that is not shorter than the interval skips some");
+        }
+    }
+    for rule in document.items_of("inhibit_rules") {
+        if !rule.items_of("equal").iter().any(|label| label.as_text() == Some("service")) {
+            let what = "this inhibition is not for the same `service`";
+            findings.find(&file, rule.line_of("equal"), what, "one service's outage must not silence another's");
+        }
+    }
+    let receivers = document.items_of("receivers").iter();
+    for receiver in receivers {
+        let name = receiver.text_of("name").unwrap_or_default();
+        if name != monitoring.default_receiver() && !reached.contains_key(name) {
+            findings.find(&file, receiver.line, format!("no alert reaches the receiver `{name}`"), "");
+        }
+    }
+}
+
+/// Recorded names read `level:metric:operations`, somebody asks for them, and no ratio is averaged.
+fn recordings(monitoring: &Monitoring, findings: &mut Findings) {
+    let rules = || {
+        let alerts = monitoring.alerts().iter().map(|alert| (&alert.expr, &alert.file, alert.line));
+        alerts.chain(monitoring.recordings().iter().map(|rule| (&rule.expr, &rule.file, rule.line)))
+    };
+    let panels = monitoring.files().iter().filter(|(path, _)| path.starts_with(super::DASHBOARDS));
+    let panels: Vec<_> = panels.map(|(_, bytes)| String::from_utf8_lossy(bytes)).collect();
+    for rule in monitoring.recordings() {
+        let parts: Vec<&str> = rule.name.split(':').collect();
+        if parts.len() != 3 || parts.iter().any(|part| part.is_empty()) || parts[1].ends_with("_total") {
+            let what = format!("`{}` is not level:metric:operations", rule.name);
+            findings.find(&rule.file, rule.line, what, "as job:app_requests:rate5m, without _total");
+        }
+        let asks = |text: &str| {
+            promql::parse(text).is_ok_and(|tree| {
+                promql::selectors(&tree).iter().any(|selector| selector.name.as_deref() == Some(rule.name.as_str()))
+            })
+        };
+        if !rules().any(|(expr, ..)| asks(expr)) && !panels.iter().any(|text| text.contains(&rule.name)) {
+            findings.find(&rule.file, rule.line, format!("nobody asks for `{}`", rule.name), "remove it");
+        }
+    }
+    for (expr, file, line) in rules() {
+        let Ok(tree) = promql::parse(expr) else { continue };
+        for node in promql::nodes(&tree) {
+            let (is_mean, keeps_job) = match node {
+                Expr::Call(call) => (call.func.name == "avg_over_time", true),
+                Expr::Aggregate(aggregate) => {
+                    let by_job = match &aggregate.modifier {
+                        Some(LabelModifier::Include(labels)) => labels.labels.iter().any(|label| label == "job"),
+                        Some(LabelModifier::Exclude(labels)) => labels.labels.iter().all(|label| label != "job"),
+                        None => false,
+                    };
+                    (aggregate.op.to_string() == "avg", by_job)
+                }
+                _ => continue,
+            };
+            let ratio = |name: &str| name.contains("ratio") || name.contains("burn") || name.contains(":p9");
+            if is_mean && promql::selectors(node).iter().filter_map(|selector| selector.name.as_deref()).any(ratio) {
+                findings.find(
+                    file,
+                    line,
+                    format!("`{}` is a mean of ratios", promql::print(node)),
+                    "average both sides, then divide",
+                );
+            }
+            if !keeps_job {
+                findings.find(
+                    file,
+                    line,
+                    format!("`{}` does not aggregate by job", promql::print(node)),
+                    "several services would be one",
+                );
+            }
+            if let Expr::Call(call) = node
+                && cases::OF_COUNTERS.contains(&call.func.name)
+                && promql::selectors(node)
+                    .iter()
+                    .any(|selector| monitoring.recording(selector.name.as_deref().unwrap_or_default()).is_some())
+            {
+                findings.find(
+                    file,
+                    line,
+                    format!("`{}` is the rate of what is recorded", promql::print(node)),
+                    "rate first, then aggregate",
+                );
+            }
+        }
+    }
+}
+
+/// Whether a node of a dashboard leads somewhere: a path below the dashboards, or a page of this repository.
+pub(super) fn leads_somewhere(url: &str, tree: &Tree) -> bool {
+    let address = url.strip_prefix("http://localhost:3000").unwrap_or(url);
+    if let Some(rest) = address.strip_prefix("/d/") {
+        let (uid, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let Some(dashboard) = tree.dashboards.iter().find(|one| one.node.text_of("uid") == Some(uid)) else {
+            return false;
+        };
+        let panel = query.split('&').find_map(|pair| pair.strip_prefix("viewPanel="));
+        return panel.is_none_or(|id| dashboard.panel(id).is_some_and(|panel| panel.get("targets").is_some()));
+    }
+    Path::new(url).strip_prefix("monitoring").is_ok_and(|path| tree.monitoring.files().contains_key(path))
+}
+
+/// The panel an alert leads to, if it leads to one.
+pub(super) fn panel_of<'a>(alert: &Alert, tree: &'a Tree) -> Option<(&'a super::DashboardFile, &'a Node)> {
+    let url = alert.annotations.get("dashboard_url")?;
+    let (uid, id) = url.split_once("/d/")?.1.split_once("?viewPanel=")?;
+    let dashboard = tree.dashboards.iter().find(|one| one.node.text_of("uid") == Some(uid))?;
+    Some((dashboard, dashboard.panel(id)?))
+}

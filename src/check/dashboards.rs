@@ -1,0 +1,324 @@
+//! Panels against what they show: datasource, unit, the line of the alert that leads to them, links, descriptions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use promql_parser::parser::{BinaryExpr, Expr};
+
+use super::alerts::{leads_somewhere, panel_of};
+use super::{DashboardFile, Findings, Tree, cases};
+use crate::dashboard::format;
+use crate::monitoring::located::{Node, Value};
+use crate::monitoring::{Monitoring, promql, without_variables};
+
+/// The last of the classic schema; 13 still reads it, and what comes later is another format.
+const LAST_SCHEMA: f64 = 42.0;
+/// Grafana's own limit.
+const LONGEST_UID: usize = 40;
+
+/// Settings whose loss would let Grafana fetch, report, or let strangers in.
+const SETTINGS: [(&str, &str, &str); 13] = [
+    ("security", "admin_password", "$__file{/run/secrets/grafana_admin_password}"),
+    ("security", "disable_gravatar", "true"),
+    ("users", "allow_sign_up", "false"),
+    ("server", "http_addr", "127.0.0.1"),
+    ("auth.anonymous", "org_role", "Viewer"),
+    ("analytics", "reporting_enabled", "false"),
+    ("analytics", "check_for_updates", "false"),
+    ("analytics", "check_for_plugin_updates", "false"),
+    ("plugins", "preinstall_disabled", "true"),
+    ("plugins", "preinstall_auto_update", "false"),
+    ("plugins", "plugin_admin_enabled", "false"),
+    ("plugins", "public_key_retrieval_disabled", "true"),
+    ("news", "news_feed_enabled", "false"),
+];
+
+pub(super) fn check(tree: &Tree, findings: &mut Findings) {
+    let sources = datasources(&tree.monitoring);
+    let mut uids = BTreeMap::new();
+    for dashboard in &tree.dashboards {
+        let uid = dashboard.node.text_of("uid").unwrap_or_default();
+        if let Some(other) = uids.insert(uid, &dashboard.file) {
+            let what = format!("the uid `{uid}` is that of {}, too", other.display());
+            findings.find(&dashboard.file, dashboard.node.line_of("uid"), what, "one of them would not be there");
+        }
+        whole(dashboard, findings);
+        references(&dashboard.node, dashboard, &sources, tree, findings);
+        for panel in dashboard.panels() {
+            self::panel(panel, dashboard, tree, findings);
+        }
+    }
+    thresholds(tree, findings);
+    settings(&tree.monitoring, findings);
+}
+
+fn datasources(monitoring: &Monitoring) -> BTreeSet<String> {
+    let documents = monitoring.documents_in("grafana/provisioning/datasources");
+    let sources = documents.flat_map(|(_, document)| document.items_of("datasources"));
+    sources.filter_map(|source| source.text_of("uid")).map(str::to_owned).collect()
+}
+
+fn whole(dashboard: &DashboardFile, findings: &mut Findings) {
+    let node = &dashboard.node;
+    let mut demand = |holds: bool, key: &str, what: &str, remedy: &str| {
+        if !holds {
+            findings.find(&dashboard.file, node.line_of(key), what, remedy);
+        }
+    };
+    let schema = node.get("schemaVersion").and_then(Node::as_number);
+    demand(
+        schema.is_some_and(|schema| schema <= LAST_SCHEMA),
+        "schemaVersion",
+        "`schemaVersion` is above 42, or missing",
+        "what comes later is not the classic format",
+    );
+    let uid = node.text_of("uid").unwrap_or_default();
+    demand(uid.len() <= LONGEST_UID, "uid", "the uid is longer than 40 characters", "Grafana cuts it");
+    demand(
+        node.get("id").is_some_and(|id| id.value == Value::Null),
+        "id",
+        "`id` is not null",
+        "it is the database's to give",
+    );
+    demand(
+        node.get("editable").is_some_and(|one| one.value == Value::Switch(false)),
+        "editable",
+        "the dashboard is editable",
+        "a change in the browser would be lost",
+    );
+    demand(
+        node.text_of("timezone") == Some("utc"),
+        "timezone",
+        "the time zone is not `utc`",
+        "logs and notifications tell UTC",
+    );
+    demand(
+        node.text_of("description").is_some_and(|text| !text.is_empty()),
+        "description",
+        "the dashboard has no description",
+        "",
+    );
+    let ids: Vec<_> =
+        dashboard.panels().into_iter().filter_map(|panel| panel.get("id").and_then(Node::as_number)).collect();
+    for panel in dashboard.panels() {
+        let id = panel.get("id").and_then(Node::as_number).unwrap_or_default();
+        if ids.iter().filter(|other| other.total_cmp(&id).is_eq()).count() > 1 {
+            findings.find(&dashboard.file, panel.line_of("id"), format!("two panels have the id {id}"), "");
+        }
+    }
+}
+
+/// Datasources exist, and links lead somewhere, wherever they stand.
+fn references(
+    node: &Node,
+    dashboard: &DashboardFile,
+    sources: &BTreeSet<String>,
+    tree: &Tree,
+    findings: &mut Findings,
+) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| references(item, dashboard, sources, tree, findings)),
+        Value::Map(entries) => {
+            for entry in entries {
+                if entry.key == "datasource" {
+                    let uid = entry.node.text_of("uid").unwrap_or_default();
+                    if !sources.contains(uid) {
+                        let what = format!("there is no datasource `{uid}`");
+                        let known: Vec<&str> = sources.iter().map(String::as_str).collect();
+                        findings.find(
+                            &dashboard.file,
+                            entry.line,
+                            what,
+                            format!("by uid there is {}", known.join(", ")),
+                        );
+                    }
+                }
+                if entry.key == "url" && !leads_somewhere(entry.node.as_text().unwrap_or_default(), tree) {
+                    let what = format!("`{}` leads nowhere", entry.node.as_text().unwrap_or_default());
+                    findings.find(&dashboard.file, entry.line, what, "");
+                }
+                references(&entry.node, dashboard, sources, tree, findings);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Findings) {
+    let title = panel.text_of("title").unwrap_or_default();
+    let mut find = |line, what: String, remedy: &str| findings.find(&dashboard.file, line, what, remedy);
+    if title.is_empty() {
+        find(panel.line, "a panel without a title".to_owned(), "");
+    }
+    if panel.text_of("type") == Some("row") {
+        return;
+    }
+    let description = panel.text_of("description").unwrap_or_default();
+    if !description.ends_with('.') {
+        find(
+            panel.line_of("description"),
+            format!("panel \"{title}\" does not say what it shows"),
+            "a sentence or two as `description`",
+        );
+    }
+    for word in description.split_whitespace().filter(|word| word.starts_with("monitoring/")) {
+        if !leads_somewhere(word.trim_end_matches(['.', ',']), tree) {
+            find(panel.line_of("description"), format!("`{word}` leads nowhere"), "");
+        }
+    }
+    if panel.get("datasource").is_none() {
+        find(
+            panel.line,
+            format!("panel \"{title}\" names no datasource"),
+            "by uid, so that it means the same everywhere",
+        );
+    }
+    let defaults = panel.get("fieldConfig").and_then(|config| config.get("defaults"));
+    let Some((unit, line)) = defaults.and_then(|node| Some((node.text_of("unit")?, node.line_of("unit")))) else {
+        return find(panel.line, format!("panel \"{title}\" has no unit"), "`short` where there is none");
+    };
+    if !format::is_known(unit) {
+        find(line, format!("`{unit}` is no unit that we know"), "see src/dashboard/format.rs");
+    }
+    for target in panel.items_of("targets") {
+        let expr = without_variables(target.text_of("expr").unwrap_or_default());
+        let Ok(expr) = promql::parse(&expr) else { continue };
+        if let Some(fitting) = units(&expr, &tree.monitoring, 0)
+            && !fitting.contains(&unit)
+        {
+            find(
+                line,
+                format!("panel \"{title}\" shows `{unit}`, and its query's value is in {}", fitting.join(" or ")),
+                "",
+            );
+        }
+    }
+}
+
+/// Which units fit a value, where its form tells: seconds, bytes, events a second, a share.
+fn units(expr: &Expr, monitoring: &Monitoring, depth: usize) -> Option<&'static [&'static str]> {
+    let of = |expr: &Expr| units(expr, monitoring, depth);
+    match expr {
+        Expr::Paren(paren) => of(&paren.expr),
+        Expr::Unary(unary) => of(&unary.expr),
+        Expr::Aggregate(aggregate) if aggregate.op.to_string() == "count" => Some(&["short"]),
+        Expr::Aggregate(aggregate) => of(&aggregate.expr),
+        Expr::Subquery(subquery) => of(&subquery.expr),
+        Expr::Call(call) if cases::OF_COUNTERS.contains(&call.func.name) => {
+            let selectors = promql::selectors(expr);
+            let name = selectors.first()?.name.as_deref()?;
+            Some(if name.contains("_seconds_total") { &["short", "percentunit"] } else { &["reqps", "ops"] })
+        }
+        Expr::Call(call) if call.func.name == "histogram_quantile" => {
+            promql::selectors(expr).first()?.name.as_deref()?.contains("_seconds_").then_some(&["s"])
+        }
+        Expr::Call(call) if call.func.name == "time" => Some(&["s"]),
+        Expr::Call(call) => call.args.args.iter().find_map(|argument| of(argument)),
+        Expr::Binary(binary) => units_of_binary(binary, monitoring, depth),
+        Expr::VectorSelector(_) | Expr::MatrixSelector(_) => {
+            let selectors = promql::selectors(expr);
+            let name = selectors.first()?.name.as_deref()?;
+            match monitoring.recording(name) {
+                // A name that leads back to itself ends here.
+                Some(rule) if depth < 8 => units(&promql::parse(&rule.expr).ok()?, monitoring, depth + 1),
+                _ if name.ends_with("_seconds") => Some(&["s"]),
+                _ if name.ends_with("_bytes") => Some(&["bytes", "decbytes"]),
+                _ => None,
+            }
+        }
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => None,
+    }
+}
+
+fn units_of_binary(binary: &BinaryExpr, monitoring: &Monitoring, depth: usize) -> Option<&'static [&'static str]> {
+    let is_number = |expr: &Expr| matches!(expr, Expr::NumberLiteral(_));
+    match binary.op.to_string().as_str() {
+        "/" if is_number(&binary.rhs) => Some(&["short", "percentunit"]),
+        "/" => Some(&["percentunit"]),
+        _ if is_number(&binary.lhs) => units(&binary.rhs, monitoring, depth),
+        _ => units(&binary.lhs, monitoring, depth),
+    }
+}
+
+/// A panel with the thresholds of the alerts that lead to it, and their names.
+struct LedTo<'a> {
+    dashboard: &'a DashboardFile,
+    panel: &'a Node,
+    thresholds: Vec<(f64, &'a str)>,
+}
+
+/// A panel's lines are the thresholds of the alerts that lead to it, no more and no less, and its text names them.
+fn thresholds(tree: &Tree, findings: &mut Findings) {
+    let mut led_to: Vec<LedTo> = Vec::new();
+    for alert in tree.monitoring.alerts() {
+        let url = alert.annotations.get("dashboard_url").map_or("", String::as_str);
+        if !leads_somewhere(url, tree) {
+            findings.at(
+                alert,
+                format!("the dashboard of {}, `{url}`, is not there", alert.name),
+                "/d/<uid>, or with ?viewPanel=<id>",
+            );
+        }
+        let Some((dashboard, panel)) = panel_of(alert, tree) else { continue };
+        let runbook = alert.annotations.get("runbook_url").map_or("", String::as_str);
+        if !panel.text_of("description").is_some_and(|text| text.contains(runbook)) {
+            let what = format!("{} leads to this panel, which does not name {runbook}", alert.name);
+            findings.find(&dashboard.file, panel.line_of("description"), what, "");
+        }
+        // A line at zero would colour zero itself.
+        if let Some(threshold) = tree.monitoring.threshold_of(alert).filter(|threshold| *threshold != 0.0) {
+            let here = |led: &&mut LedTo| std::ptr::eq(led.panel, panel);
+            match led_to.iter_mut().find(here) {
+                Some(led) => led.thresholds.push((threshold, &alert.name)),
+                None => led_to.push(LedTo { dashboard, panel, thresholds: vec![(threshold, &alert.name)] }),
+            }
+        }
+    }
+    for LedTo { dashboard, panel, thresholds } in &led_to {
+        let config = panel.get("fieldConfig").and_then(|config| config.get("defaults")?.get("thresholds"));
+        let steps = config.map_or(&[][..], |thresholds| thresholds.items_of("steps"));
+        let lines: Vec<(f64, usize)> =
+            steps.iter().filter_map(|step| Some((step.get("value")?.as_number()?, step.line_of("value")))).collect();
+        let same = |one: f64, other: f64| one.total_cmp(&other).is_eq();
+        for (threshold, alert) in thresholds {
+            if !lines.iter().any(|(line, _)| same(*line, *threshold)) {
+                let line = config.map_or(panel.line, |node| node.line_of("steps"));
+                findings.find(&dashboard.file, line, format!("no line at {threshold}, where {alert} fires"), "");
+            }
+        }
+        for (line, at) in &lines {
+            if !thresholds.iter().any(|(threshold, _)| same(*line, *threshold)) {
+                let alerts: Vec<String> =
+                    thresholds.iter().map(|(threshold, alert)| format!("{alert} fires at {threshold}")).collect();
+                findings.find(
+                    &dashboard.file,
+                    *at,
+                    format!("a line at {line}, where no alert fires"),
+                    alerts.join(", "),
+                );
+            }
+        }
+    }
+}
+
+fn settings(monitoring: &Monitoring, findings: &mut Findings) {
+    let path = Path::new("grafana/grafana.ini");
+    let Some(bytes) = monitoring.files().get(path) else { return };
+    let text = String::from_utf8_lossy(bytes);
+    let mut section = "";
+    let mut there = BTreeMap::new();
+    for (index, line) in text.lines().enumerate() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            section = name;
+        } else if let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with(';')) {
+            there.insert((section, key.trim()), (value.trim(), index + 1));
+        }
+    }
+    for (section, key, value) in SETTINGS {
+        let (is, line) = there.get(&(section, key)).copied().unwrap_or(("missing", 0));
+        if is != value {
+            let what = format!("[{section}] {key} is {is}");
+            findings.find(Path::new("monitoring").join(path), line, what, format!("it must be {value}"));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Every name asked for is one that somebody exposes: in rules, unit tests, panels and runbooks.
+//!
+//! The service is called, not scraped, and so is the receiver; what rules record is known. Of Prometheus and
+//! Alertmanager the names in use are listed here, and tests/monitoring.rs asks real ones whether they have them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use prometheus::proto::{LabelPair, Metric, MetricType};
+use promql_parser::parser::{Expr, VectorSelector};
+
+use super::{Findings, Tree, cases};
+use crate::app::meter::Meter;
+use crate::monitoring::located::{Node, Value};
+use crate::monitoring::{Monitoring, promql, without_variables};
+use crate::receiver;
+
+/// What Prometheus makes itself of every target and alert.
+const SYNTHETIC: [&str; 6] =
+    ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added", "ALERTS", "ALERTS_FOR_STATE"];
+
+/// What we ask of Prometheus' own metrics; all are there in 2.42 and in 3.x.
+pub const OF_PROMETHEUS: [&str; 8] = [
+    "prometheus_config_last_reload_successful",
+    "prometheus_notifications_alertmanagers_discovered",
+    "prometheus_notifications_dropped_total",
+    "prometheus_notifications_errors_total",
+    "prometheus_rule_evaluation_failures_total",
+    "prometheus_rule_group_iterations_missed_total",
+    "prometheus_rule_group_last_duration_seconds",
+    "prometheus_tsdb_head_samples_appended_total",
+];
+
+/// What we ask of Alertmanager's; all are there in 0.25 and later.
+pub const OF_ALERTMANAGER: [&str; 3] = [
+    "alertmanager_config_last_reload_successful",
+    "alertmanager_notification_requests_failed_total",
+    "alertmanager_notifications_failed_total",
+];
+
+/// Labels that every scraped series has, or that Prometheus adds when it is alone with them.
+const OF_TARGETS: [&str; 3] = ["job", "instance", "__name__"];
+
+/// Names, and the labels a series of that name may have, where they are known.
+type Known = BTreeMap<String, Option<BTreeSet<String>>>;
+
+pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> {
+    let known = known(&tree.monitoring)?;
+    for (file, line, text) in expressions(tree) {
+        match promql::parse(&text) {
+            Ok(expr) => asked(&expr, &known, &file, line, findings),
+            Err(error) => findings.find(file, line, format!("not an expression: {}", error.trim()), ""),
+        }
+    }
+    Ok(())
+}
+
+fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
+    let mut known = Known::new();
+    let labels = |names: &[&str]| Some(names.iter().chain(&OF_TARGETS).map(|name| (*name).to_owned()).collect());
+    for family in Meter::new("", "").context("the service's own meter")?.gather() {
+        let own: Vec<&str> = family.get_metric().iter().flat_map(Metric::get_label).map(LabelPair::name).collect();
+        let name = family.name();
+        if family.get_field_type() == MetricType::HISTOGRAM {
+            for (ending, more) in [("_bucket", &["le"][..]), ("_sum", &[]), ("_count", &[])] {
+                known.insert(format!("{name}{ending}"), labels(&[&own[..], more].concat()));
+            }
+        } else {
+            known.insert(name.to_owned(), labels(&own));
+        }
+    }
+    for rule in monitoring.recordings() {
+        let level = rule.name.split(':').next().unwrap_or_default();
+        known.insert(rule.name.clone(), labels(&level.split('_').collect::<Vec<_>>()));
+    }
+    known.insert("up".to_owned(), labels(&[]));
+    for name in SYNTHETIC.iter().chain(&OF_PROMETHEUS).chain(&OF_ALERTMANAGER) {
+        known.entry((*name).to_owned()).or_insert(None);
+    }
+    for name in receiver::metric_names() {
+        known.insert(name, None);
+    }
+    Ok(known)
+}
+
+/// Every expression there is, with its place.
+fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
+    let mut found = Vec::new();
+    let monitoring = &tree.monitoring;
+    for (path, node) in
+        monitoring.documents_in("prometheus/rules").chain(monitoring.documents_in("prometheus/rules/tests"))
+    {
+        collect(node, &Path::new("monitoring").join(path), &mut found);
+    }
+    for dashboard in &tree.dashboards {
+        collect(&dashboard.node, &dashboard.file, &mut found);
+    }
+    for (path, bytes) in monitoring.files().iter().filter(|(path, _)| path.starts_with("runbooks")) {
+        let text = String::from_utf8_lossy(bytes);
+        let mut inside = false;
+        for (index, line) in text.lines().enumerate() {
+            if line.starts_with("```") {
+                inside = line == "```promql";
+            } else if inside {
+                found.push((Path::new("monitoring").join(path), index + 1, line.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+/// The values of `expr` and `series`, wherever they stand.
+fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) {
+    match &node.value {
+        Value::Map(entries) => {
+            for entry in entries {
+                match entry.node.as_text() {
+                    Some(text) if ["expr", "series"].contains(&entry.key.as_str()) => {
+                        found.push((file.to_owned(), entry.line, without_variables(text)));
+                    }
+                    _ => collect(&entry.node, file, found),
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| collect(item, file, found)),
+        _ => {}
+    }
+}
+
+fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Findings) {
+    for selector in promql::selectors(expr) {
+        // Of a selector without a name nothing is known.
+        let Some(name) = selector.name.as_deref() else { continue };
+        match known.get(name) {
+            None => findings.find(file, line, format!("nobody exposes `{name}`"), nearest(name, known)),
+            Some(None) => {}
+            Some(Some(labels)) => {
+                for label in unknown_labels(selector, labels) {
+                    let has: Vec<&str> = labels.iter().map(String::as_str).collect();
+                    let what = format!("`{name}` has no label `{label}`");
+                    findings.find(file, line, what, format!("it has {}", has.join(", ")));
+                }
+            }
+        }
+    }
+    for node in promql::nodes(expr) {
+        let Expr::Call(call) = node else { continue };
+        let names = promql::selectors(node).into_iter().filter_map(|selector| selector.name.as_deref());
+        let grows = |name: &str| ["_total", "_bucket", "_count", "_sum"].iter().any(|ending| name.ends_with(ending));
+        if cases::OF_COUNTERS.contains(&call.func.name)
+            && let Some(name) = names.filter(|name| known.contains_key(*name)).find(|name| !grows(name))
+        {
+            findings.find(file, line, format!("`{}` of `{name}`, which is no counter", call.func.name), "");
+        }
+    }
+}
+
+fn unknown_labels<'a>(selector: &'a VectorSelector, labels: &BTreeSet<String>) -> Vec<&'a str> {
+    let names = selector.matchers.matchers.iter().map(|matcher| matcher.name.as_str());
+    names.filter(|name| !labels.contains(*name)).collect()
+}
+
+/// The known names that begin most like this one.
+fn nearest(name: &str, known: &Known) -> String {
+    let shared = |other: &str| name.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
+    let most = known.keys().map(|other| shared(other)).max().unwrap_or(0);
+    let near: Vec<&str> = known.keys().filter(|other| shared(other) == most).take(4).map(String::as_str).collect();
+    if most < 4 {
+        "see src/check/metrics.rs for what is known".to_owned()
+    } else {
+        format!("there is {}", near.join(", "))
+    }
+}

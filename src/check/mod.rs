@@ -1,0 +1,213 @@
+//! Every static check, as findings with file and line: what can be known to be wrong before anything runs.
+//!
+//! Each file by itself is read by its own room; here they are held against each other:
+//!
+//! | here | what agrees with what |
+//! |---|---|
+//! | [`alerts`] | labels, annotations, runbooks, routes, recorded names |
+//! | [`cases`] | unit tests with alerts and counters, both ways |
+//! | [`dashboards`] | panels with datasource, units, thresholds of alerts, each other |
+//! | [`metrics`] | every name in rules, tests, panels and runbooks with what is exposed |
+//! | [`exceptions`] | what is excepted from a check, with its reason |
+//! | here | what scenarios expect exists, and can happen in the time they give it; what can be rendered |
+//!
+//! [`live`] asks a running stack what no file knows: whether every panel shows something.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::dashboard::model::{self, Dashboard};
+use crate::duration::{self, Speed};
+use crate::failure::{Failure, Finding};
+use crate::monitoring::addresses::Addresses;
+use crate::monitoring::located::{Entry, Node, Value};
+use crate::monitoring::{Alert, Monitoring};
+use crate::scenario::{self, Scenario};
+
+mod alerts;
+mod cases;
+mod dashboards;
+mod exceptions;
+pub mod live;
+pub mod metrics;
+#[cfg(test)]
+mod tests;
+
+use exceptions::Exceptions;
+
+/// The speeds that are promised: production, and what `up` and evidence default to.
+const SPEEDS: [u32; 2] = [1, 30];
+
+/// Where dashboards lie, below monitoring/.
+const DASHBOARDS: &str = "grafana/dashboards";
+
+/// Checks the tree. Files that don't parse at all stop it, with everything that is wrong with them.
+pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
+    let monitoring = Monitoring::read(&root.join("monitoring"))?;
+    let scenarios = scenario::all(&root.join("scripts/traffic"))?;
+    Ok(of(monitoring, &scenarios)?)
+}
+
+/// Checks what was read.
+fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Finding>> {
+    let mut findings = Findings::default();
+    let exceptions = Exceptions::read(&monitoring, &mut findings);
+    let tree = Tree { dashboards: read_dashboards(&monitoring, &mut findings), exceptions, monitoring };
+    for k in SPEEDS {
+        let speed = Speed::new(k).context("a promised speed")?;
+        if let Err(found) = tree.monitoring.render(&Addresses::canonical(), speed) {
+            findings.0.extend(found);
+        }
+    }
+    for scenario in scenarios {
+        expectations(scenario, &tree, &mut findings);
+    }
+    exceptions::check(&tree, scenarios, &mut findings);
+    alerts::check(&tree, &mut findings);
+    cases::check(&tree.monitoring, &mut findings);
+    metrics::check(&tree, &mut findings)?;
+    dashboards::check(&tree, &mut findings);
+    let mut findings = findings.0;
+    findings.sort();
+    findings.dedup();
+    Ok(findings)
+}
+
+/// What is held against each other.
+struct Tree {
+    monitoring: Monitoring,
+    dashboards: Vec<DashboardFile>,
+    exceptions: Exceptions,
+}
+
+impl Tree {
+    /// Every panel that asks something, as `uid/id`, with its dashboard and itself.
+    fn panels(&self) -> impl Iterator<Item = (String, &DashboardFile, &Node)> {
+        self.dashboards.iter().flat_map(|dashboard| {
+            let asking = |panel: &&&Node| !panel.items_of("targets").is_empty();
+            dashboard.panels().into_iter().filter(move |panel| asking(&panel)).map(move |panel| {
+                let id = panel.get("id").and_then(Node::as_number).unwrap_or_default();
+                (format!("{}/{id}", dashboard.node.text_of("uid").unwrap_or_default()), dashboard, panel)
+            })
+        })
+    }
+}
+
+/// A dashboard: as its file has it, with lines, and as it is drawn.
+struct DashboardFile {
+    /// Relative to the repository's root.
+    file: PathBuf,
+    node: Node,
+    /// None where it can't be drawn; that is told.
+    model: Option<Dashboard>,
+}
+
+impl DashboardFile {
+    /// Panels and rows, what rows hold in place.
+    fn panels(&self) -> Vec<&Node> {
+        let top = self.node.items_of("panels").iter();
+        top.flat_map(|panel| [panel].into_iter().chain(panel.items_of("panels"))).collect()
+    }
+
+    fn panel(&self, id: &str) -> Option<&Node> {
+        let is_it = |panel: &&Node| panel.get("id").and_then(Node::as_number).map(|number| number.to_string());
+        self.panels().into_iter().find(|panel| is_it(panel).as_deref() == Some(id))
+    }
+
+    /// The line of what a message of the reader speaks of: the panel it names, and in it the last key of the field.
+    fn line_of(&self, message: &str) -> usize {
+        let named = |from: &str, to: char| message.split_once(from).and_then(|(_, rest)| rest.split(to).next());
+        let panel = named(", panel ", ' ').and_then(|id| self.panel(id)).unwrap_or(&self.node);
+        let key = named("field `", '`').and_then(|field| field.rsplit('.').next()).unwrap_or_default();
+        entry_of(panel, key).map_or(panel.line, |entry| entry.line)
+    }
+}
+
+/// The first entry of a key, at any depth.
+fn entry_of<'a>(node: &'a Node, key: &str) -> Option<&'a Entry> {
+    let inside = |node: &'a Node| entry_of(node, key);
+    match &node.value {
+        Value::Map(entries) => entries
+            .iter()
+            .find(|entry| entry.key == key)
+            .or_else(|| entries.iter().find_map(|entry| inside(&entry.node))),
+        Value::List(items) => items.iter().find_map(inside),
+        _ => None,
+    }
+}
+
+fn read_dashboards(monitoring: &Monitoring, findings: &mut Findings) -> Vec<DashboardFile> {
+    let read = |(path, node): (&Path, &Node)| {
+        let file = Path::new("monitoring").join(path);
+        let text = String::from_utf8_lossy(&monitoring.files()[path]).into_owned();
+        let mut dashboard = DashboardFile { file: file.clone(), node: node.clone(), model: None };
+        match model::read(&file, &text) {
+            Ok(model) => dashboard.model = Some(model),
+            Err(found) => findings.0.extend(found.into_iter().map(|finding| Finding {
+                line: if finding.line == 0 { dashboard.line_of(&finding.what) } else { finding.line },
+                ..finding
+            })),
+        }
+        dashboard
+    };
+    monitoring.documents_in(DASHBOARDS).map(read).collect()
+}
+
+/// What was found so far.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn find(&mut self, file: impl Into<PathBuf>, line: usize, what: impl Into<String>, remedy: impl Into<String>) {
+        self.0.push(Finding { file: file.into(), line, what: what.into(), remedy: remedy.into() });
+    }
+
+    /// At a rule.
+    fn at(&mut self, alert: &Alert, what: impl Into<String>, remedy: impl Into<String>) {
+        self.find(&alert.file, alert.line, what, remedy);
+    }
+}
+
+/// The line of the first text that holds this; 0 for none.
+fn line_with(text: &str, needle: &str) -> usize {
+    text.lines().position(|line| line.contains(needle)).map_or(0, |index| index + 1)
+}
+
+/// What a scenario expects exists, and its faults last long enough for it to come true.
+fn expectations(scenario: &Scenario, tree: &Tree, findings: &mut Findings) {
+    let Tree { monitoring, .. } = tree;
+    let file = PathBuf::from("scripts/traffic").join(format!("{}.toml", scenario.id()));
+    let mut find = |needle: &str, what: String, remedy: String| {
+        findings.find(&file, line_with(&scenario.text, needle), what, remedy);
+    };
+    let expect = &scenario.expect;
+    for name in expect.fires.iter().chain(&expect.may_fire) {
+        if monitoring.alert(name).is_none() {
+            let known: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
+            find(name, format!("there is no alert {name}"), format!("the alerts are {}", known.join(", ")));
+        }
+    }
+    let panels: Vec<String> = tree.panels().map(|(name, ..)| name).collect();
+    for panel in expect.panels.keys() {
+        if !panels.contains(panel) {
+            find(panel, format!("there is no panel {panel}"), format!("the panels are {}", panels.join(", ")));
+        }
+    }
+    for alert in expect.fires.iter().filter_map(|name| monitoring.alert(name)) {
+        let latest = monitoring.bounds(alert, scenario.fault_share()).latest_firing;
+        let fault = scenario.phases.iter().filter(|phase| phase.is_faulty()).map(|phase| phase.duration).sum();
+        for (what, given) in [("`within`", expect.within.unwrap_or(fault)), ("the faulty phases together", fault)] {
+            if latest > given {
+                let (name, latest) = (&alert.name, duration::print(latest));
+                let remedy =
+                    format!("{latest} is window, scrape, two evaluations and `for` of {}", alert.file.display());
+                find(
+                    name,
+                    format!("{name} may fire as late as {latest}; {what} is {}", duration::print(given)),
+                    remedy,
+                );
+            }
+        }
+    }
+}

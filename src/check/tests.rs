@@ -1,0 +1,376 @@
+//! Every check on the files of this repository, broken on purpose in one place: what is found, and where.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files() -> BTreeMap<PathBuf, Vec<u8>> {
+    let monitoring = Monitoring::read(&root().join("monitoring")).unwrap_or_else(|failure| panic!("{failure}"));
+    monitoring.files().clone()
+}
+
+fn scenarios() -> Vec<Scenario> {
+    scenario::all(&root().join("scripts/traffic")).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+fn found(files: BTreeMap<PathBuf, Vec<u8>>) -> Vec<Finding> {
+    match Monitoring::from_files(files) {
+        Ok(monitoring) => of(monitoring, &scenarios()).expect("it can be checked"),
+        Err(findings) => findings,
+    }
+}
+
+fn text_of(files: &BTreeMap<PathBuf, Vec<u8>>, path: &str) -> String {
+    String::from_utf8(files.get(Path::new(path)).unwrap_or_else(|| panic!("{path} is not there")).clone())
+        .expect("UTF-8")
+}
+
+/// What is found when one text of one file is another; it must be there.
+fn edited(path: &str, from: &str, to: &str) -> Vec<Finding> {
+    let mut files = files();
+    let text = text_of(&files, path);
+    assert!(text.contains(from), "{path} does not contain {from}");
+    files.insert(path.into(), text.replacen(from, to, 1).into_bytes());
+    found(files)
+}
+
+const APP: &str = "prometheus/rules/app.yml";
+const SLO: &str = "prometheus/rules/slo.yml";
+const OVERVIEW: &str = "grafana/dashboards/app-overview.json";
+const ROUTES: &str = "alertmanager/alertmanager.yml";
+const EXCEPTIONS: &str = "exceptions.toml";
+
+#[test]
+fn nothing_is_found_in_the_files_as_they_are() {
+    assert_eq!(check(root()).unwrap_or_else(|failure| panic!("{failure}")), []);
+}
+
+/// A row: the file, a text in it, what it becomes; the file and a part of what is found; the text on its line.
+type Row = (&'static str, &'static str, &'static str, &'static str, &'static str, &'static str);
+
+#[test]
+fn what_is_broken_is_found_with_file_and_line() {
+    let rows: [Row; 39] = [
+        // A threshold, and the line that shows it.
+        (
+            APP,
+            "ratio_rate5m > 0.05\n",
+            "ratio_rate5m > 0.06\n",
+            OVERVIEW,
+            "no line at 0.06, where AppHigh5xxErrorRate",
+            "\"steps\"",
+        ),
+        (OVERVIEW, "\"value\": 0.5\n", "\"value\": 0.7\n", OVERVIEW, "a line at 0.7, where no alert fires", "0.7"),
+        (
+            SLO,
+            "burn6h > 6 and",
+            "burn6h > 7 and",
+            "grafana/dashboards/slo.json",
+            "no line at 7, where AppErrorBudgetBurn6h",
+            "\"steps\"",
+        ),
+        // Names.
+        (
+            APP,
+            "rate(app_errors_total[5m])",
+            "rate(app_error_total[5m])",
+            APP,
+            "nobody exposes `app_error_total`",
+            "app_error_total",
+        ),
+        (
+            OVERVIEW,
+            "rate(app_errors_total[$",
+            "rate(app_error_total[$",
+            OVERVIEW,
+            "nobody exposes `app_error_total`",
+            "app_error_total",
+        ),
+        (OVERVIEW, "http_status=~\\\"5..\\\"}", "status=~\\\"5..\\\"}", OVERVIEW, "has no label `status`", "status=~"),
+        (
+            "runbooks/AppDown.md",
+            "up{job=\"app\"}",
+            "upp{job=\"app\"}",
+            "runbooks/AppDown.md",
+            "nobody exposes `upp`",
+            "upp{",
+        ),
+        (
+            "prometheus/rules/tests/app.yml",
+            "- series: up{job=\"app\"",
+            "- series: down{job=\"app\"",
+            "prometheus/rules/tests/app.yml",
+            "nobody exposes `down`",
+            "down{",
+        ),
+        (
+            APP,
+            "rate(app_errors_total[5m])",
+            "rate(app_items[5m])",
+            APP,
+            "`rate` of `app_items`, which is no counter",
+            "app_items",
+        ),
+        (
+            APP,
+            "record: job:app_errors:rate5m",
+            "record: app_errors_rate",
+            APP,
+            "is not level:metric:operations",
+            "app_errors_rate",
+        ),
+        (
+            APP,
+            "sum by (job) (rate(app_errors_total[5m]))",
+            "sum(rate(app_errors_total[5m]))",
+            APP,
+            "does not aggregate by job",
+            "record: job:app_errors:rate5m",
+        ),
+        (
+            SLO,
+            "avg_over_time(job:app_requests_failed:rate5m[30m])",
+            "avg_over_time(job:app_requests_failed_per_answered:ratio_rate5m[30m])",
+            SLO,
+            "is a mean of ratios",
+            "record: job:app_error_budget:burn30m",
+        ),
+        // Unit tests, both ways.
+        (
+            "prometheus/rules/tests/app.yml",
+            "alertname: AppDown\n",
+            "alertname: AppDwon\n",
+            "prometheus/rules/tests/app.yml",
+            "a test of AppDwon, which no rule has",
+            "AppDwon",
+        ),
+        (
+            "prometheus/rules/tests/app.yml",
+            "ALERTS{alertname=\"AppDown\",alertstate=\"pending\"}",
+            "ALERTS{alertname=\"AppDwon\",alertstate=\"pending\"}",
+            "prometheus/rules/tests/app.yml",
+            "is of no alert",
+            "AppDwon",
+        ),
+        (
+            "prometheus/rules/tests/app.yml",
+            "ALERTS{alertname=\"AppDown\",alertstate=\"pending\"}",
+            "up",
+            APP,
+            "in which AppDown is pending before",
+            "alert: AppDown",
+        ),
+        (
+            "prometheus/rules/tests/slo-long.yml",
+            "- eval_time: 3d12h\n        alertname: AppErrorBudgetBurn3d\n",
+            "",
+            SLO,
+            "in which AppErrorBudgetBurn3d resolves",
+            "alert: AppErrorBudgetBurn3d",
+        ),
+        // Routes.
+        (
+            ROUTES,
+            "severity=\"critical\"",
+            "severity=\"urgent\"",
+            ROUTES,
+            "no route is for AppHigh5xxErrorRate",
+            "routes:",
+        ),
+        (ROUTES, "alertname=\"Watchdog\"", "alertname=\"Watchcat\"", ROUTES, "no route is for Watchdog", "routes:"),
+        (ROUTES, "receiver: warning", "receiver: critical", ROUTES, "go to one receiver, `critical`", "routes:"),
+        (ROUTES, "repeat_interval: 45s", "repeat_interval: 1m", ROUTES, "the Watchdog is repeated every 1m", "routes:"),
+        (ROUTES, "equal: [service]", "equal: [job]", ROUTES, "not for the same `service`", "equal: [job]"),
+        // What an alert says.
+        (
+            APP,
+            "severity: critical",
+            "severity: severe",
+            APP,
+            "the label `severity` of AppHigh5xxErrorRate",
+            "alert: AppHigh5xxErrorRate",
+        ),
+        (
+            APP,
+            "summary: The traffic to the service has ceased.",
+            "summary: the traffic has ceased",
+            APP,
+            "the summary of AppTrafficDrop is no sentence",
+            "alert: AppTrafficDrop",
+        ),
+        (
+            APP,
+            "service: app\n",
+            "service: app\n          value: '{{ $value }}'\n",
+            APP,
+            "is a template",
+            "alert: AppHigh5xxErrorRate",
+        ),
+        (
+            SLO,
+            "long_window: 6h",
+            "long_window: 8h",
+            SLO,
+            "says `long_window: 8h` and asks no such window",
+            "alert: AppErrorBudgetBurn6h",
+        ),
+        (
+            APP,
+            "runbooks/AppDown.md",
+            "runbooks/Down.md",
+            APP,
+            "has no runbook `monitoring/runbooks/Down.md`",
+            "alert: AppDown",
+        ),
+        (
+            APP,
+            "app-overview?viewPanel=5",
+            "app-overview?viewPanel=55",
+            APP,
+            "the dashboard of AppHighExceptionRate",
+            "alert: AppHighExceptionRate",
+        ),
+        (
+            "runbooks/AppDown.md",
+            "**What to do.**",
+            "**Then.**",
+            "runbooks/AppDown.md",
+            "the section **What to do** is missing",
+            "# AppDown",
+        ),
+        // Dashboards.
+        (
+            OVERVIEW,
+            "\"unit\": \"s\"",
+            "\"unit\": \"bytes\"",
+            OVERVIEW,
+            "shows `bytes`, and its query's value is in s",
+            "\"unit\": \"bytes\"",
+        ),
+        (
+            OVERVIEW,
+            "\"unit\": \"s\"",
+            "\"unit\": \"secs\"",
+            OVERVIEW,
+            "`secs` is no unit that we know",
+            "\"unit\": \"secs\"",
+        ),
+        (
+            OVERVIEW,
+            "\"unit\": \"percentunit\"",
+            "\"unit\": \"percent\"",
+            OVERVIEW,
+            "value is in percentunit",
+            "\"unit\": \"percent\"",
+        ),
+        (
+            OVERVIEW,
+            "\"uid\": \"prometheus\"",
+            "\"uid\": \"prom\"",
+            OVERVIEW,
+            "there is no datasource `prom`",
+            "datasource",
+        ),
+        (OVERVIEW, "\"schemaVersion\": 39", "\"schemaVersion\": 43", OVERVIEW, "above 42", "schemaVersion"),
+        (
+            OVERVIEW,
+            "\"uid\": \"app-overview\"",
+            "\"uid\": \"slo\"",
+            "grafana/dashboards/slo.json",
+            "the uid `slo` is that of",
+            "\"uid\": \"slo\"",
+        ),
+        (OVERVIEW, "\"url\": \"/d/slo\"", "\"url\": \"/d/slow\"", OVERVIEW, "`/d/slow` leads nowhere", "/d/slow"),
+        (
+            "grafana/grafana.ini",
+            "allow_sign_up = false",
+            "allow_sign_up = true",
+            "grafana/grafana.ini",
+            "[users] allow_sign_up is true",
+            "allow_sign_up",
+        ),
+        // What is excepted.
+        (
+            EXCEPTIONS,
+            "AppTargetMissing = ",
+            "AppTargetMising = ",
+            EXCEPTIONS,
+            "there is no alert AppTargetMising",
+            "AppTargetMising",
+        ),
+        (
+            EXCEPTIONS,
+            "[panels]\n",
+            "[panels]\n\"app-overview/1\" = \"Why not.\"\n",
+            EXCEPTIONS,
+            "panel app-overview/1 is proven",
+            "app-overview/1",
+        ),
+        (EXCEPTIONS, "\"What the service says of itself.\"", "\"\"", EXCEPTIONS, "has no reason", "\"\""),
+    ];
+    for (path, from, to, found_in, what, at) in rows {
+        let findings = edited(path, from, to);
+        let file = Path::new("monitoring").join(found_in);
+        let finding = findings.iter().find(|finding| finding.file == file && finding.what.contains(what));
+        let finding = finding.unwrap_or_else(|| panic!("{path}: {to}: {what} is not among {findings:#?}"));
+        let mut files = files();
+        let text = text_of(&files, path).replacen(from, to, 1);
+        files.insert(path.into(), text.into_bytes());
+        let line = text_of(&files, found_in).lines().nth(finding.line.wrapping_sub(1)).unwrap_or_default().to_owned();
+        assert!(line.contains(at), "{finding}\n  is at `{line}`, not at `{at}`");
+    }
+}
+
+#[test]
+fn a_page_of_no_alert_and_an_alert_without_a_row_are_found() {
+    let mut files = files();
+    files.insert("runbooks/AppLost.md".into(), b"# AppLost\n".to_vec());
+    let readme = text_of(&files, "README.md").replace("AppTrafficDrop", "TrafficDrop");
+    files.insert("README.md".into(), readme.into_bytes());
+    let findings = found(files);
+    assert!(findings.iter().any(|finding| finding.file.ends_with("AppLost.md")), "{findings:#?}");
+    assert!(
+        findings.iter().any(|finding| finding.what == "AppTrafficDrop is not in the table of alerts"),
+        "{findings:#?}"
+    );
+}
+
+#[test]
+fn a_dropped_test_is_missed_at_its_alert() {
+    let mut files = files();
+    files.insert(
+        "prometheus/rules/tests/monitoring.yml".into(),
+        b"rule_files: []\nevaluation_interval: 15s\ntests: []\n".to_vec(),
+    );
+    let findings = found(files);
+    let at = |what: &str| findings.iter().filter(|finding| finding.what.contains(what) && finding.line > 0).count();
+    // Five alerts; four counters, twice each.
+    for (what, times) in [
+        ("MonitoringTargetMissing fires", 1),
+        ("MonitoringReloadFailed stays quiet", 1),
+        ("is asked for when", 5),
+        ("is born with", 5),
+    ] {
+        assert_eq!(at(what), times, "{what}: {findings:#?}");
+    }
+}
+
+#[test]
+fn a_scenario_that_gives_too_little_time_or_expects_what_is_not_there_is_found() {
+    let text = "title = \"Too short.\"\n\n[[phase]]\nname = \"a\"\nduration = \"3m\"\nrate = 10\nrequests = [{ path = \"/\" }]\nfaults = [{ fault = \"error\", count = 1, per = 10 }]\n\n[expect]\nfires = [\"AppHighExceptionRate\", \"AppHigh\"]\nwithin = \"3m\"\npanels = { \"app-overview/99\" = \"request_rate\" }\n";
+    let scenario = Scenario::from_text(Path::new("42-short.toml"), text).expect("it reads");
+    let monitoring = Monitoring::from_files(files()).expect("they read");
+    let mut all = scenarios();
+    all.push(scenario);
+    let findings = of(monitoring, &all).expect("it can be checked");
+    let told: Vec<(usize, &str)> = findings
+        .iter()
+        .filter(|finding| finding.file.ends_with("42-short.toml"))
+        .map(|finding| (finding.line, finding.what.as_str()))
+        .collect();
+    assert_eq!(told.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [11, 11, 11, 13], "{told:#?}");
+}
