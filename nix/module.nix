@@ -41,7 +41,7 @@ in
         APP_LOG = "debug";
         APP_DRAIN_DELAY = "5s";
       };
-      description = "Further settings by the names `aiclipx-app --help` lists. No secrets: an environment is no place for them.";
+      description = "Further settings, by the names `aiclipx-app --help` lists. No secret among them.";
     };
   };
 
@@ -49,7 +49,7 @@ in
     assertions = [
       {
         assertion = cfg.port >= 1024;
-        message = "services.aiclipx.port: ${toString cfg.port} takes a privilege that this service does without; put a proxy in front";
+        message = "services.aiclipx.port: ${toString cfg.port} takes a privilege that it does without: put a proxy before it";
       }
       {
         assertion = !(cfg.settings ? APP_LISTEN);

@@ -1,4 +1,5 @@
-# All packages of one system, flat: a nested set would fail `nix flake check`. Images, evidence and the machine test are Linux's.
+# All packages of one system, flat: a nested set would fail `nix flake check`. Images, evidence and the machine test are for
+# Linux.
 {
   pkgs,
   lib,
