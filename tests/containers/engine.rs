@@ -18,7 +18,11 @@ pub(crate) fn root() -> &'static Path {
 
 /// Runs a program to its end, whatever that is.
 pub(crate) fn run(program: &str, arguments: &[&str]) -> Output {
-    Command::new(program).args(arguments).current_dir(root()).output().unwrap_or_else(|error| panic!("{program}: {error}"))
+    Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
 /// Runs a program that must succeed; what it says on stdout.
@@ -89,13 +93,16 @@ impl Process {
 
     /// Has it any capability, or a way to one?
     pub(crate) fn is_powerless(&self) -> bool {
-        ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].iter().all(|set| self.status[*set].trim_matches('0').is_empty())
+        ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]
+            .iter()
+            .all(|set| self.status[*set].trim_matches('0').is_empty())
             && self.status["NoNewPrivs"] == "1"
     }
 
     pub(crate) fn root_is_read_only(&self) -> bool {
         let mounts = read(format!("/proc/{}/mountinfo", self.pid));
-        let root = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).find(|fields| fields[4] == "/").unwrap();
+        let root =
+            mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).find(|fields| fields[4] == "/").unwrap();
         root[5].split(',').any(|option| option == "ro")
     }
 

@@ -9,7 +9,8 @@ use crate::engine::{Process, eventually, free_port, get, inspect, run, said};
 /// The image that is tried: the Containerfile's, made from `just dist`'s binary; or one that was made elsewhere and loaded.
 fn image() -> String {
     std::env::var("AICLIPX_IMAGE").unwrap_or_else(|_| {
-        let build = "build --format docker --target dist-app --build-arg REVISION=tested --tag localhost/aiclipx-app:tested .";
+        let build =
+            "build --format docker --target dist-app --build-arg REVISION=tested --tag localhost/aiclipx-app:tested .";
         said("podman", &build.split(' ').collect::<Vec<_>>());
         "localhost/aiclipx-app:tested".to_owned()
     })
@@ -27,7 +28,16 @@ impl Service {
         let publish = format!("127.0.0.1:{}:8080", service.port);
         let mut arguments = vec!["run", "--detach", "--name", &service.name, "--publish", &publish];
         arguments.extend(["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]);
-        arguments.extend(["--memory", "64m", "--pids-limit", "64", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"]);
+        arguments.extend([
+            "--memory",
+            "64m",
+            "--pids-limit",
+            "64",
+            "--ulimit",
+            "nofile=1024:1024",
+            "--ulimit",
+            "nproc=4096:4096",
+        ]);
         arguments.extend(options);
         let image = image();
         arguments.push(&image);
@@ -60,8 +70,10 @@ impl Drop for Service {
 fn both_makers_say_the_same_of_the_image() {
     let found = inspect("image", &image())["Config"].clone();
     let revision = found["Labels"]["org.opencontainers.image.revision"].as_str().unwrap();
-    let expression =
-        format!("import ./nix/image-config.nix {{ version = \"{}\"; revision = \"{revision}\"; }}", env!("CARGO_PKG_VERSION"));
+    let expression = format!(
+        "import ./nix/image-config.nix {{ version = \"{}\"; revision = \"{revision}\"; }}",
+        env!("CARGO_PKG_VERSION")
+    );
     let expected = said("nix-instantiate", &["--eval", "--strict", "--json", "--expr", &expression]);
     let expected: Value = serde_json::from_str(&expected).unwrap();
 
@@ -72,7 +84,7 @@ fn both_makers_say_the_same_of_the_image() {
             "Env" => found.as_array_mut().unwrap().retain(|entry| !entry.as_str().unwrap().starts_with("PATH=")),
             "Labels" => drop(found.as_object_mut().unwrap().remove("io.buildah.version")),
             // podman tells it beside the configuration.
-            "Healthcheck" if found.is_null() => found = inspect("image", &image())["HealthCheck"].clone(),
+            "Healthcheck" if found.is_null() => found = inspect("image", &image())["Healthcheck"].clone(),
             _ => {}
         }
         assert_eq!(&found, expected, "{field}");
@@ -102,16 +114,15 @@ fn it_serves_as_nobody_without_privileges_on_a_read_only_root_in_64_mib() {
 #[ignore = "needs an engine: just containers"]
 fn it_holds_no_shell_and_nothing_but_the_program() {
     let service = Service::start("bare", &[]);
-    let listing = Command::new("sh")
-        .arg("-c")
-        .arg(format!("podman export {} | tar -t", service.name))
-        .output()
-        .unwrap();
+    let listing =
+        Command::new("sh").arg("-c").arg(format!("podman export {} | tar -t", service.name)).output().unwrap();
     let listing = String::from_utf8(listing.stdout).unwrap();
     // What the engine puts in by itself lies in these; a name that ends in `/` is a folder.
     let files: Vec<&str> = listing
         .lines()
-        .filter(|name| !name.ends_with('/') && !["dev", "etc", "proc", "run", "sys"].contains(&name.split('/').next().unwrap()))
+        .filter(|name| {
+            !name.ends_with('/') && !["dev", "etc", "proc", "run", "sys"].contains(&name.split('/').next().unwrap())
+        })
         .collect();
     assert!(
         files.contains(&"bin/aiclipx-app") && files.iter().all(|name| name.ends_with("bin/aiclipx-app")),
