@@ -6,28 +6,46 @@
   aiclipx,
 }:
 let
-  app = name: command: description: {
-    type = "app";
-    program = lib.getExe (writeShellApplication {
-      name = "aiclipx-${name}";
-      runtimeInputs = [ aiclipx ];
-      text = ''
-        export AICLIPX_STATE="''${AICLIPX_STATE:-$PWD/aiclipx-state}"
-        ${command}
-      '';
-    });
-    meta = { inherit description; };
-  };
+  app =
+    {
+      name,
+      description,
+      command,
+    }:
+    {
+      type = "app";
+      program = lib.getExe (writeShellApplication {
+        name = "aiclipx-${name}";
+        runtimeInputs = [ aiclipx ];
+        text = ''
+          export AICLIPX_STATE="''${AICLIPX_STATE:-$PWD/aiclipx-state}"
+          ${command}
+        '';
+      });
+      meta = { inherit description; };
+    };
 in
 rec {
   default = up;
-  up = app "up" ''exec aiclipx up "$@"'' "Start the stack and wait until all of it is ready";
-  traffic = app "traffic" ''exec aiclipx traffic run "$@"'' "Run scenarios against the running stack";
-  evidence = app "evidence" ''
-    case " $* " in
-      *" --out "*) ;;
-      *) set -- --out "$PWD/aiclipx-evidence" "$@" ;;
-    esac
-    exec aiclipx evidence run "$@"
-  '' "Every experiment on a private stack; the last line on stdout is the bundle";
+  up = app {
+    name = "up";
+    description = "Start the stack and wait until all of it is ready";
+    command = ''exec aiclipx up "$@"'';
+  };
+  traffic = app {
+    name = "traffic";
+    description = "Run scenarios against the running stack";
+    command = ''exec aiclipx traffic run "$@"'';
+  };
+  evidence = app {
+    name = "evidence";
+    description = "Every experiment on a private stack; the last line on stdout is the bundle";
+    command = ''
+      case " $* " in
+        *" --out "*) ;;
+        *) set -- --out "$PWD/aiclipx-evidence" "$@" ;;
+      esac
+      exec aiclipx evidence run "$@"
+    '';
+  };
 }

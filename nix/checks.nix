@@ -43,7 +43,11 @@ let
     });
   # Looks at the tree and leaves nothing.
   look =
-    name: programs: command:
+    {
+      name,
+      programs,
+      command,
+    }:
     pkgs.runCommand "aiclipx-${name}" { nativeBuildInputs = programs; } ''
       cp -r --no-preserve=mode ${tree} tree && cd tree
       ${command}
@@ -54,33 +58,53 @@ in
   inherit (packages) aiclipx;
   clippy = cargo "clippy" "cargo clippy --frozen --all-targets -- -D warnings";
   tests = cargo "tests" "cargo test --frozen";
-  formatted = look "formatted" [
-    pkgs.cargo
-    pkgs.rustfmt
-    pkgs.just
-  ] "cargo fmt --check && just --fmt --check --unstable";
-  shell-scripts = look "shell-scripts" [ pkgs.shellcheck ] "shellcheck --external-sources dev .ci/run scripts/*.sh";
-  nix-files = look "nix-files" [
-    pkgs.nixfmt
-    pkgs.statix
-    pkgs.deadnix
-  ] "nixfmt --check flake.nix nix/*.nix && statix check . && deadnix --fail flake.nix nix";
-  workflow = look "workflow" [
-    pkgs.actionlint
-    pkgs.shellcheck
-  ] "actionlint .github/workflows/*.yml";
+  formatted = look {
+    name = "formatted";
+    programs = [
+      pkgs.cargo
+      pkgs.rustfmt
+      pkgs.just
+    ];
+    command = "cargo fmt --check && just --fmt --check --unstable";
+  };
+  shell-scripts = look {
+    name = "shell-scripts";
+    programs = [ pkgs.shellcheck ];
+    command = "shellcheck --external-sources dev .ci/run scripts/*.sh";
+  };
+  nix-files = look {
+    name = "nix-files";
+    programs = [
+      pkgs.nixfmt
+      pkgs.statix
+      pkgs.deadnix
+    ];
+    command = "nixfmt --check flake.nix nix/*.nix && statix check . && deadnix --fail flake.nix nix";
+  };
+  workflow = look {
+    name = "workflow";
+    programs = [
+      pkgs.actionlint
+      pkgs.shellcheck
+    ];
+    command = "actionlint .github/workflows/*.yml";
+  };
   # What the stack loads, by the very programs that will load it.
-  configuration = look "configuration" [
-    packages.aiclipx
-    pkgs.prometheus.cli
-    pkgs.prometheus-alertmanager
-  ] ''
-    export AICLIPX_HOME=$PWD
-    promtool check config --lint=all --lint-fatal monitoring/prometheus/prometheus.yml
-    promtool test rules monitoring/prometheus/rules/tests/*.yml
-    amtool check-config monitoring/alertmanager/alertmanager.yml
-    aiclipx check
-  '';
+  configuration = look {
+    name = "configuration";
+    programs = [
+      packages.aiclipx
+      pkgs.prometheus.cli
+      pkgs.prometheus-alertmanager
+    ];
+    command = ''
+      export AICLIPX_HOME=$PWD
+      promtool check config --lint=all --lint-fatal monitoring/prometheus/prometheus.yml
+      promtool test rules monitoring/prometheus/rules/tests/*.yml
+      amtool check-config monitoring/alertmanager/alertmanager.yml
+      aiclipx check
+    '';
+  };
 }
 // lib.optionalAttrs stdenv.hostPlatform.isLinux {
   inherit (packages) app;

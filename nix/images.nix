@@ -46,7 +46,8 @@ let
         Labels = {
           "org.opencontainers.image.title" = "aiclipx-${name}";
           "org.opencontainers.image.version" = package.version;
-          "org.opencontainers.image.licenses" = (lib.head (lib.toList package.meta.license)).spdxId or "unknown";
+          "org.opencontainers.image.licenses" =
+            (lib.head (lib.toList package.meta.license)).spdxId or "unknown";
         };
       };
     };
