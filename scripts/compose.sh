@@ -6,7 +6,8 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 say() { printf 'compose: %s\n' "$*" >&2; }
-if docker compose version >/dev/null 2>&1; then
+# A client without its daemon is no engine.
+if docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; then
   engine=docker compose=(docker compose)
 elif command -v podman >/dev/null && command -v podman-compose >/dev/null; then
   engine=podman compose=(podman-compose)
