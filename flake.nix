@@ -49,9 +49,10 @@
         }
       );
 
+      # Built with the packages they are laid over.
       overlays.default = final: _: {
-        inherit (self.packages.${final.stdenv.hostPlatform.system}) aiclipx;
-        aiclipx-app = self.packages.${final.stdenv.hostPlatform.system}.app;
+        aiclipx = final.callPackage ./nix/package.nix { runtimeTools = (toolsOf final).runtime; };
+        aiclipx-app = final.callPackage ./nix/package.nix { static = "aiclipx-app"; };
       };
 
       nixosModules.default = import ./nix/module.nix (system: self.packages.${system}.app);

@@ -72,10 +72,11 @@ verify bundle *options: _build
 render *options: _build
     @{{ tool }} render "$@"
 
-# every static check of scenarios, rules, routes and dashboards
+# every static check of scenarios, rules, routes and dashboards, and of the Nix files
 [group('monitoring')]
 check: _build
     @{{ tool }} check
+    @scripts/nix-files.sh
 
 # what CI runs: formatting, lints, tests with and without the tool, static checks, one live experiment
 [group('development')]

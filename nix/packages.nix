@@ -28,5 +28,6 @@ in
     };
     vm-test = callPackage ./vm-test.nix { inherit module; };
   }
-  // callPackage ./images.nix { tool = callPackage ./package.nix { static = "aiclipx"; }; }
+  # callPackages: callPackage would leave its own `override` among the packages.
+  // pkgs.callPackages ./images.nix { tool = callPackage ./package.nix { static = "aiclipx"; }; }
 )
