@@ -26,7 +26,7 @@ let
     ++ lib.optionals (static == null) [
       ../flake.lock
       ../monitoring
-      ../scripts
+      ../scripts/traffic
     ]
   );
 in
