@@ -19,18 +19,21 @@ pins() {
   sed -n 's/.*uses: \([^@]*\)@\([0-9a-f]\{8\}\)[0-9a-f]* # \(.*\)/\1 \2 \3/p' .github/workflows/ci.yml | sort -u |
     while read -r action commit version; do row action "$action $version ($commit)" .github/workflows/ci.yml; done
 }
+say() { printf 'pins: %s\n' "$*" >&2; }
 row() { printf '%-14s %-58s %s\n' "$1" "$2" "$3"; }
 
 case ${1:-} in
   '') pins ;;
   update)
+    status=0
     if command -v nix >/dev/null; then
-      nix --extra-experimental-features 'nix-command flakes' flake update || exit 1
+      nix --extra-experimental-features 'nix-command flakes' flake update || { say 'flake.lock stays as it is (above)' && status=1; }
     else
-      printf 'pins: no Nix here: flake.lock stays as it is\n' >&2
+      say 'no Nix here: flake.lock stays as it is'
     fi
-    cargo update || exit 1
-    printf 'pins: by hand, since a person should read the release notes: scripts/tools.tsv, compose.yaml, Containerfile, actions.\n' >&2
-    pins ;;
+    cargo update || { say 'Cargo.lock stays as it is (above)' && status=1; }
+    say 'by hand, since a person should read the release notes: scripts/tools.tsv, compose.yaml, Containerfile, actions'
+    pins
+    exit "$status" ;;
   *) printf 'pins: takes nothing or the word update, not %q\n' "$1" >&2 && exit 2 ;;
 esac
