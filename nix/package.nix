@@ -2,7 +2,6 @@
 # with `static` one program by its name, static and referring to nothing: what an image holds.
 {
   lib,
-  stdenv,
   rustPlatform,
   makeBinaryWrapper,
   nukeReferences,

@@ -22,10 +22,12 @@ const PASSWORD: &str = "not-to-be-seen-anywhere";
 fn stand_in(name: &str, programs: &[(&str, &str)], folders: &[(&str, &str)], extra: &str) -> String {
     let context = tempfile::tempdir().unwrap();
     let mut recipe = "FROM scratch\n".to_owned();
-    for (program, inside) in programs {
-        let found = match program.strip_prefix('/') {
-            Some(_) => (*program).to_owned(),
-            None => said("sh", &["-c", &format!("command -v {program}")]),
+    for (names, inside) in programs {
+        // A file by its path is taken where there is one; of a program's names, the first that is on PATH.
+        let found = match names.strip_prefix('/') {
+            Some(_) if Path::new(names).is_file() => (*names).to_owned(),
+            Some(_) => continue,
+            None => said("sh", &["-c", &format!("command -v {}", names.replace('|', " || command -v "))]),
         };
         let mut files = vec![(found.clone(), (*inside).to_owned())];
         let libraries = run("ldd", &[&found]);
@@ -87,7 +89,7 @@ impl Stack {
         let alertmanager = stand_in(
             "alertmanager",
             &[
-                ("prometheus-alertmanager", "/bin/alertmanager"),
+                ("alertmanager|prometheus-alertmanager", "/bin/alertmanager"),
                 ("amtool", "/bin/amtool"),
                 (DEFAULT, DEFAULT),
                 (EMAIL, EMAIL),
