@@ -69,7 +69,10 @@ impl Drop for Service {
 #[ignore = "needs an engine: just containers"]
 fn both_makers_say_the_same_of_the_image() {
     let found = inspect("image", &image())["Config"].clone();
-    let revision = found["Labels"]["org.opencontainers.image.revision"].as_str().unwrap();
+    let revision = match std::env::var("AICLIPX_IMAGE") {
+        Ok(_) => found["Labels"]["org.opencontainers.image.revision"].as_str().unwrap().to_owned(),
+        Err(_) => "tested".to_owned(),
+    };
     let expression = format!(
         "import ./nix/image-config.nix {{ version = \"{}\"; revision = \"{revision}\"; }}",
         env!("CARGO_PKG_VERSION")
