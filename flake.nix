@@ -16,39 +16,46 @@
       forEach = names: f: lib.genAttrs names (system: f nixpkgs.legacyPackages.${system});
       # For the image's label and environment; never compiled in, so that the binary changes only with its source.
       revision = self.rev or self.dirtyRev or "unknown";
+      toolsOf = pkgs: import ./nix/tools.nix { inherit pkgs lib; };
     in
     {
       packages = forEach systems (
         pkgs:
-        let
-          tools = import ./nix/tools.nix { inherit pkgs lib; };
-          aiclipx = pkgs.callPackage ./nix/package.nix { runtimeTools = tools.runtime; };
-        in
-        {
-          inherit aiclipx;
-          default = aiclipx;
+        import ./nix/packages.nix {
+          inherit pkgs lib revision;
+          tools = toolsOf pkgs;
+          module = self.nixosModules.default;
         }
-        // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux rec {
-          # The service alone, static: a Linux matter, as the image is.
-          app = pkgs.callPackage ./nix/package.nix { onlyApp = true; };
-          image = pkgs.callPackage ./nix/image.nix { inherit app revision; };
+      );
+
+      apps = forEach systems (
+        pkgs:
+        import ./nix/apps.nix {
+          inherit (pkgs) lib writeShellApplication;
+          inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) aiclipx;
         }
       );
 
       devShells = forEach systems (pkgs: {
-        default = pkgs.callPackage ./nix/shell.nix {
-          tools = (import ./nix/tools.nix { inherit pkgs lib; }).all;
-        };
+        default = pkgs.callPackage ./nix/shell.nix { tools = (toolsOf pkgs).all; };
       });
 
       checks = forEach systems (
         pkgs:
         import ./nix/checks.nix {
-          inherit pkgs lib;
+          inherit pkgs lib revision;
           packages = self.packages.${pkgs.stdenv.hostPlatform.system};
-          tools = (import ./nix/tools.nix { inherit pkgs lib; }).test;
+          tools = (toolsOf pkgs).test;
         }
       );
+
+      # Built with the packages they are laid over.
+      overlays.default = final: _: {
+        aiclipx = final.callPackage ./nix/package.nix { runtimeTools = (toolsOf final).runtime; };
+        aiclipx-app = final.callPackage ./nix/package.nix { static = "aiclipx-app"; };
+      };
+
+      nixosModules.default = import ./nix/module.nix (system: self.packages.${system}.app);
 
       formatter = forEach systems (pkgs: pkgs.nixfmt-tree);
     };

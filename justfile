@@ -31,6 +31,16 @@ down: _build
 status: _build
     @{{ tool }} status
 
+# the stack in containers: every image from the flake where there is Nix, else built here or upstream's
+[group('stack')]
+compose-up *options:
+    @scripts/compose.sh up "$@"
+
+# stop the containers; their volumes stay
+[group('stack')]
+compose-down *options:
+    @scripts/compose.sh down "$@"
+
 # print the components' logs; takes a component
 [group('stack')]
 logs *options: _build
@@ -62,18 +72,24 @@ verify bundle *options: _build
 render *options: _build
     @{{ tool }} render "$@"
 
-# every static check of scenarios, rules, routes and dashboards
+# every static check of scenarios, rules, routes and dashboards, and of the Nix files
 [group('monitoring')]
 check: _build
     @{{ tool }} check
+    @scripts/nix-files.sh
 
 # what CI runs: formatting, lints, tests with and without the tool, static checks, one live experiment
 [group('development')]
 test: _formatted lint _tests _checked _live
 
-# what takes long: every experiment, and both README commands on a machine that has nothing
+# what takes long: every experiment, the containers, and both README commands on a machine that has nothing
 [group('development')]
-test-long: prove fresh
+test-long: prove containers fresh
+
+# the images and compose.yaml under podman, if an engine can run here
+[group('development')]
+containers *tests:
+    @scripts/containers.sh "$@"
 
 # the service beside bare hyper and a Flask peer, as ratios of one run; some four minutes
 [group('development')]
@@ -101,22 +117,28 @@ fmt:
 lint:
     cargo clippy --locked --all-targets -- -D warnings
     shellcheck --external-sources dev .ci/run scripts/*.sh
-    nix-instantiate --parse flake.nix nix/*.nix > /dev/null
+    scripts/nix-files.sh
 
 # demo and test on a fresh Debian 12 that holds nothing but Rust; needs root
 [group('development')]
 fresh *command:
     @scripts/fresh.sh "$@"
 
-# print every tool's version, the least one that will do, and where it was found
+# print every tool's version, the least one that will do, where it was found, and every pin
 [group('development')]
 versions:
     @scripts/tools.sh
+    @scripts/pins.sh
 
-# build the service for the image: static, release, into dist/
+# move the pins: nixpkgs within its release, crates within their ranges; then read `git diff` and run the tests
 [group('development')]
-dist:
-    @scripts/dist.sh
+update:
+    @scripts/pins.sh update
+
+# build a program as images carry it: static, release, into dist/; the service unless named
+[group('development')]
+dist *programs:
+    @scripts/dist.sh "$@"
 
 # stop the stack and remove its data, logs and secrets; evidence stays
 [group('development')]

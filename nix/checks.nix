@@ -3,6 +3,7 @@
   pkgs,
   lib,
   packages,
+  revision,
   tools,
 }:
 let
@@ -40,32 +41,100 @@ let
       dontFixup = true;
       postInstall = "";
     });
+  # Looks at the tree and leaves nothing.
+  look =
+    {
+      name,
+      programs,
+      command,
+    }:
+    pkgs.runCommand "aiclipx-${name}" { nativeBuildInputs = programs; } ''
+      cp -r --no-preserve=mode ${tree} tree && cd tree
+      ${command}
+      touch $out
+    '';
 in
 {
   inherit (packages) aiclipx;
   clippy = cargo "clippy" "cargo clippy --frozen --all-targets -- -D warnings";
   tests = cargo "tests" "cargo test --frozen";
-  formatted =
-    pkgs.runCommand "aiclipx-formatted"
-      {
-        nativeBuildInputs = [
-          pkgs.cargo
-          pkgs.rustfmt
-          pkgs.just
-        ];
-      }
-      ''
-        cd ${tree}
-        cargo fmt --check
-        just --fmt --check --unstable
-        touch $out
-      '';
-  shell-scripts = pkgs.runCommand "aiclipx-shell-scripts" { nativeBuildInputs = [ pkgs.shellcheck ]; } ''
-    cd ${tree}
-    shellcheck --external-sources dev .ci/run scripts/*.sh
-    touch $out
-  '';
+  formatted = look {
+    name = "formatted";
+    programs = [
+      pkgs.cargo
+      pkgs.rustfmt
+      pkgs.just
+    ];
+    command = "cargo fmt --check && just --fmt --check --unstable";
+  };
+  shell-scripts = look {
+    name = "shell-scripts";
+    programs = [ pkgs.shellcheck ];
+    command = "shellcheck --external-sources dev .ci/run scripts/*.sh";
+  };
+  nix-files = look {
+    name = "nix-files";
+    programs = [
+      pkgs.nixfmt
+      pkgs.statix
+      pkgs.deadnix
+    ];
+    command = "nixfmt --check flake.nix nix/*.nix && statix check . && deadnix --fail flake.nix nix";
+  };
+  workflow = look {
+    name = "workflow";
+    programs = [
+      pkgs.actionlint
+      pkgs.shellcheck
+    ];
+    command = "actionlint .github/workflows/*.yml";
+  };
+  # What the stack loads, by the very programs that will load it.
+  configuration = look {
+    name = "configuration";
+    programs = [
+      packages.aiclipx
+      pkgs.prometheus.cli
+      pkgs.prometheus-alertmanager
+    ];
+    command = ''
+      export AICLIPX_HOME=$PWD
+      promtool check config --lint=all --lint-fatal monitoring/prometheus/prometheus.yml
+      promtool test rules monitoring/prometheus/rules/tests/*.yml
+      amtool check-config monitoring/alertmanager/alertmanager.yml
+      aiclipx check
+    '';
+  };
 }
 // lib.optionalAttrs stdenv.hostPlatform.isLinux {
-  inherit (packages) app image;
+  inherit (packages) app;
+  # What a reader of the image relies on, read from the image itself and not from the expression that made it.
+  image =
+    pkgs.runCommand "aiclipx-image-contract"
+      {
+        nativeBuildInputs = [ pkgs.jq ];
+        expected = builtins.toJSON (
+          import ./image-config.nix {
+            inherit (packages.app) version;
+            inherit revision;
+          }
+        );
+        passAsFile = [ "expected" ];
+      }
+      ''
+        mkdir image root
+        tar -xzf ${packages.image} -C image
+        said=image/$(jq -r '.[0].Config' image/manifest.json)
+        diff <(jq -S .config "$said") <(jq -S . "$expectedPath")
+        for layer in $(jq -r '.[0].Layers[]' image/manifest.json); do
+          tar -tvf "image/$layer" --numeric-owner --full-time >> listing
+          tar -xf "image/$layer" -C root
+        done
+        # One file, and the link that leads to it.
+        [[ $(grep -c ^- listing) == 1 && $(grep -c ^l listing) == 1 ]] || { cat listing; exit 1; }
+        ! grep -v ' 19[78]0-01-0[12] ' listing
+        size=$(stat -c %s ${packages.image})
+        ((size <= 3000000)) || { echo "the image is $size bytes compressed; 3 MB is the bound"; exit 1; }
+        touch $out
+      '';
 }

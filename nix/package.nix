@@ -1,18 +1,19 @@
 # The project's programs. By default both, the tool wrapped with what it runs and with monitoring/ and scripts/ beside it;
-# with `onlyApp` the service alone, static, referring to nothing: what the image holds.
+# with `static` one program by its name, static and referring to nothing: what an image holds.
 {
   lib,
-  stdenv,
   rustPlatform,
   makeBinaryWrapper,
   nukeReferences,
   glibc,
   gitMinimal,
-  onlyApp ? false,
+  static ? null,
   runtimeTools ? [ ],
 }:
 let
   cargo = lib.importTOML ../Cargo.toml;
+  # The service is built and tested without the tool, as its image has it.
+  onlyApp = static == "aiclipx-app";
   # Exactly what the programs are made of: a change of README or evidence rebuilds nothing.
   source = lib.fileset.unions (
     [
@@ -20,20 +21,17 @@ let
       ../Cargo.lock
       ../src
     ]
-    ++ (
-      if onlyApp then
-        [ (lib.fileset.maybeMissing ../tests/app) ]
-      else
-        [
-          ../monitoring
-          ../scripts
-        ]
-    )
+    ++ lib.optional onlyApp (lib.fileset.maybeMissing ../tests/app)
+    ++ lib.optionals (static == null) [
+      ../flake.lock
+      ../monitoring
+      ../scripts/traffic
+    ]
   );
 in
 rustPlatform.buildRustPackage (
   {
-    pname = if onlyApp then "aiclipx-app" else "aiclipx";
+    pname = if static == null then "aiclipx" else "${static}-static";
     inherit (cargo.package) version;
     src = lib.fileset.toSource {
       root = ../.;
@@ -42,6 +40,12 @@ rustPlatform.buildRustPackage (
     # Every crate by its checksum in Cargo.lock: no second hash to keep in step.
     cargoLock.lockFile = ../Cargo.lock;
     strictDeps = true;
+
+    # Cargo wants every benchmark that its manifest names to exist; built is none.
+    postPatch = ''
+      mkdir -p benches
+      ${lib.concatMapStringsSep "\n" (bench: "touch benches/${bench.name}.rs") (cargo.bench or [ ])}
+    '';
 
     # The folder of the build would otherwise end up in panic messages. Read by nixpkgs' rustc wrapper: in RUSTFLAGS it
     # would put cargo's other flags out of force.
@@ -52,22 +56,24 @@ rustPlatform.buildRustPackage (
     meta = {
       inherit (cargo.package) description;
       license = lib.licenses.asl20;
-      mainProgram = if onlyApp then "aiclipx-app" else "aiclipx";
-      platforms = if onlyApp then lib.platforms.linux else lib.platforms.unix;
+      mainProgram = if static == null then "aiclipx" else static;
+      platforms = if static == null then lib.platforms.unix else lib.platforms.linux;
     };
   }
   // (
-    if onlyApp then
+    if static != null then
       {
-        buildNoDefaultFeatures = true;
+        buildNoDefaultFeatures = onlyApp;
         cargoBuildFlags = [
           "--bin"
-          "aiclipx-app"
+          static
         ];
+        # The tool's tests need the stack's programs: checks.nix runs them.
+        doCheck = onlyApp;
         cargoTestFlags = [
           "--lib"
           "--bin"
-          "aiclipx-app"
+          static
           "--test"
           "app"
         ];
@@ -79,7 +85,7 @@ rustPlatform.buildRustPackage (
         stripAllList = [ "bin" ];
         # glibc's archive names its own locale and plugin folders, which would drag all of glibc into the image.
         postFixup = ''
-          nuke-refs $out/bin/aiclipx-app
+          nuke-refs $out/bin/${static}
         '';
         allowedReferences = [ ];
       }
@@ -90,7 +96,7 @@ rustPlatform.buildRustPackage (
         nativeBuildInputs = [ makeBinaryWrapper ];
         postInstall = ''
           mkdir -p $out/share/aiclipx
-          cp -r monitoring scripts $out/share/aiclipx/
+          cp -r flake.lock monitoring scripts $out/share/aiclipx/
           wrapProgram $out/bin/aiclipx \
             --set-default AICLIPX_HOME $out/share/aiclipx \
             --set-default AICLIPX_APP $out/bin/aiclipx-app \

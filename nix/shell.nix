@@ -1,18 +1,33 @@
-# The development shell: every tool of scripts/tools.tsv at its pinned version, and what a developer's editor wants.
+# The development shell: every tool of scripts/tools.tsv at its pinned version, what checks.nix runs, and what a developer's
+# editor wants.
 {
   lib,
   stdenv,
   mkShell,
+  actionlint,
+  cargo-audit,
+  cargo-deny,
+  deadnix,
+  nixfmt,
+  nixfmt-tree,
   rust-analyzer,
   rustPlatform,
-  nixfmt-tree,
+  skopeo,
+  statix,
   glibc,
   tools,
 }:
 mkShell {
   packages = tools ++ [
-    rust-analyzer
+    actionlint
+    cargo-audit
+    cargo-deny
+    deadnix
+    nixfmt
     nixfmt-tree
+    rust-analyzer
+    skopeo
+    statix
   ];
   # For `just dist`: the static C library.
   buildInputs = lib.optionals stdenv.hostPlatform.isLinux [ glibc.static ];

@@ -73,9 +73,9 @@ tools_name() {
   printf '%s%s%s\n' "${1%%|*}" "$least" "${tools_doubt:+ ($tools_doubt)}"
 }
 
-# Every tool of the table: version, least, need, path; and the pin that Nix users get.
+# Every tool of the table: version, least, need, path.
 tools_versions() {
-  local names least marker debian registry nix demo test long need rev
+  local names least marker debian registry nix demo test long need
   printf '%-18s %-14s %-8s %-9s %s\n' TOOL VERSION LEAST NEEDED\ BY PATH
   while IFS=$'\t' read -r names least marker debian registry nix demo test long; do
     case $names in '#'* | command) continue ;; esac
@@ -91,8 +91,6 @@ tools_versions() {
       printf '%-18s %-14s %-8s %-9s %s\n' "${names%%|*}" - "$least" "$need" "${tools_doubt:-not here}"
     fi
   done <"$tools_table"
-  rev=$(sed -n 's/.*"rev": "\([0-9a-f]*\)".*/\1/p' "${tools_table%/*}/../flake.lock" | head -n 1)
-  printf 'nixpkgs            %s (flake.lock)\n' "${rev:-not locked}"
 }
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then

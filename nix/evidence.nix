@@ -1,0 +1,29 @@
+# `nix build .#evidence`: every experiment with the pinned tools inside the build sandbox, without a network but loopback; the
+# output is the bundle. A package and not a check: it is timed, and a busy machine may make it say nothing (exit 3). The build
+# fails unless every claim that could be shown holds.
+{
+  lib,
+  runCommand,
+  makeFontsConf,
+  dejavu_fonts,
+  aiclipx,
+  tools,
+}:
+runCommand "aiclipx-evidence"
+  {
+    nativeBuildInputs = [ aiclipx ] ++ tools;
+    # Chromium draws text with what fontconfig finds, and the sandbox has none.
+    FONTCONFIG_FILE = makeFontsConf { fontDirectories = [ dejavu_fonts ]; };
+    meta = {
+      description = "An evidence bundle made with the pinned tools";
+      platforms = lib.platforms.linux;
+    };
+  }
+  ''
+    set -o pipefail
+    export HOME=$TMPDIR/home AICLIPX_STATE=$TMPDIR/state
+    mkdir -p "$HOME"
+    bundle=$(aiclipx evidence run --out "$TMPDIR/bundles" | tee /dev/stderr | tail -n 1)
+    cp -r "$bundle" $out
+    aiclipx evidence verify $out
+  ''

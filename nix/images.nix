@@ -1,0 +1,115 @@
+# Images of what stands around the service, from the flake's own packages: for compose.yaml in place of the upstream images.
+# They keep the upstream images' contract as far as compose.yaml uses it: program, user, where data lies. The receiver, which
+# upstream doesn't have, is the tool itself, static.
+{
+  lib,
+  dockerTools,
+  busybox,
+  cacert,
+  tool,
+  prometheus,
+  prometheus-alertmanager,
+  grafana,
+  vector,
+}:
+let
+  image =
+    {
+      name,
+      package,
+      user,
+      data,
+      contents ? [ package ],
+      entrypoint,
+      port,
+      extra ? "",
+      environment ? [ ],
+    }:
+    dockerTools.buildLayeredImage {
+      name = "aiclipx-${name}";
+      tag = package.version;
+      inherit contents;
+      created = "1970-01-01T00:00:01Z";
+      # A named volume takes owner and mode from the folder it first covers.
+      fakeRootCommands = ''
+        mkdir -p .${data} ./tmp
+        chown ${user} .${data}
+        chmod 1777 ./tmp
+        ${extra}
+      '';
+      config = {
+        Entrypoint = entrypoint;
+        User = user;
+        WorkingDir = data;
+        Env = environment;
+        ExposedPorts.${port} = { };
+        Labels = {
+          "org.opencontainers.image.title" = "aiclipx-${name}";
+          "org.opencontainers.image.version" = package.version;
+          "org.opencontainers.image.licenses" =
+            (lib.head (lib.toList package.meta.license)).spdxId or "unknown";
+        };
+      };
+    };
+in
+{
+  image-receiver = image {
+    name = "receiver";
+    package = tool;
+    user = "65532:65532";
+    data = "/data";
+    entrypoint = [
+      "/bin/aiclipx"
+      "receiver"
+    ];
+    port = "9095/tcp";
+  };
+  image-prometheus = image {
+    name = "prometheus";
+    package = prometheus;
+    # promtool, which asks for the health of it, is an output of its own.
+    contents = [
+      prometheus
+      prometheus.cli
+    ];
+    user = "65534:65534";
+    data = "/prometheus";
+    entrypoint = [ "/bin/prometheus" ];
+    port = "9090/tcp";
+  };
+  image-alertmanager = image {
+    name = "alertmanager";
+    package = prometheus-alertmanager;
+    user = "65534:65534";
+    data = "/alertmanager";
+    entrypoint = [ "/bin/alertmanager" ];
+    port = "9093/tcp";
+  };
+  image-grafana = image {
+    name = "grafana";
+    package = grafana;
+    # busybox: the shell that writes the secrets and the wget that asks for the health, as the upstream image has them.
+    contents = [
+      grafana
+      busybox
+      cacert
+    ];
+    user = "472:0";
+    data = "/var/lib/grafana";
+    entrypoint = [
+      "/bin/grafana"
+      "server"
+    ];
+    port = "3000/tcp";
+    environment = [ "PATH=/bin" ];
+    extra = "mkdir -p ./usr/share && ln -s ${grafana}/share/grafana ./usr/share/grafana";
+  };
+  image-vector = image {
+    name = "vector";
+    package = vector;
+    user = "65532:65532";
+    data = "/var/lib/vector";
+    entrypoint = [ "/bin/vector" ];
+    port = "8686/tcp";
+  };
+}
