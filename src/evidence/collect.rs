@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::enact::blame;
-use super::experiment::{LOADED, PanelAnswer, Run, SAMPLES, read_run, read_text, write, write_json};
+use super::experiment::{LOADED, PanelAnswer, Run, SAMPLES, read_run, read_text, write};
 use super::tree::{Tree, copy_folder};
 use crate::dashboard::query::{self, View};
 use crate::duration::Speed;
@@ -111,7 +111,8 @@ async fn panels(prometheus: &Api, tree: &Tree, speed: Speed, run: &Run, target: 
             let answer =
                 serde_json::from_slice(&answer.body).with_context(|| format!("the answer to panel {panel}"))?;
             let kept = PanelAnswer { dashboard: dashboard.uid.clone(), plan, answer };
-            write_json(&target.join(kept.file()), &kept)?;
+            // Compact: people look at the picture that is drawn of it.
+            write(&target.join(kept.file()), &serde_json::to_vec(&kept).context("encoding a panel's answer")?)?;
         }
     }
     Ok(())

@@ -228,8 +228,16 @@ fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
         for experiment in &outcome.experiments {
             let fired = timeline::firing_samples(&alert.name, &experiment.samples("alerts")?) > 0;
             let expect = &experiment.scenario.expect;
+            let inhibited = expect.inhibits.contains(&alert.name);
             let (class, text) = match (expect.fires.contains(&alert.name), expect.may_fire.contains(&alert.name), fired)
             {
+                _ if inhibited => {
+                    if fired {
+                        ("holds", "fired, not told")
+                    } else {
+                        ("fails", "did not fire")
+                    }
+                }
                 (true, _, true) => ("holds", "fired"),
                 (true, _, false) => ("fails", "did not fire"),
                 (_, true, true) => ("", "fired, as it may"),
