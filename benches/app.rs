@@ -1,7 +1,8 @@
 //! `just bench-app`: the service beside its peers, in one run, as ratios.
 //!
-//! Peers: bare hyper answering the same bytes on the same runtime (this program itself, in another role), and a Flask
-//! service with the same routes under gunicorn (benches/flask, where `scripts/bench-app.sh` has brought it). Rates are
+//! Peers: bare hyper answering the same bytes on the same runtime, bare warp doing so (this program itself, in other
+//! roles: the second tells how much of the distance is the framework's), and a Flask service with the same routes under
+//! gunicorn (benches/flask, where `scripts/bench-app.sh` has brought it). Rates are
 //! measured in turns, subject and peer one after the other, and the median of the turns' ratios is told: what the
 //! machine does meanwhile meets both. Where there are two processors, servers have the first and the load the second,
 //! so that the rate is the server's and not the load's. The load is closed: so many connections, each with one request
@@ -25,9 +26,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
+use warp::Filter;
 
 /// Connections of the load.
 const CONNECTIONS: usize = 32;
@@ -41,14 +44,16 @@ const MILESTONES: [u64; 4] = [10_000, 250_000, 500_000, 1_000_000];
 const STARTS: usize = 21;
 /// Scrapes that are timed.
 const SCRAPES: usize = 301;
-/// Says to this program that it is the peer.
-const ROLE: &str = "AICLIPX_BENCH_BARE_HYPER";
+/// Says to this program that it is a peer, and which.
+const ROLE: &str = "AICLIPX_BENCH_PEER";
 /// The folder with the Python environment for the Flask peer.
 const FLASK: &str = "AICLIPX_BENCH_FLASK";
 
 fn main() {
-    if std::env::var_os(ROLE).is_some() {
-        return bare_hyper();
+    match std::env::var(ROLE).as_deref() {
+        Ok("hyper") => return bare_hyper(),
+        Ok("warp") => return bare_warp(),
+        _ => {}
     }
     let pinned = pin();
     println!(
@@ -59,7 +64,8 @@ fn main() {
     let place = tempfile::tempdir().expect("a temporary folder");
     let load = runtime::Builder::new_current_thread().enable_all().build().unwrap();
 
-    let bare = Server::start(peer());
+    let bare = Server::start(peer("hyper"));
+    let warp = Server::start(peer("warp"));
     let quiet = Server::start(service(&[("APP_ACCESS_LOG", "off")], Stdio::null()));
     let log = place.path().join("access.log");
     let logging = Server::start(service(&[], File::create(&log).unwrap().into()));
@@ -68,9 +74,14 @@ fn main() {
         "{:<44} {:>10} {:>10} {:>7} {:>8} {:>8}",
         "requests a second, GET /", "subject", "peer", "ratio", "target", "p99"
     );
-    let rows = [("metrics only / bare hyper", &quiet, 0.90), ("metrics and access log / bare hyper", &logging, 0.75)];
-    for (name, subject, target) in rows {
-        compare(&load, name, subject, &bare, &format!("≥ {target:.2}"));
+    let rows = [
+        ("metrics only / bare hyper", &quiet, &bare, "≥ 0.90"),
+        ("metrics and access log / bare hyper", &logging, &bare, "≥ 0.75"),
+        ("bare warp / bare hyper", &warp, &bare, ""),
+        ("metrics only / bare warp", &quiet, &warp, ""),
+    ];
+    for (name, subject, peer, target) in rows {
+        compare(&load, name, subject, peer, target);
     }
     match std::env::var_os(FLASK).map(PathBuf::from) {
         Some(environment) => {
@@ -79,7 +90,7 @@ fn main() {
         }
         None => println!("Flask: not here; `just bench-app` brings it"),
     }
-    drop((bare, logging));
+    drop((bare, warp, logging));
 
     println!("\n{:<44} {:>10}  target", "the service by itself", "");
     memory(&load, &quiet);
@@ -234,9 +245,9 @@ fn service(settings: &[(&str, &str)], stdout: Stdio) -> Command {
     command
 }
 
-fn peer() -> Command {
+fn peer(role: &str) -> Command {
     let mut command = on_servers_processor(std::env::current_exe().unwrap());
-    command.env(ROLE, "yes");
+    command.env(ROLE, role);
     command
 }
 
@@ -271,22 +282,46 @@ fn pin() -> bool {
             .is_ok_and(|status| status.success())
 }
 
+/// The body of the service's `GET /`.
+const ANSWER: &str = r#"{"service":"aiClipx-trial","status":"ok"}"#;
+
 /// The peer: the same runtime and the same bytes as the service's `GET /`, and nothing else.
 #[tokio::main]
 async fn bare_hyper() {
-    let address = std::env::var("APP_LISTEN").unwrap();
-    let listener = TcpListener::bind(address).await.unwrap();
+    accept(service_fn(|_: Request<Incoming>| async {
+        let mut response = Response::new(Full::new(Bytes::from_static(ANSWER.as_bytes())));
+        response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+        response.headers_mut().insert("x-request-id", HeaderValue::from_static("bench"));
+        Ok::<_, Infallible>(response)
+    }))
+    .await;
+}
+
+/// The same by a warp of one route.
+#[tokio::main]
+async fn bare_warp() {
+    let index = warp::path::end().map(|| {
+        let mut response = warp::reply::Response::new(Bytes::from_static(ANSWER.as_bytes()).into());
+        response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
+        response.headers_mut().insert("x-request-id", HeaderValue::from_static("bench"));
+        response
+    });
+    accept(TowerToHyperService::new(warp::service(index))).await;
+}
+
+/// Accepts for ever, and serves each connection with a copy of the service.
+async fn accept<S, B>(service: S)
+where
+    S: hyper::service::Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send,
+    B: hyper::body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let listener = TcpListener::bind(std::env::var("APP_LISTEN").unwrap()).await.unwrap();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         stream.set_nodelay(true).unwrap();
-        let answer = service_fn(|_: Request<Incoming>| async {
-            let body = Bytes::from_static(br#"{"service":"aiClipx-trial","status":"ok"}"#);
-            let mut response = Response::new(Full::new(body));
-            response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
-            response.headers_mut().insert("x-request-id", HeaderValue::from_static("bench"));
-            Ok::<_, Infallible>(response)
-        });
-        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service.clone()));
     }
 }
 

@@ -4,7 +4,6 @@
 //! warp prints rejections it doesn't know to the client. Every refusal is `{"error": …}` in words of ours: nothing
 //! the client sent comes back.
 
-use std::convert::Infallible;
 use std::future::ready;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, LOC
 use hyper::{Method, StatusCode};
 use prometheus::TEXT_FORMAT;
 use serde::Serialize;
+use warp::filters::BoxedFilter;
 use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Buf, Filter, Rejection, Stream};
@@ -178,9 +178,7 @@ impl Handlers {
 }
 
 /// The routes. Methods that an endpoint doesn't take, and paths that are no endpoint's, have been refused before.
-pub(super) fn routes(
-    handlers: &Arc<Handlers>,
-) -> impl Filter<Extract = (Response,), Error = Infallible> + Clone + Send + Sync + use<> {
+pub(super) fn routes(handlers: &Arc<Handlers>) -> BoxedFilter<(Response,)> {
     let shared = || {
         let handlers = Arc::clone(handlers);
         warp::any().map(move || Arc::clone(&handlers))
@@ -208,21 +206,10 @@ pub(super) fn routes(
     let metrics = at(Endpoint::Metrics).and(shared()).map(|handlers: Arc<Handlers>| handlers.metrics());
     let nowhere = warp::any().map(|| Response::from(Refusal::NotFound));
 
-    index
-        .or(create)
-        .unify()
-        .or(list)
-        .unify()
-        .or(item)
-        .unify()
-        .or(metrics)
-        .unify()
-        .or(live)
-        .unify()
-        .or(ready)
-        .unify()
-        .or(nowhere)
-        .unify()
+    // Boxed, since every request clones what it may still be matched against: a pointer, and not the filters.
+    let items = create.or(list).unify().or(item).unify().boxed();
+    let others = metrics.or(live).unify().or(ready).unify().or(nowhere).unify().boxed();
+    index.or(items).unify().or(others).unify().boxed()
 }
 
 /// Lets the endpoint's own paths pass.
