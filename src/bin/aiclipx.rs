@@ -423,6 +423,13 @@ fn render(speed: Speed, out: Option<&Path>) -> Result<ExitCode, Failure> {
 async fn traffic(state: &Path, run: &TrafficRun, interrupt: &Interrupt) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
     let scenarios = scenarios(&root, run)?;
+    // A shortened run is for looking at traffic, and proves no alert anyway.
+    if run.duration.is_none() {
+        let findings = check::check_scenarios(&root, &scenarios)?;
+        if !findings.is_empty() {
+            return Err(Failure::from(findings));
+        }
+    }
     let stack = Stack::attach(state).await?;
     let tree = Tree::read(&root)?;
     for scenario in &scenarios {

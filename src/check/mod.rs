@@ -39,14 +39,29 @@ use exceptions::Exceptions;
 /// The speeds that are promised: production, and what `up` and evidence default to.
 const SPEEDS: [u32; 2] = [1, 30];
 
+/// Where scenarios lie, below the repository's root.
+const SCENARIOS: &str = "scripts/traffic";
+
 /// Where dashboards lie, below monitoring/.
 const DASHBOARDS: &str = "grafana/dashboards";
 
 /// Checks the tree. Files that don't parse at all stop it, with everything that is wrong with them.
 pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
-    let scenarios = scenario::all(&root.join("scripts/traffic"))?;
+    let scenarios = scenario::all(&root.join(SCENARIOS))?;
     Ok(of(monitoring, &scenarios)?)
+}
+
+/// Checks only what these scenarios expect, before they are enacted: a run whose alert or panel does not exist, or
+/// which ends before its alert can fire, proves nothing.
+pub fn check_scenarios(root: &Path, scenarios: &[Scenario]) -> Result<Vec<Finding>, Failure> {
+    let mut findings = Findings::default();
+    let monitoring = Monitoring::read(&root.join("monitoring"))?;
+    let dashboards = read_dashboards(&monitoring, &mut Findings::default());
+    for scenario in scenarios {
+        expectations(scenario, &monitoring, &dashboards, &mut findings);
+    }
+    Ok(findings.0)
 }
 
 /// Checks what was read.
@@ -61,7 +76,7 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Find
         }
     }
     for scenario in scenarios {
-        expectations(scenario, &tree, &mut findings);
+        expectations(scenario, &tree.monitoring, &tree.dashboards, &mut findings);
     }
     exceptions::check(&tree, scenarios, &mut findings);
     alerts::check(&tree, &mut findings);
@@ -84,14 +99,18 @@ struct Tree {
 impl Tree {
     /// Every panel that asks something, as `uid/id`, with its dashboard and itself.
     fn panels(&self) -> impl Iterator<Item = (String, &DashboardFile, &Node)> {
-        self.dashboards.iter().flat_map(|dashboard| {
-            let asking = |panel: &&&Node| !panel.items_of("targets").is_empty();
-            dashboard.panels().into_iter().filter(move |panel| asking(&panel)).map(move |panel| {
-                let id = panel.get("id").and_then(Node::as_number).unwrap_or_default();
-                (format!("{}/{id}", dashboard.node.text_of("uid").unwrap_or_default()), dashboard, panel)
-            })
-        })
+        asking_panels(&self.dashboards)
     }
+}
+
+fn asking_panels(dashboards: &[DashboardFile]) -> impl Iterator<Item = (String, &DashboardFile, &Node)> {
+    dashboards.iter().flat_map(|dashboard| {
+        let asking = |panel: &&&Node| !panel.items_of("targets").is_empty();
+        dashboard.panels().into_iter().filter(move |panel| asking(&panel)).map(move |panel| {
+            let id = panel.get("id").and_then(Node::as_number).unwrap_or_default();
+            (format!("{}/{id}", dashboard.node.text_of("uid").unwrap_or_default()), dashboard, panel)
+        })
+    })
 }
 
 /// A dashboard: as its file has it, with lines, and as it is drawn.
@@ -175,9 +194,9 @@ fn line_with(text: &str, needle: &str) -> usize {
 }
 
 /// What a scenario expects exists, and its faults last long enough for it to come true.
-fn expectations(scenario: &Scenario, tree: &Tree, findings: &mut Findings) {
-    let Tree { monitoring, .. } = tree;
-    let file = PathBuf::from("scripts/traffic").join(format!("{}.toml", scenario.id()));
+fn expectations(scenario: &Scenario, monitoring: &Monitoring, dashboards: &[DashboardFile], findings: &mut Findings) {
+    let ours = Path::new(SCENARIOS).join(format!("{}.toml", scenario.id()));
+    let file = if scenario.file.ends_with(&ours) { ours } else { scenario.file.clone() };
     let mut find = |needle: &str, what: String, remedy: String| {
         findings.find(&file, line_with(&scenario.text, needle), what, remedy);
     };
@@ -188,7 +207,7 @@ fn expectations(scenario: &Scenario, tree: &Tree, findings: &mut Findings) {
             find(name, format!("there is no alert {name}"), format!("the alerts are {}", known.join(", ")));
         }
     }
-    let panels: Vec<String> = tree.panels().map(|(name, ..)| name).collect();
+    let panels: Vec<String> = asking_panels(dashboards).map(|(name, ..)| name).collect();
     for panel in expect.panels.keys() {
         if !panels.contains(panel) {
             find(panel, format!("there is no panel {panel}"), format!("the panels are {}", panels.join(", ")));

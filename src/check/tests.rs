@@ -374,3 +374,26 @@ fn a_scenario_that_gives_too_little_time_or_expects_what_is_not_there_is_found()
         .collect();
     assert_eq!(told.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [11, 11, 11, 13], "{told:#?}");
 }
+
+#[test]
+fn a_scenario_of_ones_own_is_held_to_what_there_is_before_anything_is_sent() {
+    let mut scenario = scenarios().into_iter().find(|scenario| scenario.name == "error-rate").expect("it is there");
+    let check = |scenario: &Scenario| {
+        check_scenarios(root(), std::slice::from_ref(scenario)).unwrap_or_else(|failure| panic!("{failure}"))
+    };
+    assert_eq!(check(&scenario), []);
+
+    scenario.file = PathBuf::from("mine/02-error-rate.toml");
+    scenario.expect.fires.push("AppNoSuch".to_owned());
+    scenario.expect.within = Some(std::time::Duration::from_secs(1));
+    let told: Vec<String> =
+        check(&scenario).iter().map(|finding| format!("{}: {}", finding.file.display(), finding.what)).collect();
+    assert!(
+        told.iter().any(|line| line.starts_with("mine/02-error-rate.toml: there is no alert AppNoSuch")),
+        "{told:?}"
+    );
+    assert!(
+        told.iter().any(|line| line.contains("may fire as late as") && line.contains("`within` is 1s")),
+        "{told:?}"
+    );
+}

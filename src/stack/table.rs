@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::start::Stack;
+
+/// Where lines are written: after this long without one, a line says what is waited for.
+const MUTE: Duration = Duration::from_secs(5);
 
 /// How a component is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,6 +111,8 @@ pub struct Live {
     drawing: Option<Drawing>,
     told: BTreeMap<String, State>,
     ticks: usize,
+    /// When a line was last written, where lines are.
+    spoke: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -124,24 +129,42 @@ impl Live {
             lines: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()),
             bars: Vec::new(),
         });
-        Live { drawing, told: BTreeMap::new(), ticks: 0 }
+        Live { drawing, told: BTreeMap::new(), ticks: 0, spoke: None }
     }
 
-    fn tell_changes(&mut self, rows: &[Row]) {
+    /// What has changed; and, when nothing has for a while, what is waited for.
+    fn tell(&mut self, rows: &[Row]) {
+        let mut lines: Vec<String> = Vec::new();
         for row in rows {
             let is_news = !matches!(row.state, State::Waiting | State::Starting);
             if is_news && self.told.insert(row.name.clone(), row.state) != Some(row.state) {
-                let _ = writeln!(std::io::stderr(), "{}", line(row, Paint(false), 0));
+                lines.push(line(row, Paint(false), 0));
             }
         }
+        let is_mute = self.spoke.get_or_insert_with(Instant::now).elapsed() >= MUTE;
+        if lines.is_empty() && is_mute {
+            lines.extend(waited_for(rows));
+        }
+        for line in lines {
+            let _ = writeln!(std::io::stderr(), "{line}");
+            self.spoke = Some(Instant::now());
+        }
     }
+}
+
+/// `  · waiting for prometheus (12.3 s)`: nothing when nothing is.
+fn waited_for(rows: &[Row]) -> Option<String> {
+    let waiting: Vec<&Row> = rows.iter().filter(|row| row.state == State::Starting).collect();
+    let names: Vec<&str> = waiting.iter().map(|row| row.name.as_str()).collect();
+    let longest = waiting.iter().filter_map(|row| row.time).max().unwrap_or_default();
+    (!names.is_empty()).then(|| format!("  · waiting for {} ({:.0} s)", names.join(", "), longest.as_secs_f64()))
 }
 
 impl Watch for Live {
     fn show(&mut self, rows: &[Row]) {
         self.ticks += 1;
         let Some(drawing) = &mut self.drawing else {
-            self.tell_changes(rows);
+            self.tell(rows);
             return;
         };
         let paint = Paint::for_stderr();
@@ -159,7 +182,7 @@ impl Watch for Live {
 
     fn finish(&mut self, rows: &[Row]) {
         let Some(drawing) = &mut self.drawing else {
-            self.tell_changes(rows);
+            self.tell(rows);
             return;
         };
         let _ = drawing.lines.clear();
@@ -356,6 +379,19 @@ mod tests {
         };
         let text = status(&[row], Paint(true));
         assert!(text.contains("\x1b[31m✗") && text.contains("\x1b[31mthe Watchdog is silent since 2026"), "{text}");
+    }
+
+    #[test]
+    fn a_wait_names_who_is_waited_for_and_ends_with_it() {
+        let row = |name: &str, state| Row {
+            name: name.to_owned(),
+            state,
+            time: Some(Duration::from_millis(12_300)),
+            remark: String::new(),
+        };
+        let rows = [row("app", State::Ready), row("prometheus", State::Starting), row("viewer", State::Starting)];
+        assert_eq!(waited_for(&rows).as_deref(), Some("  · waiting for prometheus, viewer (12 s)"));
+        assert_eq!(waited_for(&rows[..1]), None);
     }
 
     #[test]
