@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::experiment::RECEIVER;
 use super::judge::seconds;
 use super::tree::Tree;
 use crate::duration::{self, Speed};
-use crate::monitoring::Monitoring;
+use crate::monitoring::{Loader, Monitoring};
 use crate::scenario::{Measure, Scenario};
 
 /// The alert that always fires, on purpose: it is the sign of life of the whole chain.
@@ -49,6 +50,11 @@ pub enum Kind {
     StoredEqualsExposed,
     /// The rules that Prometheus evaluates are the rules of the tree, at this speed.
     LoadedEqualsTree,
+    /// The configuration that a component says it runs is the tree's, at this speed.
+    ConfigEqualsTree {
+        /// Whose.
+        loader: Loader,
+    },
     /// Evaluations went on and the watchdog fired through the whole chain.
     WatchdogArrives,
     /// A step in the life of an alert that the scenario expects.
@@ -115,7 +121,7 @@ pub enum Step {
     Pending,
     /// From the first faulty request to firing.
     Fires,
-    /// From firing to the receiver's webhook.
+    /// From firing to the receiver's webhook; from the order that brings the receiver back, where it was away by then.
     Notified,
     /// From the fault's end to the first evaluation at which it no longer fires.
     Resolves,
@@ -125,6 +131,10 @@ pub enum Step {
 
 /// Delivery runs on a machine that does other things too: what a webhook may be late by, beyond its configured waits.
 const DELIVERY_SLACK: Duration = Duration::from_secs(1);
+
+/// An Alertmanager that could not deliver goes on trying, in steps that grow, for at least this long (its least time-out
+/// for a notification); then the next group interval begins anew.
+const DELIVERY_RETRIES: Duration = Duration::from_secs(10);
 
 /// Everything that must hold for a scenario enacted at a speed; `experiment` is the name of its folder in the bundle.
 pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) -> Vec<Claim> {
@@ -137,6 +147,11 @@ pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) 
         "the rules Prometheus evaluates are the rules of the tree, at the declared speed",
         Kind::LoadedEqualsTree,
     );
+    for loader in Loader::ALL {
+        let name = loader.name();
+        let says = format!("the configuration that {name} runs is the tree's, at the declared speed");
+        claims.add(&format!("loaded-config/{name}"), &says, Kind::ConfigEqualsTree { loader });
+    }
     for (family, id, says) in [
         (Family::Requests, "requests", "Prometheus counted every request exactly once, as the client saw it answered"),
         (Family::LatencyCount, "latency-count", "every request has exactly one latency observation"),
@@ -206,6 +221,8 @@ fn cycle(scenario: &Scenario, monitoring: &Monitoring, name: &str, speed: Speed)
         "the first faulty request"
     };
     let ratio = if k == 1 { String::new() } else { format!(" of production time ({})", seconds(real(within))) };
+    let is_lost = scenario.phases.iter().flat_map(|phase| &phase.steps).any(|step| step.component == RECEIVER);
+    let retries = if is_lost { i64::try_from(DELIVERY_RETRIES.as_millis()).unwrap_or(i64::MAX) } else { 0 };
     let step = |step, not_before_ms, not_after_ms| Kind::AlertCycle {
         alert: name.to_owned(),
         step,
@@ -224,8 +241,12 @@ fn cycle(scenario: &Scenario, monitoring: &Monitoring, name: &str, speed: Speed)
         ),
         (
             "alert-notified",
-            format!("the receiver is told that {name} fires"),
-            step(Step::Notified, 0, real(bounds.latest_notified.saturating_sub(bounds.latest_firing)) + slack),
+            format!("the receiver is told that {name} fires{}", if is_lost { ", once it is there again" } else { "" }),
+            step(
+                Step::Notified,
+                0,
+                real(bounds.latest_notified.saturating_sub(bounds.latest_firing)) + slack + retries,
+            ),
         ),
         (
             "alert-resolves",

@@ -120,6 +120,9 @@ pub struct StepTime {
 /// The component that scrapes: while it is away nothing is recorded.
 pub const PROMETHEUS: &str = "prometheus";
 
+/// The component that is told: while it is away nothing is told.
+pub const RECEIVER: &str = "receiver";
+
 /// After its start Prometheus scrapes for the first time some five seconds later, whatever the interval (2.42, measured).
 const FIRST_SCRAPE_MS: i64 = 8_000;
 /// A component that is back is scraped an interval later; a supervisor needs a second to bring one back.
@@ -157,6 +160,17 @@ impl Run {
             (gone.start_ms, until.min(self.end_ms))
         })
         .collect()
+    }
+
+    /// When a component that was away at a time was ordered back; `None` when it was not away, or never came back.
+    pub fn ordered_back(&self, component: &str, at_ms: i64) -> Option<i64> {
+        let of_it = || self.steps.iter().filter(|step| step.component == component);
+        let last = of_it().rfind(|step| step.start_ms <= at_ms)?;
+        if matches!(last.action, Action::Start | Action::Resume) {
+            return None;
+        }
+        let back = |step: &&StepTime| matches!(step.action, Action::Start | Action::Resume);
+        of_it().filter(|step| step.start_ms > at_ms).find(back).map(|step| step.start_ms)
     }
 }
 

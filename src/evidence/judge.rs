@@ -4,15 +4,20 @@
 //! on nothing: each has a population that must not be empty, and most a precondition (the client saw the fault) without
 //! which it is not proven.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::claims::{self, Claim, Family, Kind, Step, WATCHDOG};
-use super::experiment::{Experiment, PROMETHEUS};
+use super::experiment::{Experiment, PROMETHEUS, RECEIVER};
 use super::panels;
 use super::reconcile::{self, Reconciliation};
 use super::timeline::{self, Cycle};
 use super::tree::Tree;
 use super::validity::{self, Disturbance};
+use crate::monitoring::{self, Loader};
 use crate::scenario::Volume;
 use crate::traffic::ledger::{Entry, Outcome};
 
@@ -135,6 +140,7 @@ fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Fin
         Kind::LogsEqualLedger => logs(experiment),
         Kind::StoredEqualsExposed => stored_equals_exposed(experiment),
         Kind::LoadedEqualsTree => loaded_equals_tree(experiment, tree),
+        Kind::ConfigEqualsTree { loader } => config_equals_tree(experiment, tree, *loader),
         Kind::WatchdogArrives => watchdog(experiment, tree),
         Kind::AlertCycle { alert, step, not_before_ms, not_after_ms } => {
             alert_step(experiment, tree, alert, *step, *not_before_ms, *not_after_ms)
@@ -233,7 +239,6 @@ fn counters(experiment: &Experiment, family: Family) -> anyhow::Result<Finding> 
 
 /// Each request that the service saw has one line in its log, with the status the client saw.
 fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
-    use std::collections::BTreeMap;
     let (lines, junk) = experiment.service_log()?;
     let prefix = format!("{}-", experiment.run.id);
     let mut logged: BTreeMap<String, Vec<u64>> = BTreeMap::new();
@@ -281,7 +286,7 @@ fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
 }
 
 fn stored_equals_exposed(experiment: &Experiment) -> anyhow::Result<Finding> {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
     let mut exposed: BTreeMap<String, f64> = BTreeMap::new();
     let mut stored: BTreeMap<String, f64> = BTreeMap::new();
     let key = |labels: &BTreeMap<String, String>| {
@@ -322,13 +327,8 @@ fn stored_equals_exposed(experiment: &Experiment) -> anyhow::Result<Finding> {
 }
 
 fn loaded_equals_tree(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
-    let run = &experiment.run;
     let loaded = experiment.loaded("rules")?;
-    let rendered = tree
-        .monitoring
-        .render(&run.addresses, experiment.speed())
-        .map_err(|findings| anyhow::anyhow!("{}", crate::failure::Failure::from(findings)))?;
-    let differences = crate::monitoring::rules_equal(&loaded, &rendered).err().unwrap_or_default();
+    let differences = monitoring::rules_equal(&loaded, &rendered(experiment, tree)?).err().unwrap_or_default();
     let rules: usize = loaded["data"]["groups"]
         .as_array()
         .map_or(0, |groups| groups.iter().map(|group| group["rules"].as_array().map_or(0, Vec::len)).sum());
@@ -344,6 +344,35 @@ fn loaded_equals_tree(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Fi
         fails: (!differences.is_empty()).then(|| differences.join("; ")),
         not_proven: None,
     })
+}
+
+fn config_equals_tree(experiment: &Experiment, tree: &Tree, loader: Loader) -> anyhow::Result<Finding> {
+    let (file, pointer) = match loader {
+        Loader::Prometheus => ("config", "/data/yaml"),
+        Loader::Alertmanager => ("alertmanager", "/config/original"),
+    };
+    let answer = experiment.loaded(file)?;
+    let loaded = answer.pointer(pointer).and_then(serde_json::Value::as_str);
+    let loaded = loaded.with_context(|| format!("loaded/{file}.json holds no configuration"))?;
+    let compared = monitoring::config_equal(loader, loaded, &rendered(experiment, tree)?);
+    Ok(Finding {
+        population: compared.values,
+        expected: format!("the {} values of the tree's file, at speed {}", compared.values, experiment.speed()),
+        observed: match compared.differences.len() {
+            0 => "each as loaded, and nothing but defaults beside them".to_owned(),
+            1 => "1 difference".to_owned(),
+            count => format!("{count} differences"),
+        },
+        exhibits: vec![format!("loaded/{file}.json")],
+        fails: (!compared.differences.is_empty()).then(|| compared.differences.join("; ")),
+        not_proven: None,
+    })
+}
+
+/// The tree's monitoring files as this stack got them.
+fn rendered(experiment: &Experiment, tree: &Tree) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
+    let rendered = tree.monitoring.render(&experiment.run.addresses, experiment.speed());
+    rendered.map_err(|findings| anyhow::anyhow!("{}", crate::failure::Failure::from(findings)))
 }
 
 /// The watchdog fires at every evaluation of the window, and the receiver has heard of it.
@@ -448,7 +477,9 @@ fn alert_step(
     let (from, at, verb) = match step {
         Step::Pending => (Some(fault_start), cycle.pending_ms, "pending"),
         Step::Fires => (Some(fault_start), cycle.firing_ms, "firing"),
-        Step::Notified => (cycle.firing_ms, cycle.notified_ms, "notified"),
+        Step::Notified => {
+            (cycle.firing_ms.map(|firing| could_be_told(experiment, firing)), cycle.notified_ms, "notified")
+        }
         Step::Resolves => (Some(fault_end), cycle.resolved_ms, "resolved"),
         Step::ResolvedNotified => (cycle.resolved_ms, cycle.resolved_notified_ms, "told resolved"),
     };
@@ -480,6 +511,11 @@ fn alert_step(
         ));
     }
     Ok(finding)
+}
+
+/// From when on the receiver can have been told: at once, or when it was ordered back.
+fn could_be_told(experiment: &Experiment, firing_ms: i64) -> i64 {
+    experiment.run.ordered_back(RECEIVER, firing_ms).unwrap_or(firing_ms)
 }
 
 fn inhibited(experiment: &Experiment, alert: &str) -> anyhow::Result<Finding> {

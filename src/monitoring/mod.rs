@@ -26,6 +26,7 @@ use crate::failure::{Failure, Finding};
 pub mod addresses;
 mod bounds;
 mod loaded;
+mod loaded_config;
 pub(crate) mod located;
 pub mod promql;
 mod render;
@@ -36,6 +37,7 @@ mod walk;
 
 pub use bounds::Bounds;
 pub use loaded::rules_equal;
+pub use loaded_config::{Loader, config_equal};
 pub use routes::GroupTimings;
 pub(crate) use walk::without_variables;
 

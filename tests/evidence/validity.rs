@@ -230,3 +230,20 @@ fn a_service_that_was_restarted_on_purpose_is_counted_across_it_and_no_other() {
     // What it exposes at the end was written for a service that never began again.
     ordered.judged().fails_exactly("the same, as ordered", &["exposed"]);
 }
+
+#[test]
+fn who_was_away_can_be_told_from_the_order_on_that_brings_it_back() {
+    let step = |action, start_ms| StepTime { action, component: "receiver".to_owned(), start_ms, end_ms: start_ms + 5 };
+    let mut run = Room::silent().experiment().run;
+    assert_eq!(run.ordered_back("receiver", 50), None);
+    run.steps =
+        vec![step(Action::Stop, 100), step(Action::Start, 200), step(Action::Pause, 300), step(Action::Resume, 400)];
+    let told = |at| run.ordered_back("receiver", at);
+    assert_eq!(
+        [told(99), told(100), told(199), told(200), told(350), told(400)],
+        [None, Some(200), Some(200), None, Some(400), None]
+    );
+    assert_eq!(run.ordered_back("app", 150), None);
+    run.steps.pop();
+    assert_eq!(run.ordered_back("receiver", 350), None, "who never comes back is never told");
+}
