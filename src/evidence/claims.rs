@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::experiment::RECEIVER;
+use super::experiment::{APP, RECEIVER};
 use super::judge::seconds;
 use super::tree::Tree;
 use crate::duration::{self, Speed};
@@ -44,6 +44,8 @@ pub enum Kind {
     ScenarioOfTree,
     /// What was sent is what the scenario, the seed and the speed give rise to.
     ScheduleFollows,
+    /// The latency histogram's buckets can be those of the client's requests.
+    BucketsHold,
     /// The request ids in the service's log are those of the ledger, with the same status.
     LogsEqualLedger,
     /// What Prometheus stored last is what the service exposes.
@@ -150,7 +152,7 @@ pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) 
     for loader in Loader::ALL {
         let name = loader.name();
         let says = format!("the configuration that {name} runs is the tree's, at the declared speed");
-        claims.add(&format!("loaded-config/{name}"), &says, Kind::ConfigEqualsTree { loader });
+        claims.add(&format!("config/{name}"), &says, Kind::ConfigEqualsTree { loader });
     }
     for (family, id, says) in [
         (Family::Requests, "requests", "Prometheus counted every request exactly once, as the client saw it answered"),
@@ -159,6 +161,14 @@ pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) 
         (Family::Errors, "errors", "server faults were counted exactly as injected"),
     ] {
         claims.add(&format!("counters/{id}"), says, Kind::CountersEqualLedger { family });
+    }
+    // A service that is stopped on purpose begins at zero again, and what stands between is in no exposition.
+    if !scenario.phases.iter().flat_map(|phase| &phase.steps).any(|step| step.component == APP) {
+        claims.add(
+            "buckets",
+            "every latency bucket holds the one below it, and no less than the client saw answered in its time",
+            Kind::BucketsHold,
+        );
     }
     claims.add("exposed", "what Prometheus stored last is what the service exposes", Kind::StoredEqualsExposed);
     claims.add(

@@ -120,6 +120,9 @@ pub struct StepTime {
 /// The component that scrapes: while it is away nothing is recorded.
 pub const PROMETHEUS: &str = "prometheus";
 
+/// The component that is called.
+pub const APP: &str = "app";
+
 /// The component that is told: while it is away nothing is told.
 pub const RECEIVER: &str = "receiver";
 
@@ -313,9 +316,18 @@ impl Experiment {
 
     /// The replicas' expositions after the traffic, in order of replica.
     pub fn expositions_after(&self) -> anyhow::Result<Vec<Exposition>> {
+        self.expositions("after")
+    }
+
+    /// The same from before it.
+    pub fn expositions_before(&self) -> anyhow::Result<Vec<Exposition>> {
+        self.expositions("before")
+    }
+
+    fn expositions(&self, when: &str) -> anyhow::Result<Vec<Exposition>> {
         let mut all = Vec::new();
         for index in 0..self.run.addresses.app.len() {
-            let file = self.folder.join("exposition").join(format!("after-{index}.prom"));
+            let file = self.folder.join("exposition").join(format!("{when}-{index}.prom"));
             all.push(exposition::parse(&read_text(&file)?).with_context(|| file.display().to_string())?);
         }
         Ok(all)

@@ -135,6 +135,7 @@ fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<
 fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Finding> {
     match kind {
         Kind::CountersEqualLedger { family } => counters(experiment, *family),
+        Kind::BucketsHold => buckets(experiment),
         Kind::ScenarioOfTree => Ok(scenario_of_tree(experiment, tree)),
         Kind::ScheduleFollows => Ok(schedule(experiment)),
         Kind::LogsEqualLedger => logs(experiment),
@@ -237,6 +238,34 @@ fn counters(experiment: &Experiment, family: Family) -> anyhow::Result<Finding> 
     })
 }
 
+fn buckets(experiment: &Experiment) -> anyhow::Result<Finding> {
+    let found = reconcile::histogram(experiment)?;
+    // Buckets in which nothing fell hold any claim.
+    let vacuous = found.observed == 0.0 && sends(experiment);
+    Ok(Finding {
+        population: if vacuous { 0 } else { found.buckets },
+        expected: "growing from bound to bound, and at each no less than the client's own times".to_owned(),
+        observed: format!("{} requests in {} buckets", found.observed, found.buckets),
+        exhibits: vec![
+            "exposition/before-0.prom".to_owned(),
+            "exposition/after-0.prom".to_owned(),
+            "ledger.jsonl".to_owned(),
+        ],
+        fails: (!found.wrong.is_empty()).then(|| first_of(found.wrong)),
+        not_proven: None,
+    })
+}
+
+/// The first three, and how many more.
+fn first_of(mut told: Vec<String>) -> String {
+    let more = told.len().saturating_sub(3);
+    told.truncate(3);
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    told.join("; ")
+}
+
 /// Each request that the service saw has one line in its log, with the status the client saw.
 fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
     let (lines, junk) = experiment.service_log()?;
@@ -269,18 +298,13 @@ fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
     if junk > 0 {
         wrong.push(format!("{junk} lines of the log are no JSON objects"));
     }
-    let more = wrong.len().saturating_sub(3);
-    wrong.truncate(3);
-    if more > 0 {
-        wrong.push(format!("and {more} more"));
-    }
     Ok(Finding {
         // A silent scenario is decided on the log itself: it holds lines, and none of this run's.
         population: if sends(experiment) { answered } else { lines.len() },
         expected: format!("{answered} answered requests, each logged once"),
         observed: format!("{} log lines in the window", lines.len()),
         exhibits: vec!["ledger.jsonl".to_owned(), "logs/app.log".to_owned()],
-        fails: (!wrong.is_empty()).then(|| wrong.join("; ")),
+        fails: (!wrong.is_empty()).then(|| first_of(wrong)),
         not_proven: None,
     })
 }

@@ -87,6 +87,79 @@ pub fn errors(experiment: &Experiment) -> anyhow::Result<Reconciliation> {
     Ok(Reconciliation { explained, ..join(&expected, &deltas) })
 }
 
+/// What came of holding the latency histogram against the client's own times.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Histogram {
+    /// Buckets looked at, over all endpoints.
+    pub buckets: usize,
+    /// Requests the service put into them.
+    pub observed: f64,
+    /// What can't be, in words.
+    pub wrong: Vec<String>,
+}
+
+/// The growth of every bucket over the run, as the service exposes it, against the client's times.
+///
+/// A service is done before its client hears of it. So at every bound it has put at least as many requests below as the
+/// client saw answered within that time; each bucket holds the one below it, and the last one everything.
+#[allow(clippy::cast_precision_loss)] // a ledger holds far less than 2^53 lines
+pub fn histogram(experiment: &Experiment) -> anyhow::Result<Histogram> {
+    const FAMILY: &str = "app_request_latency_seconds";
+    let mut grown: BTreeMap<(String, String), f64> = BTreeMap::new();
+    let mut balances = BTreeMap::new();
+    for (sign, expositions) in [(-1, experiment.expositions_before()?), (1, experiment.expositions_after()?)] {
+        for (series, value) in expositions.iter().flatten() {
+            let le = match series.name.strip_prefix(FAMILY) {
+                Some("_bucket") => label(&series.labels, "le"),
+                Some("_count") => "",
+                _ => continue,
+            };
+            let name = (label(&series.labels, "endpoint").to_owned(), le.to_owned());
+            *balances.entry(name.clone()).or_insert(0) += sign;
+            *grown.entry(name).or_default() += f64::from(sign) * value;
+        }
+    }
+    // A series without a beginning would have grown from nothing.
+    let lost = balances.iter().filter(|(_, balance)| **balance != 0);
+    let lost =
+        lost.map(|((endpoint, le), _)| format!("{endpoint}: a bucket up to `{le}` before or after the run only"));
+    let mut found = Histogram { buckets: 0, observed: 0.0, wrong: lost.collect() };
+    let endpoints: BTreeSet<&String> = grown.keys().map(|(endpoint, _)| endpoint).collect();
+    for endpoint in endpoints.into_iter().filter(|endpoint| !INTERNAL.contains(&endpoint.as_str())) {
+        let of_it = grown.iter().filter(|((of, le), _)| of == endpoint && !le.is_empty());
+        let mut buckets: Vec<(f64, f64)> = Vec::new();
+        for ((_, le), count) in of_it {
+            buckets.push((le.parse().with_context(|| format!("{endpoint}: a bucket up to `{le}`"))?, *count));
+        }
+        buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let answered = experiment.ledger.entries.iter().filter(|entry| entry.endpoint == *endpoint);
+        let took: Vec<f64> = answered
+            .filter(|entry| entry.status().is_some())
+            .filter_map(|entry| Some((entry.ended_us? - entry.sent_us?) as f64 / 1e6))
+            .collect();
+        let mut below = 0.0;
+        for (bound, count) in &buckets {
+            let seen = took.iter().filter(|seconds| *seconds <= bound).count() as f64;
+            if *count < seen {
+                found
+                    .wrong
+                    .push(format!("{endpoint}: {count} within {bound} s, and the client saw {seen} answered by then"));
+            }
+            if *count < below {
+                found.wrong.push(format!("{endpoint}: {count} within {bound} s, and {below} within less"));
+            }
+            below = *count;
+        }
+        let count = grown.get(&(endpoint.clone(), String::new())).copied().unwrap_or_default();
+        if buckets.last().is_none_or(|(bound, all)| bound.is_finite() || all.to_bits() != count.to_bits()) {
+            found.wrong.push(format!("{endpoint}: {count} observations, and {below} in the last bucket"));
+        }
+        found.buckets += buckets.len();
+        found.observed += count;
+    }
+    Ok(found)
+}
+
 /// What the client knows the service must have counted; requests without an answer as the service's log has them.
 fn expected_requests(experiment: &Experiment) -> anyhow::Result<(BTreeMap<String, u64>, Vec<String>)> {
     let mut expected: BTreeMap<String, u64> = BTreeMap::new();

@@ -318,7 +318,10 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
         (
             "a number in a judgement edited",
             |sealed| {
-                sealed.verdicts(|verdicts| verdicts[4]["population"] = json!(1_000_000));
+                sealed.verdicts(|verdicts| {
+                    let edited = verdicts.iter_mut().find(|told| told["id"] == "error-rate/counters/latency-count");
+                    edited.expect("it was judged")["population"] = json!(1_000_000);
+                });
                 sealed.resum();
             },
             &["L1", "error-rate/counters/latency-count"],

@@ -32,7 +32,12 @@ impl World {
             text(&format!("samples/{name}.json"), self.samples(name, selector));
         }
         for (name, _, _) in LOADED {
-            let answer = if *name == "rules" { self.rules() } else { json!({"status": "success", "data": {}}) };
+            let answer = match *name {
+                "rules" => self.rules(),
+                "config" => json!({"status": "success", "data": {"yaml": self.rendered("prometheus/prometheus.yml")}}),
+                "alertmanager" => json!({"config": {"original": self.rendered("alertmanager/alertmanager.yml")}}),
+                _ => json!({"status": "success", "data": {}}),
+            };
             text(&format!("loaded/{name}.json"), answer.to_string());
         }
         for kept in self.panels() {
@@ -168,6 +173,11 @@ impl World {
             );
         }
         text
+    }
+
+    fn rendered(&self, file: &str) -> String {
+        let rendered = self.tree.monitoring.render(&self.run.addresses, self.ledger.head.speed).expect("it renders");
+        String::from_utf8(rendered[Path::new(file)].clone()).unwrap()
     }
 
     /// The rendered rules as `/api/v1/rules` tells them.

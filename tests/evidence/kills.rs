@@ -116,7 +116,26 @@ fn what_was_counted_otherwise_than_sent_is_found() {
             },
             &["exposed"],
         ),
-        ("no exposition", |room| room.without("exposition/after-0.prom"), &["exposed", "panel-shows/app-overview/2"]),
+        (
+            "no exposition",
+            |room| room.without("exposition/after-0.prom"),
+            &["buckets", "exposed", "panel-shows/app-overview/2"],
+        ),
+        (
+            "a bucket with less than the client saw answered in its time",
+            |room| room.exposed(r#"app_request_latency_seconds_bucket{endpoint="/",le="0.022"}"#, -1.0),
+            &["buckets"],
+        ),
+        (
+            "a bucket with more than the one above it",
+            |room| room.exposed(r#"app_request_latency_seconds_bucket{endpoint="/",le="0.018"}"#, 10_000.0),
+            &["buckets"],
+        ),
+        (
+            "a last bucket that is not everything",
+            |room| room.exposed(r#"app_request_latency_seconds_count{endpoint="/"}"#, 1.0),
+            &["buckets"],
+        ),
     ]);
 }
 
@@ -159,6 +178,40 @@ fn a_log_line_of_another_run_is_no_matter() {
         lines.push(json!({"msg": "request", "status": 200, "request_id": "someone-else-1"}).to_string());
     });
     room.judged().fails_exactly("somebody else's request", &[]);
+}
+
+#[test]
+fn a_configuration_loaded_otherwise_than_written_is_found() {
+    kill(&[
+        (
+            "a scrape every second",
+            |room| room.text("loaded/config.json", |text| text.replacen("500ms", "1s", 1)),
+            &["config/prometheus"],
+        ),
+        (
+            "a target more",
+            |room| {
+                room.text("loaded/config.json", |text| {
+                    text.replacen("scrape_configs:\\n", "scrape_configs:\\n- job_name: more\\n", 1)
+                })
+            },
+            &["config/prometheus"],
+        ),
+        (
+            "nobody told of what is critical",
+            |room| room.text("loaded/alertmanager.json", |text| text.replacen("critical", "severe", 1)),
+            &["config/alertmanager"],
+        ),
+        (
+            "no word of its end",
+            |room| {
+                room.text("loaded/alertmanager.json", |text| {
+                    text.replacen("send_resolved: true", "send_resolved: false", 1)
+                })
+            },
+            &["config/alertmanager"],
+        ),
+    ]);
 }
 
 /// The loaded rule of a name.

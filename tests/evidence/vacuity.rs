@@ -58,7 +58,10 @@ fn nothing_holds_on_an_exhibit_that_is_not_there_or_not_what_it_should_be() {
         ("samples/process_start.json", &[""]),
         ("samples/iterations_missed.json", &[""]),
         ("samples/alerts.json", &["watchdog", "alert-"]),
-        ("exposition/after-0.prom", &["exposed"]),
+        ("exposition/before-0.prom", &["buckets"]),
+        ("exposition/after-0.prom", &["exposed", "buckets"]),
+        ("loaded/config.json", &["config/prometheus"]),
+        ("loaded/alertmanager.json", &["config/alertmanager"]),
         ("loaded/rules.json", &["loaded"]),
         ("logs/app.log", &["log"]),
     ] {
@@ -83,7 +86,7 @@ fn a_client_that_sent_nothing_proves_nothing_of_a_scenario_that_sends() {
         ledger.head.scheduled = 0;
     });
     let judged = Room::of("error-rate", &world.files()).judged();
-    let claims = ["schedule", "log", "pictured", "panel-shows"];
+    let claims = ["schedule", "log", "pictured", "panel-shows", "buckets"];
     none_holds(&judged, "nothing sent", claims.into_iter().chain(COUNTERS).chain(CYCLE));
 }
 
