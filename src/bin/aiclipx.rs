@@ -12,7 +12,7 @@ use aiclipx::evidence::bundle::{Bundle, Outcome};
 use aiclipx::evidence::enact::{Enactment, enact, faults_are_on};
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::tree::Tree;
-use aiclipx::evidence::{attached, prove};
+use aiclipx::evidence::{attached, attest, prove};
 use aiclipx::failure::Failure;
 use aiclipx::http::client::Address;
 use aiclipx::interrupt::Interrupt;
@@ -198,9 +198,23 @@ enum Evidence {
     Verify {
         /// The bundle's folder.
         bundle: PathBuf,
+        /// A clone of the repository: the bundle's tree must be that of its revision.
+        #[arg(long, value_name = "DIR")]
+        repo: Option<PathBuf>,
+        /// Who may have signed it, in OpenSSH's form of allowed signers.
+        #[arg(long, value_name = "FILE")]
+        signers: Option<PathBuf>,
         /// Claims (by a part of their id) that must be proven, else exit 1.
         #[arg(long)]
         require: Vec<String>,
+    },
+    /// Sign a bundle with an SSH key, once it verifies.
+    Sign {
+        /// The bundle's folder.
+        bundle: PathBuf,
+        /// The private key, or the public one of a key that the agent holds.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
     },
 }
 
@@ -306,13 +320,12 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let (bundle, outcome) = prove::prove(&root, &options, &interrupt).await?;
             conclude(&bundle, &outcome, &require)
         }
-        Command::Evidence(Evidence::Verify { bundle, require }) => {
-            let bundle = Bundle::open(&bundle)?;
-            let outcome = bundle.verify()?;
-            tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
-            tell("L1 derivation: claims, verdicts and reports follow from the exhibits.");
-            tell("L2 binding to a revision, L3 signature: not attempted.");
-            conclude(&bundle, &outcome, &require)
+        Command::Evidence(Evidence::Verify { ref bundle, ref repo, ref signers, ref require }) => {
+            verify(bundle, repo.as_deref(), signers.as_deref(), require)
+        }
+        Command::Evidence(Evidence::Sign { ref bundle, ref key }) => {
+            print(&attest::sign(&Bundle::open(bundle)?, key)?.display().to_string())?;
+            Ok(ExitCode::SUCCESS)
         }
         Command::Dashboard { ref listen, ref folder, ref prometheus } => {
             let folder = match folder {
@@ -512,6 +525,30 @@ fn report(sent: &Sent, run: &TrafficRun) -> Result<(), Failure> {
             .map_err(Failure::usage)?;
     }
     Ok(())
+}
+
+/// Each level that was asked for, in order; the first that fails ends it, exit 4.
+fn verify(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>, require: &[String]) -> Result<ExitCode, Failure> {
+    let bundle = Bundle::open(bundle)?;
+    let outcome = bundle.verify()?;
+    tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
+    tell("L1 derivation: claims, verdicts and reports follow from the exhibits.");
+    match repo {
+        Some(repo) => {
+            let files = attest::bound_to(&bundle, &outcome.provenance, repo)?;
+            let revision = outcome.provenance.revision.as_deref().unwrap_or_default();
+            tell(&format!("L2 binding: the {files} files of tree/ are those of {revision}."));
+        }
+        None => tell("L2 binding: not attempted; --repo DIR names a clone."),
+    }
+    match signers {
+        Some(signers) => tell(&format!("L3 signature: by {}.", attest::signed_by(&bundle, signers)?)),
+        None if bundle.folder().join(attest::SIGNATURE).exists() => {
+            tell("L3 signature: there is one; by whom was not looked at; --signers FILE names who may sign.");
+        }
+        None => tell("L3 signature: not attempted; the bundle is not signed."),
+    }
+    conclude(&bundle, &outcome, require)
 }
 
 /// Says what came of it; the bundle's path is the last line on stdout.

@@ -7,6 +7,7 @@
 //! tree/                    the monitoring and the scenarios that it is about
 //! experiments/NAME/        what was recorded: see `experiment`
 //! SHA256SUMS               every other file, in the form `sha256sum -c` reads
+//! SHA256SUMS.sig           where it is signed: see `attest`
 //! ```
 //!
 //! A draft is a hidden folder beside the place of the bundle, flushed to disk and renamed last: whatever goes wrong
@@ -14,7 +15,7 @@
 //!
 //! Verifying trusts nothing stored: L0, integrity: nothing changed, missing, extra, and no links. L1, derivation: claims
 //! are derived and judged again, reports written again, and all compared. Hashes show that nothing changed since the
-//! sealing; they don't show who sealed.
+//! sealing; who sealed, and from which revision, is [`attest`](super::attest)'s to say.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,6 +26,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 
+use super::attest::SIGNATURE;
 use super::experiment::{self, Experiment, read_json, read_text, write, write_json};
 use super::judge::{self, Judgement, Verdict, judge};
 use super::provenance::Provenance;
@@ -33,7 +35,8 @@ use super::tree::Tree;
 use super::validity::Disturbance;
 use crate::failure::Failure;
 
-const SUMS: &str = "SHA256SUMS";
+/// The file that names every other with its sum.
+pub const SUMS: &str = "SHA256SUMS";
 
 /// A bundle that is being written.
 #[derive(Debug)]
@@ -275,6 +278,11 @@ impl Bundle {
         &self.folder
     }
 
+    /// Every file but the sums and their signature, as `a/b`, sorted.
+    pub fn files(&self) -> anyhow::Result<Vec<String>> {
+        list(&self.folder)
+    }
+
     /// L0 and L1. An error means that the bundle can't be trusted, and why.
     pub fn verify(&self) -> Result<Outcome, Failure> {
         let outcome = self.verified().map_err(|error| {
@@ -360,7 +368,7 @@ fn is_of_a_bundle(file: &str) -> bool {
     }
 }
 
-/// Every file below a folder but the sums, as `a/b`, sorted by bytes. A link, or anything else, is an error.
+/// Every file below a folder but the sums and their signature, as `a/b`, sorted by bytes. A link, or anything else, is an error.
 fn list(folder: &Path) -> anyhow::Result<Vec<String>> {
     fn walk(root: &Path, folder: &Path, files: &mut Vec<String>) -> anyhow::Result<()> {
         let mut empty = true;
@@ -376,7 +384,7 @@ fn list(folder: &Path) -> anyhow::Result<Vec<String>> {
                 walk(root, &path, files)?;
             } else {
                 ensure!(kind.is_file(), "{name} is not a regular file");
-                if name != SUMS {
+                if name != SUMS && name != SIGNATURE {
                     files.push(name);
                 }
             }

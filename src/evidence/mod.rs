@@ -5,9 +5,11 @@
 //! - [`claims`] says what must hold, from the scenario and the monitoring files alone.
 //! - [`judge`] decides each claim by reading the folder, and nothing else; `verify` judges again with the same code.
 //! - [`report`] tells people; [`bundle`] seals, and verifies offline.
+//! - [`attest`] says what a bundle can't say of itself: its revision's, and whose.
 //! - [`prove`] does all of it on private stacks; [`attached`] on the stack that is up.
 
 pub mod attached;
+pub mod attest;
 pub mod bundle;
 pub mod claims;
 pub mod collect;
