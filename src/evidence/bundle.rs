@@ -287,6 +287,7 @@ impl Bundle {
     pub fn verify(&self) -> Result<Outcome, Failure> {
         let outcome = self.verified().map_err(|error| {
             Failure::invalid_bundle(error.context(format!("{} can't be trusted", self.folder.display())))
+                .remedy("if another revision of this tool made it, verify it with that one")
         })?;
         Ok(outcome)
     }

@@ -74,13 +74,20 @@ impl Archive {
         Outcome::derive(self.draft.folder()).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
+    /// Made from a commit, with or without uncommitted changes.
+    pub(crate) fn of_revision(mut self, commit: &str, dirty: Option<&str>) -> Archive {
+        self.provenance.revision = Some(commit.to_owned());
+        self.provenance.dirty = dirty.map(str::to_owned);
+        self
+    }
+
     fn seal(self, secrets: &[&str]) -> (TempDir, Result<(Bundle, Outcome), Failure>) {
         let secrets: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
         let sealed = self.draft.seal(&self.provenance, &secrets);
         (self.place, sealed)
     }
 
-    fn sealed(self) -> Sealed {
+    pub(crate) fn sealed(self) -> Sealed {
         let (place, sealed) = self.seal(&[]);
         let (bundle, _) = sealed.unwrap_or_else(|failure| panic!("{failure}"));
         Sealed { folder: bundle.folder().to_owned(), _place: place }
@@ -88,9 +95,9 @@ impl Archive {
 }
 
 /// A bundle that somebody else has in hand.
-struct Sealed {
+pub(crate) struct Sealed {
     _place: TempDir,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Sealed {

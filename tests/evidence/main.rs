@@ -11,6 +11,7 @@
 //! - [`vacuity`]: nothing shown is nothing proven.
 //! - [`validity`]: what disturbs a run makes every claim invalid.
 //! - [`outcome`]: the exit code over several experiments.
+//! - [`attest`]: to which revision a bundle is bound, and who signed it.
 //! - [`bundle`]: sealing, verifying, and every tampering found.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test evidence` writes the lists of claims anew; look at them before they are committed.
@@ -27,6 +28,7 @@
     clippy::cast_sign_loss
 )]
 
+mod attest;
 mod bundle;
 mod claims;
 mod exhibits;
