@@ -469,11 +469,19 @@ impl Page {
         write(path, &bytes).await
     }
 
-    /// Writes a PDF: backgrounds printed, page size and margins from the page's own `@page`.
-    pub async fn pdf(&mut self, path: &Path) -> Result<(), Failure> {
+    /// Writes a PDF: backgrounds printed, page size and margins from the page's own `@page`; in the lower margin of each
+    /// page the title, and which of how many it is. The margin must have room for a line of 7 pt.
+    pub async fn pdf(&mut self, path: &Path, title: &str) -> Result<(), Failure> {
         self.check_presentable().await?;
+        let title = title.replace('&', "&amp;").replace('<', "&lt;");
+        let footer = format!(
+            "<div style=\"width:100%;margin:0 14mm;display:flex;justify-content:space-between;\
+             font:7pt 'DejaVu Sans',sans-serif;color:#5b6675\"><span>{title}</span>\
+             <span><span class=pageNumber></span> / <span class=totalPages></span></span></div>"
+        );
         let settings = json!({
-            "printBackground": true, "preferCSSPageSize": true, "displayHeaderFooter": false,
+            "printBackground": true, "preferCSSPageSize": true, "displayHeaderFooter": true,
+            "headerTemplate": "<span></span>", "footerTemplate": footer,
             "generateTaggedPDF": true, "generateDocumentOutline": true,
         });
         let answer = self.call("Page.printToPDF", settings).await?;

@@ -94,7 +94,7 @@ async fn a_page_that_shows_what_it_must_becomes_a_picture_and_a_pdf() {
     assert_eq!(png_size(&whole), (640, 2000));
 
     let pdf = folder.path().join("page.pdf");
-    page.pdf(&pdf).await.unwrap();
+    page.pdf(&pdf, "a title").await.unwrap();
     let bytes = std::fs::read(&pdf).unwrap();
     assert!(bytes.starts_with(b"%PDF-"));
     // 100 mm by 50 mm in points, as the page's own style asks.
@@ -159,7 +159,7 @@ async fn a_page_from_a_file_becomes_a_pdf() {
     let mut page = browser.page(small()).await.unwrap();
     page.open(&file_url(&report)).await.unwrap();
     page.wait_until("document.body.innerText.includes('a report')", LIMIT).await.unwrap();
-    page.pdf(&folder.path().join("report.pdf")).await.unwrap_or_else(|failure| panic!("{failure}"));
+    page.pdf(&folder.path().join("report.pdf"), "a title").await.unwrap_or_else(|failure| panic!("{failure}"));
     let failure = page.open(&file_url(&folder.path().join("missing.html"))).await.unwrap_err();
     assert!(failure.to_string().contains("ERR_FILE_NOT_FOUND"), "{failure}");
     browser.close().await.unwrap();

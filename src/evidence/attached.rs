@@ -85,10 +85,7 @@ pub async fn collect(
         broken_off: runs.broken_off,
         absent,
     };
-    if interrupt.is_requested() {
-        return Err(Failure::interrupted());
-    }
-    draft.seal(&provenance, &stack.secrets()?)
+    draft.publish(&provenance, &stack.secrets()?, interrupt).await
 }
 
 /// The runs since the stack came up, in order of time.

@@ -1,7 +1,7 @@
 //! A Draft is written, a Bundle is read: what was shown, sealed so that anyone can check it later, offline.
 //!
 //! ```text
-//! report.html report.md    for people
+//! report.html report.md report.pdf   for people
 //! run.json                 [`Provenance`]: revision, versions, seed, speed
 //! verdicts.json            every claim with its judgement
 //! tree/                    the monitoring and the scenarios that it is about
@@ -34,6 +34,7 @@ use super::report;
 use super::tree::Tree;
 use super::validity::Disturbance;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 
 /// The file that names every other with its sum.
 pub const SUMS: &str = "SHA256SUMS";
@@ -73,18 +74,43 @@ impl Draft {
         self.folder.join("experiments").join(name)
     }
 
-    /// Judges everything in the draft, writes reports and sums, and turns it into a bundle.
-    ///
-    /// `secrets` are texts that must not be in any file: one that is stops the sealing.
-    pub fn seal(mut self, provenance: &Provenance, secrets: &[String]) -> Result<(Bundle, Outcome), Failure> {
+    /// Reports, prints, seals: all that is done with a draft once everything is recorded. Told on stderr is only what
+    /// there is no print for.
+    pub async fn publish(
+        self,
+        provenance: &Provenance,
+        secrets: &[String],
+        interrupt: &Interrupt,
+    ) -> Result<(Bundle, Outcome), Failure> {
+        let outcome = self.report(provenance)?;
+        let print = async { Ok(report::pdf::print(&self.folder, &provenance.id).await) };
+        if let Err(why) = interrupt.or(print).await? {
+            eprintln!("  · no {}: {why}", report::pdf::FILE);
+            // Half a print is none.
+            let _ = fs::remove_file(self.folder.join(report::pdf::FILE));
+        }
+        if interrupt.is_requested() {
+            return Err(Failure::interrupted());
+        }
+        Ok((self.seal(secrets)?, outcome))
+    }
+
+    /// Judges everything in the draft and writes the reports.
+    pub fn report(&self, provenance: &Provenance) -> Result<Outcome, Failure> {
         write_json(&self.folder.join("run.json"), provenance)?;
         let outcome = Outcome::derive(&self.folder)?;
         ensure_usable(&outcome)?;
         write_json(&self.folder.join("verdicts.json"), &outcome.judgements)?;
-        let reports = report::write(&outcome)?;
-        for (file, text) in &reports {
+        for (file, text) in report::write(&outcome)? {
             write(&self.folder.join(file), text.as_bytes())?;
         }
+        Ok(outcome)
+    }
+
+    /// Writes the sums over a draft that is reported, and turns it into a bundle.
+    ///
+    /// `secrets` are texts that must not be in any file: one that is stops the sealing.
+    pub fn seal(mut self, secrets: &[String]) -> Result<Bundle, Failure> {
         scan_for_secrets(&self.folder, secrets)?;
         let mut sums = String::new();
         for file in list(&self.folder)? {
@@ -98,7 +124,7 @@ impl Draft {
         if let Some(parent) = self.target.parent() {
             File::open(parent).and_then(|folder| folder.sync_all()).context("cannot flush the evidence folder")?;
         }
-        Ok((Bundle { folder: self.target.clone() }, outcome))
+        Ok(Bundle { folder: self.target.clone() })
     }
 }
 
@@ -347,7 +373,7 @@ impl Bundle {
 
 /// Whether the layout has a place for a file: what nobody reads, nobody has looked at.
 fn is_of_a_bundle(file: &str) -> bool {
-    const TOP: [&str; 4] = ["run.json", "verdicts.json", "report.html", "report.md"];
+    const TOP: [&str; 5] = ["run.json", "verdicts.json", "report.html", "report.md", report::pdf::FILE];
     const OF_AN_EXPERIMENT: [&str; 4] = ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl"];
     const FOLDERS: [(&str, &[&str]); 6] = [
         ("exposition", &["prom"]),

@@ -89,7 +89,7 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
         broken_off: Vec::new(),
         absent: facts.absent.into_iter().collect(),
     };
-    draft.seal(&provenance, &facts.secrets)
+    draft.publish(&provenance, &facts.secrets, interrupt).await
 }
 
 /// What the stacks told, for the provenance of all.

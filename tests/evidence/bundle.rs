@@ -83,7 +83,7 @@ impl Archive {
 
     fn seal(self, secrets: &[&str]) -> (TempDir, Result<(Bundle, Outcome), Failure>) {
         let secrets: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
-        let sealed = self.draft.seal(&self.provenance, &secrets);
+        let sealed = self.draft.report(&self.provenance).and_then(|outcome| Ok((self.draft.seal(&secrets)?, outcome)));
         (self.place, sealed)
     }
 

@@ -1,10 +1,12 @@
-//! What people read: report.html (self-contained, no script) and report.md, out of what was judged.
+//! What people read: report.html (self-contained, no script) and report.md, out of what was judged; and report.pdf, the
+//! first of them printed.
 //!
-//! Pure, and deterministic: `verify` writes the reports again and compares, so a number in them that no exhibit gives
+//! Pure but for the print, and deterministic: `verify` writes the reports again and compares, so a number in them that no exhibit gives
 //! rise to is found. Nothing is said here that was not recorded in this run.
 
 mod html;
 mod markdown;
+pub mod pdf;
 mod strip;
 
 use super::bundle::Outcome;
