@@ -12,7 +12,7 @@ use aiclipx::evidence::bundle::{Bundle, Outcome};
 use aiclipx::evidence::enact::{Enactment, enact, faults_are_on};
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::tree::Tree;
-use aiclipx::evidence::{attached, prove};
+use aiclipx::evidence::{attached, mutants, prove};
 use aiclipx::failure::Failure;
 use aiclipx::http::client::Address;
 use aiclipx::interrupt::Interrupt;
@@ -194,6 +194,24 @@ enum Evidence {
         #[arg(long)]
         require: Vec<String>,
     },
+    /// Break the monitoring on purpose, one thing at a time on private stacks: a named claim must find each.
+    Mutants {
+        /// Only these mutants, by their id in monitoring/mutants.toml.
+        #[arg(long, value_name = "ID")]
+        only: Vec<String>,
+        /// What the schedules are computed from.
+        #[arg(long, default_value_t = SEED)]
+        seed: u64,
+        /// How many times faster than production.
+        #[arg(long, default_value = "30")]
+        speed: Speed,
+        /// Stacks side by side.
+        #[arg(long, default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
+        jobs: u8,
+        /// Below it goes the folder of this run [default: evidence/runs at the repository's root].
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
     /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its exhibits.
     Verify {
         /// The bundle's folder.
@@ -305,6 +323,16 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let options = prove::Options { only, seed, speed, jobs: usize::from(jobs), out };
             let (bundle, outcome) = prove::prove(&root, &options, &interrupt).await?;
             conclude(&bundle, &outcome, &require)
+        }
+        Command::Evidence(Evidence::Mutants { only, seed, speed, jobs, out }) => {
+            let root = find_tree()?;
+            let out = out.unwrap_or_else(|| root.join(BUNDLES));
+            let options = mutants::run::Options { only, seed, speed, jobs: usize::from(jobs), out };
+            let (folder, outcome) = mutants::run::try_all(&root, &options, &interrupt).await?;
+            print(outcome.table().trim_end())?;
+            tell(&format!("{}.", outcome.tally()));
+            print(&folder.join(mutants::outcome::FILE).display().to_string())?;
+            Ok(ExitCode::from(outcome.exit_code()))
         }
         Command::Evidence(Evidence::Verify { bundle, require }) => {
             let bundle = Bundle::open(&bundle)?;

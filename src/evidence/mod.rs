@@ -6,6 +6,7 @@
 //! - [`judge`] decides each claim by reading the folder, and nothing else; `verify` judges again with the same code.
 //! - [`report`] tells people; [`bundle`] seals, and verifies offline.
 //! - [`prove`] does all of it on private stacks; [`attached`] on the stack that is up.
+//! - [`mutants`] breaks the monitoring on purpose, and asks whether the claims notice.
 
 pub mod attached;
 pub mod bundle;
@@ -14,6 +15,7 @@ pub mod collect;
 pub mod enact;
 pub mod experiment;
 pub mod judge;
+pub mod mutants;
 pub mod panels;
 pub mod prove;
 pub mod provenance;
