@@ -87,7 +87,7 @@ fn rules_alertmanager_scrapes_dashboards_and_exposition_all_have_some() {
             Edit::Configuration(_) => "scrape configuration",
             Edit::Dashboard(_) => "dashboards",
             Edit::Exposition(_) => "exposition",
-            Edit::Scenario(_) | Edit::Record(_) | Edit::Loss(_) => "record",
+            Edit::Record(_) | Edit::Loss(_) => "record",
             Edit::Setting { .. } => "service",
         })
         .collect();

@@ -206,7 +206,7 @@ enum Evidence {
         #[arg(long, default_value = "30")]
         speed: Speed,
         /// Stacks side by side.
-        #[arg(long, default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
+        #[arg(long, default_value_t = MUTANTS_JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
         jobs: u8,
         /// Below it goes the folder of this run [default: evidence/runs at the repository's root].
         #[arg(long)]
@@ -226,6 +226,8 @@ enum Evidence {
 const SEED: u64 = 42;
 /// Stacks side by side on a small machine without the generators falling behind.
 const JOBS: u8 = 2;
+/// One more where hardly any of them takes pictures: a browser is the better part of what a stack costs.
+const MUTANTS_JOBS: u8 = 3;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -455,7 +457,15 @@ async fn traffic(state: &Path, run: &TrafficRun, interrupt: &Interrupt) -> Resul
     let tree = Tree::read(&root)?;
     for scenario in &scenarios {
         tell(&format!("{}: {}", scenario.id(), scenario.title));
-        let what = Enactment { stack: &stack, tree: &tree, scenario, seed: run.seed, length: run.duration, show: true };
+        let what = Enactment {
+            stack: &stack,
+            tree: &tree,
+            scenario,
+            seed: run.seed,
+            length: run.duration,
+            show: true,
+            pictures: true,
+        };
         let enacted = enact(what, &|waiting| tell(&format!("  · {waiting}")), interrupt).await?;
         report(&enacted.sent, run)?;
         if let Some(failure) = enacted.sent.failure() {

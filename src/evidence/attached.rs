@@ -88,6 +88,7 @@ pub async fn collect(
     if interrupt.is_requested() {
         return Err(Failure::interrupted());
     }
+    super::mutants::outcome::take(out, draft.folder(), &provenance)?;
     draft.seal(&provenance, &stack.secrets()?)
 }
 

@@ -63,6 +63,12 @@ impl Archive {
         self
     }
 
+    /// With a file of its own beside `run.json`.
+    pub(crate) fn file(self, name: &str, text: &str) -> Archive {
+        fs::write(self.draft.folder().join(name), text).unwrap();
+        self
+    }
+
     pub(crate) fn superseded(mut self, names: &[&str]) -> Archive {
         self.provenance.superseded = names.iter().map(|name| (*name).to_owned()).collect();
         self
@@ -80,7 +86,7 @@ impl Archive {
         (self.place, sealed)
     }
 
-    fn sealed(self) -> Sealed {
+    pub(crate) fn sealed(self) -> Sealed {
         let (place, sealed) = self.seal(&[]);
         let (bundle, _) = sealed.unwrap_or_else(|failure| panic!("{failure}"));
         Sealed { folder: bundle.folder().to_owned(), _place: place }
@@ -88,13 +94,13 @@ impl Archive {
 }
 
 /// A bundle that somebody else has in hand.
-struct Sealed {
+pub(crate) struct Sealed {
     _place: TempDir,
     folder: PathBuf,
 }
 
 impl Sealed {
-    fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.join(file)
     }
 
@@ -105,7 +111,7 @@ impl Sealed {
         fs::write(self.path(file), edited).unwrap();
     }
 
-    fn replace(&self, file: &str, from: &str, to: &str) {
+    pub(crate) fn replace(&self, file: &str, from: &str, to: &str) {
         self.text(file, |text| text.replacen(from, to, 1));
     }
 
@@ -118,7 +124,7 @@ impl Sealed {
     }
 
     /// Writes the sums anew over what is there now, as a careful forger would.
-    fn resum(&self) {
+    pub(crate) fn resum(&self) {
         fn walk(root: &Path, folder: &Path, lines: &mut Vec<(String, String)>) {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
@@ -137,7 +143,7 @@ impl Sealed {
         fs::write(self.path("SHA256SUMS"), text).unwrap();
     }
 
-    fn verify(&self) -> Result<Outcome, Failure> {
+    pub(crate) fn verify(&self) -> Result<Outcome, Failure> {
         Bundle::open(&self.folder)?.verify()
     }
 }

@@ -12,6 +12,7 @@
 //! - [`validity`]: what disturbs a run makes every claim invalid.
 //! - [`outcome`]: the exit code over several experiments.
 //! - [`bundle`]: sealing, verifying, and every tampering found.
+//! - [`mutants`]: what a bundle tells of the mutants of its tree.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test evidence` writes the lists of claims anew; look at them before they are committed.
 
@@ -31,6 +32,7 @@ mod bundle;
 mod claims;
 mod exhibits;
 mod kills;
+mod mutants;
 mod outcome;
 mod room;
 mod unanswered;

@@ -48,10 +48,7 @@ impl Rewriter {
         self.scrapes += 1;
         let is_request = |line: &str| line.starts_with("app_requests_total{");
         match self.rewriting {
-            Rewriting::CountTwice => by_line(text, |line| match is_request(line) {
-                true => Some(with_value(line, |value| value * 2.0)),
-                false => Some(line.to_owned()),
-            }),
+            Rewriting::CountTwice => revalued(text, is_request, |value| value * 2.0),
             Rewriting::RawPath => text.replace("endpoint=\"/items\"", "endpoint=\"/items?limit=10\""),
             Rewriting::LoseSeries => {
                 without(text, |line| is_request(line) && label(line, "endpoint") == Some("/items"))
@@ -63,43 +60,34 @@ impl Rewriter {
             Rewriting::CountPostsAsFaults => {
                 let posts = text.lines().filter(|line| is_request(line) && label(line, "method") == Some("POST"));
                 let posts: f64 = posts.filter_map(value).sum();
-                by_line(text, |line| match line.starts_with("app_errors_total ") {
-                    true => Some(with_value(line, |value| value + posts)),
-                    false => Some(line.to_owned()),
-                })
+                revalued(text, |line| line.starts_with("app_errors_total "), |value| value + posts)
             }
             Rewriting::GoStale => self.first.get_or_insert_with(|| text.to_owned()).clone(),
             Rewriting::SecondProcess if self.scrapes.is_multiple_of(2) => {
                 let kinds = kinds(text);
-                by_line(text, |line| match counts(line, &kinds) {
-                    true => Some(with_value(line, |_| 0.0)),
-                    false => Some(line.to_owned()),
-                })
+                revalued(text, |line| counts(line, &kinds), |_| 0.0)
             }
             Rewriting::SecondProcess => text.to_owned(),
         }
     }
 }
 
-/// The text with each line that is a sample or a comment kept as `change` has it; `None` leaves it out.
-fn by_line(text: &str, change: impl Fn(&str) -> Option<String>) -> String {
-    text.lines().filter_map(change).map(|line| line + "\n").collect()
+/// The text without the lines that are picked.
+fn without(text: &str, picks: impl Fn(&str) -> bool) -> String {
+    text.lines().filter(|line| !picks(line)).fold(String::new(), |text, line| text + line + "\n")
 }
 
-fn without(text: &str, is_lost: impl Fn(&str) -> bool) -> String {
-    by_line(text, |line| (!is_lost(line)).then(|| line.to_owned()))
+/// The text with other values in the samples that are picked.
+fn revalued(text: &str, picks: impl Fn(&str) -> bool, change: impl Fn(f64) -> f64) -> String {
+    text.lines().fold(String::new(), |text, line| match (line.rsplit_once(' '), value(line)) {
+        (Some((series, _)), Some(value)) if picks(line) => format!("{text}{series} {}\n", change(value)),
+        _ => text + line + "\n",
+    })
 }
 
 /// A sample's value: what stands behind the last space. The service writes no timestamps.
 fn value(line: &str) -> Option<f64> {
     line.rsplit_once(' ')?.1.parse().ok()
-}
-
-fn with_value(line: &str, change: impl Fn(f64) -> f64) -> String {
-    match (line.rsplit_once(' '), value(line)) {
-        (Some((series, _)), Some(value)) => format!("{series} {}", change(value)),
-        _ => line.to_owned(),
-    }
 }
 
 fn label<'a>(line: &'a str, name: &str) -> Option<&'a str> {
@@ -217,7 +205,8 @@ process_start_time_seconds 1700000000
         let sound = parse(EXPOSED).unwrap();
         for (series, value) in &other {
             let counts = series.name.starts_with("app_") && series.name != "app_requests_in_flight";
-            assert_eq!(*value, if counts { 0.0 } else { sound[series] }, "{series:?}");
+            let expected = if counts { 0.0 } else { sound[series] };
+            assert_eq!(value.to_bits(), f64::to_bits(expected), "{series:?}");
         }
         assert_eq!(other.len(), sound.len());
         assert_eq!(rewriter.rewrite(EXPOSED), EXPOSED);

@@ -11,9 +11,11 @@
 //! - [`exposition`]: what a service would get wrong in what it exposes, as functions on the text. Pure.
 //! - [`proxy`]: stands between Prometheus and the service, and does that to every scrape.
 //! - [`run`]: all of them on private stacks, side by side.
+//! - [`fate`]: what became of a mutant, from what was found with it and without it. Pure.
 //! - [`outcome`]: what came of it: `mutants.json`, a table, an exit code.
 
 pub mod exposition;
+pub mod fate;
 pub mod kinds;
 pub mod outcome;
 pub mod proxy;

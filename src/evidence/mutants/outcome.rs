@@ -3,58 +3,19 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
-use super::table::Mutant;
+use super::fate::Fate;
+use super::table::{Mutant, Table};
 use crate::duration::Speed;
-use crate::evidence::experiment::{read_json, write_json};
+use crate::evidence::experiment::{files_in, read_json, write_json};
+use crate::evidence::provenance::Provenance;
 
 /// The layout of `mutants.json`.
 pub const SCHEMA: u32 = 1;
 /// The file's name.
 pub const FILE: &str = "mutants.json";
-
-/// What came of one mutant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "fate", content = "why", rename_all = "snake_case")]
-pub enum Fate {
-    /// Its claim fails with it and holds without it; what the claim says.
-    Killed(String),
-    /// Nothing found it; what the claim says instead.
-    Survived(String),
-    /// Its text was not there exactly once, or what must find it does not exist.
-    DidNotApply(String),
-    /// The run says nothing, with it or without it.
-    Invalid(String),
-}
-
-impl Fate {
-    /// For tables.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Fate::Killed(_) => "killed",
-            Fate::Survived(_) => "survived",
-            Fate::DidNotApply(_) => "did not apply",
-            Fate::Invalid(_) => "invalid",
-        }
-    }
-
-    /// The same as a sign.
-    pub fn sign(&self) -> &'static str {
-        match self {
-            Fate::Killed(_) => "✓",
-            Fate::Survived(_) | Fate::DidNotApply(_) => "✗",
-            Fate::Invalid(_) => "!",
-        }
-    }
-
-    /// Why.
-    pub fn why(&self) -> &str {
-        match self {
-            Fate::Killed(why) | Fate::Survived(why) | Fate::DidNotApply(why) | Fate::Invalid(why) => why,
-        }
-    }
-}
 
 /// One mutant with what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +71,7 @@ impl Outcome {
     /// Reads a `mutants.json`; another schema is an error.
     pub fn read(file: &Path) -> anyhow::Result<Outcome> {
         let outcome: Outcome = read_json(file)?;
-        anyhow::ensure!(outcome.schema == SCHEMA, "{} is of schema {}", file.display(), outcome.schema);
+        ensure!(outcome.schema == SCHEMA, "{} is of schema {}", file.display(), outcome.schema);
         Ok(outcome)
     }
 
@@ -152,18 +113,58 @@ impl Outcome {
         let width =
             |of: fn(&Tried) -> &str| self.mutants.iter().map(|tried| of(tried).chars().count()).max().unwrap_or(0);
         let (ids, words) = (width(|tried| &tried.id), width(|tried| tried.fate.word()));
-        let mut text = String::new();
-        for tried in &self.mutants {
+        let line = |tried: &Tried| {
             let (sign, word) = (tried.fate.sign(), tried.fate.word());
-            writeln!(text, "{sign} {:<ids$}  {word:<words$}  {}", tried.id, tried.found_by)
-                .and_then(|()| writeln!(text, "  {:ids$}  {}", "", tried.breaks))
-                .expect("writing to a String does not fail");
-            if !matches!(tried.fate, Fate::Killed(_)) {
-                writeln!(text, "  {:ids$}  → {}", "", tried.fate.why()).expect("writing to a String does not fail");
-            }
-        }
-        text
+            let why = match &tried.fate {
+                Fate::Killed(_) => String::new(),
+                other => format!("  {:ids$}  → {}\n", "", other.why()),
+            };
+            let (id, found_by, breaks) = (&tried.id, &tried.found_by, &tried.breaks);
+            format!("{sign} {id:<ids$}  {word:<words$}  {found_by}\n  {:ids$}  {breaks}\n{why}", "")
+        };
+        self.mutants.iter().map(line).collect::<Vec<_>>().concat()
     }
+}
+
+/// Copies the newest outcome below a folder of runs into a bundle's: of all mutants, on the very tree the bundle is about.
+/// Where there is none, or no commit to tell trees by, nothing is copied.
+pub fn take(runs: &Path, bundle: &Path, provenance: &Provenance) -> anyhow::Result<()> {
+    if provenance.revision.is_none() {
+        return Ok(());
+    }
+    let mut newest: Option<Outcome> = None;
+    for folder in files_in(runs, "")? {
+        // What is no outcome, or of another version's, is none for us.
+        let Ok(outcome) = Outcome::read(&folder.join(FILE)) else { continue };
+        let is_of_it =
+            outcome.complete && (&outcome.revision, &outcome.dirty) == (&provenance.revision, &provenance.dirty);
+        // A bundle's copy is as old as what it was copied from.
+        if is_of_it && newest.as_ref().is_none_or(|newest| newest.began_ms < outcome.began_ms) {
+            newest = Some(outcome);
+        }
+    }
+    match newest {
+        Some(outcome) => outcome.write(bundle),
+        None => Ok(()),
+    }
+}
+
+/// A bundle's `mutants.json`, if it has one. It must be of the bundle's revision, and of all mutants of its tree.
+pub fn of_bundle(bundle: &Path, provenance: &Provenance) -> anyhow::Result<Option<Outcome>> {
+    let file = bundle.join(FILE);
+    if !file.exists() {
+        return Ok(None);
+    }
+    let outcome = Outcome::read(&file)?;
+    ensure!(
+        (&outcome.revision, &outcome.dirty) == (&provenance.revision, &provenance.dirty),
+        "{FILE} is of another revision than run.json"
+    );
+    let table = Table::read(&bundle.join("tree")).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    let told = outcome.mutants.iter().map(|tried| (&*tried.id, &*tried.breaks, tried.found_by.clone()));
+    let known = table.mutants.iter().map(|mutant| (&*mutant.id, &*mutant.breaks, mutant.found_by.to_string()));
+    ensure!(told.eq(known), "{FILE} tells of other mutants than those of the tree");
+    Ok(Some(outcome))
 }
 
 #[cfg(test)]

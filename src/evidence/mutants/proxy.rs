@@ -79,9 +79,9 @@ async fn pass_on(app: &Address, rewriter: &Mutex<Rewriter>, request: Request<Inc
             return response;
         }
     };
-    let rewrites = request.uri().path() == "/metrics" && answer.status.is_success();
+    let is_scrape = request.uri().path() == "/metrics" && answer.status.is_success();
     let body = match std::str::from_utf8(&answer.body) {
-        Ok(text) if rewrites => Bytes::from(rewriter.lock().unwrap_or_else(PoisonError::into_inner).rewrite(text)),
+        Ok(text) if is_scrape => Bytes::from(rewriter.lock().unwrap_or_else(PoisonError::into_inner).rewrite(text)),
         _ => answer.body,
     };
     let mut response = Response::new(Full::from(body));

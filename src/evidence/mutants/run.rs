@@ -14,14 +14,15 @@ use anyhow::Context;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use super::outcome::{Fate, Outcome, SCHEMA, Tried};
+use super::fate::{self, Fate, Findings, Found};
+use super::outcome::{Outcome, SCHEMA, Tried};
 use super::proxy::Proxy;
-use super::table::{Change, Edit, FoundBy, Mutant, Rendered, Table};
+use super::table::{Change, Edit, Mutant, Rendered, Table};
 use crate::duration::Speed;
 use crate::evidence::collect::collect;
 use crate::evidence::enact::{Enactment, enact};
 use crate::evidence::experiment::{Experiment, read_text, write};
-use crate::evidence::judge::{self, Judgement, Verdict};
+use crate::evidence::judge::{self, Verdict};
 use crate::evidence::provenance::{compact_utc, now_ms, revision};
 use crate::evidence::tree::{Tree, copy_folder};
 use crate::failure::{Failure, Kind};
@@ -121,16 +122,6 @@ impl Job<'_> {
     }
 }
 
-/// What was found in an experiment: its judgements, and what disturbed it.
-#[derive(Debug, Clone, Default)]
-struct Found {
-    judgements: Vec<Judgement>,
-    disturbances: Vec<String>,
-}
-
-/// By a scenario's or a mutant's name; what was not recorded is a mutant's fate already.
-type Findings = BTreeMap<String, Result<Found, Fate>>;
-
 struct Attempt<'a> {
     root: &'a Path,
     tree: &'a Tree,
@@ -203,7 +194,7 @@ impl Attempt<'_> {
             .iter()
             .map(|mutant| match unapplied.remove(mutant.id.as_str()) {
                 Some(why) => Tried::new(mutant, Fate::DidNotApply(why), Vec::new()),
-                None => judged(mutant, &found),
+                None => fate::judged(mutant, &found),
             })
             .collect();
         self.clear(&tried)?;
@@ -240,19 +231,14 @@ impl Attempt<'_> {
         let state = tempfile::Builder::new().prefix("aiclipx-").tempdir().context("cannot make a temporary folder")?;
         let mut plan = Plan::private(self.root, state.path(), speed)?;
         let mut scraped = plan.addresses.clone();
-        let mut scenario = job.scenario().clone();
         let mut proxy = None;
         let unapplied = |why: String| Ok(Findings::from([(job.name().to_owned(), Err(Fate::DidNotApply(why)))]));
         let mut change: Option<&Change> = None;
         if let Job::Broken(_, mutant) = job {
             match &mutant.edit {
                 Edit::Configuration(configuration) => change = Some(configuration),
-                Edit::Scenario(other) => match other.scenario(self.tree, speed) {
-                    Ok(other) => scenario = other,
-                    Err(why) => return unapplied(why),
-                },
                 Edit::Setting { name, value } => {
-                    plan.app_program = wrapped(&plan.app_program, name, value, state.path())?
+                    plan.app_program = wrapped(&plan.app_program, name, value, state.path())?;
                 }
                 Edit::Exposition(rewriting) => {
                     let app = plan.addresses.app.first().context("the stack has no service")?.clone();
@@ -272,7 +258,7 @@ impl Attempt<'_> {
         }
         let kept = rendered.clone();
         let stack = Stack::start(plan, rendered, prometheus_flags(speed), &mut Silent, interrupt.requested()).await?;
-        let findings = self.on(&stack, job, &scenario, &kept, interrupt).await;
+        let findings = self.on(&stack, job, &kept, interrupt).await;
         let stopped = stack.stop().await;
         if let Some(proxy) = proxy {
             proxy.stop().await;
@@ -286,11 +272,20 @@ impl Attempt<'_> {
         &self,
         stack: &Stack,
         job: &Job<'_>,
-        scenario: &Scenario,
         rendered: &Rendered,
         interrupt: &Interrupt,
     ) -> Result<Findings, Failure> {
-        let what = Enactment { stack, tree: self.tree, scenario, seed: self.options.seed, length: None, show: false };
+        let scenario = job.scenario();
+        let what = Enactment {
+            stack,
+            tree: self.tree,
+            scenario,
+            seed: self.options.seed,
+            length: None,
+            show: false,
+            // A mutant of the stack is found by what was recorded; what pictures prove is shown by the sound one.
+            pictures: matches!(job, Job::Sound(..)),
+        };
         let enacted = enact(what, &|_| {}, interrupt).await?;
         let folder = self.experiment(job.name(), scenario);
         interrupt.or(collect(stack, self.tree, &enacted.folder, &folder)).await?;
@@ -321,7 +316,7 @@ impl Attempt<'_> {
                     copy_folder(&folder, &copy)?;
                     fs::remove_file(copy.join(lost)).map_err(|error| format!("{}: {error}", lost.display()))
                 }
-                Edit::Configuration(_) | Edit::Scenario(_) | Edit::Exposition(_) | Edit::Setting { .. } => {
+                Edit::Configuration(_) | Edit::Exposition(_) | Edit::Setting { .. } => {
                     unreachable!("these have a stack of their own")
                 }
             };
@@ -369,8 +364,8 @@ impl Attempt<'_> {
                     if mutants.is_empty() { String::new() } else { format!("; {} mutants asked on it", mutants.len()) };
                 format!("as it stands, {holds} of {} claims hold{free}", found.judgements.len())
             }
-            (Ok(found), Job::Broken(_, mutant)) => match alone(mutant, found) {
-                Fate::Killed(why) => format!("{} fails: {why}", mutant.found_by),
+            (Ok(found), Job::Broken(_, mutant)) => match fate::alone(mutant, found) {
+                Fate::Killed(why) => format!("found by {}: {why}", mutant.found_by),
                 other => format!("{}: {}", other.word(), other.why()),
             },
         };
@@ -396,7 +391,7 @@ impl Attempt<'_> {
 /// Whether a mutant is done to the stack itself, and not to what is asked of it or was recorded on it.
 fn needs_a_stack(mutant: &Mutant) -> bool {
     match mutant.edit {
-        Edit::Configuration(_) | Edit::Scenario(_) | Edit::Exposition(_) | Edit::Setting { .. } => true,
+        Edit::Configuration(_) | Edit::Exposition(_) | Edit::Setting { .. } => true,
         Edit::Dashboard(_) | Edit::Record(_) | Edit::Loss(_) => false,
     }
 }
@@ -404,62 +399,9 @@ fn needs_a_stack(mutant: &Mutant) -> bool {
 /// Whether the run was disturbed as its mutant must disturb it.
 fn is_wanted(job: &Job<'_>, found: &Found) -> bool {
     match job {
-        Job::Broken(_, Mutant { found_by: FoundBy::Disturbance { words, .. }, .. }) => {
-            found.disturbances.iter().any(|disturbance| disturbance.contains(words))
-        }
-        _ => false,
+        Job::Broken(_, mutant) => fate::is_wanted(mutant, found),
+        Job::Sound(..) => false,
     }
-}
-
-/// A mutant's fate, from its own experiment and the sound one of its scenario.
-fn judged(mutant: &Mutant, found: &Findings) -> Tried {
-    let nothing = |why: &str| Tried::new(mutant, Fate::Invalid(why.to_owned()), Vec::new());
-    let experiment = mutant.found_by.experiment();
-    let sound = match found.get(experiment) {
-        Some(Ok(sound)) if sound.disturbances.is_empty() => sound,
-        Some(Ok(sound)) => return nothing(&format!("{experiment} as it stands: {}", sound.disturbances.join("; "))),
-        Some(Err(fate)) => return nothing(&format!("{experiment} as it stands: {}", fate.why())),
-        None => return nothing(&format!("{experiment} was not enacted as it stands")),
-    };
-    if let FoundBy::Claim(claim) = &mutant.found_by {
-        match verdict(sound, claim) {
-            Some(Verdict::Holds) => {}
-            Some(other) => return nothing(&format!("{claim} {} without it: {}", other.word(), other.why())),
-            None => return Tried::new(mutant, Fate::DidNotApply(format!("no claim {claim} is derived")), Vec::new()),
-        }
-    }
-    let broken = match found.get(&mutant.id) {
-        Some(Ok(broken)) => broken,
-        Some(Err(fate)) => return Tried::new(mutant, fate.clone(), Vec::new()),
-        None => return nothing("it was not tried"),
-    };
-    let fate = alone(mutant, broken);
-    let named = mutant.found_by.to_string();
-    let fails = broken.judgements.iter().filter(|judged| matches!(judged.verdict, Verdict::Fails(_)));
-    let also = fails.map(|judged| judged.claim.id.clone()).filter(|id| *id != named).collect();
-    Tried::new(mutant, fate, also)
-}
-
-/// What its own experiment says of a mutant: the claim is taken to hold without it.
-fn alone(mutant: &Mutant, broken: &Found) -> Fate {
-    let told = || broken.disturbances.join("; ");
-    match &mutant.found_by {
-        FoundBy::Disturbance { words, .. } => match broken.disturbances.iter().find(|told| told.contains(words)) {
-            Some(disturbance) => Fate::Killed(disturbance.clone()),
-            None if broken.disturbances.is_empty() => Fate::Survived("nothing disturbed the run".to_owned()),
-            None => Fate::Invalid(told()),
-        },
-        FoundBy::Claim(_) if !broken.disturbances.is_empty() => Fate::Invalid(told()),
-        FoundBy::Claim(claim) => match verdict(broken, claim) {
-            Some(Verdict::Fails(why)) => Fate::Killed(why.clone()),
-            Some(other) => Fate::Survived(format!("{claim} {} {}", other.word(), other.why()).trim().to_owned()),
-            None => Fate::DidNotApply(format!("no claim {claim} is derived")),
-        },
-    }
-}
-
-fn verdict<'a>(found: &'a Found, claim: &str) -> Option<&'a Verdict> {
-    found.judgements.iter().find(|judged| judged.claim.id == claim).map(|judged| &judged.verdict)
 }
 
 /// A program that starts the service with a setting of its own: it becomes the service, so there is one process.

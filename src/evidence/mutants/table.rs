@@ -40,8 +40,6 @@ pub enum Edit {
     Configuration(Change),
     /// A text of a provisioned dashboard is another when its queries are asked; the stack is the sound one.
     Dashboard(Change),
-    /// Another scenario is enacted under the name of the tree's.
-    Scenario(Change),
     /// A text of the recorded experiment is another before it is judged.
     Record(Change),
     /// A file is taken out of the recorded experiment before it is judged.
@@ -97,7 +95,7 @@ impl std::fmt::Display for FoundBy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             FoundBy::Claim(claim) => f.write_str(claim),
-            FoundBy::Disturbance { experiment, words } => write!(f, "{experiment} is disturbed: {words}"),
+            FoundBy::Disturbance { experiment, words } => write!(f, "{experiment}, disturbed: {words} …"),
         }
     }
 }
@@ -223,16 +221,13 @@ impl Row {
 /// Where a change happens says its file's first folder.
 fn changed(file: &Path, text: String, replacement: String) -> Result<Edit, String> {
     let change = |file: &Path| Change { file: file.to_owned(), text, replacement };
-    if let Ok(scenario) = file.strip_prefix("scripts/traffic") {
-        return Ok(Edit::Scenario(change(scenario)));
-    }
     if let Ok(record) = file.strip_prefix("experiment") {
         return Ok(Edit::Record(change(record)));
     }
     match file.strip_prefix("etc") {
         Ok(file) if file.starts_with("grafana/dashboards") => Ok(Edit::Dashboard(change(file))),
         Ok(file) => Ok(Edit::Configuration(change(file))),
-        Err(_) => Err(format!("{} lies in none of etc, scripts/traffic and experiment", file.display())),
+        Err(_) => Err(format!("{} lies in neither etc nor experiment", file.display())),
     }
 }
 
@@ -270,15 +265,6 @@ impl Change {
             })
             .collect()
     }
-
-    /// The scenario that is enacted in the place of the tree's.
-    pub fn scenario(&self, tree: &Tree, speed: Speed) -> Result<Scenario, String> {
-        let of_file = |known: &&Scenario| Path::new(&format!("{}.toml", known.id())) == self.file;
-        let known = tree.scenarios.iter().find(of_file);
-        let known = known.ok_or_else(|| format!("there is no {} in scripts/traffic", self.file.display()))?;
-        let text = self.apply(&known.text, speed)?;
-        Scenario::from_text(&self.file, &text).map_err(|found| Failure::from(found).to_string())
-    }
 }
 
 impl Mutant {
@@ -290,12 +276,6 @@ impl Mutant {
         match &self.edit {
             Edit::Configuration(change) => drop(change.apply_to(rendered, speed)?),
             Edit::Dashboard(change) => drop(change.dashboards(rendered, speed)?),
-            Edit::Scenario(change) => {
-                let scenario = change.scenario(tree, speed)?;
-                if scenario.name != self.found_by.experiment() {
-                    return Err(format!("it changes {}, and {} is enacted", scenario.name, self.found_by.experiment()));
-                }
-            }
             Edit::Record(_) | Edit::Loss(_) | Edit::Exposition(_) | Edit::Setting { .. } => {}
         }
         if tree.scenarios.iter().any(|scenario| scenario.name == self.id) {
@@ -321,16 +301,14 @@ fn at_speed(text: &str, speed: Speed) -> Result<String, String> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('{') {
         result.push_str(before);
-        match after.split_once('}').and_then(|(inside, behind)| Some((duration::parse(inside).ok()?, behind))) {
-            Some((production, behind)) => {
-                let real = speed.real(production).map_err(|error| error.to_string())?;
-                result.push_str(&duration::print(real));
-                rest = behind;
-            }
-            None => {
-                result.push('{');
-                rest = after;
-            }
+        let braced = after.split_once('}').and_then(|(inside, behind)| Some((duration::parse(inside).ok()?, behind)));
+        if let Some((production, behind)) = braced {
+            let real = speed.real(production).map_err(|error| error.to_string())?;
+            result.push_str(&duration::print(real));
+            rest = behind;
+        } else {
+            result.push('{');
+            rest = after;
         }
     }
     result.push_str(rest);
@@ -372,7 +350,7 @@ mod tests {
             (change, "a claim or a disturbance"),
             ("claim = \"quiet/loaded\"", "file, text and replacement"),
             ("file = \"etc/a\"\nclaim = \"a/b\"", "only a file of the experiment"),
-            ("file = \"a\"\ntext = \"b\"\nreplacement = \"c\"\nclaim = \"a/b\"", "lies in none"),
+            ("file = \"a\"\ntext = \"b\"\nreplacement = \"c\"\nclaim = \"a/b\"", "lies in neither"),
             ("file = \"etc/a\"\ntext = \"b\"\nreplacement = \"b\"\nclaim = \"a/b\"", "changes nothing"),
             ("setting = \"PATH=/\"\nclaim = \"a/b\"", "no setting of the service"),
             ("exposition = \"go-stale\"\nsetting = \"APP_LOG=off\"\nclaim = \"a/b\"", "one of them"),

@@ -5,6 +5,7 @@
 
 mod html;
 mod markdown;
+mod mutants;
 mod strip;
 
 use super::bundle::Outcome;
