@@ -465,6 +465,7 @@ async fn traffic(state: &Path, run: &TrafficRun, interrupt: &Interrupt) -> Resul
             length: run.duration,
             show: true,
             pictures: true,
+            from_quiet: true,
         };
         let enacted = enact(what, &|waiting| tell(&format!("  · {waiting}")), interrupt).await?;
         report(&enacted.sent, run)?;

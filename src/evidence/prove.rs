@@ -189,6 +189,7 @@ impl Work<'_> {
             length: None,
             show: false,
             pictures: true,
+            from_quiet: true,
         };
         let enacted = enact(what, say, interrupt).await?;
         say("collecting");

@@ -48,6 +48,14 @@ impl Fate {
             Fate::Killed(why) | Fate::Survived(why) | Fate::DidNotApply(why) | Fate::Invalid(why) => why,
         }
     }
+
+    /// Why, short enough for a line or a table's cell: some claims tell every series.
+    pub fn brief(&self) -> String {
+        const LENGTH: usize = 200;
+        let line = self.why().lines().next().unwrap_or_default();
+        let cut: String = line.chars().take(LENGTH).collect();
+        if cut.len() < self.why().len() { format!("{} …", cut.trim_end()) } else { cut }
+    }
 }
 
 /// What was found in an experiment: its judgements, and what disturbed it.
@@ -178,6 +186,13 @@ mod tests {
         let tried = fate_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(fails(), fails()));
         assert_eq!(tried.fate, Fate::Killed("it differs".to_owned()));
         assert_eq!(tried.also_fail, ["quiet/log"]);
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_and_a_short_one_is_not() {
+        assert_eq!(Fate::Killed("ü".repeat(200)).brief(), "ü".repeat(200));
+        assert_eq!(Fate::Killed("ü".repeat(201)).brief(), format!("{} …", "ü".repeat(200)));
+        assert_eq!(Fate::Invalid("it ended\nits last lines".to_owned()).brief(), "it ended …");
     }
 
     #[test]

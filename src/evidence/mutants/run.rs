@@ -285,6 +285,7 @@ impl Attempt<'_> {
             show: false,
             // A mutant of the stack is found by what was recorded; what pictures prove is shown by the sound one.
             pictures: matches!(job, Job::Sound(..)),
+            from_quiet: matches!(job, Job::Sound(..)),
         };
         let enacted = enact(what, &|_| {}, interrupt).await?;
         let folder = self.experiment(job.name(), scenario);
@@ -354,7 +355,7 @@ impl Attempt<'_> {
     fn tell(&self, job: &Job<'_>, findings: &Findings, number: usize, of: usize) {
         let at = self.began.elapsed().as_secs();
         let what = match (&findings[job.name()], job) {
-            (Err(fate), _) => format!("{}: {}", fate.word(), fate.why()),
+            (Err(fate), _) => format!("{}: {}", fate.word(), fate.brief()),
             (Ok(found), _) if !found.disturbances.is_empty() && !is_wanted(job, found) => {
                 format!("says nothing: {}", found.disturbances.join("; "))
             }
@@ -365,8 +366,8 @@ impl Attempt<'_> {
                 format!("as it stands, {holds} of {} claims hold{free}", found.judgements.len())
             }
             (Ok(found), Job::Broken(_, mutant)) => match fate::alone(mutant, found) {
-                Fate::Killed(why) => format!("found by {}: {why}", mutant.found_by),
-                other => format!("{}: {}", other.word(), other.why()),
+                killed @ Fate::Killed(_) => format!("found by {}: {}", mutant.found_by, killed.brief()),
+                other => format!("{}: {}", other.word(), other.brief()),
             },
         };
         eprintln!("  {number}/{of} {}: {what} ({at} s)", job.name());

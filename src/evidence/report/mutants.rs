@@ -38,7 +38,7 @@ pub(super) fn section(mutants: &Outcome) -> Markup {
                     tr {
                         td.name { (tried.id) div.soft { (tried.breaks) } }
                         td { (tried.found_by) }
-                        td { (tried.fate.why()) }
+                        td { (tried.fate.brief()) }
                         td.verdict { span.mark.(class(&tried.fate)) { (tried.fate.sign()) " " (tried.fate.word()) } }
                     }
                 }
