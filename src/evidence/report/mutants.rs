@@ -15,7 +15,7 @@ use crate::evidence::mutants::outcome::Outcome;
 fn says(mutants: &Outcome) -> String {
     format!(
         "Each is one wrong, done on purpose to a private stack of this revision; it is killed when its claim fails with it \
-         and holds without it. {}, on {}. So it was told by the run that tried them, whose exhibits are not in this bundle.",
+         and holds without it. {}. That is what the run of {} told that tried them; its exhibits are not in this bundle.",
         mutants.tally(),
         utc(mutants.began_ms)
     )
@@ -36,7 +36,7 @@ pub(super) fn section(mutants: &Outcome) -> Markup {
             tbody {
                 @for tried in &mutants.mutants {
                     tr {
-                        td.name { (tried.id) div.soft { (tried.breaks) } }
+                        td { strong { (tried.id) } div.soft { (tried.breaks) } }
                         td { (tried.found_by) }
                         td { (tried.fate.brief()) }
                         td.verdict { span.mark.(class(&tried.fate)) { (tried.fate.sign()) " " (tried.fate.word()) } }
