@@ -61,6 +61,11 @@ evidence *options: _build
 prove *options: _build
     @{{ tool }} evidence run "$@"
 
+# break the monitoring on purpose, one thing at a time: a named claim must find each; some six minutes
+[group('proof')]
+mutants *options: _build
+    @{{ tool }} evidence mutants "$@"
+
 # judge a bundle again, offline
 [group('proof')]
 [no-cd]
@@ -82,9 +87,9 @@ check: _build
 [group('development')]
 test: _formatted lint _tests _checked _live
 
-# what takes long: every experiment, the containers, and both README commands on a machine that has nothing
+# what takes long: every experiment, the mutants, the containers, and both README commands on a machine that has nothing
 [group('development')]
-test-long: prove containers fresh
+test-long: prove mutants containers fresh
 
 # the images and compose.yaml under podman, if an engine can run here
 [group('development')]

@@ -12,7 +12,7 @@ use aiclipx::evidence::bundle::{Bundle, Outcome};
 use aiclipx::evidence::enact::{Enactment, enact, faults_are_on};
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::tree::Tree;
-use aiclipx::evidence::{attached, attest, prove};
+use aiclipx::evidence::{attached, attest, mutants, prove};
 use aiclipx::failure::Failure;
 use aiclipx::http::client::Address;
 use aiclipx::interrupt::Interrupt;
@@ -194,6 +194,24 @@ enum Evidence {
         #[arg(long)]
         require: Vec<String>,
     },
+    /// Break the monitoring on purpose, one thing at a time on private stacks: a named claim must find each.
+    Mutants {
+        /// Only these mutants, by their id in monitoring/mutants.toml.
+        #[arg(long, value_name = "ID")]
+        only: Vec<String>,
+        /// What the schedules are computed from.
+        #[arg(long, default_value_t = SEED)]
+        seed: u64,
+        /// How many times faster than production.
+        #[arg(long, default_value = "30")]
+        speed: Speed,
+        /// Stacks side by side.
+        #[arg(long, default_value_t = MUTANTS_JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
+        jobs: u8,
+        /// Below it goes the folder of this run [default: evidence/runs at the repository's root].
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
     /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its exhibits.
     Verify {
         /// The bundle's folder.
@@ -222,6 +240,8 @@ enum Evidence {
 const SEED: u64 = 42;
 /// Stacks side by side on a small machine without the generators falling behind.
 const JOBS: u8 = 2;
+/// One more where hardly any of them takes pictures: a browser is the better part of what a stack costs.
+const MUTANTS_JOBS: u8 = 3;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -319,6 +339,16 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let options = prove::Options { only, seed, speed, jobs: usize::from(jobs), out };
             let (bundle, outcome) = prove::prove(&root, &options, &interrupt).await?;
             conclude(&bundle, &outcome, &require)
+        }
+        Command::Evidence(Evidence::Mutants { only, seed, speed, jobs, out }) => {
+            let root = find_tree()?;
+            let out = out.unwrap_or_else(|| root.join(BUNDLES));
+            let options = mutants::run::Options { only, seed, speed, jobs: usize::from(jobs), out };
+            let (folder, outcome) = mutants::run::try_all(&root, &options, &interrupt).await?;
+            print(outcome.table().trim_end())?;
+            tell(&format!("{}.", outcome.tally()));
+            print(&folder.join(mutants::outcome::FILE).display().to_string())?;
+            Ok(ExitCode::from(outcome.exit_code()))
         }
         Command::Evidence(Evidence::Verify { ref bundle, ref repo, ref signers, ref require }) => {
             verify(bundle, repo.as_deref(), signers.as_deref(), require)
@@ -447,7 +477,16 @@ async fn traffic(state: &Path, run: &TrafficRun, interrupt: &Interrupt) -> Resul
     let tree = Tree::read(&root)?;
     for scenario in &scenarios {
         tell(&format!("{}: {}", scenario.id(), scenario.title));
-        let what = Enactment { stack: &stack, tree: &tree, scenario, seed: run.seed, length: run.duration, show: true };
+        let what = Enactment {
+            stack: &stack,
+            tree: &tree,
+            scenario,
+            seed: run.seed,
+            length: run.duration,
+            show: true,
+            pictures: true,
+            from_quiet: true,
+        };
         let enacted = enact(what, &|waiting| tell(&format!("  · {waiting}")), interrupt).await?;
         report(&enacted.sent, run)?;
         if let Some(failure) = enacted.sent.failure() {

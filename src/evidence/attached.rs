@@ -85,6 +85,7 @@ pub async fn collect(
         broken_off: runs.broken_off,
         absent,
     };
+    super::mutants::outcome::take(out, draft.folder(), &provenance)?;
     draft.publish(&provenance, &stack.secrets()?, interrupt).await
 }
 

@@ -6,6 +6,7 @@
 //! verdicts.json            every claim with its judgement
 //! tree/                    the monitoring and the scenarios that it is about
 //! experiments/NAME/        what was recorded: see `experiment`
+//! mutants.json             what came of the mutants of this very tree, where they were tried
 //! SHA256SUMS               every other file, in the form `sha256sum -c` reads
 //! SHA256SUMS.sig           where it is signed: see `attest`
 //! ```
@@ -29,6 +30,7 @@ use sha2::{Digest, Sha256};
 use super::attest::SIGNATURE;
 use super::experiment::{self, Experiment, read_json, read_text, write, write_json};
 use super::judge::{self, Judgement, Verdict, judge};
+use super::mutants;
 use super::provenance::Provenance;
 use super::report;
 use super::tree::Tree;
@@ -155,6 +157,8 @@ pub struct Outcome {
     pub experiments: Vec<Experiment>,
     /// Every claim of every experiment, decided.
     pub judgements: Vec<Judgement>,
+    /// `mutants.json`, where there is one. No verdict rests on it.
+    pub mutants: Option<mutants::outcome::Outcome>,
     /// What disturbed which experiment. Kept, for a draft's folder is renamed when it is sealed.
     disturbances: BTreeMap<String, Vec<Disturbance>>,
 }
@@ -177,7 +181,8 @@ impl Outcome {
         let judgements = experiments.iter().flat_map(|experiment| judge(experiment, &tree)).collect();
         let disturbed = |experiment: &Experiment| (experiment.name.clone(), judge::disturbances(experiment, &tree));
         let disturbances = experiments.iter().map(disturbed).collect();
-        Ok(Outcome { provenance, tree, experiments, judgements, disturbances })
+        let mutants = mutants::outcome::of_bundle(folder, &provenance)?;
+        Ok(Outcome { provenance, tree, experiments, judgements, mutants, disturbances })
     }
 
     /// What disturbed an experiment.
@@ -373,7 +378,7 @@ impl Bundle {
 
 /// Whether the layout has a place for a file: what nobody reads, nobody has looked at.
 fn is_of_a_bundle(file: &str) -> bool {
-    const TOP: [&str; 5] = ["run.json", "verdicts.json", "report.html", "report.md", report::pdf::FILE];
+    const TOP: [&str; 6] = ["run.json", "verdicts.json", "mutants.json", "report.html", "report.md", report::pdf::FILE];
     const OF_AN_EXPERIMENT: [&str; 4] = ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl"];
     const FOLDERS: [(&str, &[&str]); 6] = [
         ("exposition", &["prom"]),

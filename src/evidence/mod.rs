@@ -7,6 +7,7 @@
 //! - [`report`] tells people; [`bundle`] seals, and verifies offline.
 //! - [`attest`] says what a bundle can't say of itself: its revision's, and whose.
 //! - [`prove`] does all of it on private stacks; [`attached`] on the stack that is up.
+//! - [`mutants`] breaks the monitoring on purpose, and asks whether the claims notice.
 
 pub mod attached;
 pub mod attest;
@@ -16,6 +17,7 @@ pub mod collect;
 pub mod enact;
 pub mod experiment;
 pub mod judge;
+pub mod mutants;
 pub mod panels;
 pub mod prove;
 pub mod provenance;

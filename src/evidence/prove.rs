@@ -89,6 +89,7 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
         broken_off: Vec::new(),
         absent: facts.absent.into_iter().collect(),
     };
+    super::mutants::outcome::take(&options.out, draft.folder(), &provenance)?;
     draft.publish(&provenance, &facts.secrets, interrupt).await
 }
 
@@ -187,6 +188,8 @@ impl Work<'_> {
             seed: self.options.seed,
             length: None,
             show: false,
+            pictures: true,
+            from_quiet: true,
         };
         let enacted = enact(what, say, interrupt).await?;
         say("collecting");

@@ -63,6 +63,12 @@ impl Archive {
         self
     }
 
+    /// With a file of its own beside `run.json`.
+    pub(crate) fn file(self, name: &str, text: &str) -> Archive {
+        fs::write(self.draft.folder().join(name), text).unwrap();
+        self
+    }
+
     pub(crate) fn superseded(mut self, names: &[&str]) -> Archive {
         self.provenance.superseded = names.iter().map(|name| (*name).to_owned()).collect();
         self
@@ -101,7 +107,7 @@ pub(crate) struct Sealed {
 }
 
 impl Sealed {
-    fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.join(file)
     }
 
@@ -112,7 +118,7 @@ impl Sealed {
         fs::write(self.path(file), edited).unwrap();
     }
 
-    fn replace(&self, file: &str, from: &str, to: &str) {
+    pub(crate) fn replace(&self, file: &str, from: &str, to: &str) {
         self.text(file, |text| text.replacen(from, to, 1));
     }
 
@@ -125,7 +131,7 @@ impl Sealed {
     }
 
     /// Writes the sums anew over what is there now, as a careful forger would.
-    fn resum(&self) {
+    pub(crate) fn resum(&self) {
         fn walk(root: &Path, folder: &Path, lines: &mut Vec<(String, String)>) {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
@@ -144,7 +150,7 @@ impl Sealed {
         fs::write(self.path("SHA256SUMS"), text).unwrap();
     }
 
-    fn verify(&self) -> Result<Outcome, Failure> {
+    pub(crate) fn verify(&self) -> Result<Outcome, Failure> {
         Bundle::open(&self.folder)?.verify()
     }
 }

@@ -13,6 +13,7 @@
 //! - [`outcome`]: the exit code over several experiments.
 //! - [`attest`]: to which revision a bundle is bound, and who signed it.
 //! - [`bundle`]: sealing, verifying, and every tampering found.
+//! - [`mutants`]: what a bundle tells of the mutants of its tree.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test evidence` writes the lists of claims anew; look at them before they are committed.
 
@@ -33,6 +34,7 @@ mod bundle;
 mod claims;
 mod exhibits;
 mod kills;
+mod mutants;
 mod outcome;
 mod room;
 mod unanswered;

@@ -34,6 +34,7 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
                     a href="#glance" { "At a glance" }
                     a href="#alerts" { "Scenarios and alerts" }
                     @for experiment in &outcome.experiments { a href=(format!("#{}", experiment.name)) { (experiment.name) } }
+                    @if outcome.mutants.is_some() { a href="#mutants" { "Mutants" } }
                     a href="#provenance" { "Provenance" }
                     a href="#verify" { "Verify it" }
                 }
@@ -41,6 +42,7 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
                 (glance(outcome)?)
                 (matrix(outcome)?)
                 @for section in experiments { (section) }
+                @if let Some(mutants) = &outcome.mutants { (super::mutants::section(mutants)) }
                 (provenance_section(outcome))
                 (limits(outcome))
                 (verify_section(outcome))

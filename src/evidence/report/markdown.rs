@@ -62,11 +62,14 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
             writeln!(text, "| `{}` | {} | {} |", row.what, row.ledger, row.prometheus)?;
         }
     }
+    if let Some(mutants) = &outcome.mutants {
+        text += &super::mutants::text(mutants)?;
+    }
     writeln!(text, "\nVerify: `aiclipx evidence verify .` in this folder, offline.")?;
     Ok(text)
 }
 
 /// A text as it may stand in a table's cell.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

@@ -6,6 +6,7 @@
 
 mod html;
 mod markdown;
+mod mutants;
 pub mod pdf;
 mod strip;
 

@@ -1,0 +1,245 @@
+//! A mutant's fate, from what was found with it and without it. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::outcome::Tried;
+use super::table::{FoundBy, Mutant};
+use crate::evidence::judge::{Judgement, Verdict};
+
+/// What came of one mutant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fate", content = "why", rename_all = "snake_case")]
+pub enum Fate {
+    /// Its claim fails with it and holds without it; what the claim says.
+    Killed(String),
+    /// Nothing found it; what the claim says instead.
+    Survived(String),
+    /// Its text was not there exactly once, or what must find it does not exist.
+    DidNotApply(String),
+    /// The run says nothing, with it or without it.
+    Invalid(String),
+}
+
+impl Fate {
+    /// For tables.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Fate::Killed(_) => "killed",
+            Fate::Survived(_) => "survived",
+            Fate::DidNotApply(_) => "did not apply",
+            Fate::Invalid(_) => "invalid",
+        }
+    }
+
+    /// The same as a sign.
+    pub fn sign(&self) -> &'static str {
+        match self {
+            Fate::Killed(_) => "✓",
+            Fate::Survived(_) | Fate::DidNotApply(_) => "✗",
+            Fate::Invalid(_) => "!",
+        }
+    }
+
+    /// Why.
+    pub fn why(&self) -> &str {
+        match self {
+            Fate::Killed(why) | Fate::Survived(why) | Fate::DidNotApply(why) | Fate::Invalid(why) => why,
+        }
+    }
+
+    /// Why, short enough for a line or a table's cell: some claims tell every series.
+    pub fn brief(&self) -> String {
+        const LENGTH: usize = 200;
+        let line = self.why().lines().next().unwrap_or_default();
+        let cut: String = line.chars().take(LENGTH).collect();
+        if cut.len() < self.why().len() { format!("{} …", cut.trim_end()) } else { cut }
+    }
+}
+
+/// What was found in an experiment: its judgements, and what disturbed it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Found {
+    pub(super) judgements: Vec<Judgement>,
+    pub(super) disturbances: Vec<String>,
+}
+
+/// By a scenario's or a mutant's name; what was not recorded is a mutant's fate already.
+pub(super) type Findings = BTreeMap<String, Result<Found, Fate>>;
+
+/// Whether the run was disturbed as the mutant must disturb it.
+pub(super) fn is_wanted(mutant: &Mutant, found: &Found) -> bool {
+    match &mutant.found_by {
+        FoundBy::Disturbance { words, .. } => found.disturbances.iter().any(|told| told.contains(words)),
+        FoundBy::Claim(_) => false,
+    }
+}
+
+/// A mutant's fate, from its own experiment and the sound one of its scenario.
+pub(super) fn judged(mutant: &Mutant, found: &Findings) -> Tried {
+    let nothing = |why: &str| Tried::new(mutant, Fate::Invalid(why.to_owned()), Vec::new());
+    let experiment = mutant.found_by.experiment();
+    let sound = match found.get(experiment) {
+        Some(Ok(sound)) if sound.disturbances.is_empty() => sound,
+        Some(Ok(sound)) => return nothing(&format!("{experiment} as it stands: {}", sound.disturbances.join("; "))),
+        Some(Err(fate)) => return nothing(&format!("{experiment} as it stands: {}", fate.why())),
+        None => return nothing(&format!("{experiment} was not enacted as it stands")),
+    };
+    if let FoundBy::Claim(claim) = &mutant.found_by {
+        match verdict(sound, claim) {
+            Some(Verdict::Holds) => {}
+            Some(other) => return nothing(&format!("{claim} {} without it: {}", other.word(), other.why())),
+            None => return Tried::new(mutant, Fate::DidNotApply(format!("no claim {claim} is derived")), Vec::new()),
+        }
+    }
+    let broken = match found.get(&mutant.id) {
+        Some(Ok(broken)) => broken,
+        Some(Err(fate)) => return Tried::new(mutant, fate.clone(), Vec::new()),
+        None => return nothing("it was not tried"),
+    };
+    let fate = alone(mutant, broken);
+    let named = mutant.found_by.to_string();
+    let fails = broken.judgements.iter().filter(|judged| matches!(judged.verdict, Verdict::Fails(_)));
+    let also = fails.map(|judged| judged.claim.id.clone()).filter(|id| *id != named).collect();
+    Tried::new(mutant, fate, also)
+}
+
+/// What its own experiment says of a mutant: the claim is taken to hold without it.
+pub(super) fn alone(mutant: &Mutant, broken: &Found) -> Fate {
+    let told = || broken.disturbances.join("; ");
+    match &mutant.found_by {
+        FoundBy::Disturbance { words, .. } => match broken.disturbances.iter().find(|told| told.contains(words)) {
+            Some(disturbance) => Fate::Killed(disturbance.clone()),
+            None if broken.disturbances.is_empty() => Fate::Survived("nothing disturbed the run".to_owned()),
+            None => Fate::Invalid(told()),
+        },
+        FoundBy::Claim(_) if !broken.disturbances.is_empty() => Fate::Invalid(told()),
+        FoundBy::Claim(claim) => match verdict(broken, claim) {
+            Some(Verdict::Fails(why)) => Fate::Killed(why.clone()),
+            Some(other) => Fate::Survived(format!("{claim} {} {}", other.word(), other.why()).trim().to_owned()),
+            None => Fate::DidNotApply(format!("no claim {claim} is derived")),
+        },
+    }
+}
+
+fn verdict<'a>(found: &'a Found, claim: &str) -> Option<&'a Verdict> {
+    found.judgements.iter().find(|judged| judged.claim.id == claim).map(|judged| &judged.verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evidence::claims::{Claim, Kind};
+    use crate::evidence::mutants::exposition::Rewriting;
+    use crate::evidence::mutants::table::Edit;
+
+    const CLAIM: &str = "quiet/loaded";
+
+    fn mutant(found_by: FoundBy) -> Mutant {
+        let (id, breaks) = ("m".to_owned(), "It.".to_owned());
+        Mutant { id, breaks, edit: Edit::Exposition(Rewriting::GoStale), found_by }
+    }
+
+    fn by_claim() -> Mutant {
+        mutant(FoundBy::Claim(CLAIM.to_owned()))
+    }
+
+    fn by_disturbance() -> Mutant {
+        mutant(FoundBy::Disturbance { experiment: "quiet".to_owned(), words: "scrapes failed".to_owned() })
+    }
+
+    fn fails() -> Verdict {
+        Verdict::Fails("it differs".to_owned())
+    }
+
+    /// An experiment in which the claim and another came out like this.
+    fn found(verdict: Verdict, other: Verdict) -> Found {
+        let judgement = |id: &str, verdict| Judgement {
+            claim: Claim {
+                id: id.to_owned(),
+                experiment: "quiet".to_owned(),
+                says: String::new(),
+                kind: Kind::LoadedEqualsTree,
+            },
+            population: 1,
+            expected: String::new(),
+            observed: String::new(),
+            exhibits: Vec::new(),
+            verdict,
+        };
+        let judgements = vec![judgement(CLAIM, verdict), judgement("quiet/log", other)];
+        Found { judgements, disturbances: Vec::new() }
+    }
+
+    fn disturbed(words: &str) -> Found {
+        let invalid = || Verdict::Invalid(words.to_owned());
+        Found { disturbances: vec![words.to_owned()], ..found(invalid(), invalid()) }
+    }
+
+    fn fate_of(mutant: &Mutant, sound: Found, broken: Found) -> Tried {
+        judged(mutant, &Findings::from([("quiet".to_owned(), Ok(sound)), (mutant.id.clone(), Ok(broken))]))
+    }
+
+    #[test]
+    fn a_kill_is_a_claim_that_fails_with_it_and_holds_without() {
+        let tried = fate_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(fails(), fails()));
+        assert_eq!(tried.fate, Fate::Killed("it differs".to_owned()));
+        assert_eq!(tried.also_fail, ["quiet/log"]);
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_and_a_short_one_is_not() {
+        assert_eq!(Fate::Killed("ü".repeat(200)).brief(), "ü".repeat(200));
+        assert_eq!(Fate::Killed("ü".repeat(201)).brief(), format!("{} …", "ü".repeat(200)));
+        assert_eq!(Fate::Invalid("it ended\nits last lines".to_owned()).brief(), "it ended …");
+    }
+
+    #[test]
+    fn another_claim_that_fails_is_no_kill() {
+        let tried = fate_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(Verdict::Holds, fails()));
+        assert_eq!(tried.fate.word(), "survived");
+    }
+
+    #[test]
+    fn what_is_not_proven_was_not_found() {
+        let unproven = Verdict::NotProven("no picture".to_owned());
+        let tried = fate_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(unproven, Verdict::Holds));
+        assert_eq!(tried.fate, Fate::Survived("quiet/loaded not proven no picture".to_owned()));
+    }
+
+    #[test]
+    fn a_claim_that_does_not_hold_without_it_says_nothing_of_it() {
+        let unproven = || Verdict::NotProven("no browser".to_owned());
+        for sound in
+            [found(fails(), Verdict::Holds), found(unproven(), Verdict::Holds), disturbed("a scrape was missed")]
+        {
+            let tried = fate_of(&by_claim(), sound, found(fails(), Verdict::Holds));
+            assert_eq!(tried.fate.word(), "invalid", "{tried:?}");
+        }
+        let without = Findings::from([("m".to_owned(), Ok(found(fails(), Verdict::Holds)))]);
+        assert_eq!(judged(&by_claim(), &without).fate.word(), "invalid", "nothing was enacted without it");
+    }
+
+    #[test]
+    fn a_disturbed_run_kills_only_what_must_disturb_it() {
+        let sound = || found(Verdict::Holds, Verdict::Holds);
+        let told = || disturbed("3 scrapes failed");
+        assert_eq!(fate_of(&by_claim(), sound(), told()).fate.word(), "invalid");
+        assert_eq!(fate_of(&by_disturbance(), sound(), told()).fate, Fate::Killed("3 scrapes failed".to_owned()));
+        assert_eq!(fate_of(&by_disturbance(), sound(), disturbed("the clock stepped")).fate.word(), "invalid");
+        assert_eq!(fate_of(&by_disturbance(), sound(), sound()).fate.word(), "survived");
+        assert_eq!(fate_of(&by_disturbance(), told(), told()).fate.word(), "invalid", "so was the sound one");
+        assert!(is_wanted(&by_disturbance(), &told()) && !is_wanted(&by_claim(), &told()));
+    }
+
+    #[test]
+    fn an_edit_that_did_not_apply_and_a_claim_nobody_derives_are_told() {
+        let sound = || found(Verdict::Holds, Verdict::Holds);
+        let unapplied = Fate::DidNotApply("it is not there".to_owned());
+        let tried = Findings::from([("quiet".to_owned(), Ok(sound())), ("m".to_owned(), Err(unapplied.clone()))]);
+        assert_eq!(judged(&by_claim(), &tried).fate, unapplied);
+        let gone = mutant(FoundBy::Claim("quiet/gone".to_owned()));
+        assert_eq!(fate_of(&gone, sound(), sound()).fate.word(), "did not apply");
+    }
+}
