@@ -88,6 +88,14 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
         receiver: Address::loopback(19095),
         dashboards: Address::loopback(13000),
         folder: "/srv/a stack/etc".into(),
+        logging: Logging {
+            vector: Address::loopback(18686),
+            vector_metrics: Address::loopback(19598),
+            loki: Address::loopback(13100),
+            loki_grpc: Address::loopback(19096),
+            files: "/srv/a stack/logs".into(),
+            data: "/srv/a stack/data".into(),
+        },
     };
     let rendered = ours().render(&addresses, Speed::new(30).expect("a speed")).expect("it renders");
     let file = |path: &str| json(&rendered[Path::new(path)]);
