@@ -478,6 +478,14 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_the_table_says_so(
     let url = plan.addresses.dashboards.url("");
     assert!(line("viewer").contains("ready") && line("viewer").ends_with(&url), "{table}");
     assert!(line("grafana").contains("absent") && line("grafana").contains("not on PATH"), "{table}");
+    // Vector and Loki are optional as well: who is absent is named, and is no target.
+    for name in ["vector", "loki"] {
+        let targets =
+            std::fs::read_to_string(place.state().join(format!("etc/prometheus/targets/{name}.json"))).unwrap();
+        let is_absent = line(name).contains("absent") && line(name).contains("`just logs`");
+        assert!(is_absent || line(name).contains("ready"), "{table}");
+        assert_eq!(targets == "[]\n", is_absent, "{targets}");
+    }
     let page = page.unwrap();
     let html = String::from_utf8_lossy(&page.body);
     assert!(page.status.is_success(), "{html}");

@@ -118,7 +118,9 @@ pub(super) fn of_file(path: &Path) -> Result<Option<&'static Shape>, String> {
         (_, "alertmanager/examples", "yml") => return Ok(None),
         // Where every file has its meaning, one we can't read is a mistake: a `.yaml` that no glob finds, say.
         (_, folder, "yml" | "yaml" | "json")
-            if ["prometheus", "alertmanager", "grafana", "vector", "loki"].iter().any(|room| Path::new(folder).starts_with(room)) =>
+            if ["prometheus", "alertmanager", "grafana", "vector", "loki"]
+                .iter()
+                .any(|room| Path::new(folder).starts_with(room)) =>
         {
             return Err("nothing reads a file of this name in this folder".to_owned());
         }

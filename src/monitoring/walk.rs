@@ -74,7 +74,9 @@ impl Walk<'_> {
             (Shape::LogFile, Value::Text(text)) => {
                 self.below(line, CANONICAL_LOGS, |addresses| &addresses.logging.files, text);
             }
-            (Shape::Data, Value::Text(text)) => self.below(line, CANONICAL_DATA, |addresses| &addresses.logging.data, text),
+            (Shape::Data, Value::Text(text)) => {
+                self.below(line, CANONICAL_DATA, |addresses| &addresses.logging.data, text)
+            }
             (Shape::Listen(component), Value::Text(text)) => self.listen(line, *component, text),
             (Shape::Own, _) => {}
             (Shape::Texts, Value::Map(entries)) => self.texts(entries),

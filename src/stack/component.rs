@@ -229,10 +229,12 @@ impl Component {
                 "never".to_owned(),
             ],
             Component::Loki => {
-                let grpc = &plan.addresses.logging.loki_grpc;
+                let (grpc, data) = (&plan.addresses.logging.loki_grpc, plan.data(self));
                 vec![
                     format!("-config.file={}", path(&etc.join("loki/loki.yaml"))),
-                    format!("-common.path-prefix={}", path(&plan.data(self))),
+                    format!("-common.path-prefix={}", path(&data)),
+                    format!("-common.storage.filesystem.chunk-directory={}", path(&data.join("chunks"))),
+                    format!("-common.storage.filesystem.rules-directory={}", path(&data.join("rules"))),
                     format!("-server.http-listen-address={}", address.host),
                     format!("-server.http-listen-port={}", address.port),
                     format!("-server.grpc-listen-address={}", grpc.host),

@@ -198,6 +198,24 @@ fn a_panel_that_is_not_drawn_says_so_in_its_place() {
 }
 
 #[test]
+fn a_panel_of_logs_is_no_query_and_says_where_else_they_are() {
+    let file = "monitoring/grafana/dashboards/logs.json";
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+    // A picture we could draw, of data that we can't ask for: the datasource decides, not the picture.
+    for text in [text.clone(), text.replace("\"type\": \"logs\"", "\"type\": \"timeseries\"")] {
+        let dashboard = model::read(Path::new(file), &text).unwrap();
+        let of_logs: Vec<_> = dashboard.panels.iter().filter(|panel| panel.kind == Kind::Logs).collect();
+        assert_eq!(of_logs.iter().map(|panel| panel.id).collect::<Vec<_>>(), [6, 7, 8]);
+        for panel in of_logs {
+            assert!(panel.targets.is_empty());
+            let svg = panel_svg(panel, &[], &canvas(860, 200, Theme::Light, &[], &[]));
+            assert_sound(&svg);
+            assert!(text_of(&svg).contains("`aiclipx logs` shows them"), "{}", text_of(&svg));
+        }
+    }
+}
+
+#[test]
 fn hostile_labels_are_shown_and_never_executed() {
     let dashboard = example();
     let hostile = "</text><script>alert(1)</script>\u{0}\u{1b}[31m\u{202e}&lt;\"'";

@@ -13,7 +13,7 @@ use aiclipx::duration::Speed;
 use aiclipx::evidence::experiment::{PhaseTime, Picture, Process, Run, SCHEMA};
 use aiclipx::evidence::tree::{FOLDERS, Tree, copy_folder};
 use aiclipx::http::client::Address;
-use aiclipx::monitoring::addresses::Addresses;
+use aiclipx::monitoring::addresses::{Addresses, Logging};
 use aiclipx::scenario::Scenario;
 use aiclipx::stack::Epoch;
 use aiclipx::traffic::ledger::{Entry, Head, Ledger, Outcome};
