@@ -313,6 +313,7 @@ static VECTOR: Shape = Shape::Record(&[
                     may("exclude", &Shape::List(&Shape::LogFile)),
                     may("read_from", &Shape::Text),
                     may("fingerprint", &Shape::Own),
+                    may("oldest_first", &Shape::Switch),
                     may("file_key", &Shape::Text),
                     may("host_key", &Shape::Text),
                     may("max_line_bytes", &Shape::Number),
