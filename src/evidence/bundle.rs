@@ -340,11 +340,12 @@ impl Bundle {
 fn is_of_a_bundle(file: &str) -> bool {
     const TOP: [&str; 4] = ["run.json", "verdicts.json", "report.html", "report.md"];
     const OF_AN_EXPERIMENT: [&str; 4] = ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl"];
-    const FOLDERS: [(&str, &[&str]); 6] = [
+    const FOLDERS: [(&str, &[&str]); 7] = [
         ("exposition", &["prom"]),
         ("samples", &["json"]),
         ("loaded", &["json"]),
         ("logs", &["log"]),
+        ("loki", &["json"]),
         ("panels", &["json", "svg"]),
         ("screens", &["png"]),
     ];
