@@ -244,7 +244,7 @@ fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
     }
     let mut wrong = Vec::new();
     let mut exhibits = vec!["ledger.jsonl".to_owned(), "logs/app.log".to_owned()];
-    let mut observed = format!("{} log lines in the window", lines.len());
+    let mut in_loki = String::new();
     // The same lines, a second way: what was forwarded is what was written.
     if let Some(held) = experiment.held_by_loki()? {
         let written: usize = logged.values().map(Vec::len).sum();
@@ -252,7 +252,7 @@ fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
             wrong.push(format!("Loki holds {held} lines of these requests, the files {written}"));
         }
         exhibits.push(super::experiment::HELD_BY_LOKI.to_owned());
-        observed += &format!(", {held} of these requests in Loki");
+        in_loki = format!(", {held} of these requests in Loki");
     }
     let mut answered = 0;
     for entry in &experiment.ledger.entries {
@@ -284,7 +284,7 @@ fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
         // A silent scenario is decided on the log itself: it holds lines, and none of this run's.
         population: if sends(experiment) { answered } else { lines.len() },
         expected: format!("{answered} answered requests, each logged once"),
-        observed,
+        observed: format!("{} log lines in the window{in_loki}", lines.len()),
         exhibits,
         fails: (!wrong.is_empty()).then(|| wrong.join("; ")),
         not_proven: None,

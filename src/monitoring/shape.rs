@@ -112,10 +112,9 @@ pub(super) fn of_file(path: &Path) -> Result<Option<&'static Shape>, String> {
         (_, "grafana/provisioning/dashboards", "yml") => &PROVIDERS,
         (_, "grafana/dashboards", "json") => &Shape::Dashboard,
         ("vector/vector.yaml", ..) => &VECTOR,
-        // Vector's own unit tests, and what Loki is told beside its command line: no address in them, and no speed.
-        ("vector/vector-tests.yaml" | "loki/loki.yaml", ..) => return Ok(None),
-        // Examples are for people to take from; amtool checks them.
-        (_, "alertmanager/examples", "yml") => return Ok(None),
+        // Vector's own unit tests, and what Loki is told beside its command line: no address in them, and no speed. Examples are
+        // for people to take from; amtool checks them.
+        ("vector/vector-tests.yaml" | "loki/loki.yaml", ..) | (_, "alertmanager/examples", "yml") => return Ok(None),
         // Where every file has its meaning, one we can't read is a mistake: a `.yaml` that no glob finds, say.
         (_, folder, "yml" | "yaml" | "json")
             if ["prometheus", "alertmanager", "grafana", "vector", "loki"]

@@ -46,7 +46,10 @@ impl Walk<'_> {
         let line = node.line;
         let kind = node.kind();
         match (shape, &mut node.value) {
-            (Shape::Text, Value::Text(_)) | (Shape::Number, Value::Number(_)) | (Shape::Switch, Value::Switch(_)) => {}
+            (Shape::Text, Value::Text(_))
+            | (Shape::Number, Value::Number(_))
+            | (Shape::Switch, Value::Switch(_))
+            | (Shape::Own, _) => {}
             (Shape::Duration, Value::Text(text)) => {
                 self.duration(line, text);
             }
@@ -75,10 +78,9 @@ impl Walk<'_> {
                 self.below(line, CANONICAL_LOGS, |addresses| &addresses.logging.files, text);
             }
             (Shape::Data, Value::Text(text)) => {
-                self.below(line, CANONICAL_DATA, |addresses| &addresses.logging.data, text)
+                self.below(line, CANONICAL_DATA, |addresses| &addresses.logging.data, text);
             }
             (Shape::Listen(component), Value::Text(text)) => self.listen(line, *component, text),
-            (Shape::Own, _) => {}
             (Shape::Texts, Value::Map(entries)) => self.texts(entries),
             (Shape::ExternalLabels, Value::Map(entries)) => {
                 self.texts(entries);

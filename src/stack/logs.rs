@@ -211,8 +211,11 @@ async fn print_all(
     if let Err(error) = write(&sources, pending, out) {
         return Ok(Err(error));
     }
+    if !request.follow {
+        return Ok(Ok(()));
+    }
     let mut waiting = Vec::new();
-    while request.follow {
+    loop {
         tokio::time::sleep(LOOK).await;
         let seen = waiting.len();
         for (number, source) in sources.iter_mut().enumerate() {
@@ -234,7 +237,6 @@ async fn print_all(
             return Ok(Err(error));
         }
     }
-    Ok(Ok(()))
 }
 
 /// By time; what is equal stays as it is, which is in the components' order and in each log's own.

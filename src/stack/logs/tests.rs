@@ -69,8 +69,8 @@ fn request() -> Request {
     Request::default()
 }
 
-fn since(text: &str) -> Option<Since> {
-    Some(text.parse().unwrap())
+fn since(text: &str) -> Since {
+    text.parse().unwrap()
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn filters_combine_and_a_trace_shares_the_fate_of_its_line() {
     let one = Request { request_id: Some("a-2".to_owned()), ..request() };
     assert_eq!(told(one.clone()).await, ["app: 500", "app: panic: oh", "app:   at the_place"]);
     assert!(told(Request { endpoint: Some("/items".to_owned()), ..one }).await.is_empty());
-    let late = Request { since: since("2026-11-26T20:00:04+02:00"), ..request() };
+    let late = Request { since: Some(since("2026-11-26T20:00:04+02:00")), ..request() };
     assert_eq!(told(late.clone()).await, ["prometheus: new form", "app: 204"]);
     assert_eq!(told(Request { names: vec!["app".to_owned()], ..late }).await, ["app: 204"]);
     assert_eq!(told(Request { lines: Some(1), ..request() }).await, ["prometheus: new form", "app: 204"]);
@@ -265,9 +265,10 @@ proptest! {
     fn merging_keeps_every_logs_own_order(logs in prop::collection::vec(prop::collection::vec(0i64..50, 0..20), 1..4)) {
         let mut merged = Vec::new();
         for (number, seconds) in logs.iter().enumerate() {
-            let text: String = seconds.iter().enumerate().map(|(index, second)| {
-                format!("{{\"ts\":\"{}\",\"msg\":\"{index}\"}}\n", Timestamp::from_second(*second).unwrap())
-            }).collect();
+            let line = |(index, second): (usize, &i64)| {
+                format!("{{\"ts\":\"{}\",\"msg\":\"{index}\"}}", Timestamp::from_second(*second).unwrap())
+            };
+            let text = seconds.iter().enumerate().map(line).collect::<Vec<_>>().join("\n");
             merged.extend(Head::NONE.clone().entries(text.as_bytes(), &TimeZone::UTC).into_iter().map(|entry| (number, entry)));
         }
         merge(&mut merged);
