@@ -429,9 +429,9 @@ async fn loaded_rules(address: &Address, log: &Path) -> serde_json::Value {
 }
 
 fn vector(file: &str) -> (String, serde_json::Value) {
-    let text =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring/vector").join(file)).unwrap();
-    let value = serde_saphyr::from_str(&text).unwrap();
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring/vector").join(file))
+        .expect("a file of the tree");
+    let value = serde_saphyr::from_str(&text).expect("YAML");
     (text, value)
 }
 
