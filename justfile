@@ -41,7 +41,7 @@ compose-up *options:
 compose-down *options:
     @scripts/compose.sh down "$@"
 
-# print the components' logs; takes a component
+# print the components' logs, merged by time; takes components, --level, --endpoint, --request-id, --since, --follow
 [group('stack')]
 logs *options: _build
     @{{ tool }} logs "$@"
@@ -77,10 +77,11 @@ verify bundle *options: _build
 render *options: _build
     @{{ tool }} render "$@"
 
-# every static check of scenarios, rules, routes and dashboards, and of the Nix files
+# every static check of scenarios, rules, routes, dashboards, log forwarding, and of the Nix files
 [group('monitoring')]
 check: _build
     @{{ tool }} check
+    @scripts/vector.sh
     @scripts/nix-files.sh
 
 # what CI runs: formatting, lints, tests with and without the tool, static checks, one live experiment
@@ -170,6 +171,7 @@ _tests:
 # For these two the programs are there: the tests built them, and a build of its own would build half of them again.
 _checked:
     @{{ tool }} check
+    @scripts/vector.sh
 
 _live:
     @scripts/live.sh {{ tool }}

@@ -96,12 +96,14 @@ in
       packages.aiclipx
       pkgs.prometheus.cli
       pkgs.prometheus-alertmanager
+      pkgs.vector
     ];
     command = ''
       export AICLIPX_HOME=$PWD
       promtool check config --lint=all --lint-fatal monitoring/prometheus/prometheus.yml
       promtool test rules monitoring/prometheus/rules/tests/*.yml
       amtool check-config monitoring/alertmanager/alertmanager.yml
+      bash scripts/vector.sh required
       aiclipx check
     '';
   };

@@ -11,6 +11,7 @@
   prometheus-alertmanager,
   grafana,
   vector,
+  grafana-loki,
 }:
 let
   image =
@@ -107,9 +108,18 @@ in
   image-vector = image {
     name = "vector";
     package = vector;
-    user = "65532:65532";
+    # It reads files that are root's; compose.yaml takes every other power from it.
+    user = "0:0";
     data = "/var/lib/vector";
     entrypoint = [ "/bin/vector" ];
     port = "8686/tcp";
+  };
+  image-loki = image {
+    name = "loki";
+    package = grafana-loki;
+    user = "10001:10001";
+    data = "/loki";
+    entrypoint = [ "/bin/loki" ];
+    port = "3100/tcp";
   };
 }

@@ -26,7 +26,10 @@ if [[ $command == up ]]; then
   APP_REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)
   export APP_REVISION
   if command -v nix >/dev/null && nix_ eval --raw .#image.name >/dev/null 2>&1; then
-    for pair in APP:image RECEIVER:image-receiver PROMETHEUS:image-prometheus ALERTMANAGER:image-alertmanager GRAFANA:image-grafana; do
+    images=(APP:image RECEIVER:image-receiver PROMETHEUS:image-prometheus ALERTMANAGER:image-alertmanager GRAFANA:image-grafana)
+    profiles="${COMPOSE_PROFILES:-} $(sed -n 's/^COMPOSE_PROFILES=//p' .env) $*"
+    [[ $profiles != *logs* ]] || images+=(LOKI:image-loki VECTOR:image-vector)
+    for pair in "${images[@]}"; do
       say "building ${pair#*:} from the flake"
       file=$(nix_ build --no-link --print-out-paths ".#${pair#*:}")
       # Some releases of podman can't read a compressed archive.

@@ -365,10 +365,16 @@ fn respond(status: StatusCode, content_type: &'static str, body: String) -> Resp
     response
 }
 
-/// To the log supervisord keeps. A log that can't be written must not stop us.
+/// To the log supervisord keeps, in the service's own form. A log that can't be written must not stop us.
 fn report(what: &str) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "{what}");
+    let line = serde_json::json!({
+        "ts": jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
+        "level": "WARN",
+        "target": "aiclipx::receiver",
+        "msg": what,
+    });
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
     ("receiver", &["http", "duration", "failure"]),
     ("traffic", &["scenario", "http", "duration", "failure"]),
     ("stack", &["monitoring", "prom", "http", "duration", "failure"]),
-    ("dashboard", &["prom", "http", "duration", "failure"]),
+    ("dashboard", &["monitoring", "prom", "http", "duration", "failure"]),
     ("browser", &["prom", "http", "duration", "failure"]),
     ("check", &["monitoring", "dashboard", "scenario", "prom", "receiver", "app", "http", "duration", "failure"]),
     (

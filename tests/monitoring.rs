@@ -427,3 +427,57 @@ async fn loaded_rules(address: &Address, log: &Path) -> serde_json::Value {
     }
     panic!("prometheus loads no rules: {}", std::fs::read_to_string(log).unwrap_or_default());
 }
+
+fn vector(file: &str) -> (String, serde_json::Value) {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring/vector").join(file))
+        .expect("a file of the tree");
+    let value = serde_saphyr::from_str(&text).expect("YAML");
+    (text, value)
+}
+
+/// Vector 0.55 and 0.56 expand variables of the environment, 0.57 to 0.59 don't: what both read alike holds none.
+#[test]
+fn the_forwarders_configuration_means_the_same_to_every_vector() {
+    for file in ["vector.yaml", "vector-tests.yaml"] {
+        let (text, _) = vector(file);
+        for (number, line) in text.lines().enumerate() {
+            let expands = line
+                .split('$')
+                .skip(1)
+                .any(|rest| rest.starts_with(|c: char| c == '{' || c == '$' || c == '_' || c.is_alphanumeric()));
+            assert!(!expands, "{file}:{}: {line}", number + 1);
+        }
+    }
+    let (_, configuration) = vector("vector.yaml");
+    // 0.57 refuses a label that is a template from its first letter on.
+    for (label, template) in configuration["sinks"]["loki"]["labels"].as_object().unwrap() {
+        for text in [label.as_str(), template.as_str().unwrap()] {
+            assert!(!text.starts_with("{{"), "{label}: {template}");
+        }
+    }
+    // 0.55 knows no `expected_event_count`.
+    assert!(!vector("vector-tests.yaml").0.contains("expected_event_count"));
+}
+
+#[test]
+fn every_transform_of_the_forwarder_has_a_unit_test_and_every_component_a_line() {
+    let (_, configuration) = vector("vector.yaml");
+    let (text, tests) = vector("vector-tests.yaml");
+    let tests = tests["tests"].as_array().unwrap();
+    for transform in configuration["transforms"].as_object().unwrap().keys() {
+        let looks = |test: &&serde_json::Value| {
+            let outputs = test["outputs"].as_array().into_iter().flatten();
+            outputs
+                .filter_map(|output| output["extract_from"].as_str())
+                .any(|from| from.split('.').next() == Some(transform))
+        };
+        assert!(tests.iter().any(|test| looks(&test)), "no unit test looks at what {transform} makes");
+    }
+    for component in aiclipx::stack::Component::ALL {
+        // Its own log would feed itself.
+        let is_read = component != aiclipx::stack::Component::Vector;
+        assert_eq!(text.contains(&format!("/{component}.log")), is_read, "a line of {component}");
+    }
+    let names: std::collections::BTreeSet<_> = tests.iter().map(|test| test["name"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), tests.len());
+}

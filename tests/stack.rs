@@ -19,7 +19,7 @@ use aiclipx::http::client;
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::stack::start::{Down, down};
 use aiclipx::stack::table::{Health, Row, Silent, State, Watch};
-use aiclipx::stack::{Found, Lifetime, Plan, Process, Stack};
+use aiclipx::stack::{Found, Lifetime, Plan, Process, Stack, logs};
 use tokio::process::Command;
 
 /// Longer than anything takes; reaching it is a failure, not a measurement.
@@ -478,9 +478,92 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_the_table_says_so(
     let url = plan.addresses.dashboards.url("");
     assert!(line("viewer").contains("ready") && line("viewer").ends_with(&url), "{table}");
     assert!(line("grafana").contains("absent") && line("grafana").contains("not on PATH"), "{table}");
+    // Vector and Loki are optional as well: who is absent is named, and is no target.
+    for name in ["vector", "loki"] {
+        let targets =
+            std::fs::read_to_string(place.state().join(format!("etc/prometheus/targets/{name}.json"))).unwrap();
+        let is_absent = line(name).contains("absent") && line(name).contains("`just logs`");
+        assert!(is_absent || line(name).contains("ready"), "{table}");
+        assert_eq!(targets == "[]\n", is_absent, "{targets}");
+    }
     let page = page.unwrap();
     let html = String::from_utf8_lossy(&page.body);
     assert!(page.status.is_success(), "{html}");
     assert!(html.contains("id=\"panel-3\"") && !html.contains("id=\"panel-1\""), "{html}");
     assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+}
+
+/// What a follower of the logs has been shown: one line a record, read by the writer's own numbers.
+#[derive(Clone, Default)]
+struct Screen(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes numbered lines of many lengths in batches, as fast as it can, but never further ahead of its reader than
+/// supervisord keeps files.
+const WRITER: &str = r#"
+number=0
+while [ "$number" -lt "$1" ]; do
+  while [ $((number - $(cat shown))) -gt 2000 ]; do sleep 0.01; done
+  awk -v from="$number" 'BEGIN {
+    for (n = from; n < from + 500; n++)
+      printf "{\"ts\":\"2026-11-26T18:00:00Z\",\"level\":\"INFO\",\"msg\":\"%d\",\"pad\":\"%*s\"}\n", n, n % 200, ""
+  }'
+  number=$((number + 500))
+done
+"#;
+
+#[tokio::test]
+async fn a_follower_of_a_log_that_supervisord_rotates_is_shown_every_line_once() {
+    // Ten seconds of 5 000 lines each, in files that hold less than a fifth of a second.
+    const LINES: usize = 50_000;
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    std::fs::create_dir(file("logs")).unwrap();
+    for (name, text) in [("writer.sh", WRITER), ("shown", "0"), ("logs/app.log", "")] {
+        std::fs::write(file(name), text).unwrap();
+    }
+    let configuration = format!(
+        "[supervisord]\nlogfile=supervisord.out\npidfile=supervisord.pid\n\
+         [program:app]\ncommand=sh writer.sh {LINES}\nautorestart=false\nstartsecs=0\n\
+         stdout_logfile=logs/app.log\nstdout_logfile_maxbytes=150KB\nstdout_logfile_backups=4\n"
+    );
+    std::fs::write(file("supervisord.conf"), configuration).unwrap();
+    let screen = Screen::default();
+    let (state, mut out) = (folder.path().to_owned(), screen.clone());
+    let request = logs::Request { names: vec!["app".to_owned()], follow: true, ..logs::Request::default() };
+    let following = tokio::spawn(async move { logs::print(&state, &request, &mut out, logs::Format::Programs).await });
+    let mut supervisord = Command::new("supervisord")
+        .args(["-n", "-c", "supervisord.conf"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("supervisord");
+    eventually("every line was shown", async || {
+        let shown = screen.0.lock().unwrap().split(|byte| *byte == b'\n').count() - 1;
+        std::fs::write(file("aside"), shown.to_string()).unwrap();
+        std::fs::rename(file("aside"), file("shown")).unwrap();
+        shown >= LINES
+    })
+    .await;
+    supervisord.kill().await.unwrap();
+    following.abort();
+    let text = String::from_utf8(screen.0.lock().unwrap().clone()).unwrap();
+    let numbers = text.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).expect("a whole line");
+        assert!(line.get("continues").is_none(), "a part of a line: {line}");
+        line["msg"].as_str().unwrap().parse::<usize>().unwrap()
+    });
+    assert!(numbers.eq(0..LINES), "every line, once, in order");
+    assert!(file("logs/app.log.4").exists(), "it was rotated often");
 }

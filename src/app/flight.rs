@@ -82,8 +82,10 @@ impl Flight {
         let seconds = self.started.elapsed().as_secs_f64();
         self.meter.landed(self.endpoint, self.verb, status, seconds, at_fault);
         if self.access_log {
-            log::info!(
+            // What went wrong here is an error wherever logs are read by level.
+            log::log!(
                 target: "aiclipx::access",
+                if at_fault { log::Level::Error } else { log::Level::Info },
                 method = self.verb.label(),
                 endpoint = self.endpoint.label(),
                 status,

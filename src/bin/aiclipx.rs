@@ -1,7 +1,7 @@
 //! The operator's command line: each command is one call into the library, and one exit code.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -62,17 +62,8 @@ enum Command {
     Down,
     /// Show what runs.
     Status,
-    /// Show the components' logs.
-    Logs {
-        /// One component only.
-        component: Option<String>,
-        /// Go on until interrupted.
-        #[arg(long, short)]
-        follow: bool,
-        /// The last so many lines of each.
-        #[arg(long, short = 'n', default_value_t = 50)]
-        lines: usize,
-    },
+    /// Show the components' logs, merged by time; JSON lines where stdout is no terminal.
+    Logs(Logs),
     /// Write the monitoring configuration as a stack of a speed gets it.
     Render {
         /// How many times faster than production.
@@ -119,6 +110,34 @@ enum Command {
         #[arg(long, default_value = "5m", value_parser = duration::parse)]
         patience: Duration,
     },
+}
+
+#[derive(Args)]
+struct Logs {
+    /// Components; also supervisord, whose log is shown only when it is named.
+    #[arg(value_name = "COMPONENT")]
+    components: Vec<String>,
+    /// One component; may be said several times.
+    #[arg(long = "component", value_name = "COMPONENT")]
+    named: Vec<String>,
+    /// Lines of this level or graver: error, warn, info, debug, trace.
+    #[arg(long)]
+    level: Option<logs::Level>,
+    /// Requests to one endpoint, as metrics name it: '/items/{id}'.
+    #[arg(long)]
+    endpoint: Option<String>,
+    /// One request: what its answer said in x-request-id, and the ledger, too.
+    #[arg(long)]
+    request_id: Option<String>,
+    /// Nothing older: 5m (real time) or 2026-11-26T18:00:00Z.
+    #[arg(long)]
+    since: Option<logs::Since>,
+    /// Go on until interrupted.
+    #[arg(long, short)]
+    follow: bool,
+    /// The last so many lines of each [default: 50; all, with a filter].
+    #[arg(long, short = 'n')]
+    lines: Option<usize>,
 }
 
 #[derive(Subcommand)]
@@ -238,6 +257,8 @@ enum Evidence {
 
 /// Any number does; the same one for everybody makes runs comparable.
 const SEED: u64 = 42;
+/// Lines of each log that `logs` shows unless told otherwise.
+const LINES: usize = 50;
 /// Stacks side by side on a small machine without the generators falling behind.
 const JOBS: u8 = 2;
 /// One more where hardly any of them takes pictures: a browser is the better part of what a stack costs.
@@ -267,13 +288,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Up { speed, ref ports, free_ports } => up(&state()?, speed, ports, free_ports, &interrupt).await,
         Command::Down => down(&state()?, &interrupt).await,
         Command::Status => status(&state()?).await,
-        Command::Logs { ref component, follow, lines } => {
-            let request = logs::Request { name: component.clone(), lines: Some(lines), follow };
-            let state = state()?;
-            let mut out = std::io::stdout();
-            interrupt.or(logs::print(&state, &request, &mut out, table::Paint::for_stdout())).await?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Logs(ref wanted) => show_logs(&state()?, wanted, &interrupt).await,
         Command::Render { speed, out } => render(speed, out.as_deref()),
         Command::Check { live } => {
             let root = find_tree()?;
@@ -436,6 +451,35 @@ async fn status(state: &Path) -> Result<ExitCode, Failure> {
     let (rows, all_up) = stack.status().await?;
     print(table::status(&rows, table::Paint::for_stdout()).trim_end())?;
     Ok(if all_up { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+async fn show_logs(state: &Path, wanted: &Logs, interrupt: &Interrupt) -> Result<ExitCode, Failure> {
+    let Logs { components, named, level, endpoint, request_id, since, follow, lines } = wanted;
+    let filters = level.is_some() || endpoint.is_some() || request_id.is_some() || since.is_some();
+    let request = logs::Request {
+        names: [&components[..], named].concat(),
+        level: *level,
+        endpoint: endpoint.clone(),
+        request_id: request_id.clone(),
+        since: *since,
+        lines: lines.or((!filters).then_some(LINES)),
+        follow: *follow,
+    };
+    let format = if std::io::stdout().is_terminal() {
+        logs::Format::People(table::Paint::for_stdout())
+    } else {
+        logs::Format::Programs
+    };
+    // Locked never, buffered always: a long log is a million short lines.
+    let mut out = std::io::BufWriter::new(std::io::stdout());
+    let shown = interrupt.or(logs::print(state, &request, &mut out, format)).await?;
+    if shown.lines == 0 && filters {
+        tell("No line is like that.");
+    }
+    if let (Some(_), Some((from, to)), Found::Running(stack)) = (request_id, shown.between, Stack::find(state).await?) {
+        tell(&format!("The panels around it: {}", table::panels_around(stack.plan(), from, to)));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The stack of this state directory ended without being told to: what it recorded can't be asked for any more.

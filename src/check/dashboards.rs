@@ -9,7 +9,7 @@ use super::alerts::{leads_somewhere, panel_of};
 use super::{DashboardFile, Findings, Tree, cases};
 use crate::dashboard::format;
 use crate::monitoring::located::{Node, Value};
-use crate::monitoring::{Monitoring, promql, without_variables};
+use crate::monitoring::{Monitoring, is_of_logs, promql, without_variables};
 
 /// The last of the classic schema; 13 still reads it, and what comes later is another format.
 const LAST_SCHEMA: f64 = 42.0;
@@ -172,6 +172,10 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
             format!("panel \"{title}\" names no datasource"),
             "by uid, so that it means the same everywhere",
         );
+    }
+    // A line of a log has no unit.
+    if is_of_logs(panel) {
+        return;
     }
     let defaults = panel.get("fieldConfig").and_then(|config| config.get("defaults"));
     let Some((unit, line)) = defaults.and_then(|node| Some((node.text_of("unit")?, node.line_of("unit")))) else {

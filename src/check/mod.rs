@@ -22,7 +22,7 @@ use crate::duration::{self, Speed};
 use crate::failure::{Failure, Finding};
 use crate::monitoring::addresses::Addresses;
 use crate::monitoring::located::{Entry, Node, Value};
-use crate::monitoring::{Alert, Monitoring};
+use crate::monitoring::{Alert, Monitoring, is_of_logs};
 use crate::scenario::{self, Scenario};
 
 mod alerts;
@@ -97,15 +97,16 @@ struct Tree {
 }
 
 impl Tree {
-    /// Every panel that asks something, as `uid/id`, with its dashboard and itself.
+    /// Every panel that asks Prometheus something, as `uid/id`, with its dashboard and itself.
     fn panels(&self) -> impl Iterator<Item = (String, &DashboardFile, &Node)> {
         asking_panels(&self.dashboards)
     }
 }
 
+/// Panels of Prometheus: one of logs asks another.
 fn asking_panels(dashboards: &[DashboardFile]) -> impl Iterator<Item = (String, &DashboardFile, &Node)> {
     dashboards.iter().flat_map(|dashboard| {
-        let asking = |panel: &&&Node| !panel.items_of("targets").is_empty();
+        let asking = |panel: &&&Node| !panel.items_of("targets").is_empty() && !is_of_logs(panel);
         dashboard.panels().into_iter().filter(move |panel| asking(&panel)).map(move |panel| {
             let id = panel.get("id").and_then(Node::as_number).unwrap_or_default();
             (format!("{}/{id}", dashboard.node.text_of("uid").unwrap_or_default()), dashboard, panel)

@@ -326,6 +326,28 @@ fn what_is_broken_is_found_with_file_and_line() {
 }
 
 #[test]
+fn a_query_of_logs_is_not_read_as_prometheus_is() {
+    let findings = edited("grafana/dashboards/logs.json", "| json | line_format", "|~ `[5m]` | line_format");
+    assert_eq!(findings, []);
+    // And the same text in a panel of Prometheus' is.
+    let findings = edited("grafana/dashboards/logs.json", "sum by (level)", "{level=\\\"error\\\"} |= sum by (level)");
+    assert!(findings.iter().any(|finding| finding.what.contains("not an expression")), "{findings:#?}");
+}
+
+#[test]
+fn what_nobody_could_place_in_the_forwarders_configuration_is_found() {
+    for (from, to, what) in [
+        ("address: 0.0.0.0:8686", "address: 0.0.0.0:8687", "is not 0.0.0.0:8686"),
+        ("- /var/log/aiclipx/*.log\n", "- /var/log/*.log\n", "does not lie in /var/log/aiclipx"),
+        ("endpoint: http://loki:3100", "endpoint: http://elsewhere:3100", "does not lead to http://loki:3100"),
+        ("    buffer:\n", "    proxy:\n", "unknown key `proxy`"),
+    ] {
+        let findings = edited("vector/vector.yaml", from, to);
+        assert!(findings.iter().any(|finding| finding.what.contains(what) && finding.line > 0), "{to}: {findings:#?}");
+    }
+}
+
+#[test]
 fn a_page_of_no_alert_and_an_alert_without_a_row_are_found() {
     let mut files = files();
     files.insert("runbooks/AppLost.md".into(), b"# AppLost\n".to_vec());

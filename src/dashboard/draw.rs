@@ -122,6 +122,7 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
     let title = font::fitted(&panel.title, TITLE_SIZE, true, body.w - date_width - 12.0);
     let content = match &panel.kind {
         Kind::Row => html! {},
+        Kind::Logs => words("Logs are not drawn here: `aiclipx logs` shows them", body, &paint),
         Kind::Undrawn(kind) => words(&format!("A panel of type “{}” is not drawn here", clean(kind)), body, &paint),
         _ if !has_data => words("No data", body, &paint),
         Kind::Timeseries => timeseries::draw(panel, &curves, canvas, body, &paint),
@@ -154,7 +155,7 @@ fn dates(canvas: &Canvas, kind: &Kind) -> String {
     match kind {
         Kind::Timeseries if from == to => format!("{to} UTC"),
         Kind::Timeseries => format!("{from} – {to} UTC"),
-        Kind::Undrawn(_) => String::new(),
+        Kind::Undrawn(_) | Kind::Logs => String::new(),
         _ => written(canvas.range.to_millis, "%Y-%m-%d %H:%M:%S UTC"),
     }
 }

@@ -105,6 +105,8 @@ pub enum VariableKind {
     },
     /// A fixed list of durations.
     Interval(Vec<String>),
+    /// Whatever somebody writes.
+    Text,
 }
 
 /// An annotation query: where its expression is neither zero nor absent, something was going on.
@@ -172,6 +174,8 @@ pub enum Kind {
     Table,
     /// A headline over what follows.
     Row,
+    /// Of logs, from a store that is not Prometheus; its queries are not read, and who asks says where else to look.
+    Logs,
     /// A type we don't draw, by Grafana's name; its queries are not read.
     Undrawn(String),
 }

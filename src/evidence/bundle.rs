@@ -380,11 +380,12 @@ impl Bundle {
 fn is_of_a_bundle(file: &str) -> bool {
     const TOP: [&str; 6] = ["run.json", "verdicts.json", "mutants.json", "report.html", "report.md", report::pdf::FILE];
     const OF_AN_EXPERIMENT: [&str; 4] = ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl"];
-    const FOLDERS: [(&str, &[&str]); 6] = [
+    const FOLDERS: [(&str, &[&str]); 7] = [
         ("exposition", &["prom"]),
         ("samples", &["json"]),
         ("loaded", &["json"]),
         ("logs", &["log"]),
+        ("loki", &["json"]),
         ("panels", &["json", "svg"]),
         ("screens", &["png"]),
     ];

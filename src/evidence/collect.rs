@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 
@@ -15,8 +16,9 @@ use crate::dashboard::query::{self, View};
 use crate::duration::Speed;
 use crate::failure::Failure;
 use crate::http::client;
+use crate::prom::answer::percent_encoded;
 use crate::prom::client::{Api, query_path};
-use crate::stack::Stack;
+use crate::stack::{Component, Stack};
 
 /// Copies a run folder to `target` and adds samples, loaded configuration, notifications, logs and panels.
 ///
@@ -46,6 +48,9 @@ async fn collected(stack: &Stack, tree: &Tree, run_folder: &Path, target: &Path)
     }
     notifications(stack, &run, target)?;
     logs(stack, &run, target)?;
+    if stack.programs().contains_key(&Component::Loki) && stack.programs().contains_key(&Component::Vector) {
+        store_of_logs(&run, target).await?;
+    }
     panels(&prometheus, tree, stack.plan().speed, &run, target).await?;
     Ok(())
 }
@@ -75,7 +80,7 @@ fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
         let file = stack.plan().log(&process.name);
         let bytes = crate::stack::logs::joined(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let text = String::from_utf8_lossy(&bytes);
-        let kept: String = if process.component == crate::stack::Component::App {
+        let kept: String = if process.component == Component::App {
             text.split_inclusive('\n').filter(|line| in_window(line, run)).collect()
         } else {
             text.into_owned()
@@ -84,6 +89,34 @@ fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+/// How many lines of this run's requests Loki holds, as it answers: asked again until it is as many as the files hold, or
+/// forwarding has had its time. What it says last is kept, whatever it is.
+async fn store_of_logs(run: &Run, target: &Path) -> anyhow::Result<()> {
+    let prefix = format!("{}-", run.id);
+    let of_run = |line: &&serde_json::Value| line["request_id"].as_str().is_some_and(|id| id.starts_with(&prefix));
+    let expected = super::experiment::service_log(target)?.0.iter().filter(of_run).count();
+    let window = run.end_ms - run.quiet_ms;
+    // The names a run is made of hold no sign that means something to a regular expression but the full stop.
+    let pattern = prefix.replace('.', "[.]");
+    let query = format!(r#"sum(count_over_time({{component="app"}} | json | request_id=~"{pattern}.*" [{window}ms]))"#);
+    let path =
+        format!("/loki/api/v1/query?query={}&time={}", percent_encoded(&query), i128::from(run.end_ms) * 1_000_000);
+    let loki = Api::new(&run.addresses.logging.loki);
+    let deadline = tokio::time::Instant::now() + FORWARDING;
+    let answer = loop {
+        let answer = loki.get(&path).await.context("how many lines of this run Loki holds")?;
+        let held = super::experiment::held_by_loki(&answer)?;
+        if held == expected as u64 || tokio::time::Instant::now() > deadline {
+            break answer;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    write(&target.join(super::experiment::HELD_BY_LOKI), &answer)
+}
+
+/// Vector looks at a file at least this often, sends what it read a second later, and Loki answers of it at once.
+const FORWARDING: Duration = Duration::from_secs(20);
 
 fn in_window(line: &str, run: &Run) -> bool {
     let at = serde_json::from_str::<serde_json::Value>(line)

@@ -337,27 +337,53 @@ impl Experiment {
     ///
     /// Lines that don't parse are counted, not hidden: the second value.
     pub fn service_log(&self) -> anyhow::Result<(Vec<serde_json::Value>, usize)> {
-        let mut lines = Vec::new();
-        let mut junk = 0;
-        for file in files_in(&self.folder.join("logs"), ".log")? {
-            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !name.starts_with("app") {
-                continue;
-            }
-            for line in read_text(&file)?.lines() {
-                match serde_json::from_str(line) {
-                    Ok(value @ serde_json::Value::Object(_)) => lines.push(value),
-                    _ => junk += 1,
-                }
-            }
+        service_log(&self.folder)
+    }
+
+    /// How many lines of the run's requests Loki held, where it ran.
+    pub fn held_by_loki(&self) -> anyhow::Result<Option<u64>> {
+        let file = self.folder.join(HELD_BY_LOKI);
+        if !file.exists() {
+            return Ok(None);
         }
-        Ok((lines, junk))
+        held_by_loki(read_text(&file)?.as_bytes()).map(Some)
     }
 
     /// The first bytes of a picture's file, or nothing if it isn't there.
     pub fn picture(&self, picture: &Picture) -> Option<Vec<u8>> {
         fs::read(self.folder.join(&picture.file)).ok()
     }
+}
+
+/// Loki's answer to how many lines of the run's requests it holds; of a stack without Loki there is none.
+pub const HELD_BY_LOKI: &str = "loki/requests.json";
+
+/// The number in that answer. Of nothing Loki makes no sum, but an empty one.
+pub fn held_by_loki(answer: &[u8]) -> anyhow::Result<u64> {
+    let answer: serde_json::Value = serde_json::from_slice(answer).context("Loki's answer is no JSON")?;
+    let result = answer["data"]["result"].as_array().context("Loki's answer has no result")?;
+    let Some(series) = result.first() else { return Ok(0) };
+    let value = series["value"][1].as_str().context("Loki's answer has no value")?;
+    value.parse().with_context(|| format!("Loki counts {value} lines"))
+}
+
+/// As [`Experiment::service_log`], of any folder.
+pub fn service_log(folder: &Path) -> anyhow::Result<(Vec<serde_json::Value>, usize)> {
+    let mut lines = Vec::new();
+    let mut junk = 0;
+    for file in files_in(&folder.join("logs"), ".log")? {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !name.starts_with("app") {
+            continue;
+        }
+        for line in read_text(&file)?.lines() {
+            match serde_json::from_str(line) {
+                Ok(value @ serde_json::Value::Object(_)) => lines.push(value),
+                _ => junk += 1,
+            }
+        }
+    }
+    Ok((lines, junk))
 }
 
 /// `run.json` of a folder.

@@ -277,6 +277,17 @@ fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
         }
     }
     let mut wrong = Vec::new();
+    let mut exhibits = vec!["ledger.jsonl".to_owned(), "logs/app.log".to_owned()];
+    let mut in_loki = String::new();
+    // The same lines, a second way: what was forwarded is what was written.
+    if let Some(held) = experiment.held_by_loki()? {
+        let written: usize = logged.values().map(Vec::len).sum();
+        if held != written as u64 {
+            wrong.push(format!("Loki holds {held} lines of these requests, the files {written}"));
+        }
+        exhibits.push(super::experiment::HELD_BY_LOKI.to_owned());
+        in_loki = format!(", {held} of these requests in Loki");
+    }
     let mut answered = 0;
     for entry in &experiment.ledger.entries {
         let seen = logged.remove(&entry.id).unwrap_or_default();
@@ -302,8 +313,8 @@ fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
         // A silent scenario is decided on the log itself: it holds lines, and none of this run's.
         population: if sends(experiment) { answered } else { lines.len() },
         expected: format!("{answered} answered requests, each logged once"),
-        observed: format!("{} log lines in the window", lines.len()),
-        exhibits: vec!["ledger.jsonl".to_owned(), "logs/app.log".to_owned()],
+        observed: format!("{} log lines in the window{in_loki}", lines.len()),
+        exhibits,
         fails: (!wrong.is_empty()).then(|| first_of(wrong)),
         not_proven: None,
     })

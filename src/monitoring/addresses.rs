@@ -8,6 +8,10 @@ use crate::http::client::Address;
 
 /// Where the files of monitoring/ lie when they are used as they stand: each component's in a folder of its name here.
 pub(super) const CANONICAL_FOLDER: &str = "/etc";
+/// Where the components' logs lie there.
+pub(super) const CANONICAL_LOGS: &str = "/var/log/aiclipx";
+/// What holds a folder of each component's data there.
+pub(super) const CANONICAL_DATA: &str = "/var/lib";
 
 /// One address a component; the service may have several, one a replica.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +28,54 @@ pub struct Addresses {
     pub dashboards: Address,
     /// The absolute folder the rendered copy lies in; Grafana must be told it.
     pub folder: PathBuf,
+    /// Log forwarding; bundles of before it was part of the stack don't tell.
+    #[serde(default = "Logging::canonical")]
+    pub logging: Logging,
+}
+
+/// Where logs are read, forwarded and kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logging {
+    /// The forwarder's own address: whether it is ready.
+    pub vector: Address,
+    /// Where the forwarder is scraped.
+    pub vector_metrics: Address,
+    /// The store.
+    pub loki: Address,
+    /// Where the store talks to itself.
+    pub loki_grpc: Address,
+    /// The absolute folder of the log files.
+    pub files: PathBuf,
+    /// The absolute folder that holds one of each component's data.
+    pub data: PathBuf,
+}
+
+impl Logging {
+    fn canonical() -> Logging {
+        let at = |host: &str, port| Address { host: host.to_owned(), port };
+        Logging {
+            vector: at("vector", 8686),
+            vector_metrics: at("vector", 9598),
+            loki: at("loki", 3100),
+            loki_grpc: at("loki", 9096),
+            files: CANONICAL_LOGS.into(),
+            data: CANONICAL_DATA.into(),
+        }
+    }
+
+    /// On this machine, at the usual ports, for a stack that keeps its files there.
+    pub fn loopback(files: PathBuf, data: PathBuf) -> Logging {
+        let usual = Logging::canonical();
+        let here = |address: &Address| Address::loopback(address.port);
+        Logging {
+            vector: here(&usual.vector),
+            vector_metrics: here(&usual.vector_metrics),
+            loki: here(&usual.loki),
+            loki_grpc: here(&usual.loki_grpc),
+            files,
+            data,
+        }
+    }
 }
 
 impl Addresses {
@@ -37,6 +89,7 @@ impl Addresses {
             receiver: at("receiver", 9095),
             dashboards: at("localhost", 3000),
             folder: CANONICAL_FOLDER.into(),
+            logging: Logging::canonical(),
         }
     }
 }
@@ -49,6 +102,10 @@ pub(super) enum Component {
     Alertmanager,
     Receiver,
     Dashboards,
+    Vector,
+    /// Where Vector is scraped.
+    VectorMetrics,
+    Loki,
 }
 
 impl Component {
@@ -59,6 +116,8 @@ impl Component {
             "prometheus" => Component::Prometheus,
             "alertmanager" => Component::Alertmanager,
             "receiver" => Component::Receiver,
+            "vector" => Component::VectorMetrics,
+            "loki" => Component::Loki,
             _ => return None,
         })
     }
@@ -71,6 +130,9 @@ impl Component {
             Component::Alertmanager => std::slice::from_ref(&addresses.alertmanager),
             Component::Receiver => std::slice::from_ref(&addresses.receiver),
             Component::Dashboards => std::slice::from_ref(&addresses.dashboards),
+            Component::Vector => std::slice::from_ref(&addresses.logging.vector),
+            Component::VectorMetrics => std::slice::from_ref(&addresses.logging.vector_metrics),
+            Component::Loki => std::slice::from_ref(&addresses.logging.loki),
         }
     }
 }

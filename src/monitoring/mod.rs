@@ -306,6 +306,19 @@ pub fn prometheus_flags(speed: Speed) -> Vec<String> {
         .collect()
 }
 
+/// The datasource type whose queries are not Prometheus': who walks panels asks here, and only here.
+const LOGS: &str = "loki";
+
+/// Whether a datasource of this type holds logs: its queries are `LogQL`, which Prometheus is not asked and we don't draw.
+pub fn holds_logs(datasource_type: &str) -> bool {
+    datasource_type == LOGS
+}
+
+/// Whether a part of a dashboard (a panel, a query, an annotation) asks a store of logs.
+pub(crate) fn is_of_logs(node: &Node) -> bool {
+    node.get("datasource").and_then(|source| source.text_of("type")).is_some_and(holds_logs)
+}
+
 /// A key's duration, zero where there is none.
 fn duration_of(node: &Node, key: &str) -> Duration {
     node.text_of(key).and_then(|text| duration::parse(text).ok()).unwrap_or_default()

@@ -30,8 +30,18 @@ pub(super) enum Shape {
     Matcher,
     /// The URL of a component.
     Url(Component),
+    /// The URL of one of these.
+    AnyUrl(&'static [Component]),
     /// A folder of the copy, absolute.
     Folder,
+    /// A file or pattern below the folder of log files, absolute.
+    LogFile,
+    /// A component's folder of data, absolute.
+    Data,
+    /// Where a component listens: any address of its machine at the port it has, which a local stack narrows to its own.
+    Listen(Component),
+    /// A program or a setting of a component's own that no address and no speed touches.
+    Own,
     /// External labels: texts, of which `speed` is ours.
     ExternalLabels,
     /// An alert's annotations: texts without a duration in them, of which `dashboard_url` leads to the dashboards.
@@ -52,7 +62,9 @@ impl Shape {
     /// What is expected, for messages.
     pub(super) fn expected(&self) -> &'static str {
         match self {
-            Shape::Text | Shape::Url(_) | Shape::Folder => "a text",
+            Shape::Text | Shape::Url(_) | Shape::AnyUrl(_) | Shape::Folder | Shape::LogFile | Shape::Data => "a text",
+            Shape::Listen(_) => "an address like 0.0.0.0:8686",
+            Shape::Own => "anything",
             Shape::Number => "a number",
             Shape::Switch => "true or false",
             Shape::Texts | Shape::ExternalLabels | Shape::Annotations | Shape::ExpectedAnnotations => "a map of texts",
@@ -99,11 +111,15 @@ pub(super) fn of_file(path: &Path) -> Result<Option<&'static Shape>, String> {
         (_, "grafana/provisioning/datasources", "yml") => &DATASOURCES,
         (_, "grafana/provisioning/dashboards", "yml") => &PROVIDERS,
         (_, "grafana/dashboards", "json") => &Shape::Dashboard,
-        // Examples are for people to take from; amtool checks them.
-        (_, "alertmanager/examples", "yml") => return Ok(None),
+        ("vector/vector.yaml", ..) => &VECTOR,
+        // Vector's own unit tests, and what Loki is told beside its command line: no address in them, and no speed. Examples are
+        // for people to take from; amtool checks them.
+        ("vector/vector-tests.yaml" | "loki/loki.yaml", ..) | (_, "alertmanager/examples", "yml") => return Ok(None),
         // Where every file has its meaning, one we can't read is a mistake: a `.yaml` that no glob finds, say.
         (_, folder, "yml" | "yaml" | "json")
-            if ["prometheus", "alertmanager", "grafana"].iter().any(|room| Path::new(folder).starts_with(room)) =>
+            if ["prometheus", "alertmanager", "grafana", "vector", "loki"]
+                .iter()
+                .any(|room| Path::new(folder).starts_with(room)) =>
         {
             return Err("nothing reads a file of this name in this folder".to_owned());
         }
@@ -258,11 +274,81 @@ static DATASOURCES: Shape = Shape::Record(&[
             must("uid", &Shape::Text),
             must("type", &Shape::Text),
             must("access", &Shape::Text),
-            must("url", &Shape::Url(Component::Prometheus)),
+            must("url", &Shape::AnyUrl(&[Component::Prometheus, Component::Loki])),
             may("isDefault", &Shape::Switch),
             may("editable", &Shape::Switch),
-            may("jsonData", &Shape::Record(&[must("timeInterval", &Shape::Duration), may("httpMethod", &Shape::Text)])),
+            may(
+                "jsonData",
+                &Shape::Record(&[
+                    may("timeInterval", &Shape::Duration),
+                    may("httpMethod", &Shape::Text),
+                    may("maxLines", &Shape::Number),
+                    may(
+                        "derivedFields",
+                        &Shape::List(&Shape::Record(&[
+                            must("name", &Shape::Text),
+                            must("matcherRegex", &Shape::Text),
+                            may("url", &Shape::Text),
+                            may("urlDisplayLabel", &Shape::Text),
+                        ])),
+                    ),
+                ]),
+            ),
         ])),
+    ),
+]);
+
+static VECTOR: Shape = Shape::Record(&[
+    must("data_dir", &Shape::Data),
+    must("api", &Shape::Record(&[must("enabled", &Shape::Switch), must("address", &Shape::Listen(Component::Vector))])),
+    must(
+        "sources",
+        &Shape::Record(&[
+            must(
+                "logs",
+                &Shape::Record(&[
+                    must("type", &Shape::Text),
+                    must("include", &Shape::List(&Shape::LogFile)),
+                    may("exclude", &Shape::List(&Shape::LogFile)),
+                    may("read_from", &Shape::Text),
+                    may("fingerprint", &Shape::Own),
+                    may("oldest_first", &Shape::Switch),
+                    may("file_key", &Shape::Text),
+                    may("host_key", &Shape::Text),
+                    may("max_line_bytes", &Shape::Number),
+                ]),
+            ),
+            must("itself", &Shape::Own),
+        ]),
+    ),
+    must("transforms", &Shape::Own),
+    must(
+        "sinks",
+        &Shape::Record(&[
+            must(
+                "loki",
+                &Shape::Record(&[
+                    must("type", &Shape::Text),
+                    must("inputs", &TEXTS),
+                    must("endpoint", &Shape::Url(Component::Loki)),
+                    must("labels", &Shape::Own),
+                    may("remove_label_fields", &Shape::Switch),
+                    must("encoding", &Shape::Own),
+                    may("out_of_order_action", &Shape::Text),
+                    may("acknowledgements", &Shape::Own),
+                    must("buffer", &Shape::Own),
+                ]),
+            ),
+            must(
+                "metrics",
+                &Shape::Record(&[
+                    must("type", &Shape::Text),
+                    must("inputs", &TEXTS),
+                    must("address", &Shape::Listen(Component::VectorMetrics)),
+                    may("flush_period_secs", &Shape::Number),
+                ]),
+            ),
+        ]),
     ),
 ]);
 

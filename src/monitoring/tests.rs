@@ -1,6 +1,6 @@
 //! The room as its neighbours use it, on the files of this repository and on files broken on purpose.
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, Logging};
 use super::*;
 use crate::http::client::Address;
 
@@ -47,6 +47,7 @@ fn rendered_in_production_the_files_mean_what_they_meant() {
     for (path, bytes) in monitoring.files() {
         if path.extension().is_some_and(|extension| extension == "md" || extension == "toml")
             || path.starts_with("alertmanager/examples")
+            || path == Path::new("vector/vector-tests.yaml")
         {
             assert!(!rendered.contains_key(path), "{} is for people", path.display());
             continue;
@@ -67,8 +68,9 @@ fn plain(value: serde_json::Value) -> serde_json::Value {
             map.into_iter()
                 .map(|(key, value)| match (key.as_str(), value) {
                     ("expr", Json::String(text)) if !text.contains('$') => {
-                        let tree = promql::parse(&text).expect("it parses");
-                        (key, Json::String(promql::print(&tree)))
+                        // A query of logs is not Prometheus', and is copied to the letter.
+                        let printed = promql::parse(&text).map_or(text, |tree| promql::print(&tree));
+                        (key, Json::String(printed))
                     }
                     (_, value) => (key, plain(value)),
                 })
@@ -88,6 +90,14 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
         receiver: Address::loopback(19095),
         dashboards: Address::loopback(13000),
         folder: "/srv/a stack/etc".into(),
+        logging: Logging {
+            vector: Address::loopback(18686),
+            vector_metrics: Address::loopback(19598),
+            loki: Address::loopback(13100),
+            loki_grpc: Address::loopback(19096),
+            files: "/srv/a stack/logs".into(),
+            data: "/srv/a stack/data".into(),
+        },
     };
     let rendered = ours().render(&addresses, Speed::new(30).expect("a speed")).expect("it renders");
     let file = |path: &str| json(&rendered[Path::new(path)]);
@@ -113,6 +123,17 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
     assert_eq!(source("/datasources/0/jsonData/timeInterval"), "500ms");
     let provider = at("grafana/provisioning/dashboards/files.yml", "/providers/0/options/path");
     assert_eq!(provider, "/srv/a stack/etc/grafana/dashboards");
+    let vector = |pointer| at("vector/vector.yaml", pointer);
+    assert_eq!(vector("/data_dir"), "/srv/a stack/data/vector");
+    assert_eq!(vector("/api/address"), "127.0.0.1:18686");
+    assert_eq!(vector("/sources/logs/include/0"), "/srv/a stack/logs/*.log");
+    assert_eq!(vector("/sinks/loki/endpoint"), "http://127.0.0.1:13100");
+    assert_eq!(vector("/sinks/metrics/address"), "127.0.0.1:19598");
+    let program = json(&ours().files[Path::new("vector/vector.yaml")])["transforms"].clone();
+    assert_eq!(vector("/transforms"), program, "what is no address is copied to the letter");
+    assert_eq!(file("prometheus/targets/vector.json")[0]["targets"], serde_json::json!(["127.0.0.1:19598"]));
+    assert_eq!(file("prometheus/targets/loki.json")[0]["targets"], serde_json::json!(["127.0.0.1:13100"]));
+    assert_eq!(at("grafana/provisioning/datasources/loki.yml", "/datasources/0/url"), "http://127.0.0.1:13100");
 
     let rules = file("prometheus/rules/app.yml");
     let rules = rules["groups"][0]["rules"].as_array().expect("rules");
@@ -217,7 +238,7 @@ fn alerts_are_read_with_all_they_have() {
     // The original four first; files by name.
     assert_eq!(names[..4], ["AppHigh5xxErrorRate", "AppHighP95Latency", "AppHighExceptionRate", "AppTrafficDrop"]);
     assert_eq!(names.last(), Some(&"Watchdog"));
-    assert_eq!(names.len(), 19);
+    assert_eq!(names.len(), 22);
     let down = monitoring.alert("AppDown").expect("it is there");
     assert_eq!(down.hold, Duration::from_mins(1));
     assert_eq!(down.labels["severity"], "critical");

@@ -3,10 +3,10 @@
 //! It tells every finding: a key we don't know, a value that is something else, a duration or an expression that does
 //! not parse. When it renders, it puts the stack's addresses and speed in place, and tells what can't be divided.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::addresses::{Addresses, CANONICAL_FOLDER, Component};
+use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Component};
 use super::located::{Entry, Node, Value};
 use super::promql::{self, Recorded};
 use super::series;
@@ -46,7 +46,10 @@ impl Walk<'_> {
         let line = node.line;
         let kind = node.kind();
         match (shape, &mut node.value) {
-            (Shape::Text, Value::Text(_)) | (Shape::Number, Value::Number(_)) | (Shape::Switch, Value::Switch(_)) => {}
+            (Shape::Text, Value::Text(_))
+            | (Shape::Number, Value::Number(_))
+            | (Shape::Switch, Value::Switch(_))
+            | (Shape::Own, _) => {}
             (Shape::Duration, Value::Text(text)) => {
                 self.duration(line, text);
             }
@@ -64,14 +67,20 @@ impl Walk<'_> {
                 }
             }
             (Shape::Url(component), Value::Text(text)) => self.url(line, *component, text),
-            (Shape::Folder, Value::Text(text)) => match Path::new(text).strip_prefix(CANONICAL_FOLDER) {
-                Ok(inside) => {
-                    if let Some(rendering) = self.rendering {
-                        *text = rendering.addresses.folder.join(inside).to_string_lossy().into_owned();
-                    }
-                }
-                Err(_) => self.find(line, format!("`{text}` does not lie in {CANONICAL_FOLDER}"), ""),
-            },
+            (Shape::AnyUrl(components), Value::Text(text)) => {
+                let component = components.iter().find(|one| leads_to(text, **one)).unwrap_or(&components[0]);
+                self.url(line, *component, text);
+            }
+            (Shape::Folder, Value::Text(text)) => {
+                self.below(line, CANONICAL_FOLDER, |addresses| &addresses.folder, text);
+            }
+            (Shape::LogFile, Value::Text(text)) => {
+                self.below(line, CANONICAL_LOGS, |addresses| &addresses.logging.files, text);
+            }
+            (Shape::Data, Value::Text(text)) => {
+                self.below(line, CANONICAL_DATA, |addresses| &addresses.logging.data, text);
+            }
+            (Shape::Listen(component), Value::Text(text)) => self.listen(line, *component, text),
             (Shape::Texts, Value::Map(entries)) => self.texts(entries),
             (Shape::ExternalLabels, Value::Map(entries)) => {
                 self.texts(entries);
@@ -152,6 +161,31 @@ impl Walk<'_> {
         }
     }
 
+    /// A path below one of the folders that a stack has of its own.
+    fn below(&mut self, line: usize, from: &str, to: fn(&Addresses) -> &PathBuf, text: &mut String) {
+        match Path::new(text.as_str()).strip_prefix(from) {
+            Ok(inside) => {
+                if let Some(rendering) = self.rendering {
+                    *text = to(rendering.addresses).join(inside).to_string_lossy().into_owned();
+                }
+            }
+            Err(_) => self.find(line, format!("`{text}` does not lie in {from}"), ""),
+        }
+    }
+
+    /// In a container any address is its own; a local stack's is its loopback.
+    fn listen(&mut self, line: usize, component: Component, text: &mut String) {
+        let canonical = Addresses::canonical();
+        let wanted = format!("0.0.0.0:{}", component.of(&canonical)[0].port);
+        if *text != wanted {
+            self.find(line, format!("`{text}` is not {wanted}"), "");
+        } else if let Some(Rendering { addresses, .. }) = self.rendering
+            && *addresses != canonical
+        {
+            *text = component.of(addresses)[0].to_string();
+        }
+    }
+
     fn url(&mut self, line: usize, component: Component, text: &mut String) {
         let canonical = Addresses::canonical();
         let from = component.of(&canonical)[0].url("/");
@@ -217,6 +251,9 @@ impl Walk<'_> {
 
     fn dashboard_part(&mut self, node: &mut Node) {
         let line = node.line;
+        if super::is_of_logs(node) {
+            return;
+        }
         match &mut node.value {
             Value::List(items) => items.iter_mut().for_each(|item| self.dashboard_part(item)),
             Value::Map(entries) => {
@@ -261,6 +298,12 @@ pub(crate) fn without_variables(text: &str) -> String {
         }
     }
     plain
+}
+
+/// Whether a URL is one of this component's, as files name it.
+fn leads_to(url: &str, component: Component) -> bool {
+    let canonical = Addresses::canonical();
+    format!("{}/", url.trim_end_matches('/')).starts_with(&component.of(&canonical)[0].url("/"))
 }
 
 /// Finds a duration in prose: `5m`, `10 minutes`, `five consecutive minutes`. What templates print is not prose.

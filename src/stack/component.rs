@@ -30,6 +30,10 @@ pub enum Component {
     Grafana,
     /// The viewer of the same dashboards, at Grafana's address where Grafana is absent: this tool itself.
     Viewer,
+    /// Vector, which forwards logs.
+    Vector,
+    /// Loki, which keeps them.
+    Loki,
 }
 
 /// Where a component's program comes from.
@@ -70,17 +74,24 @@ const ALERTMANAGER: Wanted = Wanted {
     debian: Some("apt-get install --no-install-recommends prometheus-alertmanager"),
 };
 
+/// Debian's `loki` is a program of genetics, and `vector` is anybody's name: what it says decides.
+const VECTOR: Wanted = Wanted { names: &["vector"], marker: "vector ", nix: "nix develop", debian: None };
+const LOKI: Wanted =
+    Wanted { names: &["loki", "grafana-loki"], marker: "loki, version ", nix: "nix develop", debian: None };
+
 const GRAFANA: Wanted = Wanted { names: &["grafana"], marker: "grafana version ", nix: "nix develop", debian: None };
 
 impl Component {
     /// All there are, in the order people read them.
-    pub const ALL: [Component; 6] = [
+    pub const ALL: [Component; 8] = [
         Component::App,
         Component::Prometheus,
         Component::Alertmanager,
         Component::Receiver,
         Component::Grafana,
         Component::Viewer,
+        Component::Vector,
+        Component::Loki,
     ];
 
     const fn row(self) -> Row {
@@ -115,6 +126,20 @@ impl Component {
             Component::Viewer => {
                 Row { name: "viewer", source: Source::Tool, port: 3000, ready: "/api/health", missed: None }
             }
+            Component::Vector => Row {
+                name: "vector",
+                source: Source::Path(&VECTOR),
+                port: 8686,
+                ready: "/health",
+                missed: Some("logs stay in their files: `just logs` shows them"),
+            },
+            Component::Loki => Row {
+                name: "loki",
+                source: Source::Path(&LOKI),
+                port: 3100,
+                ready: "/ready",
+                missed: Some("logs are not indexed: `just logs` filters them"),
+            },
         }
     }
 
@@ -195,6 +220,27 @@ impl Component {
                 "--folder".to_owned(),
                 path(&etc.join("grafana")),
             ],
+            Component::Vector => vec![
+                "--config".to_owned(),
+                path(&etc.join("vector/vector.yaml")),
+                "--log-format".to_owned(),
+                "json".to_owned(),
+                "--color".to_owned(),
+                "never".to_owned(),
+            ],
+            Component::Loki => {
+                let (grpc, data) = (&plan.addresses.logging.loki_grpc, plan.data(self));
+                vec![
+                    format!("-config.file={}", path(&etc.join("loki/loki.yaml"))),
+                    format!("-common.path-prefix={}", path(&data)),
+                    format!("-common.storage.filesystem.chunk-directory={}", path(&data.join("chunks"))),
+                    format!("-common.storage.filesystem.rules-directory={}", path(&data.join("rules"))),
+                    format!("-server.http-listen-address={}", address.host),
+                    format!("-server.http-listen-port={}", address.port),
+                    format!("-server.grpc-listen-address={}", grpc.host),
+                    format!("-server.grpc-listen-port={}", grpc.port),
+                ]
+            }
             Component::Grafana => {
                 let file = |name| format!("$__file{{{}}}", path(&plan.secrets().join(name)));
                 let data = plan.data(self);
@@ -235,7 +281,9 @@ impl Component {
             | Component::Alertmanager
             | Component::Receiver
             | Component::Grafana
-            | Component::Viewer => Vec::new(),
+            | Component::Viewer
+            | Component::Vector
+            | Component::Loki => Vec::new(),
         }
     }
 }

@@ -1,44 +1,167 @@
-//! The components' log files, read as what they are: one stream of bytes each, which supervisord cuts into files.
+//! The components' logs, merged by time, filtered, followed: what everybody gets, with no forwarder and no store.
 //!
-//! A cut falls anywhere, usually inside a line, so the rotated files (`app.log.4` … `app.log.1`, `app.log`) are joined
-//! before lines are told apart. Lines are passed on as they are; nothing is parsed.
+//! [`stream`] joins the files supervisord cuts a log into, [`line`] understands a line, [`show`] writes it out. A line that
+//! tells no time of its own (a panic, a stack trace) belongs to the line before it: it has its time and shares its fate under
+//! a filter. Within a component the order is the log's own, whatever its clock says; between components it is time's, and of
+//! the same time the component's place in the table. Logs are read from the state directory, whether a stack runs or not.
 
-use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::component::Component;
-use super::table::Paint;
+use crate::duration;
 use crate::failure::Failure;
 
-/// More rotated files than supervisord is told to keep.
-const MOST_ROTATED: usize = 20;
-/// How often a followed log is looked at.
+mod line;
+mod show;
+mod stream;
+
+pub use line::Level;
+pub use show::Format;
+
+use line::Line;
+use stream::{Fresh, Stream};
+
+/// How often a followed log is looked at, and so how long a line waits for an older one of another component.
 const LOOK: Duration = Duration::from_millis(150);
+/// Of a long log only its end is understood; so much more than is shown, so that a stack trace has its beginning.
+const BEFORE: usize = 1000;
 
 /// What to show.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// One process (`app`, also `supervisord`); all components' when none is named.
-    pub name: Option<String>,
+    /// Processes by name (`app-2`, also `supervisord`), a component's name for all its replicas; all components where
+    /// none is named.
+    pub names: Vec<String>,
+    /// Lines as grave as this or graver.
+    pub level: Option<Level>,
+    /// Requests to this endpoint: a route's template, as metrics name it.
+    pub endpoint: Option<String>,
+    /// One request.
+    pub request_id: Option<String>,
+    /// Nothing older.
+    pub since: Option<Since>,
     /// The last so many lines of each; all when not said.
     pub lines: Option<usize>,
     /// Go on with what is written from now on, until interrupted.
     pub follow: bool,
 }
 
+/// A moment, written as one (`2026-11-26T18:00:00Z`) or as the time since it (`5m`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since(Timestamp);
+
+impl std::str::FromStr for Since {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Since, String> {
+        let ago = duration::parse(text).ok().and_then(|ago| Timestamp::now().checked_sub(ago).ok());
+        ago.or_else(|| text.parse().ok())
+            .map(Since)
+            .ok_or_else(|| format!("`{text}` is neither a duration like 5m nor a moment like 2026-11-26T18:00:00Z"))
+    }
+}
+
+/// What was shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Lines.
+    pub lines: usize,
+    /// The earliest and the latest time among them.
+    pub between: Option<(Timestamp, Timestamp)>,
+}
+
+/// A line of a component, with what it takes over from the line before it.
+#[derive(Debug, Clone)]
+struct Entry {
+    /// Where it belongs among the others.
+    place: Timestamp,
+    /// When it was written, as far as that is known.
+    at: Option<Timestamp>,
+    level: Option<Level>,
+    endpoint: Option<String>,
+    request_id: Option<String>,
+    line: Line,
+    bytes: Vec<u8>,
+}
+
+impl Request {
+    fn wants(&self, entry: &Entry) -> bool {
+        self.level.is_none_or(|least| entry.level.is_some_and(|level| level >= least))
+            && self.endpoint.as_ref().is_none_or(|wanted| entry.endpoint.as_ref() == Some(wanted))
+            && self.request_id.as_ref().is_none_or(|wanted| entry.request_id.as_ref() == Some(wanted))
+            && self.since.is_none_or(|Since(since)| entry.at.is_some_and(|at| at >= since))
+    }
+
+    /// Whether some lines are not shown because of what they are.
+    fn filters(&self) -> bool {
+        self.level.is_some() || self.endpoint.is_some() || self.request_id.is_some() || self.since.is_some()
+    }
+}
+
+/// One process's log.
+struct Source {
+    name: String,
+    stream: Stream,
+    /// The last line with a time of its own, as far as those behind it take over from it.
+    head: Head,
+}
+
+#[derive(Clone)]
+struct Head {
+    place: Timestamp,
+    at: Option<Timestamp>,
+    level: Option<Level>,
+    endpoint: Option<String>,
+    request_id: Option<String>,
+}
+
+impl Head {
+    const NONE: Head = Head { place: Timestamp::MIN, at: None, level: None, endpoint: None, request_id: None };
+
+    /// Understands a line, and becomes what the next one takes over from.
+    fn entry(&mut self, bytes: &[u8], zone: &TimeZone) -> Entry {
+        let line = line::read(bytes, zone);
+        if line.at.is_some() {
+            *self = Head {
+                place: self.place.max(line.at.unwrap_or(Timestamp::MIN)),
+                at: line.at,
+                level: line.level,
+                endpoint: line.text("endpoint").map(str::to_owned),
+                request_id: line.text("request_id").map(str::to_owned),
+            };
+        } else if line.level.is_some() {
+            // A panic is graver than what the program said before it, and so is its trace.
+            self.level = line.level;
+        }
+        let Head { place, at, level, endpoint, request_id } = self.clone();
+        Entry { place, at, level, endpoint, request_id, line, bytes: bytes.to_vec() }
+    }
+
+    fn entries(&mut self, bytes: &[u8], zone: &TimeZone) -> Vec<Entry> {
+        lines(bytes).map(|line| self.entry(line, zone)).collect()
+    }
+}
+
 /// Writes the logs of a state directory's stack, running or not, to `out`. A reader that goes away ends it quietly.
-pub async fn print(state: &Path, request: &Request, out: &mut (dyn Write + Send), paint: Paint) -> Result<(), Failure> {
-    match print_all(state, request, out, paint).await? {
+pub async fn print(
+    state: &Path,
+    request: &Request,
+    out: &mut (dyn Write + Send),
+    format: Format,
+) -> Result<Shown, Failure> {
+    let mut shown = Shown::default();
+    match print_all(state, request, out, format, &mut shown).await? {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::infrastructure(format!("cannot write: {error}")))
         }
-        _ => Ok(()),
+        _ => Ok(shown),
     }
 }
 
@@ -46,62 +169,121 @@ async fn print_all(
     state: &Path,
     request: &Request,
     out: &mut (dyn Write + Send),
-    paint: Paint,
+    format: Format,
+    shown: &mut Shown,
 ) -> Result<std::io::Result<()>, Failure> {
     let folder = state.join("logs");
-    let names = names(&folder, request.name.as_deref())?;
-    let width = names.iter().map(String::len).max().unwrap_or(0);
-    let mut streams = Vec::new();
-    for (number, name) in names.iter().enumerate() {
-        let prefix = paint.numbered(number, &format!("{name:<width$} │ "));
+    let zone = TimeZone::system();
+    let mut sources = Vec::new();
+    let mut pending = Vec::new();
+    for (number, name) in names(&folder, &request.names)?.into_iter().enumerate() {
         let path = folder.join(format!("{name}.log"));
-        let (mut stream, history) = Stream::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let shown = last(&history, request.lines.unwrap_or(usize::MAX));
-        // A follower shows a line when it is whole; who looks once sees all there is.
-        let (shown, rest) = if request.follow { split_whole(shown) } else { (shown, &[][..]) };
-        stream.partial = rest.to_vec();
-        if let Err(error) = write_lines(out, &prefix, shown) {
-            return Ok(Err(error));
+        let opened = Stream::open(&path).with_context(|| format!("cannot read {}", path.display()));
+        let (mut stream, mut history) = opened?;
+        if request.follow {
+            // A follower shows a line when it is whole; who looks once sees all there is.
+            stream.keep_partial(&mut history);
         }
-        streams.push((prefix, stream));
+        let understood = match request.lines {
+            Some(lines) if !request.filters() => last(&history, lines.saturating_add(BEFORE)),
+            _ => &history[..],
+        };
+        let mut source = Source { name, stream, head: Head::NONE };
+        let mut entries = source.head.entries(understood, &zone);
+        entries.retain(|entry| request.wants(entry));
+        let skipped = entries.len().saturating_sub(request.lines.unwrap_or(usize::MAX));
+        pending.extend(entries.into_iter().skip(skipped).map(|entry| (number, entry)));
+        sources.push(source);
     }
-    if !request.follow {
-        return Ok(out.flush());
-    }
-    loop {
-        for (prefix, stream) in &mut streams {
-            let fresh = stream.fresh();
-            if let Err(error) = write_lines(out, prefix, &fresh) {
-                return Ok(Err(error));
+    let width = sources.iter().map(|source| source.name.len()).max().unwrap_or(0);
+    let mut write = |sources: &[Source], entries: Vec<(usize, Entry)>, out: &mut (dyn Write + Send)| {
+        for (number, entry) in entries {
+            show::write(out, format, width, &sources[number].name, number, &entry)?;
+            shown.lines += 1;
+            if let Some(at) = entry.at {
+                let (first, last) = shown.between.unwrap_or((at, at));
+                shown.between = Some((first.min(at), last.max(at)));
             }
         }
-        if let Err(error) = out.flush() {
+        out.flush()
+    };
+    merge(&mut pending);
+    if let Err(error) = write(&sources, pending, out) {
+        return Ok(Err(error));
+    }
+    if !request.follow {
+        return Ok(Ok(()));
+    }
+    let mut waiting = Vec::new();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let seen = waiting.len();
+        for (number, source) in sources.iter_mut().enumerate() {
+            let Fresh { lines, gap } = source.stream.fresh();
+            if gap {
+                let name = &source.name;
+                let said = writeln!(
+                    std::io::stderr(),
+                    "aiclipx: {name}.log was rotated away faster than it was read; lines of it are missing here"
+                );
+                // Nobody to tell is no reason to stop.
+                drop(said);
+            }
+            let entries = source.head.entries(&lines, &zone);
+            waiting.extend(entries.into_iter().filter(|entry| request.wants(entry)).map(|entry| (number, entry)));
+        }
+        let due = due(&mut waiting, seen);
+        if let Err(error) = write(&sources, due, out) {
             return Ok(Err(error));
         }
-        tokio::time::sleep(LOOK).await;
     }
 }
 
-/// The logs there are, in the components' order; or the one asked for, if it is there.
-fn names(folder: &Path, wanted: Option<&str>) -> Result<Vec<String>, Failure> {
+/// By time; what is equal stays as it is, which is in the components' order and in each log's own.
+fn merge(entries: &mut [(usize, Entry)]) {
+    entries.sort_by_key(|(number, entry)| (entry.place, *number));
+}
+
+/// Takes what has waited for a look, the first `seen`, and what is older than that; the rest waits for one more.
+fn due(waiting: &mut Vec<(usize, Entry)>, seen: usize) -> Vec<(usize, Entry)> {
+    let last = waiting[..seen].iter().map(|(number, entry)| (entry.place, *number)).max();
+    merge(waiting);
+    let ends = waiting.partition_point(|(number, entry)| last.is_some_and(|last| (entry.place, *number) <= last));
+    let rest = waiting.split_off(ends);
+    std::mem::replace(waiting, rest)
+}
+
+/// The logs there are, in the components' order; or those asked for, if they are there.
+fn names(folder: &Path, wanted: &[String]) -> Result<Vec<String>, Failure> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.file_name().to_str().and_then(|name| name.strip_suffix(".log")).map(str::to_owned))
         .collect();
     let place = |name: &str| {
-        let of = |component: &Component| name == component.name() || name.starts_with(&format!("{component}-"));
+        let of = |component: &Component| is_of(name, component.name());
         Component::ALL.iter().position(of).unwrap_or(usize::MAX)
     };
     names.sort_by_key(|name| (place(name), name.clone()));
     if names.is_empty() {
         return Err(Failure::usage(format!("no logs in {}", folder.display())).remedy("`just up` starts a stack"));
     }
-    match wanted {
-        None => names.retain(|name| name != "supervisord"),
-        Some(wanted) if names.iter().any(|name| name == wanted) => names = vec![wanted.to_owned()],
-        Some(wanted) => return Err(Failure::usage(format!("no log of `{wanted}`; there are {}", names.join(", ")))),
+    if let Some(unknown) = wanted.iter().find(|wanted| !names.iter().any(|name| is_of(name, wanted))) {
+        return Err(Failure::usage(format!("no log of `{unknown}`; there are {}", names.join(", "))));
+    }
+    if wanted.is_empty() {
+        names.retain(|name| name != SUPERVISORD);
+    } else {
+        names.retain(|name| wanted.iter().any(|wanted| is_of(name, wanted)));
     }
     Ok(names)
+}
+
+/// Its log is beside the components'; shown when asked for.
+const SUPERVISORD: &str = "supervisord";
+
+/// Whether a process is the one named, or a replica of it.
+fn is_of(process: &str, name: &str) -> bool {
+    process.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
 /// The last lines of a file from an offset on, for a person: what is no UTF-8 is replaced.
@@ -124,10 +306,9 @@ pub fn joined(path: &Path) -> std::io::Result<Vec<u8>> {
     Stream::open(path).map(|(_, history)| history)
 }
 
-fn rotated(path: &Path, number: usize) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    PathBuf::from(name)
+/// Lines without their ends; a last one that has none is one, too.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split_inclusive(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\n").unwrap_or(line))
 }
 
 /// The last `count` lines, a last one without its end counted.
@@ -140,151 +321,5 @@ fn last(bytes: &[u8], count: usize) -> &[u8] {
     }
 }
 
-/// What ends with a line's end, and the beginning of a line behind it.
-fn split_whole(bytes: &[u8]) -> (&[u8], &[u8]) {
-    bytes.split_at(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1))
-}
-
-fn write_lines(out: &mut (dyn Write + Send), prefix: &str, bytes: &[u8]) -> std::io::Result<()> {
-    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        out.write_all(prefix.as_bytes())?;
-        out.write_all(line.strip_suffix(b"\n").unwrap_or(line))?;
-        out.write_all(b"\n")?;
-    }
-    Ok(())
-}
-
-/// A log being followed through its rotations.
-struct Stream {
-    path: PathBuf,
-    /// The file last read, wherever rotation has moved it.
-    file: File,
-    /// The beginning of a line whose end is not written yet.
-    partial: Vec<u8>,
-}
-
-impl Stream {
-    /// Opens a log and reads what it holds so far.
-    fn open(path: &Path) -> std::io::Result<(Stream, Vec<u8>)> {
-        loop {
-            // The current file first: if it is rotated while the older ones are read, its name is another's, and we begin again.
-            let mut file = File::open(path)?;
-            let mut older = VecDeque::new();
-            for number in 1..=MOST_ROTATED {
-                match std::fs::read(rotated(path, number)) {
-                    Ok(bytes) => older.push_front(bytes),
-                    Err(error) if error.kind() == ErrorKind::NotFound => break,
-                    Err(error) => return Err(error),
-                }
-            }
-            let mut history: Vec<u8> = older.into_iter().flatten().collect();
-            file.read_to_end(&mut history)?;
-            if inode(path) == Some(file.metadata()?.ino()) {
-                return Ok((Stream { path: path.to_owned(), file, partial: Vec::new() }, history));
-            }
-        }
-    }
-
-    /// The whole lines written since the last call.
-    fn fresh(&mut self) -> Vec<u8> {
-        let mut bytes = std::mem::take(&mut self.partial);
-        let _ = self.file.read_to_end(&mut bytes);
-        let ours = self.file.metadata().map(|meta| meta.ino()).ok();
-        if inode(&self.path).is_some_and(|current| Some(current) != ours) {
-            // Rotated, so nothing more is written to ours: read its rest, then those that came after it.
-            let _ = self.file.read_to_end(&mut bytes);
-            let place = (1..=MOST_ROTATED).find(|number| inode(&rotated(&self.path, *number)) == ours);
-            for number in (1..place.unwrap_or(1)).rev() {
-                bytes.extend(std::fs::read(rotated(&self.path, number)).unwrap_or_default());
-            }
-            if let Ok(file) = File::open(&self.path) {
-                self.file = file;
-                let _ = self.file.read_to_end(&mut bytes);
-            }
-        }
-        let (whole, rest) = split_whole(&bytes);
-        self.partial = rest.to_vec();
-        whole.to_vec()
-    }
-}
-
-fn inode(path: &Path) -> Option<u64> {
-    path.metadata().map(|meta| meta.ino()).ok()
-}
-
 #[cfg(test)]
-mod tests {
-    use std::fs::OpenOptions;
-
-    use super::*;
-
-    fn append(path: &Path, text: &str) {
-        OpenOptions::new().create(true).append(true).open(path).unwrap().write_all(text.as_bytes()).unwrap();
-    }
-
-    /// What supervisord does when a log is full.
-    fn rotate(path: &Path) {
-        for number in (1..MOST_ROTATED).rev() {
-            let _ = std::fs::rename(rotated(path, number), rotated(path, number + 1));
-        }
-        std::fs::rename(path, rotated(path, 1)).unwrap();
-        append(path, "");
-    }
-
-    #[test]
-    fn a_line_cut_by_rotation_is_one_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("app.log");
-        append(&log, "one\ntw");
-        rotate(&log);
-        append(&log, "o\nthr");
-        rotate(&log);
-        append(&log, "ee\n");
-        assert_eq!(joined(&log).unwrap(), b"one\ntwo\nthree\n");
-    }
-
-    #[test]
-    fn a_follower_loses_nothing_in_rotations() {
-        let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("app.log");
-        append(&log, "one\n");
-        let (mut stream, history) = Stream::open(&log).unwrap();
-        assert_eq!(history, b"one\n");
-        append(&log, "two\nthr");
-        assert_eq!(stream.fresh(), b"two\n");
-        append(&log, "ee\nfo");
-        rotate(&log);
-        append(&log, "ur\n");
-        rotate(&log);
-        append(&log, "five\n");
-        assert_eq!(stream.fresh(), b"three\nfour\nfive\n");
-        assert_eq!(stream.fresh(), b"");
-    }
-
-    #[test]
-    fn the_last_lines_are_counted_from_the_end() {
-        let text = b"one\ntwo\nthree";
-        assert_eq!(last(text, 1), b"three");
-        assert_eq!(last(text, 2), b"two\nthree");
-        assert_eq!(last(text, 9), text);
-        assert_eq!(last(b"one\ntwo\n", 1), b"two\n");
-        assert_eq!(last(text, 0), b"");
-        assert_eq!(last(b"", 3), b"");
-    }
-
-    #[tokio::test]
-    async fn each_line_carries_its_components_name() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("logs")).unwrap();
-        append(&folder.path().join("logs/receiver.log"), "r1\n");
-        append(&folder.path().join("logs/app.log"), "a1\na2\n");
-        append(&folder.path().join("logs/supervisord.log"), "not asked for\n");
-        let mut out = Vec::new();
-        let request = Request { name: None, lines: Some(1), follow: false };
-        print(folder.path(), &request, &mut out, Paint::for_stdout()).await.unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), "app      │ a2\nreceiver │ r1\n");
-        let request = Request { name: Some("loki".to_owned()), ..request };
-        let failure = print(folder.path(), &request, &mut Vec::new(), Paint::for_stdout()).await.unwrap_err();
-        assert!(failure.to_string().contains("there are app, receiver, supervisord"), "{failure}");
-    }
-}
+mod tests;

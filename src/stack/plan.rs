@@ -17,7 +17,7 @@ use super::tools::major;
 use crate::duration::Speed;
 use crate::failure::Failure;
 use crate::http::client::Address;
-use crate::monitoring::addresses::Addresses;
+use crate::monitoring::addresses::{Addresses, Logging};
 
 /// Names the state directory when no flag does.
 pub const STATE_VARIABLE: &str = "AICLIPX_STATE";
@@ -89,6 +89,7 @@ impl Plan {
                 receiver: port(Component::Receiver),
                 dashboards: port(Component::Grafana),
                 folder: absolute(&state.join("etc"))?,
+                logging: Logging::loopback(absolute(&state.join("logs"))?, absolute(&state.join("data"))?),
             },
             components: Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none()).collect(),
             speed,
@@ -114,6 +115,11 @@ impl Plan {
                 address.port = free_port()?;
             }
         }
+        // Beside the ports that are asked for readiness.
+        let Logging { vector_metrics, loki_grpc, .. } = &mut self.addresses.logging;
+        for address in [vector_metrics, loki_grpc] {
+            address.port = free_port()?;
+        }
         Ok(())
     }
 
@@ -131,6 +137,8 @@ impl Plan {
             Component::Alertmanager => std::slice::from_mut(&mut self.addresses.alertmanager),
             Component::Receiver => std::slice::from_mut(&mut self.addresses.receiver),
             Component::Grafana | Component::Viewer => std::slice::from_mut(&mut self.addresses.dashboards),
+            Component::Vector => std::slice::from_mut(&mut self.addresses.logging.vector),
+            Component::Loki => std::slice::from_mut(&mut self.addresses.logging.loki),
         }
     }
 
@@ -142,6 +150,8 @@ impl Plan {
             Component::Alertmanager => std::slice::from_ref(&self.addresses.alertmanager),
             Component::Receiver => std::slice::from_ref(&self.addresses.receiver),
             Component::Grafana | Component::Viewer => std::slice::from_ref(&self.addresses.dashboards),
+            Component::Vector => std::slice::from_ref(&self.addresses.logging.vector),
+            Component::Loki => std::slice::from_ref(&self.addresses.logging.loki),
         };
         self.components
             .iter()
@@ -290,7 +300,8 @@ mod tests {
     fn an_attached_plan_has_the_documented_ports() {
         let ports: Vec<_> =
             plan().processes().iter().map(|process| format!("{}={}", process.name, process.address.port)).collect();
-        assert_eq!(ports, ["app=8080", "prometheus=9090", "alertmanager=9093", "receiver=9095", "grafana=3000"]);
+        let expected = ["app=8080", "prometheus=9090", "alertmanager=9093", "receiver=9095", "grafana=3000"];
+        assert_eq!(ports, [&expected[..], &["vector=8686", "loki=3100"]].concat());
     }
 
     #[test]

@@ -555,19 +555,34 @@ fn furnish(plan: &Plan, survey: &Survey, rendered: &BTreeMap<PathBuf, Vec<u8>>) 
     for (component, tool) in &survey.programs {
         match component {
             Component::Prometheus => make(&plan.prometheus_data(&tool.version))?,
-            Component::Alertmanager | Component::Grafana => make(&plan.data(*component))?,
+            Component::Alertmanager | Component::Grafana | Component::Vector | Component::Loki => {
+                make(&plan.data(*component))?;
+            }
             Component::App | Component::Receiver | Component::Viewer => {}
         }
     }
     if survey.programs.contains_key(&Component::Grafana) {
         secrets::prepare(plan)?;
     }
-    for (file, content) in rendered {
-        let file = etc.join(file);
+    for (path, content) in rendered {
+        let file = etc.join(path);
+        // Whoever is not there is no target, and no source of dashboards: nothing is missed that was never to come.
+        let content = if is_about(path, &survey.absent) { ABOUT_NOBODY } else { &content[..] };
         make(file.parent().unwrap_or(&etc))?;
         std::fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(())
+}
+
+/// An empty list of targets, and of datasources.
+const ABOUT_NOBODY: &[u8] = b"[]\n";
+
+/// Whether a file tells others where to find a component that is absent.
+fn is_about(path: &Path, absent: &BTreeMap<Component, String>) -> bool {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let tells = folder == Path::new("prometheus/targets");
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    tells && absent.keys().any(|component| component.name() == stem)
 }
 
 /// Written aside and renamed, so that no reader sees half of it.

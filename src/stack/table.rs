@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::plan::Plan;
 use super::start::Stack;
 
 /// Where lines are written: after this long without one, a line says what is waited for.
@@ -204,7 +205,7 @@ impl Watch for Live {
 
 /// What colours mean, or nothing where there are none.
 #[derive(Debug, Clone, Copy)]
-pub struct Paint(bool);
+pub struct Paint(pub(super) bool);
 
 impl Paint {
     /// Colours for standard error.
@@ -320,6 +321,16 @@ pub fn all_ready(stack: &Stack, took: Duration, paint: Paint) -> String {
     add("Next: just traffic · just evidence · just down");
     text
 }
+
+/// Where the dashboards show what happened at a time: the windows of their rates before it and after it included.
+pub fn panels_around(plan: &Plan, from: jiff::Timestamp, to: jiff::Timestamp) -> String {
+    let around = i64::try_from((AROUND / plan.speed.factor()).as_millis()).unwrap_or(i64::MAX);
+    let (from, to) = (from.as_millisecond() - around, to.as_millisecond() + around);
+    plan.addresses.dashboards.url(&format!("/d/app-overview?from={from}&to={to}"))
+}
+
+/// Twice the window of the rules' rates, in production time.
+const AROUND: Duration = Duration::from_mins(10);
 
 /// `2 s`, `0.6 s`: as many decimals as say something.
 fn seconds(value: f64) -> String {

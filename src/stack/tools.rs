@@ -119,6 +119,9 @@ mod tests {
         let debian = "prometheus, version 2.42.0+ds (branch: debian/sid, revision: 2.42.0)\n  go version: go1.19.8";
         assert_eq!(version_in(debian, "prometheus, version "), Some("2.42.0+ds".to_owned()));
         assert_eq!(version_in("alertmanager, version 0.25.0 (…)", "prometheus, version "), None);
+        let vector = "vector 0.55.0 (x86_64-unknown-linux-gnu 6a2c4ff 2026-04-20 12:00:00.000000000)";
+        assert_eq!(version_in(vector, "vector "), Some("0.55.0".to_owned()));
+        assert_eq!(version_in("vector graphics, version 2.0", "vector "), None);
         assert_eq!(version_in("4.3.0\n", ""), Some("4.3.0".to_owned()));
         for other in ["", "usage: supervisord [options]", "4.3.0 of something else", "four"] {
             assert_eq!(version_in(other, ""), None, "{other}");

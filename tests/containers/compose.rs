@@ -240,6 +240,32 @@ fn publishes_on_loopback_only(stack: &Stack) {
     }
 }
 
+/// Log forwarding is asked for; nothing else waits for it, publishes for it, or is given more than it needs.
+#[test]
+fn log_forwarding_stands_under_a_profile() {
+    let text = std::fs::read_to_string(Path::new(root()).join("compose.yaml")).unwrap();
+    let compose: Value = serde_saphyr::from_str(&text).unwrap();
+    let services = compose["services"].as_object().unwrap();
+    for (name, service) in services {
+        let is_optional = ["vector", "loki"].contains(&name.as_str());
+        let profiles = if is_optional { serde_json::json!(["logs"]) } else { Value::Null };
+        assert_eq!(service.get("profiles").cloned().unwrap_or_default(), profiles, "{name}");
+        assert!(!is_optional || service.get("ports").is_none(), "{name} is published");
+        let waits = service["depends_on"].to_string();
+        assert!(!waits.contains("vector") && !waits.contains("loki"), "{name} waits for what is optional");
+    }
+    assert_eq!(services["vector"]["cap_add"], serde_json::json!(["DAC_READ_SEARCH"]));
+    let read_only = |volume: &Value| volume.as_str().is_some_and(|volume| volume.ends_with(":ro"));
+    let volumes = services["vector"]["volumes"].as_array().unwrap();
+    assert!(
+        volumes
+            .iter()
+            .filter(|volume| volume.to_string().contains('/'))
+            .filter(|volume| !read_only(volume))
+            .eq(["vector-data:/var/lib/vector"])
+    );
+}
+
 /// Where compose.yaml and the others name one thing twice, they name it alike.
 #[test]
 fn every_variable_of_compose_yaml_is_explained_in_the_example() {

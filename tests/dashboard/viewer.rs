@@ -119,7 +119,7 @@ async fn every_panel_is_drawn_at_its_place_under_a_policy_that_lets_nothing_in()
         assert!(drawn.contains("data-state=\"drawn\"") && !drawn.contains("No data"), "{drawn}");
     }
     assert!(panel(&page, 1).contains("7.25 req/s"), "{page}");
-    assert!(panel(&page, 9).contains("“logs” is not drawn here"));
+    assert!(panel(&page, 9).contains("`aiclipx logs` shows them"));
     assert!(page.contains("#panel-3{grid-area:9/1/span 8/span 24}"), "{page}");
     // Nothing inline, nothing from elsewhere.
     assert_eq!(page.matches("<script").count(), 1);

@@ -173,6 +173,27 @@ fn a_log_that_is_not_the_ledgers_is_found() {
 }
 
 #[test]
+fn lines_that_did_not_reach_the_store_of_logs_are_found() {
+    let room = |held: &dyn Fn(usize) -> Value| {
+        let room = Room::with_errors();
+        let prefix = format!("{}-", WITH_ERRORS.run.id);
+        let log = std::fs::read_to_string(room.folder.join("logs/app.log")).unwrap();
+        let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let written =
+            lines.filter(|line| line["request_id"].as_str().is_some_and(|id| id.starts_with(&prefix))).count();
+        let answer = json!({"status": "success", "data": {"resultType": "vector", "result": held(written)}});
+        aiclipx::evidence::experiment::write(&room.folder.join("loki/requests.json"), answer.to_string().as_bytes())
+            .unwrap();
+        room.judged()
+    };
+    let sum = |count: usize| json!([{"metric": {}, "value": [1_795_000_000, count.to_string()]}]);
+    room(&sum).fails_exactly("all of them", &[]);
+    room(&|written| sum(written - 1)).fails_exactly("one fewer", &["log"]);
+    room(&|written| sum(written + 1)).fails_exactly("one twice", &["log"]);
+    room(&|_| json!([])).fails_exactly("none", &["log"]);
+}
+
+#[test]
 fn a_log_line_of_another_run_is_no_matter() {
     let room = Room::with_errors().lines("logs/app.log", |lines| {
         lines.push(json!({"msg": "request", "status": 200, "request_id": "someone-else-1"}).to_string());

@@ -13,7 +13,7 @@ use aiclipx::duration::Speed;
 use aiclipx::evidence::experiment::{PhaseTime, Picture, Process, Run, SCHEMA};
 use aiclipx::evidence::tree::{FOLDERS, Tree, copy_folder};
 use aiclipx::http::client::Address;
-use aiclipx::monitoring::addresses::Addresses;
+use aiclipx::monitoring::addresses::{Addresses, Logging};
 use aiclipx::scenario::Scenario;
 use aiclipx::stack::Epoch;
 use aiclipx::traffic::ledger::{Entry, Head, Ledger, Outcome};
@@ -284,6 +284,7 @@ fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
             receiver: at(3),
             dashboards: at(4),
             folder: "/tmp/a place/etc".into(),
+            logging: Logging::loopback("/tmp/a place/logs".into(), "/tmp/a place/data".into()),
         },
         quiet_ms: QUIET,
         // Until the alerts' lives are known.

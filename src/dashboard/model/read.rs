@@ -283,8 +283,12 @@ impl Reader {
             Value::Object(query) => self.text(&map_get(&query, "query"), &format!("{prefix}query.query")),
             other => self.text(&other, &format!("{prefix}query")),
         };
-        let kind = if self.word(&map_get(map, "type"), &format!("{prefix}type"), &["query", "interval"]) == "interval" {
+        let kinds = ["query", "interval", "textbox"];
+        let kind = self.word(&map_get(map, "type"), &format!("{prefix}type"), &kinds);
+        let kind = if kind == "interval" {
             VariableKind::Interval(query.split(',').map(|one| one.trim().to_owned()).collect())
+        } else if kind == "textbox" {
+            VariableKind::Text
         } else {
             let inner = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
             let Some(inner) = inner else {
@@ -387,6 +391,7 @@ impl Reader {
         self.place = format!("{dashboard}, panel {id} \"{title}\"");
         self.panel = Some(id);
         let kind = match self.text(&map_get(map, "type"), "type").as_str() {
+            _ if map.get("datasource").is_some_and(asks_logs) => Kind::Logs,
             "timeseries" => Kind::Timeseries,
             "stat" => Kind::Stat,
             "gauge" => Kind::Gauge,
@@ -430,7 +435,7 @@ impl Reader {
             columns: Columns::default(),
         };
         match panel.kind {
-            Kind::Undrawn(_) => panels.push(panel),
+            Kind::Undrawn(_) | Kind::Logs => panels.push(panel),
             Kind::Row => {
                 let common = ["id", "title", "type", "gridPos", "panels", "collapsed", "description"];
                 self.only(map, "", &common, &["datasource", "targets"]);
@@ -873,4 +878,9 @@ impl Reader {
 /// The value of a key; what isn't there is null.
 fn map_get(map: &Map<String, Value>, key: &str) -> Value {
     map.get(key).cloned().unwrap_or_default()
+}
+
+/// Whether a panel's datasource holds logs.
+fn asks_logs(datasource: &Value) -> bool {
+    datasource["type"].as_str().is_some_and(crate::monitoring::holds_logs)
 }

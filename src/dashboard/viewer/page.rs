@@ -17,7 +17,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::super::draw::written;
-use super::super::model::{ALL, Dashboard, Panel, Variable};
+use super::super::model::{ALL, Dashboard, Panel, Variable, VariableKind};
 use super::look::Look;
 use super::provisioned::Provisioned;
 use crate::duration;
@@ -250,7 +250,7 @@ pub(super) fn dashboard(
             }
             (range_controls(dashboard, look))
         }
-        @if !dashboard.variables.is_empty() { (variables(dashboard, look, possible)) }
+        @if dashboard.variables.iter().any(is_chosen) { (variables(dashboard, look, possible)) }
         p.lost role="alert" hidden { "The viewer does not answer; what you see is old." }
         main data-width=(layout.width) data-refresh=[look.refresh.map(|refresh| refresh.as_millis())] {
             p.shown { (shown_range(look)) }
@@ -351,11 +351,16 @@ fn spelt(duration: Duration, listed: &[&str]) -> String {
     same.map_or_else(|| duration::print(duration), |one| (*one).to_owned())
 }
 
+/// Whether a variable is chosen here: a text is for logs, which are not asked.
+fn is_chosen(variable: &Variable) -> bool {
+    variable.kind != VariableKind::Text
+}
+
 fn variables(dashboard: &Dashboard, look: &Look, possible: &BTreeMap<String, Vec<String>>) -> Markup {
     html! {
         form.variables action={ "/d/" (crate::prom::answer::percent_encoded(&dashboard.uid)) } {
             @for (name, value) in look.carried() { input type="hidden" name=(name) value=(value); }
-            @for variable in &dashboard.variables { (choice(variable, look, possible)) }
+            @for variable in dashboard.variables.iter().filter(|one| is_chosen(one)) { (choice(variable, look, possible)) }
             button { "Show" }
         }
     }

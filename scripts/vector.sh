@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# scripts/vector.sh [required]: Vector's own word on monitoring/vector: that the configuration is one, and its unit tests. Where
+# Vector is not on PATH it says NOT RUN and passes, unless it is required. Exit codes: Vector's, or 2 when it is required and absent.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+say() { printf 'vector: %s\n' "$*" >&2; }
+# A name proves nothing.
+if ! said=$(vector --version 2>/dev/null) || [[ $said != 'vector 0.'* ]]; then
+  say 'NOT RUN: monitoring/vector, for Vector is not on PATH; nix develop has it'
+  [[ ${1:-} != required ]] || exit 2
+  exit 0
+fi
+vector validate --no-environment --deny-warnings monitoring/vector/vector.yaml
+vector test monitoring/vector/vector.yaml monitoring/vector/vector-tests.yaml
