@@ -166,6 +166,16 @@ async fn a_page_from_a_file_becomes_a_pdf() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_report_is_printed_beside_itself_or_it_is_said_why_not() {
+    let folder = tempfile::Builder::new().prefix("with space ").tempdir().unwrap();
+    let why = aiclipx::evidence::report::pdf::print(folder.path(), "a <title> & more").await.unwrap_err();
+    assert!(why.contains("report.html"), "{why}");
+    std::fs::write(folder.path().join("report.html"), "<!doctype html><p>a report").unwrap();
+    aiclipx::evidence::report::pdf::print(folder.path(), "a <title> & more").await.unwrap();
+    assert!(std::fs::read(folder.path().join("report.pdf")).unwrap().starts_with(b"%PDF-"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_goes_wrong_on_a_page_is_collected() {
     let site = serve(&[(
         "/",

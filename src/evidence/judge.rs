@@ -381,15 +381,15 @@ fn loaded_equals_tree(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Fi
     })
 }
 
-fn config_equals_tree(experiment: &Experiment, tree: &Tree, loader: Loader) -> anyhow::Result<Finding> {
-    let (file, pointer) = match loader {
+fn config_equals_tree(experiment: &Experiment, tree: &Tree, whose: Loader) -> anyhow::Result<Finding> {
+    let (file, pointer) = match whose {
         Loader::Prometheus => ("config", "/data/yaml"),
         Loader::Alertmanager => ("alertmanager", "/config/original"),
     };
     let answer = experiment.loaded(file)?;
     let loaded = answer.pointer(pointer).and_then(serde_json::Value::as_str);
     let loaded = loaded.with_context(|| format!("loaded/{file}.json holds no configuration"))?;
-    let compared = monitoring::config_equal(loader, loaded, &rendered(experiment, tree)?);
+    let compared = monitoring::config_equal(whose, loaded, &rendered(experiment, tree)?);
     Ok(Finding {
         population: compared.values,
         expected: format!("the {} values of the tree's file, at speed {}", compared.values, experiment.speed()),

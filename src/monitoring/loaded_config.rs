@@ -60,13 +60,13 @@ pub struct Compared {
 }
 
 /// Compares the text a component answered with the file it was given.
-pub fn config_equal(loader: Loader, loaded: &str, files: &BTreeMap<PathBuf, Vec<u8>>) -> Compared {
+pub fn config_equal(whose: Loader, answer: &str, files: &BTreeMap<PathBuf, Vec<u8>>) -> Compared {
     let mut compared = Compared { values: 0, differences: Vec::new() };
-    let file = files.get(Path::new(loader.file())).map_or(&[][..], Vec::as_slice);
-    match (located::read(loaded.as_bytes()), located::read(file)) {
-        (Ok(loaded), Ok(file)) => compared.nodes("", &loaded, &file),
+    let file = files.get(Path::new(whose.file())).map_or(&[][..], Vec::as_slice);
+    match (located::read(answer.as_bytes()), located::read(file)) {
+        (Ok(answer), Ok(file)) => compared.nodes("", &answer, &file),
         (Err((_, error)), _) => compared.differences.push(format!("the answer can't be read: {error}")),
-        (_, Err((_, error))) => compared.differences.push(format!("{} can't be read: {error}", loader.file())),
+        (_, Err((_, error))) => compared.differences.push(format!("{} can't be read: {error}", whose.file())),
     }
     compared
 }

@@ -4,6 +4,7 @@
 //! it was printed. Without a browser there is none.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::browser::{self, Browser, PageOptions};
 use crate::failure::Failure;
@@ -13,6 +14,9 @@ pub const FILE: &str = "report.pdf";
 
 /// The window in which it is laid out before it is printed; the paper's size is the page's own to say.
 const WINDOW: PageOptions = PageOptions { width: 1000, height: 1400, scale: 1.0 };
+
+/// All pictures lie in the page itself: it is laid out by then, or not at all.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// Prints the report of a folder. Why there is none, where there is none: the report that counts is the page.
 pub async fn print(folder: &Path, title: &str) -> Result<(), String> {
@@ -24,6 +28,7 @@ async fn printed(program: &Path, folder: &Path, title: &str) -> Result<(), Failu
     let browser = Browser::start(program).await?;
     let mut page = browser.page(WINDOW).await?;
     page.open(&browser::file_url(&folder.join("report.html"))).await?;
+    page.wait_until("document.readyState === 'complete'", LIMIT).await?;
     page.pdf(&folder.join(FILE), title).await?;
     browser.close().await
 }
