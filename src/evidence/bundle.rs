@@ -5,7 +5,7 @@
 //! run.json                 [`Provenance`]: revision, versions, seed, speed
 //! verdicts.json            every claim with its judgement
 //! tree/                    the monitoring and the scenarios that it is about
-//! experiments/NAME/        what was recorded: see `experiment`
+//! experiments/NAME/        what was recorded: see `experiment`; what is long is packed, `.gz`
 //! mutants.json             what came of the mutants of this very tree, where they were tried
 //! SHA256SUMS               every other file, in the form `sha256sum -c` reads
 //! SHA256SUMS.sig           where it is signed: see `attest`
@@ -84,6 +84,9 @@ impl Draft {
         secrets: &[String],
         interrupt: &Interrupt,
     ) -> Result<(Bundle, Outcome), Failure> {
+        for folder in experiment::files_in(&self.folder.join("experiments"), "")? {
+            experiment::pack(&folder)?;
+        }
         let outcome = self.report(provenance)?;
         let print = async { Ok(report::pdf::print(&self.folder, &provenance.id).await) };
         if let Err(why) = interrupt.or(print).await? {
@@ -342,6 +345,10 @@ impl Bundle {
             let Some(sum) = stored.remove(file) else { bail!("{file} is in the bundle but not in {SUMS}") };
             ensure!(sha256_of(&self.folder.join(file))? == sum, "{file} has changed since the bundle was sealed");
             ensure!(is_of_a_bundle(file), "{file} is no file of a bundle");
+            // Only one of the two would be read.
+            let twice =
+                file.strip_suffix(experiment::PACKED).is_some_and(|plain| found.iter().any(|other| other == plain));
+            ensure!(!twice, "{file} is there unpacked as well");
         }
         if let Some((file, _)) = stored.pop_first() {
             bail!("{file} is missing");
@@ -389,7 +396,12 @@ fn is_of_a_bundle(file: &str) -> bool {
         ("panels", &["json", "svg"]),
         ("screens", &["png"]),
     ];
-    match file.split('/').collect::<Vec<_>>()[..] {
+    let packed = file.strip_suffix(experiment::PACKED);
+    let may_be_packed = |file: &str| file.splitn(3, '/').nth(2).is_some_and(experiment::is_packed);
+    if packed.is_some_and(|file| !may_be_packed(file)) {
+        return false;
+    }
+    match packed.unwrap_or(file).split('/').collect::<Vec<_>>()[..] {
         [name] => TOP.contains(&name),
         ["tree", ..] => super::tree::FOLDERS.iter().any(|folder| file.starts_with(&format!("tree/{folder}/"))),
         ["experiments", _, name] => OF_AN_EXPERIMENT.contains(&name),
@@ -455,7 +467,8 @@ pub fn hex(bytes: &[u8]) -> String {
 
 fn scan_for_secrets(folder: &Path, secrets: &[String]) -> anyhow::Result<()> {
     for file in list(folder)? {
-        let bytes = fs::read(folder.join(&file)).with_context(|| format!("cannot read {file}"))?;
+        // Packed, a secret would not be recognised.
+        let bytes = experiment::read_bytes(&folder.join(file.strip_suffix(experiment::PACKED).unwrap_or(&file)))?;
         for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             ensure!(!found, "{file} holds a secret of the stack; nothing was sealed");

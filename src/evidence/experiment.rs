@@ -15,6 +15,7 @@
 //! ```
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 
 use anyhow::{Context, ensure};
@@ -270,7 +271,9 @@ impl Experiment {
         let scenario = Scenario::from_text(Path::new(&name), &text)
             .map_err(|findings| anyhow::anyhow!("{}", Failure::from(findings)))?;
         ensure!(scenario.id() == run.scenario, "scenario.toml is {}, run.json says {}", scenario.id(), run.scenario);
-        let ledger = Ledger::read(&folder.join("ledger.jsonl")).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let ledger_file = folder.join("ledger.jsonl");
+        let ledger = Ledger::from_lines(&ledger_file, read_bytes(&ledger_file)?.as_slice());
+        let ledger = ledger.map_err(|finding| anyhow::anyhow!("{}", Failure::from(vec![finding])))?;
         let notifications = read_json_lines(&folder.join("notifications.jsonl"))?;
         let mut panels = Vec::new();
         for file in files_in(&folder.join("panels"), ".json")? {
@@ -393,9 +396,63 @@ pub fn read_run(folder: &Path) -> anyhow::Result<Run> {
     Ok(run)
 }
 
-/// Reads a whole text file.
+/// A packed exhibit's ending.
+pub const PACKED: &str = ".gz";
+
+/// No exhibit unpacks to more: a file that would is not one of ours.
+const LARGEST: u64 = 1 << 30;
+
+/// What is packed when a bundle is sealed: what Prometheus, the client and the logs said at length. It is some ten times
+/// smaller so, and `zless` reads it.
+const PACKED_FOLDERS: [(&str, &str); 5] =
+    [("samples", ".json"), ("logs", ".log"), ("loaded", ".json"), ("exposition", ".prom"), ("panels", ".json")];
+
+/// Whether a file of an experiment's folder may be packed, by its name without [`PACKED`].
+pub fn is_packed(file: &str) -> bool {
+    let in_folder = |(folder, ending): &(&str, &str)| {
+        file.split_once('/').is_some_and(|(of, name)| of == *folder && name.ends_with(ending))
+    };
+    file == "ledger.jsonl" || PACKED_FOLDERS.iter().any(in_folder)
+}
+
+/// Packs an experiment's long exhibits, each in its place; the same bytes give the same file.
+pub fn pack(folder: &Path) -> anyhow::Result<()> {
+    let mut files = vec![folder.join("ledger.jsonl")];
+    for (of, ending) in PACKED_FOLDERS {
+        files.extend(files_in(&folder.join(of), ending)?);
+    }
+    for file in files.iter().filter(|file| file.is_file()) {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let packed = packer.write_all(&read_bytes(file)?).and_then(|()| packer.finish());
+        write(&packed_name(file), &packed.with_context(|| format!("cannot pack {}", file.display()))?)?;
+        fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
+    }
+    Ok(())
+}
+
+fn packed_name(file: &Path) -> std::path::PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(PACKED);
+    name.into()
+}
+
+/// Reads a whole file, packed or not, by its name without [`PACKED`].
+pub fn read_bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
+    let cannot = || format!("cannot read {}", file.display());
+    let packed = packed_name(file);
+    if file.exists() || !packed.exists() {
+        return fs::read(file).with_context(cannot);
+    }
+    let mut bytes = Vec::new();
+    let mut reader = flate2::read::GzDecoder::new(fs::File::open(packed).with_context(cannot)?).take(LARGEST + 1);
+    reader.read_to_end(&mut bytes).with_context(cannot)?;
+    ensure!(bytes.len() as u64 <= LARGEST, "{} unpacks to more than {LARGEST} bytes", file.display());
+    Ok(bytes)
+}
+
+/// Reads a whole text file, packed or not.
 pub fn read_text(file: &Path) -> anyhow::Result<String> {
-    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+    String::from_utf8(read_bytes(file)?).with_context(|| format!("{} is no UTF-8", file.display()))
 }
 
 /// Reads a JSON file.
@@ -429,7 +486,7 @@ fn read_json_lines<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Vec<T>> {
         .collect()
 }
 
-/// The files of a folder with an ending, by name; none where the folder is absent.
+/// The files of a folder with an ending, packed or not, by name without [`PACKED`]; none where the folder is absent.
 pub fn files_in(folder: &Path, ending: &str) -> anyhow::Result<Vec<std::path::PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -437,8 +494,10 @@ pub fn files_in(folder: &Path, ending: &str) -> anyhow::Result<Vec<std::path::Pa
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
-        if path.to_string_lossy().ends_with(ending) {
-            files.push(path);
+        let name = path.to_string_lossy();
+        let name = if ending.is_empty() { &name } else { name.strip_suffix(PACKED).unwrap_or(&name) };
+        if name.ends_with(ending) {
+            files.push(name.into());
         }
     }
     files.sort();

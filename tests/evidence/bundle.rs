@@ -80,6 +80,14 @@ impl Archive {
         Outcome::derive(self.draft.folder()).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
+    /// With its long exhibits packed, as a bundle that is published has them.
+    pub(crate) fn packed(self) -> Archive {
+        for name in ["error-rate", "quiet"] {
+            aiclipx::evidence::experiment::pack(&self.draft.experiment(name)).unwrap();
+        }
+        self
+    }
+
     /// Made from a commit, with or without uncommitted changes.
     pub(crate) fn of_revision(mut self, commit: &str, dirty: Option<&str>) -> Archive {
         self.provenance.revision = Some(commit.to_owned());
@@ -426,6 +434,34 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
             &["L1", "error-rate was put aside though it was not invalid"],
         ),
     ]);
+}
+
+#[test]
+fn packed_exhibits_say_what_they_said_before_and_no_file_hides_behind_one() {
+    let plain = Archive::sound().sealed();
+    let judged = Bundle::open(&plain.folder).unwrap().verify().unwrap().judgements;
+    let sealed = Archive::sound().packed().sealed();
+    let requests = sealed.path("experiments/error-rate/samples/requests.json.gz");
+    assert!(requests.is_file() && !requests.with_extension("").exists());
+    assert_eq!(sealed.verify().unwrap_or_else(|failure| panic!("{failure}")).judgements, judged);
+
+    fs::copy(plain.folder.join("experiments/error-rate/samples/requests.json"), requests.with_extension("")).unwrap();
+    sealed.resum();
+    let failure = sealed.verify().unwrap_err();
+    assert!(failure.to_string().contains("is there unpacked as well"), "{failure}");
+
+    let sealed = Archive::sound().packed().sealed();
+    fs::write(sealed.path("experiments/error-rate/scenario.toml.gz"), "").unwrap();
+    sealed.resum();
+    let failure = sealed.verify().unwrap_err();
+    assert!(failure.to_string().contains("is no file of a bundle"), "{failure}");
+}
+
+#[test]
+fn a_secret_is_found_in_what_is_packed_too() {
+    let (_place, sealed) = Archive::sound().packed().seal(&["Server is ready"]);
+    let failure = sealed.unwrap_err();
+    assert!(failure.to_string().contains("logs/prometheus.log"), "{failure}");
 }
 
 #[test]

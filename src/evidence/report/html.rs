@@ -272,7 +272,11 @@ fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
 fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup> {
     let run = &experiment.run;
     let reconciliation = judge::reconcile(experiment, Family::Requests);
-    let drawings = panels::drawings(experiment, &outcome.tree)?;
+    // The page people came for, and what the scenario is about; the others are files.
+    let expected = &experiment.scenario.expect.panels;
+    let (shown, beside): (Vec<_>, Vec<_>) = panels::drawings(experiment, &outcome.tree)?
+        .into_iter()
+        .partition(|(panel, _)| expected.contains_key(panel) || panel.starts_with("app-overview/"));
     let disturbed = outcome.disturbances(&experiment.name);
     Ok(html! {
         h2 id=(experiment.name) { (experiment.scenario.title) }
@@ -320,12 +324,21 @@ fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup>
         }
         (generator(experiment))
         h3 { "Dashboard panels, drawn from their own queries" }
-        div.panels { @for (_, svg) in drawings { figure { (PreEscaped(svg)) } } }
+        div.panels { @for (_, svg) in &shown { figure { (PreEscaped(svg)) } } }
+        p.soft {
+            "Beside this page, drawn as well: "
+            @for (panel, _) in &beside {
+                a href=(format!("experiments/{}/panels/{}.svg", experiment.name, panel.replace('/', "-"))) { (panel) } " "
+            }
+        }
         @if !run.pictures.is_empty() {
             h3 { "Pictures taken while the alert fired" }
             div.shots {
                 @for picture in &run.pictures {
-                    @if let Some(bytes) = experiment.picture(picture) {
+                    // Always the same four lines: the file will do.
+                    @if picture.page == "targets" {
+                        p.soft { a href=(format!("experiments/{}/{}", experiment.name, picture.file)) { "The targets page" } " for " (picture.alert) ", " (utc(picture.taken_ms)) }
+                    } @else if let Some(bytes) = experiment.picture(picture) {
                         figure {
                             img alt=(format!("Prometheus: {}", picture.page)) src=(format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes)));
                             figcaption { (picture.page) " for " (picture.alert) ", " (utc(picture.taken_ms)) ", " (picture.url) }
