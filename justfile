@@ -66,6 +66,11 @@ prove *options: _build
 mutants *options: _build
     @{{ tool }} evidence mutants "$@"
 
+# make evidence/sample anew: the small bundle that anyone can look at and verify
+[group('proof')]
+evidence-sample: _build
+    @scripts/sample.sh {{ tool }}
+
 # judge a bundle again, offline
 [group('proof')]
 [no-cd]

@@ -55,6 +55,8 @@ pub struct Shot {
     pub unfold: String,
     /// JavaScript that is true when the page is loaded and shows data.
     pub ready: String,
+    /// Whether the whole page is pictured, however long; else what the window shows once unfolded.
+    pub whole: bool,
 }
 
 impl Shot {
@@ -140,8 +142,9 @@ impl PrometheusPages {
                 // A click on the headline unfolds the instances, which carry the state in words.
                 format!(
                     "for (const head of document.querySelectorAll('tr.alert_header'))\
-                     if ({names}.includes(head.querySelector('b')?.innerText)\
-                     && !head.nextElementSibling.checkVisibility()) head.click()"
+                     if ({names}.includes(head.querySelector('b')?.innerText)) {{\
+                     if (!head.nextElementSibling.checkVisibility()) head.click();\
+                     head.previousElementSibling?.scrollIntoView() }}"
                 ),
                 format!(
                     "document.querySelectorAll('tr.alert_header').length > 0 && {names}.every(name => \
@@ -157,7 +160,9 @@ impl PrometheusPages {
                 ),
             ),
         };
-        self.shot("alerts", "/alerts", unfold, ready)
+        // Two dozen alerts that are quiet make a long page of little interest; where one can scroll, one need not see them.
+        let whole = self.interface != Interface::Classic || firing.is_empty();
+        Shot { whole, ..self.shot("alerts", "/alerts", unfold, ready) }
     }
 
     /// A graph of an expression over `range`, pinned to its end (Unix seconds), with at least one series drawn.
@@ -210,7 +215,7 @@ impl PrometheusPages {
 
     fn shot(&self, name: &'static str, path: &str, unfold: String, ready: String) -> Shot {
         let prefix = if self.interface == Interface::Classic { "/classic" } else { "" };
-        Shot { name, url: self.address.url(&format!("{prefix}{path}")), unfold, ready }
+        Shot { name, url: self.address.url(&format!("{prefix}{path}")), unfold, ready, whole: true }
     }
 }
 

@@ -572,7 +572,7 @@ async fn picture(browser: &Browser, shot: &Shot, alert: &str, folder: &Path) -> 
     std::fs::create_dir_all(folder.join("screens")).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut page = browser.page(PICTURE).await?;
     shot.show(&mut page, PICTURE_LIMIT).await?;
-    page.picture(&path, true).await?;
+    page.picture(&path, shot.whole).await?;
     page.close().await?;
     Ok(Picture { file, page: shot.name.to_owned(), url: shot.url.clone(), alert: alert.to_owned(), taken_ms: now_ms() })
 }

@@ -604,3 +604,15 @@ fn a_place_that_is_taken_or_cannot_be_written_is_refused_before_anything_happens
     }
     assert!(being_written.folder().is_dir(), "another's draft must not be touched");
 }
+
+#[test]
+fn the_sample_that_everybody_has_verifies_and_is_small() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("evidence/sample");
+    let outcome = Bundle::open(&folder).and_then(|bundle| bundle.verify());
+    let outcome = outcome.unwrap_or_else(|failure| panic!("{failure}: `just evidence-sample` makes it anew"));
+    assert_eq!(outcome.exit_code(&[]), 0, "{}", outcome.headline());
+    assert_eq!(outcome.provenance.dirty, None);
+    let bundle = Bundle::open(&folder).unwrap();
+    let bytes: u64 = bundle.files().unwrap().iter().map(|file| fs::metadata(folder.join(file)).unwrap().len()).sum();
+    assert!(bytes <= 1_000_000, "{bytes} bytes");
+}
