@@ -17,7 +17,7 @@ let
           ../target
           ../state
           ../dist
-          ../evidence
+          ../evidence/runs
           ../.tools
           ../.git
         ]
