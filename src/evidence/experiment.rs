@@ -422,8 +422,8 @@ pub fn pack(folder: &Path) -> anyhow::Result<()> {
         files.extend(files_in(&folder.join(of), ending)?);
     }
     for file in files.iter().filter(|file| file.is_file()) {
-        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        let packed = packer.write_all(&read_bytes(file)?).and_then(|()| packer.finish());
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let packed = gzip.write_all(&read_bytes(file)?).and_then(|()| gzip.finish());
         write(&packed_name(file), &packed.with_context(|| format!("cannot pack {}", file.display()))?)?;
         fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
     }
