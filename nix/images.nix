@@ -25,6 +25,8 @@ let
       port,
       extra ? "",
       environment ? [ ],
+      # The image's own configuration beyond what all have.
+      more ? { },
     }:
     dockerTools.buildLayeredImage {
       name = "aiclipx-${name}";
@@ -50,7 +52,8 @@ let
           "org.opencontainers.image.licenses" =
             (lib.head (lib.toList package.meta.license)).spdxId or "unknown";
         };
-      };
+      }
+      // more;
     };
 in
 {
@@ -64,6 +67,21 @@ in
       "receiver"
     ];
     port = "9095/tcp";
+    # As the Containerfile has it; durations are nanoseconds.
+    more.Healthcheck = {
+      Test = [
+        "CMD"
+        "/bin/aiclipx"
+        "receiver"
+        "--listen"
+        "127.0.0.1:9095"
+        "--check"
+      ];
+      Interval = 10000000000;
+      Timeout = 3000000000;
+      StartPeriod = 2000000000;
+      Retries = 3;
+    };
   };
   image-prometheus = image {
     name = "prometheus";

@@ -3,6 +3,7 @@
 //! | route | does |
 //! |---|---|
 //! | `POST /alerts` | takes Alertmanager's webhook payload (version 4); one JSON line is in the file before the answer |
+//! | `GET /notifications?since=MS` | the lines received from that Unix time on, as they are in the file; all without `since` |
 //! | `POST /phase` | `{"run":…,"scenario":…,"phase":…}`: what traffic a run is sending; a `null` phase ends it |
 //! | `GET /metrics` | Prometheus text: notifications, when the last came, the Watchdog (when last seen, silent?), phases |
 //! | `GET /health` | 200 `{"status":"ok","watchdog":"heard"}`, or `"silent"` and `"since"` |
@@ -29,14 +30,17 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, header};
 use serde::Deserialize;
 use tokio::fs::{File, OpenOptions};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 use crate::failure::Failure;
+use crate::http::client::{self, Address};
 use crate::http::serve::{Limits, Plain, serve};
 
 /// A group of some thousand alerts is about a megabyte.
 const MAX_BODY_BYTES: usize = 4 << 20;
+/// Of notifications in one answer: days of a small stack, and a fraction of what the container may use.
+const MAX_TOLD_BYTES: usize = 16 << 20;
 /// Alertmanager, Prometheus, the traffic and a browser need five.
 const MAX_CONNECTIONS: usize = 64;
 /// For a request's head, also between two requests of a connection.
@@ -45,6 +49,8 @@ const HEAD_LIMIT: Duration = Duration::from_secs(30);
 const REQUEST_LIMIT: Duration = Duration::from_secs(20);
 /// For a request's body.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
+/// What a health check waits for an answer.
+const CHECK_LIMIT: Duration = Duration::from_secs(2);
 /// For the requests in hand once the end was asked for.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -158,8 +164,9 @@ impl Receiver {
                 };
                 json(StatusCode::OK, &health.to_string())
             }
+            ("/notifications", _) if reads => self.notifications(head.uri.query()).await,
             ("/alerts" | "/phase", _) => not_allowed("POST"),
-            ("/metrics" | "/health", _) => not_allowed("GET, HEAD"),
+            ("/metrics" | "/health" | "/notifications", _) => not_allowed("GET, HEAD"),
             _ => error(StatusCode::NOT_FOUND, "no such path"),
         }
     }
@@ -205,6 +212,25 @@ impl Receiver {
         match file.set_len(before).await {
             Ok(()) => Err(error),
             Err(second) => Err(std::io::Error::other(format!("{error}; what was half written stays: {second}"))),
+        }
+    }
+
+    /// What was received since a time, for who can't read the file.
+    async fn notifications(&self, query: Option<&str>) -> Response<Full<Bytes>> {
+        let since = match query.map(|query| query.strip_prefix("since=").map(str::parse::<i64>)) {
+            None => i64::MIN,
+            Some(Some(Ok(since))) => since,
+            Some(_) => return error(StatusCode::BAD_REQUEST, "write it like ?since=1795489200123, Unix milliseconds"),
+        };
+        match told_since(&self.path, since).await {
+            Ok(Some(lines)) => respond(StatusCode::OK, "application/x-ndjson", lines),
+            Ok(None) => {
+                error(StatusCode::UNPROCESSABLE_ENTITY, "more than one answer holds: ask for less with a later since")
+            }
+            Err(cause) => {
+                report(&format!("cannot read {}: {cause}", self.path.display()));
+                error(StatusCode::INTERNAL_SERVER_ERROR, "the notifications could not be read")
+            }
         }
     }
 
@@ -313,6 +339,45 @@ pub fn metric_names() -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
+/// The file's lines received from a time on; nothing when they are more than one answer may hold. The file is as long as
+/// the stack is old: no more of it is held than is told.
+async fn told_since(file: &Path, since_ms: i64) -> std::io::Result<Option<String>> {
+    #[derive(Deserialize)]
+    struct Line {
+        received_ms: i64,
+    }
+    let mut lines = BufReader::new(File::open(file).await?).lines();
+    let mut told = String::new();
+    while let Some(line) = lines.next_line().await? {
+        // What is being written at this moment is no whole line yet: it comes with the next answer.
+        if serde_json::from_str::<Line>(&line).is_ok_and(|line| line.received_ms >= since_ms) {
+            told += &line;
+            told.push('\n');
+        }
+        if told.len() > MAX_TOLD_BYTES {
+            return Ok(None);
+        }
+    }
+    Ok(Some(told))
+}
+
+/// Asks the receiver at an address whether it is well, as a container's health check does.
+///
+/// A listener on every address is asked on loopback. Fails saying what was answered.
+pub async fn check(listen: &Address) -> Result<(), Failure> {
+    let host = match listen.host.as_str() {
+        "0.0.0.0" => "127.0.0.1",
+        "::" => "::1",
+        host => host,
+    };
+    let address = Address { host: host.to_owned(), port: listen.port };
+    let answer = client::get(&address, "/health", CHECK_LIMIT).await.context("the receiver is not well")?;
+    if answer.status.is_success() {
+        return Ok(());
+    }
+    Err(Failure::infrastructure(format!("the receiver is not well: {address} answered {}", answer.status)))
+}
+
 fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
@@ -380,7 +445,7 @@ fn report(what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::client::{self, Address, Answer};
+    use crate::http::client::Answer;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
@@ -505,6 +570,53 @@ mod tests {
                 break;
             }
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_received_is_told_again_from_a_time_on() {
+        let receiver = Running::start().await;
+        let told = async |query: &str| {
+            let answer = client::get(&receiver.address, &format!("/notifications{query}"), LIMIT).await.unwrap();
+            (answer.status, String::from_utf8(answer.body.to_vec()).unwrap())
+        };
+        assert_eq!(told("").await, (StatusCode::OK, String::new()));
+        receiver.post("/alerts", payload("firing", "AppDown")).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        receiver.post("/alerts", payload("resolved", "AppDown")).await;
+        let file = std::fs::read_to_string(receiver.folder.path().join("notifications.jsonl")).unwrap();
+        assert_eq!(told("").await, (StatusCode::OK, file.clone()));
+        let lines = receiver.lines();
+        let (first, second) = (&lines[0]["received_ms"], &lines[1]["received_ms"]);
+        assert_ne!(first, second);
+        assert_eq!(told(&format!("?since={first}")).await.1, file);
+        assert_eq!(told(&format!("?since={second}")).await.1, file.split_inclusive('\n').nth(1).unwrap());
+        for query in ["?since=", "?since=yesterday", "?from=1"] {
+            assert_eq!(told(query).await.0, StatusCode::BAD_REQUEST, "{query}");
+        }
+        assert_eq!(receiver.post("/notifications", "").await.status, StatusCode::METHOD_NOT_ALLOWED);
+        std::fs::remove_file(receiver.folder.path().join("notifications.jsonl")).unwrap();
+        assert_eq!(told("").await.0, StatusCode::INTERNAL_SERVER_ERROR);
+    }
+
+    #[tokio::test]
+    async fn more_than_an_answer_holds_is_refused_and_not_cut() {
+        let receiver = Running::start().await;
+        let line = format!("{{\"received_ms\":5,\"body\":\"{}\"}}\n", "x".repeat(1 << 20));
+        std::fs::write(receiver.folder.path().join("notifications.jsonl"), line.repeat(17)).unwrap();
+        let status = async |since: &str| {
+            client::get(&receiver.address, &format!("/notifications?since={since}"), LIMIT).await.unwrap().status
+        };
+        assert_eq!(status("5").await, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(status("6").await, StatusCode::OK);
+    }
+
+    #[tokio::test]
+    async fn its_health_check_asks_it_and_says_when_nobody_is_there() {
+        let receiver = Running::start().await;
+        check(&receiver.address).await.unwrap();
+        check(&Address { host: "0.0.0.0".to_owned(), port: receiver.address.port }).await.unwrap();
+        let nobody = check(&Address::loopback(1)).await.unwrap_err();
+        assert!(nobody.to_string().contains("the receiver is not well"), "{nobody}");
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use aiclipx::dashboard::viewer;
 use aiclipx::duration::{self, Speed};
 use aiclipx::evidence::bundle::{Bundle, Outcome};
 use aiclipx::evidence::enact::{Enactment, enact, faults_are_on};
+use aiclipx::evidence::ground::Ground;
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::tree::Tree;
 use aiclipx::evidence::{attached, attest, mutants, prove};
@@ -20,7 +21,7 @@ use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::monitoring::{Monitoring, prometheus_flags};
 use aiclipx::scenario::{self, Scenario, Volume};
 use aiclipx::stack::plan::{PortChoice, find_tree, state_directory};
-use aiclipx::stack::{Found, Plan, Stack, logs, start, table};
+use aiclipx::stack::{Foreign, Found, Plan, Stack, Whereabouts, logs, start, table};
 use aiclipx::traffic::ledger::Ledger;
 use aiclipx::traffic::progress::Progress;
 use aiclipx::traffic::schedule::Schedule;
@@ -104,8 +105,11 @@ enum Command {
         #[arg(long)]
         listen: Address,
         /// The file to append to.
+        #[arg(long, required_unless_present = "check")]
+        notifications: Option<PathBuf>,
+        /// Ask the receiver that listens there whether it is well, and end.
         #[arg(long)]
-        notifications: PathBuf,
+        check: bool,
         /// How long the Watchdog may be silent, real time.
         #[arg(long, default_value = "5m", value_parser = duration::parse)]
         patience: Duration,
@@ -167,6 +171,10 @@ struct TrafficRun {
     /// Send there and don't look at any stack.
     #[arg(long, value_name = "URL")]
     base_url: Option<Address>,
+    /// Run on a stack that this tool did not start: a host, where each component is on its usual port, or
+    /// app=URL,prometheus=URL[,alertmanager=URL][,receiver=URL].
+    #[arg(long, value_name = "WHERE", conflicts_with = "base_url")]
+    attach: Option<Whereabouts>,
     /// What the schedules are computed from.
     #[arg(long, default_value_t = SEED)]
     seed: u64,
@@ -185,6 +193,9 @@ struct TrafficRun {
 enum Evidence {
     /// Judge every run on the stack that is up; where none is up, run everything on private stacks.
     Collect {
+        /// Judge the runs on a stack that this tool did not start, as `traffic run` takes it.
+        #[arg(long, value_name = "WHERE")]
+        attach: Option<Whereabouts>,
         /// Where bundles go [default: evidence/runs at the repository's root].
         #[arg(long)]
         out: Option<PathBuf>,
@@ -326,12 +337,17 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
             Ok(ExitCode::SUCCESS)
         }
-        Command::Evidence(Evidence::Collect { ref out, ref require }) => {
+        Command::Evidence(Evidence::Collect { ref attach, ref out, ref require }) => {
             let root = find_tree()?;
             let out = out.clone().unwrap_or_else(|| root.join(BUNDLES));
+            if let Some(whereabouts) = attach {
+                let foreign = interrupt.or(Foreign::find(whereabouts, &state()?)).await?;
+                let (bundle, outcome) = attached::collect(&root, Ground::Theirs(&foreign), &out, &interrupt).await?;
+                return conclude(&bundle, &outcome, require);
+            }
             match Stack::find(&state()?).await? {
                 Found::Running(stack) => {
-                    let (bundle, outcome) = attached::collect(&root, &stack, &out, &interrupt).await?;
+                    let (bundle, outcome) = attached::collect(&root, Ground::Ours(&stack), &out, &interrupt).await?;
                     return conclude(&bundle, &outcome, require);
                 }
                 Found::Stale(_) => return Err(killed(&state()?)),
@@ -383,7 +399,12 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             viewer::run(listener, sources, interrupt.requested()).await?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Receiver { listen, notifications, patience } => {
+        Command::Receiver { listen, check: true, .. } => {
+            receiver::check(&listen).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Receiver { listen, notifications, patience, .. } => {
+            let notifications = notifications.context("clap demands it")?;
             let listener = bound(&listen).await?;
             receiver::run(listener, &notifications, patience, interrupt.requested()).await?;
             Ok(ExitCode::SUCCESS)
@@ -517,12 +538,22 @@ async fn traffic(state: &Path, run: &TrafficRun, interrupt: &Interrupt) -> Resul
             return Err(Failure::from(findings));
         }
     }
-    let stack = Stack::attach(state).await?;
     let tree = Tree::read(&root)?;
+    let (ours, theirs);
+    let ground = if let Some(whereabouts) = &run.attach {
+        theirs = interrupt.or(Foreign::find(whereabouts, state)).await?;
+        for why in theirs.absent.values() {
+            tell(&format!("  · {why}"));
+        }
+        Ground::Theirs(&theirs)
+    } else {
+        ours = Stack::attach(state).await?;
+        Ground::Ours(&ours)
+    };
     for scenario in &scenarios {
         tell(&format!("{}: {}", scenario.id(), scenario.title));
         let what = Enactment {
-            stack: &stack,
+            ground,
             tree: &tree,
             scenario,
             seed: run.seed,
@@ -581,8 +612,9 @@ async fn traffic_to(address: &Address, run: &TrafficRun, interrupt: &Interrupt) 
 fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
     let folder = root.join(SCENARIOS);
     if run.scenarios.is_empty() {
-        let all =
-            scenario::all(&folder)?.into_iter().filter(|scenario| !scenario.phases.iter().all(is_silent)).collect();
+        let mut all = scenario::all(&folder)?;
+        // Of somebody else's stack nothing is stopped.
+        all.retain(|one| !one.phases.iter().all(is_silent) && (run.attach.is_none() || !one.orders_components()));
         return Ok(all);
     }
     if run.scenarios.len() > 1 && (run.ledger.is_some() || run.json.is_some()) {

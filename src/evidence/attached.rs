@@ -1,18 +1,16 @@
-//! Evidence of what the user ran: every run on the stack that is up, collected, judged, sealed.
+//! Evidence of what the user ran: every run on the stack that is up, ours or somebody else's, collected, judged, sealed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
 use super::bundle::{Bundle, Draft, Outcome};
 use super::collect;
 use super::experiment::{SCHEMA, files_in, read_run};
+use super::ground::Ground;
 use super::provenance::{self, Mode, Provenance, compact_utc, now_ms, revision};
 use super::tree::Tree;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
-use crate::stack::Stack;
 use crate::traffic::ledger::Ledger;
 
 /// Collects every run since the stack came up. Progress goes to stderr.
@@ -21,16 +19,18 @@ use crate::traffic::ledger::Ledger;
 /// what runs.
 pub async fn collect(
     root: &Path,
-    stack: &Stack,
+    ground: Ground<'_>,
     out: &Path,
     interrupt: &Interrupt,
 ) -> Result<(Bundle, Outcome), Failure> {
     let tree = Tree::read(root)?;
     let began_ms = now_ms();
-    let runs = runs_of(stack)?;
+    let runs = runs_of(ground)?;
     if runs.ended.is_empty() {
-        return Err(Failure::usage("nothing has run to its end on this stack since it came up")
-            .remedy("run `just traffic` first; evidence is about what ran"));
+        return Err(Failure::usage("nothing has run to its end on this stack since it came up").remedy(match ground {
+            Ground::Ours(_) => "run `just traffic` first; evidence is about what ran",
+            Ground::Theirs(_) => "run `just traffic` with the same --attach first; evidence is about what ran",
+        }));
     }
     for run in &runs.broken_off {
         eprintln!("  · {run}: broken off, not judged");
@@ -46,7 +46,7 @@ pub async fn collect(
     let draft = Draft::create(out, &id)?;
     tree.copy_to(&draft.folder().join("tree"))?;
 
-    let before = stack.epochs().await?;
+    let before = ground.epochs().await?;
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for run in &runs.ended {
         let scenario = read_run(run)?.scenario;
@@ -54,9 +54,9 @@ pub async fn collect(
         let nth = names.entry(name.clone()).and_modify(|n| *n += 1).or_insert(1);
         let name = if *nth == 1 { name } else { format!("{name}-{nth}") };
         eprintln!("  · {name}: collecting");
-        interrupt.or(collect::collect(stack, &tree, run, &draft.experiment(&name))).await?;
+        interrupt.or(collect::collect(ground, &tree, run, &draft.experiment(&name))).await?;
     }
-    let after = stack.epochs().await?;
+    let after = ground.epochs().await?;
     for (name, epoch) in &before {
         if epoch.pid.is_none() || after.get(name) != Some(epoch) {
             return Err(Failure::infrastructure(format!("{name} died or was restarted while evidence was collected"))
@@ -64,7 +64,7 @@ pub async fn collect(
         }
     }
 
-    let (versions, absent) = provenance::of_stack(stack);
+    let (versions, absent) = ground.told();
     let provenance = Provenance {
         schema: SCHEMA,
         id,
@@ -72,9 +72,12 @@ pub async fn collect(
         revision: commit,
         dirty,
         flake_lock_sha256: provenance::flake_lock(root)?,
-        mode: Mode::Attached,
+        mode: match ground {
+            Ground::Ours(_) => Mode::Attached,
+            Ground::Theirs(_) => Mode::Foreign,
+        },
         seeds,
-        speed: stack.plan().speed,
+        speed: ground.speed(),
         began_ms: read_run(&runs.ended[0])?.quiet_ms,
         ended_ms: now_ms(),
         versions,
@@ -86,7 +89,7 @@ pub async fn collect(
         absent,
     };
     super::mutants::outcome::take(out, draft.folder(), &provenance)?;
-    draft.publish(&provenance, &stack.secrets()?, interrupt).await
+    draft.publish(&provenance, &ground.secrets()?, interrupt).await
 }
 
 /// The runs since the stack came up, in order of time.
@@ -97,19 +100,19 @@ struct Runs {
     broken_off: Vec<String>,
 }
 
-fn runs_of(stack: &Stack) -> anyhow::Result<Runs> {
-    let started: jiff::Timestamp = stack.started().parse().context("the time at which the stack came up")?;
+fn runs_of(ground: Ground<'_>) -> anyhow::Result<Runs> {
+    let started_ms = ground.started_ms()?;
     let (mut ended, mut broken_off) = (Vec::new(), Vec::new());
-    for folder in files_in(&stack.plan().state.join("runs"), "")? {
+    for folder in files_in(&ground.state().join("runs"), "")? {
         if folder.join("run.json").is_file() {
             let run = read_run(&folder)?;
-            if run.quiet_ms >= started.as_millisecond() {
+            if run.quiet_ms >= started_ms {
                 ended.push((run.quiet_ms, folder));
             }
         } else if folder.is_dir() {
             // Its name begins with the time, as `compact_utc` writes it: so they compare as texts.
             let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.as_str() >= compact_utc(started.as_millisecond())?.as_str() {
+            if name.as_str() >= compact_utc(started_ms)?.as_str() {
                 broken_off.push(name);
             }
         }

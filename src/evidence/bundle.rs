@@ -31,7 +31,7 @@ use super::attest::SIGNATURE;
 use super::experiment::{self, Experiment, read_json, read_text, write, write_json};
 use super::judge::{self, Judgement, Verdict, judge};
 use super::mutants;
-use super::provenance::Provenance;
+use super::provenance::{Mode, Provenance};
 use super::report;
 use super::tree::Tree;
 use super::validity::Disturbance;
@@ -286,6 +286,14 @@ impl Outcome {
 /// A bundle about nothing proves nothing; a try may be put aside only because it was invalid.
 fn ensure_usable(outcome: &Outcome) -> anyhow::Result<()> {
     ensure!(outcome.counting().next().is_some(), "there is no experiment to judge");
+    for experiment in &outcome.experiments {
+        let foreign = outcome.provenance.mode == Mode::Foreign;
+        ensure!(
+            foreign || experiment.run.unseen.is_empty(),
+            "{} says that something was out of reach, and it ran on a stack of ours",
+            experiment.name
+        );
+    }
     for judgement in &outcome.judgements {
         let superseded = outcome.provenance.superseded.contains(&judgement.claim.experiment);
         ensure!(

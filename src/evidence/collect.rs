@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::enact::blame;
-use super::experiment::{LOADED, PanelAnswer, Run, SAMPLES, read_run, read_text, write};
+use super::experiment::{LOADED, Notification, PanelAnswer, Run, SAMPLES, read_run, write};
+use super::ground::Ground;
 use super::tree::{Tree, copy_folder};
 use crate::dashboard::query::{self, View};
 use crate::duration::Speed;
@@ -23,18 +23,17 @@ use crate::stack::{Component, Stack};
 /// Copies a run folder to `target` and adds samples, loaded configuration, notifications, logs and panels.
 ///
 /// A component that died is named.
-pub async fn collect(stack: &Stack, tree: &Tree, run_folder: &Path, target: &Path) -> Result<(), Failure> {
-    match collected(stack, tree, run_folder, target).await {
+pub async fn collect(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &Path) -> Result<(), Failure> {
+    match collected(ground, tree, run_folder, target).await {
         Ok(()) => Ok(()),
-        Err(failure) => Err(blame(stack, failure).await),
+        Err(failure) => Err(ground.blame(failure).await),
     }
 }
 
-async fn collected(stack: &Stack, tree: &Tree, run_folder: &Path, target: &Path) -> Result<(), Failure> {
+async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &Path) -> Result<(), Failure> {
     copy_folder(run_folder, target)?;
     let run = read_run(target)?;
-    let prometheus = Api::new(&run.addresses.prometheus);
-    let alertmanager = Api::new(&run.addresses.alertmanager);
+    let prometheus = Api::new(ground.prometheus());
 
     let window = run.end_ms - run.quiet_ms;
     for (name, selector) in SAMPLES {
@@ -43,28 +42,28 @@ async fn collected(stack: &Stack, tree: &Tree, run_folder: &Path, target: &Path)
         write(&target.join("samples").join(format!("{name}.json")), &answer)?;
     }
     for (name, of_alertmanager, path) in LOADED {
-        let api = if *of_alertmanager { &alertmanager } else { &prometheus };
-        write(&target.join("loaded").join(format!("{name}.json")), &api.get(path).await?)?;
+        let api = if *of_alertmanager { ground.alertmanager().map(Api::new) } else { Some(prometheus.clone()) };
+        if let Some(api) = api {
+            write(&target.join("loaded").join(format!("{name}.json")), &api.get(path).await?)?;
+        }
     }
-    notifications(stack, &run, target)?;
-    logs(stack, &run, target)?;
-    if stack.programs().contains_key(&Component::Loki) && stack.programs().contains_key(&Component::Vector) {
-        store_of_logs(&run, target).await?;
+    notifications(ground, &run, target).await?;
+    if let Ground::Ours(stack) = ground {
+        logs(stack, &run, target)?;
+        if stack.programs().contains_key(&Component::Loki) && stack.programs().contains_key(&Component::Vector) {
+            store_of_logs(&run, target).await?;
+        }
     }
-    panels(&prometheus, tree, stack.plan().speed, &run, target).await?;
+    panels(&prometheus, tree, ground.speed(), &run, target).await?;
     Ok(())
 }
 
 /// The receiver's lines of the window.
-fn notifications(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
-    let file = stack.plan().notifications();
-    let text = if file.exists() { read_text(&file)? } else { String::new() };
+async fn notifications(ground: Ground<'_>, run: &Run, target: &Path) -> anyhow::Result<()> {
     let mut kept = String::new();
-    for (index, line) in text.lines().enumerate() {
-        let value: serde_json::Value =
-            serde_json::from_str(line).with_context(|| format!("{}:{}: not JSON", file.display(), index + 1))?;
-        let at = value["received_ms"].as_i64().with_context(|| format!("{}:{}: no time", file.display(), index + 1))?;
-        if (run.quiet_ms..=run.end_ms).contains(&at) {
+    for line in ground.notifications(run.quiet_ms).await?.lines() {
+        let notification: Notification = serde_json::from_str(line).context("a line of the receiver's")?;
+        if notification.received_ms <= run.end_ms {
             kept += line;
             kept.push('\n');
         }

@@ -17,20 +17,21 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::claims::WATCHDOG;
-use super::experiment::{PhaseTime, Picture, Process, Run, SCHEMA, StepTime, read_text, write, write_json};
+use super::experiment::{PhaseTime, Picture, Process, Run, SCHEMA, StepTime, write, write_json};
+use super::ground::{Ground, not_ours};
 use super::provenance::{compact_utc, now_ms};
 use super::timeline::millis;
 use super::tree::Tree;
 use super::validity;
 use crate::browser::prometheus::{PrometheusPages, Shot};
 use crate::browser::{Browser, PageOptions};
-use crate::failure::{Failure, Kind};
+use crate::failure::Failure;
 use crate::http::client::{self, Address};
 use crate::interrupt::Interrupt;
 use crate::monitoring::promql;
 use crate::prom::client::Api;
 use crate::scenario::{Action, Scenario, Step};
-use crate::stack::{Epoch, Stack};
+use crate::stack::Epoch;
 use crate::traffic::progress::Progress;
 use crate::traffic::schedule::Schedule;
 use crate::traffic::send::{Limits, Sent, Tcp, send};
@@ -52,7 +53,7 @@ const PICTURE: PageOptions = PageOptions { width: 1200, height: 700, scale: 1.0 
 #[derive(Debug, Clone, Copy)]
 pub struct Enactment<'a> {
     /// The stack it happens on.
-    pub stack: &'a Stack,
+    pub ground: Ground<'a>,
     /// The rules, for how long an alert may take.
     pub tree: &'a Tree,
     /// The scenario.
@@ -84,10 +85,13 @@ pub struct Enacted {
 ///
 /// One at a time on a stack: two runs at once would each count the other's requests. A component that died is named.
 pub async fn enact(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt) -> Result<Enacted, Failure> {
-    let _turn = turn(&what.stack.plan().state)?;
+    if let (Ground::Theirs(_), Some(step)) = (what.ground, what.scenario.phases.iter().find_map(|p| p.steps.first())) {
+        return Err(not_ours(&format!("{} {} for {}", step.action.name(), step.component, what.scenario.id())));
+    }
+    let _turn = turn(what.ground.state())?;
     match enacted(what, say, interrupt).await {
         Ok(enacted) => Ok(enacted),
-        Err(failure) => Err(blame(what.stack, failure).await),
+        Err(failure) => Err(what.ground.blame(failure).await),
     }
 }
 
@@ -106,43 +110,32 @@ fn turn(state: &Path) -> Result<File, Failure> {
     }
 }
 
-/// A failure that a component's death explains says so first.
-pub(super) async fn blame(stack: &Stack, failure: Failure) -> Failure {
-    if failure.kind() != Kind::Infrastructure {
-        return failure;
-    }
-    let Ok(epochs) = stack.epochs().await else {
-        return failure.context("supervisord died, and the stack with it");
-    };
-    let dead: Vec<&str> =
-        epochs.iter().filter(|(_, epoch)| epoch.pid.is_none()).map(|(name, _)| name.as_str()).collect();
-    if dead.is_empty() { failure } else { failure.context(format!("{} died", dead.join(", "))) }
-}
-
 async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt) -> Result<Enacted, Failure> {
-    let plan = what.stack.plan();
-    let schedule = Schedule::new(what.scenario, what.seed, plan.speed, what.length)?;
-    let prometheus = Api::new(&plan.addresses.prometheus);
+    let ground = what.ground;
+    let schedule = Schedule::new(what.scenario, what.seed, ground.speed(), what.length)?;
+    let prometheus = Api::new(ground.prometheus());
     if schedule.injects_faults() {
-        interrupt.or(faults_are_on(&plan.addresses.app)).await?;
+        interrupt.or(faults_are_on(ground.app())).await?;
     }
 
     let alerts: Vec<String> = if what.pictures { what.scenario.expect.fires.clone() } else { Vec::new() };
-    let photographer = interrupt.or(Photographer::hire(&alerts, what.stack)).await?;
+    let photographer = interrupt.or(Photographer::hire(&alerts, ground.prometheus())).await?;
     if what.from_quiet {
         interrupt.or(until_quiet(what, &prometheus, say)).await?;
     }
-    let targets = plan.addresses.app.len() + 3;
+    let targets = ground.app().len() + 3;
+    let scrape = ground.speed().real(what.tree.monitoring.scrape_interval()).context("the scrape interval")?;
+    let first_scrape = FIRST_SCRAPE + scrape;
     // A new stack's first scrape comes seconds after its start: a window that began before would look like one missed.
     say("waiting for Prometheus' first scrapes");
-    interrupt.or(async { Ok(scraped_after(&prometheus, targets, 0, FIRST_SCRAPE).await?) }).await?;
+    interrupt.or(async { Ok(scraped_after(&prometheus, targets, 0, first_scrape).await?) }).await?;
     let quiet_ms = now_ms();
     let id = format!("{}-{}-s{}", compact_utc(quiet_ms)?, what.scenario.id(), what.seed);
-    let folder = plan.state.join("runs").join(&id);
-    interrupt.or(async { Ok(scraped_after(&prometheus, targets, quiet_ms, FIRST_SCRAPE).await?) }).await?;
+    let folder = ground.state().join("runs").join(&id);
+    interrupt.or(async { Ok(scraped_after(&prometheus, targets, quiet_ms, first_scrape).await?) }).await?;
     write(&folder.join("scenario.toml"), what.scenario.text.as_bytes())?;
-    expositions(what.stack, &folder, "before").await?;
-    let at_start = what.stack.epochs().await?;
+    expositions(ground.app(), &folder, "before").await?;
+    let at_start = ground.epochs().await?;
 
     say("sending");
     // On a task of its own: pictures must not make requests late.
@@ -157,8 +150,8 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
     }
     let after = After { what, prometheus: &prometheus, targets, sent: &sent };
     let disturbances = interrupt.or(after.until_over(say)).await?;
-    expositions(what.stack, &folder, "after").await?;
-    let at_end = what.stack.epochs().await?;
+    expositions(ground.app(), &folder, "after").await?;
+    let at_end = ground.epochs().await?;
 
     let (pictures, pictures_missing) = photographer.dismiss().await;
     let started_us = sent.ledger.head.started_unix_us;
@@ -167,7 +160,7 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
         schema: SCHEMA,
         id,
         scenario: what.scenario.id(),
-        addresses: plan.addresses.clone(),
+        addresses: ground.configured(),
         quiet_ms,
         end_ms: now_ms(),
         phases: schedule
@@ -185,6 +178,7 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
         pictures,
         pictures_missing,
         disturbances,
+        unseen: ground.unseen(),
     };
     write_json(&folder.join("run.json"), &run)?;
     let deaths = validity::deaths(&run).into_iter().map(|death| death.to_string());
@@ -200,18 +194,19 @@ async fn traffic(
     say: &dyn Fn(&str),
     interrupt: &Interrupt,
 ) -> Result<(Sent, Vec<StepTime>), Failure> {
-    let plan = what.stack.plan();
-    let app = plan.addresses.app.first().context("the stack has no service")?;
+    let app = what.ground.app().first().context("the stack has no service")?;
     let progress = Progress::new(schedule);
     let (phases, mut began) = mpsc::unbounded_channel::<Option<String>>();
-    let mut steps = Steps { stack: what.stack, done: Vec::new(), failure: None };
+    let mut steps = Steps { ground: what.ground, done: Vec::new(), failure: None };
     let posting = async {
         while let Some(phase) = began.recv().await {
             let planned = what.scenario.phases.iter().filter(|planned| Some(&planned.name) == phase.as_ref());
             steps.take(planned.flat_map(|planned| &planned.steps)).await;
             // Phases are for graphs; a receiver that misses one makes no run invalid.
             let body = serde_json::json!({"run": id, "scenario": what.scenario.id(), "phase": phase}).to_string();
-            let _ = client::post_json(&plan.addresses.receiver, "/phase", body, ASK_LIMIT).await;
+            if let Some(receiver) = what.ground.receiver() {
+                let _ = client::post_json(receiver, "/phase", body, ASK_LIMIT).await;
+            }
         }
     };
     let sending = async {
@@ -256,7 +251,7 @@ async fn traffic(
 
 /// What a scenario does to components, and that none of them stays down for it.
 struct Steps<'a> {
-    stack: &'a Stack,
+    ground: Ground<'a>,
     done: Vec<StepTime>,
     failure: Option<Failure>,
 }
@@ -265,32 +260,13 @@ impl Steps<'_> {
     async fn take(&mut self, steps: impl Iterator<Item = &Step>) {
         for step in steps {
             let start_ms = now_ms();
-            if let Err(failure) = self.order(step.action, &step.component).await {
+            if let Err(failure) = self.ground.order(step.action, &step.component).await {
                 let what = format!("cannot {} {}", step.action.name(), step.component);
                 self.failure.get_or_insert(failure.context(what));
             }
             let (action, component) = (step.action, step.component.clone());
             self.done.push(StepTime { action, component, start_ms, end_ms: now_ms() });
         }
-    }
-
-    async fn order(&self, action: Action, component: &str) -> Result<(), Failure> {
-        let processes = self.stack.processes();
-        let names: Vec<&str> =
-            processes.iter().filter(|p| p.component.name() == component).map(|p| p.name.as_str()).collect();
-        if names.is_empty() {
-            return Err(Failure::usage(format!("this stack runs no {component}")));
-        }
-        for name in names {
-            match action {
-                Action::Kill => self.stack.kill_one(name).await?,
-                Action::Stop => self.stack.stop_one(name).await?,
-                Action::Start => self.stack.start_one(name).await?,
-                Action::Pause => self.stack.pause_one(name).await?,
-                Action::Resume => self.stack.resume_one(name).await?,
-            }
-        }
-        Ok(())
     }
 
     /// Whatever ended the run: a component that it stopped and did not start again is started.
@@ -329,7 +305,7 @@ pub async fn faults_are_on(app: &[Address]) -> Result<(), Failure> {
 /// Waits until no alert but the watchdog is active: what fires later is then this scenario's doing.
 async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) -> Result<(), Failure> {
     // The longest memory of any rule is that of AppTrafficDrop: half an hour, and its own hold.
-    let longest = what.stack.plan().speed.real(Duration::from_mins(45)).context("waiting for quiet")?;
+    let longest = what.ground.speed().real(Duration::from_mins(45)).context("waiting for quiet")?;
     let began = Instant::now();
     let mut told = String::new();
     loop {
@@ -389,8 +365,8 @@ async fn scraped_after(prometheus: &Api, targets: usize, after_ms: i64, limit: D
     }
 }
 
-async fn expositions(stack: &Stack, folder: &Path, when: &str) -> anyhow::Result<()> {
-    for (index, address) in stack.plan().addresses.app.iter().enumerate() {
+async fn expositions(app: &[Address], folder: &Path, when: &str) -> anyhow::Result<()> {
+    for (index, address) in app.iter().enumerate() {
         // A service that is gone has no exposition; its process and its claims will tell.
         if let Ok(answer) = client::get(address, "/metrics", ASK_LIMIT).await {
             write(&folder.join("exposition").join(format!("{when}-{index}.prom")), &answer.body)?;
@@ -422,7 +398,7 @@ struct After<'a> {
 impl After<'_> {
     /// Waits for the last notification and the final scrape; what did not come in time is told, and judged later.
     async fn until_over(&self, say: &dyn Fn(&str)) -> Result<Vec<String>, Failure> {
-        let speed = self.what.stack.plan().speed;
+        let speed = self.what.ground.speed();
         let mut disturbances = Vec::new();
         let ended_ms = i64::try_from(self.sent.ledger.head.ended_unix_us.div_ceil(1000)).unwrap_or(i64::MAX);
         say("waiting for the final scrape");
@@ -431,7 +407,9 @@ impl After<'_> {
         if let Err(error) = scraped_after(self.prometheus, self.targets, ended_ms, limit).await {
             disturbances.push(format!("no scrape after the last request: {error:#}"));
         }
-        for alert in &self.what.scenario.expect.fires {
+        // What a shortened run could not make fire is not waited for: it is not proven anyway.
+        let awaited = self.what.scenario.expect.fires.iter().filter(|_| self.what.length.is_none());
+        for alert in awaited {
             say(&format!("waiting until {alert} is resolved and told so"));
             let share = self.what.scenario.fault_share();
             let monitoring = &self.what.tree.monitoring;
@@ -448,11 +426,13 @@ impl After<'_> {
     }
 
     async fn until_resolved(&self, alert: &str) {
-        let file = self.what.stack.plan().notifications();
+        let ground = self.what.ground;
         let began_ms = i64::try_from(self.sent.ledger.head.started_unix_us / 1000).unwrap_or(i64::MAX);
         loop {
             let active = active_alerts(self.prometheus).await.unwrap_or_default();
-            if !active.contains_key(alert) && told_resolved(&file, alert, began_ms) {
+            let is_told = ground.receiver().is_none()
+                || ground.notifications(began_ms).await.is_ok_and(|lines| tells_resolved(&lines, alert));
+            if !active.contains_key(alert) && is_told {
                 return;
             }
             sleep(LOOK).await;
@@ -460,12 +440,10 @@ impl After<'_> {
     }
 }
 
-fn told_resolved(file: &Path, alert: &str, since_ms: i64) -> bool {
-    read_text(file).unwrap_or_default().lines().rev().filter_map(|line| serde_json::from_str(line).ok()).any(
-        |notification: super::experiment::Notification| {
-            notification.received_ms >= since_ms && super::timeline::says(&notification, alert, "resolved")
-        },
-    )
+fn tells_resolved(lines: &str, alert: &str) -> bool {
+    let mut notifications = lines.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
+    notifications
+        .any(|notification: super::experiment::Notification| super::timeline::says(&notification, alert, "resolved"))
 }
 
 /// Takes pictures of Prometheus' pages as soon as an expected alert fires.
@@ -481,11 +459,10 @@ struct Photographer {
 
 impl Photographer {
     /// Starts a browser where there is something to picture. Without one the run goes on, and says why.
-    async fn hire(alerts: &[String], stack: &Stack) -> Result<Photographer, Failure> {
-        let addresses = &stack.plan().addresses;
+    async fn hire(alerts: &[String], prometheus: &Address) -> Result<Photographer, Failure> {
         let mut photographer = Photographer {
             equipment: None,
-            prometheus: Api::new(&addresses.prometheus),
+            prometheus: Api::new(prometheus),
             alerts: alerts.to_vec(),
             expressions: BTreeMap::new(),
             began_ms: now_ms(),
@@ -499,7 +476,7 @@ impl Photographer {
             photographer.missing = Some("Chromium is not on PATH (Debian: apt install chromium)".to_owned());
             return Ok(photographer);
         };
-        let pages = PrometheusPages::probe(&addresses.prometheus).await;
+        let pages = PrometheusPages::probe(prometheus).await;
         match (Browser::start(&program).await, pages) {
             (Ok(browser), Ok(pages)) => photographer.equipment = Some((browser, pages)),
             (Err(failure), _) | (_, Err(failure)) => photographer.missing = Some(failure.to_string()),

@@ -14,6 +14,7 @@
 //! screens/NAME.png         pictures taken while the expected alert fired
 //! ```
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -88,6 +89,21 @@ pub struct Run {
     pub pictures_missing: Option<String>,
     /// What happened that nobody asked for; empty for a sound run.
     pub disturbances: Vec<String>,
+    /// What a stack that somebody else started did not show, and why; of our own stacks nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unseen: BTreeMap<Unseen, String>,
+}
+
+/// What may be out of reach on a stack that somebody else started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unseen {
+    /// What the receiver was told: `notifications.jsonl` is empty.
+    Notifications,
+    /// The components' log files: `logs/` is not there.
+    Logs,
+    /// What Alertmanager runs: `loaded/alertmanager.json` is not there.
+    Alertmanager,
 }
 
 /// A phase as it happened.

@@ -11,7 +11,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::claims::{self, Claim, Family, Kind, Step, WATCHDOG};
-use super::experiment::{Experiment, PROMETHEUS, RECEIVER};
+use super::experiment::{Experiment, PROMETHEUS, RECEIVER, Unseen};
 use super::panels;
 use super::reconcile::{self, Reconciliation};
 use super::timeline::{self, Cycle};
@@ -133,6 +133,13 @@ fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<
 }
 
 fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Finding> {
+    if let Some(why) = rests_on(kind).and_then(|exhibit| experiment.run.unseen.get(&exhibit)) {
+        return Ok(Finding {
+            observed: "out of reach".to_owned(),
+            not_proven: Some(why.clone()),
+            ..Finding::default()
+        });
+    }
     match kind {
         Kind::CountersEqualLedger { family } => counters(experiment, *family),
         Kind::BucketsHold => buckets(experiment),
@@ -151,6 +158,18 @@ fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Fin
         Kind::PanelShows { panel, measure } => panels::shows(experiment, panel, *measure),
         Kind::PanelAnswers { panel } => panels::answers(experiment, tree, panel),
         Kind::Pictured { alert, page } => pictured(experiment, tree, alert, page),
+    }
+}
+
+/// What a kind of claim can't be decided without, of all that may be out of reach.
+fn rests_on(kind: &Kind) -> Option<Unseen> {
+    match kind {
+        Kind::LogsEqualLedger => Some(Unseen::Logs),
+        Kind::ConfigEqualsTree { loader: Loader::Alertmanager } => Some(Unseen::Alertmanager),
+        Kind::WatchdogArrives
+        | Kind::AlertInhibited { .. }
+        | Kind::AlertCycle { step: Step::Notified | Step::ResolvedNotified, .. } => Some(Unseen::Notifications),
+        _ => None,
     }
 }
 
@@ -216,6 +235,13 @@ fn counters(experiment: &Experiment, family: Family) -> anyhow::Result<Finding> 
         .filter(|row| !row.agrees())
         .map(|row| format!("{}: client {}, Prometheus {}", row.what, row.ledger, row.prometheus))
         .collect();
+    // Whether the service counted a request that got no answer is in its log.
+    let unanswered =
+        experiment.ledger.entries.iter().filter(|entry| matches!(entry.outcome, Outcome::Failed { .. })).count();
+    let undecided = (!wrong.is_empty() && unanswered > 0)
+        .then(|| experiment.run.unseen.get(&Unseen::Logs))
+        .flatten()
+        .map(|why| format!("{unanswered} requests got no answer, and whether they were counted is in the log: {why}"));
     // Nothing equals nothing: where something was to be sent, or to fail, agreeing on none of it shows nothing.
     let vacuous = ledger == 0 && wrong.is_empty();
     let injects_errors = experiment.scenario.fault_share().is_some();
@@ -233,8 +259,10 @@ fn counters(experiment: &Experiment, family: Family) -> anyhow::Result<Finding> 
         ),
         exhibits: vec!["ledger.jsonl".to_owned(), format!("samples/{sample}.json")],
         fails: (!wrong.is_empty()).then(|| wrong.join("; ")),
-        not_proven: (vacuous && injects_errors && family == Family::Errors)
-            .then(|| "the client saw no server fault, so there was none to count".to_owned()),
+        not_proven: undecided.or_else(|| {
+            (vacuous && injects_errors && family == Family::Errors)
+                .then(|| "the client saw no server fault, so there was none to count".to_owned())
+        }),
     })
 }
 
@@ -579,7 +607,10 @@ fn quiet(experiment: &Experiment, alert: &str) -> anyhow::Result<Finding> {
         // Silence proves nothing unless rules were evaluated: the watchdog's samples are the evaluations.
         population: timeline::firing_samples(WATCHDOG, &alerts),
         expected: "not firing at any evaluation".to_owned(),
-        observed: format!("firing at {firing} evaluations, {told} notifications"),
+        observed: match experiment.run.unseen.get(&Unseen::Notifications) {
+            None => format!("firing at {firing} evaluations, {told} notifications"),
+            Some(_) => format!("firing at {firing} evaluations; notifications out of reach"),
+        },
         exhibits: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned()],
         fails: (firing > 0 || told > 0).then(|| format!("{alert} fired, and nothing in the scenario should make it")),
         not_proven: None,

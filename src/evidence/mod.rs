@@ -1,5 +1,6 @@
 //! Evidence: enact → collect → claims → judge → report → seal; verify.
 //!
+//! - [`ground`] is a stack to do it on: ours, or one that somebody else started.
 //! - [`enact`] lets a scenario happen on a stack and leaves a run folder: ledger, phases, pictures, expositions.
 //! - [`collect`] adds what the monitoring recorded about that run, as it answered: then it is an experiment's folder.
 //! - [`claims`] says what must hold, from the scenario and the monitoring files alone.
@@ -16,6 +17,7 @@ pub mod claims;
 pub mod collect;
 pub mod enact;
 pub mod experiment;
+pub mod ground;
 pub mod judge;
 pub mod mutants;
 pub mod panels;

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::bundle::{Bundle, Draft, Outcome};
 use super::enact::{Enactment, enact};
 use super::experiment::Experiment;
+use super::ground::Ground;
 use super::judge::{self, Verdict};
 use super::provenance::{Mode, Provenance, now_ms, revision};
 use super::tree::Tree;
@@ -176,13 +177,13 @@ impl Work<'_> {
     async fn on(&self, stack: &Stack, folder: &Path, say: &dyn Fn(&str), interrupt: &Interrupt) -> Result<(), Failure> {
         {
             let mut facts = self.facts();
-            let (versions, absent) = provenance::of_stack(stack);
+            let (versions, absent) = Ground::Ours(stack).told();
             facts.versions.extend(versions);
             facts.absent.extend(absent);
             facts.secrets.extend(stack.secrets()?);
         }
         let what = Enactment {
-            stack,
+            ground: Ground::Ours(stack),
             tree: self.tree,
             scenario: self.scenario,
             seed: self.options.seed,
@@ -193,7 +194,7 @@ impl Work<'_> {
         };
         let enacted = enact(what, say, interrupt).await?;
         say("collecting");
-        interrupt.or(collect::collect(stack, self.tree, &enacted.folder, folder)).await
+        interrupt.or(collect::collect(Ground::Ours(stack), self.tree, &enacted.folder, folder)).await
     }
 
     fn facts(&self) -> std::sync::MutexGuard<'_, Facts> {

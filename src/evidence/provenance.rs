@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 use super::bundle::{hex, sha256_of};
 use crate::browser::Browser;
 use crate::duration::Speed;
-use crate::stack::Stack;
 
 /// `run.json` of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,6 +69,8 @@ pub enum Mode {
     Attached,
     /// Every experiment on a stack of its own.
     Private,
+    /// From the runs on a stack that somebody else started.
+    Foreign,
 }
 
 /// A tree's revision: the commit and, where it is dirty, a hash of what differs.
@@ -118,16 +119,10 @@ pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// Versions as a stack's components told them, and what it came up without.
-pub fn of_stack(stack: &Stack) -> (BTreeMap<String, String>, Vec<String>) {
-    let mut versions: BTreeMap<String, String> =
-        stack.programs().iter().map(|(component, tool)| (component.name().to_owned(), tool.version.clone())).collect();
-    if let Some(version) = Browser::find().and_then(|program| version_of(&program)) {
-        versions.insert("chromium".to_owned(), version);
-    }
-    let absent =
-        stack.absent().iter().map(|(component, missed)| format!("{component} is not there: {missed}")).collect();
-    (versions, absent)
+/// The browser that takes the pictures, if there is one: its name and version.
+pub fn browser() -> Option<(String, String)> {
+    let version = Browser::find().and_then(|program| version_of(&program))?;
+    Some(("chromium".to_owned(), version))
 }
 
 fn version_of(program: &Path) -> Option<String> {

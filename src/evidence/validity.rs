@@ -18,6 +18,9 @@ const MAX_CLOCK_DRIFT_US: i128 = 100_000;
 /// Scrapes are this many intervals apart when one was missed: less than two, for scrapes start with some jitter.
 const MISSED_SCRAPE_INTERVALS: f64 = 1.9;
 
+/// Jobs that a stack may do without: the files of monitoring/ name them all the same.
+const OPTIONAL: [&str; 2] = ["vector", "loki"];
+
 /// Something that disturbed a run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Disturbance {
@@ -124,6 +127,10 @@ fn scrapes(run: &Run, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance
     let longest = (scrape_ms as f64 * MISSED_SCRAPE_INTERVALS) as i64;
     for (target, samples) in by_target {
         let job = target.split(' ').next().unwrap_or_default();
+        // Who could never be scraped is not part of the stack, where that is allowed.
+        if OPTIONAL.contains(&job) && samples.iter().all(|(_, up)| *up < 1.0) {
+            continue;
+        }
         let outages = run.outages(&[job, PROMETHEUS]);
         let wanted = |from: i64, to: i64| outages.iter().any(|outage| from < outage.1 && to > outage.0);
         let failed = samples.iter().filter(|(at, up)| *up < 1.0 && !wanted(*at, *at)).count();

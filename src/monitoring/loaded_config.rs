@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::located::{self, Node, Value};
 use super::{ALERTMANAGER, PROMETHEUS};
-use crate::duration;
+use crate::duration::{self, Speed};
 
 /// Lists that newer versions write out where the file has none.
 const DEFAULT_LISTS: [&str; 1] = ["scrape_protocols"];
@@ -69,6 +69,16 @@ pub fn config_equal(whose: Loader, answer: &str, files: &BTreeMap<PathBuf, Vec<u
         (_, Err((_, error))) => compared.differences.push(format!("{} can't be read: {error}", whose.file())),
     }
     compared
+}
+
+/// How many times faster than production a Prometheus says that it lives, in the configuration it answers: every copy of
+/// ours has it as an external label. The error says what was found in its place.
+pub fn speed_of(answer: &str) -> Result<Speed, String> {
+    let node =
+        located::read(answer.as_bytes()).map_err(|(_, error)| format!("its configuration can't be read: {error}"))?;
+    let label = node.get("global").and_then(|global| global.get("external_labels")?.get("speed"));
+    let label = label.ok_or("its configuration is not ours: it has no external label `speed`")?;
+    plain(&label.value).parse().map_err(|error| format!("its external label `speed` is no speed: {error}"))
 }
 
 impl Compared {
@@ -140,6 +150,15 @@ mod tests {
     fn differences(loaded: &str) -> Vec<String> {
         let files = BTreeMap::from([(PathBuf::from(ALERTMANAGER), FILE.as_bytes().to_vec())]);
         config_equal(Loader::Alertmanager, loaded, &files).differences
+    }
+
+    #[test]
+    fn the_speed_is_what_the_label_says() {
+        let of = |labels: &str| speed_of(&format!("global:\n  scrape_interval: 15s\n{labels}"));
+        assert_eq!(of("  external_labels:\n    speed: \"30\"\n").unwrap().factor(), 30);
+        assert!(of("  external_labels:\n    site: x\n").unwrap_err().contains("not ours"));
+        assert!(of("  external_labels:\n    speed: fast\n").is_err());
+        assert!(speed_of("a: [").unwrap_err().contains("can't be read"));
     }
 
     #[test]

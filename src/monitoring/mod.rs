@@ -37,7 +37,7 @@ mod walk;
 
 pub use bounds::Bounds;
 pub use loaded::rules_equal;
-pub use loaded_config::{Loader, config_equal};
+pub use loaded_config::{Loader, config_equal, speed_of};
 pub use routes::GroupTimings;
 pub(crate) use walk::without_variables;
 

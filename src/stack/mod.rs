@@ -1,11 +1,13 @@
 //! The components as one table; a plan becomes a running stack; readiness, control, logs, stop.
 //!
 //! A [`Plan`] says what shall run where. [`Stack::start`] is the one way to make it run, for `up`, tests and evidence
-//! alike; [`Stack::find`] gets hold of a stack an earlier command started. Supervision itself (restarts, log files,
+//! alike; [`Stack::find`] gets hold of a stack an earlier command started,
+//! [`Foreign::find`] of one that somebody else did. Supervision itself (restarts, log files,
 //! signals) is supervisord's. Nothing here writes monitoring configuration: the rendered files come from the caller.
 
 pub mod component;
 pub mod control;
+pub mod foreign;
 pub mod logs;
 pub mod plan;
 pub mod start;
@@ -19,5 +21,6 @@ mod survey;
 
 pub use component::Component;
 pub use control::Epoch;
+pub use foreign::{Foreign, Whereabouts};
 pub use plan::{Lifetime, Plan, PortChoice, Process};
 pub use start::{Down, Found, Stack};

@@ -1,6 +1,7 @@
 //! The service's image: what it says of itself, and how it behaves alone.
 
 use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
@@ -8,12 +9,15 @@ use crate::engine::{Process, eventually, free_port, get, inspect, run, said};
 
 /// The image that is tried: the Containerfile's, made from `just dist`'s binary; or one that was made elsewhere and loaded.
 fn image() -> String {
-    std::env::var("AICLIPX_IMAGE").unwrap_or_else(|_| {
-        let build =
-            "build --format docker --target dist-app --build-arg REVISION=tested --tag localhost/aiclipx-app:tested .";
-        said("podman", &build.split(' ').collect::<Vec<_>>());
-        "localhost/aiclipx-app:tested".to_owned()
-    })
+    static IMAGE: OnceLock<String> = OnceLock::new();
+    let make = || {
+        // Without the cache, in which podman 4.3 finds the layers that compose's test built with another REVISION.
+        let build = "build --no-cache --format docker --target dist-app --build-arg REVISION=tested \
+                     --tag localhost/aiclipx-app:described .";
+        said("podman", &build.split_whitespace().collect::<Vec<_>>());
+        "localhost/aiclipx-app:described".to_owned()
+    };
+    IMAGE.get_or_init(|| std::env::var("AICLIPX_IMAGE").unwrap_or_else(|_| make())).clone()
 }
 
 /// A container of the service, hardened as compose.yaml hardens it, that is gone when the test is.

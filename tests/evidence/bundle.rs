@@ -95,7 +95,12 @@ impl Archive {
         self
     }
 
-    fn seal(self, secrets: &[&str]) -> (TempDir, Result<(Bundle, Outcome), Failure>) {
+    pub(crate) fn made(mut self, mode: Mode) -> Archive {
+        self.provenance.mode = mode;
+        self
+    }
+
+    pub(crate) fn seal(self, secrets: &[&str]) -> (TempDir, Result<(Bundle, Outcome), Failure>) {
         let secrets: Vec<String> = secrets.iter().map(|secret| (*secret).to_owned()).collect();
         let sealed = self.draft.report(&self.provenance).and_then(|outcome| Ok((self.draft.seal(&secrets)?, outcome)));
         (self.place, sealed)

@@ -7,6 +7,7 @@
 //!
 //! - [`claims`]: the sound worlds, and which claims there are.
 //! - [`kills`]: for every kind of claim, an edit that makes exactly that claim fail.
+//! - [`foreign`]: what is out of reach on a stack that somebody else started.
 //! - [`unanswered`]: requests without an answer, which the service's log explains or does not.
 //! - [`vacuity`]: nothing shown is nothing proven.
 //! - [`validity`]: what disturbs a run makes every claim invalid.
@@ -33,6 +34,7 @@ mod attest;
 mod bundle;
 mod claims;
 mod exhibits;
+mod foreign;
 mod kills;
 mod mutants;
 mod outcome;

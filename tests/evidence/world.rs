@@ -304,6 +304,7 @@ fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
         pictures_missing: None,
         steps: Vec::new(),
         disturbances: Vec::new(),
+        unseen: BTreeMap::new(),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::duration::Speed;
 use crate::evidence::collect::collect;
 use crate::evidence::enact::{Enactment, enact};
 use crate::evidence::experiment::{Experiment, read_text, write};
+use crate::evidence::ground::Ground;
 use crate::evidence::judge::{self, Verdict};
 use crate::evidence::provenance::{compact_utc, now_ms, revision};
 use crate::evidence::tree::{Tree, copy_folder};
@@ -277,7 +278,7 @@ impl Attempt<'_> {
     ) -> Result<Findings, Failure> {
         let scenario = job.scenario();
         let what = Enactment {
-            stack,
+            ground: Ground::Ours(stack),
             tree: self.tree,
             scenario,
             seed: self.options.seed,
@@ -289,7 +290,7 @@ impl Attempt<'_> {
         };
         let enacted = enact(what, &|_| {}, interrupt).await?;
         let folder = self.experiment(job.name(), scenario);
-        interrupt.or(collect(stack, self.tree, &enacted.folder, &folder)).await?;
+        interrupt.or(collect(Ground::Ours(stack), self.tree, &enacted.folder, &folder)).await?;
         let mut findings = Findings::from([(job.name().to_owned(), Ok(self.look(&folder)?))]);
         let Job::Sound(_, mutants) = job else { return Ok(findings) };
         for mutant in mutants {
@@ -299,7 +300,7 @@ impl Attempt<'_> {
                 Edit::Dashboard(change) => match change.dashboards(rendered, self.options.speed) {
                     Ok(dashboards) => {
                         let tree = self.with_dashboards(dashboards);
-                        interrupt.or(collect(stack, &tree, &enacted.folder, &copy)).await?;
+                        interrupt.or(collect(Ground::Ours(stack), &tree, &enacted.folder, &copy)).await?;
                         Ok(())
                     }
                     Err(why) => Err(why),

@@ -70,8 +70,12 @@ fn card(outcome: &Outcome) -> Markup {
                 (fact("Made", match provenance.mode {
                     Mode::Attached => "on the stack that was up",
                     Mode::Private => "every experiment on a stack of its own",
+                    Mode::Foreign => "on a stack that somebody else started",
                 }))
-                (fact("Service image", provenance.image.as_deref().unwrap_or("none: the service ran as a process")))
+                (fact("Service image", provenance.image.as_deref().unwrap_or(match provenance.mode {
+                    Mode::Foreign => "not told by the service",
+                    Mode::Attached | Mode::Private => "none: the service ran as a process",
+                })))
             }
             @if !open.is_empty() {
                 div.open-list {
@@ -421,7 +425,11 @@ fn limits(outcome: &Outcome) -> Markup {
                 li { "The stack lived " (outcome.provenance.speed) " times faster than production: every duration of the monitoring was divided by it, rates, shares and latencies were not." }
             }
             li { "Alert times are times of evaluations: exact to one evaluation interval." }
-            li { "Client, service and Prometheus shared one machine and one clock." }
+            @if outcome.provenance.mode == Mode::Foreign {
+                li { "Somebody else started the stack: what ran there is what it says of itself, and its clock agreed with the client's when evidence was collected." }
+            } @else {
+                li { "Client, service and Prometheus shared one machine and one clock." }
+            }
             li { "The sums show that nothing changed since the bundle was sealed, and the derivation that its verdicts follow from its exhibits. Neither shows who made it." }
         }
     }

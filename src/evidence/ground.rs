@@ -1,0 +1,217 @@
+//! Where scenarios happen and records are asked for: a stack of ours, or one that somebody else started.
+//!
+//! Enacting and collecting go one way on both. What theirs does not allow is told here, and is not proven later.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::enact::ASK_LIMIT;
+use super::experiment::{Unseen, read_text};
+use super::provenance;
+use crate::duration::Speed;
+use crate::failure::{Failure, Kind};
+use crate::http::client::{self, Address};
+use crate::monitoring::addresses::Addresses;
+use crate::scenario::Action;
+use crate::stack::{Component, Epoch, Foreign, Stack};
+
+/// A stack under a scenario.
+#[derive(Debug, Clone, Copy)]
+pub enum Ground<'a> {
+    /// Started by this tool: its processes and its files are at hand.
+    Ours(&'a Stack),
+    /// Started by somebody else: it answers questions, and that is all.
+    Theirs(&'a Foreign),
+}
+
+impl<'a> Ground<'a> {
+    /// The service's replicas.
+    pub fn app(self) -> &'a [Address] {
+        match self {
+            Ground::Ours(stack) => &stack.plan().addresses.app,
+            Ground::Theirs(foreign) => &foreign.app,
+        }
+    }
+
+    /// Where Prometheus is asked.
+    pub fn prometheus(self) -> &'a Address {
+        match self {
+            Ground::Ours(stack) => &stack.plan().addresses.prometheus,
+            Ground::Theirs(foreign) => &foreign.prometheus,
+        }
+    }
+
+    /// Where Alertmanager is asked, if it can be.
+    pub fn alertmanager(self) -> Option<&'a Address> {
+        match self {
+            Ground::Ours(stack) => Some(&stack.plan().addresses.alertmanager),
+            Ground::Theirs(foreign) => foreign.alertmanager.as_ref(),
+        }
+    }
+
+    /// Where the receiver is told of phases, if it can be.
+    pub fn receiver(self) -> Option<&'a Address> {
+        match self {
+            Ground::Ours(stack) => Some(&stack.plan().addresses.receiver),
+            Ground::Theirs(foreign) => foreign.receiver.as_ref(),
+        }
+    }
+
+    /// The addresses that its configuration was rendered with.
+    pub fn configured(self) -> Addresses {
+        match self {
+            Ground::Ours(stack) => stack.plan().addresses.clone(),
+            Ground::Theirs(_) => Addresses::canonical(),
+        }
+    }
+
+    /// How many times faster than production it lives.
+    pub fn speed(self) -> Speed {
+        match self {
+            Ground::Ours(stack) => stack.plan().speed,
+            Ground::Theirs(foreign) => foreign.speed,
+        }
+    }
+
+    /// The folder that keeps its runs, in `runs/`.
+    pub fn state(self) -> &'a Path {
+        match self {
+            Ground::Ours(stack) => &stack.plan().state,
+            Ground::Theirs(foreign) => &foreign.state,
+        }
+    }
+
+    /// When it came up, Unix milliseconds; of theirs, when its Prometheus did.
+    pub fn started_ms(self) -> anyhow::Result<i64> {
+        match self {
+            Ground::Ours(stack) => {
+                let started: jiff::Timestamp =
+                    stack.started().parse().context("the time at which the stack came up")?;
+                Ok(started.as_millisecond())
+            }
+            Ground::Theirs(foreign) => Ok(foreign.started_ms),
+        }
+    }
+
+    /// The life each process is in. Of theirs no process is seen: their start times, which Prometheus scrapes, tell.
+    pub async fn epochs(self) -> Result<BTreeMap<String, Epoch>, Failure> {
+        match self {
+            Ground::Ours(stack) => stack.epochs().await,
+            Ground::Theirs(_) => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// Does something to every process of a component.
+    pub async fn order(self, action: Action, component: &str) -> Result<(), Failure> {
+        let Ground::Ours(stack) = self else {
+            return Err(not_ours(&format!("{} {component}", action.name())));
+        };
+        let processes = stack.processes();
+        let names: Vec<&str> =
+            processes.iter().filter(|p| p.component.name() == component).map(|p| p.name.as_str()).collect();
+        if names.is_empty() {
+            return Err(Failure::usage(format!("this stack runs no {component}")));
+        }
+        for name in names {
+            match action {
+                Action::Kill => stack.kill_one(name).await?,
+                Action::Stop => stack.stop_one(name).await?,
+                Action::Start => stack.start_one(name).await?,
+                Action::Pause => stack.pause_one(name).await?,
+                Action::Resume => stack.resume_one(name).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The receiver's lines of a time and since; none where they are out of reach.
+    pub async fn notifications(self, since_ms: i64) -> anyhow::Result<String> {
+        match self {
+            Ground::Ours(stack) => {
+                let file = stack.plan().notifications();
+                let text = if file.exists() { read_text(&file)? } else { String::new() };
+                let mut kept = String::new();
+                for (index, line) in text.lines().enumerate() {
+                    let at = || format!("{}:{}", file.display(), index + 1);
+                    let line_says: serde_json::Value =
+                        serde_json::from_str(line).with_context(|| format!("{}: not JSON", at()))?;
+                    let received = line_says["received_ms"].as_i64().with_context(|| format!("{}: no time", at()))?;
+                    if received >= since_ms {
+                        kept += line;
+                        kept.push('\n');
+                    }
+                }
+                Ok(kept)
+            }
+            Ground::Theirs(Foreign { receiver: None, .. }) => Ok(String::new()),
+            Ground::Theirs(Foreign { receiver: Some(receiver), .. }) => {
+                let answer = client::get(receiver, &format!("/notifications?since={since_ms}"), ASK_LIMIT).await;
+                let answer = answer.context("what the receiver was told")?;
+                let text = String::from_utf8_lossy(&answer.body).into_owned();
+                anyhow::ensure!(answer.status.is_success(), "the receiver answered {}: {}", answer.status, text.trim());
+                Ok(text)
+            }
+        }
+    }
+
+    /// What can't be seen of it, and why.
+    pub fn unseen(self) -> BTreeMap<Unseen, String> {
+        let Ground::Theirs(foreign) = self else { return BTreeMap::new() };
+        let out_of_reach =
+            [(Unseen::Notifications, Component::Receiver), (Unseen::Alertmanager, Component::Alertmanager)];
+        let why = |(what, component): (Unseen, Component)| Some((what, foreign.absent.get(&component)?.clone()));
+        let logs = (Unseen::Logs, "somebody else started this stack, and keeps its log files".to_owned());
+        out_of_reach.into_iter().filter_map(why).chain([logs]).collect()
+    }
+
+    /// A failure that a component's death explains says so first.
+    pub(super) async fn blame(self, failure: Failure) -> Failure {
+        let Ground::Ours(stack) = self else { return failure };
+        if failure.kind() != Kind::Infrastructure {
+            return failure;
+        }
+        let Ok(epochs) = stack.epochs().await else {
+            return failure.context("supervisord died, and the stack with it");
+        };
+        let dead: Vec<&str> =
+            epochs.iter().filter(|(_, epoch)| epoch.pid.is_none()).map(|(name, _)| name.as_str()).collect();
+        if dead.is_empty() { failure } else { failure.context(format!("{} died", dead.join(", "))) }
+    }
+
+    /// Versions as its components told them, and what is not there, in words.
+    pub fn told(self) -> (BTreeMap<String, String>, Vec<String>) {
+        let (mut versions, absent) = match self {
+            Ground::Ours(stack) => (
+                stack
+                    .programs()
+                    .iter()
+                    .map(|(component, tool)| (component.name().to_owned(), tool.version.clone()))
+                    .collect::<BTreeMap<_, _>>(),
+                stack
+                    .absent()
+                    .iter()
+                    .map(|(component, missed)| format!("{component} is not there: {missed}"))
+                    .collect(),
+            ),
+            Ground::Theirs(foreign) => (foreign.versions.clone(), foreign.absent.values().cloned().collect()),
+        };
+        versions.extend(provenance::browser());
+        (versions, absent)
+    }
+
+    /// The texts of its secrets, as far as they are known here.
+    pub fn secrets(self) -> Result<Vec<String>, Failure> {
+        match self {
+            Ground::Ours(stack) => stack.secrets(),
+            Ground::Theirs(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// What would be done to a stack that is somebody else's.
+pub(super) fn not_ours(what: &str) -> Failure {
+    Failure::usage(format!("cannot {what}: this tool did not start this stack, and stops nothing of it"))
+        .remedy("run that scenario on a stack of ours: `just up`, or `just prove`")
+}

@@ -1,0 +1,96 @@
+//! On a stack that somebody else started, what was out of reach is not proven, with the reason; the rest is judged as ever.
+
+use aiclipx::evidence::experiment::Unseen;
+use aiclipx::evidence::judge::{Judgement, Verdict};
+use aiclipx::evidence::provenance::Mode;
+use aiclipx::traffic::ledger::{FailureKind, Outcome};
+
+use crate::bundle::Archive;
+use crate::room::{Room, has};
+
+const WHY: &str = "it does not answer";
+
+fn unseen(room: Room, what: &[Unseen]) -> Room {
+    let told = what.iter().map(|what| (*what, WHY.to_owned())).collect();
+    room.run(|run| run.unseen = told)
+}
+
+/// The claims of a room that are not proven.
+fn not_proven(room: &Room) -> Vec<String> {
+    let open = |verdict: &Verdict| match verdict {
+        Verdict::Holds => false,
+        Verdict::NotProven(why) => {
+            assert_eq!(why, WHY);
+            true
+        }
+        other => panic!("{other:?}"),
+    };
+    let judged = room.judged().0.into_iter();
+    judged.filter(|judgement| open(&judgement.verdict)).map(|judgement| judgement.claim.id).collect()
+}
+
+#[test]
+fn each_thing_out_of_reach_leaves_open_what_rests_on_it_and_nothing_else() {
+    let without_logs = unseen(Room::with_errors().without("logs/app.log"), &[Unseen::Logs]);
+    assert_eq!(not_proven(&without_logs), ["error-rate/log"]);
+    let room = Room::with_errors().without("loaded/alertmanager.json");
+    assert_eq!(not_proven(&unseen(room, &[Unseen::Alertmanager])), ["error-rate/config/alertmanager"]);
+    let deaf = unseen(Room::with_errors().lines("notifications.jsonl", Vec::clear), &[Unseen::Notifications]);
+    assert_eq!(
+        not_proven(&deaf),
+        [
+            "error-rate/watchdog",
+            "error-rate/alert-notified/AppHigh5xxErrorRate",
+            "error-rate/alert-resolved-notified/AppHigh5xxErrorRate"
+        ]
+    );
+}
+
+#[test]
+fn a_request_without_an_answer_is_open_where_the_log_that_would_tell_is_out_of_reach() {
+    let unanswered = |room: Room| {
+        room.ledger(|ledger| {
+            let entry = ledger.entries.iter_mut().rev().find(|entry| entry.status() == Some(200)).unwrap();
+            entry.outcome = Outcome::Failed { kind: FailureKind::Broken };
+        })
+    };
+    let counters = |room: &Room| {
+        let mut judged = room.judged().0;
+        judged.retain(|judgement| judgement.claim.id.contains("counters/"));
+        judged
+    };
+    // The log says that it was counted.
+    let seen = counters(&unanswered(Room::with_errors()));
+    assert!(seen.iter().all(|judgement| judgement.verdict == Verdict::Holds), "{seen:?}");
+    let unseen = counters(&unseen(unanswered(Room::with_errors()).without("logs/app.log"), &[Unseen::Logs]));
+    let open = |judgement: &&Judgement| matches!(&judgement.verdict, Verdict::NotProven(why) if why.contains("1 requests got no answer"));
+    let open: Vec<&str> = unseen.iter().filter(open).map(|judgement| judgement.claim.id.as_str()).collect();
+    assert_eq!(open, ["requests", "latency-count", "latency-inf"].map(|id| format!("error-rate/counters/{id}")));
+    assert_eq!(unseen.last().unwrap().verdict, Verdict::Holds, "no fault is in question");
+}
+
+#[test]
+fn nothing_of_a_stack_of_ours_is_out_of_reach() {
+    let archive = || Archive::new().with("error-rate", &unseen(Room::with_errors(), &[Unseen::Logs]));
+    let (_place, sealed) = archive().seal(&[]);
+    assert!(sealed.unwrap_err().to_string().contains("it ran on a stack of ours"));
+    let (_place, sealed) = archive().made(Mode::Foreign).seal(&[]);
+    sealed.unwrap();
+}
+
+#[test]
+fn vector_and_loki_that_were_never_there_are_not_missed() {
+    let with_vector = |ups: &'static [&'static str]| {
+        Room::with_errors().series("up", |all| {
+            let mut vector = all.iter().find(|series| has(series, &[("job", "app")])).unwrap().clone();
+            vector["metric"]["job"] = "vector".into();
+            for (index, sample) in vector["values"].as_array_mut().unwrap().iter_mut().enumerate() {
+                sample[1] = ups[index % ups.len()].into();
+            }
+            all.push(vector);
+        })
+    };
+    assert_eq!(with_vector(&["0"]).disturbances(), []);
+    assert_eq!(with_vector(&["1"]).disturbances(), []);
+    assert!(with_vector(&["1", "0"]).disturbances()[0].to_string().contains("scrapes of vector"));
+}
