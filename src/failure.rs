@@ -150,11 +150,25 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Findings that stop a command are a usage failure which lists them all.
+/// So many are read; a speed that divides nothing finds a hundred.
+const FINDINGS_TOLD: usize = 12;
+
+/// Findings that stop a command are a usage failure which lists them, the first of very many.
 impl From<Vec<Finding>> for Failure {
-    fn from(findings: Vec<Finding>) -> Failure {
-        let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-        Failure::usage(lines.join("\n"))
+    fn from(mut findings: Vec<Finding>) -> Failure {
+        let more = findings.len().saturating_sub(FINDINGS_TOLD);
+        // What helps against all of them is told once, at the end.
+        let remedy = findings.first().map(|finding| finding.remedy.clone()).unwrap_or_default();
+        let is_shared = !remedy.is_empty() && findings.iter().all(|finding| finding.remedy == remedy);
+        if is_shared {
+            findings.iter_mut().for_each(|finding| finding.remedy.clear());
+        }
+        let mut lines: Vec<String> = findings.iter().take(FINDINGS_TOLD).map(ToString::to_string).collect();
+        if more > 0 {
+            lines.push(format!("… and {more} more"));
+        }
+        let failure = Failure::usage(lines.join("\n"));
+        if is_shared { failure.remedy(remedy) } else { failure }
     }
 }
 
@@ -182,10 +196,20 @@ mod tests {
     }
 
     #[test]
-    fn findings_are_all_told() {
+    fn findings_are_told_the_first_of_very_many() {
         let finding = |line| Finding { file: "a.yml".into(), line, what: "wrong".into(), remedy: String::new() };
         let failure = Failure::from(vec![finding(3), finding(0)]);
         assert_eq!(failure.to_string(), "a.yml:3: wrong\na.yml: wrong");
         assert_eq!(failure.kind(), Kind::Usage);
+        let helped = |line| Finding { remedy: "mend it".into(), ..finding(line) };
+        let shared = Failure::from(vec![helped(3), helped(4)]).to_string();
+        assert_eq!(shared, "a.yml:3: wrong\na.yml:4: wrong\n  → mend it");
+        assert_eq!(
+            Failure::from(vec![helped(3), finding(4)]).to_string(),
+            "a.yml:3: wrong\n  → mend it\na.yml:4: wrong"
+        );
+        let many = Failure::from((1..=98).map(finding).collect::<Vec<_>>()).to_string();
+        assert_eq!(many.lines().count(), FINDINGS_TOLD + 1, "{many}");
+        assert!(many.ends_with("\n… and 86 more"), "{many}");
     }
 }

@@ -153,7 +153,7 @@ enum Traffic {
         /// Number, name or path.
         scenario: String,
         /// What it is computed from.
-        #[arg(long, default_value_t = SEED)]
+        #[arg(long, default_value_t = SEED, value_parser = seed)]
         seed: u64,
         /// How many times faster than production.
         #[arg(long, default_value = "30")]
@@ -176,7 +176,7 @@ struct TrafficRun {
     #[arg(long, value_name = "WHERE", conflicts_with = "base_url")]
     attach: Option<Whereabouts>,
     /// What the schedules are computed from.
-    #[arg(long, default_value_t = SEED)]
+    #[arg(long, default_value_t = SEED, value_parser = seed)]
     seed: u64,
     /// Real length of each scenario's traffic, in place of its own.
     #[arg(long, value_parser = duration::parse)]
@@ -208,18 +208,8 @@ enum Evidence {
         /// Only these experiments.
         #[arg(long, value_name = "NAME")]
         only: Vec<String>,
-        /// What the schedules are computed from.
-        #[arg(long, default_value_t = SEED)]
-        seed: u64,
-        /// How many times faster than production.
-        #[arg(long, default_value = "30")]
-        speed: Speed,
-        /// Experiments side by side.
-        #[arg(long, default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
-        jobs: u8,
-        /// Where bundles go [default: evidence/runs at the repository's root].
-        #[arg(long)]
-        out: Option<PathBuf>,
+        #[command(flatten)]
+        how: OnPrivateStacks,
         /// Claims (by a part of their id) that must be proven, else exit 1.
         #[arg(long)]
         require: Vec<String>,
@@ -229,18 +219,8 @@ enum Evidence {
         /// Only these mutants, by their id in monitoring/mutants.toml.
         #[arg(long, value_name = "ID")]
         only: Vec<String>,
-        /// What the schedules are computed from.
-        #[arg(long, default_value_t = SEED)]
-        seed: u64,
-        /// How many times faster than production.
-        #[arg(long, default_value = "30")]
-        speed: Speed,
-        /// Stacks side by side.
-        #[arg(long, default_value_t = MUTANTS_JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
-        jobs: u8,
-        /// Below it goes the folder of this run [default: evidence/runs at the repository's root].
-        #[arg(long)]
-        out: Option<PathBuf>,
+        #[command(flatten)]
+        how: OnPrivateStacks,
     },
     /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its exhibits.
     Verify {
@@ -266,14 +246,40 @@ enum Evidence {
     },
 }
 
+#[derive(Args)]
+struct OnPrivateStacks {
+    /// What the schedules are computed from.
+    #[arg(long, default_value_t = SEED, value_parser = seed)]
+    seed: u64,
+    /// How many times faster than production.
+    #[arg(long, default_value = "30")]
+    speed: Speed,
+    /// Stacks side by side.
+    #[arg(long, default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
+    jobs: u8,
+    /// Where the outcome gets a folder of its own [default: evidence/runs at the repository's root].
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+impl OnPrivateStacks {
+    fn options(self, root: &Path, only: Vec<String>) -> prove::Options {
+        let OnPrivateStacks { seed, speed, jobs, out } = self;
+        prove::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| root.join(BUNDLES)) }
+    }
+}
+
+/// As `--seed` takes it.
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a seed; write a whole number like {SEED}"))
+}
+
 /// Any number does; the same one for everybody makes runs comparable.
 const SEED: u64 = 42;
 /// Lines of each log that `logs` shows unless told otherwise.
 const LINES: usize = 50;
 /// Stacks side by side: on two idle processors three keep a whole `prove` under three minutes, and requests leave on time.
 const JOBS: u8 = 3;
-/// One more where hardly any of them takes pictures: a browser is the better part of what a stack costs.
-const MUTANTS_JOBS: u8 = 3;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -354,28 +360,19 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 Found::Absent => {}
             }
             tell("No stack is up: every experiment runs on a private stack.");
-            let options = prove::Options {
-                only: Vec::new(),
-                seed: SEED,
-                speed: "30".parse().context("the default speed")?,
-                jobs: usize::from(JOBS),
-                out,
-            };
-            let (bundle, outcome) = prove::prove(&root, &options, &interrupt).await?;
+            let speed = "30".parse().context("the default speed")?;
+            let how = OnPrivateStacks { seed: SEED, speed, jobs: JOBS, out: Some(out) };
+            let (bundle, outcome) = prove::prove(&root, &how.options(&root, Vec::new()), &interrupt).await?;
             conclude(&bundle, &outcome, require)
         }
-        Command::Evidence(Evidence::Run { only, seed, speed, jobs, out, require }) => {
+        Command::Evidence(Evidence::Run { only, how, require }) => {
             let root = find_tree()?;
-            let out = out.unwrap_or_else(|| root.join(BUNDLES));
-            let options = prove::Options { only, seed, speed, jobs: usize::from(jobs), out };
-            let (bundle, outcome) = prove::prove(&root, &options, &interrupt).await?;
+            let (bundle, outcome) = prove::prove(&root, &how.options(&root, only), &interrupt).await?;
             conclude(&bundle, &outcome, &require)
         }
-        Command::Evidence(Evidence::Mutants { only, seed, speed, jobs, out }) => {
+        Command::Evidence(Evidence::Mutants { only, how }) => {
             let root = find_tree()?;
-            let out = out.unwrap_or_else(|| root.join(BUNDLES));
-            let options = mutants::run::Options { only, seed, speed, jobs: usize::from(jobs), out };
-            let (folder, outcome) = mutants::run::try_all(&root, &options, &interrupt).await?;
+            let (folder, outcome) = mutants::run::try_all(&root, &how.options(&root, only), &interrupt).await?;
             print(outcome.table().trim_end())?;
             tell(&format!("{}.", outcome.tally()));
             print(&folder.join(mutants::outcome::FILE).display().to_string())?;
@@ -435,7 +432,11 @@ async fn up(
     if free_ports {
         plan.free_ports()?;
     }
-    for choice in ports {
+    for (index, choice) in ports.iter().enumerate() {
+        if let Some(other) = ports[..index].iter().find(|other| other.component == choice.component) {
+            let (component, one, two) = (choice.component, other.port, choice.port);
+            return Err(Failure::usage(format!("{component} can't be on port {one} and on port {two}")));
+        }
         plan.choose_port(*choice);
     }
     let rendered = Monitoring::read(&root.join("monitoring"))?.render(&plan.addresses, speed)?;

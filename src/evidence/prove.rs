@@ -27,18 +27,18 @@ use crate::scenario::Scenario;
 use crate::stack::table::Silent;
 use crate::stack::{Plan, Stack};
 
-/// What to prove, and how.
+/// What to do on private stacks, and how: of experiments here, of mutants in `mutants::run`.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Names of scenarios (`error-rate`); all where empty.
+    /// Names of scenarios (`error-rate`), or ids of mutants; all where empty.
     pub only: Vec<String>,
     /// Seed of every schedule.
     pub seed: u64,
     /// Speed of every stack.
     pub speed: Speed,
-    /// Experiments side by side.
+    /// Stacks side by side.
     pub jobs: usize,
-    /// Where the bundle goes.
+    /// The folder in which the outcome gets a folder of its own.
     pub out: PathBuf,
 }
 

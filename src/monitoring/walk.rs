@@ -138,7 +138,8 @@ impl Walk<'_> {
                 Some(real)
             }
             Err(error) => {
-                self.find(line, error.to_string(), "");
+                let is_whole = self.rendering.is_some() && duration::parse(text).is_ok();
+                self.find(line, error.to_string(), if is_whole { "choose another speed, like 10 or 30" } else { "" });
                 None
             }
         }

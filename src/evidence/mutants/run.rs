@@ -18,12 +18,12 @@ use super::fate::{self, Fate, Findings, Found};
 use super::outcome::{Outcome, SCHEMA, Tried};
 use super::proxy::Proxy;
 use super::table::{Change, Edit, Mutant, Rendered, Table};
-use crate::duration::Speed;
 use crate::evidence::collect::collect;
 use crate::evidence::enact::{Enactment, enact};
 use crate::evidence::experiment::{Experiment, read_text, write};
 use crate::evidence::ground::Ground;
 use crate::evidence::judge::{self, Verdict};
+use crate::evidence::prove::Options;
 use crate::evidence::provenance::{compact_utc, now_ms, revision};
 use crate::evidence::tree::{Tree, copy_folder};
 use crate::failure::{Failure, Kind};
@@ -33,21 +33,6 @@ use crate::monitoring::prometheus_flags;
 use crate::scenario::Scenario;
 use crate::stack::table::Silent;
 use crate::stack::{Plan, Stack};
-
-/// What to try, and how.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Ids; all where empty.
-    pub only: Vec<String>,
-    /// Seed of every schedule.
-    pub seed: u64,
-    /// Speed of every stack.
-    pub speed: Speed,
-    /// Stacks side by side.
-    pub jobs: usize,
-    /// Below it goes the folder of this run.
-    pub out: PathBuf,
-}
 
 /// Tries mutants, and writes `mutants.json` into a folder of its own below `out`, which is returned. Progress goes to
 /// stderr. The experiments of what was not killed are kept beside it.
