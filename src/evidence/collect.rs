@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::experiment::{LOADED, Notification, PanelAnswer, Run, SAMPLES, read_run, write};
+use super::experiment::{LOADED, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, write};
 use super::ground::Ground;
 use super::tree::{Tree, copy_folder};
 use crate::dashboard::query::{self, View};
@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::http::client;
 use crate::prom::answer::percent_encoded;
 use crate::prom::client::{Api, query_path};
-use crate::stack::{Component, Stack};
+use crate::stack::{Component, Lifetime, Stack};
 
 /// Copies a run folder to `target` and adds samples, loaded configuration, notifications, logs and panels.
 ///
@@ -52,6 +52,10 @@ async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &
         logs(stack, &run, target)?;
         if stack.programs().contains_key(&Component::Loki) && stack.programs().contains_key(&Component::Vector) {
             store_of_logs(&run, target).await?;
+        }
+        // A stack that outlives us does not let anybody write to Prometheus' folder.
+        if stack.plan().lifetime == Lifetime::Private {
+            snapshot(stack, target).await?;
         }
     }
     panels(&prometheus, tree, ground.speed(), &run, target).await?;
@@ -122,6 +126,22 @@ fn in_window(line: &str, run: &Run) -> bool {
         .ok()
         .and_then(|value| value["ts"].as_str()?.parse::<jiff::Timestamp>().ok());
     at.is_none_or(|at| (run.quiet_ms..=run.end_ms).contains(&at.as_millisecond()))
+}
+
+/// Prometheus' data as it is now, for people who want to ask what nobody asked: unpacked, another Prometheus serves it.
+async fn snapshot(stack: &Stack, target: &Path) -> anyhow::Result<()> {
+    let answer = Api::new(&stack.plan().addresses.prometheus).post("/api/v1/admin/tsdb/snapshot").await?;
+    let answer: serde_json::Value = serde_json::from_slice(&answer).context("the answer to a snapshot is no JSON")?;
+    let name = answer["data"]["name"].as_str().context("Prometheus does not say how it called the snapshot")?;
+    let version = stack.programs().get(&Component::Prometheus).map_or("", |tool| tool.version.as_str());
+    let folder = stack.plan().prometheus_data(version).join("snapshots").join(name);
+    let what = || format!("cannot keep the snapshot in {}", folder.display());
+    let mut archive = tar::Builder::new(Vec::new());
+    archive.mode(tar::HeaderMode::Deterministic);
+    archive.append_dir_all(".", &folder).with_context(what)?;
+    let bytes = archive.into_inner().with_context(what)?;
+    write(&target.join(SNAPSHOT), &bytes)?;
+    std::fs::remove_dir_all(&folder).with_context(what)
 }
 
 /// Every query of every dashboard, planned as Grafana would, with its answer.

@@ -12,6 +12,7 @@
 //! panels/UID-ID-REF.json   each dashboard query: its plan, and the answer
 //! panels/UID-ID.svg        the panel drawn from those answers
 //! screens/NAME.png         pictures taken while the expected alert fired
+//! tsdb.tar                 of a private stack, a snapshot of Prometheus' data: for people, no claim rests on it
 //! ```
 
 use std::collections::BTreeMap;
@@ -423,17 +424,23 @@ const LARGEST: u64 = 1 << 30;
 const PACKED_FOLDERS: [(&str, &str); 5] =
     [("samples", ".json"), ("logs", ".log"), ("loaded", ".json"), ("exposition", ".prom"), ("panels", ".json")];
 
+/// And these.
+const PACKED_FILES: [&str; 2] = ["ledger.jsonl", SNAPSHOT];
+
+/// Prometheus' own data of the run, as it lies in its folder.
+pub const SNAPSHOT: &str = "tsdb.tar";
+
 /// Whether a file of an experiment's folder may be packed, by its name without [`PACKED`].
 pub fn is_packed(file: &str) -> bool {
     let in_folder = |(folder, ending): &(&str, &str)| {
         file.split_once('/').is_some_and(|(of, name)| of == *folder && name.ends_with(ending))
     };
-    file == "ledger.jsonl" || PACKED_FOLDERS.iter().any(in_folder)
+    PACKED_FILES.contains(&file) || PACKED_FOLDERS.iter().any(in_folder)
 }
 
 /// Packs an experiment's long exhibits, each in its place; the same bytes give the same file.
 pub fn pack(folder: &Path) -> anyhow::Result<()> {
-    let mut files = vec![folder.join("ledger.jsonl")];
+    let mut files: Vec<_> = PACKED_FILES.iter().map(|file| folder.join(file)).collect();
     for (of, ending) in PACKED_FOLDERS {
         files.extend(files_in(&folder.join(of), ending)?);
     }
