@@ -109,7 +109,8 @@ fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<
     });
     // A run cut short gives an alert no time to live and a panel nothing to show: that it did not is no defect.
     let timed = matches!(claim.kind, Kind::AlertCycle { .. } | Kind::Pictured { .. } | Kind::PanelShows { .. });
-    let (not_proven, fails) = match (finding.not_proven, finding.fails) {
+    let nothing = (finding.population == 0).then(|| "there is nothing to decide it on".to_owned());
+    let (not_proven, fails) = match (finding.not_proven, finding.fails.or(nothing)) {
         (None, Some(why)) if timed && was_shortened(experiment) => {
             (Some(format!("the run was shortened: {why}")), None)
         }
@@ -119,7 +120,6 @@ fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<
         (Some(why), ..) => Verdict::Invalid(why.to_owned()),
         (None, Some(why), _) => Verdict::NotProven(why),
         (None, None, Some(why)) => Verdict::Fails(why),
-        (None, None, None) if finding.population == 0 => Verdict::Fails("there is nothing to decide it on".to_owned()),
         (None, None, None) => Verdict::Holds,
     };
     Judgement {
