@@ -161,7 +161,9 @@ impl From<Vec<Finding>> for Failure {
         let remedy = findings.first().map(|finding| finding.remedy.clone()).unwrap_or_default();
         let is_shared = !remedy.is_empty() && findings.iter().all(|finding| finding.remedy == remedy);
         if is_shared {
-            findings.iter_mut().for_each(|finding| finding.remedy.clear());
+            for finding in &mut findings {
+                finding.remedy.clear();
+            }
         }
         let mut lines: Vec<String> = findings.iter().take(FINDINGS_TOLD).map(ToString::to_string).collect();
         if more > 0 {
