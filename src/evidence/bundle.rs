@@ -119,6 +119,10 @@ impl Draft {
         scan_for_secrets(&self.folder, secrets)?;
         let mut sums = String::new();
         for file in list(&self.folder)? {
+            // What `verify` would refuse is not sealed either.
+            if !is_of_a_bundle(&file) {
+                return Err(anyhow::anyhow!("{file} is no file of a bundle; nothing was sealed").into());
+            }
             writeln!(sums, "{}  {file}", sha256_of(&self.folder.join(&file))?).context("writing sums")?;
         }
         write(&self.folder.join(SUMS), sums.as_bytes())?;
@@ -394,7 +398,8 @@ impl Bundle {
 /// Whether the layout has a place for a file: what nobody reads, nobody has looked at.
 fn is_of_a_bundle(file: &str) -> bool {
     const TOP: [&str; 6] = ["run.json", "verdicts.json", "mutants.json", "report.html", "report.md", report::pdf::FILE];
-    const OF_AN_EXPERIMENT: [&str; 4] = ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl"];
+    const OF_AN_EXPERIMENT: [&str; 5] =
+        ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", experiment::SNAPSHOT];
     const FOLDERS: [(&str, &[&str]); 7] = [
         ("exposition", &["prom"]),
         ("samples", &["json"]),

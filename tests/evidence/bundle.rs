@@ -445,7 +445,10 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
 fn packed_exhibits_say_what_they_said_before_and_no_file_hides_behind_one() {
     let plain = Archive::sound().sealed();
     let judged = Bundle::open(&plain.folder).unwrap().verify().unwrap().judgements;
-    let sealed = Archive::sound().packed().sealed();
+    let with_a_snapshot = Archive::sound();
+    fs::write(with_a_snapshot.draft.experiment("quiet").join("tsdb.tar"), [0; 1024]).unwrap();
+    let sealed = with_a_snapshot.packed().sealed();
+    assert!(sealed.path("experiments/quiet/tsdb.tar.gz").is_file());
     let requests = sealed.path("experiments/error-rate/samples/requests.json.gz");
     assert!(requests.is_file() && !requests.with_extension("").exists());
     assert_eq!(sealed.verify().unwrap_or_else(|failure| panic!("{failure}")).judgements, judged);
@@ -460,6 +463,14 @@ fn packed_exhibits_say_what_they_said_before_and_no_file_hides_behind_one() {
     sealed.resum();
     let failure = sealed.verify().unwrap_err();
     assert!(failure.to_string().contains("is no file of a bundle"), "{failure}");
+}
+
+#[test]
+fn what_verify_would_refuse_is_not_sealed() {
+    let (place, sealed) = Archive::sound().file("notes.txt", "mine").seal(&[]);
+    let failure = sealed.unwrap_err();
+    assert!(failure.to_string().contains("notes.txt is no file of a bundle"), "{failure}");
+    assert_eq!(fs::read_dir(place.path().join("runs")).unwrap().count(), 0);
 }
 
 #[test]
