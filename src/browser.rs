@@ -6,10 +6,11 @@
 //! it. What is on the page is not judged here.
 
 mod base64;
+pub mod grafana;
 mod pipe;
 pub mod prometheus;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -157,6 +159,8 @@ impl Browser {
             url: "about:blank".to_owned(),
             document: Document::default(),
             errors: Vec::new(),
+            wanted: &[],
+            heard: BTreeMap::new(),
             crashed: false,
         };
         page.resize(options.height).await?;
@@ -333,6 +337,26 @@ impl Default for PageOptions {
     }
 }
 
+/// A request that a page made for its data, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    /// What was asked.
+    pub url: String,
+    /// What was posted with it; empty where nothing was.
+    pub posted: String,
+    /// 200, …; 0 where nobody answered.
+    pub status: i64,
+    /// The answer.
+    pub body: String,
+}
+
+/// An exchange under way: its number with Chromium is its key.
+struct Heard {
+    exchange: Exchange,
+    ended: bool,
+}
+
 /// One page of a [`Browser`].
 pub struct Page {
     pipe: Arc<Pipe>,
@@ -346,6 +370,9 @@ pub struct Page {
     url: String,
     document: Document,
     errors: Vec<String>,
+    /// Requests whose address holds one of these are listened to.
+    wanted: &'static [&'static str],
+    heard: BTreeMap<String, Heard>,
     crashed: bool,
 }
 
@@ -368,6 +395,7 @@ impl Page {
         url.clone_into(&mut self.url);
         self.document = Document::default();
         self.errors.clear();
+        self.heard.clear();
         let answer = self.call("Page.navigate", json!({ "url": url })).await?;
         if let Some(reason) = answer["errorText"].as_str() {
             return Err(self.failure(&format!("the page can't be opened: {reason}")));
@@ -437,6 +465,52 @@ impl Page {
             Ok(_) => Ok(String::new()),
             Err(reason) => Err(self.failure(&format!("its text can't be read: {reason}"))),
         }
+    }
+
+    /// From the next [`Page::open`] on, keeps the requests whose address holds one of these texts.
+    pub fn listen_for(&mut self, wanted: &'static [&'static str]) {
+        self.wanted = wanted;
+    }
+
+    /// What was listened for, once there was at least one such request, all have ended, and none came for `quiet`; or
+    /// after `limit` a failure.
+    pub async fn exchanges(&mut self, quiet: Duration, limit: Duration) -> Result<Vec<Exchange>, Failure> {
+        let deadline = Instant::now() + limit;
+        let (mut count, mut since) = (0, Instant::now());
+        loop {
+            self.drain();
+            self.check_alive()?;
+            let ended = self.heard.values().filter(|heard| heard.ended).count();
+            if ended != count || ended < self.heard.len() {
+                (count, since) = (ended, Instant::now());
+            }
+            if count > 0 && since.elapsed() >= quiet {
+                break;
+            }
+            if Instant::now() > deadline {
+                let begun = self.heard.len();
+                return Err(self.failure(&match begun {
+                    0 => format!("it asked for no data within {limit:?}"),
+                    _ => format!("{ended} of its {begun} queries were answered within {limit:?}"),
+                }));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        let mut exchanges = Vec::new();
+        for (id, heard) in std::mem::take(&mut self.heard) {
+            let mut exchange = heard.exchange;
+            if exchange.status != 0 {
+                let answer = self.call("Network.getResponseBody", json!({ "requestId": id })).await?;
+                let body = answer["body"].as_str().unwrap_or_default();
+                exchange.body = if answer["base64Encoded"] == true {
+                    String::from_utf8_lossy(&base64::decode(body).unwrap_or_default()).into_owned()
+                } else {
+                    body.to_owned()
+                };
+            }
+            exchanges.push(exchange);
+        }
+        Ok(exchanges)
     }
 
     /// Errors the page wrote to its console, threw, or met in loading, since it was opened.
@@ -582,6 +656,31 @@ impl Page {
                 let loader = params["loaderId"].as_str().unwrap_or_default().to_owned();
                 self.document.response = params["response"]["status"].as_i64().map(|status| (loader, status));
             }
+            "Network.requestWillBeSent" => {
+                let request = &params["request"];
+                let url = request["url"].as_str().unwrap_or_default();
+                if self.wanted.iter().any(|wanted| url.contains(wanted)) {
+                    let posted = request["postData"].as_str().unwrap_or_default().to_owned();
+                    let exchange = Exchange { url: url.to_owned(), posted, status: 0, body: String::new() };
+                    let id = params["requestId"].as_str().unwrap_or_default().to_owned();
+                    self.heard.insert(id, Heard { exchange, ended: false });
+                }
+            }
+            "Network.responseReceived" => {
+                if let Some(heard) = self.heard_of(&params) {
+                    heard.exchange.status = params["response"]["status"].as_i64().unwrap_or(0);
+                }
+            }
+            "Network.loadingFinished" => {
+                if let Some(heard) = self.heard_of(&params) {
+                    heard.ended = true;
+                }
+            }
+            "Network.loadingFailed" => {
+                if let Some(heard) = self.heard_of(&params) {
+                    (heard.ended, heard.exchange.status) = (true, 0);
+                }
+            }
             "Page.frameNavigated" if is_main(&params["frame"]["id"]) => {
                 let loader = params["frame"]["loaderId"].as_str().unwrap_or_default();
                 if loader != self.document.loader {
@@ -607,6 +706,10 @@ impl Page {
             }
             _ => {}
         }
+    }
+
+    fn heard_of(&mut self, params: &Value) -> Option<&mut Heard> {
+        self.heard.get_mut(params["requestId"].as_str()?)
     }
 
     fn check_alive(&self) -> Result<(), Failure> {

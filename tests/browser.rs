@@ -10,6 +10,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aiclipx::browser::grafana::DashboardPage;
 use aiclipx::browser::prometheus::PrometheusPages;
 use aiclipx::browser::{Browser, PageOptions, file_url};
 use aiclipx::dashboard::draw::theme::Theme;
@@ -48,7 +49,9 @@ fn serve(answers: &'static [(&'static str, &'static str, &'static str)]) -> Stri
                 let read = stream.read(&mut request).unwrap_or(0);
                 let request = String::from_utf8_lossy(&request[..read]).into_owned();
                 let path = request.split(' ').nth(1).unwrap_or("/").to_owned();
-                let found = answers.iter().find(|(served, _, _)| *served == path);
+                // A page that asks with a query is served by its path.
+                let bare = path.split('?').next().unwrap_or_default();
+                let found = answers.iter().find(|(served, _, _)| *served == path || *served == bare);
                 let (status, body) =
                     found.map_or(("404 Not Found", "nothing here"), |(_, status, body)| (status, body));
                 let answer = format!(
@@ -580,5 +583,79 @@ async fn hostile_labels_from_prometheus_to_the_browser_are_shown_and_never_execu
     let inline = "const script = document.createElement('script'); script.textContent = 'window.pwned = 1'; \
                   document.body.append(script); if (window.pwned) throw 'it ran'";
     page.run(inline).await.unwrap();
+    browser.close().await.unwrap();
+}
+
+/// What a dashboard's page of Grafana does: it draws its frame, asks, shows that it is loading, asks once more, is done.
+const LIKE_GRAFANA: &str = r#"<!doctype html><link rel=icon href=data:>
+<section data-testid="data-testid Panel header Requests">Requests</section><div aria-label="Panel loading bar"></div>
+<script>
+  const ask = query => fetch('/api/ds/query?ds_type=prometheus', { method: 'POST', body: query }).then(answer => answer.json());
+  setTimeout(async () => {
+    await ask('{"queries":[{"refId":"A"}]}');
+    setTimeout(async () => {
+      await ask('{"queries":[{"refId":"B"}]}');
+      document.querySelector('[aria-label]').remove();
+      document.querySelector('section').innerText = 'Requests 42';
+    }, 400);
+  }, 300);
+</script>"#;
+
+fn dashboard<'a>(address: &'a Address, uid: &'a str, patience: Duration) -> DashboardPage<'a> {
+    DashboardPage { address, uid, rows: 10, from_ms: 1_795_489_200_000, to_ms: 1_795_489_260_000, patience }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dashboard_of_grafana_is_pictured_when_its_queries_are_done_and_their_answers_are_kept() {
+    let site = serve(&[
+        ("/d/app-overview", "200 OK", LIKE_GRAFANA),
+        ("/api/ds/query", "200 OK", r#"{"results":{"A":{"status":200,"frames":[]}}}"#),
+    ]);
+    let address: Address = site.parse().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dashboard.png");
+    let browser = browser().await;
+    let exchanges = dashboard(&address, "app-overview", LIMIT).picture(&browser, &file).await.unwrap();
+    let mut posted: Vec<&str> = exchanges.iter().map(|exchange| exchange.posted.as_str()).collect();
+    posted.sort_unstable();
+    assert_eq!(posted, [r#"{"queries":[{"refId":"A"}]}"#, r#"{"queries":[{"refId":"B"}]}"#]);
+    for exchange in &exchanges {
+        assert_eq!(exchange.status, 200);
+        assert!(exchange.body.starts_with(r#"{"results""#), "{}", exchange.body);
+    }
+    // As high as its ten rows want it, so that no panel waits below the edge.
+    assert_eq!(png_size(&file), (1280, 580));
+    browser.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_a_page_that_asks_nothing_and_one_that_never_ends_loading_are_no_picture_of_a_dashboard() {
+    let asks = "<script>fetch('/api/ds/query', { method: 'POST', body: '{}' })</script>";
+    let login: &'static str =
+        Box::leak(format!("<p>Log in</p><script>history.replaceState(0, '', '/login')</script>{asks}").into());
+    let loads: &'static str = Box::leak(
+        format!("<p data-testid='data-testid Panel header A'>A<p aria-label='Panel loading bar'>{asks}").into(),
+    );
+    let answers: &'static [(&str, &str, &str)] = Box::leak(Box::new([
+        ("/d/login", "200 OK", login),
+        ("/d/loads", "200 OK", loads),
+        ("/d/mute", "200 OK", "<p data-testid='data-testid Panel header A'>A"),
+        ("/api/ds/query", "200 OK", "{}"),
+    ]));
+    let address: Address = serve(answers).parse().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("never.png");
+    let browser = browser().await;
+    let patience = Duration::from_secs(3);
+    for (uid, told) in [
+        ("login", "did not show what it must"),
+        ("loads", "did not show what it must"),
+        ("mute", "it asked for no data"),
+        ("nowhere", "it asked for no data"),
+    ] {
+        let failure = dashboard(&address, uid, patience).picture(&browser, &file).await.unwrap_err().to_string();
+        assert!(failure.contains(told), "{uid}: {failure}");
+        assert!(!file.exists(), "{uid}");
+    }
     browser.close().await.unwrap();
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::experiment::{APP, RECEIVER};
+use super::grafana;
 use super::judge::seconds;
 use super::tree::Tree;
 use crate::duration::{self, Speed};
@@ -98,6 +99,11 @@ pub enum Kind {
         alert: String,
         /// `targets`, `alerts` or `graph`.
         page: String,
+    },
+    /// Grafana's page of a dashboard was pictured, and every query of it answered.
+    DashboardPictured {
+        /// Its uid.
+        dashboard: String,
     },
 }
 
@@ -210,6 +216,13 @@ pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) 
             &format!("panel-shows/{panel}"),
             &says,
             Kind::PanelShows { panel: panel.clone(), measure: *measure },
+        );
+    }
+    for dashboard in grafana::dashboards(scenario) {
+        claims.add(
+            &format!("pictured-dashboard/{dashboard}"),
+            &format!("Grafana's page of {dashboard} was pictured over the run, and every query of it answered"),
+            Kind::DashboardPictured { dashboard: dashboard.to_owned() },
         );
     }
     claims.list

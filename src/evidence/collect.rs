@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::experiment::{LOADED, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, write};
+use super::experiment::{LOADED, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, read_scenario, write};
+use super::grafana;
 use super::ground::Ground;
 use super::tree::{Tree, copy_folder};
 use crate::dashboard::query::{self, View};
@@ -59,6 +60,10 @@ async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &
         }
     }
     panels(&prometheus, tree, ground.speed(), &run, target).await?;
+    if let Some(address) = ground.grafana() {
+        let scenario = read_scenario(target, &run)?;
+        grafana::collect(address, tree, &scenario, &run, target).await?;
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@
 //! logs/COMPONENT.log       what the components wrote in the window
 //! panels/UID-ID-REF.json   each dashboard query: its plan, and the answer
 //! panels/UID-ID.svg        the panel drawn from those answers
+//! grafana/UID.json         where Grafana ran, what its page of a dashboard asked and was answered
 //! screens/NAME.png         pictures taken while the expected alert fired
 //! tsdb.tar                 of a private stack, a snapshot of Prometheus' data: for people, no claim rests on it
 //! ```
@@ -282,12 +283,7 @@ impl Experiment {
     /// Reads a folder that [`super::collect`] left. What is missing or doesn't parse is an error naming the file.
     pub fn read(folder: &Path) -> anyhow::Result<Experiment> {
         let run = read_run(folder)?;
-        let scenario_file = folder.join("scenario.toml");
-        let text = read_text(&scenario_file)?;
-        let name = format!("{}.toml", run.scenario);
-        let scenario = Scenario::from_text(Path::new(&name), &text)
-            .map_err(|findings| anyhow::anyhow!("{}", Failure::from(findings)))?;
-        ensure!(scenario.id() == run.scenario, "scenario.toml is {}, run.json says {}", scenario.id(), run.scenario);
+        let scenario = read_scenario(folder, &run)?;
         let ledger_file = folder.join("ledger.jsonl");
         let ledger = Ledger::from_lines(&ledger_file, read_bytes(&ledger_file)?.as_slice());
         let ledger = ledger.map_err(|finding| anyhow::anyhow!("{}", Failure::from(vec![finding])))?;
@@ -360,6 +356,11 @@ impl Experiment {
         service_log(&self.folder)
     }
 
+    /// Where it lies.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// How many lines of the run's requests Loki held, where it ran.
     pub fn held_by_loki(&self) -> anyhow::Result<Option<u64>> {
         let file = self.folder.join(HELD_BY_LOKI);
@@ -413,6 +414,16 @@ pub fn read_run(folder: &Path) -> anyhow::Result<Run> {
     Ok(run)
 }
 
+/// What was enacted in a folder.
+pub fn read_scenario(folder: &Path, run: &Run) -> anyhow::Result<Scenario> {
+    let text = read_text(&folder.join("scenario.toml"))?;
+    let name = format!("{}.toml", run.scenario);
+    let scenario = Scenario::from_text(Path::new(&name), &text)
+        .map_err(|findings| anyhow::anyhow!("{}", Failure::from(findings)))?;
+    ensure!(scenario.id() == run.scenario, "scenario.toml is {}, run.json says {}", scenario.id(), run.scenario);
+    Ok(scenario)
+}
+
 /// A packed exhibit's ending.
 pub const PACKED: &str = ".gz";
 
@@ -421,8 +432,14 @@ const LARGEST: u64 = 1 << 30;
 
 /// What is packed when a bundle is sealed: what Prometheus, the client and the logs said at length. It is some ten times
 /// smaller so, and `zless` reads it.
-const PACKED_FOLDERS: [(&str, &str); 5] =
-    [("samples", ".json"), ("logs", ".log"), ("loaded", ".json"), ("exposition", ".prom"), ("panels", ".json")];
+const PACKED_FOLDERS: [(&str, &str); 6] = [
+    ("samples", ".json"),
+    ("logs", ".log"),
+    ("loaded", ".json"),
+    ("exposition", ".prom"),
+    ("panels", ".json"),
+    ("grafana", ".json"),
+];
 
 /// And these.
 const PACKED_FILES: [&str; 2] = ["ledger.jsonl", SNAPSHOT];
@@ -457,6 +474,11 @@ fn packed_name(file: &Path) -> std::path::PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(PACKED);
     name.into()
+}
+
+/// Whether an exhibit is there, packed or not, by its name without [`PACKED`].
+pub fn is_there(file: &Path) -> bool {
+    file.exists() || packed_name(file).exists()
 }
 
 /// Reads a whole file, packed or not, by its name without [`PACKED`].

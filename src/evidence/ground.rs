@@ -59,6 +59,16 @@ impl<'a> Ground<'a> {
         }
     }
 
+    /// Grafana, where it serves the dashboards.
+    pub fn grafana(self) -> Option<&'a Address> {
+        match self {
+            Ground::Ours(stack) => {
+                stack.programs().contains_key(&Component::Grafana).then_some(&stack.plan().addresses.dashboards)
+            }
+            Ground::Theirs(foreign) => foreign.grafana.as_ref(),
+        }
+    }
+
     /// The addresses that its configuration was rendered with.
     pub fn configured(self) -> Addresses {
         match self {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::claims::{self, Claim, Family, Kind, Step, WATCHDOG};
 use super::experiment::{Experiment, PROMETHEUS, RECEIVER, Unseen};
+use super::grafana;
 use super::panels;
 use super::reconcile::{self, Reconciliation};
 use super::timeline::{self, Cycle};
@@ -108,7 +109,10 @@ fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<
         ..Finding::default()
     });
     // A run cut short gives an alert no time to live and a panel nothing to show: that it did not is no defect.
-    let timed = matches!(claim.kind, Kind::AlertCycle { .. } | Kind::Pictured { .. } | Kind::PanelShows { .. });
+    let timed = matches!(
+        claim.kind,
+        Kind::AlertCycle { .. } | Kind::Pictured { .. } | Kind::DashboardPictured { .. } | Kind::PanelShows { .. }
+    );
     let nothing = (finding.population == 0).then(|| "there is nothing to decide it on".to_owned());
     let (not_proven, fails) = match (finding.not_proven, finding.fails.or(nothing)) {
         (None, Some(why)) if timed && was_shortened(experiment) => {
@@ -158,6 +162,7 @@ fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Fin
         Kind::PanelShows { panel, measure } => panels::shows(experiment, panel, *measure),
         Kind::PanelAnswers { panel } => panels::answers(experiment, tree, panel),
         Kind::Pictured { alert, page } => pictured(experiment, tree, alert, page),
+        Kind::DashboardPictured { dashboard } => grafana::shows(experiment, dashboard),
     }
 }
 
@@ -285,7 +290,7 @@ fn buckets(experiment: &Experiment) -> anyhow::Result<Finding> {
 }
 
 /// The first three, and how many more.
-fn first_of(mut told: Vec<String>) -> String {
+pub(super) fn first_of(mut told: Vec<String>) -> String {
     let more = told.len().saturating_sub(3);
     told.truncate(3);
     if more > 0 {

@@ -3,6 +3,7 @@
 //! - [`ground`] is a stack to do it on: ours, or one that somebody else started.
 //! - [`enact`] lets a scenario happen on a stack and leaves a run folder: ledger, phases, pictures, expositions.
 //! - [`collect`] adds what the monitoring recorded about that run, as it answered: then it is an experiment's folder.
+//! - [`grafana`] pictures its own dashboards, where it runs, with the data they were given.
 //! - [`claims`] says what must hold, from the scenario and the monitoring files alone.
 //! - [`judge`] decides each claim by reading the folder, and nothing else; `verify` judges again with the same code.
 //! - [`report`] tells people; [`bundle`] seals, and verifies offline.
@@ -17,6 +18,7 @@ pub mod claims;
 pub mod collect;
 pub mod enact;
 pub mod experiment;
+pub mod grafana;
 pub mod ground;
 pub mod judge;
 pub mod mutants;

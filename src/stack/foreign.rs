@@ -104,6 +104,8 @@ pub struct Foreign {
     pub alertmanager: Option<Address>,
     /// The receiver, where it answers.
     pub receiver: Option<Address>,
+    /// Grafana, where it answers.
+    pub grafana: Option<Address>,
     /// As its Prometheus says: the external label that every copy of the configuration has.
     pub speed: Speed,
     /// When its Prometheus was started, Unix milliseconds.
@@ -156,7 +158,7 @@ impl Foreign {
         let mut absent = BTreeMap::new();
         for (component, path, pointer) in [
             (Component::Alertmanager, "/api/v2/status", "/versionInfo/version"),
-            (Component::Receiver, "/health", "/status"),
+            (Component::Receiver, "/health", "/watchdog"),
             (Component::Grafana, "/api/health", "/version"),
         ] {
             let Some(address) = whereabouts.others.get(&component) else {
@@ -165,7 +167,10 @@ impl Foreign {
             };
             match Api::new(address).json(path).await {
                 // The receiver tells no version; that it answers in its own words is what was asked.
-                Ok(_) if component == Component::Receiver => {}
+                Ok(answer) if component == Component::Receiver && answer["watchdog"].is_string() => {}
+                Ok(answer) if answer.pointer(pointer).is_none_or(|version| !version.is_string()) => {
+                    absent.insert(component, format!("who answers at {address} is no {component}"));
+                }
                 Ok(answer) => drop(versions.insert(component.name().to_owned(), text_of(&answer, pointer))),
                 Err(error) => drop(absent.insert(component, format!("{component} does not answer: {error:#}"))),
             }
@@ -183,6 +188,7 @@ impl Foreign {
             prometheus: address.clone(),
             alertmanager: answers(Component::Alertmanager),
             receiver: answers(Component::Receiver),
+            grafana: answers(Component::Grafana),
             speed,
             started_ms,
             versions,

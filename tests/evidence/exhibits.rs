@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use aiclipx::dashboard::query::{PlannedQuery, QueryKind, View, plan};
 use aiclipx::duration;
 use aiclipx::evidence::experiment::{LOADED, PanelAnswer, SAMPLES};
+use aiclipx::evidence::grafana;
 use aiclipx::evidence::panels::{PANEL_SIZE, time_range};
 use aiclipx::monitoring::promql::looks_back;
 use aiclipx::traffic::ledger::Ledger;
@@ -45,6 +46,11 @@ impl World {
         }
         for picture in &self.run.pictures {
             files.insert(picture.file.clone(), b"\x89PNG\r\n\x1a\n and so on".to_vec());
+        }
+        for dashboard in grafana::dashboards(&self.scenario) {
+            let seen = crate::grafana::seen(vec![crate::grafana::answered(200, &crate::grafana::with_values())], None);
+            files.insert(format!("grafana/{dashboard}.json"), pretty(&seen).into_bytes());
+            files.insert(grafana::picture(dashboard), b"\x89PNG\r\n\x1a\n of a dashboard".to_vec());
         }
         files.extend(self.alert_files(&self.lives));
         files

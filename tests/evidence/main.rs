@@ -8,6 +8,7 @@
 //! - [`claims`]: the sound worlds, and which claims there are.
 //! - [`kills`]: for every kind of claim, an edit that makes exactly that claim fail.
 //! - [`foreign`]: what is out of reach on a stack that somebody else started.
+//! - [`grafana`]: its page of a dashboard, and the answers it was drawn from.
 //! - [`unanswered`]: requests without an answer, which the service's log explains or does not.
 //! - [`vacuity`]: nothing shown is nothing proven.
 //! - [`validity`]: what disturbs a run makes every claim invalid.
@@ -35,6 +36,7 @@ mod bundle;
 mod claims;
 mod exhibits;
 mod foreign;
+mod grafana;
 mod kills;
 mod mutants;
 mod outcome;

@@ -42,6 +42,7 @@ pub fn name(kind: &Kind) -> &'static str {
         Kind::PanelShows { .. } => "panel-shows",
         Kind::PanelAnswers { .. } => "panel-answers",
         Kind::Pictured { .. } => "pictured",
+        Kind::DashboardPictured { .. } => "dashboard-pictured",
     }
 }
 

@@ -10,7 +10,7 @@ use crate::evidence::claims::{Family, Kind, Step, WATCHDOG};
 use crate::evidence::experiment::Experiment;
 use crate::evidence::judge::{self, Judgement, Verdict};
 use crate::evidence::provenance::Mode;
-use crate::evidence::{panels, timeline};
+use crate::evidence::{grafana, panels, timeline};
 use crate::traffic::ledger::Quantiles;
 
 /// The whole page.
@@ -113,8 +113,8 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
             tr {
                 td.name { a href=(format!("#{}", experiment.name)) { (experiment.name) } @if superseded { div.soft { "repeated" } } }
                 td { (experiment.scenario.title) }
-                td.number { (totals.sent) }
-                td {
+                td.number data-label="Requests" { (totals.sent) }
+                td data-label="Alert" {
                     @for (alert, fired, resolved) in alerts {
                         div { (alert) ": "
                             @match fired { Some(after) => { "fired after " (after) } None => { "did not fire" } }
@@ -123,14 +123,14 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
                     }
                     @if experiment.scenario.expect.fires.is_empty() { span.soft { "none may fire" } }
                 }
-                td.number { (holds) " of " (of_it.len()) }
+                td.number data-label="Claims held" { (holds) " of " (of_it.len()) }
                 td.verdict { @if let Some(worst) = worst { (mark(worst)) } }
             }
         });
     }
     Ok(html! {
         h2 #glance { "At a glance" }
-        div.wide { table {
+        div.wide { table.rows {
             thead { tr { th { "Experiment" } th { "What happens" } th.number { "Requests" } th { "Alert" } th.number { "Claims held" } th { "Verdict" } } }
             tbody { @for row in rows { (row) } }
         } }
@@ -188,7 +188,7 @@ fn claims(outcome: &Outcome, experiment: &Experiment) -> Markup {
 
 fn claim_table(judgements: &[&Judgement], with_experiment: bool) -> Markup {
     html! {
-        div.wide { table {
+        div.wide { table.rows {
             thead { tr {
                 @if with_experiment { th { "Experiment" } }
                 th { "Claim" } th { "Must be" } th { "Was" } th { "Verdict" }
@@ -198,8 +198,8 @@ fn claim_table(judgements: &[&Judgement], with_experiment: bool) -> Markup {
                     tr {
                         @if with_experiment { td.name { (judgement.claim.experiment) } }
                         td { (judgement.claim.says) @if !judgement.verdict.why().is_empty() { div.why { (judgement.verdict.why()) } } }
-                        td { (judgement.expected) }
-                        td { (judgement.observed) }
+                        td data-label="Must be" { (judgement.expected) }
+                        td data-label="Was" { (judgement.observed) }
                         td.verdict { (mark(&judgement.verdict)) }
                     }
                 }
@@ -282,6 +282,10 @@ fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup>
         .into_iter()
         .partition(|(panel, _)| expected.contains_key(panel) || panel.starts_with("app-overview/"));
     let disturbed = outcome.disturbances(&experiment.name);
+    let mut in_grafana = Vec::new();
+    for dashboard in grafana::dashboards(&experiment.scenario) {
+        in_grafana.extend(grafana::seen(experiment, dashboard)?.map(|seen| (dashboard, seen)));
+    }
     Ok(html! {
         h2 id=(experiment.name) { (experiment.scenario.title) }
         p.soft {
@@ -352,6 +356,14 @@ fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup>
             }
         } @else if let Some(why) = &run.pictures_missing {
             p.soft { "No pictures: " (why) }
+        }
+        @for (dashboard, seen) in &in_grafana {
+            @if seen.missing.is_none() {
+                p.soft {
+                    a href=(format!("experiments/{}/{}", experiment.name, grafana::picture(dashboard))) { "Grafana's page of " (dashboard) }
+                    ", " (utc(seen.taken_ms)) ", " (seen.url)
+                }
+            }
         }
     })
 }
