@@ -117,7 +117,12 @@ pub(super) fn shows(experiment: &Experiment, dashboard: &str) -> anyhow::Result<
         exhibits: vec![file(dashboard), picture(dashboard)],
         ..Finding::default()
     };
-    let open = |why: String| Finding { observed: "no picture".to_owned(), not_proven: Some(why), ..Finding::default() };
+    let open = |why: String| Finding {
+        expected: finding.expected.clone(),
+        observed: "no picture".to_owned(),
+        not_proven: Some(why),
+        ..Finding::default()
+    };
     let Some(seen) = seen(experiment, dashboard)? else {
         return Ok(open("no Grafana served the dashboards of this stack".to_owned()));
     };

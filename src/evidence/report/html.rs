@@ -124,7 +124,16 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
                     @if experiment.scenario.expect.fires.is_empty() { span.soft { "none may fire" } }
                 }
                 td.number data-label="Claims held" { (holds) " of " (of_it.len()) }
-                td.verdict { @if let Some(worst) = worst { (mark(worst)) } }
+                td.verdict {
+                    @match worst {
+                        // What was shown holds; that something was not is no reason to doubt it.
+                        Some(Verdict::NotProven(_)) if holds > 0 => {
+                            (mark(&Verdict::Holds)) div.soft { (of_it.len() - holds) " not proven" }
+                        }
+                        Some(worst) => { (mark(worst)) }
+                        None => {}
+                    }
+                }
             }
         });
     }
@@ -156,9 +165,15 @@ fn not_holding(outcome: &Outcome) -> Markup {
     let mut open: Vec<&Judgement> =
         outcome.judgements.iter().filter(|judgement| judgement.verdict != Verdict::Holds).collect();
     open.sort_by_key(|judgement| gravity(&judgement.verdict));
+    let is_open = |judgement: &&Judgement| matches!(judgement.verdict, Verdict::NotProven(_));
+    let heading = match (open.iter().any(is_open), open.iter().all(is_open)) {
+        (_, true) => "What is not proven",
+        (true, false) => "What does not hold, and what is not proven",
+        (false, false) => "What does not hold",
+    };
     html! {
         @if !open.is_empty() {
-            h2 #open { "What does not hold" }
+            h2 #open { (heading) }
             (claim_table(&open, true))
         }
     }
@@ -197,7 +212,7 @@ fn claim_table(judgements: &[&Judgement], with_experiment: bool) -> Markup {
                 @for judgement in judgements {
                     tr {
                         @if with_experiment { td.name { (judgement.claim.experiment) } }
-                        td { (judgement.claim.says) @if !judgement.verdict.why().is_empty() { div.why { (judgement.verdict.why()) } } }
+                        td { (judgement.claim.says) @if !judgement.verdict.why().is_empty() { div class=(why_class(&judgement.verdict)) { (judgement.verdict.why()) } } }
                         td data-label="Must be" { (judgement.expected) }
                         td data-label="Was" { (judgement.observed) }
                         td.verdict { (mark(&judgement.verdict)) }
@@ -206,6 +221,11 @@ fn claim_table(judgements: &[&Judgement], with_experiment: bool) -> Markup {
             }
         } }
     }
+}
+
+/// Red is for what failed.
+fn why_class(verdict: &Verdict) -> &'static str {
+    if matches!(verdict, Verdict::NotProven(_)) { "why open" } else { "why" }
 }
 
 fn subject(kind: &Kind) -> &str {

@@ -10,6 +10,8 @@ mod mutants;
 pub mod pdf;
 mod strip;
 
+use std::collections::BTreeMap;
+
 use super::bundle::Outcome;
 use super::judge::Verdict;
 
@@ -25,16 +27,23 @@ pub fn write(outcome: &Outcome) -> anyhow::Result<Vec<(String, String)>> {
     Ok(files)
 }
 
-/// What is not proven, each reason once with the claims it covers.
+/// What is not proven, each reason once with the claims it covers: one that is open in many experiments is one.
 fn not_proven(outcome: &Outcome) -> Vec<String> {
-    let mut reasons: std::collections::BTreeMap<&str, Vec<&str>> = std::collections::BTreeMap::new();
+    let mut reasons: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
     for judgement in outcome.counting() {
         if let Verdict::NotProven(why) = &judgement.verdict {
-            reasons.entry(why).or_default().push(&judgement.claim.id);
+            let (experiment, claim) = judgement.claim.id.split_once('/').unwrap_or((&judgement.claim.id, ""));
+            reasons.entry(why).or_default().entry(claim).or_default().push(experiment);
         }
     }
-    let mut list: Vec<String> =
-        reasons.into_iter().map(|(why, claims)| format!("{} — {why}", claims.join(", "))).collect();
+    let told = |(claim, experiments): (&str, Vec<&str>)| match experiments[..] {
+        [experiment] => format!("{experiment}/{claim}"),
+        _ => format!("{claim} in {} experiments", experiments.len()),
+    };
+    let mut list: Vec<String> = reasons
+        .into_iter()
+        .map(|(why, claims)| format!("{} — {why}", claims.into_iter().map(told).collect::<Vec<_>>().join(", ")))
+        .collect();
     list.extend(outcome.provenance.unfinished.iter().map(|(name, why)| format!("{name} could not be recorded: {why}")));
     list.extend(outcome.provenance.broken_off.iter().map(|run| format!("{run} was broken off, and is not judged")));
     list.extend(outcome.provenance.absent.iter().cloned());
