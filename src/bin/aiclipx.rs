@@ -684,7 +684,19 @@ fn conclude(bundle: &Bundle, outcome: &Outcome, require: &[String]) -> Result<Ex
             if claims.len() > 4 { format!("{} and {} more", claims[0], claims.len() - 1) } else { claims.join(", ") };
         tell(&format!("{sign} {claims}: {why}"));
     }
+    for name in &outcome.provenance.superseded {
+        tell(&format!("! {name}: invalid, repeated and put aside"));
+    }
     tell(&format!("{}. {}.", outcome.headline(), outcome.tally()));
+    let unmatched = outcome.unmatched(require);
+    if !unmatched.is_empty() {
+        print(&bundle.folder().display().to_string())?;
+        return Err(Failure::usage(format!(
+            "no claim here is called {}, which --require names",
+            unmatched.join(", or ")
+        ))
+        .remedy("verdicts.json of the bundle has the ids of all claims"));
+    }
     print(&bundle.folder().display().to_string())?;
     Ok(ExitCode::from(outcome.exit_code(require)))
 }

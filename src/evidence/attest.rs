@@ -31,6 +31,10 @@ pub fn bound_to(bundle: &Bundle, provenance: &Provenance, repo: &Path) -> Result
     let Some(revision) = provenance.revision.as_deref() else {
         return Err(unbound(anyhow::anyhow!("it was made outside a repository and names no revision")));
     };
+    let is_hash = [40, 64].contains(&revision.len()) && revision.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hash {
+        return Err(unbound(anyhow::anyhow!("{revision:?} is no commit's name")));
+    }
     let known = blobs(repo, revision)?;
     let tree = bundle.folder().join("tree");
     let files: Vec<PathBuf> =
@@ -56,7 +60,9 @@ pub fn bound_to(bundle: &Bundle, provenance: &Provenance, repo: &Path) -> Result
 
 /// The blobs of a revision below [`FOLDERS`], by path.
 fn blobs(repo: &Path, revision: &str) -> Result<BTreeMap<PathBuf, String>, Failure> {
-    let listed = git(repo, |git| git.args(["ls-tree", "-r", "-z", revision, "--"]).args(FOLDERS))?;
+    // A tree has such a name, too, and no history.
+    let commit = format!("{revision}^{{commit}}");
+    let listed = git(repo, |git| git.args(["ls-tree", "-r", "-z", &commit, "--"]).args(FOLDERS))?;
     if !listed.status.success() {
         let why = String::from_utf8_lossy(&listed.stderr).trim().to_owned();
         return Err(Failure::usage(format!("{} has no revision {revision}: {why}", repo.display()))

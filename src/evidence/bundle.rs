@@ -28,10 +28,11 @@ use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 
 use super::attest::SIGNATURE;
-use super::experiment::{self, Experiment, read_json, read_text, write, write_json};
+use super::coherence;
+use super::experiment::{self, Experiment, json_text, read_json, read_text, write, write_json};
 use super::judge::{self, Judgement, Verdict, judge};
 use super::mutants;
-use super::provenance::{Mode, Provenance};
+use super::provenance::Provenance;
 use super::report;
 use super::tree::Tree;
 use super::validity::Disturbance;
@@ -104,11 +105,15 @@ impl Draft {
     pub fn report(&self, provenance: &Provenance) -> Result<Outcome, Failure> {
         write_json(&self.folder.join("run.json"), provenance)?;
         let outcome = Outcome::derive(&self.folder)?;
-        ensure_usable(&outcome)?;
+        coherence::check(&outcome)?;
         write_json(&self.folder.join("verdicts.json"), &outcome.judgements)?;
-        for (file, text) in report::write(&outcome)? {
+        let reports = report::write(&outcome)?;
+        for (file, text) in &reports {
             write(&self.folder.join(file), text.as_bytes())?;
         }
+        // What `verify` would refuse is not sealed either.
+        let drawn = reports.into_iter().map(|(file, _)| file).collect();
+        coherence::no_file_more(&outcome, &list(&self.folder)?, &drawn)?;
         Ok(outcome)
     }
 
@@ -119,7 +124,6 @@ impl Draft {
         scan_for_secrets(&self.folder, secrets)?;
         let mut sums = String::new();
         for file in list(&self.folder)? {
-            // What `verify` would refuse is not sealed either.
             if !is_of_a_bundle(&file) {
                 return Err(anyhow::anyhow!("{file} is no file of a bundle; nothing was sealed").into());
             }
@@ -177,6 +181,10 @@ impl Outcome {
         if provenance.schema != experiment::SCHEMA {
             let (found, known) = (provenance.schema, experiment::SCHEMA);
             return Err(Failure::usage(format!("run.json is of schema {found}; this tool reads {known}")));
+        }
+        if provenance.tool != env!("CARGO_PKG_VERSION") {
+            let (found, known) = (&provenance.tool, env!("CARGO_PKG_VERSION"));
+            return Err(Failure::usage(format!("version {found} of this tool made it; this is {known}")));
         }
         let tree = Tree::read(&folder.join("tree"))?;
         let mut experiments = Vec::new();
@@ -245,12 +253,6 @@ impl Outcome {
         }
     }
 
-    /// Whether [`Bundle::verify`] could hold the reports against the exhibits: another version of the tool may word them
-    /// otherwise. Verdicts are compared whatever the version.
-    pub fn has_comparable_reports(&self) -> bool {
-        self.provenance.tool == env!("CARGO_PKG_VERSION")
-    }
-
     /// `104 of 106 claims hold, 2 not proven`.
     pub fn tally(&self) -> String {
         let all = self.counting().count();
@@ -264,7 +266,36 @@ impl Outcome {
                 write!(text, ", {count} {word}").expect("writing to a String does not fail");
             }
         }
+        let (all, missing) = (self.tree.scenarios.len(), self.not_run().len());
+        if missing > 0 {
+            let run = all - missing;
+            let were = if run == 1 { "was" } else { "were" };
+            write!(text, "; {run} of {all} scenarios {were} run").expect("as above");
+        }
         text
+    }
+
+    /// Ids of the tree's scenarios of which there is no experiment.
+    pub fn not_run(&self) -> Vec<String> {
+        let was_run = |id: &String| self.experiments.iter().any(|experiment| experiment.run.scenario == *id);
+        self.tree.scenarios.iter().map(crate::scenario::Scenario::id).filter(|id| !was_run(id)).collect()
+    }
+
+    /// Alerts that only scenarios which were not run would have made fire.
+    pub fn not_provoked(&self) -> Vec<&str> {
+        let not_run = self.not_run();
+        let (missed, run): (Vec<_>, Vec<_>) =
+            self.tree.scenarios.iter().partition(|scenario| not_run.contains(&scenario.id()));
+        let is_provoked = |alert: &String| run.iter().any(|scenario| scenario.expect.fires.contains(alert));
+        let missed = missed.into_iter().flat_map(|scenario| &scenario.expect.fires);
+        missed.filter(|alert| !is_provoked(alert)).map(String::as_str).collect()
+    }
+
+    /// Of names that must be proven, those that no claim has in its id.
+    pub fn unmatched<'a>(&self, require: &'a [String]) -> Vec<&'a str> {
+        let is_matched =
+            |wanted: &&String| self.counting().any(|judgement| judgement.claim.id.contains(wanted.as_str()));
+        require.iter().filter(|wanted| !is_matched(wanted)).map(String::as_str).collect()
     }
 
     /// The exit code: 1 a claim fails, 3 the run says nothing, 0 else. `require` names kinds (or ids) of claims that
@@ -287,36 +318,18 @@ impl Outcome {
     }
 }
 
-/// A bundle about nothing proves nothing; a try may be put aside only because it was invalid.
-fn ensure_usable(outcome: &Outcome) -> anyhow::Result<()> {
-    ensure!(outcome.counting().next().is_some(), "there is no experiment to judge");
-    for experiment in &outcome.experiments {
-        let foreign = outcome.provenance.mode == Mode::Foreign;
-        ensure!(
-            foreign || experiment.run.unseen.is_empty(),
-            "{} says that something was out of reach, and it ran on a stack of ours",
-            experiment.name
-        );
-    }
-    for judgement in &outcome.judgements {
-        let superseded = outcome.provenance.superseded.contains(&judgement.claim.experiment);
-        ensure!(
-            !superseded || matches!(judgement.verdict, Verdict::Invalid(_)),
-            "{} was put aside though it was not invalid",
-            judgement.claim.experiment
-        );
-    }
-    Ok(())
-}
-
 impl Bundle {
     /// A folder that says it is a bundle.
     pub fn open(folder: &Path) -> Result<Bundle, Failure> {
-        if !folder.join(SUMS).is_file() {
-            return Err(Failure::usage(format!("{} is no bundle: it has no {SUMS}", folder.display()))
-                .remedy("a bundle is the folder whose path `just evidence` prints last"));
-        }
-        Ok(Bundle { folder: folder.to_owned() })
+        let why = match fs::metadata(folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is nothing there".to_owned(),
+            Err(error) => error.to_string(),
+            Ok(is) if !is.is_dir() => "it is a file".to_owned(),
+            Ok(_) if !folder.join(SUMS).is_file() => format!("it has no {SUMS}"),
+            Ok(_) => return Ok(Bundle { folder: folder.to_owned() }),
+        };
+        Err(Failure::usage(format!("{} is no bundle: {why}", folder.display()))
+            .remedy("a bundle is the folder whose path `just evidence` prints last"))
     }
 
     /// The bundle's folder.
@@ -332,8 +345,14 @@ impl Bundle {
     /// L0 and L1. An error means that the bundle can't be trusted, and why.
     pub fn verify(&self) -> Result<Outcome, Failure> {
         let outcome = self.verified().map_err(|error| {
-            Failure::invalid_bundle(error.context(format!("{} can't be trusted", self.folder.display())))
-                .remedy("if another revision of this tool made it, verify it with that one")
+            let of_another = error.to_string().contains("L1");
+            let failure = error.context(format!("{} can't be trusted", self.folder.display()));
+            let failure = Failure::invalid_bundle(failure);
+            if of_another {
+                failure.remedy("if another revision of this tool made it, verify it with that one")
+            } else {
+                failure
+            }
         })?;
         Ok(outcome)
     }
@@ -370,8 +389,9 @@ impl Bundle {
 
     fn derivation(&self) -> anyhow::Result<Outcome> {
         let outcome = Outcome::derive(&self.folder).map_err(|failure| anyhow::anyhow!("{failure}"))?;
-        ensure_usable(&outcome)?;
-        let stored: Vec<Judgement> = read_json(&self.folder.join("verdicts.json"))?;
+        coherence::check(&outcome)?;
+        let text = read_text(&self.folder.join("verdicts.json"))?;
+        let stored: Vec<Judgement> = serde_json::from_str(&text).context("verdicts.json")?;
         for derived in &outcome.judgements {
             let id = &derived.claim.id;
             let Some(told) = stored.iter().find(|told| told.claim.id == *id) else {
@@ -387,10 +407,13 @@ impl Bundle {
             );
         }
         ensure!(stored.len() == outcome.judgements.len(), "verdicts.json holds claims that nothing gives rise to");
-        let reports = if outcome.has_comparable_reports() { report::write(&outcome)? } else { Vec::new() };
-        for (file, text) in reports {
-            ensure!(read_text(&self.folder.join(&file))? == text, "{file} does not say what the exhibits say");
+        ensure!(text == json_text(&outcome.judgements)?, "verdicts.json says more than the exhibits give rise to");
+        let reports = report::write(&outcome)?;
+        for (file, text) in &reports {
+            ensure!(read_text(&self.folder.join(file))? == *text, "{file} does not say what the exhibits say");
         }
+        let drawn = reports.into_iter().map(|(file, _)| file).collect();
+        coherence::no_file_more(&outcome, &list(&self.folder)?, &drawn)?;
         Ok(outcome)
     }
 }

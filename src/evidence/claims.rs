@@ -207,11 +207,11 @@ pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) 
     }
 
     for panel in tree.panels() {
-        let says = format!("every query of panel {panel} is answered");
+        let says = format!("every query of panel {} is answered", tree.named(&panel));
         claims.add(&format!("panel-answers/{panel}"), &says, Kind::PanelAnswers { panel });
     }
     for (panel, measure) in &scenario.expect.panels {
-        let says = format!("panel {panel} shows the {} of the client's ledger", measure_name(*measure));
+        let says = format!("panel {} shows the {} of the client's ledger", tree.named(panel), measure_name(*measure));
         claims.add(
             &format!("panel-shows/{panel}"),
             &says,

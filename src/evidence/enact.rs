@@ -544,7 +544,7 @@ impl Photographer {
 }
 
 async fn picture(browser: &Browser, shot: &Shot, alert: &str, folder: &Path) -> Result<Picture, Failure> {
-    let file = format!("screens/{alert}-{}.png", shot.name);
+    let file = Picture::file(alert, shot.name);
     let path = folder.join(&file);
     std::fs::create_dir_all(folder.join("screens")).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut page = browser.page(PICTURE).await?;

@@ -43,12 +43,10 @@ pub const SAMPLES: &[(&str, &str)] = &[
     ("latency_count", r#"app_request_latency_seconds_count{job="app"}"#),
     ("latency_inf", r#"app_request_latency_seconds_bucket{job="app",le="+Inf"}"#),
     ("errors", r#"app_errors_total{job="app"}"#),
-    ("in_flight", r#"app_requests_in_flight{job="app"}"#),
     ("up", "up"),
     ("scrape_duration", r#"scrape_duration_seconds{job="app"}"#),
     ("process_start", "process_start_time_seconds"),
     ("alerts", "ALERTS"),
-    ("iterations", "prometheus_rule_group_iterations_total"),
     ("iterations_missed", "prometheus_rule_group_iterations_missed_total"),
 ];
 
@@ -56,7 +54,6 @@ pub const SAMPLES: &[(&str, &str)] = &[
 pub const LOADED: &[(&str, bool, &str)] = &[
     ("config", false, "/api/v1/status/config"),
     ("rules", false, "/api/v1/rules"),
-    ("targets", false, "/api/v1/targets?state=active"),
     ("flags", false, "/api/v1/status/flags"),
     ("prometheus", false, "/api/v1/status/buildinfo"),
     ("alertmanager", true, "/api/v2/status"),
@@ -224,6 +221,16 @@ pub struct Picture {
     pub taken_ms: i64,
 }
 
+impl Picture {
+    /// Where the picture of a page for an alert lies, below the experiment's folder. Of a name that is no plain word
+    /// nothing lies anywhere.
+    pub fn file(alert: &str, page: &str) -> String {
+        let word =
+            |text: &str| text.chars().filter(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).collect::<String>();
+        format!("screens/{}-{}.png", word(alert), word(page))
+    }
+}
+
 /// One planned dashboard query with its answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -287,7 +294,10 @@ impl Experiment {
         let ledger_file = folder.join("ledger.jsonl");
         let ledger = Ledger::from_lines(&ledger_file, read_bytes(&ledger_file)?.as_slice());
         let ledger = ledger.map_err(|finding| anyhow::anyhow!("{}", Failure::from(vec![finding])))?;
-        let notifications = read_json_lines(&folder.join("notifications.jsonl"))?;
+        let notifications: Vec<Notification> = read_json_lines(&folder.join("notifications.jsonl"))?;
+        for at in notifications.iter().map(|notification| notification.received_ms) {
+            ensure!(is_a_time(at), "notifications.jsonl holds {at}, which is no time of a run");
+        }
         let mut panels = Vec::new();
         for file in files_in(&folder.join("panels"), ".json")? {
             panels.push(read_json(&file)?);
@@ -319,15 +329,22 @@ impl Experiment {
     /// Raw samples of the window; `name` out of [`SAMPLES`]. Samples outside the window were never asked for.
     pub fn samples(&self, name: &str) -> anyhow::Result<Vec<Series>> {
         let file = self.folder.join("samples").join(format!("{name}.json"));
-        match answer::parse(read_text(&file)?.as_bytes()).with_context(|| file.display().to_string())?.data {
-            Data::Matrix(series) => Ok(series),
-            _ => anyhow::bail!("{} holds no range of samples", file.display()),
-        }
+        let read =
+            || match answer::parse(read_text(&file)?.as_bytes()).with_context(|| file.display().to_string())?.data {
+                Data::Matrix(series) => Ok(series),
+                _ => anyhow::bail!("{} holds no range of samples", file.display()),
+            };
+        read().map_err(|error| self.here(&error))
+    }
+
+    /// An error that names a file by its place in the bundle: wherever the bundle lies, it says the same.
+    pub(super) fn here(&self, error: &anyhow::Error) -> anyhow::Error {
+        anyhow::anyhow!(format!("{error:#}").replace(&format!("{}/", self.folder.display()), ""))
     }
 
     /// What was loaded; `name` out of [`LOADED`].
     pub fn loaded(&self, name: &str) -> anyhow::Result<serde_json::Value> {
-        read_json(&self.folder.join("loaded").join(format!("{name}.json")))
+        read_json(&self.folder.join("loaded").join(format!("{name}.json"))).map_err(|error| self.here(&error))
     }
 
     /// The replicas' expositions after the traffic, in order of replica.
@@ -344,7 +361,9 @@ impl Experiment {
         let mut all = Vec::new();
         for index in 0..self.run.addresses.app.len() {
             let file = self.folder.join("exposition").join(format!("{when}-{index}.prom"));
-            all.push(exposition::parse(&read_text(&file)?).with_context(|| file.display().to_string())?);
+            let read =
+                read_text(&file).and_then(|text| exposition::parse(&text).with_context(|| file.display().to_string()));
+            all.push(read.map_err(|error| self.here(&error))?);
         }
         Ok(all)
     }
@@ -353,7 +372,7 @@ impl Experiment {
     ///
     /// Lines that don't parse are counted, not hidden: the second value.
     pub fn service_log(&self) -> anyhow::Result<(Vec<serde_json::Value>, usize)> {
-        service_log(&self.folder)
+        service_log(&self.folder).map_err(|error| self.here(&error))
     }
 
     /// Where it lies.
@@ -367,11 +386,15 @@ impl Experiment {
         if !file.exists() {
             return Ok(None);
         }
-        held_by_loki(read_text(&file)?.as_bytes()).map(Some)
+        let held = read_text(&file).and_then(|text| held_by_loki(text.as_bytes()));
+        held.map(Some).map_err(|error| self.here(&error))
     }
 
-    /// The first bytes of a picture's file, or nothing if it isn't there.
+    /// A picture, or nothing if it isn't there, or is not where such a picture lies.
     pub fn picture(&self, picture: &Picture) -> Option<Vec<u8>> {
+        if picture.file != Picture::file(&picture.alert, &picture.page) {
+            return None;
+        }
         fs::read(self.folder.join(&picture.file)).ok()
     }
 }
@@ -411,7 +434,18 @@ pub fn service_log(folder: &Path) -> anyhow::Result<(Vec<serde_json::Value>, usi
 pub fn read_run(folder: &Path) -> anyhow::Result<Run> {
     let run: Run = read_json(&folder.join("run.json"))?;
     ensure!(run.schema == SCHEMA, "run.json is of schema {}, this tool reads {SCHEMA}", run.schema);
+    let phases = run.phases.iter().flat_map(|phase| [phase.start_ms, phase.end_ms]);
+    let steps = run.steps.iter().flat_map(|step| [step.start_ms, step.end_ms]);
+    let pictures = run.pictures.iter().map(|picture| picture.taken_ms);
+    for at in phases.chain(steps).chain(pictures).chain([run.quiet_ms, run.end_ms]) {
+        ensure!(is_a_time(at), "run.json holds {at}, which is no time of a run");
+    }
     Ok(run)
+}
+
+/// Whether Unix milliseconds can be of a run: this century's. Whoever adds and subtracts them need not look again.
+pub fn is_a_time(millis: i64) -> bool {
+    (0..=4_102_444_800_000).contains(&millis)
 }
 
 /// What was enacted in a folder.
@@ -488,10 +522,14 @@ pub fn read_bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
     if file.exists() || !packed.exists() {
         return fs::read(file).with_context(cannot);
     }
+    let stored = fs::read(packed).with_context(cannot)?;
     let mut bytes = Vec::new();
-    let mut reader = flate2::read::GzDecoder::new(fs::File::open(packed).with_context(cannot)?).take(LARGEST + 1);
+    let mut reader = flate2::bufread::GzDecoder::new(stored.as_slice()).take(LARGEST + 1);
     reader.read_to_end(&mut bytes).with_context(cannot)?;
     ensure!(bytes.len() as u64 <= LARGEST, "{} unpacks to more than {LARGEST} bytes", file.display());
+    // Another reader would show people what stands behind.
+    let rest = reader.into_inner().into_inner();
+    ensure!(rest.is_empty(), "{}{PACKED} goes on behind what it packs", file.display());
     Ok(bytes)
 }
 
@@ -507,9 +545,13 @@ pub fn read_json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
 
 /// Writes a JSON file that people can read, creating its folder.
 pub fn write_json(file: &Path, value: &impl Serialize) -> anyhow::Result<()> {
-    let mut text = serde_json::to_string_pretty(value).with_context(|| format!("cannot encode {}", file.display()))?;
-    text.push('\n');
+    let text = json_text(value).with_context(|| format!("cannot encode {}", file.display()))?;
     write(file, text.as_bytes())
+}
+
+/// The text that [`write_json`] writes.
+pub fn json_text(value: &impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string_pretty(value)? + "\n")
 }
 
 /// Writes a file, creating its folder.

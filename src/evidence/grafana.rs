@@ -48,7 +48,8 @@ pub fn picture(dashboard: &str) -> String {
     format!("screens/dashboard-{dashboard}.png")
 }
 
-fn file(dashboard: &str) -> String {
+/// What was seen of it, likewise.
+pub fn file(dashboard: &str) -> String {
     format!("grafana/{dashboard}.json")
 }
 
@@ -107,7 +108,7 @@ pub fn seen(experiment: &Experiment, dashboard: &str) -> anyhow::Result<Option<S
     if !super::experiment::is_there(&path) {
         return Ok(None);
     }
-    read_json(&path).map(Some)
+    read_json(&path).map(Some).map_err(|error| experiment.here(&error))
 }
 
 /// The page was pictured, every query of it was answered without an error, and at least one with values.

@@ -73,7 +73,7 @@ impl<'a> Ground<'a> {
     pub fn configured(self) -> Addresses {
         match self {
             Ground::Ours(stack) => stack.plan().addresses.clone(),
-            Ground::Theirs(_) => Addresses::canonical(),
+            Ground::Theirs(foreign) => Addresses { app: foreign.app.clone(), ..Addresses::canonical() },
         }
     }
 

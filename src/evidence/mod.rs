@@ -7,6 +7,7 @@
 //! - [`claims`] says what must hold, from the scenario and the monitoring files alone.
 //! - [`judge`] decides each claim by reading the folder, and nothing else; `verify` judges again with the same code.
 //! - [`report`] tells people; [`bundle`] seals, and verifies offline.
+//! - [`coherence`] holds what a bundle says of itself against its exhibits.
 //! - [`attest`] says what a bundle can't say of itself: its revision's, and whose.
 //! - [`prove`] does all of it on private stacks; [`attached`] on the stack that is up.
 //! - [`mutants`] breaks the monitoring on purpose, and asks whether the claims notice.
@@ -15,6 +16,7 @@ pub mod attached;
 pub mod attest;
 pub mod bundle;
 pub mod claims;
+pub mod coherence;
 pub mod collect;
 pub mod enact;
 pub mod experiment;

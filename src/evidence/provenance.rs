@@ -61,6 +61,12 @@ pub fn bundle_id(began_ms: i64, commit: Option<&str>, seeds: &[u64]) -> anyhow::
     Ok(format!("{}-{revision}-s{}", compact_utc(began_ms)?, seeds.join("-")))
 }
 
+/// The time in the name of a bundle, Unix milliseconds.
+pub fn time_of_id(id: &str) -> Option<i64> {
+    let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", id.split('-').next()?).ok()?;
+    Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
+}
+
 /// How a bundle was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

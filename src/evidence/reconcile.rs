@@ -226,8 +226,9 @@ fn baseline(experiment: &Experiment, series: &Series, scrape_durations: &[Series
     let durations = of_instance(scrape_durations, series)?;
     series.samples.iter().rev().map(|s| (s.seconds, s.value)).find(|(seconds, _)| {
         let at = millis(*seconds);
-        let took = durations.samples.iter().find(|s| millis(s.seconds) == at).map(|s| millis(s.value) + 1);
-        at >= experiment.run.quiet_ms && took.is_some_and(|took| at + took < experiment.sending_ms())
+        let took =
+            durations.samples.iter().find(|s| millis(s.seconds) == at).map(|s| millis(s.value).saturating_add(1));
+        at >= experiment.run.quiet_ms && took.is_some_and(|took| at.saturating_add(took) < experiment.sending_ms())
     })
 }
 

@@ -56,6 +56,14 @@ impl Tree {
             .collect()
     }
 
+    /// `uid/id` and, where the panel is known, its title: as people read it.
+    pub fn named(&self, panel: &str) -> String {
+        let (uid, id) = panel.split_once('/').unwrap_or((panel, ""));
+        let dashboard = self.dashboards.iter().find(|dashboard| dashboard.uid == uid);
+        let found = dashboard.and_then(|dashboard| dashboard.panels.iter().find(|one| one.id.to_string() == id));
+        found.map_or_else(|| panel.to_owned(), |found| format!("{panel} ({})", found.title))
+    }
+
     /// Copies [`FOLDERS`] below `target`, regular files only.
     pub fn copy_to(&self, target: &Path) -> anyhow::Result<()> {
         for folder in FOLDERS {

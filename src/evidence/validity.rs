@@ -19,7 +19,10 @@ const MAX_CLOCK_DRIFT_US: i128 = 100_000;
 const MISSED_SCRAPE_INTERVALS: f64 = 1.9;
 
 /// Jobs that a stack may do without: the files of monitoring/ name them all the same.
-const OPTIONAL: [&str; 2] = ["vector", "loki"];
+pub(super) const OPTIONAL: [&str; 2] = ["vector", "loki"];
+
+/// The components without which there is no stack, those first that tell when they were started.
+const NEEDED: [&str; 4] = ["app", "prometheus", "alertmanager", "receiver"];
 
 /// Something that disturbed a run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +48,9 @@ pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<V
     if let Some(why) = &experiment.ledger.head.limited {
         found.push(Disturbance::Noise(format!("GENERATOR_LIMITED: {why}")));
     }
+    if experiment.ledger.head.interrupted {
+        found.push(Disturbance::Noise("the user broke the traffic off".to_owned()));
+    }
     let unsent =
         experiment.ledger.entries.iter().filter(|entry| matches!(entry.outcome, Outcome::NotSent { .. })).count();
     if unsent > 0 {
@@ -56,6 +62,11 @@ pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<V
         found.push(Disturbance::Noise(format!("the wall clock moved by {drift} ms against the monotonic clock")));
     }
     found.extend(deaths(run));
+    // Of a stack that somebody else started no process is seen.
+    let names = if run.unseen.is_empty() { &NEEDED[..] } else { &[] };
+    for name in names.iter().filter(|name| !run.processes.iter().any(|process| process.component == **name)) {
+        found.push(Disturbance::Noise(format!("nobody looked whether {name} lived")));
+    }
     let starts = experiment.samples("process_start")?;
     let missed = experiment.samples("iterations_missed")?;
     // What was not recorded can't show that nothing happened.
@@ -65,8 +76,20 @@ pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<V
         }
     }
     restarts(run, &starts, &mut found);
-    scrapes(run, &experiment.samples("up")?, scrape_ms, &mut found);
+    let up = experiment.samples("up")?;
+    // Silence of a target that is in no answer is no sign of health.
+    for (name, recorded, jobs) in [("up", &up, &NEEDED[..]), ("process_start", &starts, &NEEDED[..3])] {
+        for job in jobs.iter().filter(|_| !recorded.is_empty()) {
+            if !recorded.iter().any(|series| series.labels.get("job").is_some_and(|of| of == job)) {
+                found.push(Disturbance::Noise(format!("Prometheus recorded nothing of {job} for samples/{name}.json")));
+            }
+        }
+    }
+    scrapes(run, &up, scrape_ms, &mut found);
     for series in missed {
+        if series.samples.iter().any(|sample| !sample.value.is_finite()) {
+            found.push(Disturbance::Noise("samples/iterations_missed.json holds no numbers".to_owned()));
+        }
         let mut values = series.samples.iter().map(|sample| sample.value);
         if let (Some(first), Some(last)) = (values.next(), values.next_back())
             && last > first

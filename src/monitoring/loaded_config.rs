@@ -82,6 +82,18 @@ pub fn speed_of(answer: &str) -> Result<Speed, String> {
 }
 
 impl Compared {
+    /// Compares the flags that Prometheus says it was started with, by name, with those it must be told at a speed.
+    pub fn flags(&mut self, answer: &serde_json::Value, speed: Speed) {
+        for flag in super::prometheus_flags(speed) {
+            let (name, wanted) = flag.trim_start_matches("--").split_once('=').unwrap_or_default();
+            let loaded = answer[name].as_str().unwrap_or("not told");
+            self.values += 1;
+            if !is_same(loaded, wanted) {
+                self.differences.push(format!("--{name} is {loaded}, must be {wanted}"));
+            }
+        }
+    }
+
     fn nodes(&mut self, place: &str, loaded: &Node, file: &Node) {
         match (&loaded.value, &file.value) {
             (Value::Map(_), Value::Map(entries)) => {
@@ -150,6 +162,23 @@ mod tests {
     fn differences(loaded: &str) -> Vec<String> {
         let files = BTreeMap::from([(PathBuf::from(ALERTMANAGER), FILE.as_bytes().to_vec())]);
         config_equal(Loader::Alertmanager, loaded, &files).differences
+    }
+
+    #[test]
+    fn flags_are_held_to_the_speed() {
+        let speed = "30".parse().unwrap();
+        let answer = |lookback: &str| {
+            serde_json::json!({"query.lookback-delta": lookback, "rules.alert.resend-delay": "2s",
+                "rules.alert.for-grace-period": "20s", "web.enable-admin-api": "true"})
+        };
+        let compared = |answer| {
+            let mut compared = Compared { values: 0, differences: Vec::new() };
+            compared.flags(&answer, speed);
+            (compared.values, compared.differences)
+        };
+        assert_eq!(compared(answer("10s")), (3, Vec::new()));
+        assert_eq!(compared(answer("5m")).1, ["--query.lookback-delta is 5m, must be 10s"]);
+        assert_eq!(compared(serde_json::Value::Null).1.len(), 3);
     }
 
     #[test]

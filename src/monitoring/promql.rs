@@ -19,9 +19,31 @@ use crate::duration::{self, Speed};
 /// What the recording rules record: an expression may name another's result.
 pub(super) type Recorded = BTreeMap<String, Expr>;
 
+/// Bytes of an expression, and its levels of parentheses: several times what any rule of ours has.
+const LONGEST: usize = 4096;
+const DEEPEST: usize = 64;
+
 /// Parses an expression. A duration in a number's place (`x > 5m`) is refused: 2.42 can't read it, and once parsed it
 /// is a number that no division finds.
+///
+/// What nobody would write is refused unread: parser and printer take a stack frame and more for every level.
 pub fn parse(text: &str) -> Result<Expr, String> {
+    if text.len() > LONGEST {
+        return Err(format!("an expression of {} bytes; the longest that is read has {LONGEST}", text.len()));
+    }
+    let mut depth = 0_usize;
+    let mut deepest = 0;
+    for byte in text.bytes() {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    if deepest > DEEPEST {
+        return Err(format!("an expression of {deepest} levels; the deepest that is read has {DEEPEST}"));
+    }
     if let Some(written) = duration_as_number(text) {
         return Err(format!("`{written}` is a duration in a number's place; Prometheus 2.42 can't read it"));
     }

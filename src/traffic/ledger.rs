@@ -376,7 +376,9 @@ impl Ledger {
             let text = text.map_err(|error| wrong(count, error.to_string()))?;
             let Some(head) = &head else {
                 let read = serde_json::from_str(&text);
-                head = Some(read.map_err(|error| wrong(count, format!("not the head of a ledger: {error}")))?);
+                let read: Head = read.map_err(|error| wrong(count, format!("not the head of a ledger: {error}")))?;
+                read.check().map_err(|what| wrong(count, what))?;
+                head = Some(read);
                 continue;
             };
             let entry: Entry =
@@ -393,6 +395,19 @@ impl Ledger {
     }
 }
 
+/// Microseconds until the year 2100: later no run began or ended, and whoever adds times need not look again.
+const LATEST_US: u64 = 4_102_444_800_000_000;
+
+impl Head {
+    fn check(&self) -> Result<(), String> {
+        let times = [self.length_us, self.started_unix_us, self.ended_unix_us, self.elapsed_us];
+        match times.into_iter().find(|time| *time > LATEST_US) {
+            Some(time) => Err(format!("{time} is no time of a run")),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Entry {
     /// Whether this can stand at this place of this ledger.
     fn check(&self, head: &Head, seq: u64) -> Result<(), String> {
@@ -403,6 +418,9 @@ impl Entry {
             return Err(format!("request {seq} of run {} has the id {}", head.run, self.id));
         }
         let times = (self.sent_us, self.ended_us);
+        if let Some(late) = self.ended_us.filter(|ended| *ended > head.elapsed_us) {
+            return Err(format!("request {seq} ended at {late} µs, and the run at {} µs", head.elapsed_us));
+        }
         let fits = match self.outcome {
             Outcome::NotSent { .. } => times == (None, None),
             Outcome::Failed { kind: FailureKind::Refused } => matches!(times, (None, Some(_))),

@@ -6,8 +6,9 @@ use std::process::Command;
 
 use aiclipx::duration::Speed;
 use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, sha256_of};
-use aiclipx::evidence::experiment::{SCHEMA, write_json};
-use aiclipx::evidence::provenance::{Mode, Provenance};
+use aiclipx::evidence::experiment::{SCHEMA, json_text, write_json};
+use aiclipx::evidence::judge::Judgement;
+use aiclipx::evidence::provenance::{Mode, Provenance, bundle_id};
 use aiclipx::evidence::tree::copy_folder;
 use aiclipx::failure::{Failure, Kind};
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ pub(crate) struct Archive {
     provenance: Provenance,
 }
 
-const NAME: &str = "20261118T101320Z-0123456-s42";
+const NAME: &str = "20261118T110640Z-0123456-s42";
 
 impl Archive {
     pub(crate) fn new() -> Archive {
@@ -34,7 +35,7 @@ impl Archive {
             schema: SCHEMA,
             id: NAME.to_owned(),
             tool: env!("CARGO_PKG_VERSION").to_owned(),
-            revision: Some("0123456789abcdef0123456789abcdef01234567".to_owned()),
+            revision: Some(world::REVISION.to_owned()),
             dirty: None,
             flake_lock_sha256: None,
             mode: Mode::Private,
@@ -42,7 +43,9 @@ impl Archive {
             speed: Speed::new(SPEED).unwrap(),
             began_ms: world::QUIET,
             ended_ms: world::QUIET + 90_000,
-            versions: [("prometheus".to_owned(), "2.42.0".to_owned())].into(),
+            versions: [("prometheus", "2.42.0"), ("alertmanager", "0.25.0")]
+                .map(|(name, version)| (name.to_owned(), version.to_owned()))
+                .into(),
             image: None,
             machine: "linux x86_64, 2 processors".to_owned(),
             superseded: Vec::new(),
@@ -92,6 +95,12 @@ impl Archive {
     pub(crate) fn of_revision(mut self, commit: &str, dirty: Option<&str>) -> Archive {
         self.provenance.revision = Some(commit.to_owned());
         self.provenance.dirty = dirty.map(str::to_owned);
+        self.provenance.id = bundle_id(world::QUIET, Some(commit), &[SEED]).unwrap();
+        for experiment in fs::read_dir(self.draft.folder().join("experiments")).unwrap() {
+            let file = experiment.unwrap().path().join("exposition/after-0.prom");
+            let text = fs::read_to_string(&file).unwrap();
+            fs::write(file, text.replace(world::REVISION, commit)).unwrap();
+        }
         self
     }
 
@@ -199,6 +208,17 @@ fn a_bundle_in_which_a_claim_fails_can_be_trusted_all_the_same() {
     let room = Room::with_errors().stored("errors", &[], 1.0);
     let outcome = Archive::new().with("error-rate", &room).sealed().verify().unwrap();
     assert_eq!(outcome.exit_code(&[]), 1);
+}
+
+/// What is told of an exhibit that can't be read must not be told otherwise where the bundle lies elsewhere.
+#[test]
+fn a_bundle_with_an_unreadable_exhibit_can_be_trusted_all_the_same() {
+    let unreadable = Room::with_errors().text("exposition/before-0.prom", |text| format!("{text}junk\n"));
+    let outcome = Archive::new().with("error-rate", &unreadable).sealed().verify();
+    assert_eq!(outcome.unwrap_or_else(|failure| panic!("{failure}")).exit_code(&[]), 1);
+    let scrapes = Room::with_errors().text("samples/up.json", |text| text[..text.len() / 2].to_owned());
+    let outcome = Archive::new().with("error-rate", &scrapes).sealed().verify();
+    assert_eq!(outcome.unwrap_or_else(|failure| panic!("{failure}")).exit_code(&[]), 3);
 }
 
 #[test]
@@ -428,7 +448,7 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
                 sealed.replace("run.json", "0123456789abcdef", "fedcba9876543210");
                 sealed.resum();
             },
-            &["L1", "does not say what the exhibits say"],
+            &["L1", "the service says 0123456789abcdef"],
         ),
         (
             "a sound try put aside",
@@ -465,6 +485,122 @@ fn packed_exhibits_say_what_they_said_before_and_no_file_hides_behind_one() {
     assert!(failure.to_string().contains("is no file of a bundle"), "{failure}");
 }
 
+/// What is read first is held against what was recorded, and nothing lies in a bundle that nobody asked for.
+#[test]
+fn what_a_bundle_says_of_itself_is_what_its_exhibits_say() {
+    fn told(sealed: &Sealed, from: &str, to: &str) {
+        for file in ["run.json", "report.html", "report.md"] {
+            let text = fs::read_to_string(sealed.path(file)).unwrap();
+            fs::write(sealed.path(file), text.replace(from, to)).unwrap();
+        }
+        sealed.resum();
+    }
+    fn in_run(sealed: &Sealed, file: &str, edit: impl FnOnce(&mut Value)) {
+        sealed.text(file, |text| {
+            let mut value: Value = serde_json::from_str(text).unwrap();
+            edit(&mut value);
+            json_text(&value).unwrap()
+        });
+        sealed.resum();
+    }
+    fn more(sealed: &Sealed, file: &str) {
+        fs::write(sealed.path(&format!("experiments/error-rate/{file}")), "{}").unwrap();
+        sealed.resum();
+    }
+    are_found(&[
+        ("another version", |sealed| told(sealed, "2.42.0", "9.9.9"), &["L1", "prometheus is 9.9.9, and says 2.42.0"]),
+        ("another seed", |sealed| in_run(sealed, "run.json", |run| run["seeds"] = json!([7])), &["L1", "seeds {7}"]),
+        ("another speed", |sealed| in_run(sealed, "run.json", |run| run["speed"] = json!(1)), &["L1", "the speed was"]),
+        ("another name", |sealed| told(sealed, "-0123456-s42", "-0123457-s42"), &["L1", "other seeds"]),
+        ("another day in its name", |sealed| told(sealed, "20261118T", "20261119T"), &["L1", "of another time"]),
+        (
+            "later",
+            |sealed| in_run(sealed, "run.json", |run| run["began_ms"] = json!(world::QUIET + 1)),
+            &["L1", "it lasted from"],
+        ),
+        (
+            "times that overflow",
+            |sealed| in_run(sealed, "experiments/quiet/run.json", |run| run["quiet_ms"] = json!(i64::MIN)),
+            &["L1", "which is no time of a run"],
+        ),
+        (
+            "put aside what is not there",
+            |sealed| in_run(sealed, "run.json", |run| run["superseded"] = json!(["nope"])),
+            &["L1", "nope was put aside, and is not there"],
+        ),
+        (
+            "a picture from elsewhere",
+            |sealed| {
+                let outside = sealed.folder.with_extension("png");
+                fs::write(&outside, b"\x89PNG\r\n\x1a\n").unwrap();
+                let outside = outside.to_str().unwrap().to_owned();
+                in_run(sealed, "experiments/error-rate/run.json", |run| run["pictures"][0]["file"] = json!(outside));
+            },
+            &["L1", "pictured"],
+        ),
+        ("a picture more", |sealed| more(sealed, "screens/evil.png"), &["L1", "is nothing that was asked for"]),
+        ("a drawing more", |sealed| more(sealed, "panels/evil.svg"), &["L1", "is nothing that was asked for"]),
+        ("a sample more", |sealed| more(sealed, "samples/evil.json"), &["L1", "is nothing that was asked for"]),
+        ("a log more", |sealed| more(sealed, "logs/evil.log"), &["L1", "is nothing that was asked for"]),
+        (
+            "a word more in a verdict",
+            |sealed| sealed.verdicts(|verdicts| verdicts[0]["note"] = json!("proved")),
+            &["L0", "verdicts.json has changed"],
+        ),
+        (
+            "a word more in a verdict, and its sum",
+            |sealed| {
+                sealed.verdicts(|verdicts| verdicts[0]["note"] = json!("proved"));
+                sealed.resum();
+            },
+            &["L1", "verdicts.json says more"],
+        ),
+        (
+            "no report",
+            |sealed| {
+                fs::remove_file(sealed.path("report.html")).unwrap();
+                sealed.resum();
+            },
+            &["L1", "report.html"],
+        ),
+    ]);
+}
+
+#[test]
+fn nothing_stands_behind_what_an_exhibit_packs() {
+    let sealed = Archive::sound().packed().sealed();
+    let file = sealed.path("experiments/error-rate/ledger.jsonl.gz");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes.extend(fs::read(sealed.path("experiments/quiet/ledger.jsonl.gz")).unwrap());
+    fs::write(file, bytes).unwrap();
+    sealed.resum();
+    let failure = sealed.verify().unwrap_err();
+    assert!(failure.to_string().contains("goes on behind what it packs"), "{failure}");
+}
+
+#[test]
+fn what_must_be_proven_must_be_a_claim() {
+    let outcome = Archive::sound().derived();
+    let require = ["counters/requests", "nonsense"].map(str::to_owned);
+    assert_eq!(outcome.unmatched(&require), ["nonsense"]);
+}
+
+#[test]
+fn what_was_not_run_is_told_with_the_alerts_that_nobody_saw() {
+    let outcome = Archive::new().with("quiet", &Room::silent()).derived();
+    assert_eq!(outcome.not_run().len(), 9);
+    assert!(outcome.not_provoked().contains(&"AppDown"));
+    let sealed = Archive::sound().sealed();
+    let report = fs::read_to_string(sealed.path("report.md")).unwrap();
+    assert!(report.contains("2 of 10 scenarios were run"), "{report}");
+    assert!(
+        report.contains("- not run: 01-request-rate, ") && report.contains("so nobody saw AppHighP95Latency, "),
+        "{report}"
+    );
+    let page = fs::read_to_string(sealed.path("report.html")).unwrap();
+    assert!(page.contains("--only 02-error-rate --only 00-quiet"), "how to run it again");
+}
+
 #[test]
 fn what_verify_would_refuse_is_not_sealed() {
     let (place, sealed) = Archive::sound().file("notes.txt", "mine").seal(&[]);
@@ -498,7 +634,11 @@ fn an_experiment_taken_out_is_found() {
             "its folder and its verdicts",
             |sealed| {
                 without_it(sealed);
-                sealed.verdicts(|verdicts| verdicts.retain(|told| told["experiment"] != "error-rate"));
+                sealed.text("verdicts.json", |text| {
+                    let mut verdicts: Vec<Judgement> = serde_json::from_str(text).unwrap();
+                    verdicts.retain(|told| told.claim.experiment != "error-rate");
+                    json_text(&verdicts).unwrap()
+                });
                 sealed.resum();
             },
             &["L1", "does not say what the exhibits say"],
@@ -525,7 +665,7 @@ fn an_experiment_taken_out_is_found() {
 #[test]
 fn what_sealing_returns_says_the_same_as_verifying_even_of_a_try_put_aside() {
     let dead = Room::with_errors().run(|run| run.processes[0].at_end.pid = None);
-    let archive = Archive::new().with("error-rate-try-1", &dead).with("error-rate", &Room::with_errors());
+    let archive = Archive::new().with("error-rate-try-1", &dead.run_before()).with("error-rate", &Room::with_errors());
     let (_place, sealed) = archive.superseded(&["error-rate-try-1"]).seal(&[]);
     let (bundle, outcome) = sealed.unwrap_or_else(|failure| panic!("{failure}"));
     let verified = bundle.verify().unwrap_or_else(|failure| panic!("{failure}"));
@@ -534,15 +674,13 @@ fn what_sealing_returns_says_the_same_as_verifying_even_of_a_try_put_aside() {
 }
 
 #[test]
-fn reports_of_another_version_are_not_compared_and_that_is_told_but_verdicts_are() {
+fn a_bundle_of_another_version_is_refused_and_says_so() {
     let sealed = Archive::sound().sealed();
     sealed.replace("run.json", &format!("\"tool\": \"{}\"", env!("CARGO_PKG_VERSION")), "\"tool\": \"0.0.0\"");
     sealed.resum();
-    assert!(!sealed.verify().unwrap().has_comparable_reports());
-    sealed.verdicts(|verdicts| verdicts[0]["population"] = json!(1));
-    sealed.resum();
-    assert_eq!(sealed.verify().expect_err("a verdict is another").kind(), Kind::InvalidBundle);
-    assert!(Archive::sound().sealed().verify().unwrap().has_comparable_reports());
+    let failure = sealed.verify().unwrap_err();
+    assert_eq!(failure.kind(), Kind::InvalidBundle);
+    assert!(failure.to_string().contains("version 0.0.0 of this tool made it"), "{failure}");
 }
 
 #[test]
@@ -570,10 +708,10 @@ fn is_not_sealed(archive: Archive, secrets: &[&str], why: &str) {
 
 #[test]
 fn a_secret_in_any_file_stops_the_sealing() {
-    let file = "logs/grafana.log";
+    let file = "logs/receiver.log";
     let archive = Archive::sound();
     fs::write(archive.draft.experiment("quiet").join(file), "password=correct-horse\n").unwrap();
-    is_not_sealed(archive, &["", "correct-horse"], "experiments/quiet/logs/grafana.log holds a secret");
+    is_not_sealed(archive, &["", "correct-horse"], "experiments/quiet/logs/receiver.log holds a secret");
     // In a file that the sealing itself writes, and in one of bytes that are no text.
     is_not_sealed(Archive::sound(), &["linux x86_64, 2 processors"], "holds a secret");
     is_not_sealed(

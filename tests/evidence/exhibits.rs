@@ -8,10 +8,12 @@ use aiclipx::duration;
 use aiclipx::evidence::experiment::{LOADED, PanelAnswer, SAMPLES};
 use aiclipx::evidence::grafana;
 use aiclipx::evidence::panels::{PANEL_SIZE, time_range};
+use aiclipx::monitoring::prometheus_flags;
 use aiclipx::monitoring::promql::looks_back;
 use aiclipx::traffic::ledger::Ledger;
 use serde_json::{Value, json};
 
+use crate::world::REVISION;
 use crate::world::{Counter, INTERVAL, Life, QUIET, SERVICE_TIME_US, World, evaluations, scrapes, targets};
 
 /// The files of an experiment's folder.
@@ -36,7 +38,18 @@ impl World {
             let answer = match *name {
                 "rules" => self.rules(),
                 "config" => json!({"status": "success", "data": {"yaml": self.rendered("prometheus/prometheus.yml")}}),
-                "alertmanager" => json!({"config": {"original": self.rendered("alertmanager/alertmanager.yml")}}),
+                "alertmanager" => json!({"config": {"original": self.rendered("alertmanager/alertmanager.yml")},
+                    "versionInfo": {"version": "0.25.0"}}),
+                "prometheus" => json!({"status": "success", "data": {"version": "2.42.0"}}),
+                "flags" => {
+                    let flags = prometheus_flags(self.ledger.head.speed);
+                    let flag = |flag: String| {
+                        let (name, value) = flag.trim_start_matches("--").split_once('=').unwrap();
+                        (name.to_owned(), json!(value))
+                    };
+                    let flags: serde_json::Map<_, _> = flags.into_iter().map(flag).collect();
+                    json!({"status": "success", "data": flags})
+                }
                 _ => json!({"status": "success", "data": {}}),
             };
             text(&format!("loaded/{name}.json"), answer.to_string());
@@ -115,8 +128,6 @@ impl World {
             "up" => of_targets("up", &|_| 1.0),
             "process_start" => of_targets(metric, &|index| 1_794_999_000.25 + index as f64),
             "scrape_duration" => of_targets(metric, &|_| 0.004)[..1].to_vec(),
-            "in_flight" => of_targets(metric, &|_| 1.0)[..1].to_vec(),
-            "iterations" => of_groups(metric, 1.0),
             "iterations_missed" => of_groups(metric, 0.0),
             "alerts" => return String::new(), // `alert_files` writes it
             _ => self
@@ -158,6 +169,8 @@ impl World {
                 }
             }
         }
+        text +=
+            &format!("# TYPE app_build_info gauge\napp_build_info{{revision=\"{REVISION}\",version=\"0.1.0\"}} 1\n");
         text
     }
 

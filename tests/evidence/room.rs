@@ -50,6 +50,14 @@ impl Room {
         self
     }
 
+    /// The same as another run: no two have one id.
+    pub(crate) fn run_before(self) -> Room {
+        let id = self.experiment().run.id;
+        let other = format!("before-{id}");
+        let edit = |text: &str| text.replace(&id, &other);
+        self.text("run.json", edit).text("ledger.jsonl", edit).text("logs/app.log", edit)
+    }
+
     /// Edits an exhibit of JSON.
     pub(crate) fn json(self, file: &str, edit: impl FnOnce(&mut Value)) -> Room {
         self.text(file, |text| {

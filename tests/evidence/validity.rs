@@ -179,6 +179,48 @@ fn a_target_that_was_never_scraped_disturbs_the_run() {
 }
 
 #[test]
+fn what_nobody_looked_at_was_not_sound() {
+    disturb(&[
+        (
+            "a process that nobody saw",
+            |room| room.run(|run| run.processes.retain(|process| process.component != "receiver")),
+            Noise,
+            "nobody looked whether receiver lived",
+        ),
+        (
+            "a target in no answer",
+            |room| room.series("up", |all| all.retain(|series| !has(series, &[("job", "receiver")]))),
+            Noise,
+            "recorded nothing of receiver",
+        ),
+        (
+            "a component that tells no start",
+            |room| room.series("process_start", |all| all.retain(|series| !has(series, &[("job", "alertmanager")]))),
+            Noise,
+            "recorded nothing of alertmanager",
+        ),
+        (
+            "evaluations that are no numbers",
+            |room| {
+                room.series("iterations_missed", |all| {
+                    for sample in all[0]["values"].as_array_mut().unwrap() {
+                        sample[1] = json!("NaN");
+                    }
+                })
+            },
+            Noise,
+            "holds no numbers",
+        ),
+        (
+            "a run broken off",
+            |room| room.ledger(|ledger| ledger.head.interrupted = true),
+            Noise,
+            "broke the traffic off",
+        ),
+    ]);
+}
+
+#[test]
 fn several_disturbances_are_all_told() {
     let room = Room::with_errors()
         .run(|run| run.processes[0].at_end.pid = Some(1))

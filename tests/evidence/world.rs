@@ -308,6 +308,9 @@ fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
     }
 }
 
+/// The commit that the service says it is built from.
+pub(crate) const REVISION: &str = "0123456789abcdef0123456789abcdef01234567";
+
 /// Pictures of the three pages, the first taken then.
 pub(crate) fn pictures(alert: &str, first_ms: i64) -> Vec<Picture> {
     let picture = |(page, later): (&str, i64)| Picture {
@@ -367,13 +370,13 @@ fn counters(ledger: &Ledger) -> Vec<Counter> {
 
 /// Job and instance, in the order of their ports.
 pub(crate) fn targets() -> Vec<(String, String)> {
-    let jobs = ["app", "prometheus", "alertmanager", "receiver"];
+    let jobs = ["app", "prometheus", "alertmanager", "receiver", "vector"];
     jobs.iter().enumerate().map(|(index, job)| ((*job).to_owned(), format!("127.0.0.1:{}", 18_000 + index))).collect()
 }
 
 /// When a target is scraped, within a window: each at an offset of its own.
 pub(crate) fn scrapes(target: usize, from: i64, to: i64) -> impl Iterator<Item = i64> {
-    let offset = [130, 250, 330, 410][target];
+    let offset = [130, 250, 330, 410, 450][target];
     let first = (from - offset).div_euclid(INTERVAL) * INTERVAL + offset;
     (0..).map(move |n| first + n * INTERVAL).skip_while(move |at| *at < from).take_while(move |at| *at <= to)
 }

@@ -4,7 +4,7 @@ use base64::Engine;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::strip::{self, Lane};
-use super::{not_proven, revision, seeds, sign, utc};
+use super::{image, made, not_proven, revision, seeds, sign, utc};
 use crate::evidence::bundle::Outcome;
 use crate::evidence::claims::{Family, Kind, Step, WATCHDOG};
 use crate::evidence::experiment::Experiment;
@@ -67,15 +67,8 @@ fn card(outcome: &Outcome) -> Markup {
                 (fact("Duration", &judge::seconds(provenance.ended_ms - provenance.began_ms)))
                 (fact("Speed", &format!("{}× production time", provenance.speed)))
                 (fact("Seed", &seeds(outcome)))
-                (fact("Made", match provenance.mode {
-                    Mode::Attached => "on the stack that was up",
-                    Mode::Private => "every experiment on a stack of its own",
-                    Mode::Foreign => "on a stack that somebody else started",
-                }))
-                (fact("Service image", provenance.image.as_deref().unwrap_or(match provenance.mode {
-                    Mode::Foreign => "not told by the service",
-                    Mode::Attached | Mode::Private => "none: the service ran as a process",
-                })))
+                (fact("Made", made(outcome)))
+                (fact("Service image", image(outcome)))
             }
             @if !open.is_empty() {
                 div.open-list {
@@ -118,7 +111,7 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
                     @for (alert, fired, resolved) in alerts {
                         div { (alert) ": "
                             @match fired { Some(after) => { "fired after " (after) } None => { "did not fire" } }
-                            @if let Some(after) = resolved { ", over " (after) " after the fault" }
+                            @if let Some(after) = resolved { ", over " (after) " after the fault's end" }
                         }
                     }
                     @if experiment.scenario.expect.fires.is_empty() { span.soft { "none may fire" } }
@@ -139,7 +132,7 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
     }
     Ok(html! {
         h2 #glance { "At a glance" }
-        div.wide { table.rows {
+        div.wide { table.rows.glance {
             thead { tr { th { "Experiment" } th { "What happens" } th.number { "Requests" } th { "Alert" } th.number { "Claims held" } th { "Verdict" } } }
             tbody { @for row in rows { (row) } }
         } }
@@ -160,41 +153,46 @@ fn gravity(verdict: &Verdict) -> u8 {
     }
 }
 
-/// What a reader must see before anything else; nothing where all holds.
+/// What a reader must see before anything else; nothing where all holds. What is not proven stands above, by reason.
 fn not_holding(outcome: &Outcome) -> Markup {
-    let mut open: Vec<&Judgement> =
-        outcome.judgements.iter().filter(|judgement| judgement.verdict != Verdict::Holds).collect();
+    let wrong = |judgement: &&Judgement| matches!(judgement.verdict, Verdict::Fails(_) | Verdict::Invalid(_));
+    let mut open: Vec<&Judgement> = outcome.judgements.iter().filter(wrong).collect();
     open.sort_by_key(|judgement| gravity(&judgement.verdict));
-    let is_open = |judgement: &&Judgement| matches!(judgement.verdict, Verdict::NotProven(_));
-    let heading = match (open.iter().any(is_open), open.iter().all(is_open)) {
-        (_, true) => "What is not proven",
-        (true, false) => "What does not hold, and what is not proven",
-        (false, false) => "What does not hold",
-    };
     html! {
         @if !open.is_empty() {
-            h2 #open { (heading) }
+            h2 #open { "What does not hold" }
             (claim_table(&open, true))
         }
     }
 }
 
-/// The claims of one experiment. The quiet alerts and the panels that answer are one line each.
+/// The claims of one experiment. Of the quiet alerts and the panels that answer, those that hold and those that are not
+/// proven are a line each.
 fn claims(outcome: &Outcome, experiment: &Experiment) -> Markup {
     let (dull, told): (Vec<&Judgement>, Vec<&Judgement>) = of(outcome, experiment).partition(|judgement| {
-        judgement.verdict == Verdict::Holds
+        matches!(judgement.verdict, Verdict::Holds | Verdict::NotProven(_))
             && matches!(judgement.claim.kind, Kind::AlertQuiet { .. } | Kind::PanelAnswers { .. })
     });
-    let names = |quiet: bool| -> Vec<&str> {
-        let is_quiet = |judgement: &&&Judgement| matches!(judgement.claim.kind, Kind::AlertQuiet { .. }) == quiet;
-        dull.iter().filter(is_quiet).map(|judgement| subject(&judgement.claim.kind)).collect()
+    let names = |quiet: bool, holds: bool| -> Vec<&str> {
+        let wanted = |judgement: &&&Judgement| {
+            matches!(judgement.claim.kind, Kind::AlertQuiet { .. }) == quiet
+                && (judgement.verdict == Verdict::Holds) == holds
+        };
+        dull.iter().filter(wanted).map(|judgement| subject(&judgement.claim.kind)).collect()
     };
+    let lines = [
+        (names(true, true), true, "alerts stay quiet, as they should"),
+        (names(false, true), true, "panels answer every query"),
+        (names(true, false), false, "alerts of whose silence nothing is known"),
+        (names(false, false), false, "panels whose answers show nothing"),
+    ];
     html! {
         (claim_table(&told, false))
-        p.soft {
-            @for (names, words) in [(names(true), "alerts stay quiet, as they should"), (names(false), "panels answer every query")] {
-                @if !names.is_empty() {
-                    span.mark.holds { (sign(&Verdict::Holds)) } " " (names.len()) " " (words) ": " (names.join(", ")) ". "
+        @for (names, holds, words) in lines {
+            @if !names.is_empty() {
+                p.soft {
+                    (mark(&if holds { Verdict::Holds } else { Verdict::NotProven(String::new()) }))
+                    " " (names.len()) " " (words) ": " (names.join(", ")) "."
                 }
             }
         }
@@ -401,7 +399,11 @@ fn generator(experiment: &Experiment) -> Markup {
     html! {
         p.soft {
             "Generator: " (totals.sent) " of " (totals.scheduled) " scheduled requests sent, behind their intended times by "
-            (millis(lag.p50_us)) " (median), " (millis(lag.p99_us)) " (p99), " (millis(lag.max_us)) " (max)."
+            (millis(lag.p50_us)) " (median), " (millis(lag.p99_us)) " (p99), " (millis(lag.max_us)) " (max). "
+            @if totals.answered < totals.sent {
+                (totals.sent - totals.answered) " of them got no answer: "
+                (totals.failed.iter().map(|(kind, count)| format!("{count} {}", kind.words())).collect::<Vec<_>>().join(", ")) "."
+            }
         }
     }
 }
@@ -457,6 +459,7 @@ fn limits(outcome: &Outcome) -> Markup {
                 li { "The stack lived " (outcome.provenance.speed) " times faster than production: every duration of the monitoring was divided by it, rates, shares and latencies were not." }
             }
             li { "Alert times are times of evaluations: exact to one evaluation interval." }
+            li { "The revision is the tree's. That the programs were built from it, nothing here shows." }
             @if outcome.provenance.mode == Mode::Foreign {
                 li { "Somebody else started the stack: what ran there is what it says of itself, and its clock agreed with the client's when evidence was collected." }
             } @else {
@@ -477,7 +480,13 @@ fn verify_section(outcome: &Outcome) -> Markup {
         p { "To run it again from the same revision and seed:" }
         pre {
             @if let Some(commit) = &provenance.revision { "git checkout " (&commit[..commit.len().min(12)]) "\n" }
-            @for seed in &provenance.seeds { "./dev just prove --seed " (seed) " --speed " (provenance.speed) "\n" }
+            @for seed in &provenance.seeds {
+                "./dev just prove --seed " (seed) " --speed " (provenance.speed)
+                @if !outcome.not_run().is_empty() {
+                    @for experiment in outcome.experiments.iter().filter(|one| one.ledger.head.seed == *seed) { " --only " (experiment.run.scenario) }
+                }
+                "\n"
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
-//! report.md: the same in a form for a pull request, without pictures.
+//! report.md: the same in a form for a pull request, without pictures; what is quiet and answers is counted, not listed.
 
 use std::fmt::Write;
 
-use super::{not_proven, revision, seeds, sign, utc};
+use super::{image, made, not_proven, revision, seeds, sign, utc};
 use crate::evidence::bundle::Outcome;
 use crate::evidence::claims::{Family, Kind};
 use crate::evidence::judge::{self, Verdict};
@@ -19,6 +19,8 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
         ("recorded", utc(provenance.began_ms)),
         ("duration", judge::seconds(provenance.ended_ms - provenance.began_ms)),
         ("speed, seed", format!("{}, {}", provenance.speed, seeds(outcome))),
+        ("made", made(outcome).to_owned()),
+        ("service image", image(outcome).to_owned()),
         ("machine", provenance.machine.clone()),
     ] {
         writeln!(text, "| {name} | {} |", cell(&value))?;
@@ -34,10 +36,13 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
         }
     }
     writeln!(text, "\n## Claims\n\n| experiment | claim | must be | was | verdict |\n|---|---|---|---|---|")?;
+    let mut folded = 0;
     for judgement in &outcome.judgements {
         // What is quiet and answers fills pages; it is in verdicts.json, and here where it is not as it should be.
         let dull = matches!(judgement.claim.kind, Kind::AlertQuiet { .. } | Kind::PanelAnswers { .. });
-        if dull && judgement.verdict == Verdict::Holds {
+        let open_everywhere = dull && matches!(judgement.verdict, Verdict::NotProven(_));
+        if dull && judgement.verdict == Verdict::Holds || open_everywhere {
+            folded += 1;
             continue;
         }
         let why = judgement.verdict.why();
@@ -52,6 +57,11 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
             sign(&judgement.verdict)
         )?;
     }
+    writeln!(
+        text,
+        "\n{folded} more claims, of alerts that stay quiet and of panels that answer, hold or are not proven as said above; \
+         they are in verdicts.json."
+    )?;
     for experiment in &outcome.experiments {
         let Ok(reconciliation) = judge::reconcile(experiment, Family::Requests) else { continue };
         if reconciliation.rows.is_empty() {

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use super::bundle::Outcome;
 use super::judge::Verdict;
+use super::provenance::Mode;
 
 /// The files that tell people: path below the bundle, and text.
 pub fn write(outcome: &Outcome) -> anyhow::Result<Vec<(String, String)>> {
@@ -27,23 +28,48 @@ pub fn write(outcome: &Outcome) -> anyhow::Result<Vec<(String, String)>> {
     Ok(files)
 }
 
-/// What is not proven, each reason once with the claims it covers: one that is open in many experiments is one.
+/// What is not proven, each reason once with the claims it covers: one that is open in many experiments is told once.
 fn not_proven(outcome: &Outcome) -> Vec<String> {
-    let mut reasons: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
+    /// By kind of claim: what those claims are about.
+    type Kinds<'a> = BTreeMap<&'a str, Vec<&'a str>>;
+    let mut open: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
     for judgement in outcome.counting() {
         if let Verdict::NotProven(why) = &judgement.verdict {
-            let (experiment, claim) = judgement.claim.id.split_once('/').unwrap_or((&judgement.claim.id, ""));
-            reasons.entry(why).or_default().entry(claim).or_default().push(experiment);
+            let claim = judgement.claim.id.split_once('/').map_or("", |(_, claim)| claim);
+            open.entry((why, claim)).or_default().push(&judgement.claim.experiment);
         }
     }
-    let told = |(claim, experiments): (&str, Vec<&str>)| match experiments[..] {
-        [experiment] => format!("{experiment}/{claim}"),
-        _ => format!("{claim} in {} experiments", experiments.len()),
+    let mut reasons: BTreeMap<(&str, Vec<&str>), Kinds> = BTreeMap::new();
+    for ((why, claim), experiments) in open {
+        let (kind, about) = claim.split_once('/').unwrap_or((claim, ""));
+        reasons.entry((why, experiments)).or_default().entry(kind).or_default().push(about);
+    }
+    let kind = |(kind, about): (&str, Vec<&str>)| {
+        if about.iter().all(|about| about.is_empty()) {
+            kind.to_owned()
+        } else {
+            format!("{kind} {}", about.join(", "))
+        }
     };
     let mut list: Vec<String> = reasons
         .into_iter()
-        .map(|(why, claims)| format!("{} — {why}", claims.into_iter().map(told).collect::<Vec<_>>().join(", ")))
+        .map(|((why, experiments), claims)| {
+            let claims = claims.into_iter().map(kind).collect::<Vec<_>>().join("; ");
+            let place = match experiments[..] {
+                [experiment] => experiment.to_owned(),
+                _ => format!("{} experiments", experiments.len()),
+            };
+            format!("{claims}, in {place} — {why}")
+        })
         .collect();
+    let not_run = outcome.not_run();
+    if !not_run.is_empty() {
+        let alerts = outcome.not_provoked();
+        let alerts =
+            if alerts.is_empty() { String::new() } else { format!("; so nobody saw {} fire", alerts.join(", ")) };
+        list.push(format!("not run: {}{alerts}", not_run.join(", ")));
+    }
+    list.extend(outcome.provenance.superseded.iter().map(|name| format!("{name} was invalid, repeated and put aside")));
     list.extend(outcome.provenance.unfinished.iter().map(|(name, why)| format!("{name} could not be recorded: {why}")));
     list.extend(outcome.provenance.broken_off.iter().map(|run| format!("{run} was broken off, and is not judged")));
     list.extend(outcome.provenance.absent.iter().cloned());
@@ -64,6 +90,23 @@ fn sign(verdict: &Verdict) -> &'static str {
         Verdict::NotProven(_) => "○ not proven",
         Verdict::Invalid(_) => "! invalid",
     }
+}
+
+/// On what kind of stack.
+fn made(outcome: &Outcome) -> &'static str {
+    match outcome.provenance.mode {
+        Mode::Attached => "on the stack that was up",
+        Mode::Private => "every experiment on a stack of its own",
+        Mode::Foreign => "on a stack that somebody else started",
+    }
+}
+
+/// The service's image.
+fn image(outcome: &Outcome) -> &str {
+    outcome.provenance.image.as_deref().unwrap_or(match outcome.provenance.mode {
+        Mode::Foreign => "not told by the service",
+        Mode::Attached | Mode::Private => "none: the service ran as a process",
+    })
 }
 
 /// `42`, or `7, 8`.

@@ -1,0 +1,144 @@
+//! Whether what a bundle says of itself is what its exhibits say, and whether it holds anything that nothing asked for.
+//!
+//! The first screen of a report is read by many and its exhibits by few: seeds, speed, times, versions, revision and what
+//! was put aside are held against the exhibits here, before sealing and again in `verify`. A picture or a panel that no
+//! claim looks at could say anything, so it has no place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, ensure};
+
+use super::bundle::Outcome;
+use super::experiment::{Experiment, HELD_BY_LOKI, LOADED, SAMPLES, SNAPSHOT};
+use super::grafana;
+use super::judge::Verdict;
+use super::provenance::{Mode, Provenance, bundle_id, time_of_id};
+
+/// Names of the first of two tries end so.
+pub const FIRST_TRY: &str = "-try-1";
+
+/// Everything; the first thing that is not so is the error.
+pub fn check(outcome: &Outcome) -> anyhow::Result<()> {
+    ensure!(outcome.counting().next().is_some(), "there is no experiment to judge");
+    put_aside(outcome)?;
+    let mut runs = BTreeSet::new();
+    for experiment in &outcome.experiments {
+        let name = &experiment.name;
+        let foreign = outcome.provenance.mode == Mode::Foreign;
+        ensure!(
+            foreign || experiment.run.unseen.is_empty(),
+            "{name} says that something was out of reach, and it ran on a stack of ours"
+        );
+        ensure!(runs.insert(&experiment.run.id), "{name} is the run of another experiment, {}", experiment.run.id);
+        told_as_recorded(&outcome.provenance, experiment).with_context(|| format!("run.json against {name}"))?;
+    }
+    let seeds: BTreeSet<u64> = outcome.experiments.iter().map(|experiment| experiment.ledger.head.seed).collect();
+    let told: BTreeSet<u64> = outcome.provenance.seeds.iter().copied().collect();
+    ensure!(seeds == told, "run.json tells the seeds {told:?}, the ledgers {seeds:?}");
+    let Provenance { id, revision, seeds, began_ms, ended_ms, .. } = &outcome.provenance;
+    let at = time_of_id(id).with_context(|| format!("run.json: {id} is no name of a bundle"))?;
+    ensure!(bundle_id(at, revision.as_deref(), seeds)? == *id, "run.json: {id} is of another revision or other seeds");
+    // A name is exact to the second.
+    ensure!((began_ms - 1000..=*ended_ms).contains(&at), "run.json: {id} is of another time than its experiments");
+    Ok(())
+}
+
+/// A try may be put aside only because it was invalid and the same was tried again.
+fn put_aside(outcome: &Outcome) -> anyhow::Result<()> {
+    let superseded = &outcome.provenance.superseded;
+    for judgement in &outcome.judgements {
+        let aside = superseded.contains(&judgement.claim.experiment);
+        ensure!(
+            !aside || matches!(judgement.verdict, Verdict::Invalid(_)),
+            "{} was put aside though it was not invalid",
+            judgement.claim.experiment
+        );
+    }
+    for name in superseded {
+        let first = outcome.experiments.iter().find(|experiment| experiment.name == *name);
+        let first = first.with_context(|| format!("{name} was put aside, and is not there"))?;
+        let again = name.strip_suffix(FIRST_TRY).unwrap_or_default();
+        let second = outcome.experiments.iter().find(|experiment| experiment.name == again);
+        let same = |second: &Experiment| {
+            (&second.run.scenario, second.ledger.head.seed) == (&first.run.scenario, first.ledger.head.seed)
+        };
+        ensure!(
+            second.is_some_and(same) || outcome.provenance.unfinished.contains_key(again),
+            "{name} was put aside though nothing was tried again in its place"
+        );
+    }
+    Ok(())
+}
+
+/// What the bundle tells of speed, time, versions and revision, against one experiment.
+fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow::Result<()> {
+    let speed = experiment.speed();
+    ensure!(speed == provenance.speed, "the speed was {speed}, not {}", provenance.speed);
+    let (from, to) = (experiment.run.quiet_ms, experiment.run.end_ms);
+    ensure!(
+        provenance.began_ms <= from && to <= provenance.ended_ms,
+        "it lasted from {from} to {to}, and the whole from {} to {}",
+        provenance.began_ms,
+        provenance.ended_ms
+    );
+    for (component, file, pointer) in
+        [("prometheus", "prometheus", "/data/version"), ("alertmanager", "alertmanager", "/versionInfo/version")]
+    {
+        let Some(told) = provenance.versions.get(component) else { continue };
+        if provenance.mode == Mode::Foreign && experiment.loaded(file).is_err() {
+            continue;
+        }
+        let says = experiment.loaded(file)?;
+        let says = says.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or("nothing");
+        ensure!(says == told, "{component} is {told}, and says {says} of itself");
+    }
+    // A private stack is started from the tree as it is; one that was up before may be of an earlier commit.
+    if provenance.mode == Mode::Private {
+        for exposition in experiment.expositions_after().unwrap_or_default() {
+            let build = exposition.keys().find(|series| series.name == "app_build_info");
+            let says = build.and_then(|series| series.labels.get("revision")).map_or("nothing", String::as_str);
+            let commit = says.strip_suffix("-dirty").unwrap_or(says);
+            let told = provenance.revision.as_deref().unwrap_or("unknown");
+            ensure!(commit == told, "the revision is {told}, and the service says {says}");
+            ensure!(commit == says || provenance.dirty.is_some(), "the tree was clean, and the service says {says}");
+        }
+    }
+    Ok(())
+}
+
+/// That every file of the experiments is one that something asked for. `files` are those of the bundle, packed or not;
+/// `drawn` those that its reports consist of.
+pub fn no_file_more(outcome: &Outcome, files: &[String], drawn: &BTreeSet<String>) -> anyhow::Result<()> {
+    let asked: BTreeMap<&str, BTreeSet<String>> =
+        outcome.experiments.iter().map(|experiment| (experiment.name.as_str(), asked(experiment))).collect();
+    for file in files {
+        let Some((name, place)) = file.strip_prefix("experiments/").and_then(|rest| rest.split_once('/')) else {
+            continue;
+        };
+        let place = place.strip_suffix(super::experiment::PACKED).unwrap_or(place);
+        let known = asked.get(name).is_some_and(|asked| asked.contains(place)) || drawn.contains(file);
+        ensure!(known, "{file} is nothing that was asked for");
+    }
+    Ok(())
+}
+
+/// Every exhibit an experiment can have, by its name without the ending of a packed one.
+fn asked(experiment: &Experiment) -> BTreeSet<String> {
+    let run = &experiment.run;
+    let mut asked: BTreeSet<String> =
+        ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", SNAPSHOT, HELD_BY_LOKI]
+            .map(str::to_owned)
+            .into();
+    for replica in 0..run.addresses.app.len() {
+        asked.extend(["before", "after"].map(|when| format!("exposition/{when}-{replica}.prom")));
+    }
+    asked.extend(SAMPLES.iter().map(|(name, _)| format!("samples/{name}.json")));
+    asked.extend(LOADED.iter().map(|(name, ..)| format!("loaded/{name}.json")));
+    asked.extend(run.processes.iter().map(|process| format!("logs/{}.log", process.component)));
+    asked.extend(experiment.panels.iter().map(super::experiment::PanelAnswer::file));
+    asked.extend(run.pictures.iter().map(|picture| picture.file.clone()));
+    for dashboard in grafana::dashboards(&experiment.scenario) {
+        asked.extend([grafana::file(dashboard), grafana::picture(dashboard)]);
+    }
+    asked
+}
