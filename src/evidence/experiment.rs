@@ -16,7 +16,7 @@
 //! tsdb.tar                 of a private stack, a snapshot of Prometheus' data: for people, no claim rests on it
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -283,6 +283,8 @@ pub struct Experiment {
     pub notifications: Vec<Notification>,
     /// `panels/*.json`, in order of file name.
     pub panels: Vec<PanelAnswer>,
+    /// Jobs that were scraped with success, as far as `samples/up.json` can be read: what is part of the stack.
+    pub scraped: BTreeSet<String>,
     folder: std::path::PathBuf,
 }
 
@@ -303,7 +305,13 @@ impl Experiment {
             panels.push(read_json(&file)?);
         }
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Experiment { name, run, scenario, ledger, notifications, panels, folder: folder.to_owned() })
+        let scraped = BTreeSet::new();
+        let mut experiment =
+            Experiment { name, run, scenario, ledger, notifications, panels, scraped, folder: folder.to_owned() };
+        let up = experiment.samples("up").unwrap_or_default().into_iter();
+        let answered = up.filter(|series| series.samples.iter().any(|sample| sample.value > 0.0));
+        experiment.scraped = answered.filter_map(|mut series| series.labels.remove("job")).collect();
+        Ok(experiment)
     }
 
     /// How many times faster than production the stack lived.

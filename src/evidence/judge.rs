@@ -625,12 +625,7 @@ pub(super) fn asks_nobody<'a>(
         sources.extend(promql::selectors(&tree).into_iter().map(|one| one.name.as_deref().and_then(source)));
     }
     let [Some(only)] = sources.into_iter().collect::<Vec<_>>()[..] else { return Ok(None) };
-    let up = experiment.samples("up")?;
-    let there = up.iter().any(|series| {
-        series.labels.get("job").is_some_and(|job| job == only)
-            && series.samples.iter().any(|sample| sample.value > 0.0)
-    });
-    Ok((!there).then(|| format!("{only} is not part of this stack")))
+    Ok((!experiment.scraped.contains(only)).then(|| format!("{only} is not part of this stack")))
 }
 
 fn quiet(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Finding> {
