@@ -20,6 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -286,6 +287,7 @@ pub struct Experiment {
     /// Jobs that were scraped with success, as far as `samples/up.json` can be read: what is part of the stack.
     pub scraped: BTreeSet<String>,
     folder: std::path::PathBuf,
+    read_before: Arc<Mutex<BTreeMap<String, Arc<Vec<Series>>>>>,
 }
 
 impl Experiment {
@@ -305,12 +307,20 @@ impl Experiment {
             panels.push(read_json(&file)?);
         }
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let scraped = BTreeSet::new();
-        let mut experiment =
-            Experiment { name, run, scenario, ledger, notifications, panels, scraped, folder: folder.to_owned() };
-        let up = experiment.samples("up").unwrap_or_default().into_iter();
-        let answered = up.filter(|series| series.samples.iter().any(|sample| sample.value > 0.0));
-        experiment.scraped = answered.filter_map(|mut series| series.labels.remove("job")).collect();
+        let mut experiment = Experiment {
+            name,
+            run,
+            scenario,
+            ledger,
+            notifications,
+            panels,
+            scraped: BTreeSet::new(),
+            folder: folder.to_owned(),
+            read_before: Arc::default(),
+        };
+        let up = experiment.samples("up").unwrap_or_default();
+        let answered = up.iter().filter(|series| series.samples.iter().any(|sample| sample.value > 0.0));
+        experiment.scraped = answered.filter_map(|series| series.labels.get("job").cloned()).collect();
         Ok(experiment)
     }
 
@@ -335,14 +345,21 @@ impl Experiment {
     }
 
     /// Raw samples of the window; `name` out of [`SAMPLES`]. Samples outside the window were never asked for.
-    pub fn samples(&self, name: &str) -> anyhow::Result<Vec<Series>> {
+    pub fn samples(&self, name: &str) -> anyhow::Result<Arc<Vec<Series>>> {
+        // Some are asked for by every claim on an alert.
+        let mut read_before = self.read_before.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = read_before.get(name) {
+            return Ok(Arc::clone(series));
+        }
         let file = self.folder.join("samples").join(format!("{name}.json"));
         let read =
             || match answer::parse(read_text(&file)?.as_bytes()).with_context(|| file.display().to_string())?.data {
                 Data::Matrix(series) => Ok(series),
                 _ => anyhow::bail!("{} holds no range of samples", file.display()),
             };
-        read().map_err(|error| self.here(&error))
+        let series = Arc::new(read().map_err(|error| self.here(&error))?);
+        read_before.insert(name.to_owned(), Arc::clone(&series));
+        Ok(series)
     }
 
     /// An error that names a file by its place in the bundle: wherever the bundle lies, it says the same.

@@ -199,11 +199,11 @@ fn deltas(
     let outages = experiment.run.outages(&["app"]);
     let mut sums: BTreeMap<String, f64> = BTreeMap::new();
     let mut count = 0;
-    for series in experiment.samples(name)? {
+    for series in experiment.samples(name)?.iter() {
         let Some(what) = group(&series.labels) else { continue };
-        let baseline = baseline(experiment, &series, &scrape_durations)
+        let baseline = baseline(experiment, series, &scrape_durations)
             .with_context(|| format!("{what}: no scrape between quiet and the first request"))?;
-        let last = last(experiment, &series, &up)
+        let last = last(experiment, series, &up)
             .with_context(|| format!("{what}: no scrape after the last request had ended"))?;
         let mut grown = 0.0;
         let mut before = baseline;

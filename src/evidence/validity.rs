@@ -21,8 +21,10 @@ const MISSED_SCRAPE_INTERVALS: f64 = 1.9;
 /// Jobs that a stack may do without: the files of monitoring/ name them all the same.
 pub(super) const OPTIONAL: [&str; 2] = ["vector", "loki"];
 
-/// The components without which there is no stack, those first that tell when they were started.
+/// The components without which there is no stack.
 const NEEDED: [&str; 4] = ["app", "prometheus", "alertmanager", "receiver"];
+/// All of them but the receiver tell when they were started.
+const TELL_THEIR_START: usize = 3;
 
 /// Something that disturbed a run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,16 +79,16 @@ pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<V
     }
     restarts(run, &starts, &mut found);
     let up = experiment.samples("up")?;
-    // Silence of a target that is in no answer is no sign of health.
-    for (name, recorded, jobs) in [("up", &up, &NEEDED[..]), ("process_start", &starts, &NEEDED[..3])] {
-        for job in jobs.iter().filter(|_| !recorded.is_empty()) {
-            if !recorded.iter().any(|series| series.labels.get("job").is_some_and(|of| of == job)) {
-                found.push(Disturbance::Noise(format!("Prometheus recorded nothing of {job} for samples/{name}.json")));
-            }
+    // Silence of a target that is in no answer is no sign of health. Counted, for what a target is called is the
+    // monitoring's doing, and a wrong name a claim's to find.
+    for (name, recorded, least) in [("up", &up, NEEDED.len()), ("process_start", &starts, TELL_THEIR_START)] {
+        let targets = recorded.iter().map(target).collect::<std::collections::BTreeSet<_>>().len();
+        if (1..least).contains(&targets) {
+            found.push(Disturbance::Noise(format!("samples/{name}.json is of {targets} targets; there are {least}")));
         }
     }
     scrapes(run, &up, scrape_ms, &mut found);
-    for series in missed {
+    for series in missed.iter() {
         if series.samples.iter().any(|sample| !sample.value.is_finite()) {
             found.push(Disturbance::Noise("samples/iterations_missed.json holds no numbers".to_owned()));
         }

@@ -189,15 +189,15 @@ fn what_nobody_looked_at_was_not_sound() {
         ),
         (
             "a target in no answer",
-            |room| room.series("up", |all| all.retain(|series| !has(series, &[("job", "receiver")]))),
+            |room| room.series("up", |all| all.truncate(3)),
             Noise,
-            "recorded nothing of receiver",
+            "samples/up.json is of 3 targets; there are 4",
         ),
         (
-            "a component that tells no start",
-            |room| room.series("process_start", |all| all.retain(|series| !has(series, &[("job", "alertmanager")]))),
+            "components that tell no start",
+            |room| room.series("process_start", |all| all.truncate(2)),
             Noise,
-            "recorded nothing of alertmanager",
+            "samples/process_start.json is of 2 targets; there are 3",
         ),
         (
             "evaluations that are no numbers",
