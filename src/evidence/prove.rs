@@ -52,6 +52,8 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
     let draft = Draft::create(&options.out, &id)?;
     tree.copy_to(&draft.folder().join("tree"))?;
 
+    // Once for all: a file that is edited meanwhile is not in what was read.
+    let label = provenance::label(commit.as_deref(), dirty.as_deref());
     let facts = Mutex::new(Facts::default());
     let slots = Semaphore::new(options.jobs.max(1));
     let runs = scenarios.iter().map(|scenario| async {
@@ -59,7 +61,7 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
         if interrupt.is_requested() {
             return Err(Failure::interrupted());
         }
-        let work = Work { root, tree: &tree, scenario, options, draft: &draft, facts: &facts };
+        let work = Work { root, tree: &tree, scenario, options, revision: &label, draft: &draft, facts: &facts };
         work.experiment(interrupt).await.map_err(|failure| failure.context(format!("experiment {}", scenario.name)))
     });
     let mut failures: Vec<Failure> = join_all(runs).await.into_iter().filter_map(Result::err).collect();
@@ -109,6 +111,7 @@ struct Work<'a> {
     tree: &'a Tree,
     scenario: &'a Scenario,
     options: &'a Options,
+    revision: &'a str,
     draft: &'a Draft,
     facts: &'a Mutex<Facts>,
 }
@@ -164,7 +167,8 @@ impl Work<'_> {
         let name = self.scenario.name.as_str();
         let say = |what: &str| eprintln!("  · {name}: {what}");
         let state = tempfile::Builder::new().prefix("aiclipx-").tempdir().context("cannot make a temporary folder")?;
-        let plan = Plan::private(self.root, state.path(), self.options.speed)?;
+        let mut plan = Plan::private(self.root, state.path(), self.options.speed)?;
+        plan.revision = Some(self.revision.to_owned());
         let rendered = self.tree.monitoring.render(&plan.addresses, plan.speed)?;
         say("starting a stack");
         let flags = prometheus_flags(plan.speed);

@@ -102,6 +102,15 @@ pub fn revision(tree: &Path) -> (Option<String>, Option<String>) {
     (Some(commit), Some(hex(&hasher.finalize())))
 }
 
+/// A revision as the service says it: the commit, `-dirty` behind it when the tree differs; `unknown` without one.
+pub fn label(commit: Option<&str>, dirty: Option<&str>) -> String {
+    match (commit, dirty) {
+        (None, _) => "unknown".to_owned(),
+        (Some(commit), None) => commit.to_owned(),
+        (Some(commit), Some(_)) => format!("{commit}-dirty"),
+    }
+}
+
 /// SHA-256 of the tree's flake.lock, if it has one.
 pub fn flake_lock(tree: &Path) -> anyhow::Result<Option<String>> {
     let file = tree.join("flake.lock");

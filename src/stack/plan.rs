@@ -53,6 +53,9 @@ pub struct Plan {
     pub speed: Speed,
     /// Who it lives for.
     pub lifetime: Lifetime,
+    /// What the service says it is built from, where the caller has settled it; else git is asked at the start.
+    #[serde(default)]
+    pub revision: Option<String>,
     /// Whether the service obeys `x-fault`.
     pub faults: bool,
     /// The service's program.
@@ -94,6 +97,7 @@ impl Plan {
             components: Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none()).collect(),
             speed,
             lifetime: Lifetime::Attached,
+            revision: None,
             faults: true,
             app_program: absolute(&app_program)?,
             tool_program,

@@ -36,7 +36,7 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let programs = join_all(plan.components.iter().map(|&component| program(component, plan, &path)));
     let (programs, supervisord, death_prefix, revision) =
-        tokio::join!(programs, find(&SUPERVISORD, &path), supervisor::death_prefix(), revision(&plan.tree));
+        tokio::join!(programs, find(&SUPERVISORD, &path), supervisor::death_prefix(), revision(plan));
     let mut found = BTreeMap::new();
     let mut absent = BTreeMap::new();
     let mut problems = Vec::new();
@@ -113,11 +113,14 @@ fn not_found(wanted: &Wanted) -> String {
     format!("not on PATH{aliases}; {} brings it", wanted.remedy())
 }
 
-/// The tree's commit, with `-dirty` when tracked files differ from it.
-async fn revision(tree: &Path) -> String {
+/// The tree's commit, with `-dirty` when tracked files differ from it; or what the plan says.
+async fn revision(plan: &Plan) -> String {
+    if let Some(revision) = &plan.revision {
+        return revision.clone();
+    }
     let output = helper("git")
         .arg("-C")
-        .arg(tree)
+        .arg(&plan.tree)
         // No tag is taken, so the name is the commit's own.
         .args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
         .output();

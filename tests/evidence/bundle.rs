@@ -8,7 +8,7 @@ use aiclipx::duration::Speed;
 use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, sha256_of};
 use aiclipx::evidence::experiment::{SCHEMA, json_text, write_json};
 use aiclipx::evidence::judge::Judgement;
-use aiclipx::evidence::provenance::{Mode, Provenance, bundle_id};
+use aiclipx::evidence::provenance::{Mode, Provenance, bundle_id, label};
 use aiclipx::evidence::tree::copy_folder;
 use aiclipx::failure::{Failure, Kind};
 use serde_json::{Value, json};
@@ -99,7 +99,7 @@ impl Archive {
         for experiment in fs::read_dir(self.draft.folder().join("experiments")).unwrap() {
             let file = experiment.unwrap().path().join("exposition/after-0.prom");
             let text = fs::read_to_string(&file).unwrap();
-            fs::write(file, text.replace(world::REVISION, commit)).unwrap();
+            fs::write(file, text.replace(world::REVISION, &label(Some(commit), dirty))).unwrap();
         }
         self
     }
@@ -510,6 +510,11 @@ fn what_a_bundle_says_of_itself_is_what_its_exhibits_say() {
     are_found(&[
         ("another version", |sealed| told(sealed, "2.42.0", "9.9.9"), &["L1", "prometheus is 9.9.9, and says 2.42.0"]),
         ("another seed", |sealed| in_run(sealed, "run.json", |run| run["seeds"] = json!([7])), &["L1", "seeds {7}"]),
+        (
+            "a clean tree that was not",
+            |sealed| in_run(sealed, "run.json", |run| run["dirty"] = json!("0".repeat(64))),
+            &["L1", "-dirty, and the service says"],
+        ),
         ("another speed", |sealed| in_run(sealed, "run.json", |run| run["speed"] = json!(1)), &["L1", "the speed was"]),
         ("another name", |sealed| told(sealed, "-0123456-s42", "-0123457-s42"), &["L1", "other seeds"]),
         ("another day in its name", |sealed| told(sealed, "20261118T", "20261119T"), &["L1", "of another time"]),
