@@ -168,7 +168,7 @@ impl Work<'_> {
         let say = |what: &str| eprintln!("  · {name}: {what}");
         let state = tempfile::Builder::new().prefix("aiclipx-").tempdir().context("cannot make a temporary folder")?;
         let mut plan = Plan::private(self.root, state.path(), self.options.speed)?;
-        plan.revision = Some(self.revision.to_owned());
+        plan.settled_revision = Some(self.revision.to_owned());
         let rendered = self.tree.monitoring.render(&plan.addresses, plan.speed)?;
         say("starting a stack");
         let flags = prometheus_flags(plan.speed);

@@ -53,9 +53,10 @@ pub struct Plan {
     pub speed: Speed,
     /// Who it lives for.
     pub lifetime: Lifetime,
-    /// What the service says it is built from, where the caller has settled it; else git is asked at the start.
-    #[serde(default)]
-    pub revision: Option<String>,
+    /// What the service says it is built from, where the caller has settled it; else git is asked at the start. What came
+    /// of it is the running stack's to tell.
+    #[serde(skip)]
+    pub settled_revision: Option<String>,
     /// Whether the service obeys `x-fault`.
     pub faults: bool,
     /// The service's program.
@@ -97,7 +98,7 @@ impl Plan {
             components: Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none()).collect(),
             speed,
             lifetime: Lifetime::Attached,
-            revision: None,
+            settled_revision: None,
             faults: true,
             app_program: absolute(&app_program)?,
             tool_program,

@@ -115,7 +115,7 @@ fn not_found(wanted: &Wanted) -> String {
 
 /// The tree's commit, with `-dirty` when tracked files differ from it; or what the plan says.
 async fn revision(plan: &Plan) -> String {
-    if let Some(revision) = &plan.revision {
+    if let Some(revision) = &plan.settled_revision {
         return revision.clone();
     }
     let output = helper("git")
