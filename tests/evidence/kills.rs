@@ -612,3 +612,48 @@ fn a_scenario_that_expects_less_than_the_trees_is_found() {
     });
     room.judged().fails_exactly("nothing need fire", &["scenario"]);
 }
+
+/// Every second answer came from another replica: what each counted adds up to what the client saw.
+fn with_two_replicas() -> Room {
+    const OTHER: &str = "127.0.0.1:18010";
+    const MOVED: f64 = 40.0;
+    let mut room = Room::with_errors().run(|run| run.addresses.app.push(OTHER.parse().unwrap()));
+    for name in ["requests", "latency_count", "latency_inf", "errors", "up", "scrape_duration"] {
+        room = room.series(name, |all| {
+            let of_app: Vec<Value> = all.iter().filter(|series| has(series, &[("job", "app")])).cloned().collect();
+            for mut series in of_app {
+                series["metric"]["instance"] = OTHER.into();
+                if !["up", "scrape_duration"].contains(&name) {
+                    let values = series["values"].as_array_mut().unwrap();
+                    let first = values[0][1].clone();
+                    values.iter_mut().for_each(|sample| sample[1] = first.clone());
+                }
+                all.push(series);
+            }
+        });
+    }
+    let series = r#"app_requests_total{endpoint="/items",http_status="200",method="GET"}"#;
+    let of_other = [&ITEMS_GOOD[..], &[("instance", OTHER)]].concat();
+    let before = std::fs::read_to_string(room.folder.join("exposition/before-0.prom")).unwrap();
+    let after: String = before
+        .lines()
+        .map(|line| match line.strip_prefix(series) {
+            Some(value) => format!("{series} {}\n", value.trim().parse::<f64>().unwrap() + MOVED),
+            None => format!("{line}\n"),
+        })
+        .collect();
+    std::fs::write(room.folder.join("exposition/before-1.prom"), before).unwrap();
+    std::fs::write(room.folder.join("exposition/after-1.prom"), after).unwrap();
+    room.stored("requests", &ITEMS_GOOD, -MOVED).exposed(series, -MOVED).stored("requests", &of_other, MOVED)
+}
+
+#[test]
+fn replicas_are_counted_together_and_one_that_is_missed_is_found() {
+    with_two_replicas().judged().fails_exactly("two replicas", &[]);
+    let other = |series: &Value| has(series, &[("instance", "127.0.0.1:18010")]);
+    let missed = with_two_replicas().series("requests", |all| all.retain(|series| !other(series)));
+    missed.judged().fails_exactly("a replica that nobody scraped", &["counters/requests", "exposed"]);
+    let faulty = [("instance", "127.0.0.1:18010")];
+    let counts_more = with_two_replicas().stored("errors", &faulty, 1.0);
+    counts_more.judged().fails_exactly("a fault that the second counted alone", &["counters/errors"]);
+}
