@@ -626,7 +626,9 @@ fn with_two_replicas() -> Room {
                 if !["up", "scrape_duration"].contains(&name) {
                     let values = series["values"].as_array_mut().unwrap();
                     let first = values[0][1].clone();
-                    values.iter_mut().for_each(|sample| sample[1] = first.clone());
+                    for sample in values {
+                        sample[1] = first.clone();
+                    }
                 }
                 all.push(series);
             }
