@@ -344,22 +344,13 @@ impl Bundle {
 
     /// L0 and L1. An error means that the bundle can't be trusted, and why.
     pub fn verify(&self) -> Result<Outcome, Failure> {
-        let outcome = self.verified().map_err(|error| {
-            let of_another = error.to_string().contains("L1");
-            let failure = error.context(format!("{} can't be trusted", self.folder.display()));
-            let failure = Failure::invalid_bundle(failure);
-            if of_another {
-                failure.remedy("if another revision of this tool made it, verify it with that one")
-            } else {
-                failure
-            }
-        })?;
-        Ok(outcome)
-    }
-
-    fn verified(&self) -> anyhow::Result<Outcome> {
-        self.integrity().context("L0, integrity")?;
-        self.derivation().context("L1, derivation")
+        let refused = |error: anyhow::Error, level| {
+            Failure::invalid_bundle(error.context(level).context(format!("{} can't be trusted", self.folder.display())))
+        };
+        self.integrity().map_err(|error| refused(error, "L0, integrity"))?;
+        self.derivation().map_err(|error| {
+            refused(error, "L1, derivation").remedy("if another revision of this tool made it, verify it with that one")
+        })
     }
 
     fn integrity(&self) -> anyhow::Result<()> {

@@ -430,9 +430,11 @@ impl After<'_> {
         let began_ms = i64::try_from(self.sent.ledger.head.started_unix_us / 1000).unwrap_or(i64::MAX);
         loop {
             let active = active_alerts(self.prometheus).await.unwrap_or_default();
-            let is_told = ground.receiver().is_none()
-                || ground.notifications(began_ms).await.is_ok_and(|lines| tells_resolved(&lines, alert));
-            if !active.contains_key(alert) && is_told {
+            // The receiver is asked only when there is something to be told.
+            if !active.contains_key(alert)
+                && (ground.receiver().is_none()
+                    || ground.notifications(began_ms).await.is_ok_and(|lines| tells_resolved(&lines, alert)))
+            {
                 return;
             }
             sleep(LOOK).await;

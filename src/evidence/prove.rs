@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use super::bundle::{Bundle, Draft, Outcome};
+use super::coherence::FIRST_TRY;
 use super::enact::{Enactment, enact};
 use super::experiment::Experiment;
 use super::ground::Ground;
@@ -141,7 +142,7 @@ impl Work<'_> {
             if try_number == 1 && !disturbances.is_empty() {
                 let told: Vec<String> = disturbances.iter().map(ToString::to_string).collect();
                 eprintln!("  ! {name}: invalid ({}); once more", told.join("; "));
-                let kept = format!("{name}-try-1");
+                let kept = format!("{name}{FIRST_TRY}");
                 std::fs::rename(&folder, self.draft.experiment(&kept)).context("cannot keep the first try")?;
                 self.facts().superseded.push(kept);
                 continue;
