@@ -17,7 +17,7 @@ use std::future::Future;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -28,12 +28,12 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, header};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// A request's head and the pieces of its body pass through a buffer of at most this size: longer heads are 431.
 const BUFFER_BYTES: usize = 32 << 10;
@@ -93,14 +93,7 @@ impl ConnectionOutcome {
 
     fn of(result: Result<(), hyper::Error>) -> ConnectionOutcome {
         let Err(error) = result else { return ConnectionOutcome::Closed };
-        let stalled = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-        if error.is_timeout() || stalled.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-            ConnectionOutcome::TimedOut
-        } else if error.is_parse() {
-            ConnectionOutcome::Malformed
-        } else {
-            ConnectionOutcome::Aborted
-        }
+        if error.is_parse() { ConnectionOutcome::Malformed } else { ConnectionOutcome::Aborted }
     }
 }
 
@@ -215,28 +208,43 @@ async fn connection<S: Service>(
     let end = End { service: Arc::clone(&service), outcome: ConnectionOutcome::Cut, _slot: slot };
     // Answers are small: waiting to fill a segment would only delay them. A socket that can't is served all the same.
     let _ = stream.set_nodelay(true);
-    let stream = Impatient { stream, patience: limits.patience, stalled: None };
-    let answer = service_fn(move |request| {
-        let service = Arc::clone(&service);
-        async move { Ok::<_, Infallible>(service.handle(request).await) }
-    });
+    let turns = Arc::new(Turns::new(limits.patience));
+    let stream = Watched { stream, turns: Arc::clone(&turns) };
+    let answer = {
+        let turns = Arc::clone(&turns);
+        service_fn(move |request| {
+            let (service, turns) = (Arc::clone(&service), Arc::clone(&turns));
+            async move {
+                turns.take();
+                let response = service.handle(request).await;
+                turns.give();
+                Ok::<_, Infallible>(response)
+            }
+        })
+    };
     let http = http1::Builder::new()
-        .timer(TokioTimer::new()) // without one, hyper drops its header time-out in silence
-        .header_read_timeout(limits.patience)
+        .header_read_timeout(None) // `Turns` bounds more than heads, and makes no timer for every request
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(stream), answer);
     let mut http = pin!(http);
 
-    let result = tokio::select! {
-        biased; // what has arrived is read before a stop is heeded: hyper closes a connection that said nothing yet
-        result = &mut http => result,
-        // An error says that the loop itself is gone: stop as well.
-        _ = stopping.changed() => {
-            http.as_mut().graceful_shutdown();
-            http.await
+    let served = async {
+        tokio::select! {
+            biased; // what has arrived is read before a stop is heeded: hyper closes a connection that said nothing yet
+            result = &mut http => result,
+            // An error says that the loop itself is gone: stop as well.
+            _ = stopping.changed() => {
+                http.as_mut().graceful_shutdown();
+                http.await
+            }
         }
     };
-    end.with(ConnectionOutcome::of(result));
+    let outcome = tokio::select! {
+        biased; // an answer that is done counts before the time it took
+        result = served => ConnectionOutcome::of(result),
+        () = turns.run_out() => ConnectionOutcome::TimedOut,
+    };
+    end.with(outcome);
 }
 
 /// Tells the service how a connection ended, also when its task is aborted; then the slot returns.
@@ -258,35 +266,88 @@ impl<S: Service> Drop for End<S> {
     }
 }
 
-/// A stream whose writes fail when the other side has read nothing for `patience`. hyper bounds reading a head, but
-/// would wait for ever for a client to take its answer.
-struct Impatient {
-    stream: TcpStream,
+/// Whose turn it is on a connection. The service's while it works on a request, which is bounded elsewhere; else the
+/// client's, to send a whole head, to speak again, or to read on, and it has `patience` for each.
+struct Turns {
     patience: Duration,
-    stalled: Option<Pin<Box<Sleep>>>,
+    turn: Mutex<Turn>,
 }
 
-impl Impatient {
-    fn judge(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.stalled = None;
-            return written;
+struct Turn {
+    /// When the client's turn began.
+    since: Instant,
+    working: bool,
+    /// The client does not take what is written. Then it is its turn, whatever else goes on.
+    stalled: bool,
+}
+
+impl Turns {
+    /// The client begins.
+    fn new(patience: Duration) -> Turns {
+        Turns { patience, turn: Mutex::new(Turn { since: Instant::now(), working: false, stalled: false }) }
+    }
+
+    /// A head is there: the service works on it.
+    fn take(&self) {
+        self.lock().working = true;
+    }
+
+    /// The answer exists.
+    fn give(&self) {
+        let mut turn = self.lock();
+        turn.working = false;
+        if !turn.stalled {
+            turn.since = Instant::now();
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
-        stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// A write went through, or found no room.
+    fn wrote(&self, through: bool) {
+        let mut turn = self.lock();
+        if through || !turn.stalled {
+            turn.since = Instant::now();
+        }
+        turn.stalled = !through;
+    }
+
+    /// Resolves when the client has let its time pass. While all is well it wakes once in `patience`.
+    async fn run_out(&self) {
+        loop {
+            let until = {
+                let turn = self.lock();
+                // A turn that ends while we sleep begins the client's anew: its end is no earlier than this.
+                let since = if turn.working && !turn.stalled { Instant::now() } else { turn.since };
+                since + self.patience
+            };
+            if until <= Instant::now() {
+                return;
+            }
+            sleep_until(until).await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().expect("nothing panics while it is held")
     }
 }
 
-impl AsyncRead for Impatient {
+/// A stream that tells how its writes fare.
+struct Watched {
+    stream: TcpStream,
+    turns: Arc<Turns>,
+}
+
+impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
 
-impl AsyncWrite for Impatient {
+impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.judge(cx, written)
+        self.turns.wrote(written.is_ready());
+        written
     }
 
     fn poll_write_vectored(
@@ -295,7 +356,8 @@ impl AsyncWrite for Impatient {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.judge(cx, written)
+        self.turns.wrote(written.is_ready());
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -367,5 +429,51 @@ where
             response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
             response
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// After how many seconds a client has let its time pass on whose connection this happened, each at its second.
+    async fn runs_out(events: &[(u64, fn(&Turns))]) -> u64 {
+        let began = Instant::now();
+        let turns = Turns::new(PATIENCE);
+        let events = async {
+            for (at, event) in events {
+                sleep_until(began + Duration::from_secs(*at)).await;
+                event(&turns);
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            () = events => {}
+            () = turns.run_out() => {}
+        }
+        began.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_has_its_patience_for_each_of_its_turns_and_none_of_the_services() {
+        let (take, give): (fn(&Turns), fn(&Turns)) = (Turns::take, Turns::give);
+        assert_eq!(runs_out(&[]).await, 10, "no head");
+        assert_eq!(runs_out(&[(1, take), (2, give)]).await, 12, "idle after an answer");
+        assert_eq!(runs_out(&[(3, take), (25, give)]).await, 35, "the service took long");
+        assert_eq!(runs_out(&[(3, take), (4, give), (9, take), (35, give)]).await, 45, "it spoke again in time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_is_out_in_time_whatever_else_it_sends() {
+        let (take, give): (fn(&Turns), fn(&Turns)) = (Turns::take, Turns::give);
+        let through: fn(&Turns) = |turns| turns.wrote(true);
+        let stalled: fn(&Turns) = |turns| turns.wrote(false);
+        assert_eq!(runs_out(&[(1, take), (1, give), (1, stalled), (8, stalled)]).await, 11, "still no room");
+        assert_eq!(runs_out(&[(1, stalled), (5, take), (9, give)]).await, 11, "pipelined requests buy no time");
+        assert_eq!(runs_out(&[(1, stalled), (5, take)]).await, 11, "nor does one that is worked on");
+        assert_eq!(runs_out(&[(1, stalled), (9, through), (9, stalled), (18, through)]).await, 28, "it reads, slowly");
     }
 }
