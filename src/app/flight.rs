@@ -5,6 +5,7 @@
 //! the fields it writes, not the whole, and the guard would drop before its request is handled.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,15 +23,15 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 pub(super) struct Flights {
     meter: Arc<Meter>,
     access_log: bool,
-    /// Makes our ids unique among processes; the count does within this one.
-    prefix: u64,
+    /// Makes our ids unique among processes, 16 digits and a dash; the count does within this one.
+    prefix: String,
     count: AtomicU64,
 }
 
 impl Flights {
     /// Flights counted by `meter` and, if `access_log`, logged.
     pub(super) fn new(meter: Arc<Meter>, access_log: bool) -> Flights {
-        let prefix = RandomState::new().build_hasher().finish();
+        let prefix = format!("{:016x}-", RandomState::new().build_hasher().finish());
         Flights { meter, access_log, prefix, count: AtomicU64::new(0) }
     }
 
@@ -50,8 +51,11 @@ impl Flights {
     }
 
     fn new_id(&self) -> HeaderValue {
-        let id = format!("{:016x}-{:x}", self.prefix, self.count.fetch_add(1, Ordering::Relaxed));
-        HeaderValue::try_from(id).expect("hexadecimal digits and a dash are a header value")
+        let mut id = [0; 33]; // on the stack: every request has one
+        let mut rest = &mut id[..];
+        write!(rest, "{}{:x}", self.prefix, self.count.fetch_add(1, Ordering::Relaxed)).expect("there is room");
+        let length = 33 - rest.len();
+        HeaderValue::from_bytes(&id[..length]).expect("hexadecimal digits and a dash are a header value")
     }
 }
 
@@ -67,15 +71,11 @@ pub(super) struct Flight {
 }
 
 impl Flight {
-    /// What the request is called: by its client if that gave it a valid name, else by us.
-    pub(super) fn id(&self) -> HeaderValue {
-        self.id.clone()
-    }
-
-    /// The answer exists.
-    pub(super) fn land(mut self, status: StatusCode, bytes: u64, at_fault: bool) {
+    /// The answer exists. Returns what the request is called: by its client if that gave it a valid name, else by us.
+    pub(super) fn land(mut self, status: StatusCode, bytes: u64, at_fault: bool) -> HeaderValue {
         self.landed = true;
         self.record(status.as_u16(), bytes, at_fault);
+        std::mem::replace(&mut self.id, HeaderValue::from_static(""))
     }
 
     fn record(&self, status: u16, bytes: u64, at_fault: bool) {

@@ -149,9 +149,9 @@ where
             Err(Broken::Panicked) => (Refusal::Internal.into(), true),
             Err(Broken::TimedOut) => (Refusal::TookTooLong.into(), true),
         };
-        response.headers_mut().insert(flight::REQUEST_ID, flight.id());
         let bytes = if verb == Verb::Head { 0 } else { response.body().size_hint().exact().unwrap_or(0) };
-        flight.land(response.status(), bytes, at_fault);
+        let id = flight.land(response.status(), bytes, at_fault);
+        response.headers_mut().insert(flight::REQUEST_ID, id);
         response
     }
 
