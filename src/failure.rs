@@ -5,9 +5,22 @@
 //! finds something is no failure but a [`Finding`], a value; a claim that does not hold is a verdict.
 
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+/// Says something to the person at the terminal, on stderr. A terminal that has gone away is no reason to stop, so this
+/// and not `eprintln!`, which panics then.
+pub fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// There is no place for what is needed only for a while: the user's to mend.
+pub fn no_temporary_folder(error: &io::Error) -> Failure {
+    let folder = std::env::temp_dir();
+    Failure::usage(format!("cannot make a temporary folder in {}: {error}", folder.display()))
+        .remedy("let TMPDIR name a folder that exists, can be written, and has room")
+}
 
 /// Why a command stopped. The numbers are the exit codes, the same for every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

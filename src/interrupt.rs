@@ -1,12 +1,10 @@
 //! Ctrl-C, SIGTERM and a closed terminal as a value: whoever works for long takes one and stops in its own good order.
 
-use std::io::Write;
-
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, tell};
 
 /// Tells, once and for all its clones, that the user wants to stop.
 #[derive(Debug, Clone)]
@@ -28,10 +26,8 @@ impl Interrupt {
                     _ = hang_up.recv() => {}
                 }
                 if seen > 0 {
-                    // A closed terminal is no reason to stop stopping.
-                    let _ = writeln!(
-                        std::io::stderr(),
-                        "aiclipx: stopping already, within half a minute; Ctrl-\\ ends at once and may leave processes"
+                    tell(
+                        "aiclipx: stopping already, within half a minute; Ctrl-\\ ends at once and may leave processes",
                     );
                 }
                 // Nobody listening any more is nobody to tell.

@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 stopped in order, or healthy; 1 not healthy; 2 bad usage, bad settings or a port that can't be had;
 //! 130 told to stop a second time.
-#![allow(clippy::print_stdout)] // --help and --version are asked for on stdout
+#![allow(clippy::print_stdout, clippy::print_stderr)] // --help is asked for on stdout; nothing else is left to do when it ends
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use aiclipx::evidence::ground::Ground;
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::tree::Tree;
 use aiclipx::evidence::{attached, attest, mutants, prove};
-use aiclipx::failure::Failure;
+use aiclipx::failure::{Failure, tell};
 use aiclipx::http::client::Address;
 use aiclipx::interrupt::Interrupt;
 use aiclipx::monitoring::addresses::Addresses;
@@ -453,7 +453,8 @@ async fn down(state: &Path, interrupt: &Interrupt) -> Result<ExitCode, Failure> 
             "The stack had been killed; its traces are removed.".to_owned()
         }
         start::Down::Cleaned(held) => {
-            format!("The stack had been killed; its traces are removed, but {}.", held.join(", "))
+            let what = format!("the stack had been killed; its traces are removed, but {}", held.join(", "));
+            return Err(Failure::infrastructure(what).remedy("if that is left of the stack, end it with `kill`"));
         }
         start::Down::Absent => format!("No stack runs from {}.", state.display()),
     });
@@ -699,12 +700,6 @@ fn conclude(bundle: &Bundle, outcome: &Outcome, require: &[String]) -> Result<Ex
     }
     print(&bundle.folder().display().to_string())?;
     Ok(ExitCode::from(outcome.exit_code(require)))
-}
-
-/// To the person at the terminal.
-fn tell(text: &str) {
-    // A closed terminal is no reason to stop.
-    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// To whoever reads our output. A reader that has gone away (`| head`) is no error.

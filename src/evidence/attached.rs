@@ -9,7 +9,7 @@ use super::experiment::{SCHEMA, files_in, read_run};
 use super::ground::Ground;
 use super::provenance::{self, Mode, Provenance, compact_utc, now_ms, revision};
 use super::tree::Tree;
-use crate::failure::Failure;
+use crate::failure::{Failure, tell};
 use crate::interrupt::Interrupt;
 use crate::traffic::ledger::Ledger;
 
@@ -27,13 +27,17 @@ pub async fn collect(
     let began_ms = now_ms();
     let runs = runs_of(ground)?;
     if runs.ended.is_empty() {
-        return Err(Failure::usage("nothing has run to its end on this stack since it came up").remedy(match ground {
+        let what = "nothing has run to its end on this stack since it came up";
+        return Err(Failure::usage(what).remedy(match ground {
+            _ if !runs.broken_off.is_empty() => {
+                "a run is under way or was broken off: let `just traffic` end, or run it again"
+            }
             Ground::Ours(_) => "run `just traffic` first; evidence is about what ran",
             Ground::Theirs(_) => "run `just traffic` with the same --attach first; evidence is about what ran",
         }));
     }
     for run in &runs.broken_off {
-        eprintln!("  · {run}: broken off, not judged");
+        tell(&format!("  · {run}: broken off, not judged"));
     }
     let mut seeds = Vec::new();
     for run in &runs.ended {
@@ -53,7 +57,7 @@ pub async fn collect(
         let name = scenario.split_once('-').map_or(scenario.as_str(), |(_, name)| name).to_owned();
         let nth = names.entry(name.clone()).and_modify(|n| *n += 1).or_insert(1);
         let name = if *nth == 1 { name } else { format!("{name}-{nth}") };
-        eprintln!("  · {name}: collecting");
+        tell(&format!("  · {name}: collecting"));
         interrupt.or(collect::collect(ground, &tree, run, &draft.experiment(&name))).await?;
     }
     let after = ground.epochs().await?;

@@ -36,7 +36,7 @@ use super::provenance::Provenance;
 use super::report;
 use super::tree::Tree;
 use super::validity::Disturbance;
-use crate::failure::Failure;
+use crate::failure::{Failure, tell};
 use crate::interrupt::Interrupt;
 
 /// The file that names every other with its sum.
@@ -91,7 +91,7 @@ impl Draft {
         let outcome = self.report(provenance)?;
         let print = async { Ok(report::pdf::print(&self.folder, &provenance.id).await) };
         if let Err(why) = interrupt.or(print).await? {
-            eprintln!("  · no {}: {why}", report::pdf::FILE);
+            tell(&format!("  · no {}: {why}", report::pdf::FILE));
             // Half a print is none.
             let _ = fs::remove_file(self.folder.join(report::pdf::FILE));
         }

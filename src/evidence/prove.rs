@@ -21,7 +21,7 @@ use super::provenance::{Mode, Provenance, now_ms, revision};
 use super::tree::Tree;
 use super::{collect, provenance};
 use crate::duration::Speed;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, no_temporary_folder, tell};
 use crate::interrupt::Interrupt;
 use crate::monitoring::prometheus_flags;
 use crate::scenario::Scenario;
@@ -129,7 +129,7 @@ impl Work<'_> {
                 if failure.kind() != Kind::Infrastructure {
                     return Err(failure);
                 }
-                eprintln!("  ! {name}: {failure}{}", if try_number == 1 { "; once more" } else { "" });
+                tell(&format!("  ! {name}: {failure}{}", if try_number == 1 { "; once more" } else { "" }));
                 // Half an experiment can't be judged, and must not look like one.
                 let _ = std::fs::remove_dir_all(&folder);
                 if try_number == 2 {
@@ -141,7 +141,7 @@ impl Work<'_> {
             let disturbances = judge::disturbances(&experiment, self.tree);
             if try_number == 1 && !disturbances.is_empty() {
                 let told: Vec<String> = disturbances.iter().map(ToString::to_string).collect();
-                eprintln!("  ! {name}: invalid ({}); once more", told.join("; "));
+                tell(&format!("  ! {name}: invalid ({}); once more", told.join("; ")));
                 let kept = format!("{name}{FIRST_TRY}");
                 std::fs::rename(&folder, self.draft.experiment(&kept)).context("cannot keep the first try")?;
                 self.facts().superseded.push(kept);
@@ -158,7 +158,7 @@ impl Work<'_> {
                 "!"
             };
             let took = began.elapsed().as_secs_f64();
-            eprintln!("  {sign} {name}: {holds} of {} claims hold ({took:.0} s)", judgements.len());
+            tell(&format!("  {sign} {name}: {holds} of {} claims hold ({took:.0} s)", judgements.len()));
             return Ok(());
         }
         Ok(())
@@ -166,8 +166,9 @@ impl Work<'_> {
 
     async fn once(&self, folder: &Path, interrupt: &Interrupt) -> Result<(), Failure> {
         let name = self.scenario.name.as_str();
-        let say = |what: &str| eprintln!("  · {name}: {what}");
-        let state = tempfile::Builder::new().prefix("aiclipx-").tempdir().context("cannot make a temporary folder")?;
+        let say = |what: &str| tell(&format!("  · {name}: {what}"));
+        let state = tempfile::Builder::new().prefix("aiclipx-").tempdir();
+        let state = state.map_err(|error| no_temporary_folder(&error))?;
         let mut plan = Plan::private(self.root, state.path(), self.options.speed)?;
         plan.settled_revision = Some(self.revision.to_owned());
         let rendered = self.tree.monitoring.render(&plan.addresses, plan.speed)?;

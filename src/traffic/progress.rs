@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use super::schedule::{PlannedPhase, Schedule};
+use crate::failure::tell;
 
 /// How often the line in place is drawn again.
 const REDRAW: Duration = Duration::from_millis(200);
@@ -128,7 +129,7 @@ impl Progress {
                         continue;
                     }
                 }
-                None => eprintln!("{}: {}", snapshot.scenario, snapshot.line(rate)),
+                None => tell(&format!("{}: {}", snapshot.scenario, snapshot.line(rate))),
             }
             before = (now, snapshot.launched);
         }

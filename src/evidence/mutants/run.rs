@@ -26,7 +26,7 @@ use crate::evidence::judge::{self, Verdict};
 use crate::evidence::prove::Options;
 use crate::evidence::provenance::{compact_utc, now_ms, revision};
 use crate::evidence::tree::{Tree, copy_folder};
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, tell};
 use crate::interrupt::Interrupt;
 use crate::monitoring::addresses::Addresses;
 use crate::monitoring::prometheus_flags;
@@ -131,7 +131,7 @@ impl Attempt<'_> {
             let scenario = match scenario {
                 Ok(scenario) => scenario,
                 Err(why) => {
-                    eprintln!("  ✗ {}: did not apply: {why}", mutant.id);
+                    tell(&format!("  ✗ {}: did not apply: {why}", mutant.id));
                     unapplied.insert(&mutant.id, why);
                     continue;
                 }
@@ -205,7 +205,7 @@ impl Attempt<'_> {
                 Ok(found) => Some(found.disturbances.join("; ")),
             };
             match noise {
-                Some(why) if attempt == 1 => eprintln!("  ! {}: {why}; once more", job.name()),
+                Some(why) if attempt == 1 => tell(&format!("  ! {}: {why}; once more", job.name())),
                 _ => return Ok(findings),
             }
         }
@@ -356,7 +356,7 @@ impl Attempt<'_> {
                 other => format!("{}: {}", other.word(), other.brief()),
             },
         };
-        eprintln!("  {number}/{of} {}: {what} ({at} s)", job.name());
+        tell(&format!("  {number}/{of} {}: {what} ({at} s)", job.name()));
     }
 
     /// Keeps the experiments of what lives, with those of the sound stacks; nobody looks at a mutant that is dead.
