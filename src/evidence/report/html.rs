@@ -246,6 +246,13 @@ fn mark(verdict: &Verdict) -> Markup {
 
 /// Which alert fired in which experiment, and whether it should have.
 fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
+    // Quiet because nobody was asked is not the quiet of an alert that could have spoken.
+    let is_open = |experiment: &str, alert: &str| {
+        outcome.judgements.iter().any(|judged| {
+            let is_it = matches!(&judged.claim.kind, Kind::AlertQuiet { alert: quiet } if quiet == alert);
+            is_it && judged.claim.experiment == experiment && matches!(judged.verdict, Verdict::NotProven(_))
+        })
+    };
     let mut rows = Vec::new();
     for alert in outcome.tree.monitoring.alerts().iter().filter(|alert| alert.name != WATCHDOG) {
         let mut cells = Vec::new();
@@ -267,6 +274,7 @@ fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
                 (_, true, true) => ("", "fired, as it may"),
                 (_, true, false) => ("", "quiet; may fire"),
                 (_, _, true) => ("fails", "fired"),
+                (_, _, false) if is_open(&experiment.name, &alert.name) => ("", "not proven"),
                 (_, _, false) => ("", "quiet"),
             };
             cells.push((class, text));
