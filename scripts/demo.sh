@@ -1,13 +1,27 @@
 #!/usr/bin/env bash
 # scripts/demo.sh TOOL: the main job: up, traffic, evidence, down. The stack goes down whatever happens in between, Ctrl-C
-# included, but only if it was started here. Exit code: the first step's that failed, else the evidence's (1: a claim fails).
-# The last line on stdout is the path of the report, when there is one.
+# included, but only if it was started here. Exit code: the first step's that failed, else the evidence's (1: a claim fails);
+# 130 when interrupted, by whatever signal. The last line on stdout is the path of the report, when there is one.
 set -euo pipefail
+# Every step has a process group of its own: a signal reaches it through us, once, whoever it was sent to.
+set -m
 
 tool=$1
 
 said=$(mktemp)
 up=''
+step=''
+signals=0
+
+# shellcheck disable=SC2317 # the traps call it
+interrupted() {
+  signals=$((signals + 1))
+  [[ ! $step ]] || kill -s "$1" -- "-$step" 2>/dev/null || true
+}
+for signal in INT TERM HUP; do
+  # shellcheck disable=SC2064 # this signal's name
+  trap "interrupted $signal" "$signal"
+done
 
 # shellcheck disable=SC2317 # the trap calls it
 put_back() {
@@ -17,24 +31,42 @@ put_back() {
   rm -f "$said"
 }
 trap put_back EXIT
-# A signal that comes while `up` says that all is ready finds its exit code in $?: then there is a stack, and it is ours.
-# shellcheck disable=SC2317 # the traps call it
-interrupted() { [[ $up != trying || $1 != 0 ]] || up='yes'; exit "$2"; }
-trap 'interrupted "$?" 130' INT
-trap 'interrupted "$?" 143' TERM
-trap 'interrupted "$?" 129' HUP
 
-up='trying'
-"$tool" up
-up='yes'
-"$tool" traffic run
+# run WORDS…: the tool does that. In the background, because bash hears no signal while it waits for what is in front.
+run() {
+  local heard=-1 status=0 waited
+  "$tool" "$@" &
+  step=$!
+  while ((heard != signals)); do
+    heard=$signals
+    waited=0
+    wait "$step" || waited=$?
+    # A signal ends the waiting and not the step, which we then wait for again; 127: it had ended.
+    ((waited == 127)) || status=$waited
+  done
+  step=''
+  return "$status"
+}
+go_on() { ((signals == 0)) || exit 130; }
 
 status=0
-"$tool" evidence collect | tee "$said" || status=${PIPESTATUS[0]}
+run up || status=$?
+# A signal may come when all is ready: then there is a stack, and it is ours.
+[[ $status != 0 ]] || up='yes'
+go_on
+[[ $status == 0 ]] || exit "$status"
+run traffic run || status=$?
+go_on
+[[ $status == 0 ]] || exit "$status"
+
+run evidence collect >"$said" || status=$?
+cat "$said"
+go_on
 bundle=$(tail -n 1 "$said")
 
-"$tool" down >&2
 up=''
+run down >&2 || exit "$?"
+go_on
 
 # A run that ended early leaves no bundle, and its last line is no path.
 [[ -f $bundle/report.html ]] && printf '%s\n' "$bundle/report.html"

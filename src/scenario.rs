@@ -40,6 +40,10 @@ impl Scenario {
 
     /// Reads one scenario file; everything wrong in it is told at once.
     pub fn read(file: &Path) -> Result<Scenario, Failure> {
+        // What is no file might never end, and could not be interrupted.
+        if file.metadata().is_ok_and(|meta| !meta.is_file()) {
+            return Err(Failure::usage(format!("the scenario {} is not a regular file", file.display())));
+        }
         let text = std::fs::read_to_string(file)
             .with_context(|| format!("cannot read the scenario {}", file.display()))
             .map_err(Failure::usage)?;

@@ -432,6 +432,87 @@ async fn a_paused_component_is_not_ready_goes_on_and_can_be_stopped() {
 }
 
 #[tokio::test]
+async fn a_paused_supervisor_is_told_at_once_and_can_be_stopped() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    let stack = started(&plan).await;
+    let pid = supervisord(&plan);
+    assert!(Command::new("kill").args(["-STOP", &pid.to_string()]).status().await.unwrap().success());
+    eventually("it is paused", async || stack.status().await.is_err()).await;
+    let failure = stack.status().await.unwrap_err().to_string();
+    assert!(failure.contains("stopped in its tracks") && failure.contains(&format!("kill -CONT {pid}")), "{failure}");
+    assert!(matches!(down(&plan.state).await.unwrap(), Down::Stopped));
+    assert_eq!(held(&plan), [""; 0]);
+    assert_eq!(left_running(&place), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_state_directory_that_was_moved_says_where_its_stack_was_started() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    started(&plan).await;
+    let elsewhere = place.folder.path().join("elsewhere");
+    std::fs::rename(&plan.state, &elsewhere).unwrap();
+    for failure in [down(&elsewhere).await.unwrap_err(), Stack::attach(&elsewhere).await.unwrap_err()] {
+        assert_eq!(failure.kind(), Kind::Usage);
+        let said = failure.to_string();
+        assert!(said.contains(&*plan.state.to_string_lossy()) && said.contains("still runs"), "{said}");
+    }
+    std::fs::rename(&elsewhere, &plan.state).unwrap();
+    assert!(matches!(down(&plan.state).await.unwrap(), Down::Stopped));
+    // What is left of one that was killed lies where it lies now.
+    started(&plan).await;
+    kill(supervisord(&plan)).await;
+    eventually("all are gone", async || held(&plan).is_empty()).await;
+    std::fs::rename(&plan.state, &elsewhere).unwrap();
+    assert!(matches!(down(&elsewhere).await.unwrap(), Down::Cleaned(held) if held.is_empty()));
+    assert!(matches!(down(&elsewhere).await.unwrap(), Down::Absent));
+}
+
+#[tokio::test]
+async fn a_path_that_env_would_take_for_a_setting_works_and_one_that_prometheus_takes_for_a_pattern_is_refused() {
+    let place = Place::new();
+    let mut plan = place.plan(Lifetime::Private);
+    let folder = place.folder.path().join("a=b");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(&plan.app_program, folder.join("app")).unwrap();
+    plan.app_program = folder.join("app");
+    started(&plan).await.stop().await.unwrap();
+
+    for sign in ["[", "\\"] {
+        let state = place.folder.path().join(format!("x{sign}y"));
+        let plan = Plan::private(place.folder.path(), &state, Speed::PRODUCTION).unwrap();
+        let failure = start(&plan).await.unwrap_err();
+        assert_eq!(failure.kind(), Kind::Usage);
+        assert!(failure.to_string().contains(&format!("holds `{sign}`")), "{failure}");
+    }
+}
+
+/// With a tool that only writes down what it was told, and whose traffic never ends by itself.
+#[tokio::test]
+async fn the_demo_passes_on_every_signal_and_takes_down_what_it_started() {
+    for signal in ["TERM", "INT", "HUP"] {
+        let place = Place::new();
+        let tool = program(
+            &place,
+            r#"trap 'kill $!; echo "$1 was interrupted" >>"$0.told"; exit 130' TERM INT HUP
+            echo "$1" >>"$0.told"
+            [ "$1" != traffic ] || { sleep 600 & wait; }"#,
+        );
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/demo.sh");
+        let mut demo =
+            Command::new("bash").arg(script).arg(&tool).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        let said = || std::fs::read_to_string(tool.with_extension("told")).unwrap_or_default();
+        eventually("traffic runs", async || said().contains("traffic")).await;
+        let pid = demo.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().await.unwrap().success());
+        let ended = tokio::time::timeout(LIMIT, demo.wait()).await.expect("it ends").unwrap();
+        assert_eq!(ended.code(), Some(130), "{signal}");
+        assert_eq!(said(), "up\ntraffic\ntraffic was interrupted\ndown\n", "{signal}");
+    }
+}
+
+#[tokio::test]
 async fn stacks_stand_side_by_side() {
     let places = [Place::new(), Place::new()];
     let plans: Vec<Plan> = places.iter().map(|place| place.plan(Lifetime::Private)).collect();

@@ -302,12 +302,15 @@ pub async fn faults_are_on(app: &[Address]) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A wait is told again after this long.
+const MUTE: Duration = Duration::from_secs(5);
+
 /// Waits until no alert but the watchdog is active: what fires later is then this scenario's doing.
 async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) -> Result<(), Failure> {
     // The longest memory of any rule is that of AppTrafficDrop: half an hour, and its own hold.
     let longest = what.ground.speed().real(Duration::from_mins(45)).context("waiting for quiet")?;
     let began = Instant::now();
-    let mut told = String::new();
+    let (mut told, mut spoke) = (String::new(), began);
     loop {
         let active = active_alerts(prometheus).await?;
         let names: Vec<&str> = active.keys().map(String::as_str).filter(|name| *name != WATCHDOG).collect();
@@ -316,12 +319,14 @@ async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) 
         }
         let names = names.join(", ");
         if began.elapsed() > longest + FIRST_SCRAPE {
-            return Err(Failure::infrastructure(format!("{names} still active after {:?}", began.elapsed()))
+            let waited = began.elapsed().as_secs();
+            return Err(Failure::infrastructure(format!("{names} still active after {waited} s"))
                 .remedy("see why with `aiclipx status` and Prometheus' alerts page"));
         }
-        if names != told {
-            say(&format!("waiting until {names} is over"));
-            told = names;
+        if names != told || spoke.elapsed() >= MUTE {
+            let waited = if names == told { format!(" ({} s)", began.elapsed().as_secs()) } else { String::new() };
+            say(&format!("waiting until {names} is over{waited}"));
+            (told, spoke) = (names, Instant::now());
         }
         sleep(LOOK * 3).await;
     }

@@ -183,7 +183,12 @@ impl<'a> Ground<'a> {
             return failure;
         }
         let Ok(epochs) = stack.epochs().await else {
-            return failure.context("supervisord died, and the stack with it");
+            // Who is killed leaves its record, who is told to stop takes it away.
+            return failure.context(if stack.is_recorded() {
+                "supervisord died, and the stack with it"
+            } else {
+                "the stack was stopped meanwhile"
+            });
         };
         let dead: Vec<&str> =
             epochs.iter().filter(|(_, epoch)| epoch.pid.is_none()).map(|(name, _)| name.as_str()).collect();

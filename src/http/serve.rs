@@ -438,8 +438,10 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(10);
 
+    type Event = fn(&Turns);
+
     /// After how many seconds a client has let its time pass on whose connection this happened, each at its second.
-    async fn runs_out(events: &[(u64, fn(&Turns))]) -> u64 {
+    async fn runs_out(events: &[(u64, Event)]) -> u64 {
         let began = Instant::now();
         let turns = Turns::new(PATIENCE);
         let events = async {
@@ -447,7 +449,7 @@ mod tests {
                 sleep_until(began + Duration::from_secs(*at)).await;
                 event(&turns);
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             biased;
@@ -459,7 +461,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_has_its_patience_for_each_of_its_turns_and_none_of_the_services() {
-        let (take, give): (fn(&Turns), fn(&Turns)) = (Turns::take, Turns::give);
+        let (take, give): (Event, Event) = (Turns::take, Turns::give);
         assert_eq!(runs_out(&[]).await, 10, "no head");
         assert_eq!(runs_out(&[(1, take), (2, give)]).await, 12, "idle after an answer");
         assert_eq!(runs_out(&[(3, take), (25, give)]).await, 35, "the service took long");
@@ -468,9 +470,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_read_is_out_in_time_whatever_else_it_sends() {
-        let (take, give): (fn(&Turns), fn(&Turns)) = (Turns::take, Turns::give);
-        let through: fn(&Turns) = |turns| turns.wrote(true);
-        let stalled: fn(&Turns) = |turns| turns.wrote(false);
+        let (take, give): (Event, Event) = (Turns::take, Turns::give);
+        let through: Event = |turns| turns.wrote(true);
+        let stalled: Event = |turns| turns.wrote(false);
         assert_eq!(runs_out(&[(1, take), (1, give), (1, stalled), (8, stalled)]).await, 11, "still no room");
         assert_eq!(runs_out(&[(1, stalled), (5, take), (9, give)]).await, 11, "pipelined requests buy no time");
         assert_eq!(runs_out(&[(1, stalled), (5, take)]).await, 11, "nor does one that is worked on");

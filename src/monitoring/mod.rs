@@ -180,6 +180,28 @@ impl Monitoring {
             }));
         }
         self.understand_rules(findings);
+        self.understand_targets(findings);
+    }
+
+    /// Who is scraped stands in files of targets: those that are asked for are there, and those that are there are ours.
+    fn understand_targets(&self, findings: &mut Vec<Finding>) {
+        let configuration = self.documents.get(Path::new(PROMETHEUS)).map(|(_, node)| node);
+        let jobs = configuration.map(|node| node.items_of("scrape_configs")).unwrap_or_default();
+        let alerting = configuration.and_then(|node| node.get("alerting"));
+        let alertmanagers = alerting.map(|node| node.items_of("alertmanagers")).unwrap_or_default();
+        let asked = jobs.iter().chain(alertmanagers).flat_map(|job| job.items_of("file_sd_configs"));
+        for file in asked.flat_map(|asked| asked.items_of("files")) {
+            let Some(name) = file.as_text() else { continue };
+            let is_pattern = name.contains(['*', '?', '[']);
+            if !is_pattern && !self.files.contains_key(&Path::new(PROMETHEUS).with_file_name(name)) {
+                findings.push(Finding {
+                    file: Path::new(FOLDER).join(PROMETHEUS),
+                    line: file.line,
+                    what: format!("there is no {name}: nobody would be scraped"),
+                    remedy: "add the file (it may list nobody), or take out what asks for it".to_owned(),
+                });
+            }
+        }
         for path in self.documents.keys().filter(|path| path.starts_with("prometheus/targets")) {
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             if Component::of_targets(stem).is_none() {

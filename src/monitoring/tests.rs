@@ -214,6 +214,12 @@ fn a_key_nobody_decided_about_an_address_nobody_has_and_a_receiver_that_is_missi
             "http://elsewhere:9095/alerts",
             "does not lead to",
         ),
+        (
+            "prometheus/prometheus.yml",
+            "files: [targets/app.json]",
+            "files: [targets/apps.json]",
+            "no targets/apps.json",
+        ),
         ("alertmanager/alertmanager.yml", "- receiver: watchdog", "- receiver: watchcat", "no receiver is called"),
         ("alertmanager/alertmanager.yml", "    equal: [service]\n", "", "`equal` is missing"),
         (

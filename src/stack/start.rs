@@ -170,14 +170,44 @@ impl Stack {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Absent),
             Err(error) => return Err(Failure::usage(format!("cannot read {}: {error}", file.display()))),
         };
-        let record: Record = serde_json::from_slice(&text).map_err(|error| {
+        let mut record: Record = serde_json::from_slice(&text).map_err(|error| {
             Failure::usage(format!("{} is not what this version writes: {error}", file.display()))
                 .remedy("stop that stack with the version that started it, or remove the file if none runs")
         })?;
-        Ok(match supervisor::running(&record.plan).await {
+        let here = std::path::absolute(state).with_context(|| format!("{} is no usable path", state.display()))?;
+        let is_same = |other: &Path| {
+            other == here
+                || here.canonicalize().ok().is_some_and(|here| other.canonicalize().is_ok_and(|other| other == here))
+        };
+        if !is_same(&record.plan.state) {
+            // Moved or copied since. Under its old path it would be looked for in vain, or another's be stopped.
+            if let Some(pid) = supervisor::running_in(&here, &record.plan).await {
+                let was = record.plan.state.display();
+                return Err(Failure::usage(format!(
+                    "the stack that {} tells of was started in {was}, and still runs (supervisord {pid})",
+                    file.display()
+                ))
+                .remedy("move it back there and `just down`; if this is a copy, remove its state directory"));
+            }
+            record.plan.state = here;
+        }
+        let running = supervisor::running(&record.plan).await;
+        if let Some((pid, owner)) = running.and_then(|pid| Some((pid, supervisor::foreign_owner(pid)?))) {
+            return Err(Failure::usage(format!(
+                "the stack of {} is another user's (supervisord {pid}, user id {owner})",
+                state.display()
+            ))
+            .remedy("ask as that user, or as root"));
+        }
+        Ok(match running {
             Some(_) => Found::Running(Box::new(Stack { record, child: None, _socket_folder: None })),
             None => Found::Stale(Box::new(Leftovers(record))),
         })
+    }
+
+    /// Whether its state directory still tells of it: not after a stop that was ordered.
+    pub fn is_recorded(&self) -> bool {
+        record_file(&self.record.plan.state).exists()
     }
 
     /// The plan that runs.
@@ -360,16 +390,19 @@ impl Stack {
             None => self.await_pid().await,
         };
         let mut pids = Vec::new();
-        if supervisord.is_some() {
+        if let Some(supervisord) = supervisord {
+            // A paused process hears nothing, no TERM either.
+            if is_paused(supervisord) {
+                supervisor::signal("CONT", &[supervisord]).await;
+            }
             if let Ok(states) = self.control().states().await {
                 pids.extend(states.into_iter().filter_map(|program| program.pid));
             }
-            // A paused process hears no TERM.
             let paused: Vec<u32> = pids.iter().copied().filter(|pid| is_paused(*pid)).collect();
             supervisor::signal("CONT", &paused).await;
             if self.control().order(&["shutdown"]).await.is_err() {
                 // Not listening yet, or no longer: the signal means the same to it.
-                supervisor::signal("TERM", supervisord.as_slice()).await;
+                supervisor::signal("TERM", &[supervisord]).await;
             }
         }
         if let Some(child) = &mut self.child {
@@ -386,6 +419,14 @@ impl Stack {
             all_gone(&pids, Duration::from_secs(2)).await;
         }
         let held = held_ports(plan, &self.record.absent, Duration::from_secs(5)).await;
+        if let Some(pid) = supervisord
+            && supervisor::is_alive(pid).await
+        {
+            // The record stays: without it nobody would find what still runs.
+            return Err(Failure::infrastructure(format!(
+                "supervisord ({pid}) could not be stopped; its stack runs on"
+            )));
+        }
         self.remove_traces();
         if held.is_empty() {
             return Ok(());
@@ -510,6 +551,12 @@ fn lock(state: &Path) -> Result<File, Failure> {
             "the path {} of the state directory holds a control character",
             state.display()
         )));
+    }
+    if let Some(sign) = state.to_string_lossy().chars().find(|c| matches!(c, '[' | '\\')) {
+        let what = format!("the path {} of the state directory holds `{sign}`", state.display());
+        return Err(Failure::usage(what).remedy(
+            "Prometheus takes that for a pattern and would find no rules: choose another with --state or AICLIPX_STATE",
+        ));
     }
     std::fs::create_dir_all(state).map_err(unusable)?;
     let file = File::create(state.join("lock")).map_err(unusable)?;

@@ -15,9 +15,10 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::process::{Child, Command};
 
+use super::control::is_paused;
 use super::plan::{Lifetime, Plan, Process};
 use super::tools::{Wanted, executables, helper};
-use crate::failure::Failure;
+use crate::failure::{Failure, no_temporary_folder};
 
 /// supervisord says its bare version.
 pub(super) const SUPERVISORD: Wanted = Wanted {
@@ -69,11 +70,16 @@ pub(super) fn command(
     arguments: Vec<String>,
 ) -> Vec<String> {
     let mut words = death_prefix.to_vec();
+    let program = program.to_string_lossy().into_owned();
     if !environment.is_empty() {
         words.push("env".to_owned());
         words.extend(environment.into_iter().map(|(name, value)| format!("{name}={value}")));
+        // env would take such a path for one more setting.
+        if program.contains('=') {
+            words.extend(["sh", "-c", r#"exec "$0" "$@""#].map(str::to_owned));
+        }
     }
-    words.push(program.to_string_lossy().into_owned());
+    words.push(program);
     words.extend(arguments);
     words
 }
@@ -145,7 +151,7 @@ pub(super) fn socket_folder() -> Result<tempfile::TempDir, Failure> {
         PathBuf::from("/tmp")
     };
     let folder = tempfile::Builder::new().prefix(SOCKET_FOLDER_PREFIX).tempdir_in(&parent);
-    Ok(folder.with_context(|| format!("cannot make a folder in {}", parent.display()))?)
+    folder.map_err(|error| no_temporary_folder(&error))
 }
 
 /// What the socket's folder is called, so that only such a one is ever removed.
@@ -232,7 +238,12 @@ pub(super) fn configuration_file(plan: &Plan) -> PathBuf {
 
 /// The process id of this plan's supervisord, if it is alive.
 pub(super) async fn running(plan: &Plan) -> Option<u32> {
-    let pid: u32 = std::fs::read_to_string(plan.state.join("supervisord.pid")).ok()?.trim().parse().ok()?;
+    running_in(&plan.state, plan).await
+}
+
+/// The same, where the state directory lies elsewhere now than when it was started.
+pub(super) async fn running_in(state: &Path, plan: &Plan) -> Option<u32> {
+    let pid: u32 = std::fs::read_to_string(state.join("supervisord.pid")).ok()?.trim().parse().ok()?;
     // Process ids are used again: it is ours if it was started with our configuration.
     let command_line = command_line(pid).await?;
     command_line.contains(&*configuration_file(plan).to_string_lossy()).then_some(pid)
@@ -246,6 +257,14 @@ async fn command_line(pid: u32) -> Option<String> {
     }
     let output = helper("ps").args(["-o", "command=", "-p", &pid.to_string()]).output().await.ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Whose process this is, if it is neither ours nor ours to stop. Known where there is a /proc.
+pub(super) fn foreign_owner(pid: u32) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let owner = |process: &str| std::fs::metadata(Path::new("/proc").join(process)).ok().map(|meta| meta.uid());
+    let (ours, theirs) = (owner("self")?, owner(&pid.to_string())?);
+    (ours != 0 && ours != theirs).then_some(theirs)
 }
 
 /// Whether a process of this id exists (a zombie counts as gone).
@@ -286,6 +305,12 @@ pub(super) struct Control<'a> {
 
 impl Control<'_> {
     async fn run(&self, arguments: &[&str]) -> Result<Output, Failure> {
+        if let Some(pid) = running(self.plan).await.filter(|pid| is_paused(*pid)) {
+            return Err(Failure::infrastructure(format!(
+                "supervisord ({pid}) was stopped in its tracks, and hears nothing"
+            ))
+            .remedy(format!("`kill -CONT {pid}` lets it go on, `just down` ends it")));
+        }
         // The two come together, under Nix and from PyPI alike.
         let beside = self.supervisord.with_file_name("supervisorctl");
         let program = if beside.is_file() { beside } else { PathBuf::from("supervisorctl") };
@@ -315,7 +340,11 @@ impl Control<'_> {
         // 3 says that not all are running; more is that nobody answered.
         match output.status.code() {
             Some(0 | 3) => Ok(said.lines().filter_map(program_state).collect()),
-            _ => Err(Failure::infrastructure(format!("supervisord does not answer: {}", said.trim()))),
+            code => {
+                let said = [said.trim(), String::from_utf8_lossy(&output.stderr).trim()].join(" ");
+                let code = code.map_or_else(String::new, |code| format!(" (supervisorctl ended with {code})"));
+                Err(Failure::infrastructure(format!("supervisord does not answer{code}: {}", said.trim())))
+            }
         }
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
     for (&component, program) in plan.components.iter().zip(programs) {
         match (program, component.missed_without()) {
             (Ok(tool), _) => drop(found.insert(component, tool)),
-            (Err(why), Some(missed)) => drop(absent.insert(component, format!("{missed}: {why}"))),
+            (Err(why), Some(missed)) => drop(absent.insert(component, format!("{missed} ({why})"))),
             (Err(why), None) => problems.push(format!("{component}: {why}")),
         }
     }

@@ -157,7 +157,10 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", String::from_utf8_lossy(&self.compose(&["logs", "--tail", "5"]).stdout));
+            #[expect(clippy::print_stderr, reason = "what the containers said explains the panic")]
+            {
+                eprintln!("{}", String::from_utf8_lossy(&self.compose(&["logs", "--tail", "5"]).stdout));
+            }
         }
         self.compose(&["down", "--volumes", "--timeout", "5"]);
     }
