@@ -86,6 +86,7 @@ render *options: _build
 [group('monitoring')]
 check: _build
     @{{ tool }} check
+    @scripts/loaders.sh
     @scripts/vector.sh
     @scripts/nix-files.sh
 
@@ -176,6 +177,7 @@ _tests:
 # For these two the programs are there: the tests built them, and a build of its own would build half of them again.
 _checked:
     @{{ tool }} check
+    @scripts/loaders.sh
     @scripts/vector.sh
 
 _live:
