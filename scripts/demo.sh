@@ -25,9 +25,12 @@ done
 
 # shellcheck disable=SC2317 # the trap calls it
 put_back() {
-  # A second Ctrl-C must not leave half a stack.
+  # A second Ctrl-C must not leave half a stack. It comes to us, who ignore it: what is in front would get it from the terminal.
   trap '' INT TERM HUP
-  [[ $up != yes ]] || "$tool" down >&2 || printf 'demo: the stack did not go down; try: just down\n' >&2
+  if [[ $up == yes ]]; then
+    "$tool" down >&2 &
+    wait "$!" || printf 'demo: the stack did not go down; try: just down\n' >&2
+  fi
   rm -f "$said"
 }
 trap put_back EXIT
