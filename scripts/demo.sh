@@ -40,6 +40,8 @@ run() {
   local heard=-1 status=0 waited
   "$tool" "$@" &
   step=$!
+  # One that came before we knew whom to tell.
+  ((signals == 0)) || kill -s TERM -- "-$step" 2>/dev/null || true
   while ((heard != signals)); do
     heard=$signals
     waited=0
