@@ -414,7 +414,8 @@ fn is_of_a_bundle(file: &str) -> bool {
     const TOP: [&str; 6] = ["run.json", "verdicts.json", "mutants.json", "report.html", "report.md", report::pdf::FILE];
     const OF_AN_EXPERIMENT: [&str; 5] =
         ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", experiment::SNAPSHOT];
-    const FOLDERS: [(&str, &[&str]); 8] = [
+    const FOLDERS: [(&str, &[&str]); 9] = [
+        ("graphs", &["json"]),
         ("grafana", &["json"]),
         ("exposition", &["prom"]),
         ("samples", &["json"]),

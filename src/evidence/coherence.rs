@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, ensure};
 
+use super::alert_graph;
 use super::bundle::Outcome;
 use super::experiment::{Experiment, HELD_BY_LOKI, LOADED, SAMPLES, SNAPSHOT};
 use super::grafana;
@@ -135,6 +136,7 @@ fn asked(experiment: &Experiment) -> BTreeSet<String> {
     asked.extend(run.processes.iter().map(|process| format!("logs/{}.log", process.component)));
     asked.extend(experiment.panels.iter().map(super::experiment::PanelAnswer::file));
     asked.extend(run.pictures.iter().map(|picture| picture.file.clone()));
+    asked.extend(experiment.scenario.expect.fires.iter().map(|alert| alert_graph::file(alert)));
     for dashboard in grafana::dashboards(&experiment.scenario) {
         asked.extend([grafana::file(dashboard), grafana::picture(dashboard)]);
     }

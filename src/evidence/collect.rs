@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
+use super::alert_graph;
 use super::experiment::{LOADED, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, read_scenario, write};
 use super::grafana;
 use super::ground::Ground;
@@ -60,8 +61,10 @@ async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &
         }
     }
     panels(&prometheus, tree, ground.speed(), &run, target).await?;
+    let scenario = read_scenario(target, &run)?;
+    let evaluation = ground.speed().real(tree.monitoring.evaluation_interval()).context("the evaluation interval")?;
+    alert_graph::collect(&prometheus, &scenario.expect.fires, &run, evaluation, target).await;
     if let Some(address) = ground.grafana() {
-        let scenario = read_scenario(target, &run)?;
         grafana::collect(address, tree, &scenario, &run, target).await?;
     }
     Ok(())
