@@ -67,7 +67,7 @@ impl Shot {
     pub async fn show(&self, page: &mut Page, limit: Duration) -> Result<(), Failure> {
         let deadline = Instant::now() + limit;
         loop {
-            page.open(&self.url).await?;
+            page.open(&self.url).await.map_err(|failure| failure.context(format!("Prometheus' {} page", self.name)))?;
             if !self.unfold.is_empty() {
                 page.run(&self.unfold).await?;
             }
