@@ -80,7 +80,8 @@ mirror=$(archive Debian http://deb.debian.org/debian)
 security=$(archive Debian-Security http://security.debian.org/debian-security)
 
 say "making a Debian $suite of its minimal packages"
-# A mount of its own, so that it can be the root of one.
+# A mount of its own, so that it can be the root of one, for everybody there.
+chmod 755 "$machine"
 mount --bind "$machine" "$machine"
 progress debootstrap debootstrap --variant=minbase ${cache:+"--cache-dir=$cache/debootstrap"} "$suite" "$machine" "$mirror" ||
   { progress_report && stop "debootstrap could not make it (above). Is there a network? Does its version know $suite?"; }
