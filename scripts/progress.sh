@@ -28,26 +28,26 @@ progress_many='^ +(Downloaded|Adding|Locking) '
 
 # Errors are in the last lines of what failed; with progress_rest=shown every other line comes as it is.
 progress_lines() {
-  local name=$1 line code began=$SECONDS shown=-8 every
+  local name=$1 line code began=$SECONDS shown=$SECONDS every
   while true; do
     code=0
     IFS= read -r -t 8 line || code=$?
     if ((code > 128)); then
-      printf '  %s: at it for %d s\n' "$name" "$((SECONDS - began))"
-      shown=$SECONDS
-      continue
+      every=0 line="at it for $((SECONDS - began)) s"
     elif ((code)) && [[ ! $line ]]; then
       break
-    fi
-    if [[ $line =~ $progress_told ]]; then
+    elif [[ $line =~ $progress_told ]]; then
       every=0
     elif [[ $line =~ $progress_steps ]]; then
       every=3
     elif [[ $line =~ $progress_many ]]; then
       every=8
-    else
-      [[ ! ${progress_rest:-} ]] || printf '%s\n' "$line"
+    elif [[ ${progress_rest:-} ]]; then
+      printf '%s\n' "$line"
+      shown=$SECONDS
       continue
+    else
+      every=8 line="at it for $((SECONDS - began)) s"
     fi
     ((SECONDS - shown >= every)) || continue
     shown=$SECONDS
