@@ -28,12 +28,14 @@ progress_many='^ +(Downloaded|Adding|Locking) '
 
 # Errors are in the last lines of what failed; with progress_rest=shown every other line comes as it is.
 progress_lines() {
-  local name=$1 line code began=$SECONDS shown=$SECONDS every
+  local name=$1 line half='' code began=$SECONDS shown=$((SECONDS - 3)) every
   while true; do
     code=0
     IFS= read -r -t 8 line || code=$?
+    line=$half$line half=''
     if ((code > 128)); then
-      every=0 line="at it for $((SECONDS - began)) s"
+      # What has come of a line is kept for its rest.
+      half=$line every=0 line="at it for $((SECONDS - began)) s"
     elif ((code)) && [[ ! $line ]]; then
       break
     elif [[ $line =~ $progress_told ]]; then
