@@ -22,7 +22,6 @@ use super::pictures::{PATIENCE, Photographer};
 use super::provenance::{compact_utc, now_ms};
 use super::timeline::millis;
 use super::tree::Tree;
-use super::validity;
 use crate::failure::Failure;
 use crate::http::client::{self, Address};
 use crate::interrupt::Interrupt;
@@ -36,7 +35,7 @@ use crate::traffic::send::{Limits, Sent, Tcp, send};
 /// What a component may take to answer a small question.
 pub const ASK_LIMIT: Duration = Duration::from_secs(10);
 /// How often a run beside others shows that it goes on.
-const STILL_AT_IT: Duration = Duration::from_secs(8);
+pub(super) const STILL_AT_IT: Duration = Duration::from_secs(8);
 /// How often we look while waiting.
 const LOOK: Duration = Duration::from_millis(100);
 /// Prometheus scrapes a new target about five seconds after its start, whatever the interval (2.42, measured).
@@ -70,8 +69,6 @@ pub struct Enacted {
     pub folder: PathBuf,
     /// What was sent.
     pub sent: Sent,
-    /// What happened that nobody asked for, in words; empty for a run that can be judged.
-    pub disturbed: Vec<String>,
 }
 
 /// Enacts a scenario once. `say` is told in a few words what is being waited for.
@@ -171,9 +168,7 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
         unseen: ground.unseen(),
     };
     write_json(&folder.join("run.json"), &run)?;
-    let deaths = validity::deaths(&run).into_iter().map(|death| death.to_string());
-    let disturbed = deaths.chain(run.disturbances).collect();
-    Ok(Enacted { folder, sent, disturbed })
+    Ok(Enacted { folder, sent })
 }
 
 /// Sends the schedule while phases are posted.
@@ -397,13 +392,12 @@ impl After<'_> {
         // What a shortened run could not make fire is not waited for: it is not proven anyway.
         let awaited = self.what.scenario.expect.fires.iter().filter(|_| self.what.length.is_none());
         for alert in awaited {
-            say(&format!("waiting until {alert} is resolved and told so"));
             let share = self.what.scenario.fault_share();
             let monitoring = &self.what.tree.monitoring;
             let Some(bounds) = monitoring.alert(alert).map(|alert| monitoring.bounds(alert, share)) else { continue };
             let limit = bounds.latest_resolved_notified / speed.factor() + Duration::from_secs(2);
             // Not in time is not our verdict: the claim says so from what was recorded.
-            let _ = timeout(limit, self.until_resolved(alert)).await;
+            let _ = timeout(limit, self.until_resolved(alert, say)).await;
         }
         // So that the evaluation after the last firing one lies inside the window.
         let evaluation =
@@ -412,8 +406,11 @@ impl After<'_> {
         Ok(disturbances)
     }
 
-    async fn until_resolved(&self, alert: &str) {
+    async fn until_resolved(&self, alert: &str, say: &dyn Fn(&str)) {
         let ground = self.what.ground;
+        let waiting = format!("waiting until {alert} is resolved and told so");
+        say(&waiting);
+        let (began, mut spoke) = (Instant::now(), Instant::now());
         let began_ms = i64::try_from(self.sent.ledger.head.started_unix_us / 1000).unwrap_or(i64::MAX);
         loop {
             let active = active_alerts(self.prometheus).await.unwrap_or_default();
@@ -423,6 +420,10 @@ impl After<'_> {
                     || ground.notifications(began_ms).await.is_ok_and(|lines| tells_resolved(&lines, alert)))
             {
                 return;
+            }
+            if spoke.elapsed() >= MUTE {
+                say(&format!("{waiting} ({} s)", began.elapsed().as_secs()));
+                spoke = Instant::now();
             }
             sleep(LOOK).await;
         }
