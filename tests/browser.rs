@@ -54,8 +54,10 @@ fn serve(answers: &'static [(&'static str, &'static str, &'static str)]) -> Stri
                 let found = answers.iter().find(|(served, _, _)| *served == path || *served == bare);
                 let (status, body) =
                     found.map_or(("404 Not Found", "nothing here"), |(_, status, body)| (status, body));
+                // Prometheus 3 takes no metrics that call themselves a page.
+                let kind = if bare == "/metrics" { "text/plain; version=0.0.4" } else { "text/html; charset=utf-8" };
                 let answer = format!(
-                    "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {}\r\n\
+                    "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
                      Connection: close\r\n\r\n{body}",
                     body.len()
                 );

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use aiclipx::check::metrics::{OF_ALERTMANAGER, OF_PROMETHEUS};
-use aiclipx::duration::Speed;
+use aiclipx::duration::{self, Speed};
 use aiclipx::http::client::{self, Address};
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::monitoring::{Monitoring, prometheus_flags, rules_equal};
@@ -137,6 +137,49 @@ fn a_message_says_what_where_since_when_and_what_to_do() {
     assert!(over.contains("• Over: Every scrape of app fails. From 2026-11-24 03:00:00 to 03:07:30 UTC."), "{over}");
 }
 
+/// Whatever an alert's value is: promtool fills in the templates, and tells what came of it where a test expects nothing.
+#[test]
+fn a_number_in_a_message_is_written_as_a_person_would() {
+    const VALUES: [f64; 5] = [0.0034, 0.0523, 0.9262, 12.34, 34_567.8];
+    let monitoring = ours();
+    let (mut rules, mut questions, mut due) = (String::new(), String::new(), 0);
+    for alert in monitoring.alerts().iter().filter(|alert| alert.annotations["description"].contains("$value")) {
+        let text = serde_json::Value::from(alert.annotations["description"].as_str());
+        rules += &format!("  - {{alert: {}, expr: value, annotations: {{text: {text}}}}}\n", alert.name);
+        for (at, value) in VALUES.iter().enumerate() {
+            // A share is never more than the whole.
+            if *value <= 1.0 || !alert.annotations["description"].contains("humanizePercentage") {
+                questions += &format!("  - {{eval_time: {at}m, alertname: {}}}\n", alert.name);
+                due += 1;
+            }
+        }
+    }
+    let values = VALUES.map(|value| value.to_string()).join(" ");
+    let series = format!("{{series: 'value{{job=\"app\"}}', values: {values}}}");
+    let tests = format!(
+        "rule_files: [rules.yml]\nevaluation_interval: 1m\ntests:\n- interval: 1m\n  input_series: [{series}]\n  \
+         alert_rule_test:\n{questions}"
+    );
+    let rules = format!("groups:\n- name: messages\n  rules:\n{rules}");
+    let files = [("rules.yml", rules), ("tests.yml", tests)];
+    let files = copy(files.map(|(name, text)| (name.into(), text.into_bytes())).into());
+    let said = said(&promtool(&["test", "rules"], &[files.folder.join("tests.yml")]));
+    let messages: Vec<&str> = said.split("text=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(due > 50 && messages.len() == due, "{due} messages: {said}");
+    for message in messages {
+        let words = || message.split([' ', '(', ')']).map(|word| word.trim_end_matches(['.', ',', ';', ':']));
+        // "5xx" and "95th" are words; `humanizeDuration` knows units a person uses.
+        let written = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && !["5xx", "95th"].contains(word);
+        let numbers: Vec<&str> = words().filter(written).collect();
+        assert!(!numbers.is_empty(), "{message}");
+        for number in numbers {
+            let units: &[&str] = if message.contains("percentile") { &["ms", "s", "m", "h"] } else { &["%"] };
+            let bare = units.iter().find_map(|unit| number.strip_suffix(unit)).unwrap_or(number);
+            assert!(bare.chars().all(|c| c.is_ascii_digit() || c == '.'), "{number} in: {message}");
+        }
+    }
+}
+
 fn run_rule_tests(folder: &Path) -> Output {
     promtool(&["test", "rules"], &yaml_files(&folder.join("prometheus/rules/tests")))
 }
@@ -155,6 +198,46 @@ fn copies_of_faster_stacks_are_valid_and_pass_the_tests_divided_likewise() {
         let output = run_rule_tests(&copy.folder);
         assert!(output.status.success(), "at speed {k}: {}", said(&output));
     }
+}
+
+/// Prometheus 2 takes the sample on a range's left edge in, Prometheus 3 leaves it out. Whichever is here: of ranges that are
+/// a millisecond shorter none has it, of ranges a millisecond longer each has.
+#[test]
+fn no_test_rests_on_the_sample_on_a_ranges_left_edge() {
+    let shorter = |range: Duration| range - Duration::from_millis(1);
+    let longer = |range: Duration| range + Duration::from_millis(1);
+    for k in [1, 30] {
+        for (what, change) in [("without", &shorter as &dyn Fn(Duration) -> Duration), ("with", &longer)] {
+            let mut files = rendered(k).files;
+            let mut ranges = 0;
+            for (_, bytes) in files.iter_mut().filter(|(path, _)| path.starts_with("prometheus/rules")) {
+                let (text, changed) = with_ranges(&String::from_utf8_lossy(bytes), change);
+                ranges += changed;
+                *bytes = text.into_bytes();
+            }
+            assert!(ranges > 40, "only {ranges} ranges were found");
+            let output = run_rule_tests(&copy(files).folder);
+            assert!(output.status.success(), "at speed {k}, {what} the edge: {}", said(&output));
+        }
+    }
+}
+
+/// The text with another duration in every `[5m]`, and how many there were. A subquery chooses its own moments.
+fn with_ranges(text: &str, change: &dyn Fn(Duration) -> Duration) -> (String, usize) {
+    let mut parts = text.split('[');
+    let mut result = parts.next().unwrap_or_default().to_owned();
+    let mut changed = 0;
+    for part in parts {
+        let range = part.split_once(']').and_then(|(inside, rest)| Some((duration::parse(inside).ok()?, rest)));
+        match range {
+            Some((range, rest)) => {
+                changed += 1;
+                result += &format!("[{}]{rest}", duration::print(change(range)));
+            }
+            None => result += &format!("[{part}"),
+        }
+    }
+    (result, changed)
 }
 
 /// What the division must not miss: rules left in production time do not pass tests that were divided.

@@ -99,6 +99,14 @@ fn sentences(alert: &Alert, findings: &mut Findings) {
             "it heads a group: values go in the description",
         );
     }
+    let is_humanize = |word: &str| word == "humanize";
+    if text("description").split(|c: char| !c.is_alphanumeric()).any(is_humanize) {
+        findings.at(
+            alert,
+            format!("the description of {name} writes what is below 1 in thousandths: `humanize` prints 0.93 as 930m"),
+            "write `printf \"%.2f\"`, or another form for what is below 10",
+        );
+    }
     let depends = promql::parse(&alert.expr).is_ok_and(|tree| !promql::selectors(&tree).is_empty());
     if depends && !text("description").contains("{{") {
         findings.at(

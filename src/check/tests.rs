@@ -204,6 +204,14 @@ fn what_is_broken_is_found_with_file_and_line() {
         ),
         (
             APP,
+            "fails {{ $value | printf \"%.2f\" }} times",
+            "fails {{ $value | humanize }} times",
+            APP,
+            "the description of AppHighExceptionRate writes what is below 1 in thousandths",
+            "alert: AppHighExceptionRate",
+        ),
+        (
+            APP,
             "service: app\n",
             "service: app\n          value: '{{ $value }}'\n",
             APP,

@@ -225,7 +225,12 @@ pub(super) fn asks_nobody<'a>(
         sources.extend(promql::selectors(&tree).into_iter().map(|one| one.name.as_deref().and_then(source)));
     }
     let [Some(only)] = sources.into_iter().collect::<Vec<_>>()[..] else { return Ok(None) };
-    Ok((!experiment.scraped.contains(only)).then(|| format!("{only} is not part of this stack")))
+    Ok((!experiment.scraped.contains(only)).then(|| not_part_of_the_stack(only)))
+}
+
+/// Why nothing is proven of what only an optional component could tell.
+pub(super) fn not_part_of_the_stack(component: &str) -> String {
+    format!("{component} is not part of this stack")
 }
 
 fn real_ms(production: std::time::Duration, k: u32) -> i64 {

@@ -11,12 +11,15 @@ use aiclipx::failure::Kind;
 use crate::bundle::Archive;
 use crate::world;
 
-/// All mutants of the tree, killed, but for the first, which nothing found.
+/// All mutants of the tree, killed, but for the first, which nothing found, and the second, which could not be tried.
 fn outcome(archive: &Archive) -> Outcome {
     let provenance = archive.derived().provenance;
     let table = Table::read(&world::tree().root).unwrap();
-    let fate =
-        |at: usize| if at == 0 { Fate::Survived("it holds".to_owned()) } else { Fate::Killed("found".to_owned()) };
+    let fate = |at: usize| match at {
+        0 => Fate::Survived("it holds".to_owned()),
+        1 => Fate::NotTried("for want of Grafana: there is none".to_owned()),
+        _ => Fate::Killed("found".to_owned()),
+    };
     Outcome {
         schema: SCHEMA,
         tool: provenance.tool,
@@ -46,6 +49,8 @@ fn the_reports_show_them_and_no_verdict_rests_on_them() {
     for report in ["report.html", "report.md"] {
         let text = fs::read_to_string(sealed.path(report)).unwrap();
         assert!(text.contains(&outcome.tally()) && text.contains("✗ survived"), "{report}");
+        assert!(text.contains("1 not tried") && text.contains("○ not tried"), "{report}");
+        assert!(text.contains("for want of Grafana: there is none"), "{report}");
         for tried in &outcome.mutants {
             assert!(text.contains(tried.breaks.split(['`', '\'', '"']).next().unwrap()), "{report}: {}", tried.id);
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::outcome::Tried;
+use super::parts::{self, Part};
 use super::table::{FoundBy, Mutant};
 use crate::evidence::judge::{Judgement, Verdict};
 
@@ -20,6 +21,8 @@ pub enum Fate {
     DidNotApply(String),
     /// The run says nothing, with it or without it.
     Invalid(String),
+    /// Its claim is not proven without it, for want of a part of the stack; which, and why.
+    NotTried(String),
 }
 
 impl Fate {
@@ -30,6 +33,7 @@ impl Fate {
             Fate::Survived(_) => "survived",
             Fate::DidNotApply(_) => "did not apply",
             Fate::Invalid(_) => "invalid",
+            Fate::NotTried(_) => "not tried",
         }
     }
 
@@ -39,30 +43,42 @@ impl Fate {
             Fate::Killed(_) => "✓",
             Fate::Survived(_) | Fate::DidNotApply(_) => "✗",
             Fate::Invalid(_) => "!",
+            Fate::NotTried(_) => "○",
         }
     }
 
     /// Why.
     pub fn why(&self) -> &str {
         match self {
-            Fate::Killed(why) | Fate::Survived(why) | Fate::DidNotApply(why) | Fate::Invalid(why) => why,
+            Fate::Killed(why)
+            | Fate::Survived(why)
+            | Fate::DidNotApply(why)
+            | Fate::Invalid(why)
+            | Fate::NotTried(why) => why,
         }
     }
 
-    /// Why, short enough for a line or a table's cell: some claims tell every series.
+    /// Why, short enough for a line or a table's cell: some claims tell every series. Cut between words, and said to be.
     pub fn brief(&self) -> String {
         const LENGTH: usize = 200;
         let line = self.why().lines().next().unwrap_or_default();
-        let cut: String = line.chars().take(LENGTH).collect();
-        if cut.len() < self.why().len() { format!("{} …", cut.trim_end()) } else { cut }
+        let mut kept = line;
+        if let Some((end, _)) = line.char_indices().nth(LENGTH) {
+            kept = &line[..end];
+            if !line[end..].starts_with(' ') {
+                kept = kept.rsplit_once(' ').map_or(kept, |(whole, _)| whole);
+            }
+        }
+        if kept.len() < self.why().len() { format!("{} …", kept.trim_end()) } else { kept.to_owned() }
     }
 }
 
-/// What was found in an experiment: its judgements, and what disturbed it.
+/// What was found in an experiment: its judgements, what disturbed it, and what its stack lacked.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Found {
     pub(super) judgements: Vec<Judgement>,
     pub(super) disturbances: Vec<String>,
+    pub(super) lacking: Vec<Part>,
 }
 
 /// By a scenario's or a mutant's name; what was not recorded is a mutant's fate already.
@@ -89,7 +105,12 @@ pub(super) fn judged(mutant: &Mutant, found: &Findings) -> Tried {
     if let FoundBy::Claim(claim) = &mutant.found_by {
         match verdict(sound, claim) {
             Some(Verdict::Holds) => {}
-            Some(other) => return nothing(&format!("{claim} {} without it: {}", other.word(), other.why())),
+            Some(other) => {
+                return match parts::wanting(mutant, &sound.judgements, &sound.lacking) {
+                    Some(why) => Tried::new(mutant, Fate::NotTried(why), Vec::new()),
+                    None => nothing(&format!("{claim} {} without it: {}", other.word(), other.why())),
+                };
+            }
             None => return Tried::new(mutant, Fate::DidNotApply(format!("no claim {claim} is derived")), Vec::new()),
         }
     }
@@ -153,23 +174,22 @@ mod tests {
         Verdict::Fails("it differs".to_owned())
     }
 
-    /// An experiment in which the claim and another came out like this.
     fn found(verdict: Verdict, other: Verdict) -> Found {
-        let judgement = |id: &str, verdict| Judgement {
-            claim: Claim {
-                id: id.to_owned(),
-                experiment: "quiet".to_owned(),
-                says: String::new(),
-                kind: Kind::LoadedEqualsTree,
-            },
+        found_of(Kind::LoadedEqualsTree, verdict, other)
+    }
+
+    /// An experiment in which the claim, of this kind, and another came out like this.
+    fn found_of(kind: Kind, verdict: Verdict, other: Verdict) -> Found {
+        let judgement = |id: &str, kind, verdict| Judgement {
+            claim: Claim { id: id.to_owned(), experiment: "quiet".to_owned(), says: String::new(), kind },
             population: 1,
             expected: String::new(),
             observed: String::new(),
             exhibits: Vec::new(),
             verdict,
         };
-        let judgements = vec![judgement(CLAIM, verdict), judgement("quiet/log", other)];
-        Found { judgements, disturbances: Vec::new() }
+        let judgements = vec![judgement(CLAIM, kind, verdict), judgement("quiet/log", Kind::LogsEqualLedger, other)];
+        Found { judgements, disturbances: Vec::new(), lacking: Vec::new() }
     }
 
     fn disturbed(words: &str) -> Found {
@@ -193,6 +213,9 @@ mod tests {
         assert_eq!(Fate::Killed("ü".repeat(200)).brief(), "ü".repeat(200));
         assert_eq!(Fate::Killed("ü".repeat(201)).brief(), format!("{} …", "ü".repeat(200)));
         assert_eq!(Fate::Invalid("it ended\nits last lines".to_owned()).brief(), "it ended …");
+        let words = |last: &str| Fate::Killed(format!("{} {last} twelve", "word ".repeat(39).trim_end())).brief();
+        assert_eq!(words("whole"), format!("{}whole …", "word ".repeat(39)));
+        assert_eq!(words("halved"), format!("{}…", "word ".repeat(39)));
     }
 
     #[test]
@@ -219,6 +242,43 @@ mod tests {
         }
         let without = Findings::from([("m".to_owned(), Ok(found(fails(), Verdict::Holds)))]);
         assert_eq!(judged(&by_claim(), &without).fate.word(), "invalid", "nothing was enacted without it");
+    }
+
+    #[test]
+    fn a_claim_that_is_not_proven_for_want_of_a_part_leaves_its_mutant_untried() {
+        let graph = || Kind::Pictured { alert: "AppDown".to_owned(), page: "graph".to_owned() };
+        let dashboard = || Kind::DashboardPictured { dashboard: "slo".to_owned() };
+        let dropped = || Kind::AlertQuiet { alert: "MonitoringLogsDropped".to_owned() };
+        let none = "there is none";
+        let vector = "vector is not part of this stack";
+        for (kind, why, lacking, told) in [
+            (graph(), none, &[Part::Pages][..], Some("for want of Prometheus' own pages: there is none")),
+            (graph(), none, &[Part::Grafana, Part::Browser], Some("for want of Chromium: there is none")),
+            (dashboard(), none, &[Part::Pages, Part::Grafana], Some("for want of Grafana: there is none")),
+            (
+                dropped(),
+                vector,
+                &[Part::Loki, Part::Vector],
+                Some("for want of Vector: vector is not part of this stack"),
+            ),
+            // All is there, or what is not there is no reason: that it is not proven is the run's fault.
+            (graph(), "it came late", &[], None),
+            (graph(), "it came late", &[Part::Grafana, Part::Vector], None),
+            (dropped(), "the run was shortened", &[Part::Vector], None),
+        ] {
+            let sound = found_of(kind.clone(), Verdict::NotProven(why.to_owned()), Verdict::Holds);
+            let sound = Found { lacking: lacking.to_vec(), ..sound };
+            let tried = fate_of(&by_claim(), sound, found_of(kind, fails(), Verdict::Holds));
+            match told {
+                Some(told) => assert_eq!(tried.fate, Fate::NotTried(told.to_owned())),
+                None => assert_eq!(tried.fate.word(), "invalid", "{tried:?}"),
+            }
+        }
+        // What it lacks is no excuse for a claim that is decided.
+        for (verdict, word) in [(Verdict::Holds, "killed"), (fails(), "invalid")] {
+            let sound = Found { lacking: vec![Part::Pages], ..found_of(graph(), verdict, Verdict::Holds) };
+            assert_eq!(fate_of(&by_claim(), sound, found_of(graph(), fails(), Verdict::Holds)).fate.word(), word);
+        }
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub struct Outcome {
     pub began_ms: i64,
     /// Unix milliseconds.
     pub ended_ms: i64,
-    /// Whether all mutants of the table were tried.
+    /// Whether all mutants of the table were to be tried; some may have been left for want of a part.
     pub complete: bool,
     /// In the table's order.
     pub mutants: Vec<Tried>,
@@ -85,21 +85,21 @@ impl Outcome {
         self.mutants.iter().filter(|tried| tried.fate.word() == word).count()
     }
 
-    /// 1: one survived or did not apply; 3: a run says nothing; 0: all are killed.
+    /// 1: one survived or did not apply; 3: a run says nothing, or nothing was tried; 0: all that could be tried are killed.
     pub fn exit_code(&self) -> u8 {
         if self.count("survived") + self.count("did not apply") > 0 {
             1
-        } else if self.count("invalid") > 0 || self.mutants.is_empty() {
+        } else if self.count("invalid") > 0 || self.count("killed") == 0 {
             3
         } else {
             0
         }
     }
 
-    /// `20 of 21 mutants are killed, 1 survived`.
+    /// `20 of 22 mutants are killed, 1 survived, 1 not tried`.
     pub fn tally(&self) -> String {
         let mut text = format!("{} of {} mutants are killed", self.count("killed"), self.mutants.len());
-        for word in ["survived", "did not apply", "invalid"] {
+        for word in ["survived", "did not apply", "invalid", "not tried"] {
             let count = self.count(word);
             if count > 0 {
                 write!(text, ", {count} {word}").expect("writing to a String does not fail");
@@ -194,16 +194,21 @@ mod tests {
     }
 
     #[test]
-    fn only_all_killed_is_success() {
+    fn only_all_killed_that_could_be_tried_is_success() {
         let why = || "why".to_owned();
         let (killed, survived) = (Fate::Killed(why()), Fate::Survived(why()));
         let (unapplied, invalid) = (Fate::DidNotApply(why()), Fate::Invalid(why()));
+        let untried = Fate::NotTried(why());
         for (fates, code) in [
             (&[killed.clone(), killed.clone()][..], 0),
             (&[killed.clone(), survived.clone()], 1),
             (&[killed.clone(), unapplied], 1),
             (&[killed.clone(), invalid.clone()], 3),
+            (&[untried.clone(), killed.clone()], 0),
+            (&[untried.clone(), invalid.clone(), killed.clone()], 3),
+            (&[untried.clone(), survived.clone()], 1),
             (&[invalid, survived, killed], 1),
+            (&[untried], 3),
             (&[], 3),
         ] {
             assert_eq!(outcome(fates).exit_code(), code, "{fates:?}");

@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::fate::{self, Fate, Findings, Found};
 use super::outcome::{Outcome, SCHEMA, Tried};
+use super::parts;
 use super::proxy::Proxy;
 use super::table::{Change, Edit, Mutant, Rendered, Table};
 use crate::evidence::collect::collect;
@@ -276,8 +277,10 @@ impl Attempt<'_> {
         let enacted = enact(what, &|_| {}, interrupt).await?;
         let folder = self.experiment(job.name(), scenario);
         interrupt.or(collect(Ground::Ours(stack), self.tree, &enacted.folder, &folder)).await?;
-        let mut findings = Findings::from([(job.name().to_owned(), Ok(self.look(&folder)?))]);
-        let Job::Sound(_, mutants) = job else { return Ok(findings) };
+        let mut found = self.look(&folder)?;
+        let Job::Sound(_, mutants) = job else { return Ok(Findings::from([(job.name().to_owned(), Ok(found))])) };
+        found.lacking = parts::lacking(stack).await;
+        let mut findings = Findings::from([(job.name().to_owned(), Ok(found))]);
         for mutant in mutants {
             let copy = self.experiment(&mutant.id, scenario);
             let _ = fs::remove_dir_all(&copy);
@@ -320,7 +323,7 @@ impl Attempt<'_> {
     fn look(&self, folder: &Path) -> anyhow::Result<Found> {
         let experiment = Experiment::read(folder)?;
         let disturbances = judge::disturbances(&experiment, self.tree).iter().map(ToString::to_string).collect();
-        Ok(Found { judgements: judge::judge(&experiment, self.tree), disturbances })
+        Ok(Found { judgements: judge::judge(&experiment, self.tree), disturbances, lacking: Vec::new() })
     }
 
     fn with_dashboards(&self, dashboards: Vec<crate::dashboard::model::Dashboard>) -> Tree {
@@ -359,15 +362,17 @@ impl Attempt<'_> {
         tell(&format!("  {number}/{of} {}: {what} ({at} s)", job.name()));
     }
 
-    /// Keeps the experiments of what lives, with those of the sound stacks; nobody looks at a mutant that is dead.
+    /// Keeps the experiments of what lives, with those of the sound stacks; nobody looks at a mutant that is dead, and one
+    /// that was not tried has nothing to show.
     fn clear(&self, tried: &[Tried]) -> anyhow::Result<()> {
-        let living = |name: &str| tried.iter().any(|tried| tried.id == name && !matches!(tried.fate, Fate::Killed(_)));
-        let all_killed = tried.iter().all(|tried| matches!(tried.fate, Fate::Killed(_)));
+        let lives = |tried: &Tried| !matches!(tried.fate, Fate::Killed(_) | Fate::NotTried(_));
+        let living = |name: &str| tried.iter().any(|tried| tried.id == name && lives(tried));
+        let none_lives = !tried.iter().any(lives);
         for entry in fs::read_dir(self.folder).with_context(|| format!("cannot read {}", self.folder.display()))? {
             let path = entry.with_context(|| format!("cannot read {}", self.folder.display()))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let of_a_mutant = tried.iter().any(|tried| tried.id == name);
-            if all_killed || (of_a_mutant && !living(&name)) {
+            if none_lives || (of_a_mutant && !living(&name)) {
                 fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
             }
         }

@@ -27,6 +27,7 @@ pub(super) fn section(mutants: &Outcome) -> Markup {
         Fate::Killed(_) => "holds",
         Fate::Survived(_) | Fate::DidNotApply(_) => "fails",
         Fate::Invalid(_) => "invalid",
+        Fate::NotTried(_) => "notproven",
     };
     html! {
         h2 #mutants { "Mutants" }
@@ -55,7 +56,9 @@ pub(super) fn text(mutants: &Outcome) -> anyhow::Result<String> {
     );
     for tried in &mutants.mutants {
         let (sign, word) = (tried.fate.sign(), tried.fate.word());
-        writeln!(text, "| {} | {} | {sign} {word} |", cell(&tried.breaks), cell(&tried.found_by))?;
+        let why = if let Fate::NotTried(why) = &tried.fate { format!(", {why}") } else { String::new() };
+        let fate = cell(&format!("{sign} {word}{why}"));
+        writeln!(text, "| {} | {} | {fate} |", cell(&tried.breaks), cell(&tried.found_by))?;
     }
     Ok(text)
 }

@@ -1,0 +1,71 @@
+//! What a stack may lack. A claim that rests on it is not proven there, so a mutant that it must find can't be tried there:
+//! that says nothing against the mutant, nor against the claim.
+
+use super::table::Mutant;
+use crate::browser::Browser;
+use crate::browser::prometheus::PrometheusPages;
+use crate::evidence::claims::Kind;
+use crate::evidence::ground::Ground;
+use crate::evidence::judge::{Judgement, Verdict, not_part_of_the_stack};
+use crate::stack::{Component, Stack};
+
+/// A part that is optional.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Chromium.
+    Browser,
+    /// Prometheus' own pages, which some builds leave out.
+    Pages,
+    Grafana,
+    Vector,
+    Loki,
+}
+
+impl Part {
+    /// Behind "for want of".
+    fn name(self) -> &'static str {
+        match self {
+            Part::Browser => "Chromium",
+            Part::Pages => "Prometheus' own pages",
+            Part::Grafana => "Grafana",
+            Part::Vector => "Vector",
+            Part::Loki => "Loki",
+        }
+    }
+
+    /// Whether it is for want of this part that a claim is not proven. What else may keep a claim from being proven passes,
+    /// and is no reason to leave a mutant untried.
+    fn leaves_open(self, judgement: &Judgement) -> bool {
+        let Verdict::NotProven(why) = &judgement.verdict else { return false };
+        match (&judgement.claim.kind, self) {
+            (Kind::Pictured { .. }, Part::Browser | Part::Pages)
+            | (Kind::DashboardPictured { .. }, Part::Browser | Part::Grafana) => true,
+            (Kind::Pictured { .. } | Kind::DashboardPictured { .. }, _) => false,
+            (_, Part::Vector) => *why == not_part_of_the_stack(Component::Vector.name()),
+            (_, Part::Loki) => *why == not_part_of_the_stack(Component::Loki.name()),
+            (_, Part::Browser | Part::Pages | Part::Grafana) => false,
+        }
+    }
+}
+
+/// What a stack lacks while it runs.
+pub(super) async fn lacking(stack: &Stack) -> Vec<Part> {
+    let has = |component| stack.programs().contains_key(&component);
+    let ground = Ground::Ours(stack);
+    let is_there = [
+        (Part::Browser, Browser::find().is_some()),
+        (Part::Pages, PrometheusPages::probe(ground.prometheus()).await.is_ok()),
+        (Part::Grafana, ground.grafana().is_some()),
+        (Part::Vector, has(Component::Vector)),
+        (Part::Loki, has(Component::Loki)),
+    ];
+    is_there.into_iter().filter(|(_, is_there)| !is_there).map(|(part, _)| part).collect()
+}
+
+/// Why a mutant can't be tried on a stack that lacks these: `for want of Grafana: …`. None where it can.
+pub(super) fn wanting(mutant: &Mutant, sound: &[Judgement], lacking: &[Part]) -> Option<String> {
+    let named = mutant.found_by.to_string();
+    let judgement = sound.iter().find(|judged| judged.claim.id == named)?;
+    let part = lacking.iter().find(|part| part.leaves_open(judgement))?;
+    Some(format!("for want of {}: {}", part.name(), judgement.verdict.why()))
+}
