@@ -73,19 +73,22 @@ impl StandIn {
         let archive = tempfile::NamedTempFile::new().unwrap();
         let file = archive.path().to_str().unwrap();
         let place = self.root.path().to_str().unwrap();
-        std::fs::set_permissions(place, PermissionsExt::from_mode(0o755)).unwrap();
-        let mut all =
-            vec!["--create", "--numeric-owner", "--owner=0", "--group=0", "--file", file, "--directory", place];
+        let pack = |first: &[&str], user: &str, what: &str| {
+            let owner = format!("--owner={user}");
+            // Whatever this machine's umask made of them.
+            let rest =
+                ["--mode=a+rX", "--numeric-owner", &owner, "--group=0", "--file", file, "--directory", place, what];
+            said("tar", &[first, &rest].concat());
+        };
         let excluded: Vec<String> = self.folders.iter().map(|(folder, _)| format!("--exclude=./{folder}")).collect();
-        all.extend(excluded.iter().map(String::as_str));
-        all.push(".");
-        said("tar", &all);
+        let mut create = vec!["--create"];
+        create.extend(excluded.iter().map(String::as_str));
+        pack(&create, "0", ".");
         for (folder, user) in &self.folders {
-            let (owner, group) = (format!("--owner={user}"), "--group=0");
-            said("tar", &["--append", "--numeric-owner", &owner, group, "--file", file, "--directory", place, folder]);
+            pack(&["--append"], user, folder);
         }
         let changes: Vec<&str> = changes.iter().flat_map(|change| ["--change", change]).collect();
-        tell(&[&["import"], &changes[..], &[file, &tag]].concat());
+        tell(&[&["import"][..], &changes[..], &[file, &tag]].concat());
         tag
     }
 }
@@ -393,6 +396,7 @@ fn an_environment_file_is_read_one_way() {
         "export {}='single # kept'",
         "{}=\"double # kept\"   # gone",
         "{}=a#b # gone",
+        "{}=#at-first",
         "{}=a=b",
         "{}=first\n{}=last",
         "{}=crlf\r",
