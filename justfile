@@ -31,7 +31,7 @@ down: _build
 status: _build
     @{{ tool }} status
 
-# the stack in containers: every image from the flake where there is Nix, else built here or upstream's
+# the stack in containers: every image from the flake where there is Nix, else built here or upstream's; takes --profile logs
 [group('stack')]
 compose-up *options:
     @scripts/compose.sh up "$@"
@@ -98,7 +98,7 @@ test: _formatted lint _tests _checked _live
 [group('development')]
 test-long: prove mutants containers fresh
 
-# the images and compose.yaml under podman, if an engine can run here
+# the images and compose.yaml under podman and under Docker, whichever can run here
 [group('development')]
 containers *tests:
     @scripts/containers.sh "$@"
@@ -142,7 +142,7 @@ versions:
     @scripts/tools.sh
     @scripts/pins.sh
 
-# move the pins: nixpkgs within its release, crates within their ranges; then read `git diff` and run the tests
+# move the pins: nixpkgs within its release, crates within their ranges, images' digests; then read `git diff` and run the tests
 [group('development')]
 update:
     @scripts/pins.sh update

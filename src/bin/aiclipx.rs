@@ -21,7 +21,7 @@ use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::monitoring::{Monitoring, prometheus_flags};
 use aiclipx::scenario::{self, Scenario, Volume};
 use aiclipx::stack::plan::{PortChoice, find_tree, state_directory};
-use aiclipx::stack::{Foreign, Found, Plan, Stack, Whereabouts, logs, start, table};
+use aiclipx::stack::{Foreign, Found, Plan, Stack, Whereabouts, logs, secrets, start, table};
 use aiclipx::traffic::ledger::Ledger;
 use aiclipx::traffic::progress::Progress;
 use aiclipx::traffic::schedule::Schedule;
@@ -113,6 +113,19 @@ enum Command {
         /// How long the Watchdog may be silent, real time.
         #[arg(long, default_value = "5m", value_parser = duration::parse)]
         patience: Duration,
+    },
+    /// Write Grafana's secrets for a user of another container (a step of compose.yaml).
+    #[command(hide = true)]
+    Secrets {
+        /// The file that may name a password; it need not exist.
+        #[arg(long, value_name = "FILE")]
+        env_file: PathBuf,
+        /// The folder they go to.
+        #[arg(long)]
+        folder: PathBuf,
+        /// The number of the user who alone reads them.
+        #[arg(long)]
+        owner: Option<u32>,
     },
 }
 
@@ -404,6 +417,10 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let notifications = notifications.context("clap demands it")?;
             let listener = bound(&listen).await?;
             receiver::run(listener, &notifications, patience, interrupt.requested()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Secrets { env_file, folder, owner } => {
+            secrets::make(&env_file, &folder, owner)?;
             Ok(ExitCode::SUCCESS)
         }
     }

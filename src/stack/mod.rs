@@ -10,12 +10,12 @@ pub mod control;
 pub mod foreign;
 pub mod logs;
 pub mod plan;
+pub mod secrets;
 pub mod start;
 pub mod table;
 pub mod tools;
 
 mod holder;
-mod secrets;
 mod supervisor;
 mod survey;
 
