@@ -69,7 +69,19 @@ impl Browser {
     }
 
     /// Starts the program at `path`, or says what is wrong with it.
+    ///
+    /// With Chromium's own sandbox, where it can have one: it refuses it to root, and Ubuntu's AppArmor refuses it the
+    /// namespaces it is made of. Then without: the pages are the stack's and our own.
     pub async fn start(path: &Path) -> Result<Browser, Failure> {
+        match Browser::started(path, is_root()).await {
+            Err((_, chatter)) if chatter.contains(NO_SANDBOX_TO_BE_HAD) => Browser::started(path, true).await,
+            started => started,
+        }
+        .map_err(|(failure, _)| failure)
+    }
+
+    /// One attempt; one that failed with what Chromium said.
+    async fn started(path: &Path, bare: bool) -> Result<Browser, (Failure, String)> {
         let profile = tempfile::Builder::new()
             .prefix("aiclipx-browser-")
             .tempdir()
