@@ -47,6 +47,10 @@ const POLL: Duration = Duration::from_millis(50);
 const SETTLE_ATTEMPTS: usize = 6;
 /// What is kept of Chromium's chatter, for the day it dies.
 const STDERR_LINES: usize = 20;
+/// What marks the line in which Chromium says why it dies; some twenty of its stack follow.
+const FATAL: &str = ":FATAL:";
+/// What it says where it may not make its sandbox.
+const NO_SANDBOX: &str = "No usable sandbox";
 
 /// Chromium, running. [`Browser::close`] ends it in order; dropped, it is killed. Either way no process and no
 /// profile folder is left.
@@ -70,18 +74,16 @@ impl Browser {
 
     /// Starts the program at `path`, or says what is wrong with it.
     ///
-    /// With Chromium's own sandbox, where it can have one: it refuses it to root, and Ubuntu's AppArmor refuses it the
-    /// namespaces it is made of. Then without: the pages are the stack's and our own.
+    /// In Chromium's own sandbox where it can have one, and else without, for the pages are the stack's and our own:
+    /// Ubuntu's AppArmor forbids what it is made of to every Chromium it has no profile for.
     pub async fn start(path: &Path) -> Result<Browser, Failure> {
-        match Browser::started(path, is_root()).await {
-            Err((_, chatter)) if chatter.contains(NO_SANDBOX_TO_BE_HAD) => Browser::started(path, true).await,
+        match Browser::attempt(path, false).await {
+            Err(failure) if failure.to_string().contains(NO_SANDBOX) => Browser::attempt(path, true).await,
             started => started,
         }
-        .map_err(|(failure, _)| failure)
     }
 
-    /// One attempt; one that failed with what Chromium said.
-    async fn started(path: &Path, bare: bool) -> Result<Browser, (Failure, String)> {
+    async fn attempt(path: &Path, bare: bool) -> Result<Browser, Failure> {
         let profile = tempfile::Builder::new()
             .prefix("aiclipx-browser-")
             .tempdir()
@@ -93,7 +95,7 @@ impl Browser {
         command
             .args(["-c", r#"exec "$@" 3<&0 4>&1 </dev/null >&2"#, "sh"])
             .arg(path)
-            .args(flags(root))
+            .args(flags(bare || root))
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .env("TZ", "UTC")
@@ -239,7 +241,7 @@ fn remove(profile: TempDir) -> std::io::Result<()> {
     }
 }
 
-fn flags(root: bool) -> Vec<&'static str> {
+fn flags(bare: bool) -> Vec<&'static str> {
     let mut flags = vec![
         "--headless",
         "--remote-debugging-pipe",
@@ -269,7 +271,7 @@ fn flags(root: bool) -> Vec<&'static str> {
         // Containers give 64 MB of shared memory, less than one long page needs.
         "--disable-dev-shm-usage",
     ];
-    if root {
+    if bare {
         // Chromium refuses its sandbox to root; the pages are our own.
         flags.push("--no-sandbox");
     }
@@ -295,7 +297,8 @@ impl Lines {
     fn push(&self, line: String) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == STDERR_LINES {
-            lines.pop_front();
+            let oldest = lines.iter().position(|line| !line.contains(FATAL)).unwrap_or_default();
+            lines.remove(oldest);
         }
         lines.push_back(line);
     }
