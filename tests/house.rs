@@ -76,7 +76,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
 ];
 
 /// What every Unix has and no table needs to name.
-const EVERYWHERE: [&str; 3] = ["rm", "mkdir", "true"];
+const EVERYWHERE: [&str; 4] = ["rm", "mkdir", "true", "printf"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -22,7 +22,6 @@ use super::ground::{Ground, not_ours};
 use super::provenance::{compact_utc, now_ms};
 use super::timeline::millis;
 use super::tree::Tree;
-use super::validity;
 use crate::browser::prometheus::{PrometheusPages, Shot};
 use crate::browser::{Browser, PageOptions};
 use crate::failure::Failure;
@@ -77,8 +76,6 @@ pub struct Enacted {
     pub folder: PathBuf,
     /// What was sent.
     pub sent: Sent,
-    /// What happened that nobody asked for, in words; empty for a run that can be judged.
-    pub disturbed: Vec<String>,
 }
 
 /// Enacts a scenario once. `say` is told in a few words what is being waited for.
@@ -181,9 +178,7 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
         unseen: ground.unseen(),
     };
     write_json(&folder.join("run.json"), &run)?;
-    let deaths = validity::deaths(&run).into_iter().map(|death| death.to_string());
-    let disturbed = deaths.chain(run.disturbances).collect();
-    Ok(Enacted { folder, sent, disturbed })
+    Ok(Enacted { folder, sent })
 }
 
 /// Sends the schedule while phases are posted.
