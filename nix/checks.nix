@@ -60,7 +60,7 @@ let
       dontFixup = true;
       postInstall = "";
     });
-  # Looks at the tree and leaves nothing.
+  # Looks at the tree and leaves nothing. One command a line: in `a && b` the shell lets a failing `a` pass.
   look =
     {
       name,
@@ -68,7 +68,8 @@ let
       command,
     }:
     pkgs.runCommand "aiclipx-${name}" { nativeBuildInputs = programs; } ''
-      cp -r --no-preserve=mode ${tree} tree && cd tree
+      cp -r --no-preserve=mode ${tree} tree
+      cd tree
       ${command}
       touch $out
     '';
@@ -88,7 +89,10 @@ in
       pkgs.rustfmt
       pkgs.just
     ];
-    command = "cargo fmt --check && just --fmt --check --unstable";
+    command = ''
+      cargo fmt --check
+      just --fmt --check --unstable
+    '';
   };
   shell-scripts = look {
     name = "shell-scripts";

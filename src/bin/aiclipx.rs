@@ -260,7 +260,7 @@ struct OnPrivateStacks {
     #[arg(long, default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
     jobs: u8,
     /// Where the outcome gets a folder of its own [default: evidence/runs at the repository's root,
-        /// ./aiclipx-evidence where that can't be written].
+    /// ./aiclipx-evidence where that can't be written].
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -268,7 +268,13 @@ struct OnPrivateStacks {
 impl OnPrivateStacks {
     fn options(self, root: &Path, only: Vec<String>) -> prove::Options {
         let OnPrivateStacks { seed, speed, jobs, out } = self;
-        prove::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| Folders::of(root).bundles) }
+        prove::Options {
+            only,
+            seed,
+            speed,
+            jobs: usize::from(jobs),
+            out: out.unwrap_or_else(|| Folders::of(root).bundles),
+        }
     }
 }
 
