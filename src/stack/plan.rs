@@ -412,7 +412,7 @@ mod tests {
     #[test]
     fn a_clone_holds_what_its_commands_write() {
         let clone = tempfile::tempdir().unwrap();
-        let told = folders(clone.path(), &[("HOME", "/home/me"), ("XDG_STATE_HOME", "/states")]);
+        let told = folders(clone.path(), &[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]);
         let Folders { state, bundles } = told;
         assert_eq!((state, bundles), (clone.path().join("state"), clone.path().join("evidence/runs")));
         assert_eq!(std::fs::read_dir(clone.path()).unwrap().count(), 0, "asking leaves nothing");
@@ -422,7 +422,7 @@ mod tests {
     fn beside_a_tree_in_the_store_state_is_the_users_and_bundles_lie_where_one_stands() {
         let store = store();
         let state = |variables: &[(&str, &str)]| folders(store.path(), variables).state;
-        assert_eq!(state(&[("HOME", "/home/me"), ("XDG_STATE_HOME", "/states")]), Path::new("/states/aiclipx"));
+        assert_eq!(state(&[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]), Path::new("/states/aiclipx"));
         assert_eq!(state(&[("HOME", "/h"), ("XDG_STATE_HOME", "states")]), Path::new("/h/.local/state/aiclipx"));
         assert_eq!(state(&[("HOME", "/h")]), Path::new("/h/.local/state/aiclipx"));
         assert_eq!(state(&[]), Path::new("aiclipx-state"));
