@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use aiclipx::check::metrics::{OF_ALERTMANAGER, OF_PROMETHEUS};
-use aiclipx::duration::Speed;
+use aiclipx::duration::{self, Speed};
 use aiclipx::http::client::{self, Address};
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::monitoring::{Monitoring, prometheus_flags, rules_equal};
@@ -155,6 +155,46 @@ fn copies_of_faster_stacks_are_valid_and_pass_the_tests_divided_likewise() {
         let output = run_rule_tests(&copy.folder);
         assert!(output.status.success(), "at speed {k}: {}", said(&output));
     }
+}
+
+/// Prometheus 2 takes the sample on a range's left edge in, Prometheus 3 leaves it out. Whichever is here: of ranges that are
+/// a millisecond shorter none has it, of ranges a millisecond longer each has.
+#[test]
+fn no_test_rests_on_the_sample_on_a_ranges_left_edge() {
+    let shorter = |range: Duration| range - Duration::from_millis(1);
+    let longer = |range: Duration| range + Duration::from_millis(1);
+    for k in [1, 30] {
+        for (what, change) in [("without", &shorter as &dyn Fn(Duration) -> Duration), ("with", &longer)] {
+            let mut files = rendered(k).files;
+            let mut ranges = 0;
+            for (_, bytes) in files.iter_mut().filter(|(path, _)| path.starts_with("prometheus/rules")) {
+                let (text, changed) = with_ranges(&String::from_utf8_lossy(bytes), change);
+                ranges += changed;
+                *bytes = text.into_bytes();
+            }
+            assert!(ranges > 40, "only {ranges} ranges were found");
+            let output = run_rule_tests(&copy(files).folder);
+            assert!(output.status.success(), "at speed {k}, {what} the edge: {}", said(&output));
+        }
+    }
+}
+
+/// The text with another duration in every `[5m]`, and how many there were. A subquery chooses its own moments.
+fn with_ranges(text: &str, change: &dyn Fn(Duration) -> Duration) -> (String, usize) {
+    let mut parts = text.split('[');
+    let mut result = parts.next().unwrap_or_default().to_owned();
+    let mut changed = 0;
+    for part in parts {
+        let range = part.split_once(']').and_then(|(inside, rest)| Some((duration::parse(inside).ok()?, rest)));
+        match range {
+            Some((range, rest)) => {
+                changed += 1;
+                result += &format!("[{}]{rest}", duration::print(change(range)));
+            }
+            None => result += &format!("[{part}"),
+        }
+    }
+    (result, changed)
 }
 
 /// What the division must not miss: rules left in production time do not pass tests that were divided.
