@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# scripts/fresh.sh [--user] [SUITE…] [-- COMMAND…]: proves the promise of the README on a machine that has nothing. Makes a Debian
-# of its minimal packages, gives it this machine's Rust toolchain and nothing else (no C compiler, no git, no Python), clones HEAD
-# to a path with spaces, and runs there `./dev just demo` and `./dev just test`, or `./dev COMMAND…`. Then it looks that the
-# installation left nothing enabled, and times a second start. One suite after the other; the first that fails ends it.
+# scripts/fresh.sh [--user] [SUITE…] [-- COMMAND…]: proves the promise of the README on a machine that has nothing. Makes a
+# Debian of its minimal packages, gives it this machine's Rust toolchain and nothing else (no C compiler, no git, no Python),
+# clones HEAD to a path with spaces, and runs there `./dev just demo` and `./dev just test`, or `./dev COMMAND…`. Then it looks
+# that the installation left nothing enabled, and times a second start. The first suite that fails ends it.
 #
 #   SUITE    trixie, bookworm or sid; without one, stable and the one before
 #   --user   as somebody who is not root and has no sudo: where ./dev names a command to type as root, root types it, once
@@ -41,7 +41,8 @@ if [[ ! ${FRESH_INSIDE:-} ]]; then
     command -v "$tool" >/dev/null || stop "$tool is missing: AICLIPX_TOOLS=debian ./dev just fresh brings it"
   done
   sysroot=$(rustc --print sysroot)
-  [[ $sysroot != /usr && -x $sysroot/bin/cargo ]] || stop "needs a Rust toolchain in a folder of its own (rustup's), to lend it; rustc's is $sysroot"
+  [[ $sysroot != /usr && -x $sysroot/bin/cargo ]] ||
+    stop "needs a Rust toolchain in a folder of its own (rustup's), to lend it; rustc's is $sysroot"
   trap 'rm -rf --one-file-system -- "${machine:-}"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
@@ -64,7 +65,10 @@ machine=$FRESH_INSIDE suite=$FRESH_SUITE someone=$FRESH_SOMEONE
 home=/root
 [[ ! $someone ]] || home=/home/someone
 cache=${FRESH_CACHE:-}
-[[ ! $cache ]] || { mkdir -p "$cache"/{debootstrap,"archives-$suite","registry${someone:+-user}"} && cache=$(cd "$cache" && pwd -P); }
+if [[ $cache ]]; then
+  mkdir -p "$cache"/{debootstrap,"archives-$suite","registry${someone:+-user}"}
+  cache=$(cd "$cache" && pwd -P)
+fi
 
 # --- the machine ---------------------------------------------------------------------------------------------------------
 
@@ -100,8 +104,8 @@ fi
 for file in /etc/resolv.conf /etc/hosts /etc/pip.conf ~/.config/pip/pip.conf ~/.pip/pip.conf; do
   [[ ! -e $file ]] || install -D -m 644 "$file" "$machine/${file/#"$HOME"/$home}"
 done
-for file in config config.toml; do
-  [[ ! -e ${CARGO_HOME:-$HOME/.cargo}/$file ]] || install -D -m 644 "${CARGO_HOME:-$HOME/.cargo}/$file" "$machine$home/.cargo/$file"
+for file in "${CARGO_HOME:-$HOME/.cargo}"/{config,config.toml}; do
+  [[ ! -e $file ]] || install -D -m 644 "$file" "$machine$home/.cargo/${file##*/}"
 done
 for folder in /etc/ssl/certs /usr/local/share/ca-certificates; do
   [[ ! -d $folder ]] || { mkdir -p "$machine$folder" && cp -rL "$folder/." "$machine$folder/"; }
@@ -197,6 +201,7 @@ left=$(comm -13 <(printf '%s\n' "$enabled_before") <(enabled))
 [[ ! -e $machine/usr/sbin/policy-rc.d ]] || { say "the installation left its policy-rc.d" && exit 1; }
 TIMEFORMAT=%R
 second=$({ time inside ./dev true 2>/dev/null; } 2>&1)
-say "everything went well on $suite${someone:+ as somebody who is not root} at $revision in $((SECONDS - began)) s; nothing left enabled; a second start of ./dev took $second s"
+say "everything went well on $suite${someone:+, not as root,} at $revision in $((SECONDS - began)) s;" \
+  "nothing left enabled; a second start of ./dev took $second s"
 exit
 }

@@ -488,30 +488,6 @@ async fn a_path_that_env_would_take_for_a_setting_works_and_one_that_prometheus_
     }
 }
 
-/// With a tool that only writes down what it was told, and whose traffic never ends by itself.
-#[tokio::test]
-async fn the_demo_passes_on_every_signal_and_takes_down_what_it_started() {
-    for signal in ["TERM", "INT", "HUP"] {
-        let place = Place::new();
-        let tool = program(
-            &place,
-            r#"trap 'kill $!; echo "$1 was interrupted" >>"$0.told"; exit 130' TERM INT HUP
-            echo "$1" >>"$0.told"
-            [ "$1" != traffic ] || { sleep 600 & wait; }"#,
-        );
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/demo.sh");
-        let mut demo =
-            Command::new("bash").arg(script).arg(&tool).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
-        let said = || std::fs::read_to_string(tool.with_extension("told")).unwrap_or_default();
-        eventually("traffic runs", async || said().contains("traffic")).await;
-        let pid = demo.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &pid]).status().await.unwrap().success());
-        let ended = tokio::time::timeout(LIMIT, demo.wait()).await.expect("it ends").unwrap();
-        assert_eq!(ended.code(), Some(130), "{signal}");
-        assert_eq!(said(), "up\ntraffic\ntraffic was interrupted\ndown\n", "{signal}");
-    }
-}
-
 #[tokio::test]
 async fn stacks_stand_side_by_side() {
     let places = [Place::new(), Place::new()];
