@@ -8,7 +8,7 @@ set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 # It has no --version, so the table of tools can't know it; Debian's comes with podman's row.
-command -v busybox >/dev/null || { printf 'containers: busybox is missing: apt-get install busybox-static, or nix shell nixpkgs#busybox\n' >&2 && exit 2; }
+command -v busybox >/dev/null || { printf 'containers: busybox is missing: apt-get install busybox-static, or nix shell nixpkgs#pkgsStatic.busybox\n' >&2 && exit 2; }
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 130' INT

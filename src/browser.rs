@@ -49,6 +49,10 @@ const SETTLE_ATTEMPTS: usize = 6;
 const EXCERPT: usize = 200;
 /// What is kept of Chromium's chatter, for the day it dies.
 const STDERR_LINES: usize = 20;
+/// What marks the line in which Chromium says why it dies; some twenty of its stack follow.
+const FATAL: &str = ":FATAL:";
+/// What it says where it may not make its sandbox.
+const NO_SANDBOX: &str = "No usable sandbox";
 
 /// Chromium, running. [`Browser::close`] ends it in order; dropped, it is killed. Either way no process and no
 /// profile folder is left.
@@ -71,7 +75,17 @@ impl Browser {
     }
 
     /// Starts the program at `path`, or says what is wrong with it.
+    ///
+    /// In Chromium's own sandbox where it can have one, and else without, for the pages are the stack's and our own:
+    /// Ubuntu's AppArmor forbids what it is made of to every Chromium it has no profile for.
     pub async fn start(path: &Path) -> Result<Browser, Failure> {
+        match Browser::attempt(path, false).await {
+            Err(failure) if failure.to_string().contains(NO_SANDBOX) => Browser::attempt(path, true).await,
+            started => started,
+        }
+    }
+
+    async fn attempt(path: &Path, bare: bool) -> Result<Browser, Failure> {
         let profile = tempfile::Builder::new()
             .prefix("aiclipx-browser-")
             .tempdir()
@@ -83,7 +97,7 @@ impl Browser {
         command
             .args(["-c", r#"exec "$@" 3<&0 4>&1 </dev/null >&2"#, "sh"])
             .arg(path)
-            .args(flags(root))
+            .args(flags(bare || root))
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .env("TZ", "UTC")
@@ -231,7 +245,7 @@ fn remove(profile: TempDir) -> std::io::Result<()> {
     }
 }
 
-fn flags(root: bool) -> Vec<&'static str> {
+fn flags(bare: bool) -> Vec<&'static str> {
     let mut flags = vec![
         "--headless",
         "--remote-debugging-pipe",
@@ -264,7 +278,7 @@ fn flags(root: bool) -> Vec<&'static str> {
         // Containers give 64 MB of shared memory, less than one long page needs.
         "--disable-dev-shm-usage",
     ];
-    if root {
+    if bare {
         // Chromium refuses its sandbox to root; the pages are our own.
         flags.push("--no-sandbox");
     }
@@ -290,7 +304,8 @@ impl Lines {
     fn push(&self, line: String) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == STDERR_LINES {
-            lines.pop_front();
+            let oldest = lines.iter().position(|line| !line.contains(FATAL)).unwrap_or_default();
+            lines.remove(oldest);
         }
         lines.push_back(line);
     }

@@ -624,3 +624,24 @@ async fn a_follower_of_a_log_that_supervisord_rotates_is_shown_every_line_once()
     assert!(numbers.eq(0..LINES), "every line, once, in order");
     assert!(file("logs/app.log.4").exists(), "it was rotated often");
 }
+
+/// As `nix run` has it: the tree lies where nothing can be written, and there is no justfile.
+#[test]
+fn beside_a_tree_that_cannot_be_written_status_and_down_name_the_users_state_and_the_tools_commands() {
+    let place = tempfile::tempdir().unwrap();
+    let tree = place.path().join("share");
+    std::fs::create_dir_all(tree.join("monitoring/prometheus")).unwrap();
+    std::fs::write(tree.join("monitoring/prometheus/prometheus.yml"), "").unwrap();
+    std::fs::set_permissions(&tree, PermissionsExt::from_mode(0o555)).unwrap();
+    let said = |verb: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_aiclipx"));
+        command.arg(verb).env_remove("AICLIPX_STATE").env("AICLIPX_HOME", &tree);
+        let output = command.env("XDG_STATE_HOME", place.path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let state = place.path().join("aiclipx");
+    let none = format!("no stack runs from {}", state.display());
+    assert_eq!(said("status"), (Some(2), format!("aiclipx: {none}\n  → `aiclipx up` starts one\n")));
+    assert_eq!(said("down"), (Some(0), format!("No stack runs from {}.\n", state.display())));
+    std::fs::set_permissions(&tree, PermissionsExt::from_mode(0o755)).unwrap();
+}

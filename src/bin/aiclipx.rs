@@ -14,14 +14,14 @@ use aiclipx::evidence::ground::Ground;
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::tree::Tree;
 use aiclipx::evidence::{attached, attest, mutants, prove};
-use aiclipx::failure::{Failure, tell};
+use aiclipx::failure::{Failure, tell, without_just};
 use aiclipx::http::client::Address;
 use aiclipx::interrupt::Interrupt;
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::monitoring::{Monitoring, prometheus_flags};
 use aiclipx::scenario::{self, Scenario, Volume};
-use aiclipx::stack::plan::{PortChoice, find_tree, state_directory};
-use aiclipx::stack::{Foreign, Found, Plan, Stack, Whereabouts, logs, secrets, start, table};
+use aiclipx::stack::plan::{PortChoice, find_tree};
+use aiclipx::stack::{Folders, Foreign, Found, Plan, Stack, Whereabouts, logs, secrets, start, table};
 use aiclipx::traffic::ledger::Ledger;
 use aiclipx::traffic::progress::Progress;
 use aiclipx::traffic::schedule::Schedule;
@@ -38,7 +38,8 @@ use clap::{Args, Parser, Subcommand};
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// The stack's directory; else what `AICLIPX_STATE` names, else state/ at the repository's root.
+    /// The stack's directory; else what `AICLIPX_STATE` names, else state/ at the repository's root; aiclipx/ in
+    /// `XDG_STATE_HOME` (~/.local/state) where that can't be written.
     #[arg(long, global = true)]
     state: Option<PathBuf>,
     #[command(subcommand)]
@@ -209,7 +210,8 @@ enum Evidence {
         /// Judge the runs on a stack that this tool did not start, as `traffic run` takes it.
         #[arg(long, value_name = "WHERE")]
         attach: Option<Whereabouts>,
-        /// Where bundles go [default: evidence/runs at the repository's root].
+        /// Where bundles go [default: evidence/runs at the repository's root,
+        /// ./aiclipx-evidence where that can't be written].
         #[arg(long)]
         out: Option<PathBuf>,
         /// Claims (by a part of their id) that must be proven, else exit 1.
@@ -270,7 +272,8 @@ struct OnPrivateStacks {
     /// Stacks side by side.
     #[arg(long, default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
     jobs: u8,
-    /// Where the outcome gets a folder of its own [default: evidence/runs at the repository's root].
+    /// Where the outcome gets a folder of its own [default: evidence/runs at the repository's root,
+    /// ./aiclipx-evidence where that can't be written].
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -278,7 +281,13 @@ struct OnPrivateStacks {
 impl OnPrivateStacks {
     fn options(self, root: &Path, only: Vec<String>) -> prove::Options {
         let OnPrivateStacks { seed, speed, jobs, out } = self;
-        prove::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| root.join(BUNDLES)) }
+        prove::Options {
+            only,
+            seed,
+            speed,
+            jobs: usize::from(jobs),
+            out: out.unwrap_or_else(|| Folders::of(root).bundles),
+        }
     }
 }
 
@@ -300,10 +309,16 @@ async fn main() -> ExitCode {
     match run(arguments).await {
         Ok(code) => code,
         Err(failure) => {
-            tell(&format!("aiclipx: {failure}"));
+            tell(&as_called_here(&format!("aiclipx: {failure}")));
             failure.exit_code()
         }
     }
+}
+
+/// Messages name commands by their recipes; beside a tree without a justfile there is only the tool.
+fn as_called_here(text: &str) -> String {
+    let has_recipes = find_tree().is_ok_and(|root| root.join("justfile").is_file());
+    if has_recipes { text.to_owned() } else { without_just(text) }
 }
 
 async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -311,7 +326,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let state = || -> Result<PathBuf, Failure> {
         match &arguments.state {
             Some(state) => Ok(state.clone()),
-            None => Ok(state_directory(None, &find_tree()?)),
+            None => Ok(Folders::of(&find_tree()?).state),
         }
     };
     match arguments.command {
@@ -330,7 +345,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 check::check(&root)?
             };
             for finding in &findings {
-                print(&finding.to_string())?;
+                print(&as_called_here(&finding.to_string()))?;
             }
             tell(&match findings.len() {
                 0 => "Nothing found.".to_owned(),
@@ -358,7 +373,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Evidence(Evidence::Collect { ref attach, ref out, ref require }) => {
             let root = find_tree()?;
-            let out = out.clone().unwrap_or_else(|| root.join(BUNDLES));
+            let out = out.clone().unwrap_or_else(|| Folders::of(&root).bundles);
             if let Some(whereabouts) = attach {
                 let foreign = interrupt.or(Foreign::find(whereabouts, &state()?)).await?;
                 let (bundle, outcome) = attached::collect(&root, Ground::Theirs(&foreign), &out, &interrupt).await?;
@@ -433,8 +448,6 @@ async fn bound(address: &Address) -> anyhow::Result<tokio::net::TcpListener> {
 
 /// Where scenarios lie, below the repository's root.
 const SCENARIOS: &str = "scripts/traffic";
-/// Where bundles go, below the repository's root.
-const BUNDLES: &str = "evidence/runs";
 
 async fn up(
     state: &Path,
@@ -459,7 +472,8 @@ async fn up(
     let rendered = Monitoring::read(&root.join("monitoring"))?.render(&plan.addresses, speed)?;
     let mut live = table::Live::new();
     let stack = Stack::start(plan, rendered, prometheus_flags(speed), &mut live, interrupt.requested()).await?;
-    tell(table::all_ready(&stack, began.elapsed(), table::Paint::for_stderr()).trim_end());
+    let ready = table::all_ready(&stack, began.elapsed(), table::Paint::for_stderr());
+    tell(as_called_here(&ready).trim_end());
     Ok(ExitCode::SUCCESS)
 }
 
