@@ -206,19 +206,17 @@ fn copies_of_faster_stacks_are_valid_and_pass_the_tests_divided_likewise() {
 fn no_test_rests_on_the_sample_on_a_ranges_left_edge() {
     let shorter = |range: Duration| range - Duration::from_millis(1);
     let longer = |range: Duration| range + Duration::from_millis(1);
-    for k in [1, 30] {
-        for (what, change) in [("without", &shorter as &dyn Fn(Duration) -> Duration), ("with", &longer)] {
-            let mut files = rendered(k).files;
-            let mut ranges = 0;
-            for (_, bytes) in files.iter_mut().filter(|(path, _)| path.starts_with("prometheus/rules")) {
-                let (text, changed) = with_ranges(&String::from_utf8_lossy(bytes), change);
-                ranges += changed;
-                *bytes = text.into_bytes();
-            }
-            assert!(ranges > 40, "only {ranges} ranges were found");
-            let output = run_rule_tests(&copy(files).folder);
-            assert!(output.status.success(), "at speed {k}, {what} the edge: {}", said(&output));
+    for (what, change) in [("without", &shorter as &dyn Fn(Duration) -> Duration), ("with", &longer)] {
+        let mut files = rendered(1).files;
+        let mut ranges = 0;
+        for (_, bytes) in files.iter_mut().filter(|(path, _)| path.starts_with("prometheus/rules")) {
+            let (text, changed) = with_ranges(&String::from_utf8_lossy(bytes), change);
+            ranges += changed;
+            *bytes = text.into_bytes();
         }
+        assert!(ranges > 30, "only {ranges} ranges were found");
+        let output = run_rule_tests(&copy(files).folder);
+        assert!(output.status.success(), "{what} the edge: {}", said(&output));
     }
 }
 
