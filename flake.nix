@@ -14,7 +14,7 @@
       ];
       systems = linux ++ [ "aarch64-darwin" ];
       forEach = names: f: lib.genAttrs names (system: f nixpkgs.legacyPackages.${system});
-      # For the image's label and environment; never compiled in, so that the binary changes only with its source.
+      # For the image's label and environment, and for bundles; never compiled in: the binary changes only with its source.
       revision = self.rev or self.dirtyRev or "unknown";
       toolsOf = pkgs: import ./nix/tools.nix { inherit pkgs lib; };
     in
@@ -33,6 +33,7 @@
         import ./nix/apps.nix {
           inherit (pkgs) lib writeShellApplication;
           inherit (self.packages.${pkgs.stdenv.hostPlatform.system}) aiclipx;
+          inherit revision;
         }
       );
 
@@ -55,7 +56,12 @@
         aiclipx-app = final.callPackage ./nix/package.nix { static = "aiclipx-app"; };
       };
 
-      nixosModules.default = import ./nix/module.nix (system: self.packages.${system}.app);
+      # With a key, so that it may be imported from two places, and a name for errors to say.
+      nixosModules.default = {
+        _file = ./nix/module.nix;
+        key = "aiclipx";
+        imports = [ (import ./nix/module.nix (system: self.packages.${system}.app)) ];
+      };
 
       formatter = forEach systems (pkgs: pkgs.nixfmt-tree);
     };

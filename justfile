@@ -11,9 +11,9 @@ tool := quote(target / "debug" / "aiclipx")
 _list:
     @just --list --unsorted
 
-# the whole story from nothing: up, traffic, evidence, down; the last line is the path of the report
+# the whole story from nothing: build, up, traffic, evidence, down; the last line is the path of the report
 [group('stack')]
-demo: _build
+demo: (_say "demo: step 1 of 5: build") _build
     @scripts/demo.sh {{ tool }}
 
 # start the stack and wait until every component is ready; takes --speed, --port NAME=PORT, --free-ports
@@ -31,7 +31,7 @@ down: _build
 status: _build
     @{{ tool }} status
 
-# the stack in containers: every image from the flake where there is Nix, else built here or upstream's
+# the stack in containers: every image from the flake where there is Nix, else built here or upstream's; takes --profile logs
 [group('stack')]
 compose-up *options:
     @scripts/compose.sh up "$@"
@@ -94,11 +94,11 @@ check: _build
 [group('development')]
 test: _formatted lint _tests _checked _live
 
-# what takes long: every experiment, the mutants, the containers, and both README commands on a machine that has nothing
+# what takes long: every experiment, the mutants, the containers, and both README commands on machines that have nothing
 [group('development')]
 test-long: prove mutants containers fresh
 
-# the images and compose.yaml under podman, if an engine can run here
+# the images and compose.yaml under podman and under Docker, whichever can run here
 [group('development')]
 containers *tests:
     @scripts/containers.sh "$@"
@@ -131,9 +131,9 @@ lint:
     shellcheck --external-sources dev .ci/run scripts/*.sh
     scripts/nix-files.sh
 
-# demo and test on a fresh Debian 12 that holds nothing but Rust; needs root
+# demo and test on a new Debian that holds nothing but Rust, stable and the one before unless named; needs root; see its head
 [group('development')]
-fresh *command:
+fresh *suites:
     @scripts/fresh.sh "$@"
 
 # print every tool's version, the least one that will do, where it was found, and every pin
@@ -142,7 +142,7 @@ versions:
     @scripts/tools.sh
     @scripts/pins.sh
 
-# move the pins: nixpkgs within its release, crates within their ranges; then read `git diff` and run the tests
+# move the pins: nixpkgs within its release, crates within their ranges, images' digests; then read `git diff` and run the tests
 [group('development')]
 update:
     @scripts/pins.sh update
@@ -163,7 +163,10 @@ _original *arguments: _build
 
 # Not quiet: the first build takes minutes. It speaks on stderr.
 _build:
-    cargo build --locked
+    @scripts/build.sh
+
+_say what:
+    @printf '%s\n' {{ quote(what) }} >&2
 
 _formatted:
     cargo fmt --check

@@ -1,51 +1,60 @@
-# What `nix run` starts without a clone: the tool with its monitoring and scenarios beside it. The store can't be written, so
-# state goes where AICLIPX_STATE says, else into ./aiclipx-state, and bundles into ./aiclipx-evidence unless --out says where.
+# What `nix run` starts without a clone: the tool with its monitoring and scenarios beside it, `nix run FLAKE -- VERB …`, and
+# each of the usual verbs under the justfile's name, `nix run FLAKE#VERB`. Where it writes the tool decides, here as everywhere:
+# the store can't be written.
 {
   lib,
   writeShellApplication,
   aiclipx,
+  revision,
 }:
 let
   app =
+    name:
     {
-      name,
       description,
-      command,
+      verb ? "",
     }:
     {
       type = "app";
       program = lib.getExe (writeShellApplication {
         name = "aiclipx-${name}";
-        runtimeInputs = [ aiclipx ];
+        # What lies in the store has no history for git to tell. A clone that AICLIPX_HOME names has: git is asked first.
         text = ''
-          export AICLIPX_STATE="''${AICLIPX_STATE:-$PWD/aiclipx-state}"
-          ${command}
+          export AICLIPX_REVISION="''${AICLIPX_REVISION:-${revision}}"
+          exec ${lib.getExe aiclipx} ${verb} "$@"
         '';
       });
       meta = { inherit description; };
     };
 in
-rec {
-  default = up;
-  up = app {
-    name = "up";
+lib.mapAttrs app {
+  default.description = "The tool itself: nix run FLAKE -- --help";
+  up = {
+    verb = "up";
     description = "Start the stack and wait until all of it is ready";
-    command = ''exec aiclipx up "$@"'';
   };
-  traffic = app {
-    name = "traffic";
+  down = {
+    verb = "down";
+    description = "Stop the stack; its data stays";
+  };
+  status = {
+    verb = "status";
+    description = "Show every component of the running stack, its state and its URL";
+  };
+  logs = {
+    verb = "logs";
+    description = "Print the components' logs, merged by time";
+  };
+  traffic = {
+    verb = "traffic run";
     description = "Run scenarios against the running stack";
-    command = ''exec aiclipx traffic run "$@"'';
   };
-  evidence = app {
-    name = "evidence";
+  evidence = {
+    verb = "evidence run";
     description = "Every experiment on a private stack; the last line on stdout is the bundle";
-    command = ''
-      case " $* " in
-        *" --out "*) ;;
-        *) set -- --out "$PWD/aiclipx-evidence" "$@" ;;
-      esac
-      exec aiclipx evidence run "$@"
-    '';
+  };
+  verify = {
+    verb = "evidence verify";
+    description = "Judge a bundle again, offline";
   };
 }

@@ -1,6 +1,7 @@
 # `nix build .#evidence`: every experiment with the pinned tools inside the build sandbox, without a network but loopback; the
-# output is the bundle. A package and not a check: it is timed, and a busy machine may make it say nothing (exit 3). The build
-# fails unless every claim that could be shown holds.
+# output is the bundle, bound to the revision it was built from (`aiclipx evidence verify BUNDLE --repo CLONE`). A package and
+# not a check: it is timed, and a busy machine may make it say nothing (exit 3). The build fails unless every claim that could
+# be shown holds. Asked for twice it is the same bundle; --rebuild makes another, which differs in every time it tells.
 {
   lib,
   runCommand,
@@ -8,12 +9,17 @@
   dejavu_fonts,
   aiclipx,
   tools,
+  revision,
 }:
 runCommand "aiclipx-evidence"
   {
     nativeBuildInputs = [ aiclipx ] ++ tools;
-    # Chromium draws text with what fontconfig finds, and the sandbox has none.
-    FONTCONFIG_FILE = makeFontsConf { fontDirectories = [ dejavu_fonts ]; };
+    env = {
+      # Chromium draws text with what fontconfig finds, and the sandbox has none.
+      FONTCONFIG_FILE = makeFontsConf { fontDirectories = [ dejavu_fonts ]; };
+      # The tree in the store has no history for git to tell.
+      AICLIPX_REVISION = revision;
+    };
     meta = {
       description = "An evidence bundle made with the pinned tools";
       platforms = lib.platforms.linux;

@@ -28,7 +28,8 @@ in
   };
   Labels = {
     "org.opencontainers.image.title" = "aiclipx-app";
-    "org.opencontainers.image.description" = "The service of aiclipx, an observability stack that proves itself";
+    "org.opencontainers.image.description" =
+      "The service of aiclipx, an observability stack that proves itself";
     "org.opencontainers.image.version" = version;
     "org.opencontainers.image.revision" = revision;
     "org.opencontainers.image.licenses" = "Apache-2.0";

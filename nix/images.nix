@@ -121,7 +121,10 @@ in
     ];
     port = "3000/tcp";
     environment = [ "PATH=/bin" ];
-    extra = "mkdir -p ./usr/share && ln -s ${grafana}/share/grafana ./usr/share/grafana";
+    extra = ''
+      mkdir -p ./usr/share
+      ln -s ${grafana}/share/grafana ./usr/share/grafana
+    '';
   };
   image-vector = image {
     name = "vector";

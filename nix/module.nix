@@ -9,6 +9,8 @@ package:
 }:
 let
   cfg = config.services.aiclipx;
+  # As the service reads it.
+  text = value: if lib.isBool value then (if value then "on" else "off") else toString value;
 in
 {
   options.services.aiclipx = {
@@ -35,13 +37,24 @@ in
       description = "Whether others may reach the port.";
     };
     settings = lib.mkOption {
-      type = lib.types.attrsOf lib.types.str;
+      type = lib.types.attrsOf (
+        lib.types.oneOf [
+          lib.types.bool
+          lib.types.int
+          lib.types.str
+        ]
+      );
       default = { };
       example = {
         APP_LOG = "debug";
+        APP_ACCESS_LOG = false;
+        APP_MAX_CONNECTIONS = 500;
         APP_DRAIN_DELAY = "5s";
       };
-      description = "Further settings, by the names `aiclipx-app --help` lists. No secret among them.";
+      description = ''
+        Further settings, by the names `aiclipx-app --help` lists; true and false are its `on` and
+        `off`. No secret among them.
+      '';
     };
   };
 
@@ -49,11 +62,11 @@ in
     assertions = [
       {
         assertion = cfg.port >= 1024;
-        message = "services.aiclipx.port: ${toString cfg.port} takes a privilege that it does without: put a proxy before it";
+        message = "services.aiclipx.port: below 1024 it takes a privilege: put a proxy before it";
       }
       {
         assertion = !(cfg.settings ? APP_LISTEN);
-        message = "services.aiclipx.settings.APP_LISTEN: say it with services.aiclipx.address and port";
+        message = "services.aiclipx.settings.APP_LISTEN: say it with .address and .port";
       }
     ];
     networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall [ cfg.port ];
@@ -64,7 +77,7 @@ in
       environment = {
         APP_LISTEN = "${cfg.address}:${toString cfg.port}";
       }
-      // cfg.settings;
+      // lib.mapAttrs (_: text) cfg.settings;
       serviceConfig = {
         ExecStart = lib.getExe' cfg.package "aiclipx-app";
         Restart = "on-failure";
@@ -109,9 +122,10 @@ in
         ];
         SystemCallErrorNumber = "EPERM";
         UMask = "0077";
-        MemoryMax = "64M";
-        TasksMax = 64;
-        LimitNOFILE = 4096;
+        # The host's to change.
+        MemoryMax = lib.mkDefault "64M";
+        TasksMax = lib.mkDefault 64;
+        LimitNOFILE = lib.mkDefault 4096;
       };
     };
   };

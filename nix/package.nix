@@ -7,6 +7,7 @@
   nukeReferences,
   glibc,
   gitMinimal,
+  openssh,
   static ? null,
   runtimeTools ? [ ],
 }:
@@ -100,7 +101,15 @@ rustPlatform.buildRustPackage (
           wrapProgram $out/bin/aiclipx \
             --set-default AICLIPX_HOME $out/share/aiclipx \
             --set-default AICLIPX_APP $out/bin/aiclipx-app \
-            --prefix PATH : ${lib.makeBinPath (runtimeTools ++ [ gitMinimal ])}
+            --prefix PATH : ${
+              lib.makeBinPath (
+                runtimeTools
+                ++ [
+                  gitMinimal
+                  openssh
+                ]
+              )
+            }
         '';
       }
   )

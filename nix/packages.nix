@@ -23,7 +23,7 @@ in
     image = image dockerTools.buildLayeredImage;
     image-stream = image dockerTools.streamLayeredImage;
     evidence = callPackage ./evidence.nix {
-      inherit aiclipx;
+      inherit aiclipx revision;
       tools = tools.runtime;
     };
     vm-test = callPackage ./vm-test.nix { inherit module; };

@@ -3,7 +3,9 @@
 {
   lib,
   stdenv,
+  linkFarm,
   mkShell,
+  pkgsStatic,
   actionlint,
   cargo-audit,
   cargo-deny,
@@ -18,21 +20,30 @@
   tools,
 }:
 mkShell {
-  packages = tools ++ [
-    actionlint
-    cargo-audit
-    cargo-deny
-    deadnix
-    nixfmt
-    nixfmt-tree
-    rust-analyzer
-    skopeo
-    statix
-  ];
+  packages =
+    tools
+    ++ [
+      actionlint
+      cargo-audit
+      cargo-deny
+      deadnix
+      nixfmt
+      nixfmt-tree
+      rust-analyzer
+      skopeo
+      statix
+    ]
+    # For `just containers`: alone in an image it must need nothing else. Without its hundreds of other names, which would hide
+    # the real programs.
+    ++ lib.optional stdenv.hostPlatform.isLinux (
+      linkFarm "busybox" { "bin/busybox" = lib.getExe' pkgsStatic.busybox "busybox"; }
+    );
   # For `just dist`: the static C library.
   buildInputs = lib.optionals stdenv.hostPlatform.isLinux [ glibc.static ];
-  # For rust-analyzer.
-  RUST_SRC_PATH = rustPlatform.rustLibSrc;
-  # ./dev, called in here, takes what is here.
-  AICLIPX_TOOLS = "path";
+  env = {
+    # For rust-analyzer.
+    RUST_SRC_PATH = rustPlatform.rustLibSrc;
+    # ./dev, called in here, takes what is here.
+    AICLIPX_TOOLS = "path";
+  };
 }

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# scripts/fresh.sh [COMMAND…]: proves the promise of the README on a machine that has nothing. Makes a Debian 12 of its minimal
-# packages, gives it this machine's Rust toolchain and nothing else (no C compiler, no git, no Python), clones HEAD to a path
-# with spaces, and runs there `./dev just demo` and `./dev just test`, or `./dev COMMAND…`. Then it looks that the installation
-# left nothing enabled, and times a second start.
+# scripts/fresh.sh [--user] [SUITE…] [-- COMMAND…]: proves the promise of the README on a machine that has nothing. Makes a
+# Debian of its minimal packages, gives it this machine's Rust toolchain and nothing else (no C compiler, no git, no Python),
+# clones HEAD to a path with spaces, and runs there `./dev just demo` and `./dev just test`, or `./dev COMMAND…`. Then it looks
+# that the installation left nothing enabled, and times a second start. The first suite that fails ends it.
 #
-# What the fresh machine shares with this one: the kernel, the network, and this machine's own way to packages (apt's sources,
-# proxy and certificates, pip's and cargo's configuration). A machine that got Rust by rustup had certificates too.
-# It lives in a mount and process namespace of its own: however this ends, no mount and no process is left.
+#   SUITE    trixie, bookworm or sid; without one, stable and the one before
+#   --user   as somebody who is not root and has no sudo: where ./dev names a command to type as root, root types it, once
+#
+# What the fresh machine shares with this one: the kernel, the network, and this machine's own way to packages (its mirror where
+# it is a Debian too, apt's proxy and certificates, pip's and cargo's configuration). A machine that got Rust by rustup had
+# certificates too. It lives in a mount and process namespace of its own: however this ends, no mount and no process is left.
 #
 # FRESH_CACHE=DIR keeps downloads (Debian packages, crates) between runs; without it every run starts cold.
 # Exit codes: 0, the command's, 2 when it can't be tried here (said why), 130 interrupted.
@@ -18,73 +21,110 @@ here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 say() { printf 'fresh: %s\n' "$*" >&2; }
 stop() { say "$@" && exit 2; }
 
+# Stable, and the one before.
+promised=(trixie bookworm)
+
 if [[ ! ${FRESH_INSIDE:-} ]]; then
+  someone='' suites=()
+  while (($#)); do
+    case $1 in
+      --) shift && break ;;
+      --user) someone='yes' ;;
+      trixie | bookworm | sid) suites+=("$1") ;;
+      *) stop "'$1' is no suite; there are trixie, bookworm and sid, and a command stands behind --" ;;
+    esac
+    shift
+  done
   [[ $(id -u) == 0 ]] || stop "making a machine takes root: sudo --preserve-env=PATH just fresh"
   [[ $(uname -s) == Linux ]] || stop "debootstrap needs Linux; this is $(uname -s)"
-  for tool in debootstrap unshare git rustc; do command -v "$tool" >/dev/null || stop "$tool is missing: AICLIPX_TOOLS=debian ./dev just fresh brings it"; done
+  for tool in debootstrap unshare pivot_root git rustc; do
+    command -v "$tool" >/dev/null || stop "$tool is missing: AICLIPX_TOOLS=debian ./dev just fresh brings it"
+  done
   sysroot=$(rustc --print sysroot)
-  [[ $sysroot != /usr && -x $sysroot/bin/cargo ]] || stop "needs a Rust toolchain in a folder of its own (rustup's), to lend it; rustc's is $sysroot"
-  machine=$(mktemp -d "${TMPDIR:-/var/tmp}/fresh.XXXXXX")
-  trap 'rm -rf --one-file-system -- "$machine"' EXIT
+  [[ $sysroot != /usr && -x $sysroot/bin/cargo ]] ||
+    stop "needs a Rust toolchain in a folder of its own (rustup's), to lend it; rustc's is $sysroot"
+  trap 'rm -rf --one-file-system -- "${machine:-}"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
-  status=0
-  FRESH_INSIDE=$machine FRESH_SYSROOT=$sysroot unshare --mount --pid --fork --kill-child --mount-proc \
-    bash "${BASH_SOURCE[0]}" "$@" || status=$?
-  exit "$status"
+  ((${#suites[@]})) || suites=("${promised[@]}")
+  for suite in "${suites[@]}"; do
+    machine=$(mktemp -d "${TMPDIR:-/var/tmp}/fresh.XXXXXX")
+    FRESH_INSIDE=$machine FRESH_SUITE=$suite FRESH_SOMEONE=$someone FRESH_SYSROOT=$sysroot \
+      unshare --mount --pid --fork --kill-child --mount-proc bash "${BASH_SOURCE[0]}" "$@" || exit
+    rm -rf --one-file-system -- "$machine"
+  done
+  exit 0
 fi
 
 # shellcheck source=scripts/progress.sh
 . "$here/scripts/progress.sh"
-trap 'rm -f "$progress_log"' EXIT
+said=''
+trap 'rm -f "$progress_log" "$said"' EXIT
 trap 'exit 130' INT
-machine=$FRESH_INSIDE
+machine=$FRESH_INSIDE suite=$FRESH_SUITE someone=$FRESH_SOMEONE
+home=/root
+[[ ! $someone ]] || home=/home/someone
 cache=${FRESH_CACHE:-}
-[[ ! $cache ]] || { mkdir -p "$cache"/{debootstrap,archives,registry} && cache=$(cd "$cache" && pwd -P); }
+if [[ $cache ]]; then
+  mkdir -p "$cache"/{debootstrap,"archives-$suite","registry${someone:+-user}"}
+  cache=$(cd "$cache" && pwd -P)
+fi
 
 # --- the machine ---------------------------------------------------------------------------------------------------------
 
-# This machine's own mirror where it is a Debian 12 too; else debootstrap's default.
-# shellcheck disable=SC2016 # apt's own placeholder
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Codename: bookworm' 2>/dev/null | head -n 1) || true
-say "making a Debian 12 of its minimal packages"
-progress debootstrap debootstrap --variant=minbase ${cache:+"--cache-dir=$cache/debootstrap"} bookworm "$machine" ${mirror:+"$mirror"} ||
-  { progress_report && stop "debootstrap could not make it (above). Is there a network?"; }
+# Where this machine gets a Debian archive from, if it is one too.
+archive() {
+  local found
+  # shellcheck disable=SC2016 # apt's own placeholder
+  found=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' "Label: $1" 2>/dev/null |
+    awk '/^https?:/ && !found++') || true
+  printf '%s\n' "${found:-$2}"
+}
+mirror=$(archive Debian http://deb.debian.org/debian)
+security=$(archive Debian-Security http://security.debian.org/debian-security)
 
-# This machine's way to packages. Only apt's settings for fetching are taken: its hooks call programs that are not there.
-if [[ $mirror ]]; then
-  rm -f "$machine/etc/apt/sources.list"
-  for part in sources.list sources.list.d auth.conf.d keyrings trusted.gpg.d; do
-    [[ ! -e /etc/apt/$part ]] || cp -aL "/etc/apt/$part" "$machine/etc/apt/"
-  done
-fi
+say "making a Debian $suite of its minimal packages"
+# A mount of its own, so that it can be the root of one, for everybody there.
+chmod 755 "$machine"
+mount --bind "$machine" "$machine"
+progress debootstrap debootstrap --variant=minbase ${cache:+"--cache-dir=$cache/debootstrap"} "$suite" "$machine" "$mirror" ||
+  { progress_report && stop "debootstrap could not make it (above). Is there a network? Does its version know $suite?"; }
+
+# The suite's own sources and no others. sid is where updates come from, and has none.
+{
+  printf 'deb %s %s main\n' "$mirror" "$suite"
+  [[ $suite == sid ]] ||
+    printf 'deb %s %s main\n' "$mirror" "$suite-updates" "$security" "$suite-security"
+} >"$machine/etc/apt/sources.list"
+rm -f "$machine"/etc/apt/sources.list.d/*
+# Only apt's settings for fetching are taken: its hooks call programs that are not there.
 if command -v apt-config >/dev/null; then
   apt-config dump | grep '^Acquire::' >"$machine/etc/apt/apt.conf.d/99machine" || true
 fi
 for file in /etc/resolv.conf /etc/hosts /etc/pip.conf ~/.config/pip/pip.conf ~/.pip/pip.conf; do
-  [[ ! -e $file ]] || install -D -m 644 "$file" "$machine/${file/#"$HOME"//root}"
+  [[ ! -e $file ]] || install -D -m 644 "$file" "$machine/${file/#"$HOME"/$home}"
 done
-for file in config config.toml; do
-  [[ ! -e ${CARGO_HOME:-$HOME/.cargo}/$file ]] || install -D -m 644 "${CARGO_HOME:-$HOME/.cargo}/$file" "$machine/root/.cargo/$file"
+for file in "${CARGO_HOME:-$HOME/.cargo}"/{config,config.toml}; do
+  [[ ! -e $file ]] || install -D -m 644 "$file" "$machine$home/.cargo/${file##*/}"
 done
 for folder in /etc/ssl/certs /usr/local/share/ca-certificates; do
   [[ ! -d $folder ]] || { mkdir -p "$machine$folder" && cp -rL "$folder/." "$machine$folder/"; }
 done
 
-mkdir -p "$machine/opt/rust" "$machine/root/.cargo/registry"
+mkdir -p "$machine/opt/rust" "$machine$home/.cargo/registry"
 mount --bind "$FRESH_SYSROOT" "$machine/opt/rust"
 mount -o remount,bind,ro "$machine/opt/rust"
 mount --rbind /dev "$machine/dev"
 mount --rbind /sys "$machine/sys"
 mount -t proc proc "$machine/proc"
 if [[ $cache ]]; then
-  mount --bind "$cache/archives" "$machine/var/cache/apt/archives"
-  mount --bind "$cache/registry" "$machine/root/.cargo/registry"
+  mount --bind "$cache/archives-$suite" "$machine/var/cache/apt/archives"
+  mount --bind "$cache/registry${someone:+-user}" "$machine$home/.cargo/registry"
 fi
 
 # --- the clone -----------------------------------------------------------------------------------------------------------
 
-clone="/root/a clone with spaces/$(basename -- "$here")"
+clone="$home/a clone with spaces/$(basename -- "$here")"
 revision=$(git -C "$here" rev-parse HEAD)
 [[ ! $(git -C "$here" status --porcelain --untracked-files=normal) ]] || say "the working tree differs from HEAD; what is tried is HEAD"
 git clone --quiet --no-hardlinks --no-checkout "$here" "$machine$clone"
@@ -93,7 +133,7 @@ git -C "$machine$clone" checkout --quiet --detach "$revision"
 # --- the proof -----------------------------------------------------------------------------------------------------------
 
 # Only what leads to packages comes along from this environment.
-environment=(HOME=/root USER=root LANG=C.UTF-8 "TERM=${TERM:-dumb}" PATH=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
+environment=("HOME=$home" "USER=$(basename -- "$home")" LANG=C.UTF-8 "TERM=${TERM:-dumb}")
 while IFS= read -r name; do
   case $name in
     *_proxy | *_PROXY | PIP_* | SSL_CERT_FILE | SSL_CERT_DIR | CARGO_HTTP_* | CARGO_NET_* | CARGO_REGISTR* | CARGO_SOURCE_*)
@@ -101,10 +141,43 @@ while IFS= read -r name; do
   esac
 done < <(compgen -e)
 
-# inside WORDS…: runs them in the clone, on the fresh machine.
-inside() {
+# within LEAD… -- WORDS…: runs LEAD… WORDS… in the clone, on the fresh machine. Its root is made the root of a mount namespace,
+# and not by chroot: the kernel gives no user namespace to who is in a chroot, and Chromium's sandbox is made of one.
+within() {
+  local lead=()
+  while [[ $1 != -- ]]; do lead+=("$1") && shift; done
+  shift
   # shellcheck disable=SC2016 # expanded inside
-  chroot "$machine" /usr/bin/env -i "${environment[@]}" /bin/bash -c 'cd "$1" && shift && exec "$@"' fresh "$clone" "$@"
+  unshare --mount bash -c 'cd "$1" && shift && pivot_root . . && umount -l . && cd "$1" && shift && exec "$@"' fresh \
+    "$machine" "$clone" /usr/bin/env -i "${environment[@]}" "${lead[@]}" "$@"
+}
+sbin=/usr/local/sbin:/usr/sbin:/sbin bin=/opt/rust/bin:/usr/local/bin:/usr/bin:/bin
+as_root() { within "PATH=$sbin:$bin" -- "$@"; }
+as_someone() { within "PATH=$bin" setpriv --reuid=1000 --regid=1000 --init-groups -- "$@"; }
+
+if [[ $someone ]]; then
+  as_root useradd --uid 1000 --user-group --shell /bin/bash someone
+  chown -R --no-dereference 1000:1000 "$machine$home"
+fi
+
+# inside WORDS…: as who we are there. Somebody who is not root is told once what to type as root, by one command on a line of its
+# own; root types that very line, and it goes on.
+inside() {
+  if [[ ! $someone ]]; then
+    as_root "$@"
+    return
+  fi
+  local status=0 line
+  said=$(mktemp)
+  as_someone "$@" 2> >(tee "$said" >&2) || status=$?
+  wait "$!"
+  if ((status == 2)) && line=$(grep -m 1 '^  su -c .*/install-debian\.sh ' "$said"); then
+    say "root types: ${line#  }"
+    as_root bash -c "$line"
+    status=0
+    as_someone "$@" || status=$?
+  fi
+  return "$status"
 }
 # Units and start scripts; rcS.d holds what prepares a machine at boot, which is nobody's service.
 enabled() { find "$machine/etc/systemd" "$machine"/etc/rc[2-5].d \( -path '*.wants/*' -o -name 'S*' \) 2>/dev/null | sort; }
@@ -128,6 +201,7 @@ left=$(comm -13 <(printf '%s\n' "$enabled_before") <(enabled))
 [[ ! -e $machine/usr/sbin/policy-rc.d ]] || { say "the installation left its policy-rc.d" && exit 1; }
 TIMEFORMAT=%R
 second=$({ time inside ./dev true 2>/dev/null; } 2>&1)
-say "everything went well at $revision in $((SECONDS - began)) s; nothing left enabled; a second start of ./dev took $second s"
+say "everything went well on $suite${someone:+, not as root,} at $revision in $((SECONDS - began)) s;" \
+  "nothing left enabled; a second start of ./dev took $second s"
 exit
 }

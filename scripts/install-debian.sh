@@ -2,15 +2,20 @@
 # scripts/install-debian.sh PACKAGE…: installs Debian packages, as root, without starting what they bring and without leaving a
 # systemd unit enabled that this installation enabled: the project runs its own Prometheus, and only while a stack is up.
 # What was installed or enabled before is left alone. Waits while another program holds apt. Asks nothing.
-# Exit codes: 0 installed, 2 not (said why), 130 interrupted (undone what it put in place).
+# Exit codes: 0 installed, 1 installed but for those that this distribution does not have (named), 2 not (said why), 130
+# interrupted (undone what it put in place).
 set -euo pipefail
+# `su` keeps the caller's path, and dpkg wants what only root's has.
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 # shellcheck source=scripts/progress.sh
 . "$(dirname -- "${BASH_SOURCE[0]}")/progress.sh"
+# shellcheck source=scripts/tools.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/tools.sh"
 
 say() { printf 'dev: %s\n' "$*" >&2; }
 (($#)) || { say 'which packages?' && exit 2; }
-[[ $(id -u) == 0 ]] || { say "installing packages takes root: sudo $0 $*" && exit 2; }
+[[ $(id -u) == 0 ]] || { say "installing packages takes root: $(tools_as_root "$0" "$@")" && exit 2; }
 
 policy=/usr/sbin/policy-rc.d
 ours='# put here by aiclipx while it installs packages; remove it if nothing is being installed'
@@ -48,7 +53,8 @@ trap 'exit 129' HUP
 # One that is there says already what may start; ours from a run that was killed is ours.
 if [[ ! -e $policy ]]; then printf '#!/bin/sh\n%s\nexit 101\n' "$ours" >"$policy" && chmod +x "$policy"; fi
 
-export DEBIAN_FRONTEND=noninteractive LC_ALL=C
+# Ubuntu restarts services after an installation, unless told to list them.
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C NEEDRESTART_MODE=l
 
 # apt-get, waiting while another program holds it (apt waits by itself for only one of its locks), and after mending what an
 # installation that was killed left half done.
@@ -74,7 +80,12 @@ apt() {
 say "installing from the distribution: $*"
 # An index that can't be refreshed may still do: what matters is whether the packages come.
 apt update || say 'the package index could not be refreshed; trying with what is here'
-if ! apt install --no-install-recommends "$@"; then
-  say "apt-get could not install $* (above). Is there a network? apt takes a proxy from http_proxy or Acquire::http::Proxy"
+known=() unknown=()
+for package in "$@"; do
+  if tools_packaged "$package"; then known+=("$package"); else unknown+=("$package"); fi
+done
+if ((${#known[@]})) && ! apt install --no-install-recommends "${known[@]}"; then
+  say "apt-get could not install ${known[*]} (above). Is there a network? apt takes a proxy from http_proxy or Acquire::http::Proxy"
   exit 2
 fi
+((${#unknown[@]} == 0)) || { say "this distribution has no package ${unknown[*]}" && exit 1; }

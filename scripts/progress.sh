@@ -19,26 +19,40 @@ progress() {
 
 progress_report() { printf '  %s\n' "${progress_said//$'\n'/$'\n'  }" >&2; }
 
-# Keeps of apt's, pip's, Nix's and debootstrap's output what tells a person how far it is: what could not be fetched, and of the
-# steps, which can be hundreds, one every 3 s. Errors are in the last lines of what failed.
+# Told as they come: what could not be fetched, how much is to be.
+progress_told='^(W: Failed|Need to get |Successfully installed | +Downloading crates)'
+# Of apt's, pip's, Nix's, debootstrap's and cargo's steps, which can be hundreds, one every 3 s.
+progress_steps='^(Get:|Unpacking |Setting up |Collecting |Downloading |I: |building |copying | +(Compiling|Updating|Blocking) )'
+# And of these one every 8 s: so much may come at once that one line says it.
+progress_many='^ +(Downloaded|Adding|Locking) '
+
+# Errors are in the last lines of what failed; with progress_rest=shown every other line comes as it is.
 progress_lines() {
-  local name=$1 line code began=$SECONDS shown=-3
+  local name=$1 line half='' code began=$SECONDS shown=$((SECONDS - 3)) every
   while true; do
     code=0
     IFS= read -r -t 8 line || code=$?
+    line=$half$line half=''
     if ((code > 128)); then
-      printf '  %s: at it for %d s\n' "$name" "$((SECONDS - began))"
-      continue
-    elif ((code)); then
+      # What has come of a line is kept for its rest.
+      half=$line every=0 line="at it for $((SECONDS - began)) s"
+    elif ((code)) && [[ ! $line ]]; then
       break
+    elif [[ $line =~ $progress_told ]]; then
+      every=0
+    elif [[ $line =~ $progress_steps ]]; then
+      every=3
+    elif [[ $line =~ $progress_many ]]; then
+      every=8
+    elif [[ ${progress_rest:-} ]]; then
+      printf '%s\n' "$line"
+      shown=$SECONDS
+      continue
+    else
+      every=8 line="at it for $((SECONDS - began)) s"
     fi
-    case $line in
-      'W: Failed'* | 'Need to get '* | 'Successfully installed '*)
-        printf '  %s: %.110s\n' "$name" "$line" ;;
-      Get:* | 'Unpacking '* | 'Setting up '* | 'Collecting '* | 'Downloading '* | 'I: '* | 'building '* | 'copying '*)
-        ((SECONDS - shown < 3)) && continue
-        shown=$SECONDS
-        printf '  %s: %.110s\n' "$name" "$line" ;;
-    esac
+    ((SECONDS - shown >= every)) || continue
+    shown=$SECONDS
+    printf '  %s: %.110s\n' "$name" "${line#"${line%%[! ]*}"}"
   done
 }

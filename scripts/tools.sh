@@ -32,6 +32,9 @@ tools_find() {
     if [[ $least == untold && $said =~ ${marker} ]]; then
       tools_version=untold
       return 0
+    elif [[ $said == *'snap install'* ]]; then
+      tools_doubt="$tools_path is Ubuntu's, and only calls its snap"
+      continue
     elif ! [[ $said =~ ${marker}[^0-9]*([0-9]+(\.[0-9]+)*) ]]; then
       tools_doubt="$tools_path is another program"
       continue
@@ -45,20 +48,49 @@ tools_find() {
   return 1
 }
 
+# A command as a person types it who is not root.
+tools_as_root() {
+  local command
+  printf -v command ' %q' "$@"
+  command=${command# }
+  if [[ $(id -u) == 0 ]]; then
+    printf '%s\n' "$command"
+  elif command -v sudo >/dev/null; then
+    printf 'sudo %s\n' "$command"
+  else
+    printf 'su -c %s\n' "${command@Q}"
+  fi
+}
+
+# Does the distribution have these packages? Yes, as long as there is no index to look it up.
+tools_packaged() {
+  local package
+  [[ $(LC_ALL=C apt-cache policy 2>/dev/null) == *' Packages'* ]] || return 0
+  for package; do
+    [[ $(LC_ALL=C apt-cache policy -- "$package") == *'Candidate: '[!\(]* ]] || return 1
+  done
+}
+
 # The command that brings a row's tool, for a person to type.
 tools_remedy() {
-  local debian=$4 registry=$5 nix=$6 ways=()
+  local debian=$4 registry=$5 nix=$6 ways=() packages
+  read -r -a packages <<<"$debian"
   case $registry in
     rustup:)
       if command -v rustup >/dev/null; then
         ways+=("rustup update stable && rustup default stable")
       else
-        ways+=("curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh  (or, from Debian 13 on: apt-get install rustup && rustup default stable)")
+        ways+=("curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh  (or, from Debian 13 and Ubuntu 24.04 on: apt-get install rustup && rustup default stable)")
       fi ;;
     rustup:*) ways+=("rustup component add ${registry#rustup:}") ;;
     pypi:*) ways+=("pipx install ${registry#pypi:}") ;;
   esac
-  if [[ $debian != - ]] && command -v apt-get >/dev/null; then ways+=("sudo scripts/install-debian.sh $debian"); fi
+  if [[ $debian != - ]] && command -v apt-get >/dev/null && tools_packaged "${packages[@]}"; then
+    ways+=("$(tools_as_root scripts/install-debian.sh "${packages[@]}")")
+  elif [[ $registry == snap:* ]]; then
+    ! command -v snap >/dev/null || ways+=("$(tools_as_root snap install "${registry#snap:}")")
+    [[ $1 != *google-chrome* ]] || ways+=("Google Chrome's package, https://www.google.com/chrome")
+  fi
   if [[ $nix != - ]] && command -v nix >/dev/null; then ways+=("nix shell nixpkgs#$nix"); fi
   if ((${#ways[@]} == 0)); then ways+=("your distribution's package of ${1%%|*}"); fi
   local text=${ways[0]} way

@@ -11,5 +11,10 @@ if ! said=$(vector --version 2>/dev/null) || [[ $said != 'vector 0.'* ]]; then
   [[ ${1:-} != required ]] || exit 2
   exit 0
 fi
-vector validate --no-environment --deny-warnings monitoring/vector/vector.yaml
+# With its environment, or templates of labels that 0.57 and later refuse are not looked at; but with a data folder that is there,
+# and without asking whether Loki answers.
+folder=$(mktemp -d)
+trap 'rm -rf -- "$folder"' EXIT
+sed "s|^data_dir: .*|data_dir: $folder|" monitoring/vector/vector.yaml >"$folder/vector.yaml"
+vector validate --skip-healthchecks --deny-warnings "$folder/vector.yaml"
 vector test monitoring/vector/vector.yaml monitoring/vector/vector-tests.yaml

@@ -45,8 +45,14 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
 /// A page that never stops moving is taken as it is after so many pictures.
 const SETTLE_ATTEMPTS: usize = 6;
+/// Characters of a page's text that a message quotes.
+const EXCERPT: usize = 200;
 /// What is kept of Chromium's chatter, for the day it dies.
 const STDERR_LINES: usize = 20;
+/// What marks the line in which Chromium says why it dies; some twenty of its stack follow.
+const FATAL: &str = ":FATAL:";
+/// What it says where it may not make its sandbox.
+const NO_SANDBOX: &str = "No usable sandbox";
 
 /// Chromium, running. [`Browser::close`] ends it in order; dropped, it is killed. Either way no process and no
 /// profile folder is left.
@@ -69,7 +75,17 @@ impl Browser {
     }
 
     /// Starts the program at `path`, or says what is wrong with it.
+    ///
+    /// In Chromium's own sandbox where it can have one, and else without, for the pages are the stack's and our own:
+    /// Ubuntu's AppArmor forbids what it is made of to every Chromium it has no profile for.
     pub async fn start(path: &Path) -> Result<Browser, Failure> {
+        match Browser::attempt(path, false).await {
+            Err(failure) if failure.to_string().contains(NO_SANDBOX) => Browser::attempt(path, true).await,
+            started => started,
+        }
+    }
+
+    async fn attempt(path: &Path, bare: bool) -> Result<Browser, Failure> {
         let profile = tempfile::Builder::new()
             .prefix("aiclipx-browser-")
             .tempdir()
@@ -81,7 +97,7 @@ impl Browser {
         command
             .args(["-c", r#"exec "$@" 3<&0 4>&1 </dev/null >&2"#, "sh"])
             .arg(path)
-            .args(flags(root))
+            .args(flags(bare || root))
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .arg("about:blank")
             .env("TZ", "UTC")
@@ -140,7 +156,8 @@ impl Browser {
             let answer = self.pipe.call(session, method, params, CALL_LIMIT).await;
             answer.map_err(|error| told(&error, &format!("opening an empty page ({method})"), &self.stderr))
         };
-        let created = call(None, "Target.createTarget", json!({ "url": "about:blank" })).await?;
+        // A window each: of several tabs in one, only the one in front is ever drawn, and the others would wait for it.
+        let created = call(None, "Target.createTarget", json!({ "url": "about:blank", "newWindow": true })).await?;
         let target = created["targetId"].as_str().unwrap_or_default().to_owned();
         let attached = call(None, "Target.attachToTarget", json!({ "targetId": target, "flatten": true })).await?;
         let session = attached["sessionId"].as_str().unwrap_or_default().to_owned();
@@ -162,6 +179,7 @@ impl Browser {
             wanted: &[],
             heard: BTreeMap::new(),
             crashed: false,
+            closed: false,
         };
         page.resize(options.height).await?;
         Ok(page)
@@ -227,7 +245,7 @@ fn remove(profile: TempDir) -> std::io::Result<()> {
     }
 }
 
-fn flags(root: bool) -> Vec<&'static str> {
+fn flags(bare: bool) -> Vec<&'static str> {
     let mut flags = vec![
         "--headless",
         "--remote-debugging-pipe",
@@ -239,6 +257,9 @@ fn flags(root: bool) -> Vec<&'static str> {
         "--disable-gpu",
         "--disable-extensions",
         "--mute-audio",
+        // Every window is drawn as if it were in front.
+        "--disable-backgrounding-occluded-windows",
+        "--disable-renderer-backgrounding",
         "--password-store=basic",
         "--use-mock-keychain",
         // No request but ours.
@@ -257,7 +278,7 @@ fn flags(root: bool) -> Vec<&'static str> {
         // Containers give 64 MB of shared memory, less than one long page needs.
         "--disable-dev-shm-usage",
     ];
-    if root {
+    if bare {
         // Chromium refuses its sandbox to root; the pages are our own.
         flags.push("--no-sandbox");
     }
@@ -283,7 +304,8 @@ impl Lines {
     fn push(&self, line: String) {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == STDERR_LINES {
-            lines.pop_front();
+            let oldest = lines.iter().position(|line| !line.contains(FATAL)).unwrap_or_default();
+            lines.remove(oldest);
         }
         lines.push_back(line);
     }
@@ -374,6 +396,7 @@ pub struct Page {
     wanted: &'static [&'static str],
     heard: BTreeMap<String, Heard>,
     crashed: bool,
+    closed: bool,
 }
 
 /// What is known of the document in the main frame.
@@ -423,6 +446,19 @@ impl Page {
     /// Asks until a JavaScript expression is true (a promise is awaited), or tells after `limit` what the page shows
     /// instead.
     pub async fn wait_until(&mut self, predicate: &str, limit: Duration) -> Result<(), Failure> {
+        match self.shows_within(predicate, limit).await? {
+            Ok(()) => Ok(()),
+            Err(last) => {
+                let shown = self.excerpt().await;
+                Err(self.failure(&format!(
+                    "did not show what it must within {limit:?}: {last}: `{predicate}`; the page says: {shown}"
+                )))
+            }
+        }
+    }
+
+    /// The same for who tells the failure in words of their own: in vain is no failure, but why the expression was not true.
+    pub async fn shows_within(&mut self, predicate: &str, limit: Duration) -> Result<Result<(), String>, Failure> {
         self.document.held = None;
         let deadline = Instant::now() + limit;
         let mut last = String::from("it was false");
@@ -430,7 +466,7 @@ impl Page {
             match self.evaluate(predicate).await? {
                 Ok(Value::Bool(true)) => {
                     self.document.held = Some(predicate.to_owned());
-                    return Ok(());
+                    return Ok(Ok(()));
                 }
                 Ok(Value::Bool(false)) => "it was false".clone_into(&mut last),
                 Ok(other) => last = format!("it was {other}, not true or false"),
@@ -439,14 +475,25 @@ impl Page {
             self.drain();
             self.check_alive()?;
             if Instant::now() + POLL > deadline {
-                let shown = self.text().await.unwrap_or_default();
-                let shown: String = shown.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
-                return Err(self.failure(&format!(
-                    "did not show what it must within {limit:?}: {last}: `{predicate}`; the page says: {shown}"
-                )));
+                return Ok(Err(last));
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// The beginning of the text a reader sees, whole words on one line.
+    pub async fn excerpt(&mut self) -> String {
+        let text = self.text().await.unwrap_or_default();
+        let mut kept = String::new();
+        for word in text.split_whitespace() {
+            if kept.chars().count() + word.chars().count() > EXCERPT {
+                kept.push('…');
+                break;
+            }
+            kept += word;
+            kept.push(' ');
+        }
+        kept.trim_end().to_owned()
     }
 
     /// Runs a script for what it does to the page, a promise awaited.
@@ -524,6 +571,12 @@ impl Page {
     /// Taken when two pictures in a row are the same, so that no half-drawn page is kept; a page that never stops
     /// moving is taken as it is.
     pub async fn picture(&mut self, path: &Path, full_page: bool) -> Result<(), Failure> {
+        let bytes = self.png(full_page).await?;
+        write(path, &bytes).await
+    }
+
+    /// The same, for who writes it: nothing lies anywhere before it is kept.
+    pub async fn png(&mut self, full_page: bool) -> Result<Vec<u8>, Failure> {
         self.check_presentable().await?;
         if full_page {
             let metrics = self.call("Page.getLayoutMetrics", json!({})).await?;
@@ -540,7 +593,7 @@ impl Page {
         let bytes = taken?;
         // The picture shows what held a moment ago; if it no longer does, which of the two was taken is open.
         self.check_presentable().await?;
-        write(path, &bytes).await
+        Ok(bytes)
     }
 
     /// Writes a PDF: backgrounds printed, page size and margins from the page's own `@page`; in the lower margin of each
@@ -563,8 +616,9 @@ impl Page {
         write(path, &bytes).await
     }
 
-    /// Closes the page; a page that is merely dropped stays until its browser ends.
-    pub async fn close(self) -> Result<(), Failure> {
+    /// Closes the page, and says whether it could be. One that is dropped is closed, too, and nobody is told.
+    pub async fn close(mut self) -> Result<(), Failure> {
+        self.closed = true;
         let closed = self.pipe.call(None, "Target.closeTarget", json!({ "targetId": self.target }), CALL_LIMIT).await;
         self.pipe.forget(&self.session);
         closed.map(|_| ()).map_err(|error| told(&error, &format!("closing {}", self.url), &self.stderr))
@@ -609,7 +663,7 @@ impl Page {
             return Err(self.failure("no picture of a page that was not waited for, or went elsewhere since"));
         };
         if !matches!(self.evaluate(&predicate).await?, Ok(Value::Bool(true))) {
-            return Err(self.failure(&format!("no picture: what must hold no longer does: `{predicate}`")));
+            return Err(self.failure("no picture: what it had to show is no longer there"));
         }
         if self.text().await?.trim().is_empty() {
             return Err(self.failure("no picture of a page without a word on it"));
@@ -718,6 +772,23 @@ impl Page {
 
     fn failure(&self, what: &str) -> Failure {
         Failure::infrastructure(format!("{}: {what}", self.url))
+    }
+}
+
+impl Drop for Page {
+    /// A page that failed on the way is closed as well: each that stays open takes memory, and time from the others.
+    fn drop(&mut self) {
+        if self.closed {
+            return;
+        }
+        self.pipe.forget(&self.session);
+        let (pipe, target) = (Arc::clone(&self.pipe), std::mem::take(&mut self.target));
+        // Outside a runtime the browser is going, too.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ = pipe.call(None, "Target.closeTarget", json!({ "targetId": target }), CLOSE_LIMIT).await;
+            });
+        }
     }
 }
 

@@ -15,6 +15,22 @@ pub fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// The commands a message names as a clone's justfile has them, and what they are to the tool itself.
+const COMMANDS: [(&str, &str); 7] = [
+    ("just up", "aiclipx up"),
+    ("just down", "aiclipx down"),
+    ("just status", "aiclipx status"),
+    ("just logs", "aiclipx logs"),
+    ("just traffic", "aiclipx traffic run"),
+    ("just evidence", "aiclipx evidence collect"),
+    ("just prove", "aiclipx evidence run"),
+];
+
+/// A message for who has the tool and no justfile, as after `nix run`: its commands by the tool's own name.
+pub fn without_just(text: &str) -> String {
+    COMMANDS.iter().fold(text.to_owned(), |text, (recipe, command)| text.replace(recipe, command))
+}
+
 /// There is no place for what is needed only for a while: the user's to mend.
 pub fn no_temporary_folder(error: &io::Error) -> Failure {
     let folder = std::env::temp_dir();
@@ -208,6 +224,13 @@ mod tests {
         let failure: Failure = full.context("cannot write ledger.jsonl").expect_err("it is an error").into();
         assert_eq!(failure.kind(), Kind::Usage);
         assert!(failure.to_string().contains("make room"), "{failure}");
+    }
+
+    #[test]
+    fn without_just_a_message_names_the_tools_own_commands() {
+        let failure = Failure::usage("no stack").remedy("`just up` starts one, `just traffic` runs on it");
+        let told = "no stack\n  → `aiclipx up` starts one, `aiclipx traffic run` runs on it";
+        assert_eq!(without_just(&failure.to_string()), told);
     }
 
     #[test]

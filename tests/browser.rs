@@ -440,6 +440,31 @@ async fn a_dashboard_is_asked_for_answered_and_drawn_in_the_browser() {
     browser.close().await.unwrap();
 }
 
+/// As on Ubuntu, whose AppArmor says no: what dies with that word is started once more, without its sandbox.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chromium_that_may_not_make_its_sandbox_is_started_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("chromium");
+    let real = Browser::find().expect("no Chromium on PATH: install the package `chromium`");
+    let script = format!(
+        "#!/bin/sh\n\
+         if mkdir '{}/tried' 2>/dev/null; then\n\
+         echo '[1:1:0723/1.5:FATAL:zygote_host_impl_linux.cc(127)] No usable sandbox! Update your kernel' >&2\n\
+         for i in 0 1 2 3 4 5 6 7 8 9 a b c d e f g h i j k l m; do echo \"#$i 0x5 (/chromium+0x5)\" >&2; done\n\
+         exit 133\n\
+         fi\n\
+         case \" $* \" in *' --no-sandbox '*) exec '{}' \"$@\" ;; esac\n\
+         echo 'once more in its sandbox' >&2\n",
+        folder.path().display(),
+        real.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let browser = Browser::start(&program).await.unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(browser.version().contains("Chrome"), "{}", browser.version());
+    browser.close().await.unwrap();
+}
+
 /// Nothing runs off the window sideways, and no text runs off its panel, by the browser's own measure.
 const FITS: &str = "document.scrollingElement.scrollWidth <= document.documentElement.clientWidth \
     && [...document.querySelectorAll('article > svg text')].every(text => { const box = text.getBBox(), panel = \

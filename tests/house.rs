@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aiclipx::app::endpoint::Endpoint;
+use aiclipx::failure::without_just;
 
 /// The crates the service is built from, each a direct dependency and in use.
 const SERVICE_CRATES: [&str; 8] =
@@ -75,7 +76,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
 ];
 
 /// What every Unix has and no table needs to name.
-const EVERYWHERE: [&str; 3] = ["rm", "mkdir", "true"];
+const EVERYWHERE: [&str; 4] = ["rm", "mkdir", "true", "printf"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -232,6 +233,26 @@ fn no_findings(findings: &[String]) {
         writeln!(text, "  {finding}").unwrap();
     }
     assert!(findings.is_empty(), "\n{text}");
+}
+
+// --- what messages say ---------------------------------------------------------------------------------------------------
+
+#[test]
+fn every_command_that_a_message_names_is_there_without_just_too() {
+    let mut findings = Vec::new();
+    let mut named = 0;
+    for file in files("src").iter().filter(|file| file.extension().is_some_and(|kind| kind == "rs")) {
+        let source = read(file);
+        let spoken = source.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        for (at, line) in spoken.filter(|(_, line)| line.contains("`just ")) {
+            named += 1;
+            if without_just(line).contains("`just ") {
+                findings.push(format!("{}:{}: {}", file.display(), at + 1, line.trim()));
+            }
+        }
+    }
+    assert!(named > 10, "only {named} messages name a recipe");
+    no_findings(&findings);
 }
 
 // --- what the service depends on ------------------------------------------------------------------------------------------

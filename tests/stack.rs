@@ -488,30 +488,6 @@ async fn a_path_that_env_would_take_for_a_setting_works_and_one_that_prometheus_
     }
 }
 
-/// With a tool that only writes down what it was told, and whose traffic never ends by itself.
-#[tokio::test]
-async fn the_demo_passes_on_every_signal_and_takes_down_what_it_started() {
-    for signal in ["TERM", "INT", "HUP"] {
-        let place = Place::new();
-        let tool = program(
-            &place,
-            r#"trap 'kill $!; echo "$1 was interrupted" >>"$0.told"; exit 130' TERM INT HUP
-            echo "$1" >>"$0.told"
-            [ "$1" != traffic ] || { sleep 600 & wait; }"#,
-        );
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/demo.sh");
-        let mut demo =
-            Command::new("bash").arg(script).arg(&tool).stdout(Stdio::null()).kill_on_drop(true).spawn().unwrap();
-        let said = || std::fs::read_to_string(tool.with_extension("told")).unwrap_or_default();
-        eventually("traffic runs", async || said().contains("traffic")).await;
-        let pid = demo.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &pid]).status().await.unwrap().success());
-        let ended = tokio::time::timeout(LIMIT, demo.wait()).await.expect("it ends").unwrap();
-        assert_eq!(ended.code(), Some(130), "{signal}");
-        assert_eq!(said(), "up\ntraffic\ntraffic was interrupted\ndown\n", "{signal}");
-    }
-}
-
 #[tokio::test]
 async fn stacks_stand_side_by_side() {
     let places = [Place::new(), Place::new()];
@@ -647,4 +623,25 @@ async fn a_follower_of_a_log_that_supervisord_rotates_is_shown_every_line_once()
     });
     assert!(numbers.eq(0..LINES), "every line, once, in order");
     assert!(file("logs/app.log.4").exists(), "it was rotated often");
+}
+
+/// As `nix run` has it: the tree lies where nothing can be written, and there is no justfile.
+#[test]
+fn beside_a_tree_that_cannot_be_written_status_and_down_name_the_users_state_and_the_tools_commands() {
+    let place = tempfile::tempdir().unwrap();
+    let tree = place.path().join("share");
+    std::fs::create_dir_all(tree.join("monitoring/prometheus")).unwrap();
+    std::fs::write(tree.join("monitoring/prometheus/prometheus.yml"), "").unwrap();
+    std::fs::set_permissions(&tree, PermissionsExt::from_mode(0o555)).unwrap();
+    let said = |verb: &str| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_aiclipx"));
+        command.arg(verb).env_remove("AICLIPX_STATE").env("AICLIPX_HOME", &tree);
+        let output = command.env("XDG_STATE_HOME", place.path()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let state = place.path().join("aiclipx");
+    let none = format!("no stack runs from {}", state.display());
+    assert_eq!(said("status"), (Some(2), format!("aiclipx: {none}\n  → `aiclipx up` starts one\n")));
+    assert_eq!(said("down"), (Some(0), format!("No stack runs from {}.\n", state.display())));
+    std::fs::set_permissions(&tree, PermissionsExt::from_mode(0o755)).unwrap();
 }

@@ -587,8 +587,10 @@ fn original(number: &str, argument: &str, variables: &[(&str, &str)]) -> Result<
     let keep = "#!/bin/sh\n[ \"$1\" = status ] && exit 3\ncp \"$3\" \"$(dirname \"$0\")\"; shift 3; echo \"$*\"\n";
     std::fs::write(&tool, keep).unwrap();
     std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let mut script = std::process::Command::new(root.join("scripts/original.sh"));
-    let script = script.arg(&tool).args([number, argument]).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    // By name, not by its first line: a Nix sandbox has no /usr/bin/env.
+    let mut script = std::process::Command::new("bash");
+    let script = script.arg(root.join("scripts/original.sh")).arg(&tool).args([number, argument]);
+    let script = script.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     let output = script.envs(variables.iter().copied()).output().unwrap();
     if !output.status.success() {
         assert_eq!(output.status.code(), Some(2));

@@ -1,13 +1,14 @@
 //! Prometheus' own pages, and when each of them shows what it is for.
 //!
-//! Three user interfaces answer to the same questions: Debian's package (2.42) serves the `/classic/` templates alone,
-//! upstream's 2.x a React application, 3.x a Mantine one. [`PrometheusPages::probe`] asks once which is there. The
-//! classic pages were run and looked at; the predicates of the other two are written from their sources' texts and
-//! class names and **were not run**: no such Prometheus was at hand. They fail closed: a wrong one gives no picture.
+//! Three user interfaces answer to the same questions: the `/classic/` templates (Debian's packages up to 2.53), upstream's
+//! React application (2.x) and its Mantine one (3.x). Which of them is there is decided by what is served, never by a
+//! version: Debian's 2.53 and 3.5 answer `/targets` with 200 and a page that says that there is none. All three were run and
+//! looked at. The predicates fail closed: a wrong one gives no picture.
 
 use std::time::Duration;
 
 use anyhow::Context;
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -26,7 +27,7 @@ const RELOAD_AFTER: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interface {
-    /// `/classic/targets`, …: server-side templates, up to 2.x; the only one in Debian's package.
+    /// `/classic/targets`, …: server-side templates; the only one in Debian's packages of 2.x.
     Classic,
     /// `/targets`, …, `/graph`: upstream's 2.x.
     React,
@@ -53,56 +54,58 @@ pub struct Shot {
     pub url: String,
     /// JavaScript that unfolds or sets what the address can't, to run once the page is loaded; may be empty.
     pub unfold: String,
-    /// JavaScript that is true when the page is loaded and shows data.
+    /// What the page must show, to be read behind "it did not show".
+    pub shows: String,
+    /// JavaScript that is true when it does.
     pub ready: String,
     /// Whether the whole page is pictured, however long; else what the window shows once unfolded.
     pub whole: bool,
 }
 
 impl Shot {
-    /// Opens the page until it shows data: the classic pages are made by the server and never change once loaded.
+    /// Opens the page until it shows what it must, again after a while: the classic pages never change once loaded.
     pub async fn show(&self, page: &mut Page, limit: Duration) -> Result<(), Failure> {
         let deadline = Instant::now() + limit;
         loop {
-            page.open(&self.url).await?;
+            page.open(&self.url).await.map_err(|failure| failure.context(format!("Prometheus' {} page", self.name)))?;
             if !self.unfold.is_empty() {
                 page.run(&self.unfold).await?;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            match page.wait_until(&self.ready, left.min(RELOAD_AFTER)).await {
+            match page.shows_within(&self.ready, left.min(RELOAD_AFTER)).await? {
                 Err(_) if left > RELOAD_AFTER => {}
-                shown => return shown,
+                Ok(()) => return Ok(()),
+                Err(_) => {
+                    let (name, shows, says) = (self.name, &self.shows, page.excerpt().await);
+                    return Err(Failure::infrastructure(format!(
+                        "Prometheus' {name} page did not show {shows} within {} s; it said: {says}",
+                        limit.as_secs()
+                    )));
+                }
             }
         }
     }
 }
 
 impl PrometheusPages {
-    /// Asks a running Prometheus for its version, and whether it serves the new pages.
+    /// Asks a running Prometheus which pages it serves; of one that has none, a failure says so.
     pub async fn probe(address: &Address) -> Result<PrometheusPages, Failure> {
-        let build = client::get(address, "/api/v1/status/buildinfo", PROBE_LIMIT).await;
-        let build = build.context("cannot ask Prometheus for its version")?;
-        let build: Value = serde_json::from_slice(&build.body).context("Prometheus' build information is no JSON")?;
-        let version = build["data"]["version"].as_str().context("Prometheus' build information names no version")?;
-        let targets =
-            client::get(address, "/targets", PROBE_LIMIT).await.context("cannot ask for Prometheus' pages")?;
-        PrometheusPages::new(address.clone(), version, targets.status.is_success())
-    }
-
-    /// The pages of a version, given whether `/targets` (without `/classic`) is served.
-    pub fn new(address: Address, version: &str, serves_targets: bool) -> Result<PrometheusPages, Failure> {
-        let major: Option<u32> = version.split('.').next().and_then(|major| major.parse().ok());
-        let interface = match (major, serves_targets) {
-            (Some(2), false) => Interface::Classic,
-            (Some(2), true) => Interface::React,
-            (Some(3..), true) => Interface::Mantine,
-            _ => {
-                return Err(Failure::usage(format!(
-                    "Prometheus {version} at {address} serves no pages this tool knows; 2.x and 3.x do"
-                )));
-            }
+        let ask = async |path: &str| {
+            let answer = client::get(address, path, PROBE_LIMIT).await;
+            answer.with_context(|| format!("cannot ask Prometheus for {path}"))
         };
-        Ok(PrometheusPages { address, version: version.to_owned(), interface })
+        let build: Value = serde_json::from_slice(&ask("/api/v1/status/buildinfo").await?.body)
+            .context("Prometheus' build information is no JSON")?;
+        let version = build["data"]["version"].as_str().context("Prometheus' build information names no version")?;
+        let mut served = Vec::new();
+        for path in ["/classic/targets", "/query", "/graph"] {
+            let answer = ask(path).await?;
+            served.push(if answer.status.is_success() { answer.body } else { Bytes::new() });
+        }
+        match recognised(&served[0], &served[1], &served[2]) {
+            Some(interface) => Ok(PrometheusPages { address: address.clone(), version: version.to_owned(), interface }),
+            None => Err(Failure::infrastructure(format!("this Prometheus has no pages ({version} serves none)"))),
+        }
     }
 
     /// Every target with its state, none of them still unknown.
@@ -112,12 +115,16 @@ impl PrometheusPages {
                 "(rows => rows.length > 0 && rows.every(row => /^(up|down)$/i.test(row.innerText.trim())))\
                  ([...document.querySelectorAll('.table-container td.state')])"
             }
-            // The pool's headline: "app (1/1 up)".
-            Interface::React => r"/\(\d+\/\d+ up\)/.test(document.body.innerText)",
-            // The pool's accordion: "app" and "1 / 1 up".
-            Interface::Mantine => r"/\d+ ?\/ ?\d+ up/i.test(document.body.innerText)",
+            Interface::React => {
+                "(states => states.length > 0 && states.every(state => /^(up|down)$/i.test(state.innerText.trim())))\
+                 ([...document.querySelectorAll('tbody td:nth-child(2) .badge')])"
+            }
+            Interface::Mantine => {
+                "(states => states.length > 0 && states.every(state => /^(up|down)$/i.test(state.innerText.trim())))\
+                 ([...document.querySelectorAll('.mantine-Accordion-panel td:last-child .mantine-Badge-label')])"
+            }
         };
-        self.shot("targets", "/targets", String::new(), ready.to_owned())
+        self.shot("targets", "/targets", "the state of every target", String::new(), ready.to_owned())
     }
 
     /// Every rule, evaluated at least once and without an error.
@@ -127,11 +134,20 @@ impl PrometheusPages {
                 "(states => states.length > 0 && states.every(state => /^ok$/i.test(state.innerText.trim())))\
                  ([...document.querySelectorAll('td.state')])"
             }
-            Interface::React | Interface::Mantine => {
-                r"/\bok\b/i.test(document.body.innerText) && !/\b(err|unknown)\b/i.test(document.body.innerText)"
+            // The words alone would not do: expressions and annotations are on the page, too.
+            Interface::React => {
+                "(states => states.length > 0 && states.every(state => /^ok$/i.test(state?.innerText.trim())))\
+                 ([...document.querySelectorAll('td.rule-cell')]\
+                 .map(rule => rule.parentElement.querySelector('td:nth-child(2) .badge')))"
+            }
+            // The last badge of a rule's headline is its health.
+            Interface::Mantine => {
+                "(states => states.length > 0 && states.every(state => /^ok$/i.test(state?.innerText.trim())))\
+                 ([...document.querySelectorAll('.mantine-Accordion-control')]\
+                 .map(head => [...head.querySelectorAll('.mantine-Badge-label')].at(-1)))"
             }
         };
-        self.shot("rules", "/rules", String::new(), ready.to_owned())
+        self.shot("rules", "/rules", "every rule without an error", String::new(), ready.to_owned())
     }
 
     /// The alerts, every one named shown as firing; with none named, the list of alerts.
@@ -152,17 +168,39 @@ impl PrometheusPages {
                      head.querySelector('b')?.innerText === name && /firing/i.test(head.nextElementSibling.innerText)))"
                 ),
             ),
-            Interface::React | Interface::Mantine => (
+            // A click on the headline unfolds the instances; it is repeated until they are there, for the page is drawn late.
+            Interface::React => (
                 String::new(),
                 format!(
-                    "(text => text.length > 0 && /inactive/i.test(text) && ({names}.length === 0 || /firing/i.test(text))\
-                     && {names}.every(name => text.includes(name)))(document.body.innerText)"
+                    "(heads => heads.length > 0 && {names}.every(name => heads.some(head => {{ \
+                     if (head.querySelector('strong').innerText.trim() !== name) return false; \
+                     const rows = head.nextElementSibling; \
+                     if (!rows?.classList.contains('show')) {{ \
+                     if (!rows?.classList.contains('collapsing')) head.click(); return false }} \
+                     return [...rows.querySelectorAll('tbody td:nth-child(2) .badge')].some(badge => /^firing$/i.test(badge.innerText.trim())) }})))\
+                     ([...document.querySelectorAll('.alert')].filter(head => head.querySelector('strong')))"
+                ),
+            ),
+            Interface::Mantine => (
+                String::new(),
+                format!(
+                    "(items => items.length > 0 && {names}.every(name => items.some(item => {{ \
+                     const head = item.querySelector('.mantine-Accordion-control'); \
+                     const words = (head?.innerText ?? '').split('\\n').map(word => word.trim()); \
+                     if (words[0] !== name || !words.some(word => /^firing \\(\\d+\\)$/i.test(word))) return false; \
+                     if (head.getAttribute('aria-expanded') !== 'true') {{ head.click(); return false }} \
+                     const panel = item.querySelector('.mantine-Accordion-panel'); \
+                     return panel !== null && panel.offsetHeight > 0 && panel.getAnimations({{ subtree: true }}).length === 0 \
+                     && [...panel.querySelectorAll('td:nth-child(2) .mantine-Badge-label')]\
+                     .some(badge => /^firing$/i.test(badge.innerText.trim())) }})))\
+                     ([...document.querySelectorAll('.mantine-Accordion-item')])"
                 ),
             ),
         };
         // Two dozen alerts that are quiet make a long page of little interest; where one can scroll, one need not see them.
         let whole = self.interface != Interface::Classic || firing.is_empty();
-        Shot { whole, ..self.shot("alerts", "/alerts", unfold, ready) }
+        let shows = if firing.is_empty() { "any alert".to_owned() } else { format!("{} firing", firing.join(" and ")) };
+        Shot { whole, ..self.shot("alerts", "/alerts", &shows, unfold, ready) }
     }
 
     /// A graph of an expression over `range`, pinned to its end (Unix seconds), with at least one series drawn.
@@ -188,8 +226,9 @@ impl PrometheusPages {
             Interface::Mantine => (
                 "/query",
                 "graph",
+                // The legend has a row a series, and none for the time axis.
                 "document.querySelector('.uplot canvas') !== null \
-                 && document.querySelectorAll('.u-legend .u-series').length > 1",
+                 && document.querySelectorAll('.u-legend .u-series').length > 0",
             ),
         };
         let path = format!(
@@ -210,12 +249,30 @@ impl PrometheusPages {
             }
             Interface::React | Interface::Mantine => String::new(),
         };
-        Ok(self.shot("graph", &path, unfold, ready.to_owned()))
+        Ok(self.shot("graph", &path, "a series", unfold, ready.to_owned()))
     }
 
-    fn shot(&self, name: &'static str, path: &str, unfold: String, ready: String) -> Shot {
+    fn shot(&self, name: &'static str, path: &str, shows: &str, unfold: String, ready: String) -> Shot {
         let prefix = if self.interface == Interface::Classic { "/classic" } else { "" };
-        Shot { name, url: self.address.url(&format!("{prefix}{path}")), unfold, ready, whole: true }
+        let url = self.address.url(&format!("{prefix}{path}"));
+        Shot { name, url, unfold, shows: shows.to_owned(), ready, whole: true }
+    }
+}
+
+/// The user interface behind three answers, each empty where there was none: the template of the targets, the page for
+/// queries of Mantine's application and that of React's. A page that only says that there is none is none of them.
+fn recognised(classic_targets: &[u8], query: &[u8], graph: &[u8]) -> Option<Interface> {
+    let holds = |page: &[u8], text: &str| page.windows(text.len()).any(|part| part == text.as_bytes());
+    // An application is an empty element and the script that fills it.
+    let is_application = |page: &[u8]| holds(page, "<script") && holds(page, r#"id="root""#);
+    if holds(classic_targets, "/classic/static/") {
+        Some(Interface::Classic)
+    } else if is_application(query) {
+        Some(Interface::Mantine)
+    } else if is_application(graph) {
+        Some(Interface::React)
+    } else {
+        None
     }
 }
 
@@ -228,23 +285,27 @@ fn script_text(names: &[&str]) -> String {
 mod tests {
     use super::*;
 
-    fn pages(version: &str, serves_targets: bool) -> Result<PrometheusPages, Failure> {
-        PrometheusPages::new(Address::loopback(9090), version, serves_targets)
+    fn pages(interface: Interface) -> PrometheusPages {
+        PrometheusPages { address: Address::loopback(9090), version: "9.9.9".to_owned(), interface }
     }
 
     #[test]
-    fn the_version_and_one_probe_choose_the_pages() {
-        assert_eq!(pages("2.42.0+ds", false).unwrap().interface, Interface::Classic);
-        assert_eq!(pages("2.53.1", true).unwrap().interface, Interface::React);
-        assert_eq!(pages("3.12.0", true).unwrap().interface, Interface::Mantine);
-        assert!(pages("1.8.2", true).is_err());
-        assert!(pages("3.12.0", false).is_err());
-        assert!(pages("", true).is_err());
+    fn what_is_served_chooses_the_pages() {
+        const CLASSIC: &[u8] = br#"<script src="/classic/static/js/targets.js"></script>"#;
+        const APPLICATION: &[u8] = br#"<script type="module" src="./a.js"></script><div id="root"></div>"#;
+        const PLACEHOLDER: &[u8] = b"<title>No user interface</title><p>This package has no modern pages.</p>";
+        assert_eq!(recognised(CLASSIC, b"", b""), Some(Interface::Classic), "2.42 of Debian 12");
+        assert_eq!(recognised(CLASSIC, b"", PLACEHOLDER), Some(Interface::Classic), "2.53 of Debian 13");
+        assert_eq!(recognised(b"", b"", APPLICATION), Some(Interface::React), "2.x of upstream");
+        assert_eq!(recognised(b"", APPLICATION, b""), Some(Interface::Mantine), "3.x of upstream");
+        assert_eq!(recognised(b"", PLACEHOLDER, PLACEHOLDER), None, "3.5 of Debian");
+        assert_eq!(recognised(PLACEHOLDER, PLACEHOLDER, PLACEHOLDER), None);
+        assert_eq!(recognised(b"", b"", b""), None);
     }
 
     #[test]
     fn a_graph_is_pinned_to_its_end() {
-        let shot = pages("2.42.0+ds", false).unwrap().graph("a{b=\"c\"}", Duration::from_mins(5), 1_790_000_000);
+        let shot = pages(Interface::Classic).graph("a{b=\"c\"}", Duration::from_mins(5), 1_790_000_000);
         assert_eq!(
             shot.unwrap().url,
             "http://127.0.0.1:9090/classic/graph?g0.expr=a%7Bb%3D%22c%22%7D&g0.tab=0&g0.stacked=0\
@@ -254,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_name_can_not_leave_its_quotes() {
-        let shot = pages("3.12.0", true).unwrap().alerts(&["a\"]); alert(1); ([\""]);
+        let shot = pages(Interface::Mantine).alerts(&["a\"]); alert(1); ([\""]);
         assert!(shot.ready.contains(r#"["a\"]); alert(1); ([\""]"#), "{}", shot.ready);
     }
 }

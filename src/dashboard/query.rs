@@ -160,6 +160,13 @@ pub fn plan_annotation(dashboard: &Dashboard, annotation: &Annotation, view: &Vi
     range_query(0, &target, &expr, view.range, intervals.step)
 }
 
+/// A query of no panel, over a range with a step.
+pub fn over(expr: &str, range: TimeRange, step: Duration) -> PlannedQuery {
+    let (ref_id, legend) = ("A".to_owned(), String::new());
+    let target = Target { ref_id, expr: expr.to_owned(), legend, instant: false, range: true };
+    range_query(0, &target, expr, range, step)
+}
+
 fn range_query(panel: u32, target: &Target, expr: &str, range: TimeRange, step: Duration) -> PlannedQuery {
     let step_millis = u64::try_from(step.as_millis()).unwrap_or(u64::MAX).max(1);
     let step = i64::try_from(step_millis).unwrap_or(i64::MAX);

@@ -1,17 +1,57 @@
 //! Evidence of what the user ran: every run on the stack that is up, ours or somebody else's, collected, judged, sealed.
+//!
+//! As on private stacks, a run that the machine disturbed is repeated once and both tries are kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
+
 use super::bundle::{Bundle, Draft, Outcome};
-use super::collect;
-use super::experiment::{SCHEMA, files_in, read_run};
+use super::coherence::FIRST_TRY;
+use super::enact::{self, Enactment};
+use super::experiment::{Experiment, SCHEMA, files_in, read_run};
 use super::ground::Ground;
 use super::provenance::{self, Mode, Provenance, compact_utc, now_ms, revision};
 use super::tree::Tree;
-use crate::failure::{Failure, tell};
+use super::{collect, judge};
+use crate::failure::{Failure, Kind, tell};
 use crate::interrupt::Interrupt;
-use crate::traffic::ledger::Ledger;
+use crate::traffic::ledger::{Head, Ledger};
+use crate::traffic::send::Sent;
+
+/// Lets a scenario happen on the stack that is up, and once more if the machine disturbed it.
+///
+/// What disturbed the last try is returned, in words; nothing for a run that can be judged. `ended` is told what each try
+/// sent. Both leave a run, and [`collect`] puts the first aside.
+pub async fn enact(
+    what: Enactment<'_>,
+    say: &dyn Fn(&str),
+    ended: &dyn Fn(&Sent) -> Result<(), Failure>,
+    interrupt: &Interrupt,
+) -> Result<Vec<String>, Failure> {
+    let once_more = |why: &str| tell(&format!("  ! {}: {why}; once more", what.scenario.name));
+    let first = match once(what, say, ended, interrupt).await {
+        Ok(disturbed) if disturbed.is_empty() => return Ok(disturbed),
+        Ok(disturbed) => format!("invalid ({})", disturbed.join("; ")),
+        // What is wrong with the input stays so.
+        Err(failure) if failure.kind() != Kind::Infrastructure => return Err(failure),
+        Err(failure) => failure.to_string(),
+    };
+    once_more(&first);
+    once(what, say, ended, interrupt).await
+}
+
+async fn once(
+    what: Enactment<'_>,
+    say: &dyn Fn(&str),
+    ended: &dyn Fn(&Sent) -> Result<(), Failure>,
+    interrupt: &Interrupt,
+) -> Result<Vec<String>, Failure> {
+    let enacted = enact::enact(what, say, interrupt).await?;
+    ended(&enacted.sent)?;
+    interrupt.or(collect::disturbances(what.ground, what.tree, &enacted.folder)).await
+}
 
 /// Collects every run since the stack came up. Progress goes to stderr.
 ///
@@ -39,26 +79,25 @@ pub async fn collect(
     for run in &runs.broken_off {
         tell(&format!("  · {run}: broken off, not judged"));
     }
-    let mut seeds = Vec::new();
-    for run in &runs.ended {
-        seeds.push(Ledger::read(&run.join("ledger.jsonl"))?.head.seed);
-    }
-    seeds.sort_unstable();
-    seeds.dedup();
+    let tries = runs.ended.iter().map(|run| Ledger::read(&run.join("ledger.jsonl")).map(Try::of));
+    let tries = tries.collect::<Result<Vec<_>, _>>()?;
+    let seeds: Vec<u64> = tries.iter().map(|one| one.seed).collect::<BTreeSet<_>>().into_iter().collect();
     let (commit, dirty) = revision(root);
     let id = provenance::bundle_id(began_ms, commit.as_deref(), &seeds)?;
     let draft = Draft::create(out, &id)?;
     tree.copy_to(&draft.folder().join("tree"))?;
 
     let before = ground.epochs().await?;
-    let mut names: BTreeMap<String, usize> = BTreeMap::new();
-    for run in &runs.ended {
-        let scenario = read_run(run)?.scenario;
-        let name = scenario.split_once('-').map_or(scenario.as_str(), |(_, name)| name).to_owned();
-        let nth = names.entry(name.clone()).and_modify(|n| *n += 1).or_insert(1);
-        let name = if *nth == 1 { name } else { format!("{name}-{nth}") };
-        tell(&format!("  · {name}: collecting"));
-        interrupt.or(collect::collect(ground, &tree, run, &draft.experiment(&name))).await?;
+    let mut disturbed = Vec::new();
+    for (run, one) in runs.ended.iter().zip(&tries) {
+        tell(&format!("  · {}: collecting ({} of {})", one.scenario, disturbed.len() + 1, tries.len()));
+        let folder = draft.experiment(&one.run);
+        interrupt.or(collect::collect(ground, &tree, run, &folder)).await?;
+        disturbed.push(!judge::disturbances(&Experiment::read(&folder)?, &tree).is_empty());
+    }
+    let (names, superseded) = names(&tries, &disturbed);
+    for (one, name) in tries.iter().zip(&names) {
+        std::fs::rename(draft.experiment(&one.run), draft.experiment(name)).context("cannot name an experiment")?;
     }
     let after = ground.epochs().await?;
     for (name, epoch) in &before {
@@ -87,13 +126,53 @@ pub async fn collect(
         versions,
         image: None,
         machine: provenance::machine(),
-        superseded: Vec::new(),
+        superseded,
         unfinished: BTreeMap::new(),
         broken_off: runs.broken_off,
         absent,
     };
     super::mutants::outcome::take(out, draft.folder(), &provenance)?;
     draft.publish(&provenance, &ground.secrets()?, interrupt).await
+}
+
+/// A run, and what makes it another try of an earlier one.
+struct Try {
+    run: String,
+    scenario: String,
+    seed: u64,
+    schedule: String,
+}
+
+impl Try {
+    fn of(ledger: Ledger) -> Try {
+        let Head { run, scenario, seed, schedule_sha256: schedule, .. } = ledger.head;
+        Try { run, scenario, seed, schedule }
+    }
+}
+
+/// The experiments' names, run by run, and those that are put aside: a scenario's own, then with a number. A disturbed run
+/// that was followed by the same again is a first try, and the next bears the name.
+fn names(tries: &[Try], disturbed: &[bool]) -> (Vec<String>, Vec<String>) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut repeated = BTreeSet::new();
+    let (mut names, mut aside) = (Vec::new(), Vec::new());
+    for (index, one) in tries.iter().enumerate() {
+        let is_second = repeated.remove(&one.scenario);
+        let count = counts.entry(&one.scenario).or_default();
+        *count += usize::from(!is_second);
+        let mut name = one.scenario.split_once('-').map_or(one.scenario.as_str(), |(_, name)| name).to_owned();
+        if *count > 1 {
+            name = format!("{name}-{count}");
+        }
+        let next = tries[index + 1..].iter().find(|other| other.scenario == one.scenario);
+        if !is_second && disturbed[index] && next.is_some_and(|next| next.schedule == one.schedule) {
+            repeated.insert(&one.scenario);
+            name += FIRST_TRY;
+            aside.push(name.clone());
+        }
+        names.push(name);
+    }
+    (names, aside)
 }
 
 /// The runs since the stack came up, in order of time.
@@ -123,4 +202,38 @@ fn runs_of(ground: Ground<'_>) -> anyhow::Result<Runs> {
     }
     ended.sort();
     Ok(Runs { ended: ended.into_iter().map(|(_, folder)| folder).collect(), broken_off })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_disturbed_run_and_the_same_again_the_second_counts() {
+        let one = |name: &str, schedule: &str| Try {
+            run: String::new(),
+            scenario: format!("01-{name}"),
+            seed: 42,
+            schedule: schedule.to_owned(),
+        };
+        let named = |runs: &[(&str, bool)]| {
+            let (tries, disturbed): (Vec<Try>, Vec<bool>) = runs.iter().map(|(name, is)| (one(name, ""), *is)).unzip();
+            let (names, aside) = names(&tries, &disturbed);
+            (names.join(" "), aside.join(" "))
+        };
+        let (sound, bad) = (false, true);
+        for (runs, expected, aside) in [
+            (&[("a", sound), ("b", sound), ("a", sound)][..], "a b a-2", ""),
+            (&[("a", bad), ("b", sound), ("a", sound)], "a-try-1 b a", "a-try-1"),
+            (&[("a", bad), ("a", bad)], "a-try-1 a", "a-try-1"),
+            (&[("a", bad), ("a", bad), ("a", sound)], "a-try-1 a a-2", "a-try-1"),
+            (&[("a", sound), ("a", bad), ("a", sound)], "a a-2-try-1 a-2", "a-2-try-1"),
+            (&[("a", bad), ("b", sound)], "a b", ""),
+        ] {
+            assert_eq!(named(runs), (expected.to_owned(), aside.to_owned()), "{runs:?}");
+        }
+        // Another seed, or another length, is another schedule, and not the same again.
+        let others = [one("a", "short"), one("a", "long")];
+        assert_eq!(names(&others, &[bad, sound]), (vec!["a".to_owned(), "a-2".to_owned()], vec![]));
+    }
 }

@@ -26,9 +26,11 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep};
 
 use super::attest::SIGNATURE;
 use super::coherence;
+use super::enact::STILL_AT_IT;
 use super::experiment::{self, Experiment, json_text, read_json, read_text, write, write_json};
 use super::judge::{self, Judgement, Verdict, judge};
 use super::mutants;
@@ -77,8 +79,7 @@ impl Draft {
         self.folder.join("experiments").join(name)
     }
 
-    /// Reports, prints, seals: all that is done with a draft once everything is recorded. Told on stderr is only what
-    /// there is no print for.
+    /// Reports, prints, seals: all that is done with a draft once everything is recorded. Progress goes to stderr.
     pub async fn publish(
         self,
         provenance: &Provenance,
@@ -88,7 +89,10 @@ impl Draft {
         for folder in experiment::files_in(&self.folder.join("experiments"), "")? {
             experiment::pack(&folder)?;
         }
+        let judging = Telling::of("judging");
         let outcome = self.report(provenance)?;
+        drop(judging);
+        let _printing = Telling::of("printing the report");
         let print = async { Ok(report::pdf::print(&self.folder, &provenance.id).await) };
         if let Err(why) = interrupt.or(print).await? {
             tell(&format!("  · no {}: {why}", report::pdf::FILE));
@@ -138,6 +142,28 @@ impl Draft {
             File::open(parent).and_then(|folder| folder.sync_all()).context("cannot flush the evidence folder")?;
         }
         Ok(Bundle { folder: self.target.clone() })
+    }
+}
+
+/// Says what is being done, and again every few seconds until it is dropped.
+struct Telling(tokio::task::JoinHandle<()>);
+
+impl Telling {
+    fn of(what: &'static str) -> Telling {
+        tell(&format!("  · {what}"));
+        let began = Instant::now();
+        Telling(tokio::spawn(async move {
+            loop {
+                sleep(STILL_AT_IT).await;
+                tell(&format!("  · {what} ({} s)", began.elapsed().as_secs()));
+            }
+        }))
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -414,7 +440,8 @@ fn is_of_a_bundle(file: &str) -> bool {
     const TOP: [&str; 6] = ["run.json", "verdicts.json", "mutants.json", "report.html", "report.md", report::pdf::FILE];
     const OF_AN_EXPERIMENT: [&str; 5] =
         ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", experiment::SNAPSHOT];
-    const FOLDERS: [(&str, &[&str]); 8] = [
+    const FOLDERS: [(&str, &[&str]); 9] = [
+        ("graphs", &["json"]),
         ("grafana", &["json"]),
         ("exposition", &["prom"]),
         ("samples", &["json"]),

@@ -286,7 +286,7 @@ fn cycle(scenario: &Scenario, monitoring: &Monitoring, name: &str, speed: Speed)
             ),
         ),
     ];
-    for page in ["targets", "alerts", "graph"] {
+    for page in PICTURED_PAGES {
         let kind = Kind::Pictured { alert: name.to_owned(), page: page.to_owned() };
         steps.push((picture_id(page), format!("Prometheus' {page} page was pictured while {name} fired"), kind));
     }
@@ -303,6 +303,9 @@ pub fn measure_name(measure: Measure) -> &'static str {
         Measure::TopEndpoint => "busiest endpoint",
     }
 }
+
+/// The pages of Prometheus that are pictured while an expected alert fires.
+pub const PICTURED_PAGES: [&str; 3] = ["targets", "alerts", "graph"];
 
 fn picture_id(page: &str) -> &'static str {
     match page {

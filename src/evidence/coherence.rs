@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, ensure};
 
+use super::alert_graph;
 use super::bundle::Outcome;
 use super::experiment::{Experiment, HELD_BY_LOKI, LOADED, SAMPLES, SNAPSHOT};
 use super::grafana;
@@ -59,9 +60,8 @@ fn put_aside(outcome: &Outcome) -> anyhow::Result<()> {
         let first = first.with_context(|| format!("{name} was put aside, and is not there"))?;
         let again = name.strip_suffix(FIRST_TRY).unwrap_or_default();
         let second = outcome.experiments.iter().find(|experiment| experiment.name == again);
-        let same = |second: &Experiment| {
-            (&second.run.scenario, second.ledger.head.seed) == (&first.run.scenario, first.ledger.head.seed)
-        };
+        let what = |one: &Experiment| (one.run.scenario.clone(), one.ledger.head.schedule_sha256.clone());
+        let same = |second: &Experiment| what(second) == what(first) && first.run.end_ms <= second.run.quiet_ms;
         ensure!(
             second.is_some_and(same) || outcome.provenance.unfinished.contains_key(again),
             "{name} was put aside though nothing was tried again in its place"
@@ -135,6 +135,7 @@ fn asked(experiment: &Experiment) -> BTreeSet<String> {
     asked.extend(run.processes.iter().map(|process| format!("logs/{}.log", process.component)));
     asked.extend(experiment.panels.iter().map(super::experiment::PanelAnswer::file));
     asked.extend(run.pictures.iter().map(|picture| picture.file.clone()));
+    asked.extend(experiment.scenario.expect.fires.iter().map(|alert| alert_graph::file(alert)));
     for dashboard in grafana::dashboards(&experiment.scenario) {
         asked.extend([grafana::file(dashboard), grafana::picture(dashboard)]);
     }

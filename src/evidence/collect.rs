@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::experiment::{LOADED, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, read_scenario, write};
-use super::grafana;
+use super::experiment::{
+    Experiment, LOADED, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, read_scenario, write,
+};
 use super::ground::Ground;
 use super::tree::{Tree, copy_folder};
+use super::{alert_graph, grafana, judge};
 use crate::dashboard::query::{self, View};
 use crate::duration::Speed;
-use crate::failure::Failure;
+use crate::failure::{Failure, no_temporary_folder};
 use crate::http::client;
 use crate::prom::answer::percent_encoded;
 use crate::prom::client::{Api, query_path};
@@ -32,23 +34,14 @@ pub async fn collect(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target:
 }
 
 async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &Path) -> Result<(), Failure> {
-    copy_folder(run_folder, target)?;
-    let run = read_run(target)?;
     let prometheus = Api::new(ground.prometheus());
-
-    let window = run.end_ms - run.quiet_ms;
-    for (name, selector) in SAMPLES {
-        let path = query_path(&format!("{selector}[{window}ms]"), Some(seconds(run.end_ms)));
-        let answer = prometheus.get(&path).await?;
-        write(&target.join("samples").join(format!("{name}.json")), &answer)?;
-    }
+    let run = begun(ground, &prometheus, run_folder, target).await?;
     for (name, of_alertmanager, path) in LOADED {
         let api = if *of_alertmanager { ground.alertmanager().map(Api::new) } else { Some(prometheus.clone()) };
         if let Some(api) = api {
             write(&target.join("loaded").join(format!("{name}.json")), &api.get(path).await?)?;
         }
     }
-    notifications(ground, &run, target).await?;
     if let Ground::Ours(stack) = ground {
         logs(stack, &run, target)?;
         if stack.programs().contains_key(&Component::Loki) && stack.programs().contains_key(&Component::Vector) {
@@ -60,11 +53,35 @@ async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &
         }
     }
     panels(&prometheus, tree, ground.speed(), &run, target).await?;
+    let scenario = read_scenario(target, &run)?;
+    let evaluation = ground.speed().real(tree.monitoring.evaluation_interval()).context("the evaluation interval")?;
+    alert_graph::collect(&prometheus, &scenario.expect.fires, &run, evaluation, target).await;
     if let Some(address) = ground.grafana() {
-        let scenario = read_scenario(target, &run)?;
         grafana::collect(address, tree, &scenario, &run, target).await?;
     }
     Ok(())
+}
+
+/// What disturbed a run, in words, as its samples tell; empty for one that can be judged.
+pub async fn disturbances(ground: Ground<'_>, tree: &Tree, run_folder: &Path) -> Result<Vec<String>, Failure> {
+    let aside = tempfile::Builder::new().prefix("aiclipx-").tempdir().map_err(|error| no_temporary_folder(&error))?;
+    begun(ground, &Api::new(ground.prometheus()), run_folder, aside.path()).await?;
+    let found = judge::disturbances(&Experiment::read(aside.path())?, tree);
+    Ok(found.iter().map(ToString::to_string).collect())
+}
+
+/// The run's folder with raw samples and notifications: an experiment as far as what disturbed it can be told.
+async fn begun(ground: Ground<'_>, prometheus: &Api, run_folder: &Path, target: &Path) -> anyhow::Result<Run> {
+    copy_folder(run_folder, target)?;
+    let run = read_run(target)?;
+    let window = run.end_ms - run.quiet_ms;
+    for (name, selector) in SAMPLES {
+        let path = query_path(&format!("{selector}[{window}ms]"), Some(seconds(run.end_ms)));
+        let answer = prometheus.get(&path).await?;
+        write(&target.join("samples").join(format!("{name}.json")), &answer)?;
+    }
+    notifications(ground, &run, target).await?;
+    Ok(run)
 }
 
 /// The receiver's lines of the window.

@@ -6,30 +6,26 @@
 //!
 //! `run.json` is written last. A folder without it is of a run that was broken off; its ledger is whole all the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use futures_util::future::join_all;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::claims::WATCHDOG;
-use super::experiment::{PhaseTime, Picture, Process, Run, SCHEMA, StepTime, write, write_json};
+use super::experiment::{PhaseTime, Process, Run, SCHEMA, StepTime, write, write_json};
 use super::ground::{Ground, not_ours};
+use super::pictures::{PATIENCE, Photographer};
 use super::provenance::{compact_utc, now_ms};
 use super::timeline::millis;
 use super::tree::Tree;
-use super::validity;
-use crate::browser::prometheus::{PrometheusPages, Shot};
-use crate::browser::{Browser, PageOptions};
 use crate::failure::Failure;
 use crate::http::client::{self, Address};
 use crate::interrupt::Interrupt;
-use crate::monitoring::promql;
-use crate::prom::client::Api;
+use crate::prom::client::{ActiveAlert, Api};
 use crate::scenario::{Action, Scenario, Step};
 use crate::stack::Epoch;
 use crate::traffic::progress::Progress;
@@ -39,15 +35,11 @@ use crate::traffic::send::{Limits, Sent, Tcp, send};
 /// What a component may take to answer a small question.
 pub const ASK_LIMIT: Duration = Duration::from_secs(10);
 /// How often a run beside others shows that it goes on.
-const STILL_AT_IT: Duration = Duration::from_secs(8);
+pub(super) const STILL_AT_IT: Duration = Duration::from_secs(8);
 /// How often we look while waiting.
 const LOOK: Duration = Duration::from_millis(100);
 /// Prometheus scrapes a new target about five seconds after its start, whatever the interval (2.42, measured).
 const FIRST_SCRAPE: Duration = Duration::from_secs(20);
-/// A page is loaded and drawn by then, or there is no picture.
-const PICTURE_LIMIT: Duration = Duration::from_secs(15);
-/// What a picture shows; the height grows with the page.
-const PICTURE: PageOptions = PageOptions { width: 1200, height: 700, scale: 1.0 };
 
 /// What is enacted, and how.
 #[derive(Debug, Clone, Copy)]
@@ -77,8 +69,6 @@ pub struct Enacted {
     pub folder: PathBuf,
     /// What was sent.
     pub sent: Sent,
-    /// What happened that nobody asked for, in words; empty for a run that can be judged.
-    pub disturbed: Vec<String>,
 }
 
 /// Enacts a scenario once. `say` is told in a few words what is being waited for.
@@ -119,7 +109,7 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
     }
 
     let alerts: Vec<String> = if what.pictures { what.scenario.expect.fires.clone() } else { Vec::new() };
-    let photographer = interrupt.or(Photographer::hire(&alerts, ground.prometheus())).await?;
+    let photographer = interrupt.or(Photographer::hire(&alerts, ground.prometheus(), PATIENCE)).await?;
     if what.from_quiet {
         interrupt.or(until_quiet(what, &prometheus, say)).await?;
     }
@@ -138,12 +128,9 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
     let at_start = ground.epochs().await?;
 
     say("sending");
-    // On a task of its own: pictures must not make requests late.
-    let (over, until_over) = oneshot::channel();
-    let photographer = tokio::spawn(photographer.work(folder.clone(), until_over));
+    let mut photographer = photographer.start(folder.clone());
     let (sent, steps) = traffic(what, &schedule, &id, say, interrupt).await?;
-    drop(over);
-    let photographer = photographer.await.context("taking pictures")?;
+    photographer.traffic_is_over();
     sent.ledger.write(&folder.join("ledger.jsonl"))?;
     if sent.ledger.head.interrupted {
         return Err(Failure::interrupted());
@@ -153,7 +140,7 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
     expositions(ground.app(), &folder, "after").await?;
     let at_end = ground.epochs().await?;
 
-    let (pictures, pictures_missing) = photographer.dismiss().await;
+    let album = interrupt.or(async { Ok(photographer.done().await?) }).await?;
     let started_us = sent.ledger.head.started_unix_us;
     let wall = |us: u64| i64::try_from((started_us + us) / 1000).unwrap_or(i64::MAX);
     let run = Run {
@@ -175,15 +162,13 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
             .collect(),
         steps,
         processes: processes(&at_start, &at_end),
-        pictures,
-        pictures_missing,
+        pictures: album.pictures,
+        missing_pictures: album.missing,
         disturbances,
         unseen: ground.unseen(),
     };
     write_json(&folder.join("run.json"), &run)?;
-    let deaths = validity::deaths(&run).into_iter().map(|death| death.to_string());
-    let disturbed = deaths.chain(run.disturbances).collect();
-    Ok(Enacted { folder, sent, disturbed })
+    Ok(Enacted { folder, sent })
 }
 
 /// Sends the schedule while phases are posted.
@@ -313,7 +298,7 @@ async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) 
     let (mut told, mut spoke) = (String::new(), began);
     loop {
         let active = active_alerts(prometheus).await?;
-        let names: Vec<&str> = active.keys().map(String::as_str).filter(|name| *name != WATCHDOG).collect();
+        let names: Vec<&str> = active.iter().map(String::as_str).filter(|name| *name != WATCHDOG).collect();
         if names.is_empty() {
             return Ok(());
         }
@@ -332,21 +317,13 @@ async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) 
     }
 }
 
-/// Active alerts by name, with their state: `pending` or `firing`. Those that look back over days are left out: what they
-/// say of an hour ago nobody can wait for.
-async fn active_alerts(prometheus: &Api) -> anyhow::Result<BTreeMap<String, String>> {
-    let answer = prometheus.json("/api/v1/alerts").await?;
-    let alerts = answer["data"]["alerts"].as_array().context("Prometheus' list of alerts is no list")?;
-    let looks_back_for_days = |alert: &&serde_json::Value| {
-        alert["labels"]["long_window"].as_str().is_some_and(|window| window.ends_with('d') || window == "6h")
+/// Names of active alerts. Those that look back over days are left out: what they say of an hour ago nobody can wait for.
+async fn active_alerts(prometheus: &Api) -> anyhow::Result<BTreeSet<String>> {
+    let looks_back_for_days = |alert: &ActiveAlert| {
+        alert.labels.get("long_window").is_some_and(|window| window.ends_with('d') || window == "6h")
     };
-    Ok(alerts
-        .iter()
-        .filter(|alert| !looks_back_for_days(alert))
-        .filter_map(|alert| {
-            Some((alert["labels"]["alertname"].as_str()?.to_owned(), alert["state"].as_str()?.to_owned()))
-        })
-        .collect())
+    let active = prometheus.active_alerts().await?;
+    Ok(active.iter().filter(|alert| !looks_back_for_days(alert)).map(|alert| alert.name().to_owned()).collect())
 }
 
 /// Waits until every target has been scraped by a scrape that began after `after_ms`.
@@ -415,13 +392,12 @@ impl After<'_> {
         // What a shortened run could not make fire is not waited for: it is not proven anyway.
         let awaited = self.what.scenario.expect.fires.iter().filter(|_| self.what.length.is_none());
         for alert in awaited {
-            say(&format!("waiting until {alert} is resolved and told so"));
             let share = self.what.scenario.fault_share();
             let monitoring = &self.what.tree.monitoring;
             let Some(bounds) = monitoring.alert(alert).map(|alert| monitoring.bounds(alert, share)) else { continue };
             let limit = bounds.latest_resolved_notified / speed.factor() + Duration::from_secs(2);
             // Not in time is not our verdict: the claim says so from what was recorded.
-            let _ = timeout(limit, self.until_resolved(alert)).await;
+            let _ = timeout(limit, self.until_resolved(alert, say)).await;
         }
         // So that the evaluation after the last firing one lies inside the window.
         let evaluation =
@@ -430,17 +406,24 @@ impl After<'_> {
         Ok(disturbances)
     }
 
-    async fn until_resolved(&self, alert: &str) {
+    async fn until_resolved(&self, alert: &str, say: &dyn Fn(&str)) {
         let ground = self.what.ground;
+        let waiting = format!("waiting until {alert} is resolved and told so");
+        say(&waiting);
+        let (began, mut spoke) = (Instant::now(), Instant::now());
         let began_ms = i64::try_from(self.sent.ledger.head.started_unix_us / 1000).unwrap_or(i64::MAX);
         loop {
             let active = active_alerts(self.prometheus).await.unwrap_or_default();
             // The receiver is asked only when there is something to be told.
-            if !active.contains_key(alert)
+            if !active.contains(alert)
                 && (ground.receiver().is_none()
                     || ground.notifications(began_ms).await.is_ok_and(|lines| tells_resolved(&lines, alert)))
             {
                 return;
+            }
+            if spoke.elapsed() >= MUTE {
+                say(&format!("{waiting} ({} s)", began.elapsed().as_secs()));
+                spoke = Instant::now();
             }
             sleep(LOOK).await;
         }
@@ -451,112 +434,4 @@ fn tells_resolved(lines: &str, alert: &str) -> bool {
     let mut notifications = lines.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
     notifications
         .any(|notification: super::experiment::Notification| super::timeline::says(&notification, alert, "resolved"))
-}
-
-/// Takes pictures of Prometheus' pages as soon as an expected alert fires.
-struct Photographer {
-    equipment: Option<(Browser, PrometheusPages)>,
-    prometheus: Api,
-    alerts: Vec<String>,
-    expressions: BTreeMap<String, String>,
-    began_ms: i64,
-    pictures: Vec<Picture>,
-    missing: Option<String>,
-}
-
-impl Photographer {
-    /// Starts a browser where there is something to picture. Without one the run goes on, and says why.
-    async fn hire(alerts: &[String], prometheus: &Address) -> Result<Photographer, Failure> {
-        let mut photographer = Photographer {
-            equipment: None,
-            prometheus: Api::new(prometheus),
-            alerts: alerts.to_vec(),
-            expressions: BTreeMap::new(),
-            began_ms: now_ms(),
-            pictures: Vec::new(),
-            missing: None,
-        };
-        if alerts.is_empty() {
-            return Ok(photographer);
-        }
-        let Some(program) = Browser::find() else {
-            photographer.missing = Some("Chromium is not on PATH (Debian: apt install chromium)".to_owned());
-            return Ok(photographer);
-        };
-        let pages = PrometheusPages::probe(prometheus).await;
-        match (Browser::start(&program).await, pages) {
-            (Ok(browser), Ok(pages)) => photographer.equipment = Some((browser, pages)),
-            (Err(failure), _) | (_, Err(failure)) => photographer.missing = Some(failure.to_string()),
-        }
-        let rules = photographer.prometheus.json("/api/v1/rules?type=alert").await?;
-        for rule in rules["data"]["groups"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .flat_map(|group| group["rules"].as_array().into_iter().flatten())
-        {
-            if let (Some(name), Some(query)) = (rule["name"].as_str(), rule["query"].as_str()) {
-                photographer.expressions.insert(name.to_owned(), promql::compared(query));
-            }
-        }
-        Ok(photographer)
-    }
-
-    /// Looks out until every expected alert was pictured, or until it is over.
-    async fn work(mut self, folder: PathBuf, mut until_over: oneshot::Receiver<()>) -> Photographer {
-        tokio::select! {
-            () = self.look_out(&folder) => {}
-            _ = &mut until_over => {}
-        }
-        self
-    }
-
-    async fn look_out(&mut self, folder: &Path) {
-        let Some((browser, pages)) = &self.equipment else { return };
-        let mut open = self.alerts.clone();
-        while !open.is_empty() {
-            sleep(LOOK * 2).await;
-            let active = active_alerts(&self.prometheus).await.unwrap_or_default();
-            let Some(at) = open.iter().position(|alert| active.get(alert).is_some_and(|state| state == "firing"))
-            else {
-                continue;
-            };
-            let alert = open.remove(at);
-            let expression =
-                self.expressions.get(&alert).cloned().unwrap_or_else(|| format!("ALERTS{{alertname=\"{alert}\"}}"));
-            let range = Duration::from_millis(u64::try_from(now_ms() - self.began_ms).unwrap_or(0))
-                .max(Duration::from_secs(30));
-            let range = Duration::from_secs(range.as_secs());
-            let shots =
-                [Ok(pages.alerts(&[&alert])), Ok(pages.targets()), pages.graph(&expression, range, now_ms() / 1000)];
-            // All at once: an alert may fire for two seconds only.
-            let taken =
-                join_all(shots.into_iter().map(|shot| async { picture(browser, &shot?, &alert, folder).await }));
-            for taken in taken.await {
-                match taken {
-                    Ok(picture) => self.pictures.push(picture),
-                    Err(failure) => self.missing = Some(failure.to_string()),
-                }
-            }
-        }
-    }
-
-    async fn dismiss(self) -> (Vec<Picture>, Option<String>) {
-        if let Some((browser, _)) = self.equipment {
-            // Its process is killed with the value anyway; a browser that ends badly takes no picture back.
-            let _ = browser.close().await;
-        }
-        (self.pictures, self.missing)
-    }
-}
-
-async fn picture(browser: &Browser, shot: &Shot, alert: &str, folder: &Path) -> Result<Picture, Failure> {
-    let file = Picture::file(alert, shot.name);
-    let path = folder.join(&file);
-    std::fs::create_dir_all(folder.join("screens")).with_context(|| format!("cannot create {}", folder.display()))?;
-    let mut page = browser.page(PICTURE).await?;
-    shot.show(&mut page, PICTURE_LIMIT).await?;
-    page.picture(&path, shot.whole).await?;
-    page.close().await?;
-    Ok(Picture { file, page: shot.name.to_owned(), url: shot.url.clone(), alert: alert.to_owned(), taken_ms: now_ms() })
 }

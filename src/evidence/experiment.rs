@@ -12,6 +12,7 @@
 //! panels/UID-ID-REF.json   each dashboard query: its plan, and the answer
 //! panels/UID-ID.svg        the panel drawn from those answers
 //! grafana/UID.json         where Grafana ran, what its page of a dashboard asked and was answered
+//! graphs/ALERT.json        the graph of an expected alert's expression: to be drawn, no claim rests on it
 //! screens/NAME.png         pictures taken while the expected alert fired
 //! tsdb.tar                 of a private stack, a snapshot of Prometheus' data: for people, no claim rests on it
 //! ```
@@ -36,7 +37,7 @@ use crate::stack::Epoch;
 use crate::traffic::ledger::Ledger;
 
 /// The layout above; a folder of another number is refused.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Raw samples kept of every run: file name, and the selector whose window is asked for.
 pub const SAMPLES: &[(&str, &str)] = &[
@@ -85,8 +86,8 @@ pub struct Run {
     pub processes: Vec<Process>,
     /// Pictures taken.
     pub pictures: Vec<Picture>,
-    /// Why pictures are missing, where they are.
-    pub pictures_missing: Option<String>,
+    /// Pictures that could not be taken.
+    pub missing_pictures: Vec<MissingPicture>,
     /// What happened that nobody asked for; empty for a sound run.
     pub disturbances: Vec<String>,
     /// What a stack that somebody else started did not show, and why; of our own stacks nothing.
@@ -220,6 +221,18 @@ pub struct Picture {
     pub alert: String,
     /// When the page was asked for.
     pub taken_ms: i64,
+}
+
+/// A picture that could not be taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MissingPicture {
+    /// The alert for which it was wanted.
+    pub alert: String,
+    /// What it should have shown: `targets`, `alerts`, `graph`.
+    pub page: String,
+    /// Why there is none.
+    pub why: String,
 }
 
 impl Picture {
@@ -491,13 +504,14 @@ const LARGEST: u64 = 1 << 30;
 
 /// What is packed when a bundle is sealed: what Prometheus, the client and the logs said at length. It is some ten times
 /// smaller so, and `zless` reads it.
-const PACKED_FOLDERS: [(&str, &str); 6] = [
+const PACKED_FOLDERS: [(&str, &str); 7] = [
     ("samples", ".json"),
     ("logs", ".log"),
     ("loaded", ".json"),
     ("exposition", ".prom"),
     ("panels", ".json"),
     ("grafana", ".json"),
+    ("graphs", ".json"),
 ];
 
 /// And these.

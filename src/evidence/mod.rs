@@ -2,6 +2,8 @@
 //!
 //! - [`ground`] is a stack to do it on: ours, or one that somebody else started.
 //! - [`enact`] lets a scenario happen on a stack and leaves a run folder: ledger, phases, pictures, expositions.
+//! - [`pictures`] takes pictures of Prometheus' pages while an expected alert fires.
+//! - [`alert_graph`] keeps the graph of an alert's expression, for the report to draw.
 //! - [`collect`] adds what the monitoring recorded about that run, as it answered: then it is an experiment's folder.
 //! - [`grafana`] pictures its own dashboards, where it runs, with the data they were given.
 //! - [`claims`] says what must hold, from the scenario and the monitoring files alone.
@@ -12,6 +14,7 @@
 //! - [`prove`] does all of it on private stacks; [`attached`] on the stack that is up.
 //! - [`mutants`] breaks the monitoring on purpose, and asks whether the claims notice.
 
+mod alert_graph;
 pub mod attached;
 pub mod attest;
 pub mod bundle;
@@ -25,6 +28,7 @@ pub mod ground;
 pub mod judge;
 pub mod mutants;
 pub mod panels;
+pub mod pictures;
 pub mod prove;
 pub mod provenance;
 pub mod reconcile;

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use super::bundle::{hex, sha256_of};
 use crate::browser::Browser;
 use crate::duration::Speed;
+use crate::stack::plan::told_revision;
 
 /// `run.json` of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,9 +23,10 @@ pub struct Provenance {
     pub id: String,
     /// Version of the tool that wrote it.
     pub tool: String,
-    /// The commit, or none outside a repository.
+    /// The commit: git's word, or `AICLIPX_REVISION`'s where there is no git; none without either.
     pub revision: Option<String>,
-    /// SHA-256 of the uncommitted difference against it (untracked files by name and content), or none if clean.
+    /// SHA-256 of the uncommitted difference against it (untracked files by name and content), `unknown` where there was
+    /// one and no git to tell it, or none if clean.
     pub dirty: Option<String>,
     /// SHA-256 of flake.lock, which pins every tool under Nix.
     pub flake_lock_sha256: Option<String>,
@@ -85,7 +87,7 @@ pub fn revision(tree: &Path) -> (Option<String>, Option<String>) {
         let output = Command::new("git").arg("-C").arg(tree).args(arguments).output().ok()?;
         output.status.success().then_some(output.stdout)
     };
-    let Some(commit) = git(&["rev-parse", "HEAD"]) else { return (None, None) };
+    let Some(commit) = git(&["rev-parse", "HEAD"]) else { return without_git(told_revision()) };
     let commit = String::from_utf8_lossy(&commit).trim().to_owned();
     let difference = git(&["diff", "--binary", "HEAD"]).unwrap_or_default();
     let untracked = git(&["ls-files", "--others", "--exclude-standard", "-z"]).unwrap_or_default();
@@ -100,6 +102,16 @@ pub fn revision(tree: &Path) -> (Option<String>, Option<String>) {
         hasher.update(sha256_of(&file).unwrap_or_default());
     }
     (Some(commit), Some(hex(&hasher.finalize())))
+}
+
+/// The same of a tree that has no history, as whoever copied it tells it ([`label`]'s words). What it differed in nobody
+/// can say any more, so that stands in the place of the hash.
+fn without_git(told: Option<String>) -> (Option<String>, Option<String>) {
+    match told.as_deref().map(|told| told.strip_suffix("-dirty").ok_or(told)) {
+        Some(Ok(commit)) => (Some(commit.to_owned()), Some("unknown".to_owned())),
+        Some(Err(commit)) => (Some(commit.to_owned()), None),
+        None => (None, None),
+    }
 }
 
 /// A revision as the service says it: the commit, `-dirty` behind it when the tree differs; `unknown` without one.
@@ -144,4 +156,22 @@ fn version_of(program: &Path) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_without_git_is_of_the_revision_that_is_told() {
+        let of = |told: Option<&str>| {
+            let (commit, dirty) = without_git(told.map(str::to_owned));
+            label(commit.as_deref(), dirty.as_deref())
+        };
+        for told in ["0123abc", "0123abc-dirty"] {
+            assert_eq!(of(Some(told)), told, "the service says the same");
+        }
+        assert_eq!(of(None), "unknown");
+        assert_eq!(without_git(Some("0123abc".to_owned())), (Some("0123abc".to_owned()), None));
+    }
 }

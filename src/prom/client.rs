@@ -2,11 +2,13 @@
 //!
 //! An answer that is not 200 is an error with the server's own words. Nothing is retried: who polls, says so.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use bytes::Bytes;
+use serde::Deserialize;
 
 use super::answer::{self, Data, percent_encoded};
 use crate::http::client::{self, Address};
@@ -56,11 +58,33 @@ impl Api {
         Ok(answer.data)
     }
 
+    /// Prometheus' active alerts, each instance by itself.
+    pub async fn active_alerts(&self) -> anyhow::Result<Vec<ActiveAlert>> {
+        let mut answer = self.json("/api/v1/alerts").await?;
+        serde_json::from_value(answer["data"]["alerts"].take()).context("Prometheus' list of alerts is no list")
+    }
+
     /// The body of a 200 answer, as JSON.
     pub async fn json(&self, path_and_query: &str) -> anyhow::Result<serde_json::Value> {
         let body = self.get(path_and_query).await?;
         serde_json::from_slice(&body)
             .with_context(|| format!("{} did not answer JSON", self.address.url(path_and_query)))
+    }
+}
+
+/// An alert that is pending or firing, as Prometheus tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ActiveAlert {
+    /// Its labels, `alertname` among them.
+    pub labels: BTreeMap<String, String>,
+    /// `pending` or `firing`.
+    pub state: String,
+}
+
+impl ActiveAlert {
+    /// The alert's name; empty where it has none, which Prometheus does not let happen.
+    pub fn name(&self) -> &str {
+        self.labels.get("alertname").map_or("", String::as_str)
     }
 }
 

@@ -10,17 +10,17 @@ pub mod control;
 pub mod foreign;
 pub mod logs;
 pub mod plan;
+pub mod secrets;
 pub mod start;
 pub mod table;
 pub mod tools;
 
 mod holder;
-mod secrets;
 mod supervisor;
 mod survey;
 
 pub use component::Component;
 pub use control::Epoch;
 pub use foreign::{Foreign, Whereabouts};
-pub use plan::{Lifetime, Plan, PortChoice, Process};
+pub use plan::{Folders, Lifetime, Plan, PortChoice, Process};
 pub use start::{Down, Found, Stack};

@@ -23,6 +23,8 @@ use crate::monitoring::addresses::{Addresses, Logging};
 pub const STATE_VARIABLE: &str = "AICLIPX_STATE";
 /// Names the repository's root when the working directory lies elsewhere.
 pub const HOME_VARIABLE: &str = "AICLIPX_HOME";
+/// Says what commit the tree is of, `-dirty` behind it, where no git can: what Nix copies has no history.
+pub const REVISION_VARIABLE: &str = "AICLIPX_REVISION";
 /// Names the service's program when it does not lie beside this tool.
 pub const APP_VARIABLE: &str = "AICLIPX_APP";
 
@@ -231,11 +233,53 @@ pub fn find_tree() -> Result<PathBuf, Failure> {
     })
 }
 
-/// The state directory: the flag, else `AICLIPX_STATE`, else `state/` at the repository's root.
-pub fn state_directory(flag: Option<&Path>, tree: &Path) -> PathBuf {
-    flag.map(Path::to_owned)
-        .or_else(|| std::env::var_os(STATE_VARIABLE).map(PathBuf::from))
-        .unwrap_or_else(|| tree.join("state"))
+/// What [`REVISION_VARIABLE`] says, for who has asked git in vain.
+pub fn told_revision() -> Option<String> {
+    std::env::var(REVISION_VARIABLE).ok().filter(|revision| !revision.is_empty() && revision != "unknown")
+}
+
+/// Where commands write, unless an option says otherwise: in the repository, so that a clone holds all that is its own;
+/// where that can't be written, as in the Nix store, where the user's programs keep such things.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folders {
+    /// The state directory: what `AICLIPX_STATE` names, else `state/` of the repository. Outside of it the same one from
+    /// whatever folder a command is called, so that `down` finds what `up` started.
+    pub state: PathBuf,
+    /// Where bundles go: `evidence/runs/` of the repository, else `aiclipx-evidence/` of the working directory.
+    pub bundles: PathBuf,
+}
+
+impl Folders {
+    /// Those of this tree, here and now.
+    pub fn of(tree: &Path) -> Folders {
+        Folders::told(tree, |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+    }
+
+    fn told(tree: &Path, variable: impl Fn(&str) -> Option<PathBuf>) -> Folders {
+        let (state, bundles) = if can_be_written(tree) {
+            (tree.join("state"), tree.join("evidence/runs"))
+        } else {
+            // The XDG Base Directory Specification: a relative path there is to be ignored.
+            let states = variable("XDG_STATE_HOME").filter(|folder| folder.is_absolute());
+            let states = states.or_else(|| Some(variable("HOME")?.join(".local/state")));
+            let state = states.map_or_else(|| PathBuf::from("aiclipx-state"), |folder| folder.join("aiclipx"));
+            (state, PathBuf::from("aiclipx-evidence"))
+        };
+        Folders { state: variable(STATE_VARIABLE).unwrap_or(state), bundles }
+    }
+}
+
+/// Whether the tree is a place to write to. Its permissions speak first, for to root everything else seems writable: the
+/// Nix store is a matter of convention.
+fn can_be_written(tree: &Path) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    if tree.metadata().is_ok_and(|tree| tree.permissions().readonly()) {
+        return false;
+    }
+    // A state directory that is there counts, whoever owns the tree. A full disk does not move it elsewhere.
+    tree.join("state").is_dir()
+        || tempfile::tempfile_in(tree)
+            .map_or_else(|error| !matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem), |_| true)
 }
 
 /// `prometheus=9190`: one component's port, as `--port` takes it.
@@ -351,6 +395,46 @@ mod tests {
         let plan = plan();
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+
+    /// A folder whose permissions are a store path's.
+    fn store() -> tempfile::TempDir {
+        let store = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(store.path(), std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
+        store
+    }
+
+    fn folders(tree: &Path, variables: &[(&str, &str)]) -> Folders {
+        let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+        Folders::told(tree, find)
+    }
+
+    #[test]
+    fn a_clone_holds_what_its_commands_write() {
+        let clone = tempfile::tempdir().unwrap();
+        let told = folders(clone.path(), &[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]);
+        let Folders { state, bundles } = told;
+        assert_eq!((state, bundles), (clone.path().join("state"), clone.path().join("evidence/runs")));
+        assert_eq!(std::fs::read_dir(clone.path()).unwrap().count(), 0, "asking leaves nothing");
+    }
+
+    #[test]
+    fn beside_a_tree_in_the_store_state_is_the_users_and_bundles_lie_where_one_stands() {
+        let store = store();
+        let state = |variables: &[(&str, &str)]| folders(store.path(), variables).state;
+        assert_eq!(state(&[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]), Path::new("/states/aiclipx"));
+        assert_eq!(state(&[("HOME", "/h"), ("XDG_STATE_HOME", "states")]), Path::new("/h/.local/state/aiclipx"));
+        assert_eq!(state(&[("HOME", "/h")]), Path::new("/h/.local/state/aiclipx"));
+        assert_eq!(state(&[]), Path::new("aiclipx-state"));
+        assert_eq!(folders(store.path(), &[]).bundles, Path::new("aiclipx-evidence"));
+    }
+
+    #[test]
+    fn the_variable_names_the_state_wherever_the_tree_lies() {
+        let (clone, store) = (tempfile::tempdir().unwrap(), store());
+        for tree in [clone.path(), store.path()] {
+            assert_eq!(folders(tree, &[("HOME", "/h"), (STATE_VARIABLE, "/mine")]).state, Path::new("/mine"));
+        }
     }
 
     #[test]

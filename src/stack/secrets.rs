@@ -1,10 +1,11 @@
 //! Secrets of one stack: files only their owner can read, made on first use.
 //!
-//! They are never printed, never passed in an environment or on a command line, and never part of a bundle.
+//! They are never printed, never passed in an environment or on a command line, and never part of a bundle. A local stack makes
+//! them on its way up; compose.yaml has a step of its own for it, which is this same code: `.env` has one reader.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 
 use anyhow::Context;
@@ -19,25 +20,37 @@ pub(super) const GRAFANA_SECRET_KEY: &str = "grafana_secret_key";
 /// The seed's name for the password in `.env`.
 const PASSWORD_VARIABLE: &str = "GF_SECURITY_ADMIN_PASSWORD";
 
-/// Makes the folder and what is missing in it; a password in the tree's `.env` wins over a generated one.
+/// Makes the plan's folder and what is missing in it.
 pub(super) fn prepare(plan: &Plan) -> Result<(), Failure> {
-    let folder = plan.secrets();
-    let what = || format!("cannot prepare {}", folder.display());
-    DirBuilder::new().recursive(true).mode(0o700).create(&folder).with_context(what)?;
-    // The folder may be older than we are.
-    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o700)).with_context(what)?;
+    make(&plan.tree.join(".env"), &plan.secrets(), None)
+}
 
-    let chosen =
-        std::fs::read_to_string(plan.tree.join(".env")).ok().and_then(|text| setting(&text, PASSWORD_VARIABLE));
+/// Makes the folder and what is missing in it; a password in the environment file wins over a generated one. With an owner (a
+/// user's number) all of it is theirs.
+pub fn make(environment: &Path, folder: &Path, owner: Option<u32>) -> Result<(), Failure> {
+    let what = || format!("cannot prepare {}", folder.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(what)?;
+    // The folder may be older than we are, and not ours any more: then it is as we left it.
+    let opened = File::open(folder).with_context(what)?;
+    if opened.metadata().with_context(what)?.permissions().mode() & 0o777 != 0o700 {
+        opened.set_permissions(PermissionsExt::from_mode(0o700)).with_context(what)?;
+    }
+    fchown(&opened, owner, None).with_context(what)?;
+
+    let chosen = match std::fs::read_to_string(environment) {
+        Ok(text) => setting(&text, PASSWORD_VARIABLE),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => return Err(Failure::usage(format!("cannot read {}: {error}", environment.display()))),
+    };
     let password = folder.join(GRAFANA_ADMIN_PASSWORD);
     match chosen {
-        Some(chosen) => write(&password, &chosen)?,
-        None if !password.exists() => write(&password, &random()?)?,
+        Some(chosen) => write(&password, &chosen, owner)?,
+        None if !password.exists() => write(&password, &random()?, owner)?,
         None => {}
     }
     let key = folder.join(GRAFANA_SECRET_KEY);
     if !key.exists() {
-        write(&key, &random()?)?;
+        write(&key, &random()?, owner)?;
     }
     Ok(())
 }
@@ -55,12 +68,13 @@ pub(super) fn texts(plan: &Plan) -> Result<Vec<String>, Failure> {
 }
 
 /// Written aside and renamed: no moment at which others could read it, none at which it is half there.
-fn write(file: &Path, secret: &str) -> Result<(), Failure> {
+fn write(file: &Path, secret: &str, owner: Option<u32>) -> Result<(), Failure> {
     let aside = file.with_extension("new");
     let written = || -> std::io::Result<()> {
         let _ = std::fs::remove_file(&aside);
         let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside)?;
         open.write_all(secret.as_bytes())?;
+        fchown(&open, owner, None)?;
         std::fs::rename(&aside, file)
     };
     Ok(written().with_context(|| format!("cannot write {}", file.display()))?)
@@ -75,17 +89,31 @@ fn random() -> Result<String, Failure> {
     Ok(bytes.map(|byte| format!("{byte:02x}")).concat())
 }
 
-/// `NAME=value` of an environment file, without the quotes around it; empty counts as not set.
+/// `NAME=value` of an environment file, as compose reads one; empty counts as not set, and the last line of a name wins.
+///
+/// Blanks around the name and the value, `export ` in front, and a comment after the value (a `#` behind a blank) are no part of
+/// them; neither are quotes around the value, inside of which everything is. No `$` is expanded and no `\` undone.
 fn setting(text: &str, name: &str) -> Option<String> {
-    let line = |line: &str| {
-        let (key, value) = line.trim().split_once('=')?;
-        let key = key.trim().strip_prefix("export ").unwrap_or(key).trim();
-        (key == name).then(|| value.trim().to_owned())
+    let line = |line| {
+        let (key, value) = str::split_once(line, '=')?;
+        let key = key.trim();
+        let key = key.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])).unwrap_or(key);
+        (key.trim() == name).then(|| bare(value))
     };
-    let value = text.lines().filter_map(line).next_back()?;
-    let quoted = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
-    let value = quoted('"').or_else(|| quoted('\'')).unwrap_or(&value);
-    (!value.is_empty()).then(|| value.to_owned())
+    text.lines().filter_map(line).next_back().filter(|value| !value.is_empty()).map(str::to_owned)
+}
+
+/// A value without the quotes around it, or without what stands behind it.
+fn bare(value: &str) -> &str {
+    let trimmed = value.trim();
+    for quote in ['"', '\''] {
+        let Some(rest) = trimmed.strip_prefix(quote) else { continue };
+        let is_last = |at: &usize| rest[at + 1..].split('#').next().is_some_and(|gap| gap.trim().is_empty());
+        let end = rest.match_indices(quote).map(|(at, _)| at).find(is_last);
+        return end.map_or(trimmed, |end| &rest[..end]);
+    }
+    let comment = value.match_indices('#').find(|(at, _)| value[..*at].ends_with(char::is_whitespace));
+    comment.map_or(value, |(at, _)| &value[..at]).trim()
 }
 
 #[cfg(test)]
@@ -124,8 +152,33 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_setting_is_none() {
-        assert_eq!(setting("A=\nB=1", "A"), None);
-        assert_eq!(setting("A='x'\nA=y", "A"), Some("y".to_owned()));
+    fn a_value_ends_where_compose_says_it_does() {
+        for (line, value) in [
+            ("A=plain", "plain"),
+            ("  export A = spaced out \t", "spaced out"),
+            ("export\tA='single $x \\ # kept'", "single $x \\ # kept"),
+            ("A=\"double # kept\"   # gone", "double # kept"),
+            ("A=\"a\" # \"b\"", "a"),
+            ("A=se#cret # gone", "se#cret"),
+            ("A=#secret", "#secret"),
+            ("A=a=b", "a=b"),
+            ("A=\"unclosed", "\"unclosed"),
+            ("A='it's'", "it's"),
+            ("A=first\nA=last\r\n", "last"),
+        ] {
+            assert_eq!(setting(line, "A").as_deref(), Some(value), "{line}");
+        }
+        for line in ["A=", "A= # to be filled in", "A=''", "#A=b", "exportA=b", "AA=b", "A"] {
+            assert_eq!(setting(line, "A"), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_environment_file_that_cannot_be_read_is_no_missing_one() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join(".env");
+        std::fs::create_dir(&file).unwrap();
+        let failed = make(&file, &place.path().join("secrets"), None).unwrap_err();
+        assert!(failed.to_string().contains(".env"), "{failed}");
     }
 }

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 
 use super::component::{Component, Source};
 use super::holder;
-use super::plan::{APP_VARIABLE, Plan, Process, shared_ports};
+use super::plan::{APP_VARIABLE, Plan, Process, shared_ports, told_revision};
 use super::supervisor::{self, SUPERVISORD};
 use super::tools::{Tool, Wanted, find, helper, is_executable};
 use crate::failure::Failure;
@@ -113,7 +113,7 @@ fn not_found(wanted: &Wanted) -> String {
     format!("not on PATH{aliases}; {} brings it", wanted.remedy())
 }
 
-/// The tree's commit, with `-dirty` when tracked files differ from it; or what the plan says.
+/// What the plan says; else the tree's commit, with `-dirty` when tracked files differ from it.
 async fn revision(plan: &Plan) -> String {
     if let Some(revision) = &plan.settled_revision {
         return revision.clone();
@@ -126,7 +126,7 @@ async fn revision(plan: &Plan) -> String {
         .output();
     match output.await {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-        _ => "unknown".to_owned(),
+        _ => told_revision().unwrap_or_else(|| "unknown".to_owned()),
     }
 }
 

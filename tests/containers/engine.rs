@@ -1,4 +1,4 @@
-//! podman, and what the kernel says of a container's process.
+//! The engine that is tried, podman or Docker, and what the kernel says of a container's process.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -33,9 +33,64 @@ pub(crate) fn said(program: &str, arguments: &[&str]) -> String {
     text(&output.stdout).trim().to_owned()
 }
 
-/// One object of `podman inspect`.
+/// `podman` or `docker`, as scripts/containers.sh says.
+pub(crate) fn engine() -> String {
+    std::env::var("AICLIPX_ENGINE").unwrap_or_else(|_| "podman".to_owned())
+}
+
+pub(crate) fn is_docker() -> bool {
+    engine() == "docker"
+}
+
+/// What the engine's program says, which must succeed.
+pub(crate) fn tell(arguments: &[&str]) -> String {
+    said(&engine(), arguments)
+}
+
+/// Compose's program of this engine, to be given a command.
+pub(crate) fn compose() -> Command {
+    if is_docker() {
+        let mut docker = Command::new("docker");
+        docker.arg("compose");
+        docker
+    } else {
+        Command::new("podman-compose")
+    }
+}
+
+/// An image by the Containerfile, from what lies in dist/. Without a cache: podman 4.3 takes from it what was built with other
+/// arguments.
+pub(crate) fn build(target: &str, tag: &str, arguments: &[&str]) {
+    let mut all = vec!["build", "--no-cache", "--file", "Containerfile", "--target", target, "--tag", tag];
+    if !is_docker() {
+        all.extend(["--format", "docker"]);
+    }
+    all.extend(arguments);
+    all.push(".");
+    tell(&all);
+}
+
+/// Runs a container's own health check now: podman has a command for it, Docker's way is to do what the image says.
+pub(crate) fn check_health(container: &str) -> Option<i32> {
+    if !is_docker() {
+        return run("podman", &["healthcheck", "run", container]).status.code();
+    }
+    let check = inspect("container", container)["Config"]["Healthcheck"]["Test"].clone();
+    let mut words = check.as_array().unwrap().iter().map(|word| word.as_str().unwrap());
+    assert_eq!(words.next(), Some("CMD"), "{check}");
+    let command: Vec<&str> = ["exec", container].into_iter().chain(words).collect();
+    run("docker", &command).status.code()
+}
+
+/// Ends a container at once and forgets it; one that is not there is no fault.
+pub(crate) fn remove(container: &str) {
+    run(&engine(), &["kill", container]);
+    run(&engine(), &["rm", "--force", container]);
+}
+
+/// One object of the engine's `inspect`.
 pub(crate) fn inspect(what: &str, name: &str) -> Value {
-    let all: Value = serde_json::from_str(&said("podman", &["inspect", "--type", what, name])).unwrap();
+    let all: Value = serde_json::from_str(&tell(&["inspect", "--type", what, name])).unwrap();
     all[0].clone()
 }
 
@@ -78,7 +133,7 @@ impl Process {
     pub(crate) fn of(container: &str) -> Process {
         let pid = inspect("container", container)["State"]["Pid"].as_u64().unwrap();
         let pid = u32::try_from(pid).unwrap();
-        assert_ne!(pid, 0, "{container} does not run:\n{}", said("podman", &["logs", container]));
+        assert_ne!(pid, 0, "{container} does not run:\n{}", tell(&["logs", container]));
         let status = read(format!("/proc/{pid}/status"));
         let status = status.lines().filter_map(|line| line.split_once(':'));
         Process { pid, status: status.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect() }

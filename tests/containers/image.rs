@@ -5,17 +5,17 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
-use crate::engine::{Process, eventually, free_port, get, inspect, run, said};
+use crate::engine::{
+    Process, build, check_health, engine, eventually, free_port, get, inspect, remove, run, said, tell,
+};
 
 /// The image that is tried: the Containerfile's, made from `just dist`'s binary; or one that was made elsewhere and loaded.
 fn image() -> String {
     static IMAGE: OnceLock<String> = OnceLock::new();
     let make = || {
-        // Without the cache, in which podman 4.3 finds the layers that compose's test built with another REVISION.
-        let build = "build --no-cache --format docker --target dist-app --build-arg REVISION=tested \
-                     --tag localhost/aiclipx-app:described .";
-        said("podman", &build.split_whitespace().collect::<Vec<_>>());
-        "localhost/aiclipx-app:described".to_owned()
+        let tag = "localhost/aiclipx-app:described";
+        build("dist-app", tag, &["--build-arg", "REVISION=tested"]);
+        tag.to_owned()
     };
     IMAGE.get_or_init(|| std::env::var("AICLIPX_IMAGE").unwrap_or_else(|_| make())).clone()
 }
@@ -45,7 +45,7 @@ impl Service {
         arguments.extend(options);
         let image = image();
         arguments.push(&image);
-        said("podman", &arguments);
+        tell(&arguments);
         service.wait_until_ready();
         service
     }
@@ -59,13 +59,13 @@ impl Service {
     }
 
     fn health(&self) -> Option<i32> {
-        run("podman", &["healthcheck", "run", &self.name]).status.code()
+        check_health(&self.name)
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
-        run("podman", &["rm", "--force", "--time", "0", &self.name]);
+        remove(&self.name);
     }
 }
 
@@ -122,20 +122,21 @@ fn it_serves_as_nobody_without_privileges_on_a_read_only_root_in_64_mib() {
 fn it_holds_no_shell_and_nothing_but_the_program() {
     let service = Service::start("bare", &[]);
     let listing =
-        Command::new("sh").arg("-c").arg(format!("podman export {} | tar -t", service.name)).output().unwrap();
+        Command::new("sh").arg("-c").arg(format!("{} export {} | tar -t", engine(), service.name)).output().unwrap();
     let listing = String::from_utf8(listing.stdout).unwrap();
-    // What the engine puts in by itself lies in these; a name that ends in `/` is a folder.
+    // What the engine puts in by itself; a name that ends in `/` is a folder.
     let files: Vec<&str> = listing
         .lines()
         .filter(|name| {
-            !name.ends_with('/') && !["dev", "etc", "proc", "run", "sys"].contains(&name.split('/').next().unwrap())
+            !name.ends_with('/')
+                && ![".dockerenv", "dev", "etc", "proc", "run", "sys"].contains(&name.split('/').next().unwrap())
         })
         .collect();
     assert!(
         files.contains(&"bin/aiclipx-app") && files.iter().all(|name| name.ends_with("bin/aiclipx-app")),
         "{files:?}"
     );
-    assert!(!run("podman", &["exec", &service.name, "/bin/sh", "-c", "true"]).status.success());
+    assert!(!run(&engine(), &["exec", &service.name, "/bin/sh", "-c", "true"]).status.success());
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn it_holds_no_shell_and_nothing_but_the_program() {
 fn its_health_check_passes_while_it_is_ready_and_fails_while_it_drains() {
     let service = Service::start("health", &["--env", "APP_DRAIN_DELAY=60s"]);
     assert_eq!(service.health(), Some(0));
-    said("podman", &["kill", "--signal", "TERM", &service.name]);
+    tell(&["kill", "--signal", "TERM", &service.name]);
     eventually("readiness to be withdrawn", || service.get("/health/ready", "").filter(|(status, _)| *status == 503));
     assert_eq!(service.health(), Some(1));
 }
@@ -157,7 +158,7 @@ fn told_to_stop_it_answers_what_it_has_begun_and_ends_with_0() {
     eventually("the slow request to be in its hands", || {
         service.get("/metrics", "").filter(|(_, body)| body.contains("app_requests_in_flight 2"))
     });
-    said("podman", &["stop", "--time", "30", &service.name]);
+    tell(&["stop", "--time", "30", &service.name]);
     assert_eq!(slow.join().unwrap().map(|(status, _)| status), Some(200));
     assert_eq!(inspect("container", &service.name)["State"]["ExitCode"], 0);
 }

@@ -19,7 +19,7 @@ fn dead() -> Room {
 fn unpictured() -> Room {
     Room::with_errors().run(|run| {
         run.pictures.clear();
-        run.pictures_missing = Some("Chromium is not on PATH".to_owned());
+        run.missing_pictures = crate::world::missing_pictures("AppHigh5xxErrorRate", "Chromium is not on PATH");
     })
 }
 

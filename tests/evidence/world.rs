@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use aiclipx::duration::Speed;
-use aiclipx::evidence::experiment::{PhaseTime, Picture, Process, Run, SCHEMA};
+use aiclipx::evidence::experiment::{MissingPicture, PhaseTime, Picture, Process, Run, SCHEMA};
 use aiclipx::evidence::tree::{FOLDERS, Tree, copy_folder};
 use aiclipx::http::client::Address;
 use aiclipx::monitoring::addresses::{Addresses, Logging};
@@ -301,7 +301,7 @@ fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
             .collect(),
         processes: targets().iter().enumerate().map(process).collect(),
         pictures: Vec::new(),
-        pictures_missing: None,
+        missing_pictures: Vec::new(),
         steps: Vec::new(),
         disturbances: Vec::new(),
         unseen: BTreeMap::new(),
@@ -321,6 +321,12 @@ pub(crate) fn pictures(alert: &str, first_ms: i64) -> Vec<Picture> {
         taken_ms: first_ms + later,
     };
     [("alerts", 0), ("targets", 30), ("graph", 60)].map(picture).into()
+}
+
+/// None of the three pages could be pictured.
+pub(crate) fn missing_pictures(alert: &str, why: &str) -> Vec<MissingPicture> {
+    let missing = |page: &str| MissingPicture { alert: alert.to_owned(), page: page.to_owned(), why: why.to_owned() };
+    ["alerts", "targets", "graph"].map(missing).into()
 }
 
 /// Everything the service counts, out of what the client saw.

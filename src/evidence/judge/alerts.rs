@@ -185,18 +185,20 @@ pub(super) fn pictured(experiment: &Experiment, tree: &Tree, alert: &str, page: 
     let mut finding = Finding { expected: "a picture taken while it fired".to_owned(), ..Finding::default() };
     let Some(picture) = run.pictures.iter().find(|picture| picture.page == page && picture.alert == alert) else {
         "no picture".clone_into(&mut finding.observed);
-        finding.not_proven =
-            Some(run.pictures_missing.clone().unwrap_or_else(|| format!("{alert} was not seen firing while enacting")));
+        let missing = run.missing_pictures.iter().find(|missing| missing.page == page && missing.alert == alert);
+        finding.not_proven = Some(missing.map_or("nothing tells what became of it", |missing| &missing.why).to_owned());
         return Ok(finding);
     };
     finding.exhibits = vec![Picture::file(alert, page)];
     let bytes = experiment.picture(picture).unwrap_or_default();
     finding.population = usize::from(bytes.starts_with(b"\x89PNG\r\n\x1a\n"));
     let cycle = cycle_of(experiment, tree, alert)?;
+    // What an evaluation decides is so until the next one.
+    let evaluation = real_ms(tree.monitoring.evaluation_interval(), experiment.speed().factor());
     let during = cycle
         .firing_ms
         .zip(cycle.last_firing_ms)
-        .is_some_and(|(first, last)| (first..=last).contains(&picture.taken_ms));
+        .is_some_and(|(first, last)| (first..last + evaluation).contains(&picture.taken_ms));
     finding.observed = match cycle.firing_ms {
         Some(firing) => format!("taken {} after it began to fire", seconds(picture.taken_ms - firing)),
         None => "the alert never fired".to_owned(),

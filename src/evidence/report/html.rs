@@ -380,9 +380,8 @@ fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup>
                     }
                 }
             }
-        } @else if let Some(why) = &run.pictures_missing {
-            p.soft { "No pictures: " (why) }
         }
+        (super::prometheus::pages(experiment, &outcome.tree)?)
         @for (dashboard, seen) in &in_grafana {
             @if seen.missing.is_none() {
                 p.soft {

@@ -8,6 +8,7 @@ mod html;
 mod markdown;
 mod mutants;
 pub mod pdf;
+mod prometheus;
 mod strip;
 
 use std::collections::BTreeMap;
