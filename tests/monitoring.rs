@@ -167,10 +167,10 @@ fn a_number_in_a_message_is_written_as_a_person_would() {
     let messages: Vec<&str> = said.split("text=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(due > 50 && messages.len() == due, "{due} messages: {said}");
     for message in messages {
-        let words = || message.split([' ', '(', ')']).map(|word| word.trim_end_matches(['.', ',', ';', ':']));
+        let words = message.split([' ', '(', ')']).map(|word| word.trim_end_matches(['.', ',', ';', ':']));
         // "5xx" and "95th" are words; `humanizeDuration` knows units a person uses.
         let written = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && !["5xx", "95th"].contains(word);
-        let numbers: Vec<&str> = words().filter(written).collect();
+        let numbers: Vec<&str> = words.filter(written).collect();
         assert!(!numbers.is_empty(), "{message}");
         for number in numbers {
             let units: &[&str] = if message.contains("percentile") { &["ms", "s", "m", "h"] } else { &["%"] };
