@@ -143,6 +143,14 @@ fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) 
 
 fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Findings) {
     for selector in promql::selectors(expr) {
+        let is_whole = |bound: &str| bound.strip_suffix(".0").unwrap_or(bound).parse::<u64>().is_ok();
+        for matcher in
+            selector.matchers.matchers.iter().filter(|matcher| matcher.name == "le" && is_whole(&matcher.value))
+        {
+            let what =
+                format!("`le=\"{}\"` is not found by every Prometheus: 2.x stores 1, 3.x stores 1.0", matcher.value);
+            findings.find(file, line, what, "take both, `le=~\"1([.]0)?\"`, or a bound that is no whole number");
+        }
         // Of a selector without a name nothing is known.
         let Some(name) = selector.name.as_deref() else { continue };
         match known.get(name) {

@@ -54,7 +54,7 @@ type Row = (&'static str, &'static str, &'static str, &'static str, &'static str
 
 #[test]
 fn what_is_broken_is_found_with_file_and_line() {
-    let rows: [Row; 39] = [
+    let rows: [Row; 41] = [
         // A threshold, and the line that shows it.
         (
             APP,
@@ -89,6 +89,14 @@ fn what_is_broken_is_found_with_file_and_line() {
             OVERVIEW,
             "nobody exposes `app_error_total`",
             "app_error_total",
+        ),
+        (
+            "grafana/dashboards/slo.json",
+            "le=\\\"0.5\\\"",
+            "le=\\\"1\\\"",
+            "grafana/dashboards/slo.json",
+            "`le=\"1\"` is not found by every Prometheus",
+            "le=\\\"1",
         ),
         (OVERVIEW, "http_status=~\\\"5..\\\"}", "status=~\\\"5..\\\"}", OVERVIEW, "has no label `status`", "status=~"),
         (
