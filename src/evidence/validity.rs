@@ -63,6 +63,7 @@ pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<V
         let drift = drift_us / 1000;
         found.push(Disturbance::Noise(format!("the wall clock moved by {drift} ms against the monotonic clock")));
     }
+    found.extend(late_steps(run));
     found.extend(deaths(run));
     // Of a stack that somebody else started no process is seen.
     let names = if run.unseen.is_empty() { &NEEDED[..] } else { &[] };
@@ -103,6 +104,17 @@ pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<V
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// Steps that were done only when the phase they belong to was over: who was to be away in the next one was still there.
+fn late_steps(run: &Run) -> impl Iterator<Item = Disturbance> + '_ {
+    run.steps.iter().filter_map(|step| {
+        let phase = run.phases.iter().rfind(|phase| phase.start_ms <= step.start_ms)?;
+        let late_ms = step.end_ms - phase.end_ms;
+        let (what, component) = (step.action.name(), &step.component);
+        let told = || format!("to {what} {component} took {late_ms} ms longer than the phase {}", phase.name);
+        (late_ms > 0).then(|| Disturbance::Noise(told()))
+    })
 }
 
 /// Processes that are not those of the start.

@@ -602,9 +602,12 @@ fn furnish(plan: &Plan, survey: &Survey, rendered: &BTreeMap<PathBuf, Vec<u8>>) 
     for (component, tool) in &survey.programs {
         match component {
             Component::Prometheus => make(&plan.prometheus_data(&tool.version))?,
-            Component::Alertmanager | Component::Grafana | Component::Vector | Component::Loki => {
+            Component::Alertmanager => {
                 make(&plan.data(*component))?;
+                // Whom the last stack told of an alert that it did not live to see resolved, this one must tell again.
+                let _ = std::fs::remove_file(plan.data(*component).join("nflog"));
             }
+            Component::Grafana | Component::Vector | Component::Loki => make(&plan.data(*component))?,
             Component::App | Component::Receiver | Component::Viewer => {}
         }
     }

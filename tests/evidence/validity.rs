@@ -124,6 +124,19 @@ fn a_machine_that_was_in_the_way_makes_every_claim_invalid() {
             "Prometheus missed 2 evaluations",
         ),
         (
+            "a step that was done only in the next phase",
+            |room| {
+                room.run(|run| {
+                    let phase = &run.phases[0];
+                    let (start_ms, end_ms) = (phase.start_ms, phase.end_ms + 393);
+                    run.steps =
+                        vec![StepTime { action: Action::Pause, component: "viewer".to_owned(), start_ms, end_ms }];
+                })
+            },
+            Noise,
+            "to pause viewer took 393 ms longer than the phase",
+        ),
+        (
             "a generator that could not keep up",
             |room| room.ledger(|ledger| ledger.head.limited = Some("1 200 ms late".to_owned())),
             Noise,
