@@ -20,8 +20,10 @@ use crate::http::client::{self, Address};
 use crate::prom::answer::percent_encoded;
 
 const PROBE_LIMIT: Duration = Duration::from_secs(5);
-/// What a page may need to ask for its data and draw it; what it does not show by then, it may show when loaded again.
-const RELOAD_AFTER: Duration = Duration::from_secs(3);
+/// What the server did not put into a classic page, it may put into the next: it never changes once loaded …
+const RELOAD_CLASSIC: Duration = Duration::from_secs(3);
+/// … and an application needs longer to ask for its data, draw it and unfold it; loaded again, it begins anew.
+const RELOAD_APPLICATION: Duration = Duration::from_secs(10);
 
 /// Which user interface a Prometheus serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,12 +60,14 @@ pub struct Shot {
     pub shows: String,
     /// JavaScript that is true when it does.
     pub ready: String,
+    /// When it is loaded again if it does not show that yet.
+    pub reload_after: Duration,
     /// Whether the whole page is pictured, however long; else what the window shows once unfolded.
     pub whole: bool,
 }
 
 impl Shot {
-    /// Opens the page until it shows what it must, again after a while: the classic pages never change once loaded.
+    /// Opens the page until it shows what it must, again after a while.
     pub async fn show(&self, page: &mut Page, limit: Duration) -> Result<(), Failure> {
         let deadline = Instant::now() + limit;
         loop {
@@ -72,8 +76,8 @@ impl Shot {
                 page.run(&self.unfold).await?;
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            match page.shows_within(&self.ready, left.min(RELOAD_AFTER)).await? {
-                Err(_) if left > RELOAD_AFTER => {}
+            match page.shows_within(&self.ready, left.min(self.reload_after)).await? {
+                Err(_) if left > self.reload_after => {}
                 Ok(()) => return Ok(()),
                 Err(_) => {
                     let (name, shows, says) = (self.name, &self.shows, page.excerpt().await);
@@ -168,17 +172,18 @@ impl PrometheusPages {
                      head.querySelector('b')?.innerText === name && /firing/i.test(head.nextElementSibling.innerText)))"
                 ),
             ),
-            // A click on the headline unfolds the instances; it is repeated until they are there, for the page is drawn late.
+            // A click on the headline unfolds the instances, once; the page is drawn late, so it is the predicate that clicks.
             Interface::React => (
                 String::new(),
                 format!(
                     "(heads => heads.length > 0 && {names}.every(name => heads.some(head => {{ \
-                     if (head.querySelector('strong').innerText.trim() !== name) return false; \
-                     const rows = head.nextElementSibling; \
-                     if (!rows?.classList.contains('show')) {{ \
-                     if (!rows?.classList.contains('collapsing')) head.click(); return false }} \
-                     return [...rows.querySelectorAll('tbody td:nth-child(2) .badge')].some(badge => /^firing$/i.test(badge.innerText.trim())) }})))\
-                     ([...document.querySelectorAll('.alert')].filter(head => head.querySelector('strong')))"
+                     if (head.querySelector(':scope > strong').innerText !== name) return false; \
+                     if (!head.classList.contains('alert-danger')) return false; \
+                     const body = head.nextElementSibling; \
+                     if (body?.querySelector('pre.alert-cell') == null) {{ head.click(); return false }} \
+                     return body.matches('.collapse.show') && [...body.querySelectorAll('td:nth-child(2) .badge')]\
+                     .some(badge => /^firing$/i.test(badge.innerText.trim())) }})))\
+                     ([...document.querySelectorAll('div.alert')].filter(head => head.querySelector(':scope > strong')))"
                 ),
             ),
             Interface::Mantine => (
@@ -190,7 +195,7 @@ impl PrometheusPages {
                      if (words[0] !== name || !words.some(word => /^firing \\(\\d+\\)$/i.test(word))) return false; \
                      if (head.getAttribute('aria-expanded') !== 'true') {{ head.click(); return false }} \
                      const panel = item.querySelector('.mantine-Accordion-panel'); \
-                     return panel !== null && panel.offsetHeight > 0 && panel.getAnimations({{ subtree: true }}).length === 0 \
+                     return panel !== null && panel.offsetHeight > 0 && item.getAnimations({{ subtree: true }}).length === 0 \
                      && [...panel.querySelectorAll('td:nth-child(2) .mantine-Badge-label')]\
                      .some(badge => /^firing$/i.test(badge.innerText.trim())) }})))\
                      ([...document.querySelectorAll('.mantine-Accordion-item')])"
@@ -255,7 +260,8 @@ impl PrometheusPages {
     fn shot(&self, name: &'static str, path: &str, shows: &str, unfold: String, ready: String) -> Shot {
         let prefix = if self.interface == Interface::Classic { "/classic" } else { "" };
         let url = self.address.url(&format!("{prefix}{path}"));
-        Shot { name, url, unfold, shows: shows.to_owned(), ready, whole: true }
+        let reload_after = if self.interface == Interface::Classic { RELOAD_CLASSIC } else { RELOAD_APPLICATION };
+        Shot { name, url, unfold, shows: shows.to_owned(), ready, reload_after, whole: true }
     }
 }
 

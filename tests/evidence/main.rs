@@ -40,6 +40,7 @@ mod grafana;
 mod kills;
 mod mutants;
 mod outcome;
+mod pages;
 mod room;
 mod unanswered;
 mod vacuity;

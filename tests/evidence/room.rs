@@ -92,6 +92,13 @@ impl Room {
         })
     }
 
+    /// With an exhibit that was not there.
+    pub(crate) fn with(self, file: &str, text: &str) -> Room {
+        assert!(!self.folder.join(file).exists(), "{file} is there");
+        write(&self.folder.join(file), text.as_bytes()).unwrap();
+        self
+    }
+
     pub(crate) fn without(self, file: &str) -> Room {
         fs::remove_file(self.folder.join(file)).unwrap();
         self

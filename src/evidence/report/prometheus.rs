@@ -33,7 +33,7 @@ pub(super) fn pages(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Mark
         for page in &lacking {
             parts.push(match *page {
                 "targets" => targets(&experiment.samples("up")?, at_ms),
-                "alerts" => alerts(experiment, tree, at_ms)?,
+                "alerts" => active_alerts(experiment, tree, at_ms)?,
                 _ => graph(experiment, tree, alert)?,
             });
         }
@@ -60,7 +60,7 @@ fn without(experiment: &Experiment, alert: &str, lacking: &[&str]) -> String {
         let missing = experiment.run.missing_pictures.iter().find(|one| one.alert == alert && one.page == *page);
         reasons.entry(missing.map_or("nothing tells why", |one| &one.why)).or_default().push(page);
     }
-    let told = reasons.into_iter().map(|(why, pages)| format!("no picture of {}, for {why}", pages.join(", ")));
+    let told = reasons.into_iter().map(|(why, pages)| format!("no picture of {}: {why}", pages.join(", ")));
     told.collect::<Vec<_>>().join("; ") + "."
 }
 
@@ -100,11 +100,13 @@ fn targets(up: &[Series], at_ms: i64) -> Markup {
     }
 }
 
-/// The alerts that were active at an evaluation.
-fn alerts(experiment: &Experiment, tree: &Tree, at_ms: i64) -> anyhow::Result<Markup> {
+/// The alerts that were active at a time: groups are evaluated one after the other, each once an interval.
+fn active_alerts(experiment: &Experiment, tree: &Tree, at_ms: i64) -> anyhow::Result<Markup> {
     let samples = experiment.samples("alerts")?;
-    let active: Vec<&Series> =
-        samples.iter().filter(|series| newest(series, at_ms).is_some_and(|(at, _)| at == at_ms)).collect();
+    let evaluation = tree.monitoring.evaluation_interval() / experiment.speed().factor();
+    let since = at_ms - i64::try_from(evaluation.as_millis()).unwrap_or(0);
+    let is_active = |series: &&Series| newest(series, at_ms).is_some_and(|(at, _)| at > since);
+    let active: Vec<&Series> = samples.iter().filter(is_active).collect();
     let mut rows = Vec::new();
     for alert in tree.monitoring.alerts() {
         let is_of_it = |series: &&&Series| label(series, "alertname") == alert.name;
