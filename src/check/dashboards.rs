@@ -319,7 +319,7 @@ fn steps(monitoring: &Monitoring, findings: &mut Findings) {
             if duration::parse(written).is_ok_and(|interval| interval < slowest) {
                 let what = format!("a panel's rate is taken every {written}, and some targets are scraped more rarely");
                 let remedy = format!("`timeInterval` must be at least {}", duration::print(slowest));
-                findings.find(&Path::new("monitoring").join(path), settings.line_of("timeInterval"), what, remedy);
+                findings.find(Path::new("monitoring").join(path), settings.line_of("timeInterval"), what, remedy);
             }
         }
     }

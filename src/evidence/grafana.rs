@@ -172,7 +172,7 @@ pub(super) fn shows(experiment: &Experiment, dashboard: &str) -> anyhow::Result<
     finding.population = seen.exchanges.len();
     finding.observed = format!("{} queries answered, {with_values} with values", seen.exchanges.len());
     if let Some(left_out) = leaves_out(&seen.version) {
-        finding.observed += &format!("; Grafana {} leaves out {left_out}", seen.version);
+        finding.observed = format!("{}; Grafana {} leaves out {left_out}", finding.observed, seen.version);
     }
     finding.fails = (!wrong.is_empty()).then(|| super::judge::first_of(wrong));
     Ok(finding)
