@@ -440,7 +440,7 @@ async fn a_dashboard_is_asked_for_answered_and_drawn_in_the_browser() {
     browser.close().await.unwrap();
 }
 
-/// As on Ubuntu, whose AppArmor says no: what dies with that word is started once more, without its sandbox.
+/// As on Ubuntu, whose `AppArmor` says no: what dies with that word is started once more, without its sandbox.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chromium_that_may_not_make_its_sandbox_is_started_without_it() {
     let folder = tempfile::tempdir().unwrap();
