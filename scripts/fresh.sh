@@ -63,7 +63,7 @@ trap 'rm -f "$progress_log" "$said"' EXIT
 trap 'exit 130' INT
 machine=$FRESH_INSIDE suite=$FRESH_SUITE someone=$FRESH_SOMEONE
 home=/root
-[[ ! $someone ]] || home=/home/someone
+[[ ! $someone ]] || home=/srv/someone
 cache=${FRESH_CACHE:-}
 if [[ $cache ]]; then
   mkdir -p "$cache"/{debootstrap,"archives-$suite","registry${someone:+-user}"}
