@@ -90,13 +90,18 @@ check: _build
     @scripts/vector.sh
     @scripts/nix-files.sh
 
+# the dashboards against Grafana's own schema, as its foundation SDK (PyPI) has it
+[group('monitoring')]
+schema *files:
+    @scripts/dashboard-schema.sh "$@"
+
 # what CI runs: formatting, lints, tests with and without the tool, static checks, one live experiment
 [group('development')]
 test: _formatted lint _tests _checked _live
 
 # what takes long: every experiment, the mutants, the containers, and both README commands on machines that have nothing
 [group('development')]
-test-long: prove mutants containers fresh
+test-long: prove mutants containers fresh schema
 
 # the images and compose.yaml under podman and under Docker, whichever can run here
 [group('development')]

@@ -23,12 +23,14 @@ tools_at_least() {
 # Looks for a row's program. Sets tools_path and tools_version; fails when none is here. A program of that name which is
 # too old or another one altogether leaves its reason in tools_doubt.
 tools_find() {
-  local names=$1 least=$2 marker=$3 name said
+  local names=$1 least=$2 marker=$3 name flag said
   tools_path='' tools_version='' tools_doubt=''
   for name in ${names//|/ }; do
+    flag=--version
+    [[ $name != *:* ]] || { flag=${name#*:} && name=${name%%:*}; }
     tools_path=$(command -v -- "$name") || continue
     # A fixed locale: some programs translate even their version line. Some end with an error after telling it.
-    said=$(LC_ALL=C "$tools_path" --version 2>&1 </dev/null) || true
+    said=$(LC_ALL=C "$tools_path" "$flag" 2>&1 </dev/null) || true
     if [[ $least == untold && $said =~ ${marker} ]]; then
       tools_version=untold
       return 0

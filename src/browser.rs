@@ -77,7 +77,7 @@ impl Browser {
     /// Starts the program at `path`, or says what is wrong with it.
     ///
     /// In Chromium's own sandbox where it can have one, and else without, for the pages are the stack's and our own:
-    /// Ubuntu's AppArmor forbids what it is made of to every Chromium it has no profile for.
+    /// Ubuntu's `AppArmor` forbids what it is made of to every Chromium it has no profile for.
     pub async fn start(path: &Path) -> Result<Browser, Failure> {
         match Browser::attempt(path, false).await {
             Err(failure) if failure.to_string().contains(NO_SANDBOX) => Browser::attempt(path, true).await,

@@ -75,6 +75,11 @@ pub fn print(duration: Duration) -> String {
     text
 }
 
+/// The least number of whole seconds that is not shorter.
+pub fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_secs() + u64::from(duration.subsec_nanos() != 0))
+}
+
 /// How many times faster than production a stack lives: 1 is production time.
 ///
 /// Durations are divided by it; rates, ratios, thresholds and latencies are not.

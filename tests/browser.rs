@@ -10,7 +10,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aiclipx::browser::grafana::DashboardPage;
+use aiclipx::browser::grafana::{DashboardPage, Shown};
 use aiclipx::browser::prometheus::PrometheusPages;
 use aiclipx::browser::{Browser, PageOptions, file_url};
 use aiclipx::dashboard::draw::theme::Theme;
@@ -440,7 +440,7 @@ async fn a_dashboard_is_asked_for_answered_and_drawn_in_the_browser() {
     browser.close().await.unwrap();
 }
 
-/// As on Ubuntu, whose AppArmor says no: what dies with that word is started once more, without its sandbox.
+/// As on Ubuntu, whose `AppArmor` says no: what dies with that word is started once more, without its sandbox.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chromium_that_may_not_make_its_sandbox_is_started_without_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -642,7 +642,9 @@ async fn a_dashboard_of_grafana_is_pictured_when_its_queries_are_done_and_their_
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("dashboard.png");
     let browser = browser().await;
-    let exchanges = dashboard(&address, "app-overview", LIMIT).picture(&browser, &file).await.unwrap();
+    let Shown { exchanges, failed } =
+        dashboard(&address, "app-overview", LIMIT).picture(&browser, &file).await.unwrap();
+    assert!(failed.is_empty(), "{failed:?}");
     let mut posted: Vec<&str> = exchanges.iter().map(|exchange| exchange.posted.as_str()).collect();
     posted.sort_unstable();
     assert_eq!(posted, [r#"{"queries":[{"refId":"A"}]}"#, r#"{"queries":[{"refId":"B"}]}"#]);
@@ -655,6 +657,37 @@ async fn a_dashboard_of_grafana_is_pictured_when_its_queries_are_done_and_their_
     browser.close().await.unwrap();
 }
 
+/// What 7.5's page does: it asks Prometheus through its proxy, and says of a panel that it loads, and that it failed.
+const LIKE_AN_OLDER_GRAFANA: &str = r#"<!doctype html><link rel=icon href=data:>
+<div class=panel-container><div aria-label="Panel header title item Requests">Requests</div><div class=panel-loading></div></div>
+<div class=panel-container><div aria-label="Panel header title item Errors">Errors</div></div>
+<script>
+  setTimeout(async () => {
+    await fetch('/api/datasources/proxy/2/api/v1/query_range', { method: 'POST', body: 'query=up&step=1' });
+    await fetch('/api/datasources/proxy/2/api/v1/query_exemplars');
+    document.querySelector('.panel-loading').remove();
+    document.querySelectorAll('.panel-container')[1].insertAdjacentHTML('beforeend', '<i aria-label="Panel header error"></i>');
+  }, 300);
+</script>"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dashboard_of_an_older_grafana_is_pictured_with_what_its_panels_say() {
+    let site = serve(&[
+        ("/d/app-overview", "200 OK", LIKE_AN_OLDER_GRAFANA),
+        ("/api/datasources/proxy/2/api/v1/query_range", "200 OK", r#"{"status":"success"}"#),
+        ("/api/datasources/proxy/2/api/v1/query_exemplars", "200 OK", "{}"),
+    ]);
+    let address: Address = site.parse().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("dashboard.png");
+    let browser = browser().await;
+    let shown = dashboard(&address, "app-overview", LIMIT).picture(&browser, &file).await.unwrap();
+    assert_eq!(shown.exchanges.iter().map(|one| one.posted.as_str()).collect::<Vec<_>>(), ["query=up&step=1"]);
+    assert_eq!(shown.failed, ["Errors"]);
+    assert_eq!(png_size(&file), (1280, 580));
+    browser.close().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_a_page_that_asks_nothing_and_one_that_never_ends_loading_are_no_picture_of_a_dashboard() {
     let asks = "<script>fetch('/api/ds/query', { method: 'POST', body: '{}' })</script>";
@@ -663,7 +696,13 @@ async fn a_login_a_page_that_asks_nothing_and_one_that_never_ends_loading_are_no
     let loads: &'static str = Box::leak(
         format!("<p data-testid='data-testid Panel header A'>A<p aria-label='Panel loading bar'>{asks}").into(),
     );
+    let unknown: &'static str = Box::leak(format!("<p data-testid='header-1'>A{asks}").into());
+    let lacking: &'static str = Box::leak(
+        format!("<p aria-label='Panel header title item A'>A<p>Panel plugin not found: heatmap{asks}").into(),
+    );
     let answers: &'static [(&str, &str, &str)] = Box::leak(Box::new([
+        ("/d/unknown", "200 OK", unknown),
+        ("/d/lacking", "200 OK", lacking),
         ("/d/login", "200 OK", login),
         ("/d/loads", "200 OK", loads),
         ("/d/mute", "200 OK", "<p data-testid='data-testid Panel header A'>A"),
@@ -675,10 +714,12 @@ async fn a_login_a_page_that_asks_nothing_and_one_that_never_ends_loading_are_no
     let browser = browser().await;
     let patience = Duration::from_secs(3);
     for (uid, told) in [
-        ("login", "did not show what it must"),
-        ("loads", "did not show what it must"),
+        ("login", "Grafana sent the page to /login"),
+        ("loads", "after 3s, 1 of 1 panels were still loading"),
         ("mute", "it asked for no data"),
         ("nowhere", "it asked for no data"),
+        ("unknown", "marks its panels in a way that isn't known"),
+        ("lacking", "this Grafana can't draw all panels: Panel plugin not found: heatmap"),
     ] {
         let failure = dashboard(&address, uid, patience).picture(&browser, &file).await.unwrap_err().to_string();
         assert!(failure.contains(told), "{uid}: {failure}");

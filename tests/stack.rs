@@ -515,10 +515,12 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_the_table_says_so(
     let plan = place.plan(Lifetime::Attached);
     // The PATH as it is, but for Grafana: a folder that holds it is replaced by links to all else in it.
     let mut folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
-    for (number, folder) in folders.iter_mut().enumerate().filter(|(_, folder)| folder.join("grafana").exists()) {
+    let is_grafana = |name: &std::ffi::OsStr| name == "grafana" || name == "grafana-server";
+    let holds = |folder: &Path| ["grafana", "grafana-server"].iter().any(|name| folder.join(name).exists());
+    for (number, folder) in folders.iter_mut().enumerate().filter(|(_, folder)| holds(folder)) {
         let links = place.folder.path().join(format!("bin-{number}"));
         std::fs::create_dir(&links).unwrap();
-        for program in std::fs::read_dir(&folder).unwrap().flatten().filter(|one| one.file_name() != "grafana") {
+        for program in std::fs::read_dir(&folder).unwrap().flatten().filter(|one| !is_grafana(&one.file_name())) {
             std::os::unix::fs::symlink(program.path(), links.join(program.file_name())).unwrap();
         }
         *folder = links;

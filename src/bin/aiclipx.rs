@@ -21,7 +21,7 @@ use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::monitoring::{Monitoring, prometheus_flags};
 use aiclipx::scenario::{self, Scenario, Volume};
 use aiclipx::stack::plan::{PortChoice, find_tree};
-use aiclipx::stack::{Folders, Foreign, Found, Plan, Stack, Whereabouts, logs, secrets, start, table};
+use aiclipx::stack::{Component, Folders, Foreign, Found, Plan, Stack, Whereabouts, logs, secrets, start, table};
 use aiclipx::traffic::ledger::Ledger;
 use aiclipx::traffic::progress::Progress;
 use aiclipx::traffic::schedule::Schedule;
@@ -340,7 +340,10 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let findings = if live {
                 let stack = Stack::attach(&state()?).await?;
                 let plan = stack.plan();
-                interrupt.or(check::live::check(&root, &plan.addresses.prometheus, plan.speed)).await?
+                let addresses = &plan.addresses;
+                let has_grafana = stack.programs().contains_key(&Component::Grafana);
+                let grafana = has_grafana.then_some(&addresses.dashboards);
+                interrupt.or(check::live::check(&root, &addresses.prometheus, grafana, plan.speed)).await?
             } else {
                 check::check(&root)?
             };

@@ -8,8 +8,9 @@ use promql_parser::parser::{BinaryExpr, Expr};
 use super::alerts::{leads_somewhere, panel_of};
 use super::{DashboardFile, Findings, Tree, cases};
 use crate::dashboard::format;
+use crate::duration;
 use crate::monitoring::located::{Node, Value};
-use crate::monitoring::{Monitoring, is_of_logs, promql, without_variables};
+use crate::monitoring::{DATASOURCES, Monitoring, holds_logs, is_of_logs, promql, without_variables};
 
 /// The last of the classic schema; 13 still reads it, and what comes later is another format.
 const LAST_SCHEMA: f64 = 42.0;
@@ -49,11 +50,12 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         }
     }
     thresholds(tree, findings);
+    steps(&tree.monitoring, findings);
     settings(&tree.monitoring, findings);
 }
 
 fn datasources(monitoring: &Monitoring) -> BTreeSet<String> {
-    let documents = monitoring.documents_in("grafana/provisioning/datasources");
+    let documents = monitoring.documents_in(DATASOURCES);
     let sources = documents.flat_map(|(_, document)| document.items_of("datasources"));
     sources.filter_map(|source| source.text_of("uid")).map(str::to_owned).collect()
 }
@@ -300,6 +302,24 @@ fn thresholds(tree: &Tree, findings: &mut Findings) {
                     format!("a line at {line}, where no alert fires"),
                     alerts.join(", "),
                 );
+            }
+        }
+    }
+}
+
+/// `$__rate_interval` is at least four times a datasource's `timeInterval`: enough for a rate of what is scraped that
+/// often, and no less often.
+fn steps(monitoring: &Monitoring, findings: &mut Findings) {
+    for (path, document) in monitoring.documents_in(DATASOURCES) {
+        let sources = document.items_of("datasources").iter();
+        for settings in sources.filter(|source| !holds_logs(source.text_of("type").unwrap_or_default())) {
+            let Some(settings) = settings.get("jsonData") else { continue };
+            let Some(written) = settings.text_of("timeInterval") else { continue };
+            let slowest = monitoring.slowest_scrape();
+            if duration::parse(written).is_ok_and(|interval| interval < slowest) {
+                let what = format!("a panel's rate is taken every {written}, and some targets are scraped more rarely");
+                let remedy = format!("`timeInterval` must be at least {}", duration::print(slowest));
+                findings.find(Path::new("monitoring").join(path), settings.line_of("timeInterval"), what, remedy);
             }
         }
     }

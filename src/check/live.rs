@@ -9,21 +9,33 @@ use anyhow::Context;
 
 use super::exceptions::{self, Exceptions};
 use super::{Findings, Tree, read_dashboards};
-use crate::dashboard::query::{self, PlannedQuery, TimeRange, View};
+use crate::dashboard::query::{self, PlannedQuery, QueryKind, TimeRange, View};
 use crate::duration::Speed;
 use crate::failure::{Failure, Finding};
 use crate::http::client::Address;
 use crate::monitoring::Monitoring;
 use crate::prom::answer;
 use crate::prom::client::Api;
+use crate::prom::grafana::{Question, Source};
 
 /// What a dashboard shows by default, in production time.
 const SHOWN: Duration = Duration::from_mins(15);
 /// Pixels: Grafana's step depends on the width.
 const WIDTH: u32 = 800;
 
-/// Asks the Prometheus at an address, of a stack of that speed, for everything the dashboards of the tree at `root` show.
-pub async fn check(root: &Path, prometheus: &Address, speed: Speed) -> Result<Vec<Finding>, Failure> {
+/// Longer looks at a Grafana, whose steps grow with them.
+const LONGER: [Duration; 3] = [Duration::from_mins(15), Duration::from_hours(1), Duration::from_hours(24)];
+/// A query over a day of a small stack takes milliseconds.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Asks the Prometheus at an address, of a stack of that speed, for everything the dashboards of the tree at `root` show;
+/// and a Grafana, where there is one, as its pages would ask it.
+pub async fn check(
+    root: &Path,
+    prometheus: &Address,
+    grafana: Option<&Address>,
+    speed: Speed,
+) -> Result<Vec<Finding>, Failure> {
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let mut findings = Findings::default();
     let exceptions = Exceptions::read(&monitoring, &mut findings);
@@ -33,7 +45,7 @@ pub async fn check(root: &Path, prometheus: &Address, speed: Speed) -> Result<Ve
     let view = View {
         range: last(speed.real(SHOWN).context("the range shown")?)?,
         width: WIDTH,
-        min_interval: speed.real(tree.monitoring.scrape_interval()).context("the scrape interval")?,
+        min_interval: tree.monitoring.panel_interval(speed).context("the panels' interval")?,
         chosen: &BTreeMap::new(),
     };
     for dashboard in &tree.dashboards {
@@ -64,7 +76,56 @@ pub async fn check(root: &Path, prometheus: &Address, speed: Speed) -> Result<Ve
             }
         }
     }
+    if let Some(grafana) = grafana {
+        for length in [view.range.length()].into_iter().chain(LONGER) {
+            through(grafana, &tree, &View { range: last(length)?, ..view }, &mut findings).await?;
+        }
+    }
     Ok(findings.0)
+}
+
+/// Every panel's every query is answered through Grafana. Whether with something is what Prometheus tells.
+async fn through(grafana: &Address, tree: &Tree, view: &View<'_>, findings: &mut Findings) -> Result<(), Failure> {
+    for dashboard in &tree.dashboards {
+        let Some(model) = &dashboard.model else { continue };
+        for panel in model.panels.iter().filter(|panel| !panel.targets.is_empty()) {
+            let line = dashboard.panel(&panel.id.to_string()).map_or(0, |node| node.line);
+            let name = format!("panel {}/{} \"{}\"", model.uid, panel.id, panel.title);
+            let source = match Source::find(grafana, panel.datasource.as_deref(), LIMIT).await {
+                Ok(source) => source,
+                Err(error) => {
+                    findings.find(&dashboard.file, line, format!("{name}: {error:#}"), "what does Grafana's log say?");
+                    continue;
+                }
+            };
+            for planned in query::plan(model, panel, view) {
+                let target = panel.targets.iter().find(|target| target.ref_id == planned.ref_id);
+                let target = target.context("a query that no target asks for")?;
+                let (instant, interval_ms) = match planned.kind {
+                    QueryKind::Instant { .. } => (true, 1000),
+                    QueryKind::Range { step_millis, .. } => (false, step_millis),
+                };
+                let question = Question {
+                    template: &query::template(model, target, view),
+                    filled_in: &planned.path_and_query,
+                    instant,
+                    range_ms: (view.range.from_millis, view.range.to_millis),
+                    interval_ms,
+                    points: view.width,
+                };
+                if let Err(error) = source.ask(&question, LIMIT).await {
+                    let what = format!(
+                        "{name}, query {}, through Grafana {}, {}: {error:#}",
+                        planned.ref_id,
+                        source.version,
+                        in_words(view.range)?
+                    );
+                    findings.find(&dashboard.file, line, what, "");
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Every rule is evaluated, and without an error.

@@ -1,8 +1,11 @@
 //! Every check on the files of this repository, broken on purpose in one place: what is found, and where.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::*;
+use crate::dashboard::query::{self, Intervals, TimeRange, View};
+use crate::monitoring::promql;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -41,8 +44,62 @@ fn edited(path: &str, from: &str, to: &str) -> Vec<Finding> {
 const APP: &str = "prometheus/rules/app.yml";
 const SLO: &str = "prometheus/rules/slo.yml";
 const OVERVIEW: &str = "grafana/dashboards/app-overview.json";
+const SOURCE: &str = "grafana/provisioning/datasources/prometheus.yml";
 const ROUTES: &str = "alertmanager/alertmanager.yml";
 const EXCEPTIONS: &str = "exceptions.toml";
+
+/// What Grafana's pages do at a speed: each query is one that Prometheus takes, and a rate has two scrapes to be one of.
+#[test]
+fn at_every_speed_step_and_width_a_panel_asks_what_prometheus_takes() {
+    let monitoring = Monitoring::from_files(files()).unwrap_or_else(|findings| panic!("{findings:?}"));
+    let dashboards = read_dashboards(&monitoring, &mut Findings::default());
+    assert!(promql::parse("rate(a[2.5s])").is_err(), "a fraction of a second would not be noticed");
+    let mut speeds = Vec::new();
+    let mut rates = BTreeSet::new();
+    for k in 1..=100 {
+        let speed = Speed::new(k).unwrap();
+        if monitoring.render(&Addresses::canonical(), speed).is_err() {
+            continue;
+        }
+        speeds.push(k);
+        let min_interval = monitoring.panel_interval(speed).unwrap();
+        let scrape = speed.real(monitoring.slowest_scrape()).unwrap();
+        let (mut seen, mut asked) = (BTreeSet::new(), BTreeSet::new());
+        for width in [1, 240, 420, 520, 800, 860, 1280, 1888, 3840, 20_000] {
+            // From a second to a year and a half.
+            for length in (0..100).map(|power| 1000.0 * 1.2_f64.powi(power)) {
+                #[expect(clippy::cast_possible_truncation, reason = "far below what an i64 holds")]
+                let range = TimeRange { from_millis: 0, to_millis: length as i64 };
+                let view = View { range, width, min_interval, chosen: &BTreeMap::new() };
+                let intervals = Intervals::of(range, width, min_interval);
+                if !seen.insert((intervals.step, intervals.rate)) {
+                    continue;
+                }
+                rates.insert(intervals.rate);
+                for model in dashboards.iter().filter_map(|dashboard| dashboard.model.as_ref()) {
+                    for planned in model.panels.iter().flat_map(|panel| query::plan(model, panel, &view)) {
+                        let expr = &planned.expr;
+                        if !asked.insert(expr.clone()) {
+                            continue;
+                        }
+                        let tree = promql::parse(expr).unwrap_or_else(|error| panic!("speed {k}: {expr}: {error}"));
+                        for window in promql::durations(&tree) {
+                            assert_eq!(window.subsec_nanos(), 0, "speed {k}: {expr}");
+                            assert!(window == range_length(range) || window >= 2 * scrape, "speed {k}: {expr}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(speeds.starts_with(&[1, 2, 3]) && speeds.ends_with(&[30]), "{speeds:?}");
+    assert!(rates.len() > 50, "{} rate intervals are too few to tell", rates.len());
+}
+
+/// As `$__range` has it.
+fn range_length(range: TimeRange) -> Duration {
+    Duration::from_secs(u64::try_from((range.length().as_millis() + 500) / 1000).expect("seconds of years"))
+}
 
 #[test]
 fn nothing_is_found_in_the_files_as_they_are() {
@@ -54,7 +111,7 @@ type Row = (&'static str, &'static str, &'static str, &'static str, &'static str
 
 #[test]
 fn what_is_broken_is_found_with_file_and_line() {
-    let rows: [Row; 41] = [
+    let rows: [Row; 43] = [
         // A threshold, and the line that shows it.
         (
             APP,
@@ -309,6 +366,15 @@ fn what_is_broken_is_found_with_file_and_line() {
             "[users] allow_sign_up is true",
             "allow_sign_up",
         ),
+        (SOURCE, "timeInterval: 15s", "timeInterval: 10s", SOURCE, "a panel's rate is taken every 10s", "timeInterval"),
+        (
+            SOURCE,
+            "timeInterval: 15s",
+            "timeInterval: 15s500ms",
+            SOURCE,
+            "15s500ms is not in whole seconds",
+            "timeInterval",
+        ),
         // What is excepted.
         (
             EXCEPTIONS,
@@ -423,7 +489,7 @@ fn a_scenario_of_ones_own_is_held_to_what_there_is_before_anything_is_sent() {
 
     scenario.file = PathBuf::from("mine/02-error-rate.toml");
     scenario.expect.fires.push("AppNoSuch".to_owned());
-    scenario.expect.within = Some(std::time::Duration::from_secs(1));
+    scenario.expect.within = Some(Duration::from_secs(1));
     let told: Vec<String> =
         check(&scenario).iter().map(|finding| format!("{}: {}", finding.file.display(), finding.what)).collect();
     assert!(

@@ -133,8 +133,7 @@ pub fn plan(dashboard: &Dashboard, panel: &Panel, view: &View) -> Vec<PlannedQue
     let intervals = Intervals::of(view.range, view.width, view.min_interval);
     let mut planned = Vec::new();
     for target in &panel.targets {
-        let expr = with_variables(&target.expr, &dashboard.variables, view.chosen);
-        let expr = intervals.filled_in(&expr);
+        let expr = intervals.filled_in(&template(dashboard, target, view));
         if target.range || !target.instant {
             planned.push(range_query(panel.id, target, &expr, view.range, intervals.step));
         }
@@ -143,6 +142,11 @@ pub fn plan(dashboard: &Dashboard, panel: &Panel, view: &View) -> Vec<PlannedQue
         }
     }
     planned
+}
+
+/// A query with what is chosen filled in, and the intervals left to who asks.
+pub fn template(dashboard: &Dashboard, target: &Target, view: &View) -> String {
+    with_variables(&target.expr, &dashboard.variables, view.chosen)
 }
 
 /// What is asked for an annotation. Grafana's own plan, a hundred points whatever the width, misses what is shorter than
@@ -274,8 +278,8 @@ const ROUND: [(u64, u64); 29] = [
     (3_628_800_000, 2_592_000_000),
 ];
 
-/// From a day on, the backend too rounds a tie up.
-const TIES_GO_UP_FROM: u64 = 86_400_000;
+/// From six weeks on, the backend too rounds a tie up.
+const TIES_GO_UP_FROM: u64 = 3_628_800_000;
 
 fn rounded(length: Duration, ties_go_up: bool) -> Duration {
     let found = ROUND.iter().find(|(bound, _)| {
@@ -298,14 +302,13 @@ fn interval_text(length: Duration) -> String {
     format!("{}ms", millis.max(1))
 }
 
-/// Go's spelling, which Grafana uses for `$__rate_interval`: `1m0s`, `2m15s`. Fractions of seconds are written in
-/// milliseconds, where Go writes `1.5s`, which Prometheus does not read.
+/// Go's spelling, which Grafana uses for `$__rate_interval`: `1m0s`, `2m15s`. Of a datasource whose `timeInterval` has a
+/// fraction it is `1.5s`, which Prometheus refuses: what Grafana's panels would say, a panel here says, too.
 fn go_text(length: Duration) -> String {
-    let millis = length.as_millis();
-    if !millis.is_multiple_of(1000) {
+    let (millis, seconds) = (length.as_millis(), length.as_secs());
+    if (1..1000).contains(&millis) {
         return format!("{millis}ms");
     }
-    let seconds = millis / 1000;
     let mut text = String::new();
     if seconds >= 3600 {
         write!(text, "{}h", seconds / 3600).expect("writing to a String does not fail");
@@ -313,8 +316,8 @@ fn go_text(length: Duration) -> String {
     if seconds >= 60 {
         write!(text, "{}m", seconds / 60 % 60).expect("writing to a String does not fail");
     }
-    write!(text, "{}s", seconds % 60).expect("writing to a String does not fail");
-    text
+    let below_a_minute = i64::try_from(millis % 60_000).unwrap_or_default();
+    text + &seconds_text(below_a_minute) + "s"
 }
 
 /// Milliseconds as seconds, without needless digits: `1700000000.5`.
@@ -433,7 +436,11 @@ mod tests {
         assert_eq!(Intervals { range: Duration::from_millis(800), ..intervals }.filled_in("$__range_s"), "1");
         assert_eq!(go_text(Duration::from_mins(1)), "1m0s");
         assert_eq!(go_text(Duration::from_hours(1)), "1h0m0s");
-        assert_eq!(go_text(Duration::from_millis(1500)), "1500ms");
+        for (millis, text) in
+            [(500, "500ms"), (1500, "1.5s"), (3_601_500, "1h0m1.5s"), (80_025, "1m20.025s"), (0, "0s")]
+        {
+            assert_eq!(go_text(Duration::from_millis(millis)), text);
+        }
     }
 
     fn target(expr: &str, instant: bool, range: bool) -> Target {

@@ -168,7 +168,7 @@ async fn snapshot(stack: &Stack, target: &Path) -> anyhow::Result<()> {
 
 /// Every query of every dashboard, planned as Grafana would, with its answer.
 async fn panels(prometheus: &Api, tree: &Tree, speed: Speed, run: &Run, target: &Path) -> anyhow::Result<()> {
-    let min_interval = speed.real(tree.monitoring.scrape_interval()).context("the scrape interval at this speed")?;
+    let min_interval = tree.monitoring.panel_interval(speed).context("the panels' interval at this speed")?;
     let view = View {
         range: super::panels::time_range(run),
         width: super::panels::PANEL_SIZE.0,

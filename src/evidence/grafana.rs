@@ -7,19 +7,20 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use super::experiment::{Experiment, Run, read_json, write_json};
+use super::experiment::{Experiment, Run, read_json, write, write_json};
 use super::judge::Finding;
 use super::panels;
 use super::provenance::now_ms;
 use super::tree::Tree;
-use crate::browser::grafana::DashboardPage;
+use crate::browser::grafana::{DashboardPage, Shown};
 use crate::browser::{Browser, Exchange};
+use crate::failure::Failure;
 use crate::http::client::Address;
+use crate::prom::client::Api;
+use crate::prom::grafana::{leaves_out, values_in};
 use crate::scenario::Scenario;
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
 
 /// Grafana's scripts are some ten megabytes; on a cold start their compilation takes longer than the queries.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -32,8 +33,14 @@ pub struct Seen {
     pub url: String,
     /// When its picture was taken, Unix milliseconds.
     pub taken_ms: i64,
+    /// What Grafana says it is; bundles of before that mattered don't tell.
+    #[serde(default)]
+    pub version: String,
     /// What the page asked, and what it was answered.
     pub exchanges: Vec<Exchange>,
+    /// The panels that show an error, whatever became of their queries.
+    #[serde(default)]
+    pub failed: Vec<String>,
     /// Why there is no picture, if there is none.
     pub missing: Option<String>,
 }
@@ -69,7 +76,8 @@ pub async fn collect(
         Some(program) => Browser::start(&program).await.map_err(|failure| failure.to_string()),
         None => Err("Chromium is not on PATH (Debian: apt install chromium)".to_owned()),
     };
-    std::fs::create_dir_all(target.join("screens")).with_context(|| format!("cannot create {}", target.display()))?;
+    let health = Api::new(address).json("/api/health").await.unwrap_or_default();
+    let version = health["version"].as_str().unwrap_or("unknown");
     for dashboard in wanted {
         let model = tree.dashboards.iter().find(|known| known.uid == dashboard);
         let bottoms = model.iter().flat_map(|model| &model.panels).map(|panel| panel.grid.y + panel.grid.h);
@@ -83,16 +91,20 @@ pub async fn collect(
             patience: PATIENCE,
         };
         let taken = match &browser {
-            Ok(browser) => {
-                page.picture(browser, &target.join(picture(dashboard))).await.map_err(|failure| failure.to_string())
-            }
+            Ok(browser) => pictured(&page, browser).await.map_err(|failure| failure.to_string()),
             Err(why) => Err(why.clone()),
         };
-        let (exchanges, missing) = match taken {
-            Ok(exchanges) => (exchanges, None),
-            Err(why) => (Vec::new(), Some(why)),
+        let taken_ms = now_ms();
+        let (Shown { exchanges, failed }, missing) = match taken {
+            Ok((shown, png)) => {
+                // Only now: an experiment whose picture can't be had has no place for it.
+                write(&target.join(picture(dashboard)), &png)?;
+                (shown, None)
+            }
+            Err(why) => (Shown { exchanges: Vec::new(), failed: Vec::new() }, Some(why)),
         };
-        let seen = Seen { url: page.url(), taken_ms: now_ms(), exchanges, missing };
+        let version = version.to_owned();
+        let seen = Seen { url: page.url(), taken_ms, version, exchanges, failed, missing };
         write_json(&target.join(file(dashboard)), &seen)?;
     }
     if let Ok(browser) = browser {
@@ -100,6 +112,14 @@ pub async fn collect(
         let _ = browser.close().await;
     }
     Ok(())
+}
+
+/// A page's picture, aside until it is whole.
+async fn pictured(page: &DashboardPage<'_>, browser: &Browser) -> Result<(Shown, Vec<u8>), Failure> {
+    let folder = tempfile::tempdir().context("cannot make a folder for a picture")?;
+    let file = folder.path().join("dashboard.png");
+    let shown = page.picture(browser, &file).await?;
+    Ok((shown, std::fs::read(&file).context("a picture that was taken can't be read")?))
 }
 
 /// What was seen of a dashboard, where there was a Grafana.
@@ -133,8 +153,15 @@ pub(super) fn shows(experiment: &Experiment, dashboard: &str) -> anyhow::Result<
     if experiment.ledger.entries.iter().all(|entry| entry.status().is_none()) {
         return Ok(open("the client saw no answer, so there was nothing to show".to_owned()));
     }
-    let mut wrong: Vec<String> = seen.exchanges.iter().filter_map(error_of).collect();
-    let with_values = seen.exchanges.iter().filter(|exchange| has_values(exchange)).count();
+    let mut wrong = Vec::new();
+    let mut with_values = 0;
+    for exchange in &seen.exchanges {
+        match values_in(exchange.status, exchange.body.as_bytes()) {
+            Ok(values) => with_values += usize::from(values > 0),
+            Err(why) => wrong.push(why),
+        }
+    }
+    wrong.extend(seen.failed.iter().map(|panel| format!("the panel \"{panel}\" shows an error")));
     if with_values == 0 {
         wrong.push("no answer holds a value".to_owned());
     }
@@ -144,34 +171,9 @@ pub(super) fn shows(experiment: &Experiment, dashboard: &str) -> anyhow::Result<
     }
     finding.population = seen.exchanges.len();
     finding.observed = format!("{} queries answered, {with_values} with values", seen.exchanges.len());
+    if let Some(left_out) = leaves_out(&seen.version) {
+        finding.observed = format!("{}; Grafana {} leaves out {left_out}", finding.observed, seen.version);
+    }
     finding.fails = (!wrong.is_empty()).then(|| super::judge::first_of(wrong));
     Ok(finding)
-}
-
-/// What is wrong with an answer, by its status, or by what it says of a query.
-fn error_of(exchange: &Exchange) -> Option<String> {
-    if exchange.status != 200 {
-        let said: String = exchange.body.chars().take(200).collect();
-        return Some(format!("a query was answered {}: {said}", exchange.status));
-    }
-    let answer: Value = match serde_json::from_str(&exchange.body) {
-        Ok(answer) => answer,
-        Err(error) => return Some(format!("an answer is no JSON: {error}")),
-    };
-    let Some(results) = answer["results"].as_object() else { return Some("an answer has no results".to_owned()) };
-    results.iter().find_map(|(query, result)| {
-        let status = result["status"].as_i64().unwrap_or(200);
-        let error = result["error"].as_str();
-        (status != 200 || error.is_some()).then(|| format!("query {query}: {status} {}", error.unwrap_or_default()))
-    })
-}
-
-fn has_values(exchange: &Exchange) -> bool {
-    let answer: Value = serde_json::from_str(&exchange.body).unwrap_or_default();
-    let results = answer["results"].as_object().into_iter().flat_map(serde_json::Map::values);
-    let mut frames = results.flat_map(|result| result["frames"].as_array().into_iter().flatten());
-    frames.any(|frame| {
-        let columns = frame["data"]["values"].as_array();
-        columns.into_iter().flatten().any(|column| column.as_array().is_some_and(|column| !column.is_empty()))
-    })
 }

@@ -87,7 +87,7 @@ pub fn revision(tree: &Path) -> (Option<String>, Option<String>) {
         let output = Command::new("git").arg("-C").arg(tree).args(arguments).output().ok()?;
         output.status.success().then_some(output.stdout)
     };
-    let Some(commit) = git(&["rev-parse", "HEAD"]) else { return without_git(told_revision()) };
+    let Some(commit) = git(&["rev-parse", "HEAD"]) else { return without_git(told_revision().as_deref()) };
     let commit = String::from_utf8_lossy(&commit).trim().to_owned();
     let difference = git(&["diff", "--binary", "HEAD"]).unwrap_or_default();
     let untracked = git(&["ls-files", "--others", "--exclude-standard", "-z"]).unwrap_or_default();
@@ -106,8 +106,8 @@ pub fn revision(tree: &Path) -> (Option<String>, Option<String>) {
 
 /// The same of a tree that has no history, as whoever copied it tells it ([`label`]'s words). What it differed in nobody
 /// can say any more, so that stands in the place of the hash.
-fn without_git(told: Option<String>) -> (Option<String>, Option<String>) {
-    match told.as_deref().map(|told| told.strip_suffix("-dirty").ok_or(told)) {
+fn without_git(told: Option<&str>) -> (Option<String>, Option<String>) {
+    match told.map(|told| told.strip_suffix("-dirty").ok_or(told)) {
         Some(Ok(commit)) => (Some(commit.to_owned()), Some("unknown".to_owned())),
         Some(Err(commit)) => (Some(commit.to_owned()), None),
         None => (None, None),
@@ -165,13 +165,13 @@ mod tests {
     #[test]
     fn a_tree_without_git_is_of_the_revision_that_is_told() {
         let of = |told: Option<&str>| {
-            let (commit, dirty) = without_git(told.map(str::to_owned));
+            let (commit, dirty) = without_git(told);
             label(commit.as_deref(), dirty.as_deref())
         };
         for told in ["0123abc", "0123abc-dirty"] {
             assert_eq!(of(Some(told)), told, "the service says the same");
         }
         assert_eq!(of(None), "unknown");
-        assert_eq!(without_git(Some("0123abc".to_owned())), (Some("0123abc".to_owned()), None));
+        assert_eq!(without_git(Some("0123abc")), (Some("0123abc".to_owned()), None));
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::duration::{self, Speed};
+use crate::duration::{self, DurationError, Speed};
 use crate::failure::{Failure, Finding};
 
 pub mod addresses;
@@ -28,6 +28,7 @@ mod bounds;
 mod loaded;
 mod loaded_config;
 pub(crate) mod located;
+mod older;
 pub mod promql;
 mod render;
 mod routes;
@@ -38,6 +39,7 @@ mod walk;
 pub use bounds::Bounds;
 pub use loaded::rules_equal;
 pub use loaded_config::{Loader, config_equal, speed_of};
+pub use older::with_datasources_by_uid;
 pub use routes::GroupTimings;
 pub(crate) use walk::without_variables;
 
@@ -305,6 +307,22 @@ impl Monitoring {
         self.scrape_interval
     }
 
+    /// How often the target is scraped that is scraped most rarely; production time.
+    pub(crate) fn slowest_scrape(&self) -> Duration {
+        let jobs = self.document(Path::new(PROMETHEUS)).map_or(&[][..], |node| node.items_of("scrape_configs"));
+        jobs.iter().map(|job| duration_of(job, "scrape_interval")).fold(self.scrape_interval, Duration::max)
+    }
+
+    /// The `timeInterval` that a stack of that speed gives Grafana's Prometheus, which every panel's step and
+    /// `$__rate_interval` follow: whole seconds.
+    pub fn panel_interval(&self, speed: Speed) -> Result<Duration, DurationError> {
+        let sources = self.documents_in(DATASOURCES).flat_map(|(_, document)| document.items_of("datasources"));
+        let source = sources
+            .filter(|source| source.text_of("type") == Some("prometheus"))
+            .find_map(|source| duration::parse(source.get("jsonData")?.text_of("timeInterval")?).ok());
+        speed.real(source.unwrap_or(DEFAULT_PANEL_INTERVAL)).map(duration::whole_seconds)
+    }
+
     /// How often rules are evaluated unless their group says otherwise; production time.
     pub fn evaluation_interval(&self) -> Duration {
         self.evaluation_interval
@@ -314,6 +332,10 @@ impl Monitoring {
 const PROMETHEUS: &str = "prometheus/prometheus.yml";
 const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
 const RULES: &str = "prometheus/rules";
+pub(crate) const DATASOURCES: &str = "grafana/provisioning/datasources";
+
+/// Grafana's own, where a datasource says none.
+pub(crate) const DEFAULT_PANEL_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The flags Prometheus needs on a stack of that speed, for they are durations that no file holds: how long a sample
 /// is taken for current (5m), how often a firing alert is sent again (1m), and how long `for` must be to outlast a

@@ -159,7 +159,7 @@ pub(crate) fn selectors(expr: &Expr) -> Vec<&VectorSelector> {
 }
 
 /// Every duration written in an expression, outermost first.
-pub(super) fn durations(expr: &Expr) -> Vec<Duration> {
+pub(crate) fn durations(expr: &Expr) -> Vec<Duration> {
     let mut found: Vec<Duration> = durations_mut(&mut expr.clone()).into_iter().map(|duration| *duration).collect();
     found.extend(children(expr).into_iter().flat_map(durations));
     found

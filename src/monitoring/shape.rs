@@ -22,6 +22,8 @@ pub(super) enum Shape {
     Duration,
     /// A scrape interval: a duration with a floor.
     Scrape,
+    /// A least step of Grafana's: a duration in whole seconds, also where it is divided.
+    Step,
     /// A rule's expression.
     Expr,
     /// A unit test's expression: divided, but asked of made-up series, so free to count.
@@ -68,7 +70,7 @@ impl Shape {
             Shape::Number => "a number",
             Shape::Switch => "true or false",
             Shape::Texts | Shape::ExternalLabels | Shape::Annotations | Shape::ExpectedAnnotations => "a map of texts",
-            Shape::Duration | Shape::Scrape => "a duration like 15s",
+            Shape::Duration | Shape::Scrape | Shape::Step => "a duration like 15s",
             Shape::Expr | Shape::TestExpr => "an expression",
             Shape::Matcher => "a matcher",
             Shape::List(_) => "a list",
@@ -280,7 +282,7 @@ static DATASOURCES: Shape = Shape::Record(&[
             may(
                 "jsonData",
                 &Shape::Record(&[
-                    may("timeInterval", &Shape::Duration),
+                    may("timeInterval", &Shape::Step),
                     may("httpMethod", &Shape::Text),
                     may("maxLines", &Shape::Number),
                     may(

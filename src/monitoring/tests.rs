@@ -120,7 +120,7 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
     assert_eq!(alertmanager("/route/routes/0/repeat_interval"), "1s500ms");
     let source = |pointer| at("grafana/provisioning/datasources/prometheus.yml", pointer);
     assert_eq!(source("/datasources/0/url"), "http://127.0.0.1:19090");
-    assert_eq!(source("/datasources/0/jsonData/timeInterval"), "500ms");
+    assert_eq!(source("/datasources/0/jsonData/timeInterval"), "1s");
     let provider = at("grafana/provisioning/dashboards/files.yml", "/providers/0/options/path");
     assert_eq!(provider, "/srv/a stack/etc/grafana/dashboards");
     let vector = |pointer| at("vector/vector.yaml", pointer);

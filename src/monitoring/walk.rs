@@ -59,6 +59,7 @@ impl Walk<'_> {
                     self.find(line, format!("a scrape every {text} is under {shortest}"), "choose a lower speed");
                 }
             }
+            (Shape::Step, Value::Text(text)) => self.step(line, text),
             (Shape::Expr, Value::Text(text)) => self.expression(line, text, true),
             (Shape::TestExpr, Value::Text(text)) => self.expression(line, text, false),
             (Shape::Matcher, Value::Text(text)) => {
@@ -142,6 +143,20 @@ impl Walk<'_> {
                 self.find(line, error.to_string(), if is_whole { "choose another speed, like 10 or 30" } else { "" });
                 None
             }
+        }
+    }
+
+    /// Divides a least step of Grafana's. It makes `$__rate_interval` of it by adding and multiplying, and writes a
+    /// fraction of a second in a way that Prometheus refuses: so a step is divided to whole seconds, upwards, for below
+    /// the scrape interval there is nothing to see.
+    fn step(&mut self, line: usize, text: &mut String) {
+        if duration::parse(text).is_ok_and(|production| production.subsec_nanos() != 0) {
+            self.find(line, format!("{text} is not in whole seconds"), "Grafana would ask what Prometheus refuses");
+        } else if let Some(real) = self.duration(line, text)
+            && self.rendering.is_some()
+        {
+            // In one unit: of `1m30s` Grafana's pages read the first part alone.
+            *text = format!("{}s", duration::whole_seconds(real).as_secs());
         }
     }
 
@@ -262,9 +277,7 @@ impl Walk<'_> {
                     match (entry.key.as_str(), &mut entry.node.value) {
                         ("expr", Value::Text(text)) => self.panel_expression(entry.line, text),
                         // The least step of a panel or query; empty is Grafana's way to leave it out.
-                        ("interval", Value::Text(text)) if !text.is_empty() => {
-                            self.duration(line, text);
-                        }
+                        ("interval", Value::Text(text)) if !text.is_empty() => self.step(line, text),
                         _ => self.dashboard_part(&mut entry.node),
                     }
                 }

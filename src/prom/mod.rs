@@ -5,3 +5,4 @@
 pub mod answer;
 pub mod client;
 pub mod exposition;
+pub mod grafana;

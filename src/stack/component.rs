@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Lifetime, Plan, Process};
-use super::tools::{Tool, Wanted};
+use super::tools::{Elder, Tool, Wanted};
 use crate::duration;
 
 /// A part of the stack.
@@ -63,6 +63,7 @@ struct Row {
 const PROMETHEUS: Wanted = Wanted {
     names: &["prometheus"],
     marker: "prometheus, version ",
+    elder: None,
     nix: "nix develop",
     debian: Some("apt-get install --no-install-recommends prometheus"),
 };
@@ -70,16 +71,30 @@ const PROMETHEUS: Wanted = Wanted {
 const ALERTMANAGER: Wanted = Wanted {
     names: &["alertmanager", "prometheus-alertmanager"],
     marker: "alertmanager, version ",
+    elder: None,
     nix: "nix develop",
     debian: Some("apt-get install --no-install-recommends prometheus-alertmanager"),
 };
 
 /// Debian's `loki` is a program of genetics, and `vector` is anybody's name: what it says decides.
-const VECTOR: Wanted = Wanted { names: &["vector"], marker: "vector ", nix: "nix develop", debian: None };
-const LOKI: Wanted =
-    Wanted { names: &["loki", "grafana-loki"], marker: "loki, version ", nix: "nix develop", debian: None };
+const VECTOR: Wanted = Wanted { names: &["vector"], marker: "vector ", elder: None, nix: "nix develop", debian: None };
+const LOKI: Wanted = Wanted {
+    names: &["loki", "grafana-loki"],
+    marker: "loki, version ",
+    elder: None,
+    nix: "nix develop",
+    debian: None,
+};
 
-const GRAFANA: Wanted = Wanted { names: &["grafana"], marker: "grafana version ", nix: "nix develop", debian: None };
+/// Up to 8 there is no `grafana`, and what is there is asked otherwise.
+const GRAFANA: Wanted = Wanted {
+    names: &["grafana"],
+    marker: "grafana version ",
+    elder: Some(Elder { name: GRAFANA_SERVER, flag: "-v", marker: "Version " }),
+    nix: "nix develop",
+    debian: None,
+};
+const GRAFANA_SERVER: &str = "grafana-server";
 
 impl Component {
     /// All there are, in the order people read them.
@@ -244,8 +259,9 @@ impl Component {
             Component::Grafana => {
                 let file = |name| format!("$__file{{{}}}", path(&plan.secrets().join(name)));
                 let data = plan.data(self);
-                vec![
-                    "server".to_owned(),
+                let is_elder = program.path.file_name().is_some_and(|name| name == GRAFANA_SERVER);
+                let mut arguments = if is_elder { Vec::new() } else { vec!["server".to_owned()] };
+                arguments.extend([
                     "--homepath".to_owned(),
                     path(&grafana_home(&program.path)),
                     "--config".to_owned(),
@@ -262,7 +278,8 @@ impl Component {
                     ),
                     format!("cfg:security.admin_password={}", file(super::secrets::GRAFANA_ADMIN_PASSWORD)),
                     format!("cfg:security.secret_key={}", file(super::secrets::GRAFANA_SECRET_KEY)),
-                ]
+                ]);
+                arguments
             }
         }
     }
@@ -338,10 +355,14 @@ mod tests {
     }
 
     fn arguments(component: Component, lifetime: Lifetime) -> Vec<String> {
+        arguments_of("/opt/tool", component, lifetime)
+    }
+
+    fn arguments_of(program: &str, component: Component, lifetime: Lifetime) -> Vec<String> {
         let plan = Plan::attached(Path::new("/tree"), Path::new("/a b"), Speed::PRODUCTION).unwrap();
         let plan = Plan { lifetime, ..plan };
         let process = plan.processes().into_iter().find(|process| process.component == component).unwrap();
-        let tool = Tool { path: "/opt/tool".into(), version: "3.12.0".to_owned() };
+        let tool = Tool { path: program.into(), version: "3.12.0".to_owned() };
         component.arguments(&process, &plan, &tool, &["--query.lookback-delta=10s".to_owned()])
     }
 
@@ -369,5 +390,11 @@ mod tests {
         let arguments = arguments(Component::Grafana, Lifetime::Attached);
         let expected = "cfg:security.admin_password=$__file{/a b/secrets/grafana_admin_password}";
         assert!(arguments.iter().any(|argument| argument == expected), "{arguments:?}");
+    }
+
+    #[test]
+    fn an_older_grafana_is_its_server_and_has_no_word_for_it() {
+        let first = |program| arguments_of(program, Component::Grafana, Lifetime::Attached)[0].clone();
+        assert_eq!([first("/opt/grafana"), first("/opt/grafana-server")], ["server", "--homepath"]);
     }
 }

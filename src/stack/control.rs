@@ -13,6 +13,7 @@ use super::start::{READY_LIMIT, Stack, TICK};
 use super::table::{Health, StatusRow};
 use crate::failure::Failure;
 use crate::http::client;
+use crate::prom::grafana;
 
 /// One look at a component.
 const PROBE_LIMIT: Duration = Duration::from_millis(500);
@@ -44,7 +45,7 @@ impl Stack {
         let process = self.known(name)?;
         self.control().order(&["start", name]).await?;
         let ready = async {
-            while !is_ready(&process, false).await {
+            while ready(&process, false).await.is_err() {
                 tokio::time::sleep(TICK).await;
             }
         };
@@ -76,17 +77,17 @@ impl Stack {
     pub async fn status(&self) -> Result<(Vec<StatusRow>, bool), Failure> {
         let states = self.control().states().await?;
         let processes = self.processes();
-        let ready = join_all(processes.iter().map(|process| is_ready(process, false))).await;
+        let ready = join_all(processes.iter().map(|process| ready(process, false))).await;
         let silences = join_all(processes.iter().map(watchdog_silence)).await;
         let mut rows: Vec<StatusRow> = processes
             .iter()
             .zip(ready.into_iter().zip(silences))
-            .map(|(process, (is_ready, silent_since))| {
+            .map(|(process, (ready, silent_since))| {
                 let program = states.iter().find(|program| program.name == process.name);
                 let is_running = program.is_some_and(|program| program.pid.is_some());
                 StatusRow {
                     name: process.name.clone(),
-                    health: match (is_running, is_ready) {
+                    health: match (is_running, ready.is_ok()) {
                         (true, true) if silent_since.is_some() => Health::Silent,
                         (true, true) => Health::Up,
                         (true, false) => Health::Unready,
@@ -125,18 +126,25 @@ impl Stack {
     }
 }
 
-/// One look at a process. Prometheus is ready when it has loaded its rules, too, if there are any.
-pub(super) async fn is_ready(process: &Process, has_rules: bool) -> bool {
-    let ready = client::get(&process.address, process.component.readiness_path(), PROBE_LIMIT).await;
-    if !ready.is_ok_and(|answer| answer.status.is_success()) {
-        return false;
+/// One look at a process, or why it is not ready. Prometheus is when it has loaded its rules, too, if there are any;
+/// Grafana when a query through its datasource is answered.
+pub(super) async fn ready(process: &Process, has_rules: bool) -> Result<(), String> {
+    let Process { address, component, .. } = process;
+    let path = component.readiness_path();
+    let answer = client::get(address, path, PROBE_LIMIT).await.map_err(|error| error.to_string())?;
+    if !answer.status.is_success() {
+        return Err(format!("{} answers {}", address.url(path), answer.status));
     }
-    if process.component != Component::Prometheus || !has_rules {
-        return true;
+    match component {
+        Component::Prometheus if has_rules => {
+            let rules = client::get(address, "/api/v1/rules", PROBE_LIMIT).await.map_err(|error| error.to_string())?;
+            let rules: serde_json::Value = serde_json::from_slice(&rules.body).unwrap_or_default();
+            let loaded = rules["data"]["groups"].as_array().is_some_and(|groups| !groups.is_empty());
+            loaded.then_some(()).ok_or_else(|| "it has not loaded its rules".to_owned())
+        }
+        Component::Grafana => grafana::answers(address, PROBE_LIMIT).await.map_err(|error| format!("{error:#}")),
+        _ => Ok(()),
     }
-    let Ok(rules) = client::get(&process.address, "/api/v1/rules", PROBE_LIMIT).await else { return false };
-    let rules: serde_json::Value = serde_json::from_slice(&rules.body).unwrap_or_default();
-    rules["data"]["groups"].as_array().is_some_and(|groups| !groups.is_empty())
 }
 
 /// Since when the receiver misses the Watchdog, if it does.

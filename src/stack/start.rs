@@ -3,6 +3,7 @@
 //! Nothing is started before everything has been looked at; whatever ends a start early, what it started is stopped
 //! before the caller hears of it. A stack that runs is found again by its state directory.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::future::Future;
@@ -17,7 +18,7 @@ use tokio::process::Child;
 use tokio::time::Instant;
 
 use super::component::Component;
-use super::control::{is_paused, is_ready};
+use super::control::{is_paused, ready};
 use super::plan::{Lifetime, Plan, Process};
 use super::supervisor::{self, Control, Journal, News, Program, SOCKET, SOCKET_FOLDER_PREFIX};
 use super::survey::{Survey, present, survey};
@@ -25,6 +26,8 @@ use super::table::{Row, State, Watch};
 use super::tools::Tool;
 use super::{holder, logs, secrets};
 use crate::failure::Failure;
+use crate::monitoring::with_datasources_by_uid;
+use crate::prom::grafana;
 
 /// A component that is not ready by then won't be: the slowest, a Grafana that makes its database, takes some 10 s.
 pub(super) const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -111,7 +114,7 @@ impl Stack {
             Found::Stale(leftovers) => leftovers.remove(),
             Found::Absent => {}
         }
-        watch.show(&rows(&plan, &BTreeMap::new(), State::Waiting));
+        watch.show(&rows(&plan, &BTreeMap::new(), &BTreeMap::new(), State::Waiting));
         let survey = tokio::select! {
             biased;
             () = &mut shutdown => Err(Failure::interrupted()),
@@ -125,7 +128,7 @@ impl Stack {
         let journal = Journal::from_now(&plan);
 
         let began = Instant::now();
-        let mut rows = rows(&plan, &survey.absent, State::Starting);
+        let mut rows = rows(&plan, &survey.programs, &survey.absent, State::Starting);
         watch.show(&rows);
         let launched = Stack::launch(plan, survey, &prometheus_flags).await;
         let mut stack = launched.inspect_err(|_| watch.finish(&[]))?;
@@ -340,7 +343,7 @@ impl Stack {
             watch.show(rows);
             let waiting: Vec<usize> =
                 (0..processes.len()).filter(|&index| rows[index].state == State::Starting).collect();
-            let answers = join_all(waiting.iter().map(|&index| is_ready(&processes[index], has_rules))).await;
+            let answers = join_all(waiting.iter().map(|&index| ready(&processes[index], has_rules))).await;
             // After the look: who answered may be somebody else, if ours died of a port taken meanwhile.
             for (name, news) in journal.news() {
                 match news {
@@ -353,8 +356,8 @@ impl Stack {
                     }
                 }
             }
-            for (&index, answers) in waiting.iter().zip(answers) {
-                if answers {
+            for (&index, answer) in waiting.iter().zip(&answers) {
+                if answer.is_ok() {
                     rows[index].time = Some(*answered[index].get_or_insert_with(|| began.elapsed()));
                     if running.contains(&processes[index].name) {
                         rows[index].state = State::Ready;
@@ -366,8 +369,9 @@ impl Stack {
                 return Ok(());
             }
             if began.elapsed() > READY_LIMIT {
-                let late = rows.iter().filter(|row| row.state == State::Starting);
-                return Err(Unready::TooLate(late.map(|row| row.name.clone()).collect()));
+                let late = waiting.iter().zip(answers).filter(|&(&index, _)| rows[index].state == State::Starting);
+                let name = |(&index, answer): (&usize, Result<(), String>)| (rows[index].name.clone(), answer.err());
+                return Err(Unready::TooLate(late.map(name).collect()));
             }
             tokio::time::sleep(TICK).await;
         }
@@ -486,8 +490,12 @@ pub async fn down(state: &Path) -> Result<Down, Failure> {
 
 /// Why a start ended before all were ready.
 enum Unready {
-    Died { name: String, why: String },
-    TooLate(Vec<String>),
+    Died {
+        name: String,
+        why: String,
+    },
+    /// With what each lacked at the last look.
+    TooLate(Vec<(String, Option<String>)>),
     NoSupervisor,
     Interrupted,
 }
@@ -513,12 +521,16 @@ impl Unready {
                 "{name} ended before it was ready ({why}); everything is stopped again{}",
                 last_lines(&name)
             )),
-            Unready::TooLate(names) => {
-                let lines: Vec<String> = names.iter().map(|name| format!("\n  {name}:{}", last_lines(name))).collect();
+            Unready::TooLate(late) => {
+                let told = late.iter().map(|(name, why)| {
+                    let why = why.as_deref().unwrap_or("supervisord does not call it running");
+                    format!("\n  {name}: {why}{}", last_lines(name))
+                });
+                let names: Vec<&str> = late.iter().map(|(name, _)| name.as_str()).collect();
                 Failure::infrastructure(format!(
                     "not ready within {READY_LIMIT:?}: {}; everything is stopped again{}",
                     names.join(", "),
-                    lines.concat()
+                    told.collect::<String>()
                 ))
             }
             Unready::NoSupervisor => {
@@ -571,9 +583,22 @@ fn lock(state: &Path) -> Result<File, Failure> {
 }
 
 /// The table of a start: what is to run, in this state, then what is absent.
-fn rows(plan: &Plan, absent: &BTreeMap<Component, String>, state: State) -> Vec<Row> {
+fn rows(
+    plan: &Plan,
+    programs: &BTreeMap<Component, Tool>,
+    absent: &BTreeMap<Component, String>,
+    state: State,
+) -> Vec<Row> {
+    let remark = |process: &Process| {
+        let url = process.address.url("");
+        let version = programs.get(&process.component).map_or("", |tool| tool.version.as_str());
+        match grafana::leaves_out(version).filter(|_| process.component == Component::Grafana) {
+            Some(left_out) => format!("{url} ({version} leaves out {left_out})"),
+            None => url,
+        }
+    };
     let present = present(plan, absent).into_iter().map(|process| Row {
-        remark: process.address.url(""),
+        remark: remark(&process),
         name: process.name,
         state,
         time: None,
@@ -611,13 +636,25 @@ fn furnish(plan: &Plan, survey: &Survey, rendered: &BTreeMap<PathBuf, Vec<u8>>) 
             Component::App | Component::Receiver | Component::Viewer => {}
         }
     }
-    if survey.programs.contains_key(&Component::Grafana) {
+    let page = survey.programs.get(&Component::Grafana);
+    let is_older = page.is_some_and(|tool| !grafana::reads_objects(&tool.version));
+    if page.is_some() {
         secrets::prepare(plan)?;
+        // Each of these that is not there it calls an error.
+        for kind in ["plugins", "notifiers", "alerting"] {
+            make(&etc.join("grafana/provisioning").join(kind))?;
+        }
     }
     for (path, content) in rendered {
         let file = etc.join(path);
         // Whoever is not there is no target, and no source of dashboards: nothing is missed that was never to come.
-        let content = if is_about(path, &survey.absent) { ABOUT_NOBODY } else { &content[..] };
+        let content = if is_about(path, &survey.absent) {
+            Cow::Borrowed(ABOUT_NOBODY)
+        } else if is_older && path.starts_with("grafana/dashboards") {
+            Cow::Owned(with_datasources_by_uid(content))
+        } else {
+            Cow::Borrowed(&content[..])
+        };
         make(file.parent().unwrap_or(&etc))?;
         std::fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
     }

@@ -24,6 +24,7 @@ use crate::failure::{Failure, no_temporary_folder};
 pub(super) const SUPERVISORD: Wanted = Wanted {
     names: &["supervisord"],
     marker: "",
+    elder: None,
     nix: "nix develop",
     debian: Some("python3 -m venv .tools && .tools/bin/pip install supervisor"),
 };

@@ -109,7 +109,8 @@ async fn program(component: Component, plan: &Plan, path: &OsStr) -> Result<Tool
 }
 
 fn not_found(wanted: &Wanted) -> String {
-    let aliases = if wanted.names.len() > 1 { format!(" (as {})", wanted.names.join(" or ")) } else { String::new() };
+    let names: Vec<&str> = wanted.spellings().map(|(name, ..)| name).collect();
+    let aliases = if names.len() > 1 { format!(" (as {})", names.join(" or ")) } else { String::new() };
     format!("not on PATH{aliases}; {} brings it", wanted.remedy())
 }
 

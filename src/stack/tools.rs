@@ -22,13 +22,32 @@ pub struct Wanted {
     pub names: &'static [&'static str],
     /// What its `--version` says right before the version; empty when it says nothing but the version.
     pub marker: &'static str,
+    /// What it was called before, where it was.
+    pub elder: Option<Elder>,
     /// The command that brings it where there is Nix.
     pub nix: &'static str,
     /// The command that brings it on Debian, if one does.
     pub debian: Option<&'static str>,
 }
 
+/// An older program of the same use, which is taken where the newer one is not there.
+#[derive(Debug)]
+pub struct Elder {
+    /// Its name.
+    pub name: &'static str,
+    /// What makes it tell its version.
+    pub flag: &'static str,
+    /// What it says right before it.
+    pub marker: &'static str,
+}
+
 impl Wanted {
+    /// Every name it goes by, with what makes it tell its version and what stands before it there.
+    pub(super) fn spellings(&self) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+        let names = self.names.iter().map(|name| (*name, "--version", self.marker));
+        names.chain(self.elder.iter().map(|elder| (elder.name, elder.flag, elder.marker)))
+    }
+
     /// The commands that bring it, in one line.
     pub fn remedy(&self) -> String {
         match self.debian {
@@ -61,9 +80,9 @@ pub fn major(version: &str) -> u32 {
 
 /// Looks along `path` (as in the environment) and asks each candidate what it is; the first that says the right thing.
 pub async fn find(wanted: &Wanted, path: &OsStr) -> Option<Tool> {
-    for name in wanted.names {
+    for (name, flag, marker) in wanted.spellings() {
         for candidate in executables(name, path) {
-            if let Some(version) = ask(&candidate, wanted.marker).await {
+            if let Some(version) = ask(&candidate, flag, marker).await {
                 return Some(Tool { path: candidate, version });
             }
         }
@@ -93,8 +112,8 @@ pub(super) fn helper(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-async fn ask(program: &Path, marker: &str) -> Option<String> {
-    let output = helper(program).arg("--version").output();
+async fn ask(program: &Path, flag: &str, marker: &str) -> Option<String> {
+    let output = helper(program).arg(flag).output();
     let output = tokio::time::timeout(VERSION_LIMIT, output).await.ok()?.ok()?;
     // Some print their version on standard error, as Go's flag package does.
     [output.stdout, output.stderr].iter().find_map(|text| version_in(&String::from_utf8_lossy(text), marker))
@@ -142,8 +161,28 @@ mod tests {
             std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let path = std::env::join_paths(folders.iter().map(tempfile::TempDir::path)).unwrap();
-        let wanted = Wanted { names: &["loki"], marker: "loki, version ", nix: "", debian: None };
+        let wanted = Wanted { names: &["loki"], marker: "loki, version ", elder: None, nix: "", debian: None };
         let found = find(&wanted, &path).await;
         assert_eq!(found, Some(Tool { path: folders[1].path().join("loki"), version: "3.7.7".to_owned() }));
+    }
+
+    #[tokio::test]
+    async fn an_older_program_is_asked_in_its_own_way_and_taken_where_the_newer_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+            file
+        };
+        let elder = Elder { name: "grafana-server", flag: "-v", marker: "Version " };
+        let wanted =
+            Wanted { names: &["grafana"], marker: "grafana version ", elder: Some(elder), nix: "", debian: None };
+        let says = "[ \"$1\" = -v ] && echo 'Version 7.5.17 (commit: 8eaa7acca5, branch: main)'";
+        let old = program("grafana-server", says);
+        let path = folder.path().as_os_str();
+        assert_eq!(find(&wanted, path).await, Some(Tool { path: old, version: "7.5.17".to_owned() }));
+        let new = program("grafana", "[ \"$1\" = --version ] && echo 'grafana version 13.0.7'");
+        assert_eq!(find(&wanted, path).await, Some(Tool { path: new, version: "13.0.7".to_owned() }));
     }
 }

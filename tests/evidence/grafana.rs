@@ -3,10 +3,11 @@
 use std::fs;
 
 use aiclipx::browser::Exchange;
-use aiclipx::evidence::experiment::write_json;
-use aiclipx::evidence::grafana::Seen;
+use aiclipx::evidence::experiment::{read_json, write_json};
+use aiclipx::evidence::grafana::{Seen, collect};
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::provenance::Mode;
+use aiclipx::http::client::Address;
 use serde_json::{Value, json};
 
 use crate::bundle::Archive;
@@ -33,7 +34,8 @@ fn empty() -> Value {
 /// What was seen of a Grafana that answered so.
 pub(crate) fn seen(exchanges: Vec<Exchange>, missing: Option<&str>) -> Seen {
     let url = "http://127.0.0.1:3000/d/app-overview?orgId=1".to_owned();
-    Seen { url, taken_ms: world::QUIET + 60_000, exchanges, missing: missing.map(str::to_owned) }
+    let (version, missing) = ("13.0.7".to_owned(), missing.map(str::to_owned));
+    Seen { url, taken_ms: world::QUIET + 60_000, version, exchanges, failed: Vec::new(), missing }
 }
 
 /// An experiment whose stack had such a Grafana.
@@ -84,6 +86,51 @@ fn an_error_behind_the_picture_fails_it() {
     }
     let lost = room(vec![answered(200, &with_values())], None).without(PICTURE);
     assert_eq!(verdict(&lost), Verdict::Fails("there is no picture".to_owned()));
+}
+
+/// A page that nobody answers for, or no browser: the file says why, and there is no folder of pictures, which a bundle
+/// refuses when it is empty.
+#[tokio::test]
+async fn a_page_that_can_not_be_had_costs_its_own_claim_and_nothing_else() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = Address::loopback(listener.local_addr().unwrap().port());
+    drop(listener);
+    let experiment = Room::with_errors().experiment();
+    let target = tempfile::tempdir().unwrap();
+    collect(&nobody, &world::tree(), &experiment.scenario, &experiment.run, target.path()).await.unwrap();
+    let made: Vec<_> = fs::read_dir(target.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(made, ["grafana"]);
+    let seen: Seen = read_json(&target.path().join("grafana/app-overview.json")).unwrap();
+    assert!(seen.missing.is_some() && seen.exchanges.is_empty(), "{seen:?}");
+}
+
+/// Before 8.3 a page asks Prometheus itself, through Grafana, and some panels may not have come so far.
+#[test]
+fn an_older_page_is_judged_by_what_prometheus_answered_it_and_by_what_its_panels_say() {
+    let proxied = |status, body: &Value| Exchange {
+        url: "http://127.0.0.1:3000/api/datasources/proxy/2/api/v1/query_range".to_owned(),
+        posted: "query=up&step=1".to_owned(),
+        ..answered(status, body)
+    };
+    let matrix = json!({ "resultType": "matrix", "result": [{ "metric": {}, "values": [[1_795_489_200, "1.5"]] }] });
+    let good = proxied(200, &json!({ "status": "success", "data": matrix }));
+    let bad = proxied(400, &json!({ "status": "error", "errorType": "bad_data", "error": "not a valid duration" }));
+    let older = |exchanges: &[&Exchange], failed: &[&str]| {
+        let exchanges = exchanges.iter().map(|exchange| (*exchange).clone()).collect();
+        let failed = failed.iter().map(|panel| (*panel).to_owned()).collect();
+        let seen = Seen { version: "7.5.17".to_owned(), failed, ..seen(exchanges, None) };
+        let room = Room::with_errors();
+        write_json(&room.folder.join("grafana/app-overview.json"), &seen).unwrap();
+        let judged = room.judged().0;
+        judged.into_iter().find(|judgement| judgement.claim.id == CLAIM).expect("the claim is derived")
+    };
+    let held = older(&[&good], &[]);
+    assert_eq!(held.verdict, Verdict::Holds);
+    assert!(held.observed.contains("7.5.17 leaves out"), "{}", held.observed);
+    let Verdict::Fails(why) = older(&[&good, &bad], &[]).verdict else { panic!("a refused query is shown") };
+    assert!(why.contains("not a valid duration"), "{why}");
+    let Verdict::Fails(why) = older(&[&good], &["Request rate"]).verdict else { panic!("an error is shown") };
+    assert_eq!(why, "the panel \"Request rate\" shows an error");
 }
 
 #[test]

@@ -12,9 +12,7 @@ use super::super::model::{self, Partly};
 use crate::duration;
 use crate::failure::Finding;
 use crate::http::client::Address;
-
-/// Grafana's, where a datasource does not say.
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(15);
+use crate::monitoring::DEFAULT_PANEL_INTERVAL;
 
 /// A Prometheus.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,7 +139,7 @@ fn sources(text: &str, prometheus: Option<&Address>) -> Result<Vec<Source>, Stri
         };
         let min_interval = match source.json_data.time_interval {
             Some(text) => duration::parse(&text).map_err(|error| format!("datasource {}: {error}", source.name))?,
-            None => DEFAULT_INTERVAL,
+            None => DEFAULT_PANEL_INTERVAL,
         };
         let uid = source.uid.unwrap_or(source.name);
         sources.push(Source { uid, address, min_interval, is_default: source.is_default });

@@ -75,7 +75,7 @@ fn label<'a>(series: &'a Series, name: &str) -> &'a str {
 }
 
 fn targets(up: &[Series], at_ms: i64) -> Markup {
-    let mut rows: Vec<(&str, &str, Option<(i64, f64)>)> =
+    let mut rows: Vec<_> =
         up.iter().map(|series| (label(series, "job"), label(series, "instance"), newest(series, at_ms))).collect();
     rows.sort_by(|one, other| (one.0, one.1).cmp(&(other.0, other.1)));
     html! {

@@ -273,6 +273,10 @@ mod tests {
                 "2026-11-26T16:50:53.5812345Z INFO Starting Grafana",
             ),
             (
+                r#"t=2026-11-26T18:50:53+0200 lvl=eror msg="Request Completed" logger=context userId=0 uname= status=500"#,
+                "2026-11-26T16:50:53Z ERROR Request Completed",
+            ),
+            (
                 r#"level=info ts=2026-11-26T18:50:53.581Z caller=main.go:126 msg="Starting Loki""#,
                 "2026-11-26T18:50:53.581Z INFO Starting Loki",
             ),
