@@ -31,11 +31,11 @@ progress_lines() {
   local name=$1 line half='' code began=$SECONDS shown=$((SECONDS - 3)) every
   while true; do
     code=0
-    IFS= read -r -t 8 line || code=$?
+    IFS= read -r -t 1 line || code=$?
     line=$half$line half=''
     if ((code > 128)); then
       # What has come of a line is kept for its rest.
-      half=$line every=0 line="at it for $((SECONDS - began)) s"
+      half=$line every=8 line="at it for $((SECONDS - began)) s"
     elif ((code)) && [[ ! $line ]]; then
       break
     elif [[ $line =~ $progress_told ]]; then

@@ -174,7 +174,7 @@ fn dev(stage: &Stage, index: &str) -> (Option<i32>, String) {
             case " {index} " in *" $3 "*) printf '%s:\n  Installed: (none)\n  Candidate: 1.0-1\n' "$3" ;; esac"#
         ),
     );
-    stage.all_but(&["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "sudo", "su", "snap"]);
+    stage.all_but(&["chromium", "chromium-browser", "google-chrome", "sudo", "su", "snap", "nix"]);
     let copy = stage.path("copy");
     std::fs::create_dir_all(copy.join("scripts")).unwrap();
     for file in ["dev", "scripts/tools.sh", "scripts/tools.tsv", "scripts/progress.sh"] {
