@@ -11,8 +11,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::engine::{
-    Process, build, check_health, compose, engine, eventually, free_port, get, inspect, is_docker, root, run, said,
-    tell,
+    Process, build, check_health, compose, eventually, free_port, get, inspect, is_docker, root, run, said, tell,
 };
 
 /// What Debian's Alertmanager reads from its package; upstream's holds it.
@@ -466,7 +465,8 @@ fn log_forwarding_stands_under_a_profile() {
         assert!(!waits.contains("vector") && !waits.contains("loki"), "{name} waits for what is optional");
     }
     assert_eq!(services["vector"]["cap_add"], serde_json::json!(["DAC_READ_SEARCH"]));
-    let read_only = |volume: &Value| volume.as_str().is_some_and(|volume| volume.ends_with(":ro"));
+    let read_only =
+        |volume: &Value| volume.as_str().is_some_and(|volume| volume.ends_with(":ro") || volume.ends_with(":ro,z"));
     let volumes = services["vector"]["volumes"].as_array().unwrap();
     assert!(
         volumes
@@ -485,9 +485,8 @@ fn every_image_of_a_registry_is_named_once_and_by_its_digest() {
     let read = |name: &str| std::fs::read_to_string(root().join(name)).unwrap();
     let text = read("compose.yaml") + &read("Containerfile");
     let images: Vec<&str> = text
-        .split(|separator: char| separator.is_whitespace() || "{}=".contains(separator))
-        .map(|word| word.trim_start_matches([':', '-']))
-        .filter(|word| word.starts_with("docker.io/"))
+        .split(|separator: char| separator.is_whitespace() || separator == '}')
+        .filter_map(|word| word.find("docker.io/").map(|at| &word[at..]))
         .collect();
     assert_eq!(images.len(), 6, "{images:?}");
     let mut names = Vec::new();
