@@ -320,7 +320,11 @@ async fn every_page_of_prometheus_becomes_a_picture_while_an_alert_fires() {
     let deadline = std::time::Instant::now() + LIMIT;
     let pages = loop {
         match PrometheusPages::probe(&prometheus.address).await {
-            Ok(pages) => break pages,
+            Ok(Some(pages)) => break pages,
+            Ok(None) => {
+                eprintln!("NOT RUN: this Prometheus serves no pages of its own (Debian's package from 3.5 on)");
+                return;
+            }
             Err(failure) => assert!(std::time::Instant::now() < deadline, "{failure}"),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
