@@ -362,7 +362,8 @@ fn has_no_way_out(stack: &Stack) {
 
 /// Docker's own files, as Vector reads them: with one power, and knowing by the tag whose line each is.
 fn names_whose_line_it_is(stack: &Stack) {
-    for service in ["app", "receiver", "prometheus", "alertmanager"] {
+    // The receiver, while all is well, has nothing to say.
+    for service in ["app", "prometheus", "alertmanager"] {
         let container = stack.container(service);
         let log = inspect("container", &container)["LogPath"].as_str().unwrap().to_owned();
         let (folder, name) = log.rsplit_once('/').unwrap();
