@@ -19,7 +19,7 @@ use aiclipx::http::client;
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::stack::start::{Down, down};
 use aiclipx::stack::table::{Health, Row, Silent, State, Watch};
-use aiclipx::stack::{Found, Lifetime, Plan, Process, Stack, logs};
+use aiclipx::stack::{Component, Found, Lifetime, Plan, Process, Stack, logs};
 use tokio::process::Command;
 
 /// Longer than anything takes; reaching it is a failure, not a measurement.
@@ -42,6 +42,8 @@ impl Place {
     fn plan(&self, lifetime: Lifetime) -> Plan {
         let mut plan = Plan::private(self.folder.path(), &self.state(), Speed::PRODUCTION).unwrap();
         plan.lifetime = lifetime;
+        // Of what may be on PATH, `rendered` configures no forwarding of logs.
+        plan.components.retain(|component| ![Component::Vector, Component::Loki].contains(component));
         plan.tool_program = env!("CARGO_BIN_EXE_aiclipx").into();
         plan.app_program =
             std::env::var_os("AICLIPX_APP").map_or_else(|| env!("CARGO_BIN_EXE_aiclipx-app").into(), PathBuf::from);
