@@ -50,6 +50,10 @@ lib.mapAttrs app {
     description = "Run scenarios against the running stack";
   };
   evidence = {
+    verb = "evidence collect";
+    description = "Collect and judge what the running stack shows; without a stack, prove";
+  };
+  prove = {
     verb = "evidence run";
     description = "Every experiment on a private stack; the last line on stdout is the bundle";
   };

@@ -107,7 +107,7 @@ in
   image-grafana = image {
     name = "grafana";
     package = grafana;
-    # busybox: the shell that writes the secrets and the wget that asks for the health, as the upstream image has them.
+    # busybox: the wget that asks for the health, as the upstream image has it.
     contents = [
       grafana
       busybox

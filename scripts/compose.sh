@@ -34,7 +34,9 @@ elif command -v podman >/dev/null && command -v podman-compose >/dev/null; then
   # The images' health checks are the Docker format's.
   export BUILDAH_FORMAT=docker
 else
-  say "neither docker compose nor podman with podman-compose is here" && exit 2
+  say "neither podman with podman-compose nor docker compose with a daemon that answers is here"
+  ! command -v docker >/dev/null || docker info 2>&1 | tail -n 1 | sed 's/^/  docker: /' >&2
+  exit 2
 fi
 
 compose+=("${profile[@]}")
@@ -47,7 +49,8 @@ if [[ $command == up ]]; then
   export APP_REVISION
   if command -v nix >/dev/null && nix_ eval --raw .#image.name >/dev/null 2>&1; then
     # What compose itself makes of .env and of the environment: which services it would start, and from which images.
-    services=$("${compose[@]}" config --services) resolved=$("${compose[@]}" config)
+    services=$("${compose[@]}" config --services)
+    resolved=$("${compose[@]}" config)
     for pair in APP:app:image RECEIVER:receiver:image-receiver PROMETHEUS:prometheus:image-prometheus \
       ALERTMANAGER:alertmanager:image-alertmanager GRAFANA:grafana:image-grafana LOKI:loki:image-loki VECTOR:vector:image-vector; do
       IFS=: read -r name service attribute <<<"$pair"
@@ -59,6 +62,7 @@ if [[ $command == up ]]; then
       file=$(nix_ build --no-link --print-out-paths ".#$attribute")
       # Some releases of podman can't read a compressed archive.
       loaded=$(gzip -dc "$file" | "$engine" load | sed -n 's/^Loaded image[^:]*: *//p' | tail -n 1)
+      [[ $loaded ]] || { say "$engine did not say what it loaded of $file" && exit 2; }
       export "${name}_IMAGE=$loaded"
     done
   else

@@ -71,7 +71,7 @@ for engine in "${engines[@]}"; do
     AICLIPX_IMAGE=$(gzip -dcf -- "$AICLIPX_IMAGE_FILE" | "$engine" load | sed -n 's/^Loaded image[^:]*: *//p' | tail -n 1)
     export AICLIPX_IMAGE
   fi
-  # One at a time: each has the machine's two processors to itself.
+  # One at a time: what is timed shares the processors with nobody.
   cargo test --locked --test containers -- --ignored --test-threads=1 "$@" || status=1
 done
 exit "$status"

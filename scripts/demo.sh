@@ -81,8 +81,10 @@ bundle=$(tail -n 1 "$said")
 
 begin 5 down
 up=''
-run down >&2 || exit "$?"
+down=0
+run down >&2 || down=$?
 go_on
+[[ $status != 0 ]] || status=$down
 
 # A run that ended early leaves no bundle, and its last line is no path.
 [[ -f $bundle/report.html ]] && printf '%s\n' "$bundle/report.html"

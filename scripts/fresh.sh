@@ -58,7 +58,7 @@ fi
 
 # shellcheck source=scripts/progress.sh
 . "$here/scripts/progress.sh"
-said=''
+said=$(mktemp)
 trap 'rm -f "$progress_log" "$said"' EXIT
 trap 'exit 130' INT
 machine=$FRESH_INSIDE suite=$FRESH_SUITE someone=$FRESH_SOMEONE
@@ -136,6 +136,8 @@ git -C "$machine$clone" checkout --quiet --detach "$revision"
 environment=("HOME=$home" "USER=$(basename -- "$home")" LANG=C.UTF-8 "TERM=${TERM:-dumb}")
 while IFS= read -r name; do
   case $name in
+    # What lets publish is nobody's way to packages.
+    *_TOKEN) ;;
     *_proxy | *_PROXY | PIP_* | SSL_CERT_FILE | SSL_CERT_DIR | CARGO_HTTP_* | CARGO_NET_* | CARGO_REGISTR* | CARGO_SOURCE_*)
       environment+=("$name=${!name}") ;;
   esac
@@ -168,7 +170,7 @@ inside() {
     return
   fi
   local status=0 line
-  said=$(mktemp)
+  : >"$said"
   as_someone "$@" 2> >(tee "$said" >&2) || status=$?
   wait "$!"
   if ((status == 2)) && line=$(grep -m 1 '^  su -c .*/install-debian\.sh ' "$said"); then

@@ -159,19 +159,14 @@ impl Browser {
         // A window each: of several tabs in one, only the one in front is ever drawn, and the others would wait for it.
         let created = call(None, "Target.createTarget", json!({ "url": "about:blank", "newWindow": true })).await?;
         let target = created["targetId"].as_str().unwrap_or_default().to_owned();
-        let attached = call(None, "Target.attachToTarget", json!({ "targetId": target, "flatten": true })).await?;
-        let session = attached["sessionId"].as_str().unwrap_or_default().to_owned();
-        let events = self.pipe.listen(&session);
-        for domain in ["Page.enable", "Runtime.enable", "Network.enable", "Log.enable", "Inspector.enable"] {
-            call(Some(&session), domain, json!({})).await?;
-        }
-        let page = Page {
+        // A page from here on: whatever ends us on the way, its window is closed.
+        let mut page = Page {
             pipe: Arc::clone(&self.pipe),
             stderr: self.stderr.clone(),
             frame: target.clone(),
             target,
-            session,
-            events,
+            session: String::new(),
+            events: mpsc::unbounded_channel().1,
             options,
             url: "about:blank".to_owned(),
             document: Document::default(),
@@ -181,6 +176,13 @@ impl Browser {
             crashed: false,
             closed: false,
         };
+        let attach = json!({ "targetId": page.target, "flatten": true });
+        let attached = call(None, "Target.attachToTarget", attach).await?;
+        attached["sessionId"].as_str().unwrap_or_default().clone_into(&mut page.session);
+        page.events = self.pipe.listen(&page.session);
+        for domain in ["Page.enable", "Runtime.enable", "Network.enable", "Log.enable", "Inspector.enable"] {
+            call(Some(&page.session), domain, json!({})).await?;
+        }
         page.resize(options.height).await?;
         Ok(page)
     }
@@ -618,8 +620,8 @@ impl Page {
 
     /// Closes the page, and says whether it could be. One that is dropped is closed, too, and nobody is told.
     pub async fn close(mut self) -> Result<(), Failure> {
-        self.closed = true;
         let closed = self.pipe.call(None, "Target.closeTarget", json!({ "targetId": self.target }), CALL_LIMIT).await;
+        self.closed = true;
         self.pipe.forget(&self.session);
         closed.map(|_| ()).map_err(|error| told(&error, &format!("closing {}", self.url), &self.stderr))
     }

@@ -6,6 +6,7 @@
 #![cfg(feature = "tools")]
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -145,11 +146,11 @@ fn a_number_in_a_message_is_written_as_a_person_would() {
     let (mut rules, mut questions, mut due) = (String::new(), String::new(), 0);
     for alert in monitoring.alerts().iter().filter(|alert| alert.annotations["description"].contains("$value")) {
         let text = serde_json::Value::from(alert.annotations["description"].as_str());
-        rules += &format!("  - {{alert: {}, expr: value, annotations: {{text: {text}}}}}\n", alert.name);
+        writeln!(rules, "  - {{alert: {}, expr: value, annotations: {{text: {text}}}}}", alert.name).unwrap();
         for (at, value) in VALUES.iter().enumerate() {
             // A share is never more than the whole.
             if *value <= 1.0 || !alert.annotations["description"].contains("humanizePercentage") {
-                questions += &format!("  - {{eval_time: {at}m, alertname: {}}}\n", alert.name);
+                writeln!(questions, "  - {{eval_time: {at}m, alertname: {}}}", alert.name).unwrap();
                 due += 1;
             }
         }
@@ -209,7 +210,7 @@ fn copies_of_faster_stacks_are_valid_and_pass_the_tests_divided_likewise() {
 /// a millisecond shorter none has it, of ranges a millisecond longer each has.
 #[test]
 fn no_test_rests_on_the_sample_on_a_ranges_left_edge() {
-    let shorter = |range: Duration| range - Duration::from_millis(1);
+    let shorter = |range: Duration| range.saturating_sub(Duration::from_millis(1));
     let longer = |range: Duration| range + Duration::from_millis(1);
     for (what, change) in [("without", &shorter as &dyn Fn(Duration) -> Duration), ("with", &longer)] {
         let mut files = rendered(1).files;
@@ -235,9 +236,9 @@ fn with_ranges(text: &str, change: &dyn Fn(Duration) -> Duration) -> (String, us
         match range {
             Some((range, rest)) => {
                 changed += 1;
-                result += &format!("[{}]{rest}", duration::print(change(range)));
+                write!(result, "[{}]{rest}", duration::print(change(range))).unwrap();
             }
-            None => result += &format!("[{part}"),
+            None => write!(result, "[{part}").unwrap(),
         }
     }
     (result, changed)

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aiclipx::browser::prometheus::PrometheusPages;
+use aiclipx::browser::{Browser, PageOptions};
 use aiclipx::evidence::experiment::MissingPicture;
 use aiclipx::evidence::pictures::{Album, AtWork, PATIENCE, Photographer};
 use aiclipx::http::client::Address;
@@ -24,6 +26,38 @@ const ALERTS: &str =
     "<table><tr></tr><tr class=alert_header><td><b>AppDown</b></td></tr><tr><td>FIRING</td></tr></table>";
 const GRAPH: &str = "<script>jQuery = () => ({ data: () => ({ date() {} }) }); moment = time => time</script>\
     <div class=rickshaw_graph><svg><path></path></svg></div><div class=legend><div class=line>a</div></div>";
+/// Mantine's list of alerts: one that always fires, and ours, firing or not; a click unfolds the instances.
+macro_rules! mantine {
+    ($ours:literal) => {
+        concat!(
+            "<div id=\"root\"></div><script>document.body.onclick = event => { const head = event.target.closest('button'); \
+             head.setAttribute('aria-expanded', 'true'); head.nextElementSibling.hidden = false }</script>\
+             <div class=mantine-Accordion-item><button class=mantine-Accordion-control><div>Watchdog</div>\
+             <div>FIRING (1)</div></button><div class=mantine-Accordion-panel hidden>AppDown FIRING (1)</div></div>\
+             <div class=mantine-Accordion-item><button class=mantine-Accordion-control><div>AppDown</div>",
+            $ours,
+            "</button><div class=mantine-Accordion-panel hidden><table><tr><td>an instance</td>\
+             <td><span class=mantine-Badge-label>FIRING</span></td></tr></table></div></div>"
+        )
+    };
+}
+
+/// The same of React's.
+macro_rules! react {
+    ($class:literal) => {
+        concat!(
+            "<div id=\"root\"></div><script>document.body.onclick = event => { \
+             const body = event.target.closest('.alert').nextElementSibling; body.className = 'collapse show'; \
+             body.innerHTML = '<pre class=alert-cell>rule</pre><table><tbody><tr><td>an instance</td>' + \
+             '<td><span class=badge>firing</span></td></tr></tbody></table>' }</script>\
+             <div class='alert alert-danger'><strong>Watchdog</strong> (1 active) AppDown firing</div><div class=collapse></div>\
+             <div class='alert ",
+            $class,
+            "'><strong>AppDown</strong> (1 active)</div><div class=collapse></div>"
+        )
+    };
+}
+
 const PLACEHOLDER: &str = "<!doctype html><p>There is no user interface in this package.</p>";
 
 /// A Prometheus whose alert fires while `fires` says so, and whose pages `page` gives: after that long, this.
@@ -70,8 +104,7 @@ fn prometheus(
 }
 
 async fn started(address: &Address, folder: &Path, patience: Duration) -> AtWork {
-    let photographer = Photographer::hire(&[ALERT.to_owned()], address, patience).await;
-    photographer.unwrap_or_else(|failure| panic!("{failure}")).start(folder.to_owned())
+    Photographer::hire(&[ALERT.to_owned()], address, patience).await.start(folder.to_owned())
 }
 
 /// Sorted, as `page` and why there is none.
@@ -161,7 +194,7 @@ async fn a_prometheus_without_pages_and_an_alert_that_never_fires_leave_nothing_
     let fires = Arc::new(AtomicBool::new(true));
     let folder = tempfile::tempdir().unwrap();
     let album = started(&prometheus(&fires, placeholder), folder.path(), PATIENCE).await.done().await.unwrap();
-    let why = "this Prometheus has no pages (9.9.9 serves none)";
+    let why = "this Prometheus serves no pages of its own";
     assert_eq!(missing(&album), [("alerts", why), ("graph", why), ("targets", why)]);
 
     let fires = Arc::new(AtomicBool::new(false));
@@ -170,4 +203,66 @@ async fn a_prometheus_without_pages_and_an_alert_that_never_fires_leave_nothing_
     let why = "AppDown was not seen firing while enacting";
     assert_eq!(missing(&album), [("alerts", why), ("graph", why), ("targets", why)]);
     assert!(!folder.path().join("screens").exists(), "a folder without a picture would lose the bundle");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_page_of_alerts_it_is_the_alert_itself_that_must_fire_and_be_unfolded() {
+    let cases = [
+        ("/query", mantine!(""), mantine!("<div>FIRING (1)</div>")),
+        ("/graph", react!("alert-warning"), react!("alert-danger")),
+    ];
+    let browser = Browser::start(&Browser::find().expect("no Chromium on PATH")).await.unwrap();
+    for (known_by, quiet, firing) in cases {
+        let fires = Arc::new(AtomicBool::new(false));
+        let now = Arc::clone(&fires);
+        let address = prometheus(&fires, move |path| {
+            let page = if now.load(Ordering::Relaxed) { firing } else { quiet };
+            [known_by, "/alerts"].contains(&path).then_some((Duration::ZERO, page))
+        });
+        let pages = PrometheusPages::probe(&address).await.unwrap().expect("it has pages");
+        let mut page = browser.page(PageOptions::default()).await.unwrap();
+        let shot = pages.alerts(&[ALERT]);
+        let refused = shot.show(&mut page, SHORT).await.expect_err("another one fires").to_string();
+        assert!(refused.contains("did not show AppDown firing"), "{known_by}: {refused}");
+        assert!(!page.text().await.unwrap().contains("an instance"), "{known_by}: nothing else is unfolded");
+        fires.store(true, Ordering::Relaxed);
+        shot.show(&mut page, SHORT).await.unwrap_or_else(|failure| panic!("{known_by}: {failure}"));
+        assert!(page.text().await.unwrap().contains("an instance"), "{known_by}: it is unfolded");
+    }
+    browser.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_sent_away_amid_a_page_leaves_no_browser() {
+    let fires = Arc::new(AtomicBool::new(true));
+    let asked = Arc::new(AtomicBool::new(false));
+    let hears = Arc::clone(&asked);
+    let address = prometheus(&fires, move |path| match path {
+        "/classic/targets" => Some((Duration::ZERO, TARGETS)),
+        "/classic/alerts" => {
+            hears.store(true, Ordering::Relaxed);
+            Some((Duration::from_secs(3), ALERTS))
+        }
+        _ => None,
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let children = || {
+        let own = std::process::id().to_string();
+        let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+        let stat = |process: std::fs::DirEntry| std::fs::read_to_string(process.path().join("stat")).ok();
+        // Behind the name in brackets: the state, and the parent.
+        let parent = |stat: String| stat.rsplit_once(')')?.1.split_whitespace().nth(1).map(str::to_owned);
+        processes.filter_map(stat).filter_map(parent).filter(|parent| *parent == own).count()
+    };
+    let before = children();
+    let at_work = started(&address, folder.path(), PATIENCE).await;
+    while !asked.load(Ordering::Relaxed) {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(children() > before, "a browser runs");
+    drop(at_work);
+    while children() > before {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(files(folder.path()), [] as [&str; 0]);
 }

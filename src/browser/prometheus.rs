@@ -2,8 +2,8 @@
 //!
 //! Three user interfaces answer to the same questions: the `/classic/` templates (Debian's packages up to 2.53), upstream's
 //! React application (2.x) and its Mantine one (3.x). Which of them is there is decided by what is served, never by a
-//! version: Debian's 2.53 and 3.5 answer `/targets` with 200 and a page that says that there is none. All three were run and
-//! looked at. The predicates fail closed: a wrong one gives no picture.
+//! version: Debian's 2.53 and 3.5 answer `/targets` with 200 and a page that says that there is none. The predicates fail
+//! closed: a wrong one gives no picture.
 
 use std::time::Duration;
 
@@ -92,8 +92,8 @@ impl Shot {
 }
 
 impl PrometheusPages {
-    /// Asks a running Prometheus which pages it serves; of one that has none, a failure says so.
-    pub async fn probe(address: &Address) -> Result<PrometheusPages, Failure> {
+    /// Asks a running Prometheus which pages it serves; none of one that has none. One that does not answer is a failure.
+    pub async fn probe(address: &Address) -> Result<Option<PrometheusPages>, Failure> {
         let ask = async |path: &str| {
             let answer = client::get(address, path, PROBE_LIMIT).await;
             answer.with_context(|| format!("cannot ask Prometheus for {path}"))
@@ -106,10 +106,12 @@ impl PrometheusPages {
             let answer = ask(path).await?;
             served.push(if answer.status.is_success() { answer.body } else { Bytes::new() });
         }
-        match recognised(&served[0], &served[1], &served[2]) {
-            Some(interface) => Ok(PrometheusPages { address: address.clone(), version: version.to_owned(), interface }),
-            None => Err(Failure::infrastructure(format!("this Prometheus has no pages ({version} serves none)"))),
-        }
+        let interface = recognised(&served[0], &served[1], &served[2]);
+        Ok(interface.map(|interface| PrometheusPages {
+            address: address.clone(),
+            version: version.to_owned(),
+            interface,
+        }))
     }
 
     /// Every target with its state, none of them still unknown.
@@ -249,7 +251,7 @@ impl PrometheusPages {
                     "new Promise(done => {{ let tries = 0; const set = () => {{ \
                      const picker = jQuery('input[name=end_input]').data('DateTimePicker'); \
                      if (picker) {{ picker.date(moment({end_seconds}000)); done(true) }} \
-                     else if (++tries < 200) setTimeout(set, 20); else done(false) }}; set() }})"
+                     else if (++tries < 200) setTimeout(set, 20); else done(Promise.reject(new Error('the page has no date picker'))) }}; set() }})"
                 )
             }
             Interface::React | Interface::Mantine => String::new(),

@@ -109,7 +109,8 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
     }
 
     let alerts: Vec<String> = if what.pictures { what.scenario.expect.fires.clone() } else { Vec::new() };
-    let photographer = interrupt.or(Photographer::hire(&alerts, ground.prometheus(), PATIENCE)).await?;
+    let photographer =
+        interrupt.or(async { Ok(Photographer::hire(&alerts, ground.prometheus(), PATIENCE).await) }).await?;
     if what.from_quiet {
         interrupt.or(until_quiet(what, &prometheus, say)).await?;
     }
@@ -140,6 +141,7 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
     expositions(ground.app(), &folder, "after").await?;
     let at_end = ground.epochs().await?;
 
+    say("waiting for the last pictures");
     let album = interrupt.or(async { Ok(photographer.done().await?) }).await?;
     let started_us = sent.ledger.head.started_unix_us;
     let wall = |us: u64| i64::try_from((started_us + us) / 1000).unwrap_or(i64::MAX);

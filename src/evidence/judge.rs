@@ -10,7 +10,7 @@ mod loaded;
 
 use serde::{Deserialize, Serialize};
 
-pub use alerts::{cycle_of, fault_window};
+pub use alerts::{cycle_of, evaluation_ms, fault_window};
 
 use super::claims::{self, Claim, Family, Kind, Step};
 use super::experiment::{Experiment, Unseen};

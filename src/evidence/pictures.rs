@@ -73,7 +73,7 @@ pub struct AtWork {
 impl Photographer {
     /// Starts a browser where there is something to picture. Without one the run goes on, and says why.
     /// A page has `patience` to show what it must; [`PATIENCE`] outside of tests.
-    pub async fn hire(alerts: &[String], prometheus: &Address, patience: Duration) -> Result<Photographer, Failure> {
+    pub async fn hire(alerts: &[String], prometheus: &Address, patience: Duration) -> Photographer {
         let mut photographer = Photographer {
             patience,
             equipment: None,
@@ -84,17 +84,17 @@ impl Photographer {
             album: Album::default(),
         };
         if alerts.is_empty() {
-            return Ok(photographer);
+            return photographer;
         }
         match equipment(prometheus).await {
             Ok(equipment) => photographer.equipment = Some(equipment),
             Err(why) => photographer.give_up(&why),
         }
-        let rules = photographer.prometheus.json("/api/v1/rules?type=alert").await?;
+        let rules = photographer.prometheus.json("/api/v1/rules?type=alert").await.unwrap_or_default();
         let expressions =
             alerts.iter().filter_map(|alert| Some((alert.clone(), alert_graph::expression(&rules, alert)?)));
         photographer.expressions = expressions.collect();
-        Ok(photographer)
+        photographer
     }
 
     /// Of what is still awaited there will be no picture.
@@ -141,7 +141,7 @@ impl Photographer {
         let mut looking = true;
         while (looking && !self.awaited.is_empty()) || !begun.is_empty() {
             tokio::select! {
-                // The last to be asked: a busy page must not keep an alert from being seen.
+                // In this order: pages that are always ready must not keep an alert from being seen.
                 biased;
                 _ = &mut *until_over, if looking => looking = false,
                 () = sleep(LOOK), if looking && !self.awaited.is_empty() => {
@@ -232,6 +232,7 @@ fn not_seen_firing(alert: &str) -> String {
 
 async fn equipment(prometheus: &Address) -> Result<(Browser, PrometheusPages), String> {
     let pages = PrometheusPages::probe(prometheus).await.map_err(|failure| failure.to_string())?;
+    let pages = pages.ok_or("this Prometheus serves no pages of its own")?;
     let program = Browser::find().ok_or("Chromium is not on PATH (Debian: apt install chromium)")?;
     let browser = Browser::start(&program).await.map_err(|failure| failure.to_string())?;
     Ok((browser, pages))

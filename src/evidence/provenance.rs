@@ -104,11 +104,14 @@ pub fn revision(tree: &Path) -> (Option<String>, Option<String>) {
     (Some(commit), Some(hex(&hasher.finalize())))
 }
 
+/// Stands for the hash of a difference that nobody could see.
+pub const UNTOLD: &str = "unknown";
+
 /// The same of a tree that has no history, as whoever copied it tells it ([`label`]'s words). What it differed in nobody
 /// can say any more, so that stands in the place of the hash.
 fn without_git(told: Option<&str>) -> (Option<String>, Option<String>) {
     match told.map(|told| told.strip_suffix("-dirty").ok_or(told)) {
-        Some(Ok(commit)) => (Some(commit.to_owned()), Some("unknown".to_owned())),
+        Some(Ok(commit)) => (Some(commit.to_owned()), Some(UNTOLD.to_owned())),
         Some(Err(commit)) => (Some(commit.to_owned()), None),
         None => (None, None),
     }

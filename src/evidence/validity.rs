@@ -109,10 +109,13 @@ pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<V
 /// Steps that were done only when the phase they belong to was over: who was to be away in the next one was still there.
 fn late_steps(run: &Run) -> impl Iterator<Item = Disturbance> + '_ {
     run.steps.iter().filter_map(|step| {
+        // What is put back when all is over belongs to none.
         let phase = run.phases.iter().rfind(|phase| phase.start_ms <= step.start_ms)?;
+        let phase = Some(phase).filter(|phase| step.start_ms < phase.end_ms)?;
         let late_ms = step.end_ms - phase.end_ms;
         let (what, component) = (step.action.name(), &step.component);
-        let told = || format!("to {what} {component} took {late_ms} ms longer than the phase {}", phase.name);
+        let told =
+            || format!("to {what} {component} was done only {late_ms} ms after the phase {} had ended", phase.name);
         (late_ms > 0).then(|| Disturbance::Noise(told()))
     })
 }

@@ -544,7 +544,7 @@ fn a_picture_that_is_none_is_found() {
         ("taken before it fired", |room| room.run(|run| run.pictures[2].taken_ms = sound().firing.unwrap() - 1), CLAIM),
         (
             "taken after it fired",
-            |room| room.run(|run| run.pictures[2].taken_ms = sound().last.unwrap() + INTERVAL),
+            |room| room.run(|run| run.pictures[2].taken_ms = sound().last.unwrap() + 2 * INTERVAL),
             CLAIM,
         ),
         ("no file", |room| room.without(GRAPH), CLAIM),

@@ -49,7 +49,10 @@ fn where_there_are_no_pages_the_report_draws_targets_alerts_and_graph_from_what_
     assert!(drawn.contains("<td>app</td><td>127.0.0.1:18000</td><td>up</td>"), "the targets: {drawn}");
     assert!(drawn.contains("<td>AppHigh5xxErrorRate</td><td><span class=\"mark fails\">firing</span>"), "{drawn}");
     assert!(drawn.contains("<td>Watchdog</td>"), "what else was active: {drawn}");
-    assert!(drawn.contains("<svg") && drawn.contains("0.3"), "the graph: {drawn}");
+    assert!(
+        drawn.contains("<svg") && drawn.contains(">0.300</text>"),
+        "the graph, its highest value in the legend: {drawn}"
+    );
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn a_machine_that_was_in_the_way_makes_every_claim_invalid() {
                 })
             },
             Noise,
-            "to pause viewer took 393 ms longer than the phase",
+            "to pause viewer was done only 393 ms after the phase",
         ),
         (
             "a generator that could not keep up",

@@ -82,7 +82,14 @@ silent = true
 
 /// The repository's own monitoring and scenarios, with ours in the place of two of them.
 static TREE: LazyLock<PathBuf> = LazyLock::new(|| {
+    // Two runs at once of the same build must not take each other's tree away; what an earlier one left goes.
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("the tree of the evidence tests");
+    for left in std::fs::read_dir(&root).into_iter().flatten().filter_map(Result::ok) {
+        if !Path::new("/proc").join(left.file_name()).exists() {
+            let _ = std::fs::remove_dir_all(left.path());
+        }
+    }
+    let root = root.join(std::process::id().to_string());
     let _ = std::fs::remove_dir_all(&root);
     for folder in FOLDERS {
         copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder), &root.join(folder)).unwrap();

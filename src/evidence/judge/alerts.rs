@@ -67,9 +67,16 @@ fn felt_its_fault(entry: &Entry) -> bool {
     })
 }
 
+/// How often an alert's group is evaluated on the experiment's stack, in milliseconds.
+pub fn evaluation_ms(experiment: &Experiment, tree: &Tree, alert: &str) -> i64 {
+    let monitoring = &tree.monitoring;
+    let interval = monitoring.alert(alert).map_or(monitoring.evaluation_interval(), |alert| alert.evaluation_interval);
+    real_ms(interval, experiment.speed().factor())
+}
+
 /// An expected alert's life in the window.
 pub fn cycle_of(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Cycle> {
-    let evaluation = real_ms(tree.monitoring.evaluation_interval(), experiment.speed().factor());
+    let evaluation = evaluation_ms(experiment, tree, alert);
     let alerts = experiment.samples("alerts")?;
     Ok(timeline::cycle(alert, &alerts, &experiment.notifications, evaluation, experiment.run.end_ms))
 }
@@ -193,12 +200,12 @@ pub(super) fn pictured(experiment: &Experiment, tree: &Tree, alert: &str, page: 
     let bytes = experiment.picture(picture).unwrap_or_default();
     finding.population = usize::from(bytes.starts_with(b"\x89PNG\r\n\x1a\n"));
     let cycle = cycle_of(experiment, tree, alert)?;
-    // What an evaluation decides is so until the next one.
-    let evaluation = real_ms(tree.monitoring.evaluation_interval(), experiment.speed().factor());
+    // What an evaluation decides is told until the next one has run, and one that is late by a whole interval disturbs the run.
+    let told_ms = 2 * evaluation_ms(experiment, tree, alert);
     let during = cycle
         .firing_ms
         .zip(cycle.last_firing_ms)
-        .is_some_and(|(first, last)| (first..last + evaluation).contains(&picture.taken_ms));
+        .is_some_and(|(first, last)| (first..last + told_ms).contains(&picture.taken_ms));
     finding.observed = match cycle.firing_ms {
         Some(firing) => format!("taken {} after it began to fire", seconds(picture.taken_ms - firing)),
         None => "the alert never fired".to_owned(),

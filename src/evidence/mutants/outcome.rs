@@ -10,7 +10,7 @@ use super::fate::Fate;
 use super::table::{Mutant, Table};
 use crate::duration::Speed;
 use crate::evidence::experiment::{files_in, read_json, write_json};
-use crate::evidence::provenance::Provenance;
+use crate::evidence::provenance::{Provenance, UNTOLD};
 
 /// The layout of `mutants.json`.
 pub const SCHEMA: u32 = 1;
@@ -129,7 +129,8 @@ impl Outcome {
 /// Copies the newest outcome below a folder of runs into a bundle's: of all mutants, on the very tree the bundle is about.
 /// Where there is none, or no commit to tell trees by, nothing is copied.
 pub fn take(runs: &Path, bundle: &Path, provenance: &Provenance) -> anyhow::Result<()> {
-    if provenance.revision.is_none() {
+    // Of two changed trees whose change nobody could tell, nobody can say that they are one.
+    if provenance.revision.is_none() || provenance.dirty.as_deref() == Some(UNTOLD) {
         return Ok(());
     }
     let mut newest: Option<Outcome> = None;
@@ -157,7 +158,8 @@ pub fn of_bundle(bundle: &Path, provenance: &Provenance) -> anyhow::Result<Optio
     }
     let outcome = Outcome::read(&file)?;
     ensure!(
-        (&outcome.revision, &outcome.dirty) == (&provenance.revision, &provenance.dirty),
+        (&outcome.revision, &outcome.dirty) == (&provenance.revision, &provenance.dirty)
+            && outcome.dirty.as_deref() != Some(UNTOLD),
         "{FILE} is of another revision than run.json"
     );
     let table = Table::read(&bundle.join("tree")).map_err(|failure| anyhow::anyhow!("{failure}"))?;

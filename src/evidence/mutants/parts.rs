@@ -54,7 +54,8 @@ pub(super) async fn lacking(stack: &Stack) -> Vec<Part> {
     let ground = Ground::Ours(stack);
     let is_there = [
         (Part::Browser, Browser::find().is_some()),
-        (Part::Pages, PrometheusPages::probe(ground.prometheus()).await.is_ok()),
+        // One that does not answer in time may have them.
+        (Part::Pages, !matches!(PrometheusPages::probe(ground.prometheus()).await, Ok(None))),
         (Part::Grafana, ground.grafana().is_some()),
         (Part::Vector, has(Component::Vector)),
         (Part::Loki, has(Component::Loki)),

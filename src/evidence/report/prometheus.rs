@@ -103,9 +103,10 @@ fn targets(up: &[Series], at_ms: i64) -> Markup {
 /// The alerts that were active at a time: groups are evaluated one after the other, each once an interval.
 fn active_alerts(experiment: &Experiment, tree: &Tree, at_ms: i64) -> anyhow::Result<Markup> {
     let samples = experiment.samples("alerts")?;
-    let evaluation = tree.monitoring.evaluation_interval() / experiment.speed().factor();
-    let since = at_ms - i64::try_from(evaluation.as_millis()).unwrap_or(0);
-    let is_active = |series: &&Series| newest(series, at_ms).is_some_and(|(at, _)| at > since);
+    let is_active = |series: &&Series| {
+        let evaluation = judge::evaluation_ms(experiment, tree, label(series, "alertname"));
+        newest(series, at_ms).is_some_and(|(at, _)| at > at_ms - evaluation)
+    };
     let active: Vec<&Series> = samples.iter().filter(is_active).collect();
     let mut rows = Vec::new();
     for alert in tree.monitoring.alerts() {
@@ -191,5 +192,7 @@ fn graph(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Ma
         alerts: &fires,
     };
     let svg = draw::panel_svg(&panel, &[Frame { query: plan, series }], &canvas);
-    Ok(html! { figure { (PreEscaped(svg)) figcaption { "The alert's expression; the line is its threshold." } } })
+    Ok(html! { figure { (PreEscaped(svg)) figcaption {
+        "The alert's expression, without its comparison" @if threshold.is_some() { "; the line is what it is compared with" } "."
+    } } })
 }
