@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # scripts/pins.sh: every pin of the project, read from where it is kept: flake.lock, Cargo.lock, scripts/tools.tsv (PyPI),
-# compose.yaml and Containerfile (images), the workflow (actions). None is written down twice.
+# compose.yaml and Containerfile (images), the workflows (actions). None is written down twice.
 # scripts/pins.sh update: moves what can be moved without judgement, nixpkgs within its release (needs Nix), crates within
 # Cargo.toml's ranges and the digests of the images' tags (needs skopeo, or docker with buildx), and names the rest.
 # Exit codes: 0, or 1 when a mover failed.
@@ -20,8 +20,9 @@ pins() {
     [[ $digest ]] && digest=${digest:0:8} || digest='no digest'
     row image "$image ($digest)" "$(grep -lF "$image" compose.yaml Containerfile)"
   done
-  sed -n 's/.*uses: \([^@]*\)@\([0-9a-f]\{8\}\)[0-9a-f]* # \(.*\)/\1 \2 \3/p' .github/workflows/ci.yml | sort -u |
-    while read -r action commit version; do row action "$action $version ($commit)" .github/workflows/ci.yml; done
+  # Of an action that two workflows pin differently there are two rows.
+  sed -n 's/.*uses: \([^@]*\)@\([0-9a-f]\{8\}\)[0-9a-f]* # \(.*\)/\1 \2 \3/p' .github/workflows/*.yml | sort -u |
+    while read -r action commit version; do row action "$action $version ($commit)" .github/workflows; done
 }
 say() { printf 'pins: %s\n' "$*" >&2; }
 row() { printf '%-14s %-58s %s\n' "$1" "$2" "$3"; }
