@@ -146,11 +146,13 @@ fn a_number_in_a_message_is_written_as_a_person_would() {
     let (mut rules, mut questions, mut due) = (String::new(), String::new(), 0);
     for alert in monitoring.alerts().iter().filter(|alert| alert.annotations["description"].contains("$value")) {
         let text = serde_json::Value::from(alert.annotations["description"].as_str());
-        writeln!(rules, "  - {{alert: {}, expr: value, annotations: {{text: {text}}}}}", alert.name).unwrap();
+        writeln!(rules, "  - {{alert: {}, expr: value, annotations: {{text: {text}}}}}", alert.name)
+            .expect("writing to a String does not fail");
         for (at, value) in VALUES.iter().enumerate() {
             // A share is never more than the whole.
             if *value <= 1.0 || !alert.annotations["description"].contains("humanizePercentage") {
-                writeln!(questions, "  - {{eval_time: {at}m, alertname: {}}}", alert.name).unwrap();
+                writeln!(questions, "  - {{eval_time: {at}m, alertname: {}}}", alert.name)
+                    .expect("writing to a String does not fail");
                 due += 1;
             }
         }
@@ -236,9 +238,10 @@ fn with_ranges(text: &str, change: &dyn Fn(Duration) -> Duration) -> (String, us
         match range {
             Some((range, rest)) => {
                 changed += 1;
-                write!(result, "[{}]{rest}", duration::print(change(range))).unwrap();
+                write!(result, "[{}]{rest}", duration::print(change(range)))
+                    .expect("writing to a String does not fail");
             }
-            None => write!(result, "[{part}").unwrap(),
+            None => write!(result, "[{part}").expect("writing to a String does not fail"),
         }
     }
     (result, changed)
