@@ -4,6 +4,8 @@
 // Helpers of tests are tests: what they can't have ends the test; and its times are small numbers.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, clippy::cast_possible_wrap, clippy::similar_names)]
 
+mod executable;
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -251,8 +253,7 @@ async fn closed_or_dropped_it_leaves_no_process_and_no_folder() {
 async fn a_browser_that_dies_is_told_with_its_last_words() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("chromium");
-    std::fs::write(&script, "#!/bin/sh\necho 'no usable display' >&2\nexit 1\n").unwrap();
-    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    executable::write(&script, "#!/bin/sh\necho 'no usable display' >&2\nexit 1\n");
     let failure = Browser::start(&script).await.err().expect("it can't start").to_string();
     assert!(failure.contains("no usable display"), "{failure}");
 
@@ -462,8 +463,7 @@ async fn a_chromium_that_may_not_make_its_sandbox_is_started_without_it() {
         folder.path().display(),
         real.display()
     );
-    std::fs::write(&program, script).unwrap();
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    executable::write(&program, &script);
     let browser = Browser::start(&program).await.unwrap_or_else(|failure| panic!("{failure}"));
     assert!(browser.version().contains("Chrome"), "{}", browser.version());
     browser.close().await.unwrap();
@@ -528,9 +528,9 @@ async fn every_provisioned_dashboard_is_drawn_with_what_prometheus_answers_under
             if uid == "app-overview" {
                 let text = page.text().await.unwrap();
                 assert!(!text.contains("No data"), "{text}");
-                // Asked by hand: half a second a scrape, so that a rate looks back on two.
+                // Asked by hand: a second is the least a data source tells of its scrapes, and a rate looks back on four.
                 for panel in dashboard.panels.iter().filter(|panel| panel.kind == model::Kind::Timeseries) {
-                    let expr = panel.targets[0].expr.replace("$__rate_interval", "2s");
+                    let expr = panel.targets[0].expr.replace("$__rate_interval", "4s");
                     let answer = prometheus.query(&expr, Some(to as f64)).await.unwrap().into_series();
                     // A quantile of an endpoint that nobody called is no number, and has no place on the panel.
                     let mut values = answer.iter().map(|series| series.samples[0].value);

@@ -3,7 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test file throughout: what can't be written fails the test")]
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+mod executable;
+
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -25,8 +27,7 @@ impl Stage {
     fn program(&self, name: &str, script: &str) -> PathBuf {
         let file = self.path("bin").join(name);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        executable::write(&file, &format!("#!/bin/sh\n{script}\n"));
         file
     }
 

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but does not see that these helpers are such")]
 
+mod executable;
+
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -116,8 +118,7 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 /// A program that stands where another should.
 fn program(place: &Place, script: &str) -> PathBuf {
     let file = place.folder.path().join("program");
-    std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    executable::write(&file, &format!("#!/bin/sh\n{script}\n"));
     file
 }
 

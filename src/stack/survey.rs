@@ -110,7 +110,7 @@ async fn program(component: Component, plan: &Plan, path: &OsStr) -> Result<Tool
 
 fn not_found(wanted: &Wanted) -> String {
     let names: Vec<&str> = wanted.spellings().map(|(name, ..)| name).collect();
-    let aliases = if names.len() > 1 { format!(" (as {})", names.join(" or ")) } else { String::new() };
+    let aliases = if names.len() > 1 { format!(" as {}", names.join(" or ")) } else { String::new() };
     format!("not on PATH{aliases}; {} brings it", wanted.remedy())
 }
 

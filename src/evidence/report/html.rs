@@ -484,6 +484,9 @@ fn verify_section(outcome: &Outcome) -> Markup {
         p { "In the folder that holds this report, offline, with nothing but the tool or nothing but coreutils:" }
         pre { "aiclipx evidence verify .\nsha256sum -c SHA256SUMS" }
         p { "The first judges every exhibit again and compares; the second checks only that no listed file changed." }
+        @if provenance.dirty.is_some() {
+            p { "It was made with uncommitted changes: to run it again, lay what " code { "tree/" } " holds over the revision first." }
+        }
         p { "To run it again from the same revision and seed:" }
         pre {
             @if let Some(commit) = &provenance.revision { "git checkout " (&commit[..commit.len().min(12)]) "\n" }
