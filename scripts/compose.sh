@@ -35,7 +35,7 @@ elif command -v podman >/dev/null && command -v podman-compose >/dev/null; then
   export BUILDAH_FORMAT=docker
 else
   say "neither podman with podman-compose nor docker compose with a daemon that answers is here"
-  ! command -v docker >/dev/null || docker info 2>&1 | tail -n 1 | sed 's/^/  docker: /' >&2
+  ! command -v docker >/dev/null || docker info 2>&1 | tail -n 1 | sed 's/^/  docker: /' >&2 || true
   exit 2
 fi
 

@@ -9,7 +9,7 @@ set -m
 
 tool=$1
 
-said=$(mktemp)
+said=$(mktemp) || { printf 'demo: no temporary file (above): let TMPDIR name a folder that can be written\n' >&2 && exit 2; }
 up=''
 step=''
 signals=0

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # scripts/nixpkgs.sh [DATE]: how long the release of nixpkgs that flake.nix names is kept up, and when the next is due. NixOS
 # releases in May and in November, and keeps each up for one month beyond the next. Exit codes: 0, 1 when it is no longer kept
-# up, 2 when flake.nix names none.
+# up, 2 when flake.nix names none, or DATE is none.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
-today=$(date --utc --date "${1:-today}" +%F)
+today=$(date --utc --date "${1:-today}" +%F) || exit 2
 release=$(sed -n 's|.*"github:NixOS/nixpkgs/nixos-\([0-9]*\.[0-9]*\)".*|\1|p' flake.nix)
 year=20${release%.*}
 case ${release#*.} in

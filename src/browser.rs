@@ -11,10 +11,11 @@ mod pipe;
 pub mod prometheus;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -39,6 +40,10 @@ const CALL_LIMIT: Duration = Duration::from_mins(1);
 const START_LIMIT: Duration = Duration::from_mins(1);
 /// From the request to the load event.
 const OPEN_LIMIT: Duration = Duration::from_secs(30);
+/// `--version` takes some 50 ms.
+const VERSION_LIMIT: Duration = Duration::from_secs(10);
+/// Bytes of what it answers.
+const LONGEST_VERSION: u64 = 1024;
 /// An orderly end, before the process is killed.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// How often a predicate is asked.
@@ -66,12 +71,24 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// The first program on PATH that says it is Chromium or Google Chrome.
-    ///
-    /// Runs `--version` of what carries the name (some 50 ms), because a name alone promises nothing.
+    /// The first program on PATH that says it is Chromium or Google Chrome: a name alone promises nothing. Asked once.
     pub fn find() -> Option<PathBuf> {
-        let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
-        NAMES.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| is_chromium(path))
+        Some(Browser::found()?.0.clone())
+    }
+
+    /// What that program says of itself: `Chromium 156.0.8078.79 …`.
+    pub fn says() -> Option<&'static str> {
+        Some(&Browser::found()?.1)
+    }
+
+    fn found() -> Option<&'static (PathBuf, String)> {
+        static FOUND: OnceLock<Option<(PathBuf, String)>> = OnceLock::new();
+        let look = || {
+            let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
+            let paths = NAMES.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+            paths.into_iter().find_map(|path| Some((chromium_says(&path)?, path)).map(|(says, path)| (path, says)))
+        };
+        FOUND.get_or_init(look).as_ref()
     }
 
     /// Starts the program at `path`, or says what is wrong with it.
@@ -287,15 +304,32 @@ fn flags(bare: bool) -> Vec<&'static str> {
     flags
 }
 
-fn is_chromium(path: &Path) -> bool {
+/// What a program that is Chromium says of itself.
+fn chromium_says(path: &Path) -> Option<String> {
     if !path.is_file() {
-        return false;
+        return None;
     }
-    let answer = std::process::Command::new(path).arg("--version").stdin(Stdio::null()).output();
-    answer.is_ok_and(|output| {
-        let text = String::from_utf8_lossy(&output.stdout);
-        output.status.success() && (text.starts_with("Chromium ") || text.starts_with("Google Chrome "))
-    })
+    let mut command = std::process::Command::new(path);
+    command.arg("--version").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().ok()?;
+    // It blocks, once in the life of a process; and who hangs on such a question is no browser for us.
+    let deadline = std::time::Instant::now() + VERSION_LIMIT;
+    let ended = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status.success(),
+            Ok(None) if std::time::Instant::now() < deadline => std::thread::sleep(Duration::from_millis(5)),
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                break false;
+            }
+        }
+    };
+    let mut text = Vec::new();
+    // What it started may hold the other end: no more is read than is there.
+    std::io::Read::take(child.stdout.take().filter(|_| ended)?, LONGEST_VERSION).read_to_end(&mut text).ok()?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    (text.starts_with("Chromium ") || text.starts_with("Google Chrome ")).then_some(text)
 }
 
 /// The last lines of standard error, shared with the task that reads them.

@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 
 use super::alert_graph;
 use super::bundle::Outcome;
+use super::claims::PICTURED_PAGES;
 use super::experiment::{Experiment, HELD_BY_LOKI, LOADED, SAMPLES, SNAPSHOT};
 use super::grafana;
 use super::judge::Verdict;
@@ -92,6 +93,7 @@ fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow:
         let says = says.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or("nothing");
         ensure!(says == told, "{component} is {told}, and says {says} of itself");
     }
+    pages_as_expected(provenance, experiment)?;
     // A private stack is started with the bundle's revision; one that was up before may be of an earlier commit.
     if provenance.mode == Mode::Private {
         let told = label(provenance.revision.as_deref(), provenance.dirty.as_deref());
@@ -100,6 +102,32 @@ fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow:
             let says = build.and_then(|series| series.labels.get("revision")).map_or("nothing", String::as_str);
             ensure!(says == told, "the revision is {told}, and the service says {says}");
         }
+    }
+    Ok(())
+}
+
+/// Every page of every expected alert was pictured or says why not, once; a graph is the one that was to be asked for.
+fn pages_as_expected(provenance: &Provenance, experiment: &Experiment) -> anyhow::Result<()> {
+    let run = &experiment.run;
+    let fires = &experiment.scenario.expect.fires;
+    let pictured = run.pictures.iter().map(|picture| (picture.alert.as_str(), picture.page.as_str()));
+    let missing = run.missing_pictures.iter().map(|missing| (missing.alert.as_str(), missing.page.as_str()));
+    let mut told: Vec<_> = pictured.chain(missing).collect();
+    let of_alert = |alert: &'_ String| PICTURED_PAGES.map(|page| (alert.clone(), page));
+    let mut expected: Vec<_> = fires.iter().flat_map(of_alert).collect();
+    told.sort_unstable();
+    expected.sort_unstable();
+    let same = told.iter().copied().eq(expected.iter().map(|(alert, page)| (alert.as_str(), *page)));
+    ensure!(same, "it tells of the pages {told:?}, and those to be pictured are {expected:?}");
+    // Of a stack that somebody else started the addresses are those it calls its own parts by.
+    if provenance.mode != Mode::Foreign {
+        let own = run.addresses.prometheus.url("/");
+        for picture in &run.pictures {
+            ensure!(picture.url.starts_with(&own), "{} is told to be of {}", picture.file, picture.url);
+        }
+    }
+    for alert in fires {
+        alert_graph::read(experiment, alert)?;
     }
     Ok(())
 }

@@ -151,14 +151,9 @@ pub fn now_ms() -> i64 {
 
 /// The browser that takes the pictures, if there is one: its name and version.
 pub fn browser() -> Option<(String, String)> {
-    let version = Browser::find().and_then(|program| version_of(&program))?;
-    Some(("chromium".to_owned(), version))
-}
-
-fn version_of(program: &Path) -> Option<String> {
-    let output = Command::new(program).arg("--version").output().ok()?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit())).map(str::to_owned)
+    let mut words = Browser::says()?.split_whitespace();
+    let version = words.find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    Some(("chromium".to_owned(), version.to_owned()))
 }
 
 #[cfg(test)]

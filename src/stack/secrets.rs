@@ -37,10 +37,21 @@ pub fn make(environment: &Path, folder: &Path, owner: Option<u32>) -> Result<(),
     }
     fchown(&opened, owner, None).with_context(what)?;
 
-    let chosen = match std::fs::read_to_string(environment) {
-        Ok(text) => setting(&text, PASSWORD_VARIABLE),
+    let unusable = |why: &dyn std::fmt::Display| {
+        Failure::usage(format!("cannot read {}: {why}", environment.display()))
+            .remedy("mend it as .env.example shows, or take it away: then a password is generated")
+    };
+    let chosen = match environment.metadata() {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => return Err(Failure::usage(format!("cannot read {}: {error}", environment.display()))),
+        Err(error) => return Err(unusable(&error)),
+        // A pipe would be waited for.
+        Ok(file) if !file.is_file() => return Err(unusable(&"it is no regular file")),
+        Ok(file) if file.len() > LARGEST_ENVIRONMENT => return Err(unusable(&"it is larger than 64 KiB")),
+        Ok(_) => {
+            let text = std::fs::read_to_string(environment).map_err(|error| unusable(&error))?;
+            // What some editors begin a file with.
+            setting(text.trim_start_matches('\u{feff}'), PASSWORD_VARIABLE)
+        }
     };
     let password = folder.join(GRAFANA_ADMIN_PASSWORD);
     match chosen {
@@ -54,6 +65,9 @@ pub fn make(environment: &Path, folder: &Path, owner: Option<u32>) -> Result<(),
     }
     Ok(())
 }
+
+/// Bytes: settings of a few lines.
+const LARGEST_ENVIRONMENT: u64 = 64 * 1024;
 
 /// The texts themselves: for making sure that they are nowhere else.
 pub(super) fn texts(plan: &Plan) -> Result<Vec<String>, Failure> {

@@ -448,7 +448,7 @@ fn a_clone_that_only_its_owner_reads_is_refused_with_what_to_type() {
     assert!(chmod.success());
     let (code, said) = up();
     assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("neither docker compose nor podman"), "{said}");
+    assert!(said.contains("neither podman with podman-compose nor docker compose"), "{said}");
 }
 
 /// Log forwarding is asked for; nothing else waits for it, publishes for it, or is given more than it needs.
