@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aiclipx::dashboard::query::{TimeRange, over};
+use aiclipx::evidence::experiment::{MissingPicture, Run};
 use serde_json::json;
 
 use crate::bundle::Archive;
@@ -67,8 +68,39 @@ fn a_page_that_was_pictured_is_not_drawn_again() {
 
 #[test]
 fn the_answer_to_another_question_is_not_drawn_as_the_alerts_graph() {
-    let archive = Archive::new().with("error-rate", &without_pictures(&["graph"], "vector(1)"));
-    let (_place, sealed) = archive.seal(&[]);
-    let failure = sealed.expect_err("it is no graph of this alert").to_string();
-    assert!(failure.contains("graphs/AppHigh5xxErrorRate.json is not the graph of AppHigh5xxErrorRate"), "{failure}");
+    // Nor kept as such where the page was pictured, and nothing is drawn of it.
+    for pages in [&["graph"][..], &[]] {
+        let failure = refused(&without_pictures(pages, "vector(1)"));
+        assert!(
+            failure.contains("graphs/AppHigh5xxErrorRate.json is not the graph of AppHigh5xxErrorRate"),
+            "{failure}"
+        );
+    }
+}
+
+#[test]
+fn a_run_tells_of_every_page_that_was_to_be_pictured_once_and_of_no_other() {
+    let missing = |page: &str| world::missing_pictures(ALERT, "why").into_iter().find(|one| one.page == page).unwrap();
+    let cases: [(&str, fn(&mut Run, MissingPicture)); 4] = [
+        ("pictured and missing", |run, graph| run.missing_pictures.push(graph)),
+        ("neither", |run, _| drop(run.pictures.pop())),
+        ("another alert's", |run, graph| {
+            run.missing_pictures.push(MissingPicture { alert: "../../x".to_owned(), ..graph });
+        }),
+        ("missing twice", |run, graph| {
+            run.pictures.retain(|picture| picture.page != "graph");
+            run.missing_pictures = vec![graph.clone(), graph];
+        }),
+    ];
+    for (what, edit) in cases {
+        let failure = refused(&Room::with_errors().run(|run| edit(run, missing("graph"))));
+        assert!(failure.contains("it tells of the pages"), "{what}: {failure}");
+    }
+    let elsewhere = Room::with_errors().run(|run| "http://evil.example/x".clone_into(&mut run.pictures[0].url));
+    assert!(refused(&elsewhere).contains("is told to be of http://evil.example/x"));
+}
+
+fn refused(room: &Room) -> String {
+    let (_place, sealed) = Archive::new().with("error-rate", room).seal(&[]);
+    sealed.expect_err("it must not be sealed").to_string()
 }
