@@ -78,10 +78,13 @@ fn the_answer_to_another_question_is_not_drawn_as_the_alerts_graph() {
     }
 }
 
+/// What is told of the graph's page, and how a run comes to tell it.
+type Case = (&'static str, fn(&mut Run, MissingPicture));
+
 #[test]
 fn a_run_tells_of_every_page_that_was_to_be_pictured_once_and_of_no_other() {
     let missing = |page: &str| world::missing_pictures(ALERT, "why").into_iter().find(|one| one.page == page).unwrap();
-    let cases: [(&str, fn(&mut Run, MissingPicture)); 4] = [
+    let cases: [Case; 4] = [
         ("pictured and missing", |run, graph| run.missing_pictures.push(graph)),
         ("neither", |run, _| drop(run.pictures.pop())),
         ("another alert's", |run, graph| {
