@@ -128,6 +128,8 @@ impl Time {
 struct Lanes {
     rows: usize,
     placed: Vec<Placed>,
+    /// Marks for which there was no room.
+    hidden: usize,
 }
 
 struct Placed {
@@ -156,14 +158,16 @@ fn strip(marks: &[Mark], time: &Time) -> Lanes {
             Some(Placed { label_at: (!label.is_empty()).then_some(from + 5.0), label, row: 0, from, to })
         })
         .collect();
-    Lanes { rows: usize::from(!placed.is_empty()), placed }
+    Lanes { rows: usize::from(!placed.is_empty()), placed, hidden: 0 }
 }
 
 /// Puts every mark and its label into the first row where they touch nobody: behind the bar's beginning, or before it
-/// when the picture ends too soon. What finds no row is drawn without its label in the last.
+/// when the picture ends too soon. What finds no row stands in that of its own name, if there is one; else it
+/// has no bar, for that would lie under another's name: it is counted, and the plot is tinted where it was.
 fn lanes(marks: &[Mark], time: &Time, most: usize) -> Lanes {
     let mut taken: Vec<Vec<(f64, f64)>> = Vec::new();
-    let mut placed = Vec::new();
+    let mut placed: Vec<Placed> = Vec::new();
+    let mut hidden = 0;
     for mark in marks {
         let Some((from, to)) = time.span(mark) else { continue };
         let label = super::clean(&mark.label);
@@ -184,17 +188,30 @@ fn lanes(marks: &[Mark], time: &Time, most: usize) -> Lanes {
         });
         if let Some(row) = row {
             taken[row].push((start, end));
+            placed.push(Placed { label, row, from, to, label_at });
+            continue;
         }
-        let label_at = label_at.filter(|_| row.is_some());
-        placed.push(Placed { label, row: row.unwrap_or(most - 1), from, to, label_at });
+        // Where nobody else is, its name stands already.
+        let own = placed.iter().find(|one| one.label == label).map(|one| one.row);
+        match own.filter(|row| placed.iter().all(|one| one.row != *row || one.label == label)) {
+            Some(row) => placed.push(Placed { label, row, from, to, label_at: None }),
+            None => hidden += 1,
+        }
     }
-    Lanes { rows: taken.len(), placed }
+    Lanes { rows: taken.len(), placed, hidden }
 }
 
 fn bars(lanes: &Lanes, top: f64, name: &str, plot: Area, (fill, ink): (&str, &str), paint: &Paint) -> Markup {
     html! {
         @if lanes.rows > 0 {
-            text x=(n(plot.x - 6.0)) y=(n(top + 9.5)) font-size="9" text-anchor="end" fill=(paint.muted) { (name) }
+            text x=(n(plot.x - 6.0)) y=(n(top + 9.5)) font-size="9" text-anchor="end" fill=(paint.muted) {
+                @if lanes.hidden > 0 && lanes.rows == 1 { "+" (lanes.hidden) } @else { (name) }
+            }
+            @if lanes.hidden > 0 && lanes.rows > 1 {
+                text x=(n(plot.x - 6.0)) y=(n(top + LANE + 9.5)) font-size="9" text-anchor="end" fill=(paint.muted) {
+                    "+" (lanes.hidden)
+                }
+            }
         }
         @for one in &lanes.placed {
             // A row's number: small.
@@ -449,5 +466,29 @@ impl Legend {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_bar_lies_under_the_name_of_another() {
+        let time = Time {
+            range: super::super::TimeRange { from_millis: 0, to_millis: 1000 },
+            across: Area { x: 0.0, y: 0.0, w: 300.0, h: 100.0 },
+        };
+        let mark = |label: &str, from_millis, to_millis| Mark { from_millis, to_millis, label: label.to_owned() };
+        let marks = [
+            mark("AppTrafficDrop", 0, 900),
+            mark("AppHighExceptionRate", 100, 200),
+            mark("AppHigh5xxErrorRate", 150, 250),
+            mark("AppHighExceptionRate", 240, 300),
+        ];
+        let drawn = lanes(&marks, &time, 2);
+        let rows: Vec<(&str, usize)> = drawn.placed.iter().map(|one| (one.label.as_str(), one.row)).collect();
+        assert_eq!(rows, [("AppTrafficDrop", 0), ("AppHighExceptionRate", 1), ("AppHighExceptionRate", 1)]);
+        assert_eq!((drawn.rows, drawn.hidden), (2, 1));
     }
 }
