@@ -88,7 +88,7 @@ impl Photographer {
         }
         match equipment(prometheus).await {
             Ok(equipment) => photographer.equipment = Some(equipment),
-            Err(why) => photographer.give_up(&why),
+            Err(why) => photographer.give_up(|_| why.clone()),
         }
         let rules = photographer.prometheus.json("/api/v1/rules?type=alert").await.unwrap_or_default();
         let expressions =
@@ -98,10 +98,10 @@ impl Photographer {
     }
 
     /// Of what is still awaited there will be no picture.
-    fn give_up(&mut self, why: &str) {
+    fn give_up(&mut self, why: impl Fn(&str) -> String) {
         for alert in std::mem::take(&mut self.awaited) {
             for page in PICTURED_PAGES {
-                self.album.miss(&alert, page, why);
+                self.album.miss(&alert, page, &why(&alert));
             }
         }
     }
@@ -120,11 +120,7 @@ impl Photographer {
             // Its process is killed with the value anyway; a browser that ends badly takes no picture back.
             let _ = browser.close().await;
         }
-        for alert in std::mem::take(&mut self.awaited) {
-            for page in PICTURED_PAGES {
-                self.album.miss(&alert, page, &not_seen_firing(&alert));
-            }
-        }
+        self.give_up(|alert| format!("{alert} was not seen firing while enacting"));
         self.album
     }
 
@@ -223,11 +219,6 @@ impl AtWork {
         let album = self.task.join_next().await.context("nobody took pictures")?;
         album.context("taking pictures")
     }
-}
-
-/// Why there is no picture of an alert that was never seen firing.
-fn not_seen_firing(alert: &str) -> String {
-    format!("{alert} was not seen firing while enacting")
 }
 
 async fn equipment(prometheus: &Address) -> Result<(Browser, PrometheusPages), String> {
