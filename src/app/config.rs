@@ -29,6 +29,8 @@ pub struct Config {
     pub max_items: usize,
     /// `APP_MAX_BODY_BYTES`
     pub max_body_bytes: usize,
+    /// `APP_MAX_BUFFERED_BYTES`
+    pub max_buffered_bytes: usize,
     /// `APP_MAX_CONNECTIONS`
     pub max_connections: usize,
     /// `APP_HEADER_TIMEOUT`
@@ -131,6 +133,16 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: "APP_MAX_BUFFERED_BYTES",
+        default: "8388608",
+        values: "65536…1073741824 bytes",
+        meaning: "bodies under way and answers in hand, together; more is answered 503",
+        read: |config, text| {
+            config.max_buffered_bytes = number(text, 64 << 10..=1 << 30)?;
+            Ok(())
+        },
+    },
+    Setting {
         name: "APP_MAX_CONNECTIONS",
         default: "1024",
         values: "1…100000",
@@ -208,6 +220,7 @@ impl Default for Config {
             access_log: false,
             max_items: 0,
             max_body_bytes: 0,
+            max_buffered_bytes: 0,
             max_connections: 0,
             header_timeout: Duration::ZERO,
             request_timeout: Duration::ZERO,
@@ -233,6 +246,12 @@ impl Config {
             if let Err(expected) = (setting.read)(&mut config, &text) {
                 errors.push(format!("{} is `{text}`; it takes {expected}", setting.name));
             }
+        }
+        if config.max_body_bytes > config.max_buffered_bytes {
+            errors.push(format!(
+                "APP_MAX_BODY_BYTES is {}, and APP_MAX_BUFFERED_BYTES, which all bodies share, is {}; it takes at least as many",
+                config.max_body_bytes, config.max_buffered_bytes
+            ));
         }
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
@@ -323,6 +342,7 @@ mod tests {
             ("APP_ACCESS_LOG", "1"),
             ("APP_MAX_ITEMS", "0"),
             ("APP_MAX_BODY_BYTES", "64k"),
+            ("APP_MAX_BUFFERED_BYTES", "1k"),
             ("APP_MAX_CONNECTIONS", "-1"),
             ("APP_HEADER_TIMEOUT", "0"),
             ("APP_REQUEST_TIMEOUT", "30"),
@@ -335,6 +355,13 @@ mod tests {
         for ((name, _), error) in wrong.iter().zip(&errors) {
             assert!(error.starts_with(name), "{error}");
         }
+    }
+
+    #[test]
+    fn one_body_fits_in_what_all_share() {
+        assert!(read(&[("APP_MAX_BODY_BYTES", "70000"), ("APP_MAX_BUFFERED_BYTES", "70000")]).is_ok());
+        let errors = read(&[("APP_MAX_BODY_BYTES", "70001"), ("APP_MAX_BUFFERED_BYTES", "70000")]).unwrap_err();
+        assert!(errors.len() == 1 && errors[0].contains("at least as many"), "{errors:?}");
     }
 
     #[test]

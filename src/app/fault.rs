@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 
-use super::handlers::Refusal;
+use super::refusal::Refusal;
 use crate::duration;
 
 /// The header.

@@ -5,54 +5,86 @@
 //! - `GET /health/live`, `GET /health/ready` -- the state machine of [`phase`].
 //! - `GET /metrics` -- [`meter`], in Prometheus' text format.
 //!
-//! warp routes, hyper carries (`http::serve`). Every request is a [`flight`] that is counted and logged exactly
-//! once. Nothing here reads the environment, binds a socket, installs a logger or listens for signals: the binary
-//! does, and tests do otherwise.
+//! warp routes, hyper carries (`http::serve`). Every request is counted and logged exactly once, from its head to the last
+//! byte of its answer ([`in_flight`]). Those who watch the service have a listener of their own, with the same `/health`
+//! and `/metrics`: clients that hold every connection can't blind them. Nothing here reads the environment, binds a
+//! socket, installs a logger or listens for signals: the binary does, and tests do otherwise.
 
 mod body;
+mod budget;
 pub mod config;
 pub mod endpoint;
 mod fault;
-mod flight;
 mod handlers;
+pub mod heap;
+mod in_flight;
 pub mod journal;
 pub mod meter;
 pub mod phase;
+mod refusal;
+mod reply;
 mod store;
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
-use hyper::{Request, StatusCode};
-use hyper_util::service::TowerToHyperService;
+use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use hyper::{Method, Request, StatusCode, Version};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use warp::reply::Response;
 
 use crate::duration;
 use crate::http::serve::{self, Broken, ConnectionOutcome, Limits, Service};
 use config::Config;
 use endpoint::{Endpoint, Verb};
-use flight::Flights;
-use handlers::{Handlers, Refusal};
-use meter::Meter;
+pub use handlers::MAX_PAGE_BYTES;
+use handlers::{Handlers, Route};
+use in_flight::{Counted, Requests};
+use meter::{Connections, Meter};
 use phase::Lifecycle;
+use refusal::Refusal;
+use reply::BodyOf;
+
+/// Connections of the listener for those who watch: a few Prometheus, a few probes, somebody who looks.
+pub const ADMIN_CONNECTIONS: usize = 16;
+
+/// From the end of the clients' connections until those of who watches are cut.
+const ADMIN_DRAIN: Duration = Duration::from_millis(500);
+
+/// Where the service listens.
+pub struct Listeners {
+    /// For everybody: every endpoint.
+    pub clients: TcpListener,
+    /// For those who watch: `/health` and `/metrics`.
+    pub admin: TcpListener,
+}
 
 /// Serves until `stop` resolves: then not ready, still serving for the drain delay, then draining to the deadline.
-/// Logs the final totals when nothing is in the air any more.
+/// Logs the final totals when nothing is in flight any more.
 ///
 /// The counters live in `meter`, which the caller keeps.
-pub async fn run(listener: TcpListener, config: Config, meter: Arc<Meter>, stop: impl Future<Output = ()>) {
+pub async fn run(listeners: Listeners, config: Config, meter: Arc<Meter>, stop: impl Future<Output = ()>) {
     let lifecycle = Arc::new(Lifecycle::starting(meter.ready()));
     meter.faults_enabled().set(i64::from(config.faults));
     let limits =
         Limits { connections: config.max_connections, patience: config.header_timeout, drain: config.drain_timeout };
+    let admin_limits = Limits { connections: ADMIN_CONNECTIONS, drain: ADMIN_DRAIN, ..limits.clone() };
     let drain_delay = config.drain_delay;
     let handlers = Handlers::new(&config, Arc::clone(&meter), Arc::clone(&lifecycle));
-    let routes = TowerToHyperService::new(warp::service(handlers::routes(&Arc::new(handlers))));
-    let flights = Flights::new(Arc::clone(&meter), config.access_log);
-    let app = Arc::new(App { config, meter: Arc::clone(&meter), flights, routes });
+    let app = Arc::new(App {
+        requests: Requests::new(Arc::clone(&meter), config.access_log),
+        routes: handlers::routes(&Arc::new(handlers)),
+        lifecycle: Arc::clone(&lifecycle),
+        config,
+    });
+    let front = |audience, limits: &Limits| {
+        let connections = meter.connections(audience, limits.connections);
+        Arc::new(Front { app: Arc::clone(&app), audience, connections })
+    };
+    let (clients, admin) = (front(Audience::Clients, &limits), front(Audience::Admin, &admin_limits));
 
     let stop = async {
         stop.await;
@@ -61,7 +93,16 @@ pub async fn run(listener: TcpListener, config: Config, meter: Arc<Meter>, stop:
         tokio::time::sleep(drain_delay).await;
     };
     lifecycle.ready();
-    let drained = serve::serve(listener, limits, app, stop).await;
+    let (served, all_served) = oneshot::channel::<()>();
+    let (drained, _) = tokio::join!(
+        async {
+            let drained = serve::serve(listeners.clients, limits, clients, stop).await;
+            drop(served);
+            drained
+        },
+        // Watched to the end.
+        serve::serve(listeners.admin, admin_limits, admin, async { drop(all_served.await) }),
+    );
     lifecycle.stopped();
 
     if drained.cut > 0 {
@@ -76,20 +117,39 @@ pub async fn run(listener: TcpListener, config: Config, meter: Arc<Meter>, stop:
     log::info!(requests = meter.requests(), errors = meter.errors(); "Stopped.");
 }
 
-/// What stands behind the listener: takes a request off, lets warp answer it, lands it.
-struct App<R> {
-    config: Config,
-    meter: Arc<Meter>,
-    flights: Flights,
-    routes: R,
+/// Who is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody.
+    Clients,
+    /// Those who watch the service.
+    Admin,
 }
 
-impl<R> App<R>
-where
-    R: hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible>,
-{
+impl Audience {
+    /// Both, in the order of their declaration.
+    pub const ALL: [Audience; 2] = [Audience::Clients, Audience::Admin];
+
+    /// The metric label `listener`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Audience::Clients => "clients",
+            Audience::Admin => "admin",
+        }
+    }
+}
+
+/// What stands behind both listeners.
+struct App<R> {
+    config: Config,
+    requests: Requests,
+    routes: R,
+    lifecycle: Arc<Lifecycle>,
+}
+
+impl<R: Route> App<R> {
     async fn answer(&self, endpoint: Endpoint, verb: Verb, request: Request<Incoming>) -> Response {
-        if let Err(refusal) = gate(endpoint, verb, &request) {
+        if let Err(refusal) = gate(endpoint, verb, request.method()) {
             return refusal.into();
         }
         if self.config.faults
@@ -98,64 +158,96 @@ where
         {
             return refusal.into();
         }
-        self.routes.call(request).await.unwrap_or_else(|never| match never {})
+        self.routes.route(endpoint, verb, request).await
     }
 }
 
 /// Refuses before routing what no route takes, so that a route never has to reject and 405 can name what it allows.
-fn gate(endpoint: Endpoint, verb: Verb, request: &Request<Incoming>) -> Result<(), Refusal> {
-    // CONNECT names a host, not a path; warp's path filters panic on it.
-    if request.uri().path_and_query().is_none() || request.method() == hyper::Method::CONNECT {
-        return Err(Refusal::MethodNotAllowed(&[]));
+fn gate(endpoint: Endpoint, verb: Verb, method: &Method) -> Result<(), Refusal> {
+    match endpoint {
+        // It names a host, and not a path.
+        Endpoint::Unmatched if method == Method::CONNECT => Err(Refusal::MethodNotAllowed(&[])),
+        Endpoint::Unmatched => Err(Refusal::NotFound),
+        _ if endpoint.allows(verb) => Ok(()),
+        _ => Err(Refusal::MethodNotAllowed(endpoint.verbs())),
     }
-    if endpoint == Endpoint::Unmatched {
-        return Err(Refusal::NotFound);
+}
+
+/// What hyper takes for a request, and a proxy in front of us may take for another.
+fn well_formed(request: &Request<Incoming>) -> Result<(), Refusal> {
+    // `GET example.org:80` asks for a host, too, and there is a method for that.
+    if request.uri().path_and_query().is_none() && request.method() != Method::CONNECT {
+        return Err(Refusal::Malformed("the target is no path"));
     }
-    if endpoint.allows(verb) { Ok(()) } else { Err(Refusal::MethodNotAllowed(endpoint.verbs())) }
+    let headers = request.headers();
+    let mut hosts = headers.get_all(HOST).iter();
+    let is_named = hosts.next().is_some();
+    if hosts.next().is_some() || (!is_named && request.version() == Version::HTTP_11) {
+        return Err(Refusal::Malformed("a request has one Host"));
+    }
+    if !request.body().is_end_stream() && !is_coding_known(headers) {
+        return Err(Refusal::UnknownCoding);
+    }
+    Ok(())
 }
 
-/// The body type of warp's responses, which warp does not name in public.
-type BodyOf<T> = <T as HasBody>::Body;
-
-trait HasBody {
-    type Body;
+/// hyper undoes `chunked`, and hands on what any other coding made of a body.
+fn is_coding_known(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => true,
+        (Some(only), None) => only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
 }
 
-impl<B> HasBody for hyper::Response<B> {
-    type Body = B;
+/// One of the two listeners' side of the service.
+struct Front<R> {
+    app: Arc<App<R>>,
+    audience: Audience,
+    connections: Connections,
 }
 
-impl<R, F> Service for App<R>
-where
-    R: hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible, Future = F>
-        + Send
-        + Sync
-        + 'static,
-    F: Future<Output = Result<Response, Infallible>> + Send,
-{
-    type Body = BodyOf<Response>;
+impl<R: Route> Service for Front<R> {
+    type Body = Counted<BodyOf<Response>>;
 
-    async fn handle(&self, request: Request<Incoming>) -> Response {
-        let endpoint = Endpoint::of(request.uri().path());
+    fn call(&self, request: Request<Incoming>) -> impl Future<Output = hyper::Response<Self::Body>> + Send {
+        let app = &*self.app;
+        let well_formed = well_formed(&request);
+        let mut endpoint = Endpoint::of(request.uri().path());
+        if well_formed.is_err() || (self.audience == Audience::Admin && !endpoint.watches()) {
+            endpoint = Endpoint::Unmatched;
+        }
         let verb = Verb::of(request.method());
-        let flight = self.flights.take_off(endpoint, verb, request.headers());
-
-        let answer = serve::contain(self.config.request_timeout, || self.answer(endpoint, verb, request)).await;
-        let (mut response, at_fault) = match answer {
-            Ok(response) => {
-                let failed = response.status() == StatusCode::INTERNAL_SERVER_ERROR;
-                (response, failed)
+        let begun = app.requests.begin(endpoint, verb, request.headers());
+        async move {
+            // hyper hides whether the head gave a length beside the chunks; RFC 9112 has such a connection closed.
+            let closes = !request.body().is_end_stream() && request.headers().contains_key(TRANSFER_ENCODING);
+            let answer = match well_formed {
+                Ok(()) => serve::contain(app.config.request_timeout, || app.answer(endpoint, verb, request)).await,
+                Err(refusal) => Ok(refusal.into()),
+            };
+            let (mut response, at_fault) = match answer {
+                Ok(response) => {
+                    let status = response.status();
+                    let failed = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
+                    (response, failed)
+                }
+                Err(Broken::Panicked) => (Refusal::Internal.into(), true),
+                Err(Broken::TimedOut) => (Refusal::TookTooLong.into(), true),
+            };
+            if closes || app.lifecycle.is_draining() {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Err(Broken::Panicked) => (Refusal::Internal.into(), true),
-            Err(Broken::TimedOut) => (Refusal::TookTooLong.into(), true),
-        };
-        let bytes = if verb == Verb::Head { 0 } else { response.body().size_hint().exact().unwrap_or(0) };
-        let id = flight.land(response.status(), bytes, at_fault);
-        response.headers_mut().insert(flight::REQUEST_ID, id);
-        response
+            begun.answered(response, at_fault)
+        }
+    }
+
+    fn opened(&self) {
+        self.connections.opened();
     }
 
     fn ended(&self, outcome: ConnectionOutcome) {
-        self.meter.connection(outcome).inc();
+        self.connections.ended(outcome);
     }
 }

@@ -14,5 +14,9 @@ mod counting;
 mod exposition;
 /// Starting the service, and a client that sends what it is told, byte by byte.
 mod harness;
+/// Clients that send and leave, and answers that must arrive.
+mod leaving;
+/// What the program may take, and what clients can make it take.
+mod memory;
 /// The program itself: logs, signals, exit codes.
 mod program;

@@ -14,14 +14,14 @@ use crate::harness::{Client, JSON, request, soon};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_aiclipx-app");
 
 /// The running program.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Program {
-    async fn start(settings: &[(&str, &str)]) -> Program {
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> Program {
         Program::of(Command::new(PROGRAM), settings).await
     }
 
@@ -36,8 +36,16 @@ impl Program {
         Program { child, stdout, address }
     }
 
-    async fn ask(&self, method: &str, target: &str, headers: &[&str], body: &str) -> crate::harness::Answer {
+    pub(crate) async fn ask(&self, method: &str, target: &str, headers: &[&str], body: &str) -> crate::harness::Answer {
         Client::connect(self.address).await.ask(method, target, headers, body).await
+    }
+
+    /// What it takes of the machine's memory, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let kib =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap() << 10
     }
 
     async fn signal(&self, name: &str) {
