@@ -9,6 +9,7 @@
 //! once. Nothing here reads the environment, binds a socket, installs a logger or listens for signals: the binary
 //! does, and tests do otherwise.
 
+mod access;
 mod body;
 pub mod config;
 pub mod endpoint;

@@ -14,5 +14,7 @@ mod counting;
 mod exposition;
 /// Starting the service, and a client that sends what it is told, byte by byte.
 mod harness;
+/// What becomes of the log where stdout takes no more.
+mod log;
 /// The program itself: logs, signals, exit codes.
 mod program;
