@@ -16,6 +16,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use tokio::time::Instant;
 
+use super::access::Ended;
 use super::endpoint::{ABANDONED, Endpoint, Verb};
 use super::meter::Meter;
 
@@ -112,18 +113,8 @@ impl InFlight {
         let seconds = self.started.elapsed().as_secs_f64();
         self.meter.request_ends(self.endpoint, self.verb, status, seconds, at_fault);
         if self.access_log {
-            // What went wrong here is an error wherever logs are read by level.
-            log::log!(
-                target: "aiclipx::access",
-                if at_fault { log::Level::Error } else { log::Level::Info },
-                method = self.verb.label(),
-                endpoint = self.endpoint.label(),
-                status,
-                seconds,
-                bytes,
-                request_id = self.id.to_str().unwrap_or_default();
-                "Request ended."
-            );
+            let (method, endpoint) = (self.verb.label(), self.endpoint.label());
+            Ended { at_fault, method, endpoint, status, seconds, bytes, request_id: self.id.as_bytes() }.log();
         }
     }
 }

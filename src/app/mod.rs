@@ -10,6 +10,7 @@
 //! and `/metrics`: clients that hold every connection can't blind them. Nothing here reads the environment, binds a
 //! socket, installs a logger or listens for signals: the binary does, and tests do otherwise.
 
+mod access;
 mod body;
 mod budget;
 pub mod config;

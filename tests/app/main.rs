@@ -16,6 +16,8 @@ mod exposition;
 mod harness;
 /// Clients that send and leave, and answers that must arrive.
 mod leaving;
+/// What becomes of the log where stdout takes no more.
+mod log;
 /// What the program may take, and what clients can make it take.
 mod memory;
 /// The program itself: logs, signals, exit codes.
