@@ -132,6 +132,11 @@ impl Endpoint {
         matches!(self, Endpoint::Index | Endpoint::Items | Endpoint::Item)
     }
 
+    /// Whether it is what the monitoring asks, and its listener serves.
+    pub fn is_monitoring(self) -> bool {
+        matches!(self, Endpoint::Live | Endpoint::Ready | Endpoint::Metrics)
+    }
+
     /// Every status a request with this method may end with.
     pub fn statuses(self, verb: Verb) -> &'static [u16] {
         match (self, verb) {

@@ -5,12 +5,15 @@
 //! - `GET /health/live`, `GET /health/ready` -- the state machine of [`phase`].
 //! - `GET /metrics` -- [`meter`], in Prometheus' text format.
 //!
+//! The last three have a listener of their own, too, which no client can fill.
+//!
 //! warp routes, hyper carries (`http::serve`). Every request is a [`flight`] that is counted and logged exactly
 //! once. Nothing here reads the environment, binds a socket, installs a logger or listens for signals: the binary
 //! does, and tests do otherwise.
 
 mod body;
 pub mod config;
+pub mod descriptors;
 pub mod endpoint;
 mod fault;
 mod flight;
@@ -23,11 +26,13 @@ mod store;
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
 use hyper::{Request, StatusCode};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use warp::reply::Response;
 
 use crate::duration;
@@ -39,11 +44,26 @@ use handlers::{Handlers, Refusal};
 use meter::Meter;
 use phase::Lifecycle;
 
+/// The monitoring's connections: a few scrapers and a health check each, and nobody else's business.
+const ADMIN_CONNECTIONS: usize = 16;
+
+/// A scrape that is under way when nobody else is served any more has this long.
+const ADMIN_DRAIN: Duration = Duration::from_secs(1);
+
+/// Where the service is reached.
+#[derive(Debug)]
+pub struct Listeners {
+    /// By its clients: every route.
+    pub clients: TcpListener,
+    /// By the monitoring, whatever clients do: `/metrics` and `/health`.
+    pub admin: TcpListener,
+}
+
 /// Serves until `stop` resolves: then not ready, still serving for the drain delay, then draining to the deadline.
-/// Logs the final totals when nothing is in the air any more.
+/// The monitoring is served until that is over. Logs the final totals when nothing is in the air any more.
 ///
 /// The counters live in `meter`, which the caller keeps.
-pub async fn run(listener: TcpListener, config: Config, meter: Arc<Meter>, stop: impl Future<Output = ()>) {
+pub async fn run(listeners: Listeners, config: Config, meter: Arc<Meter>, stop: impl Future<Output = ()>) {
     let lifecycle = Arc::new(Lifecycle::starting(meter.ready()));
     meter.faults_enabled().set(i64::from(config.faults));
     let limits =
@@ -61,7 +81,16 @@ pub async fn run(listener: TcpListener, config: Config, meter: Arc<Meter>, stop:
         tokio::time::sleep(drain_delay).await;
     };
     lifecycle.ready();
-    let drained = serve::serve(listener, limits, app, stop).await;
+    let admin_limits = Limits { connections: ADMIN_CONNECTIONS, drain: ADMIN_DRAIN.min(limits.drain), ..limits };
+    let admin = Arc::new(Admin(Arc::clone(&app)));
+    let (clients_gone, until_clients_gone) = oneshot::channel();
+    let clients = async {
+        let drained = serve::serve(listeners.clients, limits, app, stop).await;
+        let _ = clients_gone.send(());
+        drained
+    };
+    let until_clients_gone = async { drop(until_clients_gone.await) };
+    let (drained, _) = tokio::join!(clients, serve::serve(listeners.admin, admin_limits, admin, until_clients_gone));
     lifecycle.stopped();
 
     if drained.cut > 0 {
@@ -88,6 +117,26 @@ impl<R> App<R>
 where
     R: hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible>,
 {
+    /// One request to what this endpoint is on the listener it came by.
+    async fn at(&self, endpoint: Endpoint, request: Request<Incoming>) -> Response {
+        let verb = Verb::of(request.method());
+        let flight = self.flights.take_off(endpoint, verb, request.headers());
+
+        let answer = serve::contain(self.config.request_timeout, || self.answer(endpoint, verb, request)).await;
+        let (mut response, at_fault) = match answer {
+            Ok(response) => {
+                let failed = response.status() == StatusCode::INTERNAL_SERVER_ERROR;
+                (response, failed)
+            }
+            Err(Broken::Panicked) => (Refusal::Internal.into(), true),
+            Err(Broken::TimedOut) => (Refusal::TookTooLong.into(), true),
+        };
+        let bytes = if verb == Verb::Head { 0 } else { response.body().size_hint().exact().unwrap_or(0) };
+        let id = flight.land(response.status(), bytes, at_fault);
+        response.headers_mut().insert(flight::REQUEST_ID, id);
+        response
+    }
+
     async fn answer(&self, endpoint: Endpoint, verb: Verb, request: Request<Incoming>) -> Response {
         if let Err(refusal) = gate(endpoint, verb, &request) {
             return refusal.into();
@@ -136,26 +185,34 @@ where
     type Body = BodyOf<Response>;
 
     async fn handle(&self, request: Request<Incoming>) -> Response {
-        let endpoint = Endpoint::of(request.uri().path());
-        let verb = Verb::of(request.method());
-        let flight = self.flights.take_off(endpoint, verb, request.headers());
-
-        let answer = serve::contain(self.config.request_timeout, || self.answer(endpoint, verb, request)).await;
-        let (mut response, at_fault) = match answer {
-            Ok(response) => {
-                let failed = response.status() == StatusCode::INTERNAL_SERVER_ERROR;
-                (response, failed)
-            }
-            Err(Broken::Panicked) => (Refusal::Internal.into(), true),
-            Err(Broken::TimedOut) => (Refusal::TookTooLong.into(), true),
-        };
-        let bytes = if verb == Verb::Head { 0 } else { response.body().size_hint().exact().unwrap_or(0) };
-        let id = flight.land(response.status(), bytes, at_fault);
-        response.headers_mut().insert(flight::REQUEST_ID, id);
-        response
+        self.at(Endpoint::of(request.uri().path()), request).await
     }
 
     fn ended(&self, outcome: ConnectionOutcome) {
         self.meter.connection(outcome).inc();
+    }
+}
+
+/// The same service as the monitoring finds it: nothing of the clients' is there.
+struct Admin<R>(Arc<App<R>>);
+
+impl<R, F> Service for Admin<R>
+where
+    R: hyper::service::Service<Request<Incoming>, Response = Response, Error = Infallible, Future = F>
+        + Send
+        + Sync
+        + 'static,
+    F: Future<Output = Result<Response, Infallible>> + Send,
+{
+    type Body = BodyOf<Response>;
+
+    async fn handle(&self, request: Request<Incoming>) -> Response {
+        let endpoint = Endpoint::of(request.uri().path());
+        let endpoint = if endpoint.is_monitoring() { endpoint } else { Endpoint::Unmatched };
+        self.0.at(endpoint, request).await
+    }
+
+    fn ended(&self, outcome: ConnectionOutcome) {
+        self.0.ended(outcome);
     }
 }
