@@ -17,8 +17,9 @@ use aiclipx::failure::without_just;
 const SERVICE_CRATES: [&str; 8] =
     ["warp", "tokio", "prometheus", "log", "env_logger", "serde", "serde_json", "once_cell"];
 
-/// What carries warp in it. Any other dependency of ours is the tool's.
-const CARRIERS: [&str; 6] = ["hyper", "hyper-util", "http-body-util", "tower-service", "bytes", "futures-util"];
+/// What carries warp in it, and asks for its descriptors. Any other dependency of ours is the tool's.
+const CARRIERS: [&str; 7] =
+    ["hyper", "hyper-util", "http-body-util", "tower-service", "bytes", "futures-util", "rustix"];
 
 /// Never in the service, however they might come in: a second server stack, TLS, clients of other protocols.
 const FOREIGN_TO_SERVICE: [&str; 14] = [

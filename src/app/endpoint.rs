@@ -140,8 +140,8 @@ impl Endpoint {
         matches!(self, Endpoint::Index | Endpoint::Items | Endpoint::Item)
     }
 
-    /// Whether it is there for those who watch the service: also behind the listener of their own.
-    pub fn watches(self) -> bool {
+    /// Whether it is what the monitoring asks, and its listener serves.
+    pub fn is_monitoring(self) -> bool {
         matches!(self, Endpoint::Live | Endpoint::Ready | Endpoint::Metrics)
     }
 

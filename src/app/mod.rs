@@ -14,6 +14,7 @@ mod access;
 mod body;
 mod budget;
 pub mod config;
+pub mod descriptors;
 pub mod endpoint;
 mod fault;
 mod handlers;
@@ -56,6 +57,7 @@ pub const ADMIN_CONNECTIONS: usize = 16;
 const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 
 /// Where the service listens.
+#[derive(Debug)]
 pub struct Listeners {
     /// For everybody: every endpoint.
     pub clients: TcpListener,
@@ -216,7 +218,7 @@ impl<R: Route> Service for Front<R> {
         let app = &*self.app;
         let well_formed = well_formed(&request);
         let mut endpoint = Endpoint::of(request.uri().path());
-        if well_formed.is_err() || (self.audience == Audience::Admin && !endpoint.watches()) {
+        if well_formed.is_err() || (self.audience == Audience::Admin && !endpoint.is_monitoring()) {
             endpoint = Endpoint::Unmatched;
         }
         let verb = Verb::of(request.method());
@@ -230,8 +232,12 @@ impl<R: Route> Service for Front<R> {
             };
             let (mut response, at_fault) = match answer {
                 Ok(response) => {
-                    let status = response.status();
-                    let failed = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
+                    // Not ready is no failure, and a coding that is not ours is the client's.
+                    let failed = match response.status() {
+                        StatusCode::INTERNAL_SERVER_ERROR => true,
+                        StatusCode::SERVICE_UNAVAILABLE => endpoint != Endpoint::Ready,
+                        _ => false,
+                    };
                     (response, failed)
                 }
                 Err(Broken::Panicked) => (Refusal::Internal.into(), true),

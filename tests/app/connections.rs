@@ -93,6 +93,40 @@ async fn more_connections_than_slots_wait_until_one_returns() {
     assert_eq!(third.answer("GET").await.status, 200);
 }
 
+/// The monitoring's time-out for an answer.
+const A_SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn with_every_slot_held_the_monitoring_is_answered_at_its_own_door() {
+    let app = App::with(|config| config.max_connections = 2).await;
+    let mut held = [app.connect().await, app.connect().await];
+    for client in &mut held {
+        client.ask("GET", "/", &[], "").await;
+    }
+    let mut third = app.connect().await;
+    third.write(&request("GET", "/items", &[], "")).await;
+    for target in ["/metrics", "/health/ready", "/health/live"] {
+        let asked = async { Client::connect(app.admin).await.ask("GET", target, &[], "").await.status };
+        assert_eq!(tokio::time::timeout(A_SECOND, asked).await, Ok(200), "{target}");
+    }
+    drop(held);
+    assert_eq!(third.answer("GET").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_monitorings_door_has_a_cap_of_its_own_which_idle_ones_do_not_hold_for_ever() {
+    let app = App::with(|config| config.header_timeout = SHORT).await;
+    let mut idle = Vec::new();
+    for _ in 0..16 {
+        let mut client = Client::connect(app.admin).await;
+        client.ask("GET", "/health/live", &[], "").await;
+        idle.push(client);
+    }
+    assert_eq!(app.get("/metrics").await.status, 200, "the clients' door is another");
+    assert_eq!(Client::connect(app.admin).await.ask("GET", "/metrics", &[], "").await.status, 200);
+    assert!(app.connections("timed_out") > 0.0, "the seventeenth waited for a slot");
+}
+
 #[tokio::test]
 async fn what_is_no_http_is_refused_and_is_a_connection_but_no_request() {
     let app = App::start().await;
@@ -206,6 +240,28 @@ async fn while_draining_it_is_alive_not_ready_and_scraped() {
     assert_eq!(app.get("/health/live").await.status, 200);
     assert_eq!(app.get("/metrics").await.status, 200);
     assert_eq!(app.get("/items").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_monitoring_is_served_until_the_last_client_is() {
+    let mut app = App::with(|config| {
+        config.faults = true;
+        config.drain_timeout = FOR_EVER;
+    })
+    .await;
+    let mut busy = app.connect().await;
+    busy.write(&request("GET", "/items", &["x-fault: delay=1s"], "")).await;
+    eventually("in flight", || app.in_flight() > 0.0).await;
+    let mut kept = Client::connect(app.admin).await;
+    kept.ask("GET", "/health/live", &[], "").await;
+    app.tell_to_stop();
+    while tokio::net::TcpStream::connect(app.address).await.is_ok() {}
+    assert_eq!(kept.ask("GET", "/health/ready", &[], "").await.status, 503);
+    assert_eq!(Client::connect(app.admin).await.ask("GET", "/metrics", &[], "").await.status, 200);
+    assert_eq!(busy.answer("GET").await.status, 200);
+    let admin = app.admin;
+    app.stopped().await; // an idle scraper does not hold it up
+    assert!(tokio::net::TcpStream::connect(admin).await.is_err());
 }
 
 /// What the receiver and the viewer stand behind.

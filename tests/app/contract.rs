@@ -5,7 +5,7 @@ use std::time::Duration;
 use aiclipx::app::endpoint::{Endpoint, Verb};
 use serde_json::json;
 
-use crate::harness::{App, JSON};
+use crate::harness::{App, Client, JSON};
 
 /// A path of each endpoint. `/items/1` exists once an item was posted.
 fn path(endpoint: Endpoint) -> &'static str {
@@ -47,6 +47,30 @@ async fn the_originals_answers_are_the_originals() {
     assert_eq!((nameless.status, nameless.json()), (400, json!({"error": "name is required"})));
     let metrics = app.get("/metrics").await;
     assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4"));
+}
+
+#[tokio::test]
+async fn the_monitorings_door_leads_to_what_it_asks_and_nowhere_else() {
+    let app = App::with_faults().await;
+    for endpoint in Endpoint::ALL {
+        for (method, is_read) in [("GET", true), ("HEAD", true), ("POST", false), ("OPTIONS", false)] {
+            let mut client = Client::connect(app.admin).await;
+            let answer = client.ask(method, path(endpoint), &["x-fault: error"], "").await;
+            let expected = match (endpoint, is_read) {
+                (Endpoint::Live | Endpoint::Ready | Endpoint::Metrics, true) => 200,
+                (Endpoint::Live | Endpoint::Ready | Endpoint::Metrics, false) => 405,
+                _ => 404,
+            };
+            assert_eq!(answer.status, expected, "{method} {endpoint:?}");
+        }
+        // What the original serves on its one port is there as ever.
+        assert_eq!(
+            app.get(path(endpoint)).await.status == 404,
+            matches!(endpoint, Endpoint::Item | Endpoint::Unmatched)
+        );
+    }
+    let counted = app.counted();
+    assert_eq!((counted["GET unmatched 404"], counted["GET /metrics 200"], counted.get("POST / 405")), (5, 2, None));
 }
 
 #[tokio::test]
@@ -205,7 +229,7 @@ async fn what_a_proxy_may_read_in_another_way_is_refused_and_makes_no_series() {
 #[tokio::test]
 async fn the_listener_of_those_who_watch_has_health_and_metrics_and_nothing_else() {
     let app = App::with_faults().await;
-    let mut admin = crate::harness::Client::connect(app.admin).await;
+    let mut admin = Client::connect(app.admin).await;
     for (target, status) in [
         ("/health/live", 200),
         ("/health/ready", 200),

@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use crate::exposition::{Exposition, whole};
-use crate::harness::{Client, soon};
+use crate::harness::{Client, eventually, soon};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_aiclipx-app");
 
@@ -28,7 +28,7 @@ struct Writing {
 impl Writing {
     /// Starts it. `first_line` waits for the first line of its log and reads it.
     async fn to(mut command: Command, stdout: impl Into<Stdio>, first_line: impl FnOnce() -> String) -> Writing {
-        command.env_clear().env("PORT", "0").stdout(stdout).kill_on_drop(true);
+        command.env_clear().env("PORT", "0").env("APP_ADMIN_LISTEN", "127.0.0.1:0").stdout(stdout).kill_on_drop(true);
         let child = command.spawn().unwrap();
         let first: Value = serde_json::from_str(&first_line()).unwrap();
         let address: SocketAddr = first["address"].as_str().unwrap().parse().unwrap();
@@ -192,11 +192,10 @@ async fn the_level_that_is_logged_holds_for_requests_too() {
     let (mut reader, stdout) = std::io::pipe().unwrap();
     let mut command = Command::new(PROGRAM);
     command.env_clear().envs([("APP_LOG", "error"), ("APP_FAULTS", "on"), ("APP_LISTEN", &address.to_string())]);
+    command.env("APP_ADMIN_LISTEN", "127.0.0.1:0");
     let mut child = command.stdout(stdout).kill_on_drop(true).spawn().unwrap();
     drop(command);
-    while std::net::TcpStream::connect(address).is_err() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("listening", || std::net::TcpStream::connect(address).is_ok()).await;
     let mut client = Client::connect(address).await;
     assert_eq!(client.ask("GET", "/", &[], "").await.status, 200);
     assert_eq!(client.ask("GET", "/", &["x-fault: error"], "").await.status, 500);

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use aiclipx::app::descriptors;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -51,6 +52,7 @@ async fn besiege(program: &Program, clients: usize, words: String) -> u64 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_hold_what_they_can_drive_it_to_no_more_than_it_may_take_and_it_gives_back() {
+    assert!(descriptors::raise() > 1100, "`ulimit -Hn` is too low for this test");
     let program = Program::start(&[("APP_ACCESS_LOG", "off")]).await;
     fill(program.address).await;
     let page = request("GET", "/items?limit=1000", &[], "");

@@ -137,7 +137,7 @@ async fn linger(mut stream: TcpStream) {
 
 /// Throws away what can be read now; whether more may come.
 fn discard(stream: &TcpStream, left: &mut usize) -> bool {
-    let mut pieces = [0; 32 << 10]; // on the stack of the moment: a thousand connections that linger have no buffers
+    let mut pieces = [0; 16 << 10]; // on the stack of the moment: a thousand connections that linger have no buffers
     while *left > 0 {
         match stream.try_read(&mut pieces) {
             Ok(0) => return false,
