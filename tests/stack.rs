@@ -55,7 +55,7 @@ impl Place {
 
 /// The smallest configuration in which every component does its work.
 fn rendered(addresses: &Addresses) -> BTreeMap<PathBuf, Vec<u8>> {
-    let Addresses { app, alertmanager, receiver, .. } = addresses;
+    let Addresses { app_admin, alertmanager, receiver, .. } = addresses;
     let prometheus = format!(
         "global: {{scrape_interval: 500ms, evaluation_interval: 500ms}}\n\
          rule_files: [rules/*.yml]\n\
@@ -63,7 +63,7 @@ fn rendered(addresses: &Addresses) -> BTreeMap<PathBuf, Vec<u8>> {
          scrape_configs:\n\
          - {{job_name: app, static_configs: [{{targets: ['{}']}}]}}\n\
          - {{job_name: receiver, static_configs: [{{targets: ['{receiver}']}}]}}\n",
-        app[0]
+        app_admin[0]
     );
     let rules = "groups: [{name: g, rules: [{alert: Watchdog, expr: vector(1), labels: {service: monitoring}}]}]\n";
     let alertmanager = format!(
