@@ -114,7 +114,7 @@ impl FromStr for Door {
 
 impl Process {
     /// Where it listens: each place by its name, which is the process's and what it is for.
-    pub(super) fn doors(&self) -> impl Iterator<Item = (Door, String, &Address)> {
+    pub fn doors(&self) -> impl Iterator<Item = (Door, String, &Address)> {
         let main = (Door::Main(self.component), self.name.clone(), &self.address);
         let admin = self.admin.iter().map(|address| (Door::AppAdmin, format!("{}-admin", self.name), address));
         std::iter::once(main).chain(admin)
