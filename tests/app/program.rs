@@ -242,15 +242,15 @@ async fn with_more_clients_than_descriptors_the_monitoring_is_answered_and_the_c
         assert!(scraped.value(name, &[]) > 0.0, "{name}: its own use is read in files, for which there must be room");
     }
     // As many scrapers as have room, at once.
-    let mut scrapers = Vec::new();
+    let mut many = Vec::new();
     for _ in 0..16 {
-        let mut scraper = Client::connect(program.admin).await;
-        scraper.write(&request("GET", "/metrics", &["connection: close"], "")).await;
-        scrapers.push(scraper);
+        let mut one = Client::connect(program.admin).await;
+        one.write(&request("GET", "/metrics", &["connection: close"], "")).await;
+        many.push(one);
     }
-    for scraper in &mut scrapers {
-        let scraped = Exposition::parse(&scraper.answer("GET").await.body).unwrap();
-        assert!(scraped.value("process_open_fds", &[]) > 0.0);
+    for one in &mut many {
+        let answer = Exposition::parse(&one.answer("GET").await.body).unwrap();
+        assert!(answer.value("process_open_fds", &[]) > 0.0);
     }
     drop(held);
     assert_eq!(program.ask("GET", "/", &[], "").await.status, 200);
