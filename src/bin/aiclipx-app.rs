@@ -14,12 +14,16 @@ use aiclipx::app::journal::Journal;
 use aiclipx::app::meter::Meter;
 use aiclipx::app::{self, Listeners, descriptors, heap};
 use aiclipx::http::client::{self, Address};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// For everything logged to reach stdout before the process ends.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// Connections that wait to be accepted, at most, before the kernel lets more of them try again; std's 128 is a second's
+/// worth of a busy service.
+const QUEUED_CONNECTIONS: u32 = 1024;
 
 /// For the whole of a health check.
 const HEALTHCHECK_LIMIT: Duration = Duration::from_secs(3);
@@ -112,13 +116,10 @@ async fn serve(config: Config, limit: usize) -> ExitCode {
     let (Ok(terminate), Ok(interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return refuse("cannot listen for signals");
     };
-    let listeners = async {
-        let clients = bind(config.listen, "PORT or APP_LISTEN").await?;
-        Ok::<_, String>(Listeners { clients, admin: bind(config.admin_listen, "APP_ADMIN_LISTEN").await? })
-    };
-    let listeners = match listeners.await {
-        Ok(listeners) => listeners,
-        Err(why) => return refuse(&why),
+    let (clients, admin) = (bind(config.listen, "PORT or APP_LISTEN"), bind(config.admin_listen, "APP_ADMIN_LISTEN"));
+    let listeners = match (clients, admin) {
+        (Ok(clients), Ok(admin)) => Listeners { clients, admin },
+        (Err(why), _) | (_, Err(why)) => return refuse(&why),
     };
     let address = |listener: &TcpListener, wanted| listener.local_addr().unwrap_or(wanted).to_string();
     log::info!(
@@ -137,8 +138,14 @@ async fn serve(config: Config, limit: usize) -> ExitCode {
 }
 
 /// A listener at this address, or why there is none and what to set instead.
-async fn bind(address: SocketAddr, settings: &str) -> Result<TcpListener, String> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn bind(address: SocketAddr, settings: &str) -> Result<TcpListener, String> {
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?; // at once after a stop, as every server's
+        socket.bind(address)?;
+        socket.listen(QUEUED_CONNECTIONS)
+    };
+    bound().map_err(|error| {
         format!(
             "cannot listen on {address}: {error}\n\
              Stop what listens there, or choose another address with {settings}."
