@@ -476,6 +476,7 @@ impl Program {
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).envs(self.settings.iter().map(|(name, value)| (name, value)));
         command.env("APP_LISTEN", address.to_string()).env("BENCH_BIND", address.to_string());
+        command.env("APP_ADMIN_LISTEN", "127.0.0.1:0");
         if let Some(place) = &self.place {
             command.current_dir(place);
         }
