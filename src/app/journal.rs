@@ -145,9 +145,14 @@ impl Queue {
         }
     }
 
-    /// Waits until there are lines, or for `limit`, and takes them all. Whether the writer shall go on.
-    fn take(&self, into: &mut Vec<u8>, limit: Option<Duration>) -> bool {
+    /// Takes all that wait.
+    fn take(&self, into: &mut Vec<u8>) {
         into.clear();
+        std::mem::swap(&mut self.lock().lines, into);
+    }
+
+    /// Sleeps until there is a line, or for `limit`. Whether there will ever be one.
+    fn sleep(&self, limit: Option<Duration>) -> bool {
         let mut waiting = self.lock();
         waiting.asleep = waiting.lines.is_empty();
         let empty = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.closed;
@@ -158,8 +163,7 @@ impl Queue {
             }
         };
         waiting.asleep = false;
-        std::mem::swap(&mut waiting.lines, into);
-        !(into.is_empty() && waiting.closed)
+        !(waiting.lines.is_empty() && waiting.closed)
     }
 
     /// What was taken is written or given up.
@@ -183,10 +187,15 @@ impl Queue {
 /// The thread that owns stdout.
 fn write_out(queue: &Queue, mut out: Lines<impl Write>) {
     let mut batch = Vec::with_capacity(queue.bytes);
-    while queue.take(&mut batch, out.is_torn().then_some(RETRY)) {
+    loop {
+        // Also behind a sleep: what wakes the writer is the first line of several.
+        std::thread::sleep(NAP);
+        queue.take(&mut batch);
+        if batch.is_empty() && !queue.sleep(out.is_torn().then_some(RETRY)) {
+            return;
+        }
         queue.dropped.inc_by(out.write(&batch));
         queue.settle(batch.len());
-        std::thread::sleep(NAP);
     }
 }
 
