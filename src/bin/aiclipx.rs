@@ -21,7 +21,9 @@ use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::monitoring::{Monitoring, prometheus_flags};
 use aiclipx::scenario::{self, Scenario, Volume};
 use aiclipx::stack::plan::{PortChoice, find_tree};
-use aiclipx::stack::{Component, Folders, Foreign, Found, Plan, Stack, Whereabouts, logs, secrets, start, table};
+use aiclipx::stack::{
+    Component, Foreign, Found, Plan, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder, table,
+};
 use aiclipx::traffic::ledger::Ledger;
 use aiclipx::traffic::progress::Progress;
 use aiclipx::traffic::schedule::Schedule;
@@ -281,13 +283,7 @@ struct OnPrivateStacks {
 impl OnPrivateStacks {
     fn options(self, root: &Path, only: Vec<String>) -> prove::Options {
         let OnPrivateStacks { seed, speed, jobs, out } = self;
-        prove::Options {
-            only,
-            seed,
-            speed,
-            jobs: usize::from(jobs),
-            out: out.unwrap_or_else(|| Folders::of(root).bundles),
-        }
+        prove::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| bundles_folder(root)) }
     }
 }
 
@@ -326,7 +322,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let state = || -> Result<PathBuf, Failure> {
         match &arguments.state {
             Some(state) => Ok(state.clone()),
-            None => Ok(Folders::of(&find_tree()?).state),
+            None => state_folder(),
         }
     };
     match arguments.command {
@@ -376,7 +372,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Evidence(Evidence::Collect { ref attach, ref out, ref require }) => {
             let root = find_tree()?;
-            let out = out.clone().unwrap_or_else(|| Folders::of(&root).bundles);
+            let out = out.clone().unwrap_or_else(|| bundles_folder(&root));
             if let Some(whereabouts) = attach {
                 let foreign = interrupt.or(Foreign::find(whereabouts, &state()?)).await?;
                 let (bundle, outcome) = attached::collect(&root, Ground::Theirs(&foreign), &out, &interrupt).await?;

@@ -238,35 +238,39 @@ pub fn told_revision() -> Option<String> {
     std::env::var(REVISION_VARIABLE).ok().filter(|revision| !revision.is_empty() && revision != "unknown")
 }
 
-/// Where commands write, unless an option says otherwise: in the repository, so that a clone holds all that is its own;
-/// where that can't be written, as in the Nix store, where the user's programs keep such things.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folders {
-    /// The state directory: what `AICLIPX_STATE` names, else `state/` of the repository. Outside of it the same one from
-    /// whatever folder a command is called, so that `down` finds what `up` started.
-    pub state: PathBuf,
-    /// Where bundles go: `evidence/runs/` of the repository, else `aiclipx-evidence/` of the working directory.
-    pub bundles: PathBuf,
+/// The state directory, unless an option says otherwise: what `AICLIPX_STATE` names; else `state/` of the repository, so that a
+/// clone holds all that is its own; where that can't be written, as in the Nix store, where the user's programs keep such things:
+/// the same one from whatever folder a command is called, so that `down` finds what `up` started.
+pub fn state_folder() -> Result<PathBuf, Failure> {
+    state_folder_told(find_tree, |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
 }
 
-impl Folders {
-    /// Those of this tree, here and now.
-    pub fn of(tree: &Path) -> Folders {
-        Folders::told(tree, |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+fn state_folder_told(
+    tree: impl FnOnce() -> Result<PathBuf, Failure>,
+    variable: impl Fn(&str) -> Option<PathBuf>,
+) -> Result<PathBuf, Failure> {
+    if let Some(state) = variable(STATE_VARIABLE) {
+        return Ok(state);
     }
+    let tree = tree()?;
+    if can_be_written(&tree) {
+        return Ok(tree.join("state"));
+    }
+    // The XDG Base Directory Specification: a relative path there is to be ignored. One of HOME would be another one from
+    // every folder.
+    let absolute = |name: &str| variable(name).filter(|folder| folder.is_absolute());
+    let states = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    let states = states.ok_or_else(|| {
+        Failure::usage(format!("{} can't be written, and HOME names no folder for a stack's state", tree.display()))
+            .remedy(format!("name one with --state or {STATE_VARIABLE}"))
+    })?;
+    Ok(states.join("aiclipx"))
+}
 
-    fn told(tree: &Path, variable: impl Fn(&str) -> Option<PathBuf>) -> Folders {
-        let (state, bundles) = if can_be_written(tree) {
-            (tree.join("state"), tree.join("evidence/runs"))
-        } else {
-            // The XDG Base Directory Specification: a relative path there is to be ignored.
-            let states = variable("XDG_STATE_HOME").filter(|folder| folder.is_absolute());
-            let states = states.or_else(|| Some(variable("HOME")?.join(".local/state")));
-            let state = states.map_or_else(|| PathBuf::from("aiclipx-state"), |folder| folder.join("aiclipx"));
-            (state, PathBuf::from("aiclipx-evidence"))
-        };
-        Folders { state: variable(STATE_VARIABLE).unwrap_or(state), bundles }
-    }
+/// Where bundles go, unless an option says otherwise: `evidence/runs/` of the repository, else `aiclipx-evidence/` of the
+/// working directory.
+pub fn bundles_folder(tree: &Path) -> PathBuf {
+    if can_be_written(tree) { tree.join("evidence/runs") } else { PathBuf::from("aiclipx-evidence") }
 }
 
 /// Whether the tree is a place to write to. Its permissions speak first, for to root everything else seems writable: the
@@ -404,37 +408,47 @@ mod tests {
         store
     }
 
-    fn folders(tree: &Path, variables: &[(&str, &str)]) -> Folders {
+    fn state(tree: &Path, variables: &[(&str, &str)]) -> Result<PathBuf, Failure> {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-        Folders::told(tree, find)
+        state_folder_told(|| Ok(tree.to_owned()), find)
     }
 
     #[test]
     fn a_clone_holds_what_its_commands_write() {
         let clone = tempfile::tempdir().unwrap();
-        let told = folders(clone.path(), &[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]);
-        let Folders { state, bundles } = told;
-        assert_eq!((state, bundles), (clone.path().join("state"), clone.path().join("evidence/runs")));
+        let told = state(clone.path(), &[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]).unwrap();
+        assert_eq!(told, clone.path().join("state"));
+        assert_eq!(bundles_folder(clone.path()), clone.path().join("evidence/runs"));
         assert_eq!(std::fs::read_dir(clone.path()).unwrap().count(), 0, "asking leaves nothing");
     }
 
     #[test]
     fn beside_a_tree_in_the_store_state_is_the_users_and_bundles_lie_where_one_stands() {
         let store = store();
-        let state = |variables: &[(&str, &str)]| folders(store.path(), variables).state;
-        assert_eq!(state(&[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]), Path::new("/states/aiclipx"));
-        assert_eq!(state(&[("HOME", "/h"), ("XDG_STATE_HOME", "states")]), Path::new("/h/.local/state/aiclipx"));
-        assert_eq!(state(&[("HOME", "/h")]), Path::new("/h/.local/state/aiclipx"));
-        assert_eq!(state(&[]), Path::new("aiclipx-state"));
-        assert_eq!(folders(store.path(), &[]).bundles, Path::new("aiclipx-evidence"));
+        let state = |variables: &[(&str, &str)]| state(store.path(), variables);
+        assert_eq!(state(&[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]).unwrap(), Path::new("/states/aiclipx"));
+        assert_eq!(
+            state(&[("HOME", "/h"), ("XDG_STATE_HOME", "states")]).unwrap(),
+            Path::new("/h/.local/state/aiclipx")
+        );
+        assert_eq!(state(&[("HOME", "/h")]).unwrap(), Path::new("/h/.local/state/aiclipx"));
+        assert_eq!(bundles_folder(store.path()), Path::new("aiclipx-evidence"));
+        // A folder that is another one wherever one stands would hide a stack that runs.
+        for variables in [&[][..], &[("HOME", "h")], &[("HOME", "h"), ("XDG_STATE_HOME", "states")]] {
+            let failure = state(variables).unwrap_err();
+            assert!(failure.to_string().contains("--state or AICLIPX_STATE"), "{failure}");
+        }
     }
 
     #[test]
-    fn the_variable_names_the_state_wherever_the_tree_lies() {
+    fn the_variable_names_the_state_wherever_the_tree_lies_and_where_there_is_none() {
         let (clone, store) = (tempfile::tempdir().unwrap(), store());
         for tree in [clone.path(), store.path()] {
-            assert_eq!(folders(tree, &[("HOME", "/h"), (STATE_VARIABLE, "/mine")]).state, Path::new("/mine"));
+            assert_eq!(state(tree, &[("HOME", "/h"), (STATE_VARIABLE, "/mine")]).unwrap(), Path::new("/mine"));
         }
+        let variable = |name: &str| (name == STATE_VARIABLE).then(|| "/mine".into());
+        let told = state_folder_told(|| Err(Failure::usage("no tree here")), variable);
+        assert_eq!(told.unwrap(), Path::new("/mine"));
     }
 
     #[test]
