@@ -90,7 +90,7 @@ pub async fn collect(
     for (name, epoch) in &before {
         if epoch.pid.is_none() || after.get(name) != Some(epoch) {
             return Err(Failure::infrastructure(format!("{name} died or was restarted while evidence was collected"))
-                .remedy("see `aiclipx logs`; run `just traffic` and `just evidence` again"));
+                .remedy("see `just logs`; run `just traffic` and `just evidence` again"));
         }
     }
 
