@@ -93,8 +93,8 @@ fn is_free(address: &Address) -> bool {
 /// The ports of the plan that somebody holds.
 fn held(plan: &Plan) -> Vec<String> {
     let processes = plan.processes();
-    let doors = processes.iter().flat_map(Process::doors);
-    doors.filter(|(.., address)| !is_free(address)).map(|(_, name, _)| name).collect()
+    let listeners = processes.iter().flat_map(Process::listeners);
+    listeners.filter(|(.., address)| !is_free(address)).map(|(_, name, _)| name).collect()
 }
 
 /// Command lines of living processes that name this place or work in it, as everything supervisord starts does.
@@ -136,8 +136,8 @@ fn supervisord(plan: &Plan) -> u32 {
 fn up(plan: &Plan) -> Command {
     let mut up = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
     up.arg("up").arg("--state").arg(&plan.state);
-    for (door, _, address) in plan.processes().iter().flat_map(Process::doors) {
-        up.arg("--port").arg(format!("{door}={}", address.port));
+    for (listener, _, address) in plan.processes().iter().flat_map(Process::listeners) {
+        up.arg("--port").arg(format!("{listener}={}", address.port));
     }
     up.env("AICLIPX_HOME", env!("CARGO_MANIFEST_DIR")).stderr(Stdio::piped());
     up
@@ -570,6 +570,37 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_the_table_says_so(
     let html = String::from_utf8_lossy(&page.body);
     assert!(page.status.is_success(), "{html}");
     assert!(html.contains("id=\"panel-3\"") && !html.contains("id=\"panel-1\""), "{html}");
+    assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+}
+
+/// A tree that was edited since `up` would make claims fail that the traffic is not to blame for: it is told first.
+#[tokio::test]
+async fn on_a_stack_that_has_loaded_something_else_than_the_tree_nothing_is_sent() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    let output = up(&plan).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = place.folder.path().join("edited");
+    for folder in aiclipx::evidence::tree::FOLDERS {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        aiclipx::evidence::tree::copy_folder(&from, &tree.join(folder)).unwrap();
+    }
+    let rules = tree.join("monitoring/prometheus/rules/app.yml");
+    let edited = std::fs::read_to_string(&rules).unwrap().replace("ratio_rate5m > 0.05\n", "ratio_rate5m > 0.04\n");
+    std::fs::write(&rules, edited).unwrap();
+    let traffic = Command::new(env!("CARGO_BIN_EXE_aiclipx"))
+        .args(["traffic", "run", "01", "--duration", "1s", "--state"])
+        .arg(place.state())
+        .env("AICLIPX_HOME", &tree)
+        .output()
+        .await
+        .unwrap();
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
+    let said = String::from_utf8_lossy(&traffic.stderr);
+    assert_eq!(traffic.status.code(), Some(2), "{said}");
+    assert!(said.contains("`AppHigh5xxErrorRate` has the expression") && said.contains("0.04"), "{said}");
+    assert!(said.contains("aiclipx down && aiclipx up"), "{said}");
+    assert!(!place.state().join("runs").exists(), "something was sent");
     assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
 }
 

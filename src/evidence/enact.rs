@@ -308,7 +308,7 @@ async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) 
         if began.elapsed() > longest + FIRST_SCRAPE {
             let waited = began.elapsed().as_secs();
             return Err(Failure::infrastructure(format!("{names} still active after {waited} s"))
-                .remedy("see why with `aiclipx status` and Prometheus' alerts page"));
+                .remedy("see why with `just status` and Prometheus' alerts page"));
         }
         if names != told || spoke.elapsed() >= MUTE {
             let waited = if names == told { format!(" ({} s)", began.elapsed().as_secs()) } else { String::new() };

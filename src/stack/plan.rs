@@ -83,7 +83,7 @@ pub struct Process {
 
 /// A place where a component listens, as `--port` names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum Listener {
     /// The one it is known by, under its own name.
     Main(Component),
     /// Where the service listens to the monitoring alone: `app-admin`.
@@ -92,31 +92,31 @@ pub enum Door {
 
 const APP_ADMIN: &str = "app-admin";
 
-impl fmt::Display for Door {
+impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Door::Main(component) => component.fmt(f),
-            Door::AppAdmin => f.pad(APP_ADMIN),
+            Listener::Main(component) => component.fmt(f),
+            Listener::AppAdmin => f.pad(APP_ADMIN),
         }
     }
 }
 
-impl FromStr for Door {
+impl FromStr for Listener {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Door, String> {
+    fn from_str(text: &str) -> Result<Listener, String> {
         if text == APP_ADMIN {
-            return Ok(Door::AppAdmin);
+            return Ok(Listener::AppAdmin);
         }
-        text.parse().map(Door::Main).map_err(|error| format!("{error}, and {APP_ADMIN}"))
+        text.parse().map(Listener::Main).map_err(|error| format!("{error}, and {APP_ADMIN}"))
     }
 }
 
 impl Process {
     /// Where it listens: each place by its name, which is the process's and what it is for.
-    pub fn doors(&self) -> impl Iterator<Item = (Door, String, &Address)> {
-        let main = (Door::Main(self.component), self.name.clone(), &self.address);
-        let admin = self.admin.iter().map(|address| (Door::AppAdmin, format!("{}-admin", self.name), address));
+    pub fn listeners(&self) -> impl Iterator<Item = (Listener, String, &Address)> {
+        let main = (Listener::Main(self.component), self.name.clone(), &self.address);
+        let admin = self.admin.iter().map(|address| (Listener::AppAdmin, format!("{}-admin", self.name), address));
         std::iter::once(main).chain(admin)
     }
 
@@ -176,8 +176,8 @@ impl Plan {
     /// Moves every component to a port nobody listens on.
     pub fn free_ports(&mut self) -> Result<(), Failure> {
         let own = Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none());
-        for door in own.map(Door::Main).chain([Door::AppAdmin]) {
-            for address in self.addresses_mut(door) {
+        for listener in own.map(Listener::Main).chain([Listener::AppAdmin]) {
+            for address in self.addresses_mut(listener) {
                 address.port = free_port()?;
             }
         }
@@ -191,13 +191,13 @@ impl Plan {
 
     /// Moves one component, or where it listens to the monitoring (of several replicas the first).
     pub fn choose_port(&mut self, choice: PortChoice) {
-        if let Some(address) = self.addresses_mut(choice.door).first_mut() {
+        if let Some(address) = self.addresses_mut(choice.listener).first_mut() {
             address.port = choice.port;
         }
     }
 
-    fn addresses_mut(&mut self, door: Door) -> &mut [Address] {
-        let Door::Main(component) = door else { return &mut self.addresses.app_admin };
+    fn addresses_mut(&mut self, listener: Listener) -> &mut [Address] {
+        let Listener::Main(component) = listener else { return &mut self.addresses.app_admin };
         match component {
             Component::App => &mut self.addresses.app,
             Component::Prometheus => std::slice::from_mut(&mut self.addresses.prometheus),
@@ -300,35 +300,39 @@ pub fn told_revision() -> Option<String> {
     std::env::var(REVISION_VARIABLE).ok().filter(|revision| !revision.is_empty() && revision != "unknown")
 }
 
-/// Where commands write, unless an option says otherwise: in the repository, so that a clone holds all that is its own;
-/// where that can't be written, as in the Nix store, where the user's programs keep such things.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folders {
-    /// The state directory: what `AICLIPX_STATE` names, else `state/` of the repository. Outside of it the same one from
-    /// whatever folder a command is called, so that `down` finds what `up` started.
-    pub state: PathBuf,
-    /// Where bundles go: `evidence/runs/` of the repository, else `aiclipx-evidence/` of the working directory.
-    pub bundles: PathBuf,
+/// The state directory, unless an option says otherwise: what `AICLIPX_STATE` names; else `state/` of the repository, so that a
+/// clone holds all that is its own; where that can't be written, as in the Nix store, where the user's programs keep such things:
+/// the same one from whatever folder a command is called, so that `down` finds what `up` started.
+pub fn state_folder() -> Result<PathBuf, Failure> {
+    state_folder_told(find_tree, |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
 }
 
-impl Folders {
-    /// Those of this tree, here and now.
-    pub fn of(tree: &Path) -> Folders {
-        Folders::told(tree, |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+fn state_folder_told(
+    tree: impl FnOnce() -> Result<PathBuf, Failure>,
+    variable: impl Fn(&str) -> Option<PathBuf>,
+) -> Result<PathBuf, Failure> {
+    if let Some(state) = variable(STATE_VARIABLE) {
+        return Ok(state);
     }
+    let tree = tree()?;
+    if can_be_written(&tree) {
+        return Ok(tree.join("state"));
+    }
+    // The XDG Base Directory Specification: a relative path there is to be ignored. One of HOME would be another one from
+    // every folder.
+    let absolute = |name: &str| variable(name).filter(|folder| folder.is_absolute());
+    let states = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    let states = states.ok_or_else(|| {
+        Failure::usage(format!("{} can't be written, and HOME names no folder for a stack's state", tree.display()))
+            .remedy(format!("name one with --state or {STATE_VARIABLE}"))
+    })?;
+    Ok(states.join("aiclipx"))
+}
 
-    fn told(tree: &Path, variable: impl Fn(&str) -> Option<PathBuf>) -> Folders {
-        let (state, bundles) = if can_be_written(tree) {
-            (tree.join("state"), tree.join("evidence/runs"))
-        } else {
-            // The XDG Base Directory Specification: a relative path there is to be ignored.
-            let states = variable("XDG_STATE_HOME").filter(|folder| folder.is_absolute());
-            let states = states.or_else(|| Some(variable("HOME")?.join(".local/state")));
-            let state = states.map_or_else(|| PathBuf::from("aiclipx-state"), |folder| folder.join("aiclipx"));
-            (state, PathBuf::from("aiclipx-evidence"))
-        };
-        Folders { state: variable(STATE_VARIABLE).unwrap_or(state), bundles }
-    }
+/// Where bundles go, unless an option says otherwise: `evidence/runs/` of the repository, else `aiclipx-evidence/` of the
+/// working directory.
+pub fn bundles_folder(tree: &Path) -> PathBuf {
+    if can_be_written(tree) { tree.join("evidence/runs") } else { PathBuf::from("aiclipx-evidence") }
 }
 
 /// Whether the tree is a place to write to. Its permissions speak first, for to root everything else seems writable: the
@@ -348,7 +352,7 @@ fn can_be_written(tree: &Path) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortChoice {
     /// Whose, and which of them.
-    pub door: Door,
+    pub listener: Listener,
     /// 1…65535.
     pub port: u16,
 }
@@ -360,7 +364,7 @@ impl FromStr for PortChoice {
         let error = || format!("`{text}` is not a component and its port; write it like prometheus=9190");
         let (name, port) = text.split_once('=').ok_or_else(error)?;
         let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(error)?;
-        Ok(PortChoice { door: name.parse()?, port })
+        Ok(PortChoice { listener: name.parse()?, port })
     }
 }
 
@@ -391,7 +395,7 @@ fn free_port() -> Result<u16, Failure> {
 pub(super) fn shared_ports(processes: &[Process]) -> Vec<(u16, String, String)> {
     let mut seen: BTreeMap<u16, String> = BTreeMap::new();
     let mut shared = Vec::new();
-    for (_, name, address) in processes.iter().flat_map(Process::doors) {
+    for (_, name, address) in processes.iter().flat_map(Process::listeners) {
         if let Some(other) = seen.insert(address.port, name.clone()) {
             shared.push((address.port, other, name));
         }
@@ -411,8 +415,8 @@ mod tests {
     fn an_attached_plan_has_the_documented_ports() {
         let plan = plan();
         let processes = plan.processes();
-        let doors = processes.iter().flat_map(Process::doors);
-        let ports: Vec<_> = doors.map(|(_, name, address)| format!("{name}={}", address.port)).collect();
+        let listeners = processes.iter().flat_map(Process::listeners);
+        let ports: Vec<_> = listeners.map(|(_, name, address)| format!("{name}={}", address.port)).collect();
         let expected =
             ["app=8080", "app-admin=8081", "prometheus=9090", "alertmanager=9093", "receiver=9095", "grafana=3000"];
         assert_eq!(ports, [&expected[..], &["vector=8686", "loki=3100"]].concat());
@@ -424,7 +428,7 @@ mod tests {
         plan.addresses.app.push(Address::loopback(8082));
         plan.addresses.app_admin.push(Address::loopback(8083));
         let processes = plan.processes();
-        let names: Vec<_> = processes.iter().flat_map(Process::doors).map(|(_, name, _)| name).collect();
+        let names: Vec<_> = processes.iter().flat_map(Process::listeners).map(|(_, name, _)| name).collect();
         assert_eq!(names[..4], ["app", "app-admin", "app-2", "app-2-admin"]);
         // One that an older version of the tool started has no such place, and is asked where its clients are.
         plan.addresses.app_admin.clear();
@@ -450,7 +454,8 @@ mod tests {
     fn private_plans_never_meet() {
         let private = || Plan::private(Path::new("/t"), Path::new("/s"), Speed::PRODUCTION).unwrap();
         let processes: Vec<Process> = (0..20).flat_map(|_| private().processes()).collect();
-        let mut ports: Vec<_> = processes.iter().flat_map(Process::doors).map(|(.., address)| address.port).collect();
+        let mut ports: Vec<_> =
+            processes.iter().flat_map(Process::listeners).map(|(.., address)| address.port).collect();
         let all = ports.len();
         ports.sort_unstable();
         ports.dedup();
@@ -481,37 +486,47 @@ mod tests {
         store
     }
 
-    fn folders(tree: &Path, variables: &[(&str, &str)]) -> Folders {
+    fn state(tree: &Path, variables: &[(&str, &str)]) -> Result<PathBuf, Failure> {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-        Folders::told(tree, find)
+        state_folder_told(|| Ok(tree.to_owned()), find)
     }
 
     #[test]
     fn a_clone_holds_what_its_commands_write() {
         let clone = tempfile::tempdir().unwrap();
-        let told = folders(clone.path(), &[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]);
-        let Folders { state, bundles } = told;
-        assert_eq!((state, bundles), (clone.path().join("state"), clone.path().join("evidence/runs")));
+        let told = state(clone.path(), &[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]).unwrap();
+        assert_eq!(told, clone.path().join("state"));
+        assert_eq!(bundles_folder(clone.path()), clone.path().join("evidence/runs"));
         assert_eq!(std::fs::read_dir(clone.path()).unwrap().count(), 0, "asking leaves nothing");
     }
 
     #[test]
     fn beside_a_tree_in_the_store_state_is_the_users_and_bundles_lie_where_one_stands() {
         let store = store();
-        let state = |variables: &[(&str, &str)]| folders(store.path(), variables).state;
-        assert_eq!(state(&[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]), Path::new("/states/aiclipx"));
-        assert_eq!(state(&[("HOME", "/h"), ("XDG_STATE_HOME", "states")]), Path::new("/h/.local/state/aiclipx"));
-        assert_eq!(state(&[("HOME", "/h")]), Path::new("/h/.local/state/aiclipx"));
-        assert_eq!(state(&[]), Path::new("aiclipx-state"));
-        assert_eq!(folders(store.path(), &[]).bundles, Path::new("aiclipx-evidence"));
+        let state = |variables: &[(&str, &str)]| state(store.path(), variables);
+        assert_eq!(state(&[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]).unwrap(), Path::new("/states/aiclipx"));
+        assert_eq!(
+            state(&[("HOME", "/h"), ("XDG_STATE_HOME", "states")]).unwrap(),
+            Path::new("/h/.local/state/aiclipx")
+        );
+        assert_eq!(state(&[("HOME", "/h")]).unwrap(), Path::new("/h/.local/state/aiclipx"));
+        assert_eq!(bundles_folder(store.path()), Path::new("aiclipx-evidence"));
+        // A folder that is another one wherever one stands would hide a stack that runs.
+        for variables in [&[][..], &[("HOME", "h")], &[("HOME", "h"), ("XDG_STATE_HOME", "states")]] {
+            let failure = state(variables).unwrap_err();
+            assert!(failure.to_string().contains("--state or AICLIPX_STATE"), "{failure}");
+        }
     }
 
     #[test]
-    fn the_variable_names_the_state_wherever_the_tree_lies() {
+    fn the_variable_names_the_state_wherever_the_tree_lies_and_where_there_is_none() {
         let (clone, store) = (tempfile::tempdir().unwrap(), store());
         for tree in [clone.path(), store.path()] {
-            assert_eq!(folders(tree, &[("HOME", "/h"), (STATE_VARIABLE, "/mine")]).state, Path::new("/mine"));
+            assert_eq!(state(tree, &[("HOME", "/h"), (STATE_VARIABLE, "/mine")]).unwrap(), Path::new("/mine"));
         }
+        let variable = |name: &str| (name == STATE_VARIABLE).then(|| "/mine".into());
+        let told = state_folder_told(|| Err(Failure::usage("no tree here")), variable);
+        assert_eq!(told.unwrap(), Path::new("/mine"));
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::survey::{Survey, present, survey};
 use super::table::{Row, State, Watch};
 use super::tools::Tool;
 use super::{holder, logs, secrets};
-use crate::failure::Failure;
+use crate::failure::{Failure, is_full};
 use crate::monitoring::with_datasources_by_uid;
 use crate::prom::grafana;
 
@@ -516,6 +516,12 @@ impl Unready {
             }
             format!("\n  its last lines, of {}:\n    {}", log.display(), lines.join("\n    "))
         };
+        // Who is told only that a program ended would look for a fault in it.
+        if !matches!(self, Unready::Interrupted)
+            && let Some(failure) = no_room(&plan.state)
+        {
+            return failure.context("not everything could start, and what did is stopped again");
+        }
         match self {
             Unready::Died { name, why } => Failure::infrastructure(format!(
                 "{name} ended before it was ready ({why}); everything is stopped again{}",
@@ -546,6 +552,14 @@ impl Unready {
             }
         }
     }
+}
+
+/// A state directory without room ends whoever writes there: the user's to mend.
+pub fn no_room(state: &Path) -> Option<Failure> {
+    is_full(state).then(|| {
+        Failure::usage(format!("there is no room left in {}", state.display()))
+            .remedy("make room there, or choose another place with --state or TMPDIR")
+    })
 }
 
 fn record_file(state: &Path) -> PathBuf {
@@ -705,8 +719,8 @@ async fn held_ports(plan: &Plan, absent: &BTreeMap<Component, String>, limit: Du
     let deadline = Instant::now() + limit;
     loop {
         let processes = present(plan, absent);
-        let doors = processes.iter().flat_map(Process::doors);
-        let held: Vec<(String, u16)> = doors
+        let listeners = processes.iter().flat_map(Process::listeners);
+        let held: Vec<(String, u16)> = listeners
             .filter(|(.., address)| holder::is_taken(address))
             .map(|(_, name, address)| (name, address.port))
             .collect();

@@ -97,7 +97,7 @@ async fn more_connections_than_slots_wait_until_one_returns() {
 const A_SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn with_every_slot_held_the_monitoring_is_answered_at_its_own_door() {
+async fn with_every_slot_held_the_monitoring_is_answered_at_its_own_listener() {
     let app = App::with(|config| config.max_connections = 2).await;
     let mut held = [app.connect().await, app.connect().await];
     for client in &mut held {
@@ -122,7 +122,7 @@ async fn the_monitorings_door_has_a_cap_of_its_own_which_idle_ones_do_not_hold_f
         client.ask("GET", "/health/live", &[], "").await;
         idle.push(client);
     }
-    assert_eq!(app.get("/metrics").await.status, 200, "the clients' door is another");
+    assert_eq!(app.get("/metrics").await.status, 200, "the clients' listener is another");
     assert_eq!(Client::connect(app.admin).await.ask("GET", "/metrics", &[], "").await.status, 200);
     assert!(app.connections("timed_out") > 0.0, "the seventeenth waited for a slot");
 }

@@ -340,7 +340,7 @@ async fn a_port_that_is_taken_is_named_and_ends_with_2() {
 
 #[tokio::test]
 async fn the_health_check_says_0_when_ready_and_1_when_not() {
-    // One slot, held: it is the monitoring's door that is asked, at which nobody queues behind clients.
+    // One slot, held: it is the monitoring's listener that is asked, at which nobody queues behind clients.
     let program = Program::start(&[("APP_ADMIN_LISTEN", "0.0.0.0:0"), ("APP_MAX_CONNECTIONS", "1")]).await;
     let held = Client::connect(program.address).await;
     let wildcard = format!("0.0.0.0:{}", program.admin.port());
