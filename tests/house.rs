@@ -18,8 +18,8 @@ const SERVICE_CRATES: [&str; 8] =
     ["warp", "tokio", "prometheus", "log", "env_logger", "serde", "serde_json", "once_cell"];
 
 /// What carries warp in it, and asks for its descriptors. Any other dependency of ours is the tool's.
-const CARRIERS: [&str; 7] =
-    ["hyper", "hyper-util", "http-body-util", "tower-service", "bytes", "futures-util", "rustix"];
+const CARRIERS: [&str; 8] =
+    ["hyper", "hyper-util", "http-body-util", "tower-service", "bytes", "futures-util", "pin-project-lite", "rustix"];
 
 /// Never in the service, however they might come in: a second server stack, TLS, clients of other protocols.
 const FOREIGN_TO_SERVICE: [&str; 14] = [

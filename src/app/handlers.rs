@@ -8,6 +8,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{Either, ready};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
@@ -193,20 +195,27 @@ where
     Ready: Answers<Empty<Bytes>>,
     Metrics: Answers<Empty<Bytes>>,
 {
-    async fn route(&self, endpoint: Endpoint, verb: Verb, request: Request<Incoming>) -> Response {
+    fn route(
+        &self,
+        endpoint: Endpoint,
+        verb: Verb,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response> + Send {
         if verb == Verb::Post && endpoint == Endpoint::Items {
-            return ask(&self.create, request).await;
+            // Its future is several times the others', which would all be as large.
+            return Either::Right(ask(&self.create, request).boxed());
         }
         // A body that nobody asked for; warp would put it in a box.
         let request = request.map(|_| Empty::<Bytes>::new());
         match endpoint {
-            Endpoint::Index => ask(&self.index, request).await,
-            Endpoint::Items => ask(&self.list, request).await,
-            Endpoint::Item => ask(&self.item, request).await,
-            Endpoint::Live => ask(&self.live, request).await,
-            Endpoint::Ready => ask(&self.ready, request).await,
-            Endpoint::Metrics => ask(&self.metrics, request).await,
-            Endpoint::Unmatched => Refusal::NotFound.into(),
+            Endpoint::Index => Either::Left(Either::Left(ask(&self.index, request))),
+            Endpoint::Items => Either::Left(Either::Right(Either::Left(ask(&self.list, request)))),
+            Endpoint::Item => Either::Left(Either::Right(Either::Right(ask(&self.item, request)))),
+            // A few times a minute.
+            Endpoint::Live => Either::Right(ask(&self.live, request).boxed()),
+            Endpoint::Ready => Either::Right(ask(&self.ready, request).boxed()),
+            Endpoint::Metrics => Either::Right(ask(&self.metrics, request).boxed()),
+            Endpoint::Unmatched => Either::Right(ready(Refusal::NotFound.into()).boxed()),
         }
     }
 }
@@ -224,9 +233,8 @@ impl<S, B> Answers<B> for S where
 
 /// Of a copy, since calling takes a service for itself: a filter copies what it shares, which is a pointer at most. warp's
 /// services are always ready.
-fn ask<B>(service: &impl Answers<B>, request: Request<B>) -> impl Future<Output = Response> + Send {
-    let answer = service.clone().call(request);
-    async move { answer.await.unwrap_or_else(|never| match never {}) }
+fn ask<B, S: Answers<B>>(service: &S, request: Request<B>) -> impl Future<Output = Response> + Send + use<B, S> {
+    service.clone().call(request).map(|answer| answer.unwrap_or_else(|never| match never {}))
 }
 
 fn either(result: Result<Response, Refusal>) -> Response {

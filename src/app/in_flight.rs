@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
-use hyper::header::{HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use tokio::time::Instant;
 
@@ -44,17 +44,17 @@ impl Requests {
         Requests { meter, access_log, prefix, count: AtomicU64::new(0) }
     }
 
-    /// A request begins: in flight from here on.
-    pub(super) fn begin(&self, endpoint: Endpoint, verb: Verb, headers: &HeaderMap) -> InFlight {
+    /// A request begins: in flight from here on. Its client may have named it.
+    pub(super) fn begin(&self, endpoint: Endpoint, verb: Verb, id: Option<&HeaderValue>, now: Instant) -> InFlight {
         self.meter.request_begins();
-        let id = headers.get(REQUEST_ID).filter(|id| is_valid(id)).cloned().unwrap_or_else(|| self.new_id());
+        let id = id.filter(|id| is_valid(id)).cloned().unwrap_or_else(|| self.new_id());
         InFlight {
             meter: Arc::clone(&self.meter),
             endpoint,
             verb,
             id,
             access_log: self.access_log,
-            started: Instant::now(),
+            started: now,
             ended: false,
         }
     }
@@ -93,20 +93,19 @@ impl InFlight {
     /// service failed.
     pub(super) fn answered<B: Body<Data = Bytes> + Unpin>(
         self,
-        response: Response<B>,
+        mut response: Response<B>,
         at_fault: bool,
     ) -> Response<Counted<B>> {
-        let id = self.id.clone();
-        let is_head = self.verb == Verb::Head;
-        let (mut head, body) = response.into_parts();
-        head.headers.insert(REQUEST_ID, id);
-        let mut body =
-            Counted { body, rest: Bytes::new(), bytes: 0, status: head.status, at_fault, request: Some(self) };
-        // hyper writes the head at once, and never looks at a body that has no bytes or may not be sent.
-        if is_head || body.is_end_stream() {
-            body.end();
-        }
-        Response::from_parts(head, body)
+        let (status, is_head) = (response.status(), self.verb == Verb::Head);
+        response.headers_mut().insert(REQUEST_ID, self.id.clone());
+        response.map(|body| {
+            let mut body = Counted { body, rest: Bytes::new(), bytes: 0, status, at_fault, request: Some(self) };
+            // hyper writes the head at once, and never looks at a body that has no bytes or may not be sent.
+            if is_head || body.is_end_stream() {
+                body.end();
+            }
+            body
+        })
     }
 
     fn record(&self, status: u16, bytes: u64, at_fault: bool) {
@@ -204,7 +203,7 @@ mod tests {
     use super::*;
 
     fn begun(meter: &Arc<Meter>, verb: Verb) -> InFlight {
-        Requests::new(Arc::clone(meter), false).begin(Endpoint::Index, verb, &HeaderMap::new())
+        Requests::new(Arc::clone(meter), false).begin(Endpoint::Index, verb, None, Instant::now())
     }
 
     fn answer(body: Vec<u8>) -> Response<Full<Bytes>> {

@@ -31,20 +31,24 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::{Body, Incoming};
+use futures_util::FutureExt;
+use futures_util::future::{self, Either};
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, Request, StatusCode, Version};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use warp::reply::Response;
 
 use crate::duration;
 use crate::http::serve::{self, Broken, ConnectionOutcome, Limits, Service};
 use config::Config;
 use endpoint::{Endpoint, Verb};
+use fault::Fault;
 pub use handlers::MAX_PAGE_BYTES;
 use handlers::{Handlers, Route};
-use in_flight::{Counted, Requests};
+use in_flight::{Counted, REQUEST_ID, Requests};
 use meter::{Connections, Meter};
 use phase::Lifecycle;
 use refusal::Refusal;
@@ -151,56 +155,61 @@ struct App<R> {
 }
 
 impl<R: Route> App<R> {
-    async fn answer(&self, endpoint: Endpoint, verb: Verb, request: Request<Incoming>) -> Response {
-        if let Err(refusal) = gate(endpoint, verb, request.method()) {
-            return refusal.into();
+    /// Refuses before routing what no route takes, so that a route never has to reject and 405 can name what it allows;
+    /// else the fault that the request asks for.
+    fn admit(&self, endpoint: Endpoint, verb: Verb, request: &Request<Incoming>) -> Result<Option<Fault>, Refusal> {
+        match endpoint {
+            // It names a host, and not a path.
+            Endpoint::Unmatched if request.method() == Method::CONNECT => Err(Refusal::MethodNotAllowed(&[])),
+            Endpoint::Unmatched => Err(Refusal::NotFound),
+            _ if !endpoint.allows(verb) => Err(Refusal::MethodNotAllowed(endpoint.verbs())),
+            _ if self.config.faults && endpoint.takes_faults() => fault::asked(request.headers()),
+            _ => Ok(None),
         }
-        if self.config.faults
-            && endpoint.takes_faults()
-            && let Err(refusal) = fault::inject(request.headers()).await
-        {
-            return refusal.into();
+    }
+}
+
+/// What the service has to know of a head, found in one look over its headers: asking for each costs more than a look.
+#[derive(Default)]
+struct Head<'a> {
+    hosts: usize,
+    request_id: Option<&'a HeaderValue>,
+    /// The first of its transfer codings, and how many lines name some.
+    coding: Option<&'a HeaderValue>,
+    codings: usize,
+}
+
+impl<'a> Head<'a> {
+    fn of(headers: &'a HeaderMap) -> Head<'a> {
+        let mut head = Head::default();
+        for (name, value) in headers {
+            if name == HOST {
+                head.hosts += 1;
+            } else if name == TRANSFER_ENCODING {
+                head.coding.get_or_insert(value);
+                head.codings += 1;
+            } else if name == REQUEST_ID {
+                head.request_id.get_or_insert(value);
+            }
         }
-        self.routes.route(endpoint, verb, request).await
+        head
     }
-}
 
-/// Refuses before routing what no route takes, so that a route never has to reject and 405 can name what it allows.
-fn gate(endpoint: Endpoint, verb: Verb, method: &Method) -> Result<(), Refusal> {
-    match endpoint {
-        // It names a host, and not a path.
-        Endpoint::Unmatched if method == Method::CONNECT => Err(Refusal::MethodNotAllowed(&[])),
-        Endpoint::Unmatched => Err(Refusal::NotFound),
-        _ if endpoint.allows(verb) => Ok(()),
-        _ => Err(Refusal::MethodNotAllowed(endpoint.verbs())),
-    }
-}
-
-/// What hyper takes for a request, and a proxy in front of us may take for another.
-fn well_formed(request: &Request<Incoming>) -> Result<(), Refusal> {
-    // `GET example.org:80` asks for a host, too, and there is a method for that.
-    if request.uri().path_and_query().is_none() && request.method() != Method::CONNECT {
-        return Err(Refusal::Malformed("the target is no path"));
-    }
-    let headers = request.headers();
-    let mut hosts = headers.get_all(HOST).iter();
-    let is_named = hosts.next().is_some();
-    if hosts.next().is_some() || (!is_named && request.version() == Version::HTTP_11) {
-        return Err(Refusal::Malformed("a request has one Host"));
-    }
-    if !request.body().is_end_stream() && !is_coding_known(headers) {
-        return Err(Refusal::UnknownCoding);
-    }
-    Ok(())
-}
-
-/// hyper undoes `chunked`, and hands on what any other coding made of a body.
-fn is_coding_known(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => true,
-        (Some(only), None) => only.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
-        _ => false,
+    /// Refuses what hyper takes for a request, and a proxy in front of us may take for another.
+    fn well_formed(&self, request: &Request<Incoming>) -> Result<(), Refusal> {
+        // `GET example.org:80` asks for a host, too, and there is a method for that.
+        if request.uri().path_and_query().is_none() && request.method() != Method::CONNECT {
+            return Err(Refusal::Malformed("the target is no path"));
+        }
+        if self.hosts > 1 || (self.hosts == 0 && request.version() == Version::HTTP_11) {
+            return Err(Refusal::Malformed("a request has one Host"));
+        }
+        // hyper undoes `chunked`, and hands on what any other coding made of a body.
+        let is_chunked = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+        if self.codings > 1 || !self.coding.is_none_or(is_chunked) {
+            return Err(Refusal::UnknownCoding);
+        }
+        Ok(())
     }
 }
 
@@ -214,22 +223,36 @@ struct Front<R> {
 impl<R: Route> Service for Front<R> {
     type Body = Counted<BodyOf<Response>>;
 
-    fn call(&self, request: Request<Incoming>) -> impl Future<Output = hyper::Response<Self::Body>> + Send {
+    fn call(
+        &self,
+        request: Request<Incoming>,
+        now: Instant,
+    ) -> impl Future<Output = hyper::Response<Self::Body>> + Send {
         let app = &*self.app;
-        let well_formed = well_formed(&request);
+        let head = Head::of(request.headers());
+        let well_formed = head.well_formed(&request);
         let mut endpoint = Endpoint::of(request.uri().path());
         if well_formed.is_err() || (self.audience == Audience::Admin && !endpoint.is_monitoring()) {
             endpoint = Endpoint::Unmatched;
         }
         let verb = Verb::of(request.method());
-        let begun = app.requests.begin(endpoint, verb, request.headers());
-        async move {
-            // hyper hides whether the head gave a length beside the chunks; RFC 9112 has such a connection closed.
-            let closes = !request.body().is_end_stream() && request.headers().contains_key(TRANSFER_ENCODING);
-            let answer = match well_formed {
-                Ok(()) => serve::contain(app.config.request_timeout, || app.answer(endpoint, verb, request)).await,
-                Err(refusal) => Ok(refusal.into()),
-            };
+        let begun = app.requests.begin(endpoint, verb, head.request_id, now);
+        // hyper hides whether the head gave a length beside the chunks; RFC 9112 has such a connection closed.
+        let closes = head.codings > 0;
+
+        let routed = move |request| app.routes.route(endpoint, verb, request);
+        // A future is as large as the largest it may be, and moved as a whole: what is rare is in a box.
+        let answer = match well_formed.and_then(|()| app.admit(endpoint, verb, &request)) {
+            Ok(None) => Either::Left(future::lazy(move |_| routed(request)).flatten()),
+            Ok(Some(fault)) => Either::Right(Either::Left(Box::pin(async move {
+                match fault.inject().await {
+                    Ok(()) => routed(request).await,
+                    Err(refusal) => refusal.into(),
+                }
+            }))),
+            Err(refusal) => Either::Right(Either::Right(future::ready(refusal.into()))),
+        };
+        serve::contain(app.config.request_timeout, answer).map(move |answer| {
             let (mut response, at_fault) = match answer {
                 Ok(response) => {
                     // Not ready is no failure, and a coding that is not ours is the client's.
@@ -247,7 +270,7 @@ impl<R: Route> Service for Front<R> {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             begun.answered(response, at_fault)
-        }
+        })
     }
 
     fn opened(&self) {

@@ -30,7 +30,7 @@ use hyper::{Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use acceptor::Acceptor;
 pub use connection::BUFFER_BYTES;
@@ -94,10 +94,10 @@ pub trait Service: Send + Sync + 'static {
     /// The bodies it answers with.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
 
-    /// Takes one request, and answers it in the future that it returns. What must have happened for every request whose
+    /// Takes one request, whose head was read `now`, and answers it in the future that it returns. What must have happened for every request whose
     /// head was read happens in the call: the future is dropped, looked at or not, when the connection breaks before
     /// the answer exists. A panic that leaves it costs the connection, so see [`contain`].
-    fn call(&self, request: Request<Incoming>) -> impl Future<Output = Response<Self::Body>> + Send;
+    fn call(&self, request: Request<Incoming>, now: Instant) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// Told once for every connection that was accepted.
     fn opened(&self) {}

@@ -24,9 +24,6 @@ use super::{ConnectionOutcome, Limits, Service};
 /// A request's head and the pieces of its body pass through a buffer of at most this size: longer heads are 431.
 pub const BUFFER_BYTES: usize = 16 << 10;
 
-/// How often a request that takes long looks whether its client has reset the connection.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
-
 /// What a client that connected before the stop may still take to say its first word.
 const FIRST_WORD: Duration = Duration::from_secs(1);
 
@@ -36,11 +33,16 @@ const LINGER_SILENCE: Duration = Duration::from_secs(2);
 /// What a closing connection reads and throws away of what its client is still sending, at most.
 const LINGER_BYTES: usize = 64 << 20;
 
-/// Why a connection has to end that hyper would keep.
-enum Reason {
+/// What happens to a connection that hyper doesn't know of.
+enum Event {
+    /// The listener was told to stop.
     Stopped,
+    /// A client that had not spoken by then still has not.
     NoFirstWord,
+    /// The client has let its time pass.
     TimedOut,
+    /// An answer is waited for: hyper may look for a reset.
+    Look,
 }
 
 /// Serves a connection; its slot returns when it has ended.
@@ -57,18 +59,11 @@ pub(super) async fn run<S: Service>(
     let timer = IdleTimer::new(limits.patience);
     // Not in the future it returns: a request has begun when its head was read, whether or not it is ever looked at.
     let answer = service_fn(|request: Request<Incoming>| {
-        timer.work_begins(!request.body().is_end_stream());
-        let answer = service.call(request);
-        let timer = &timer;
-        async move {
-            let mut answer = pin!(answer);
-            let response = match (&mut answer).now_or_never() {
-                Some(response) => response,
-                None => slow(timer, answer).await,
-            };
+        let now = timer.work_begins(!request.body().is_end_stream());
+        service.call(request, now).map(|response| {
             timer.work_ends();
             Ok::<_, Infallible>(response)
-        }
+        })
     });
     let mut http = http1::Builder::new()
         .header_read_timeout(None) // the timer bounds more than heads, and makes no timer for every request
@@ -77,32 +72,35 @@ pub(super) async fn run<S: Service>(
         .serve_connection(TokioIo::new(Watched { stream, timer: &timer }), answer);
 
     // A set of futures-util's, because it looks at them only when they were woken: most wakes are hyper's.
-    let reasons = FuturesUnordered::<Pin<Box<dyn Future<Output = Reason> + Send + '_>>>::new();
-    reasons.push(Box::pin(async {
+    let events = FuturesUnordered::<Pin<Box<dyn Future<Output = Event> + Send + '_>>>::new();
+    events.push(Box::pin(async {
         // An error says that the loop itself is gone: stop as well.
         let _ = stopping.changed().await;
-        Reason::Stopped
+        Event::Stopped
     }));
-    reasons.push(Box::pin(async {
+    events.push(Box::pin(async {
         timer.run_out().await;
-        Reason::TimedOut
+        Event::TimedOut
     }));
-    let mut reasons = pin!(reasons);
+    let look = || Box::pin(timer.look_again().map(|()| Event::Look));
+    events.push(look());
+    let mut events = pin!(events);
     let mut was_idle = false;
     let result = loop {
         tokio::select! {
             biased; // what has arrived is read before a stop is heeded, and an answer that is done counts before its time
             result = &mut http => break result,
-            Some(reason) = reasons.next() => match reason {
-                Reason::TimedOut => return end.outcome = ConnectionOutcome::TimedOut,
-                Reason::Stopped if !timer.spoke() => reasons.push(Box::pin(async {
+            Some(event) = events.next() => match event {
+                Event::TimedOut => return end.outcome = ConnectionOutcome::TimedOut,
+                Event::Stopped if !timer.spoke() => events.push(Box::pin(async {
                     sleep(FIRST_WORD).await;
-                    Reason::NoFirstWord
+                    Event::NoFirstWord
                 })),
-                Reason::Stopped | Reason::NoFirstWord => {
+                Event::Stopped | Event::NoFirstWord => {
                     was_idle = timer.is_idle();
                     Pin::new(&mut http).graceful_shutdown();
                 }
+                Event::Look => events.push(look()),
             },
         }
     };
@@ -111,18 +109,6 @@ pub(super) async fn run<S: Service>(
     let may_send_on = (timer.had_body() && !was_idle) || end.outcome == ConnectionOutcome::Malformed;
     if may_send_on && end.outcome != ConnectionOutcome::Aborted && !timer.client_ended() {
         let _ = timeout(limits.patience, linger(http.into_parts().io.into_inner().stream)).await;
-    }
-}
-
-/// Work that was not done at the first look. It wakes its connection from time to time, which then looks for a reset.
-async fn slow<A: Future>(timer: &IdleTimer, mut answer: Pin<&mut A>) -> A::Output {
-    timer.work_is_slow();
-    loop {
-        tokio::select! {
-            biased;
-            response = &mut answer => return response,
-            () = sleep(LOOK_AGAIN) => {}
-        }
     }
 }
 

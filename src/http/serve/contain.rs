@@ -2,15 +2,18 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use futures_util::future::CatchUnwind;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode, header};
-use tokio::time::timeout;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::Service;
 
@@ -23,19 +26,33 @@ pub enum Broken {
     TimedOut,
 }
 
-/// Does `work` within `limit`, and survives its panic. `work` is called inside the barrier, so that what it does
-/// before its first await is contained too (warp runs its filters there).
-pub async fn contain<W: Future>(limit: Duration, work: impl FnOnce() -> W) -> Result<W::Output, Broken> {
-    let mut work = pin!(AssertUnwindSafe(async move { work().await }).catch_unwind());
-    // Most work is done at the first look, and pays for no timer.
-    let done = match (&mut work).now_or_never() {
-        Some(done) => Ok(done),
-        None => timeout(limit, work).await,
-    };
-    match done {
-        Ok(Ok(output)) => Ok(output),
-        Ok(Err(_)) => Err(Broken::Panicked),
-        Err(_) => Err(Broken::TimedOut),
+/// Does `work` within `limit`, and survives its panic.
+pub fn contain<W: Future>(limit: Duration, work: W) -> Contained<W> {
+    Contained { work: AssertUnwindSafe(work).catch_unwind(), limit, timer: None }
+}
+
+pin_project! {
+    /// Contained work. Not an `async fn`: that would hold the work twice, as it came and where it is done, and a service's
+    /// work is a request, which would be copied from the one place to the other.
+    pub struct Contained<W> {
+        #[pin]
+        work: CatchUnwind<AssertUnwindSafe<W>>,
+        limit: Duration,
+        // Most work is done at the first look, and pays for no timer.
+        timer: Option<Pin<Box<Sleep>>>,
+    }
+}
+
+impl<W: Future> Future for Contained<W> {
+    type Output = Result<W::Output, Broken>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(done) = this.work.poll(cx) {
+            return Poll::Ready(done.map_err(|_| Broken::Panicked));
+        }
+        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(*this.limit)));
+        timer.as_mut().poll(cx).map(|()| Err(Broken::TimedOut))
     }
 }
 
@@ -59,8 +76,9 @@ where
 {
     type Body = Full<Bytes>;
 
-    async fn call(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
-        contain(self.limit, || (self.handler)(request)).await.unwrap_or_else(|broken| {
+    async fn call(&self, request: Request<Incoming>, _: Instant) -> Response<Full<Bytes>> {
+        // The handler is called inside, so that what it does before its first await is contained, too.
+        contain(self.limit, async { (self.handler)(request).await }).await.unwrap_or_else(|broken| {
             let (status, body) = match broken {
                 Broken::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"internal error"}"#),
                 Broken::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"the request took too long"}"#),

@@ -11,11 +11,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// How often a connection looks whether its client has reset it, while a request takes long.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// A request is worked on.
 const WORKING: u8 = 1;
-/// The work on it was not done at the first look.
+/// The work on it goes on beyond the connection's first look.
 const SLOW: u8 = 2;
 /// The client does not take what is written.
 const STALLED: u8 = 4;
@@ -34,30 +38,58 @@ pub(super) struct IdleTimer {
     /// When the client's turn began, in nanoseconds after `opened`.
     since: AtomicU64,
     state: AtomicU8,
+    /// Told when work turns out to be slow.
+    slow: Notify,
 }
 
 impl IdleTimer {
     /// The client begins.
     pub(super) fn new(patience: Duration) -> IdleTimer {
-        IdleTimer { patience, opened: Instant::now(), since: AtomicU64::new(0), state: AtomicU8::new(0) }
+        IdleTimer {
+            patience,
+            opened: Instant::now(),
+            since: AtomicU64::new(0),
+            state: AtomicU8::new(0),
+            slow: Notify::new(),
+        }
     }
 
-    /// A head is there: the service works on it. `has_body` says that more belongs to the request.
-    pub(super) fn work_begins(&self, has_body: bool) {
+    /// A head is there: the service works on it from now on. `has_body` says that more belongs to the request.
+    pub(super) fn work_begins(&self, has_body: bool) -> Instant {
+        let now = Instant::now();
         self.clear(BODY);
         self.set(WORKING | SPOKE | if has_body { BODY } else { 0 });
-    }
-
-    /// The work takes longer than one look.
-    pub(super) fn work_is_slow(&self) {
-        self.set(SLOW);
-    }
-
-    /// The answer exists.
-    pub(super) fn work_ends(&self) {
-        self.clear(WORKING | SLOW);
         if !self.is(STALLED) {
-            self.restart();
+            self.restart(now);
+        }
+        now
+    }
+
+    /// The answer exists. What was done at the first look is as old as its request, which saves a look at the clock.
+    pub(super) fn work_ends(&self) {
+        if self.is(SLOW) && !self.is(STALLED) {
+            self.restart(Instant::now());
+        }
+        self.clear(WORKING | SLOW);
+    }
+
+    /// The connection has nothing to do but wait; if for an answer, work is slow.
+    fn waits(&self) {
+        if self.is(WORKING) && !self.is(SLOW) {
+            self.set(SLOW);
+            self.slow.notify_one();
+        }
+    }
+
+    /// Resolves from time to time while work is slow.
+    pub(super) async fn look_again(&self) {
+        loop {
+            self.slow.notified().await;
+            sleep(LOOK_AGAIN).await;
+            if self.is(SLOW) {
+                self.slow.notify_one();
+                return;
+            }
         }
     }
 
@@ -66,11 +98,11 @@ impl IdleTimer {
         match (through, self.is(STALLED)) {
             (true, true) => {
                 self.clear(STALLED);
-                self.restart();
+                self.restart(Instant::now());
             }
             (false, false) => {
                 self.set(STALLED);
-                self.restart();
+                self.restart(Instant::now());
             }
             _ => {}
         }
@@ -114,8 +146,8 @@ impl IdleTimer {
         }
     }
 
-    fn restart(&self) {
-        let since = u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    fn restart(&self, now: Instant) {
+        let since = u64::try_from((now - self.opened).as_nanos()).unwrap_or(u64::MAX);
         self.since.store(since, Ordering::Relaxed);
     }
 
@@ -178,8 +210,9 @@ impl AsyncWrite for Watched<'_> {
         self.stream.is_write_vectored()
     }
 
-    /// A socket holds nothing back; but hyper comes by here whenever it was woken.
+    /// A socket holds nothing back; but hyper comes by here whenever it was woken and has done what it could.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.timer.waits();
         if self.timer.is(SLOW) && self.is_reset() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
@@ -221,20 +254,37 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_has_its_patience_for_each_of_its_turns_and_none_of_the_services() {
-        let (begins, ends): (Event, Event) = (|timer| timer.work_begins(false), IdleTimer::work_ends);
+        let (begins, ends): (Event, Event) = (
+            |timer| {
+                timer.work_begins(false);
+            },
+            IdleTimer::work_ends,
+        );
         assert_eq!(runs_out(&[]).await, 10, "no head");
-        assert_eq!(runs_out(&[(1, begins), (2, ends)]).await, 12, "idle after an answer");
-        assert_eq!(runs_out(&[(3, begins), (25, ends)]).await, 35, "the service took long");
-        assert_eq!(runs_out(&[(3, begins), (4, ends), (9, begins), (35, ends)]).await, 45, "it spoke again in time");
+        let waits: Event = IdleTimer::waits;
+        assert_eq!(runs_out(&[(2, begins), (2, ends)]).await, 12, "idle after an answer");
+        assert_eq!(runs_out(&[(3, begins), (3, waits), (25, ends)]).await, 35, "the service took long");
+        let again = [(3, begins), (3, ends), (9, begins), (9, waits), (35, ends)];
+        assert_eq!(runs_out(&again).await, 45, "it spoke again in time");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_read_is_out_in_time_whatever_else_it_sends() {
-        let (begins, ends): (Event, Event) = (|timer| timer.work_begins(false), IdleTimer::work_ends);
+        let (begins, ends): (Event, Event) = (
+            |timer| {
+                timer.work_begins(false);
+            },
+            IdleTimer::work_ends,
+        );
+        let waits: Event = IdleTimer::waits;
         let through: Event = |timer| timer.wrote(true);
         let stalled: Event = |timer| timer.wrote(false);
         assert_eq!(runs_out(&[(1, begins), (1, ends), (1, stalled), (8, stalled)]).await, 11, "still no room");
-        assert_eq!(runs_out(&[(1, stalled), (5, begins), (9, ends)]).await, 11, "pipelined requests buy no time");
+        assert_eq!(
+            runs_out(&[(1, stalled), (5, begins), (5, waits), (9, ends)]).await,
+            11,
+            "pipelined requests buy no time"
+        );
         assert_eq!(runs_out(&[(1, stalled), (5, begins)]).await, 11, "nor does one that is worked on");
         assert_eq!(runs_out(&[(1, stalled), (9, through), (9, stalled), (18, through)]).await, 28, "it reads, slowly");
     }
