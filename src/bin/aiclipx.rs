@@ -459,9 +459,9 @@ async fn up(
         plan.free_ports()?;
     }
     for (index, choice) in ports.iter().enumerate() {
-        if let Some(other) = ports[..index].iter().find(|other| other.component == choice.component) {
-            let (component, one, two) = (choice.component, other.port, choice.port);
-            return Err(Failure::usage(format!("{component} can't be on port {one} and on port {two}")));
+        if let Some(other) = ports[..index].iter().find(|other| other.door == choice.door) {
+            let (door, one, two) = (choice.door, other.port, choice.port);
+            return Err(Failure::usage(format!("{door} can't be on port {one} and on port {two}")));
         }
         plan.choose_port(*choice);
     }
