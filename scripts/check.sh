@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# scripts/check.sh TOOL [OPTION…]: every static check of the tree. With options (--live) the tool alone is asked. Exit codes: those
-# of the first that finds something.
+# scripts/check.sh TOOL [OPTION…]: every static check of the tree. With options (--live) the tool alone is asked. Exit codes: of
+# the first that finds something.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
