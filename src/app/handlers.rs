@@ -120,46 +120,32 @@ impl Handlers {
 /// The routes. Methods that an endpoint doesn't take, and paths that are no endpoint's, have been refused before: a route
 /// is asked only for what the table says is its, so that none has to be tried in vain.
 pub(super) fn routes(handlers: &Arc<Handlers>) -> impl Route {
-    let shared = || {
-        let handlers = Arc::clone(handlers);
-        warp::any().map(move || Arc::clone(&handlers))
-    };
     let items = || warp::path("items");
     let health = || warp::path("health");
     let end = warp::path::end;
+    let [list, create, item, ready, metrics] = std::array::from_fn(|_| Arc::clone(handlers));
 
     Routes {
         index: warp::service(end().map(|| fixed(StatusCode::OK, r#"{"service":"aiClipx-trial","status":"ok"}"#))),
         list: warp::service(
-            items()
-                .and(end())
-                .and(shared())
-                .and(warp::query())
-                .map(|handlers: Arc<Handlers>, query: Vec<(String, String)>| either(handlers.list(&query))),
+            items().and(end()).and(warp::query()).map(move |query: Vec<(String, String)>| either(list.list(&query))),
         ),
-        create: warp::service(
-            items().and(end()).and(shared()).and(warp::header::headers_cloned()).and(warp::body::stream()).then(
-                |handlers: Arc<Handlers>, headers, body| async move { either(handlers.create(headers, body).await) },
-            ),
-        ),
-        item: warp::service(items().and(warp::path::param()).and(end()).and(warp::method()).and(shared()).map(
-            |id: u64, method, handlers: Arc<Handlers>| {
-                either(if method == Method::DELETE { handlers.remove(id) } else { handlers.get(id) })
+        create: warp::service(items().and(end()).and(warp::header::headers_cloned()).and(warp::body::stream()).then(
+            move |headers, body| {
+                let create = Arc::clone(&create);
+                async move { either(create.create(headers, body).await) }
             },
         )),
+        item: warp::service(
+            items().and(warp::path::param()).and(end()).and(warp::method()).map(move |id: u64, method| {
+                either(if method == Method::DELETE { item.remove(id) } else { item.get(id) })
+            }),
+        ),
         live: warp::service(
             health().and(warp::path("live")).and(end()).map(|| fixed(StatusCode::OK, r#"{"live":true}"#)),
         ),
-        ready: warp::service(
-            health()
-                .and(warp::path("ready"))
-                .and(end())
-                .and(shared())
-                .map(|handlers: Arc<Handlers>| handlers.readiness()),
-        ),
-        metrics: warp::service(
-            warp::path("metrics").and(end()).and(shared()).map(|handlers: Arc<Handlers>| either(handlers.metrics())),
-        ),
+        ready: warp::service(health().and(warp::path("ready")).and(end()).map(move || ready.readiness())),
+        metrics: warp::service(warp::path("metrics").and(end()).map(move || either(metrics.metrics()))),
     }
 }
 

@@ -23,9 +23,9 @@ use super::meter::Meter;
 /// The header that names a request, in both directions.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A long body is handed over in pieces of this size: the connection takes the next when it has room again, and so a
-/// request ends when its client has taken nearly all, and not when hyper has queued it.
-const PIECE_BYTES: usize = 8 << 10;
+/// A long body is handed over in pieces of this size: the connection takes the next when it has room again. So a request
+/// ends when its client has taken nearly all, and not when hyper has queued it; and no connection keeps a large buffer.
+const PIECE_BYTES: usize = 4 << 10;
 
 /// Where requests begin: what they share.
 pub(super) struct Requests {
@@ -99,7 +99,8 @@ impl InFlight {
         let (status, is_head) = (response.status(), self.verb == Verb::Head);
         response.headers_mut().insert(REQUEST_ID, self.id.clone());
         response.map(|body| {
-            let mut body = Counted { body, rest: Bytes::new(), bytes: 0, status, at_fault, request: Some(self) };
+            let mut body =
+                Counted { body, rest: Bytes::new(), pauses: false, bytes: 0, status, at_fault, request: Some(self) };
             // hyper writes the head at once, and never looks at a body that has no bytes or may not be sent.
             if is_head || body.is_end_stream() {
                 body.end();
@@ -131,6 +132,8 @@ pub(super) struct Counted<B> {
     body: B,
     /// Of the body's last frame, what was not handed over yet.
     rest: Bytes,
+    /// A piece was handed over, and is to be written before the next.
+    pauses: bool,
     /// Handed over.
     bytes: u64,
     status: StatusCode,
@@ -153,6 +156,10 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
     type Error = B::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if std::mem::take(&mut self.pauses) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         if self.rest.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -175,6 +182,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
         if self.is_end_stream() {
             self.end();
         }
+        self.pauses = true;
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
@@ -190,9 +198,19 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
 
 /// 1–64 of `[A-Za-z0-9._-]`: nothing that could forge a header or a log line.
 fn is_valid(id: &HeaderValue) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
-    (1..=64).contains(&id.len()) && id.as_bytes().iter().all(plain)
+    (1..=64).contains(&id.len()) && id.as_bytes().iter().all(|&byte| PLAIN[usize::from(byte)])
 }
+
+/// The bytes an id may have.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        plain[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'.' | b'_' | b'-');
+        byte += 1;
+    }
+    plain
+};
 
 #[cfg(test)]
 mod tests {

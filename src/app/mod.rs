@@ -28,27 +28,29 @@ mod reply;
 mod store;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::{self, Either};
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, Request, StatusCode, Version};
+use pin_project_lite::pin_project;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use warp::reply::Response;
 
 use crate::duration;
-use crate::http::serve::{self, Broken, ConnectionOutcome, Limits, Service};
+use crate::http::serve::{self, Broken, ConnectionOutcome, Contained, Limits, Service};
 use config::Config;
 use endpoint::{Endpoint, Verb};
 use fault::Fault;
 pub use handlers::MAX_PAGE_BYTES;
 use handlers::{Handlers, Route};
-use in_flight::{Counted, REQUEST_ID, Requests};
+use in_flight::{Counted, InFlight, REQUEST_ID, Requests};
 use meter::{Connections, Meter};
 use phase::Lifecycle;
 use refusal::Refusal;
@@ -240,37 +242,24 @@ impl<R: Route> Service for Front<R> {
         // hyper hides whether the head gave a length beside the chunks; RFC 9112 has such a connection closed.
         let closes = head.codings > 0;
 
-        let routed = move |request| app.routes.route(endpoint, verb, request);
         // A future is as large as the largest it may be, and moved as a whole: what is rare is in a box.
-        let answer = match well_formed.and_then(|()| app.admit(endpoint, verb, &request)) {
-            Ok(None) => Either::Left(future::lazy(move |_| routed(request)).flatten()),
+        let work = match well_formed.and_then(|()| app.admit(endpoint, verb, &request)) {
+            Ok(None) => Either::Left(app.routes.route(endpoint, verb, request)),
             Ok(Some(fault)) => Either::Right(Either::Left(Box::pin(async move {
                 match fault.inject().await {
-                    Ok(()) => routed(request).await,
+                    Ok(()) => app.routes.route(endpoint, verb, request).await,
                     Err(refusal) => refusal.into(),
                 }
             }))),
             Err(refusal) => Either::Right(Either::Right(future::ready(refusal.into()))),
         };
-        serve::contain(app.config.request_timeout, answer).map(move |answer| {
-            let (mut response, at_fault) = match answer {
-                Ok(response) => {
-                    // Not ready is no failure, and a coding that is not ours is the client's.
-                    let failed = match response.status() {
-                        StatusCode::INTERNAL_SERVER_ERROR => true,
-                        StatusCode::SERVICE_UNAVAILABLE => endpoint != Endpoint::Ready,
-                        _ => false,
-                    };
-                    (response, failed)
-                }
-                Err(Broken::Panicked) => (Refusal::Internal.into(), true),
-                Err(Broken::TimedOut) => (Refusal::TookTooLong.into(), true),
-            };
-            if closes || app.lifecycle.is_draining() {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            begun.answered(response, at_fault)
-        })
+        Answering {
+            work: serve::contain(app.config.request_timeout, work),
+            begun: Some(begun),
+            endpoint,
+            closes,
+            lifecycle: &app.lifecycle,
+        }
     }
 
     fn opened(&self) {
@@ -279,5 +268,44 @@ impl<R: Route> Service for Front<R> {
 
     fn ended(&self, outcome: ConnectionOutcome) {
         self.connections.ended(outcome);
+    }
+}
+
+pin_project! {
+    /// A request that is worked on. A future of its own, for the same reason as [`serve::Contained`].
+    struct Answering<'a, W> {
+        #[pin]
+        work: Contained<W>,
+        // Until its answer exists.
+        begun: Option<InFlight>,
+        endpoint: Endpoint,
+        closes: bool,
+        lifecycle: &'a Lifecycle,
+    }
+}
+
+impl<W: Future<Output = Response>> Future for Answering<'_, W> {
+    type Output = hyper::Response<Counted<BodyOf<Response>>>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let (mut response, at_fault) = match ready!(this.work.poll(cx)) {
+            Ok(response) => {
+                // Not ready is no failure, and a coding that is not ours is the client's.
+                let failed = match response.status() {
+                    StatusCode::INTERNAL_SERVER_ERROR => true,
+                    StatusCode::SERVICE_UNAVAILABLE => *this.endpoint != Endpoint::Ready,
+                    _ => false,
+                };
+                (response, failed)
+            }
+            Err(Broken::Panicked) => (Refusal::Internal.into(), true),
+            Err(Broken::TimedOut) => (Refusal::TookTooLong.into(), true),
+        };
+        if *this.closes || this.lifecycle.is_draining() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let begun = this.begun.take().expect("an answer that was given is not asked for again");
+        Poll::Ready(begun.answered(response, at_fault))
     }
 }

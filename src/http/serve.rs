@@ -34,7 +34,7 @@ use tokio::time::{Instant, timeout};
 
 use acceptor::Acceptor;
 pub use connection::BUFFER_BYTES;
-pub use contain::{Broken, Plain, contain};
+pub use contain::{Broken, Contained, Plain, contain};
 
 /// What a listener grants its clients.
 #[derive(Debug, Clone)]

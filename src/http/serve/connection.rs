@@ -67,6 +67,7 @@ pub(super) async fn run<S: Service>(
     });
     let mut http = http1::Builder::new()
         .header_read_timeout(None) // the timer bounds more than heads, and makes no timer for every request
+        .writev(false) // answers are small: one copy of a body is cheaper than a list of buffers
         .half_close(true) // who has nothing more to ask still waits for the answer
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(Watched { stream, timer: &timer }), answer);
