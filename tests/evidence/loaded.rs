@@ -3,6 +3,7 @@
 use aiclipx::evidence::experiment::{LOADED, read_json};
 use aiclipx::evidence::loaded::Loaded;
 
+use crate::bundle::Archive;
 use crate::room::Room;
 use crate::world;
 
@@ -35,4 +36,20 @@ fn an_edited_rule_route_scrape_or_flag_is_named() {
         let differences = differences(&room, &[]);
         assert!(differences.iter().any(|what| what.starts_with(says)), "{file}: {differences:?}");
     }
+}
+
+#[test]
+fn that_something_else_was_loaded_is_told_before_what_may_follow_from_it() {
+    let room = Room::with_errors().stored("requests", &[("endpoint", "unmatched")], 1.0);
+    let room = room.text("loaded/rules.json", |text| text.replacen("> 0.05", "> 0.04", 1));
+    let sealed = Archive::new().with("error-rate", &room).sealed();
+    let verify = std::process::Command::new(env!("CARGO_BIN_EXE_aiclipx"))
+        .args(["evidence", "verify"])
+        .arg(&sealed.folder)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&verify.stderr).into_owned();
+    assert_eq!(verify.status.code(), Some(1), "{said}");
+    let fails: Vec<&str> = said.lines().filter(|line| line.starts_with('✗')).collect();
+    assert!(fails.len() > 1 && fails[0].starts_with("✗ error-rate/loaded: "), "{said}");
 }
