@@ -459,9 +459,9 @@ async fn up(
         plan.free_ports()?;
     }
     for (index, choice) in ports.iter().enumerate() {
-        if let Some(other) = ports[..index].iter().find(|other| other.door == choice.door) {
-            let (door, one, two) = (choice.door, other.port, choice.port);
-            return Err(Failure::usage(format!("{door} can't be on port {one} and on port {two}")));
+        if let Some(other) = ports[..index].iter().find(|other| other.listener == choice.listener) {
+            let (listener, one, two) = (choice.listener, other.port, choice.port);
+            return Err(Failure::usage(format!("{listener} can't be on port {one} and on port {two}")));
         }
         plan.choose_port(*choice);
     }
