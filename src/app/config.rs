@@ -411,6 +411,26 @@ mod tests {
         assert!(errors.len() == 1 && errors[0].contains("at least as many"), "{errors:?}");
     }
 
+    /// What the defaults add up to, each at its worst at the same time, is no more than the container gets.
+    #[test]
+    fn the_defaults_fit_in_what_compose_gives() {
+        const MIB: usize = 1 << 20;
+        let compose = include_str!("../../compose.yaml");
+        let (_, app) = compose.split_once("\n  app:\n").expect("compose.yaml has the service");
+        let limit = app.lines().find_map(|line| line.trim().strip_prefix("mem_limit: ")?.strip_suffix('m')?.parse().ok());
+        let limit = limit.map(|mib: usize| mib * MIB).expect("the service has a limit in megabytes");
+
+        let config = Config::default();
+        // A head that doesn't end, what is left of an answer that isn't read, and the connection's own state.
+        let connection = crate::http::serve::BUFFER_BYTES + (crate::http::serve::BUFFER_BYTES + 4096) + 8192;
+        let connections = (config.max_connections + super::super::ADMIN_CONNECTIONS) * connection;
+        // An item's longest name, and what the tree of them needs beside it.
+        let items = config.max_items * (256 + 64);
+        let program = 6 * MIB;
+        let most = program + connections + config.max_buffered_bytes + items;
+        assert!(most <= limit, "{} KiB of {} KiB", most >> 10, limit >> 10);
+    }
+
     #[test]
     fn a_wildcard_is_reached_over_loopback_of_its_own_family() {
         for (listen, reached) in
