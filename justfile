@@ -105,7 +105,7 @@ test-long: prove mutants containers fresh schema
 containers *tests:
     @scripts/containers.sh "$@"
 
-# the service beside bare hyper and a Flask peer, as ratios of one run; some four minutes
+# the service beside bare hyper, bare warp and a Flask peer: instructions a request, rates as ratios of one run; some eight minutes
 [group('development')]
 bench-app:
     @scripts/bench-app.sh

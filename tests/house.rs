@@ -17,8 +17,9 @@ use aiclipx::failure::without_just;
 const SERVICE_CRATES: [&str; 8] =
     ["warp", "tokio", "prometheus", "log", "env_logger", "serde", "serde_json", "once_cell"];
 
-/// What carries warp in it. Any other dependency of ours is the tool's.
-const CARRIERS: [&str; 5] = ["hyper", "hyper-util", "http-body-util", "bytes", "futures-util"];
+/// What carries warp in it, and asks for its descriptors. Any other dependency of ours is the tool's.
+const CARRIERS: [&str; 8] =
+    ["hyper", "hyper-util", "http-body-util", "tower-service", "bytes", "futures-util", "pin-project-lite", "rustix"];
 
 /// Never in the service, however they might come in: a second server stack, TLS, clients of other protocols.
 const FOREIGN_TO_SERVICE: [&str; 14] = [
@@ -521,7 +522,7 @@ fn the_readme_has_every_metric_with_its_labels_and_every_route() {
     let shape = |family: &prometheus::proto::MetricFamily| {
         let labels: Vec<&str> =
             family.get_metric()[0].get_label().iter().map(prometheus::proto::LabelPair::name).collect();
-        let in_order = ["method", "endpoint", "http_status", "outcome", "version", "revision"];
+        let in_order = ["method", "endpoint", "http_status", "outcome", "listener", "version", "revision"];
         let labels = in_order.into_iter().filter(|name| labels.contains(name)).collect::<Vec<_>>().join(",");
         if labels.is_empty() { family.name().to_owned() } else { format!("{}{{{labels}}}", family.name()) }
     };

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use aiclipx::duration::Speed;
 use aiclipx::failure::{Failure, Kind};
-use aiclipx::http::client;
+use aiclipx::http::client::{self, Address};
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::stack::start::{Down, down};
 use aiclipx::stack::table::{Health, Row, Silent, State, Watch};
@@ -55,7 +55,7 @@ impl Place {
 
 /// The smallest configuration in which every component does its work.
 fn rendered(addresses: &Addresses) -> BTreeMap<PathBuf, Vec<u8>> {
-    let Addresses { app, alertmanager, receiver, .. } = addresses;
+    let Addresses { app_admin, alertmanager, receiver, .. } = addresses;
     let prometheus = format!(
         "global: {{scrape_interval: 500ms, evaluation_interval: 500ms}}\n\
          rule_files: [rules/*.yml]\n\
@@ -63,7 +63,7 @@ fn rendered(addresses: &Addresses) -> BTreeMap<PathBuf, Vec<u8>> {
          scrape_configs:\n\
          - {{job_name: app, static_configs: [{{targets: ['{}']}}]}}\n\
          - {{job_name: receiver, static_configs: [{{targets: ['{receiver}']}}]}}\n",
-        app[0]
+        app_admin[0]
     );
     let rules = "groups: [{name: g, rules: [{alert: Watchdog, expr: vector(1), labels: {service: monitoring}}]}]\n";
     let alertmanager = format!(
@@ -86,13 +86,15 @@ async fn started(plan: &Plan) -> Stack {
     start(plan).await.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-fn is_free(process: &Process) -> bool {
-    TcpListener::bind((process.address.host.as_str(), process.address.port)).is_ok()
+fn is_free(address: &Address) -> bool {
+    TcpListener::bind((address.host.as_str(), address.port)).is_ok()
 }
 
 /// The ports of the plan that somebody holds.
 fn held(plan: &Plan) -> Vec<String> {
-    plan.processes().into_iter().filter(|process| !is_free(process)).map(|process| process.name).collect()
+    let processes = plan.processes();
+    let listeners = processes.iter().flat_map(Process::listeners);
+    listeners.filter(|(.., address)| !is_free(address)).map(|(_, name, _)| name).collect()
 }
 
 /// Command lines of living processes that name this place or work in it, as everything supervisord starts does.
@@ -134,8 +136,8 @@ fn supervisord(plan: &Plan) -> u32 {
 fn up(plan: &Plan) -> Command {
     let mut up = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
     up.arg("up").arg("--state").arg(&plan.state);
-    for process in plan.processes() {
-        up.arg("--port").arg(format!("{}={}", process.component, process.address.port));
+    for (listener, _, address) in plan.processes().iter().flat_map(Process::listeners) {
+        up.arg("--port").arg(format!("{listener}={}", address.port));
     }
     up.env("AICLIPX_HOME", env!("CARGO_MANIFEST_DIR")).stderr(Stdio::piped());
     up
@@ -208,6 +210,18 @@ async fn an_attached_stack_is_found_again_and_taken_down() {
     assert_eq!(stack.plan(), &Plan { components, ..plan.clone() });
     let (rows, all_up) = stack.status().await.unwrap();
     assert!(all_up, "{rows:?}");
+    // The service's second place is Prometheus', and people's who look at it.
+    let [app, admin] = [&plan.addresses.app[0], &plan.addresses.app_admin[0]];
+    assert!(rows[0].remark.contains(&app.url("")) && rows[0].remark.contains(&admin.url("")), "{rows:?}");
+    for (address, path, status) in [(admin, "/metrics", 200), (admin, "/items", 404), (app, "/items", 200)] {
+        assert_eq!(client::get(address, path, LIMIT).await.unwrap().status, status, "{address}{path}");
+    }
+    eventually("Prometheus scrapes it there", async || {
+        let targets = client::get(&plan.addresses.prometheus, "/api/v1/targets?state=active", LIMIT).await.unwrap();
+        let text = String::from_utf8(targets.body.to_vec()).unwrap();
+        text.contains(&format!(r#""scrapeUrl":"{}""#, admin.url("/metrics"))) && text.contains(r#""health":"up""#)
+    })
+    .await;
 
     let failure = start(&plan).await.expect_err("a second start must be refused");
     assert_eq!(failure.kind(), Kind::Usage);
@@ -222,17 +236,21 @@ async fn an_attached_stack_is_found_again_and_taken_down() {
 async fn a_busy_port_is_named_with_its_holder_and_nothing_starts() {
     let place = Place::new();
     let plan = place.plan(Lifetime::Private);
-    let port = plan.addresses.prometheus.port;
-    let _holder = TcpListener::bind(("127.0.0.1", port)).unwrap();
-
-    let failure = start(&plan).await.expect_err("the port is taken");
-    assert_eq!(failure.kind(), Kind::Usage);
-    let text = failure.to_string();
-    let us = format!("(pid {})", std::process::id());
-    for expected in [format!("port {port}, wanted by prometheus"), us, "--free-ports".to_owned()] {
-        assert!(text.contains(&expected), "`{expected}` is not in: {text}");
+    for (name, port) in
+        [("prometheus", plan.addresses.prometheus.port), ("app-admin", plan.addresses.app_admin[0].port)]
+    {
+        let _holder = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let failure = start(&plan).await.expect_err("the port is taken");
+        assert_eq!(failure.kind(), Kind::Usage);
+        let text = failure.to_string();
+        let us = format!("(pid {})", std::process::id());
+        for expected in
+            [format!("port {port}, wanted by {name}"), us, format!("--port {name}="), "--free-ports".to_owned()]
+        {
+            assert!(text.contains(&expected), "`{expected}` is not in: {text}");
+        }
+        assert!(!plan.logs().exists() && !plan.state.join("stack.json").exists(), "something was started");
     }
-    assert!(!plan.logs().exists() && !plan.state.join("stack.json").exists(), "something was started");
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ enum Command {
         /// How many times faster than production it lives.
         #[arg(long, default_value = "30")]
         speed: Speed,
-        /// Move one component: prometheus=9190.
+        /// Move one component: prometheus=9190; or where the service listens to its monitoring: app-admin=8181.
         #[arg(long = "port", value_name = "NAME=PORT")]
         ports: Vec<PortChoice>,
         /// Move all components to ports nobody uses.
@@ -459,9 +459,9 @@ async fn up(
         plan.free_ports()?;
     }
     for (index, choice) in ports.iter().enumerate() {
-        if let Some(other) = ports[..index].iter().find(|other| other.component == choice.component) {
-            let (component, one, two) = (choice.component, other.port, choice.port);
-            return Err(Failure::usage(format!("{component} can't be on port {one} and on port {two}")));
+        if let Some(other) = ports[..index].iter().find(|other| other.listener == choice.listener) {
+            let (listener, one, two) = (choice.listener, other.port, choice.port);
+            return Err(Failure::usage(format!("{listener} can't be on port {one} and on port {two}")));
         }
         plan.choose_port(*choice);
     }

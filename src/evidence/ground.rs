@@ -36,6 +36,15 @@ impl<'a> Ground<'a> {
         }
     }
 
+    /// Where the service's replicas are asked for their metrics. Of theirs, where their clients are: what is only for the
+    /// monitoring is out of reach from here.
+    pub fn app_metrics(self) -> &'a [Address] {
+        match self {
+            Ground::Ours(stack) => stack.plan().addresses.scraped_app(),
+            Ground::Theirs(foreign) => &foreign.app,
+        }
+    }
+
     /// Where Prometheus is asked.
     pub fn prometheus(self) -> &'a Address {
         match self {

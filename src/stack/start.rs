@@ -604,7 +604,7 @@ fn rows(
     state: State,
 ) -> Vec<Row> {
     let remark = |process: &Process| {
-        let url = process.address.url("");
+        let url = process.told();
         let version = programs.get(&process.component).map_or("", |tool| tool.version.as_str());
         match grafana::leaves_out(version).filter(|_| process.component == Component::Grafana) {
             Some(left_out) => format!("{url} ({version} leaves out {left_out})"),
@@ -718,13 +718,15 @@ async fn all_gone(pids: &[u32], limit: Duration) -> bool {
 async fn held_ports(plan: &Plan, absent: &BTreeMap<Component, String>, limit: Duration) -> Vec<String> {
     let deadline = Instant::now() + limit;
     loop {
-        let held: Vec<_> =
-            present(plan, absent).into_iter().filter(|process| holder::is_taken(&process.address)).collect();
+        let processes = present(plan, absent);
+        let listeners = processes.iter().flat_map(Process::listeners);
+        let held: Vec<(String, u16)> = listeners
+            .filter(|(.., address)| holder::is_taken(address))
+            .map(|(_, name, address)| (name, address.port))
+            .collect();
         if held.is_empty() || Instant::now() >= deadline {
-            let tell = |process: &Process| {
-                let port = process.address.port;
-                format!("port {port} ({}) is held by {}", process.name, holder::holder(port))
-            };
+            let tell =
+                |(name, port): &(String, u16)| format!("port {port} ({name}) is held by {}", holder::holder(*port));
             return held.iter().map(tell).collect();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -65,14 +65,14 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
         problems.push(format!("port {port} is given to both {one} and {other}"));
     }
     let mut taken = None;
-    for process in &processes {
-        let port = process.address.port;
-        match holder::refusal(&process.address) {
+    for (listener, name, address) in processes.iter().flat_map(Process::listeners) {
+        let port = address.port;
+        match holder::refusal(address) {
             Some(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                problems.push(format!("port {port}, wanted by {}, is held by {}", process.name, holder::holder(port)));
-                taken.get_or_insert((process.component, port));
+                problems.push(format!("port {port}, wanted by {name}, is held by {}", holder::holder(port)));
+                taken.get_or_insert((listener, port));
             }
-            Some(error) => problems.push(format!("{} cannot listen on {}: {error}", process.name, process.address)),
+            Some(error) => problems.push(format!("{name} cannot listen on {address}: {error}")),
             None => {}
         }
     }
@@ -83,8 +83,8 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
         _ => {
             let failure = Failure::usage(format!("nothing was started:\n  {}", problems.join("\n  ")));
             Err(match taken {
-                Some((component, port)) => failure.remedy(format!(
-                    "end the holder, or move one with --port {component}={}, or all with --free-ports",
+                Some((listener, port)) => failure.remedy(format!(
+                    "end the holder, or move one with --port {listener}={}, or all with --free-ports",
                     port.checked_add(100).unwrap_or(port - 100)
                 )),
                 None => failure,

@@ -223,9 +223,9 @@ impl Attempt<'_> {
                     plan.app_program = wrapped(&plan.app_program, name, value, state.path())?;
                 }
                 Edit::Exposition(rewriting) => {
-                    let app = plan.addresses.app.first().context("the stack has no service")?.clone();
+                    let app = plan.addresses.scraped_app().first().context("the stack has no service")?.clone();
                     let started = Proxy::start(app, *rewriting).await?;
-                    scraped.app = vec![started.address().clone()];
+                    scraped.app_admin = vec![started.address().clone()];
                     proxy = Some(started);
                 }
                 Edit::Dashboard(_) | Edit::Record(_) | Edit::Loss(_) => {}
