@@ -280,15 +280,18 @@ fn typed(text: &str) -> Vec<(usize, String)> {
 
 /// The recipes of the justfile: whether each takes words of its own, and the tool's command that it hands them to.
 fn recipes() -> BTreeMap<String, (bool, Option<String>)> {
-    let mut recipes = BTreeMap::new();
+    let mut recipes: BTreeMap<String, (bool, Option<String>)> = BTreeMap::new();
     let mut last = String::new();
     for line in read("justfile").lines() {
-        if let Some(command) = line.strip_prefix("    @{{ tool }} ").and_then(|body| body.strip_suffix(" \"$@\"")) {
-            recipes
-                .entry(last.clone())
-                .and_modify(|(_, hands): &mut (bool, Option<String>)| *hands = Some(command.to_owned()));
+        // By itself, or through a script of its name.
+        let handed = line.strip_suffix(" \"$@\"").and_then(|body| {
+            let script = || body.strip_prefix("    @scripts/")?.strip_suffix(".sh {{ tool }}");
+            body.strip_prefix("    @{{ tool }} ").or_else(script)
+        });
+        if let (Some(command), Some((_, hands))) = (handed, recipes.get_mut(&last)) {
+            *hands = Some(command.to_owned());
         }
-        let is_head = line.starts_with(|c: char| c.is_ascii_lowercase()) && !line.contains(":=");
+        let is_head = line.starts_with(|c: char| c == '_' || c.is_ascii_lowercase()) && !line.contains(":=");
         let Some((head, _)) = line.split_once(':').filter(|_| is_head) else { continue };
         let (name, words) = head.split_once(' ').unwrap_or((head, ""));
         name.clone_into(&mut last);
