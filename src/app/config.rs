@@ -417,7 +417,8 @@ mod tests {
         const MIB: usize = 1 << 20;
         let compose = include_str!("../../compose.yaml");
         let (_, app) = compose.split_once("\n  app:\n").expect("compose.yaml has the service");
-        let limit = app.lines().find_map(|line| line.trim().strip_prefix("mem_limit: ")?.strip_suffix('m')?.parse().ok());
+        let limit =
+            app.lines().find_map(|line| line.trim().strip_prefix("mem_limit: ")?.strip_suffix('m')?.parse().ok());
         let limit = limit.map(|mib: usize| mib * MIB).expect("the service has a limit in megabytes");
 
         let config = Config::default();
