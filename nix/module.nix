@@ -75,7 +75,7 @@ in
     assertions = [
       {
         assertion = cfg.port >= 1024 && cfg.adminPort >= 1024;
-        message = "services.aiclipx.port, .adminPort: below 1024 it takes a privilege: put a proxy before it";
+        message = "services.aiclipx.port, .adminPort: below 1024 it takes a privilege";
       }
       {
         assertion = cfg.port != cfg.adminPort || cfg.address != cfg.adminAddress;
@@ -87,7 +87,7 @@ in
       }
       {
         assertion = !(cfg.settings ? APP_ADMIN_LISTEN);
-        message = "services.aiclipx.settings.APP_ADMIN_LISTEN: say it with .adminAddress and .adminPort";
+        message = "services.aiclipx.settings.APP_ADMIN_LISTEN: use .adminAddress, .adminPort";
       }
     ];
     networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall [ cfg.port ];
