@@ -26,7 +26,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode, header};
 use serde::Deserialize;
 use tokio::fs::{File, OpenOptions};
@@ -35,7 +34,7 @@ use tokio::net::TcpListener;
 
 use crate::failure::Failure;
 use crate::http::client::{self, Address};
-use crate::http::serve::{Limits, Plain, serve};
+use crate::http::serve::{Incoming, Limits, Plain, serve};
 
 /// A group of some thousand alerts is about a megabyte.
 const MAX_BODY_BYTES: usize = 4 << 20;

@@ -11,9 +11,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{Either, ready};
 use http_body_util::Empty;
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
-use hyper::{Method, Request, StatusCode};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use hyper::{Method, Request, StatusCode, Uri};
 use prometheus::TEXT_FORMAT;
 use tower_service::Service;
 use warp::reply::Response;
@@ -28,6 +27,7 @@ use super::phase::Lifecycle;
 use super::refusal::Refusal;
 use super::reply::{fixed, json};
 use super::store::{Full, Item, Store};
+use crate::http::serve::Incoming;
 
 /// The longest name an item may have: what the store holds is then bounded in bytes, too.
 const MAX_NAME_BYTES: usize = 256;
@@ -49,26 +49,24 @@ pub(super) struct Handlers {
     store: Store,
     meter: Arc<Meter>,
     lifecycle: Arc<Lifecycle>,
-    budget: Budget,
     body: Allowance,
 }
 
 impl Handlers {
     /// Handlers over an empty store.
-    pub(super) fn new(config: &Config, meter: Arc<Meter>, lifecycle: Arc<Lifecycle>) -> Handlers {
-        let budget = Budget::new(config.max_buffered_bytes);
+    pub(super) fn new(config: &Config, budget: Budget, meter: Arc<Meter>, lifecycle: Arc<Lifecycle>) -> Handlers {
         Handlers {
             store: Store::new(config.max_items, meter.items()),
             meter,
             lifecycle,
-            body: Allowance { bytes: config.max_body_bytes, time: config.header_timeout, budget: budget.clone() },
-            budget,
+            body: Allowance { bytes: config.max_body_bytes, time: config.header_timeout, budget },
         }
     }
 
     fn list(&self, query: &[(String, String)]) -> Result<Response, Refusal> {
         let range = PageRange::read(query)?;
-        Ok(fixed(StatusCode::OK, self.in_hand(self.store.page(range.after, range.limit, MAX_PAGE_BYTES))?))
+        let page = self.store.page(range.after, range.limit, MAX_PAGE_BYTES);
+        Ok(fixed(StatusCode::OK, in_hand(page, &self.body.budget)?))
     }
 
     async fn create<B: Buf>(
@@ -105,21 +103,22 @@ impl Handlers {
         }
     }
 
-    fn metrics(&self) -> Result<Response, Refusal> {
-        let mut response = Response::new(self.in_hand(self.meter.encode().into_bytes())?.into());
+    fn metrics(&self, budget: &Budget) -> Result<Response, Refusal> {
+        let mut response = Response::new(in_hand(self.meter.encode().into_bytes(), budget)?.into());
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT_FORMAT));
         Ok(response)
     }
+}
 
-    /// An answer's bytes, which count against the budget until their client has taken them.
-    fn in_hand(&self, bytes: Vec<u8>) -> Result<Bytes, Refusal> {
-        if bytes.len() <= SMALL_BYTES { Ok(bytes.into()) } else { Ok(self.budget.keep(bytes)?) }
-    }
+/// An answer's bytes, which count against the budget until their client has taken them.
+fn in_hand(bytes: Vec<u8>, budget: &Budget) -> Result<Bytes, Refusal> {
+    if bytes.len() <= SMALL_BYTES { Ok(bytes.into()) } else { Ok(budget.keep(bytes)?) }
 }
 
 /// The routes. Methods that an endpoint doesn't take, and paths that are no endpoint's, have been refused before: a route
-/// is asked only for what the table says is its, so that none has to be tried in vain.
-pub(super) fn routes(handlers: &Arc<Handlers>) -> impl Route {
+/// is asked only for what the table says is its, so that none has to be tried in vain. The metrics take their bytes from
+/// `budget`.
+pub(super) fn routes(handlers: &Arc<Handlers>, budget: Budget) -> impl Route + use<> {
     let items = || warp::path("items");
     let health = || warp::path("health");
     let end = warp::path::end;
@@ -145,7 +144,7 @@ pub(super) fn routes(handlers: &Arc<Handlers>) -> impl Route {
             health().and(warp::path("live")).and(end()).map(|| fixed(StatusCode::OK, r#"{"live":true}"#)),
         ),
         ready: warp::service(health().and(warp::path("ready")).and(end()).map(move || ready.readiness())),
-        metrics: warp::service(warp::path("metrics").and(end()).map(move || either(metrics.metrics()))),
+        metrics: warp::service(warp::path("metrics").and(end()).map(move || either(metrics.metrics(&budget)))),
     }
 }
 
@@ -189,7 +188,7 @@ where
     ) -> impl Future<Output = Response> + Send {
         if verb == Verb::Post && endpoint == Endpoint::Items {
             // Its future is several times the others', which would all be as large.
-            return Either::Right(ask(&self.create, request).boxed());
+            return Either::Right(ask(&self.create, without_its_head(request)).boxed());
         }
         // A body that nobody asked for; warp would put it in a box.
         let request = request.map(|_| Empty::<Bytes>::new());
@@ -204,6 +203,22 @@ where
             Endpoint::Unmatched => Either::Right(ready(Refusal::NotFound.into()).boxed()),
         }
     }
+}
+
+/// A request to create an item with copies of what is read of its head. The head itself is up to sixteen kilobytes, and as
+/// much again once it was parsed; a body may be long in coming.
+fn without_its_head(request: Request<Incoming>) -> Request<Incoming> {
+    let (head, body) = request.into_parts();
+    let mut request = Request::new(body);
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = Uri::from_static("/items");
+    for name in [CONTENT_TYPE, CONTENT_LENGTH] {
+        if let Some(value) = head.headers.get(&name) {
+            let copy = HeaderValue::from_bytes(value.as_bytes()).expect("it was a header value before");
+            request.headers_mut().insert(name, copy);
+        }
+    }
+    request
 }
 
 /// A warp service for requests with bodies `B`.

@@ -13,15 +13,19 @@ const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const HELD_PAGES: u64 = (2 << 20) / 4096;
 
-/// Looks after the process's memory from now on, in a thread of its own. Fails where no thread is left.
+/// Looks after the process's memory from now on, in a thread of its own. `ended` counts what frees some: while it stands
+/// still there is nothing to give back. Fails where no thread is left.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub fn look_after() -> io::Result<()> {
-    std::thread::Builder::new().name("heap".to_owned()).spawn(|| {
+pub fn look_after(ended: impl Fn() -> u64 + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name("heap".to_owned()).spawn(move || {
         let first = resident_pages();
+        let mut seen = 0;
         loop {
             std::thread::sleep(LOOK_AGAIN);
-            if resident_pages() > first + HELD_PAGES {
+            let now = ended();
+            if now != seen && resident_pages() > first + HELD_PAGES {
                 trim();
+                seen = now;
             }
         }
     })?;
@@ -30,7 +34,7 @@ pub fn look_after() -> io::Result<()> {
 
 /// Nothing to look after.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub fn look_after() -> io::Result<()> {
+pub fn look_after(_: impl Fn() -> u64 + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 

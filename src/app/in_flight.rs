@@ -44,10 +44,10 @@ impl Requests {
         Requests { meter, access_log, prefix, count: AtomicU64::new(0) }
     }
 
-    /// A request begins: in flight from here on. Its client may have named it.
-    pub(super) fn begin(&self, endpoint: Endpoint, verb: Verb, id: Option<&HeaderValue>, now: Instant) -> InFlight {
+    /// A request begins: in flight from here on. `id` is what its client calls it, if that [is one](is_valid).
+    pub(super) fn begin(&self, endpoint: Endpoint, verb: Verb, id: Option<HeaderValue>, now: Instant) -> InFlight {
         self.meter.request_begins();
-        let id = id.filter(|id| is_valid(id)).cloned().unwrap_or_else(|| self.new_id());
+        let id = id.unwrap_or_else(|| self.new_id());
         InFlight {
             meter: Arc::clone(&self.meter),
             endpoint,
@@ -197,7 +197,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
 }
 
 /// 1–64 of `[A-Za-z0-9._-]`: nothing that could forge a header or a log line.
-fn is_valid(id: &HeaderValue) -> bool {
+pub(super) fn is_valid(id: &HeaderValue) -> bool {
     (1..=64).contains(&id.len()) && id.as_bytes().iter().all(|&byte| PLAIN[usize::from(byte)])
 }
 

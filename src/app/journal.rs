@@ -6,8 +6,9 @@
 //! parties log is kept at warn and above.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,7 +50,10 @@ impl Journal {
     pub fn install(level: LevelFilter, dropped: &IntCounter) -> io::Result<&'static Journal> {
         JOURNAL.get_or_try_init(|| {
             // Not `io::stdout`: it keeps the rest of a line that was not taken whole, and says it was.
-            let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+            let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+            if ends_in_a_line(Path::new("/proc/self/fd/1")) {
+                let _ = stdout.write_all(b"\n"); // a full disk is told of soon enough
+            }
             let at_once = if stdout.metadata()?.is_file() { FILE_BYTES } else { PIPE_BYTES };
             let queue = Arc::new(Queue::new(QUEUE_BYTES, dropped.clone()));
             let entries = Arc::clone(&queue);
@@ -97,6 +101,19 @@ impl Journal {
         let waited = self.queue.settled.wait_timeout_while(waiting, limit, behind);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
+}
+
+/// Whether a file ends in the middle of a line, as a disk that was full when another process ended leaves it. What can't be
+/// looked at does not.
+fn ends_in_a_line(path: &Path) -> bool {
+    let last = || {
+        let mut file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
+        file.seek(SeekFrom::End(-1)).ok()?;
+        let mut byte = [0];
+        file.read_exact(&mut byte).ok()?;
+        Some(byte[0])
+    };
+    last().is_some_and(|byte| byte != b'\n')
 }
 
 /// Lines in the order they were logged. One lock for all threads: it is held for the copy of a line, and keeps what was logged

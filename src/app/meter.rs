@@ -193,6 +193,11 @@ impl Meter {
         Connections { open: self.connections_open.with_label_values(&label), outcomes: self.connections.clone() }
     }
 
+    /// Connections that have ended.
+    pub fn connections_ended(&self) -> u64 {
+        self.connections.iter().map(IntCounter::get).sum()
+    }
+
     /// A request is in flight.
     pub(super) fn request_begins(&self) {
         self.in_flight.inc();

@@ -34,7 +34,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::{self, Either};
-use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, Request, StatusCode, Version};
 use pin_project_lite::pin_project;
@@ -44,7 +43,8 @@ use tokio::time::Instant;
 use warp::reply::Response;
 
 use crate::duration;
-use crate::http::serve::{self, Broken, ConnectionOutcome, Contained, Limits, Service};
+use crate::http::serve::{self, Broken, ConnectionOutcome, Contained, Incoming, Limits, Service};
+use budget::Budget;
 use config::Config;
 use endpoint::{Endpoint, Verb};
 use fault::Fault;
@@ -58,6 +58,9 @@ use reply::BodyOf;
 
 /// Connections of the listener for those who watch: a few Prometheus, a few probes, somebody who looks.
 pub const ADMIN_CONNECTIONS: usize = 16;
+
+/// What the answers to those who watch may take together: as many scrapes as they have connections.
+const ADMIN_BYTES: usize = ADMIN_CONNECTIONS * (64 << 10);
 
 /// From the end of the clients' connections until those of who watches are cut.
 const ADMIN_DRAIN: Duration = Duration::from_millis(500);
@@ -82,18 +85,21 @@ pub async fn run(listeners: Listeners, config: Config, meter: Arc<Meter>, stop: 
         Limits { connections: config.max_connections, patience: config.header_timeout, drain: config.drain_timeout };
     let admin_limits = Limits { connections: ADMIN_CONNECTIONS, drain: ADMIN_DRAIN, ..limits.clone() };
     let drain_delay = config.drain_delay;
-    let handlers = Handlers::new(&config, Arc::clone(&meter), Arc::clone(&lifecycle));
+    // What clients hold is not the monitoring's, whose connections are few.
+    let (budget, admin_budget) = (Budget::new(config.max_buffered_bytes), Budget::new(ADMIN_BYTES));
+    let handlers = Arc::new(Handlers::new(&config, budget.clone(), Arc::clone(&meter), Arc::clone(&lifecycle)));
     let app = Arc::new(App {
         requests: Requests::new(Arc::clone(&meter), config.access_log),
-        routes: handlers::routes(&Arc::new(handlers)),
         lifecycle: Arc::clone(&lifecycle),
         config,
     });
-    let front = |audience, limits: &Limits| {
+    let front = |audience, limits: &Limits, budget| {
         let connections = meter.connections(audience, limits.connections);
-        Arc::new(Front { app: Arc::clone(&app), audience, connections })
+        let routes = handlers::routes(&handlers, budget);
+        Arc::new(Front { app: Arc::clone(&app), routes, audience, connections })
     };
-    let (clients, admin) = (front(Audience::Clients, &limits), front(Audience::Admin, &admin_limits));
+    let clients = front(Audience::Clients, &limits, budget);
+    let admin = front(Audience::Admin, &admin_limits, admin_budget);
 
     let stop = async {
         stop.await;
@@ -149,14 +155,13 @@ impl Audience {
 }
 
 /// What stands behind both listeners.
-struct App<R> {
+struct App {
     config: Config,
     requests: Requests,
-    routes: R,
     lifecycle: Arc<Lifecycle>,
 }
 
-impl<R: Route> App<R> {
+impl App {
     /// Refuses before routing what no route takes, so that a route never has to reject and 405 can name what it allows;
     /// else the fault that the request asks for.
     fn admit(&self, endpoint: Endpoint, verb: Verb, request: &Request<Incoming>) -> Result<Option<Fault>, Refusal> {
@@ -171,6 +176,9 @@ impl<R: Route> App<R> {
     }
 }
 
+/// Values of so many bytes are those of an ordinary client.
+const SHORT_HEAD: usize = 1 << 10;
+
 /// What the service has to know of a head, found in one look over its headers: asking for each costs more than a look.
 #[derive(Default)]
 struct Head<'a> {
@@ -179,12 +187,15 @@ struct Head<'a> {
     /// The first of its transfer codings, and how many lines name some.
     coding: Option<&'a HeaderValue>,
     codings: usize,
+    /// The values' length together.
+    bytes: usize,
 }
 
 impl<'a> Head<'a> {
     fn of(headers: &'a HeaderMap) -> Head<'a> {
         let mut head = Head::default();
         for (name, value) in headers {
+            head.bytes += value.len();
             if name == HOST {
                 head.hosts += 1;
             } else if name == TRANSFER_ENCODING {
@@ -195,6 +206,13 @@ impl<'a> Head<'a> {
             }
         }
         head
+    }
+
+    /// What the client calls its request. The value is a piece of the head's own memory, all of which it keeps for as long
+    /// as the request lasts: of a long head, it is a copy.
+    fn request_id(&self) -> Option<HeaderValue> {
+        let id = self.request_id.filter(|id| in_flight::is_valid(id))?;
+        if self.bytes <= SHORT_HEAD { Some(id.clone()) } else { HeaderValue::from_bytes(id.as_bytes()).ok() }
     }
 
     /// Refuses what hyper takes for a request, and a proxy in front of us may take for another.
@@ -217,7 +235,8 @@ impl<'a> Head<'a> {
 
 /// One of the two listeners' side of the service.
 struct Front<R> {
-    app: Arc<App<R>>,
+    app: Arc<App>,
+    routes: R,
     audience: Audience,
     connections: Connections,
 }
@@ -238,16 +257,16 @@ impl<R: Route> Service for Front<R> {
             endpoint = Endpoint::Unmatched;
         }
         let verb = Verb::of(request.method());
-        let begun = app.requests.begin(endpoint, verb, head.request_id, now);
+        let begun = app.requests.begin(endpoint, verb, head.request_id(), now);
         // hyper hides whether the head gave a length beside the chunks; RFC 9112 has such a connection closed.
         let closes = head.codings > 0;
 
         // A future is as large as the largest it may be, and moved as a whole: what is rare is in a box.
         let work = match well_formed.and_then(|()| app.admit(endpoint, verb, &request)) {
-            Ok(None) => Either::Left(app.routes.route(endpoint, verb, request)),
+            Ok(None) => Either::Left(self.routes.route(endpoint, verb, request)),
             Ok(Some(fault)) => Either::Right(Either::Left(Box::pin(async move {
                 match fault.inject().await {
-                    Ok(()) => app.routes.route(endpoint, verb, request).await,
+                    Ok(()) => self.routes.route(endpoint, verb, request).await,
                     Err(refusal) => refusal.into(),
                 }
             }))),

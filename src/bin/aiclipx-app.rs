@@ -110,7 +110,8 @@ async fn serve(config: Config, limit: usize) -> ExitCode {
         Ok(journal) => journal,
         Err(error) => return refuse(&format!("cannot start logging: {error}")),
     };
-    if let Err(error) = heap::look_after() {
+    let ended = Arc::clone(&meter);
+    if let Err(error) = heap::look_after(move || ended.connections_ended()) {
         return refuse(&format!("cannot look after the memory: {error}"));
     }
     let (Ok(terminate), Ok(interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {

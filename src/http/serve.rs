@@ -17,6 +17,7 @@ mod acceptor;
 mod connection;
 mod contain;
 mod idle;
+mod incoming;
 
 use std::error::Error;
 use std::future::Future;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::{Request, Response};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -35,6 +36,7 @@ use tokio::time::{Instant, timeout};
 use acceptor::Acceptor;
 pub use connection::BUFFER_BYTES;
 pub use contain::{Broken, Contained, Plain, contain};
+pub use incoming::Incoming;
 
 /// What a listener grants its clients.
 #[derive(Debug, Clone)]

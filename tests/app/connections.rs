@@ -4,14 +4,14 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aiclipx::http::serve::{Drained, Limits, Plain, serve};
+use aiclipx::http::serve::{Drained, Incoming, Limits, Plain, serve};
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{Request, Response, body::Incoming};
+use hyper::{Request, Response};
 use tokio::net::TcpListener;
 
 use crate::exposition::Exposition;
-use crate::harness::{App, Client, eventually, request, soon, tally};
+use crate::harness::{App, Client, JSON, eventually, request, soon, tally};
 
 const SHORT: Duration = Duration::from_millis(200);
 const FOR_EVER: Duration = Duration::from_hours(1);
@@ -197,6 +197,20 @@ async fn who_had_connected_when_it_was_told_to_stop_is_served() {
         let counted = Exposition::parse(&meter.encode()).unwrap().requests();
         assert_eq!(counted, tally([("GET / 200", 1), ("GET /items 200", 120)]), "{slots} slots");
     }
+}
+
+/// A body that was read to its end leaves nothing to wait for, though its client keeps the connection open.
+#[tokio::test]
+async fn who_posts_waits_for_nobody_else_who_has_posted() {
+    let mut app = App::with(|config| config.max_connections = 1).await;
+    app.get("/").await;
+    let waiting = queue_up(&app, 120, &request("POST", "/items", &[JSON], r#"{"name":"tea"}"#));
+    app.tell_to_stop();
+    let meter = Arc::clone(&app.meter);
+    app.stopped().await;
+    drop(waiting);
+    let counted = Exposition::parse(&meter.encode()).unwrap().requests();
+    assert_eq!(counted, tally([("GET / 200", 1), ("POST /items 201", 120)]));
 }
 
 #[tokio::test]

@@ -144,6 +144,42 @@ async fn a_body_that_comes_too_slowly_is_408_and_a_request_that_takes_too_long_5
 }
 
 #[tokio::test]
+async fn what_bodies_and_answers_share_is_503_when_it_is_spent_and_returns() {
+    const LENGTH: usize = 40_000;
+    let app = App::with(|config| config.max_buffered_bytes = 64 << 10).await;
+    let length = format!("content-length: {LENGTH}");
+    let head = crate::harness::request("POST", "/items", &[JSON, &length], "");
+    let mut holder = app.connect().await;
+    holder.write(&head).await;
+    holder.write(&" ".repeat(LENGTH - 1)).await;
+    // As soon as the holder's bytes have been taken in, another body as large finds no room.
+    let refused = async {
+        loop {
+            let mut other = app.connect().await;
+            other.write(&head).await;
+            // Refused in the middle of it, the service goes on reading what it throws away.
+            other.write(&" ".repeat(LENGTH)).await;
+            let answer = other.answer("POST").await;
+            if answer.status != 400 {
+                return answer;
+            }
+        }
+    };
+    let refused = crate::harness::soon(refused).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
+    assert_eq!(app.send("POST", "/items", &[JSON], r#"{"name":"tea"}"#).await.status, 201, "a small one has room");
+    holder.write("x").await;
+    assert_eq!(holder.answer("POST").await.status, 400);
+    let mut other = app.connect().await;
+    other.write(&head).await;
+    other.write(&" ".repeat(LENGTH)).await;
+    assert_eq!(other.answer("POST").await.status, 400, "there is room again");
+    let counted = app.counted();
+    assert_eq!((counted["POST /items 503"], counted["POST /items 201"]), (1, 1));
+    assert!((app.metrics().value("app_errors_total", &[]) - 1.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
 async fn a_full_store_is_409() {
     let app = App::with(|config| config.max_items = 1).await;
     for status in [201, 409] {

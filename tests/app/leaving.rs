@@ -208,6 +208,32 @@ async fn an_answer_to_a_request_that_was_not_read_to_its_end_arrives() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_closes_arrives_whatever_was_sent_behind_its_request() {
+    let app = App::start().await;
+    let address = app.address;
+    let last = request("GET", "/metrics", &["connection: close"], "");
+    let behind = request("GET", "/", &[], "").repeat(20_000);
+    let whole = block(move || {
+        let once = || {
+            let mut stream = connect(address);
+            let mut reading = stream.try_clone().unwrap();
+            let (last, behind) = (last.clone(), behind.clone());
+            let writing = std::thread::spawn(move || {
+                stream.write_all(last.as_bytes()).and_then(|()| stream.write_all(behind.as_bytes()))
+            });
+            std::thread::sleep(Duration::from_millis(50)); // a slow reader: a reset has time to overtake the answer
+            let answer = rest(&mut reading);
+            let _ = writing.join();
+            answer
+        };
+        (0..10).map(|_| once()).filter(|answer| answer.as_ref().is_ok_and(|answer| answer.ends_with('\n'))).count()
+    })
+    .await;
+    assert_eq!(whole, 10);
+    assert_eq!(app.counted(), tally([("GET /metrics 200", 10)]));
+}
+
 #[tokio::test]
 async fn who_goes_on_sending_after_its_answer_is_cut_in_the_end() {
     let app = App::with(|config| {

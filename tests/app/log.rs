@@ -205,3 +205,24 @@ async fn the_level_that_is_logged_holds_for_requests_too() {
     let only: Value = serde_json::from_str(&log).unwrap();
     assert_eq!((&only["level"], &only["status"]), (&"ERROR".into(), &500.into()));
 }
+
+/// What a disk that was full left of a line when another process ended: nothing is glued to it.
+#[tokio::test]
+async fn a_log_that_ends_in_the_middle_of_a_line_is_gone_on_with_on_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    for (before, torn) in [("{\"torn\":", 1), ("{}\n", 0), ("", 0)] {
+        std::fs::write(&path, before).unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.env_clear().env("PORT", "0").env("APP_ADMIN_LISTEN", "127.0.0.1:0").kill_on_drop(true);
+        let log = OpenOptions::new().append(true).open(&path).unwrap();
+        let mut child = command.stdout(log).spawn().unwrap();
+        let text = || std::fs::read_to_string(&path).unwrap();
+        eventually("logged", || text().contains("Listening")).await;
+        terminate(&mut child).await;
+        let text = text();
+        let bad = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_err()).count();
+        assert_eq!(bad, torn, "{text}");
+        assert!(text.lines().all(|line| !line.is_empty()), "{text}");
+    }
+}

@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode, header};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -16,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::exposition::{Rewriter, Rewriting};
 use crate::http::client::{self, Address};
-use crate::http::serve::{Limits, Plain, serve};
+use crate::http::serve::{Incoming, Limits, Plain, serve};
 
 /// Prometheus has one connection, and gives a scrape up after its own limit.
 const LIMITS: Limits = Limits { connections: 16, patience: Duration::from_secs(30), drain: Duration::from_millis(200) };

@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::Request;
-use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
 use super::idle::{IdleTimer, Watched};
+use super::incoming::Incoming;
 use super::{ConnectionOutcome, Limits, Service};
 
 /// A request's head and the pieces of its body pass through a buffer of at most this size: longer heads are 431.
@@ -28,7 +29,7 @@ pub const BUFFER_BYTES: usize = 16 << 10;
 const FIRST_WORD: Duration = Duration::from_secs(1);
 
 /// What a closing connection waits for its client's next byte, or its end.
-const LINGER_SILENCE: Duration = Duration::from_secs(2);
+const LINGER_SILENCE: Duration = Duration::from_secs(1);
 
 /// What a closing connection reads and throws away of what its client is still sending, at most.
 const LINGER_BYTES: usize = 64 << 20;
@@ -57,10 +58,11 @@ pub(super) async fn run<S: Service>(
     // Answers are small: waiting to fill a segment would only delay them. A socket that can't is served all the same.
     let _ = stream.set_nodelay(true);
     let timer = IdleTimer::new(limits.patience);
+    let unread = Arc::new(AtomicBool::new(false));
     // Not in the future it returns: a request has begun when its head was read, whether or not it is ever looked at.
-    let answer = service_fn(|request: Request<Incoming>| {
-        let now = timer.work_begins(!request.body().is_end_stream());
-        service.call(request, now).map(|response| {
+    let answer = service_fn(|request: Request<hyper::body::Incoming>| {
+        let now = timer.work_begins();
+        service.call(request.map(|body| Incoming::new(body, &unread)), now).map(|response| {
             timer.work_ends();
             Ok::<_, Infallible>(response)
         })
@@ -86,19 +88,17 @@ pub(super) async fn run<S: Service>(
     let look = || Box::pin(timer.look_again().map(|()| Event::Look));
     events.push(look());
     let mut events = pin!(events);
-    let mut was_idle = false;
     let result = loop {
         tokio::select! {
             biased; // what has arrived is read before a stop is heeded, and an answer that is done counts before its time
             result = &mut http => break result,
             Some(event) = events.next() => match event {
                 Event::TimedOut => return end.outcome = ConnectionOutcome::TimedOut,
-                Event::Stopped if !timer.spoke() => events.push(Box::pin(async {
-                    sleep(FIRST_WORD).await;
-                    Event::NoFirstWord
-                })),
+                Event::Stopped if !timer.spoke() => {
+                    let patience = if end.others_wait() { FIRST_WORD / 20 } else { FIRST_WORD };
+                    events.push(Box::pin(sleep(patience).map(|()| Event::NoFirstWord)));
+                }
                 Event::Stopped | Event::NoFirstWord => {
-                    was_idle = timer.is_idle();
                     Pin::new(&mut http).graceful_shutdown();
                 }
                 Event::Look => events.push(look()),
@@ -106,18 +106,28 @@ pub(super) async fn run<S: Service>(
         }
     };
     end.outcome = ConnectionOutcome::of(result);
-    // Closed with something unread, a socket resets its connection, and the answer that is under way is lost.
-    let may_send_on = (timer.had_body() && !was_idle) || end.outcome == ConnectionOutcome::Malformed;
-    if may_send_on && end.outcome != ConnectionOutcome::Aborted && !timer.client_ended() {
-        let _ = timeout(limits.patience, linger(http.into_parts().io.into_inner().stream)).await;
+    // Closed with something unread, a socket resets its connection, and so it does for what arrives later: what was not
+    // sent by then is lost.
+    if end.outcome != ConnectionOutcome::Aborted && !timer.client_ended() {
+        let parts = http.into_parts();
+        let is_unread =
+            unread.load(Ordering::Relaxed) || end.outcome == ConnectionOutcome::Malformed || !parts.read_buf.is_empty();
+        drop(parts.read_buf);
+        let stream = parts.io.into_inner().stream;
+        let _ = timeout(limits.patience, linger(stream, is_unread, || end.others_wait())).await;
     }
 }
 
-/// Ends our side, and reads what the client is still sending until it has seen that, or has been silent for too long.
-async fn linger(mut stream: TcpStream) {
+/// Ends our side, and reads until the client has seen that, or has been silent for too long. Where nothing `is_unread`
+/// and others wait for the slot, they come first.
+async fn linger(mut stream: TcpStream, mut is_unread: bool, others_wait: impl Fn() -> bool) {
     let mut left = LINGER_BYTES;
-    let mut goes_on = stream.shutdown().await.is_ok();
+    let mut goes_on = stream.shutdown().await.is_ok() && discard(&stream, &mut left);
     while goes_on {
+        is_unread |= left < LINGER_BYTES;
+        if !is_unread && others_wait() {
+            return;
+        }
         goes_on = matches!(timeout(LINGER_SILENCE, stream.readable()).await, Ok(Ok(()))) && discard(&stream, &mut left);
     }
 }
@@ -139,13 +149,18 @@ fn discard(stream: &TcpStream, left: &mut usize) -> bool {
 struct End<S: Service> {
     service: Arc<S>,
     outcome: ConnectionOutcome,
-    _slot: OwnedSemaphorePermit,
+    slot: OwnedSemaphorePermit,
 }
 
 impl<S: Service> End<S> {
     fn new(service: Arc<S>, slot: OwnedSemaphorePermit) -> End<S> {
         service.opened();
-        End { service, outcome: ConnectionOutcome::Cut, _slot: slot }
+        End { service, outcome: ConnectionOutcome::Cut, slot }
+    }
+
+    /// Whether the next connection may have to wait for this one's slot.
+    fn others_wait(&self) -> bool {
+        self.slot.semaphore().available_permits() == 0
     }
 }
 

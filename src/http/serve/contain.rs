@@ -10,12 +10,11 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::CatchUnwind;
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::Service;
+use super::{Incoming, Service};
 
 /// Why work has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,9 +4,11 @@
 //! send a whole head, to speak again, or to read on, and for each it has the listener's patience.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -16,6 +18,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 /// How often a connection looks whether its client has reset it, while a request takes long.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// Bytes taken from a socket at once: a little less than hyper makes room for at first. It doubles the room for a
+/// connection that fills it, and keeps it; a thousand connections would.
+const READ_BYTES: usize = (8 << 10) - 1;
 
 /// A request is worked on.
 const WORKING: u8 = 1;
@@ -27,16 +33,15 @@ const STALLED: u8 = 4;
 const ENDED: u8 = 8;
 /// The client has sent a request head.
 const SPOKE: u8 = 16;
-/// The last request came with a body, which may not have been read to its end.
-const BODY: u8 = 32;
 
-/// What one connection waits for, and since when. Its task alone uses it: the atomics are for the compiler, which can't
-/// know, and cost what plain fields do.
+const UNPOISONED: &str = "nothing panics while it is held";
+
+/// What one connection waits for, and since when. Its task alone uses it: atomics and mutex are for the compiler, which
+/// can't know, and cost little where nobody else wants them.
 pub(super) struct IdleTimer {
     patience: Duration,
-    opened: Instant,
-    /// When the client's turn began, in nanoseconds after `opened`.
-    since: AtomicU64,
+    /// When the client's turn began.
+    since: Mutex<Instant>,
     state: AtomicU8,
     /// Told when work turns out to be slow.
     slow: Notify,
@@ -45,20 +50,13 @@ pub(super) struct IdleTimer {
 impl IdleTimer {
     /// The client begins.
     pub(super) fn new(patience: Duration) -> IdleTimer {
-        IdleTimer {
-            patience,
-            opened: Instant::now(),
-            since: AtomicU64::new(0),
-            state: AtomicU8::new(0),
-            slow: Notify::new(),
-        }
+        IdleTimer { patience, since: Mutex::new(Instant::now()), state: AtomicU8::new(0), slow: Notify::new() }
     }
 
-    /// A head is there: the service works on it from now on. `has_body` says that more belongs to the request.
-    pub(super) fn work_begins(&self, has_body: bool) -> Instant {
+    /// A head is there: the service works on it from now on.
+    pub(super) fn work_begins(&self) -> Instant {
         let now = Instant::now();
-        self.clear(BODY);
-        self.set(WORKING | SPOKE | if has_body { BODY } else { 0 });
+        self.set(WORKING | SPOKE);
         if !self.is(STALLED) {
             self.restart(now);
         }
@@ -118,26 +116,12 @@ impl IdleTimer {
         self.is(ENDED)
     }
 
-    /// Whether the last request came with a body.
-    pub(super) fn had_body(&self) -> bool {
-        self.is(BODY)
-    }
-
-    /// Whether nothing is worked on and nothing waits to be read.
-    pub(super) fn is_idle(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & (WORKING | STALLED) == 0
-    }
-
     /// Resolves when the client has let its time pass. While all is well it wakes once in `patience`.
     pub(super) async fn run_out(&self) {
         loop {
             let now = Instant::now();
             // A turn that ends while we sleep begins the client's anew: its end is no earlier than this.
-            let since = if self.is(WORKING) && !self.is(STALLED) {
-                now
-            } else {
-                self.opened + Duration::from_nanos(self.since.load(Ordering::Relaxed))
-            };
+            let since = if self.is(WORKING) && !self.is(STALLED) { now } else { *self.since.lock().expect(UNPOISONED) };
             let until = since + self.patience;
             if until <= now {
                 return;
@@ -147,8 +131,7 @@ impl IdleTimer {
     }
 
     fn restart(&self, now: Instant) {
-        let since = u64::try_from((now - self.opened).as_nanos()).unwrap_or(u64::MAX);
-        self.since.store(since, Ordering::Relaxed);
+        *self.since.lock().expect(UNPOISONED) = now;
     }
 
     fn is(&self, flags: u8) -> bool {
@@ -180,12 +163,15 @@ impl Watched<'_> {
 
 impl AsyncRead for Watched<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if matches!(read, Poll::Ready(Ok(()))) && buffer.filled().len() == before {
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let room = buffer.remaining().min(READ_BYTES);
+        let mut piece = ReadBuf::uninit(&mut space[..room]);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece))?;
+        if piece.filled().is_empty() {
             self.timer.set(ENDED);
         }
-        read
+        buffer.put_slice(piece.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -256,7 +242,7 @@ mod tests {
     async fn a_client_has_its_patience_for_each_of_its_turns_and_none_of_the_services() {
         let (begins, ends): (Event, Event) = (
             |timer| {
-                timer.work_begins(false);
+                timer.work_begins();
             },
             IdleTimer::work_ends,
         );
@@ -272,7 +258,7 @@ mod tests {
     async fn a_client_that_does_not_read_is_out_in_time_whatever_else_it_sends() {
         let (begins, ends): (Event, Event) = (
             |timer| {
-                timer.work_begins(false);
+                timer.work_begins();
             },
             IdleTimer::work_ends,
         );
