@@ -24,7 +24,7 @@ pub(super) struct Ended<'a> {
     pub(super) status: u16,
     pub(super) seconds: f64,
     pub(super) bytes: u64,
-    /// A valid one: see `flight`.
+    /// A valid one: see `in_flight`.
     pub(super) request_id: &'a [u8],
 }
 

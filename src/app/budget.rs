@@ -36,7 +36,7 @@ impl Budget {
     /// Bytes that are taken from the budget until the last reference to them is gone, wherever that may be.
     pub(super) fn keep(&self, bytes: Vec<u8>) -> Result<Bytes, Exhausted> {
         let mut reserved = self.reserve_nothing();
-        reserved.grow(bytes.len())?;
+        reserved.grow(bytes.capacity())?;
         Ok(Bytes::from_owner(Kept { bytes, _reserved: reserved }))
     }
 }

@@ -288,7 +288,7 @@ impl Config {
 /// The variables among these that look like settings and are none, in words; nothing when there are none. Misspelt ones,
 /// and those that Kubernetes gives every pod for a service called `app` (`APP_PORT=tcp://…`). As with settings, one that is
 /// empty counts as not set.
-pub fn strangers(variables: impl Iterator<Item = (String, String)>) -> Option<String> {
+pub fn unknown_variables(variables: impl Iterator<Item = (String, String)>) -> Option<String> {
     const TOLD: usize = 8;
     let is_strange = |name: &str| name.starts_with("APP_") && SETTINGS.iter().all(|setting| setting.name != name);
     let strange = variables.filter(|(name, value)| is_strange(name) && !value.is_empty());
@@ -414,6 +414,8 @@ mod tests {
     /// What the defaults add up to, each at its worst at the same time, is no more than the container gets.
     #[test]
     fn the_defaults_fit_in_what_compose_gives() {
+        use crate::app::handlers::MAX_NAME_BYTES;
+        use crate::app::in_flight::PIECE_BYTES;
         const MIB: usize = 1 << 20;
         let compose = include_str!("../../compose.yaml");
         let (_, app) = compose.split_once("\n  app:\n").expect("compose.yaml has the service");
@@ -423,10 +425,10 @@ mod tests {
 
         let config = Config::default();
         // A head that doesn't end, what is left of an answer that isn't read, and the connection's own state.
-        let connection = crate::http::serve::BUFFER_BYTES + (crate::http::serve::BUFFER_BYTES + 4096) + 8192;
-        let connections = (config.max_connections + super::super::ADMIN_CONNECTIONS) * connection;
+        let connection = crate::http::serve::BUFFER_BYTES + (crate::http::serve::BUFFER_BYTES + PIECE_BYTES) + 8192;
+        let connections = (config.max_connections + crate::app::ADMIN_CONNECTIONS) * connection;
         // An item's longest name, and what the tree of them needs beside it.
-        let items = config.max_items * (256 + 64);
+        let items = config.max_items * (MAX_NAME_BYTES + 64);
         let program = 6 * MIB;
         let most = program + connections + config.max_buffered_bytes + items;
         assert!(most <= limit, "{} KiB of {} KiB", most >> 10, limit >> 10);
@@ -468,7 +470,7 @@ mod tests {
     #[test]
     fn variables_that_look_like_settings_and_are_none_are_named_and_nothing_else_is() {
         let told = |variables: &[(&str, &str)]| {
-            strangers(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+            unknown_variables(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
         };
         assert_eq!(
             told(&[("APP_LOG", "info"), ("PORT", "1"), ("app_x", "1"), ("MY_APP_X", "1"), ("APP_EMPTY", "")]),

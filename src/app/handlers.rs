@@ -30,7 +30,7 @@ use super::store::{Full, Item, Store};
 use crate::http::serve::Incoming;
 
 /// The longest name an item may have: what the store holds is then bounded in bytes, too.
-const MAX_NAME_BYTES: usize = 256;
+pub(super) const MAX_NAME_BYTES: usize = 256;
 
 /// Items on a page, unless asked otherwise.
 const DEFAULT_PAGE: usize = 100;
@@ -66,7 +66,7 @@ impl Handlers {
     fn list(&self, query: &[(String, String)]) -> Result<Response, Refusal> {
         let range = PageRange::read(query)?;
         let page = self.store.page(range.after, range.limit, MAX_PAGE_BYTES);
-        Ok(fixed(StatusCode::OK, in_hand(page, &self.body.budget)?))
+        Ok(fixed(StatusCode::OK, charged(page, &self.body.budget)?))
     }
 
     async fn create<B: Buf>(
@@ -104,14 +104,16 @@ impl Handlers {
     }
 
     fn metrics(&self, budget: &Budget) -> Result<Response, Refusal> {
-        let mut response = Response::new(in_hand(self.meter.encode().into_bytes(), budget)?.into());
+        let mut text = self.meter.encode();
+        text.shrink_to_fit();
+        let mut response = Response::new(charged(text.into_bytes(), budget)?.into());
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT_FORMAT));
         Ok(response)
     }
 }
 
 /// An answer's bytes, which count against the budget until their client has taken them.
-fn in_hand(bytes: Vec<u8>, budget: &Budget) -> Result<Bytes, Refusal> {
+fn charged(bytes: Vec<u8>, budget: &Budget) -> Result<Bytes, Refusal> {
     if bytes.len() <= SMALL_BYTES { Ok(bytes.into()) } else { Ok(budget.keep(bytes)?) }
 }
 
@@ -127,24 +129,25 @@ pub(super) fn routes(handlers: &Arc<Handlers>, budget: Budget) -> impl Route + u
     Routes {
         index: warp::service(end().map(|| fixed(StatusCode::OK, r#"{"service":"aiClipx-trial","status":"ok"}"#))),
         list: warp::service(
-            items().and(end()).and(warp::query()).map(move |query: Vec<(String, String)>| either(list.list(&query))),
+            items()
+                .and(end())
+                .and(warp::query())
+                .map(move |query: Vec<(String, String)>| into_response(list.list(&query))),
         ),
         create: warp::service(items().and(end()).and(warp::header::headers_cloned()).and(warp::body::stream()).then(
             move |headers, body| {
                 let create = Arc::clone(&create);
-                async move { either(create.create(headers, body).await) }
+                async move { into_response(create.create(headers, body).await) }
             },
         )),
-        item: warp::service(
-            items().and(warp::path::param()).and(end()).and(warp::method()).map(move |id: u64, method| {
-                either(if method == Method::DELETE { item.remove(id) } else { item.get(id) })
-            }),
-        ),
+        item: warp::service(items().and(warp::path::param()).and(end()).and(warp::method()).map(
+            move |id: u64, method| into_response(if method == Method::DELETE { item.remove(id) } else { item.get(id) }),
+        )),
         live: warp::service(
             health().and(warp::path("live")).and(end()).map(|| fixed(StatusCode::OK, r#"{"live":true}"#)),
         ),
         ready: warp::service(health().and(warp::path("ready")).and(end()).map(move || ready.readiness())),
-        metrics: warp::service(warp::path("metrics").and(end()).map(move || either(metrics.metrics(&budget)))),
+        metrics: warp::service(warp::path("metrics").and(end()).map(move || into_response(metrics.metrics(&budget)))),
     }
 }
 
@@ -238,7 +241,7 @@ fn ask<B, S: Answers<B>>(service: &S, request: Request<B>) -> impl Future<Output
     service.clone().call(request).map(|answer| answer.unwrap_or_else(|never| match never {}))
 }
 
-fn either(result: Result<Response, Refusal>) -> Response {
+fn into_response(result: Result<Response, Refusal>) -> Response {
     result.unwrap_or_else(Response::from)
 }
 

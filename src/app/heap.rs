@@ -1,56 +1,61 @@
 //! Gives back to the system what a burst of clients took.
 //!
-//! glibc's allocator returns what was freed at the end of a heap only; one small piece that lives on above thirty free
-//! megabytes keeps them all. Elsewhere (musl, macOS) allocators return by themselves, and there is nothing to do.
+//! glibc's allocator returns what was freed at the end of a heap only: one small piece that lives on above thirty free
+//! megabytes keeps them all. Other allocators are left alone.
 
-use std::io;
-
-/// Between two looks.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_secs(2);
+pub use glibc::return_freed_memory;
 
-/// What the process may hold over what it started with before anything is given back.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const HELD_PAGES: u64 = (2 << 20) / 4096;
-
-/// Looks after the process's memory from now on, in a thread of its own. `ended` counts what frees some: while it stands
-/// still there is nothing to give back. Fails where no thread is left.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub fn look_after(ended: impl Fn() -> u64 + Send + 'static) -> io::Result<()> {
-    std::thread::Builder::new().name("heap".to_owned()).spawn(move || {
-        let first = resident_pages();
-        let mut seen = 0;
-        loop {
-            std::thread::sleep(LOOK_AGAIN);
-            let now = ended();
-            if now != seen && resident_pages() > first + HELD_PAGES {
-                trim();
-                seen = now;
-            }
-        }
-    })?;
-    Ok(())
-}
-
-/// Nothing to look after.
+/// Nothing to do.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub fn look_after(_: impl Fn() -> u64 + Send + 'static) -> io::Result<()> {
+pub fn return_freed_memory(_: impl Fn() -> u64 + Send + 'static) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The second field of `/proc/self/statm`; without `/proc`, as much as can be, so that what is free is given back all the same.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn resident_pages() -> u64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(u64::MAX / 2)
-}
+mod glibc {
+    use std::io;
+    use std::time::Duration;
 
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[expect(unsafe_code, reason = "the one call that no crate we would depend on wraps")]
-fn trim() {
-    // SAFETY: the C library declares it so; it takes no pointer and may be called at any time, from any thread.
-    unsafe extern "C" {
-        safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
+    /// Between two looks.
+    const INTERVAL: Duration = Duration::from_secs(2);
+
+    /// What the process may hold over what it started with before anything is given back, in bytes.
+    const HELD: u64 = 2 << 20;
+
+    /// Looks after the process's memory from now on, in a thread of its own. `ended` counts what frees some: while it
+    /// stands still there is nothing to give back. Fails where no thread is left.
+    pub fn return_freed_memory(ended: impl Fn() -> u64 + Send + 'static) -> io::Result<()> {
+        std::thread::Builder::new().name("heap".to_owned()).spawn(move || {
+            let first = resident();
+            let (mut seen, mut changed) = (0, false);
+            loop {
+                std::thread::sleep(INTERVAL);
+                let now = ended();
+                // Once more after the last end: what it frees may be freed a moment after it was counted.
+                let looks = changed || now != seen;
+                (changed, seen) = (now != seen, now);
+                if looks && first.zip(resident()).is_none_or(|(first, now)| now > first + HELD) {
+                    trim();
+                }
+            }
+        })?;
+        Ok(())
     }
-    malloc_trim(0);
+
+    /// Bytes, of the second field of `/proc/self/statm`; none where there is no `/proc`.
+    fn resident() -> Option<u64> {
+        let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+        let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
+        Some(pages * rustix::param::page_size() as u64)
+    }
+
+    #[expect(unsafe_code, reason = "the one call that no crate we would depend on wraps")]
+    fn trim() {
+        // SAFETY: the C library declares it so; it takes no pointer and may be called at any time, from any thread.
+        unsafe extern "C" {
+            safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        malloc_trim(0);
+    }
 }

@@ -23,9 +23,10 @@ use super::meter::Meter;
 /// The header that names a request, in both directions.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A long body is handed over in pieces of this size: the connection takes the next when it has room again. So a request
-/// ends when its client has taken nearly all, and not when hyper has queued it; and no connection keeps a large buffer.
-const PIECE_BYTES: usize = 4 << 10;
+/// A long body is handed over in pieces of this size, each to be written before the next. So a request ends when the kernel
+/// has taken nearly all of its answer, and not when hyper has queued it; and no connection whose client reads keeps a large
+/// buffer. Where the kernel takes no more, hyper queues pieces up to its own bound.
+pub(super) const PIECE_BYTES: usize = 4 << 10;
 
 /// Where requests begin: what they share.
 pub(super) struct Requests {
@@ -166,7 +167,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
                     Ok(data) => self.rest = data,
                     Err(other) => return Poll::Ready(Some(Ok(other))),
                 },
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => {
+                    // It breaks off, by a fault of ours.
+                    (self.status, self.at_fault) = (StatusCode::INTERNAL_SERVER_ERROR, true);
+                    self.end();
+                    return Poll::Ready(Some(Err(error)));
+                }
                 None => {
                     self.end();
                     return Poll::Ready(None);

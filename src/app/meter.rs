@@ -87,7 +87,7 @@ impl Meter {
             latency: Endpoint::ALL.map(|endpoint| latency.with_label_values(&[endpoint.label()])).to_vec(),
             errors: IntCounter::new(
                 "app_errors_total",
-                "Requests that failed by the service's fault: error, panic, time-out.",
+                "Requests that failed by the service's fault: error, panic, time-out, no room.",
             )?,
             in_flight: IntGauge::new(
                 "app_requests_in_flight",
@@ -106,7 +106,7 @@ impl Meter {
             connections_max: by_listener("app_connections_max", "Connections that may be open at once, by listener.")?,
             log_records_dropped: IntCounter::new(
                 "app_log_records_dropped_total",
-                "Log lines lost because nobody read them in time.",
+                "Log lines lost because nobody took them in time.",
             )?,
             requests,
             registry,

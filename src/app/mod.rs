@@ -258,8 +258,6 @@ impl<R: Route> Service for Front<R> {
         }
         let verb = Verb::of(request.method());
         let begun = app.requests.begin(endpoint, verb, head.request_id(), now);
-        // hyper hides whether the head gave a length beside the chunks; RFC 9112 has such a connection closed.
-        let closes = head.codings > 0;
 
         // A future is as large as the largest it may be, and moved as a whole: what is rare is in a box.
         let work = match well_formed.and_then(|()| app.admit(endpoint, verb, &request)) {
@@ -276,7 +274,6 @@ impl<R: Route> Service for Front<R> {
             work: serve::contain(app.config.request_timeout, work),
             begun: Some(begun),
             endpoint,
-            closes,
             lifecycle: &app.lifecycle,
         }
     }
@@ -298,7 +295,6 @@ pin_project! {
         // Until its answer exists.
         begun: Option<InFlight>,
         endpoint: Endpoint,
-        closes: bool,
         lifecycle: &'a Lifecycle,
     }
 }
@@ -321,7 +317,7 @@ impl<W: Future<Output = Response>> Future for Answering<'_, W> {
             Err(Broken::Panicked) => (Refusal::Internal.into(), true),
             Err(Broken::TimedOut) => (Refusal::TookTooLong.into(), true),
         };
-        if *this.closes || this.lifecycle.is_draining() {
+        if this.lifecycle.is_draining() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let begun = this.begun.take().expect("an answer that was given is not asked for again");

@@ -71,7 +71,7 @@ impl Refusal {
         )
     }
 
-    fn words(self) -> &'static str {
+    fn message(self) -> &'static str {
         match self {
             Refusal::Bad(expected) | Refusal::Malformed(expected) => expected,
             Refusal::NotFound => "not found",
@@ -99,7 +99,7 @@ impl From<Exhausted> for Refusal {
 impl From<Refusal> for Response {
     fn from(refusal: Refusal) -> Response {
         let status = StatusCode::from_u16(refusal.status()).expect("every status has three digits");
-        let mut response = json(status, &serde_json::json!({ "error": refusal.words() }));
+        let mut response = json(status, &serde_json::json!({ "error": refusal.message() }));
         match refusal {
             Refusal::MethodNotAllowed(allowed) => {
                 let allowed: Vec<&str> = allowed.iter().map(|verb| verb.label()).collect();

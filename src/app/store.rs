@@ -72,6 +72,7 @@ impl Store {
             Some(next) => write!(page, r#"],"next":{next}}}"#).expect("a vector takes every write"),
             None => page.extend_from_slice(br#"],"next":null}"#),
         }
+        page.shrink_to_fit();
         page
     }
 

@@ -14,16 +14,13 @@ use aiclipx::app::journal::Journal;
 use aiclipx::app::meter::Meter;
 use aiclipx::app::{self, Listeners, descriptors, heap};
 use aiclipx::http::client::{self, Address};
+use aiclipx::http::serve;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// For everything logged to reach stdout before the process ends.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
-
-/// Connections that wait to be accepted, at most, before the kernel lets more of them try again; std's 128 is a second's
-/// worth of a busy service.
-const QUEUED_CONNECTIONS: u32 = 1024;
 
 /// For the whole of a health check.
 const HEALTHCHECK_LIMIT: Duration = Duration::from_secs(3);
@@ -111,7 +108,7 @@ async fn serve(config: Config, limit: usize) -> ExitCode {
         Err(error) => return refuse(&format!("cannot start logging: {error}")),
     };
     let ended = Arc::clone(&meter);
-    if let Err(error) = heap::look_after(move || ended.connections_ended()) {
+    if let Err(error) = heap::return_freed_memory(move || ended.connections_ended()) {
         return refuse(&format!("cannot look after the memory: {error}"));
     }
     let (Ok(terminate), Ok(interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
@@ -128,7 +125,7 @@ async fn serve(config: Config, limit: usize) -> ExitCode {
         version, revision = config.revision, faults = config.faults;
         "Listening."
     );
-    if let Some(names) = config::strangers(variables()) {
+    if let Some(names) = config::unknown_variables(variables()) {
         log::warn!(names; "These variables are no settings of this service's, and mean nothing; --help lists what does.");
     }
     let config = within_descriptors(config, limit);
@@ -144,7 +141,7 @@ fn bind(address: SocketAddr, settings: &str) -> Result<TcpListener, String> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         socket.set_reuseaddr(true)?; // at once after a stop, as every server's
         socket.bind(address)?;
-        socket.listen(QUEUED_CONNECTIONS)
+        socket.listen(serve::QUEUED)
     };
     bound().map_err(|error| {
         format!(

@@ -34,6 +34,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use acceptor::Acceptor;
+pub use acceptor::QUEUED;
 pub use connection::BUFFER_BYTES;
 pub use contain::{Broken, Contained, Plain, contain};
 pub use incoming::Incoming;

@@ -123,6 +123,21 @@ async fn a_chunked_upload_is_taken_and_its_limit_runs_along() {
     }
 }
 
+/// hyper sees to it: a proxy that believes the length would take the rest for another request.
+#[tokio::test]
+async fn a_chunked_upload_keeps_its_connection_unless_it_names_a_length_too() {
+    let app = App::start().await;
+    for (header, kept) in [("a: b", true), ("content-length: 3", false)] {
+        let mut client = app.connect().await;
+        client
+            .write(&crate::harness::request("POST", "/items", &[JSON, "transfer-encoding: chunked", header], ""))
+            .await;
+        client.write("e\r\n{\"name\":\"tea\"}\r\n0\r\n\r\n").await;
+        let answer = client.answer("POST").await;
+        assert_eq!((answer.status, answer.header("connection").is_none()), (201, kept), "{header}");
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_comes_too_slowly_is_408_and_a_request_that_takes_too_long_503() {
     let app = App::with(|config| {
@@ -168,6 +183,16 @@ async fn what_bodies_and_answers_share_is_503_when_it_is_spent_and_returns() {
     let refused = crate::harness::soon(refused).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
     assert_eq!(app.send("POST", "/items", &[JSON], r#"{"name":"tea"}"#).await.status, 201, "a small one has room");
+    // Nor does what the monitoring asks at its own listener need any of it.
+    let mut rest = app.connect().await;
+    let length = format!("content-length: {}", 20_000);
+    rest.write(&crate::harness::request("POST", "/items", &[JSON, &length], "")).await;
+    rest.write(&" ".repeat(19_999)).await;
+    let spent = async { while app.get("/metrics").await.status != 503 {} };
+    crate::harness::soon(spent).await;
+    let mut admin = Client::connect(app.admin).await;
+    assert_eq!(admin.ask("GET", "/metrics", &[], "").await.status, 200);
+    drop(rest);
     holder.write("x").await;
     assert_eq!(holder.answer("POST").await.status, 400);
     let mut other = app.connect().await;
@@ -176,7 +201,7 @@ async fn what_bodies_and_answers_share_is_503_when_it_is_spent_and_returns() {
     assert_eq!(other.answer("POST").await.status, 400, "there is room again");
     let counted = app.counted();
     assert_eq!((counted["POST /items 503"], counted["POST /items 201"]), (1, 1));
-    assert!((app.metrics().value("app_errors_total", &[]) - 1.0).abs() < f64::EPSILON);
+    assert_eq!(crate::exposition::whole(app.metrics().value("app_errors_total", &[])), 1 + counted["GET /metrics 503"]);
 }
 
 #[tokio::test]
@@ -253,7 +278,7 @@ async fn what_a_proxy_may_read_in_another_way_is_refused_and_makes_no_series() {
         tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
         let answer = client.rest().await;
         assert_eq!(answer.get(9..12), Some(status), "{head}: {answer}");
-        let closes = answer.contains("connection: close") || head.contains("HTTP/1.0") || head.starts_with("OPTIONS");
+        let closes = answer.contains("connection: close") || head.contains("HTTP/1.0") || status == "404";
         assert!(closes, "{head}: {answer}");
     }
     assert_eq!(app.metrics().series(), before);

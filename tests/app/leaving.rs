@@ -235,6 +235,19 @@ async fn an_answer_that_closes_arrives_whatever_was_sent_behind_its_request() {
 }
 
 #[tokio::test]
+async fn who_is_silent_after_an_answer_that_closes_holds_its_slot_for_a_moment() {
+    let app = App::with(|config| {
+        config.header_timeout = Duration::from_hours(1);
+        config.max_connections = 1;
+    })
+    .await;
+    let mut client = app.connect().await;
+    client.write(&request("POST", "/items", &[JSON, "content-length: 1000000"], "")).await;
+    assert_eq!(client.answer("POST").await.status, 413);
+    assert_eq!(app.get("/").await.status, 200, "the one slot is free again");
+}
+
+#[tokio::test]
 async fn who_goes_on_sending_after_its_answer_is_cut_in_the_end() {
     let app = App::with(|config| {
         config.header_timeout = Duration::from_millis(500);

@@ -14,9 +14,9 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from
 /// A trouble that lasts is told again after this long, however often accepting fails meanwhile.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
-/// Connections that are accepted after the stop, at most: what a listener of tokio's or std's lets queue. Without a
-/// bound, a crowd that keeps coming would never be done.
-const QUEUE: usize = 1024;
+/// Connections that wait to be accepted, at most, before the kernel lets more of them try again: what to listen with; the
+/// usual 128 are soon there. As many are accepted after the stop, since a crowd that keeps coming would never be done.
+pub const QUEUED: u32 = 1024;
 
 /// A listener with as many slots as it may have connections.
 pub(super) struct Acceptor {
@@ -60,7 +60,7 @@ impl Acceptor {
     pub(super) fn close(self) -> Queue {
         // Asked directly, since what tokio knows of the socket may be older than the last client.
         let listener = self.listener.into_std().ok();
-        Queue { listener, slots: self.slots, left: QUEUE }
+        Queue { listener, slots: self.slots, left: QUEUED }
     }
 }
 
@@ -69,7 +69,7 @@ pub(super) struct Queue {
     /// None once it is empty.
     listener: Option<std::net::TcpListener>,
     slots: Arc<Semaphore>,
-    left: usize,
+    left: u32,
 }
 
 impl Queue {
@@ -77,15 +77,20 @@ impl Queue {
     pub(super) async fn accept(&mut self) -> Option<Accepted> {
         while let Some(listener) = &self.listener {
             let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed");
-            let accepted = if self.left == 0 { None } else { listener.accept().ok() };
-            self.left = self.left.saturating_sub(1);
-            match accepted {
-                Some((stream, _)) => {
+            if self.left == 0 {
+                self.listener = None;
+                break;
+            }
+            self.left -= 1;
+            match listener.accept() {
+                Ok((stream, _)) => {
                     if let Ok(stream) = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)) {
                         return Some((stream, slot));
                     }
                 }
-                None => self.listener = None,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.listener = None,
+                Err(error) if left_the_queue(&error) => {}
+                Err(_) => sleep(BACK_OFF.0).await,
             }
         }
         None

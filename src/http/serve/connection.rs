@@ -26,7 +26,7 @@ use super::{ConnectionOutcome, Limits, Service};
 pub const BUFFER_BYTES: usize = 16 << 10;
 
 /// What a client that connected before the stop may still take to say its first word.
-const FIRST_WORD: Duration = Duration::from_secs(1);
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// What a closing connection waits for its client's next byte, or its end.
 const LINGER_SILENCE: Duration = Duration::from_secs(1);
@@ -39,11 +39,11 @@ enum Event {
     /// The listener was told to stop.
     Stopped,
     /// A client that had not spoken by then still has not.
-    NoFirstWord,
+    NoRequest,
     /// The client has let its time pass.
     TimedOut,
     /// An answer is waited for: hyper may look for a reset.
-    Look,
+    CheckReset,
 }
 
 /// Serves a connection; its slot returns when it has ended.
@@ -85,8 +85,8 @@ pub(super) async fn run<S: Service>(
         timer.run_out().await;
         Event::TimedOut
     }));
-    let look = || Box::pin(timer.look_again().map(|()| Event::Look));
-    events.push(look());
+    let check_reset = || Box::pin(timer.check_reset().map(|()| Event::CheckReset));
+    events.push(check_reset());
     let mut events = pin!(events);
     let result = loop {
         tokio::select! {
@@ -94,14 +94,14 @@ pub(super) async fn run<S: Service>(
             result = &mut http => break result,
             Some(event) = events.next() => match event {
                 Event::TimedOut => return end.outcome = ConnectionOutcome::TimedOut,
-                Event::Stopped if !timer.spoke() => {
-                    let patience = if end.others_wait() { FIRST_WORD / 20 } else { FIRST_WORD };
-                    events.push(Box::pin(sleep(patience).map(|()| Event::NoFirstWord)));
+                Event::Stopped if !timer.sent_request() => {
+                    let patience = if end.others_wait() { FIRST_REQUEST / 20 } else { FIRST_REQUEST };
+                    events.push(Box::pin(sleep(patience).map(|()| Event::NoRequest)));
                 }
-                Event::Stopped | Event::NoFirstWord => {
+                Event::Stopped | Event::NoRequest => {
                     Pin::new(&mut http).graceful_shutdown();
                 }
-                Event::Look => events.push(look()),
+                Event::CheckReset => events.push(check_reset()),
             },
         }
     };

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// How often a connection looks whether its client has reset it, while a request takes long.
-const LOOK_AGAIN: Duration = Duration::from_millis(250);
+const CHECK_RESET: Duration = Duration::from_millis(250);
 
 /// Bytes taken from a socket at once: a little less than hyper makes room for at first. It doubles the room for a
 /// connection that fills it, and keeps it; a thousand connections would.
@@ -32,7 +32,7 @@ const STALLED: u8 = 4;
 /// The client has ended its side.
 const ENDED: u8 = 8;
 /// The client has sent a request head.
-const SPOKE: u8 = 16;
+const REQUESTED: u8 = 16;
 
 const UNPOISONED: &str = "nothing panics while it is held";
 
@@ -56,7 +56,7 @@ impl IdleTimer {
     /// A head is there: the service works on it from now on.
     pub(super) fn work_begins(&self) -> Instant {
         let now = Instant::now();
-        self.set(WORKING | SPOKE);
+        self.set(WORKING | REQUESTED);
         if !self.is(STALLED) {
             self.restart(now);
         }
@@ -80,10 +80,10 @@ impl IdleTimer {
     }
 
     /// Resolves from time to time while work is slow.
-    pub(super) async fn look_again(&self) {
+    pub(super) async fn check_reset(&self) {
         loop {
             self.slow.notified().await;
-            sleep(LOOK_AGAIN).await;
+            sleep(CHECK_RESET).await;
             if self.is(SLOW) {
                 self.slow.notify_one();
                 return;
@@ -107,8 +107,8 @@ impl IdleTimer {
     }
 
     /// Whether the client has sent a request yet.
-    pub(super) fn spoke(&self) -> bool {
-        self.is(SPOKE)
+    pub(super) fn sent_request(&self) -> bool {
+        self.is(REQUESTED)
     }
 
     /// Whether the client has ended its side: nothing more will come.
