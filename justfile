@@ -82,13 +82,10 @@ verify bundle *options: _build
 render *options: _build
     @{{ tool }} render "$@"
 
-# every static check of scenarios, rules, routes, dashboards, log forwarding, and of the Nix files
+# every static check of scenarios, rules, routes, dashboards, log forwarding, and of the Nix files; --live asks the running stack
 [group('monitoring')]
-check: _build
-    @{{ tool }} check
-    @scripts/loaders.sh
-    @scripts/vector.sh
-    @scripts/nix-files.sh
+check *options: _build
+    @scripts/check.sh {{ tool }} "$@"
 
 # the dashboards against Grafana's own schema, as its foundation SDK (PyPI) has it
 [group('monitoring')]
@@ -108,7 +105,7 @@ test-long: prove mutants containers fresh schema
 containers *tests:
     @scripts/containers.sh "$@"
 
-# the service beside bare hyper and a Flask peer, as ratios of one run; some four minutes
+# the service beside bare hyper, bare warp and a Flask peer: instructions a request, rates as ratios of one run; some eight minutes
 [group('development')]
 bench-app:
     @scripts/bench-app.sh
@@ -133,7 +130,7 @@ fmt:
 [group('development')]
 lint:
     cargo clippy --locked --all-targets -- -D warnings
-    shellcheck --external-sources dev .ci/run scripts/*.sh
+    shellcheck --external-sources dev .ci/run scripts/bin/* scripts/*.sh
     scripts/nix-files.sh
 
 # demo and test on a new Debian that holds nothing but Rust, stable and the one before unless named; needs root; see its head
@@ -159,8 +156,8 @@ dist *programs:
 
 # stop the stack and remove its data, logs and secrets; evidence stays
 [group('development')]
-clean: down
-    rm -rf -- "${AICLIPX_STATE:-state}"/{etc,data,logs,secrets,runs,notifications.jsonl,stack.json}
+clean:
+    @scripts/clean.sh {{ tool }}
 
 # The original's scripts call it: 01_request_rate.sh … 06_alert_evidence_runner.sh.
 _original *arguments: _build
@@ -184,9 +181,7 @@ _tests:
 
 # For these two the programs are there: the tests built them, and a build of its own would build half of them again.
 _checked:
-    @{{ tool }} check
-    @scripts/loaders.sh
-    @scripts/vector.sh
+    @scripts/check.sh {{ tool }}
 
 _live:
     @scripts/live.sh {{ tool }}

@@ -160,7 +160,11 @@ impl Service {
     fn start() -> Service {
         let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port");
         let mut command = Command::new(env!("CARGO_BIN_EXE_aiclipx-app"));
-        command.env("APP_LISTEN", address.to_string()).env("APP_ACCESS_LOG", "off").stdout(Stdio::null());
+        command
+            .env("APP_LISTEN", address.to_string())
+            .env("APP_ADMIN_LISTEN", "127.0.0.1:0")
+            .env("APP_ACCESS_LOG", "off")
+            .stdout(Stdio::null());
         let child = command.spawn().expect("the service starts");
         let deadline = Instant::now() + Duration::from_secs(10);
         while std::net::TcpStream::connect(address).is_err() {

@@ -97,7 +97,7 @@ in
   shell-scripts = look {
     name = "shell-scripts";
     programs = [ pkgs.shellcheck ];
-    command = "shellcheck --external-sources dev .ci/run scripts/*.sh";
+    command = "shellcheck --external-sources dev .ci/run scripts/bin/* scripts/*.sh";
   };
   nix-files = look {
     name = "nix-files";

@@ -11,6 +11,8 @@ in
   WorkingDir = "/";
   Env = [
     "APP_LISTEN=0.0.0.0:8080"
+    # For the container's network: it is not exposed.
+    "APP_ADMIN_LISTEN=0.0.0.0:8081"
     "APP_REVISION=${revision}"
   ];
   ExposedPorts."8080/tcp" = { };

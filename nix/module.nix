@@ -1,5 +1,5 @@
 # The service as a NixOS service, at production speed, with faults off. systemd keeps from it all it doesn't need: it is one
-# static process that listens on one port, writes to stdout and reads no file.
+# static process that listens on two ports, writes to stdout and reads no file.
 package:
 {
   config,
@@ -34,7 +34,20 @@ in
     openFirewall = lib.mkOption {
       type = lib.types.bool;
       default = false;
-      description = "Whether others may reach the port.";
+      description = "Whether others may reach the port; the monitoring's is not among them.";
+    };
+    adminAddress = lib.mkOption {
+      type = lib.types.str;
+      default = "127.0.0.1";
+      description = ''
+        Where it listens to the monitoring, with connections of its own. If a Prometheus on another
+        machine shall scrape it, name an address which only that one reaches, and open the firewall.
+      '';
+    };
+    adminPort = lib.mkOption {
+      type = lib.types.port;
+      default = 8081;
+      description = "The port of `adminAddress`; an unprivileged one.";
     };
     settings = lib.mkOption {
       type = lib.types.attrsOf (
@@ -61,12 +74,20 @@ in
   config = lib.mkIf cfg.enable {
     assertions = [
       {
-        assertion = cfg.port >= 1024;
-        message = "services.aiclipx.port: below 1024 it takes a privilege: put a proxy before it";
+        assertion = cfg.port >= 1024 && cfg.adminPort >= 1024;
+        message = "services.aiclipx.port, .adminPort: below 1024 it takes a privilege";
+      }
+      {
+        assertion = cfg.port != cfg.adminPort || cfg.address != cfg.adminAddress;
+        message = "services.aiclipx.port, .adminPort: move one of them";
       }
       {
         assertion = !(cfg.settings ? APP_LISTEN);
         message = "services.aiclipx.settings.APP_LISTEN: say it with .address and .port";
+      }
+      {
+        assertion = !(cfg.settings ? APP_ADMIN_LISTEN);
+        message = "services.aiclipx.settings.APP_ADMIN_LISTEN: use .adminAddress, .adminPort";
       }
     ];
     networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall [ cfg.port ];
@@ -76,6 +97,7 @@ in
       after = [ "network.target" ];
       environment = {
         APP_LISTEN = "${cfg.address}:${toString cfg.port}";
+        APP_ADMIN_LISTEN = "${cfg.adminAddress}:${toString cfg.adminPort}";
       }
       // lib.mapAttrs (_: text) cfg.settings;
       serviceConfig = {

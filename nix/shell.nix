@@ -46,4 +46,10 @@ mkShell {
     # ./dev, called in here, takes what is here.
     AICLIPX_TOOLS = "path";
   };
+  # `aiclipx`, as the clone in which the shell was entered builds it.
+  shellHook = ''
+    clone=$(git rev-parse --show-toplevel 2>/dev/null) || clone=$PWD
+    [ ! -x "$clone/scripts/bin/aiclipx" ] || export PATH=$clone/scripts/bin:$PATH
+    unset clone
+  '';
 }

@@ -7,21 +7,21 @@ testers.runNixOSTest {
     imports = [ module ];
     services.aiclipx = {
       enable = true;
-      port = 8081;
+      port = 8090;
       settings.APP_DRAIN_DELAY = "1s";
     };
   };
   testScript = ''
     machine.wait_for_unit("aiclipx.service")
-    machine.wait_for_open_port(8081)
-    machine.succeed("curl -sSf http://127.0.0.1:8081/health/ready | grep -F '\"ready\":true'")
+    machine.wait_for_open_port(8090)
+    machine.succeed("curl -sSf http://127.0.0.1:8090/health/ready | grep -F '\"ready\":true'")
     machine.succeed("curl -sSf http://127.0.0.1:8081/metrics | grep '^app_ready 1'")
     pid = machine.succeed("systemctl show -p MainPID --value aiclipx").strip()
     machine.succeed(f"grep -q '^CapEff:.*0000000000000000' /proc/{pid}/status")
     machine.fail(f"test $(stat -c %u /proc/{pid}) = 0")
     machine.succeed("systemd-analyze security --threshold=20 aiclipx.service")
     machine.succeed("kill -KILL " + pid)
-    machine.wait_until_succeeds("curl -sSf http://127.0.0.1:8081/health/ready", timeout=30)
+    machine.wait_until_succeeds("curl -sSf http://127.0.0.1:8090/health/ready", timeout=30)
     machine.succeed("systemctl stop aiclipx")
     machine.succeed("systemctl show -p Result --value aiclipx | grep -x success")
   '';

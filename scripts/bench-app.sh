@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# scripts/bench-app.sh: the service beside bare hyper and a Flask peer, as ratios of one run (benches/app.rs). The peer's
-# Python packages come from PyPI into .tools/flask, once; where they can't be had, its row says so.
+# scripts/bench-app.sh: the service beside bare hyper, bare warp and a Flask peer, in one run (benches/app.rs, which counts
+# instructions where valgrind is). The Flask peer's Python packages come from PyPI into .tools/flask, once; where they can't be
+# had, its row says so. The table comes row by row, over some eight minutes.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 

@@ -1,10 +1,13 @@
 #!/usr/bin/env bash
 # scripts/nix-files.sh: what can be said of the Nix files where nixpkgs can't be had: each parses, the pure ones evaluate, none
 # has a tab, trailing space, or an over-long line, and flake.nix and flake.lock name the same one input, which Nix accepts without
-# touching the lock. Formatting, statix and deadnix proper are checks of the flake. Exit codes: 0, 1.
+# touching the lock. Formatting, statix and deadnix proper are checks of the flake. Exit codes: 0, 1, or 2 where there is no Nix.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
+for tool in nix nix-instantiate; do
+  command -v "$tool" >/dev/null || { printf 'nix-files: %s is missing: ./dev brings it\n' "$tool" >&2; exit 2; }
+done
 # A Nix without its daemon's group says so at every call.
 export NIX_CONFIG=${NIX_CONFIG-build-users-group =}
 problems=0

@@ -364,7 +364,7 @@ fn told(error: &CallError, doing: &str, stderr: &Lines) -> Failure {
         CallError::Refused(reason) => anyhow!("Chromium refused: {reason}"),
         CallError::Gone => match stderr.text() {
             text if text.is_empty() => anyhow!("Chromium died without a word"),
-            text => anyhow!("Chromium died; its last lines:\n  {text}"),
+            text => anyhow!("Chromium died\n  its last lines:\n  {text}"),
         },
         CallError::TimedOut(limit) => anyhow!("Chromium did not answer within {limit:?}"),
     };

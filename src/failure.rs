@@ -38,6 +38,13 @@ pub fn no_temporary_folder(error: &io::Error) -> Failure {
         .remedy("let TMPDIR name a folder that exists, can be written, and has room")
 }
 
+/// Whether a folder takes no more: then who writes there dies, and says little of why.
+pub fn is_full(folder: &std::path::Path) -> bool {
+    // More than one page, so that the last free one of a block does not pass for room.
+    let written = tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(&vec![0; 64 * 1024]));
+    written.is_err_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+}
+
 /// Why a command stopped. The numbers are the exit codes, the same for every command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -91,6 +98,12 @@ impl Failure {
     #[must_use]
     pub fn context(self, what: impl fmt::Display + Send + Sync + 'static) -> Failure {
         Failure { error: self.error.context(what), ..self }
+    }
+
+    /// The chain alone, in one line: without the remedy, and without what a program said while it died.
+    pub fn in_one_line(&self) -> String {
+        let told = format!("{:#}", self.error);
+        told.lines().next().unwrap_or_default().to_owned()
     }
 
     /// Why it stopped.
@@ -216,6 +229,13 @@ mod tests {
         let failure = failure.remedy("run `just up` first").context("collecting");
         assert_eq!(failure.to_string(), "collecting: cannot read rules.yml: no such file\n  → run `just up` first");
         assert_eq!(failure.kind(), Kind::Infrastructure);
+    }
+
+    #[test]
+    fn in_one_line_there_is_no_remedy_and_none_of_what_a_program_said() {
+        let failure =
+            Failure::infrastructure("Chromium died\n  its last lines:\n  [7:7] ERROR bus.cc").remedy("try again");
+        assert_eq!(failure.context("starting chromium").in_one_line(), "starting chromium: Chromium died");
     }
 
     #[test]

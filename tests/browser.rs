@@ -561,6 +561,20 @@ async fn every_provisioned_dashboard_is_drawn_with_what_prometheus_answers_under
     browser.close().await.unwrap();
 }
 
+/// Scaled into a phone's width, the words of the timeline would be five pixels high.
+#[tokio::test]
+async fn the_timeline_of_a_report_can_be_read_on_a_phone() {
+    let browser = browser().await;
+    let report = Path::new(env!("CARGO_MANIFEST_DIR")).join("evidence/sample/report.html");
+    let mut page = browser.page(PageOptions { width: 390, height: 844, scale: 1.0 }).await.unwrap();
+    page.open(&file_url(&report)).await.unwrap();
+    let legible = "document.querySelectorAll('.timeline text').length > 5 && \
+                   [...document.querySelectorAll('.timeline text')].every(text => text.getBoundingClientRect().height > 9)";
+    page.wait_until(legible, Duration::from_secs(1)).await.unwrap_or_else(|failure| panic!("{failure}"));
+    page.wait_until(FITS, Duration::from_secs(1)).await.unwrap_or_else(|failure| panic!("{failure}"));
+    browser.close().await.unwrap();
+}
+
 const HOSTILE_METRICS: &str =
     "hostile{name=\"</text></svg><script>window.pwned=1</script><img src=x onerror=window.pwned=1>\"} 7\n";
 

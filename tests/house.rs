@@ -17,8 +17,9 @@ use aiclipx::failure::without_just;
 const SERVICE_CRATES: [&str; 8] =
     ["warp", "tokio", "prometheus", "log", "env_logger", "serde", "serde_json", "once_cell"];
 
-/// What carries warp in it. Any other dependency of ours is the tool's.
-const CARRIERS: [&str; 5] = ["hyper", "hyper-util", "http-body-util", "bytes", "futures-util"];
+/// What carries warp in it, and asks for its descriptors. Any other dependency of ours is the tool's.
+const CARRIERS: [&str; 8] =
+    ["hyper", "hyper-util", "http-body-util", "tower-service", "bytes", "futures-util", "pin-project-lite", "rustix"];
 
 /// Never in the service, however they might come in: a second server stack, TLS, clients of other protocols.
 const FOREIGN_TO_SERVICE: [&str; 14] = [
@@ -255,6 +256,113 @@ fn every_command_that_a_message_names_is_there_without_just_too() {
     no_findings(&findings);
 }
 
+/// What a text tells somebody to type: between backticks, or a line of a block of shell; up to what joins it to another command.
+fn typed(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut in_shell = false;
+    for (at, line) in text.lines().enumerate() {
+        if let Some(fence) = line.trim_start().strip_prefix("```") {
+            in_shell = fence == "sh";
+            continue;
+        }
+        let whole = [line.split(" #").next().unwrap_or_default()];
+        let spans = line.split('`').skip(1).step_by(2);
+        let spans: Vec<&str> = if in_shell { whole.to_vec() } else { spans.collect() };
+        for command in spans.iter().flat_map(|span| span.split(['|', ';', '&', '('])) {
+            let command = command.trim().trim_start_matches("./dev ");
+            if command.starts_with("just ") || command.starts_with("aiclipx ") {
+                found.push((at + 1, command.to_owned()));
+            }
+        }
+    }
+    found
+}
+
+/// The recipes of the justfile: whether each takes words of its own, and the tool's command that it hands them to.
+fn recipes() -> BTreeMap<String, (bool, Option<String>)> {
+    let mut recipes: BTreeMap<String, (bool, Option<String>)> = BTreeMap::new();
+    let mut last = String::new();
+    for line in read("justfile").lines() {
+        // By itself, or through a script of its name.
+        let handed = line.strip_suffix(" \"$@\"").and_then(|body| {
+            let script = || body.strip_prefix("    @scripts/")?.strip_suffix(".sh {{ tool }}");
+            body.strip_prefix("    @{{ tool }} ").or_else(script)
+        });
+        if let (Some(command), Some((_, hands))) = (handed, recipes.get_mut(&last)) {
+            *hands = Some(command.to_owned());
+        }
+        let is_head = line.starts_with(|c: char| c == '_' || c.is_ascii_lowercase()) && !line.contains(":=");
+        let Some((head, _)) = line.split_once(':').filter(|_| is_head) else { continue };
+        let (name, words) = head.split_once(' ').unwrap_or((head, ""));
+        name.clone_into(&mut last);
+        recipes.insert(last.clone(), (!words.is_empty(), None));
+    }
+    recipes
+}
+
+/// Whether the tool has this command, with these options.
+fn is_understood(command: &str, options: &[&str]) -> Result<(), String> {
+    let help = Command::new(env!("CARGO_BIN_EXE_aiclipx")).args(command.split(' ')).arg("--help").output().unwrap();
+    let text = String::from_utf8_lossy(&help.stdout).into_owned();
+    if !help.status.success() {
+        return Err(format!("aiclipx has no `{command}`"));
+    }
+    let missing = options.iter().find(|option| !text.contains(*option));
+    missing.map_or(Ok(()), |option| Err(format!("aiclipx {command} has no {option}")))
+}
+
+#[test]
+fn every_command_that_a_document_a_panel_or_a_message_names_can_be_typed() {
+    let recipes = recipes();
+    let mut findings = Vec::new();
+    let mut named = [0, 0];
+    let of_text = |file: &PathBuf| {
+        file.extension().is_some_and(|kind| ["md", "rs", "json", "example"].iter().any(|one| kind == *one))
+    };
+    let folders = ["monitoring", "src", "scripts", "nix", "evidence"].into_iter().flat_map(files);
+    let here = ["README.md", "SECURITY.md", ".env.example"].map(PathBuf::from);
+    // A bundle is as it was sealed.
+    let all = folders.chain(here).filter(|file| of_text(file) && !file.starts_with("evidence/sample"));
+    for file in all {
+        for (line, command) in typed(&read(&file)) {
+            let words: Vec<&str> = command.split_whitespace().skip(1).collect();
+            let is_verb =
+                |word: &&&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-');
+            let options: Vec<&str> = words
+                .iter()
+                .filter(|word| word.starts_with("--"))
+                .map(|word| word.split('=').next().unwrap())
+                .collect();
+            let Some(first) = words.first().filter(is_verb) else { continue };
+            let understood = if command.starts_with("just ") {
+                named[0] += 1;
+                match recipes.get(*first) {
+                    None => Err(format!("there is no recipe {first}")),
+                    Some((false, _)) if words.len() > 1 => Err(format!("the recipe {first} takes nothing")),
+                    Some((_, Some(handed))) => is_understood(handed, &options),
+                    Some(_) => Ok(()),
+                }
+            } else {
+                named[1] += 1;
+                let depth = if ["traffic", "evidence"].contains(first) { 2 } else { 1 };
+                let verbs: Vec<&str> = words.iter().take(depth).copied().collect();
+                is_understood(&verbs.join(" "), &options)
+            };
+            if let Err(why) = understood {
+                findings.push(format!("{}:{line}: `{command}`: {why}", file.display()));
+            }
+        }
+    }
+    assert!(named[0] > 100 && named[1] > 10, "only {named:?} commands are named");
+    no_findings(&findings);
+}
+
+#[test]
+fn the_tool_itself_can_be_typed_wherever_a_recipe_can() {
+    // tests/scripts.rs has ./dev; this is the other way in.
+    assert!(read("nix/shell.nix").contains("scripts/bin"), "nix/shell.nix puts no scripts/bin on PATH");
+}
+
 // --- what the service depends on ------------------------------------------------------------------------------------------
 
 #[test]
@@ -414,7 +522,7 @@ fn the_readme_has_every_metric_with_its_labels_and_every_route() {
     let shape = |family: &prometheus::proto::MetricFamily| {
         let labels: Vec<&str> =
             family.get_metric()[0].get_label().iter().map(prometheus::proto::LabelPair::name).collect();
-        let in_order = ["method", "endpoint", "http_status", "outcome", "version", "revision"];
+        let in_order = ["method", "endpoint", "http_status", "outcome", "listener", "version", "revision"];
         let labels = in_order.into_iter().filter(|name| labels.contains(name)).collect::<Vec<_>>().join(",");
         if labels.is_empty() { family.name().to_owned() } else { format!("{}{{{labels}}}", family.name()) }
     };

@@ -191,6 +191,62 @@ fn dev(stage: &Stage, index: &str) -> (Option<i32>, String) {
 }
 
 #[test]
+fn cleaning_leaves_nothing_of_ours_touches_nothing_else_and_builds_nothing_for_a_stack_that_was_never_there() {
+    for (record, told) in [(true, "down\n"), (false, "")] {
+        let stage = Stage::new();
+        let tool = stage.program("tool", r#"echo "$*" >"$0.told"; : >"$AICLIPX_STATE/supervisord.conf""#);
+        let kept = stage.path("state");
+        std::fs::create_dir_all(kept.join("runs/one")).unwrap();
+        for file in ["lock", "runs.lock", "notifications.jsonl", "somebody else's"] {
+            std::fs::write(kept.join(file), "").unwrap();
+        }
+        if record {
+            std::fs::write(kept.join("stack.json"), "").unwrap();
+        }
+        let clean = || {
+            let mut clean = Command::new("bash");
+            clean.arg(repository("scripts/clean.sh")).arg(&tool).env("AICLIPX_STATE", &kept);
+            assert!(clean.status().unwrap().success());
+        };
+        clean();
+        assert_eq!(std::fs::read_to_string(tool.with_extension("told")).unwrap_or_default(), told);
+        let left: Vec<_> = std::fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["somebody else's"]);
+        std::fs::remove_file(kept.join("somebody else's")).unwrap();
+        clean();
+        assert!(!kept.exists());
+    }
+}
+
+/// What the documents call `aiclipx` is this clone's, and is built where it is not yet.
+#[test]
+fn the_tool_is_on_path_and_built_when_it_is_called() {
+    let stage = Stage::new();
+    let copy = stage.path("copy");
+    std::fs::create_dir_all(copy.join("scripts/bin")).unwrap();
+    for file in ["dev", "scripts/tools.sh", "scripts/progress.sh", "scripts/bin/aiclipx"] {
+        std::fs::copy(repository(file), copy.join(file)).unwrap();
+    }
+    std::fs::write(copy.join("scripts/tools.tsv"), "command\tleast\tmarker\tdebian\tregistry\tnix\tdemo\n").unwrap();
+    let built = r#"echo built >&2; mkdir -p target/debug
+        printf '#!/bin/sh\necho "$AICLIPX_HOME: $*"\n' >target/debug/aiclipx; chmod +x target/debug/aiclipx"#;
+    executable::write(&copy.join("scripts/build.sh"), &format!("#!/bin/sh\n{built}\n"));
+    let called = Command::new("bash")
+        .arg(copy.join("dev"))
+        .args(["aiclipx", "status", "two words"])
+        .current_dir("/")
+        .env("AICLIPX_TOOLS", "path")
+        .env_remove("AICLIPX_HOME")
+        .env_remove("CARGO_TARGET_DIR")
+        .output()
+        .unwrap();
+    let (stdout, stderr) = (text(&called.stdout), text(&called.stderr));
+    assert_eq!(called.status.code(), Some(0), "{stderr}");
+    assert_eq!(stdout, format!("{}: status two words\n", copy.canonicalize().unwrap().display()), "{stderr}");
+    assert!(stderr.contains("built"), "{stderr}");
+}
+
+#[test]
 fn who_is_not_root_is_told_one_command_to_type() {
     for (becomes, asks) in [("sudo", r#"[ "$1" != -n ] || exit 1"#), ("su", r#"eval "set -- $2""#)] {
         let stage = Stage::new();

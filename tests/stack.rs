@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use aiclipx::duration::Speed;
 use aiclipx::failure::{Failure, Kind};
-use aiclipx::http::client;
+use aiclipx::http::client::{self, Address};
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::stack::start::{Down, down};
 use aiclipx::stack::table::{Health, Row, Silent, State, Watch};
@@ -55,7 +55,7 @@ impl Place {
 
 /// The smallest configuration in which every component does its work.
 fn rendered(addresses: &Addresses) -> BTreeMap<PathBuf, Vec<u8>> {
-    let Addresses { app, alertmanager, receiver, .. } = addresses;
+    let Addresses { app_admin, alertmanager, receiver, .. } = addresses;
     let prometheus = format!(
         "global: {{scrape_interval: 500ms, evaluation_interval: 500ms}}\n\
          rule_files: [rules/*.yml]\n\
@@ -63,7 +63,7 @@ fn rendered(addresses: &Addresses) -> BTreeMap<PathBuf, Vec<u8>> {
          scrape_configs:\n\
          - {{job_name: app, static_configs: [{{targets: ['{}']}}]}}\n\
          - {{job_name: receiver, static_configs: [{{targets: ['{receiver}']}}]}}\n",
-        app[0]
+        app_admin[0]
     );
     let rules = "groups: [{name: g, rules: [{alert: Watchdog, expr: vector(1), labels: {service: monitoring}}]}]\n";
     let alertmanager = format!(
@@ -86,13 +86,15 @@ async fn started(plan: &Plan) -> Stack {
     start(plan).await.unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-fn is_free(process: &Process) -> bool {
-    TcpListener::bind((process.address.host.as_str(), process.address.port)).is_ok()
+fn is_free(address: &Address) -> bool {
+    TcpListener::bind((address.host.as_str(), address.port)).is_ok()
 }
 
 /// The ports of the plan that somebody holds.
 fn held(plan: &Plan) -> Vec<String> {
-    plan.processes().into_iter().filter(|process| !is_free(process)).map(|process| process.name).collect()
+    let processes = plan.processes();
+    let listeners = processes.iter().flat_map(Process::listeners);
+    listeners.filter(|(.., address)| !is_free(address)).map(|(_, name, _)| name).collect()
 }
 
 /// Command lines of living processes that name this place or work in it, as everything supervisord starts does.
@@ -134,8 +136,8 @@ fn supervisord(plan: &Plan) -> u32 {
 fn up(plan: &Plan) -> Command {
     let mut up = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
     up.arg("up").arg("--state").arg(&plan.state);
-    for process in plan.processes() {
-        up.arg("--port").arg(format!("{}={}", process.component, process.address.port));
+    for (listener, _, address) in plan.processes().iter().flat_map(Process::listeners) {
+        up.arg("--port").arg(format!("{listener}={}", address.port));
     }
     up.env("AICLIPX_HOME", env!("CARGO_MANIFEST_DIR")).stderr(Stdio::piped());
     up
@@ -208,6 +210,18 @@ async fn an_attached_stack_is_found_again_and_taken_down() {
     assert_eq!(stack.plan(), &Plan { components, ..plan.clone() });
     let (rows, all_up) = stack.status().await.unwrap();
     assert!(all_up, "{rows:?}");
+    // The service's second place is Prometheus', and people's who look at it.
+    let [app, admin] = [&plan.addresses.app[0], &plan.addresses.app_admin[0]];
+    assert!(rows[0].remark.contains(&app.url("")) && rows[0].remark.contains(&admin.url("")), "{rows:?}");
+    for (address, path, status) in [(admin, "/metrics", 200), (admin, "/items", 404), (app, "/items", 200)] {
+        assert_eq!(client::get(address, path, LIMIT).await.unwrap().status, status, "{address}{path}");
+    }
+    eventually("Prometheus scrapes it there", async || {
+        let targets = client::get(&plan.addresses.prometheus, "/api/v1/targets?state=active", LIMIT).await.unwrap();
+        let text = String::from_utf8(targets.body.to_vec()).unwrap();
+        text.contains(&format!(r#""scrapeUrl":"{}""#, admin.url("/metrics"))) && text.contains(r#""health":"up""#)
+    })
+    .await;
 
     let failure = start(&plan).await.expect_err("a second start must be refused");
     assert_eq!(failure.kind(), Kind::Usage);
@@ -222,17 +236,21 @@ async fn an_attached_stack_is_found_again_and_taken_down() {
 async fn a_busy_port_is_named_with_its_holder_and_nothing_starts() {
     let place = Place::new();
     let plan = place.plan(Lifetime::Private);
-    let port = plan.addresses.prometheus.port;
-    let _holder = TcpListener::bind(("127.0.0.1", port)).unwrap();
-
-    let failure = start(&plan).await.expect_err("the port is taken");
-    assert_eq!(failure.kind(), Kind::Usage);
-    let text = failure.to_string();
-    let us = format!("(pid {})", std::process::id());
-    for expected in [format!("port {port}, wanted by prometheus"), us, "--free-ports".to_owned()] {
-        assert!(text.contains(&expected), "`{expected}` is not in: {text}");
+    for (name, port) in
+        [("prometheus", plan.addresses.prometheus.port), ("app-admin", plan.addresses.app_admin[0].port)]
+    {
+        let _holder = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let failure = start(&plan).await.expect_err("the port is taken");
+        assert_eq!(failure.kind(), Kind::Usage);
+        let text = failure.to_string();
+        let us = format!("(pid {})", std::process::id());
+        for expected in
+            [format!("port {port}, wanted by {name}"), us, format!("--port {name}="), "--free-ports".to_owned()]
+        {
+            assert!(text.contains(&expected), "`{expected}` is not in: {text}");
+        }
+        assert!(!plan.logs().exists() && !plan.state.join("stack.json").exists(), "something was started");
     }
-    assert!(!plan.logs().exists() && !plan.state.join("stack.json").exists(), "something was started");
 }
 
 #[tokio::test]
@@ -552,6 +570,37 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_the_table_says_so(
     let html = String::from_utf8_lossy(&page.body);
     assert!(page.status.is_success(), "{html}");
     assert!(html.contains("id=\"panel-3\"") && !html.contains("id=\"panel-1\""), "{html}");
+    assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+}
+
+/// A tree that was edited since `up` would make claims fail that the traffic is not to blame for: it is told first.
+#[tokio::test]
+async fn on_a_stack_that_has_loaded_something_else_than_the_tree_nothing_is_sent() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    let output = up(&plan).output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let tree = place.folder.path().join("edited");
+    for folder in aiclipx::evidence::tree::FOLDERS {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        aiclipx::evidence::tree::copy_folder(&from, &tree.join(folder)).unwrap();
+    }
+    let rules = tree.join("monitoring/prometheus/rules/app.yml");
+    let edited = std::fs::read_to_string(&rules).unwrap().replace("ratio_rate5m > 0.05\n", "ratio_rate5m > 0.04\n");
+    std::fs::write(&rules, edited).unwrap();
+    let traffic = Command::new(env!("CARGO_BIN_EXE_aiclipx"))
+        .args(["traffic", "run", "01", "--duration", "1s", "--state"])
+        .arg(place.state())
+        .env("AICLIPX_HOME", &tree)
+        .output()
+        .await
+        .unwrap();
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
+    let said = String::from_utf8_lossy(&traffic.stderr);
+    assert_eq!(traffic.status.code(), Some(2), "{said}");
+    assert!(said.contains("`AppHigh5xxErrorRate` has the expression") && said.contains("0.04"), "{said}");
+    assert!(said.contains("aiclipx down && aiclipx up"), "{said}");
+    assert!(!place.state().join("runs").exists(), "something was sent");
     assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
 }
 

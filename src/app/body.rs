@@ -1,7 +1,7 @@
-//! A request body with a running limit: chunked uploads count as they come, and none waits for ever.
+//! A request body with a running limit: chunked uploads count as they come, none waits for ever, and all that are under
+//! way together have one [`Budget`].
 //!
-//! A body that is too long is read on and thrown away up to [`DISCARDED_BYTES`]: closing a socket with unread bytes in
-//! it resets the connection, and the client would lose the 413 that tells it why.
+//! A body that is refused is not read on: the connection sees to it that the refusal arrives all the same.
 
 use std::error::Error;
 use std::io;
@@ -13,68 +13,74 @@ use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use serde::de::DeserializeOwned;
 use warp::Buf;
 
-use super::handlers::Refusal;
+use super::budget::Budget;
+use super::refusal::Refusal;
 
-/// Read beyond the limit, at most, before answering that the body is too long.
-const DISCARDED_BYTES: usize = 1 << 20;
+/// What is set aside for a body whose length nobody knows, to begin with.
+const FIRST_BYTES: usize = 1 << 10;
 
 /// What a body may be.
-#[derive(Debug, Clone, Copy)]
 pub(super) struct Allowance {
     /// Its length.
     pub(super) bytes: usize,
     /// From the request's head to its last byte.
     pub(super) time: Duration,
+    /// Of all bodies together.
+    pub(super) budget: Budget,
 }
 
 /// Reads a body of JSON of one shape.
-pub(super) async fn json<T, S, B>(headers: &HeaderMap, body: S, allowance: Allowance) -> Result<T, Refusal>
+pub(super) async fn json<T, S, B>(headers: &HeaderMap, body: S, allowance: &Allowance) -> Result<T, Refusal>
 where
     T: DeserializeOwned,
     S: Stream<Item = Result<B, warp::Error>>,
     B: Buf,
 {
-    let whole = tokio::time::timeout(allowance.time, read(headers, body, allowance.bytes));
-    let bytes = whole.await.map_err(|_| Refusal::BodyTooSlow)??;
-    // After reading, so that the refusal is not lost either.
     if !is_json(headers) {
         return Err(Refusal::NotJson);
+    }
+    let whole = tokio::time::timeout(allowance.time, read(headers, body, allowance));
+    whole.await.map_err(|_| Refusal::BodyTooSlow)?
+}
+
+async fn read<T, S, B>(headers: &HeaderMap, body: S, allowance: &Allowance) -> Result<T, Refusal>
+where
+    T: DeserializeOwned,
+    S: Stream<Item = Result<B, warp::Error>>,
+    B: Buf,
+{
+    let declared: Option<usize> = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length| length > allowance.bytes) {
+        return Err(Refusal::BodyTooLong);
+    }
+    let mut body = std::pin::pin!(body);
+    let mut bytes: Vec<u8> = Vec::new();
+    let mut reserved = allowance.budget.reserve_nothing();
+    while let Some(piece) = body.next().await {
+        let mut piece = piece.map_err(|error| why_broken(&error))?;
+        let length = bytes.len() + piece.remaining();
+        if length > allowance.bytes {
+            return Err(Refusal::BodyTooLong);
+        }
+        if length > bytes.capacity() {
+            // As it comes, and not as it was declared: who announces much and sends nothing takes nothing from others.
+            let capacity = length.next_power_of_two().max(FIRST_BYTES).min(declared.unwrap_or(allowance.bytes));
+            let capacity = capacity.max(length);
+            reserved.grow(capacity - bytes.capacity())?;
+            bytes.reserve_exact(capacity - bytes.len());
+        }
+        while piece.has_remaining() {
+            let chunk = piece.chunk();
+            bytes.extend_from_slice(chunk);
+            let read = chunk.len();
+            piece.advance(read);
+        }
     }
     // serde_json's messages quote what the client sent.
     serde_json::from_slice(&bytes).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Refusal::Bad("the body has another shape than expected"),
         _ => Refusal::Bad("the body is not valid JSON"),
     })
-}
-
-async fn read<S, B>(headers: &HeaderMap, body: S, limit: usize) -> Result<Vec<u8>, Refusal>
-where
-    S: Stream<Item = Result<B, warp::Error>>,
-    B: Buf,
-{
-    let declared: Option<usize> = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length| length > limit + DISCARDED_BYTES) {
-        return Err(Refusal::BodyTooLong);
-    }
-    let mut body = std::pin::pin!(body);
-    let mut bytes = Vec::with_capacity(declared.unwrap_or(0).min(limit));
-    let mut length = 0;
-    while let Some(piece) = body.next().await {
-        let mut piece = piece.map_err(|error| why_broken(&error))?;
-        length += piece.remaining();
-        if length > limit + DISCARDED_BYTES {
-            return Err(Refusal::BodyTooLong);
-        }
-        while piece.has_remaining() {
-            let chunk = piece.chunk();
-            if length <= limit {
-                bytes.extend_from_slice(chunk);
-            }
-            let read = chunk.len();
-            piece.advance(read);
-        }
-    }
-    if length > limit { Err(Refusal::BodyTooLong) } else { Ok(bytes) }
 }
 
 /// A body ends early because its client went, or because its chunks are no chunks.

@@ -19,6 +19,8 @@ use crate::http::client::Address;
 pub struct Config {
     /// `APP_LISTEN`, with the port of `PORT` where that is set.
     pub listen: SocketAddr,
+    /// `APP_ADMIN_LISTEN`
+    pub admin_listen: SocketAddr,
     /// `APP_FAULTS`
     pub faults: bool,
     /// `APP_LOG`
@@ -29,6 +31,8 @@ pub struct Config {
     pub max_items: usize,
     /// `APP_MAX_BODY_BYTES`
     pub max_body_bytes: usize,
+    /// `APP_MAX_BUFFERED_BYTES`
+    pub max_buffered_bytes: usize,
     /// `APP_MAX_CONNECTIONS`
     pub max_connections: usize,
     /// `APP_HEADER_TIMEOUT`
@@ -65,7 +69,7 @@ pub const SETTINGS: &[Setting] = &[
         values: "IP:PORT, port 0…65535",
         meaning: "where to listen; port 0 takes a free one",
         read: |config, text| {
-            config.listen = text.parse().map_err(|_| "an IP address and a port, like 127.0.0.1:8080".to_owned())?;
+            config.listen = address(text)?;
             Ok(())
         },
     },
@@ -76,6 +80,16 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "changes the port of APP_LISTEN alone",
         read: |config, text| {
             config.listen.set_port(number(text, 0..=u16::MAX)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_ADMIN_LISTEN",
+        default: "127.0.0.1:8081",
+        values: "IP:PORT, port 0…65535",
+        meaning: "where /metrics and /health are served to the monitoring, whatever clients do",
+        read: |config, text| {
+            config.admin_listen = address(text)?;
             Ok(())
         },
     },
@@ -127,6 +141,16 @@ pub const SETTINGS: &[Setting] = &[
         meaning: "length of a request body; a longer one is answered 413",
         read: |config, text| {
             config.max_body_bytes = number(text, 1..=16 << 20)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_MAX_BUFFERED_BYTES",
+        default: "8388608",
+        values: "65536…1073741824 bytes",
+        meaning: "bodies under way and answers in hand, together; more is answered 503",
+        read: |config, text| {
+            config.max_buffered_bytes = number(text, 64 << 10..=1 << 30)?;
             Ok(())
         },
     },
@@ -203,11 +227,13 @@ impl Default for Config {
     fn default() -> Config {
         let mut config = Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            admin_listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             faults: false,
             log: LevelFilter::Off,
             access_log: false,
             max_items: 0,
             max_body_bytes: 0,
+            max_buffered_bytes: 0,
             max_connections: 0,
             header_timeout: Duration::ZERO,
             request_timeout: Duration::ZERO,
@@ -231,15 +257,24 @@ impl Config {
         for setting in SETTINGS {
             let Some(text) = look_up(setting.name).filter(|text| !text.is_empty()) else { continue };
             if let Err(expected) = (setting.read)(&mut config, &text) {
-                errors.push(format!("{} is `{text}`; it takes {expected}", setting.name));
+                errors.push(format!("{} is `{}`; it takes {expected}", setting.name, shown(&text)));
             }
+        }
+        if config.max_body_bytes > config.max_buffered_bytes {
+            errors.push(format!(
+                "APP_MAX_BODY_BYTES is {}, and APP_MAX_BUFFERED_BYTES, which all bodies share, is {}; it takes at least as many",
+                config.max_body_bytes, config.max_buffered_bytes
+            ));
+        }
+        if errors.is_empty() && config.listen == config.admin_listen && config.listen.port() != 0 {
+            errors.push(format!("APP_LISTEN and APP_ADMIN_LISTEN are both {}; move one of them", config.listen));
         }
         if errors.is_empty() { Ok(config) } else { Err(errors) }
     }
 
-    /// Where this service is reached from its own machine: loopback when it listens on every address.
+    /// Where the monitoring's listener is reached from its own machine: loopback when it listens on every address.
     pub fn reachable(&self) -> Address {
-        let mut address = self.listen;
+        let mut address = self.admin_listen;
         if address.ip().is_unspecified() {
             match address {
                 SocketAddr::V4(_) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -248,6 +283,31 @@ impl Config {
         }
         Address { host: address.ip().to_string(), port: address.port() }
     }
+}
+
+/// The variables among these that look like settings and are none, in words; nothing when there are none. Misspelt ones,
+/// and those that Kubernetes gives every pod for a service called `app` (`APP_PORT=tcp://…`). As with settings, one that is
+/// empty counts as not set.
+pub fn strangers(variables: impl Iterator<Item = (String, String)>) -> Option<String> {
+    const TOLD: usize = 8;
+    let is_strange = |name: &str| name.starts_with("APP_") && SETTINGS.iter().all(|setting| setting.name != name);
+    let strange = variables.filter(|(name, value)| is_strange(name) && !value.is_empty());
+    let mut names: Vec<String> = strange.map(|(name, _)| shown(&name)).collect();
+    names.sort();
+    let more = names.len().saturating_sub(TOLD);
+    names.truncate(TOLD);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!names.is_empty()).then(|| names.join(", ") + &more)
+}
+
+/// A stranger's text as it may be printed: its beginning, and nothing in it that a terminal would act on.
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// The table for people: name, default, values and meaning of every setting.
@@ -262,6 +322,10 @@ pub fn help() -> String {
         );
     }
     text
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "an IP address and a port, like 127.0.0.1:8080".to_owned())
 }
 
 fn switch(text: &str) -> Result<bool, String> {
@@ -299,6 +363,7 @@ mod tests {
     fn without_an_environment_the_defaults_of_the_design_hold() {
         let config = read(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.admin_listen.to_string(), "127.0.0.1:8081");
         assert!(!config.faults);
         assert!(config.access_log);
         assert_eq!((config.max_items, config.max_body_bytes, config.max_connections), (10_000, 65_536, 1024));
@@ -318,11 +383,13 @@ mod tests {
         let wrong = [
             ("APP_LISTEN", "localhost"),
             ("PORT", "65536"),
+            ("APP_ADMIN_LISTEN", "8081"),
             ("APP_FAULTS", "yes"),
             ("APP_LOG", "loud"),
             ("APP_ACCESS_LOG", "1"),
             ("APP_MAX_ITEMS", "0"),
             ("APP_MAX_BODY_BYTES", "64k"),
+            ("APP_MAX_BUFFERED_BYTES", "1k"),
             ("APP_MAX_CONNECTIONS", "-1"),
             ("APP_HEADER_TIMEOUT", "0"),
             ("APP_REQUEST_TIMEOUT", "30"),
@@ -338,12 +405,80 @@ mod tests {
     }
 
     #[test]
+    fn one_body_fits_in_what_all_share() {
+        assert!(read(&[("APP_MAX_BODY_BYTES", "70000"), ("APP_MAX_BUFFERED_BYTES", "70000")]).is_ok());
+        let errors = read(&[("APP_MAX_BODY_BYTES", "70001"), ("APP_MAX_BUFFERED_BYTES", "70000")]).unwrap_err();
+        assert!(errors.len() == 1 && errors[0].contains("at least as many"), "{errors:?}");
+    }
+
+    /// What the defaults add up to, each at its worst at the same time, is no more than the container gets.
+    #[test]
+    fn the_defaults_fit_in_what_compose_gives() {
+        const MIB: usize = 1 << 20;
+        let compose = include_str!("../../compose.yaml");
+        let (_, app) = compose.split_once("\n  app:\n").expect("compose.yaml has the service");
+        let limit =
+            app.lines().find_map(|line| line.trim().strip_prefix("mem_limit: ")?.strip_suffix('m')?.parse().ok());
+        let limit = limit.map(|mib: usize| mib * MIB).expect("the service has a limit in megabytes");
+
+        let config = Config::default();
+        // A head that doesn't end, what is left of an answer that isn't read, and the connection's own state.
+        let connection = crate::http::serve::BUFFER_BYTES + (crate::http::serve::BUFFER_BYTES + 4096) + 8192;
+        let connections = (config.max_connections + super::super::ADMIN_CONNECTIONS) * connection;
+        // An item's longest name, and what the tree of them needs beside it.
+        let items = config.max_items * (256 + 64);
+        let program = 6 * MIB;
+        let most = program + connections + config.max_buffered_bytes + items;
+        assert!(most <= limit, "{} KiB of {} KiB", most >> 10, limit >> 10);
+    }
+
+    #[test]
     fn a_wildcard_is_reached_over_loopback_of_its_own_family() {
         for (listen, reached) in
             [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("192.0.2.7:80", "192.0.2.7:80")]
         {
-            assert_eq!(read(&[("APP_LISTEN", listen)]).unwrap().reachable().to_string(), reached);
+            assert_eq!(read(&[("APP_ADMIN_LISTEN", listen)]).unwrap().reachable().to_string(), reached);
         }
+    }
+
+    #[test]
+    fn the_two_listeners_are_two() {
+        let errors = read(&[("PORT", "8081")]).unwrap_err();
+        assert!(errors[0].contains("APP_LISTEN") && errors[0].contains("APP_ADMIN_LISTEN"), "{errors:?}");
+        let free = read(&[("PORT", "0"), ("APP_ADMIN_LISTEN", "127.0.0.1:0")]);
+        assert!(free.is_ok(), "each takes a free one: {free:?}");
+        assert!(read(&[("PORT", "8081"), ("APP_ADMIN_LISTEN", "127.0.0.2:8081")]).is_ok());
+    }
+
+    #[test]
+    fn of_a_bad_value_nothing_reaches_the_terminal_but_printable_text() {
+        let wrong = "\u{1b}[2J\r\n\u{202e}\u{9b}\u{2028}\u{feff}\0é".to_owned() + &"x".repeat(100_000);
+        let names = SETTINGS.iter().map(|setting| setting.name);
+        let errors = read(&names.map(|name| (name, wrong.as_str())).collect::<Vec<_>>()).unwrap_err();
+        assert_eq!(errors.len(), SETTINGS.len());
+        for error in errors {
+            assert!(
+                error.len() < 400 && error.contains(r"\u{1b}[2J\r\n\u{202e}\u{9b}\u{2028}\u{feff}\0éxxx"),
+                "{error}"
+            );
+            assert!(!error.contains(|c: char| c.is_control() || "\u{202e}\u{2028}\u{feff}".contains(c)), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn variables_that_look_like_settings_and_are_none_are_named_and_nothing_else_is() {
+        let told = |variables: &[(&str, &str)]| {
+            strangers(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+        };
+        assert_eq!(
+            told(&[("APP_LOG", "info"), ("PORT", "1"), ("app_x", "1"), ("MY_APP_X", "1"), ("APP_EMPTY", "")]),
+            None
+        );
+        let kubernetes = [("APP_SERVICE_HOST", "10.0.0.1"), ("APP_PORT", "tcp://10.0.0.1:80"), ("APP_MAXITEMS", "3")];
+        assert_eq!(told(&kubernetes).as_deref(), Some("APP_MAXITEMS, APP_PORT, APP_SERVICE_HOST"));
+        let names: Vec<String> = (10..99).map(|n| format!("APP_{n}\u{1b}{}", "y".repeat(100_000))).collect();
+        let many = told(&names.iter().map(|name| (name.as_str(), "1")).collect::<Vec<_>>()).unwrap();
+        assert!(many.starts_with(r"APP_10\u{1b}y") && many.ends_with(" and 81 more") && many.len() < 1000, "{many}");
     }
 
     #[test]

@@ -33,7 +33,16 @@ impl Verb {
 
     /// The verb a method counts as.
     pub fn of(method: &Method) -> Verb {
-        Verb::ALL.into_iter().find(|verb| verb.label() == method.as_str()).unwrap_or(Verb::Other)
+        match *method {
+            Method::GET => Verb::Get,
+            Method::HEAD => Verb::Head,
+            Method::POST => Verb::Post,
+            Method::PUT => Verb::Put,
+            Method::PATCH => Verb::Patch,
+            Method::DELETE => Verb::Delete,
+            Method::OPTIONS => Verb::Options,
+            _ => Verb::Other,
+        }
     }
 
     /// The metric label; for all but [`Verb::Other`] also the method itself.
@@ -85,9 +94,17 @@ impl Endpoint {
         Endpoint::Unmatched,
     ];
 
-    /// The endpoint of a request path.
+    /// The endpoint of a request path, to the byte: no trailing slash, no doubled one, no percent-encoding.
     pub fn of(path: &str) -> Endpoint {
-        Endpoint::ALL.into_iter().find(|endpoint| endpoint.matches(path)).unwrap_or(Endpoint::Unmatched)
+        match path {
+            "/" => Endpoint::Index,
+            "/items" => Endpoint::Items,
+            "/health/live" => Endpoint::Live,
+            "/health/ready" => Endpoint::Ready,
+            "/metrics" => Endpoint::Metrics,
+            _ if is_item(path) => Endpoint::Item,
+            _ => Endpoint::Unmatched,
+        }
     }
 
     /// The metric label, which is the path template.
@@ -100,15 +117,6 @@ impl Endpoint {
             Endpoint::Ready => "/health/ready",
             Endpoint::Metrics => "/metrics",
             Endpoint::Unmatched => "unmatched",
-        }
-    }
-
-    /// Whether a path is this endpoint's, to the byte: no trailing slash, no doubled one, no percent-encoding.
-    pub fn matches(self, path: &str) -> bool {
-        match self {
-            Endpoint::Item => item_id(path).is_some(),
-            Endpoint::Unmatched => false,
-            _ => path == self.label(),
         }
     }
 
@@ -132,12 +140,18 @@ impl Endpoint {
         matches!(self, Endpoint::Index | Endpoint::Items | Endpoint::Item)
     }
 
-    /// Every status a request with this method may end with.
+    /// Whether it is what the monitoring asks, and its listener serves.
+    pub fn is_monitoring(self) -> bool {
+        matches!(self, Endpoint::Live | Endpoint::Ready | Endpoint::Metrics)
+    }
+
+    /// Every status a request with this method may end with. Each may be [`ABANDONED`]; a malformed one, wherever it
+    /// was sent to, is [`Endpoint::Unmatched`].
     pub fn statuses(self, verb: Verb) -> &'static [u16] {
         match (self, verb) {
-            (Endpoint::Unmatched, Verb::Other) => &[404, 405], // 405 is CONNECT
-            (Endpoint::Unmatched, _) => &[404],
-            (endpoint, verb) if !endpoint.allows(verb) => &[405],
+            (Endpoint::Unmatched, Verb::Other) => &[400, 404, 405, ABANDONED, 501], // 405 is CONNECT
+            (Endpoint::Unmatched, _) => &[400, 404, ABANDONED, 501],
+            (endpoint, verb) if !endpoint.allows(verb) => &[405, ABANDONED],
             (Endpoint::Items, Verb::Post) => &[201, 400, 408, 409, 413, 415, ABANDONED, 500, 503],
             (Endpoint::Item, Verb::Delete) => &[204, 400, 404, ABANDONED, 500, 503],
             (Endpoint::Item, _) => &[200, 400, 404, ABANDONED, 500, 503],
@@ -147,11 +161,11 @@ impl Endpoint {
     }
 }
 
-/// The id in `/items/{id}`: digits without sign or leading zeros, so that an item has one path.
-pub fn item_id(path: &str) -> Option<u64> {
-    let id = path.strip_prefix("/items/")?;
-    let canonical = id.bytes().all(|byte| byte.is_ascii_digit()) && !id.starts_with('0');
-    id.parse().ok().filter(|_| canonical)
+/// Whether it is `/items/{id}`: digits without sign or leading zeros, so that an item has one path.
+fn is_item(path: &str) -> bool {
+    path.strip_prefix("/items/").is_some_and(|id| {
+        id.bytes().all(|byte| byte.is_ascii_digit()) && !id.starts_with('0') && id.parse::<u64>().is_ok()
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hyper::HeaderMap;
 
-use super::handlers::Refusal;
+use super::refusal::Refusal;
 use crate::duration;
 
 /// The header.
@@ -15,7 +15,7 @@ const HEADER: &str = "x-fault";
 
 /// What one request is to suffer, in this order: the delay first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Fault {
+pub(super) struct Fault {
     delay: Option<Duration>,
     error: bool,
     panic: bool,
@@ -36,18 +36,24 @@ impl Fault {
     }
 }
 
-/// Does to this request what its header asks for. A value that is no fault is refused: a demonstration that silently
-/// did nothing would prove nothing.
-pub(super) async fn inject(headers: &HeaderMap) -> Result<(), Refusal> {
+/// What this request's header asks for. A value that is no fault is refused: a demonstration that silently did nothing
+/// would prove nothing.
+pub(super) fn asked(headers: &HeaderMap) -> Result<Option<Fault>, Refusal> {
     let mut values = headers.get_all(HEADER).iter();
-    let Some(value) = values.next() else { return Ok(()) };
+    let Some(value) = values.next() else { return Ok(None) };
     let unknown = Refusal::Bad("x-fault takes error, panic and delay=750ms, with commas between them");
-    let fault = value.to_str().ok().filter(|_| values.next().is_none()).and_then(Fault::parse).ok_or(unknown)?;
-    if let Some(delay) = fault.delay {
-        tokio::time::sleep(delay).await;
+    value.to_str().ok().filter(|_| values.next().is_none()).and_then(Fault::parse).ok_or(unknown).map(Some)
+}
+
+impl Fault {
+    /// Does it to a request.
+    pub(super) async fn inject(self) -> Result<(), Refusal> {
+        if let Some(delay) = self.delay {
+            tokio::time::sleep(delay).await;
+        }
+        assert!(!self.panic, "the request asked for a panic");
+        if self.error { Err(Refusal::Internal) } else { Ok(()) }
     }
-    assert!(!fault.panic, "the request asked for a panic");
-    if fault.error { Err(Refusal::Internal) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -1,27 +1,33 @@
-//! What each endpoint answers, and how it refuses.
+//! What each endpoint answers.
 //!
-//! warp's filters decide which handler sees a request; a handler decides everything else and never rejects, because
-//! warp prints rejections it doesn't know to the client. Every refusal is `{"error": …}` in words of ours: nothing
-//! the client sent comes back.
+//! warp's filters take a request apart and decide which handler sees it; a handler decides everything else and never
+//! rejects, because warp prints rejections it doesn't know to the client.
 
-use std::future::ready;
+use std::convert::Infallible;
+use std::future::Future;
 use std::sync::Arc;
 
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
-use hyper::{Method, StatusCode};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{Either, ready};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
+use hyper::{Method, Request, StatusCode};
 use prometheus::TEXT_FORMAT;
-use serde::Serialize;
-use warp::filters::BoxedFilter;
-use warp::path::FullPath;
+use tower_service::Service;
 use warp::reply::Response;
-use warp::{Buf, Filter, Rejection, Stream};
+use warp::{Buf, Filter, Stream};
 
 use super::body::{self, Allowance};
+use super::budget::Budget;
 use super::config::Config;
-use super::endpoint::{self, Endpoint, Verb};
+use super::endpoint::{Endpoint, Verb};
 use super::meter::Meter;
 use super::phase::Lifecycle;
-use super::store::{Full, Store};
+use super::refusal::Refusal;
+use super::reply::{fixed, json};
+use super::store::{Full, Item, Store};
 
 /// The longest name an item may have: what the store holds is then bounded in bytes, too.
 const MAX_NAME_BYTES: usize = 256;
@@ -32,108 +38,37 @@ const DEFAULT_PAGE: usize = 100;
 /// Items on a page, at most.
 const MAX_PAGE: usize = 1000;
 
-/// Why a request is not answered as asked. Each is one status and one sentence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// 400, with what was expected.
-    Bad(&'static str),
-    /// 404: no such path.
-    NotFound,
-    /// 404: no such item.
-    NoItem,
-    /// 405, with what is allowed.
-    MethodNotAllowed(&'static [Verb]),
-    /// 408
-    BodyTooSlow,
-    /// 409
-    StoreFull,
-    /// 413
-    BodyTooLong,
-    /// 415
-    NotJson,
-    /// 499: the client went before its body was whole. Nobody reads the answer; the count is what matters.
-    Abandoned,
-    /// 500: a panic, or a fault that was asked for.
-    Internal,
-    /// 503: over the request's time-out.
-    TookTooLong,
-}
+/// Bytes of a page, at most: what does not fit is on the next.
+pub const MAX_PAGE_BYTES: usize = 64 << 10;
 
-impl Refusal {
-    fn status(self) -> u16 {
-        match self {
-            Refusal::Bad(_) => 400,
-            Refusal::NotFound | Refusal::NoItem => 404,
-            Refusal::MethodNotAllowed(_) => 405,
-            Refusal::BodyTooSlow => 408,
-            Refusal::StoreFull => 409,
-            Refusal::BodyTooLong => 413,
-            Refusal::NotJson => 415,
-            Refusal::Abandoned => endpoint::ABANDONED,
-            Refusal::Internal => 500,
-            Refusal::TookTooLong => 503,
-        }
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Refusal::Bad(expected) => expected,
-            Refusal::NotFound => "not found",
-            Refusal::NoItem => "no such item",
-            Refusal::MethodNotAllowed(_) => "method not allowed",
-            Refusal::BodyTooSlow => "the body took too long",
-            Refusal::StoreFull => "the store is full",
-            Refusal::BodyTooLong => "the body is too long",
-            Refusal::NotJson => "the body must be application/json",
-            Refusal::Abandoned => "the body ended early",
-            Refusal::Internal => "internal error",
-            Refusal::TookTooLong => "the request took too long",
-        }
-    }
-}
-
-impl From<Refusal> for Response {
-    fn from(refusal: Refusal) -> Response {
-        let status = StatusCode::from_u16(refusal.status()).expect("every status has three digits");
-        let mut response = json(status, &serde_json::json!({ "error": refusal.words() }));
-        match refusal {
-            Refusal::MethodNotAllowed(allowed) => {
-                let allowed: Vec<&str> = allowed.iter().map(|verb| verb.label()).collect();
-                let allowed = HeaderValue::try_from(allowed.join(", ")).expect("methods are tokens");
-                response.headers_mut().insert(ALLOW, allowed);
-            }
-            // What is left of the body would be taken for the next request.
-            Refusal::BodyTooSlow | Refusal::BodyTooLong => {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            _ => {}
-        }
-        response
-    }
-}
+/// Answers up to this size are not worth a place in the budget: a connection has one at a time.
+const SMALL_BYTES: usize = 2 << 10;
 
 /// What the handlers share.
 pub(super) struct Handlers {
     store: Store,
     meter: Arc<Meter>,
     lifecycle: Arc<Lifecycle>,
+    budget: Budget,
     body: Allowance,
 }
 
 impl Handlers {
     /// Handlers over an empty store.
     pub(super) fn new(config: &Config, meter: Arc<Meter>, lifecycle: Arc<Lifecycle>) -> Handlers {
+        let budget = Budget::new(config.max_buffered_bytes);
         Handlers {
             store: Store::new(config.max_items, meter.items()),
             meter,
             lifecycle,
-            body: Allowance { bytes: config.max_body_bytes, time: config.header_timeout },
+            body: Allowance { bytes: config.max_body_bytes, time: config.header_timeout, budget: budget.clone() },
+            budget,
         }
     }
 
-    async fn list(&self, query: Vec<(String, String)>) -> Result<Response, Refusal> {
-        let range = PageRange::read(&query)?;
-        Ok(json(StatusCode::OK, &self.store.page(range.after, range.limit).await))
+    fn list(&self, query: &[(String, String)]) -> Result<Response, Refusal> {
+        let range = PageRange::read(query)?;
+        Ok(fixed(StatusCode::OK, self.in_hand(self.store.page(range.after, range.limit, MAX_PAGE_BYTES))?))
     }
 
     async fn create<B: Buf>(
@@ -141,20 +76,20 @@ impl Handlers {
         headers: HeaderMap,
         body: impl Stream<Item = Result<B, warp::Error>>,
     ) -> Result<Response, Refusal> {
-        let name = name_of(&body::json(&headers, body, self.body).await?)?;
-        let item = self.store.insert(name).await.map_err(|Full| Refusal::StoreFull)?;
-        let mut response = json(StatusCode::CREATED, &item);
-        let location = HeaderValue::try_from(format!("/items/{}", item.id)).expect("a number is a header value");
+        let name = name_of(&body::json(&headers, body, &self.body).await?)?;
+        let id = self.store.insert(name.clone()).map_err(|Full| Refusal::StoreFull)?;
+        let mut response = json(StatusCode::CREATED, &Item { id, name: &name });
+        let location = HeaderValue::try_from(format!("/items/{id}")).expect("a number is a header value");
         response.headers_mut().insert(LOCATION, location);
         Ok(response)
     }
 
-    async fn get(&self, id: u64) -> Result<Response, Refusal> {
-        self.store.get(id).await.map(|item| json(StatusCode::OK, &item)).ok_or(Refusal::NoItem)
+    fn get(&self, id: u64) -> Result<Response, Refusal> {
+        self.store.get(id, |item| json(StatusCode::OK, item)).ok_or(Refusal::NoItem)
     }
 
-    async fn remove(&self, id: u64) -> Result<Response, Refusal> {
-        if !self.store.remove(id).await {
+    fn remove(&self, id: u64) -> Result<Response, Refusal> {
+        if !self.store.remove(id) {
             return Err(Refusal::NoItem);
         }
         let mut response = Response::default();
@@ -170,71 +105,126 @@ impl Handlers {
         }
     }
 
-    fn metrics(&self) -> Response {
-        let mut response = Response::new(self.meter.encode().into());
+    fn metrics(&self) -> Result<Response, Refusal> {
+        let mut response = Response::new(self.in_hand(self.meter.encode().into_bytes())?.into());
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT_FORMAT));
-        response
+        Ok(response)
+    }
+
+    /// An answer's bytes, which count against the budget until their client has taken them.
+    fn in_hand(&self, bytes: Vec<u8>) -> Result<Bytes, Refusal> {
+        if bytes.len() <= SMALL_BYTES { Ok(bytes.into()) } else { Ok(self.budget.keep(bytes)?) }
     }
 }
 
-/// The routes. Methods that an endpoint doesn't take, and paths that are no endpoint's, have been refused before.
-pub(super) fn routes(handlers: &Arc<Handlers>) -> BoxedFilter<(Response,)> {
-    let shared = || {
-        let handlers = Arc::clone(handlers);
-        warp::any().map(move || Arc::clone(&handlers))
-    };
-    let id = warp::path::full().map(|path: FullPath| endpoint::item_id(path.as_str()).unwrap_or_default());
+/// The routes. Methods that an endpoint doesn't take, and paths that are no endpoint's, have been refused before: a route
+/// is asked only for what the table says is its, so that none has to be tried in vain.
+pub(super) fn routes(handlers: &Arc<Handlers>) -> impl Route {
+    let items = || warp::path("items");
+    let health = || warp::path("health");
+    let end = warp::path::end;
+    let [list, create, item, ready, metrics] = std::array::from_fn(|_| Arc::clone(handlers));
 
-    let index = at(Endpoint::Index).map(|| fixed(StatusCode::OK, r#"{"service":"aiClipx-trial","status":"ok"}"#));
-    let create = at(Endpoint::Items)
-        .and(warp::post())
-        .and(shared())
-        .and(warp::header::headers_cloned())
-        .and(warp::body::stream())
-        .then(|handlers: Arc<Handlers>, headers, body| async move { either(handlers.create(headers, body).await) });
-    let list = at(Endpoint::Items)
-        .and(shared())
-        .and(warp::query::query())
-        .then(|handlers: Arc<Handlers>, query| async move { either(handlers.list(query).await) });
-    let item = at(Endpoint::Item).and(warp::method()).and(shared()).and(id).then(
-        |method, handlers: Arc<Handlers>, id| async move {
-            either(if method == Method::DELETE { handlers.remove(id).await } else { handlers.get(id).await })
-        },
-    );
-    let live = at(Endpoint::Live).map(|| fixed(StatusCode::OK, r#"{"live":true}"#));
-    let ready = at(Endpoint::Ready).and(shared()).map(|handlers: Arc<Handlers>| handlers.readiness());
-    let metrics = at(Endpoint::Metrics).and(shared()).map(|handlers: Arc<Handlers>| handlers.metrics());
-    let nowhere = warp::any().map(|| Response::from(Refusal::NotFound));
-
-    // Boxed, since every request clones what it may still be matched against: a pointer, and not the filters.
-    let items = create.or(list).unify().or(item).unify().boxed();
-    let others = metrics.or(live).unify().or(ready).unify().or(nowhere).unify().boxed();
-    index.or(items).unify().or(others).unify().boxed()
+    Routes {
+        index: warp::service(end().map(|| fixed(StatusCode::OK, r#"{"service":"aiClipx-trial","status":"ok"}"#))),
+        list: warp::service(
+            items().and(end()).and(warp::query()).map(move |query: Vec<(String, String)>| either(list.list(&query))),
+        ),
+        create: warp::service(items().and(end()).and(warp::header::headers_cloned()).and(warp::body::stream()).then(
+            move |headers, body| {
+                let create = Arc::clone(&create);
+                async move { either(create.create(headers, body).await) }
+            },
+        )),
+        item: warp::service(
+            items().and(warp::path::param()).and(end()).and(warp::method()).map(move |id: u64, method| {
+                either(if method == Method::DELETE { item.remove(id) } else { item.get(id) })
+            }),
+        ),
+        live: warp::service(
+            health().and(warp::path("live")).and(end()).map(|| fixed(StatusCode::OK, r#"{"live":true}"#)),
+        ),
+        ready: warp::service(health().and(warp::path("ready")).and(end()).map(move || ready.readiness())),
+        metrics: warp::service(warp::path("metrics").and(end()).map(move || either(metrics.metrics()))),
+    }
 }
 
-/// Lets the endpoint's own paths pass.
-fn at(endpoint: Endpoint) -> impl Filter<Extract = (), Error = Rejection> + Copy {
-    warp::path::full()
-        .and_then(move |path: FullPath| {
-            ready(if endpoint.matches(path.as_str()) { Ok(()) } else { Err(warp::reject::not_found()) })
-        })
-        .untuple_one()
+/// What answers the requests that the gate has let through.
+pub(super) trait Route: Send + Sync + 'static {
+    /// Answers a request that is this endpoint's, with a method it takes.
+    fn route(
+        &self,
+        endpoint: Endpoint,
+        verb: Verb,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response> + Send;
+}
+
+/// A route of warp's for each line of the table.
+struct Routes<Index, List, Create, Item, Live, Ready, Metrics> {
+    index: Index,
+    list: List,
+    create: Create,
+    item: Item,
+    live: Live,
+    ready: Ready,
+    metrics: Metrics,
+}
+
+impl<Index, List, Create, Item, Live, Ready, Metrics> Route for Routes<Index, List, Create, Item, Live, Ready, Metrics>
+where
+    Index: Answers<Empty<Bytes>>,
+    List: Answers<Empty<Bytes>>,
+    Create: Answers<Incoming>,
+    Item: Answers<Empty<Bytes>>,
+    Live: Answers<Empty<Bytes>>,
+    Ready: Answers<Empty<Bytes>>,
+    Metrics: Answers<Empty<Bytes>>,
+{
+    fn route(
+        &self,
+        endpoint: Endpoint,
+        verb: Verb,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Response> + Send {
+        if verb == Verb::Post && endpoint == Endpoint::Items {
+            // Its future is several times the others', which would all be as large.
+            return Either::Right(ask(&self.create, request).boxed());
+        }
+        // A body that nobody asked for; warp would put it in a box.
+        let request = request.map(|_| Empty::<Bytes>::new());
+        match endpoint {
+            Endpoint::Index => Either::Left(Either::Left(ask(&self.index, request))),
+            Endpoint::Items => Either::Left(Either::Right(Either::Left(ask(&self.list, request)))),
+            Endpoint::Item => Either::Left(Either::Right(Either::Right(ask(&self.item, request)))),
+            // A few times a minute.
+            Endpoint::Live => Either::Right(ask(&self.live, request).boxed()),
+            Endpoint::Ready => Either::Right(ask(&self.ready, request).boxed()),
+            Endpoint::Metrics => Either::Right(ask(&self.metrics, request).boxed()),
+            Endpoint::Unmatched => Either::Right(ready(Refusal::NotFound.into()).boxed()),
+        }
+    }
+}
+
+/// A warp service for requests with bodies `B`.
+trait Answers<B>:
+    Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S, B> Answers<B> for S where
+    S: Service<Request<B>, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+/// Of a copy, since calling takes a service for itself: a filter copies what it shares, which is a pointer at most. warp's
+/// services are always ready.
+fn ask<B, S: Answers<B>>(service: &S, request: Request<B>) -> impl Future<Output = Response> + Send + use<B, S> {
+    service.clone().call(request).map(|answer| answer.unwrap_or_else(|never| match never {}))
 }
 
 fn either(result: Result<Response, Refusal>) -> Response {
     result.unwrap_or_else(Response::from)
-}
-
-fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    fixed(status, serde_json::to_vec(value).expect("our own types have string keys and no failing serializers"))
-}
-
-/// JSON that is written already.
-fn fixed(status: StatusCode, body: impl Into<bytes::Bytes>) -> Response {
-    let mut response = Response::new(body.into().into());
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
 }
 
 /// The name in the body of `POST /items`. The body is any JSON object, so that a name that is no text is told like one

@@ -1,12 +1,15 @@
 //! Logs: one JSON object a line on stdout, panics included, and never a request that waits for their reader.
 //!
-//! `env_logger` formats and filters; lines go into a bounded queue, and one thread owns stdout and writes what waits there,
-//! whole lines only, never more than a pipe takes at once. A full queue drops the line and counts it. What third parties log
-//! is kept at warn and above.
+//! `env_logger` formats and filters, but for the access log, which [`access`](super::access) formats. Lines go into one bounded
+//! queue, and one thread owns stdout and writes what waits there. A full queue drops the line and counts it; so does a stdout
+//! that takes no more, a full disk for one, and a line of which it took a part is gone on with before any other. What third
+//! parties log is kept at warn and above.
 
+use std::fs::File;
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, RecvError, SyncSender, TrySendError, sync_channel};
-use std::time::{Duration, Instant};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use env_logger::fmt::Formatter;
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
@@ -15,47 +18,49 @@ use once_cell::sync::OnceCell;
 use prometheus::IntCounter;
 use serde::ser::{SerializeMap, Serializer};
 
-/// Lines that may wait for stdout. At some 250 bytes a line, 1 MB.
-const QUEUE_LINES: usize = 4096;
+/// Lines that may wait, and as many again may be on their way to stdout: at some 220 bytes a line, 2300.
+const QUEUE_BYTES: usize = 512 << 10;
 
 /// `PIPE_BUF`: a write of no more is never torn by a pipe, so whoever reads sees whole lines even if we are killed.
-const WRITE_BYTES: usize = 4096;
+const PIPE_BYTES: usize = 4096;
 
-/// Between two looks into the queue. Waking a thread and a write cost more than a request: a busy service pays for them a
-/// thousand times a second at most, and not for every line.
+/// What a file takes at once: it gets all or, out of room, a part, but is never killed in the middle.
+const FILE_BYTES: usize = 64 << 10;
+
+/// Between two looks into the queue, and between two tries at a stdout that is full for the moment. Waking a thread and a write
+/// cost more than a request: a busy service pays for them a thousand times a second at most, and not for every line.
 const NAP: Duration = Duration::from_millis(1);
 
-/// The writer that logger and panic hook share: the service's one global. Of `once_cell`, because making it can fail
-/// and std's `OnceLock` has no stable `get_or_try_init`.
+/// Between two tries to go on with a line of which a part is written, where no other line follows it.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// The writer that logger, access log and panic hook share: the service's one global. Of `once_cell`, because making it can
+/// fail and std's `OnceLock` has no stable `get_or_try_init`.
 static JOURNAL: OnceCell<Journal> = OnceCell::new();
 
 /// The way to stdout.
 pub struct Journal {
-    queue: SyncSender<Entry>,
-}
-
-enum Entry {
-    Line(Vec<u8>),
-    /// Answered when everything before it is written.
-    Flush(SyncSender<()>),
+    queue: Arc<Queue>,
 }
 
 impl Journal {
     /// Installs the process's logger and panic hook; once, a second call returns what stands. `dropped` counts the
-    /// lines that nobody read in time. Fails when the process has another logger or no thread left.
+    /// lines that nobody took in time. Fails when the process has another logger or no thread left.
     pub fn install(level: LevelFilter, dropped: &IntCounter) -> io::Result<&'static Journal> {
         JOURNAL.get_or_try_init(|| {
-            let (queue, entries) = sync_channel(QUEUE_LINES);
-            let lost = dropped.clone();
+            // Not `io::stdout`: it keeps the rest of a line that was not taken whole, and says it was.
+            let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+            let at_once = if stdout.metadata()?.is_file() { FILE_BYTES } else { PIPE_BYTES };
+            let queue = Arc::new(Queue::new(QUEUE_BYTES, dropped.clone()));
+            let entries = Arc::clone(&queue);
             std::thread::Builder::new()
                 .name("journal".to_owned())
-                .spawn(move || write_out(&entries, io::stdout(), &lost))?;
-            let pipe = Pipe { queue: queue.clone(), dropped: dropped.clone() };
+                .spawn(move || write_out(&entries, Lines::to(stdout, at_once)))?;
             let logger = env_logger::Builder::new()
                 .filter_level(level.min(LevelFilter::Warn))
                 .filter_module("aiclipx", level)
                 .format(write_line)
-                .target(env_logger::Target::Pipe(Box::new(pipe)))
+                .target(env_logger::Target::Pipe(Box::new(Pipe(Arc::clone(&queue)))))
                 .build();
             log::set_max_level(logger.filter());
             log::set_boxed_logger(Box::new(logger)).map_err(io::Error::other)?;
@@ -74,78 +79,204 @@ impl Journal {
         })
     }
 
-    /// Waits until everything logged so far is written, but no longer than `limit`. Whether it is.
+    /// What [`Journal::install`] made, if it did.
+    pub(super) fn installed() -> Option<&'static Journal> {
+        JOURNAL.get()
+    }
+
+    /// Lets a line, its end included, wait for stdout. Whether its level is logged is the caller's to ask.
+    pub(super) fn put(&self, line: &[u8]) {
+        self.queue.put(line);
+    }
+
+    /// Waits until everything logged so far is written, or given up, but no longer than `limit`. Whether it is.
     pub fn flush(&self, limit: Duration) -> bool {
-        let deadline = Instant::now() + limit;
-        let (done, written) = sync_channel(1);
-        let mut flush = Entry::Flush(done);
-        loop {
-            match self.queue.try_send(flush) {
-                Ok(()) => return written.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok(),
-                Err(TrySendError::Full(back)) if Instant::now() < deadline => flush = back,
-                Err(_) => return false,
-            }
-            std::thread::sleep(Duration::from_millis(5));
+        let waiting = self.queue.lock();
+        let all = waiting.put;
+        let behind = |waiting: &mut Waiting| waiting.settled < all;
+        let waited = self.queue.settled.wait_timeout_while(waiting, limit, behind);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+}
+
+/// Lines in the order they were logged. One lock for all threads: it is held for the copy of a line, and keeps what was logged
+/// later behind what was logged before it.
+struct Queue {
+    waiting: Mutex<Waiting>,
+    bytes: usize,
+    /// Rung when there is a line for a writer that sleeps.
+    filled: Condvar,
+    /// Rung when the writer has settled what it took.
+    settled: Condvar,
+    dropped: IntCounter,
+}
+
+struct Waiting {
+    lines: Vec<u8>,
+    /// Bytes that were ever put in, and those of them that were written or given up.
+    put: u64,
+    settled: u64,
+    /// The writer waits to be woken.
+    asleep: bool,
+    /// The writer shall end when it has written what waits.
+    closed: bool,
+}
+
+impl Queue {
+    fn new(bytes: usize, dropped: IntCounter) -> Queue {
+        let lines = Vec::with_capacity(bytes);
+        let waiting = Waiting { lines, put: 0, settled: 0, asleep: false, closed: false };
+        Queue { waiting: Mutex::new(waiting), bytes, filled: Condvar::new(), settled: Condvar::new(), dropped }
+    }
+
+    fn put(&self, line: &[u8]) {
+        let mut waiting = self.lock();
+        if line.len() > self.bytes - waiting.lines.len() {
+            drop(waiting);
+            self.dropped.inc();
+            return;
         }
+        waiting.lines.extend_from_slice(line);
+        waiting.put += line.len() as u64;
+        // One call of the kernel for all that comes while it wakes.
+        if std::mem::take(&mut waiting.asleep) {
+            drop(waiting);
+            self.filled.notify_one();
+        }
+    }
+
+    /// Takes all that wait.
+    fn take(&self, into: &mut Vec<u8>) {
+        into.clear();
+        std::mem::swap(&mut self.lock().lines, into);
+    }
+
+    /// Sleeps until there is a line, or for `limit`. Whether there will ever be one.
+    fn sleep(&self, limit: Option<Duration>) -> bool {
+        let mut waiting = self.lock();
+        waiting.asleep = waiting.lines.is_empty();
+        let empty = |waiting: &mut Waiting| waiting.lines.is_empty() && !waiting.closed;
+        waiting = match limit {
+            None => self.filled.wait_while(waiting, empty).unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => {
+                self.filled.wait_timeout_while(waiting, limit, empty).unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        waiting.asleep = false;
+        !(waiting.lines.is_empty() && waiting.closed)
+    }
+
+    /// What was taken is written or given up.
+    fn settle(&self, bytes: usize) {
+        self.lock().settled += bytes as u64;
+        self.settled.notify_all();
+    }
+
+    #[cfg(test)]
+    fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing panics while it is held; and a log that panics would end the process.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The thread that owns stdout.
-fn write_out(entries: &Receiver<Entry>, mut out: impl Write, lost: &IntCounter) {
-    let mut lines = Lines::default();
-    let mut next = entries.recv();
-    while let Ok(entry) = next {
-        match entry {
-            Entry::Line(line) => {
-                if lines.bytes.len() + line.len() > WRITE_BYTES {
-                    lines.write(&mut out, lost);
-                }
-                lines.bytes.extend(line);
-                lines.count += 1;
-            }
-            Entry::Flush(done) => {
-                lines.write(&mut out, lost);
-                // Who asked may have stopped waiting.
-                let _ = done.try_send(());
-            }
+fn write_out(queue: &Queue, mut out: Lines<impl Write>) {
+    let mut batch = Vec::with_capacity(queue.bytes);
+    loop {
+        // Also behind a sleep: what wakes the writer is the first line of several.
+        std::thread::sleep(NAP);
+        queue.take(&mut batch);
+        if batch.is_empty() && !queue.sleep(out.is_torn().then_some(RETRY)) {
+            return;
         }
-        next = entries.try_recv().map_err(|_| RecvError).or_else(|_| {
-            lines.write(&mut out, lost);
-            std::thread::sleep(NAP);
-            entries.recv()
-        });
+        queue.dropped.inc_by(out.write(&batch));
+        queue.settle(batch.len());
     }
-    lines.write(&mut out, lost);
 }
 
-/// Whole lines that wait to be written together.
-#[derive(Default)]
-struct Lines {
-    bytes: Vec<u8>,
-    count: u64,
+/// Writes whole lines, or tells how many it could not write.
+struct Lines<W> {
+    out: W,
+    /// Bytes of a write, unless a single line is longer.
+    at_once: usize,
+    /// What is missing of a line of which a part is written.
+    rest: Vec<u8>,
 }
 
-impl Lines {
-    fn write(&mut self, out: &mut impl Write, lost: &IntCounter) {
-        if out.write_all(&self.bytes).and_then(|()| out.flush()).is_err() {
-            lost.inc_by(self.count);
-        }
-        self.bytes.clear();
-        self.count = 0;
+impl<W: Write> Lines<W> {
+    fn to(out: W, at_once: usize) -> Lines<W> {
+        Lines { out, at_once, rest: Vec::new() }
     }
+
+    fn is_torn(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
+    /// Writes these lines, behind what is missing of the last one. Returns how many of them are given up, because nothing more
+    /// is taken; one of which a part is written is not: its rest is kept.
+    fn write(&mut self, mut lines: &[u8]) -> u64 {
+        let written = write_most(&mut self.out, &self.rest);
+        self.rest.drain(..written);
+        while !self.is_torn() && !lines.is_empty() {
+            let (some, others) = lines.split_at(whole_lines(lines, self.at_once));
+            let written = write_most(&mut self.out, some);
+            lines = others;
+            if written < some.len() {
+                let torn =
+                    if some[..written].ends_with(b"\n") || written == 0 { 0 } else { line_length(&some[written..]) };
+                let (rest, lost) = some[written..].split_at(torn);
+                self.rest.extend_from_slice(rest);
+                return count(lost) + count(others);
+            }
+        }
+        count(lines)
+    }
+}
+
+/// Length of as many whole lines as fit, of one at least.
+fn whole_lines(lines: &[u8], limit: usize) -> usize {
+    if lines.len() <= limit {
+        return lines.len();
+    }
+    lines[..limit].iter().rposition(|&byte| byte == b'\n').map_or_else(|| line_length(lines), |end| end + 1)
+}
+
+/// Length of the first line, its end included.
+fn line_length(lines: &[u8]) -> usize {
+    lines.iter().position(|&byte| byte == b'\n').map_or(lines.len(), |end| end + 1)
+}
+
+fn count(lines: &[u8]) -> u64 {
+    lines.iter().map(|&byte| u64::from(byte == b'\n')).sum()
+}
+
+/// Writes until everything is written or an error says that no more will be. Returns how many bytes are.
+fn write_most(out: &mut impl Write, bytes: &[u8]) -> usize {
+    let mut written = 0;
+    while written < bytes.len() {
+        match out.write(&bytes[written..]) {
+            Ok(0) => break,
+            Ok(some) => written += some,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // A pipe of somebody who reads slowly and made it non-blocking: the same as one that blocks.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(NAP),
+            Err(_) => break,
+        }
+    }
+    written
 }
 
 /// What `env_logger` writes to: it hands over a whole line at a time.
-struct Pipe {
-    queue: SyncSender<Entry>,
-    dropped: IntCounter,
-}
+struct Pipe(Arc<Queue>);
 
 impl Write for Pipe {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.queue.try_send(Entry::Line(line.to_vec())).is_err() {
-            self.dropped.inc();
-        }
+        self.0.put(line);
         Ok(line.len())
     }
 
@@ -163,7 +294,7 @@ fn write_line(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-fn write_json(out: impl Write, time: &str, record: &Record<'_>) -> io::Result<()> {
+pub(super) fn write_json(out: impl Write, time: &str, record: &Record<'_>) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::new(out);
     let mut map = serializer.serialize_map(None)?;
     map.serialize_entry("ts", time)?;
@@ -229,6 +360,9 @@ impl<M: SerializeMap> VisitValue<'_> for FieldValue<'_, M> {
 #[cfg(test)]
 mod tests {
     use log::Level;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
 
     use super::*;
 
@@ -260,31 +394,78 @@ mod tests {
         assert_eq!(line(&record), expected);
     }
 
+    fn queue(bytes: usize) -> Arc<Queue> {
+        Arc::new(Queue::new(bytes, IntCounter::new("dropped", "dropped").unwrap()))
+    }
+
     #[test]
     fn a_queue_nobody_reads_drops_lines_and_counts_them() {
-        let dropped = IntCounter::new("dropped", "dropped").unwrap();
-        let (queue, entries) = sync_channel(2);
-        let mut pipe = Pipe { queue, dropped: dropped.clone() };
+        let queue = queue(10);
+        let mut pipe = Pipe(Arc::clone(&queue));
         for _ in 0..5 {
             pipe.write_all(b"line\n").unwrap();
         }
-        assert_eq!(dropped.get(), 3);
-        drop(pipe);
+        assert_eq!(queue.dropped.get(), 3);
+        queue.close();
         let mut out = Vec::new();
-        write_out(&entries, &mut out, &dropped);
+        write_out(&queue, Lines::to(&mut out, 100));
         assert_eq!(out, b"line\nline\n");
     }
 
-    /// Remembers each write; refuses all after the first so many.
-    struct Writes(Vec<Vec<u8>>, usize);
+    #[test]
+    fn what_waits_is_written_in_whole_lines() {
+        let line = [[b'x'; 999].as_slice(), b"\n"].concat();
+        let longer = [[b'x'; 5000].as_slice(), b"\n"].concat();
+        let mut out = Plan { writes: Vec::new(), steps: Vec::new() };
+        let lines = [line.repeat(10), longer.clone(), line.clone()].concat();
+        assert_eq!(Lines::to(&mut out, PIPE_BYTES).write(&lines), 0);
+        assert_eq!(out.writes, [line.repeat(4), line.repeat(4), line.repeat(2), longer, line]);
+    }
 
-    impl Write for Writes {
+    #[test]
+    fn flushing_waits_for_what_was_logged_and_no_longer_than_it_may() {
+        let journal = Journal { queue: queue(100) };
+        journal.put(b"line\n");
+        assert!(!journal.flush(Duration::from_millis(1)), "nobody writes");
+        let writer = {
+            let queue = Arc::clone(&journal.queue);
+            std::thread::spawn(move || {
+                let mut out = Vec::new();
+                write_out(&queue, Lines::to(&mut out, 100));
+                out
+            })
+        };
+        assert!(journal.flush(Duration::from_hours(1)));
+        journal.put(b"later\n");
+        assert!(journal.flush(Duration::from_hours(1)));
+        journal.queue.close();
+        assert_eq!(writer.join().unwrap(), b"line\nlater\n");
+    }
+
+    /// What happens to a write.
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        /// It takes as many bytes at most.
+        Takes(usize),
+        Fails(io::ErrorKind),
+    }
+
+    /// Remembers each write. Does one step of its plan for each, the last first, and behind them takes all.
+    #[derive(Debug)]
+    struct Plan {
+        writes: Vec<Vec<u8>>,
+        steps: Vec<Step>,
+    }
+
+    impl Write for &mut Plan {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.0.len() == self.1 {
-                return Err(io::ErrorKind::BrokenPipe.into());
-            }
-            self.0.push(bytes.to_vec());
-            Ok(bytes.len())
+            let taken = match self.steps.pop() {
+                Some(Step::Takes(most)) => most.min(bytes.len()),
+                Some(Step::Fails(kind)) => return Err(kind.into()),
+                None => bytes.len(),
+            };
+            self.writes.push(bytes[..taken].to_vec());
+            Ok(taken)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -292,18 +473,43 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_waits_is_written_in_whole_lines_and_what_is_not_written_is_counted() {
-        let lost = IntCounter::new("lost", "lost").unwrap();
-        let (queue, entries) = sync_channel(100);
-        let line = [[b'x'; 999].as_slice(), b"\n"].concat();
-        for _ in 0..10 {
-            queue.send(Entry::Line(line.clone())).unwrap();
+    proptest! {
+        /// Whatever a stdout does: every line is in it whole, in order, or given up; and in between, too, but for the one line
+        /// of which a part is written.
+        #[test]
+        fn every_line_is_written_whole_or_counted(
+            batches in vec((vec(0..40_usize, 0..6), vec(step(), 0..4)), 1..12),
+            at_once in 1..100_usize,
+        ) {
+            let mut out = Plan { writes: Vec::new(), steps: Vec::new() };
+            let mut lines = Lines::to(&mut out, at_once);
+            let (mut put, mut lost) = (0, 0);
+            let is_whole = |lines: &Lines<&mut Plan>, put, lost| {
+                let text = String::from_utf8(lines.out.writes.concat()).unwrap();
+                let numbers: Vec<u64> = text.lines().map(|line| line.trim_matches('.').parse().unwrap_or(u64::MAX)).collect();
+                prop_assert_eq!(text.is_empty() || text.ends_with('\n'), !lines.is_torn());
+                prop_assert!(numbers.is_sorted_by(|one, next| one < next || lines.is_torn()), "{text}");
+                prop_assert_eq!(numbers.len() as u64 + lost, put);
+                Ok(())
+            };
+            for (lengths, steps) in batches {
+                let line = |(length, number): (&usize, u64)| format!("{number}{}\n", ".".repeat(*length));
+                let batch: Vec<String> = lengths.iter().zip(put..).map(line).collect();
+                put += lengths.len() as u64;
+                lines.out.steps = steps;
+                lost += lines.write(batch.concat().as_bytes());
+                is_whole(&lines, put, lost)?;
+            }
+            lines.out.steps.clear();
+            lost += lines.write(b"");
+            prop_assert!(!lines.is_torn());
+            is_whole(&lines, put, lost)?;
         }
-        drop(queue);
-        let mut out = Writes(Vec::new(), 2);
-        write_out(&entries, &mut out, &lost);
-        assert_eq!(out.0, [line.repeat(4), line.repeat(4)]);
-        assert_eq!(lost.get(), 2);
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        use io::ErrorKind::{BrokenPipe, Interrupted, StorageFull, WouldBlock};
+        let fails = [Interrupted, WouldBlock, StorageFull, BrokenPipe].map(Step::Fails).to_vec();
+        prop_oneof![(0..60_usize).prop_map(Step::Takes), select(fails)]
     }
 }

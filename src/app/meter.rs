@@ -8,6 +8,7 @@ use prometheus::{
     TextEncoder, proto::MetricFamily,
 };
 
+use super::Audience;
 use super::endpoint::{Endpoint, Verb};
 use crate::http::serve::ConnectionOutcome;
 
@@ -29,6 +30,8 @@ pub struct Meter {
     items: IntGauge,
     faults_enabled: IntGauge,
     connections: Vec<IntCounter>,
+    connections_open: IntGaugeVec,
+    connections_max: IntGaugeVec,
     log_records_dropped: IntCounter,
 }
 
@@ -59,7 +62,7 @@ impl Meter {
         let latency = HistogramVec::new(
             HistogramOpts::new(
                 "app_request_latency_seconds",
-                "Time from a request's head to its answer, or to its end without one.",
+                "Time from a request's head to the last byte of its answer, or to its end without one.",
             )
             .buckets(LATENCY_BUCKETS.to_vec()),
             &["endpoint"],
@@ -86,13 +89,21 @@ impl Meter {
                 "app_errors_total",
                 "Requests that failed by the service's fault: error, panic, time-out.",
             )?,
-            in_flight: IntGauge::new("app_requests_in_flight", "Requests that are being handled.")?,
+            in_flight: IntGauge::new(
+                "app_requests_in_flight",
+                "Requests whose head was read and whose answer is not out yet.",
+            )?,
             ready: IntGauge::new("app_ready", "1 while traffic should be sent here.")?,
             items: IntGauge::new("app_items", "Items in the store.")?,
             faults_enabled: IntGauge::new("app_faults_enabled", "1 if requests may ask to fail.")?,
             connections: ConnectionOutcome::ALL
                 .map(|outcome| connections.with_label_values(&[outcome.label()]))
                 .to_vec(),
+            connections_open: by_listener(
+                "app_connections_open",
+                "Connections that are open, by listener; at app_connections_max, more wait unaccepted.",
+            )?,
+            connections_max: by_listener("app_connections_max", "Connections that may be open at once, by listener.")?,
             log_records_dropped: IntCounter::new(
                 "app_log_records_dropped_total",
                 "Log lines lost because nobody read them in time.",
@@ -111,6 +122,8 @@ impl Meter {
         registry.register(Box::new(meter.faults_enabled.clone()))?;
         registry.register(Box::new(build))?;
         registry.register(Box::new(connections))?;
+        registry.register(Box::new(meter.connections_open.clone()))?;
+        registry.register(Box::new(meter.connections_max.clone()))?;
         registry.register(Box::new(meter.log_records_dropped.clone()))?;
         #[cfg(target_os = "linux")]
         registry.register(Box::new(process::Process::new()?))?;
@@ -173,17 +186,20 @@ impl Meter {
         &self.faults_enabled
     }
 
-    pub(super) fn connection(&self, outcome: ConnectionOutcome) -> &IntCounter {
-        &self.connections[outcome as usize]
+    /// What a listener tells of its connections, of which it has at most so many.
+    pub(super) fn connections(&self, audience: Audience, most: usize) -> Connections {
+        let label = [audience.label()];
+        self.connections_max.with_label_values(&label).set(i64::try_from(most).unwrap_or(i64::MAX));
+        Connections { open: self.connections_open.with_label_values(&label), outcomes: self.connections.clone() }
     }
 
-    /// A request is in the air.
-    pub(super) fn took_off(&self) {
+    /// A request is in flight.
+    pub(super) fn request_begins(&self) {
         self.in_flight.inc();
     }
 
-    /// A request has ended: the only place that counts one.
-    pub(super) fn landed(&self, endpoint: Endpoint, verb: Verb, status: u16, seconds: f64, at_fault: bool) {
+    /// A request has ended: the only place that counts one. `at_fault` says that the service failed.
+    pub(super) fn request_ends(&self, endpoint: Endpoint, verb: Verb, status: u16, seconds: f64, at_fault: bool) {
         let children = &self.children[endpoint as usize * Verb::ALL.len() + verb as usize];
         if let Some((_, counter)) = children.iter().find(|(known, _)| *known == status) {
             counter.inc();
@@ -198,6 +214,35 @@ impl Meter {
         }
         self.in_flight.dec();
     }
+}
+
+/// The connections of one listener.
+pub(super) struct Connections {
+    open: IntGauge,
+    /// Of both listeners, in the order of their declaration.
+    outcomes: Vec<IntCounter>,
+}
+
+impl Connections {
+    /// A connection was accepted.
+    pub(super) fn opened(&self) {
+        self.open.inc();
+    }
+
+    /// A connection is no more.
+    pub(super) fn ended(&self, outcome: ConnectionOutcome) {
+        self.outcomes[outcome as usize].inc();
+        self.open.dec();
+    }
+}
+
+/// A gauge that exists at 0 for both listeners.
+fn by_listener(name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
+    let gauge = IntGaugeVec::new(Opts::new(name, help), &["listener"])?;
+    for audience in Audience::ALL {
+        gauge.with_label_values(&[audience.label()]).set(0);
+    }
+    Ok(gauge)
 }
 
 fn child_of(requests: &IntCounterVec, endpoint: Endpoint, verb: Verb, status: u16) -> IntCounter {

@@ -53,6 +53,11 @@ impl Lifecycle {
         self.phase.load(Ordering::SeqCst) == Phase::Ready as u8
     }
 
+    /// Whether it was told to stop: who is answered now had better ask somebody else next.
+    pub fn is_draining(&self) -> bool {
+        self.phase.load(Ordering::SeqCst) > Phase::Ready as u8
+    }
+
     fn advance(&self, to: Phase) {
         self.phase.fetch_max(to as u8, Ordering::SeqCst);
         self.ready.set(i64::from(self.is_ready()));

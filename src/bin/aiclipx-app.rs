@@ -1,23 +1,29 @@
-//! The service's program: environment → configuration → logger → listener → serve.
+//! The service's program: environment → configuration → logger → listeners → serve.
 //!
-//! Exit codes: 0 stopped in order, or healthy; 1 not healthy; 2 bad usage, bad settings or a port that can't be had;
-//! 130 told to stop a second time.
-#![allow(clippy::print_stdout, clippy::print_stderr)] // --help is asked for on stdout; nothing else is left to do when it ends
+//! Exit codes: 0 stopped in order, or healthy; 1 not healthy, or what was asked for could not be written; 2 bad usage,
+//! bad settings, a port that can't be had, or too few file descriptors; 130 told to stop a second time.
 
+use std::io::{self, ErrorKind, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aiclipx::app;
 use aiclipx::app::config::{self, Config};
 use aiclipx::app::journal::Journal;
 use aiclipx::app::meter::Meter;
+use aiclipx::app::{self, Listeners, descriptors, heap};
 use aiclipx::http::client::{self, Address};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// For everything logged to reach stdout before the process ends.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// Connections that wait to be accepted, at most, before the kernel lets more of them try again; std's 128 is a second's
+/// worth of a busy service.
+const QUEUED_CONNECTIONS: u32 = 1024;
 
 /// For the whole of a health check.
 const HEALTHCHECK_LIMIT: Duration = Duration::from_secs(3);
@@ -26,16 +32,19 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
     match arguments.iter().map(AsRef::as_ref).collect::<Vec<&str>>()[..] {
-        [] => with_config(serve),
-        ["healthcheck"] => with_config(|config| healthcheck(&config.reachable())),
-        ["--help" | "-h"] => {
-            println!("{}", help());
-            ExitCode::SUCCESS
-        }
-        ["--version" | "-V"] => {
-            println!("aiclipx-app {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
-        }
+        [] => with_config(|config| {
+            let limit = descriptors::raise();
+            if limit < descriptors::FEWEST {
+                let fewest = descriptors::FEWEST;
+                return refuse(&format!("{limit} file descriptors are too few: let `ulimit -n` say {fewest} or more"));
+            }
+            with_runtime(&mut Builder::new_multi_thread(), serve(config, limit))
+        }),
+        ["healthcheck"] => with_config(|config| {
+            with_runtime(&mut Builder::new_current_thread(), async { healthcheck(&config.reachable()).await })
+        }),
+        ["--help" | "-h"] => say(&help()),
+        ["--version" | "-V"] => say(concat!("aiclipx-app ", env!("CARGO_PKG_VERSION"))),
         _ => refuse("aiclipx-app takes no arguments but healthcheck, --help or --version"),
     }
 }
@@ -44,7 +53,7 @@ fn help() -> String {
     format!(
         "aiclipx-app: a small HTTP service that counts its requests exactly\n\n\
          aiclipx-app              serves until SIGTERM or SIGINT, then drains; a second signal ends it at once\n\
-         aiclipx-app healthcheck  exits 0 if the service at APP_LISTEN is ready, else 1\n\n\
+         aiclipx-app healthcheck  exits 0 if the service at APP_ADMIN_LISTEN is ready, else 1\n\n\
          Settings, from the environment:\n\n\
          \x20 {:<20} {:<15} values\n{}",
         "name",
@@ -53,45 +62,107 @@ fn help() -> String {
     )
 }
 
+/// Writes what was asked for on stdout. Who reads no further has read enough.
+fn say(text: &str) -> ExitCode {
+    let mut stdout = io::stdout();
+    match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            tell(&format!("cannot write to stdout: {error}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+/// Says something on stderr. Where that can't be written nobody hears it, and the exit code speaks alone.
+fn tell(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+fn refuse(why: &str) -> ExitCode {
+    tell(&format!("{why}\nSee aiclipx-app --help."));
+    ExitCode::from(2)
+}
+
+/// The environment. What is no UTF-8 is valid for no setting, and what replaces its bytes is neither.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+}
+
 fn with_config(run: fn(Config) -> ExitCode) -> ExitCode {
-    // A value that is no UTF-8 is valid for no setting; what replaces its bytes is neither.
-    match Config::read(|name| Some(std::env::var_os(name)?.to_string_lossy().into_owned())) {
+    match Config::read(|wanted| variables().find(|(name, _)| name == wanted).map(|(_, value)| value)) {
         Ok(config) => run(config),
         Err(errors) => refuse(&errors.join("\n")),
     }
 }
 
-fn refuse(why: &str) -> ExitCode {
-    eprintln!("{why}\nSee aiclipx-app --help.");
-    ExitCode::from(2)
+fn with_runtime(builder: &mut Builder, work: impl Future<Output = ExitCode>) -> ExitCode {
+    match builder.enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => refuse(&format!("cannot start: {error}")),
+    }
 }
 
-#[tokio::main]
-async fn serve(config: Config) -> ExitCode {
+async fn serve(config: Config, limit: usize) -> ExitCode {
     let version = env!("CARGO_PKG_VERSION");
     let meter = Arc::new(Meter::new(version, &config.revision).expect("the metrics' names are valid and distinct"));
     let journal = match Journal::install(config.log, &meter.log_records_dropped()) {
         Ok(journal) => journal,
         Err(error) => return refuse(&format!("cannot start logging: {error}")),
     };
+    if let Err(error) = heap::look_after() {
+        return refuse(&format!("cannot look after the memory: {error}"));
+    }
     let (Ok(terminate), Ok(interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return refuse("cannot listen for signals");
     };
-    let listener = match TcpListener::bind(config.listen).await {
-        Ok(listener) => listener,
-        Err(error) => {
-            return refuse(&format!(
-                "cannot listen on {}: {error}\nStop what listens there, or choose another port with PORT or APP_LISTEN.",
-                config.listen
-            ));
-        }
+    let (clients, admin) = (bind(config.listen, "PORT or APP_LISTEN"), bind(config.admin_listen, "APP_ADMIN_LISTEN"));
+    let listeners = match (clients, admin) {
+        (Ok(clients), Ok(admin)) => Listeners { clients, admin },
+        (Err(why), _) | (_, Err(why)) => return refuse(&why),
     };
-    let address = listener.local_addr().unwrap_or(config.listen);
-    log::info!(address = address.to_string(), version, revision = config.revision, faults = config.faults; "Listening.");
+    let address = |listener: &TcpListener, wanted| listener.local_addr().unwrap_or(wanted).to_string();
+    log::info!(
+        address = address(&listeners.clients, config.listen), admin = address(&listeners.admin, config.admin_listen),
+        version, revision = config.revision, faults = config.faults;
+        "Listening."
+    );
+    if let Some(names) = config::strangers(variables()) {
+        log::warn!(names; "These variables are no settings of this service's, and mean nothing; --help lists what does.");
+    }
+    let config = within_descriptors(config, limit);
 
-    app::run(listener, config, meter, told_to_stop(terminate, interrupt, journal)).await;
+    app::run(listeners, config, meter, told_to_stop(terminate, interrupt, journal)).await;
     journal.flush(FLUSH_LIMIT);
     ExitCode::SUCCESS
+}
+
+/// A listener at this address, or why there is none and what to set instead.
+fn bind(address: SocketAddr, settings: &str) -> Result<TcpListener, String> {
+    let bound = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?; // at once after a stop, as every server's
+        socket.bind(address)?;
+        socket.listen(QUEUED_CONNECTIONS)
+    };
+    bound().map_err(|error| {
+        format!(
+            "cannot listen on {address}: {error}\n\
+             Stop what listens there, or choose another address with {settings}."
+        )
+    })
+}
+
+/// The configuration that the file descriptors allow for.
+fn within_descriptors(config: Config, limit: usize) -> Config {
+    let max_connections = descriptors::for_clients(config.max_connections, limit, descriptors::open());
+    if max_connections < config.max_connections {
+        log::warn!(
+            connections = max_connections, wanted = config.max_connections, descriptors = limit;
+            "Fewer connections than APP_MAX_CONNECTIONS can be open at once: `ulimit -n` allows no more."
+        );
+    }
+    Config { max_connections, ..config }
 }
 
 /// Resolves at the first signal; from then on, a second one ends the process.
@@ -108,16 +179,15 @@ async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal, journal: &'s
     });
 }
 
-#[tokio::main(flavor = "current_thread")]
 async fn healthcheck(address: &Address) -> ExitCode {
     match client::get(address, "/health/ready", HEALTHCHECK_LIMIT).await {
         Ok(answer) if answer.status.is_success() => ExitCode::SUCCESS,
         Ok(answer) => {
-            eprintln!("{address} is not ready: {}", answer.status);
+            tell(&format!("{address} is not ready: {}", answer.status));
             ExitCode::FAILURE
         }
         Err(error) => {
-            eprintln!("{error}");
+            tell(&error.to_string());
             ExitCode::FAILURE
         }
     }

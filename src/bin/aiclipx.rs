@@ -9,19 +9,22 @@ use std::time::Duration;
 use aiclipx::dashboard::viewer;
 use aiclipx::duration::{self, Speed};
 use aiclipx::evidence::bundle::{Bundle, Outcome};
+use aiclipx::evidence::claims::Kind;
 use aiclipx::evidence::enact::{Enactment, faults_are_on};
 use aiclipx::evidence::ground::Ground;
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::tree::Tree;
-use aiclipx::evidence::{attached, attest, mutants, prove};
-use aiclipx::failure::{Failure, tell, without_just};
+use aiclipx::evidence::{attached, attest, loaded, mutants, prove};
+use aiclipx::failure::{self, Failure, tell, without_just};
 use aiclipx::http::client::Address;
 use aiclipx::interrupt::Interrupt;
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::monitoring::{Monitoring, prometheus_flags};
 use aiclipx::scenario::{self, Scenario, Volume};
 use aiclipx::stack::plan::{PortChoice, find_tree};
-use aiclipx::stack::{Component, Folders, Foreign, Found, Plan, Stack, Whereabouts, logs, secrets, start, table};
+use aiclipx::stack::{
+    Component, Foreign, Found, Plan, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder, table,
+};
 use aiclipx::traffic::ledger::Ledger;
 use aiclipx::traffic::progress::Progress;
 use aiclipx::traffic::schedule::Schedule;
@@ -53,7 +56,7 @@ enum Command {
         /// How many times faster than production it lives.
         #[arg(long, default_value = "30")]
         speed: Speed,
-        /// Move one component: prometheus=9190.
+        /// Move one component: prometheus=9190; or where the service listens to its monitoring: app-admin=8181.
         #[arg(long = "port", value_name = "NAME=PORT")]
         ports: Vec<PortChoice>,
         /// Move all components to ports nobody uses.
@@ -281,13 +284,7 @@ struct OnPrivateStacks {
 impl OnPrivateStacks {
     fn options(self, root: &Path, only: Vec<String>) -> prove::Options {
         let OnPrivateStacks { seed, speed, jobs, out } = self;
-        prove::Options {
-            only,
-            seed,
-            speed,
-            jobs: usize::from(jobs),
-            out: out.unwrap_or_else(|| Folders::of(root).bundles),
-        }
+        prove::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| bundles_folder(root)) }
     }
 }
 
@@ -326,7 +323,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let state = || -> Result<PathBuf, Failure> {
         match &arguments.state {
             Some(state) => Ok(state.clone()),
-            None => Ok(Folders::of(&find_tree()?).state),
+            None => state_folder(),
         }
     };
     match arguments.command {
@@ -376,17 +373,13 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Evidence(Evidence::Collect { ref attach, ref out, ref require }) => {
             let root = find_tree()?;
-            let out = out.clone().unwrap_or_else(|| Folders::of(&root).bundles);
+            let out = out.clone().unwrap_or_else(|| bundles_folder(&root));
             if let Some(whereabouts) = attach {
                 let foreign = interrupt.or(Foreign::find(whereabouts, &state()?)).await?;
-                let (bundle, outcome) = attached::collect(&root, Ground::Theirs(&foreign), &out, &interrupt).await?;
-                return conclude(&bundle, &outcome, require);
+                return collect(&root, Ground::Theirs(&foreign), &out, require, &interrupt).await;
             }
             match Stack::find(&state()?).await? {
-                Found::Running(stack) => {
-                    let (bundle, outcome) = attached::collect(&root, Ground::Ours(&stack), &out, &interrupt).await?;
-                    return conclude(&bundle, &outcome, require);
-                }
+                Found::Running(stack) => return collect(&root, Ground::Ours(&stack), &out, require, &interrupt).await,
                 Found::Stale(_) => return Err(killed(&state()?)),
                 Found::Absent => {}
             }
@@ -466,9 +459,9 @@ async fn up(
         plan.free_ports()?;
     }
     for (index, choice) in ports.iter().enumerate() {
-        if let Some(other) = ports[..index].iter().find(|other| other.component == choice.component) {
-            let (component, one, two) = (choice.component, other.port, choice.port);
-            return Err(Failure::usage(format!("{component} can't be on port {one} and on port {two}")));
+        if let Some(other) = ports[..index].iter().find(|other| other.listener == choice.listener) {
+            let (listener, one, two) = (choice.listener, other.port, choice.port);
+            return Err(Failure::usage(format!("{listener} can't be on port {one} and on port {two}")));
         }
         plan.choose_port(*choice);
     }
@@ -586,6 +579,7 @@ async fn traffic(state: &Path, run: &TrafficRun, interrupt: &Interrupt) -> Resul
         ours = Stack::attach(state).await?;
         Ground::Ours(&ours)
     };
+    interrupt.or(loaded::is_the_tree(ground, &tree)).await?;
     let mut mute = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
@@ -686,6 +680,24 @@ fn report(sent: &Sent, run: &TrafficRun) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Evidence of what ran on a stack. That its tree was edited meanwhile is said first, and judged all the same.
+async fn collect(
+    root: &Path,
+    ground: Ground<'_>,
+    out: &Path,
+    require: &[String],
+    interrupt: &Interrupt,
+) -> Result<ExitCode, Failure> {
+    match interrupt.or(loaded::is_the_tree(ground, &Tree::read(root)?)).await {
+        Err(failure) if failure.kind() == failure::Kind::Usage => {
+            tell(&as_called_here(&format!("  ! {failure}, `just traffic` runs on it")));
+        }
+        loaded => loaded?,
+    }
+    let (bundle, outcome) = attached::collect(root, ground, out, interrupt).await?;
+    conclude(&bundle, &outcome, require)
+}
+
 /// Each level that was asked for, in order; the first that fails ends it, exit 4.
 fn verify(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>, require: &[String]) -> Result<ExitCode, Failure> {
     let bundle = Bundle::open(bundle)?;
@@ -713,16 +725,18 @@ fn verify(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>, require: &
 /// Says what came of it; the bundle's path is the last line on stdout.
 fn conclude(bundle: &Bundle, outcome: &Outcome, require: &[String]) -> Result<ExitCode, Failure> {
     // One reason often covers many claims: it is told once.
-    let mut told: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    let mut told: BTreeMap<(bool, &str, &str), Vec<&str>> = BTreeMap::new();
     for judgement in outcome.counting().filter(|judgement| judgement.verdict != Verdict::Holds) {
         let sign = match judgement.verdict {
             Verdict::NotProven(_) => "○",
             Verdict::Invalid(_) => "!",
             Verdict::Holds | Verdict::Fails(_) => "✗",
         };
-        told.entry((sign, judgement.verdict.why())).or_default().push(&judgement.claim.id);
+        // Where something else was loaded than is judged by, that explains the rest: it comes first.
+        let explains = matches!(judgement.claim.kind, Kind::LoadedEqualsTree | Kind::ConfigEqualsTree { .. });
+        told.entry((!explains, sign, judgement.verdict.why())).or_default().push(&judgement.claim.id);
     }
-    for ((sign, why), claims) in told {
+    for ((_, sign, why), claims) in told {
         let claims =
             if claims.len() > 4 { format!("{} and {} more", claims[0], claims.len() - 1) } else { claims.join(", ") };
         tell(&format!("{sign} {claims}: {why}"));

@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use promql_parser::label::MatchOp;
 use promql_parser::parser::Expr;
 
 use super::Findings;
@@ -154,13 +155,21 @@ fn read(test: &Node, monitoring: &Monitoring, file: &Path, findings: &mut Findin
                 (false, true) => State::Firing,
                 _ => State::Any,
             };
-            // Of all at once, nothing is known of one: they count as asked for only when none is there.
             let fits = |alert: &&Alert| named.iter().all(|matcher| matcher.is_match(&alert.name));
-            let alerts: Vec<&Alert> = monitoring.alerts().iter().filter(fits).collect();
+            let mut alerts: Vec<&Alert> = monitoring.alerts().iter().filter(fits).collect();
             if alerts.is_empty() {
                 findings.find(file, line, format!("`{selector}` is of no alert"), "the rules have none of that name");
             }
-            if alerts.len() > 1 && present || named.is_empty() {
+            // A pattern fits alerts that its writer did not know of: it is a question about those alone that it spells out.
+            alerts.retain(|alert| {
+                named.iter().any(|matcher| match matcher.op {
+                    MatchOp::Equal => true,
+                    MatchOp::Re(_) => matcher.value.split('|').any(|name| name == alert.name),
+                    MatchOp::NotEqual | MatchOp::NotRe(_) => false,
+                })
+            });
+            // Of several at once, nothing is known of one, unless none is there.
+            if alerts.len() > 1 && present {
                 continue;
             }
             for alert in alerts {

@@ -90,7 +90,7 @@ pub(super) fn check(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings
             findings.at(
                 alert,
                 what,
-                format!("name it in a scenario's `fires`, or in {} with a reason", file().display()),
+                format!("name it in a scenario's `fires`, or under [alerts] in {} with a reason", file().display()),
             );
         }
     }
@@ -107,7 +107,8 @@ pub(super) fn check(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings
     for (panel, dashboard, node) in tree.panels() {
         if shown_by(&panel).is_none() && !Exceptions::holds(&listed.panels, &panel) {
             let what = format!("no scenario holds panel {panel} to a measure");
-            let remedy = format!("name it in a scenario's `panels`, or in {} with a reason", file().display());
+            let remedy =
+                format!("name it in a scenario's `panels`, or under [panels] in {} with a reason", file().display());
             findings.find(&dashboard.file, node.line, what, remedy);
         }
     }

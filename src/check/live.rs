@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 
@@ -11,10 +11,10 @@ use super::exceptions::{self, Exceptions};
 use super::{Findings, Tree, read_dashboards};
 use crate::dashboard::query::{self, PlannedQuery, QueryKind, TimeRange, View};
 use crate::duration::Speed;
-use crate::failure::{Failure, Finding};
+use crate::failure::{Failure, Finding, tell};
 use crate::http::client::Address;
 use crate::monitoring::Monitoring;
-use crate::prom::answer;
+use crate::prom::answer::{self, Series};
 use crate::prom::client::Api;
 use crate::prom::grafana::{Question, Source};
 
@@ -25,6 +25,12 @@ const WIDTH: u32 = 800;
 
 /// Longer looks at a Grafana, whose steps grow with them.
 const LONGER: [Duration; 3] = [Duration::from_mins(15), Duration::from_hours(1), Duration::from_hours(24)];
+/// A panel's rate asks for a window of four scrapes: that many, and the one before.
+const SCRAPES: u32 = 5;
+/// Prometheus scrapes a new target some five seconds after its start, whatever the interval.
+const FIRST_SCRAPE: Duration = Duration::from_secs(20);
+/// How often we look while waiting.
+const LOOK: Duration = Duration::from_millis(200);
 /// A query over a day of a small stack takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -41,6 +47,7 @@ pub async fn check(
     let exceptions = Exceptions::read(&monitoring, &mut findings);
     let tree = Tree { dashboards: read_dashboards(&monitoring, &mut findings), exceptions, monitoring };
     let api = Api::new(prometheus);
+    until_scraped(&api, speed.real(tree.monitoring.scrape_interval()).context("the scrape interval")?).await?;
     rules(&api, &tree, &mut findings).await?;
     let view = View {
         range: last(speed.real(SHOWN).context("the range shown")?)?,
@@ -48,6 +55,8 @@ pub async fn check(
         min_interval: tree.monitoring.panel_interval(speed).context("the panels' interval")?,
         chosen: &BTreeMap::new(),
     };
+    let is_called = is_called(&api, view.range).await?;
+    let mut mute = 0_usize;
     for dashboard in &tree.dashboards {
         let Some(model) = &dashboard.model else { continue };
         for panel in &model.panels {
@@ -55,6 +64,11 @@ pub async fn check(
             for planned in query::plan(model, panel, &view) {
                 let empty = is_empty(&api, &planned).await;
                 if matches!(empty, Ok(false)) || (empty.is_ok() && Exceptions::holds(&tree.exceptions.empty, &name)) {
+                    continue;
+                }
+                // What is shown of a service that nobody calls is one thing to know, not one for every query.
+                if empty.is_ok() && !is_called {
+                    mute += 1;
                     continue;
                 }
                 let node = dashboard.panel(&panel.id.to_string());
@@ -76,12 +90,54 @@ pub async fn check(
             }
         }
     }
+    if mute > 0 {
+        let what = format!(
+            "{mute} queries answer nothing, and nobody called the service in what they show, {}",
+            in_words(view.range)?
+        );
+        findings.find(Path::new("monitoring").join(super::DASHBOARDS), 0, what, "`just traffic 01`, and ask meanwhile");
+    }
     if let Some(grafana) = grafana {
         for length in [view.range.length()].into_iter().chain(LONGER) {
             through(grafana, &tree, &View { range: last(length)?, ..view }, &mut findings).await?;
         }
     }
     Ok(findings.0)
+}
+
+/// Waits until Prometheus has scraped every target so often that every rate of a panel is one. Before that a new stack would
+/// answer nearly every query with nothing, and none of that would be wrong.
+async fn until_scraped(api: &Api, scrape: Duration) -> Result<(), Failure> {
+    let since = (scrape * SCRAPES * 4).as_millis();
+    let (began, mut told) = (Instant::now(), false);
+    loop {
+        let targets = api.json("/api/v1/targets?state=active").await?;
+        let targets = targets["data"]["activeTargets"].as_array().map_or(0, Vec::len);
+        let series = api.query(&format!("count_over_time(up[{since}ms])"), None).await?.into_series();
+        let often = |series: &&Series| series.samples.last().is_some_and(|last| last.value >= f64::from(SCRAPES));
+        let scraped = series.iter().filter(often).count();
+        if targets > 0 && scraped >= targets {
+            return Ok(());
+        }
+        if began.elapsed() > FIRST_SCRAPE + scrape * SCRAPES * 2 {
+            let what = format!("Prometheus has scraped {scraped} of {targets} targets {SCRAPES} times by now");
+            return Err(Failure::infrastructure(what).remedy("see `just status`, and its page of targets"));
+        }
+        if !std::mem::replace(&mut told, true) {
+            tell(&format!("  · waiting until Prometheus has scraped every target {SCRAPES} times"));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Whether the service was called by somebody else than its watchers.
+async fn is_called(api: &Api, range: TimeRange) -> anyhow::Result<bool> {
+    let length = range.length().as_millis();
+    let calls = format!(r#"sum(increase(app_requests_total{{endpoint!~"/(metrics|health/.*)"}}[{length}ms]))"#);
+    #[allow(clippy::cast_precision_loss)] // milliseconds of this century lie far below 2^53
+    let end = range.to_millis as f64 / 1000.0;
+    let series = api.query(&calls, Some(end)).await?.into_series();
+    Ok(series.iter().flat_map(|series| &series.samples).any(|sample| sample.value > 0.0))
 }
 
 /// Every panel's every query is answered through Grafana. Whether with something is what Prometheus tells.
@@ -169,4 +225,82 @@ fn in_words(range: TimeRange) -> anyhow::Result<String> {
     let moment = |millis| jiff::Timestamp::from_millisecond(millis).context("the clock");
     let (from, to) = (moment(range.from_millis)?, moment(range.to_millis)?);
     Ok(format!("{} to {} UTC", from.strftime("%H:%M:%S"), to.strftime("%H:%M:%S")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn root() -> &'static Path {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+    }
+
+    /// A Prometheus of two targets that has loaded the tree's rules, has scraped once more with every look, and has nothing
+    /// to show but so many calls of the service. With how often it was asked for its scrapes.
+    fn prometheus(calls: u32) -> (Address, Arc<AtomicU32>) {
+        let monitoring = Monitoring::read(&root().join("monitoring")).unwrap_or_else(|failure| panic!("{failure}"));
+        let alerts = monitoring.alerts().iter().map(|alert| alert.name.clone());
+        let names: Vec<String> = alerts.chain(monitoring.recordings().iter().map(|rule| rule.name.clone())).collect();
+        let rules: Vec<_> = names.iter().map(|name| serde_json::json!({"name": name, "health": "ok"})).collect();
+        let vector = |values: &[u32]| {
+            let series = |value| serde_json::json!({"metric": {}, "value": [1.0, format!("{value}")]});
+            let series: Vec<_> = values.iter().map(series).collect();
+            serde_json::json!({"resultType": "vector", "result": series})
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = Address::loopback(listener.local_addr().expect("an address").port());
+        let looks = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&looks);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let mut request = [0; 8192];
+                let read = stream.read(&mut request).unwrap_or(0);
+                let request = String::from_utf8_lossy(&request[..read]).into_owned();
+                let path = request.split(' ').nth(1).unwrap_or_default();
+                let data = if path.starts_with("/api/v1/targets") {
+                    serde_json::json!({"activeTargets": [{}, {}]})
+                } else if path == "/api/v1/rules" {
+                    serde_json::json!({"groups": [{"rules": rules}]})
+                } else if path.contains("count_over_time%28up") {
+                    let scrapes = counted.fetch_add(1, Ordering::Relaxed) + 1;
+                    vector(&[scrapes + 3, scrapes])
+                } else if path.contains("query=sum%28increase%28app_requests_total") {
+                    vector(&[calls])
+                } else {
+                    vector(&[])
+                };
+                let body = serde_json::json!({"status": "success", "data": data}).to_string();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                let _ = stream.write_all((head + &body).as_bytes());
+            }
+        });
+        (address, looks)
+    }
+
+    async fn found(calls: u32) -> (Vec<Finding>, u32) {
+        let (address, looks) = prometheus(calls);
+        let speed = "30".parse().expect("a speed");
+        let findings = check(root(), &address, None, speed).await.unwrap_or_else(|failure| panic!("{failure}"));
+        (findings, looks.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn a_stack_that_nobody_has_called_yet_is_one_finding_once_it_is_scraped() {
+        let (findings, looks) = found(0).await;
+        assert_eq!(looks, SCRAPES, "it was waited for the last target");
+        let [finding] = &findings[..] else { panic!("{findings:#?}") };
+        assert!(finding.what.contains("queries answer nothing, and nobody called the service"), "{finding}");
+    }
+
+    #[tokio::test]
+    async fn a_panel_that_shows_nothing_of_a_service_that_is_called_is_a_finding_of_its_own() {
+        let (findings, _) = found(1).await;
+        assert!(findings.len() > 20, "{findings:#?}");
+        assert!(findings.iter().all(|finding| finding.what.ends_with("answers nothing")), "{findings:#?}");
+    }
 }

@@ -49,6 +49,9 @@ pub const OF_VECTOR: [&str; 6] = [
     "vector_component_sent_events_total",
 ];
 
+/// Buckets' bounds that somebody may ask for; 0 is none of a duration's.
+const WHOLE_BOUNDS: std::ops::RangeInclusive<u32> = 1..=1000;
+
 /// Labels that every scraped series has, or that Prometheus adds when it is alone with them.
 const OF_TARGETS: [&str; 3] = ["job", "instance", "__name__"];
 
@@ -143,13 +146,14 @@ fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) 
 
 fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Findings) {
     for selector in promql::selectors(expr) {
-        let is_whole = |bound: &str| bound.strip_suffix(".0").unwrap_or(bound).parse::<u64>().is_ok();
-        for matcher in
-            selector.matchers.matchers.iter().filter(|matcher| matcher.name == "le" && is_whole(&matcher.value))
-        {
-            let what =
-                format!("`le=\"{}\"` is not found by every Prometheus: 2.x stores 1, 3.x stores 1.0", matcher.value);
-            findings.find(file, line, what, "take both, `le=~\"1([.]0)?\"`, or a bound that is no whole number");
+        for matcher in selector.matchers.matchers.iter().filter(|matcher| matcher.name == "le") {
+            let tells_apart =
+                |bound: &u32| matcher.is_match(&bound.to_string()) != matcher.is_match(&format!("{bound}.0"));
+            if let Some(bound) = WHOLE_BOUNDS.clone().find(tells_apart) {
+                let what =
+                    format!("`{matcher}` is not found by every Prometheus: 2.x stores {bound}, 3.x stores {bound}.0");
+                findings.find(file, line, what, "take both, `le=~\"1([.]0)?\"`, or a bound that is no whole number");
+            }
         }
         // Of a selector without a name nothing is known.
         let Some(name) = selector.name.as_deref() else { continue };

@@ -9,7 +9,7 @@
 //! | [`dashboards`] | panels with datasource, units, thresholds of alerts, each other |
 //! | [`metrics`] | every name in rules, tests, panels and runbooks with what is exposed |
 //! | [`exceptions`] | what is excepted from a check, with its reason |
-//! | here | what scenarios expect exists, and can happen in the time they give it; what can be rendered |
+//! | here | what scenarios send and expect exists, and can happen in the time they give it; what can be rendered |
 //!
 //! [`live`] asks a running stack what no file knows: whether every panel shows something.
 
@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::app::endpoint::Endpoint;
 use crate::dashboard::model::{self, Dashboard};
 use crate::duration::{self, Speed};
 use crate::failure::{Failure, Finding};
@@ -52,7 +53,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     Ok(of(monitoring, &scenarios)?)
 }
 
-/// Checks only what these scenarios expect, before they are enacted: a run whose alert or panel does not exist, or
+/// Checks only what these scenarios send and expect, before they are enacted: a run whose alert or panel does not exist, or
 /// which ends before its alert can fire, proves nothing.
 pub fn check_scenarios(root: &Path, scenarios: &[Scenario]) -> Result<Vec<Finding>, Failure> {
     let mut findings = Findings::default();
@@ -194,7 +195,7 @@ fn line_with(text: &str, needle: &str) -> usize {
     text.lines().position(|line| line.contains(needle)).map_or(0, |index| index + 1)
 }
 
-/// What a scenario expects exists, and its faults last long enough for it to come true.
+/// What a scenario sends and expects exists, and its faults last long enough for it to come true.
 fn expectations(scenario: &Scenario, monitoring: &Monitoring, dashboards: &[DashboardFile], findings: &mut Findings) {
     let ours = Path::new(SCENARIOS).join(format!("{}.toml", scenario.id()));
     let file = if scenario.file.ends_with(&ours) { ours } else { scenario.file.clone() };
@@ -207,6 +208,27 @@ fn expectations(scenario: &Scenario, monitoring: &Monitoring, dashboards: &[Dash
             let known: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
             find(name, format!("there is no alert {name}"), format!("the alerts are {}", known.join(", ")));
         }
+    }
+    for request in scenario.phases.iter().flat_map(|phase| &phase.requests) {
+        let sent = request.path.replace("{seq}", "1");
+        let counted = Endpoint::of(sent.split('?').next().unwrap_or_default());
+        if counted.label() == request.endpoint {
+            continue;
+        }
+        let path = &request.path;
+        let what = if counted == Endpoint::Unmatched {
+            format!("the service has no route `{path}`: it answers 404, and counts it as `unmatched`")
+        } else {
+            format!("`{path}` is counted as `{}`, not as `{}`", counted.label(), request.endpoint)
+        };
+        let remedy = if counted == Endpoint::Unmatched {
+            let routes = Endpoint::ALL.iter().filter(|endpoint| **endpoint != Endpoint::Unmatched);
+            let routes: Vec<&str> = routes.map(|endpoint| endpoint.label()).collect();
+            format!("the routes are {}; a 404 that is meant is written endpoint = \"unmatched\"", routes.join(", "))
+        } else {
+            format!("endpoint = \"{}\"", counted.label())
+        };
+        find(&format!("\"{path}\""), what, remedy);
     }
     let panels: Vec<String> = asking_panels(dashboards).map(|(name, ..)| name).collect();
     for panel in expect.panels.keys() {

@@ -111,7 +111,7 @@ type Row = (&'static str, &'static str, &'static str, &'static str, &'static str
 
 #[test]
 fn what_is_broken_is_found_with_file_and_line() {
-    let rows: [Row; 43] = [
+    let rows: [Row; 45] = [
         // A threshold, and the line that shows it.
         (
             APP,
@@ -154,6 +154,14 @@ fn what_is_broken_is_found_with_file_and_line() {
             "grafana/dashboards/slo.json",
             "`le=\"1\"` is not found by every Prometheus",
             "le=\\\"1",
+        ),
+        (
+            "grafana/dashboards/slo.json",
+            "le=\\\"0.5\\\"",
+            "le=~\\\"0.5|1\\\"",
+            "grafana/dashboards/slo.json",
+            "`le=~\"0.5|1\"` is not found by every Prometheus: 2.x stores 1, 3.x stores 1.0",
+            "le=~\\\"0.5|1",
         ),
         (OVERVIEW, "http_status=~\\\"5..\\\"}", "status=~\\\"5..\\\"}", OVERVIEW, "has no label `status`", "status=~"),
         (
@@ -236,6 +244,15 @@ fn what_is_broken_is_found_with_file_and_line() {
             SLO,
             "in which AppErrorBudgetBurn3d resolves",
             "alert: AppErrorBudgetBurn3d",
+        ),
+        // A pattern that fits an alert is no question about it.
+        (
+            "prometheus/rules/tests/app.yml",
+            "AppHigh5xxErrorRate|AppHighP95Latency|AppHighExceptionRate\"}) or vector(0)",
+            "AppHigh.+\"}) or vector(0)",
+            APP,
+            "in which AppHighP95Latency is asked for when a series ends in `stale`",
+            "alert: AppHighP95Latency",
         ),
         // Routes.
         (
@@ -477,6 +494,34 @@ fn a_scenario_that_gives_too_little_time_or_expects_what_is_not_there_is_found()
         .map(|finding| (finding.line, finding.what.as_str()))
         .collect();
     assert_eq!(told.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [11, 11, 11, 13], "{told:#?}");
+}
+
+#[test]
+fn a_path_that_is_no_route_is_found_unless_a_404_is_what_is_meant() {
+    let found = |request: &str| -> Vec<(usize, String)> {
+        let text = format!(
+            "title = \"Somewhere.\"\n[[phase]]\nname = \"a\"\nduration = \"3m\"\nrate = 1\nrequests = [\n  {request},\n]\n[expect]\n"
+        );
+        let scenario = Scenario::from_text(Path::new("42-somewhere.toml"), &text).expect("it reads");
+        let findings = check_scenarios(root(), &[scenario]).unwrap_or_else(|failure| panic!("{failure}"));
+        findings.into_iter().map(|finding| (finding.line, finding.what)).collect()
+    };
+    for request in [
+        r#"{ path = "/items?limit=10" }"#,
+        r#"{ path = "/items/{seq}", endpoint = "/items/{id}" }"#,
+        r#"{ path = "/nowhere", endpoint = "unmatched" }"#,
+    ] {
+        assert_eq!(found(request), [], "{request}");
+    }
+    for (request, says) in [
+        (r#"{ path = "/item" }"#, "no route `/item`"),
+        (r#"{ path = "/items/" }"#, "no route `/items/`"),
+        (r#"{ path = "/items/{seq}", endpoint = "/items" }"#, "is counted as `/items/{id}`, not as `/items`"),
+        (r#"{ path = "/items", endpoint = "unmatched" }"#, "is counted as `/items`, not as `unmatched`"),
+    ] {
+        let found = found(request);
+        assert!(matches!(&found[..], [(7, what)] if what.contains(says)), "{request}: {found:?}");
+    }
 }
 
 #[test]

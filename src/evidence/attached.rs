@@ -14,8 +14,9 @@ use super::experiment::{Experiment, SCHEMA, files_in, read_run};
 use super::ground::Ground;
 use super::provenance::{self, Mode, Provenance, compact_utc, now_ms, revision};
 use super::tree::Tree;
+use super::twice::{Try, invalid, once_or_twice};
 use super::{collect, judge};
-use crate::failure::{Failure, Kind, tell};
+use crate::failure::{Failure, tell};
 use crate::interrupt::Interrupt;
 use crate::traffic::ledger::{Head, Ledger};
 use crate::traffic::send::Sent;
@@ -30,27 +31,13 @@ pub async fn enact(
     ended: &dyn Fn(&Sent) -> Result<(), Failure>,
     interrupt: &Interrupt,
 ) -> Result<Vec<String>, Failure> {
-    let once_more = |why: &str| tell(&format!("  ! {}: {why}; once more", what.scenario.name));
-    let first = match once(what, say, ended, interrupt).await {
-        Ok(disturbed) if disturbed.is_empty() => return Ok(disturbed),
-        Ok(disturbed) => format!("invalid ({})", disturbed.join("; ")),
-        // What is wrong with the input stays so.
-        Err(failure) if failure.kind() != Kind::Infrastructure => return Err(failure),
-        Err(failure) => failure.to_string(),
-    };
-    once_more(&first);
-    once(what, say, ended, interrupt).await
-}
-
-async fn once(
-    what: Enactment<'_>,
-    say: &dyn Fn(&str),
-    ended: &dyn Fn(&Sent) -> Result<(), Failure>,
-    interrupt: &Interrupt,
-) -> Result<Vec<String>, Failure> {
-    let enacted = enact::enact(what, say, interrupt).await?;
-    ended(&enacted.sent)?;
-    interrupt.or(collect::disturbances(what.ground, what.tree, &enacted.folder)).await
+    let enacted = once_or_twice(&what.scenario.name, async |_| {
+        let enacted = enact::enact(what, say, interrupt).await?;
+        ended(&enacted.sent)?;
+        let found = interrupt.or(collect::disturbances(what.ground, what.tree, &enacted.folder)).await?;
+        Ok(Try { disturbed: invalid(found.iter().cloned()), came: found })
+    });
+    enacted.await
 }
 
 /// Collects every run since the stack came up. Progress goes to stderr.
@@ -79,7 +66,7 @@ pub async fn collect(
     for run in &runs.broken_off {
         tell(&format!("  · {run}: broken off, not judged"));
     }
-    let tries = runs.ended.iter().map(|run| Ledger::read(&run.join("ledger.jsonl")).map(Try::of));
+    let tries = runs.ended.iter().map(|run| Ledger::read(&run.join("ledger.jsonl")).map(Earlier::of));
     let tries = tries.collect::<Result<Vec<_>, _>>()?;
     let seeds: Vec<u64> = tries.iter().map(|one| one.seed).collect::<BTreeSet<_>>().into_iter().collect();
     let (commit, dirty) = revision(root);
@@ -103,7 +90,7 @@ pub async fn collect(
     for (name, epoch) in &before {
         if epoch.pid.is_none() || after.get(name) != Some(epoch) {
             return Err(Failure::infrastructure(format!("{name} died or was restarted while evidence was collected"))
-                .remedy("see `aiclipx logs`; run `just traffic` and `just evidence` again"));
+                .remedy("see `just logs`; run `just traffic` and `just evidence` again"));
         }
     }
 
@@ -136,23 +123,23 @@ pub async fn collect(
 }
 
 /// A run, and what makes it another try of an earlier one.
-struct Try {
+struct Earlier {
     run: String,
     scenario: String,
     seed: u64,
     schedule: String,
 }
 
-impl Try {
-    fn of(ledger: Ledger) -> Try {
+impl Earlier {
+    fn of(ledger: Ledger) -> Earlier {
         let Head { run, scenario, seed, schedule_sha256: schedule, .. } = ledger.head;
-        Try { run, scenario, seed, schedule }
+        Earlier { run, scenario, seed, schedule }
     }
 }
 
 /// The experiments' names, run by run, and those that are put aside: a scenario's own, then with a number. A disturbed run
 /// that was followed by the same again is a first try, and the next bears the name.
-fn names(tries: &[Try], disturbed: &[bool]) -> (Vec<String>, Vec<String>) {
+fn names(tries: &[Earlier], disturbed: &[bool]) -> (Vec<String>, Vec<String>) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut repeated = BTreeSet::new();
     let (mut names, mut aside) = (Vec::new(), Vec::new());
@@ -210,14 +197,15 @@ mod tests {
 
     #[test]
     fn of_a_disturbed_run_and_the_same_again_the_second_counts() {
-        let one = |name: &str, schedule: &str| Try {
+        let one = |name: &str, schedule: &str| Earlier {
             run: String::new(),
             scenario: format!("01-{name}"),
             seed: 42,
             schedule: schedule.to_owned(),
         };
         let named = |runs: &[(&str, bool)]| {
-            let (tries, disturbed): (Vec<Try>, Vec<bool>) = runs.iter().map(|(name, is)| (one(name, ""), *is)).unzip();
+            let (tries, disturbed): (Vec<Earlier>, Vec<bool>) =
+                runs.iter().map(|(name, is)| (one(name, ""), *is)).unzip();
             let (names, aside) = names(&tries, &disturbed);
             (names.join(" "), aside.join(" "))
         };

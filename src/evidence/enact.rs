@@ -105,7 +105,7 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
     let schedule = Schedule::new(what.scenario, what.seed, ground.speed(), what.length)?;
     let prometheus = Api::new(ground.prometheus());
     if schedule.injects_faults() {
-        interrupt.or(faults_are_on(ground.app())).await?;
+        interrupt.or(faults_are_on(ground.app_metrics())).await?;
     }
 
     let alerts: Vec<String> = if what.pictures { what.scenario.expect.fires.clone() } else { Vec::new() };
@@ -125,7 +125,7 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
     let folder = ground.state().join("runs").join(&id);
     interrupt.or(async { Ok(scraped_after(&prometheus, targets, quiet_ms, first_scrape).await?) }).await?;
     write(&folder.join("scenario.toml"), what.scenario.text.as_bytes())?;
-    expositions(ground.app(), &folder, "before").await?;
+    expositions(ground.app_metrics(), &folder, "before").await?;
     let at_start = ground.epochs().await?;
 
     say("sending");
@@ -138,7 +138,7 @@ async fn enacted(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt)
     }
     let after = After { what, prometheus: &prometheus, targets, sent: &sent };
     let disturbances = interrupt.or(after.until_over(say)).await?;
-    expositions(ground.app(), &folder, "after").await?;
+    expositions(ground.app_metrics(), &folder, "after").await?;
     let at_end = ground.epochs().await?;
 
     say("waiting for the last pictures");
@@ -308,7 +308,7 @@ async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) 
         if began.elapsed() > longest + FIRST_SCRAPE {
             let waited = began.elapsed().as_secs();
             return Err(Failure::infrastructure(format!("{names} still active after {waited} s"))
-                .remedy("see why with `aiclipx status` and Prometheus' alerts page"));
+                .remedy("see why with `just status` and Prometheus' alerts page"));
         }
         if names != told || spoke.elapsed() >= MUTE {
             let waited = if names == told { format!(" ({} s)", began.elapsed().as_secs()) } else { String::new() };

@@ -73,7 +73,7 @@ pub async fn collect(
         return Ok(());
     }
     let browser = match Browser::find() {
-        Some(program) => Browser::start(&program).await.map_err(|failure| failure.to_string()),
+        Some(program) => Browser::start(&program).await.map_err(|failure| failure.in_one_line()),
         None => Err("Chromium is not on PATH (Debian: apt install chromium)".to_owned()),
     };
     let health = Api::new(address).json("/api/health").await.unwrap_or_default();
@@ -91,7 +91,7 @@ pub async fn collect(
             patience: PATIENCE,
         };
         let taken = match &browser {
-            Ok(browser) => pictured(&page, browser).await.map_err(|failure| failure.to_string()),
+            Ok(browser) => pictured(&page, browser).await.map_err(|failure| failure.in_one_line()),
             Err(why) => Err(why.clone()),
         };
         let taken_ms = now_ms();

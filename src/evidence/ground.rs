@@ -15,6 +15,7 @@ use crate::failure::{Failure, Kind};
 use crate::http::client::{self, Address};
 use crate::monitoring::addresses::Addresses;
 use crate::scenario::Action;
+use crate::stack::start::no_room;
 use crate::stack::{Component, Epoch, Foreign, Stack};
 
 /// A stack under a scenario.
@@ -31,6 +32,15 @@ impl<'a> Ground<'a> {
     pub fn app(self) -> &'a [Address] {
         match self {
             Ground::Ours(stack) => &stack.plan().addresses.app,
+            Ground::Theirs(foreign) => &foreign.app,
+        }
+    }
+
+    /// Where the service's replicas are asked for their metrics. Of theirs, where their clients are: what is only for the
+    /// monitoring is out of reach from here.
+    pub fn app_metrics(self) -> &'a [Address] {
+        match self {
+            Ground::Ours(stack) => stack.plan().addresses.scraped_app(),
             Ground::Theirs(foreign) => &foreign.app,
         }
     }
@@ -181,6 +191,9 @@ impl<'a> Ground<'a> {
         let Ground::Ours(stack) = self else { return failure };
         if failure.kind() != Kind::Infrastructure {
             return failure;
+        }
+        if let Some(full) = no_room(&stack.plan().state) {
+            return full.context(failure.in_one_line());
         }
         let Ok(epochs) = stack.epochs().await else {
             // Who is killed leaves its record, who is told to stop takes it away.

@@ -1,6 +1,7 @@
 //! Evidence: enact → collect → claims → judge → report → seal; verify.
 //!
 //! - [`ground`] is a stack to do it on: ours, or one that somebody else started.
+//! - [`loaded`] holds what such a stack says it runs against the tree.
 //! - [`enact`] lets a scenario happen on a stack and leaves a run folder: ledger, phases, pictures, expositions.
 //! - [`pictures`] takes pictures of Prometheus' pages while an expected alert fires.
 //! - [`alert_graph`] keeps the graph of an alert's expression, for the report to draw.
@@ -12,6 +13,7 @@
 //! - [`coherence`] holds what a bundle says of itself against its exhibits.
 //! - [`attest`] says what a bundle can't say of itself: its revision's, and whose.
 //! - [`prove`] does all of it on private stacks; [`attached`] on the stack that is up.
+//! - [`twice`] repeats what the machine disturbed, for all three of them.
 //! - [`mutants`] breaks the monitoring on purpose, and asks whether the claims notice.
 
 mod alert_graph;
@@ -26,6 +28,7 @@ pub mod experiment;
 pub mod grafana;
 pub mod ground;
 pub mod judge;
+pub mod loaded;
 pub mod mutants;
 pub mod panels;
 pub mod pictures;
@@ -35,4 +38,5 @@ pub mod reconcile;
 pub mod report;
 pub mod timeline;
 pub mod tree;
+mod twice;
 pub mod validity;

@@ -147,7 +147,7 @@ impl Photographer {
                             begun.push(Box::pin(async move {
                                 let (url, taken) = match shot {
                                     Ok(shot) => (shot.url.clone(), take(browser, &shot, patience).await),
-                                    Err(failure) => (String::new(), Err(failure.to_string())),
+                                    Err(failure) => (String::new(), Err(failure.in_one_line())),
                                 };
                                 (alert, page, url, taken)
                             }));
@@ -222,10 +222,10 @@ impl AtWork {
 }
 
 async fn equipment(prometheus: &Address) -> Result<(Browser, PrometheusPages), String> {
-    let pages = PrometheusPages::probe(prometheus).await.map_err(|failure| failure.to_string())?;
+    let pages = PrometheusPages::probe(prometheus).await.map_err(|failure| failure.in_one_line())?;
     let pages = pages.ok_or("this Prometheus serves no pages of its own")?;
     let program = Browser::find().ok_or("Chromium is not on PATH (Debian: apt install chromium)")?;
-    let browser = Browser::start(&program).await.map_err(|failure| failure.to_string())?;
+    let browser = Browser::start(&program).await.map_err(|failure| failure.in_one_line())?;
     Ok((browser, pages))
 }
 
@@ -237,7 +237,7 @@ async fn take(browser: &Browser, shot: &Shot, patience: Duration) -> Result<Vec<
         page.png(shot.whole).await
     };
     match timeout(limit, taken).await {
-        Ok(taken) => taken.map_err(|failure| failure.to_string()),
+        Ok(taken) => taken.map_err(|failure| failure.in_one_line()),
         Err(_) => Err(format!("Prometheus' {} page was not drawn within {} s", shot.name, limit.as_secs())),
     }
 }

@@ -19,6 +19,7 @@ use super::ground::Ground;
 use super::judge::{self, Verdict};
 use super::provenance::{Mode, Provenance, now_ms, revision};
 use super::tree::Tree;
+use super::twice::{Try, Which, invalid, once_or_twice};
 use super::{collect, provenance};
 use crate::duration::Speed;
 use crate::failure::{Failure, Kind, no_temporary_folder, tell};
@@ -122,46 +123,48 @@ impl Work<'_> {
     async fn experiment(&self, interrupt: &Interrupt) -> Result<(), Failure> {
         let name = self.scenario.name.as_str();
         let began = Instant::now();
-        let folder = self.draft.experiment(name);
-        for try_number in 1..=2 {
-            if let Err(failure) = self.once(&folder, interrupt).await {
-                // What can't be started, and a user who stops, end everything; a machine that failed us only this try.
-                if failure.kind() != Kind::Infrastructure {
-                    return Err(failure);
-                }
-                tell(&format!("  ! {name}: {failure}{}", if try_number == 1 { "; once more" } else { "" }));
-                // Half an experiment can't be judged, and must not look like one.
-                let _ = std::fs::remove_dir_all(&folder);
-                if try_number == 2 {
-                    self.facts().unfinished.insert(name.to_owned(), failure.to_string());
-                }
-                continue;
+        let tried = once_or_twice(name, async |which| self.tried(which, interrupt).await).await;
+        let (experiment, is_disturbed) = match tried {
+            Ok(tried) => tried,
+            // What can't be started, and a user who stops, end everything; a machine that failed us only this experiment.
+            Err(failure) if failure.kind() == Kind::Infrastructure => {
+                tell(&format!("  ! {name}: {failure}"));
+                self.facts().unfinished.insert(name.to_owned(), failure.to_string());
+                return Ok(());
             }
-            let experiment = Experiment::read(&folder)?;
-            let disturbances = judge::disturbances(&experiment, self.tree);
-            if try_number == 1 && !disturbances.is_empty() {
-                let told: Vec<String> = disturbances.iter().map(ToString::to_string).collect();
-                tell(&format!("  ! {name}: invalid ({}); once more", told.join("; ")));
-                let kept = format!("{name}{FIRST_TRY}");
-                std::fs::rename(&folder, self.draft.experiment(&kept)).context("cannot keep the first try")?;
-                self.facts().superseded.push(kept);
-                continue;
-            }
-            let judgements = judge::judge(&experiment, self.tree);
-            let holds = judgements.iter().filter(|judgement| judgement.verdict == Verdict::Holds).count();
-            let failed = judgements.iter().any(|judgement| matches!(judgement.verdict, Verdict::Fails(_)));
-            let sign = if failed {
-                "✗"
-            } else if disturbances.is_empty() {
-                "✓"
-            } else {
-                "!"
-            };
-            let took = began.elapsed().as_secs_f64();
-            tell(&format!("  {sign} {name}: {holds} of {} claims hold ({took:.0} s)", judgements.len()));
-            return Ok(());
-        }
+            Err(failure) => return Err(failure),
+        };
+        let judgements = judge::judge(&experiment, self.tree);
+        let holds = judgements.iter().filter(|judgement| judgement.verdict == Verdict::Holds).count();
+        let failed = judgements.iter().any(|judgement| matches!(judgement.verdict, Verdict::Fails(_)));
+        let sign = match (failed, is_disturbed) {
+            (true, _) => "✗",
+            (false, true) => "!",
+            (false, false) => "✓",
+        };
+        let took = began.elapsed().as_secs_f64();
+        tell(&format!("  {sign} {name}: {holds} of {} claims hold ({took:.0} s)", judgements.len()));
         Ok(())
+    }
+
+    /// The experiment, whether the machine disturbed it, and how. A disturbed first try is kept under a name of its own.
+    async fn tried(&self, which: Which, interrupt: &Interrupt) -> Result<Try<(Experiment, bool)>, Failure> {
+        let name = self.scenario.name.as_str();
+        let folder = self.draft.experiment(name);
+        if let Err(failure) = self.once(&folder, interrupt).await {
+            // Half an experiment can't be judged, and must not look like one.
+            let _ = std::fs::remove_dir_all(&folder);
+            return Err(failure);
+        }
+        let experiment = Experiment::read(&folder)?;
+        let disturbances = judge::disturbances(&experiment, self.tree);
+        let disturbed = invalid(disturbances.iter().map(ToString::to_string));
+        if which == Which::First && disturbed.is_some() {
+            let kept = format!("{name}{FIRST_TRY}");
+            std::fs::rename(&folder, self.draft.experiment(&kept)).context("cannot keep the first try")?;
+            self.facts().superseded.push(kept);
+        }
+        Ok(Try { came: (experiment, disturbed.is_some()), disturbed })
     }
 
     async fn once(&self, folder: &Path, interrupt: &Interrupt) -> Result<(), Failure> {

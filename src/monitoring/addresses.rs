@@ -18,6 +18,9 @@ pub(super) const CANONICAL_DATA: &str = "/var/lib";
 pub struct Addresses {
     /// The service's replicas, at least one.
     pub app: Vec<Address>,
+    /// Where the monitoring reaches each of them; nowhere of its own in bundles of before there was such a place.
+    #[serde(default)]
+    pub app_admin: Vec<Address>,
     /// Prometheus.
     pub prometheus: Address,
     /// Alertmanager.
@@ -84,6 +87,7 @@ impl Addresses {
         let at = |host: &str, port| Address { host: host.to_owned(), port };
         Addresses {
             app: vec![at("app", 8080)],
+            app_admin: vec![at("app", 8081)],
             prometheus: at("prometheus", 9090),
             alertmanager: at("alertmanager", 9093),
             receiver: at("receiver", 9095),
@@ -92,11 +96,17 @@ impl Addresses {
             logging: Logging::canonical(),
         }
     }
+
+    /// Where the service's replicas are scraped.
+    pub fn scraped_app(&self) -> &[Address] {
+        if self.app_admin.is_empty() { &self.app } else { &self.app_admin }
+    }
 }
 
 /// Whom an address in a file belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Component {
+    /// Where the service is scraped.
     App,
     Prometheus,
     Alertmanager,
@@ -125,7 +135,7 @@ impl Component {
     /// Its addresses, at least one.
     pub(super) fn of(self, addresses: &Addresses) -> &[Address] {
         match self {
-            Component::App => &addresses.app,
+            Component::App => addresses.scraped_app(),
             Component::Prometheus => std::slice::from_ref(&addresses.prometheus),
             Component::Alertmanager => std::slice::from_ref(&addresses.alertmanager),
             Component::Receiver => std::slice::from_ref(&addresses.receiver),

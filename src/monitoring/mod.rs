@@ -38,7 +38,7 @@ mod walk;
 
 pub use bounds::Bounds;
 pub use loaded::rules_equal;
-pub use loaded_config::{Loader, config_equal, speed_of};
+pub use loaded_config::{Compared, Loader, config_equal, speed_of};
 pub use older::with_datasources_by_uid;
 pub use routes::GroupTimings;
 pub(crate) use walk::without_variables;

@@ -84,7 +84,8 @@ fn plain(value: serde_json::Value) -> serde_json::Value {
 #[test]
 fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
     let addresses = Addresses {
-        app: vec![Address::loopback(18080), Address::loopback(18081)],
+        app: vec![Address::loopback(18080), Address::loopback(18082)],
+        app_admin: vec![Address::loopback(18081), Address::loopback(18083)],
         prometheus: Address::loopback(19090),
         alertmanager: Address::loopback(19093),
         receiver: Address::loopback(19095),
@@ -109,7 +110,13 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
     assert_eq!(prometheus("/global/external_labels/speed"), "30");
     assert_eq!(
         file("prometheus/targets/app.json")[0]["targets"],
-        serde_json::json!(["127.0.0.1:18080", "127.0.0.1:18081"])
+        serde_json::json!(["127.0.0.1:18081", "127.0.0.1:18083"])
+    );
+    let of_an_older_bundle = Addresses { app_admin: Vec::new(), ..addresses.clone() };
+    let older = ours().render(&of_an_older_bundle, Speed::PRODUCTION).expect("it renders");
+    assert_eq!(
+        json(&older[Path::new("prometheus/targets/app.json")])[0]["targets"],
+        serde_json::json!(["127.0.0.1:18080", "127.0.0.1:18082"])
     );
     assert_eq!(file("prometheus/targets/receiver.json")[0]["targets"], serde_json::json!(["127.0.0.1:19095"]));
     let alertmanager = |pointer| at("alertmanager/alertmanager.yml", pointer);

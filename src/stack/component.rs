@@ -47,6 +47,9 @@ pub enum Source {
     Path(&'static Wanted),
 }
 
+/// The port at which the service is reached by the monitoring.
+const APP_ADMIN_PORT: u16 = 8081;
+
 /// How long the Watchdog may be silent, in production time: five of its notifications.
 const WATCHDOG_PATIENCE: Duration = Duration::from_mins(5);
 
@@ -173,6 +176,11 @@ impl Component {
         self.row().port
     }
 
+    /// The port of an attached stack at which the monitoring alone reaches it, unless moved; the service has one.
+    pub fn default_admin_port(self) -> Option<u16> {
+        (self == Component::App).then_some(APP_ADMIN_PORT)
+    }
+
     /// The path that answers 200 once it can do its work.
     pub fn readiness_path(self) -> &'static str {
         self.row().ready
@@ -287,13 +295,16 @@ impl Component {
     /// What its environment holds beside the supervisor's. Never a secret: an environment is readable in /proc.
     pub fn environment(self, process: &Process, plan: &Plan, revision: &str) -> Vec<(&'static str, String)> {
         match self {
-            Component::App => vec![
-                ("APP_LISTEN", process.address.to_string()),
-                ("APP_FAULTS", if plan.faults { "on" } else { "off" }.to_owned()),
-                ("APP_REVISION", revision.to_owned()),
-                // Nobody balances load in front of a local stack, so nobody has to notice before the listener closes.
-                ("APP_DRAIN_DELAY", "0s".to_owned()),
-            ],
+            Component::App => [("APP_LISTEN", Some(&process.address)), ("APP_ADMIN_LISTEN", process.admin.as_ref())]
+                .into_iter()
+                .filter_map(|(name, address)| Some((name, address?.to_string())))
+                .chain([
+                    ("APP_FAULTS", if plan.faults { "on" } else { "off" }.to_owned()),
+                    ("APP_REVISION", revision.to_owned()),
+                    // Nobody balances load in front of a local stack, so nobody has to notice before the listener closes.
+                    ("APP_DRAIN_DELAY", "0s".to_owned()),
+                ])
+                .collect(),
             Component::Prometheus
             | Component::Alertmanager
             | Component::Receiver
@@ -341,9 +352,11 @@ mod tests {
     fn names_and_ports_are_unique_and_read_back() {
         let own = || Component::ALL.into_iter().filter(|component| component.stands_in_for().is_none());
         let mut ports: Vec<_> = own().map(Component::default_port).collect();
+        ports.extend(own().filter_map(Component::default_admin_port));
+        let all = ports.len();
         ports.sort_unstable();
         ports.dedup();
-        assert_eq!(ports.len(), own().count());
+        assert_eq!(ports.len(), all);
         for component in Component::ALL {
             let port_it_takes = component.stands_in_for().map(Component::default_port);
             assert!(port_it_takes.is_none_or(|port| port == component.default_port()), "{component}");

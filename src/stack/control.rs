@@ -99,7 +99,7 @@ impl Stack {
                     pid: program.and_then(|program| program.pid),
                     uptime: program.and_then(|program| program.uptime.clone()),
                     remark: silent_since.map_or_else(
-                        || process.address.url(""),
+                        || process.told(),
                         |since| format!("the Watchdog is silent since {since}: no alert arrives"),
                     ),
                 }
@@ -129,7 +129,7 @@ impl Stack {
 /// One look at a process, or why it is not ready. Prometheus is when it has loaded its rules, too, if there are any;
 /// Grafana when a query through its datasource is answered.
 pub(super) async fn ready(process: &Process, has_rules: bool) -> Result<(), String> {
-    let Process { address, component, .. } = process;
+    let (address, component) = (process.monitored(), process.component);
     let path = component.readiness_path();
     let answer = client::get(address, path, PROBE_LIMIT).await.map_err(|error| error.to_string())?;
     if !answer.status.is_success() {

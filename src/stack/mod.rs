@@ -22,5 +22,5 @@ mod survey;
 pub use component::Component;
 pub use control::Epoch;
 pub use foreign::{Foreign, Whereabouts};
-pub use plan::{Folders, Lifetime, Plan, PortChoice, Process};
+pub use plan::{Lifetime, Listener, Plan, PortChoice, Process, bundles_folder, state_folder};
 pub use start::{Down, Found, Stack};

@@ -4,6 +4,7 @@
 //! environment; the rest is arithmetic on paths.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -76,6 +77,62 @@ pub struct Process {
     pub name: String,
     /// Where it listens.
     pub address: Address,
+    /// Where it listens to the monitoring alone, if it does.
+    pub admin: Option<Address>,
+}
+
+/// A place where a component listens, as `--port` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// The one it is known by, under its own name.
+    Main(Component),
+    /// Where the service listens to the monitoring alone: `app-admin`.
+    AppAdmin,
+}
+
+const APP_ADMIN: &str = "app-admin";
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listener::Main(component) => component.fmt(f),
+            Listener::AppAdmin => f.pad(APP_ADMIN),
+        }
+    }
+}
+
+impl FromStr for Listener {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Listener, String> {
+        if text == APP_ADMIN {
+            return Ok(Listener::AppAdmin);
+        }
+        text.parse().map(Listener::Main).map_err(|error| format!("{error}, and {APP_ADMIN}"))
+    }
+}
+
+impl Process {
+    /// Where it listens: each place by its name, which is the process's and what it is for.
+    pub fn listeners(&self) -> impl Iterator<Item = (Listener, String, &Address)> {
+        let main = (Listener::Main(self.component), self.name.clone(), &self.address);
+        let admin = self.admin.iter().map(|address| (Listener::AppAdmin, format!("{}-admin", self.name), address));
+        std::iter::once(main).chain(admin)
+    }
+
+    /// Where it is asked how it is: there, too, nobody's clients are before one.
+    pub(super) fn monitored(&self) -> &Address {
+        self.admin.as_ref().unwrap_or(&self.address)
+    }
+
+    /// Where people find it, in words.
+    pub(super) fn told(&self) -> String {
+        let url = self.address.url("");
+        match &self.admin {
+            Some(admin) => format!("{url} (for the monitoring {})", admin.url("")),
+            None => url,
+        }
+    }
 }
 
 impl Plan {
@@ -90,6 +147,7 @@ impl Plan {
             state: absolute(state)?,
             addresses: Addresses {
                 app: vec![port(Component::App)],
+                app_admin: Component::App.default_admin_port().map(Address::loopback).into_iter().collect(),
                 prometheus: port(Component::Prometheus),
                 alertmanager: port(Component::Alertmanager),
                 receiver: port(Component::Receiver),
@@ -117,8 +175,9 @@ impl Plan {
 
     /// Moves every component to a port nobody listens on.
     pub fn free_ports(&mut self) -> Result<(), Failure> {
-        for component in Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none()) {
-            for address in self.addresses_mut(component) {
+        let own = Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none());
+        for listener in own.map(Listener::Main).chain([Listener::AppAdmin]) {
+            for address in self.addresses_mut(listener) {
                 address.port = free_port()?;
             }
         }
@@ -130,14 +189,15 @@ impl Plan {
         Ok(())
     }
 
-    /// Moves one component (of several replicas the first).
+    /// Moves one component, or where it listens to the monitoring (of several replicas the first).
     pub fn choose_port(&mut self, choice: PortChoice) {
-        if let Some(address) = self.addresses_mut(choice.component).first_mut() {
+        if let Some(address) = self.addresses_mut(choice.listener).first_mut() {
             address.port = choice.port;
         }
     }
 
-    fn addresses_mut(&mut self, component: Component) -> &mut [Address] {
+    fn addresses_mut(&mut self, listener: Listener) -> &mut [Address] {
+        let Listener::Main(component) = listener else { return &mut self.addresses.app_admin };
         match component {
             Component::App => &mut self.addresses.app,
             Component::Prometheus => std::slice::from_mut(&mut self.addresses.prometheus),
@@ -163,6 +223,7 @@ impl Plan {
         self.components
             .iter()
             .flat_map(|&component| {
+                let admins = if component == Component::App { &self.addresses.app_admin[..] } else { &[] };
                 addresses(component).iter().enumerate().map(move |(replica, address)| Process {
                     component,
                     name: match replica {
@@ -170,6 +231,7 @@ impl Plan {
                         _ => format!("{component}-{}", replica + 1),
                     },
                     address: address.clone(),
+                    admin: admins.get(replica).cloned(),
                 })
             })
             .collect()
@@ -238,35 +300,39 @@ pub fn told_revision() -> Option<String> {
     std::env::var(REVISION_VARIABLE).ok().filter(|revision| !revision.is_empty() && revision != "unknown")
 }
 
-/// Where commands write, unless an option says otherwise: in the repository, so that a clone holds all that is its own;
-/// where that can't be written, as in the Nix store, where the user's programs keep such things.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Folders {
-    /// The state directory: what `AICLIPX_STATE` names, else `state/` of the repository. Outside of it the same one from
-    /// whatever folder a command is called, so that `down` finds what `up` started.
-    pub state: PathBuf,
-    /// Where bundles go: `evidence/runs/` of the repository, else `aiclipx-evidence/` of the working directory.
-    pub bundles: PathBuf,
+/// The state directory, unless an option says otherwise: what `AICLIPX_STATE` names; else `state/` of the repository, so that a
+/// clone holds all that is its own; where that can't be written, as in the Nix store, where the user's programs keep such things:
+/// the same one from whatever folder a command is called, so that `down` finds what `up` started.
+pub fn state_folder() -> Result<PathBuf, Failure> {
+    state_folder_told(find_tree, |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
 }
 
-impl Folders {
-    /// Those of this tree, here and now.
-    pub fn of(tree: &Path) -> Folders {
-        Folders::told(tree, |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+fn state_folder_told(
+    tree: impl FnOnce() -> Result<PathBuf, Failure>,
+    variable: impl Fn(&str) -> Option<PathBuf>,
+) -> Result<PathBuf, Failure> {
+    if let Some(state) = variable(STATE_VARIABLE) {
+        return Ok(state);
     }
+    let tree = tree()?;
+    if can_be_written(&tree) {
+        return Ok(tree.join("state"));
+    }
+    // The XDG Base Directory Specification: a relative path there is to be ignored. One of HOME would be another one from
+    // every folder.
+    let absolute = |name: &str| variable(name).filter(|folder| folder.is_absolute());
+    let states = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    let states = states.ok_or_else(|| {
+        Failure::usage(format!("{} can't be written, and HOME names no folder for a stack's state", tree.display()))
+            .remedy(format!("name one with --state or {STATE_VARIABLE}"))
+    })?;
+    Ok(states.join("aiclipx"))
+}
 
-    fn told(tree: &Path, variable: impl Fn(&str) -> Option<PathBuf>) -> Folders {
-        let (state, bundles) = if can_be_written(tree) {
-            (tree.join("state"), tree.join("evidence/runs"))
-        } else {
-            // The XDG Base Directory Specification: a relative path there is to be ignored.
-            let states = variable("XDG_STATE_HOME").filter(|folder| folder.is_absolute());
-            let states = states.or_else(|| Some(variable("HOME")?.join(".local/state")));
-            let state = states.map_or_else(|| PathBuf::from("aiclipx-state"), |folder| folder.join("aiclipx"));
-            (state, PathBuf::from("aiclipx-evidence"))
-        };
-        Folders { state: variable(STATE_VARIABLE).unwrap_or(state), bundles }
-    }
+/// Where bundles go, unless an option says otherwise: `evidence/runs/` of the repository, else `aiclipx-evidence/` of the
+/// working directory.
+pub fn bundles_folder(tree: &Path) -> PathBuf {
+    if can_be_written(tree) { tree.join("evidence/runs") } else { PathBuf::from("aiclipx-evidence") }
 }
 
 /// Whether the tree is a place to write to. Its permissions speak first, for to root everything else seems writable: the
@@ -285,8 +351,8 @@ fn can_be_written(tree: &Path) -> bool {
 /// `prometheus=9190`: one component's port, as `--port` takes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortChoice {
-    /// Which component.
-    pub component: Component,
+    /// Whose, and which of them.
+    pub listener: Listener,
     /// 1…65535.
     pub port: u16,
 }
@@ -298,7 +364,7 @@ impl FromStr for PortChoice {
         let error = || format!("`{text}` is not a component and its port; write it like prometheus=9190");
         let (name, port) = text.split_once('=').ok_or_else(error)?;
         let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(error)?;
-        Ok(PortChoice { component: name.parse()?, port })
+        Ok(PortChoice { listener: name.parse()?, port })
     }
 }
 
@@ -327,11 +393,11 @@ fn free_port() -> Result<u16, Failure> {
 
 /// Ports that two processes of the plan would share, with the names of both.
 pub(super) fn shared_ports(processes: &[Process]) -> Vec<(u16, String, String)> {
-    let mut seen: BTreeMap<u16, &Process> = BTreeMap::new();
+    let mut seen: BTreeMap<u16, String> = BTreeMap::new();
     let mut shared = Vec::new();
-    for process in processes {
-        if let Some(other) = seen.insert(process.address.port, process) {
-            shared.push((process.address.port, other.name.clone(), process.name.clone()));
+    for (_, name, address) in processes.iter().flat_map(Process::listeners) {
+        if let Some(other) = seen.insert(address.port, name.clone()) {
+            shared.push((address.port, other, name));
         }
     }
     shared
@@ -347,18 +413,27 @@ mod tests {
 
     #[test]
     fn an_attached_plan_has_the_documented_ports() {
-        let ports: Vec<_> =
-            plan().processes().iter().map(|process| format!("{}={}", process.name, process.address.port)).collect();
-        let expected = ["app=8080", "prometheus=9090", "alertmanager=9093", "receiver=9095", "grafana=3000"];
+        let plan = plan();
+        let processes = plan.processes();
+        let listeners = processes.iter().flat_map(Process::listeners);
+        let ports: Vec<_> = listeners.map(|(_, name, address)| format!("{name}={}", address.port)).collect();
+        let expected =
+            ["app=8080", "app-admin=8081", "prometheus=9090", "alertmanager=9093", "receiver=9095", "grafana=3000"];
         assert_eq!(ports, [&expected[..], &["vector=8686", "loki=3100"]].concat());
     }
 
     #[test]
     fn a_replica_is_a_process_with_a_name_of_its_own() {
         let mut plan = plan();
-        plan.addresses.app.push(Address::loopback(8081));
-        let names: Vec<_> = plan.processes().into_iter().map(|process| process.name).collect();
-        assert_eq!(names[..2], ["app", "app-2"]);
+        plan.addresses.app.push(Address::loopback(8082));
+        plan.addresses.app_admin.push(Address::loopback(8083));
+        let processes = plan.processes();
+        let names: Vec<_> = processes.iter().flat_map(Process::listeners).map(|(_, name, _)| name).collect();
+        assert_eq!(names[..4], ["app", "app-admin", "app-2", "app-2-admin"]);
+        // One that an older version of the tool started has no such place, and is asked where its clients are.
+        plan.addresses.app_admin.clear();
+        let app = plan.processes().remove(0);
+        assert_eq!((app.admin.as_ref(), app.monitored()), (None, &app.address));
     }
 
     #[test]
@@ -366,6 +441,10 @@ mod tests {
         let mut plan = plan();
         plan.choose_port("prometheus=9190".parse().unwrap());
         assert_eq!(plan.addresses.prometheus, Address::loopback(9190));
+        plan.choose_port("app-admin=8181".parse().unwrap());
+        assert_eq!(plan.addresses.app_admin, [Address::loopback(8181)]);
+        assert_eq!(plan.addresses.app, [Address::loopback(8080)]);
+        assert!("app-2=1".parse::<PortChoice>().unwrap_err().contains("app-admin"));
         for text in ["prometheus", "prometheus=0", "prometheus=x", "nothing=80", "=80"] {
             assert!(text.parse::<PortChoice>().is_err(), "{text}");
         }
@@ -374,8 +453,9 @@ mod tests {
     #[test]
     fn private_plans_never_meet() {
         let private = || Plan::private(Path::new("/t"), Path::new("/s"), Speed::PRODUCTION).unwrap();
+        let processes: Vec<Process> = (0..20).flat_map(|_| private().processes()).collect();
         let mut ports: Vec<_> =
-            (0..20).flat_map(|_| private().processes()).map(|process| process.address.port).collect();
+            processes.iter().flat_map(Process::listeners).map(|(.., address)| address.port).collect();
         let all = ports.len();
         ports.sort_unstable();
         ports.dedup();
@@ -388,6 +468,8 @@ mod tests {
         plan.choose_port("alertmanager=9090".parse().unwrap());
         let shared = shared_ports(&plan.processes());
         assert_eq!(shared, [(9090, "prometheus".to_owned(), "alertmanager".to_owned())]);
+        plan.choose_port("app=8081".parse().unwrap());
+        assert_eq!(shared_ports(&plan.processes())[0], (8081, "app".to_owned(), "app-admin".to_owned()));
     }
 
     #[test]
@@ -404,37 +486,47 @@ mod tests {
         store
     }
 
-    fn folders(tree: &Path, variables: &[(&str, &str)]) -> Folders {
+    fn state(tree: &Path, variables: &[(&str, &str)]) -> Result<PathBuf, Failure> {
         let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-        Folders::told(tree, find)
+        state_folder_told(|| Ok(tree.to_owned()), find)
     }
 
     #[test]
     fn a_clone_holds_what_its_commands_write() {
         let clone = tempfile::tempdir().unwrap();
-        let told = folders(clone.path(), &[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]);
-        let Folders { state, bundles } = told;
-        assert_eq!((state, bundles), (clone.path().join("state"), clone.path().join("evidence/runs")));
+        let told = state(clone.path(), &[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]).unwrap();
+        assert_eq!(told, clone.path().join("state"));
+        assert_eq!(bundles_folder(clone.path()), clone.path().join("evidence/runs"));
         assert_eq!(std::fs::read_dir(clone.path()).unwrap().count(), 0, "asking leaves nothing");
     }
 
     #[test]
     fn beside_a_tree_in_the_store_state_is_the_users_and_bundles_lie_where_one_stands() {
         let store = store();
-        let state = |variables: &[(&str, &str)]| folders(store.path(), variables).state;
-        assert_eq!(state(&[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]), Path::new("/states/aiclipx"));
-        assert_eq!(state(&[("HOME", "/h"), ("XDG_STATE_HOME", "states")]), Path::new("/h/.local/state/aiclipx"));
-        assert_eq!(state(&[("HOME", "/h")]), Path::new("/h/.local/state/aiclipx"));
-        assert_eq!(state(&[]), Path::new("aiclipx-state"));
-        assert_eq!(folders(store.path(), &[]).bundles, Path::new("aiclipx-evidence"));
+        let state = |variables: &[(&str, &str)]| state(store.path(), variables);
+        assert_eq!(state(&[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]).unwrap(), Path::new("/states/aiclipx"));
+        assert_eq!(
+            state(&[("HOME", "/h"), ("XDG_STATE_HOME", "states")]).unwrap(),
+            Path::new("/h/.local/state/aiclipx")
+        );
+        assert_eq!(state(&[("HOME", "/h")]).unwrap(), Path::new("/h/.local/state/aiclipx"));
+        assert_eq!(bundles_folder(store.path()), Path::new("aiclipx-evidence"));
+        // A folder that is another one wherever one stands would hide a stack that runs.
+        for variables in [&[][..], &[("HOME", "h")], &[("HOME", "h"), ("XDG_STATE_HOME", "states")]] {
+            let failure = state(variables).unwrap_err();
+            assert!(failure.to_string().contains("--state or AICLIPX_STATE"), "{failure}");
+        }
     }
 
     #[test]
-    fn the_variable_names_the_state_wherever_the_tree_lies() {
+    fn the_variable_names_the_state_wherever_the_tree_lies_and_where_there_is_none() {
         let (clone, store) = (tempfile::tempdir().unwrap(), store());
         for tree in [clone.path(), store.path()] {
-            assert_eq!(folders(tree, &[("HOME", "/h"), (STATE_VARIABLE, "/mine")]).state, Path::new("/mine"));
+            assert_eq!(state(tree, &[("HOME", "/h"), (STATE_VARIABLE, "/mine")]).unwrap(), Path::new("/mine"));
         }
+        let variable = |name: &str| (name == STATE_VARIABLE).then(|| "/mine".into());
+        let told = state_folder_told(|| Err(Failure::usage("no tree here")), variable);
+        assert_eq!(told.unwrap(), Path::new("/mine"));
     }
 
     #[test]

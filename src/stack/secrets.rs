@@ -50,7 +50,7 @@ pub fn make(environment: &Path, folder: &Path, owner: Option<u32>) -> Result<(),
         Ok(_) => {
             let text = std::fs::read_to_string(environment).map_err(|error| unusable(&error))?;
             // What some editors begin a file with.
-            setting(text.trim_start_matches('\u{feff}'), PASSWORD_VARIABLE)
+            setting(text.trim_start_matches('\u{feff}'), PASSWORD_VARIABLE).map_err(|why| unusable(&why))?
         }
     };
     let password = folder.join(GRAFANA_ADMIN_PASSWORD);
@@ -103,31 +103,60 @@ fn random() -> Result<String, Failure> {
     Ok(bytes.map(|byte| format!("{byte:02x}")).concat())
 }
 
-/// `NAME=value` of an environment file, as compose reads one; empty counts as not set, and the last line of a name wins.
+/// `NAME=value` of an environment file, as compose reads one; empty counts as not set, and the last line of a name wins. What
+/// compose refuses, or reads as something that we don't, is refused here, too: the error names the line, and nothing that stands
+/// in it.
 ///
 /// Blanks around the name and the value, `export ` in front, and a comment after the value (a `#` behind a blank) are no part of
 /// them; neither are quotes around the value, inside of which everything is. No `$` is expanded and no `\` undone.
-fn setting(text: &str, name: &str) -> Option<String> {
-    let line = |line| {
-        let (key, value) = str::split_once(line, '=')?;
-        let key = key.trim();
-        let key = key.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])).unwrap_or(key);
-        (key.trim() == name).then(|| bare(value))
-    };
-    text.lines().filter_map(line).next_back().filter(|value| !value.is_empty()).map(str::to_owned)
+fn setting(text: &str, name: &str) -> Result<Option<String>, String> {
+    let mut found = None;
+    for (index, line) in text.lines().enumerate() {
+        let (key, value) = assignment(line).map_err(|why| format!("line {}: {why}", index + 1))?;
+        // A name alone is what compose takes from its own environment.
+        if key == name && value.is_some() {
+            found = value;
+        }
+    }
+    Ok(found.filter(|value| !value.is_empty()).map(str::to_owned))
+}
+
+/// The name and the value of a line; a name without one, and no name where there is none.
+fn assignment(line: &str) -> Result<(&str, Option<&str>), &'static str> {
+    if line.contains(['\0', '\r']) {
+        return Err("it holds a NUL or a carriage return");
+    }
+    if line.trim_start().starts_with('#') || line.trim().is_empty() {
+        return Ok(("", None));
+    }
+    let (key, value) = line.split_once('=').map_or((line, None), |(key, value)| (key, Some(value)));
+    let key = key.trim();
+    let key = key.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])).unwrap_or(key).trim();
+    if key.is_empty() || !key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '[' | ']')) {
+        return Err("it is not NAME=value");
+    }
+    Ok((key, value.map(bare).transpose()?))
 }
 
 /// A value without the quotes around it, or without what stands behind it.
-fn bare(value: &str) -> &str {
+fn bare(value: &str) -> Result<&str, &'static str> {
     let trimmed = value.trim();
-    for quote in ['"', '\''] {
-        let Some(rest) = trimmed.strip_prefix(quote) else { continue };
-        let is_last = |at: &usize| rest[at + 1..].split('#').next().is_some_and(|gap| gap.trim().is_empty());
-        let end = rest.match_indices(quote).map(|(at, _)| at).find(is_last);
-        return end.map_or(trimmed, |end| &rest[..end]);
+    let Some(quote) = trimmed.chars().next().filter(|first| ['"', '\''].contains(first)) else {
+        let comment = value.match_indices('#').find(|(at, _)| value[..*at].ends_with(char::is_whitespace));
+        return Ok(comment.map_or(value, |(at, _)| &value[..at]).trim());
+    };
+    let mut escaped = false;
+    let ends = |c: char| {
+        let ends = c == quote && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    };
+    let (inside, behind) = trimmed[1..].split_once(ends).ok_or("its quote is not closed")?;
+    if behind.trim_start().is_empty() || behind.trim_start().starts_with('#') {
+        Ok(inside)
+    } else {
+        Err("something stands behind its closing quote")
     }
-    let comment = value.match_indices('#').find(|(at, _)| value[..*at].ends_with(char::is_whitespace));
-    comment.map_or(value, |(at, _)| &value[..at]).trim()
 }
 
 #[cfg(test)]
@@ -173,17 +202,43 @@ mod tests {
             ("export\tA='single $x \\ # kept'", "single $x \\ # kept"),
             ("A=\"double # kept\"   # gone", "double # kept"),
             ("A=\"a\" # \"b\"", "a"),
+            ("A=\"a\"# gone", "a"),
+            ("A=\"a\\\"b\"", "a\\\"b"),
             ("A=se#cret # gone", "se#cret"),
             ("A=#secret", "#secret"),
             ("A=a=b", "a=b"),
-            ("A=\"unclosed", "\"unclosed"),
-            ("A='it's'", "it's"),
-            ("A=first\nA=last\r\n", "last"),
+            ("A=it's", "it's"),
+            ("A=b\nA", "b"),
+            ("# \"\nA=first\n\nB.b-b=:\nA=last\r\n", "last"),
         ] {
-            assert_eq!(setting(line, "A").as_deref(), Some(value), "{line}");
+            assert_eq!(setting(line, "A").unwrap().as_deref(), Some(value), "{line}");
         }
-        for line in ["A=", "A= # to be filled in", "A=''", "#A=b", "exportA=b", "AA=b", "A"] {
-            assert_eq!(setting(line, "A"), None, "{line}");
+        for line in ["A=", "A= # to be filled in", "A=''", "#A=b", "exportA=b", "AA=b", "A", "export A"] {
+            assert_eq!(setting(line, "A"), Ok(None), "{line}");
+        }
+    }
+
+    /// Of compose's own reader (compose-go 2.16): it refuses most, and of the others it makes settings that nobody meant.
+    #[test]
+    fn a_line_that_compose_refuses_is_refused_with_its_number_and_without_what_it_holds() {
+        for line in [
+            "A=\"unclosed secret",
+            "A='unclosed secret",
+            "A='closed by no \\'",
+            "A='it's a secret'",
+            "A=\"secret\" B=c",
+            ":",
+            "A: secret",
+            "A secret=b",
+            "=secret",
+            "A=secret\rB=c",
+            "A=secret\0",
+            "{secret}",
+        ] {
+            for text in [format!("# first\n{line}"), format!("# first\n{line}\nA=b\n")] {
+                let why = setting(&text, "A").expect_err(line);
+                assert!(why.starts_with("line 2: ") && !why.contains("secret"), "{line}: {why}");
+            }
         }
     }
 

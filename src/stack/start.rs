@@ -25,7 +25,7 @@ use super::survey::{Survey, present, survey};
 use super::table::{Row, State, Watch};
 use super::tools::Tool;
 use super::{holder, logs, secrets};
-use crate::failure::Failure;
+use crate::failure::{Failure, is_full};
 use crate::monitoring::with_datasources_by_uid;
 use crate::prom::grafana;
 
@@ -516,6 +516,12 @@ impl Unready {
             }
             format!("\n  its last lines, of {}:\n    {}", log.display(), lines.join("\n    "))
         };
+        // Who is told only that a program ended would look for a fault in it.
+        if !matches!(self, Unready::Interrupted)
+            && let Some(failure) = no_room(&plan.state)
+        {
+            return failure.context("not everything could start, and what did is stopped again");
+        }
         match self {
             Unready::Died { name, why } => Failure::infrastructure(format!(
                 "{name} ended before it was ready ({why}); everything is stopped again{}",
@@ -546,6 +552,14 @@ impl Unready {
             }
         }
     }
+}
+
+/// A state directory without room ends whoever writes there: the user's to mend.
+pub fn no_room(state: &Path) -> Option<Failure> {
+    is_full(state).then(|| {
+        Failure::usage(format!("there is no room left in {}", state.display()))
+            .remedy("make room there, or choose another place with --state or TMPDIR")
+    })
 }
 
 fn record_file(state: &Path) -> PathBuf {
@@ -590,7 +604,7 @@ fn rows(
     state: State,
 ) -> Vec<Row> {
     let remark = |process: &Process| {
-        let url = process.address.url("");
+        let url = process.told();
         let version = programs.get(&process.component).map_or("", |tool| tool.version.as_str());
         match grafana::leaves_out(version).filter(|_| process.component == Component::Grafana) {
             Some(left_out) => format!("{url} ({version} leaves out {left_out})"),
@@ -704,13 +718,15 @@ async fn all_gone(pids: &[u32], limit: Duration) -> bool {
 async fn held_ports(plan: &Plan, absent: &BTreeMap<Component, String>, limit: Duration) -> Vec<String> {
     let deadline = Instant::now() + limit;
     loop {
-        let held: Vec<_> =
-            present(plan, absent).into_iter().filter(|process| holder::is_taken(&process.address)).collect();
+        let processes = present(plan, absent);
+        let listeners = processes.iter().flat_map(Process::listeners);
+        let held: Vec<(String, u16)> = listeners
+            .filter(|(.., address)| holder::is_taken(address))
+            .map(|(_, name, address)| (name, address.port))
+            .collect();
         if held.is_empty() || Instant::now() >= deadline {
-            let tell = |process: &Process| {
-                let port = process.address.port;
-                format!("port {port} ({}) is held by {}", process.name, holder::holder(port))
-            };
+            let tell =
+                |(name, port): &(String, u16)| format!("port {port} ({name}) is held by {}", holder::holder(*port));
             return held.iter().map(tell).collect();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

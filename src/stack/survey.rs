@@ -12,7 +12,7 @@ use super::component::{Component, Source};
 use super::holder;
 use super::plan::{APP_VARIABLE, Plan, Process, shared_ports, told_revision};
 use super::supervisor::{self, SUPERVISORD};
-use super::tools::{Tool, Wanted, find, helper, is_executable};
+use super::tools::{Tool, Wanted, executables, find, helper, is_executable};
 use crate::failure::Failure;
 
 /// What looking before starting found.
@@ -58,21 +58,21 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
         }
     }
     if supervisord.is_none() {
-        problems.push(format!("supervisord: {}", not_found(&SUPERVISORD)));
+        problems.push(format!("supervisord: {}", not_found(&SUPERVISORD, &path)));
     }
     let processes = present(&Plan { components: components.clone(), ..plan.clone() }, &absent);
     for (port, one, other) in shared_ports(&processes) {
         problems.push(format!("port {port} is given to both {one} and {other}"));
     }
     let mut taken = None;
-    for process in &processes {
-        let port = process.address.port;
-        match holder::refusal(&process.address) {
+    for (listener, name, address) in processes.iter().flat_map(Process::listeners) {
+        let port = address.port;
+        match holder::refusal(address) {
             Some(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                problems.push(format!("port {port}, wanted by {}, is held by {}", process.name, holder::holder(port)));
-                taken.get_or_insert((process.component, port));
+                problems.push(format!("port {port}, wanted by {name}, is held by {}", holder::holder(port)));
+                taken.get_or_insert((listener, port));
             }
-            Some(error) => problems.push(format!("{} cannot listen on {}: {error}", process.name, process.address)),
+            Some(error) => problems.push(format!("{name} cannot listen on {address}: {error}")),
             None => {}
         }
     }
@@ -83,8 +83,8 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
         _ => {
             let failure = Failure::usage(format!("nothing was started:\n  {}", problems.join("\n  ")));
             Err(match taken {
-                Some((component, port)) => failure.remedy(format!(
-                    "end the holder, or move one with --port {component}={}, or all with --free-ports",
+                Some((listener, port)) => failure.remedy(format!(
+                    "end the holder, or move one with --port {listener}={}, or all with --free-ports",
                     port.checked_add(100).unwrap_or(port - 100)
                 )),
                 None => failure,
@@ -104,14 +104,19 @@ async fn program(component: Component, plan: &Plan, path: &OsStr) -> Result<Tool
     match component.source() {
         Source::Service => ours(&plan.app_program),
         Source::Tool => ours(&plan.tool_program),
-        Source::Path(wanted) => find(wanted, path).await.ok_or_else(|| not_found(wanted)),
+        Source::Path(wanted) => find(wanted, path).await.ok_or_else(|| not_found(wanted, path)),
     }
 }
 
-fn not_found(wanted: &Wanted) -> String {
+fn not_found(wanted: &Wanted, path: &OsStr) -> String {
     let names: Vec<&str> = wanted.spellings().map(|(name, ..)| name).collect();
-    let aliases = if names.len() > 1 { format!(" as {}", names.join(" or ")) } else { String::new() };
-    format!("not on PATH{aliases}; {} brings it", wanted.remedy())
+    let namesake = names.iter().find_map(|name| executables(name, path).into_iter().next());
+    let why = match namesake {
+        Some(other) => format!("{} is another program", other.display()),
+        None if names.len() > 1 => format!("not on PATH as {}", names.join(" or ")),
+        None => "not on PATH".to_owned(),
+    };
+    format!("{why}; {} brings it", wanted.remedy())
 }
 
 /// What the plan says; else the tree's commit, with `-dirty` when tracked files differ from it.
@@ -136,4 +141,30 @@ pub(super) fn present(plan: &Plan, absent: &BTreeMap<Component, String>) -> Vec<
     let mut processes = plan.processes();
     processes.retain(|process| !absent.contains_key(&process.component));
     processes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_program_of_that_name_that_is_another_is_named_and_not_called_absent() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let wanted = Wanted {
+            names: &["loki"],
+            marker: "loki, version ",
+            elder: None,
+            nix: "nix shell nixpkgs#loki",
+            debian: None,
+        };
+        let path = folder.path().as_os_str();
+        assert_eq!(not_found(&wanted, path), "not on PATH; `nix shell nixpkgs#loki` brings it");
+        let other = folder.path().join("loki");
+        std::fs::write(&other, "genetics").expect("it is written");
+        std::fs::set_permissions(&other, PermissionsExt::from_mode(0o755)).expect("it is a program");
+        let told = not_found(&wanted, path);
+        assert_eq!(told, format!("{} is another program; `nix shell nixpkgs#loki` brings it", other.display()));
+    }
 }

@@ -1,5 +1,6 @@
 //! Slow, silent, greedy and broken clients; draining.
 
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use http_body_util::Full;
 use hyper::{Request, Response, body::Incoming};
 use tokio::net::TcpListener;
 
+use crate::exposition::Exposition;
 use crate::harness::{App, Client, eventually, request, soon, tally};
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -91,6 +93,40 @@ async fn more_connections_than_slots_wait_until_one_returns() {
     assert_eq!(third.answer("GET").await.status, 200);
 }
 
+/// The monitoring's time-out for an answer.
+const A_SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn with_every_slot_held_the_monitoring_is_answered_at_its_own_listener() {
+    let app = App::with(|config| config.max_connections = 2).await;
+    let mut held = [app.connect().await, app.connect().await];
+    for client in &mut held {
+        client.ask("GET", "/", &[], "").await;
+    }
+    let mut third = app.connect().await;
+    third.write(&request("GET", "/items", &[], "")).await;
+    for target in ["/metrics", "/health/ready", "/health/live"] {
+        let asked = async { Client::connect(app.admin).await.ask("GET", target, &[], "").await.status };
+        assert_eq!(tokio::time::timeout(A_SECOND, asked).await, Ok(200), "{target}");
+    }
+    drop(held);
+    assert_eq!(third.answer("GET").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_monitorings_door_has_a_cap_of_its_own_which_idle_ones_do_not_hold_for_ever() {
+    let app = App::with(|config| config.header_timeout = SHORT).await;
+    let mut idle = Vec::new();
+    for _ in 0..16 {
+        let mut client = Client::connect(app.admin).await;
+        client.ask("GET", "/health/live", &[], "").await;
+        idle.push(client);
+    }
+    assert_eq!(app.get("/metrics").await.status, 200, "the clients' listener is another");
+    assert_eq!(Client::connect(app.admin).await.ask("GET", "/metrics", &[], "").await.status, 200);
+    assert!(app.connections("timed_out") > 0.0, "the seventeenth waited for a slot");
+}
+
 #[tokio::test]
 async fn what_is_no_http_is_refused_and_is_a_connection_but_no_request() {
     let app = App::start().await;
@@ -131,6 +167,50 @@ async fn a_request_in_the_air_is_answered_while_draining_and_nothing_new_is_take
     drop(silent);
 }
 
+/// On the test's own thread nothing is accepted meanwhile: they all wait in the kernel's queue.
+fn queue_up(app: &App, clients: usize, words: &str) -> Vec<std::net::TcpStream> {
+    let connect = || {
+        let mut stream = std::net::TcpStream::connect(app.address).unwrap();
+        stream.write_all(words.as_bytes()).unwrap();
+        stream
+    };
+    (0..clients).map(|_| connect()).collect()
+}
+
+#[tokio::test]
+async fn who_had_connected_when_it_was_told_to_stop_is_served() {
+    for slots in [1024, 8] {
+        let mut app = App::with(|config| config.max_connections = slots).await;
+        app.get("/").await; // it accepts by now
+        let waiting = queue_up(&app, 120, &request("GET", "/items", &[], ""));
+        app.tell_to_stop();
+        let meter = Arc::clone(&app.meter);
+        app.stopped().await;
+        for mut stream in waiting {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(
+                answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\r\nconnection: close\r\n"),
+                "{answer}"
+            );
+        }
+        let counted = Exposition::parse(&meter.encode()).unwrap().requests();
+        assert_eq!(counted, tally([("GET / 200", 1), ("GET /items 200", 120)]), "{slots} slots");
+    }
+}
+
+#[tokio::test]
+async fn who_had_connected_when_it_was_told_to_stop_and_speaks_a_little_later_is_served() {
+    let mut app = App::start().await;
+    let mut client = app.connect().await;
+    eventually("accepted", || app.metrics().value("app_connections_open", &[("listener", "clients")]) > 0.0).await;
+    app.tell_to_stop();
+    eventually("told", || app.metrics().value("app_ready", &[]) < 1.0).await;
+    client.write(&request("GET", "/", &[], "")).await;
+    assert_eq!(client.answer("GET").await.status, 200);
+    app.stopped().await;
+}
+
 #[tokio::test]
 async fn a_hung_request_is_cut_at_the_deadline_and_counted_once() {
     let mut app = App::with(|config| {
@@ -156,9 +236,32 @@ async fn while_draining_it_is_alive_not_ready_and_scraped() {
     eventually("not ready", || app.metrics().value("app_ready", &[]).abs() < f64::EPSILON).await;
     let ready = app.get("/health/ready").await;
     assert_eq!((ready.status, ready.body.as_str()), (503, r#"{"ready":false}"#));
+    assert_eq!(ready.header("connection"), Some("close"), "who is answered asks somebody else next");
     assert_eq!(app.get("/health/live").await.status, 200);
     assert_eq!(app.get("/metrics").await.status, 200);
     assert_eq!(app.get("/items").await.status, 200);
+}
+
+#[tokio::test]
+async fn the_monitoring_is_served_until_the_last_client_is() {
+    let mut app = App::with(|config| {
+        config.faults = true;
+        config.drain_timeout = FOR_EVER;
+    })
+    .await;
+    let mut busy = app.connect().await;
+    busy.write(&request("GET", "/items", &["x-fault: delay=1s"], "")).await;
+    eventually("in flight", || app.in_flight() > 0.0).await;
+    let mut kept = Client::connect(app.admin).await;
+    kept.ask("GET", "/health/live", &[], "").await;
+    app.tell_to_stop();
+    while tokio::net::TcpStream::connect(app.address).await.is_ok() {}
+    assert_eq!(kept.ask("GET", "/health/ready", &[], "").await.status, 503);
+    assert_eq!(Client::connect(app.admin).await.ask("GET", "/metrics", &[], "").await.status, 200);
+    assert_eq!(busy.answer("GET").await.status, 200);
+    let admin = app.admin;
+    app.stopped().await; // an idle scraper does not hold it up
+    assert!(tokio::net::TcpStream::connect(admin).await.is_err());
 }
 
 /// What the receiver and the viewer stand behind.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aiclipx::app::endpoint::{Endpoint, Verb};
 use serde_json::json;
 
-use crate::harness::{App, JSON};
+use crate::harness::{App, Client, JSON};
 
 /// A path of each endpoint. `/items/1` exists once an item was posted.
 fn path(endpoint: Endpoint) -> &'static str {
@@ -47,6 +47,30 @@ async fn the_originals_answers_are_the_originals() {
     assert_eq!((nameless.status, nameless.json()), (400, json!({"error": "name is required"})));
     let metrics = app.get("/metrics").await;
     assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4"));
+}
+
+#[tokio::test]
+async fn the_monitorings_door_leads_to_what_it_asks_and_nowhere_else() {
+    let app = App::with_faults().await;
+    for endpoint in Endpoint::ALL {
+        for (method, is_read) in [("GET", true), ("HEAD", true), ("POST", false), ("OPTIONS", false)] {
+            let mut client = Client::connect(app.admin).await;
+            let answer = client.ask(method, path(endpoint), &["x-fault: error"], "").await;
+            let expected = match (endpoint, is_read) {
+                (Endpoint::Live | Endpoint::Ready | Endpoint::Metrics, true) => 200,
+                (Endpoint::Live | Endpoint::Ready | Endpoint::Metrics, false) => 405,
+                _ => 404,
+            };
+            assert_eq!(answer.status, expected, "{method} {endpoint:?}");
+        }
+        // What the original serves on its one port is there as ever.
+        assert_eq!(
+            app.get(path(endpoint)).await.status == 404,
+            matches!(endpoint, Endpoint::Item | Endpoint::Unmatched)
+        );
+    }
+    let counted = app.counted();
+    assert_eq!((counted["GET unmatched 404"], counted["GET /metrics 200"], counted.get("POST / 405")), (5, 2, None));
 }
 
 #[tokio::test]
@@ -162,6 +186,90 @@ async fn a_method_a_route_does_not_take_is_405_and_names_those_it_takes() {
             assert_eq!((answer.status, answer.header("allow")), (405, Some(allowed)), "{verb:?} {endpoint:?}");
         }
     }
+}
+
+/// hyper lets them through; a proxy in front of us may read them in another way.
+#[tokio::test]
+async fn what_a_proxy_may_read_in_another_way_is_refused_and_makes_no_series() {
+    let app = App::start().await;
+    let before = app.metrics().series();
+    let chunks = "0\r\n\r\n";
+    for (status, head, body) in [
+        ("400", "GET / HTTP/1.1\r\n", ""),
+        ("400", "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n", ""),
+        ("400", "GET / HTTP/1.0\r\nhost: a\r\nhost: b\r\n", ""),
+        ("200", "GET / HTTP/1.0\r\n", ""),
+        ("400", "GET example.org:80 HTTP/1.1\r\nhost: a\r\n", ""),
+        ("400", "POST example.org:80 HTTP/1.1\r\nhost: a\r\n", ""),
+        ("400", "X example.org:80 HTTP/1.1\r\nhost: a\r\n", ""),
+        ("404", "OPTIONS * HTTP/1.1\r\nhost: a\r\n", ""),
+        ("501", "POST /items HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n", chunks),
+        (
+            "501",
+            "POST /items HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+            chunks,
+        ),
+        ("501", "X / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n", chunks),
+        ("405", "PUT /items HTTP/1.1\r\nhost: a\r\ntransfer-encoding: Chunked\r\ncontent-length: 3\r\n", chunks),
+    ] {
+        let mut client = app.connect().await;
+        client.write(&format!("{head}\r\n{body}")).await;
+        tokio::io::AsyncWriteExt::shutdown(&mut client.stream).await.unwrap();
+        let answer = client.rest().await;
+        assert_eq!(answer.get(9..12), Some(status), "{head}: {answer}");
+        let closes = answer.contains("connection: close") || head.contains("HTTP/1.0") || head.starts_with("OPTIONS");
+        assert!(closes, "{head}: {answer}");
+    }
+    assert_eq!(app.metrics().series(), before);
+    assert_eq!(app.counted().values().sum::<u64>(), 12);
+    assert_eq!(app.counted()["POST unmatched 501"], 2);
+    assert!(app.metrics().value("app_errors_total", &[]).abs() < f64::EPSILON, "no fault of the service's");
+}
+
+#[tokio::test]
+async fn the_listener_of_those_who_watch_has_health_and_metrics_and_nothing_else() {
+    let app = App::with_faults().await;
+    let mut admin = Client::connect(app.admin).await;
+    for (target, status) in [
+        ("/health/live", 200),
+        ("/health/ready", 200),
+        ("/metrics", 200),
+        ("/", 404),
+        ("/items", 404),
+        ("/items/1", 404),
+        ("/nowhere", 404),
+    ] {
+        assert_eq!(admin.ask("GET", target, &["x-fault: error"], "").await.status, status, "{target}");
+    }
+    assert_eq!(admin.ask("POST", "/items", &[JSON], r#"{"name":"tea"}"#).await.status, 404);
+    let expected = crate::harness::tally([
+        ("GET /health/live 200", 1),
+        ("GET /health/ready 200", 1),
+        ("GET /metrics 200", 1),
+        ("GET unmatched 404", 4),
+        ("POST unmatched 404", 1),
+    ]);
+    assert_eq!(app.counted(), expected);
+}
+
+#[tokio::test]
+async fn a_page_is_bounded_in_bytes_and_its_next_tells_the_rest() {
+    let app = App::start().await;
+    let name = "\\u0001".repeat(256);
+    for _ in 0..100 {
+        assert_eq!(app.send("POST", "/items", &[JSON], &format!(r#"{{"name":"{name}"}}"#)).await.status, 201);
+    }
+    let (mut after, mut ids, mut pages) = (0, Vec::new(), 0);
+    loop {
+        let page = app.get(&format!("/items?limit=1000&after={after}")).await;
+        assert!(page.body.len() <= aiclipx::app::MAX_PAGE_BYTES);
+        let page = page.json();
+        ids.extend(page["items"].as_array().unwrap().iter().map(|item| item["id"].as_u64().unwrap()));
+        pages += 1;
+        let Some(next) = page["next"].as_u64() else { break };
+        after = next;
+    }
+    assert_eq!((ids, pages), ((1..=100).collect(), 3));
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aiclipx::app::Listeners;
 use aiclipx::app::config::Config;
 use aiclipx::app::meter::Meter;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -21,6 +22,8 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// A service on a free port.
 pub(crate) struct App {
     pub(crate) address: SocketAddr,
+    /// Where the monitoring asks.
+    pub(crate) admin: SocketAddr,
     pub(crate) meter: Arc<Meter>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
@@ -39,13 +42,14 @@ impl App {
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> App {
         let mut config = Config::default();
         change(&mut config);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let [clients, admin] =
+            [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
+        let addresses = [&clients, &admin].map(|listener| listener.local_addr().unwrap());
         let meter = Arc::new(Meter::new("0.0.0", "test").unwrap());
         let (stop, stopped) = oneshot::channel();
         let told = async { drop(stopped.await) };
-        let running = tokio::spawn(aiclipx::app::run(listener, config, Arc::clone(&meter), told));
-        App { address, meter, stop: Some(stop), running }
+        let running = tokio::spawn(aiclipx::app::run(Listeners { clients, admin }, config, Arc::clone(&meter), told));
+        App { address: addresses[0], admin: addresses[1], meter, stop: Some(stop), running }
     }
 
     pub(crate) async fn connect(&self) -> Client {

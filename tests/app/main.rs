@@ -14,5 +14,11 @@ mod counting;
 mod exposition;
 /// Starting the service, and a client that sends what it is told, byte by byte.
 mod harness;
+/// Clients that send and leave, and answers that must arrive.
+mod leaving;
+/// What becomes of the log where stdout takes no more.
+mod log;
+/// What the program may take, and what clients can make it take.
+mod memory;
 /// The program itself: logs, signals, exit codes.
 mod program;

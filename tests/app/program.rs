@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -14,30 +15,40 @@ use crate::harness::{Client, JSON, request, soon};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_aiclipx-app");
 
 /// The running program.
-struct Program {
+pub(crate) struct Program {
     child: Child,
     stdout: BufReader<ChildStdout>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
+    /// Where the monitoring asks.
+    admin: SocketAddr,
 }
 
 impl Program {
-    async fn start(settings: &[(&str, &str)]) -> Program {
+    pub(crate) async fn start(settings: &[(&str, &str)]) -> Program {
         Program::of(Command::new(PROGRAM), settings).await
     }
 
     async fn of(mut command: Command, settings: &[(&str, &str)]) -> Program {
-        command.env_clear().env("PORT", "0").envs(settings.iter().copied());
+        command.env_clear().env("PORT", "0").env("APP_ADMIN_LISTEN", "127.0.0.1:0").envs(settings.iter().copied());
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
         soon(stdout.read_line(&mut first)).await.unwrap();
         let first: Value = serde_json::from_str(&first).unwrap();
-        let address = first["address"].as_str().unwrap().parse().unwrap();
-        Program { child, stdout, address }
+        let [address, admin] = ["address", "admin"].map(|key| first[key].as_str().unwrap().parse().unwrap());
+        Program { child, stdout, address, admin }
     }
 
-    async fn ask(&self, method: &str, target: &str, headers: &[&str], body: &str) -> crate::harness::Answer {
+    pub(crate) async fn ask(&self, method: &str, target: &str, headers: &[&str], body: &str) -> crate::harness::Answer {
         Client::connect(self.address).await.ask(method, target, headers, body).await
+    }
+
+    /// What it takes of the machine's memory, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let kib =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
+        kib.unwrap() << 10
     }
 
     async fn signal(&self, name: &str) {
@@ -167,7 +178,7 @@ async fn nobody_reading_stdout_stalls_no_request_and_every_lost_line_is_counted(
     let dropped = loop {
         let scrapes = client.ask("GET", "/metrics", &[], "").await;
         let first = whole(Exposition::parse(&scrapes.body).unwrap().value("app_log_records_dropped_total", &[]));
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         let again = Client::connect(address).await.ask("GET", "/metrics", &[], "").await;
         let second = whole(Exposition::parse(&again.body).unwrap().value("app_log_records_dropped_total", &[]));
         if first == second {
@@ -184,22 +195,121 @@ async fn nobody_reading_stdout_stalls_no_request_and_every_lost_line_is_counted(
     assert_eq!(access(&lines).len() as u64 + dropped, requests);
 }
 
+/// With `limits` of the shell's set first.
+async fn limited(limits: &str, settings: &[(&str, &str)]) -> Program {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{limits}; exec \"$0\""), PROGRAM]);
+    Program::of(command, &[settings, &[("PATH", "/usr/bin:/bin")]].concat()).await
+}
+
+/// What the monitoring asks, each within its time-out.
+async fn monitored(program: &Program) -> Exposition {
+    let asked = |target| async move {
+        let answer = async { Client::connect(program.admin).await.ask("GET", target, &[], "").await };
+        tokio::time::timeout(Duration::from_secs(1), answer).await.expect(target)
+    };
+    assert_eq!(asked("/health/ready").await.status, 200);
+    Exposition::parse(&asked("/metrics").await.body).unwrap()
+}
+
+fn warnings(lines: &[Value]) -> Vec<&Value> {
+    lines.iter().filter(|line| line["level"] == "WARN").collect()
+}
+
+#[tokio::test]
+async fn with_more_clients_than_descriptors_the_monitoring_is_answered_and_the_cap_is_told_once() {
+    const LIMIT: usize = 80;
+    let program = limited(&format!("ulimit -n {LIMIT}"), &[("APP_HEADER_TIMEOUT", "1h")]).await;
+    // All that come in are answered, until no more come in; those hold their connections, and more wait.
+    let mut held = Vec::new();
+    loop {
+        let mut client = Client::connect(program.address).await;
+        client.write(&request("GET", "/", &[], "")).await;
+        let answer = tokio::time::timeout(Duration::from_millis(500), client.try_answer("GET")).await;
+        held.push(client);
+        if answer.is_err() {
+            break;
+        }
+        answer.unwrap().expect("it was accepted, so it is answered");
+    }
+    let served = held.len() - 1;
+    assert!(served >= LIMIT / 4, "{served} of {LIMIT}: the reserve is most of it");
+    for _ in 0..2 * LIMIT {
+        held.push(Client::connect(program.address).await);
+    }
+    let scraped = monitored(&program).await;
+    for name in ["process_open_fds", "process_resident_memory_bytes", "process_start_time_seconds"] {
+        assert!(scraped.value(name, &[]) > 0.0, "{name}: its own use is read in files, for which there must be room");
+    }
+    // As many scrapers as have room, at once.
+    let mut many = Vec::new();
+    for _ in 0..16 {
+        let mut one = Client::connect(program.admin).await;
+        one.write(&request("GET", "/metrics", &["connection: close"], "")).await;
+        many.push(one);
+    }
+    for one in &mut many {
+        let answer = Exposition::parse(&one.answer("GET").await.body).unwrap();
+        assert!(answer.value("process_open_fds", &[]) > 0.0);
+    }
+    drop(held);
+    assert_eq!(program.ask("GET", "/", &[], "").await.status, 200);
+    program.signal("TERM").await;
+    let (lines, code) = program.end().await;
+    assert_eq!(code, Some(0));
+    let [warning] = warnings(&lines)[..] else { panic!("{:#?}", warnings(&lines)) };
+    assert_eq!((warning["connections"].as_u64(), warning["wanted"].as_u64()), (Some(served as u64), Some(1024)));
+    assert_eq!(warning["descriptors"].as_u64(), Some(LIMIT as u64));
+}
+
+#[tokio::test]
+async fn the_soft_limit_is_raised_to_the_hard_one_and_then_nothing_is_told() {
+    let program = limited("ulimit -Sn 64", &[]).await;
+    let scraped = monitored(&program).await;
+    assert!(scraped.value("process_max_fds", &[]) > 1024.0);
+    program.signal("TERM").await;
+    let (lines, _) = program.end().await;
+    assert!(warnings(&lines).is_empty(), "{lines:#?}");
+}
+
+#[tokio::test]
+async fn with_hardly_any_descriptors_it_serves_one_client_at_a_time_or_says_what_it_needs() {
+    let program = limited("ulimit -n 24", &[]).await;
+    let mut held = Vec::new();
+    for _ in 0..60 {
+        held.push(Client::connect(program.address).await);
+    }
+    monitored(&program).await;
+    drop(held);
+    assert_eq!(program.ask("GET", "/", &[], "").await.status, 200);
+    program.signal("TERM").await;
+    assert_eq!(program.end().await.1, Some(0));
+    for limit in [4, 10, 23] {
+        let (code, out, error) = shell(&format!("ulimit -n {limit}; exec \"$0\"")).await;
+        assert_eq!((code, out.as_str()), (Some(2), ""), "{limit}: {error}");
+        assert!(error.contains("24") && error.contains("ulimit") && !error.contains("panic"), "{error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn out_of_file_descriptors_it_waits_and_goes_on() {
-    let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 32; exec \"$0\"", PROGRAM]);
-    let program = Program::of(command, &[("PATH", "/usr/bin:/bin")]).await;
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    // Fewer than it has counted on: taken from it while it runs.
+    let program = Program::start(&[]).await;
+    let few = Rlimit { current: Some(20), maximum: Some(20) };
+    prlimit(Pid::from_raw(program.child.id().unwrap().cast_signed()), Resource::Nofile, few).unwrap();
     let mut many = Vec::new();
     for _ in 0..60 {
         many.push(Client::connect(program.address).await);
     }
-    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
     drop(many);
     assert_eq!(program.ask("GET", "/", &[], "").await.status, 200);
     program.signal("TERM").await;
     let (lines, code) = program.end().await;
     assert_eq!(code, Some(0));
-    let warnings = lines.iter().filter(|line| line["level"] == "WARN").count();
+    let warnings = warnings(&lines).len();
     // Every connection that ends makes room for one that meets the same trouble; the trouble is one.
     assert!((1..=2).contains(&warnings), "it must be told, and not in a loop: {warnings}");
 }
@@ -217,22 +327,31 @@ async fn bad_settings_are_all_told_and_end_with_2() {
 async fn a_port_that_is_taken_is_named_and_ends_with_2() {
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = holder.local_addr().unwrap();
-    let (code, _, error) = run(&[], &[("PORT", &address.port().to_string())]).await;
-    assert_eq!(code, Some(2));
-    assert!(error.contains(&address.to_string()) && error.contains("APP_LISTEN"), "{error}");
+    let (taken, port) = (address.to_string(), address.port().to_string());
+    for (name, settings) in [
+        ("PORT or APP_LISTEN", [("PORT", port.as_str()), ("APP_ADMIN_LISTEN", "127.0.0.1:0")]),
+        ("APP_ADMIN_LISTEN", [("PORT", "0"), ("APP_ADMIN_LISTEN", taken.as_str())]),
+    ] {
+        let (code, _, error) = run(&[], &settings).await;
+        assert_eq!(code, Some(2));
+        assert!(error.contains(&taken) && error.contains(&format!("with {name}.")), "{error}");
+    }
 }
 
 #[tokio::test]
 async fn the_health_check_says_0_when_ready_and_1_when_not() {
-    let program = Program::start(&[("APP_LISTEN", "0.0.0.0:0")]).await;
-    let port = program.address.port().to_string();
-    let settings = [("APP_LISTEN", "0.0.0.0:1"), ("PORT", port.as_str())];
+    // One slot, held: it is the monitoring's listener that is asked, at which nobody queues behind clients.
+    let program = Program::start(&[("APP_ADMIN_LISTEN", "0.0.0.0:0"), ("APP_MAX_CONNECTIONS", "1")]).await;
+    let held = Client::connect(program.address).await;
+    let wildcard = format!("0.0.0.0:{}", program.admin.port());
+    let settings = [("APP_ADMIN_LISTEN", wildcard.as_str())];
     assert_eq!(run(&["healthcheck"], &settings).await.0, Some(0));
     program.signal("TERM").await;
+    drop(held);
     program.end().await;
     let (code, _, error) = run(&["healthcheck"], &settings).await;
     assert_eq!(code, Some(1));
-    assert!(error.contains(&port), "{error}");
+    assert!(error.contains(wildcard.trim_start_matches("0.0.0.0")), "{error}");
 }
 
 #[tokio::test]
@@ -241,4 +360,70 @@ async fn help_and_version_are_told_and_other_arguments_refused() {
     assert!(code == Some(0) && help.contains("APP_MAX_CONNECTIONS") && help.contains("healthcheck"));
     assert_eq!(run(&["--version"], &[]).await.1.trim(), concat!("aiclipx-app ", env!("CARGO_PKG_VERSION")));
     assert_eq!(run(&["serve"], &[]).await.0, Some(2));
+}
+
+/// The program under a shell's redirections: its exit code, and what it said.
+async fn shell(script: &str) -> (Option<i32>, String, String) {
+    let mut command = Command::new("sh");
+    command.args(["-c", script, PROGRAM]).env_clear().env("PATH", "/usr/bin:/bin").kill_on_drop(true);
+    command.envs([("PORT", "0"), ("APP_ADMIN_LISTEN", "127.0.0.1:0")]);
+    let output = soon(command.output()).await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn where_it_can_not_write_the_exit_code_speaks_and_nothing_panics() {
+    for (script, code, says) in [
+        (r#""$0" --help >/dev/full"#, 1, "cannot write to stdout"),
+        (r#""$0" --version >/dev/full"#, 1, "cannot write to stdout"),
+        (r#""$0" --help >/dev/full 2>/dev/full"#, 1, ""),
+        (r#""$0" --help >&- 2>&-"#, 0, ""),
+        (r#"{ "$0" --help; echo $? >&2; } | true"#, 0, "0\n"),
+        (r#""$0" -x 2>/dev/full"#, 2, ""),
+        (r#""$0" -x 2>&-"#, 2, ""),
+        (r#"PORT=x "$0" 2>/dev/full"#, 2, ""),
+        (r#"APP_ADMIN_LISTEN=192.0.2.1:1 "$0" 2>/dev/full"#, 2, ""),
+        (r#"APP_ADMIN_LISTEN=127.0.0.1:1 "$0" healthcheck 2>/dev/full"#, 1, ""),
+        (r#"APP_ADMIN_LISTEN=127.0.0.1:1 "$0" healthcheck 2>&-"#, 1, ""),
+    ] {
+        let (ended, _, error) = shell(script).await;
+        assert_eq!(ended, Some(code), "{script}: {error}");
+        assert!(if says.is_empty() { error.is_empty() } else { error.contains(says) }, "{script}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_bad_setting_nothing_reaches_the_terminal_raw() {
+    let raw = "\u{1b}]0;pwned\u{7}\r\n\u{202e}\u{9b}2J";
+    for name in ["PORT", "APP_ADMIN_LISTEN", "APP_LOG"] {
+        let (code, out, error) = run(&[], &[(name, raw)]).await;
+        assert_eq!((code, out.as_str()), (Some(2), ""));
+        assert!(error.contains(name) && error.contains(r"\u{1b}]0;pwned\u{7}\r\n\u{202e}\u{9b}2J"), "{error}");
+        assert!(!error.contains(|c: char| c != '\n' && c.is_control() || c == '\u{202e}'), "{error:?}");
+    }
+    // Bytes that are no text at all.
+    let (code, _, error) = shell(r#"APP_LOG=$(printf '\377\033[2J') exec "$0""#).await;
+    assert!(code == Some(2) && error.contains("APP_LOG") && !error.contains('\u{1b}'), "{error:?}");
+}
+
+#[tokio::test]
+async fn variables_that_look_like_settings_and_are_none_are_named_in_one_warning() {
+    // As Kubernetes sets for every pod beside a service that is called `app`.
+    let program = Program::start(&[
+        ("APP_PORT", "tcp://10.0.0.1:80"),
+        ("APP_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("APP_SERVICE_HOST", "10.0.0.1"),
+        ("APP_MAXITEMS", "3"),
+        ("APP_\u{1b}\u{202e}", "1"),
+        ("APP_MAX_ITEMS", "3"),
+        ("HOME", "/root"),
+    ])
+    .await;
+    program.signal("TERM").await;
+    let (lines, code) = program.end().await;
+    assert_eq!(code, Some(0));
+    let [warning] = warnings(&lines)[..] else { panic!("{:#?}", warnings(&lines)) };
+    let names = r"APP_MAXITEMS, APP_PORT, APP_PORT_80_TCP_ADDR, APP_SERVICE_HOST, APP_\u{1b}\u{202e}";
+    assert_eq!(warning["names"], names);
 }

@@ -286,6 +286,7 @@ fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
         scenario: scenario.id(),
         addresses: Addresses {
             app: vec![at(0)],
+            app_admin: vec![at(5)],
             prometheus: at(1),
             alertmanager: at(2),
             receiver: at(3),

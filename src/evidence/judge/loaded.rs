@@ -1,12 +1,8 @@
 //! Whether what was judged by is the tree: the scenario, the rules that were loaded, the configurations.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use anyhow::Context;
-
 use super::Finding;
 use crate::evidence::experiment::Experiment;
+use crate::evidence::loaded::{configuration, rendered};
 use crate::evidence::tree::Tree;
 use crate::monitoring::{self, Loader};
 
@@ -32,7 +28,8 @@ pub(super) fn scenario_of_tree(experiment: &Experiment, tree: &Tree) -> Finding 
 
 pub(super) fn loaded_equals_tree(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
     let loaded = experiment.loaded("rules")?;
-    let differences = monitoring::rules_equal(&loaded, &rendered(experiment, tree)?).err().unwrap_or_default();
+    let files = rendered(tree, &experiment.run.addresses, experiment.speed())?;
+    let differences = monitoring::rules_equal(&loaded, &files).err().unwrap_or_default();
     let rules: usize = loaded["data"]["groups"]
         .as_array()
         .map_or(0, |groups| groups.iter().map(|group| group["rules"].as_array().map_or(0, Vec::len)).sum());
@@ -51,19 +48,14 @@ pub(super) fn loaded_equals_tree(experiment: &Experiment, tree: &Tree) -> anyhow
 }
 
 pub(super) fn config_equals_tree(experiment: &Experiment, tree: &Tree, whose: Loader) -> anyhow::Result<Finding> {
-    let (file, pointer) = match whose {
-        Loader::Prometheus => ("config", "/data/yaml"),
-        Loader::Alertmanager => ("alertmanager", "/config/original"),
+    let (file, flags) = match whose {
+        Loader::Prometheus => ("config", Some(experiment.loaded("flags")?)),
+        Loader::Alertmanager => ("alertmanager", None),
     };
-    let answer = experiment.loaded(file)?;
-    let loaded = answer.pointer(pointer).and_then(serde_json::Value::as_str);
-    let loaded = loaded.with_context(|| format!("loaded/{file}.json holds no configuration"))?;
-    let mut compared = monitoring::config_equal(whose, loaded, &rendered(experiment, tree)?);
     let mut exhibits = vec![format!("loaded/{file}.json")];
-    if whose == Loader::Prometheus {
-        compared.flags(&experiment.loaded("flags")?["data"], experiment.speed());
-        exhibits.push("loaded/flags.json".to_owned());
-    }
+    exhibits.extend(flags.is_some().then(|| "loaded/flags.json".to_owned()));
+    let files = rendered(tree, &experiment.run.addresses, experiment.speed())?;
+    let compared = configuration(whose, &experiment.loaded(file)?, flags.as_ref(), &files, experiment.speed())?;
     Ok(Finding {
         population: compared.values,
         expected: format!("the {} values of the tree's file, at speed {}", compared.values, experiment.speed()),
@@ -76,10 +68,4 @@ pub(super) fn config_equals_tree(experiment: &Experiment, tree: &Tree, whose: Lo
         fails: (!compared.differences.is_empty()).then(|| compared.differences.join("; ")),
         not_proven: None,
     })
-}
-
-/// The tree's monitoring files as this stack got them.
-fn rendered(experiment: &Experiment, tree: &Tree) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
-    let rendered = tree.monitoring.render(&experiment.run.addresses, experiment.speed());
-    rendered.map_err(|findings| anyhow::anyhow!("{}", crate::failure::Failure::from(findings)))
 }

@@ -27,6 +27,7 @@ use crate::evidence::judge::{self, Verdict};
 use crate::evidence::prove::Options;
 use crate::evidence::provenance::{compact_utc, now_ms, revision};
 use crate::evidence::tree::{Tree, copy_folder};
+use crate::evidence::twice::{Try, invalid, once_or_twice};
 use crate::failure::{Failure, Kind, tell};
 use crate::interrupt::Interrupt;
 use crate::monitoring::addresses::Addresses;
@@ -190,27 +191,21 @@ impl Attempt<'_> {
 
     /// One stack, and again if the machine disturbed it.
     async fn job(&self, job: &Job<'_>, interrupt: &Interrupt) -> Result<Findings, Failure> {
-        for attempt in 1.. {
+        let alone = |fate| Findings::from([(job.name().to_owned(), Err(fate))]);
+        let tried = once_or_twice(job.name(), async |_| {
             let _ = fs::remove_dir_all(self.experiment(job.name(), job.scenario()));
-            let findings = match self.once(job, interrupt).await {
-                Ok(findings) => findings,
-                Err(failure) if failure.kind() == Kind::Infrastructure => {
-                    Findings::from([(job.name().to_owned(), Err(Fate::Invalid(failure.to_string())))])
-                }
-                Err(failure) => return Err(failure.context(format!("mutants, {}", job.name()))),
-            };
-            let noise = match &findings[job.name()] {
+            let findings = self.once(job, interrupt).await?;
+            let disturbed = match &findings[job.name()] {
                 Err(Fate::Invalid(why)) => Some(why.clone()),
-                Err(_) => None,
-                Ok(found) if found.disturbances.is_empty() || is_wanted(job, found) => None,
-                Ok(found) => Some(found.disturbances.join("; ")),
+                Ok(found) if !is_wanted(job, found) => invalid(found.disturbances.iter().cloned()),
+                _ => None,
             };
-            match noise {
-                Some(why) if attempt == 1 => tell(&format!("  ! {}: {why}; once more", job.name())),
-                _ => return Ok(findings),
-            }
+            Ok(Try { came: findings, disturbed })
+        });
+        match tried.await {
+            Err(failure) if failure.kind() == Kind::Infrastructure => Ok(alone(Fate::Invalid(failure.to_string()))),
+            tried => tried.map_err(|failure| failure.context(format!("mutants, {}", job.name()))),
         }
-        unreachable!("the second try returns")
     }
 
     async fn once(&self, job: &Job<'_>, interrupt: &Interrupt) -> Result<Findings, Failure> {
@@ -228,9 +223,9 @@ impl Attempt<'_> {
                     plan.app_program = wrapped(&plan.app_program, name, value, state.path())?;
                 }
                 Edit::Exposition(rewriting) => {
-                    let app = plan.addresses.app.first().context("the stack has no service")?.clone();
+                    let app = plan.addresses.scraped_app().first().context("the stack has no service")?.clone();
                     let started = Proxy::start(app, *rewriting).await?;
-                    scraped.app = vec![started.address().clone()];
+                    scraped.app_admin = vec![started.address().clone()];
                     proxy = Some(started);
                 }
                 Edit::Dashboard(_) | Edit::Record(_) | Edit::Loss(_) => {}

@@ -322,7 +322,7 @@ fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup>
             div.open-list { strong { "Disturbed" } ul { @for line in disturbed { li { (line) } } } }
         }
         figure {
-            (strip::draw(experiment, &lanes(outcome, experiment)?))
+            div.timeline { (strip::draw(experiment, &lanes(outcome, experiment)?)) }
             figcaption {
                 "Seconds since the first request could leave. Red ground: what the alerts are about happens. "
                 @if !experiment.scenario.expect.fires.is_empty() {
