@@ -132,10 +132,10 @@ fn supervisord(plan: &Plan) -> u32 {
     std::fs::read_to_string(plan.state.join("supervisord.pid")).unwrap().trim().parse().unwrap()
 }
 
-/// `aiclipx up` on the plan's ports.
+/// `aiclipx up` on the plan's ports; what else is on PATH, Vector and Loki, gets free ones, for tests run side by side.
 fn up(plan: &Plan) -> Command {
     let mut up = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
-    up.arg("up").arg("--state").arg(&plan.state);
+    up.args(["up", "--free-ports", "--state"]).arg(&plan.state);
     for (listener, _, address) in plan.processes().iter().flat_map(Process::listeners) {
         up.arg("--port").arg(format!("{listener}={}", address.port));
     }
