@@ -93,12 +93,14 @@ impl InFlight {
     /// The answer exists: it is named like its request, and its body takes the guard along. `at_fault` says that the
     /// service failed.
     pub(super) fn answered<B: Body<Data = Bytes> + Unpin>(
-        self,
+        mut self,
         mut response: Response<B>,
         at_fault: bool,
     ) -> Response<Counted<B>> {
         let (status, is_head) = (response.status(), self.verb == Verb::Head);
-        response.headers_mut().insert(REQUEST_ID, self.id.clone());
+        let nobody = HeaderValue::from_static("");
+        let id = if self.access_log { self.id.clone() } else { std::mem::replace(&mut self.id, nobody) };
+        response.headers_mut().insert(REQUEST_ID, id);
         response.map(|body| {
             let mut body =
                 Counted { body, rest: Bytes::new(), pauses: false, bytes: 0, status, at_fault, request: Some(self) };
@@ -161,10 +163,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if self.rest.is_empty() {
+        let mut piece = std::mem::take(&mut self.rest);
+        if piece.is_empty() {
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => self.rest = data,
+                    Ok(data) => piece = data,
                     Err(other) => return Poll::Ready(Some(Ok(other))),
                 },
                 Some(Err(error)) => {
@@ -179,11 +182,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Counted<B> {
                 }
             }
         }
-        let piece = if self.rest.len() > PIECE_BYTES {
-            self.rest.split_to(PIECE_BYTES)
-        } else {
-            std::mem::take(&mut self.rest)
-        };
+        if piece.len() > PIECE_BYTES {
+            self.rest = piece.split_off(PIECE_BYTES);
+        }
         self.bytes += piece.len() as u64;
         if self.is_end_stream() {
             self.end();

@@ -71,9 +71,9 @@ impl IdleTimer {
         self.clear(WORKING | SLOW);
     }
 
-    /// The connection has nothing to do but wait; if for an answer, work is slow.
-    fn waits(&self) {
-        if self.is(WORKING) && !self.is(SLOW) {
+    /// The connection has nothing to do but wait for an answer: work is slow.
+    fn work_is_slow(&self) {
+        if !self.is(SLOW) {
             self.set(SLOW);
             self.slow.notify_one();
         }
@@ -198,9 +198,11 @@ impl AsyncWrite for Watched<'_> {
 
     /// A socket holds nothing back; but hyper comes by here whenever it was woken and has done what it could.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.timer.waits();
-        if self.timer.is(SLOW) && self.is_reset() {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        if self.timer.is(WORKING) {
+            self.timer.work_is_slow();
+            if self.is_reset() {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -247,7 +249,7 @@ mod tests {
             IdleTimer::work_ends,
         );
         assert_eq!(runs_out(&[]).await, 10, "no head");
-        let waits: Event = IdleTimer::waits;
+        let waits: Event = IdleTimer::work_is_slow;
         assert_eq!(runs_out(&[(2, begins), (2, ends)]).await, 12, "idle after an answer");
         assert_eq!(runs_out(&[(3, begins), (3, waits), (25, ends)]).await, 35, "the service took long");
         let again = [(3, begins), (3, ends), (9, begins), (9, waits), (35, ends)];
@@ -262,7 +264,7 @@ mod tests {
             },
             IdleTimer::work_ends,
         );
-        let waits: Event = IdleTimer::waits;
+        let waits: Event = IdleTimer::work_is_slow;
         let through: Event = |timer| timer.wrote(true);
         let stalled: Event = |timer| timer.wrote(false);
         assert_eq!(runs_out(&[(1, begins), (1, ends), (1, stalled), (8, stalled)]).await, 11, "still no room");
