@@ -151,8 +151,9 @@ fn a_build_shows_few_lines_for_hundreds_of_crates_and_whole_what_the_compiler_sa
     assert!(said.ends_with(DIAGNOSTICS), "{said}");
 }
 
-/// `./dev true` of a copy, as a user who is not root, on a machine that has all but a browser. `index` is what apt's holds.
-fn dev(stage: &Stage, index: &str) -> (Option<i32>, String) {
+/// `./dev true` of a copy, as a user who is not root, on a machine that has all but a browser. `index` is what apt's holds;
+/// `needed` are rows more in the table of tools.
+fn dev(stage: &Stage, index: &str, needed: &str) -> (Option<i32>, String) {
     for (name, version) in [
         ("just", "just 1.51.0"),
         ("git", "git version 2.50.1"),
@@ -178,9 +179,11 @@ fn dev(stage: &Stage, index: &str) -> (Option<i32>, String) {
     stage.all_but(&["chromium", "chromium-browser", "google-chrome", "sudo", "su", "snap", "nix"]);
     let copy = stage.path("copy");
     std::fs::create_dir_all(copy.join("scripts")).unwrap();
-    for file in ["dev", "scripts/tools.sh", "scripts/tools.tsv", "scripts/progress.sh"] {
+    for file in ["dev", "scripts/tools.sh", "scripts/progress.sh"] {
         std::fs::copy(repository(file), copy.join(file)).unwrap();
     }
+    let table = std::fs::read_to_string(repository("scripts/tools.tsv")).unwrap();
+    std::fs::write(copy.join("scripts/tools.tsv"), table + needed).unwrap();
     let dev = Command::new("bash")
         .arg(copy.join("dev"))
         .arg("true")
@@ -251,7 +254,9 @@ fn who_is_not_root_is_told_one_command_to_type() {
     for (becomes, asks) in [("sudo", r#"[ "$1" != -n ] || exit 1"#), ("su", r#"eval "set -- $2""#)] {
         let stage = Stage::new();
         stage.program(becomes, &format!("{asks}\nprintf '%s\\n' \"$@\" >\"$0.told\""));
-        let (code, said) = dev(&stage, "chromium fonts-dejavu-core");
+        // Another program of the browser's package: it is asked for once.
+        let another = "chromedriver-of-ours\t-\tdriver\tchromium\t-\t-\tneeded\tneeded\tneeded\n";
+        let (code, said) = dev(&stage, "chromium fonts-dejavu-core", another);
         assert_eq!(code, Some(2), "{said}");
         let typed: Vec<&str> = said.lines().filter(|line| line.starts_with("  ")).collect();
         let [line] = typed[..] else { panic!("more than one line to type: {said}") };
@@ -279,7 +284,7 @@ fn what_the_distribution_does_not_have_is_named_with_what_brings_it_there() {
         if has_snap {
             stage.program("snap", "");
         }
-        let (code, said) = dev(&stage, "fonts-dejavu-core");
+        let (code, said) = dev(&stage, "fonts-dejavu-core", "");
         assert_eq!(code, Some(2), "{said}");
         assert!(said.contains("chromium 112 or later") && said.contains("only calls its snap"), "{said}");
         assert_eq!(said.contains("sudo snap install chromium"), has_snap, "{said}");
