@@ -317,7 +317,7 @@ pub fn help() -> String {
         let default = if setting.default.is_empty() { "not set" } else { setting.default };
         let _ = writeln!(
             text,
-            "  {:<20} {:<15} {}\n  {:36} {}",
+            "  {:<22} {:<15} {}\n  {:38} {}",
             setting.name, default, setting.values, "", setting.meaning
         );
     }

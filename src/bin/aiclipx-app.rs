@@ -52,7 +52,7 @@ fn help() -> String {
          aiclipx-app              serves until SIGTERM or SIGINT, then drains; a second signal ends it at once\n\
          aiclipx-app healthcheck  exits 0 if the service at APP_ADMIN_LISTEN is ready, else 1\n\n\
          Settings, from the environment:\n\n\
-         \x20 {:<20} {:<15} values\n{}",
+         \x20 {:<22} {:<15} values\n{}",
         "name",
         "default",
         config::help()
