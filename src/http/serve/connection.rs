@@ -72,7 +72,7 @@ pub(super) async fn run<S: Service>(
         .writev(false) // answers are small: one copy of a body is cheaper than a list of buffers
         .half_close(true) // who has nothing more to ask still waits for the answer
         .max_buf_size(BUFFER_BYTES)
-        .serve_connection(TokioIo::new(Watched { stream, timer: &timer }), answer);
+        .serve_connection(TokioIo::new(Watched { stream, timer: &timer, unread: &unread }), answer);
 
     // A set of futures-util's, because it looks at them only when they were woken: most wakes are hyper's.
     let events = FuturesUnordered::<Pin<Box<dyn Future<Output = Event> + Send + '_>>>::new();

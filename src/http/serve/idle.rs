@@ -7,7 +7,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// How often a connection looks whether its client has reset it, while a request takes long.
 const CHECK_RESET: Duration = Duration::from_millis(250);
 
-/// Bytes taken from a socket at once: a little less than hyper makes room for at first. It doubles the room for a
-/// connection that fills it, and keeps it; a thousand connections would.
+/// Bytes of a body taken from a socket at once: a little less than hyper makes room for at first. It doubles the room for
+/// a connection that fills it, and keeps it; a thousand connections would.
 const READ_BYTES: usize = (8 << 10) - 1;
 
 /// A request is worked on.
@@ -151,6 +151,8 @@ impl IdleTimer {
 pub(super) struct Watched<'a> {
     pub(super) stream: TcpStream,
     pub(super) timer: &'a IdleTimer,
+    /// Whether a body is on its way.
+    pub(super) unread: &'a AtomicBool,
 }
 
 impl Watched<'_> {
@@ -161,16 +163,29 @@ impl Watched<'_> {
     }
 }
 
-impl AsyncRead for Watched<'_> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+impl Watched<'_> {
+    /// Reads into a buffer of the moment, so that hyper's is never filled.
+    fn read_a_little(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
         let room = buffer.remaining().min(READ_BYTES);
         let mut piece = ReadBuf::uninit(&mut space[..room]);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece))?;
-        if piece.filled().is_empty() {
+        buffer.put_slice(piece.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Watched<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        if self.unread.load(Ordering::Relaxed) {
+            ready!(self.read_a_little(cx, buffer))?;
+        } else {
+            ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        }
+        if buffer.filled().len() == before {
             self.timer.set(ENDED);
         }
-        buffer.put_slice(piece.filled());
         Poll::Ready(Ok(()))
     }
 }
