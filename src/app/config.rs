@@ -262,7 +262,7 @@ impl Config {
         }
         if config.max_body_bytes > config.max_buffered_bytes {
             errors.push(format!(
-                "APP_MAX_BODY_BYTES is {}, and APP_MAX_BUFFERED_BYTES, which all bodies share, is {}; it takes at least as many",
+                "APP_MAX_BUFFERED_BYTES, which all bodies share, is {1}; it takes at least as many as APP_MAX_BODY_BYTES, {0}",
                 config.max_body_bytes, config.max_buffered_bytes
             ));
         }

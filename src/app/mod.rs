@@ -95,13 +95,13 @@ pub async fn run(listeners: Listeners, config: Config, meter: Arc<Meter>, stop: 
         lifecycle: Arc::clone(&lifecycle),
         config,
     });
-    let front = |audience, limits: &Limits, budget| {
+    let service = |audience, limits: &Limits, budget| {
         let connections = meter.connections(audience, limits.connections);
         let routes = handlers::routes(&handlers, budget);
-        Arc::new(Front { app: Arc::clone(&app), routes, audience, connections })
+        Arc::new(ListenerService { app: Arc::clone(&app), routes, audience, connections })
     };
-    let clients = front(Audience::Clients, &limits, budget);
-    let admin = front(Audience::Admin, &admin_limits, admin_budget);
+    let clients = service(Audience::Clients, &limits, budget);
+    let admin = service(Audience::Admin, &admin_limits, admin_budget);
 
     let stop = async {
         stop.await;
@@ -179,14 +179,14 @@ impl App {
 }
 
 /// One of the two listeners' side of the service.
-struct Front<R> {
+struct ListenerService<R> {
     app: Arc<App>,
     routes: R,
     audience: Audience,
     connections: Connections,
 }
 
-impl<R: Route> Service for Front<R> {
+impl<R: Route> Service for ListenerService<R> {
     type Body = Counted<BodyOf<Response>>;
 
     fn call(

@@ -97,9 +97,9 @@ pub trait Service: Send + Sync + 'static {
     /// The bodies it answers with.
     type Body: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static;
 
-    /// Takes one request, whose head was read `now`, and answers it in the future that it returns. What must have happened for every request whose
-    /// head was read happens in the call: the future is dropped, looked at or not, when the connection breaks before
-    /// the answer exists. A panic that leaves it costs the connection, so see [`contain`].
+    /// Takes one request, whose head was read `now`, and answers it in the future that it returns. What must have happened
+    /// for every request whose head was read happens in the call: the future is dropped, looked at or not, when the
+    /// connection breaks before the answer exists. A panic that leaves it costs the connection, so see [`contain`].
     fn call(&self, request: Request<Incoming>, now: Instant) -> impl Future<Output = Response<Self::Body>> + Send;
 
     /// Told once for every connection that was accepted.

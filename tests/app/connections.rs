@@ -78,8 +78,8 @@ async fn a_client_that_never_reads_its_answers_is_closed_and_its_slot_returns() 
     assert!(app.connections("timed_out") > 0.0);
 }
 
-#[tokio::test]
-async fn more_connections_than_slots_wait_until_one_returns() {
+/// A service of two slots, the clients that hold them, and one that has asked and waits.
+async fn full() -> (App, [Client; 2], Client) {
     let app = App::with(|config| config.max_connections = 2).await;
     let mut held = [app.connect().await, app.connect().await];
     for client in &mut held {
@@ -87,6 +87,12 @@ async fn more_connections_than_slots_wait_until_one_returns() {
     }
     let mut third = app.connect().await;
     third.write(&request("GET", "/items", &[], "")).await;
+    (app, held, third)
+}
+
+#[tokio::test]
+async fn more_connections_than_slots_wait_until_one_returns() {
+    let (app, held, mut third) = full().await;
     tokio::time::sleep(SHORT).await;
     assert_eq!(app.counted(), tally([("GET / 200", 2)]), "the third was not accepted");
     drop(held);
@@ -98,13 +104,7 @@ const A_SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test]
 async fn with_every_slot_held_the_monitoring_is_answered_at_its_own_listener() {
-    let app = App::with(|config| config.max_connections = 2).await;
-    let mut held = [app.connect().await, app.connect().await];
-    for client in &mut held {
-        client.ask("GET", "/", &[], "").await;
-    }
-    let mut third = app.connect().await;
-    third.write(&request("GET", "/items", &[], "")).await;
+    let (app, held, mut third) = full().await;
     for target in ["/metrics", "/health/ready", "/health/live"] {
         let asked = async { Client::connect(app.admin).await.ask("GET", target, &[], "").await.status };
         assert_eq!(tokio::time::timeout(A_SECOND, asked).await, Ok(200), "{target}");
@@ -114,7 +114,7 @@ async fn with_every_slot_held_the_monitoring_is_answered_at_its_own_listener() {
 }
 
 #[tokio::test]
-async fn the_monitorings_door_has_a_cap_of_its_own_which_idle_ones_do_not_hold_for_ever() {
+async fn the_monitorings_listener_has_a_cap_of_its_own_which_idle_ones_do_not_hold_for_ever() {
     let app = App::with(|config| config.header_timeout = SHORT).await;
     let mut idle = Vec::new();
     for _ in 0..16 {

@@ -25,7 +25,7 @@ use super::{ConnectionOutcome, Limits, Service};
 /// A request's head and the pieces of its body pass through a buffer of at most this size: longer heads are 431.
 pub const BUFFER_BYTES: usize = 16 << 10;
 
-/// What a client that connected before the stop may still take to say its first word.
+/// What a client that connected before the stop may still take to send its first request.
 const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// What a closing connection waits for its client's next byte, or its end.
@@ -38,7 +38,7 @@ const LINGER_BYTES: usize = 64 << 20;
 enum Event {
     /// The listener was told to stop.
     Stopped,
-    /// A client that had not spoken by then still has not.
+    /// A client that had sent no request by then still has not.
     NoRequest,
     /// The client has let its time pass.
     TimedOut,
