@@ -35,6 +35,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::{self, Either};
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use pin_project_lite::pin_project;
@@ -44,7 +45,7 @@ use tokio::time::Instant;
 use warp::reply::Response;
 
 use crate::duration;
-use crate::http::serve::{self, Broken, ConnectionOutcome, Contained, Incoming, Limits, Service};
+use crate::http::serve::{self, Broken, ConnectionOutcome, Contained, Limits, Service};
 use budget::Budget;
 use config::Config;
 use endpoint::{Endpoint, Verb};

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
 use super::idle::{IdleTimer, Watched};
-use super::incoming::Incoming;
+use super::incoming;
 use super::{ConnectionOutcome, Limits, Service};
 
 /// A request's head and the pieces of its body pass through a buffer of at most this size: longer heads are 431.
@@ -60,9 +60,10 @@ pub(super) async fn run<S: Service>(
     let timer = IdleTimer::new(limits.patience);
     let unread = Arc::new(AtomicBool::new(false));
     // Not in the future it returns: a request has begun when its head was read, whether or not it is ever looked at.
-    let answer = service_fn(|request: Request<hyper::body::Incoming>| {
+    let answer = service_fn(|mut request: Request<hyper::body::Incoming>| {
         let now = timer.work_begins();
-        service.call(request.map(|body| Incoming::new(body, &unread)), now).map(|response| {
+        incoming::note(&mut request, &unread);
+        service.call(request, now).map(|response| {
             timer.work_ends();
             Ok::<_, Infallible>(response)
         })

@@ -75,9 +75,9 @@ where
 {
     type Body = Full<Bytes>;
 
-    async fn call(&self, request: Request<Incoming>, _: Instant) -> Response<Full<Bytes>> {
+    async fn call(&self, request: Request<hyper::body::Incoming>, _: Instant) -> Response<Full<Bytes>> {
         // The handler is called inside, so that what it does before its first await is contained, too.
-        contain(self.limit, async { (self.handler)(request).await }).await.unwrap_or_else(|broken| {
+        contain(self.limit, async { (self.handler)(Incoming::of(request)).await }).await.unwrap_or_else(|broken| {
             let (status, body) = match broken {
                 Broken::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"internal error"}"#),
                 Broken::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"the request took too long"}"#),
