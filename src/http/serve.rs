@@ -19,6 +19,7 @@ mod contain;
 mod idle;
 mod incoming;
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
@@ -105,7 +106,7 @@ pub trait Service: Send + Sync + 'static {
         &self,
         request: Request<hyper::body::Incoming>,
         now: Instant,
-    ) -> impl Future<Output = Response<Self::Body>> + Send;
+    ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
 
     /// Told once for every connection that was accepted.
     fn opened(&self) {}

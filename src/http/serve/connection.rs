@@ -1,10 +1,10 @@
 //! One connection from its first byte to its last: hyper speaks HTTP on it, and this decides when it has to end.
 
-use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,6 +13,7 @@ use hyper::Request;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -63,10 +64,7 @@ pub(super) async fn run<S: Service>(
     let answer = service_fn(|mut request: Request<hyper::body::Incoming>| {
         let now = timer.work_begins();
         incoming::note(&mut request, &unread);
-        service.call(request, now).map(|response| {
-            timer.work_ends();
-            Ok::<_, Infallible>(response)
-        })
+        Working { work: service.call(request, now), timer: &timer }
     });
     let mut http = http1::Builder::new()
         .header_read_timeout(None) // the timer bounds more than heads, and makes no timer for every request
@@ -116,6 +114,28 @@ pub(super) async fn run<S: Service>(
         drop(parts.read_buf);
         let stream = parts.io.into_inner().stream;
         let _ = timeout(limits.patience, linger(stream, is_unread, || end.others_wait())).await;
+    }
+}
+
+pin_project! {
+    /// Work on a request, which tells the timer when it is done. Not a map, which would copy the answer.
+    struct Working<'a, W> {
+        #[pin]
+        work: W,
+        timer: &'a IdleTimer,
+    }
+}
+
+impl<W: Future> Future for Working<'_, W> {
+    type Output = W::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<W::Output> {
+        let this = self.project();
+        let answer = this.work.poll(cx);
+        if answer.is_ready() {
+            this.timer.work_ends();
+        }
+        answer
     }
 }
 
