@@ -120,7 +120,8 @@ impl Node {
 /// Reads one document; the error is a line (0 when unknown) and what is wrong there.
 pub(super) fn read(bytes: &[u8]) -> Result<Node, (usize, String)> {
     let text = std::str::from_utf8(bytes).map_err(|error| (0, format!("not UTF-8: {error}")))?;
-    let options = serde_saphyr::options! { with_snippet: false };
+    // Comments are not asked for: the parser keeps no more than a few of them while it looks ahead.
+    let options = serde_saphyr::options! { with_snippet: false, emit_comments: false };
     serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options)
         .map(Node::from)
         .map_err(|error| (error.location().map_or(0, |location| line(&location)), error.to_string()))
@@ -249,6 +250,15 @@ mod tests {
         assert_eq!(group.entries()[1].line, 4);
         let expr = group.items_of("rules")[0].get("expr").expect("it is there");
         assert_eq!((expr.line, expr.as_text()), (6, Some("up\n")), "a block begins with its first line");
+    }
+
+    /// A licence, or rules that somebody took out for now.
+    #[test]
+    fn any_number_of_comments_may_stand_anywhere() {
+        let comments = "# a line of a licence\n".repeat(500);
+        let text = format!("{comments}groups:\n{comments}  - name: one\n{comments}    rules: []\n{comments}");
+        let node = read(text.as_bytes()).expect("it reads");
+        assert_eq!(node.items_of("groups")[0].line, 1002);
     }
 
     #[test]

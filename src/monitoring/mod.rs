@@ -28,6 +28,7 @@ mod bounds;
 mod loaded;
 mod loaded_config;
 pub(crate) mod located;
+pub(crate) mod matcher;
 mod older;
 pub mod promql;
 mod render;

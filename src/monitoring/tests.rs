@@ -190,6 +190,9 @@ fn what_can_t_be_divided_truthfully_is_refused_with_file_and_line() {
         (app, "(rate(app_errors_total[5m]))", "(increase(app_errors_total[5m]))", "shrinks with time"),
         (app, "max by (job) (up{job=\"app\"}) == 0", "time() - app_ready > 300", "shrinks with time"),
         (app, "max by (job) (up{job=\"app\"}) == 0", "up > 5m", "a duration in a number's place"),
+        (app, "max by (job) (up{job=\"app\"}) == 0", "predict_linear(app_ready[6h], 24 * 3600) < 0", "looks ahead"),
+        (app, "max by (job) (up{job=\"app\"}) == 0", "timestamp(up) < time() - 300", "adds up what shrinks"),
+        (app, "max by (job) (up{job=\"app\"}) == 0", "up == 0 and on () hour() > 8", "asks the calendar"),
         (dashboard, "app_errors_total[$__rate_interval]", "app_errors_total[5m]", "literal range"),
         (app, "Every scrape of", "For 5 minutes, every scrape of", "tells a duration"),
     ] {
@@ -233,7 +236,7 @@ fn a_key_nobody_decided_about_an_address_nobody_has_and_a_receiver_that_is_missi
             "alertmanager/alertmanager.yml",
             "'alertname=~\"AppDown|AppTargetMissing\"'",
             "'alertname'",
-            "label matching operator",
+            "is no matcher of Alertmanager's",
         ),
         ("prometheus/rules/app.yml", "http://localhost:3000/d", "http://localhost:3001/d", "does not lead to"),
         ("prometheus/rules/tests/app.yml", "0+270x120", "0+270xx120", "is no sample"),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Component};
 use super::located::{Entry, Node, Value};
+use super::matcher;
 use super::promql::{self, Recorded};
 use super::series;
 use super::shape::{Field, SERIES, Shape};
@@ -63,7 +64,7 @@ impl Walk<'_> {
             (Shape::Expr, Value::Text(text)) => self.expression(line, text, true),
             (Shape::TestExpr, Value::Text(text)) => self.expression(line, text, false),
             (Shape::Matcher, Value::Text(text)) => {
-                if let Err(error) = promql::parse_matcher(text) {
+                if let Err(error) = matcher::parse(text) {
                     self.find(line, error, "");
                 }
             }
