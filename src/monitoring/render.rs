@@ -29,7 +29,7 @@ impl Monitoring {
             };
             let file = Path::new(FOLDER).join(path);
             let rendering = Rendering { addresses, speed, recorded: &self.recorded };
-            let mut walk = Walk { file: &file, rendering: Some(rendering), findings: Vec::new() };
+            let mut walk = Walk { file: &file, source: None, rendering: Some(rendering), findings: Vec::new() };
             let mut document = document.clone();
             walk.visit(shape, &mut document);
             findings.append(&mut walk.findings);
@@ -70,7 +70,7 @@ fn address(path: &Path, document: &mut Node, addresses: &Addresses) {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let Some(component) = Component::of_targets(stem) else { return };
     let targets = component.of(addresses).iter().map(|address| Node::text(address.to_string())).collect();
-    let targets = Node { line: 0, value: Value::List(targets) };
+    let targets = Node { line: 0, span: 0..0, value: Value::List(targets) };
     if let Value::List(groups) = &mut document.value {
         groups.truncate(1);
         if let Some(Node { value: Value::Map(entries), .. }) = groups.first_mut() {

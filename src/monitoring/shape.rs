@@ -16,8 +16,14 @@ pub(super) enum Shape {
     Number,
     /// `true` or `false`.
     Switch,
+    /// A text that is not empty.
+    Name,
+    /// The name of a series.
+    Metric,
     /// Names with a text each: labels.
     Texts,
+    /// A rule's labels: texts that may be templates.
+    Labels,
     /// A duration of production time.
     Duration,
     /// A scrape interval: a duration with a floor.
@@ -61,15 +67,47 @@ pub(super) enum Shape {
 }
 
 impl Shape {
+    /// Whether it is a text, however it is read.
+    pub(super) fn is_a_text(&self) -> bool {
+        matches!(
+            self,
+            Shape::Text
+                | Shape::Name
+                | Shape::Metric
+                | Shape::Duration
+                | Shape::Scrape
+                | Shape::Expr
+                | Shape::TestExpr
+                | Shape::Matcher
+        )
+    }
+
+    /// Whether it is a map of texts.
+    pub(super) fn is_of_texts(&self) -> bool {
+        matches!(
+            self,
+            Shape::Texts | Shape::Labels | Shape::ExternalLabels | Shape::Annotations | Shape::ExpectedAnnotations
+        )
+    }
+
     /// What is expected, for messages.
     pub(super) fn expected(&self) -> &'static str {
         match self {
-            Shape::Text | Shape::Url(_) | Shape::AnyUrl(_) | Shape::Folder | Shape::LogFile | Shape::Data => "a text",
+            Shape::Text
+            | Shape::Name
+            | Shape::Metric
+            | Shape::Url(_)
+            | Shape::AnyUrl(_)
+            | Shape::Folder
+            | Shape::LogFile
+            | Shape::Data => "a text",
             Shape::Listen(_) => "an address like 0.0.0.0:8686",
             Shape::Own => "anything",
             Shape::Number => "a number",
             Shape::Switch => "true or false",
-            Shape::Texts | Shape::ExternalLabels | Shape::Annotations | Shape::ExpectedAnnotations => "a map of texts",
+            Shape::Texts | Shape::Labels | Shape::ExternalLabels | Shape::Annotations | Shape::ExpectedAnnotations => {
+                "a map of texts"
+            }
             Shape::Duration | Shape::Scrape | Shape::Step => "a duration like 15s",
             Shape::Expr | Shape::TestExpr => "an expression",
             Shape::Matcher => "a matcher",
@@ -152,7 +190,7 @@ static PROMETHEUS: Shape = Shape::Record(&[
     must(
         "scrape_configs",
         &Shape::List(&Shape::Record(&[
-            must("job_name", &Shape::Text),
+            must("job_name", &Shape::Name),
             may("scrape_interval", &Shape::Scrape),
             may("scrape_timeout", &Shape::Duration),
             may("metrics_path", &Shape::Text),
@@ -164,21 +202,21 @@ static PROMETHEUS: Shape = Shape::Record(&[
 
 static TARGETS: Shape = Shape::List(&Shape::Record(&[must("targets", &TEXTS), may("labels", &Shape::Texts)]));
 
-static RULES: Shape = Shape::Record(&[must(
+static RULES: Shape = Shape::Record(&[may(
     "groups",
     &Shape::List(&Shape::Record(&[
-        must("name", &Shape::Text),
+        must("name", &Shape::Name),
         may("interval", &Shape::Duration),
         may("limit", &Shape::Number),
-        must(
+        may(
             "rules",
             &Shape::List(&Shape::Record(&[
-                may("record", &Shape::Text),
-                may("alert", &Shape::Text),
+                may("record", &Shape::Metric),
+                may("alert", &Shape::Name),
                 must("expr", &Shape::Expr),
                 may("for", &Shape::Duration),
                 may("keep_firing_for", &Shape::Duration),
-                may("labels", &Shape::Texts),
+                may("labels", &Shape::Labels),
                 may("annotations", &Shape::Annotations),
             ])),
         ),

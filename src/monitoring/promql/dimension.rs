@@ -288,9 +288,8 @@ impl Walk<'_> {
             T_STDVAR => spread(inner, 2),
             // Of one number nothing is known but that it is one.
             _ if matches!(inner, Number(_)) => Number(None),
-            T_AVG | T_MIN | T_MAX | T_TOPK | T_BOTTOMK | T_QUANTILE => inner,
             T_SUM if inner == Moment => Unlike,
-            T_SUM => inner,
+            T_AVG | T_BOTTOMK | T_MAX | T_MIN | T_QUANTILE | T_SUM | T_TOPK => inner,
             _ => self.refuse(&whole(), NEWER),
         }
     }
@@ -309,7 +308,8 @@ impl Walk<'_> {
                 self.refuse(&whole(), "takes a number that shrinks with time for a rank")
             }
             Treats::Alike if is_constant && !["vector", "scalar"].contains(&call.func.name) => Number(None),
-            Treats::Alike => inner,
+            Treats::Sum if inner == Moment => Unlike,
+            Treats::Alike | Treats::Sum => inner,
             Treats::Bounded if settings().all(|bound| bound.agrees(inner)) => {
                 if is_constant {
                     Number(None)
@@ -317,8 +317,6 @@ impl Walk<'_> {
                     inner
                 }
             }
-            Treats::Sum if inner == Moment => Unlike,
-            Treats::Sum => inner,
             Treats::Plain if is_constant && settings().all(|kind| matches!(kind, Number(_))) => Number(None),
             Treats::Plain if arguments.iter().all(|(_, kind)| kind.is_plain()) => Power(0),
             Treats::Nothing if settings().all(Kind::is_plain) => Power(0),
