@@ -121,7 +121,7 @@ impl Node {
 }
 
 /// Reads one document; the error is a line (0 when unknown) and what is wrong there.
-pub(super) fn read(bytes: &[u8]) -> Result<Node, (usize, String)> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Node, (usize, String)> {
     let text = std::str::from_utf8(bytes).map_err(|error| (0, format!("not UTF-8: {error}")))?;
     // Comments are not asked for: the parser keeps no more than a few of them while it looks ahead.
     let options = serde_saphyr::options! { with_snippet: false, emit_comments: false };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::addresses::{Addresses, Component};
 use super::located::{self, Entry, Node, Value};
+use super::shape::Shape;
 use super::walk::{Rendering, Walk};
 use super::{FOLDER, Monitoring};
 use crate::duration::Speed;
@@ -21,7 +22,8 @@ impl Monitoring {
         let mut rendered = BTreeMap::new();
         let mut findings = Vec::new();
         for (path, bytes) in &self.files {
-            let Some((shape, document)) = self.documents.get(path) else {
+            let document = self.documents.get(path).filter(|(shape, _)| !matches!(shape, Shape::Copied(_)));
+            let Some((shape, document)) = document else {
                 if !is_for_people(path) {
                     rendered.insert(path.clone(), bytes.clone());
                 }

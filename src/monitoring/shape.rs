@@ -48,6 +48,8 @@ pub(super) enum Shape {
     Data,
     /// Where a component listens: any address of its machine at the port it has, which a local stack narrows to its own.
     Listen(Component),
+    /// A file that is checked, and copied to the letter.
+    Copied(&'static Shape),
     /// A program or a setting of a component's own that no address and no speed touches.
     Own,
     /// External labels: texts, of which `speed` is ours.
@@ -103,6 +105,7 @@ impl Shape {
             | Shape::Data => "a text",
             Shape::Listen(_) => "an address like 0.0.0.0:8686",
             Shape::Own => "anything",
+            Shape::Copied(shape) => shape.expected(),
             Shape::Number => "a number",
             Shape::Switch => "true or false",
             Shape::Texts | Shape::Labels | Shape::ExternalLabels | Shape::Annotations | Shape::ExpectedAnnotations => {
@@ -152,9 +155,10 @@ pub(super) fn of_file(path: &Path) -> Result<Option<&'static Shape>, String> {
         (_, "grafana/provisioning/dashboards", "yml") => &PROVIDERS,
         (_, "grafana/dashboards", "json") => &Shape::Dashboard,
         ("vector/vector.yaml", ..) => &VECTOR,
-        // Vector's own unit tests, and what Loki is told beside its command line: no address in them, and no speed. Examples are
-        // for people to take from; amtool checks them.
-        ("vector/vector-tests.yaml" | "loki/loki.yaml", ..) | (_, "alertmanager/examples", "yml") => return Ok(None),
+        // What Loki is told beside its command line: no address in it, and no speed.
+        ("loki/loki.yaml", ..) => &LOKI,
+        // Vector's own unit tests. Examples are for people to take from; amtool checks them.
+        ("vector/vector-tests.yaml", ..) | (_, "alertmanager/examples", "yml") => &Shape::Copied(&Shape::Own),
         // Where every file has its meaning, one we can't read is a mistake: a `.yaml` that no glob finds, say.
         (_, folder, "yml" | "yaml" | "json")
             if ["prometheus", "alertmanager", "grafana", "vector", "loki"]
@@ -391,6 +395,65 @@ static VECTOR: Shape = Shape::Record(&[
         ]),
     ),
 ]);
+
+static LOKI: Shape = Shape::Copied(&Shape::Record(&[
+    must("auth_enabled", &Shape::Switch),
+    must(
+        "server",
+        &Shape::Record(&[
+            must("http_listen_port", &Shape::Number),
+            must("grpc_listen_port", &Shape::Number),
+            may("log_level", &Shape::Text),
+        ]),
+    ),
+    must(
+        "common",
+        &Shape::Record(&[
+            must("instance_addr", &Shape::Text),
+            must("path_prefix", &Shape::Text),
+            must("replication_factor", &Shape::Number),
+            must("ring", &Shape::Record(&[must("kvstore", &Shape::Record(&[must("store", &Shape::Text)]))])),
+            must(
+                "storage",
+                &Shape::Record(&[must(
+                    "filesystem",
+                    &Shape::Record(&[must("chunks_directory", &Shape::Text), must("rules_directory", &Shape::Text)]),
+                )]),
+            ),
+        ]),
+    ),
+    must(
+        "schema_config",
+        &Shape::Record(&[must(
+            "configs",
+            &Shape::List(&Shape::Record(&[
+                must("from", &Shape::Text),
+                must("store", &Shape::Text),
+                must("object_store", &Shape::Text),
+                must("schema", &Shape::Text),
+                must("index", &Shape::Record(&[must("prefix", &Shape::Text), must("period", &Shape::Duration)])),
+            ])),
+        )]),
+    ),
+    may(
+        "limits_config",
+        &Shape::Record(&[
+            may("retention_period", &Shape::Duration),
+            may("reject_old_samples", &Shape::Switch),
+            may("max_line_size", &Shape::Text),
+            may("discover_service_name", &TEXTS),
+            may("ingestion_rate_mb", &Shape::Number),
+            may("ingestion_burst_size_mb", &Shape::Number),
+            may("per_stream_rate_limit", &Shape::Text),
+            may("per_stream_rate_limit_burst", &Shape::Text),
+        ]),
+    ),
+    may(
+        "compactor",
+        &Shape::Record(&[may("retention_enabled", &Shape::Switch), may("delete_request_store", &Shape::Text)]),
+    ),
+    may("analytics", &Shape::Record(&[may("reporting_enabled", &Shape::Switch)])),
+]));
 
 static PROVIDERS: Shape = Shape::Record(&[
     must("apiVersion", &Shape::Number),

@@ -324,7 +324,7 @@ fn the_speeds_that_are_offered_divide() {
     assert!(found.remedy.contains(" 25, 32,") && !found.remedy.contains("30"), "{found}");
 }
 
-/// As it is in a ConfigMap's mount, in a folder that Nix made, and where somebody shares one file.
+/// As it is in a mount of a `ConfigMap`, in a folder that Nix made, and where somebody shares one file.
 #[test]
 fn a_link_is_followed_to_a_file_or_told() {
     use std::os::unix::fs::symlink;

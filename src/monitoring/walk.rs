@@ -47,6 +47,9 @@ impl Walk<'_> {
 
     /// Looks at a value, and changes it when rendering.
     pub(super) fn visit(&mut self, shape: &Shape, node: &mut Node) {
+        if let Shape::Copied(shape) = shape {
+            return self.visit(shape, node);
+        }
         self.as_go_reads(shape, node);
         let line = node.line;
         let kind = node.kind();
