@@ -28,7 +28,7 @@ enum Kind {
     Power(i32),
     /// A moment of the clock. The distance of two is a span.
     Moment,
-    /// How a gauge changes, or one of several: agrees with nothing but zero.
+    /// How a gauge changes, or one of several kinds: agrees with nothing but zero.
     Unlike,
     /// Told already.
     Told,
@@ -321,6 +321,8 @@ impl Walk<'_> {
             Treats::Plain if arguments.iter().all(|(_, kind)| kind.is_plain()) => Power(0),
             Treats::Nothing if settings().all(Kind::is_plain) => Power(0),
             Treats::Growth | Treats::Count if inner == Told => Told,
+            // As many as before where time alone is faster, and fewer where what changes does so at the same rate.
+            Treats::Count => Unlike,
             Treats::PerSecond => match inner {
                 Power(power) => Power(power - 1),
                 Moment => Unlike,
@@ -332,7 +334,6 @@ impl Walk<'_> {
                 Moment => Unlike,
                 _ => Power(1),
             },
-            Treats::Count => Power(1),
             Treats::Change => match inner {
                 Power(power) => Power(power),
                 Moment => Power(1),
@@ -445,10 +446,10 @@ fn spread(inner: Kind, times: i32) -> Kind {
 /// A product, or with −1 a quotient; none where one of the two has no size.
 fn product(left: Kind, right: Kind, sign: i32) -> Option<Kind> {
     Some(match (left, right) {
-        (Moment, Moment) => return None,
-        // A join: the other side is 1, or says how many.
-        (Moment, other) => return other.is_plain().then_some(Moment),
-        (other, Moment) => return (sign > 0 && other.is_plain()).then_some(Moment),
+        // A join: the other side is 1. Half a moment is none.
+        (Moment, Gauge) => Moment,
+        (Gauge, Moment) if sign > 0 => Moment,
+        (Moment, _) | (_, Moment) => return None,
         (Unlike, _) | (_, Unlike) => Unlike,
         (Power(left), Power(right)) => Power(left + sign * right),
         (Gauge, Power(0)) => Gauge,

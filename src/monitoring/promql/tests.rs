@@ -10,6 +10,8 @@ use proptest::test_runner::TestRunner;
 use super::*;
 use crate::duration;
 
+mod worlds;
+
 fn expr(text: &str) -> Expr {
     parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
