@@ -358,6 +358,14 @@ impl Walk<'_> {
                     let what = format!("a panel with the literal range {}", duration::print(literal));
                     self.find(line, what, "write $__rate_interval");
                 }
+                if let Some(Rendering { speed, recorded, .. }) = self.rendering
+                    && speed != Speed::PRODUCTION
+                {
+                    for hazard in promql::hazards(&tree, recorded) {
+                        let hazard = hazard.replace(&duration::print(VARIABLE), "$__interval");
+                        self.find(line, hazard, "compare a rate or a ratio, or render at speed 1");
+                    }
+                }
             }
             Err(error) => self.find(line, format!("not an expression: {}", error.trim()), ""),
         }
