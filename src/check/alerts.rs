@@ -15,11 +15,11 @@ const SEVERITIES: [&str; 3] = ["critical", "warning", "none"];
 /// Whose trouble an alert tells of; inhibition goes by it.
 const SERVICES: [&str; 2] = ["app", "monitoring"];
 /// The alert that always fires: its route is its own.
-const WATCHDOG: &str = "Watchdog";
+pub(super) const WATCHDOG: &str = "Watchdog";
 /// What a runbook says, in this order.
 const SECTIONS: [&str; 6] = ["Meaning", "Impact", "How to see it", "Likely causes", "What to do", "Reproduce"];
 
-const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
+pub(super) const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
 
 pub(super) fn check(tree: &Tree, findings: &mut Findings) {
     let monitoring = &tree.monitoring;

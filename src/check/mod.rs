@@ -4,6 +4,8 @@
 //!
 //! | here | what agrees with what |
 //! |---|---|
+//! | [`wiring`] | patterns with files, jobs and routes with time, matchers with alerts, the forwarder's inputs |
+//! | [`compose`] | compose.yaml with what it mounts, joins and waits for |
 //! | [`alerts`] | labels, annotations, runbooks, routes, recorded names |
 //! | [`cases`] | unit tests with alerts and counters, both ways |
 //! | [`dashboards`] | panels with datasource, units, thresholds of alerts, each other |
@@ -28,12 +30,14 @@ use crate::scenario::{self, Scenario};
 
 mod alerts;
 mod cases;
+mod compose;
 mod dashboards;
 mod exceptions;
 pub mod live;
 pub mod metrics;
 #[cfg(test)]
 mod tests;
+mod wiring;
 
 use exceptions::Exceptions;
 
@@ -50,7 +54,10 @@ const DASHBOARDS: &str = "grafana/dashboards";
 pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let scenarios = scenario::all(&root.join(SCENARIOS))?;
-    Ok(of(monitoring, &scenarios)?)
+    let mut findings = Findings(of(monitoring, &scenarios)?);
+    compose::check(root, &mut findings)?;
+    findings.0.sort();
+    Ok(findings.0)
 }
 
 /// Checks only what these scenarios send and expect, before they are enacted: a run whose alert or panel does not exist, or
@@ -81,6 +88,7 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Find
     }
     exceptions::check(&tree, scenarios, &mut findings);
     alerts::check(&tree, &mut findings);
+    wiring::check(&tree.monitoring, &mut findings);
     cases::check(&tree.monitoring, &mut findings);
     metrics::check(&tree, &mut findings)?;
     dashboards::check(&tree, &mut findings);
@@ -203,7 +211,7 @@ fn expectations(scenario: &Scenario, monitoring: &Monitoring, dashboards: &[Dash
         findings.find(&file, line_with(&scenario.text, needle), what, remedy);
     };
     let expect = &scenario.expect;
-    for name in expect.fires.iter().chain(&expect.may_fire) {
+    for name in expect.fires.iter().chain(&expect.may_fire).chain(&expect.inhibits) {
         if monitoring.alert(name).is_none() {
             let known: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
             find(name, format!("there is no alert {name}"), format!("the alerts are {}", known.join(", ")));

@@ -46,6 +46,7 @@ const SLO: &str = "prometheus/rules/slo.yml";
 const OVERVIEW: &str = "grafana/dashboards/app-overview.json";
 const SOURCE: &str = "grafana/provisioning/datasources/prometheus.yml";
 const ROUTES: &str = "alertmanager/alertmanager.yml";
+const PROMETHEUS: &str = "prometheus/prometheus.yml";
 const EXCEPTIONS: &str = "exceptions.toml";
 
 /// What Grafana's pages do at a speed: each query is one that Prometheus takes, and a rate has two scrapes to be one of.
@@ -422,6 +423,111 @@ fn what_is_broken_is_found_with_file_and_line() {
         let line = text_of(&files, found_in).lines().nth(finding.line.wrapping_sub(1)).unwrap_or_default().to_owned();
         assert!(line.contains(at), "{finding}\n  is at `{line}`, not at `{at}`");
     }
+}
+
+/// A row: the file, a text in it, what it becomes; a part of what is found there, and the text on its line.
+type Quiet = (&'static str, &'static str, &'static str, &'static str, &'static str);
+
+/// All of these load, and do nothing or something else.
+#[test]
+fn what_would_load_and_do_nothing_is_found_with_its_line() {
+    const LOKI: &str = "loki/loki.yaml";
+    const VECTOR: &str = "vector/vector.yaml";
+    let rows: [Quiet; 26] = [
+        (PROMETHEUS, "rules/*.yml", "rules/*.yaml", "`rules/*.yaml` finds no file", "rules/"),
+        (PROMETHEUS, "targets/app.json", "targets/apps*.json", "`targets/apps*.json` finds no file", "apps*"),
+        (ROUTES, "templates/*.tmpl", "template/*.tmpl", "`template/*.tmpl` finds no file", "templates:"),
+        ("prometheus/rules/tests/app.yml", "../app.yml", "../apps.yml", "`../apps.yml` finds no file", "apps"),
+        (PROMETHEUS, "scrape_interval: 15s", "scrape_interval: 10m", "a sample counts for 5m", "scrape_interval"),
+        (
+            PROMETHEUS,
+            "- job_name: app\n",
+            "- job_name: app\n    scrape_timeout: 20s\n",
+            "may take 20s",
+            "scrape_timeout",
+        ),
+        (PROMETHEUS, "job_name: receiver", "job_name: app", "a second job of the name app", "job_name: app"),
+        (ROUTES, "severity=\"critical\"", "\"severity\"=\"critical\"", "no matcher of Alertmanager's", "matchers"),
+        (ROUTES, "severity=\"critical\"", "severity=crit", "no alert has the severity `crit`", "severity=crit"),
+        (ROUTES, "AppDown|AppTargetMissing\"'", "AppDwon|AppTargetMissing\"'", "the alertname `AppDwon`", "AppDwon"),
+        (ROUTES, "!~\"AppDown|", "!~\"AppDwon|", "the alertname `AppDwon`", "AppDwon"),
+        (ROUTES, "(6h|1d|3d)", "(6h|1d|4d)", "the alertname `AppErrorBudgetBurn4d`", "4d"),
+        (ROUTES, "App.+", "Apps.+", "the alertname `Apps.+`", "Apps"),
+        (ROUTES, "group_interval: 1m", "group_interval: 0s", "a `group_interval` of nothing", "group_interval"),
+        (ROUTES, "repeat_interval: 4h", "repeat_interval: 30s", "repeated every 30s", "repeat_interval"),
+        (
+            ROUTES,
+            "repeat_interval: 12h",
+            "repeat_interval: 12h\n      continue: true",
+            "a route that continues",
+            "continue",
+        ),
+        (ROUTES, "send_resolved: true", "send_resolved: false", "is not told when an alert ends", "send_resolved"),
+        (LOKI, "analytics:", "analytic:", "unknown key `analytic`", "analytic:"),
+        (LOKI, "retention_period: 744h", "retention_perod: 744h", "unknown key `retention_perod`", "perod"),
+        (LOKI, "retention_period: 744h", "retention_period: a month", "is not a duration", "month"),
+        (LOKI, "auth_enabled: false", "auth_enabled: [", "", ""),
+        (VECTOR, "inputs: [parted.noise]", "inputs: [part.noise]", "takes from `part.noise`", "part.noise"),
+        (VECTOR, "inputs: [itself, counted]", "inputs: [itself, count]", "takes from `count`", "count]"),
+        (VECTOR, "    inputs: [understood]\n", "", "`ours` takes from nobody", "ours"),
+        ("vector/vector-tests.yaml", "tests:\n", "tests: [\n", "", ""),
+        ("alertmanager/examples/channels.yml", "receivers:\n", "receivers: {\n", "", ""),
+    ];
+    for (path, from, to, what, at) in rows {
+        let mut files = files();
+        let text = text_of(&files, path);
+        assert!(text.contains(from), "{path} does not contain {from}");
+        let text = text.replacen(from, to, 1);
+        files.insert(path.into(), text.clone().into_bytes());
+        let findings = found(files);
+        let file = Path::new("monitoring").join(path);
+        let finding = findings.iter().find(|finding| finding.file == file && finding.what.contains(what));
+        let finding = finding.unwrap_or_else(|| panic!("{path}: {to}: {what} is not among {findings:#?}"));
+        let line = text.lines().nth(finding.line.wrapping_sub(1)).unwrap_or_default();
+        assert!(finding.line > 0 && line.contains(at), "{finding}\n  is at `{line}`, not at `{at}`");
+    }
+}
+
+/// Alertmanager reads it, as a value with quotes in it.
+#[test]
+fn a_matcher_in_single_quotes_is_found() {
+    let findings = edited(ROUTES, "'severity=\"critical\"'", "\"severity='critical'\"");
+    let told = findings.iter().find(|finding| finding.what.contains("no alert has the severity `'critical'`"));
+    assert!(told.is_some_and(|finding| finding.line > 0 && finding.remedy.contains("single quotes")), "{findings:#?}");
+    for matcher in
+        ["'severity=critical'", "'severity = critical'", "'{severity=\"critical\"}'", "'severity=~critical|page'"]
+    {
+        let findings = edited(ROUTES, "'severity=\"critical\"'", matcher);
+        assert!(findings.iter().all(|finding| finding.what.contains("`page`")), "{matcher}: {findings:#?}");
+    }
+}
+
+#[test]
+fn rules_that_nobody_loads_and_a_receiver_that_tells_nobody_are_found() {
+    let mut files = files();
+    let text = text_of(&files, PROMETHEUS).replace("rules/*.yml", "rules/[a-m]*.yml");
+    files.insert(PROMETHEUS.into(), text.into_bytes());
+    let text = text_of(&files, ROUTES).replace("receivers:\n", "receivers:\n  - name: nobody\n");
+    files.insert(ROUTES.into(), text.into_bytes());
+    let findings = found(files);
+    for (file, what) in [
+        ("prometheus/rules/slo.yml", "nobody loads it"),
+        ("prometheus/rules/watchdog.yml", "nobody loads it"),
+        (ROUTES, "the receiver `nobody` tells nobody"),
+    ] {
+        assert!(
+            findings.iter().any(|one| one.file.ends_with(file) && one.what.contains(what)),
+            "{file}: {findings:#?}"
+        );
+    }
+}
+
+#[test]
+fn an_alert_that_a_scenario_says_is_inhibited_exists() {
+    let mut scenario = scenarios().into_iter().find(|scenario| scenario.name == "app-down").expect("it is there");
+    scenario.expect.inhibits.push("AppNoSuch".to_owned());
+    let findings = check_scenarios(root(), &[scenario]).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(findings.iter().any(|finding| finding.what == "there is no alert AppNoSuch"), "{findings:#?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! followed; printed, their content stands in each place.
 
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -15,6 +16,8 @@ use serde_saphyr::Spanned;
 pub(crate) struct Node {
     /// One-based line in the file; 0 for what `render` made.
     pub(crate) line: usize,
+    /// Its bytes in the file; none where they are not known.
+    pub(super) span: Range<usize>,
     /// What stands there.
     pub(crate) value: Value,
 }
@@ -41,7 +44,7 @@ pub(crate) struct Entry {
 impl Node {
     /// A text that stands nowhere.
     pub(super) fn text(text: impl Into<String>) -> Node {
-        Node { line: 0, value: Value::Text(text.into()) }
+        Node { line: 0, span: 0..0, value: Value::Text(text.into()) }
     }
 
     /// The value of a key, if this is a map that has it.
@@ -118,12 +121,22 @@ impl Node {
 }
 
 /// Reads one document; the error is a line (0 when unknown) and what is wrong there.
-pub(super) fn read(bytes: &[u8]) -> Result<Node, (usize, String)> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Node, (usize, String)> {
     let text = std::str::from_utf8(bytes).map_err(|error| (0, format!("not UTF-8: {error}")))?;
-    let options = serde_saphyr::options! { with_snippet: false };
+    // Comments are not asked for: the parser keeps no more than a few of them while it looks ahead.
+    let options = serde_saphyr::options! { with_snippet: false, emit_comments: false };
     serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options)
         .map(Node::from)
-        .map_err(|error| (error.location().map_or(0, |location| line(&location)), error.to_string()))
+        .map_err(|error| (error.location().map_or(0, |location| line(&location)), in_words(&error)))
+}
+
+/// The reader's own words speak of its options.
+fn in_words(error: &serde_saphyr::Error) -> String {
+    match error.without_snippet() {
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands twice"),
+        serde_saphyr::Error::MultipleDocuments { .. } => "a second document begins, and nobody reads it".to_owned(),
+        error => error.to_string(),
+    }
 }
 
 /// Prints a document as YAML that means the same to a 1.1 reader (Go's) and a 1.2 one.
@@ -144,7 +157,11 @@ fn line(location: &serde_saphyr::Location) -> usize {
 
 impl From<Spanned<Value>> for Node {
     fn from(spanned: Spanned<Value>) -> Node {
-        Node { line: line(&spanned.referenced), value: spanned.value }
+        let place = spanned.defined.span();
+        let at = place.byte_offset().zip(place.byte_len());
+        let at = at.and_then(|(from, length)| Some((usize::try_from(from).ok()?, usize::try_from(length).ok()?)));
+        let span = at.map_or(0..0, |(from, length)| from..from + length);
+        Node { line: line(&spanned.referenced), span, value: spanned.value }
     }
 }
 
@@ -251,6 +268,15 @@ mod tests {
         assert_eq!((expr.line, expr.as_text()), (6, Some("up\n")), "a block begins with its first line");
     }
 
+    /// A licence, or rules that somebody took out for now.
+    #[test]
+    fn any_number_of_comments_may_stand_anywhere() {
+        let comments = "# a line of a licence\n".repeat(500);
+        let text = format!("{comments}groups:\n{comments}  - name: one\n{comments}    rules: []\n{comments}");
+        let node = read(text.as_bytes()).expect("it reads");
+        assert_eq!(node.items_of("groups")[0].line, 1002);
+    }
+
     #[test]
     fn json_has_lines_too() {
         let node = read(b"{\n  \"a\": [1,\n    0.05, null, true]\n}\n").expect("it reads");
@@ -296,7 +322,8 @@ mod tests {
             "\\d",
             LONG,
         ];
-        let node = Node { line: 0, value: Value::List(texts.iter().map(|text| Node::text(*text)).collect()) };
+        let node =
+            Node { line: 0, span: 0..0, value: Value::List(texts.iter().map(|text| Node::text(*text)).collect()) };
         let printed = print_yaml(&node).expect("it prints");
         let again = read(printed.as_bytes()).expect("it reads");
         let read_back: Vec<_> = again.items().iter().map(Node::as_text).collect();

@@ -28,12 +28,14 @@ mod bounds;
 mod loaded;
 mod loaded_config;
 pub(crate) mod located;
+pub(crate) mod matcher;
 mod older;
 pub mod promql;
 mod render;
 mod routes;
 mod series;
 mod shape;
+mod template;
 mod walk;
 
 pub use bounds::Bounds;
@@ -104,20 +106,25 @@ pub struct Monitoring {
 }
 
 impl Monitoring {
-    /// Reads a folder (monitoring/ itself). Hidden files are left out, links are not followed.
+    /// Reads a folder (monitoring/ itself). Hidden files are left out; a link is followed to a file in the folder, and whatever
+    /// else a component would find there and we would not is told.
     ///
     /// Findings become a usage failure that lists them all.
     pub fn read(folder: &Path) -> Result<Monitoring, Failure> {
-        let mut files = BTreeMap::new();
-        collect(folder, Path::new(""), &mut files)
+        let mut collected = Collected::default();
+        std::fs::canonicalize(folder)
+            .and_then(|root| collected.collect(&root, Path::new("")))
             .with_context(|| format!("cannot read {}", folder.display()))
             .map_err(Failure::usage)?;
-        Monitoring::from_files(files).map_err(Failure::from)
+        Monitoring::understood(collected.files, collected.findings).map_err(Failure::from)
     }
 
     /// Understands files by their paths relative to monitoring/; all findings are told.
     pub fn from_files(files: BTreeMap<PathBuf, Vec<u8>>) -> Result<Monitoring, Vec<Finding>> {
-        let mut findings = Vec::new();
+        Monitoring::understood(files, Vec::new())
+    }
+
+    fn understood(files: BTreeMap<PathBuf, Vec<u8>>, mut findings: Vec<Finding>) -> Result<Monitoring, Vec<Finding>> {
         let mut documents = BTreeMap::new();
         for (path, bytes) in &files {
             let file = Path::new(FOLDER).join(path);
@@ -132,7 +139,8 @@ impl Monitoring {
             };
             match located::read(bytes) {
                 Ok(mut node) => {
-                    let mut walk = Walk { file: &file, rendering: None, findings: Vec::new() };
+                    let source = path.extension().is_some_and(|extension| extension != "json").then_some(&bytes[..]);
+                    let mut walk = Walk { file: &file, source, rendering: None, findings: Vec::new() };
                     walk.visit(shape, &mut node);
                     findings.extend(walk.findings);
                     documents.insert(path.clone(), (shape, node));
@@ -374,21 +382,64 @@ fn texts_of(node: &Node, key: &str) -> BTreeMap<String, String> {
     entries.iter().filter_map(|entry| Some((entry.key.clone(), entry.node.as_text()?.to_owned()))).collect()
 }
 
-fn collect(folder: &Path, inside: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder.join(inside))? {
-        let entry = entry?;
-        let path = inside.join(entry.file_name());
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            collect(folder, &path, files)?;
-        } else if kind.is_file() {
-            files.insert(path, std::fs::read(entry.path())?);
-        }
+/// Bytes of a file: a thousand times what any of ours has.
+const LARGEST: u64 = 16 << 20;
+
+/// What lies in a folder.
+#[derive(Default)]
+struct Collected {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    findings: Vec<Finding>,
+}
+
+impl Collected {
+    fn find(&mut self, path: &Path, what: &str, remedy: &str) {
+        let (file, what, remedy) = (Path::new(FOLDER).join(path), what.to_owned(), remedy.to_owned());
+        self.findings.push(Finding { file, line: 0, what, remedy });
     }
-    Ok(())
+
+    fn collect(&mut self, root: &Path, inside: &Path) -> std::io::Result<()> {
+        for entry in std::fs::read_dir(root.join(inside))? {
+            let entry = entry?;
+            let path = inside.join(entry.file_name());
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') {
+                // A pattern like *.yml finds it; what editors leave has other names.
+                if [".yml", ".yaml", ".json"].iter().any(|ending| name.ends_with(ending)) && !name.starts_with(".#") {
+                    self.find(&path, "a hidden file: Prometheus would read it, and we don't", "rename or remove it");
+                }
+                continue;
+            }
+            let is_link = entry.file_type()?.is_symlink();
+            let metadata = match std::fs::metadata(entry.path()) {
+                Ok(metadata) => metadata,
+                Err(_) if is_link => {
+                    self.find(&path, "a link that leads nowhere", "");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if is_link && !std::fs::canonicalize(entry.path())?.starts_with(root) {
+                let remedy = "put the file itself there: a container and a bundle have nothing else";
+                self.find(&path, "a link that leads out of the folder", remedy);
+            } else if metadata.is_dir() && is_link {
+                self.find(&path, "a link to a folder, which is not followed", "link the files in it, one by one");
+            } else if metadata.is_dir() {
+                self.collect(root, &path)?;
+            } else if !metadata.is_file() {
+                self.find(&path, "no regular file", "remove it");
+            } else if metadata.len() > LARGEST {
+                self.find(
+                    &path,
+                    &format!("a file of {} bytes; the largest that is read has {LARGEST}", metadata.len()),
+                    "",
+                );
+            } else {
+                self.files.insert(path, std::fs::read(entry.path())?);
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

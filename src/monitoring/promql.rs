@@ -2,52 +2,57 @@
 //!
 //! Nothing is edited as text: an expression is parsed, changed and printed. Two expressions are the same when their
 //! trees print the same, which forgives layout and nothing else.
-//!
-//! What survives a division by k is a matter of dimension. On a stack that lives k times faster at the same rates, a
-//! rate, a ratio and a latency stay what they are, while a count over a window and a span of time are k times less.
-//! So each expression has a dimension, and comparing one that shrinks with a number that doesn't is a hazard.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use promql_parser::label::Matcher;
-use promql_parser::parser::token::{T_ADD, T_COUNT, T_DIV, T_GROUP, T_LAND, T_LOR, T_LUNLESS, T_MUL, T_SUB, TokenType};
-use promql_parser::parser::{self, AtModifier, BinaryExpr, Call, Expr, MatrixSelector, Offset, VectorSelector};
+use promql_parser::parser::token::{T_DIV, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_MUL, TokenType};
+use promql_parser::parser::{self, Expr, LabelModifier, MatrixSelector, Offset, VectorSelector};
 
-use crate::duration::{self, Speed};
+use crate::duration::Speed;
+
+mod dimension;
+mod text;
+
+use dimension::Treats;
+pub(super) use dimension::hazards;
 
 /// What the recording rules record: an expression may name another's result.
 pub(super) type Recorded = BTreeMap<String, Expr>;
 
-/// Bytes of an expression, and its levels of parentheses: several times what any rule of ours has.
-const LONGEST: usize = 4096;
-const DEEPEST: usize = 64;
-
-/// Parses an expression. A duration in a number's place (`x > 5m`) is refused: 2.42 can't read it, and once parsed it
-/// is a number that no division finds.
-///
-/// What nobody would write is refused unread: parser and printer take a stack frame and more for every level.
+/// Parses an expression that every Prometheus from 2.42 on reads as it is meant.
 pub fn parse(text: &str) -> Result<Expr, String> {
-    if text.len() > LONGEST {
-        return Err(format!("an expression of {} bytes; the longest that is read has {LONGEST}", text.len()));
-    }
-    let mut depth = 0_usize;
-    let mut deepest = 0;
-    for byte in text.bytes() {
-        match byte {
-            b'(' => depth += 1,
-            b')' => depth = depth.saturating_sub(1),
-            _ => {}
+    let expr = parser::parse(&text::prepared(text)?)?;
+    for node in nodes(&expr) {
+        if let Some(newer) = newer(node) {
+            return Err(format!("`{newer}` is not known to Prometheus 2.42"));
         }
-        deepest = deepest.max(depth);
     }
-    if deepest > DEEPEST {
-        return Err(format!("an expression of {deepest} levels; the deepest that is read has {DEEPEST}"));
+    Ok(expr)
+}
+
+/// What in a node itself is newer than the oldest Prometheus that is promised.
+fn newer(node: &Expr) -> Option<String> {
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
+    match node {
+        Expr::Call(call) if dimension::treats(call.func.name) == Treats::Newer => Some(call.func.name.to_owned()),
+        Expr::Aggregate(aggregate) => {
+            let labels = match &aggregate.modifier {
+                Some(LabelModifier::Include(labels) | LabelModifier::Exclude(labels)) => &labels.labels[..],
+                None => &[],
+            };
+            let is_newer = [T_LIMITK, T_LIMIT_RATIO].contains(&aggregate.op.id());
+            let name = labels.iter().find(|label| !is_name(label)).cloned();
+            if is_newer { Some(aggregate.op.to_string()) } else { name }
+        }
+        Expr::VectorSelector(selector) | Expr::MatrixSelector(MatrixSelector { vs: selector, .. }) => {
+            let matchers = &selector.matchers;
+            let names = selector.name.iter().chain(matchers.matchers.iter().map(|matcher| &matcher.name));
+            let name = names.into_iter().find(|name| !is_name(name)).cloned();
+            if matchers.or_matchers.is_empty() { name } else { Some(selector.to_string()) }
+        }
+        _ => None,
     }
-    if let Some(written) = duration_as_number(text) {
-        return Err(format!("`{written}` is a duration in a number's place; Prometheus 2.42 can't read it"));
-    }
-    parser::parse(text)
 }
 
 /// The one printed form of an expression: what is compared and what is written.
@@ -60,17 +65,6 @@ pub fn same(one: &str, other: &str) -> bool {
     match (parse(one), parse(other)) {
         (Ok(one), Ok(other)) => print(&one) == print(&other),
         _ => false,
-    }
-}
-
-/// The matchers of Alertmanager are those of expressions, written one by one: `alertname=~"App.+"`.
-pub(super) fn parse_matcher(text: &str) -> Result<Matcher, String> {
-    // A name beside it, because a selector of nothing but an empty match is refused.
-    match parser::parse(&format!("any{{{text}}}"))? {
-        Expr::VectorSelector(mut selector) if selector.matchers.matchers.len() == 1 => {
-            Ok(selector.matchers.matchers.remove(0))
-        }
-        _ => Err(format!("`{text}` is not one matcher; write it like severity=\"critical\"")),
     }
 }
 
@@ -165,152 +159,9 @@ pub(crate) fn durations(expr: &Expr) -> Vec<Duration> {
     found
 }
 
-/// Finds `5m` where a number belongs: outside of brackets and not after `offset`. Texts and comments are skipped.
-fn duration_as_number(text: &str) -> Option<String> {
-    let mut rest = text;
-    let mut brackets = 0_i32;
-    let mut after_offset = false;
-    while let Some(first) = rest.chars().next() {
-        let length = match first {
-            '"' | '\'' | '`' => text_length(rest, first),
-            '#' => rest.find('\n').unwrap_or(rest.len()),
-            c if c.is_ascii_alphanumeric() || c == '_' => {
-                rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':').unwrap_or(rest.len())
-            }
-            c => c.len_utf8(),
-        };
-        let (token, tail) = rest.split_at(length);
-        rest = tail;
-        match first {
-            '[' => brackets += 1,
-            ']' => brackets -= 1,
-            c if c.is_ascii_digit()
-                && brackets == 0
-                && !after_offset
-                && token.ends_with(|c: char| c.is_ascii_lowercase())
-                && duration::parse(token).is_ok() =>
-            {
-                return Some(token.to_owned());
-            }
-            _ => {}
-        }
-        // `offset -5m`: the sign stands between.
-        after_offset =
-            token.eq_ignore_ascii_case("offset") || (after_offset && (first == '-' || first.is_whitespace()));
-    }
-    None
-}
-
-/// The length of a quoted text with its quotes; a backslash escapes in all but backticks.
-fn text_length(text: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        if escaped {
-            escaped = false;
-        } else if c == '\\' && quote != '`' {
-            escaped = true;
-        } else if c == quote {
-            return at + quote.len_utf8();
-        }
-    }
-    text.len()
-}
-
-/// How a value changes on a stack that lives k times faster at the same rates: it is divided by k to this power.
-type Dimension = i32;
-
-/// What in an expression would mean something else on a faster stack.
-///
-/// Recording rules are followed by name, so a count recorded under one is a count where it is compared.
-pub(super) fn hazards(expr: &Expr, recorded: &Recorded) -> Vec<String> {
-    let mut found = Vec::new();
-    dimension(expr, recorded, &mut found);
-    found.dedup();
-    found
-}
-
-fn dimension(expr: &Expr, recorded: &Recorded, found: &mut Vec<String>) -> Dimension {
-    match expr {
-        Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => 0,
-        Expr::VectorSelector(selector) => {
-            fixed_moment(selector.at.as_ref(), found);
-            // A recording rule's own hazards are told where it stands.
-            let name = selector.name.as_ref().and_then(|name| recorded.get(name));
-            name.map_or(0, |expr| dimension(expr, &without(recorded, selector.name.as_ref()), &mut Vec::new()))
-        }
-        Expr::MatrixSelector(matrix) => dimension(&Expr::VectorSelector(matrix.vs.clone()), recorded, found),
-        Expr::Subquery(subquery) => {
-            fixed_moment(subquery.at.as_ref(), found);
-            dimension(&subquery.expr, recorded, found)
-        }
-        Expr::Paren(paren) => dimension(&paren.expr, recorded, found),
-        Expr::Unary(unary) => dimension(&unary.expr, recorded, found),
-        Expr::Aggregate(aggregate) => {
-            if let Some(param) = &aggregate.param {
-                dimension(param, recorded, found);
-            }
-            let inner = dimension(&aggregate.expr, recorded, found);
-            if [T_COUNT, T_GROUP].contains(&aggregate.op.id()) { 0 } else { inner }
-        }
-        Expr::Call(call) => dimension_of_call(call, recorded, found),
-        Expr::Binary(binary) => dimension_of_binary(binary, recorded, found),
-    }
-}
-
 /// A recording rule that names itself would be followed for ever.
 fn without(recorded: &Recorded, name: Option<&String>) -> Recorded {
     recorded.iter().filter(|(key, _)| Some(*key) != name).map(|(key, expr)| (key.clone(), expr.clone())).collect()
-}
-
-fn fixed_moment(at: Option<&AtModifier>, found: &mut Vec<String>) {
-    if let Some(at @ AtModifier::At(_)) = at {
-        found.push(format!("`{at}` is a fixed moment, which no speed moves"));
-    }
-}
-
-fn dimension_of_call(call: &Call, recorded: &Recorded, found: &mut Vec<String>) -> Dimension {
-    let arguments: Vec<Dimension> =
-        call.args.args.iter().map(|argument| dimension(argument, recorded, found)).collect();
-    let inner = arguments.iter().copied().max().unwrap_or(0);
-    match call.func.name {
-        "increase" | "delta" | "idelta" | "changes" | "resets" => inner + 1,
-        // A window holds as many samples as before (scrapes come k times more often), so a count of them stays.
-        "count_over_time" | "histogram_quantile" | "absent" | "absent_over_time" | "present_over_time" | "sgn" => 0,
-        "time" | "timestamp" => 1,
-        "predict_linear" => {
-            if let Some(Expr::NumberLiteral(seconds)) = call.args.args.get(1).map(AsRef::as_ref)
-                && seconds.val != 0.0
-            {
-                found.push(format!(
-                    "`{}` looks ahead by a duration written as a number",
-                    print(&Expr::Call(call.clone()))
-                ));
-            }
-            inner
-        }
-        _ => inner,
-    }
-}
-
-fn dimension_of_binary(binary: &BinaryExpr, recorded: &Recorded, found: &mut Vec<String>) -> Dimension {
-    let left = dimension(&binary.lhs, recorded, found);
-    let right = dimension(&binary.rhs, recorded, found);
-    if binary.op.is_comparison_operator() {
-        if left != right && ![&binary.lhs, &binary.rhs].into_iter().any(|side| is_number(side, 0.0)) {
-            found.push(format!(
-                "`{}` compares what shrinks with time (a count over a window, a span of time) with what doesn't",
-                print(&Expr::Binary(binary.clone()))
-            ));
-        }
-        return if binary.return_bool() { 0 } else { left };
-    }
-    match binary.op.id() {
-        T_MUL => left + right,
-        T_DIV => left - right,
-        T_ADD | T_SUB | T_LOR => left.max(right),
-        T_LAND | T_LUNLESS => left,
-        _ => 0,
-    }
 }
 
 fn is_number(expr: &Expr, number: f64) -> bool {

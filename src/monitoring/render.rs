@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::addresses::{Addresses, Component};
 use super::located::{self, Entry, Node, Value};
+use super::shape::Shape;
 use super::walk::{Rendering, Walk};
 use super::{FOLDER, Monitoring};
 use crate::duration::Speed;
@@ -21,7 +22,8 @@ impl Monitoring {
         let mut rendered = BTreeMap::new();
         let mut findings = Vec::new();
         for (path, bytes) in &self.files {
-            let Some((shape, document)) = self.documents.get(path) else {
+            let document = self.documents.get(path).filter(|(shape, _)| !matches!(shape, Shape::Copied(_)));
+            let Some((shape, document)) = document else {
                 if !is_for_people(path) {
                     rendered.insert(path.clone(), bytes.clone());
                 }
@@ -29,7 +31,7 @@ impl Monitoring {
             };
             let file = Path::new(FOLDER).join(path);
             let rendering = Rendering { addresses, speed, recorded: &self.recorded };
-            let mut walk = Walk { file: &file, rendering: Some(rendering), findings: Vec::new() };
+            let mut walk = Walk { file: &file, source: None, rendering: Some(rendering), findings: Vec::new() };
             let mut document = document.clone();
             walk.visit(shape, &mut document);
             findings.append(&mut walk.findings);
@@ -70,7 +72,7 @@ fn address(path: &Path, document: &mut Node, addresses: &Addresses) {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let Some(component) = Component::of_targets(stem) else { return };
     let targets = component.of(addresses).iter().map(|address| Node::text(address.to_string())).collect();
-    let targets = Node { line: 0, value: Value::List(targets) };
+    let targets = Node { line: 0, span: 0..0, value: Value::List(targets) };
     if let Value::List(groups) = &mut document.value {
         groups.truncate(1);
         if let Some(Node { value: Value::Map(entries), .. }) = groups.first_mut() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use promql_parser::label::Matcher;
 
 use super::located::Node;
-use super::promql;
+use super::matcher;
 use super::{Alert, Monitoring, duration_of};
 
 /// When notifications of a group of alerts are sent, and to whom.
@@ -58,7 +58,7 @@ impl Route {
         let matchers = node.items_of("matchers").iter().filter_map(Node::as_text);
         Route {
             line: node.line,
-            matchers: matchers.filter_map(|text| promql::parse_matcher(text).ok()).collect(),
+            matchers: matchers.filter_map(|text| matcher::parse(text).ok()).flatten().collect(),
             routes: node.items_of("routes").iter().map(|child| Route::of(Some(child), &timings)).collect(),
             timings,
         }

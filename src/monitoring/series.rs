@@ -8,7 +8,7 @@
 use crate::duration::Speed;
 
 /// Endings of what only grows: counters, and the parts of a histogram.
-const COUNTER_ENDINGS: [&str; 4] = ["_total", "_bucket", "_count", "_sum"];
+pub(super) const COUNTER_ENDINGS: [&str; 4] = ["_total", "_bucket", "_count", "_sum"];
 
 /// The samples of a series on a stack of that speed; an error says which item does not parse.
 pub(super) fn divide(series: &str, values: &str, speed: Speed) -> Result<String, String> {

@@ -16,8 +16,14 @@ pub(super) enum Shape {
     Number,
     /// `true` or `false`.
     Switch,
+    /// A text that is not empty.
+    Name,
+    /// The name of a series.
+    Metric,
     /// Names with a text each: labels.
     Texts,
+    /// A rule's labels: texts that may be templates.
+    Labels,
     /// A duration of production time.
     Duration,
     /// A scrape interval: a duration with a floor.
@@ -42,6 +48,8 @@ pub(super) enum Shape {
     Data,
     /// Where a component listens: any address of its machine at the port it has, which a local stack narrows to its own.
     Listen(Component),
+    /// A file that is checked, and copied to the letter.
+    Copied(&'static Shape),
     /// A program or a setting of a component's own that no address and no speed touches.
     Own,
     /// External labels: texts, of which `speed` is ours.
@@ -61,15 +69,48 @@ pub(super) enum Shape {
 }
 
 impl Shape {
+    /// Whether it is a text, however it is read.
+    pub(super) fn is_a_text(&self) -> bool {
+        matches!(
+            self,
+            Shape::Text
+                | Shape::Name
+                | Shape::Metric
+                | Shape::Duration
+                | Shape::Scrape
+                | Shape::Expr
+                | Shape::TestExpr
+                | Shape::Matcher
+        )
+    }
+
+    /// Whether it is a map of texts.
+    pub(super) fn is_of_texts(&self) -> bool {
+        matches!(
+            self,
+            Shape::Texts | Shape::Labels | Shape::ExternalLabels | Shape::Annotations | Shape::ExpectedAnnotations
+        )
+    }
+
     /// What is expected, for messages.
     pub(super) fn expected(&self) -> &'static str {
         match self {
-            Shape::Text | Shape::Url(_) | Shape::AnyUrl(_) | Shape::Folder | Shape::LogFile | Shape::Data => "a text",
+            Shape::Text
+            | Shape::Name
+            | Shape::Metric
+            | Shape::Url(_)
+            | Shape::AnyUrl(_)
+            | Shape::Folder
+            | Shape::LogFile
+            | Shape::Data => "a text",
             Shape::Listen(_) => "an address like 0.0.0.0:8686",
             Shape::Own => "anything",
+            Shape::Copied(shape) => shape.expected(),
             Shape::Number => "a number",
             Shape::Switch => "true or false",
-            Shape::Texts | Shape::ExternalLabels | Shape::Annotations | Shape::ExpectedAnnotations => "a map of texts",
+            Shape::Texts | Shape::Labels | Shape::ExternalLabels | Shape::Annotations | Shape::ExpectedAnnotations => {
+                "a map of texts"
+            }
             Shape::Duration | Shape::Scrape | Shape::Step => "a duration like 15s",
             Shape::Expr | Shape::TestExpr => "an expression",
             Shape::Matcher => "a matcher",
@@ -114,9 +155,10 @@ pub(super) fn of_file(path: &Path) -> Result<Option<&'static Shape>, String> {
         (_, "grafana/provisioning/dashboards", "yml") => &PROVIDERS,
         (_, "grafana/dashboards", "json") => &Shape::Dashboard,
         ("vector/vector.yaml", ..) => &VECTOR,
-        // Vector's own unit tests, and what Loki is told beside its command line: no address in them, and no speed. Examples are
-        // for people to take from; amtool checks them.
-        ("vector/vector-tests.yaml" | "loki/loki.yaml", ..) | (_, "alertmanager/examples", "yml") => return Ok(None),
+        // What Loki is told beside its command line: no address in it, and no speed.
+        ("loki/loki.yaml", ..) => &LOKI,
+        // Vector's own unit tests. Examples are for people to take from; amtool checks them.
+        ("vector/vector-tests.yaml", ..) | (_, "alertmanager/examples", "yml") => &Shape::Copied(&Shape::Own),
         // Where every file has its meaning, one we can't read is a mistake: a `.yaml` that no glob finds, say.
         (_, folder, "yml" | "yaml" | "json")
             if ["prometheus", "alertmanager", "grafana", "vector", "loki"]
@@ -152,7 +194,7 @@ static PROMETHEUS: Shape = Shape::Record(&[
     must(
         "scrape_configs",
         &Shape::List(&Shape::Record(&[
-            must("job_name", &Shape::Text),
+            must("job_name", &Shape::Name),
             may("scrape_interval", &Shape::Scrape),
             may("scrape_timeout", &Shape::Duration),
             may("metrics_path", &Shape::Text),
@@ -164,21 +206,21 @@ static PROMETHEUS: Shape = Shape::Record(&[
 
 static TARGETS: Shape = Shape::List(&Shape::Record(&[must("targets", &TEXTS), may("labels", &Shape::Texts)]));
 
-static RULES: Shape = Shape::Record(&[must(
+static RULES: Shape = Shape::Record(&[may(
     "groups",
     &Shape::List(&Shape::Record(&[
-        must("name", &Shape::Text),
+        must("name", &Shape::Name),
         may("interval", &Shape::Duration),
         may("limit", &Shape::Number),
-        must(
+        may(
             "rules",
             &Shape::List(&Shape::Record(&[
-                may("record", &Shape::Text),
-                may("alert", &Shape::Text),
+                may("record", &Shape::Metric),
+                may("alert", &Shape::Name),
                 must("expr", &Shape::Expr),
                 may("for", &Shape::Duration),
                 may("keep_firing_for", &Shape::Duration),
-                may("labels", &Shape::Texts),
+                may("labels", &Shape::Labels),
                 may("annotations", &Shape::Annotations),
             ])),
         ),
@@ -353,6 +395,65 @@ static VECTOR: Shape = Shape::Record(&[
         ]),
     ),
 ]);
+
+static LOKI: Shape = Shape::Copied(&Shape::Record(&[
+    must("auth_enabled", &Shape::Switch),
+    must(
+        "server",
+        &Shape::Record(&[
+            must("http_listen_port", &Shape::Number),
+            must("grpc_listen_port", &Shape::Number),
+            may("log_level", &Shape::Text),
+        ]),
+    ),
+    must(
+        "common",
+        &Shape::Record(&[
+            must("instance_addr", &Shape::Text),
+            must("path_prefix", &Shape::Text),
+            must("replication_factor", &Shape::Number),
+            must("ring", &Shape::Record(&[must("kvstore", &Shape::Record(&[must("store", &Shape::Text)]))])),
+            must(
+                "storage",
+                &Shape::Record(&[must(
+                    "filesystem",
+                    &Shape::Record(&[must("chunks_directory", &Shape::Text), must("rules_directory", &Shape::Text)]),
+                )]),
+            ),
+        ]),
+    ),
+    must(
+        "schema_config",
+        &Shape::Record(&[must(
+            "configs",
+            &Shape::List(&Shape::Record(&[
+                must("from", &Shape::Text),
+                must("store", &Shape::Text),
+                must("object_store", &Shape::Text),
+                must("schema", &Shape::Text),
+                must("index", &Shape::Record(&[must("prefix", &Shape::Text), must("period", &Shape::Duration)])),
+            ])),
+        )]),
+    ),
+    may(
+        "limits_config",
+        &Shape::Record(&[
+            may("retention_period", &Shape::Duration),
+            may("reject_old_samples", &Shape::Switch),
+            may("max_line_size", &Shape::Text),
+            may("discover_service_name", &TEXTS),
+            may("ingestion_rate_mb", &Shape::Number),
+            may("ingestion_burst_size_mb", &Shape::Number),
+            may("per_stream_rate_limit", &Shape::Text),
+            may("per_stream_rate_limit_burst", &Shape::Text),
+        ]),
+    ),
+    may(
+        "compactor",
+        &Shape::Record(&[may("retention_enabled", &Shape::Switch), may("delete_request_store", &Shape::Text)]),
+    ),
+    may("analytics", &Shape::Record(&[may("reporting_enabled", &Shape::Switch)])),
+]));
 
 static PROVIDERS: Shape = Shape::Record(&[
     must("apiVersion", &Shape::Number),

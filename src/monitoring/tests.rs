@@ -154,7 +154,7 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
 
 #[test]
 fn every_finding_is_told_with_its_line() {
-    let broken = "groups:\n  - name: one\n    interva: 1m\n    rules:\n      - alert: A\n        expr: up ==\n        for: soon\n      - record: a\n        alert: b\n        expr: x > 5m\n        labels: {n: 1}\n";
+    let broken = "groups:\n  - name: one\n    interva: 1m\n    rules:\n      - alert: A\n        expr: up ==\n        for: soon\n      - record: a\n        alert: b\n        expr: x > 5m\n        labels: {n: [1]}\n";
     let mut files = ours().files;
     files.insert("prometheus/rules/broken.yml".into(), broken.into());
     files.insert("prometheus/rules/lost.yaml".into(), b"groups: []\n".to_vec());
@@ -190,7 +190,11 @@ fn what_can_t_be_divided_truthfully_is_refused_with_file_and_line() {
         (app, "(rate(app_errors_total[5m]))", "(increase(app_errors_total[5m]))", "shrinks with time"),
         (app, "max by (job) (up{job=\"app\"}) == 0", "time() - app_ready > 300", "shrinks with time"),
         (app, "max by (job) (up{job=\"app\"}) == 0", "up > 5m", "a duration in a number's place"),
+        (app, "max by (job) (up{job=\"app\"}) == 0", "predict_linear(app_ready[6h], 24 * 3600) < 0", "looks ahead"),
+        (app, "max by (job) (up{job=\"app\"}) == 0", "timestamp(up) < time() - 300", "adds up what shrinks"),
+        (app, "max by (job) (up{job=\"app\"}) == 0", "up == 0 and on () hour() > 8", "asks the calendar"),
         (dashboard, "app_errors_total[$__rate_interval]", "app_errors_total[5m]", "literal range"),
+        (dashboard, "rate(app_errors_total[$__rate_interval])", "predict_linear(up[$__range], 3600)", "looks ahead by"),
         (app, "Every scrape of", "For 5 minutes, every scrape of", "tells a duration"),
     ] {
         let findings = findings(path, from, to);
@@ -233,7 +237,7 @@ fn a_key_nobody_decided_about_an_address_nobody_has_and_a_receiver_that_is_missi
             "alertmanager/alertmanager.yml",
             "'alertname=~\"AppDown|AppTargetMissing\"'",
             "'alertname'",
-            "label matching operator",
+            "is no matcher of Alertmanager's",
         ),
         ("prometheus/rules/app.yml", "http://localhost:3000/d", "http://localhost:3001/d", "does not lead to"),
         ("prometheus/rules/tests/app.yml", "0+270x120", "0+270xx120", "is no sample"),
@@ -242,6 +246,127 @@ fn a_key_nobody_decided_about_an_address_nobody_has_and_a_receiver_that_is_missi
         let findings = findings(path, from, to);
         assert!(findings.iter().any(|finding| finding.what.contains(what)), "{to}: {findings:?}");
     }
+}
+
+/// Rules of one group that has this in it.
+fn with_rule(rule: &str) -> Result<Monitoring, Vec<Finding>> {
+    let mut files = ours().files;
+    files.insert("prometheus/rules/more.yml".into(), format!("groups:\n- name: more\n  rules:\n{rule}").into());
+    Monitoring::from_files(files)
+}
+
+#[test]
+fn what_prometheus_refuses_is_refused_with_its_line() {
+    for (rule, line, what) in [
+        ("  - record: a:b:c\n    expr: up\n    labels: {\"bad key\": x}\n", 6, "`bad key` is no name of a label"),
+        ("  - alert: A\n    expr: up\n    labels: {__name__: x}\n", 6, "`__name__` is no name of a label"),
+        ("  - alert: A\n    expr: up\n    annotations: {a-b: x}\n", 6, "`a-b` is no name of a label"),
+        ("  - record: a b\n    expr: up\n", 4, "`a b` is no name of a series"),
+        ("  - record: ''\n    expr: up\n", 4, "`` is no name of a series"),
+        ("  - alert: ''\n    expr: up\n", 4, "a name that is empty"),
+        ("  - alert:\n    expr: up\n", 4, "a name that is empty"),
+        ("  - alert: A\n    expr:\n", 5, "not an expression"),
+        (
+            "  - alert: A\n    expr: up\n    annotations:\n      a: '{{ $labels.job | nosuch }}'\n",
+            7,
+            "no function `nosuch`",
+        ),
+        ("  - alert: A\n    expr: up\n    annotations:\n      a: '{{ $labels.job '\n", 7, "no template"),
+        ("  - alert: A\n    expr: up\n    labels:\n      a: '{{ $x }}'\n", 7, "no variable $x"),
+        ("  - alert: A\n    expr: up\n    alert: B\n", 6, "the key `alert` stands twice"),
+        ("  - alert: A\n    expr: up\n---\ngroups: []\n", 7, "a second document begins"),
+    ] {
+        let findings = with_rule(rule).err().unwrap_or_default();
+        let found = findings.iter().any(|finding| finding.line == line && finding.what.contains(what));
+        assert!(found, "{rule}: {findings:#?}");
+    }
+    let mut files = ours().files;
+    files.insert("prometheus/rules/more.yml".into(), "groups:\n- name: ''\n  rules: []\n".into());
+    let findings = Monitoring::from_files(files).expect_err("the group has no name");
+    assert!(findings[0].line == 2 && findings[0].what == "a name that is empty", "{findings:#?}");
+}
+
+/// Go's reader makes a text of what is written where a text belongs.
+#[test]
+fn what_prometheus_reads_is_read() {
+    let read = with_rule(
+        "  - alert: A\n    expr: 1\n    for: 0\n    labels: {a: 1, b: true, c: yes, d: 0x1f, e: 0.50, f: , g: 1e3}\n\
+         \x20   annotations:\n  - alert: B\n    expr: 0.50\n    labels:\n    annotations: {a: ~, b: 007}\n",
+    );
+    let read = read.unwrap_or_else(|findings| panic!("{findings:#?}"));
+    let alert = read.alert("A").expect("it is there");
+    assert_eq!((alert.expr.as_str(), alert.hold), ("1", Duration::ZERO));
+    let values: Vec<&str> = alert.labels.values().map(String::as_str).collect();
+    assert_eq!(values, ["1", "true", "yes", "0x1f", "0.50", "", "1e3"]);
+    let alert = read.alert("B").expect("it is there");
+    assert_eq!(alert.annotations.values().map(String::as_str).collect::<Vec<_>>(), ["", "007"]);
+    for empty in ["", "# nothing yet\n", "groups:\n", "groups:\n- name: a\n", "groups:\n- name: a\n  rules:\n"] {
+        let mut files = ours().files;
+        files.insert("prometheus/rules/more.yml".into(), empty.into());
+        assert!(Monitoring::from_files(files).is_ok(), "{empty}");
+    }
+}
+
+#[test]
+fn a_template_that_asks_is_refused_where_it_would_be_divided() {
+    let rule =
+        "  - alert: A\n    expr: up\n    annotations:\n      a: '{{ with query \"rate(x[5m])\" }}{{ . }}{{ end }}'\n";
+    let monitoring = with_rule(rule).expect("it reads");
+    assert!(monitoring.render(&Addresses::canonical(), Speed::PRODUCTION).is_ok());
+    let findings = monitoring.render(&Addresses::canonical(), Speed::new(30).expect("a speed")).expect_err("refused");
+    assert!(findings[0].line == 7 && findings[0].what.contains("asks by itself"), "{findings:#?}");
+}
+
+#[test]
+fn the_speeds_that_are_offered_divide() {
+    let found = findings("prometheus/prometheus.yml", "scrape_interval: 15s", "scrape_interval: 20s");
+    let found =
+        found.iter().find(|finding| finding.what.starts_with("20s divided")).expect("20s ÷ 30 is no whole number");
+    assert!(found.remedy.contains(" 25, 32,") && !found.remedy.contains("30"), "{found}");
+}
+
+/// As it is in a mount of a `ConfigMap`, in a folder that Nix made, and where somebody shares one file.
+#[test]
+fn a_link_is_followed_to_a_file_or_told() {
+    use std::os::unix::fs::symlink;
+    let temporary = tempfile::tempdir().expect("a temporary folder");
+    let folder = temporary.path().join("monitoring");
+    for (path, bytes) in ours().files {
+        let path = folder.join(path);
+        std::fs::create_dir_all(path.parent().expect("it has one")).expect("a folder is made");
+        std::fs::write(path, bytes).expect("a file is written");
+    }
+    let rules = folder.join("prometheus/rules");
+    let text = "groups:\n- name: more\n  rules: [{record: 'a:b:c', expr: up}]\n";
+    std::fs::create_dir(rules.join("..data")).expect("a folder is made");
+    std::fs::write(rules.join("..data/more.yml"), text).expect("a file is written");
+    symlink("..data/more.yml", rules.join("more.yml")).expect("a link is made");
+    let read = Monitoring::read(&folder).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(read.recording("a:b:c").is_some(), "a link to a file of the folder is that file");
+
+    std::fs::write(temporary.path().join("elsewhere.yml"), text).expect("a file is written");
+    symlink("../../../elsewhere.yml", rules.join("out.yml")).expect("a link is made");
+    symlink("nothing.yml", rules.join("lost.yml")).expect("a link is made");
+    symlink("loop.yml", rules.join("loop.yml")).expect("a link is made");
+    symlink("..data", rules.join("linked")).expect("a link is made");
+    std::fs::write(rules.join(".hidden.yml"), text).expect("a file is written");
+    std::fs::write(rules.join(".more.yml.swp"), text).expect("a file is written");
+    let pipe = rules.join("pipe.yml");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    std::fs::File::create(rules.join("large.yml")).and_then(|file| file.set_len(3 << 30)).expect("a file is made");
+    let failure = Monitoring::read(&folder).expect_err("it is told").to_string();
+    for told in [
+        "rules/out.yml: a link that leads out",
+        "rules/lost.yml: a link that leads nowhere",
+        "rules/loop.yml: a link that leads nowhere",
+        "rules/linked: a link to a folder",
+        "rules/.hidden.yml: a hidden file",
+        "rules/pipe.yml: no regular file",
+        "rules/large.yml: a file of",
+    ] {
+        assert!(failure.contains(told), "{told}: {failure}");
+    }
+    assert!(!failure.contains("swp"), "{failure}");
 }
 
 #[test]

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Component};
 use super::located::{Entry, Node, Value};
+use super::matcher;
 use super::promql::{self, Recorded};
 use super::series;
 use super::shape::{Field, SERIES, Shape};
+use super::template;
 use crate::duration::{self, Speed};
 use crate::failure::Finding;
 
@@ -29,6 +31,8 @@ pub(super) struct Rendering<'a> {
 pub(super) struct Walk<'a> {
     /// Relative to the repository's root, for findings.
     pub(super) file: &'a Path,
+    /// What YAML was read from: the text of `8080` is in it, of `true`, of nothing. JSON has texts of its own.
+    pub(super) source: Option<&'a [u8]>,
     /// `None` when the walk only looks.
     pub(super) rendering: Option<Rendering<'a>>,
     /// What was found.
@@ -43,6 +47,10 @@ impl Walk<'_> {
 
     /// Looks at a value, and changes it when rendering.
     pub(super) fn visit(&mut self, shape: &Shape, node: &mut Node) {
+        if let Shape::Copied(shape) = shape {
+            return self.visit(shape, node);
+        }
+        self.as_go_reads(shape, node);
         let line = node.line;
         let kind = node.kind();
         match (shape, &mut node.value) {
@@ -63,7 +71,7 @@ impl Walk<'_> {
             (Shape::Expr, Value::Text(text)) => self.expression(line, text, true),
             (Shape::TestExpr, Value::Text(text)) => self.expression(line, text, false),
             (Shape::Matcher, Value::Text(text)) => {
-                if let Err(error) = promql::parse_matcher(text) {
+                if let Err(error) = matcher::parse(text) {
                     self.find(line, error, "");
                 }
             }
@@ -82,7 +90,18 @@ impl Walk<'_> {
                 self.below(line, CANONICAL_DATA, |addresses| &addresses.logging.data, text);
             }
             (Shape::Listen(component), Value::Text(text)) => self.listen(line, *component, text),
+            (Shape::Name, Value::Text(text)) if !text.is_empty() => {}
+            (Shape::Name, Value::Text(_)) => self.find(line, "a name that is empty", ""),
+            (Shape::Metric, Value::Text(text)) if is_name(text, true) => {}
+            (Shape::Metric, Value::Text(text)) => {
+                let what = format!("`{text}` is no name of a series");
+                self.find(line, what, "letters, digits, _ and :, no digit first");
+            }
             (Shape::Texts, Value::Map(entries)) => self.texts(entries),
+            (Shape::Labels, Value::Map(entries)) => {
+                self.texts(entries);
+                self.templates(entries);
+            }
             (Shape::ExternalLabels, Value::Map(entries)) => {
                 self.texts(entries);
                 if let Some(Rendering { speed, .. }) = self.rendering {
@@ -92,6 +111,9 @@ impl Walk<'_> {
             }
             (Shape::Annotations | Shape::ExpectedAnnotations, Value::Map(entries)) => {
                 self.texts(entries);
+                if matches!(shape, Shape::Annotations) {
+                    self.templates(entries);
+                }
                 self.annotations(entries, matches!(shape, Shape::Annotations));
             }
             (Shape::Series, Value::Map(_)) => self.series(node),
@@ -119,11 +141,53 @@ impl Walk<'_> {
         }
     }
 
+    /// Where a text belongs Go's reader takes a number, a switch, nothing at all by how it is written; and nothing for a list or
+    /// a map that is empty.
+    fn as_go_reads(&self, shape: &Shape, node: &mut Node) {
+        let Some(source) = self.source else { return };
+        match (shape.is_of_texts(), &mut node.value) {
+            (false, Value::Null) => match shape {
+                Shape::List(_) => node.value = Value::List(Vec::new()),
+                Shape::Record(_) => node.value = Value::Map(Vec::new()),
+                shape if shape.is_a_text() => node.value = Value::Text(String::new()),
+                _ => {}
+            },
+            (true, Value::Null) => node.value = Value::Map(Vec::new()),
+            (true, Value::Map(entries)) => {
+                for entry in entries {
+                    as_written(source, &mut entry.node);
+                }
+            }
+            (false, _) if shape.is_a_text() => as_written(source, node),
+            _ => {}
+        }
+    }
+
+    /// Labels, annotations: names that Prometheus takes, and texts.
     fn texts(&mut self, entries: &[Entry]) {
         for entry in entries {
+            if !is_name(&entry.key, false) || entry.key == "__name__" {
+                let what = format!("`{}` is no name of a label", entry.key);
+                self.find(entry.line, what, "letters, digits and _, no digit first");
+            }
             if entry.node.as_text().is_none() {
                 let what = format!("`{}` is {}, not a text", entry.key, entry.node.kind());
                 self.find(entry.line, what, "write it in quotes");
+            }
+        }
+    }
+
+    fn templates(&mut self, entries: &[Entry]) {
+        let is_faster = self.rendering.is_some_and(|rendering| rendering.speed != Speed::PRODUCTION);
+        for entry in entries {
+            let Some(text) = entry.node.as_text() else { continue };
+            match template::check(text) {
+                Ok(true) if is_faster => {
+                    let what = format!("`{}` asks by itself, and what it asks no speed divides", entry.key);
+                    self.find(entry.line, what, "ask in a recording rule, or render at speed 1");
+                }
+                Ok(_) => {}
+                Err(why) => self.find(entry.line, format!("`{}` is no template: {why}", entry.key), ""),
             }
         }
     }
@@ -139,8 +203,8 @@ impl Walk<'_> {
                 Some(real)
             }
             Err(error) => {
-                let is_whole = self.rendering.is_some() && duration::parse(text).is_ok();
-                self.find(line, error.to_string(), if is_whole { "choose another speed, like 10 or 30" } else { "" });
+                let remedy = duration::parse(text).map_or_else(|_| String::new(), speeds_for);
+                self.find(line, error.to_string(), &remedy);
                 None
             }
         }
@@ -294,6 +358,14 @@ impl Walk<'_> {
                     let what = format!("a panel with the literal range {}", duration::print(literal));
                     self.find(line, what, "write $__rate_interval");
                 }
+                if let Some(Rendering { speed, recorded, .. }) = self.rendering
+                    && speed != Speed::PRODUCTION
+                {
+                    for hazard in promql::hazards(&tree, recorded) {
+                        let hazard = hazard.replace(&duration::print(VARIABLE), "$__interval");
+                        self.find(line, hazard, "compare a rate or a ratio, or render at speed 1");
+                    }
+                }
             }
             Err(error) => self.find(line, format!("not an expression: {}", error.trim()), ""),
         }
@@ -312,6 +384,37 @@ pub(crate) fn without_variables(text: &str) -> String {
         }
     }
     plain
+}
+
+/// Which speeds a duration can be divided by.
+fn speeds_for(production: Duration) -> String {
+    let divides = |k: &u32| Speed::new(*k).is_ok_and(|speed| speed.real(production).is_ok());
+    let speeds: Vec<String> = (2..=60).filter(divides).map(|k| k.to_string()).collect();
+    let production = duration::print(production);
+    if speeds.is_empty() {
+        format!("no speed divides {production}")
+    } else {
+        format!("of the speeds up to 60 it is {} that divide {production}", speeds.join(", "))
+    }
+}
+
+/// Whether Prometheus takes a name: of a series with colons, of a label without.
+fn is_name(text: &str, of_series: bool) -> bool {
+    !text.is_empty()
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || (of_series && c == ':'))
+}
+
+/// Makes a text of a scalar that is none.
+fn as_written(source: &[u8], node: &mut Node) {
+    let written = source.get(node.span.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    match (&node.value, written) {
+        (Value::Null, _) => node.value = Value::Text(String::new()),
+        (Value::Number(_) | Value::Switch(_), Some(written)) if !written.is_empty() => {
+            node.value = Value::Text(written.trim().to_owned());
+        }
+        _ => {}
+    }
 }
 
 /// Whether a URL is one of this component's, as files name it.

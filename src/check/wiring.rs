@@ -1,0 +1,378 @@
+//! Whether what one file asks another for is there, and whether what it says of time can be so: patterns of files, jobs, routes,
+//! receivers, names of alerts in matchers, the forwarder's inputs. Each of these loads without a word, and does nothing.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use promql_parser::label::{MatchOp, Matcher};
+use promql_parser::parser::token::T_EQL_REGEX;
+
+use super::Findings;
+use super::alerts::{ALERTMANAGER, WATCHDOG};
+use crate::duration;
+use crate::monitoring::located::{Node, Value};
+use crate::monitoring::{GroupTimings, Monitoring, matcher};
+
+const PROMETHEUS: &str = "prometheus/prometheus.yml";
+const RULES: &str = "prometheus/rules";
+const TESTS: &str = "prometheus/rules/tests";
+const VECTOR: &str = "vector/vector.yaml";
+
+/// For how long Prometheus takes a sample for the present one.
+const LOOKBACK: Duration = Duration::from_mins(5);
+
+pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
+    patterns(monitoring, findings);
+    scrapes(monitoring, findings);
+    if let Some(document) = monitoring.document(Path::new(ALERTMANAGER)) {
+        let watchdog = monitoring.alert(WATCHDOG).map(|alert| monitoring.group_timings(alert).receiver.as_str());
+        if let Some(route) = document.get("route") {
+            routes(route, &GroupTimings::default(), watchdog, findings);
+        }
+        receivers(document, findings);
+        for line_and_text in matchers_of(document) {
+            names(monitoring, line_and_text, findings);
+        }
+    }
+    inputs(monitoring, findings);
+}
+
+fn file_of(path: impl AsRef<Path>) -> PathBuf {
+    Path::new("monitoring").join(path)
+}
+
+/// Every pattern of files finds one, and every file of rules is found.
+fn patterns(monitoring: &Monitoring, findings: &mut Findings) {
+    let mut look = |path: &Path, patterns: &[Node], what: &str| {
+        let mut all = BTreeSet::new();
+        for pattern in patterns {
+            let Some(text) = pattern.as_text() else { continue };
+            let wanted = plain(&path.with_file_name(text));
+            let found: Vec<&PathBuf> = monitoring.files().keys().filter(|file| finds(&wanted, file)).collect();
+            if found.is_empty() {
+                let remedy = format!("it is looked for from {}", file_of(path).with_file_name("").display());
+                findings.find(file_of(path), pattern.line, format!("`{text}` finds no file: {what}"), remedy);
+            }
+            all.extend(found.into_iter().cloned());
+        }
+        all
+    };
+    let mut loaded = BTreeSet::new();
+    if let Some(document) = monitoring.document(Path::new(PROMETHEUS)) {
+        loaded = look(Path::new(PROMETHEUS), document.items_of("rule_files"), "no rule would be loaded");
+        let alertmanagers = document.get("alerting").map_or(&[][..], |node| node.items_of("alertmanagers"));
+        for job in document.items_of("scrape_configs").iter().chain(alertmanagers) {
+            for files in job.items_of("file_sd_configs") {
+                // A plain name that is not there is the reader's to refuse.
+                let is_pattern = |node: &&Node| node.as_text().is_some_and(|text| text.contains(['*', '?', '[']));
+                let patterns: Vec<Node> = files.items_of("files").iter().filter(is_pattern).cloned().collect();
+                look(Path::new(PROMETHEUS), &patterns, "nobody would be scraped");
+            }
+        }
+    }
+    if let Some(document) = monitoring.document(Path::new(ALERTMANAGER)) {
+        look(Path::new(ALERTMANAGER), document.items_of("templates"), "messages would be without it");
+    }
+    for (path, document) in monitoring.documents_in(TESTS) {
+        look(path, document.items_of("rule_files"), "what it tests is not there");
+    }
+    for (path, _) in monitoring.documents_in(RULES).filter(|(path, _)| !loaded.contains(*path)) {
+        findings.find(file_of(path), 0, "no `rule_files` finds this file: nobody loads it", "name it, or remove it");
+    }
+}
+
+/// A path without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut plain, part| {
+        match part {
+            Component::ParentDir => {
+                plain.pop();
+            }
+            Component::CurDir => {}
+            part => plain.push(part),
+        }
+        plain
+    })
+}
+
+/// Whether a pattern finds a file, as Go's `filepath.Match` has it: a star takes no slash.
+fn finds(pattern: &Path, file: &Path) -> bool {
+    let parts = |path: &Path| path.iter().map(|part| part.to_string_lossy().into_owned()).collect::<Vec<_>>();
+    let (pattern, file) = (parts(pattern), parts(file));
+    pattern.len() == file.len() && pattern.iter().zip(&file).all(|(pattern, name)| fits(pattern, name))
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut rest = pattern.chars();
+    match rest.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| fits(rest.as_str(), &name[at..]))
+        }
+        Some(first) => {
+            let Some(c) = name.chars().next() else { return false };
+            let after = &name[c.len_utf8()..];
+            match first {
+                '?' => fits(rest.as_str(), after),
+                '\\' => rest.next() == Some(c) && fits(rest.as_str(), after),
+                '[' => rest.as_str().split_once(']').is_some_and(|(class, rest)| is_of(class, c) && fits(rest, after)),
+                first => first == c && fits(rest.as_str(), after),
+            }
+        }
+    }
+}
+
+/// Whether a letter is of a class: `a-z_`, `^0-9`.
+fn is_of(class: &str, c: char) -> bool {
+    let (class, negated) = class.strip_prefix('^').map_or((class, false), |class| (class, true));
+    let letters: Vec<char> = class.chars().collect();
+    let mut at = 0;
+    let mut is_in = false;
+    while at < letters.len() {
+        let to = if letters.get(at + 1) == Some(&'-') { letters.get(at + 2) } else { None };
+        is_in |= (letters[at]..=*to.unwrap_or(&letters[at])).contains(&c);
+        at += if to.is_some() { 3 } else { 1 };
+    }
+    is_in != negated
+}
+
+/// A key's duration and its line.
+fn timing(node: &Node, key: &str) -> Option<(Duration, usize)> {
+    Some((duration::parse(node.text_of(key)?).ok()?, node.line_of(key)))
+}
+
+/// Jobs have names of their own, and intervals at which there is always a sample.
+fn scrapes(monitoring: &Monitoring, findings: &mut Findings) {
+    let Some(document) = monitoring.document(Path::new(PROMETHEUS)) else { return };
+    let global = document.get("global");
+    let mut names = BTreeSet::new();
+    let of_all =
+        global.and_then(|node| timing(node, "scrape_interval")).map_or(Duration::ZERO, |(interval, _)| interval);
+    for node in global.into_iter().chain(document.items_of("scrape_configs")) {
+        let (interval, line) = timing(node, "scrape_interval").unwrap_or((of_all, node.line));
+        if interval >= LOOKBACK && node.get("scrape_interval").is_some() {
+            let what = format!(
+                "scraped every {}: a sample counts for {}, and between two of them there is none",
+                duration::print(interval),
+                duration::print(LOOKBACK)
+            );
+            findings.find(file_of(PROMETHEUS), line, what, "scrape at least every two minutes");
+        }
+        if interval.is_zero() {
+            findings.find(file_of(PROMETHEUS), line, "a scrape interval of nothing", "");
+        }
+        if let Some((timeout, line)) = timing(node, "scrape_timeout")
+            && timeout > interval
+        {
+            let (timeout, interval) = (duration::print(timeout), duration::print(interval));
+            let what = format!("a scrape may take {timeout}, and the next begins after {interval}");
+            findings.find(file_of(PROMETHEUS), line, what, "Prometheus refuses it");
+        }
+        if let Some(name) = node.text_of("job_name")
+            && !names.insert(name)
+        {
+            findings.find(
+                file_of(PROMETHEUS),
+                node.line_of("job_name"),
+                format!("a second job of the name {name}"),
+                "",
+            );
+        }
+    }
+}
+
+/// No route's rhythm is one that Alertmanager refuses or does not keep, and each alert goes to one receiver.
+fn routes(route: &Node, parent: &GroupTimings, watchdog: Option<&str>, findings: &mut Findings) {
+    let of = |key, inherited| timing(route, key).unwrap_or((inherited, route.line));
+    let (group_interval, group_line) = of("group_interval", parent.group_interval);
+    let (repeat_interval, repeat_line) = of("repeat_interval", parent.repeat_interval);
+    let receiver = route.text_of("receiver").unwrap_or(&parent.receiver).to_owned();
+    for (key, interval, line) in
+        [("group_interval", group_interval, group_line), ("repeat_interval", repeat_interval, repeat_line)]
+    {
+        if interval.is_zero() {
+            findings.find(file_of(ALERTMANAGER), line, format!("a `{key}` of nothing"), "Alertmanager refuses it");
+        }
+    }
+    if repeat_interval < group_interval && watchdog != Some(receiver.as_str()) {
+        let (repeat, group) = (duration::print(repeat_interval), duration::print(group_interval));
+        let what = format!("repeated every {repeat}, and looked at every {group} only");
+        findings.find(file_of(ALERTMANAGER), repeat_line, what, "a repeat is not shorter than the group's interval");
+    }
+    if route.get("continue").is_some_and(|node| node.value == Value::Switch(true)) {
+        let what = "a route that continues: an alert would go to several receivers, and each claim is about one";
+        findings.find(file_of(ALERTMANAGER), route.line_of("continue"), what, "give the receiver several channels");
+    }
+    let timings = GroupTimings { receiver, group_interval, repeat_interval, ..parent.clone() };
+    for child in route.items_of("routes") {
+        routes(child, &timings, watchdog, findings);
+    }
+}
+
+/// Each receiver tells somebody, of the end, too.
+fn receivers(document: &Node, findings: &mut Findings) {
+    for receiver in document.items_of("receivers") {
+        let name = receiver.text_of("name").unwrap_or_default();
+        let channels = receiver.items_of("webhook_configs");
+        if channels.is_empty() {
+            findings.find(file_of(ALERTMANAGER), receiver.line, format!("the receiver `{name}` tells nobody"), "");
+        }
+        for channel in channels {
+            if channel.get("send_resolved").is_some_and(|node| node.value == Value::Switch(false)) {
+                let what = format!("the receiver `{name}` is not told when an alert ends");
+                findings.find(file_of(ALERTMANAGER), channel.line_of("send_resolved"), what, "send_resolved: true");
+            }
+        }
+    }
+}
+
+/// Every matcher of routes and inhibitions, with its line.
+fn matchers_of(document: &Node) -> Vec<(usize, &str)> {
+    fn of_route<'a>(route: &'a Node, found: &mut Vec<&'a Node>) {
+        found.extend(route.items_of("matchers"));
+        route.items_of("routes").iter().for_each(|child| of_route(child, found));
+    }
+    let mut found = Vec::new();
+    document.get("route").into_iter().for_each(|route| of_route(route, &mut found));
+    for rule in document.items_of("inhibit_rules") {
+        found.extend(rule.items_of("source_matchers").iter().chain(rule.items_of("target_matchers")));
+    }
+    found.into_iter().filter_map(|node| Some((node.line, node.as_text()?))).collect()
+}
+
+/// A matcher asks for what some alert has. Of the name that is known, and of a label that each rule has; another may come with
+/// the series.
+fn names(monitoring: &Monitoring, (line, text): (usize, &str), findings: &mut Findings) {
+    for matcher in matcher::parse(text).unwrap_or_default() {
+        let values: Option<Vec<&str>> = match matcher.name.as_str() {
+            "alertname" => Some(monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect()),
+            label => monitoring.alerts().iter().map(|alert| alert.labels.get(label).map(String::as_str)).collect(),
+        };
+        let Some(values) = values else { continue };
+        let is_of_none = |wanted: &String| {
+            let pattern = Matcher::new_matcher(T_EQL_REGEX, matcher.name.clone(), wanted.clone());
+            match matcher.op {
+                MatchOp::Equal | MatchOp::NotEqual => !values.contains(&wanted.as_str()),
+                _ => pattern.is_ok_and(|pattern| !values.iter().any(|value| pattern.is_match(value))),
+            }
+        };
+        let alternatives = match matcher.op {
+            MatchOp::Equal | MatchOp::NotEqual => vec![matcher.value.clone()],
+            _ => alternatives(&matcher.value).unwrap_or_else(|| vec![matcher.value.clone()]),
+        };
+        for wanted in alternatives.iter().filter(|wanted| is_of_none(wanted)) {
+            let remedy = if wanted.starts_with('\'') {
+                "Alertmanager takes single quotes for a part of the value: write double ones".to_owned()
+            } else {
+                format!(
+                    "the alerts have {}",
+                    values.iter().collect::<BTreeSet<_>>().into_iter().copied().collect::<Vec<_>>().join(", ")
+                )
+            };
+            let what = format!("no alert has the {} `{wanted}` of `{text}`", matcher.name);
+            findings.find(file_of(ALERTMANAGER), line, what, remedy);
+        }
+    }
+}
+
+/// What a pattern stands for, its alternatives one by one: of `A(b|c)|D.+` that is `Ab`, `Ac`, `D.+`. None where more than that is in
+/// it.
+fn alternatives(pattern: &str) -> Option<Vec<String>> {
+    if pattern.contains(['\\', '[', '{']) || pattern.contains("(?") {
+        return None;
+    }
+    let (found, rest) = either(pattern)?;
+    rest.is_empty().then_some(found)
+}
+
+/// Alternatives up to a `)` or the end.
+fn either(mut rest: &str) -> Option<(Vec<String>, &str)> {
+    let mut found = Vec::new();
+    let mut begun = vec![String::new()];
+    loop {
+        let Some(c) = rest.chars().next().filter(|c| *c != ')') else {
+            found.append(&mut begun);
+            return Some((found, rest));
+        };
+        rest = &rest[c.len_utf8()..];
+        match c {
+            '|' => found.append(&mut std::mem::replace(&mut begun, vec![String::new()])),
+            '(' => {
+                let (inner, after) = either(rest)?;
+                rest = after.strip_prefix(')')?;
+                if rest.starts_with(['*', '+', '?']) {
+                    return None;
+                }
+                begun = begun.iter().flat_map(|one| inner.iter().map(move |other| format!("{one}{other}"))).collect();
+                if begun.len() > 1000 {
+                    return None;
+                }
+            }
+            c => begun.iter_mut().for_each(|one| one.push(c)),
+        }
+    }
+}
+
+/// What the forwarder's parts take from is there.
+fn inputs(monitoring: &Monitoring, findings: &mut Findings) {
+    let Some(document) = monitoring.document(Path::new(VECTOR)) else { return };
+    let entries = |key| document.get(key).map_or(&[][..], Node::entries);
+    let makers: BTreeSet<&str> =
+        ["sources", "transforms"].into_iter().flat_map(entries).map(|entry| entry.key.as_str()).collect();
+    for entry in ["transforms", "sinks"].into_iter().flat_map(entries) {
+        if entry.node.items_of("inputs").is_empty() {
+            findings.find(
+                file_of(VECTOR),
+                entry.line,
+                format!("`{}` takes from nobody", entry.key),
+                "name its `inputs`",
+            );
+        }
+        for input in entry.node.items_of("inputs") {
+            let name = input.as_text().unwrap_or_default();
+            let maker = name.split('.').next().unwrap_or_default();
+            if !name.contains('*') && !makers.contains(maker) {
+                let what = format!("`{}` takes from `{name}`, which is neither a source nor a transform", entry.key);
+                findings.find(file_of(VECTOR), input.line, what, "");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_find_what_go_finds() {
+        for (pattern, name, found) in [
+            ("rules/*.yml", "rules/app.yml", true),
+            ("rules/*.yml", "rules/tests/app.yml", false),
+            ("rules/*.yml", "rules/app.yaml", false),
+            ("rules/*", "rules/.hidden", true),
+            ("rules/a?p.yml", "rules/app.yml", true),
+            ("rules/[a-c]*.yml", "rules/app.yml", true),
+            ("rules/[^a-c]*.yml", "rules/app.yml", false),
+            ("rules/[xa]pp.yml", "rules/app.yml", true),
+            ("rules/\\*.yml", "rules/app.yml", false),
+            ("**/app.yml", "rules/app.yml", true),
+            ("**/app.yml", "a/b/app.yml", false),
+            ("rules/[", "rules/[", false),
+        ] {
+            assert_eq!(finds(Path::new(pattern), Path::new(name)), found, "{pattern} {name}");
+        }
+        assert_eq!(plain(Path::new("prometheus/rules/tests/../app.yml")), Path::new("prometheus/rules/app.yml"));
+    }
+
+    #[test]
+    fn a_pattern_s_alternatives_are_looked_at_one_by_one() {
+        let of = |pattern| alternatives(pattern).map(|found| found.join(" "));
+        assert_eq!(of("A"), Some("A".to_owned()));
+        assert_eq!(of("A(b|c(d|e))|F.+"), Some("Ab Acd Ace F.+".to_owned()));
+        assert_eq!(of("(A|B)(c|)"), Some("Ac A Bc B".to_owned()));
+        for pattern in ["(A|B)+", "[AB]", "A{2}", "\\(A", "(?:A|B)", "(A", "A)"] {
+            assert_eq!(of(pattern), None, "{pattern}");
+        }
+    }
+}

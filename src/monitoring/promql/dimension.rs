@@ -1,0 +1,491 @@
+//! What in an expression would mean something else on a faster stack: a matter of dimension.
+//!
+//! On a stack that lives k times faster at the same rates, a rate, a ratio and a latency stay what they are, while a count
+//! over a window and a span of time are k times less. What agrees is divided with the expression; where something that
+//! shrinks meets something that doesn't, in a comparison, a sum, a bound, the expression is refused, because a number in it
+//! is a duration or a count that no division finds. So is what asks the calendar, which no speed moves.
+//!
+//! Zero and infinity are the same on every stack, and agree with everything.
+
+use promql_parser::parser::token::{
+    T_ADD, T_ATAN2, T_AVG, T_BOTTOMK, T_COUNT, T_COUNT_VALUES, T_DIV, T_GROUP, T_LAND, T_LOR, T_LUNLESS, T_MAX, T_MIN,
+    T_MOD, T_MUL, T_POW, T_QUANTILE, T_STDDEV, T_STDVAR, T_SUB, T_SUM, T_TOPK, TokenId,
+};
+use promql_parser::parser::value::ValueType;
+use promql_parser::parser::{AggregateExpr, AtModifier, BinaryExpr, Call, Expr, UnaryExpr};
+
+use super::{Recorded, print, without};
+use crate::monitoring::series;
+
+/// What a value is to the speed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    /// A number that the expression itself has; its value where it is known.
+    Number(Option<f64>),
+    /// A series of which nothing is known but that it is divided by nobody: a level, or a moment that its source tells.
+    Gauge,
+    /// Divided by k to this power: a rate 0, a count over a window and a span of time 1.
+    Power(i32),
+    /// A moment of the clock. The distance of two is a span.
+    Moment,
+    /// How a gauge changes, or one of several kinds: agrees with nothing but zero.
+    Unlike,
+    /// Told already.
+    Told,
+}
+
+use Kind::{Gauge, Moment, Number, Power, Told, Unlike};
+
+impl Kind {
+    /// Zero, infinity, no number: the same at every speed, whatever the unit.
+    fn is_free(self) -> bool {
+        matches!(self, Number(Some(value)) if value == 0.0 || !value.is_finite())
+    }
+
+    /// A number of no unit of time: what a power, a logarithm, a rank may be taken of.
+    fn is_plain(self) -> bool {
+        matches!(self, Number(_) | Gauge | Power(0) | Told)
+    }
+
+    /// Whether the two can stand on either side of a comparison.
+    fn agrees(self, other: Kind) -> bool {
+        match (self, other) {
+            (Told, _) | (_, Told) | (Moment, Moment | Gauge) | (Gauge, Moment) => true,
+            _ if self.is_free() || other.is_free() => true,
+            (Power(one), Power(other)) => one == other,
+            (Number(_) | Gauge | Power(0), Number(_) | Gauge | Power(0)) => true,
+            _ => false,
+        }
+    }
+}
+
+/// How a function treats time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Treats {
+    /// What it gives is of the kind of its argument: a mean, an extreme, another order.
+    Alike,
+    /// The same, and its numbers must be of that kind, too: bounds.
+    Bounded,
+    /// The same of what can be added, which moments can't.
+    Sum,
+    /// Of a number without a unit another such: nothing else can be rounded, or have a logarithm.
+    Plain,
+    /// A number without a unit, whatever the argument is: whether it is there, its sign, a quantile of buckets.
+    Nothing,
+    /// Per second.
+    PerSecond,
+    /// A counter's growth over a window.
+    Growth,
+    /// Changes over a window, counted.
+    Count,
+    /// A gauge's change over a window: a level's stays, a stock's shrinks.
+    Change,
+    /// A gauge's change per second.
+    Slope,
+    /// A spread: of moments a span.
+    Spread,
+    /// The square of a spread.
+    SquaredSpread,
+    /// The square root.
+    Root,
+    /// The clock.
+    Clock,
+    /// Hours, days and months, which no speed moves.
+    Calendar,
+    /// Looks ahead by its second argument, in seconds.
+    Ahead,
+    /// Newer than the oldest Prometheus that is promised, 2.42, and refused for that.
+    Newer,
+}
+
+/// Every function that the parser knows. A test holds it complete.
+pub(super) const FUNCTIONS: [(Treats, &[&str]); 17] = [
+    (
+        Treats::Alike,
+        &[
+            "abs",
+            "avg_over_time",
+            "deg",
+            "histogram_count",
+            "histogram_sum",
+            "label_join",
+            "label_replace",
+            "last_over_time",
+            "max_over_time",
+            "min_over_time",
+            "quantile_over_time",
+            "rad",
+            "scalar",
+            "sort",
+            "sort_desc",
+            "vector",
+        ],
+    ),
+    (Treats::Bounded, &["clamp", "clamp_max", "clamp_min"]),
+    (Treats::Sum, &["sum_over_time"]),
+    (
+        Treats::Plain,
+        &[
+            "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "exp", "floor", "ln", "log10",
+            "log2", "round", "sin", "sinh", "tan", "tanh", "pi",
+        ],
+    ),
+    // A window holds as many samples as before, for scrapes come k times more often: a count of them stays.
+    (
+        Treats::Nothing,
+        &[
+            "absent",
+            "absent_over_time",
+            "count_over_time",
+            "histogram_fraction",
+            "histogram_quantile",
+            "present_over_time",
+            "sgn",
+        ],
+    ),
+    (Treats::PerSecond, &["irate", "rate"]),
+    (Treats::Growth, &["increase"]),
+    (Treats::Count, &["changes", "resets"]),
+    (Treats::Change, &["delta", "idelta"]),
+    (Treats::Slope, &["deriv"]),
+    (Treats::Spread, &["stddev_over_time"]),
+    (Treats::SquaredSpread, &["stdvar_over_time"]),
+    (Treats::Root, &["sqrt"]),
+    (Treats::Clock, &["time", "timestamp"]),
+    (
+        Treats::Calendar,
+        &["day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year"],
+    ),
+    (Treats::Ahead, &["predict_linear"]),
+    (
+        Treats::Newer,
+        &[
+            "double_exponential_smoothing",
+            "end",
+            "first_over_time",
+            "histogram_avg",
+            "histogram_quantiles",
+            "histogram_stddev",
+            "histogram_stdvar",
+            "info",
+            "integral",
+            "mad_over_time",
+            "max_of",
+            "min_of",
+            "range",
+            "sort_by_label",
+            "sort_by_label_desc",
+            "start",
+            "start_timestamp",
+            "step",
+            "ts_of_first_over_time",
+            "ts_of_last_over_time",
+            "ts_of_max_over_time",
+            "ts_of_min_over_time",
+        ],
+    ),
+];
+
+/// How a function treats time; one that is in no row is refused like a newer one.
+pub(super) fn treats(function: &str) -> Treats {
+    let row = FUNCTIONS.iter().find(|(_, names)| names.contains(&function));
+    row.map_or(Treats::Newer, |(treats, _)| *treats)
+}
+
+/// How the names of series end that hold a moment, and those that hold a span of time.
+const MOMENTS: [&str; 6] =
+    ["_timestamp", "_timestamp_seconds", "_start_time", "_start_time_seconds", "_boot_time_seconds", "_created"];
+const SPANS: [&str; 3] = ["_uptime", "_uptime_seconds", "_age_seconds"];
+
+/// What in an expression would mean something else on a faster stack.
+///
+/// Recording rules are followed by name, so a count recorded under one is a count where it is compared.
+pub(in crate::monitoring) fn hazards(expr: &Expr, recorded: &Recorded) -> Vec<String> {
+    let mut walk = Walk { recorded, found: Vec::new() };
+    walk.kind(expr);
+    walk.found.dedup();
+    walk.found
+}
+
+struct Walk<'a> {
+    recorded: &'a Recorded,
+    found: Vec<String>,
+}
+
+impl Walk<'_> {
+    fn kind(&mut self, expr: &Expr) -> Kind {
+        match expr {
+            Expr::NumberLiteral(literal) => Number(Some(literal.val)),
+            Expr::StringLiteral(_) | Expr::Extension(_) => Number(None),
+            Expr::VectorSelector(selector) => {
+                self.fixed_moment(selector.at.as_ref());
+                self.series(selector.name.as_ref())
+            }
+            Expr::MatrixSelector(matrix) => self.kind(&Expr::VectorSelector(matrix.vs.clone())),
+            Expr::Subquery(subquery) => {
+                self.fixed_moment(subquery.at.as_ref());
+                self.kind(&subquery.expr)
+            }
+            Expr::Paren(paren) => self.kind(&paren.expr),
+            Expr::Unary(unary) => self.negative(unary),
+            Expr::Aggregate(aggregate) => self.aggregate(aggregate),
+            Expr::Call(call) => self.call(call),
+            Expr::Binary(binary) => self.binary(binary),
+        }
+    }
+
+    fn series(&self, name: Option<&String>) -> Kind {
+        let Some(name) = name else { return Gauge };
+        if let Some(expr) = self.recorded.get(name) {
+            // Its own hazards are told where it stands.
+            let recorded = without(self.recorded, Some(name));
+            return Walk { recorded: &recorded, found: Vec::new() }.kind(expr);
+        }
+        let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+        // A count since the start of its source, as `series` has it.
+        if ends(&series::COUNTER_ENDINGS) || ends(&SPANS) {
+            Power(1)
+        } else if ends(&MOMENTS) {
+            Moment
+        } else {
+            Gauge
+        }
+    }
+
+    /// Tells what does not agree, and what no longer has to be told.
+    fn refuse(&mut self, expr: &Expr, what: &str) -> Kind {
+        self.found.push(format!("`{}` {what}", print(expr)));
+        Told
+    }
+
+    fn fixed_moment(&mut self, at: Option<&AtModifier>) {
+        if let Some(at @ AtModifier::At(_)) = at {
+            self.found.push(format!("`{at}` is a fixed moment, which no speed moves"));
+        }
+    }
+
+    fn negative(&mut self, unary: &UnaryExpr) -> Kind {
+        match self.kind(&unary.expr) {
+            Number(value) => Number(value.map(|value| -value)),
+            Moment => Unlike,
+            other => other,
+        }
+    }
+
+    fn aggregate(&mut self, aggregate: &AggregateExpr) -> Kind {
+        let param = aggregate.param.as_ref().map(|param| self.kind(param));
+        let inner = self.kind(&aggregate.expr);
+        let whole = || Expr::Aggregate(aggregate.clone());
+        if param.is_some_and(|param| !param.is_plain()) {
+            return self.refuse(&whole(), "takes a number that shrinks with time for a rank");
+        }
+        let op = aggregate.op.id();
+        match op {
+            T_COUNT | T_GROUP => Power(0),
+            T_COUNT_VALUES if inner.is_plain() => Power(0),
+            T_COUNT_VALUES => self.refuse(&whole(), "names its series by what shrinks with time"),
+            T_STDDEV => spread(inner, 1),
+            T_STDVAR => spread(inner, 2),
+            // Of one number nothing is known but that it is one.
+            _ if matches!(inner, Number(_)) => Number(None),
+            T_SUM if inner == Moment => Unlike,
+            T_AVG | T_BOTTOMK | T_MAX | T_MIN | T_QUANTILE | T_SUM | T_TOPK => inner,
+            _ => self.refuse(&whole(), NEWER),
+        }
+    }
+
+    fn call(&mut self, call: &Call) -> Kind {
+        let arguments: Vec<(&Expr, Kind)> = call.args.args.iter().map(|arg| (&**arg, self.kind(arg))).collect();
+        let whole = || Expr::Call(call.clone());
+        // Numbers that only say which or how: a quantile's, a smoothing's.
+        let of_series =
+            |(expr, _): &&(&Expr, Kind)| !matches!(expr.value_type(), ValueType::Scalar | ValueType::String);
+        let inner = arguments.iter().find(of_series).or(arguments.first()).map_or(Number(None), |(_, kind)| *kind);
+        let settings = || arguments.iter().filter(|argument| !of_series(argument)).map(|(_, kind)| *kind);
+        let is_constant = matches!(inner, Number(_));
+        match treats(call.func.name) {
+            Treats::Alike if call.func.name != "vector" && !settings().all(Kind::is_plain) => {
+                self.refuse(&whole(), "takes a number that shrinks with time for a rank")
+            }
+            Treats::Alike if is_constant && !["vector", "scalar"].contains(&call.func.name) => Number(None),
+            Treats::Sum if inner == Moment => Unlike,
+            Treats::Alike | Treats::Sum => inner,
+            Treats::Bounded if settings().all(|bound| bound.agrees(inner)) => {
+                if is_constant {
+                    Number(None)
+                } else {
+                    inner
+                }
+            }
+            Treats::Plain if is_constant && settings().all(|kind| matches!(kind, Number(_))) => Number(None),
+            Treats::Plain if arguments.iter().all(|(_, kind)| kind.is_plain()) => Power(0),
+            Treats::Nothing if settings().all(Kind::is_plain) => Power(0),
+            Treats::Growth | Treats::Count if inner == Told => Told,
+            // As many as before where time alone is faster, and fewer where what changes does so at the same rate.
+            Treats::Count => Unlike,
+            Treats::PerSecond => match inner {
+                Power(power) => Power(power - 1),
+                Moment => Unlike,
+                Told => Told,
+                _ => Power(0),
+            },
+            Treats::Growth => match inner {
+                Power(power) => Power(power),
+                Moment => Unlike,
+                _ => Power(1),
+            },
+            Treats::Change => match inner {
+                Power(power) => Power(power),
+                Moment => Power(1),
+                Told => Told,
+                _ => Unlike,
+            },
+            Treats::Slope => match inner {
+                Power(power) => Power(power - 1),
+                Moment => Power(0),
+                Told => Told,
+                _ => Unlike,
+            },
+            Treats::Spread => spread(inner, 1),
+            Treats::SquaredSpread => spread(inner, 2),
+            Treats::Root => match inner {
+                Power(power) if power % 2 == 0 => Power(power / 2),
+                Number(_) => Number(None),
+                plain if plain.is_plain() => Power(0),
+                _ => self.refuse(&whole(), "is the root of what shrinks with time"),
+            },
+            Treats::Clock => Moment,
+            Treats::Calendar => self.refuse(&whole(), "asks the calendar, which no speed moves"),
+            Treats::Ahead => match arguments.get(1) {
+                Some((_, ahead)) if ahead.is_free() || matches!(ahead, Power(1) | Told) => inner,
+                _ => self.refuse(&whole(), "looks ahead by a duration written as a number"),
+            },
+            Treats::Bounded => self.refuse(&whole(), UNLIKE),
+            Treats::Plain | Treats::Nothing => self.refuse(&whole(), "takes what shrinks with time for a plain number"),
+            Treats::Newer => self.refuse(&whole(), NEWER),
+        }
+    }
+
+    fn binary(&mut self, binary: &BinaryExpr) -> Kind {
+        let (left, right) = (self.kind(&binary.lhs), self.kind(&binary.rhs));
+        let whole = || Expr::Binary(binary.clone());
+        let op = binary.op.id();
+        if binary.op.is_comparison_operator() {
+            if !left.agrees(right) {
+                return self.refuse(&whole(), UNLIKE);
+            }
+            if binary.return_bool() {
+                return Power(0);
+            }
+            // With a number on its left, it is the right that comes through.
+            return if binary.lhs.value_type() == ValueType::Scalar { right } else { left };
+        }
+        if [T_LAND, T_LUNLESS].contains(&op) {
+            return left;
+        }
+        if left == Told || right == Told {
+            return Told;
+        }
+        if let (Number(left), Number(right)) = (left, right) {
+            return Number(left.zip(right).and_then(|(left, right)| folded(op, left, right)));
+        }
+        match op {
+            T_LOR if left == right => left,
+            T_LOR if left.is_free() => right,
+            T_LOR if right.is_free() => left,
+            T_LOR if left.is_plain() && right.is_plain() => Power(0),
+            T_LOR => Unlike,
+            T_MUL if left == Number(Some(0.0)) || right == Number(Some(0.0)) => Number(Some(0.0)),
+            T_MUL => product(left, right, 1).unwrap_or_else(|| self.refuse(&whole(), NO_PRODUCT)),
+            T_DIV => product(left, right, -1).unwrap_or_else(|| self.refuse(&whole(), NO_PRODUCT)),
+            T_ADD | T_SUB => sum(left, right, op == T_SUB).unwrap_or_else(|| self.refuse(&whole(), UNLIKE_SUM)),
+            T_ATAN2 if left.agrees(right) => Power(0),
+            T_MOD if left.is_plain() && right.is_plain() => {
+                if left == Gauge {
+                    Gauge
+                } else {
+                    Power(0)
+                }
+            }
+            T_MOD if matches!((left, right), (Power(one), Power(other)) if one == other) => left,
+            T_POW => {
+                power(left, right).unwrap_or_else(|| self.refuse(&whole(), "is a power of what shrinks with time"))
+            }
+            _ => self.refuse(&whole(), UNLIKE_SUM),
+        }
+    }
+}
+
+const NEWER: &str = "is not known to Prometheus 2.42";
+const UNLIKE: &str = "compares what shrinks with time (a count over a window, a span of time) with what doesn't";
+const UNLIKE_SUM: &str = "adds up what shrinks with time (a count over a window, a span of time) and what doesn't";
+const NO_PRODUCT: &str = "multiplies or divides what has no size, like a moment of the clock";
+
+fn folded(op: TokenId, left: f64, right: f64) -> Option<f64> {
+    Some(match op {
+        T_ADD => left + right,
+        T_SUB => left - right,
+        T_MUL => left * right,
+        T_DIV => left / right,
+        T_MOD => left % right,
+        T_POW => left.powf(right),
+        T_ATAN2 => left.atan2(right),
+        _ => return None,
+    })
+}
+
+fn spread(inner: Kind, times: i32) -> Kind {
+    match inner {
+        Power(power) => Power(power * times),
+        Moment => Power(times),
+        Unlike | Told => inner,
+        Number(_) | Gauge => Power(0),
+    }
+}
+
+/// A product, or with −1 a quotient; none where one of the two has no size.
+fn product(left: Kind, right: Kind, sign: i32) -> Option<Kind> {
+    Some(match (left, right) {
+        // A join: the other side is 1. Half a moment is none.
+        (Moment, Gauge) => Moment,
+        (Gauge, Moment) if sign > 0 => Moment,
+        (Moment, _) | (_, Moment) => return None,
+        (Unlike, _) | (_, Unlike) => Unlike,
+        (Power(left), Power(right)) => Power(left + sign * right),
+        (Gauge, Power(0)) => Gauge,
+        (Power(0), Gauge) if sign > 0 => Gauge,
+        (Power(left), _) => Power(left),
+        (_, Power(right)) => Power(sign * right),
+        (Gauge, _) => Gauge,
+        (_, Gauge) if sign > 0 => Gauge,
+        _ => Power(0),
+    })
+}
+
+fn sum(left: Kind, right: Kind, is_difference: bool) -> Option<Kind> {
+    Some(match (left, right) {
+        _ if right.is_free() => left,
+        // The negative of a moment is none.
+        (_, Moment) if left.is_free() && is_difference => Unlike,
+        _ if left.is_free() => right,
+        (Moment, Moment | Gauge) | (Gauge, Moment) if is_difference => Power(1),
+        (Moment, Power(1)) => Moment,
+        (Power(1), Moment) if !is_difference => Moment,
+        // A level and a moment look alike where nothing but a name is known: what is made of two is neither.
+        _ if left.is_plain() && right.is_plain() => Power(0),
+        (Power(one), Power(other)) if one == other => left,
+        _ => return None,
+    })
+}
+
+fn power(base: Kind, exponent: Kind) -> Option<Kind> {
+    match (base, exponent) {
+        _ if base.is_plain() && exponent.is_plain() => Some(Power(0)),
+        (Power(power), Number(Some(exponent))) => {
+            let power = f64::from(power) * exponent;
+            #[expect(clippy::cast_possible_truncation, reason = "a whole number, and a small one")]
+            (power.fract() == 0.0 && power.abs() < 100.0).then_some(Power(power as i32))
+        }
+        _ => None,
+    }
+}
