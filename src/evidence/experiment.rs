@@ -395,6 +395,14 @@ impl Experiment {
         self.expositions("before")
     }
 
+    /// The revision each replica says it was built from, as far as it says anything.
+    pub fn built_from(&self) -> impl Iterator<Item = String> + use<> {
+        self.expositions_after().unwrap_or_default().into_iter().map(|exposition| {
+            let build = exposition.keys().find(|series| series.name == "app_build_info");
+            build.and_then(|series| series.labels.get("revision")).map_or("nothing", String::as_str).to_owned()
+        })
+    }
+
     fn expositions(&self, when: &str) -> anyhow::Result<Vec<Exposition>> {
         let mut all = Vec::new();
         for index in 0..self.run.addresses.app.len() {

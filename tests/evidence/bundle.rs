@@ -8,7 +8,7 @@ use aiclipx::duration::Speed;
 use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, sha256_of};
 use aiclipx::evidence::experiment::{SCHEMA, json_text, write_json};
 use aiclipx::evidence::judge::Judgement;
-use aiclipx::evidence::provenance::{Mode, Provenance, bundle_id, label};
+use aiclipx::evidence::provenance::{BrokenOff, End, Mode, Provenance, bundle_id, label};
 use aiclipx::evidence::tree::copy_folder;
 use aiclipx::failure::{Failure, Kind};
 use serde_json::{Value, json};
@@ -236,15 +236,16 @@ fn coreutils_accept_the_sums() {
     assert!(!check().0, "they must notice a change too");
 }
 
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 #[test]
 fn sealing_leaves_the_bundle_and_nothing_beside_it() {
     let sealed = Archive::sound().sealed();
-    let names = |folder: &Path| -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    };
     assert_eq!(names(sealed.folder.parent().unwrap()), [NAME]);
     let parts = ["SHA256SUMS", "experiments", "report.html", "report.md", "run.json", "tree", "verdicts.json"];
     assert_eq!(names(&sealed.folder), parts);
@@ -611,7 +612,7 @@ fn what_verify_would_refuse_is_not_sealed() {
     let (place, sealed) = Archive::sound().file("notes.txt", "mine").seal(&[]);
     let failure = sealed.unwrap_err();
     assert!(failure.to_string().contains("notes.txt is no file of a bundle"), "{failure}");
-    assert_eq!(fs::read_dir(place.path().join("runs")).unwrap().count(), 0);
+    assert_eq!(names(&place.path().join("runs")), [format!("{NAME}.partial")]);
 }
 
 #[test]
@@ -697,18 +698,67 @@ fn a_folder_without_sums_is_no_bundle() {
 }
 
 #[test]
-fn a_draft_that_is_not_sealed_leaves_nothing() {
+fn what_was_recorded_outlives_a_draft_that_is_not_sealed() {
     let Archive { place, draft, .. } = Archive::sound();
+    drop(draft);
+    let left = place.path().join("runs").join(format!("{NAME}.partial"));
+    assert!(left.join("experiments/error-rate/ledger.jsonl").is_file());
+    let failure = Bundle::open(&left).expect_err("it is not sealed");
+    assert!(failure.to_string().contains("it has no SHA256SUMS"), "{failure}");
+    let Archive { place, draft, .. } = Archive::new();
     assert!(draft.folder().is_dir());
     drop(draft);
-    assert_eq!(fs::read_dir(place.path().join("runs")).unwrap().count(), 0);
+    assert_eq!(names(&place.path().join("runs")), [""; 0], "of nothing recorded nothing stays");
+}
+
+/// An editor's copy, a link, an empty folder: none of them is a reason to lose a run, and none gets into the bundle.
+#[test]
+fn what_nobody_asked_for_is_left_out_and_ends_nothing() {
+    let archive = Archive::sound();
+    let folder = archive.draft.experiment("quiet");
+    fs::write(folder.join("scenario.toml~"), "").unwrap();
+    fs::write(folder.join("samples/.DS_Store"), "").unwrap();
+    std::os::unix::fs::symlink("run.json", folder.join("link")).unwrap();
+    fs::create_dir_all(folder.join("notes/of mine")).unwrap();
+    fs::create_dir(archive.draft.folder().join("tree/monitoring/nothing")).unwrap();
+    let sealed = archive.sealed();
+    assert_eq!(sealed.verify().unwrap_or_else(|failure| panic!("{failure}")).exit_code(&[]), 0);
+    assert_eq!(names(&sealed.folder.join("experiments/quiet")), names(&Archive::sound().draft.experiment("quiet")));
+}
+
+/// Both tries are kept: of one that did not come to its end, what is left of it, and why.
+#[test]
+fn a_try_in_which_a_component_died_is_kept_told_and_counted() {
+    for (died, code, headline) in [
+        (true, 3, "A first try was disturbed: alertmanager died: GET …/status: cannot connect"),
+        (false, 0, "Every claim that could be shown holds"),
+    ] {
+        let mut archive = Archive::sound();
+        let why = "alertmanager died: GET …/status: cannot connect".to_owned();
+        archive.provenance.broken_off.push(BrokenOff { run: "error-rate-try-1".to_owned(), end: End { why, died } });
+        let log = archive.draft.broken_off("error-rate-try-1").join("logs/alertmanager.log");
+        fs::create_dir_all(log.parent().unwrap()).unwrap();
+        fs::write(log, "panic: …\n").unwrap();
+        let sealed = archive.sealed();
+        let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!((outcome.exit_code(&[]), outcome.headline().as_str()), (code, headline));
+        assert!(sealed.path("broken-off/error-rate-try-1/logs/alertmanager.log").is_file());
+        let told = "error-rate-try-1 did not come to its end, and is not judged: alertmanager died";
+        for report in ["report.md", "report.html"] {
+            assert!(fs::read_to_string(sealed.path(report)).unwrap().contains(told), "{report}");
+        }
+        sealed.text("run.json", |text| text.replace("error-rate-try-1", "quiet-try-1"));
+        sealed.resum();
+        let failure = sealed.verify().unwrap_err();
+        assert!(failure.to_string().contains("L1"), "{failure}");
+    }
 }
 
 fn is_not_sealed(archive: Archive, secrets: &[&str], why: &str) {
     let (place, sealed) = archive.seal(secrets);
     let failure = sealed.map(|_| ()).expect_err("it must not be sealed");
     assert!(failure.to_string().contains(why), "{failure}");
-    assert_eq!(fs::read_dir(place.path().join("runs")).unwrap().count(), 0, "something was left behind");
+    assert!(!place.path().join("runs").join(NAME).exists(), "it was sealed");
 }
 
 #[test]
@@ -741,9 +791,6 @@ fn what_proves_nothing_is_not_sealed() {
     let archive = Archive::sound();
     fs::remove_file(archive.draft.experiment("quiet").join("ledger.jsonl")).unwrap();
     is_not_sealed(archive, &[], "ledger.jsonl");
-    let archive = Archive::sound();
-    std::os::unix::fs::symlink("run.json", archive.draft.experiment("quiet").join("link")).unwrap();
-    is_not_sealed(archive, &[], "experiments/quiet/link is not a regular file");
 }
 
 #[test]
