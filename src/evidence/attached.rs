@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use super::bundle::{Bundle, Draft, Outcome};
 use super::coherence::FIRST_TRY;
@@ -131,6 +131,7 @@ pub async fn collect(
         schema: SCHEMA,
         id,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
+        program: provenance::program(),
         revision: commit,
         dirty,
         flake_lock_sha256: provenance::flake_lock(root)?,
@@ -247,11 +248,21 @@ fn runs_of(ground: Ground<'_>) -> anyhow::Result<Runs> {
             continue;
         }
         if folder.join("run.json").is_file() {
-            let read = || Ok((read_run(&folder)?.quiet_ms, Earlier::of(Ledger::read(&folder.join("ledger.jsonl"))?)));
+            let read = || {
+                let run = read_run(&folder)?;
+                ensure!(run.schema == SCHEMA, "an older version of this tool enacted it");
+                Ok((
+                    run.quiet_ms,
+                    Earlier::of(
+                        Ledger::read(&folder.join("ledger.jsonl"))
+                            .map_err(|failure| anyhow::anyhow!("{}", failure.in_one_line()))?,
+                    ),
+                ))
+            };
             match read() {
                 Ok((quiet_ms, one)) => ended.push((quiet_ms, folder, one)),
-                Err::<_, Failure>(failure) => {
-                    let why = format!("it can't be read: {}", failure.in_one_line());
+                Err(error) => {
+                    let why = format!("it can't be read: {error:#}");
                     broken_off.push((name, Some(End { why, died: false })));
                 }
             }

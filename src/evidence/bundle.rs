@@ -17,10 +17,11 @@
 //! draft and no writing to a bundle: two types.
 //!
 //! Verifying trusts nothing stored: L0, integrity: nothing changed, missing, extra, and no links. L1, derivation: claims
-//! are derived and judged again, reports written again, and all compared. Hashes show that nothing changed since the
-//! sealing; who sealed, and from which revision, is [`attest`](super::attest)'s to say.
+//! are derived and judged again, by the version of the statement that the bundle is of, and compared; reports are written
+//! again, and must be the same where this very program wrote them: another one may show the same otherwise. Hashes show that
+//! nothing changed since the sealing; who sealed, and from which revision, is [`attest`](super::attest)'s to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read;
@@ -36,7 +37,7 @@ use super::enact::STILL_AT_IT;
 use super::experiment::{self, Experiment, json_text, read_json, read_text, write, write_json};
 use super::judge::{self, Judgement, Verdict, judge};
 use super::mutants;
-use super::provenance::Provenance;
+use super::provenance::{self, Provenance};
 use super::report;
 use super::tree::Tree;
 use super::validity::Disturbance;
@@ -247,6 +248,9 @@ pub struct Outcome {
     pub judgements: Vec<Judgement>,
     /// `mutants.json`, where there is one. No verdict rests on it.
     pub mutants: Option<mutants::outcome::Outcome>,
+    /// Reports and drawings that are not as this program writes them, for another one wrote them: nothing but the sums binds
+    /// them. Only verifying tells.
+    pub others: Vec<String>,
     /// What disturbed which experiment. Kept, for a draft's folder is renamed when it is sealed.
     disturbances: BTreeMap<String, Vec<Disturbance>>,
 }
@@ -255,14 +259,6 @@ impl Outcome {
     /// Reads `run.json`, `tree/` and `experiments/`, derives the claims and decides them.
     pub fn derive(folder: &Path) -> Result<Outcome, Failure> {
         let provenance: Provenance = read_json(&folder.join("run.json"))?;
-        if provenance.schema != experiment::SCHEMA {
-            let (found, known) = (provenance.schema, experiment::SCHEMA);
-            return Err(Failure::usage(format!("run.json is of schema {found}; this tool reads {known}")));
-        }
-        if provenance.tool != env!("CARGO_PKG_VERSION") {
-            let (found, known) = (&provenance.tool, env!("CARGO_PKG_VERSION"));
-            return Err(Failure::usage(format!("version {found} of this tool made it; this is {known}")));
-        }
         let tree = Tree::read(&folder.join("tree"))?;
         let mut experiments = Vec::new();
         for path in experiment::files_in(&folder.join("experiments"), "")? {
@@ -274,7 +270,7 @@ impl Outcome {
         let disturbed = |experiment: &Experiment| (experiment.name.clone(), judge::disturbances(experiment, &tree));
         let disturbances = experiments.iter().map(disturbed).collect();
         let mutants = mutants::outcome::of_bundle(folder, &provenance)?;
-        Ok(Outcome { provenance, tree, experiments, judgements, mutants, disturbances })
+        Ok(Outcome { provenance, tree, experiments, judgements, mutants, others: Vec::new(), disturbances })
     }
 
     /// What disturbed an experiment.
@@ -416,15 +412,35 @@ impl Bundle {
         list(&self.folder)
     }
 
-    /// L0 and L1. An error means that the bundle can't be trusted, and why.
+    /// L0 and L1. An error means that the bundle can't be trusted, and why; a usage failure, that this tool can't judge it.
     pub fn verify(&self) -> Result<Outcome, Failure> {
         let refused = |error: anyhow::Error, level| {
             Failure::invalid_bundle(error.context(level).context(format!("{} can't be trusted", self.folder.display())))
         };
         self.integrity().map_err(|error| refused(error, "L0, integrity"))?;
+        self.is_judged_here()?;
         self.derivation().map_err(|error| {
             refused(error, "L1, derivation").remedy("if another revision of this tool made it, verify it with that one")
         })
+    }
+
+    /// Whether its statement is of a version that can be judged here. What says nothing of a version is no statement.
+    fn is_judged_here(&self) -> Result<(), Failure> {
+        let told = read_json::<serde_json::Value>(&self.folder.join("run.json")).unwrap_or_default();
+        match told["schema"].as_u64().map(u32::try_from) {
+            Some(schema) if !schema.is_ok_and(experiment::is_judged) => {
+                let (oldest, newest) = (experiment::OLDEST, experiment::SCHEMA);
+                let what = format!(
+                    "{} makes a statement of version {}, and this tool judges by versions {oldest} to {newest}; L0, integrity, \
+                     holds",
+                    self.folder.display(),
+                    told["schema"]
+                );
+                let by = told["tool"].as_str().unwrap_or("another");
+                Err(Failure::usage(what).remedy(format!("verify it with the tool that made it, {by}, or a later one")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn integrity(&self) -> anyhow::Result<()> {
@@ -453,7 +469,7 @@ impl Bundle {
     }
 
     fn derivation(&self) -> anyhow::Result<Outcome> {
-        let outcome = Outcome::derive(&self.folder).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let mut outcome = Outcome::derive(&self.folder).map_err(|failure| anyhow::anyhow!("{failure}"))?;
         coherence::check(&outcome)?;
         let text = read_text(&self.folder.join("verdicts.json"))?;
         let stored: Vec<Judgement> = serde_json::from_str(&text).context("verdicts.json")?;
@@ -474,11 +490,22 @@ impl Bundle {
         ensure!(stored.len() == outcome.judgements.len(), "verdicts.json holds claims that nothing gives rise to");
         ensure!(text == json_text(&outcome.judgements)?, "verdicts.json says more than the exhibits give rise to");
         let reports = report::write(&outcome)?;
-        for (file, text) in &reports {
-            ensure!(read_text(&self.folder.join(file))? == *text, "{file} does not say what the exhibits say");
+        let mut drawn = BTreeSet::new();
+        for (file, text) in reports {
+            if !read_text(&self.folder.join(&file)).is_ok_and(|stored| stored == text) {
+                outcome.others.push(file.clone());
+            }
+            drawn.insert(file);
         }
-        let drawn = reports.into_iter().map(|(file, _)| file).collect();
-        coherence::no_file_more(&outcome, &list(&self.folder)?, &drawn)?;
+        let files = list(&self.folder)?;
+        if let Some(file) = outcome.others.first() {
+            let told = &outcome.provenance.program;
+            let is_by_us = told.is_some() && *told == provenance::program();
+            ensure!(!is_by_us, "{file} does not say what the exhibits say");
+            // Another program may have drawn more.
+            drawn.extend(files.iter().filter(|file| coherence::is_drawn(file)).cloned());
+        }
+        coherence::no_file_more(&outcome, &files, &drawn)?;
         Ok(outcome)
     }
 }

@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 use super::alert_graph;
 use super::bundle::Outcome;
 use super::claims::PICTURED_PAGES;
-use super::experiment::{Experiment, HELD_BY_LOKI, LOADED, SAMPLES, SNAPSHOT, files_in};
+use super::experiment::{Experiment, HELD_BY_LOKI, LOADED, NAMES, SAMPLES, SNAPSHOT, files_in};
 use super::grafana;
 use super::judge::Verdict;
 use super::provenance::{Mode, Provenance, bundle_id, label, time_of_id};
@@ -82,6 +82,8 @@ fn put_aside(outcome: &Outcome) -> anyhow::Result<()> {
 
 /// What the bundle tells of speed, time, versions and revision, against one experiment.
 fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow::Result<()> {
+    let (told, recorded) = (provenance.schema, experiment.run.schema);
+    ensure!(told == recorded, "its statement is of version {recorded}, not {told}");
     let speed = experiment.speed();
     ensure!(speed == provenance.speed, "the speed was {speed}, not {}", provenance.speed);
     let (from, to) = (experiment.run.quiet_ms, experiment.run.end_ms);
@@ -160,12 +162,17 @@ pub fn no_file_more(outcome: &Outcome, files: &[String], drawn: &BTreeSet<String
     Ok(())
 }
 
+/// Whether a file of a bundle is a drawing: of those each program makes its own.
+pub fn is_drawn(file: &str) -> bool {
+    Path::new(file).extension().is_some_and(|kind| kind == "svg")
+}
+
 /// What lies in an experiment's folder, or in a folder of it, and nothing asked for: by its place there.
 pub fn unasked(experiment: &Experiment, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let asked = asked(experiment);
     let known = |place: &Path| {
         let place = place.to_str().unwrap_or_default();
-        asked.contains(place.strip_suffix(super::experiment::PACKED).unwrap_or(place)) || place.ends_with(".svg")
+        asked.contains(place.strip_suffix(super::experiment::PACKED).unwrap_or(place)) || is_drawn(place)
     };
     let holds = |place: &Path| asked.iter().any(|file| Path::new(file).parent() == Some(place));
     let mut unasked = Vec::new();
@@ -190,7 +197,7 @@ pub fn unasked(experiment: &Experiment, folder: &Path) -> anyhow::Result<Vec<Pat
 fn asked(experiment: &Experiment) -> BTreeSet<String> {
     let run = &experiment.run;
     let mut asked: BTreeSet<String> =
-        ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", SNAPSHOT, HELD_BY_LOKI]
+        ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", SNAPSHOT, HELD_BY_LOKI, NAMES]
             .map(str::to_owned)
             .into();
     for replica in 0..run.addresses.app.len() {

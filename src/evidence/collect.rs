@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use super::experiment::{
-    Experiment, LOADED, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, read_scenario, write,
+    Experiment, LOADED, NAMES, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, read_scenario, write,
 };
 use super::ground::Ground;
 use super::tree::{Tree, copy_folder};
@@ -58,6 +58,8 @@ async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &
             }
         }
     }
+    let window = format!("start={}&end={}", seconds(run.quiet_ms), seconds(run.end_ms));
+    write(&target.join(NAMES), &prometheus.get(&format!("/api/v1/label/__name__/values?{window}")).await?)?;
     panels(&prometheus, tree, ground.speed(), &run, target).await?;
     let scenario = read_scenario(target, &run)?;
     let evaluation = ground.speed().real(tree.monitoring.evaluation_interval()).context("the evaluation interval")?;

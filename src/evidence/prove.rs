@@ -82,6 +82,7 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
         schema: experiment::SCHEMA,
         id,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
+        program: provenance::program(),
         revision: commit,
         dirty,
         flake_lock_sha256: provenance::flake_lock(root)?,

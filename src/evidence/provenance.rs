@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -16,12 +17,15 @@ pub use crate::stack::revision::{Revision, UNTOLD, label};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
-    /// Version of the bundle's layout.
+    /// Version of the statement: of the layout, the claims, and how they are decided.
     pub schema: u32,
     /// The bundle's name: `<UTC>-<revision>-s<seed>`, all seeds where there were several.
     pub id: String,
-    /// Version of the tool that wrote it.
+    /// Version of the tool that judged and wrote it.
     pub tool: String,
+    /// SHA-256 of that very program, where it could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// The commit: git's word, or `AICLIPX_REVISION`'s where there is no git; none without either.
     pub revision: Option<String>,
     /// SHA-256 of the uncommitted difference against it (untracked files by name and content), `unknown` where there was
@@ -119,6 +123,13 @@ pub fn of_unknown(why: &str) -> String {
 pub fn flake_lock(tree: &Path) -> anyhow::Result<Option<String>> {
     let file = tree.join("flake.lock");
     if file.exists() { sha256_of(&file).map(Some) } else { Ok(None) }
+}
+
+/// SHA-256 of the program that runs now.
+pub fn program() -> Option<String> {
+    static PROGRAM: OnceLock<Option<String>> = OnceLock::new();
+    // By its process: a file of that name may be a newer one.
+    PROGRAM.get_or_init(|| sha256_of(Path::new("/proc/self/exe")).ok()).clone()
 }
 
 /// `linux x86_64, 2 processors`.

@@ -3,6 +3,7 @@
 //! git is asked for what is there and nothing else: neither the environment of a hook, nor the user's programs for showing
 //! differences, may answer in its place. Where git fails, that is told: a tree of which nobody knows is not called clean.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -83,7 +84,11 @@ fn difference(tree: &Path) -> Result<Option<String>, String> {
             hasher.update(Sha256::digest(std::fs::read(&file).unwrap_or_default()));
         }
     }
-    Ok(Some(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
+    let mut hash = String::new();
+    for byte in hasher.finalize() {
+        write!(hash, "{byte:02x}").expect("writing to a String does not fail");
+    }
+    Ok(Some(hash))
 }
 
 /// What git answers; else why not, in one line, which is empty where there is no repository.

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use aiclipx::duration::Speed;
 use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, sha256_of};
-use aiclipx::evidence::experiment::{SCHEMA, json_text, write_json};
+use aiclipx::evidence::experiment::{OLDEST, SCHEMA, json_text, write_json};
 use aiclipx::evidence::judge::Judgement;
-use aiclipx::evidence::provenance::{BrokenOff, End, Mode, Provenance, bundle_id, label};
+use aiclipx::evidence::provenance::{self, BrokenOff, End, Mode, Provenance, bundle_id, label};
 use aiclipx::evidence::tree::copy_folder;
 use aiclipx::failure::{Failure, Kind};
 use serde_json::{Value, json};
@@ -35,6 +35,7 @@ impl Archive {
             schema: SCHEMA,
             id: NAME.to_owned(),
             tool: env!("CARGO_PKG_VERSION").to_owned(),
+            program: provenance::program(),
             revision: Some(world::REVISION.to_owned()),
             dirty: None,
             flake_lock_sha256: None,
@@ -680,13 +681,52 @@ fn what_sealing_returns_says_the_same_as_verifying_even_of_a_try_put_aside() {
 }
 
 #[test]
-fn a_bundle_of_another_version_is_refused_and_says_so() {
+fn a_statement_of_a_version_that_nobody_here_knows_is_not_called_untrustworthy() {
     let sealed = Archive::sound().sealed();
-    sealed.replace("run.json", &format!("\"tool\": \"{}\"", env!("CARGO_PKG_VERSION")), "\"tool\": \"0.0.0\"");
+    sealed.replace("run.json", &format!("\"schema\": {SCHEMA}"), &format!("\"schema\": {}", SCHEMA + 1));
+    sealed.resum();
+    let failure = sealed.verify().unwrap_err();
+    assert_eq!(failure.kind(), Kind::Usage);
+    assert!(failure.to_string().contains(&format!("a statement of version {}", SCHEMA + 1)), "{failure}");
+    // An older one of its own making is not what its experiments are.
+    sealed.replace("run.json", &format!("\"schema\": {}", SCHEMA + 1), &format!("\"schema\": {OLDEST}"));
     sealed.resum();
     let failure = sealed.verify().unwrap_err();
     assert_eq!(failure.kind(), Kind::InvalidBundle);
-    assert!(failure.to_string().contains("version 0.0.0 of this tool made it"), "{failure}");
+    assert!(failure.to_string().contains(&format!("its statement is of version {SCHEMA}, not {OLDEST}")), "{failure}");
+}
+
+/// A later tool shows the same otherwise; what was claimed and judged is the same.
+#[test]
+fn what_another_program_wrote_is_bound_by_the_sums_and_told() {
+    let sealed = Archive::sound().sealed();
+    let program = provenance::program().expect("this test is a program");
+    sealed.replace("run.json", &program, &"0".repeat(64));
+    sealed.resum();
+    let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(outcome.others, [""; 0], "it writes the same");
+    let drawing = "experiments/error-rate/panels/app-overview-3.svg";
+    sealed.replace("report.html", "<h1", "<h1 class=\"new\"");
+    sealed.replace(drawing, "<svg", "<svg id=\"x\"");
+    fs::copy(sealed.path(drawing), sealed.path("experiments/error-rate/panels/app-overview-99.svg")).unwrap();
+    sealed.resum();
+    let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(outcome.others, ["report.html", drawing]);
+    // Its verdicts are held to the exhibits all the same.
+    sealed.verdicts(|verdicts| verdicts[0]["observed"] = json!("all is well"));
+    sealed.resum();
+    assert_eq!(sealed.verify().unwrap_err().kind(), Kind::InvalidBundle);
+}
+
+/// The sample as it was under the version before: what was sealed then is judged now.
+#[test]
+fn a_bundle_of_an_older_version_verifies() {
+    let place = tempfile::tempdir().unwrap();
+    let packed = fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence/version-2.tar.gz")).unwrap();
+    tar::Archive::new(flate2::read::GzDecoder::new(packed)).unpack(place.path()).unwrap();
+    let outcome = Bundle::open(&place.path().join("sample")).and_then(|bundle| bundle.verify());
+    let outcome = outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!((outcome.provenance.schema, outcome.exit_code(&[])), (2, 0), "{}", outcome.headline());
 }
 
 #[test]
@@ -818,6 +858,8 @@ fn the_sample_that_everybody_has_verifies_and_is_small() {
     let outcome = outcome.unwrap_or_else(|failure| panic!("{failure}: `just evidence-sample` makes it anew"));
     assert_eq!(outcome.exit_code(&[]), 0, "{}", outcome.headline());
     assert_eq!(outcome.provenance.dirty, None);
+    assert_eq!(outcome.others, [""; 0], "the reports are not as they would be written now: `just evidence-sample`");
+    assert_eq!(outcome.provenance.schema, SCHEMA, "`just evidence-sample` makes it anew");
     let bundle = Bundle::open(&folder).unwrap();
     let bytes: u64 = bundle.files().unwrap().iter().map(|file| fs::metadata(folder.join(file)).unwrap().len()).sum();
     assert!(bytes <= 1_000_000, "{bytes} bytes");
