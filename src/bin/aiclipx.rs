@@ -703,7 +703,11 @@ fn verify(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>, require: &
     let bundle = Bundle::open(bundle)?;
     let outcome = bundle.verify()?;
     tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
-    tell("L1 derivation: claims, verdicts and reports follow from the exhibits.");
+    tell(&format!("L1 derivation: claims and verdicts follow from the exhibits. {}", presentation(&outcome)));
+    tell(
+        "   By the sums alone are bound: report.pdf, pictures, tsdb.tar.gz, the logs of all but the service, and what of tree/",
+    );
+    tell("   no claim reads (runbooks, tests of rules, titles).");
     match repo {
         Some(repo) => {
             let files = attest::bound_to(&bundle, &outcome.provenance, repo)?;
@@ -720,6 +724,21 @@ fn verify(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>, require: &
         None => tell("L3 signature: not attempted; the bundle is not signed."),
     }
     conclude(&bundle, &outcome, require)
+}
+
+/// What is known of what people read first.
+fn presentation(outcome: &Outcome) -> String {
+    match &outcome.others[..] {
+        [] => "report.html, report.md and the drawings are what this tool writes of them.".to_owned(),
+        [others @ .., last] => {
+            let others = if others.is_empty() { String::new() } else { format!("{} and ", others.len()) };
+            format!(
+                "Version {} of the tool wrote the reports, another program than this one: by the sums alone are bound \
+                 {others}{last}, which this one writes otherwise.",
+                outcome.provenance.tool
+            )
+        }
+    }
 }
 
 /// Says what came of it; the bundle's path is the last line on stdout.

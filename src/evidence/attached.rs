@@ -5,19 +5,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use super::bundle::{Bundle, Draft, Outcome};
 use super::coherence::FIRST_TRY;
-use super::enact::{self, Enactment};
-use super::experiment::{Experiment, SCHEMA, files_in, read_run};
+use super::enact::{self, END, Enactment, goes_on};
+use super::experiment::{Experiment, SCHEMA, files_in, read_json, read_run};
 use super::ground::Ground;
-use super::provenance::{self, Mode, Provenance, compact_utc, now_ms, revision};
+use super::provenance::{self, BrokenOff, End, Mode, Provenance, Revision, asked_of, compact_utc, label, now_ms};
 use super::tree::Tree;
 use super::twice::{Try, invalid, once_or_twice};
 use super::{collect, judge};
-use crate::failure::{Failure, tell};
+use crate::failure::{Failure, Kind, tell};
 use crate::interrupt::Interrupt;
+use crate::stack::{Component, Epoch};
 use crate::traffic::ledger::{Head, Ledger};
 use crate::traffic::send::Sent;
 
@@ -42,8 +43,8 @@ pub async fn enact(
 
 /// Collects every run since the stack came up. Progress goes to stderr.
 ///
-/// A component that dies or is restarted meanwhile ends it, exit 3: what was recorded could no longer be compared with
-/// what runs.
+/// A component that is down, dies or is restarted meanwhile ends it, exit 3: what was recorded could no longer be compared
+/// with what runs. One that a stack may do without is told as absent. A run that can't be collected takes no other with it.
 pub async fn collect(
     root: &Path,
     ground: Ground<'_>,
@@ -63,42 +64,74 @@ pub async fn collect(
             Ground::Theirs(_) => "run `just traffic` with the same --attach first; evidence is about what ran",
         }));
     }
-    for run in &runs.broken_off {
-        tell(&format!("  · {run}: broken off, not judged"));
+    for one in &runs.broken_off {
+        tell(&format!("  · {}: not judged: {}", one.run, one.end.why));
     }
-    let tries = runs.ended.iter().map(|run| Ledger::read(&run.join("ledger.jsonl")).map(Earlier::of));
-    let tries = tries.collect::<Result<Vec<_>, _>>()?;
-    let seeds: Vec<u64> = tries.iter().map(|one| one.seed).collect::<BTreeSet<_>>().into_iter().collect();
-    let (commit, dirty) = revision(root);
+    let seeds: Vec<u64> = runs.ended.iter().map(|(_, one)| one.seed).collect::<BTreeSet<_>>().into_iter().collect();
+    let Revision { commit, dirty, untold } = asked_of(root).await?;
+    let label = label(commit.as_deref(), dirty.as_deref());
     let id = provenance::bundle_id(began_ms, commit.as_deref(), &seeds)?;
-    let draft = Draft::create(out, &id)?;
-    tree.copy_to(&draft.folder().join("tree"))?;
-
-    let before = ground.epochs().await?;
-    let mut disturbed = Vec::new();
-    for (run, one) in runs.ended.iter().zip(&tries) {
-        tell(&format!("  · {}: collecting ({} of {})", one.scenario, disturbed.len() + 1, tries.len()));
-        let folder = draft.experiment(&one.run);
-        interrupt.or(collect::collect(ground, &tree, run, &folder)).await?;
-        disturbed.push(!judge::disturbances(&Experiment::read(&folder)?, &tree).is_empty());
+    let mut before = ground.epochs().await?;
+    let (versions, mut absent) = ground.told();
+    for name in is_down(&before)? {
+        absent.push(format!("{name} was not running when this was collected"));
+        before.remove(&name);
     }
+    absent.extend(untold.iter().map(|why| provenance::of_unknown(why)));
+    let draft = Draft::create(out, &id)?;
+    draft.take(&tree)?;
+
+    let (mut tries, mut disturbed, mut unfinished) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let (mut others, mut failures) = (BTreeSet::new(), Vec::new());
+    for (index, (run, one)) in runs.ended.iter().enumerate() {
+        tell(&format!("  · {}: collecting ({} of {})", one.scenario, index + 1, runs.ended.len()));
+        let folder = draft.experiment(&one.run);
+        let collected = async {
+            collect::collect(ground, &tree, run, &folder).await?;
+            Ok(Experiment::read(&folder)?)
+        };
+        match interrupt.or(collected).await {
+            Ok(experiment) => {
+                others.extend(experiment.built_from().filter(|built| *built != label));
+                disturbed.push(!judge::disturbances(&experiment, &tree).is_empty());
+                tries.push(one);
+            }
+            Err(failure) if failure.kind() == Kind::Infrastructure => {
+                tell(&format!("  ! {}: {failure}", one.run));
+                // Half an experiment can't be judged, and the run itself lies where it lay.
+                let _ = std::fs::remove_dir_all(&folder);
+                unfinished.insert(one.run.clone(), failure.to_string());
+                failures.push(failure);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    if tries.is_empty() {
+        return Err(failures.remove(0));
+    }
+    absent.extend(
+        others.into_iter().map(|built| format!("the service that ran says it is of {built}; the tree is {label}")),
+    );
     let (names, superseded) = names(&tries, &disturbed);
     for (one, name) in tries.iter().zip(&names) {
         std::fs::rename(draft.experiment(&one.run), draft.experiment(name)).context("cannot name an experiment")?;
     }
     let after = ground.epochs().await?;
-    for (name, epoch) in &before {
-        if epoch.pid.is_none() || after.get(name) != Some(epoch) {
-            return Err(Failure::infrastructure(format!("{name} died or was restarted while evidence was collected"))
-                .remedy("see `just logs`; run `just traffic` and `just evidence` again"));
+    let changed = before.iter().filter(|(name, epoch)| after.get(*name) != Some(*epoch)).map(|(name, _)| name);
+    for name in changed {
+        if may_lack(name) {
+            absent.push(format!("{name} was restarted or died while this was collected"));
+            continue;
         }
+        return Err(Failure::infrastructure(format!("{name} died or was restarted while evidence was collected"))
+            .remedy("see `just logs`; run `just traffic` and `just evidence` again"));
     }
 
-    let (versions, absent) = ground.told();
     let provenance = Provenance {
         schema: SCHEMA,
         id,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
+        program: provenance::program(),
         revision: commit,
         dirty,
         flake_lock_sha256: provenance::flake_lock(root)?,
@@ -108,18 +141,34 @@ pub async fn collect(
         },
         seeds,
         speed: ground.speed(),
-        began_ms: read_run(&runs.ended[0])?.quiet_ms,
+        began_ms: read_run(&runs.ended[0].0)?.quiet_ms,
         ended_ms: now_ms(),
         versions,
         image: None,
         machine: provenance::machine(),
         superseded,
-        unfinished: BTreeMap::new(),
+        unfinished,
         broken_off: runs.broken_off,
         absent,
     };
     super::mutants::outcome::take(out, draft.folder(), &provenance)?;
     draft.publish(&provenance, &ground.secrets()?, interrupt).await
+}
+
+/// Whether a stack may do without a process of this name.
+fn may_lack(name: &str) -> bool {
+    [Component::Viewer, Component::Grafana, Component::Vector, Component::Loki].iter().any(|one| one.name() == name)
+}
+
+/// The processes that do not run, of those that a stack may do without; one of the others ends it before anything is asked.
+fn is_down(epochs: &BTreeMap<String, Epoch>) -> Result<Vec<String>, Failure> {
+    let down = epochs.iter().filter(|(_, epoch)| epoch.pid.is_none()).map(|(name, _)| name.clone());
+    let (optional, needed): (Vec<_>, Vec<_>) = down.partition(|name| may_lack(name));
+    if needed.is_empty() {
+        return Ok(optional);
+    }
+    let what = format!("{} is not running, so nothing was collected", needed.join(", "));
+    Err(Failure::infrastructure(what).remedy("see `just status` and `just logs`; `just down && just up` begins anew"))
 }
 
 /// A run, and what makes it another try of an earlier one.
@@ -139,7 +188,10 @@ impl Earlier {
 
 /// The experiments' names, run by run, and those that are put aside: a scenario's own, then with a number. A disturbed run
 /// that was followed by the same again is a first try, and the next bears the name.
-fn names(tries: &[Earlier], disturbed: &[bool]) -> (Vec<String>, Vec<String>) {
+fn names(tries: &[&Earlier], disturbed: &[bool]) -> (Vec<String>, Vec<String>) {
+    let own = |one: &Earlier| one.scenario.split_once('-').map_or(one.scenario.as_str(), |(_, name)| name).to_owned();
+    // A scenario's own name is nobody else's, whatever number it ends in.
+    let owned: BTreeSet<String> = tries.iter().map(|one| own(one)).collect();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut repeated = BTreeSet::new();
     let (mut names, mut aside) = (Vec::new(), Vec::new());
@@ -147,8 +199,11 @@ fn names(tries: &[Earlier], disturbed: &[bool]) -> (Vec<String>, Vec<String>) {
         let is_second = repeated.remove(&one.scenario);
         let count = counts.entry(&one.scenario).or_default();
         *count += usize::from(!is_second);
-        let mut name = one.scenario.split_once('-').map_or(one.scenario.as_str(), |(_, name)| name).to_owned();
+        let mut name = own(one);
         if *count > 1 {
+            while owned.contains(&format!("{name}-{count}")) {
+                *count += 1;
+            }
             name = format!("{name}-{count}");
         }
         let next = tries[index + 1..].iter().find(|other| other.scenario == one.scenario);
@@ -162,38 +217,96 @@ fn names(tries: &[Earlier], disturbed: &[bool]) -> (Vec<String>, Vec<String>) {
     (names, aside)
 }
 
+/// Runs without an end, and what each said of it, if it said anything; whether one goes on at this moment.
+fn not_ended(mut runs: Vec<(String, Option<End>)>, one_goes_on: bool) -> Vec<BrokenOff> {
+    runs.sort_by(|(one, _), (other, _)| one.cmp(other));
+    // There is never more than one at a time.
+    let newest = runs.iter().rposition(|(_, end)| end.is_none()).filter(|_| one_goes_on);
+    let told = runs.into_iter().enumerate().map(|(index, (run, end))| {
+        let goes_on = newest == Some(index);
+        let why = if goes_on { "it was under way when this was collected" } else { "it was broken off" };
+        BrokenOff { run, end: end.unwrap_or_else(|| End { why: why.to_owned(), died: false }) }
+    });
+    told.collect()
+}
+
 /// The runs since the stack came up, in order of time.
 struct Runs {
-    /// Folders of those that ended by themselves.
-    ended: Vec<PathBuf>,
-    /// Names of the others.
-    broken_off: Vec<String>,
+    /// Those that ended by themselves: the folder, and what it is a run of.
+    ended: Vec<(PathBuf, Earlier)>,
+    /// The others.
+    broken_off: Vec<BrokenOff>,
 }
 
 fn runs_of(ground: Ground<'_>) -> anyhow::Result<Runs> {
     let started_ms = ground.started_ms()?;
     let (mut ended, mut broken_off) = (Vec::new(), Vec::new());
     for folder in files_in(&ground.state().join("runs"), "")? {
+        // Its name begins with the time, as `compact_utc` writes it: so they compare as texts.
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !folder.is_dir() || name.as_str() < compact_utc(started_ms)?.as_str() {
+            continue;
+        }
         if folder.join("run.json").is_file() {
-            let run = read_run(&folder)?;
-            if run.quiet_ms >= started_ms {
-                ended.push((run.quiet_ms, folder));
+            let read = || {
+                let run = read_run(&folder)?;
+                ensure!(run.schema == SCHEMA, "an older version of this tool enacted it");
+                Ok((
+                    run.quiet_ms,
+                    Earlier::of(
+                        Ledger::read(&folder.join("ledger.jsonl"))
+                            .map_err(|failure| anyhow::anyhow!("{}", failure.in_one_line()))?,
+                    ),
+                ))
+            };
+            match read() {
+                Ok((quiet_ms, one)) => ended.push((quiet_ms, folder, one)),
+                Err(error) => {
+                    let why = format!("it can't be read: {error:#}");
+                    broken_off.push((name, Some(End { why, died: false })));
+                }
             }
-        } else if folder.is_dir() {
-            // Its name begins with the time, as `compact_utc` writes it: so they compare as texts.
-            let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if name.as_str() >= compact_utc(started_ms)?.as_str() {
-                broken_off.push(name);
-            }
+        } else {
+            // A word that can't be read says nothing.
+            broken_off.push((name, read_json::<End>(&folder.join(END)).ok()));
         }
     }
-    ended.sort();
-    Ok(Runs { ended: ended.into_iter().map(|(_, folder)| folder).collect(), broken_off })
+    ended.sort_by_key(|(quiet_ms, ..)| *quiet_ms);
+    let broken_off = not_ended(broken_off, goes_on(ground.state()));
+    Ok(Runs { ended: ended.into_iter().map(|(_, folder, one)| (folder, one)).collect(), broken_off })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_goes_on_is_not_called_broken_off_and_one_that_ended_says_why() {
+        let died = End { why: "prometheus died".to_owned(), died: true };
+        let runs = || vec![("3".to_owned(), Some(died.clone())), ("2".to_owned(), None), ("1".to_owned(), None)];
+        let told = |goes_on| -> Vec<String> {
+            let told = not_ended(runs(), goes_on).into_iter();
+            told.map(|one| format!("{} {} {}", one.run, one.end.why, one.end.died)).collect()
+        };
+        let broken_off = "1 it was broken off false";
+        let last = "3 prometheus died true";
+        assert_eq!(told(true), [broken_off, "2 it was under way when this was collected false", last]);
+        assert_eq!(told(false), [broken_off, "2 it was broken off false", last]);
+    }
+
+    #[test]
+    fn who_was_down_before_is_told_before_anything_is_asked() {
+        let epoch = |pid| Epoch { pid, started_ms: pid.map(u64::from) };
+        let stack = |down: &[&str]| -> BTreeMap<String, Epoch> {
+            let names = ["app", "prometheus", "alertmanager", "receiver", "vector", "loki", "viewer"];
+            names.map(|name| (name.to_owned(), epoch((!down.contains(&name)).then_some(7)))).into()
+        };
+        assert_eq!(is_down(&stack(&[])).unwrap(), [""; 0]);
+        assert_eq!(is_down(&stack(&["loki"])).unwrap(), ["loki"]);
+        let failure = is_down(&stack(&["loki", "receiver"])).unwrap_err();
+        assert_eq!(failure.kind(), Kind::Infrastructure);
+        assert_eq!(failure.in_one_line(), "receiver is not running, so nothing was collected");
+    }
 
     #[test]
     fn of_a_disturbed_run_and_the_same_again_the_second_counts() {
@@ -206,7 +319,7 @@ mod tests {
         let named = |runs: &[(&str, bool)]| {
             let (tries, disturbed): (Vec<Earlier>, Vec<bool>) =
                 runs.iter().map(|(name, is)| (one(name, ""), *is)).unzip();
-            let (names, aside) = names(&tries, &disturbed);
+            let (names, aside) = names(&tries.iter().collect::<Vec<_>>(), &disturbed);
             (names.join(" "), aside.join(" "))
         };
         let (sound, bad) = (false, true);
@@ -217,11 +330,15 @@ mod tests {
             (&[("a", bad), ("a", bad), ("a", sound)], "a-try-1 a a-2", "a-try-1"),
             (&[("a", sound), ("a", bad), ("a", sound)], "a a-2-try-1 a-2", "a-2-try-1"),
             (&[("a", bad), ("b", sound)], "a b", ""),
+            (&[("a", sound), ("a-2", sound), ("a", sound)], "a a-2 a-3", ""),
         ] {
             assert_eq!(named(runs), (expected.to_owned(), aside.to_owned()), "{runs:?}");
         }
         // Another seed, or another length, is another schedule, and not the same again.
         let others = [one("a", "short"), one("a", "long")];
-        assert_eq!(names(&others, &[bad, sound]), (vec!["a".to_owned(), "a-2".to_owned()], vec![]));
+        assert_eq!(
+            names(&others.iter().collect::<Vec<_>>(), &[bad, sound]),
+            (vec!["a".to_owned(), "a-2".to_owned()], vec![])
+        );
     }
 }

@@ -6,19 +6,22 @@
 //! verdicts.json            every claim with its judgement
 //! tree/                    the monitoring and the scenarios that it is about
 //! experiments/NAME/        what was recorded: see `experiment`; what is long is packed, `.gz`
+//! broken-off/NAME/         what is left of a try on a private stack that did not come to its end: not judged
 //! mutants.json             what came of the mutants of this very tree, where they were tried
 //! SHA256SUMS               every other file, in the form `sha256sum -c` reads
 //! SHA256SUMS.sig           where it is signed: see `attest`
 //! ```
 //!
-//! A draft is a hidden folder beside the place of the bundle, flushed to disk and renamed last: whatever goes wrong
-//! before leaves nothing that looks complete. There is no verifying a draft and no writing to a bundle: two types.
+//! A draft is a folder `NAME.partial` beside the place of the bundle, flushed to disk and renamed last: whatever goes
+//! wrong before leaves nothing that looks complete, and nothing that was recorded is lost with it. There is no verifying a
+//! draft and no writing to a bundle: two types.
 //!
 //! Verifying trusts nothing stored: L0, integrity: nothing changed, missing, extra, and no links. L1, derivation: claims
-//! are derived and judged again, reports written again, and all compared. Hashes show that nothing changed since the
-//! sealing; who sealed, and from which revision, is [`attest`](super::attest)'s to say.
+//! are derived and judged again, by the version of the statement that the bundle is of, and compared; reports are written
+//! again, and must be the same where this very program wrote them: another one may show the same otherwise. Hashes show that
+//! nothing changed since the sealing; who sealed, and from which revision, is [`attest`](super::attest)'s to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read;
@@ -34,7 +37,7 @@ use super::enact::STILL_AT_IT;
 use super::experiment::{self, Experiment, json_text, read_json, read_text, write, write_json};
 use super::judge::{self, Judgement, Verdict, judge};
 use super::mutants;
-use super::provenance::Provenance;
+use super::provenance::{self, Provenance};
 use super::report;
 use super::tree::Tree;
 use super::validity::Disturbance;
@@ -43,6 +46,12 @@ use crate::interrupt::Interrupt;
 
 /// The file that names every other with its sum.
 pub const SUMS: &str = "SHA256SUMS";
+
+/// What a draft's folder ends in.
+pub const PARTIAL: &str = ".partial";
+
+/// Where a draft keeps what is left of a try that did not come to its end.
+pub const BROKEN_OFF: &str = "broken-off";
 
 /// A bundle that is being written.
 #[derive(Debug)]
@@ -64,9 +73,15 @@ impl Draft {
         if target.exists() {
             return Err(Failure::usage(format!("{} is there already", target.display())));
         }
-        let folder = parent.join(format!(".partial-{name}"));
+        let folder = parent.join(format!("{name}{PARTIAL}"));
         fs::create_dir(&folder).map_err(|error| unwritable(error, &folder))?;
         Ok(Draft { folder, target, sealed: false })
+    }
+
+    /// Copies what the evidence is about. What no bundle could hold is told now, and not when all was recorded.
+    pub fn take(&self, tree: &Tree) -> Result<(), Failure> {
+        tree.copy_to(&self.folder.join("tree")).and_then(|()| remove_empty(&self.folder)).map_err(Failure::usage)?;
+        list(&self.folder).map(drop).map_err(Failure::usage)
     }
 
     /// Where files are written.
@@ -79,6 +94,17 @@ impl Draft {
         self.folder.join("experiments").join(name)
     }
 
+    /// The folder of what is left of a try, not created.
+    pub fn broken_off(&self, name: &str) -> PathBuf {
+        self.folder.join(BROKEN_OFF).join(name)
+    }
+
+    /// Whether anything was recorded in it.
+    pub fn holds_anything(&self) -> bool {
+        let holds = |folder: &str| fs::read_dir(self.folder.join(folder)).is_ok_and(|mut found| found.next().is_some());
+        holds("experiments") || holds(BROKEN_OFF)
+    }
+
     /// Reports, prints, seals: all that is done with a draft once everything is recorded. Progress goes to stderr.
     pub async fn publish(
         self,
@@ -86,8 +112,10 @@ impl Draft {
         secrets: &[String],
         interrupt: &Interrupt,
     ) -> Result<(Bundle, Outcome), Failure> {
-        for folder in experiment::files_in(&self.folder.join("experiments"), "")? {
-            experiment::pack(&folder)?;
+        for place in ["experiments", BROKEN_OFF] {
+            for folder in experiment::files_in(&self.folder.join(place), "")? {
+                experiment::pack(&folder)?;
+            }
         }
         let judging = Telling::of("judging");
         let outcome = self.report(provenance)?;
@@ -110,6 +138,7 @@ impl Draft {
         write_json(&self.folder.join("run.json"), provenance)?;
         let outcome = Outcome::derive(&self.folder)?;
         coherence::check(&outcome)?;
+        self.leave_out(&outcome)?;
         write_json(&self.folder.join("verdicts.json"), &outcome.judgements)?;
         let reports = report::write(&outcome)?;
         for (file, text) in &reports {
@@ -119,6 +148,24 @@ impl Draft {
         let drawn = reports.into_iter().map(|(file, _)| file).collect();
         coherence::no_file_more(&outcome, &list(&self.folder)?, &drawn)?;
         Ok(outcome)
+    }
+
+    /// Removes from the experiments what nothing asked for: an editor's copy in a run's folder is no reason to lose the run.
+    fn leave_out(&self, outcome: &Outcome) -> anyhow::Result<()> {
+        for experiment in &outcome.experiments {
+            let folder = self.experiment(&experiment.name);
+            for file in coherence::unasked(experiment, &folder)? {
+                tell(&format!("  · {}: {} is left out: nothing asked for it", experiment.name, file.display()));
+                let path = folder.join(&file);
+                let gone = if path.is_dir() && !path.is_symlink() {
+                    fs::remove_dir_all(&path)
+                } else {
+                    fs::remove_file(&path)
+                };
+                gone.with_context(|| format!("cannot leave out {}", path.display()))?;
+            }
+        }
+        remove_empty(&self.folder)
     }
 
     /// Writes the sums over a draft that is reported, and turns it into a bundle.
@@ -167,11 +214,16 @@ impl Drop for Telling {
     }
 }
 
-/// What was not sealed is no evidence, and must not look like any.
+/// What was not sealed is no evidence, and its name says so; but what was recorded in minutes is not thrown away.
 impl Drop for Draft {
     fn drop(&mut self) {
-        if !self.sealed {
-            // Nothing can be done about a folder that does not go; its name says what it is.
+        if self.sealed {
+            return;
+        }
+        if self.holds_anything() {
+            tell(&format!("  · not sealed; what was recorded stays in {}", self.folder.display()));
+        } else {
+            // Nothing can be done about a folder that does not go.
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
@@ -196,6 +248,9 @@ pub struct Outcome {
     pub judgements: Vec<Judgement>,
     /// `mutants.json`, where there is one. No verdict rests on it.
     pub mutants: Option<mutants::outcome::Outcome>,
+    /// Reports and drawings that are not as this program writes them, for another one wrote them: nothing but the sums binds
+    /// them. Only verifying tells.
+    pub others: Vec<String>,
     /// What disturbed which experiment. Kept, for a draft's folder is renamed when it is sealed.
     disturbances: BTreeMap<String, Vec<Disturbance>>,
 }
@@ -204,14 +259,6 @@ impl Outcome {
     /// Reads `run.json`, `tree/` and `experiments/`, derives the claims and decides them.
     pub fn derive(folder: &Path) -> Result<Outcome, Failure> {
         let provenance: Provenance = read_json(&folder.join("run.json"))?;
-        if provenance.schema != experiment::SCHEMA {
-            let (found, known) = (provenance.schema, experiment::SCHEMA);
-            return Err(Failure::usage(format!("run.json is of schema {found}; this tool reads {known}")));
-        }
-        if provenance.tool != env!("CARGO_PKG_VERSION") {
-            let (found, known) = (&provenance.tool, env!("CARGO_PKG_VERSION"));
-            return Err(Failure::usage(format!("version {found} of this tool made it; this is {known}")));
-        }
         let tree = Tree::read(&folder.join("tree"))?;
         let mut experiments = Vec::new();
         for path in experiment::files_in(&folder.join("experiments"), "")? {
@@ -223,7 +270,7 @@ impl Outcome {
         let disturbed = |experiment: &Experiment| (experiment.name.clone(), judge::disturbances(experiment, &tree));
         let disturbances = experiments.iter().map(disturbed).collect();
         let mutants = mutants::outcome::of_bundle(folder, &provenance)?;
-        Ok(Outcome { provenance, tree, experiments, judgements, mutants, disturbances })
+        Ok(Outcome { provenance, tree, experiments, judgements, mutants, others: Vec::new(), disturbances })
     }
 
     /// What disturbed an experiment.
@@ -231,15 +278,12 @@ impl Outcome {
         self.disturbances.get(experiment).map_or(&[], Vec::as_slice)
     }
 
-    /// Deaths in tries that were put aside: a repeated run that is sound does not explain them.
+    /// Deaths in tries that do not count: a repeated run that is sound does not explain them.
     pub fn deaths_put_aside(&self) -> Vec<String> {
-        self.provenance
-            .superseded
-            .iter()
-            .flat_map(|experiment| self.disturbances(experiment))
-            .filter(|disturbance| matches!(disturbance, Disturbance::Death(_)))
-            .map(ToString::to_string)
-            .collect()
+        let put_aside = self.provenance.superseded.iter().flat_map(|experiment| self.disturbances(experiment));
+        let put_aside = put_aside.filter(|disturbance| matches!(disturbance, Disturbance::Death(_)));
+        let broken_off = self.provenance.broken_off.iter().filter(|one| one.end.died);
+        put_aside.map(ToString::to_string).chain(broken_off.map(|one| one.end.why.clone())).collect()
     }
 
     /// The judgements that count: not those of a try that was invalid and repeated.
@@ -368,15 +412,35 @@ impl Bundle {
         list(&self.folder)
     }
 
-    /// L0 and L1. An error means that the bundle can't be trusted, and why.
+    /// L0 and L1. An error means that the bundle can't be trusted, and why; a usage failure, that this tool can't judge it.
     pub fn verify(&self) -> Result<Outcome, Failure> {
         let refused = |error: anyhow::Error, level| {
             Failure::invalid_bundle(error.context(level).context(format!("{} can't be trusted", self.folder.display())))
         };
         self.integrity().map_err(|error| refused(error, "L0, integrity"))?;
+        self.is_judged_here()?;
         self.derivation().map_err(|error| {
             refused(error, "L1, derivation").remedy("if another revision of this tool made it, verify it with that one")
         })
+    }
+
+    /// Whether its statement is of a version that can be judged here. What says nothing of a version is no statement.
+    fn is_judged_here(&self) -> Result<(), Failure> {
+        let told = read_json::<serde_json::Value>(&self.folder.join("run.json")).unwrap_or_default();
+        match told["schema"].as_u64().map(u32::try_from) {
+            Some(schema) if !schema.is_ok_and(experiment::is_judged) => {
+                let (oldest, newest) = (experiment::OLDEST, experiment::SCHEMA);
+                let what = format!(
+                    "{} makes a statement of version {}, and this tool judges by versions {oldest} to {newest}; L0, integrity, \
+                     holds",
+                    self.folder.display(),
+                    told["schema"]
+                );
+                let by = told["tool"].as_str().unwrap_or("another");
+                Err(Failure::usage(what).remedy(format!("verify it with the tool that made it, {by}, or a later one")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn integrity(&self) -> anyhow::Result<()> {
@@ -405,7 +469,7 @@ impl Bundle {
     }
 
     fn derivation(&self) -> anyhow::Result<Outcome> {
-        let outcome = Outcome::derive(&self.folder).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let mut outcome = Outcome::derive(&self.folder).map_err(|failure| anyhow::anyhow!("{failure}"))?;
         coherence::check(&outcome)?;
         let text = read_text(&self.folder.join("verdicts.json"))?;
         let stored: Vec<Judgement> = serde_json::from_str(&text).context("verdicts.json")?;
@@ -426,11 +490,22 @@ impl Bundle {
         ensure!(stored.len() == outcome.judgements.len(), "verdicts.json holds claims that nothing gives rise to");
         ensure!(text == json_text(&outcome.judgements)?, "verdicts.json says more than the exhibits give rise to");
         let reports = report::write(&outcome)?;
-        for (file, text) in &reports {
-            ensure!(read_text(&self.folder.join(file))? == *text, "{file} does not say what the exhibits say");
+        let mut drawn = BTreeSet::new();
+        for (file, text) in reports {
+            if !read_text(&self.folder.join(&file)).is_ok_and(|stored| stored == text) {
+                outcome.others.push(file.clone());
+            }
+            drawn.insert(file);
         }
-        let drawn = reports.into_iter().map(|(file, _)| file).collect();
-        coherence::no_file_more(&outcome, &list(&self.folder)?, &drawn)?;
+        let files = list(&self.folder)?;
+        if let Some(file) = outcome.others.first() {
+            let told = &outcome.provenance.program;
+            let is_by_us = told.is_some() && *told == provenance::program();
+            ensure!(!is_by_us, "{file} does not say what the exhibits say");
+            // Another program may have drawn more.
+            drawn.extend(files.iter().filter(|file| coherence::is_drawn(file)).cloned());
+        }
+        coherence::no_file_more(&outcome, &files, &drawn)?;
         Ok(outcome)
     }
 }
@@ -459,8 +534,8 @@ fn is_of_a_bundle(file: &str) -> bool {
     match packed.unwrap_or(file).split('/').collect::<Vec<_>>()[..] {
         [name] => TOP.contains(&name),
         ["tree", ..] => super::tree::FOLDERS.iter().any(|folder| file.starts_with(&format!("tree/{folder}/"))),
-        ["experiments", _, name] => OF_AN_EXPERIMENT.contains(&name),
-        ["experiments", _, folder, name] => {
+        ["experiments" | BROKEN_OFF, _, name] => OF_AN_EXPERIMENT.contains(&name),
+        ["experiments" | BROKEN_OFF, _, folder, name] => {
             let kind = name.rsplit_once('.').map_or("", |(_, kind)| kind);
             FOLDERS.iter().any(|(known, kinds)| *known == folder && kinds.contains(&kind))
         }
@@ -496,6 +571,19 @@ fn list(folder: &Path) -> anyhow::Result<Vec<String>> {
     walk(folder, folder, &mut files)?;
     files.sort();
     Ok(files)
+}
+
+/// Removes the folders below one in which nothing lies.
+fn remove_empty(folder: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_empty(&entry.path())?;
+            // One that is not empty stays.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// SHA-256 of a file, in hexadecimal.

@@ -60,6 +60,8 @@ pub enum Kind {
     },
     /// Evaluations went on and the watchdog fired through the whole chain.
     WatchdogArrives,
+    /// Every fault that was asked for shows in what came of its request.
+    FaultsArrive,
     /// A step in the life of an alert that the scenario expects.
     AlertCycle {
         /// The alert.
@@ -182,6 +184,10 @@ pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) 
         "the service's log holds the ledger's requests, each once, with the same status",
         Kind::LogsEqualLedger,
     );
+    if scenario.injects_faults() {
+        let says = "every fault that was asked for came: its request failed, or was late, as asked";
+        claims.add("faults", says, Kind::FaultsArrive);
+    }
     claims.add("watchdog", "rules were evaluated all the time, and notifications get through", Kind::WatchdogArrives);
 
     for alert in monitoring.alerts() {

@@ -5,13 +5,14 @@
 //! claim looks at could say anything, so it has no place.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
 use super::alert_graph;
 use super::bundle::Outcome;
 use super::claims::PICTURED_PAGES;
-use super::experiment::{Experiment, HELD_BY_LOKI, LOADED, SAMPLES, SNAPSHOT};
+use super::experiment::{Experiment, HELD_BY_LOKI, LOADED, NAMES, SAMPLES, SNAPSHOT, files_in};
 use super::grafana;
 use super::judge::Verdict;
 use super::provenance::{Mode, Provenance, bundle_id, label, time_of_id};
@@ -36,7 +37,9 @@ pub fn check(outcome: &Outcome) -> anyhow::Result<()> {
     }
     let seeds: BTreeSet<u64> = outcome.experiments.iter().map(|experiment| experiment.ledger.head.seed).collect();
     let told: BTreeSet<u64> = outcome.provenance.seeds.iter().copied().collect();
-    ensure!(seeds == told, "run.json tells the seeds {told:?}, the ledgers {seeds:?}");
+    // The ledger of a run that could not be collected is not here.
+    let some_are_missing = !outcome.provenance.unfinished.is_empty() && seeds.is_subset(&told);
+    ensure!(seeds == told || some_are_missing, "run.json tells the seeds {told:?}, the ledgers {seeds:?}");
     let Provenance { id, revision, seeds, began_ms, ended_ms, .. } = &outcome.provenance;
     let at = time_of_id(id).with_context(|| format!("run.json: {id} is no name of a bundle"))?;
     ensure!(bundle_id(at, revision.as_deref(), seeds)? == *id, "run.json: {id} is of another revision or other seeds");
@@ -56,6 +59,12 @@ fn put_aside(outcome: &Outcome) -> anyhow::Result<()> {
             judgement.claim.experiment
         );
     }
+    for one in outcome.provenance.broken_off.iter().filter(|_| outcome.provenance.mode == Mode::Private) {
+        let again = one.run.strip_suffix(FIRST_TRY).unwrap_or_default();
+        let is_there = outcome.experiments.iter().any(|experiment| experiment.name == again);
+        let nothing_came = || outcome.provenance.unfinished.contains_key(again);
+        ensure!(is_there || nothing_came(), "{} did not come to its end, and nothing was tried in its place", one.run);
+    }
     for name in superseded {
         let first = outcome.experiments.iter().find(|experiment| experiment.name == *name);
         let first = first.with_context(|| format!("{name} was put aside, and is not there"))?;
@@ -73,6 +82,8 @@ fn put_aside(outcome: &Outcome) -> anyhow::Result<()> {
 
 /// What the bundle tells of speed, time, versions and revision, against one experiment.
 fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow::Result<()> {
+    let (told, recorded) = (provenance.schema, experiment.run.schema);
+    ensure!(told == recorded, "its statement is of version {recorded}, not {told}");
     let speed = experiment.speed();
     ensure!(speed == provenance.speed, "the speed was {speed}, not {}", provenance.speed);
     let (from, to) = (experiment.run.quiet_ms, experiment.run.end_ms);
@@ -97,9 +108,7 @@ fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow:
     // A private stack is started with the bundle's revision; one that was up before may be of an earlier commit.
     if provenance.mode == Mode::Private {
         let told = label(provenance.revision.as_deref(), provenance.dirty.as_deref());
-        for exposition in experiment.expositions_after().unwrap_or_default() {
-            let build = exposition.keys().find(|series| series.name == "app_build_info");
-            let says = build.and_then(|series| series.labels.get("revision")).map_or("nothing", String::as_str);
+        for says in experiment.built_from() {
             ensure!(says == told, "the revision is {told}, and the service says {says}");
         }
     }
@@ -137,7 +146,12 @@ fn pages_as_expected(provenance: &Provenance, experiment: &Experiment) -> anyhow
 pub fn no_file_more(outcome: &Outcome, files: &[String], drawn: &BTreeSet<String>) -> anyhow::Result<()> {
     let asked: BTreeMap<&str, BTreeSet<String>> =
         outcome.experiments.iter().map(|experiment| (experiment.name.as_str(), asked(experiment))).collect();
+    let Provenance { broken_off, unfinished, .. } = &outcome.provenance;
     for file in files {
+        if let Some((name, _)) = file.strip_prefix("broken-off/").and_then(|rest| rest.split_once('/')) {
+            let told = broken_off.iter().any(|one| one.run == name) || unfinished.contains_key(name);
+            ensure!(told, "{file} is of a try that nothing tells of");
+        }
         let Some((name, place)) = file.strip_prefix("experiments/").and_then(|rest| rest.split_once('/')) else {
             continue;
         };
@@ -148,11 +162,42 @@ pub fn no_file_more(outcome: &Outcome, files: &[String], drawn: &BTreeSet<String
     Ok(())
 }
 
+/// Whether a file of a bundle is a drawing: of those each program makes its own.
+pub fn is_drawn(file: &str) -> bool {
+    Path::new(file).extension().is_some_and(|kind| kind == "svg")
+}
+
+/// What lies in an experiment's folder, or in a folder of it, and nothing asked for: by its place there.
+pub fn unasked(experiment: &Experiment, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let asked = asked(experiment);
+    let known = |place: &Path| {
+        let place = place.to_str().unwrap_or_default();
+        asked.contains(place.strip_suffix(super::experiment::PACKED).unwrap_or(place)) || is_drawn(place)
+    };
+    let holds = |place: &Path| asked.iter().any(|file| Path::new(file).parent() == Some(place));
+    let mut unasked = Vec::new();
+    for path in files_in(folder, "")? {
+        let place = path.strip_prefix(folder).context("outside the folder")?.to_owned();
+        let is = path.symlink_metadata().with_context(|| format!("cannot look at {}", path.display()))?;
+        if is.is_dir() && holds(&place) {
+            for inside in files_in(&path, "")? {
+                let place = place.join(inside.file_name().unwrap_or_default());
+                if !inside.symlink_metadata().is_ok_and(|is| is.is_file()) || !known(&place) {
+                    unasked.push(place);
+                }
+            }
+        } else if !is.is_file() || !known(&place) {
+            unasked.push(place);
+        }
+    }
+    Ok(unasked)
+}
+
 /// Every exhibit an experiment can have, by its name without the ending of a packed one.
 fn asked(experiment: &Experiment) -> BTreeSet<String> {
     let run = &experiment.run;
     let mut asked: BTreeSet<String> =
-        ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", SNAPSHOT, HELD_BY_LOKI]
+        ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", SNAPSHOT, HELD_BY_LOKI, NAMES]
             .map(str::to_owned)
             .into();
     for replica in 0..run.addresses.app.len() {

@@ -7,17 +7,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use super::experiment::{
-    Experiment, LOADED, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, read_scenario, write,
+    Experiment, LOADED, NAMES, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, read_scenario, write,
 };
 use super::ground::Ground;
 use super::tree::{Tree, copy_folder};
 use super::{alert_graph, grafana, judge};
 use crate::dashboard::query::{self, View};
 use crate::duration::Speed;
-use crate::failure::{Failure, no_temporary_folder};
+use crate::failure::{Failure, no_temporary_folder, tell};
 use crate::http::client;
 use crate::prom::answer::percent_encoded;
 use crate::prom::client::{Api, query_path};
@@ -45,13 +45,21 @@ async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &
     if let Ground::Ours(stack) = ground {
         logs(stack, &run, target)?;
         if stack.programs().contains_key(&Component::Loki) && stack.programs().contains_key(&Component::Vector) {
-            store_of_logs(&run, target).await?;
+            // The files hold the same lines; a Loki that does not answer takes them from nobody.
+            if let Err(error) = store_of_logs(&run, target).await {
+                tell(&format!("  · {}: {error:#}", run.scenario));
+            }
         }
         // A stack that outlives us does not let anybody write to Prometheus' folder.
         if stack.plan().lifetime == Lifetime::Private {
-            snapshot(stack, target).await?;
+            // It is for people: no claim rests on it.
+            if let Err(error) = snapshot(stack, target).await {
+                tell(&format!("  · {}: no {SNAPSHOT}: {error:#}", run.scenario));
+            }
         }
     }
+    let window = format!("start={}&end={}", seconds(run.quiet_ms), seconds(run.end_ms));
+    write(&target.join(NAMES), &prometheus.get(&format!("/api/v1/label/__name__/values?{window}")).await?)?;
     panels(&prometheus, tree, ground.speed(), &run, target).await?;
     let scenario = read_scenario(target, &run)?;
     let evaluation = ground.speed().real(tree.monitoring.evaluation_interval()).context("the evaluation interval")?;
@@ -75,6 +83,7 @@ async fn begun(ground: Ground<'_>, prometheus: &Api, run_folder: &Path, target: 
     copy_folder(run_folder, target)?;
     let run = read_run(target)?;
     let window = run.end_ms - run.quiet_ms;
+    ensure!(window > 0, "it ended at {}, before it began at {}: the clock was set back", run.end_ms, run.quiet_ms);
     for (name, selector) in SAMPLES {
         let path = query_path(&format!("{selector}[{window}ms]"), Some(seconds(run.end_ms)));
         let answer = prometheus.get(&path).await?;

@@ -8,6 +8,7 @@
 //! exposition/{before,after}-N.prom   each replica's /metrics, around the traffic
 //! samples/NAME.json        raw samples of the window, as Prometheus answered; NAME out of [`SAMPLES`]
 //! loaded/NAME.json         what Prometheus and Alertmanager say they run; NAME out of [`LOADED`]
+//! loaded/names.json        the names of all metrics that Prometheus had in the window
 //! logs/COMPONENT.log       what the components wrote in the window
 //! panels/UID-ID-REF.json   each dashboard query: its plan, and the answer
 //! panels/UID-ID.svg        the panel drawn from those answers
@@ -36,8 +37,21 @@ use crate::scenario::{Action, Scenario};
 use crate::stack::Epoch;
 use crate::traffic::ledger::Ledger;
 
-/// The layout above; a folder of another number is refused.
-pub const SCHEMA: u32 = 2;
+/// The version of the statement: the layout above, what is claimed of it, and how that is decided, word for word. Whatever
+/// changes one of them is a new version, which is asked for where it begins ([`Experiment::is_since`]); so a bundle is judged
+/// by the version it was made under, for as long as that one is kept here. How a report looks is none of it.
+///
+/// 3: a scenario's faults must come; a query about a metric that never was is no answer; quiet is asked for while the scenario
+/// lasts; a picture that came late is not proven; a panel that a late scrape puts off is a disturbance.
+pub const SCHEMA: u32 = 3;
+
+/// The oldest statement that is judged still.
+pub const OLDEST: u32 = 2;
+
+/// Whether a statement of this version can be judged here.
+pub fn is_judged(schema: u32) -> bool {
+    (OLDEST..=SCHEMA).contains(&schema)
+}
 
 /// Raw samples kept of every run: file name, and the selector whose window is asked for.
 pub const SAMPLES: &[(&str, &str)] = &[
@@ -60,6 +74,9 @@ pub const LOADED: &[(&str, bool, &str)] = &[
     ("prometheus", false, "/api/v1/status/buildinfo"),
     ("alertmanager", true, "/api/v2/status"),
 ];
+
+/// The names of all metrics that Prometheus had in the window: `/api/v1/label/__name__/values`.
+pub const NAMES: &str = "loaded/names.json";
 
 /// `run.json`: what the ledger's head does not say of an enactment. Times are Unix milliseconds of this machine's clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -337,6 +354,26 @@ impl Experiment {
         Ok(experiment)
     }
 
+    /// Whether it is judged by a version of the statement not older than this one.
+    pub fn is_since(&self, schema: u32) -> bool {
+        self.run.schema >= schema
+    }
+
+    /// The names of all metrics that Prometheus had in the window.
+    pub fn metric_names(&self) -> anyhow::Result<BTreeSet<String>> {
+        #[derive(Deserialize)]
+        struct Names {
+            data: BTreeSet<String>,
+        }
+        let names: Names = read_json(&self.folder.join(NAMES)).map_err(|error| self.here(&error))?;
+        Ok(names.data)
+    }
+
+    /// When the scenario was over: what happens while the last notifications are waited for is not its doing.
+    pub fn over_ms(&self) -> i64 {
+        self.run.phases.iter().map(|phase| phase.end_ms).max().unwrap_or(self.run.end_ms).max(self.ended_ms())
+    }
+
     /// How many times faster than production the stack lived.
     pub fn speed(&self) -> Speed {
         self.ledger.head.speed
@@ -393,6 +430,14 @@ impl Experiment {
     /// The same from before it.
     pub fn expositions_before(&self) -> anyhow::Result<Vec<Exposition>> {
         self.expositions("before")
+    }
+
+    /// The revision each replica says it was built from, as far as it says anything.
+    pub fn built_from(&self) -> impl Iterator<Item = String> + use<> {
+        self.expositions_after().unwrap_or_default().into_iter().map(|exposition| {
+            let build = exposition.keys().find(|series| series.name == "app_build_info");
+            build.and_then(|series| series.labels.get("revision")).map_or("nothing", String::as_str).to_owned()
+        })
     }
 
     fn expositions(&self, when: &str) -> anyhow::Result<Vec<Exposition>> {
@@ -471,7 +516,7 @@ pub fn service_log(folder: &Path) -> anyhow::Result<(Vec<serde_json::Value>, usi
 /// `run.json` of a folder.
 pub fn read_run(folder: &Path) -> anyhow::Result<Run> {
     let run: Run = read_json(&folder.join("run.json"))?;
-    ensure!(run.schema == SCHEMA, "run.json is of schema {}, this tool reads {SCHEMA}", run.schema);
+    ensure!(is_judged(run.schema), "run.json is of schema {}, this tool reads {OLDEST} to {SCHEMA}", run.schema);
     let phases = run.phases.iter().flat_map(|phase| [phase.start_ms, phase.end_ms]);
     let steps = run.steps.iter().flat_map(|step| [step.start_ms, step.end_ms]);
     let pictures = run.pictures.iter().map(|picture| picture.taken_ms);

@@ -195,17 +195,26 @@ impl<'a> Ground<'a> {
         if let Some(full) = no_room(&stack.plan().state) {
             return full.context(failure.in_one_line());
         }
+        match self.dead().await {
+            Some(who) => failure.context(who),
+            None => failure,
+        }
+    }
+
+    /// Who does not run and should, in words.
+    pub(super) async fn dead(self) -> Option<String> {
+        let Ground::Ours(stack) = self else { return None };
         let Ok(epochs) = stack.epochs().await else {
             // Who is killed leaves its record, who is told to stop takes it away.
-            return failure.context(if stack.is_recorded() {
-                "supervisord died, and the stack with it"
+            return Some(if stack.is_recorded() {
+                "supervisord died, and the stack with it".to_owned()
             } else {
-                "the stack was stopped meanwhile"
+                "the stack was stopped meanwhile".to_owned()
             });
         };
         let dead: Vec<&str> =
             epochs.iter().filter(|(_, epoch)| epoch.pid.is_none()).map(|(name, _)| name.as_str()).collect();
-        if dead.is_empty() { failure } else { failure.context(format!("{} died", dead.join(", "))) }
+        (!dead.is_empty()).then(|| format!("{} died", dead.join(", ")))
     }
 
     /// Versions as its components told them, and what is not there, in words.

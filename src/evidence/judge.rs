@@ -10,7 +10,7 @@ mod loaded;
 
 use serde::{Deserialize, Serialize};
 
-pub use alerts::{cycle_of, evaluation_ms, fault_window};
+pub use alerts::{cycle_of, delay_us, evaluation_ms, fault_window};
 
 use super::claims::{self, Claim, Family, Kind, Step};
 use super::experiment::{Experiment, Unseen};
@@ -91,15 +91,21 @@ pub(super) struct Finding {
 /// An exhibit that is missing or doesn't parse makes the claims resting on it fail: nothing was shown.
 pub fn judge(experiment: &Experiment, tree: &Tree) -> Vec<Judgement> {
     let claims = claims::claims(&experiment.name, &experiment.scenario, tree, experiment.speed());
+    let claims = claims.into_iter().filter(|claim| experiment.is_since(3) || claim.kind != Kind::FaultsArrive);
     let disturbed: Vec<String> = disturbances(experiment, tree).iter().map(ToString::to_string).collect();
     let disturbed = (!disturbed.is_empty()).then(|| disturbed.join("; "));
-    claims.into_iter().map(|claim| decide(experiment, tree, claim, disturbed.as_deref())).collect()
+    claims.map(|claim| decide(experiment, tree, claim, disturbed.as_deref())).collect()
 }
 
 /// What disturbed an experiment; samples that can't be read are a disturbance too.
 pub fn disturbances(experiment: &Experiment, tree: &Tree) -> Vec<Disturbance> {
     let scrape_ms = real_ms(tree.monitoring.scrape_interval(), experiment.speed().factor());
-    validity::disturbances(experiment, scrape_ms).unwrap_or_else(|error| vec![Disturbance::Noise(format!("{error:#}"))])
+    let mut found = validity::disturbances(experiment, scrape_ms)
+        .unwrap_or_else(|error| vec![Disturbance::Noise(format!("{error:#}"))]);
+    if experiment.is_since(3) {
+        found.extend(panels::put_off(experiment).into_iter().map(Disturbance::Noise));
+    }
+    found
 }
 
 fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<&str>) -> Judgement {
@@ -111,7 +117,11 @@ fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<
     // A run cut short gives an alert no time to live and a panel nothing to show: that it did not is no defect.
     let timed = matches!(
         claim.kind,
-        Kind::AlertCycle { .. } | Kind::Pictured { .. } | Kind::DashboardPictured { .. } | Kind::PanelShows { .. }
+        Kind::AlertCycle { .. }
+            | Kind::FaultsArrive
+            | Kind::Pictured { .. }
+            | Kind::DashboardPictured { .. }
+            | Kind::PanelShows { .. }
     );
     let nothing = (finding.population == 0).then(|| "there is nothing to decide it on".to_owned());
     let (not_proven, fails) = match (finding.not_proven, finding.fails.or(nothing)) {
@@ -153,6 +163,7 @@ fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Fin
         Kind::StoredEqualsExposed => counts::stored_equals_exposed(experiment),
         Kind::LoadedEqualsTree => loaded::loaded_equals_tree(experiment, tree),
         Kind::ConfigEqualsTree { loader } => loaded::config_equals_tree(experiment, tree, *loader),
+        Kind::FaultsArrive => Ok(counts::faults(experiment)),
         Kind::WatchdogArrives => alerts::watchdog(experiment, tree),
         Kind::AlertCycle { alert, step, not_before_ms, not_after_ms } => {
             alerts::alert_step(experiment, tree, alert, *step, *not_before_ms, *not_after_ms)

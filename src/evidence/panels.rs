@@ -6,9 +6,11 @@
 //! one phase: there the traffic is steady, and a difference is the panel's. Requests in the air at a scrape may fall on
 //! either side of it: hence a tolerance; a quantile is held to the histogram bucket it falls in. That counters agree exactly is another claim, decided on raw samples.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, ensure};
 
-use super::experiment::{Experiment, PanelAnswer, PhaseTime, Run};
+use super::experiment::{Experiment, NAMES, PanelAnswer, PhaseTime, Run};
 use super::judge::Finding;
 use super::timeline::{self, millis};
 use super::tree::Tree;
@@ -37,6 +39,7 @@ pub(super) fn answers(experiment: &Experiment, tree: &Tree, panel: &str) -> anyh
     let mut series = 0;
     let mut exhibits = Vec::new();
     let mut asked = Vec::new();
+    let mut empty = Vec::new();
     for target in &definition.targets {
         let answer = answer_of(experiment, panel, &target.ref_id);
         asked.extend(answer.map(|answer| answer.plan.expr.as_str()));
@@ -45,10 +48,30 @@ pub(super) fn answers(experiment: &Experiment, tree: &Tree, panel: &str) -> anyh
             Some(answer) => {
                 exhibits.push(answer.file());
                 match read(answer) {
-                    Ok(found) => series += found.len(),
+                    Ok(found) => {
+                        series += found.len();
+                        empty.extend(found.is_empty().then_some(answer));
+                    }
                     Err(error) => wrong.push(format!("query {}: {error:#}", target.ref_id)),
                 }
             }
+        }
+    }
+    let mut not_proven = if wrong.is_empty() { super::judge::asks_nobody(experiment, asked)? } else { None };
+    // Nothing is an answer of a metric that there is, and none of one that never was.
+    if wrong.is_empty() && not_proven.is_none() && !empty.is_empty() && experiment.is_since(3) {
+        let mut unknown = unknown(experiment, tree, &empty)?;
+        exhibits.push(NAMES.to_owned());
+        // What the service counts it exposes from its start; of others some things are counted only when they happen.
+        let of_the_service = |(_, name): &(&str, String)| name.starts_with("app_");
+        let is_wrong = unknown.iter().any(of_the_service);
+        unknown.retain(|one| !is_wrong || of_the_service(one));
+        let told = unknown.iter().map(|(query, name)| format!("query {query}: Prometheus has no metric {name}"));
+        let told: Vec<String> = told.collect();
+        if is_wrong {
+            wrong = told;
+        } else {
+            not_proven = (!told.is_empty()).then(|| told.join("; "));
         }
     }
     Ok(Finding {
@@ -56,13 +79,49 @@ pub(super) fn answers(experiment: &Experiment, tree: &Tree, panel: &str) -> anyh
         expected: format!("{} queries answered", definition.targets.len()),
         observed: format!("{series} series"),
         exhibits,
-        not_proven: if wrong.is_empty() { super::judge::asks_nobody(experiment, asked)? } else { None },
+        not_proven,
         fails: (!wrong.is_empty()).then(|| wrong.join("; ")),
     })
 }
 
-/// A panel's first query agrees with the ledger wherever its window lies inside one phase.
-pub(super) fn shows(experiment: &Experiment, panel: &str, measure: Measure) -> anyhow::Result<Finding> {
+/// The metrics that queries ask for and that Prometheus never had: by query, and name. What a rule records comes when there
+/// is something to record.
+fn unknown<'a>(
+    experiment: &Experiment,
+    tree: &Tree,
+    queries: &[&'a PanelAnswer],
+) -> anyhow::Result<Vec<(&'a str, String)>> {
+    let names = experiment.metric_names()?;
+    let mut unknown = Vec::new();
+    for query in queries {
+        let expression = &query.plan.expr;
+        let parsed = promql::parse(expression).map_err(|error| anyhow::anyhow!("{expression}: {error}"))?;
+        for name in promql::selectors(&parsed).into_iter().filter_map(|selector| selector.name.as_ref()) {
+            if !names.contains(name) && tree.monitoring.recording(name).is_none() {
+                unknown.push((query.plan.ref_id.as_str(), name.clone()));
+            }
+        }
+    }
+    unknown.dedup();
+    Ok(unknown)
+}
+
+/// A panel's points held against the ledger.
+struct Points<'a> {
+    answer: &'a PanelAnswer,
+    compared: usize,
+    /// Those that differ …
+    wrong: usize,
+    /// … and of them those that an answer, or a scrape, that was late explains.
+    late: usize,
+    /// Whether anything but nothing was to be shown.
+    any: bool,
+    /// Shown, and what the ledger says, furthest off.
+    worst: Option<(f64, f64)>,
+}
+
+/// A panel's first query against the ledger, wherever its window lies inside one phase.
+fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Measure) -> anyhow::Result<Points<'a>> {
     let answer = experiment
         .panels
         .iter()
@@ -72,16 +131,16 @@ pub(super) fn shows(experiment: &Experiment, panel: &str, measure: Measure) -> a
         .map_err(|error| anyhow::anyhow!("the query of panel {panel}: {error}"))?;
     ensure!(!window.is_zero(), "the query of panel {panel} looks back on no window");
     let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
-    let points = points(&read(answer)?, measure);
+    let shown = points(&read(answer)?, measure);
     let run = &experiment.run;
     let scrapes = scrapes(experiment)?;
     let buckets = if measure == Measure::LatencyP95 { buckets(experiment)? } else { Vec::new() };
-    let mut compared = 0;
+    let took_ms = scrapes_took_ms(experiment)?;
     // Nothing equals nothing: a panel that shows none of what never came shows no more than an empty one.
-    let mut any = !super::judge::sends(experiment);
-    let mut worst: Option<(f64, f64, f64)> = None;
-    let mut wrong = 0;
-    for (at, shown) in points {
+    let any = !super::judge::sends(experiment);
+    let mut points = Points { answer, compared: 0, wrong: 0, late: 0, any, worst: None };
+    let mut furthest = -1.0;
+    for (at, shown) in shown {
         // The client's latency is the server's only where an injected delay dominates both.
         let counts = |phase: &&PhaseTime| measure != Measure::LatencyP95 || phase.faulty;
         let mut phases = run.phases.iter().filter(counts);
@@ -93,20 +152,52 @@ pub(super) fn shows(experiment: &Experiment, panel: &str, measure: Measure) -> a
         let Some(measured) = experiment.ledger.measure(measure, micros(known.first)..micros(known.last)) else {
             continue;
         };
-        let allowed = Allowed::by(measure, &measured, &known, &buckets);
-        compared += 1;
-        any |= allowed.expected != 0.0;
+        let allowed = Allowed::by(measure, &measured, &known, &buckets, REQUESTS_AT_THE_EDGES);
+        points.compared += 1;
+        points.any |= allowed.expected != 0.0;
         if !(allowed.low..=allowed.high).contains(&shown) {
-            wrong += 1;
+            points.wrong += 1;
+            let in_the_air = [known.first, known.last].map(|edge| {
+                let took_ms = took_ms.get(&edge).copied().unwrap_or(0);
+                in_the_air(experiment, micros(edge), micros(edge + took_ms))
+            });
+            #[allow(clippy::cast_precision_loss)] // requests of a scrape
+            let edges = (in_the_air[0] + in_the_air[1]) as f64;
+            let late = Allowed::by(measure, &measured, &known, &buckets, edges.max(REQUESTS_AT_THE_EDGES));
+            points.late += usize::from((late.low..=late.high).contains(&shown));
         }
         let difference = (shown - allowed.expected).abs();
-        if worst.is_none_or(|(_, _, largest)| difference > largest) {
-            worst = Some((shown, allowed.expected, difference));
+        if difference > furthest {
+            furthest = difference;
+            points.worst = Some((shown, allowed.expected));
         }
     }
+    Ok(points)
+}
+
+/// What disturbed a run as its panels show it: points that differ from the ledger, and that only what was late explains, a
+/// scrape or an answer on its way.
+pub(super) fn put_off(experiment: &Experiment) -> Vec<String> {
+    let mut told = Vec::new();
+    for (panel, measure) in &experiment.scenario.expect.panels {
+        // What can't be compared is the claim's to tell.
+        let Ok(points) = points_of(experiment, panel, *measure) else { continue };
+        if points.wrong > 0 && points.wrong == points.late {
+            let (late, of) = (points.late, points.compared);
+            told.push(format!(
+                "{late} of {of} points of panel {panel} differ by no more than was late: scrapes, or answers"
+            ));
+        }
+    }
+    told
+}
+
+/// A panel's first query agrees with the ledger wherever its window lies inside one phase.
+pub(super) fn shows(experiment: &Experiment, panel: &str, measure: Measure) -> anyhow::Result<Finding> {
+    let Points { answer, compared, wrong, any, worst, .. } = points_of(experiment, panel, measure)?;
     let observed = worst.map_or_else(
         || "no point whose window lies inside one phase".to_owned(),
-        |(shown, ledger, _)| {
+        |(shown, ledger)| {
             let points = if compared == 1 { "point" } else { "points" };
             format!("{compared} {points}; the furthest off shows {shown:.3} where the ledger says {ledger:.3}")
         },
@@ -120,7 +211,12 @@ pub(super) fn shows(experiment: &Experiment, panel: &str, measure: Measure) -> a
             _ => "the ledger's value wherever the window lies inside one phase, within 10 % or two requests",
         }
         .to_owned(),
-        fails: (wrong > 0).then(|| format!("{wrong} of {compared} points differ; {observed}")),
+        fails: if wrong > 0 {
+            Some(format!("{wrong} of {compared} points differ; {observed}"))
+        } else {
+            (experiment.is_since(3) && (compared == 0 || !any))
+                .then(|| format!("there is nothing to decide it on: {} shows nothing", answer.plan.expr))
+        },
         observed,
         exhibits: vec![answer.file(), "ledger.jsonl".to_owned()],
         not_proven: None,
@@ -183,9 +279,9 @@ struct Allowed {
 }
 
 impl Allowed {
-    /// By the ledger's value. `buckets` are the upper bounds of the latency histogram: a quantile is interpolated inside
+    /// By the ledger's value, and so many requests on either side of an edge. `buckets` are the upper bounds of the latency histogram: a quantile is interpolated inside
     /// the bucket it falls in, so that is all it can be held to.
-    fn by(measure: Measure, measured: &Measured, known: &Known, buckets: &[f64]) -> Allowed {
+    fn by(measure: Measure, measured: &Measured, known: &Known, buckets: &[f64], edges: f64) -> Allowed {
         let around = |expected: f64, at_the_edges: f64| {
             let tolerance = (expected.abs() * RELATIVE_TOLERANCE).max(at_the_edges);
             Allowed { expected, low: expected - tolerance, high: expected + tolerance }
@@ -194,11 +290,9 @@ impl Allowed {
         #[allow(clippy::cast_precision_loss)] // requests of a window
         match measure {
             // Of two rates over the same scrapes the stretch cancels out.
-            Measure::ErrorShare => {
-                around(measured.value, REQUESTS_AT_THE_EDGES / (measured.population as f64).max(1.0))
-            }
+            Measure::ErrorShare => around(measured.value, edges / (measured.population as f64).max(1.0)),
             Measure::RequestRate | Measure::ErrorRate | Measure::TopEndpoint => {
-                around(measured.value * stretch, REQUESTS_AT_THE_EDGES / known.seconds() * stretch)
+                around(measured.value * stretch, edges / known.seconds() * stretch)
             }
             Measure::LatencyP95 => {
                 let at = buckets.partition_point(|bound| *bound < measured.value);
@@ -269,9 +363,24 @@ fn scrapes(experiment: &Experiment) -> anyhow::Result<Vec<i64>> {
     Ok(series.samples.iter().map(|sample| millis(sample.seconds)).collect())
 }
 
+/// How long each scrape of the service took, milliseconds, by when it began: counted was what it read meanwhile.
+fn scrapes_took_ms(experiment: &Experiment) -> anyhow::Result<BTreeMap<i64, i64>> {
+    let took = experiment.samples("scrape_duration")?;
+    let samples = took.iter().flat_map(|series| &series.samples);
+    Ok(samples.map(|sample| (millis(sample.seconds), millis(sample.value))).collect())
+}
+
+/// Requests that the service may have counted before or after an edge: it had read them by then, as far as the client can
+/// tell, and its answer was not there yet.
+fn in_the_air(experiment: &Experiment, from_us: u64, to_us: u64) -> usize {
+    let entries = experiment.ledger.entries.iter();
+    let times = entries.filter_map(|entry| Some((entry.sent_us? + super::judge::delay_us(entry), entry.ended_us?)));
+    times.filter(|(counted_us, ended_us)| *counted_us <= to_us && *ended_us >= from_us).count()
+}
+
 /// One value a point in time: what the measure adds up over a panel's series.
 fn points(series: &[Series], measure: Measure) -> Vec<(i64, f64)> {
-    let mut sums: std::collections::BTreeMap<i64, f64> = std::collections::BTreeMap::new();
+    let mut sums: BTreeMap<i64, f64> = BTreeMap::new();
     for sample in series.iter().flat_map(|series| &series.samples) {
         let value = sums.entry(millis(sample.seconds)).or_insert(0.0);
         match measure {
@@ -322,7 +431,7 @@ mod tests {
     fn a_quantile_is_held_to_its_bucket_and_no_further() {
         let known = Known::of(&[0, 500, 1000], 0, 1000).unwrap();
         let measured = |value| Measured { value, endpoint: None, population: 80 };
-        let allowed = |value| Allowed::by(Measure::LatencyP95, &measured(value), &known, &[0.25, 0.5, 1.0]);
+        let allowed = |value| Allowed::by(Measure::LatencyP95, &measured(value), &known, &[0.25, 0.5, 1.0], 2.0);
         assert_eq!((allowed(0.751).low, allowed(0.751).high), (0.5, 1.0));
         assert_eq!((allowed(0.5).low, allowed(0.5).high), (0.25, 0.5));
         assert_eq!((allowed(0.1).low, allowed(0.1).high), (0.0, 0.25));

@@ -1,7 +1,7 @@
 //! Every experiment on a stack of its own, some of them side by side; stopped whatever happens.
 //!
-//! A run that the machine disturbed is repeated once and both tries are kept. A run whose claims fail is never
-//! repeated: that would be trying until it holds.
+//! A run that the machine disturbed is repeated once and both tries are kept, as far as each came. A run whose claims fail
+//! is never repeated: that would be trying until it holds. What ends one experiment neither ends nor takes the others.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -13,12 +13,12 @@ use tokio::sync::Semaphore;
 
 use super::bundle::{Bundle, Draft, Outcome};
 use super::coherence::FIRST_TRY;
-use super::enact::{Enactment, enact};
-use super::experiment::Experiment;
+use super::enact::{self, Enactment, enact};
+use super::experiment::{self, Experiment};
 use super::ground::Ground;
 use super::judge::{self, Verdict};
-use super::provenance::{Mode, Provenance, now_ms, revision};
-use super::tree::Tree;
+use super::provenance::{BrokenOff, End, Mode, Provenance, Revision, asked_of, now_ms};
+use super::tree::{Tree, copy_folder};
 use super::twice::{Try, Which, invalid, once_or_twice};
 use super::{collect, provenance};
 use crate::duration::Speed;
@@ -49,10 +49,10 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
     let tree = Tree::read(root)?;
     let scenarios = chosen(&tree, &options.only)?;
     let began_ms = now_ms();
-    let (commit, dirty) = revision(root);
+    let Revision { commit, dirty, untold } = asked_of(root).await?;
     let id = provenance::bundle_id(began_ms, commit.as_deref(), &[options.seed])?;
     let draft = Draft::create(&options.out, &id)?;
-    tree.copy_to(&draft.folder().join("tree"))?;
+    draft.take(&tree)?;
 
     // Once for all: a file that is edited meanwhile is not in what was read.
     let label = provenance::label(commit.as_deref(), dirty.as_deref());
@@ -69,15 +69,20 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
     let mut failures: Vec<Failure> = join_all(runs).await.into_iter().filter_map(Result::err).collect();
     // An interruption explains whatever else went wrong at that moment.
     failures.sort_by_key(|failure| failure.kind() != Kind::Interrupted);
-    if let Some(failure) = failures.into_iter().next() {
+    // What went wrong with some is told of them in the bundle of the others, if there are any.
+    let nothing_to_judge = experiment::files_in(&draft.folder().join("experiments"), "")?.is_empty();
+    if let Some(failure) = failures.into_iter().next()
+        && (failure.kind() == Kind::Interrupted || nothing_to_judge)
+    {
         return Err(failure);
     }
 
     let facts = facts.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let provenance = Provenance {
-        schema: super::experiment::SCHEMA,
+        schema: experiment::SCHEMA,
         id,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
+        program: provenance::program(),
         revision: commit,
         dirty,
         flake_lock_sha256: provenance::flake_lock(root)?,
@@ -91,8 +96,8 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
         machine: provenance::machine(),
         superseded: facts.superseded,
         unfinished: facts.unfinished,
-        broken_off: Vec::new(),
-        absent: facts.absent.into_iter().collect(),
+        broken_off: facts.broken_off,
+        absent: untold.iter().map(|why| provenance::of_unknown(why)).chain(facts.absent).collect(),
     };
     super::mutants::outcome::take(&options.out, draft.folder(), &provenance)?;
     draft.publish(&provenance, &facts.secrets, interrupt).await
@@ -105,6 +110,7 @@ struct Facts {
     absent: std::collections::BTreeSet<String>,
     superseded: Vec<String>,
     unfinished: std::collections::BTreeMap<String, String>,
+    broken_off: Vec<BrokenOff>,
     secrets: Vec<String>,
 }
 
@@ -126,13 +132,13 @@ impl Work<'_> {
         let tried = once_or_twice(name, async |which| self.tried(which, interrupt).await).await;
         let (experiment, is_disturbed) = match tried {
             Ok(tried) => tried,
-            // What can't be started, and a user who stops, end everything; a machine that failed us only this experiment.
-            Err(failure) if failure.kind() == Kind::Infrastructure => {
-                tell(&format!("  ! {name}: {failure}"));
-                self.facts().unfinished.insert(name.to_owned(), failure.to_string());
-                return Ok(());
+            Err(failure) => {
+                if failure.kind() != Kind::Interrupted {
+                    tell(&format!("  ! {name}: {failure}"));
+                    self.facts().unfinished.insert(name.to_owned(), failure.to_string());
+                }
+                return Err(failure);
             }
-            Err(failure) => return Err(failure),
         };
         let judgements = judge::judge(&experiment, self.tree);
         let holds = judgements.iter().filter(|judgement| judgement.verdict == Verdict::Holds).count();
@@ -151,7 +157,7 @@ impl Work<'_> {
     async fn tried(&self, which: Which, interrupt: &Interrupt) -> Result<Try<(Experiment, bool)>, Failure> {
         let name = self.scenario.name.as_str();
         let folder = self.draft.experiment(name);
-        if let Err(failure) = self.once(&folder, interrupt).await {
+        if let Err(failure) = self.once(which, &folder, interrupt).await {
             // Half an experiment can't be judged, and must not look like one.
             let _ = std::fs::remove_dir_all(&folder);
             return Err(failure);
@@ -167,7 +173,7 @@ impl Work<'_> {
         Ok(Try { came: (experiment, disturbed.is_some()), disturbed })
     }
 
-    async fn once(&self, folder: &Path, interrupt: &Interrupt) -> Result<(), Failure> {
+    async fn once(&self, which: Which, folder: &Path, interrupt: &Interrupt) -> Result<(), Failure> {
         let name = self.scenario.name.as_str();
         let say = |what: &str| tell(&format!("  · {name}: {what}"));
         let state = tempfile::Builder::new().prefix("aiclipx-").tempdir();
@@ -179,8 +185,36 @@ impl Work<'_> {
         let flags = prometheus_flags(plan.speed);
         let stack = Stack::start(plan, rendered, flags, &mut Silent, interrupt.requested()).await?;
         let done = self.on(&stack, folder, &say, interrupt).await;
+        if let Err(failure) = &done
+            && failure.kind() == Kind::Infrastructure
+        {
+            let died = Ground::Ours(&stack).dead().await.is_some();
+            self.keep(which, &stack, End { why: failure.in_one_line(), died })?;
+        }
         let stopped = stack.stop().await;
         done.and(stopped)
+    }
+
+    /// Keeps what is left of a try that did not come to its end, before its stack's folder goes: its run, and the log of
+    /// who died. That of a second try is told as what could not be recorded.
+    fn keep(&self, which: Which, stack: &Stack, end: End) -> anyhow::Result<()> {
+        let mut name = self.scenario.name.clone();
+        if which == Which::First {
+            name += FIRST_TRY;
+            self.facts().broken_off.push(BrokenOff { run: name.clone(), end });
+        }
+        let kept = self.draft.broken_off(&name);
+        for run in experiment::files_in(&stack.plan().state.join("runs"), "")? {
+            copy_folder(&run, &kept)?;
+        }
+        let _ = std::fs::remove_file(kept.join(enact::END));
+        for process in stack.processes() {
+            // Who never wrote has no log.
+            if let Ok(log) = crate::stack::logs::joined(&stack.plan().log(&process.name)) {
+                experiment::write(&kept.join("logs").join(format!("{}.log", process.name)), &log)?;
+            }
+        }
+        Ok(())
     }
 
     async fn on(&self, stack: &Stack, folder: &Path, say: &dyn Fn(&str), interrupt: &Interrupt) -> Result<(), Failure> {

@@ -2,27 +2,30 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::bundle::{hex, sha256_of};
+use super::bundle::sha256_of;
 use crate::browser::Browser;
 use crate::duration::Speed;
-use crate::stack::plan::told_revision;
+use crate::failure::tell;
+pub use crate::stack::revision::{Revision, UNTOLD, label};
 
 /// `run.json` of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
-    /// Version of the bundle's layout.
+    /// Version of the statement: of the layout, the claims, and how they are decided.
     pub schema: u32,
     /// The bundle's name: `<UTC>-<revision>-s<seed>`, all seeds where there were several.
     pub id: String,
-    /// Version of the tool that wrote it.
+    /// Version of the tool that judged and wrote it.
     pub tool: String,
+    /// SHA-256 of that very program, where it could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
     /// The commit: git's word, or `AICLIPX_REVISION`'s where there is no git; none without either.
     pub revision: Option<String>,
     /// SHA-256 of the uncommitted difference against it (untracked files by name and content), `unknown` where there was
@@ -50,10 +53,30 @@ pub struct Provenance {
     pub superseded: Vec<String>,
     /// Experiments of which nothing could be recorded, twice, and why: the run says nothing of them.
     pub unfinished: BTreeMap<String, String>,
-    /// Runs that were broken off by the user, and so are not judged.
-    pub broken_off: Vec<String>,
+    /// Tries that did not come to their end, and so are not judged; in order of time.
+    pub broken_off: Vec<BrokenOff>,
     /// What the stack did not have, and what is not shown for it.
     pub absent: Vec<String>,
+}
+
+/// A try that did not come to its end: a component died, the machine failed us, the user stopped it, or it goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrokenOff {
+    /// The run's name; of a private stack the experiment's, with the number of the try.
+    pub run: String,
+    /// What ended it.
+    #[serde(flatten)]
+    pub end: End,
+}
+
+/// What ended a try before its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// In words.
+    pub why: String,
+    /// Whether a component died that nobody stopped: no later try explains that.
+    pub died: bool,
 }
 
 /// The name of a bundle of these seeds.
@@ -81,55 +104,32 @@ pub enum Mode {
     Foreign,
 }
 
-/// A tree's revision: the commit and, where it is dirty, a hash of what differs.
-pub fn revision(tree: &Path) -> (Option<String>, Option<String>) {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(tree).args(arguments).output().ok()?;
-        output.status.success().then_some(output.stdout)
-    };
-    let Some(commit) = git(&["rev-parse", "HEAD"]) else { return without_git(told_revision().as_deref()) };
-    let commit = String::from_utf8_lossy(&commit).trim().to_owned();
-    let difference = git(&["diff", "--binary", "HEAD"]).unwrap_or_default();
-    let untracked = git(&["ls-files", "--others", "--exclude-standard", "-z"]).unwrap_or_default();
-    if difference.is_empty() && untracked.is_empty() {
-        return (Some(commit), None);
+/// A tree's revision, asked off the task that others share. That git could not say it is told at once.
+pub async fn asked_of(tree: &Path) -> anyhow::Result<Revision> {
+    let tree = tree.to_owned();
+    let revision = tokio::task::spawn_blocking(move || Revision::of(&tree)).await.context("asking git")?;
+    if let Some(why) = &revision.untold {
+        tell(&format!("  ! {}", of_unknown(why)));
     }
-    let mut hasher = Sha256::new();
-    hasher.update(&difference);
-    for name in untracked.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        hasher.update(name);
-        let file = tree.join(String::from_utf8_lossy(name).as_ref());
-        hasher.update(sha256_of(&file).unwrap_or_default());
-    }
-    (Some(commit), Some(hex(&hasher.finalize())))
+    Ok(revision)
 }
 
-/// Stands for the hash of a difference that nobody could see.
-pub const UNTOLD: &str = "unknown";
-
-/// The same of a tree that has no history, as whoever copied it tells it ([`label`]'s words). What it differed in nobody
-/// can say any more, so that stands in the place of the hash.
-fn without_git(told: Option<&str>) -> (Option<String>, Option<String>) {
-    match told.map(|told| told.strip_suffix("-dirty").ok_or(told)) {
-        Some(Ok(commit)) => (Some(commit.to_owned()), Some(UNTOLD.to_owned())),
-        Some(Err(commit)) => (Some(commit.to_owned()), None),
-        None => (None, None),
-    }
-}
-
-/// A revision as the service says it: the commit, `-dirty` behind it when the tree differs; `unknown` without one.
-pub fn label(commit: Option<&str>, dirty: Option<&str>) -> String {
-    match (commit, dirty) {
-        (None, _) => "unknown".to_owned(),
-        (Some(commit), None) => commit.to_owned(),
-        (Some(commit), Some(_)) => format!("{commit}-dirty"),
-    }
+/// That the revision, or what differs from it, is not known.
+pub fn of_unknown(why: &str) -> String {
+    format!("whether the tree is that of a commit is not known: {why}")
 }
 
 /// SHA-256 of the tree's flake.lock, if it has one.
 pub fn flake_lock(tree: &Path) -> anyhow::Result<Option<String>> {
     let file = tree.join("flake.lock");
     if file.exists() { sha256_of(&file).map(Some) } else { Ok(None) }
+}
+
+/// SHA-256 of the program that runs now.
+pub fn program() -> Option<String> {
+    static PROGRAM: OnceLock<Option<String>> = OnceLock::new();
+    // By its process: a file of that name may be a newer one.
+    PROGRAM.get_or_init(|| sha256_of(Path::new("/proc/self/exe")).ok()).clone()
 }
 
 /// `linux x86_64, 2 processors`.
@@ -154,22 +154,4 @@ pub fn browser() -> Option<(String, String)> {
     let mut words = Browser::says()?.split_whitespace();
     let version = words.find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
     Some(("chromium".to_owned(), version.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tree_without_git_is_of_the_revision_that_is_told() {
-        let of = |told: Option<&str>| {
-            let (commit, dirty) = without_git(told);
-            label(commit.as_deref(), dirty.as_deref())
-        };
-        for told in ["0123abc", "0123abc-dirty"] {
-            assert_eq!(of(Some(told)), told, "the service says the same");
-        }
-        assert_eq!(of(None), "unknown");
-        assert_eq!(without_git(Some("0123abc")), (Some("0123abc".to_owned()), None));
-    }
 }

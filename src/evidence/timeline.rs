@@ -66,6 +66,12 @@ pub fn firing_samples(alert: &str, alerts: &[Series]) -> usize {
     samples_in("firing", alert, alerts)
 }
 
+/// The same up to a time, Unix milliseconds.
+pub fn firing_until(alert: &str, alerts: &[Series], until_ms: i64) -> usize {
+    let of_it = alerts.iter().filter(|series| is(series, "alertname", alert) && is(series, "alertstate", "firing"));
+    of_it.flat_map(|series| &series.samples).filter(|sample| millis(sample.seconds) <= until_ms).count()
+}
+
 /// Number of evaluations at which an alert was pending or firing.
 pub fn active_samples(alert: &str, alerts: &[Series]) -> usize {
     samples_in("pending", alert, alerts) + samples_in("firing", alert, alerts)

@@ -10,6 +10,7 @@ pub mod control;
 pub mod foreign;
 pub mod logs;
 pub mod plan;
+pub mod revision;
 pub mod secrets;
 pub mod start;
 pub mod table;

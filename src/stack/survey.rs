@@ -10,9 +10,10 @@ use futures_util::future::join_all;
 
 use super::component::{Component, Source};
 use super::holder;
-use super::plan::{APP_VARIABLE, Plan, Process, shared_ports, told_revision};
+use super::plan::{APP_VARIABLE, Plan, Process, shared_ports};
+use super::revision::Revision;
 use super::supervisor::{self, SUPERVISORD};
-use super::tools::{Tool, Wanted, executables, find, helper, is_executable};
+use super::tools::{Tool, Wanted, executables, find, is_executable};
 use crate::failure::Failure;
 
 /// What looking before starting found.
@@ -119,21 +120,14 @@ fn not_found(wanted: &Wanted, path: &OsStr) -> String {
     format!("{why}; {} brings it", wanted.remedy())
 }
 
-/// What the plan says; else the tree's commit, with `-dirty` when tracked files differ from it.
+/// What the plan says; else the tree's commit, with `-dirty` when the tree differs from it.
 async fn revision(plan: &Plan) -> String {
     if let Some(revision) = &plan.settled_revision {
         return revision.clone();
     }
-    let output = helper("git")
-        .arg("-C")
-        .arg(&plan.tree)
-        // No tag is taken, so the name is the commit's own.
-        .args(["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"])
-        .output();
-    match output.await {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-        _ => told_revision().unwrap_or_else(|| "unknown".to_owned()),
-    }
+    let tree = plan.tree.clone();
+    let asked = tokio::task::spawn_blocking(move || Revision::of(&tree)).await;
+    asked.unwrap_or_default().label()
 }
 
 /// What runs of a plan when this is absent.

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use aiclipx::duration::Speed;
 use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, sha256_of};
-use aiclipx::evidence::experiment::{SCHEMA, json_text, write_json};
+use aiclipx::evidence::experiment::{OLDEST, SCHEMA, json_text, write_json};
 use aiclipx::evidence::judge::Judgement;
-use aiclipx::evidence::provenance::{Mode, Provenance, bundle_id, label};
+use aiclipx::evidence::provenance::{self, BrokenOff, End, Mode, Provenance, bundle_id, label};
 use aiclipx::evidence::tree::copy_folder;
 use aiclipx::failure::{Failure, Kind};
 use serde_json::{Value, json};
@@ -35,6 +35,7 @@ impl Archive {
             schema: SCHEMA,
             id: NAME.to_owned(),
             tool: env!("CARGO_PKG_VERSION").to_owned(),
+            program: provenance::program(),
             revision: Some(world::REVISION.to_owned()),
             dirty: None,
             flake_lock_sha256: None,
@@ -236,15 +237,16 @@ fn coreutils_accept_the_sums() {
     assert!(!check().0, "they must notice a change too");
 }
 
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
 #[test]
 fn sealing_leaves_the_bundle_and_nothing_beside_it() {
     let sealed = Archive::sound().sealed();
-    let names = |folder: &Path| -> Vec<String> {
-        let mut names: Vec<String> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    };
     assert_eq!(names(sealed.folder.parent().unwrap()), [NAME]);
     let parts = ["SHA256SUMS", "experiments", "report.html", "report.md", "run.json", "tree", "verdicts.json"];
     assert_eq!(names(&sealed.folder), parts);
@@ -611,7 +613,7 @@ fn what_verify_would_refuse_is_not_sealed() {
     let (place, sealed) = Archive::sound().file("notes.txt", "mine").seal(&[]);
     let failure = sealed.unwrap_err();
     assert!(failure.to_string().contains("notes.txt is no file of a bundle"), "{failure}");
-    assert_eq!(fs::read_dir(place.path().join("runs")).unwrap().count(), 0);
+    assert_eq!(names(&place.path().join("runs")), [format!("{NAME}.partial")]);
 }
 
 #[test]
@@ -679,13 +681,52 @@ fn what_sealing_returns_says_the_same_as_verifying_even_of_a_try_put_aside() {
 }
 
 #[test]
-fn a_bundle_of_another_version_is_refused_and_says_so() {
+fn a_statement_of_a_version_that_nobody_here_knows_is_not_called_untrustworthy() {
     let sealed = Archive::sound().sealed();
-    sealed.replace("run.json", &format!("\"tool\": \"{}\"", env!("CARGO_PKG_VERSION")), "\"tool\": \"0.0.0\"");
+    sealed.replace("run.json", &format!("\"schema\": {SCHEMA}"), &format!("\"schema\": {}", SCHEMA + 1));
+    sealed.resum();
+    let failure = sealed.verify().unwrap_err();
+    assert_eq!(failure.kind(), Kind::Usage);
+    assert!(failure.to_string().contains(&format!("a statement of version {}", SCHEMA + 1)), "{failure}");
+    // An older one of its own making is not what its experiments are.
+    sealed.replace("run.json", &format!("\"schema\": {}", SCHEMA + 1), &format!("\"schema\": {OLDEST}"));
     sealed.resum();
     let failure = sealed.verify().unwrap_err();
     assert_eq!(failure.kind(), Kind::InvalidBundle);
-    assert!(failure.to_string().contains("version 0.0.0 of this tool made it"), "{failure}");
+    assert!(failure.to_string().contains(&format!("its statement is of version {SCHEMA}, not {OLDEST}")), "{failure}");
+}
+
+/// A later tool shows the same otherwise; what was claimed and judged is the same.
+#[test]
+fn what_another_program_wrote_is_bound_by_the_sums_and_told() {
+    let sealed = Archive::sound().sealed();
+    let program = provenance::program().expect("this test is a program");
+    sealed.replace("run.json", &program, &"0".repeat(64));
+    sealed.resum();
+    let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(outcome.others, [""; 0], "it writes the same");
+    let drawing = "experiments/error-rate/panels/app-overview-3.svg";
+    sealed.replace("report.html", "<h1", "<h1 class=\"new\"");
+    sealed.replace(drawing, "<svg", "<svg id=\"x\"");
+    fs::copy(sealed.path(drawing), sealed.path("experiments/error-rate/panels/app-overview-99.svg")).unwrap();
+    sealed.resum();
+    let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(outcome.others, ["report.html", drawing]);
+    // Its verdicts are held to the exhibits all the same.
+    sealed.verdicts(|verdicts| verdicts[0]["observed"] = json!("all is well"));
+    sealed.resum();
+    assert_eq!(sealed.verify().unwrap_err().kind(), Kind::InvalidBundle);
+}
+
+/// The sample as it was under the version before: what was sealed then is judged now.
+#[test]
+fn a_bundle_of_an_older_version_verifies() {
+    let place = tempfile::tempdir().unwrap();
+    let packed = fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence/version-2.tar.gz")).unwrap();
+    tar::Archive::new(flate2::read::GzDecoder::new(packed)).unpack(place.path()).unwrap();
+    let outcome = Bundle::open(&place.path().join("sample")).and_then(|bundle| bundle.verify());
+    let outcome = outcome.unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!((outcome.provenance.schema, outcome.exit_code(&[])), (2, 0), "{}", outcome.headline());
 }
 
 #[test]
@@ -697,18 +738,67 @@ fn a_folder_without_sums_is_no_bundle() {
 }
 
 #[test]
-fn a_draft_that_is_not_sealed_leaves_nothing() {
+fn what_was_recorded_outlives_a_draft_that_is_not_sealed() {
     let Archive { place, draft, .. } = Archive::sound();
+    drop(draft);
+    let left = place.path().join("runs").join(format!("{NAME}.partial"));
+    assert!(left.join("experiments/error-rate/ledger.jsonl").is_file());
+    let failure = Bundle::open(&left).expect_err("it is not sealed");
+    assert!(failure.to_string().contains("it has no SHA256SUMS"), "{failure}");
+    let Archive { place, draft, .. } = Archive::new();
     assert!(draft.folder().is_dir());
     drop(draft);
-    assert_eq!(fs::read_dir(place.path().join("runs")).unwrap().count(), 0);
+    assert_eq!(names(&place.path().join("runs")), [""; 0], "of nothing recorded nothing stays");
+}
+
+/// An editor's copy, a link, an empty folder: none of them is a reason to lose a run, and none gets into the bundle.
+#[test]
+fn what_nobody_asked_for_is_left_out_and_ends_nothing() {
+    let archive = Archive::sound();
+    let folder = archive.draft.experiment("quiet");
+    fs::write(folder.join("scenario.toml~"), "").unwrap();
+    fs::write(folder.join("samples/.DS_Store"), "").unwrap();
+    std::os::unix::fs::symlink("run.json", folder.join("link")).unwrap();
+    fs::create_dir_all(folder.join("notes/of mine")).unwrap();
+    fs::create_dir(archive.draft.folder().join("tree/monitoring/nothing")).unwrap();
+    let sealed = archive.sealed();
+    assert_eq!(sealed.verify().unwrap_or_else(|failure| panic!("{failure}")).exit_code(&[]), 0);
+    assert_eq!(names(&sealed.folder.join("experiments/quiet")), names(&Archive::sound().draft.experiment("quiet")));
+}
+
+/// Both tries are kept: of one that did not come to its end, what is left of it, and why.
+#[test]
+fn a_try_in_which_a_component_died_is_kept_told_and_counted() {
+    for (died, code, headline) in [
+        (true, 3, "A first try was disturbed: alertmanager died: GET …/status: cannot connect"),
+        (false, 0, "Every claim that could be shown holds"),
+    ] {
+        let mut archive = Archive::sound();
+        let why = "alertmanager died: GET …/status: cannot connect".to_owned();
+        archive.provenance.broken_off.push(BrokenOff { run: "error-rate-try-1".to_owned(), end: End { why, died } });
+        let log = archive.draft.broken_off("error-rate-try-1").join("logs/alertmanager.log");
+        fs::create_dir_all(log.parent().unwrap()).unwrap();
+        fs::write(log, "panic: …\n").unwrap();
+        let sealed = archive.sealed();
+        let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!((outcome.exit_code(&[]), outcome.headline().as_str()), (code, headline));
+        assert!(sealed.path("broken-off/error-rate-try-1/logs/alertmanager.log").is_file());
+        let told = "error-rate-try-1 did not come to its end, and is not judged: alertmanager died";
+        for report in ["report.md", "report.html"] {
+            assert!(fs::read_to_string(sealed.path(report)).unwrap().contains(told), "{report}");
+        }
+        sealed.text("run.json", |text| text.replace("error-rate-try-1", "quiet-try-1"));
+        sealed.resum();
+        let failure = sealed.verify().unwrap_err();
+        assert!(failure.to_string().contains("L1"), "{failure}");
+    }
 }
 
 fn is_not_sealed(archive: Archive, secrets: &[&str], why: &str) {
     let (place, sealed) = archive.seal(secrets);
     let failure = sealed.map(|_| ()).expect_err("it must not be sealed");
     assert!(failure.to_string().contains(why), "{failure}");
-    assert_eq!(fs::read_dir(place.path().join("runs")).unwrap().count(), 0, "something was left behind");
+    assert!(!place.path().join("runs").join(NAME).exists(), "it was sealed");
 }
 
 #[test]
@@ -741,9 +831,6 @@ fn what_proves_nothing_is_not_sealed() {
     let archive = Archive::sound();
     fs::remove_file(archive.draft.experiment("quiet").join("ledger.jsonl")).unwrap();
     is_not_sealed(archive, &[], "ledger.jsonl");
-    let archive = Archive::sound();
-    std::os::unix::fs::symlink("run.json", archive.draft.experiment("quiet").join("link")).unwrap();
-    is_not_sealed(archive, &[], "experiments/quiet/link is not a regular file");
 }
 
 #[test]
@@ -771,6 +858,8 @@ fn the_sample_that_everybody_has_verifies_and_is_small() {
     let outcome = outcome.unwrap_or_else(|failure| panic!("{failure}: `just evidence-sample` makes it anew"));
     assert_eq!(outcome.exit_code(&[]), 0, "{}", outcome.headline());
     assert_eq!(outcome.provenance.dirty, None);
+    assert_eq!(outcome.others, [""; 0], "the reports are not as they would be written now: `just evidence-sample`");
+    assert_eq!(outcome.provenance.schema, SCHEMA, "`just evidence-sample` makes it anew");
     let bundle = Bundle::open(&folder).unwrap();
     let bytes: u64 = bundle.files().unwrap().iter().map(|file| fs::metadata(folder.join(file)).unwrap().len()).sum();
     assert!(bytes <= 1_000_000, "{bytes} bytes");

@@ -54,6 +54,13 @@ impl World {
             };
             text(&format!("loaded/{name}.json"), answer.to_string());
         }
+        // More words than metrics, and every metric among them.
+        let asked = self.panels().into_iter().map(|kept| kept.plan.expr).collect::<Vec<_>>().join(" ");
+        let words: std::collections::BTreeSet<&str> = asked
+            .split(|c: char| !(c.is_ascii_alphanumeric() || "_:".contains(c)))
+            .filter(|word| !word.is_empty())
+            .collect();
+        text("loaded/names.json", json!({"status": "success", "data": words}).to_string());
         for kept in self.panels() {
             text(&kept.file(), pretty(&kept));
         }

@@ -542,11 +542,6 @@ fn a_picture_that_is_none_is_found() {
     const CLAIM: &[&str] = &["pictured-graph/AppHigh5xxErrorRate"];
     kill(&[
         ("taken before it fired", |room| room.run(|run| run.pictures[2].taken_ms = sound().firing.unwrap() - 1), CLAIM),
-        (
-            "taken after it fired",
-            |room| room.run(|run| run.pictures[2].taken_ms = sound().last.unwrap() + 2 * INTERVAL),
-            CLAIM,
-        ),
         ("no file", |room| room.without(GRAPH), CLAIM),
         (
             "no picture in the file",
@@ -574,6 +569,81 @@ fn a_picture_that_was_not_taken_leaves_its_claim_open_and_says_why() {
     room.judged().leaves_open(&["pictured-graph/AppHigh5xxErrorRate"], "the graph came late");
     let room = Room::with_errors().run(|run| drop(run.pictures.pop()));
     room.judged().leaves_open(&["pictured-graph/AppHigh5xxErrorRate"], "nothing tells what became of it");
+    // A browser that is slow on a busy machine is no fault of the monitoring's.
+    let room = Room::with_errors().run(|run| run.pictures[2].taken_ms = sound().last.unwrap() + 2 * INTERVAL);
+    room.judged().leaves_open(&["pictured-graph/AppHigh5xxErrorRate"], "not taken while the alert fired");
+}
+
+/// While the tool waits for a notification that never comes nobody calls, and `AppTrafficDrop` says so.
+#[test]
+fn what_fires_when_the_scenario_is_over_is_not_its_doing() {
+    let over = Room::with_errors().experiment().over_ms();
+    let fires_at = |at: i64| {
+        let evaluation = evaluation_at(at);
+        let room = Room::with_errors().series("alerts", |all| {
+            let mut series = all[0].clone();
+            series["metric"]["alertname"] = json!("AppTrafficDrop");
+            series["values"] = json!([[evaluation as f64 / 1000.0, "1"]]);
+            all.push(series);
+        });
+        let told = room.lines("notifications.jsonl", |lines| {
+            let mut told: Value = serde_json::from_str(&lines[0].replace("Watchdog", "AppTrafficDrop")).unwrap();
+            told["received_ms"] = json!(evaluation + 20);
+            lines.push(told.to_string());
+        });
+        told.judged()
+    };
+    assert!(over + INTERVAL < WITH_ERRORS.run.end_ms, "the window goes on for a while");
+    fires_at(over + 1).fails_exactly("fired when all was over", &[]);
+    fires_at(over - 2 * INTERVAL).fails_exactly("fired in time", &["alert-quiet/AppTrafficDrop"]);
+}
+
+/// Names of metrics that Prometheus never had.
+fn never_had(room: Room, name: &str) -> Room {
+    room.json("loaded/names.json", |names| names["data"].as_array_mut().unwrap().retain(|known| known != name))
+}
+
+#[test]
+fn a_query_about_a_metric_that_never_was_is_not_answered_by_nothing() {
+    const ERRORS: &str = "panels/app-overview-5-A.json";
+    const SHOWS: &str = "panel-shows/app-overview/5";
+    let nothing = |room: Room, file: &str| room.json(file, |kept| kept["answer"]["data"]["result"] = json!([]));
+    let judged = nothing(Room::with_errors(), ERRORS).judged();
+    judged.fails_exactly("no errors", &[SHOWS]);
+    assert!(judged.of(SHOWS).verdict.why().contains("sum by (job) (rate(app_errors_total["), "{}", judged.whys());
+    let judged = never_had(nothing(Room::with_errors(), ERRORS), "app_errors_total").judged();
+    judged.fails_exactly("a metric renamed", &[SHOWS, "panel-answers/app-overview/5"]);
+    let why = judged.of("panel-answers/app-overview/5").verdict.why();
+    assert_eq!(why, "query A: Prometheus has no metric app_errors_total");
+    // What another component counts only when it happens has not happened.
+    let room = never_had(nothing(Room::with_errors(), "panels/logs-4-A.json"), "vector_component_errors_total");
+    room.judged().leaves_open(&["panel-answers/logs/4"], "has no metric vector_component_errors_total");
+    // What a rule records comes when there is something to record.
+    let room = never_had(nothing(Room::with_errors(), "panels/slo-1-A.json"), "job:app_error_budget:left30d");
+    room.judged().fails_exactly("nothing to record yet", &[]);
+    let judged = nothing(Room::with_errors().without("loaded/names.json"), ERRORS).judged();
+    let why = judged.of("panel-answers/app-overview/5").verdict.why();
+    assert!(why.contains("cannot read loaded/names.json"), "{}", judged.whys());
+}
+
+/// Seen at a load of 26 on two cores: a panel two requests off, and a claim that failed.
+#[test]
+fn a_panel_that_a_late_scrape_puts_off_disturbs_the_run() {
+    let off = |room: Room| answered(room, "panels/app-overview-1-A.json", |value| value * 0.88);
+    off(Room::with_errors()).judged().fails_exactly("an eighth off", &["panel-shows/app-overview/1"]);
+    let slow = |room: Room| {
+        room.series("scrape_duration", |all| {
+            let samples = all.iter_mut().flat_map(|series| series["values"].as_array_mut().unwrap());
+            samples.for_each(|sample| sample[1] = json!("0.3"));
+        })
+    };
+    assert_eq!(slow(Room::with_errors()).disturbances(), []);
+    let disturbances = off(slow(Room::with_errors())).disturbances();
+    let [aiclipx::evidence::validity::Disturbance::Noise(told)] = &disturbances[..] else { panic!("{disturbances:?}") };
+    assert!(told.contains("points of panel app-overview/1 differ by no more than was late"), "{told}");
+    // What no scrape explains fails, however late they are.
+    let wrong = answered(slow(Room::with_errors()), "panels/app-overview-1-A.json", |value| value * 3.0);
+    wrong.judged().fails_exactly("three times", &["panel-shows/app-overview/1"]);
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn a_client_that_sent_nothing_proves_nothing_of_a_scenario_that_sends() {
         ledger.head.scheduled = 0;
     });
     let judged = Room::of("error-rate", &world.files()).judged();
-    let claims = ["schedule", "/log/", "pictured", "panel-shows", "buckets"];
+    let claims = ["schedule", "/log/", "/faults/", "pictured", "panel-shows", "buckets"];
     none_holds(&judged, "nothing sent", claims.into_iter().chain(COUNTERS).chain(CYCLE));
 }
 
@@ -106,6 +106,10 @@ fn a_fault_that_the_client_did_not_see_leaves_alerts_and_errors_open() {
         let open = matches!(&judgement.verdict, Verdict::NotProven(why) if why.contains("the client saw no"));
         assert!(open, "{claim}: {:?}", judgement.verdict);
     }
+    // That it takes none is a failure of its own, whatever panels the scenario lists.
+    let faults = judged.of("faults");
+    let why = faults.verdict.why();
+    assert!(matches!(faults.verdict, Verdict::Fails(_)) && why.contains("asked for error, answered 20"), "{faults:?}");
 }
 
 #[test]
@@ -122,7 +126,7 @@ fn a_delay_that_the_client_did_not_see_leaves_the_alert_open() {
     let text = ERROR_RATE.replace("fault = \"error\"", "fault = \"delay=750ms\"");
     let world = World::new("02-error-rate", &text, unmoved);
     let judged = Room::of("error-rate", &world.files()).judged();
-    none_holds(&judged, "no delay seen", CYCLE);
+    none_holds(&judged, "no delay seen", CYCLE.into_iter().chain(["/faults/"]));
     assert!(matches!(judged.of("alert-fires/AppHigh5xxErrorRate").verdict, Verdict::NotProven(_)), "{}", judged.whys());
 }
 

@@ -58,11 +58,22 @@ fn saw_the_fault(experiment: &Experiment) -> bool {
     }
 }
 
+/// What a request took, microseconds.
+pub(super) fn took_us(entry: &Entry) -> Option<u64> {
+    entry.sent_us.zip(entry.ended_us).map(|(sent, ended)| ended.saturating_sub(sent))
+}
+
+/// By how much a request's fault delays it, microseconds.
+pub fn delay_us(entry: &Entry) -> u64 {
+    let faults = entry.fault.iter().flat_map(|faults| faults.split(','));
+    let delays = faults.filter_map(|fault| crate::duration::parse(fault.trim().strip_prefix("delay=")?).ok());
+    delays.map(|delay| u64::try_from(delay.as_micros()).unwrap_or(u64::MAX)).sum()
+}
+
 /// Whether one of a request's faults shows in what came of it: a service that takes no faults answers as ever.
-fn felt_its_fault(entry: &Entry) -> bool {
-    let took_us = entry.sent_us.zip(entry.ended_us).map(|(sent, ended)| u128::from(ended - sent));
+pub(super) fn felt_its_fault(entry: &Entry) -> bool {
     entry.fault.iter().flat_map(|faults| faults.split(',')).any(|fault| match fault.trim().strip_prefix("delay=") {
-        Some(delay) => crate::duration::parse(delay).is_ok_and(|delay| took_us >= Some(delay.as_micros())),
+        Some(_) => took_us(entry) >= Some(delay_us(entry)),
         None => entry.status() >= Some(500),
     })
 }
@@ -167,11 +178,14 @@ pub(super) fn inhibited(experiment: &Experiment, alert: &str) -> anyhow::Result<
 
 pub(super) fn quiet(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Finding> {
     let alerts = experiment.samples("alerts")?;
-    let firing = timeline::firing_samples(alert, &alerts);
-    let told = experiment.notifications.iter().filter(|n| timeline::says(n, alert, "firing")).count();
+    // While the last notifications are waited for nobody calls, and that is not the scenario's doing.
+    let until_ms = if experiment.is_since(3) { experiment.over_ms() } else { i64::MAX };
+    let firing = timeline::firing_until(alert, &alerts, until_ms);
+    let told = experiment.notifications.iter().filter(|n| n.received_ms <= until_ms);
+    let told = told.filter(|n| timeline::says(n, alert, "firing")).count();
     Ok(Finding {
         // Silence proves nothing unless rules were evaluated: the watchdog's samples are the evaluations.
-        population: timeline::firing_samples(WATCHDOG, &alerts),
+        population: timeline::firing_until(WATCHDOG, &alerts, until_ms),
         expected: "not firing at any evaluation".to_owned(),
         observed: match experiment.run.unseen.get(&Unseen::Notifications) {
             None => format!("firing at {firing} evaluations, {told} notifications"),
@@ -211,7 +225,10 @@ pub(super) fn pictured(experiment: &Experiment, tree: &Tree, alert: &str, page: 
         None => "the alert never fired".to_owned(),
     };
     if !during {
-        finding.fails = Some("it was not taken while the alert fired".to_owned());
+        let why = "it was not taken while the alert fired".to_owned();
+        // Of an alert that did fire, that is a browser that was slow.
+        let is_late = experiment.is_since(3) && cycle.firing_ms.is_some_and(|firing| firing <= picture.taken_ms);
+        *if is_late { &mut finding.not_proven } else { &mut finding.fails } = Some(why);
     }
     Ok(finding)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::alerts::{felt_its_fault, took_us};
 use super::{Finding, first_of, reconcile, sends};
 use crate::evidence::claims::Family;
 use crate::evidence::experiment::{Experiment, HELD_BY_LOKI, Unseen};
@@ -86,6 +87,29 @@ pub(super) fn buckets(experiment: &Experiment) -> anyhow::Result<Finding> {
         fails: (!found.wrong.is_empty()).then(|| first_of(found.wrong)),
         not_proven: None,
     })
+}
+
+/// Every fault that was sent shows in what came of its request: else there was nothing to alert on.
+pub(super) fn faults(experiment: &Experiment) -> Finding {
+    let answered = experiment.ledger.entries.iter().filter(|entry| entry.fault.is_some() && entry.status().is_some());
+    let (came, ignored): (Vec<_>, Vec<_>) = answered.partition(|entry| felt_its_fault(entry));
+    let ignored: Vec<String> = ignored
+        .into_iter()
+        .map(|entry| {
+            let (status, took) = (entry.status().unwrap_or_default(), took_us(entry).unwrap_or_default());
+            let fault = entry.fault.as_deref().unwrap_or_default();
+            format!("{}: asked for {fault}, answered {status} after {} ms", entry.id, took / 1000)
+        })
+        .collect();
+    let population = came.len() + ignored.len();
+    Finding {
+        population,
+        expected: format!("{population} requests with a fault that came"),
+        observed: format!("{} came", came.len()),
+        exhibits: vec!["ledger.jsonl".to_owned()],
+        fails: (!ignored.is_empty()).then(|| first_of(ignored)),
+        not_proven: None,
+    }
 }
 
 /// Each request that the service saw has one line in its log, with the status the client saw.

@@ -25,7 +25,7 @@ use crate::evidence::experiment::{Experiment, read_text, write};
 use crate::evidence::ground::Ground;
 use crate::evidence::judge::{self, Verdict};
 use crate::evidence::prove::Options;
-use crate::evidence::provenance::{compact_utc, now_ms, revision};
+use crate::evidence::provenance::{Revision, asked_of, compact_utc, now_ms};
 use crate::evidence::tree::{Tree, copy_folder};
 use crate::evidence::twice::{Try, invalid, once_or_twice};
 use crate::failure::{Failure, Kind, tell};
@@ -43,7 +43,7 @@ pub async fn try_all(root: &Path, options: &Options, interrupt: &Interrupt) -> R
     let table = Table::read(root)?;
     let chosen = chosen(&table, &options.only)?;
     let began_ms = now_ms();
-    let (commit, dirty) = revision(root);
+    let Revision { commit, dirty, .. } = asked_of(root).await?;
     let name = commit.as_deref().map_or("norev", |commit| &commit[..commit.len().min(7)]);
     let folder = options.out.join(format!("mutants-{}-{name}", compact_utc(began_ms)?));
     fs::create_dir_all(&options.out).and_then(|()| fs::create_dir(&folder)).map_err(|error| {

@@ -72,7 +72,10 @@ fn not_proven(outcome: &Outcome) -> Vec<String> {
     }
     list.extend(outcome.provenance.superseded.iter().map(|name| format!("{name} was invalid, repeated and put aside")));
     list.extend(outcome.provenance.unfinished.iter().map(|(name, why)| format!("{name} could not be recorded: {why}")));
-    list.extend(outcome.provenance.broken_off.iter().map(|run| format!("{run} was broken off, and is not judged")));
+    let broken_off = outcome.provenance.broken_off.iter();
+    list.extend(
+        broken_off.map(|one| format!("{} did not come to its end, and is not judged: {}", one.run, one.end.why)),
+    );
     list.extend(outcome.provenance.absent.iter().cloned());
     list
 }

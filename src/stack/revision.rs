@@ -1,0 +1,177 @@
+//! A tree's revision: one notion of it for the service that is started, the bundle and the mutants.
+//!
+//! git is asked for what is there and nothing else: neither the environment of a hook, nor the user's programs for showing
+//! differences, may answer in its place. Where git fails, that is told: a tree of which nobody knows is not called clean.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use sha2::{Digest, Sha256};
+
+use super::plan::told_revision;
+
+/// Stands for the hash of a difference that nobody could see.
+pub const UNTOLD: &str = "unknown";
+
+/// What a tree is a copy of.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Revision {
+    /// The commit: git's word, or `AICLIPX_REVISION`'s where git has none.
+    pub commit: Option<String>,
+    /// SHA-256 of the uncommitted difference against it (untracked files by name and content), [`UNTOLD`] where nobody could
+    /// tell it, or none if the tree is clean.
+    pub dirty: Option<String>,
+    /// Why git could not say it, where there is a repository.
+    pub untold: Option<String>,
+}
+
+impl Revision {
+    /// Asks git about a tree; blocks while it looks.
+    pub fn of(tree: &Path) -> Revision {
+        let commit = match git(tree, &["rev-parse", "--verify", "HEAD"]) {
+            Ok(commit) => String::from_utf8_lossy(&commit).trim().to_owned(),
+            Err(why) => return Revision::without_git(told_revision().as_deref(), why),
+        };
+        match difference(tree) {
+            Ok(dirty) => Revision { commit: Some(commit), dirty, untold: None },
+            Err(why) => Revision { commit: Some(commit), dirty: Some(UNTOLD.to_owned()), untold: Some(why) },
+        }
+    }
+
+    /// The same of a tree that has no history, as whoever copied it tells it ([`label`]'s words). What it differed in nobody
+    /// can say any more.
+    fn without_git(told: Option<&str>, why: String) -> Revision {
+        match told.map(|told| told.strip_suffix("-dirty").ok_or(told)) {
+            Some(Ok(commit)) => {
+                Revision { commit: Some(commit.to_owned()), dirty: Some(UNTOLD.to_owned()), untold: None }
+            }
+            Some(Err(commit)) => Revision { commit: Some(commit.to_owned()), dirty: None, untold: None },
+            None => Revision { untold: Some(why).filter(|why| !why.is_empty()), ..Revision::default() },
+        }
+    }
+
+    /// As the service says it.
+    pub fn label(&self) -> String {
+        label(self.commit.as_deref(), self.dirty.as_deref())
+    }
+}
+
+/// A revision as the service says it: the commit, `-dirty` behind it when the tree differs; `unknown` without one.
+pub fn label(commit: Option<&str>, dirty: Option<&str>) -> String {
+    match (commit, dirty) {
+        (None, _) => "unknown".to_owned(),
+        (Some(commit), None) => commit.to_owned(),
+        (Some(commit), Some(_)) => format!("{commit}-dirty"),
+    }
+}
+
+/// SHA-256 of what is not committed; none where all is.
+fn difference(tree: &Path) -> Result<Option<String>, String> {
+    let changed =
+        git(tree, &["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "--binary", "HEAD"])?;
+    let untracked = git(tree, &["ls-files", "--others", "--exclude-standard", "-z"])?;
+    if changed.is_empty() && untracked.is_empty() {
+        return Ok(None);
+    }
+    let mut hasher = Sha256::new();
+    hasher.update(&changed);
+    for name in untracked.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        hasher.update(name);
+        let file = tree.join(String::from_utf8_lossy(name).as_ref());
+        // A link counts by its name: what it leads to may have no end.
+        if file.symlink_metadata().is_ok_and(|is| is.is_file()) {
+            hasher.update(Sha256::digest(std::fs::read(&file).unwrap_or_default()));
+        }
+    }
+    let mut hash = String::new();
+    for byte in hasher.finalize() {
+        write!(hash, "{byte:02x}").expect("writing to a String does not fail");
+    }
+    Ok(Some(hash))
+}
+
+/// What git answers; else why not, in one line, which is empty where there is no repository.
+fn git(tree: &Path, arguments: &[&str]) -> Result<Vec<u8>, String> {
+    let mut git = Command::new("git");
+    // A hook's variables name another repository; its configuration may name programs of any kind.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
+        git.env_remove(name);
+    }
+    git.env("GIT_OPTIONAL_LOCKS", "0").env("LC_ALL", "C").stdin(Stdio::null());
+    let answer = git.args(["-c", "core.fsmonitor=false", "-C"]).arg(tree).args(arguments).output();
+    let said = match answer {
+        Ok(answer) if answer.status.success() => return Ok(answer.stdout),
+        Ok(answer) => String::from_utf8_lossy(&answer.stderr).trim().to_owned(),
+        Err(error) if tree.join(".git").exists() => return Err(format!("git can't be asked: {error}")),
+        Err(_) => return Err(String::new()),
+    };
+    if said.contains("not a git repository") {
+        return Err(String::new());
+    }
+    Err(format!("git {}: {}", arguments[0], said.lines().next().unwrap_or("it failed without a word")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tree_without_git_is_of_the_revision_that_is_told() {
+        let of = |told: Option<&str>| Revision::without_git(told, String::new());
+        for told in ["0123abc", "0123abc-dirty"] {
+            assert_eq!(of(Some(told)).label(), told, "the service says the same");
+        }
+        assert_eq!(of(None), Revision::default());
+        assert_eq!(of(None).label(), "unknown");
+        assert_eq!(of(Some("0123abc")).dirty, None);
+        assert_eq!(Revision::without_git(None, "why".to_owned()).untold.as_deref(), Some("why"));
+    }
+
+    /// A repository with one commit.
+    fn repository() -> tempfile::TempDir {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("file"), "one\n").unwrap();
+        let author = ["-c", "user.name=A Tester", "-c", "user.email=tester@localhost"];
+        git(place.path(), &["init", "--quiet"]).unwrap();
+        git(place.path(), &["add", "file"]).unwrap();
+        let mut commit = author.to_vec();
+        commit.extend(["-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "-m", "One"]);
+        git(place.path(), &commit).unwrap();
+        place
+    }
+
+    #[test]
+    fn what_differs_is_told_whatever_the_user_shows_differences_with() {
+        let place = repository();
+        let of = || Revision::of(place.path());
+        let clean = of();
+        assert_eq!((clean.dirty.as_deref(), clean.untold.as_deref()), (None, None));
+        assert_eq!(clean.commit.as_deref().map(str::len), Some(40));
+        git(place.path(), &["config", "diff.external", "/nonexistent/difft"]).unwrap();
+        git(place.path(), &["config", "core.fsmonitor", "/nonexistent/monitor"]).unwrap();
+        assert_eq!(of(), clean);
+        std::fs::write(place.path().join("file"), "two\n").unwrap();
+        let changed = of();
+        assert_eq!(changed.dirty.as_deref().map(str::len), Some(64), "{changed:?}");
+        std::fs::write(place.path().join("file"), "one\n").unwrap();
+        // What no commit holds is a difference, too; where it leads to is not read.
+        std::os::unix::fs::symlink("/dev/zero", place.path().join("link")).unwrap();
+        assert!(of().dirty.is_some_and(|dirty| Some(dirty) != changed.dirty));
+        assert!(of().label().ends_with("-dirty"));
+    }
+
+    #[test]
+    fn a_git_that_fails_is_told_and_never_clean() {
+        let place = repository();
+        let clean = Revision::of(place.path());
+        std::fs::write(place.path().join(".git/index"), "no index").unwrap();
+        let broken = Revision::of(place.path());
+        assert_eq!((broken.commit, broken.dirty.as_deref()), (clean.commit, Some(UNTOLD)));
+        assert!(broken.untold.as_deref().is_some_and(|why| why.starts_with("git diff: ")), "{:?}", broken.untold);
+        std::fs::write(place.path().join(".git/HEAD"), "ref: refs/heads/nothing\n").unwrap();
+        let unborn = Revision::of(place.path());
+        assert_eq!((unborn.commit, unborn.dirty), (None, None));
+        assert!(unborn.untold.is_some());
+    }
+}
