@@ -9,15 +9,20 @@
 //! | `GET /health` | 200 `{"status":"ok","watchdog":"heard"}`, or `"silent"` and `"since"` |
 //!
 //! A line is `{"received":"2026-11-24T03:00:00.123Z","received_ms":1795489200123,"body":…}` with the payload as it
-//! came, save that a line's end between its tokens becomes a space. A notification that could not be written is
-//! answered 500, so that Alertmanager sends it again; what is half written is taken back. Nothing is forwarded.
+//! came, save that a line's end between its tokens becomes a space; one that evidence could not read is refused ([`kept`]).
+//! A notification that could not be written is answered 500, so that Alertmanager sends it again; what is half written is
+//! taken back. Nothing is forwarded.
+//!
+//! No page of another origin is answered, and what is to be kept must be said to be JSON, which no form can send
+//! ([`gate`](crate::http::gate)). Everything that is kept is bounded: the file, the runs, and the names of what they do.
 //!
 //! The Watchdog's notifications come all the time. When they stay away for longer than the caller says, no other alert
 //! would arrive either: then the alarm is raised here, for nobody else can, in the log, in the gauge
 //! `aiclipx_watchdog_silent` and in `/health`, which `aiclipx status` reads.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
+mod kept;
+mod seen;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,21 +32,26 @@ use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{Method, Request, Response, StatusCode, header};
-use serde::Deserialize;
-use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
 use crate::failure::Failure;
 use crate::http::client::{self, Address};
+use crate::http::gate::{Gate, is_read, says_json};
 use crate::http::serve::{Incoming, Limits, Plain, serve};
+use kept::Kept;
+pub use kept::{Alert, Notification, Status, Webhook, since};
+pub use seen::metric_names;
+use seen::{PhaseChange, Seen};
 
-/// A group of some thousand alerts is about a megabyte.
-const MAX_BODY_BYTES: usize = 4 << 20;
+/// The alert that always fires.
+const WATCHDOG: &str = "Watchdog";
+
+/// A group of some thousand alerts. Understood, one may take twenty times as much, hence one at a time.
+const MAX_BODY_BYTES: usize = 1 << 20;
 /// Of notifications in one answer: days of a small stack, and a fraction of what the container may use.
 const MAX_TOLD_BYTES: usize = 16 << 20;
-/// Alertmanager, Prometheus, the traffic and a browser need five.
-const MAX_CONNECTIONS: usize = 64;
+/// Alertmanager, Prometheus, the traffic and a browser need five; each may hold a body.
+const MAX_CONNECTIONS: usize = 16;
 /// For a request's head, also between two requests of a connection.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
 /// For a whole request, what it writes included.
@@ -61,18 +71,22 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Receives until `shutdown`; the caller owns the listener. Fails when the file can't be opened for appending.
 ///
-/// `patience` is how long the Watchdog may be silent, in real time.
+/// `patience` is how long the Watchdog may be silent, in real time. `names` is what it is called by beside this machine's
+/// own names: of a listener that others reach, and that is told none, any name will do.
 pub async fn run(
     listener: TcpListener,
     notifications: &Path,
     patience: Duration,
+    names: Vec<String>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let what = || format!("cannot append to {}", notifications.display());
-    let file = OpenOptions::new().create(true).append(true).open(notifications).await.with_context(what)?;
+    let kept = Kept::open(notifications).await.with_context(what)?;
+    let address = listener.local_addr().context("cannot tell the receiver's own address")?;
     let receiver = Arc::new(Receiver {
         path: notifications.to_owned(),
-        file: tokio::sync::Mutex::new(file),
+        gate: Gate::of(address, names),
+        kept: tokio::sync::Mutex::new(kept),
         patience,
         seen: Mutex::new(Seen::new(Instant::now(), now_ms())),
     });
@@ -90,64 +104,29 @@ pub async fn run(
 
 struct Receiver {
     path: PathBuf,
-    file: tokio::sync::Mutex<File>,
+    gate: Gate,
+    kept: tokio::sync::Mutex<Kept>,
     patience: Duration,
     seen: Mutex<Seen>,
-}
-
-/// What /metrics tells.
-struct Seen {
-    firing: u64,
-    resolved: u64,
-    /// Unix time in milliseconds.
-    last_ms: Option<i64>,
-    /// Unix time in milliseconds.
-    watchdog_ms: Option<i64>,
-    /// When the Watchdog was last heard; before the first time, when we began to listen. The monotonic clock decides,
-    /// the other tells.
-    heard: (Instant, i64),
-    /// By run: scenario and phase.
-    phases: BTreeMap<String, (String, String)>,
-}
-
-/// As much of Alertmanager's payload as we must understand.
-#[derive(Deserialize)]
-struct Webhook {
-    status: Status,
-    alerts: Vec<Alert>,
-}
-
-#[derive(Deserialize, PartialEq)]
-#[serde(rename_all = "lowercase")]
-enum Status {
-    Firing,
-    Resolved,
-}
-
-#[derive(Deserialize)]
-struct Alert {
-    status: Status,
-    labels: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PhaseChange {
-    run: String,
-    scenario: String,
-    phase: Option<String>,
 }
 
 impl Receiver {
     async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
-        let reads = head.method == Method::GET || head.method == Method::HEAD;
+        if let Err((status, why)) = self.gate.admits(&head) {
+            return error(status, why);
+        }
+        let reads = is_read(&head.method);
+        let read = async || {
+            says_json(&head.headers).map_err(|(status, why)| error(status, why))?;
+            read(body).await
+        };
         match (head.uri.path(), &head.method) {
-            ("/alerts", &Method::POST) => match read(body).await {
+            ("/alerts", &Method::POST) => match read().await {
                 Ok(body) => self.alerts(&body).await,
                 Err(response) => response,
             },
-            ("/phase", &Method::POST) => match read(body).await {
+            ("/phase", &Method::POST) => match read().await {
                 Ok(body) => self.phase(&body),
                 Err(response) => response,
             },
@@ -171,47 +150,31 @@ impl Receiver {
     }
 
     async fn alerts(&self, body: &[u8]) -> Response<Full<Bytes>> {
-        let Some((payload, webhook)) = parse::<Webhook>(body) else {
-            return error(StatusCode::BAD_REQUEST, "not a payload of Alertmanager's webhook");
-        };
+        let refused = || error(StatusCode::BAD_REQUEST, "not a payload of Alertmanager's webhook");
+        let Ok(payload) = std::str::from_utf8(body) else { return refused() };
+        let mut kept = self.kept.lock().await;
         let now_ms = now_ms();
         let received = rfc_3339(now_ms);
         // Between tokens a line's end is white space, and inside a string JSON has none.
         let payload = payload.replace(['\n', '\r'], " ");
         let line = format!("{{\"received\":\"{received}\",\"received_ms\":{now_ms},\"body\":{}}}\n", payload.trim());
-        if let Err(cause) = self.append(line.as_bytes()).await {
+        let Ok(notification) = Notification::read(&line) else { return refused() };
+        if let Err(cause) = kept.append(line.as_bytes()).await {
             report(&format!("cannot write to {}: {cause}", self.path.display()));
             return error(StatusCode::INTERNAL_SERVER_ERROR, "the notification could not be kept");
         }
-        let is_watchdog = |alert: &Alert| {
-            alert.status == Status::Firing && alert.labels.get("alertname").is_some_and(|name| name == "Watchdog")
-        };
+        drop(kept);
         let mut seen = self.seen();
-        match webhook.status {
+        match notification.body.status {
             Status::Firing => seen.firing += 1,
             Status::Resolved => seen.resolved += 1,
         }
         seen.last_ms = Some(now_ms);
-        if webhook.alerts.iter().any(is_watchdog) {
+        if notification.says(WATCHDOG, Status::Firing) {
             seen.watchdog_ms = Some(now_ms);
             seen.heard = (Instant::now(), now_ms);
         }
         json(StatusCode::OK, r#"{"status":"kept"}"#)
-    }
-
-    /// One line at a time, all of it or nothing.
-    async fn append(&self, line: &[u8]) -> std::io::Result<()> {
-        let mut file = self.file.lock().await;
-        let before = file.metadata().await?.len();
-        let written = match file.write_all(line).await {
-            Ok(()) => file.flush().await,
-            Err(error) => Err(error),
-        };
-        let Err(error) = written else { return Ok(()) };
-        match file.set_len(before).await {
-            Ok(()) => Err(error),
-            Err(second) => Err(std::io::Error::other(format!("{error}; what was half written stays: {second}"))),
-        }
     }
 
     /// What was received since a time, for who can't read the file.
@@ -221,7 +184,9 @@ impl Receiver {
             Some(Some(Ok(since))) => since,
             Some(_) => return error(StatusCode::BAD_REQUEST, "write it like ?since=1795489200123, Unix milliseconds"),
         };
-        match told_since(&self.path, since).await {
+        let path = self.path.clone();
+        let told = tokio::task::spawn_blocking(move || kept::since(&path, since, MAX_TOLD_BYTES)).await;
+        match told.map_err(std::io::Error::other).flatten() {
             Ok(Some(lines)) => respond(StatusCode::OK, "application/x-ndjson", lines),
             Ok(None) => {
                 error(StatusCode::UNPROCESSABLE_ENTITY, "more than one answer holds: ask for less with a later since")
@@ -234,17 +199,16 @@ impl Receiver {
     }
 
     fn phase(&self, body: &[u8]) -> Response<Full<Bytes>> {
-        let Some((_, change)) = parse::<PhaseChange>(body) else {
+        let Ok(change) = serde_json::from_slice::<PhaseChange>(body) else {
             return error(
                 StatusCode::BAD_REQUEST,
                 "write it like {\"run\":\"…\",\"scenario\":\"…\",\"phase\":\"…\" or null}",
             );
         };
-        let mut seen = self.seen();
-        match change.phase {
-            Some(phase) => seen.phases.insert(change.run, (change.scenario, phase)),
-            None => seen.phases.remove(&change.run),
-        };
+        if !change.is_plain() {
+            return error(StatusCode::BAD_REQUEST, "a name is too long");
+        }
+        self.seen().change(change);
         json(StatusCode::OK, r#"{"status":"ok"}"#)
     }
 
@@ -281,85 +245,6 @@ impl Receiver {
     }
 }
 
-impl Seen {
-    fn new(now: Instant, now_ms: i64) -> Seen {
-        let phases = BTreeMap::new();
-        Seen { firing: 0, resolved: 0, last_ms: None, watchdog_ms: None, heard: (now, now_ms), phases }
-    }
-
-    fn exposition(&self, silent: bool) -> String {
-        let mut text = format!(
-            "# HELP aiclipx_notifications_total Notifications received and kept, by status of their group.\n\
-             # TYPE aiclipx_notifications_total counter\n\
-             aiclipx_notifications_total{{status=\"firing\"}} {}\n\
-             aiclipx_notifications_total{{status=\"resolved\"}} {}\n",
-            self.firing, self.resolved
-        );
-        let mut time = |name: &str, help: &str, ms: Option<i64>| {
-            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n");
-            if let Some(ms) = ms {
-                let _ = writeln!(text, "{name} {}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
-            }
-        };
-        time(
-            "aiclipx_last_notification_timestamp_seconds",
-            "When the last notification came, Unix time.",
-            self.last_ms,
-        );
-        time(
-            "aiclipx_watchdog_last_seen_timestamp_seconds",
-            "When a notification last held the firing Watchdog, Unix time.",
-            self.watchdog_ms,
-        );
-        let _ = write!(
-            text,
-            "# HELP aiclipx_watchdog_silent 1 while the Watchdog's notifications stay away: no alert arrives.\n\
-             # TYPE aiclipx_watchdog_silent gauge\n\
-             aiclipx_watchdog_silent {}\n",
-            u8::from(silent)
-        );
-        text.push_str(
-            "# HELP aiclipx_traffic_phase What traffic is being sent: 1 while it lasts.\n\
-             # TYPE aiclipx_traffic_phase gauge\n",
-        );
-        // Two runs of one scenario in one phase are one series.
-        for (scenario, phase) in self.phases.values().collect::<BTreeSet<_>>() {
-            let (scenario, phase) = (label(scenario), label(phase));
-            let _ = writeln!(text, "aiclipx_traffic_phase{{scenario=\"{scenario}\",phase=\"{phase}\"}} 1");
-        }
-        text
-    }
-}
-
-/// The names of the metrics that are told here: what rules and dashboards may ask for.
-pub fn metric_names() -> Vec<String> {
-    let text = Seen::new(Instant::now(), 0).exposition(false);
-    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    names.map(str::to_owned).collect()
-}
-
-/// The file's lines received from a time on; nothing when they are more than one answer may hold. The file is as long as
-/// the stack is old: no more of it is held than is told.
-async fn told_since(file: &Path, since_ms: i64) -> std::io::Result<Option<String>> {
-    #[derive(Deserialize)]
-    struct Line {
-        received_ms: i64,
-    }
-    let mut lines = BufReader::new(File::open(file).await?).lines();
-    let mut told = String::new();
-    while let Some(line) = lines.next_line().await? {
-        // What is being written at this moment is no whole line yet: it comes with the next answer.
-        if serde_json::from_str::<Line>(&line).is_ok_and(|line| line.received_ms >= since_ms) {
-            told += &line;
-            told.push('\n');
-        }
-        if told.len() > MAX_TOLD_BYTES {
-            return Ok(None);
-        }
-    }
-    Ok(Some(told))
-}
-
 /// Asks the receiver at an address whether it is well, as a container's health check does.
 ///
 /// A listener on every address is asked on loopback. Fails saying what was answered.
@@ -385,17 +270,6 @@ fn now_ms() -> i64 {
 fn rfc_3339(ms: i64) -> String {
     let moment = jiff::Timestamp::from_millisecond(ms).unwrap_or_default();
     moment.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}
-
-/// A label's value as the text format wants it.
-fn label(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
-}
-
-/// The text and what it says, if it is UTF-8 and JSON of this shape.
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Option<(&'a str, T)> {
-    let text = std::str::from_utf8(body).ok()?;
-    Some((text, serde_json::from_str(text).ok()?))
 }
 
 async fn read(body: Incoming) -> Result<Bytes, Response<Full<Bytes>>> {
@@ -467,7 +341,7 @@ mod tests {
             let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
             let file = folder.path().join("notifications.jsonl");
             tokio::spawn(async move {
-                run(listener, &file, patience, async {
+                run(listener, &file, patience, Vec::new(), async {
                     let _ = stopped.await;
                 })
                 .await
@@ -489,6 +363,16 @@ mod tests {
             let text = std::fs::read_to_string(self.folder.path().join("notifications.jsonl")).unwrap();
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
         }
+    }
+
+    /// Waits for something that comes at once where it comes at all.
+    async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        let waiting = async {
+            while !holds().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), waiting).await.unwrap_or_else(|_| panic!("{what} never came"));
     }
 
     fn payload(status: &str, alert: &str) -> String {
@@ -529,21 +413,22 @@ mod tests {
     }
 
     /// What a receiver says that listens for so long, and last heard the Watchdog so long ago.
-    fn silence(patience: Duration, heard: bool, ago: Duration) -> Option<String> {
+    async fn silence(patience: Duration, heard: bool, ago: Duration) -> Option<String> {
         let mut seen = Seen::new(Instant::now().checked_sub(ago).unwrap(), 1_795_489_200_123);
         seen.watchdog_ms = heard.then_some(seen.heard.1);
-        let file = tokio::sync::Mutex::new(File::from_std(tempfile::tempfile().unwrap()));
-        Receiver { path: PathBuf::new(), file, patience, seen: Mutex::new(seen) }.silent_since()
+        let gate = Gate::of(([127, 0, 0, 1], 0).into(), Vec::new());
+        let kept = tokio::sync::Mutex::new(Kept::open(Path::new("/dev/null")).await.unwrap());
+        Receiver { path: PathBuf::new(), gate, kept, patience, seen: Mutex::new(seen) }.silent_since()
     }
 
-    #[test]
-    fn a_watchdog_that_stays_away_is_missed_and_one_that_never_came_a_while_later() {
+    #[tokio::test]
+    async fn a_watchdog_that_stays_away_is_missed_and_one_that_never_came_a_while_later() {
         let seconds = Duration::from_secs;
-        assert_eq!(silence(seconds(10), true, seconds(9)), None);
-        assert_eq!(silence(seconds(10), true, seconds(11)).as_deref(), Some("2026-11-24T03:00:00.123Z"));
-        assert_eq!(silence(seconds(10), false, seconds(11)), None);
-        assert!(silence(seconds(10), false, seconds(31)).is_some());
-        assert_eq!(silence(seconds(300), false, seconds(299)), None);
+        assert_eq!(silence(seconds(10), true, seconds(9)).await, None);
+        assert_eq!(silence(seconds(10), true, seconds(11)).await.as_deref(), Some("2026-11-24T03:00:00.123Z"));
+        assert_eq!(silence(seconds(10), false, seconds(11)).await, None);
+        assert!(silence(seconds(10), false, seconds(31)).await.is_some());
+        assert_eq!(silence(seconds(300), false, seconds(299)).await, None);
     }
 
     #[tokio::test]
@@ -551,9 +436,7 @@ mod tests {
         let receiver = Running::start_in(tempfile::tempdir().unwrap(), Duration::from_millis(300)).await;
         let health = async || client::get(&receiver.address, "/health", LIMIT).await.unwrap();
         receiver.post("/alerts", payload("firing", "Watchdog")).await;
-        while !receiver.metrics().await.contains("\naiclipx_watchdog_silent 1\n") {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("silence", async || receiver.metrics().await.contains("\naiclipx_watchdog_silent 1\n")).await;
         let answer = health().await;
         assert_eq!(answer.status, StatusCode::OK, "it works; what is silent is not it");
         let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
@@ -563,12 +446,11 @@ mod tests {
         receiver.post("/alerts", payload("firing", "AppDown")).await;
         assert!(receiver.metrics().await.contains("\naiclipx_watchdog_silent 1\n"));
         // Until it is seen to be heard: on a slow machine the patience may be over at once.
-        loop {
+        eventually("the Watchdog is heard", async || {
             receiver.post("/alerts", payload("firing", "Watchdog")).await;
-            if receiver.metrics().await.contains("\naiclipx_watchdog_silent 0\n") {
-                break;
-            }
-        }
+            receiver.metrics().await.contains("\naiclipx_watchdog_silent 0\n")
+        })
+        .await;
     }
 
     #[tokio::test]
@@ -593,7 +475,7 @@ mod tests {
             assert_eq!(told(query).await.0, StatusCode::BAD_REQUEST, "{query}");
         }
         assert_eq!(receiver.post("/notifications", "").await.status, StatusCode::METHOD_NOT_ALLOWED);
-        std::fs::remove_file(receiver.folder.path().join("notifications.jsonl")).unwrap();
+        std::fs::write(receiver.folder.path().join("notifications.jsonl"), "oh\n").unwrap();
         assert_eq!(told("").await.0, StatusCode::INTERNAL_SERVER_ERROR);
     }
 
@@ -653,6 +535,81 @@ mod tests {
         assert_eq!(receiver.post("/alerts", large).await.status, StatusCode::PAYLOAD_TOO_LARGE);
         assert_eq!(receiver.post("/phase", r#"{"run":"a"}"#).await.status, StatusCode::BAD_REQUEST);
         assert!(receiver.lines().is_empty());
+    }
+
+    /// The status of a request as a browser, or anybody, would write it.
+    async fn raw(receiver: &Running, request: &str) -> u16 {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(receiver.address.to_string()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(LIMIT, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        answer.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_web_page_can_neither_write_nor_read() {
+        let receiver = Running::start().await;
+        let own = receiver.address.to_string();
+        let send = async |method: &str, path: &str, headers: &str, body: &str| {
+            let length = body.len();
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+            raw(&receiver, &request).await
+        };
+        let alert = payload("firing", "Watchdog");
+        let phase = r#"{"run":"a","scenario":"b","phase":"c"}"#;
+        let json = "Content-Type: application/json\r\n";
+        for (path, body) in [("/alerts", alert.as_str()), ("/phase", phase)] {
+            for (headers, status) in [
+                (format!("Host: {own}\r\nOrigin: http://evil.example\r\n{json}"), 403),
+                (format!("Host: {own}\r\nSec-Fetch-Site: cross-site\r\n{json}"), 403),
+                (format!("Host: evil.example\r\n{json}"), 403),
+                (json.to_owned(), 400),
+                (format!("Host: {own}\r\nContent-Type: text/plain\r\n"), 415),
+                (format!("Host: {own}\r\n"), 415),
+            ] {
+                assert_eq!(send("POST", path, &headers, body).await, status, "{headers}");
+            }
+        }
+        assert_eq!(send("GET", "/notifications", "Host: evil.example:9095\r\n", "").await, 403);
+        assert!(receiver.lines().is_empty());
+        let metrics = receiver.metrics().await;
+        assert!(
+            !metrics.contains("aiclipx_traffic_phase{") && metrics.contains("aiclipx_watchdog_silent 0"),
+            "{metrics}"
+        );
+        // As Alertmanager sends it.
+        assert_eq!(send("POST", "/alerts", &format!("Host: {own}\r\n{json}"), &alert).await, 200);
+    }
+
+    #[tokio::test]
+    async fn whatever_is_kept_is_read_back_however_deep_it_is() {
+        let receiver = Running::start().await;
+        let deep = payload("firing", "X").replace("1.10", &("[".repeat(100_000) + &"]".repeat(100_000)));
+        assert_eq!(receiver.post("/alerts", deep).await.status, StatusCode::OK);
+        let told = since(&receiver.folder.path().join("notifications.jsonl"), 0, usize::MAX).unwrap().unwrap();
+        assert!(Notification::read(&told).unwrap().says("X", Status::Firing));
+    }
+
+    #[tokio::test]
+    async fn runs_and_their_names_are_bounded_and_who_was_silent_longest_goes_first() {
+        let receiver = Running::start().await;
+        let phase = |run: &str| format!(r#"{{"run":"{run}","scenario":"{run}","phase":"p"}}"#);
+        let long = "x".repeat(129);
+        assert_eq!(receiver.post("/phase", phase(&long)).await.status, StatusCode::BAD_REQUEST);
+        assert_eq!(receiver.post("/phase", phase(&long[1..])).await.status, StatusCode::OK);
+        receiver.post("/phase", phase("early")).await;
+        for number in 0..15 {
+            receiver.post("/phase", phase(&format!("r{number}"))).await;
+        }
+        receiver.post("/phase", phase("early")).await;
+        receiver.post("/phase", phase("last")).await;
+        let metrics = receiver.metrics().await;
+        assert_eq!(metrics.matches("aiclipx_traffic_phase{").count(), 16, "{metrics}");
+        let shows = |run: &str| metrics.contains(&format!("scenario=\"{run}\""));
+        assert!(shows("early") && shows("last") && shows("r1") && !shows("r0") && !shows("xx"), "{metrics}");
     }
 
     #[tokio::test]

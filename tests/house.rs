@@ -43,12 +43,13 @@ const FOREIGN_TO_SERVICE: [&str; 14] = [
 const SHARED_WITH_SERVICE: [&str; 2] = ["jiff", "base64"];
 
 /// Which room may import which; what is not listed is forbidden. Programs (src/bin) may import every room.
-const MAY_IMPORT: [(&str, &[&str]); 15] = [
+const MAY_IMPORT: [(&str, &[&str]); 16] = [
     ("duration", &[]),
     ("failure", &[]),
     ("interrupt", &["failure"]),
     ("http", &["duration"]),
     ("app", &["http", "duration"]),
+    ("guard", &["http", "failure"]),
     ("scenario", &["duration", "failure"]),
     ("prom", &["http", "duration", "failure"]),
     ("monitoring", &["http", "duration", "failure"]),
@@ -68,6 +69,7 @@ const MAY_IMPORT: [(&str, &[&str]); 15] = [
             "monitoring",
             "prom",
             "scenario",
+            "receiver",
             "http",
             "duration",
             "failure",

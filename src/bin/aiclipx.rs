@@ -1,6 +1,7 @@
 //! The operator's command line: each command is one call into the library, and one exit code.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ use aiclipx::traffic::progress::Progress;
 use aiclipx::traffic::schedule::Schedule;
 use aiclipx::traffic::send::{Limits, Sent, Tcp, send};
 use aiclipx::traffic::table::Summary;
-use aiclipx::{check, receiver};
+use aiclipx::{check, guard, receiver};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
@@ -102,6 +103,26 @@ enum Command {
     /// Evidence: collect it, make it, verify it.
     #[command(subcommand)]
     Evidence(Evidence),
+    /// Become a program that listens elsewhere, behind a front of ours (Prometheus and Alertmanager of the stack).
+    #[command(hide = true)]
+    Guard {
+        /// Where it is looked for.
+        #[arg(long)]
+        listen: Address,
+        /// The program and its arguments.
+        #[arg(last = true, required = true)]
+        program: Vec<OsString>,
+    },
+    /// Hand on what no page of another origin asks, for as long as standard input is open (that front).
+    #[command(hide = true)]
+    Front {
+        /// Where to listen.
+        #[arg(long)]
+        listen: Address,
+        /// To whom.
+        #[arg(long)]
+        to: Address,
+    },
     /// Receive notifications and traffic phases (a component of the stack).
     #[command(hide = true)]
     Receiver {
@@ -114,6 +135,9 @@ enum Command {
         /// Ask the receiver that listens there whether it is well, and end.
         #[arg(long)]
         check: bool,
+        /// What it is called by, beside this machine's own names; a browser that asks for another is refused.
+        #[arg(long = "host", value_name = "NAME")]
+        names: Vec<String>,
         /// How long the Watchdog may be silent, real time.
         #[arg(long, default_value = "5m", value_parser = duration::parse)]
         patience: Duration,
@@ -420,14 +444,19 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             viewer::run(listener, sources, interrupt.requested()).await?;
             Ok(ExitCode::SUCCESS)
         }
+        Command::Guard { listen, program } => Err(guard::become_program(&listen, &program)),
+        Command::Front { listen, to } => {
+            guard::front(&listen, to, interrupt.requested()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Receiver { listen, check: true, .. } => {
             receiver::check(&listen).await?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Receiver { listen, notifications, patience, .. } => {
+        Command::Receiver { listen, notifications, patience, names, .. } => {
             let notifications = notifications.context("clap demands it")?;
             let listener = bound(&listen).await?;
-            receiver::run(listener, &notifications, patience, interrupt.requested()).await?;
+            receiver::run(listener, &notifications, patience, names, interrupt.requested()).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Secrets { env_file, folder, owner } => {

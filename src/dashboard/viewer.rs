@@ -11,7 +11,7 @@
 //! can't be shown. It needs nothing from outside and runs nothing but `view.js`, which tells us the window's width (the
 //! step of a query depends on it) and draws anew in place; without it the page reloads itself. Labels are text: the
 //! policy of every answer forbids whatever escaping might have missed. Only this machine may ask, by a name of its own,
-//! so that no page of somebody else's can read along.
+//! so that no page of somebody else's can read along ([`gate`](crate::http::gate)).
 
 mod ask;
 mod look;
@@ -19,7 +19,6 @@ mod page;
 mod provisioned;
 
 use std::future::Future;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +27,8 @@ use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, StatusCode};
 use tokio::net::TcpListener;
 
 use super::draw::theme::{self, Theme};
@@ -37,6 +37,7 @@ use super::model::{Dashboard, Kind, Marking, Panel, Partly};
 use super::query::{self, View};
 use crate::failure::Failure;
 use crate::http::client::Address;
+use crate::http::gate::{Gate, is_read};
 use crate::http::serve::{Incoming, Limits, Plain, serve};
 use ask::Silence;
 use look::Look;
@@ -70,27 +71,27 @@ pub async fn run(listener: TcpListener, sources: Sources, shutdown: impl Future<
         ))
         .remedy("listen on 127.0.0.1 and let ssh forward the port"));
     }
-    let sources = Arc::new(sources);
+    let shared = Arc::new((sources, Gate::of(address, Vec::new())));
     let service = Plain::new(PAGE_LIMIT, move |request: Request<Incoming>| {
-        let sources = Arc::clone(&sources);
-        async move { answer(&sources, &request).await }
+        let shared = Arc::clone(&shared);
+        async move { answer(&shared.0, &shared.1, &request.into_parts().0).await }
     });
     let limits = Limits { connections: MAX_CONNECTIONS, patience: HEAD_LIMIT, drain: DRAIN_LIMIT };
     serve(listener, limits, Arc::new(service), shutdown).await;
     Ok(())
 }
 
-async fn answer(sources: &Sources, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-    if !is_addressed_to_us(request.headers()) {
-        return page::trouble(StatusCode::FORBIDDEN, "This viewer answers to localhost and 127.0.0.1 only.").into();
+async fn answer(sources: &Sources, gate: &Gate, request: &Parts) -> Response<Full<Bytes>> {
+    if let Err((status, why)) = gate.admits(request) {
+        return page::trouble(status, &format!("This viewer answers this machine's own pages only: {why}.")).into();
     }
-    if request.method() != Method::GET && request.method() != Method::HEAD {
+    if !is_read(&request.method) {
         let mut response: Response<_> =
             page::trouble(StatusCode::METHOD_NOT_ALLOWED, "There is nothing to do here but look.").into();
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let path = request.uri().path();
+    let path = request.uri.path();
     match path {
         "/" => page::list(&read(sources)).into(),
         "/api/health" => respond(StatusCode::OK, "application/json", "", r#"{"status":"ok"}"#),
@@ -101,23 +102,11 @@ async fn answer(sources: &Sources, request: &Request<Incoming>) -> Response<Full
             // Grafana puts the title behind the uid.
             Some(rest) => {
                 let uid = look::decoded(rest.split('/').next().unwrap_or_default());
-                dashboard(sources, &uid, request.uri().query().unwrap_or_default(), request.headers()).await.into()
+                dashboard(sources, &uid, request.uri.query().unwrap_or_default(), &request.headers).await.into()
             }
             None => page::trouble(StatusCode::NOT_FOUND, "There is no such page.").into(),
         },
     }
-}
-
-/// A name that resolves to this machine can be somebody else's: only our own are answered.
-fn is_addressed_to_us(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST) else { return true };
-    let Ok(host) = host.to_str() else { return false };
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn read(sources: &Sources) -> Provisioned {
@@ -250,27 +239,4 @@ fn respond(status: StatusCode, kind: &'static str, styles: &str, body: impl Into
     let policy = HeaderValue::try_from(policy).expect("the policy is plain ASCII");
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_machines_own_names_are_answered() {
-        for (host, answered) in [
-            ("localhost:3000", true),
-            ("LOCALHOST", true),
-            ("127.0.0.1:3000", true),
-            ("[::1]:3000", true),
-            ("127.0.0.1.evil.example:3000", false),
-            ("evil.example", false),
-            ("localhost.evil.example:3000", false),
-            ("192.168.1.7:3000", false),
-            ("", false),
-        ] {
-            let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
-            assert_eq!(is_addressed_to_us(&headers), answered, "{host}");
-        }
-    }
 }

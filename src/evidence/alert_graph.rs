@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::enact::ASK_LIMIT;
 use super::experiment::{Experiment, Run, is_there, read_json, write};
@@ -17,13 +18,13 @@ use crate::prom::answer::{self, Series};
 use crate::prom::client::Api;
 
 /// `graphs/ALERT.json`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AlertGraph {
     /// What was asked.
     plan: PlannedQuery,
     /// The answer, as JSON; Prometheus' own.
-    answer: Value,
+    answer: Box<RawValue>,
 }
 
 /// Its place below an experiment's folder.
@@ -68,8 +69,8 @@ pub(super) fn read(experiment: &Experiment, alert: &str) -> anyhow::Result<Optio
     let expression = expression(&experiment.loaded("rules")?, alert).with_context(asked)?;
     let query::QueryKind::Range { step_millis, .. } = graph.plan.kind else { anyhow::bail!(asked()) };
     ensure!(graph.plan == plan(&expression, &experiment.run, Duration::from_millis(step_millis)), asked());
-    let bytes = serde_json::to_vec(&graph.answer).with_context(asked)?;
     // A question that was refused is an answer, too: one without a series.
-    let series = answer::parse(&bytes).map(|answer| answer.data.into_series()).unwrap_or_default();
+    let series =
+        answer::parse(graph.answer.get().as_bytes()).map(|answer| answer.data.into_series()).unwrap_or_default();
     Ok(Some((graph.plan, series)))
 }

@@ -173,6 +173,7 @@ impl Draft {
     /// `secrets` are texts that must not be in any file: one that is stops the sealing.
     pub fn seal(mut self, secrets: &[String]) -> Result<Bundle, Failure> {
         scan_for_secrets(&self.folder, secrets)?;
+        experiment::within_bounds(list(&self.folder)?.iter().map(|file| self.folder.join(file)))?;
         let mut sums = String::new();
         for file in list(&self.folder)? {
             if !is_of_a_bundle(&file) {
@@ -453,6 +454,7 @@ impl Bundle {
             ensure!(stored.insert(file.to_owned(), sum.to_owned()).is_none(), "{SUMS} names {file} twice");
         }
         let found = list(&self.folder)?;
+        experiment::within_bounds(found.iter().map(|file| self.folder.join(file)))?;
         for file in &found {
             let Some(sum) = stored.remove(file) else { bail!("{file} is in the bundle but not in {SUMS}") };
             ensure!(sha256_of(&self.folder.join(file))? == sum, "{file} has changed since the bundle was sealed");

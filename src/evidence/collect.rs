@@ -10,7 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use super::experiment::{
-    Experiment, LOADED, NAMES, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, read_scenario, write,
+    Experiment, LOADED, LogLine, NAMES, NOTIFICATIONS, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run,
+    read_scenario, write,
 };
 use super::ground::Ground;
 use super::tree::{Tree, copy_folder};
@@ -53,7 +54,7 @@ async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &
         // A stack that outlives us does not let anybody write to Prometheus' folder.
         if stack.plan().lifetime == Lifetime::Private {
             // It is for people: no claim rests on it.
-            if let Err(error) = snapshot(stack, target).await {
+            if let Err(error) = snapshot(stack, target) {
                 tell(&format!("  · {}: no {SNAPSHOT}: {error:#}", run.scenario));
             }
         }
@@ -93,17 +94,21 @@ async fn begun(ground: Ground<'_>, prometheus: &Api, run_folder: &Path, target: 
     Ok(run)
 }
 
-/// The receiver's lines of the window.
-async fn notifications(ground: Ground<'_>, run: &Run, target: &Path) -> anyhow::Result<()> {
+/// The receiver's lines of the window, kept with the run: the receiver itself keeps them for so long and no longer.
+pub(super) async fn notifications(ground: Ground<'_>, run: &Run, target: &Path) -> anyhow::Result<()> {
+    let file = target.join(NOTIFICATIONS);
+    if file.exists() {
+        return Ok(());
+    }
     let mut kept = String::new();
     for line in ground.notifications(run.quiet_ms).await?.lines() {
-        let notification: Notification = serde_json::from_str(line).context("a line of the receiver's")?;
+        let notification = Notification::read(line).context("a line of the receiver's")?;
         if notification.received_ms <= run.end_ms {
             kept += line;
             kept.push('\n');
         }
     }
-    write(&target.join("notifications.jsonl"), kept.as_bytes())
+    write(&file, kept.as_bytes())
 }
 
 /// The service's log of the window, line by line by its own times, and the other components' logs whole.
@@ -128,7 +133,7 @@ fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
 /// forwarding has had its time. What it says last is kept, whatever it is.
 async fn store_of_logs(run: &Run, target: &Path) -> anyhow::Result<()> {
     let prefix = format!("{}-", run.id);
-    let of_run = |line: &&serde_json::Value| line["request_id"].as_str().is_some_and(|id| id.starts_with(&prefix));
+    let of_run = |line: &&LogLine| line.request_id.starts_with(&prefix);
     let expected = super::experiment::service_log(target)?.0.iter().filter(of_run).count();
     let window = run.end_ms - run.quiet_ms;
     // The names a run is made of hold no sign that means something to a regular expression but the full stop.
@@ -160,19 +165,39 @@ fn in_window(line: &str, run: &Run) -> bool {
 }
 
 /// Prometheus' data as it is now, for people who want to ask what nobody asked: unpacked, another Prometheus serves it.
-async fn snapshot(stack: &Stack, target: &Path) -> anyhow::Result<()> {
-    let answer = Api::new(&stack.plan().addresses.prometheus).post("/api/v1/admin/tsdb/snapshot").await?;
-    let answer: serde_json::Value = serde_json::from_slice(&answer).context("the answer to a snapshot is no JSON")?;
-    let name = answer["data"]["name"].as_str().context("Prometheus does not say how it called the snapshot")?;
+///
+/// Its own snapshot takes an interface that deletes as well, for any page that knows the port. Copied while it is written,
+/// the write-ahead log is as after a crash, and holds all that is in no block yet.
+fn snapshot(stack: &Stack, target: &Path) -> anyhow::Result<()> {
     let version = stack.programs().get(&Component::Prometheus).map_or("", |tool| tool.version.as_str());
-    let folder = stack.plan().prometheus_data(version).join("snapshots").join(name);
-    let what = || format!("cannot keep the snapshot in {}", folder.display());
+    let folder = stack.plan().prometheus_data(version);
+    write(&target.join(SNAPSHOT), &archived(&folder).with_context(|| format!("cannot keep {}", folder.display()))?)
+}
+
+/// The log and the blocks of a folder of Prometheus' as one archive.
+fn archived(folder: &Path) -> anyhow::Result<Vec<u8>> {
     let mut archive = tar::Builder::new(Vec::new());
-    archive.mode(tar::HeaderMode::Deterministic);
-    archive.append_dir_all(".", &folder).with_context(what)?;
-    let bytes = archive.into_inner().with_context(what)?;
-    write(&target.join(SNAPSHOT), &bytes)?;
-    std::fs::remove_dir_all(&folder).with_context(what)
+    let mut folders = vec![folder.to_owned()];
+    while let Some(here) = folders.pop() {
+        let entries: std::io::Result<Vec<_>> = std::fs::read_dir(&here)?.collect();
+        let mut paths: Vec<_> = entries?.into_iter().map(|entry| entry.path()).collect();
+        paths.sort();
+        for path in paths {
+            let name = path.strip_prefix(folder)?;
+            let is_wanted = here != folder || name == Path::new("wal") || path.join("meta.json").is_file();
+            if path.is_dir() && is_wanted {
+                folders.push(path);
+            } else if here != folder {
+                // Read before it is measured: it may be growing.
+                let bytes = std::fs::read(&path)?;
+                let mut header = tar::Header::new_gnu();
+                header.set_size(bytes.len() as u64);
+                header.set_mode(0o644);
+                archive.append_data(&mut header, name, bytes.as_slice())?;
+            }
+        }
+    }
+    Ok(archive.into_inner()?)
 }
 
 /// Every query of every dashboard, planned as Grafana would, with its answer.

@@ -19,13 +19,14 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::io::{Read as _, Write as _};
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
 use crate::dashboard::query::{PlannedQuery, QueryKind};
 use crate::duration::Speed;
@@ -33,6 +34,7 @@ use crate::failure::Failure;
 use crate::monitoring::addresses::Addresses;
 use crate::prom::answer::{self, Data, Series};
 use crate::prom::exposition::{self, Exposition};
+pub use crate::receiver::Notification;
 use crate::scenario::{Action, Scenario};
 use crate::stack::Epoch;
 use crate::traffic::ledger::Ledger;
@@ -263,15 +265,15 @@ impl Picture {
 }
 
 /// One planned dashboard query with its answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PanelAnswer {
     /// The dashboard's uid.
     pub dashboard: String,
     /// What was asked, and how Grafana would have come to ask it.
     pub plan: PlannedQuery,
-    /// The answer, as JSON; Prometheus' own.
-    pub answer: serde_json::Value,
+    /// The answer, as JSON; Prometheus' own, to the letter.
+    pub answer: Box<RawValue>,
 }
 
 impl PanelAnswer {
@@ -288,15 +290,6 @@ impl PanelAnswer {
         };
         format!("panels/{}-{}-{}{how}.json", self.dashboard, self.plan.panel, self.plan.ref_id)
     }
-}
-
-/// What the receiver was sent: one line.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Notification {
-    /// When it came, Unix milliseconds.
-    pub received_ms: i64,
-    /// Alertmanager's webhook payload.
-    pub body: serde_json::Value,
 }
 
 /// An experiment's folder, read.
@@ -328,7 +321,7 @@ impl Experiment {
         let ledger_file = folder.join("ledger.jsonl");
         let ledger = Ledger::from_lines(&ledger_file, read_bytes(&ledger_file)?.as_slice());
         let ledger = ledger.map_err(|finding| anyhow::anyhow!("{}", Failure::from(vec![finding])))?;
-        let notifications: Vec<Notification> = read_json_lines(&folder.join("notifications.jsonl"))?;
+        let notifications = notifications(&folder.join(NOTIFICATIONS))?;
         for at in notifications.iter().map(|notification| notification.received_ms) {
             ensure!(is_a_time(at), "notifications.jsonl holds {at}, which is no time of a run");
         }
@@ -403,7 +396,8 @@ impl Experiment {
         }
         let file = self.folder.join("samples").join(format!("{name}.json"));
         let read =
-            || match answer::parse(read_text(&file)?.as_bytes()).with_context(|| file.display().to_string())?.data {
+            || match answer::parse(&read_up_to(&file, LARGEST_JSON)?).with_context(|| file.display().to_string())?.data
+            {
                 Data::Matrix(series) => Ok(series),
                 _ => anyhow::bail!("{} holds no range of samples", file.display()),
             };
@@ -419,7 +413,9 @@ impl Experiment {
 
     /// What was loaded; `name` out of [`LOADED`].
     pub fn loaded(&self, name: &str) -> anyhow::Result<serde_json::Value> {
-        read_json(&self.folder.join("loaded").join(format!("{name}.json"))).map_err(|error| self.here(&error))
+        let file = self.folder.join("loaded").join(format!("{name}.json"));
+        let read = || serde_json::from_str(&read_tree_text(&file)?).with_context(|| file.display().to_string());
+        read().map_err(|error| self.here(&error))
     }
 
     /// The replicas' expositions after the traffic, in order of replica.
@@ -451,10 +447,10 @@ impl Experiment {
         Ok(all)
     }
 
-    /// The service's log lines of the window that parse as JSON objects, replicas one after the other.
+    /// The service's log lines of the window that are of a request, replicas one after the other.
     ///
-    /// Lines that don't parse are counted, not hidden: the second value.
-    pub fn service_log(&self) -> anyhow::Result<(Vec<serde_json::Value>, usize)> {
+    /// Lines that are no JSON objects are counted, not hidden: the second value.
+    pub fn service_log(&self) -> anyhow::Result<(Vec<LogLine>, usize)> {
         service_log(&self.folder).map_err(|error| self.here(&error))
     }
 
@@ -478,7 +474,7 @@ impl Experiment {
         if picture.file != Picture::file(&picture.alert, &picture.page) {
             return None;
         }
-        fs::read(self.folder.join(&picture.file)).ok()
+        read_bytes(&self.folder.join(&picture.file)).ok()
     }
 }
 
@@ -494,8 +490,35 @@ pub fn held_by_loki(answer: &[u8]) -> anyhow::Result<u64> {
     value.parse().with_context(|| format!("Loki counts {value} lines"))
 }
 
+/// What a line of the service's log says of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Whose.
+    pub request_id: String,
+    /// How it was answered, where the line says so.
+    pub status: Option<u64>,
+}
+
+impl LogLine {
+    /// Nothing where it is of no request; an error where it is no JSON object.
+    fn read(line: &str) -> anyhow::Result<Option<LogLine>> {
+        #[derive(Deserialize)]
+        struct Wire<'a> {
+            #[serde(borrow)]
+            request_id: Option<&'a RawValue>,
+            #[serde(borrow)]
+            status: Option<&'a RawValue>,
+        }
+        ensure!(line.trim_start().starts_with('{'), "no object");
+        let Wire { request_id, status } = serde_json::from_str(line)?;
+        let request_id = request_id.and_then(|id| serde_json::from_str(id.get()).ok());
+        let status = status.and_then(|status| serde_json::from_str(status.get()).ok());
+        Ok(request_id.map(|request_id| LogLine { request_id, status }))
+    }
+}
+
 /// As [`Experiment::service_log`], of any folder.
-pub fn service_log(folder: &Path) -> anyhow::Result<(Vec<serde_json::Value>, usize)> {
+pub fn service_log(folder: &Path) -> anyhow::Result<(Vec<LogLine>, usize)> {
     let mut lines = Vec::new();
     let mut junk = 0;
     for file in files_in(&folder.join("logs"), ".log")? {
@@ -504,9 +527,9 @@ pub fn service_log(folder: &Path) -> anyhow::Result<(Vec<serde_json::Value>, usi
             continue;
         }
         for line in read_text(&file)?.lines() {
-            match serde_json::from_str(line) {
-                Ok(value @ serde_json::Value::Object(_)) => lines.push(value),
-                _ => junk += 1,
+            match LogLine::read(line) {
+                Ok(of_a_request) => lines.extend(of_a_request),
+                Err(_) => junk += 1,
             }
         }
     }
@@ -541,11 +564,20 @@ pub fn read_scenario(folder: &Path, run: &Run) -> anyhow::Result<Scenario> {
     Ok(scenario)
 }
 
+/// What the receiver was sent in the window.
+pub const NOTIFICATIONS: &str = "notifications.jsonl";
+
 /// A packed exhibit's ending.
 pub const PACKED: &str = ".gz";
 
-/// No exhibit unpacks to more: a file that would is not one of ours.
-const LARGEST: u64 = 1 << 30;
+/// No file of a bundle has more, packed or not: one that would is not ours.
+const LARGEST: u64 = 64 << 20;
+/// Nor has one that is read as JSON: understood, text may take twenty times as much.
+const LARGEST_JSON: u64 = 8 << 20;
+/// Nor has one that is read as a tree of values, or of the tree: there it may take eighty times as much.
+const LARGEST_TREE: u64 = 2 << 20;
+/// Nor have all of a bundle's together. A `prove` of everything has a tenth.
+const LARGEST_BUNDLE: u64 = 256 << 20;
 
 /// What is packed when a bundle is sealed: what Prometheus, the client and the logs said at length. It is some ten times
 /// smaller so, and `zless` reads it.
@@ -601,30 +633,66 @@ pub fn is_there(file: &Path) -> bool {
 
 /// Reads a whole file, packed or not, by its name without [`PACKED`].
 pub fn read_bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
+    read_up_to(file, LARGEST)
+}
+
+fn read_up_to(file: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let length = copy_up_to(file, most, &mut bytes)?;
+    debug_assert_eq!(length, bytes.len() as u64);
+    Ok(bytes)
+}
+
+/// How long all these files are together, unpacked; an error where that is more than a bundle has.
+pub fn within_bounds(files: impl IntoIterator<Item = std::path::PathBuf>) -> anyhow::Result<u64> {
+    let mut all = 0;
+    for file in files {
+        let plain = file.to_str().and_then(|name| name.strip_suffix(PACKED)).map_or(file.clone(), Into::into);
+        all += copy_up_to(&plain, LARGEST.min(LARGEST_BUNDLE - all), &mut std::io::sink())
+            .with_context(|| format!("the files of a bundle have {LARGEST_BUNDLE} bytes together at most"))?;
+    }
+    Ok(all)
+}
+
+/// Copies a file, packed or not, and tells how long it is; an error where that is more than `most`.
+fn copy_up_to(file: &Path, most: u64, to: &mut impl std::io::Write) -> anyhow::Result<u64> {
     let cannot = || format!("cannot read {}", file.display());
     let packed = packed_name(file);
+    let too_long = || format!("{} has more than {most} bytes", file.display());
     if file.exists() || !packed.exists() {
-        return fs::read(file).with_context(cannot);
+        let length =
+            std::io::copy(&mut File::open(file).with_context(cannot)?.take(most + 1), to).with_context(cannot)?;
+        ensure!(length <= most, too_long());
+        return Ok(length);
     }
-    let stored = fs::read(packed).with_context(cannot)?;
-    let mut bytes = Vec::new();
-    let mut reader = flate2::bufread::GzDecoder::new(stored.as_slice()).take(LARGEST + 1);
-    reader.read_to_end(&mut bytes).with_context(cannot)?;
-    ensure!(bytes.len() as u64 <= LARGEST, "{} unpacks to more than {LARGEST} bytes", file.display());
+    let stored = BufReader::new(File::open(packed).with_context(cannot)?);
+    let mut reader = flate2::bufread::GzDecoder::new(stored).take(most + 1);
+    let length = std::io::copy(&mut reader, to).with_context(cannot)?;
+    ensure!(length <= most, too_long());
     // Another reader would show people what stands behind.
-    let rest = reader.into_inner().into_inner();
-    ensure!(rest.is_empty(), "{}{PACKED} goes on behind what it packs", file.display());
-    Ok(bytes)
+    let rest = reader.into_inner().into_inner().fill_buf().with_context(cannot)?.len();
+    ensure!(rest == 0, "{}{PACKED} goes on behind what it packs", file.display());
+    Ok(length)
 }
 
 /// Reads a whole text file, packed or not.
 pub fn read_text(file: &Path) -> anyhow::Result<String> {
-    String::from_utf8(read_bytes(file)?).with_context(|| format!("{} is no UTF-8", file.display()))
+    text(file, read_bytes(file)?)
+}
+
+/// The same of what is read as a tree of values, or is of the tree.
+pub fn read_tree_text(file: &Path) -> anyhow::Result<String> {
+    text(file, read_up_to(file, LARGEST_TREE)?)
+}
+
+fn text(file: &Path, bytes: Vec<u8>) -> anyhow::Result<String> {
+    String::from_utf8(bytes).with_context(|| format!("{} is no UTF-8", file.display()))
 }
 
 /// Reads a JSON file.
 pub fn read_json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
-    serde_json::from_str(&read_text(file)?).with_context(|| format!("{} is not what it should be", file.display()))
+    let text = text(file, read_up_to(file, LARGEST_JSON)?)?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not what it should be", file.display()))
 }
 
 /// Writes a JSON file that people can read, creating its folder.
@@ -646,13 +714,13 @@ pub fn write(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     fs::write(file, bytes).with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn read_json_lines<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Vec<T>> {
-    read_text(file)?
+/// Read as the receiver did before it kept them.
+fn notifications(file: &Path) -> anyhow::Result<Vec<Notification>> {
+    text(file, read_up_to(file, LARGEST_JSON)?)?
         .lines()
         .enumerate()
         .map(|(index, line)| {
-            serde_json::from_str(line)
-                .with_context(|| format!("{}:{}: not what it should be", file.display(), index + 1))
+            Notification::read(line).with_context(|| format!("{}:{}: not what it should be", file.display(), index + 1))
         })
         .collect()
 }

@@ -8,12 +8,13 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::enact::ASK_LIMIT;
-use super::experiment::{Unseen, read_text};
+use super::experiment::Unseen;
 use super::provenance;
 use crate::duration::Speed;
 use crate::failure::{Failure, Kind};
 use crate::http::client::{self, Address};
 use crate::monitoring::addresses::Addresses;
+use crate::receiver;
 use crate::scenario::Action;
 use crate::stack::start::no_room;
 use crate::stack::{Component, Epoch, Foreign, Stack};
@@ -151,19 +152,9 @@ impl<'a> Ground<'a> {
         match self {
             Ground::Ours(stack) => {
                 let file = stack.plan().notifications();
-                let text = if file.exists() { read_text(&file)? } else { String::new() };
-                let mut kept = String::new();
-                for (index, line) in text.lines().enumerate() {
-                    let at = || format!("{}:{}", file.display(), index + 1);
-                    let line_says: serde_json::Value =
-                        serde_json::from_str(line).with_context(|| format!("{}: not JSON", at()))?;
-                    let received = line_says["received_ms"].as_i64().with_context(|| format!("{}: no time", at()))?;
-                    if received >= since_ms {
-                        kept += line;
-                        kept.push('\n');
-                    }
-                }
-                Ok(kept)
+                let told = receiver::since(&file, since_ms, usize::MAX);
+                let told = told.with_context(|| format!("what the receiver was told, in {}", file.display()))?;
+                Ok(told.unwrap_or_default())
             }
             Ground::Theirs(Foreign { receiver: None, .. }) => Ok(String::new()),
             Ground::Theirs(Foreign { receiver: Some(receiver), .. }) => {

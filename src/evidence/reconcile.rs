@@ -178,8 +178,8 @@ fn expected_requests(experiment: &Experiment) -> anyhow::Result<(BTreeMap<String
     }
     if !unknown.is_empty() {
         for line in experiment.service_log()?.0 {
-            let Some(entry) = line["request_id"].as_str().and_then(|id| unknown.remove(id)) else { continue };
-            let status = &line["status"];
+            let Some(entry) = unknown.remove(line.request_id.as_str()) else { continue };
+            let status = line.status.map_or_else(|| "null".to_owned(), |status| status.to_string());
             *expected.entry(format!("{} {} {status}", entry.method, entry.endpoint)).or_default() += 1;
             explained.push(format!("{} had no answer; the service's log has it as {status}", entry.id));
         }

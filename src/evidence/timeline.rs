@@ -6,6 +6,7 @@
 
 use crate::evidence::experiment::Notification;
 use crate::prom::answer::Series;
+use crate::receiver::Status;
 
 /// One alert's life in a window. Unix milliseconds; absent is: did not happen in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,16 +49,16 @@ pub fn cycle(
     let last_firing_ms = firing.last().copied();
     let resolved_ms =
         last_firing_ms.map(|last| last + evaluation_ms).filter(|next| next + evaluation_ms <= window_end_ms);
-    let notified = |status: &'static str| {
-        notifications.iter().filter(move |notification| says(notification, alert, status)).map(|n| n.received_ms)
+    let notified = |status: Status| {
+        notifications.iter().filter(move |notification| notification.says(alert, status)).map(|n| n.received_ms)
     };
     Cycle {
         pending_ms: pending.first().copied().into_iter().chain(firing_ms).min(),
         firing_ms,
         last_firing_ms,
         resolved_ms,
-        notified_ms: firing_ms.and_then(|from| notified("firing").find(|at| *at >= from)),
-        resolved_notified_ms: last_firing_ms.and_then(|from| notified("resolved").find(|at| *at > from)),
+        notified_ms: firing_ms.and_then(|from| notified(Status::Firing).find(|at| *at >= from)),
+        resolved_notified_ms: last_firing_ms.and_then(|from| notified(Status::Resolved).find(|at| *at > from)),
     }
 }
 
@@ -83,13 +84,6 @@ fn samples_in(state: &str, alert: &str, alerts: &[Series]) -> usize {
         .filter(|series| is(series, "alertname", alert) && is(series, "alertstate", state))
         .map(|series| series.samples.len())
         .sum()
-}
-
-/// Whether a webhook carries the alert with this status.
-pub fn says(notification: &Notification, alert: &str, status: &str) -> bool {
-    notification.body["alerts"].as_array().is_some_and(|alerts| {
-        alerts.iter().any(|entry| entry["labels"]["alertname"] == alert && entry["status"] == status)
-    })
 }
 
 /// Unix seconds, as Prometheus answers them, as whole milliseconds, as it stores them.
@@ -119,8 +113,8 @@ mod tests {
     }
 
     fn webhook(received_ms: i64, alert: &str, status: &str) -> Notification {
-        let body = json!({"alerts": [{"status": status, "labels": {"alertname": alert}}]});
-        Notification { received_ms, body }
+        let body = json!({"status": status, "alerts": [{"status": status, "labels": {"alertname": alert}}]});
+        Notification::read(&json!({"received_ms": received_ms, "body": body}).to_string()).unwrap()
     }
 
     #[test]

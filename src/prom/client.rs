@@ -40,17 +40,6 @@ impl Api {
         Ok(answer.body)
     }
 
-    /// The body of a 200 answer to an empty `POST`, verbatim.
-    pub async fn post(&self, path: &str) -> anyhow::Result<Bytes> {
-        let url = self.address.url(path);
-        let answer =
-            client::post_json(&self.address, path, Bytes::new(), LIMIT).await.with_context(|| format!("POST {url}"))?;
-        if !answer.status.is_success() {
-            bail!("POST {url} answered {}: {}", answer.status, String::from_utf8_lossy(&answer.body).trim());
-        }
-        Ok(answer.body)
-    }
-
     /// An instant query, parsed; `seconds` is Unix time, now where it is absent.
     pub async fn query(&self, expr: &str, seconds: Option<f64>) -> anyhow::Result<Data> {
         let body = self.get(&query_path(expr, seconds)).await?;

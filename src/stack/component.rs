@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Lifetime, Plan, Process};
+use super::plan::{Plan, Process};
 use super::tools::{Elder, Tool, Wanted};
 use crate::duration;
 
@@ -196,7 +196,12 @@ impl Component {
         (self == Component::Viewer).then_some(Component::Grafana)
     }
 
-    /// The command line behind the program.
+    /// Whether it answers whoever asks, by whatever name, and so stands behind a front of ours that does not.
+    pub fn is_guarded(self) -> bool {
+        matches!(self, Component::Prometheus | Component::Alertmanager)
+    }
+
+    /// The command line behind the program; of one that is guarded, but for where it listens.
     pub fn arguments(self, process: &Process, plan: &Plan, program: &Tool, prometheus_flags: &[String]) -> Vec<String> {
         let etc = plan.etc();
         let address = &process.address;
@@ -210,19 +215,16 @@ impl Component {
                     // The error budget looks back 30 days; the size bound is what keeps a forgotten stack harmless.
                     "--storage.tsdb.retention.time=31d".to_owned(),
                     "--storage.tsdb.retention.size=2GB".to_owned(),
-                    format!("--web.listen-address={address}"),
                     format!("--web.external-url={}", address.url("/")),
+                    // No origin is called so: no page of somebody else's reads the answers. Its own default is every one.
+                    "--web.cors.origin=nobody".to_owned(),
                 ];
-                if plan.lifetime == Lifetime::Private {
-                    arguments.push("--web.enable-admin-api".to_owned());
-                }
                 arguments.extend_from_slice(prometheus_flags);
                 arguments
             }
             Component::Alertmanager => vec![
                 format!("--config.file={}", path(&etc.join("alertmanager/alertmanager.yml"))),
                 format!("--storage.path={}", path(&plan.data(self))),
-                format!("--web.listen-address={address}"),
                 format!("--web.external-url={}", address.url("/")),
                 // One node: no gossip, and no second port.
                 "--cluster.listen-address=".to_owned(),
@@ -345,6 +347,7 @@ impl FromStr for Component {
 
 #[cfg(test)]
 mod tests {
+    use super::super::plan::Lifetime;
     use super::*;
     use crate::duration::Speed;
 
@@ -380,10 +383,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_private_prometheus_takes_orders() {
-        let admin = "--web.enable-admin-api".to_owned();
-        assert!(arguments(Component::Prometheus, Lifetime::Private).contains(&admin));
-        assert!(!arguments(Component::Prometheus, Lifetime::Attached).contains(&admin));
+    fn no_prometheus_takes_orders_or_lets_other_origins_read() {
+        for lifetime in [Lifetime::Private, Lifetime::Attached] {
+            let arguments = arguments(Component::Prometheus, lifetime);
+            assert!(arguments.contains(&"--web.cors.origin=nobody".to_owned()), "{arguments:?}");
+            let takes_orders = |argument: &String| argument.contains("admin-api") || argument.contains("lifecycle");
+            assert!(!arguments.iter().any(takes_orders), "{arguments:?}");
+        }
     }
 
     #[test]

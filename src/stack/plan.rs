@@ -35,8 +35,7 @@ pub const APP_VARIABLE: &str = "AICLIPX_APP";
 pub enum Lifetime {
     /// It outlives the command that started it, until `down`; what dies is restarted.
     Attached,
-    /// It dies with the process that started it. Nothing is restarted, so that a death is seen as one, and Prometheus
-    /// may be asked for a snapshot.
+    /// It dies with the process that started it. Nothing is restarted, so that a death is seen as one.
     Private,
 }
 

@@ -284,7 +284,14 @@ impl Stack {
                 let tool = &survey.programs[&process.component];
                 let environment = process.component.environment(process, &plan, &survey.revision);
                 let arguments = process.component.arguments(process, &plan, tool, prometheus_flags);
-                let command = supervisor::command(&survey.death_prefix, environment, &tool.path, arguments);
+                let (program, arguments) = if process.component.is_guarded() {
+                    let front = ["guard", "--listen", &process.address.to_string(), "--"].map(str::to_owned);
+                    let itself = tool.path.to_string_lossy().into_owned();
+                    (&plan.tool_program, front.into_iter().chain([itself]).chain(arguments).collect())
+                } else {
+                    (&tool.path, arguments)
+                };
+                let command = supervisor::command(&survey.death_prefix, environment, program, arguments);
                 Program { process, command }
             })
             .collect();

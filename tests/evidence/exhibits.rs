@@ -11,6 +11,7 @@ use aiclipx::evidence::panels::{PANEL_SIZE, time_range};
 use aiclipx::monitoring::prometheus_flags;
 use aiclipx::monitoring::promql::looks_back;
 use aiclipx::traffic::ledger::Ledger;
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 
 use crate::world::REVISION;
@@ -250,7 +251,11 @@ impl World {
         for dashboard in &self.tree.dashboards {
             for plan in dashboard.panels.iter().flat_map(|panel| plan(dashboard, panel, &view)) {
                 let answer = self.panel(&format!("{}/{}", dashboard.uid, plan.panel), &plan);
-                kept.push(PanelAnswer { dashboard: dashboard.uid.clone(), plan, answer });
+                kept.push(PanelAnswer {
+                    dashboard: dashboard.uid.clone(),
+                    plan,
+                    answer: to_raw_value(&answer).unwrap(),
+                });
             }
         }
         kept

@@ -118,8 +118,8 @@ pub(super) fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
     let prefix = format!("{}-", experiment.run.id);
     let mut logged: BTreeMap<String, Vec<u64>> = BTreeMap::new();
     for line in &lines {
-        if let Some(id) = line["request_id"].as_str().filter(|id| id.starts_with(&prefix)) {
-            logged.entry(id.to_owned()).or_default().push(line["status"].as_u64().unwrap_or(0));
+        if line.request_id.starts_with(&prefix) {
+            logged.entry(line.request_id.clone()).or_default().push(line.status.unwrap_or(0));
         }
     }
     let mut wrong = Vec::new();
