@@ -156,6 +156,11 @@ fn of(root: &Path, document: &Node, findings: &mut Findings) {
                 }
             }
         }
+        for (line, path) in paths_of(node) {
+            if !root.join(&path).exists() {
+                findings.find(FILE, line, format!("`{name}` is told of {path}, which is not there"), "");
+            }
+        }
         for volume in node.items_of("volumes") {
             let Some(source) = volume.as_text().and_then(|text| text.split(':').next()) else { continue };
             let is_path = source.starts_with(['.', '/', '~', '$']);
@@ -174,6 +179,29 @@ fn of(root: &Path, document: &Node, findings: &mut Findings) {
             }
         }
     }
+}
+
+/// Files of the tree that a service's command names by where they are mounted, with the lines.
+fn paths_of(service: &Node) -> Vec<(usize, String)> {
+    let mounts: Vec<(&str, &str)> = service
+        .items_of("volumes")
+        .iter()
+        .filter_map(|volume| volume.as_text()?.strip_prefix("./")?.split_once(':'))
+        .map(|(source, target)| (source, target.split(':').next().unwrap_or_default()))
+        .collect();
+    let mut found = Vec::new();
+    for word in service.items_of("command") {
+        let text = word.as_text().unwrap_or_default();
+        let path = text.split_once('=').map_or(text, |(_, path)| path);
+        for (source, target) in &mounts {
+            if let Some(inside) =
+                path.strip_prefix(target).filter(|inside| inside.is_empty() || inside.starts_with('/'))
+            {
+                found.push((word.line, format!("{source}{inside}")));
+            }
+        }
+    }
+    found
 }
 
 /// What a list or a map names, with the lines.
@@ -213,6 +241,12 @@ mod tests {
                 "    user: \"65532:65532\"\n",
                 "    user: \"65532:65532\"\n    user: root\n",
                 "the key `user` stands twice",
+            ),
+            ("/etc/prometheus/prometheus.yml", "/etc/prometheus/prom.yml", "told of monitoring/prometheus/prom.yml"),
+            (
+                "[-config.file=/etc/loki/loki.yaml]",
+                "[-config.file=/etc/loki/loki.yml]",
+                "told of monitoring/loki/loki.yml",
             ),
             ("x-tool: &tool", "x-tool: &tools", "anchor"),
         ] {

@@ -433,7 +433,7 @@ type Quiet = (&'static str, &'static str, &'static str, &'static str, &'static s
 fn what_would_load_and_do_nothing_is_found_with_its_line() {
     const LOKI: &str = "loki/loki.yaml";
     const VECTOR: &str = "vector/vector.yaml";
-    let rows: [Quiet; 26] = [
+    let rows: [Quiet; 28] = [
         (PROMETHEUS, "rules/*.yml", "rules/*.yaml", "`rules/*.yaml` finds no file", "rules/"),
         (PROMETHEUS, "targets/app.json", "targets/apps*.json", "`targets/apps*.json` finds no file", "apps*"),
         (ROUTES, "templates/*.tmpl", "template/*.tmpl", "`template/*.tmpl` finds no file", "templates:"),
@@ -470,6 +470,8 @@ fn what_would_load_and_do_nothing_is_found_with_its_line() {
         (VECTOR, "inputs: [parted.noise]", "inputs: [part.noise]", "takes from `part.noise`", "part.noise"),
         (VECTOR, "inputs: [itself, counted]", "inputs: [itself, count]", "takes from `count`", "count]"),
         (VECTOR, "    inputs: [understood]\n", "", "`ours` takes from nobody", "ours"),
+        (VECTOR, "drop_on_error: true", "drop_on_eror: true", "unknown key `drop_on_eror`", "eror"),
+        (VECTOR, "type: sample", "type: sampel", "the `type` of `sampled` is none", "sampled:"),
         ("vector/vector-tests.yaml", "tests:\n", "tests: [\n", "", ""),
         ("alertmanager/examples/channels.yml", "receivers:\n", "receivers: {\n", "", ""),
     ];

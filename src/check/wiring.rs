@@ -314,12 +314,37 @@ fn either(mut rest: &str) -> Option<(Vec<String>, &str)> {
     }
 }
 
-/// What the forwarder's parts take from is there.
+/// The forwarder's transforms by their types, and the keys that are ours to know, beside `type` and `inputs`.
+const TRANSFORMS: [(&str, &[&str]); 5] = [
+    ("filter", &["condition"]),
+    ("log_to_metric", &["metrics"]),
+    (
+        "remap",
+        &["drop_on_abort", "drop_on_error", "file", "metric_tag_values", "reroute_dropped", "source", "timezone"],
+    ),
+    ("route", &["reroute_unmatched", "route"]),
+    ("sample", &["exclude", "group_by", "key_field", "rate", "ratio", "sample_rate_key"]),
+];
+
+/// What the forwarder's transforms are, and what each of its parts takes from, is there.
 fn inputs(monitoring: &Monitoring, findings: &mut Findings) {
     let Some(document) = monitoring.document(Path::new(VECTOR)) else { return };
     let entries = |key| document.get(key).map_or(&[][..], Node::entries);
     let makers: BTreeSet<&str> =
         ["sources", "transforms"].into_iter().flat_map(entries).map(|entry| entry.key.as_str()).collect();
+    for entry in entries("transforms") {
+        let Some((_, keys)) = TRANSFORMS.iter().find(|(name, _)| entry.node.text_of("type") == Some(name)) else {
+            let known: Vec<&str> = TRANSFORMS.iter().map(|(name, _)| *name).collect();
+            let what = format!("the `type` of `{}` is none that we know", entry.key);
+            findings.find(file_of(VECTOR), entry.line, what, format!("known are {}", known.join(", ")));
+            continue;
+        };
+        let is_unknown = |key: &str| !["type", "inputs"].contains(&key) && !keys.contains(&key);
+        for unknown in entry.node.entries().iter().filter(|part| is_unknown(&part.key)) {
+            let what = format!("`{}` has an unknown key `{}`", entry.key, unknown.key);
+            findings.find(file_of(VECTOR), unknown.line, what, format!("known here: {}", keys.join(", ")));
+        }
+    }
     for entry in ["transforms", "sinks"].into_iter().flat_map(entries) {
         if entry.node.items_of("inputs").is_empty() {
             findings.find(

@@ -307,16 +307,16 @@ impl Walk<'_> {
             Treats::Alike if call.func.name != "vector" && !settings().all(Kind::is_plain) => {
                 self.refuse(&whole(), "takes a number that shrinks with time for a rank")
             }
-            Treats::Alike if is_constant && !["vector", "scalar"].contains(&call.func.name) => Number(None),
+            // Between bounds, zero may come out as one of them.
+            Treats::Bounded if is_constant && !settings().all(|kind| matches!(kind, Number(_))) => Unlike,
+            Treats::Alike | Treats::Bounded | Treats::Sum
+                if is_constant && !["vector", "scalar"].contains(&call.func.name) =>
+            {
+                Number(None)
+            }
             Treats::Sum if inner == Moment => Unlike,
             Treats::Alike | Treats::Sum => inner,
-            Treats::Bounded if settings().all(|bound| bound.agrees(inner)) => {
-                if is_constant {
-                    Number(None)
-                } else {
-                    inner
-                }
-            }
+            Treats::Bounded if settings().all(|bound| bound.agrees(inner)) => inner,
             Treats::Plain if is_constant && settings().all(|kind| matches!(kind, Number(_))) => Number(None),
             Treats::Plain if arguments.iter().all(|(_, kind)| kind.is_plain()) => Power(0),
             Treats::Nothing if settings().all(Kind::is_plain) => Power(0),

@@ -189,6 +189,8 @@ fn what_shrinks_with_the_window_may_not_be_compared_with_a_number() {
         "sqrt(increase(x[5m])) > 2",
         "stdvar_over_time(increase(x[5m])[1h:]) > 4",
         "clamp_max(increase(x[5m]), 10) / increase(y[5m]) > 0.5",
+        "clamp_min(vector(0), scalar(increase(x[5m]))) > 10",
+        "sum_over_time(vector(5)[1h:]) - 5 < increase(x[5m])",
         "topk(scalar(increase(x[5m])), y) > 0",
         "sum(increase(x[5m])) + 10 > sum(increase(y[5m]))",
         "1 / increase(x[5m]) < 0.1",
