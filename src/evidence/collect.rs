@@ -167,12 +167,15 @@ async fn snapshot(stack: &Stack, target: &Path) -> anyhow::Result<()> {
     let version = stack.programs().get(&Component::Prometheus).map_or("", |tool| tool.version.as_str());
     let folder = stack.plan().prometheus_data(version).join("snapshots").join(name);
     let what = || format!("cannot keep the snapshot in {}", folder.display());
-    let mut archive = tar::Builder::new(Vec::new());
-    archive.mode(tar::HeaderMode::Deterministic);
-    archive.append_dir_all(".", &folder).with_context(what)?;
-    let bytes = archive.into_inner().with_context(what)?;
-    write(&target.join(SNAPSHOT), &bytes)?;
-    std::fs::remove_dir_all(&folder).with_context(what)
+    let (from, to) = (folder.clone(), target.join(SNAPSHOT));
+    let kept = tokio::task::spawn_blocking(move || {
+        let mut archive = tar::Builder::new(Vec::new());
+        archive.mode(tar::HeaderMode::Deterministic);
+        archive.append_dir_all(".", &from)?;
+        write(&to, &archive.into_inner()?)?;
+        anyhow::Ok(std::fs::remove_dir_all(&from)?)
+    });
+    kept.await.context("packing a snapshot")?.with_context(what)
 }
 
 /// Every query of every dashboard, planned as Grafana would, with its answer.
