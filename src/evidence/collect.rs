@@ -54,7 +54,7 @@ async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &
         // A stack that outlives us does not let anybody write to Prometheus' folder.
         if stack.plan().lifetime == Lifetime::Private {
             // It is for people: no claim rests on it.
-            if let Err(error) = snapshot(stack, target) {
+            if let Err(error) = snapshot(stack, target).await {
                 tell(&format!("  · {}: no {SNAPSHOT}: {error:#}", run.scenario));
             }
         }
@@ -168,10 +168,12 @@ fn in_window(line: &str, run: &Run) -> bool {
 ///
 /// Its own snapshot takes an interface that deletes as well, for any page that knows the port. Copied while it is written,
 /// the write-ahead log is as after a crash, and holds all that is in no block yet.
-fn snapshot(stack: &Stack, target: &Path) -> anyhow::Result<()> {
+async fn snapshot(stack: &Stack, target: &Path) -> anyhow::Result<()> {
     let version = stack.programs().get(&Component::Prometheus).map_or("", |tool| tool.version.as_str());
     let folder = stack.plan().prometheus_data(version);
-    write(&target.join(SNAPSHOT), &archived(&folder).with_context(|| format!("cannot keep {}", folder.display()))?)
+    let what = format!("cannot keep {}", folder.display());
+    let bytes = tokio::task::spawn_blocking(move || archived(&folder)).await.context("copying it")?.context(what)?;
+    write(&target.join(SNAPSHOT), &bytes)
 }
 
 /// The log and the blocks of a folder of Prometheus' as one archive.

@@ -4,7 +4,7 @@
 //! is never repeated: that would be trying until it holds. What ends one experiment neither ends nor takes the others.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -46,9 +46,10 @@ pub struct Options {
 
 /// Proves on private stacks, and seals. Progress goes to stderr.
 pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Result<(Bundle, Outcome), Failure> {
-    let tree = Tree::read(root)?;
+    let tree = Arc::new(Tree::read(root)?);
     let scenarios = chosen(&tree, &options.only)?;
     let began_ms = now_ms();
+    provenance::look_for_a_browser().await;
     let Revision { commit, dirty, untold } = asked_of(root).await?;
     let id = provenance::bundle_id(began_ms, commit.as_deref(), &[options.seed])?;
     let draft = Draft::create(&options.out, &id)?;
@@ -116,7 +117,7 @@ struct Facts {
 
 struct Work<'a> {
     root: &'a Path,
-    tree: &'a Tree,
+    tree: &'a Arc<Tree>,
     scenario: &'a Scenario,
     options: &'a Options,
     revision: &'a str,
@@ -140,7 +141,9 @@ impl Work<'_> {
                 return Err(failure);
             }
         };
-        let judgements = judge::judge(&experiment, self.tree);
+        let tree = Arc::clone(self.tree);
+        let judged = tokio::task::spawn_blocking(move || judge::judge(&experiment, &tree));
+        let judgements = judged.await.context("judging an experiment")?;
         let holds = judgements.iter().filter(|judgement| judgement.verdict == Verdict::Holds).count();
         let failed = judgements.iter().any(|judgement| matches!(judgement.verdict, Verdict::Fails(_)));
         let sign = match (failed, is_disturbed) {
@@ -162,8 +165,14 @@ impl Work<'_> {
             let _ = std::fs::remove_dir_all(&folder);
             return Err(failure);
         }
-        let experiment = Experiment::read(&folder)?;
-        let disturbances = judge::disturbances(&experiment, self.tree);
+        // Off the task on which the others send: what lasts there makes their requests late.
+        let (tree, read) = (Arc::clone(self.tree), folder.clone());
+        let looked = tokio::task::spawn_blocking(move || {
+            let experiment = Experiment::read(&read)?;
+            let disturbances = judge::disturbances(&experiment, &tree);
+            anyhow::Ok((experiment, disturbances))
+        });
+        let (experiment, disturbances) = looked.await.context("looking at an experiment")??;
         let disturbed = invalid(disturbances.iter().map(ToString::to_string));
         if which == Which::First && disturbed.is_some() {
             let kept = format!("{name}{FIRST_TRY}");

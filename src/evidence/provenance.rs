@@ -149,6 +149,12 @@ pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
+/// Looks for the browser before anything is timed: it is started to say its version, once, and what lasts a second then makes
+/// requests late that are sent on the same task.
+pub async fn look_for_a_browser() {
+    let _ = tokio::task::spawn_blocking(Browser::find).await;
+}
+
 /// The browser that takes the pictures, if there is one: its name and version.
 pub fn browser() -> Option<(String, String)> {
     let mut words = Browser::says()?.split_whitespace();

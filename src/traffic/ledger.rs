@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::schedule::Schedule;
 use crate::duration::Speed;
@@ -29,6 +30,7 @@ pub struct Ledger {
 
 /// What the first line of a ledger says about the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Head {
     /// What request ids begin with.
     pub run: String,
@@ -384,6 +386,7 @@ impl Ledger {
             let entry: Entry =
                 serde_json::from_str(&text).map_err(|error| wrong(count, format!("not a ledger's entry: {error}")))?;
             entry.check(head, entries.len() as u64).map_err(|what| wrong(count, what))?;
+            entry.is_all_of(&text).map_err(|what| wrong(count, what))?;
             entries.push(entry);
         }
         let head = head.ok_or_else(|| wrong(0, "an empty file is no ledger".to_owned()))?;
@@ -409,6 +412,17 @@ impl Head {
 }
 
 impl Entry {
+    /// Whether a line says nothing that was not read of it: what nobody read could say anything. (serde can't deny unknown
+    /// fields beside one that is flattened.)
+    fn is_all_of(&self, line: &str) -> Result<(), String> {
+        let told: serde_json::Map<String, Value> = serde_json::from_str(line).map_err(|error| error.to_string())?;
+        let read = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        match told.keys().find(|name| read.get(name).is_none()) {
+            Some(more) => Err(format!("request {} says `{more}`, which is no part of a ledger", self.seq)),
+            None => Ok(()),
+        }
+    }
+
     /// Whether this can stand at this place of this ledger.
     fn check(&self, head: &Head, seq: u64) -> Result<(), String> {
         if self.seq != seq {
@@ -592,6 +606,20 @@ mod tests {
 
     fn value(ledger: &Ledger, measure: Measure, window: Range<u64>) -> Option<f64> {
         ledger.measure(measure, window).map(|measured| measured.value)
+    }
+
+    #[test]
+    fn a_line_that_says_more_than_is_read_is_no_ledgers() {
+        let mut lines: Vec<String> = vec![serde_json::to_string(&mixed().head).unwrap()];
+        lines.extend(mixed().entries.iter().map(|entry| serde_json::to_string(entry).unwrap()));
+        let read = |lines: &[String]| Ledger::from_lines(Path::new("l"), lines.join("\n").as_bytes());
+        assert_eq!(read(&lines).unwrap(), mixed());
+        for line in [0, 1, lines.len() - 1] {
+            let mut more = lines.clone();
+            more[line] = more[line].replacen('{', r#"{"note":"trust me","#, 1);
+            let found = read(&more).unwrap_err();
+            assert!(found.line == line + 1 && found.what.contains("`note`"), "{found}");
+        }
     }
 
     #[test]

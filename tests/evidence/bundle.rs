@@ -352,6 +352,18 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
             &["L1", "error-rate/counters/requests", "verdicts.json says holds", "the exhibits say fails"],
         ),
         (
+            "a word more in a ledger",
+            |sealed| {
+                sealed.replace(
+                    "experiments/error-rate/ledger.jsonl",
+                    "{\"seq\":0,",
+                    "{\"note\":\"trust me\",\"seq\":0,",
+                );
+                sealed.resum();
+            },
+            &["L1", "request 0 says `note`"],
+        ),
+        (
             "a verdict edited",
             |sealed| {
                 sealed.verdicts(|verdicts| {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -19,13 +19,14 @@ use super::outcome::{Outcome, SCHEMA, Tried};
 use super::parts;
 use super::proxy::Proxy;
 use super::table::{Change, Edit, Mutant, Rendered, Table};
+use crate::evidence::bundle::PARTIAL;
 use crate::evidence::collect::collect;
 use crate::evidence::enact::{Enactment, enact};
 use crate::evidence::experiment::{Experiment, read_text, write};
 use crate::evidence::ground::Ground;
 use crate::evidence::judge::{self, Verdict};
 use crate::evidence::prove::Options;
-use crate::evidence::provenance::{Revision, asked_of, compact_utc, now_ms};
+use crate::evidence::provenance::{Revision, asked_of, compact_utc, look_for_a_browser, now_ms};
 use crate::evidence::tree::{Tree, copy_folder};
 use crate::evidence::twice::{Try, invalid, once_or_twice};
 use crate::failure::{Failure, Kind, tell};
@@ -39,10 +40,11 @@ use crate::stack::{Plan, Stack};
 /// Tries mutants, and writes `mutants.json` into a folder of its own below `out`, which is returned. Progress goes to
 /// stderr. The experiments of what was not killed are kept beside it.
 pub async fn try_all(root: &Path, options: &Options, interrupt: &Interrupt) -> Result<(PathBuf, Outcome), Failure> {
-    let tree = Tree::read(root)?;
+    let tree = Arc::new(Tree::read(root)?);
     let table = Table::read(root)?;
     let chosen = chosen(&table, &options.only)?;
     let began_ms = now_ms();
+    look_for_a_browser().await;
     let Revision { commit, dirty, .. } = asked_of(root).await?;
     let name = commit.as_deref().map_or("norev", |commit| &commit[..commit.len().min(7)]);
     let folder = options.out.join(format!("mutants-{}-{name}", compact_utc(began_ms)?));
@@ -55,8 +57,11 @@ pub async fn try_all(root: &Path, options: &Options, interrupt: &Interrupt) -> R
     let mutants = match tried.all(&chosen, interrupt).await {
         Ok(mutants) => mutants,
         Err(failure) => {
-            // Half a run is no outcome, and must not look like one.
-            let _ = fs::remove_dir_all(&folder);
+            // Half a run is no outcome, and must not look like one; what was recorded of it stays. Of nothing nothing does.
+            let left = PathBuf::from(format!("{}{PARTIAL}", folder.display()));
+            if fs::remove_dir(&folder).is_err() && fs::rename(&folder, &left).is_ok() {
+                tell(&format!("  · no outcome; what was recorded stays in {}", left.display()));
+            }
             return Err(failure);
         }
     };
@@ -112,7 +117,7 @@ impl Job<'_> {
 
 struct Attempt<'a> {
     root: &'a Path,
-    tree: &'a Tree,
+    tree: &'a Arc<Tree>,
     options: &'a Options,
     folder: &'a Path,
     began: Instant,
@@ -272,7 +277,7 @@ impl Attempt<'_> {
         let enacted = enact(what, &|_| {}, interrupt).await?;
         let folder = self.experiment(job.name(), scenario);
         interrupt.or(collect(Ground::Ours(stack), self.tree, &enacted.folder, &folder)).await?;
-        let mut found = self.look(&folder)?;
+        let mut found = self.look(&folder).await?;
         let Job::Sound(_, mutants) = job else { return Ok(Findings::from([(job.name().to_owned(), Ok(found))])) };
         found.lacking = parts::lacking(stack).await;
         let mut findings = Findings::from([(job.name().to_owned(), Ok(found))]);
@@ -306,7 +311,7 @@ impl Attempt<'_> {
                 }
             };
             let found = match made {
-                Ok(()) => Ok(self.look(&copy)?),
+                Ok(()) => Ok(self.look(&copy).await?),
                 Err(why) => Err(Fate::DidNotApply(why)),
             };
             findings.insert(mutant.id.clone(), found);
@@ -315,10 +320,16 @@ impl Attempt<'_> {
     }
 
     /// Judges an experiment's folder against the tree as it is, whatever was done to the stack.
-    fn look(&self, folder: &Path) -> anyhow::Result<Found> {
-        let experiment = Experiment::read(folder)?;
-        let disturbances = judge::disturbances(&experiment, self.tree).iter().map(ToString::to_string).collect();
-        Ok(Found { judgements: judge::judge(&experiment, self.tree), disturbances, lacking: Vec::new() })
+    ///
+    /// Off the task on which the others send: what lasts there makes their requests late.
+    async fn look(&self, folder: &Path) -> anyhow::Result<Found> {
+        let (tree, folder) = (Arc::clone(self.tree), folder.to_owned());
+        let looked = tokio::task::spawn_blocking(move || {
+            let experiment = Experiment::read(&folder)?;
+            let disturbances = judge::disturbances(&experiment, &tree).iter().map(ToString::to_string).collect();
+            Ok(Found { judgements: judge::judge(&experiment, &tree), disturbances, lacking: Vec::new() })
+        });
+        looked.await.context("looking at an experiment")?
     }
 
     fn with_dashboards(&self, dashboards: Vec<crate::dashboard::model::Dashboard>) -> Tree {
