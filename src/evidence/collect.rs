@@ -102,13 +102,18 @@ pub(super) async fn notifications(ground: Ground<'_>, run: &Run, target: &Path) 
     write(&file, kept.as_bytes())
 }
 
-/// The service's log of the window, line by line by its own times, and the other components' logs whole.
+/// Of a log that is for people: as much as a stack writes in days.
+const LONGEST_LOG: u64 = 16 << 20;
+
+/// The service's log of the window, line by line by its own times, and the end of the other components' logs.
 ///
 /// A line of the service that tells no time is kept: whether it may be there is for the judge.
 fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
     for process in stack.processes() {
         let file = stack.plan().log(&process.name);
-        let bytes = crate::stack::logs::joined(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let most = if process.component == Component::App { u64::MAX } else { LONGEST_LOG };
+        let bytes =
+            crate::stack::logs::joined(&file, most).with_context(|| format!("cannot read {}", file.display()))?;
         let text = String::from_utf8_lossy(&bytes);
         let kept: String = if process.component == Component::App {
             text.split_inclusive('\n').filter(|line| in_window(line, run)).collect()
