@@ -10,8 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use super::experiment::{
-    Experiment, LOADED, LogLine, NOTIFICATIONS, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run,
-    read_scenario, write,
+    Experiment, LOADED, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, read_scenario, write,
 };
 use super::ground::Ground;
 use super::tree::{Tree, copy_folder};
@@ -50,7 +49,7 @@ async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &
         }
         // A stack that outlives us does not let anybody write to Prometheus' folder.
         if stack.plan().lifetime == Lifetime::Private {
-            snapshot(stack, target)?;
+            snapshot(stack, target).await?;
         }
     }
     panels(&prometheus, tree, ground.speed(), &run, target).await?;
@@ -87,7 +86,7 @@ async fn begun(ground: Ground<'_>, prometheus: &Api, run_folder: &Path, target: 
 
 /// The receiver's lines of the window, kept with the run: the receiver itself keeps them for so long and no longer.
 pub(super) async fn notifications(ground: Ground<'_>, run: &Run, target: &Path) -> anyhow::Result<()> {
-    let file = target.join(NOTIFICATIONS);
+    let file = target.join(super::experiment::NOTIFICATIONS);
     if file.exists() {
         return Ok(());
     }
@@ -129,7 +128,7 @@ fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
 /// forwarding has had its time. What it says last is kept, whatever it is.
 async fn store_of_logs(run: &Run, target: &Path) -> anyhow::Result<()> {
     let prefix = format!("{}-", run.id);
-    let of_run = |line: &&LogLine| line.request_id.starts_with(&prefix);
+    let of_run = |line: &&super::experiment::LogLine| line.request_id.starts_with(&prefix);
     let expected = super::experiment::service_log(target)?.0.iter().filter(of_run).count();
     let window = run.end_ms - run.quiet_ms;
     // The names a run is made of hold no sign that means something to a regular expression but the full stop.
@@ -164,10 +163,12 @@ fn in_window(line: &str, run: &Run) -> bool {
 ///
 /// Its own snapshot takes an interface that deletes as well, for any page that knows the port. Copied while it is written,
 /// the write-ahead log is as after a crash, and holds all that is in no block yet.
-fn snapshot(stack: &Stack, target: &Path) -> anyhow::Result<()> {
+async fn snapshot(stack: &Stack, target: &Path) -> anyhow::Result<()> {
     let version = stack.programs().get(&Component::Prometheus).map_or("", |tool| tool.version.as_str());
     let folder = stack.plan().prometheus_data(version);
-    write(&target.join(SNAPSHOT), &archived(&folder).with_context(|| format!("cannot keep {}", folder.display()))?)
+    let what = format!("cannot keep {}", folder.display());
+    let bytes = tokio::task::spawn_blocking(move || archived(&folder)).await.context("copying it")?.context(what)?;
+    write(&target.join(SNAPSHOT), &bytes)
 }
 
 /// The log and the blocks of a folder of Prometheus' as one archive.

@@ -6,7 +6,6 @@ use crate::evidence::claims::{Step, WATCHDOG};
 use crate::evidence::experiment::{Experiment, PROMETHEUS, Picture, RECEIVER, Unseen};
 use crate::evidence::timeline::{self, Cycle};
 use crate::evidence::tree::Tree;
-use crate::receiver::Status;
 use crate::traffic::ledger::Entry;
 
 /// The watchdog fires at every evaluation of the window, and the receiver has heard of it.
@@ -17,7 +16,7 @@ pub(super) fn watchdog(experiment: &Experiment, tree: &Tree) -> anyhow::Result<F
     let evaluation = real_ms(tree.monitoring.evaluation_interval(), experiment.speed().factor());
     let away: i64 = run.outages(&[PROMETHEUS]).iter().map(|(from, to)| to - from).sum();
     let due = usize::try_from((run.end_ms - run.quiet_ms - away) / evaluation.max(1)).unwrap_or(0);
-    let heard = experiment.notifications.iter().filter(|n| n.says(WATCHDOG, Status::Firing)).count();
+    let heard = experiment.notifications.iter().filter(|n| timeline::says(n, WATCHDOG, "firing")).count();
     let mut wrong = Vec::new();
     // The window does not begin on an evaluation: one at each end may lie outside.
     if firing + 2 < due {
@@ -150,7 +149,7 @@ fn could_be_told(experiment: &Experiment, firing_ms: i64) -> i64 {
 
 pub(super) fn inhibited(experiment: &Experiment, alert: &str) -> anyhow::Result<Finding> {
     let firing = timeline::firing_samples(alert, &experiment.samples("alerts")?);
-    let told = experiment.notifications.iter().filter(|n| n.says(alert, Status::Firing)).count();
+    let told = experiment.notifications.iter().filter(|n| timeline::says(n, alert, "firing")).count();
     let fails = match (firing, told) {
         (0, _) => Some(format!("{alert} never fired, so nothing was held back")),
         (_, 0) => None,
@@ -169,7 +168,7 @@ pub(super) fn inhibited(experiment: &Experiment, alert: &str) -> anyhow::Result<
 pub(super) fn quiet(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Finding> {
     let alerts = experiment.samples("alerts")?;
     let firing = timeline::firing_samples(alert, &alerts);
-    let told = experiment.notifications.iter().filter(|n| n.says(alert, Status::Firing)).count();
+    let told = experiment.notifications.iter().filter(|n| timeline::says(n, alert, "firing")).count();
     Ok(Finding {
         // Silence proves nothing unless rules were evaluated: the watchdog's samples are the evaluations.
         population: timeline::firing_samples(WATCHDOG, &alerts),
