@@ -14,9 +14,6 @@ use crate::failure::Finding;
 use crate::http::client::Address;
 use crate::monitoring::DEFAULT_PANEL_INTERVAL;
 
-/// The largest dashboards that people share have a megabyte.
-const MAX_FILE_BYTES: u64 = 8 << 20;
-
 /// A Prometheus.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Source {
@@ -106,7 +103,7 @@ impl Provisioned {
         names.sort();
         let mut files = Vec::new();
         for file in names {
-            match text(&file) {
+            match std::fs::read_to_string(&file) {
                 Ok(text) => files.push((file, text)),
                 Err(error) => self.troubles.push(format!("cannot read {}: {error}", file.display())),
             }
@@ -130,15 +127,6 @@ impl Provisioned {
             None => "no Prometheus is provisioned".to_owned(),
         })
     }
-}
-
-/// A file's text: what is no file would keep us waiting, and what is longer than any dashboard would fill our memory.
-fn text(file: &Path) -> std::io::Result<String> {
-    let kind = file.metadata()?;
-    if !kind.is_file() || kind.len() > MAX_FILE_BYTES {
-        return Err(std::io::Error::other("it is no file of a dashboard's size"));
-    }
-    std::fs::read_to_string(file)
 }
 
 fn sources(text: &str, prometheus: Option<&Address>) -> Result<Vec<Source>, String> {
