@@ -10,6 +10,6 @@ if [[ -e $state/stack.json ]]; then
   "$1" down
 fi
 # By name: what AICLIPX_STATE names may hold something else, too.
-rm -rf -- "${state:?}"/{etc,data,logs,secrets,runs,attached,notifications.jsonl{,.1}}
+rm -rf -- "${state:?}"/{etc,data,logs,secrets,runs,attached,notifications.jsonl}
 rm -f -- "$state"/{stack.json,supervisord.conf,supervisord.pid,lock,runs.lock}
 rmdir -- "$state" 2>/dev/null || true

@@ -170,7 +170,7 @@ impl Receiver {
             Status::Resolved => seen.resolved += 1,
         }
         seen.last_ms = Some(now_ms);
-        if notification.says(WATCHDOG, Status::Firing) {
+        if notification.says(WATCHDOG, "firing") {
             seen.watchdog_ms = Some(now_ms);
             seen.heard = (Instant::now(), now_ms);
         }
@@ -590,7 +590,7 @@ mod tests {
         let deep = payload("firing", "X").replace("1.10", &("[".repeat(100_000) + &"]".repeat(100_000)));
         assert_eq!(receiver.post("/alerts", deep).await.status, StatusCode::OK);
         let told = since(&receiver.folder.path().join("notifications.jsonl"), 0, usize::MAX).unwrap().unwrap();
-        assert!(Notification::read(&told).unwrap().says("X", Status::Firing));
+        assert!(Notification::read(&told).unwrap().says("X", "firing"));
     }
 
     #[tokio::test]

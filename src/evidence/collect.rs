@@ -10,8 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 
 use super::experiment::{
-    Experiment, LOADED, LogLine, NAMES, NOTIFICATIONS, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run,
-    read_scenario, write,
+    Experiment, LOADED, NAMES, Notification, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, read_scenario, write,
 };
 use super::ground::Ground;
 use super::tree::{Tree, copy_folder};
@@ -96,7 +95,7 @@ async fn begun(ground: Ground<'_>, prometheus: &Api, run_folder: &Path, target: 
 
 /// The receiver's lines of the window, kept with the run: the receiver itself keeps them for so long and no longer.
 pub(super) async fn notifications(ground: Ground<'_>, run: &Run, target: &Path) -> anyhow::Result<()> {
-    let file = target.join(NOTIFICATIONS);
+    let file = target.join(super::experiment::NOTIFICATIONS);
     if file.exists() {
         return Ok(());
     }
@@ -111,13 +110,18 @@ pub(super) async fn notifications(ground: Ground<'_>, run: &Run, target: &Path) 
     write(&file, kept.as_bytes())
 }
 
-/// The service's log of the window, line by line by its own times, and the other components' logs whole.
+/// Of a log that is for people: as much as a stack writes in days.
+pub const LONGEST_LOG: u64 = 16 << 20;
+
+/// The service's log of the window, line by line by its own times, and the end of the other components' logs.
 ///
 /// A line of the service that tells no time is kept: whether it may be there is for the judge.
 fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
     for process in stack.processes() {
         let file = stack.plan().log(&process.name);
-        let bytes = crate::stack::logs::joined(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let most = if process.component == Component::App { u64::MAX } else { LONGEST_LOG };
+        let bytes =
+            crate::stack::logs::joined(&file, most).with_context(|| format!("cannot read {}", file.display()))?;
         let text = String::from_utf8_lossy(&bytes);
         let kept: String = if process.component == Component::App {
             text.split_inclusive('\n').filter(|line| in_window(line, run)).collect()
@@ -133,7 +137,7 @@ fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
 /// forwarding has had its time. What it says last is kept, whatever it is.
 async fn store_of_logs(run: &Run, target: &Path) -> anyhow::Result<()> {
     let prefix = format!("{}-", run.id);
-    let of_run = |line: &&LogLine| line.request_id.starts_with(&prefix);
+    let of_run = |line: &&super::experiment::LogLine| line.request_id.starts_with(&prefix);
     let expected = super::experiment::service_log(target)?.0.iter().filter(of_run).count();
     let window = run.end_ms - run.quiet_ms;
     // The names a run is made of hold no sign that means something to a regular expression but the full stop.

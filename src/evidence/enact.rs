@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::claims::WATCHDOG;
-use super::experiment::{Notification, PhaseTime, Process, Run, SCHEMA, StepTime, write, write_json};
+use super::experiment::{PhaseTime, Process, Run, SCHEMA, StepTime, write, write_json};
 use super::ground::{Ground, not_ours};
 use super::pictures::{PATIENCE, Photographer};
 use super::provenance::{End, compact_utc, now_ms};
@@ -27,7 +27,6 @@ use crate::failure::{Failure, Kind};
 use crate::http::client::{self, Address};
 use crate::interrupt::Interrupt;
 use crate::prom::client::{ActiveAlert, Api};
-use crate::receiver::Status;
 use crate::scenario::{Action, Scenario, Step};
 use crate::stack::Epoch;
 use crate::traffic::progress::Progress;
@@ -463,20 +462,14 @@ impl After<'_> {
         let waiting = format!("waiting until {alert} is resolved and told so");
         say(&waiting);
         let (began, mut spoke) = (Instant::now(), Instant::now());
-        let mut unseen_ms = i64::try_from(self.sent.ledger.head.started_unix_us / 1000).unwrap_or(i64::MAX);
-        let mut is_told = ground.receiver().is_none();
+        let began_ms = i64::try_from(self.sent.ledger.head.started_unix_us / 1000).unwrap_or(i64::MAX);
         loop {
-            // Who does not answer says nothing yet. The receiver is asked only when there is something to be told, and of
-            // what it did not tell yet.
-            if active_alerts(self.prometheus).await.is_ok_and(|active| !active.contains(alert)) {
-                let told = ground.notifications(unseen_ms).await.unwrap_or_default();
-                for notification in told.lines().filter_map(|line| Notification::read(line).ok()) {
-                    unseen_ms = notification.received_ms;
-                    is_told |= notification.says(alert, Status::Resolved);
-                }
-                if is_told {
-                    return;
-                }
+            // Who does not answer says nothing yet. The receiver is asked only when there is something to be told.
+            if active_alerts(self.prometheus).await.is_ok_and(|active| !active.contains(alert))
+                && (ground.receiver().is_none()
+                    || ground.notifications(began_ms).await.is_ok_and(|lines| tells_resolved(&lines, alert)))
+            {
+                return;
             }
             if spoke.elapsed() >= MUTE {
                 say(&format!("{waiting} ({} s)", began.elapsed().as_secs()));
@@ -485,6 +478,12 @@ impl After<'_> {
             sleep(LOOK).await;
         }
     }
+}
+
+fn tells_resolved(lines: &str, alert: &str) -> bool {
+    let mut notifications = lines.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
+    notifications
+        .any(|notification: super::experiment::Notification| super::timeline::says(&notification, alert, "resolved"))
 }
 
 #[cfg(test)]

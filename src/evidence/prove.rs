@@ -219,7 +219,7 @@ impl Work<'_> {
         let _ = std::fs::remove_file(kept.join(enact::END));
         for process in stack.processes() {
             // Who never wrote has no log.
-            if let Ok(log) = crate::stack::logs::joined(&stack.plan().log(&process.name)) {
+            if let Ok(log) = crate::stack::logs::joined(&stack.plan().log(&process.name), collect::LONGEST_LOG) {
                 experiment::write(&kept.join("logs").join(format!("{}.log", process.name)), &log)?;
             }
         }

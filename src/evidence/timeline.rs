@@ -6,7 +6,6 @@
 
 use crate::evidence::experiment::Notification;
 use crate::prom::answer::Series;
-use crate::receiver::Status;
 
 /// One alert's life in a window. Unix milliseconds; absent is: did not happen in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,16 +48,16 @@ pub fn cycle(
     let last_firing_ms = firing.last().copied();
     let resolved_ms =
         last_firing_ms.map(|last| last + evaluation_ms).filter(|next| next + evaluation_ms <= window_end_ms);
-    let notified = |status: Status| {
-        notifications.iter().filter(move |notification| notification.says(alert, status)).map(|n| n.received_ms)
+    let notified = |status: &'static str| {
+        notifications.iter().filter(move |notification| says(notification, alert, status)).map(|n| n.received_ms)
     };
     Cycle {
         pending_ms: pending.first().copied().into_iter().chain(firing_ms).min(),
         firing_ms,
         last_firing_ms,
         resolved_ms,
-        notified_ms: firing_ms.and_then(|from| notified(Status::Firing).find(|at| *at >= from)),
-        resolved_notified_ms: last_firing_ms.and_then(|from| notified(Status::Resolved).find(|at| *at > from)),
+        notified_ms: firing_ms.and_then(|from| notified("firing").find(|at| *at >= from)),
+        resolved_notified_ms: last_firing_ms.and_then(|from| notified("resolved").find(|at| *at > from)),
     }
 }
 
@@ -84,6 +83,11 @@ fn samples_in(state: &str, alert: &str, alerts: &[Series]) -> usize {
         .filter(|series| is(series, "alertname", alert) && is(series, "alertstate", state))
         .map(|series| series.samples.len())
         .sum()
+}
+
+/// Whether a webhook carries the alert with this status.
+pub fn says(notification: &Notification, alert: &str, status: &str) -> bool {
+    notification.says(alert, status)
 }
 
 /// Unix seconds, as Prometheus answers them, as whole milliseconds, as it stores them.

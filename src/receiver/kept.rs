@@ -47,6 +47,15 @@ pub enum Status {
     Resolved,
 }
 
+impl Status {
+    fn word(self) -> &'static str {
+        match self {
+            Status::Firing => "firing",
+            Status::Resolved => "resolved",
+        }
+    }
+}
+
 /// One alert of a payload.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Alert {
@@ -62,10 +71,11 @@ impl Notification {
         serde_json::from_str(line)
     }
 
-    /// Whether it tells this of the alert of this name.
-    pub fn says(&self, alert: &str, status: Status) -> bool {
-        let is_it =
-            |told: &Alert| told.status == status && told.labels.get("alertname").is_some_and(|name| name == alert);
+    /// Whether it tells this of the alert of this name: `firing`, `resolved`.
+    pub fn says(&self, alert: &str, status: &str) -> bool {
+        let is_it = |told: &Alert| {
+            told.status.word() == status && told.labels.get("alertname").is_some_and(|name| name == alert)
+        };
         self.body.alerts.iter().any(is_it)
     }
 }

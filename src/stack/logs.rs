@@ -5,6 +5,7 @@
 //! a filter. Within a component the order is the log's own, whatever its clock says; between components it is time's, and of
 //! the same time the component's place in the table. Logs are read from the state directory, whether a stack runs or not.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -30,6 +31,8 @@ use stream::{Fresh, Stream};
 
 /// How often a followed log is looked at, and so how long a line waits for an older one of another component.
 const LOOK: Duration = Duration::from_millis(150);
+/// Bytes of a log's end that are read where the last lines are wanted; where they are not in it, eight times as many.
+const END: u64 = 1 << 20;
 /// Of a long log only its end is understood; so much more than is shown, so that a stack trace has its beginning.
 const BEFORE: usize = 1000;
 
@@ -178,21 +181,9 @@ async fn print_all(
     let mut pending = Vec::new();
     for (number, name) in names(&folder, &request.names)?.into_iter().enumerate() {
         let path = folder.join(format!("{name}.log"));
-        let opened = Stream::open(&path).with_context(|| format!("cannot read {}", path.display()));
-        let (mut stream, mut history) = opened?;
-        if request.follow {
-            // A follower shows a line when it is whole; who looks once sees all there is.
-            stream.keep_partial(&mut history);
-        }
-        let understood = match request.lines {
-            Some(lines) if !request.filters() => last(&history, lines.saturating_add(BEFORE)),
-            _ => &history[..],
-        };
-        let mut source = Source { name, stream, head: Head::NONE };
-        let mut entries = source.head.entries(understood, &zone);
-        entries.retain(|entry| request.wants(entry));
-        let skipped = entries.len().saturating_sub(request.lines.unwrap_or(usize::MAX));
-        pending.extend(entries.into_iter().skip(skipped).map(|entry| (number, entry)));
+        let (source, entries) =
+            history(name, &path, request, &zone).with_context(|| format!("cannot read {}", path.display()))?;
+        pending.extend(entries.into_iter().map(|entry| (number, entry)));
         sources.push(source);
     }
     let width = sources.iter().map(|source| source.name.len()).max().unwrap_or(0);
@@ -236,6 +227,37 @@ async fn print_all(
         if let Err(error) = write(&sources, due, out) {
             return Ok(Err(error));
         }
+    }
+}
+
+/// A log, and of what it holds so far what is wanted: of its end only as much is read as that takes.
+fn history(name: String, path: &Path, request: &Request, zone: &TimeZone) -> std::io::Result<(Source, Vec<Entry>)> {
+    let wanted = request.lines.unwrap_or(usize::MAX);
+    let mut most = if request.lines.is_some() { END } else { u64::MAX };
+    loop {
+        let (mut stream, mut history, is_all) = Stream::open(path, most)?;
+        if request.follow {
+            // A follower shows a line when it is whole; who looks once sees all there is.
+            stream.keep_partial(&mut history);
+        }
+        let mut head = Head::NONE;
+        // Lines before the first that tells a time have lost what they belong to: they are the last ones wanted only where
+        // nothing is filtered, and then there are enough before them.
+        let enough = wanted.saturating_add(if request.filters() { 0 } else { BEFORE });
+        let understood = if request.filters() { &history[..] } else { last(&history, enough) };
+        let mut entries = VecDeque::new();
+        let mut found = 0;
+        for entry in lines(understood).map(|line| head.entry(line, zone)).filter(|entry| request.wants(entry)) {
+            found += 1;
+            entries.push_back(entry);
+            if entries.len() > wanted {
+                entries.pop_front();
+            }
+        }
+        if is_all || found >= enough {
+            return Ok((Source { name, stream, head }, entries.into()));
+        }
+        most = most.saturating_mul(8);
     }
 }
 
@@ -301,9 +323,10 @@ pub(super) fn last_lines(path: &Path, from: u64, count: usize) -> Vec<String> {
     }
 }
 
-/// Everything a log holds, oldest byte first: the rotated files and the current one, joined.
-pub fn joined(path: &Path) -> std::io::Result<Vec<u8>> {
-    Stream::open(path).map(|(_, history)| history)
+/// The last `most` bytes of what a log holds, oldest first and from the beginning of a line: the rotated files and the current
+/// one, joined.
+pub fn joined(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    Stream::open(path, most).map(|(_, history, _)| history)
 }
 
 /// Lines without their ends; a last one that has none is one, too.

@@ -1,6 +1,7 @@
 //! Sealing and verifying: what is sealed verifies, here and by `sha256sum -c`; every tampering is found, and named.
 
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -497,6 +498,33 @@ fn packed_exhibits_say_what_they_said_before_and_no_file_hides_behind_one() {
     sealed.resum();
     let failure = sealed.verify().unwrap_err();
     assert!(failure.to_string().contains("is no file of a bundle"), "{failure}");
+}
+
+/// Packed, a gigabyte of nothing is a file of a megabyte: what it would take to read it is refused unread.
+#[test]
+fn a_bundle_that_unpacks_to_more_than_any_of_ours_is_refused() {
+    const MIB: u64 = 1 << 20;
+    fn packed(unpacked: u64) -> Vec<u8> {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::copy(&mut std::io::repeat(b' ').take(unpacked), &mut gzip).unwrap();
+        gzip.finish().unwrap()
+    }
+    let refused = |files: &[(&str, u64)], expected: &str| {
+        let sealed = Archive::sound().packed().sealed();
+        for (file, unpacked) in files {
+            fs::write(sealed.path(&format!("experiments/error-rate/{file}")), packed(*unpacked)).unwrap();
+        }
+        sealed.resum();
+        let failure = sealed.verify().unwrap_err();
+        assert_eq!(failure.kind(), Kind::InvalidBundle, "{failure}");
+        assert!(failure.to_string().contains(expected), "{failure}");
+    };
+    refused(&[("logs/app.log.gz", 65 * MIB)], "app.log has more than 67108864 bytes");
+    let four = ["logs/a.log.gz", "logs/b.log.gz", "logs/c.log.gz", "logs/d.log.gz"].map(|file| (file, 64 * MIB));
+    refused(&four, "268435456 bytes together at most");
+    // What is read as JSON takes more memory than that, so less of it is read.
+    refused(&[("samples/requests.json.gz", 9 * MIB)], "requests.json has more than 8388608 bytes");
+    refused(&[("loaded/rules.json.gz", 3 * MIB)], "rules.json has more than 2097152 bytes");
 }
 
 /// What is read first is held against what was recorded, and nothing lies in a bundle that nobody asked for.

@@ -21,6 +21,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Prometheus runs twenty queries at once; others want to ask, too.
 const AT_ONCE: usize = 8;
 
+/// Windows of a kind that a page marks. In a picture a few hundred pixels wide nobody tells more apart.
+const MOST_WINDOWS: usize = 200;
+
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Silence {
@@ -40,11 +43,12 @@ pub(super) async fn all(questions: Vec<(Address, PlannedQuery)>) -> Vec<Result<F
     stream::iter(answers).buffered(AT_ONCE).collect().await
 }
 
-/// What annotations tell, by what they mark, each in the order of time.
+/// What annotations tell, by what they mark, each in the order of time: of more than a picture can show, the last.
 pub(super) fn windows(dashboard: &Dashboard, answers: &[Result<Frame, Silence>], marking: Marking) -> Vec<Mark> {
     let told = dashboard.annotations.iter().zip(answers).filter(|(annotation, _)| annotation.marking() == marking);
     let mut windows: Vec<Mark> = told.filter_map(|(_, answer)| answer.as_ref().ok()).flat_map(marks::marks).collect();
     windows.sort_by_key(|mark| mark.from_millis);
+    windows.drain(..windows.len().saturating_sub(MOST_WINDOWS));
     windows
 }
 

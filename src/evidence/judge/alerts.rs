@@ -6,7 +6,6 @@ use crate::evidence::claims::{Step, WATCHDOG};
 use crate::evidence::experiment::{Experiment, PROMETHEUS, Picture, RECEIVER, Unseen};
 use crate::evidence::timeline::{self, Cycle};
 use crate::evidence::tree::Tree;
-use crate::receiver::Status;
 use crate::traffic::ledger::Entry;
 
 /// The watchdog fires at every evaluation of the window, and the receiver has heard of it.
@@ -17,7 +16,7 @@ pub(super) fn watchdog(experiment: &Experiment, tree: &Tree) -> anyhow::Result<F
     let evaluation = real_ms(tree.monitoring.evaluation_interval(), experiment.speed().factor());
     let away: i64 = run.outages(&[PROMETHEUS]).iter().map(|(from, to)| to - from).sum();
     let due = usize::try_from((run.end_ms - run.quiet_ms - away) / evaluation.max(1)).unwrap_or(0);
-    let heard = experiment.notifications.iter().filter(|n| n.says(WATCHDOG, Status::Firing)).count();
+    let heard = experiment.notifications.iter().filter(|n| timeline::says(n, WATCHDOG, "firing")).count();
     let mut wrong = Vec::new();
     // The window does not begin on an evaluation: one at each end may lie outside.
     if firing + 2 < due {
@@ -161,7 +160,7 @@ fn could_be_told(experiment: &Experiment, firing_ms: i64) -> i64 {
 
 pub(super) fn inhibited(experiment: &Experiment, alert: &str) -> anyhow::Result<Finding> {
     let firing = timeline::firing_samples(alert, &experiment.samples("alerts")?);
-    let told = experiment.notifications.iter().filter(|n| n.says(alert, Status::Firing)).count();
+    let told = experiment.notifications.iter().filter(|n| timeline::says(n, alert, "firing")).count();
     let fails = match (firing, told) {
         (0, _) => Some(format!("{alert} never fired, so nothing was held back")),
         (_, 0) => None,
@@ -183,7 +182,7 @@ pub(super) fn quiet(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow
     let until_ms = if experiment.is_since(3) { experiment.over_ms() } else { i64::MAX };
     let firing = timeline::firing_until(alert, &alerts, until_ms);
     let told = experiment.notifications.iter().filter(|n| n.received_ms <= until_ms);
-    let told = told.filter(|n| n.says(alert, Status::Firing)).count();
+    let told = told.filter(|n| timeline::says(n, alert, "firing")).count();
     Ok(Finding {
         // Silence proves nothing unless rules were evaluated: the watchdog's samples are the evaluations.
         population: timeline::firing_until(WATCHDOG, &alerts, until_ms),

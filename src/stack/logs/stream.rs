@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,15 +36,32 @@ pub(super) struct Fresh {
 }
 
 impl Stream {
-    /// Opens a log and reads what it holds so far, oldest byte first.
-    pub(super) fn open(path: &Path) -> io::Result<(Stream, Vec<u8>)> {
-        let mut history = Vec::new();
+    /// Opens a log and reads the last `most` bytes of what it holds so far, oldest first: from the beginning of a line, and
+    /// whether that is all there is.
+    pub(super) fn open(path: &Path, most: u64) -> io::Result<(Stream, Vec<u8>, bool)> {
         let mut files = files(path)?;
-        for (_, file) in &mut files {
-            file.read_to_end(&mut history)?;
+        let mut pieces = Vec::new();
+        let (mut left, mut is_all) = (most, true);
+        for (_, file) in files.iter_mut().rev() {
+            let length = file.metadata()?.len();
+            let skipped = length.saturating_sub(left);
+            left = left.saturating_sub(length);
+            is_all &= skipped == 0;
+            file.seek(SeekFrom::Start(skipped))?;
+            if skipped < length {
+                let mut piece = Vec::new();
+                file.read_to_end(&mut piece)?;
+                pieces.push(piece);
+            }
+        }
+        pieces.reverse();
+        let mut history = pieces.concat();
+        if !is_all {
+            let begins = history.iter().position(|byte| *byte == b'\n').map_or(history.len(), |end| end + 1);
+            history.drain(..begins);
         }
         let (_, file) = files.pop().ok_or(ErrorKind::NotFound)?;
-        Ok((Stream { path: path.to_owned(), file, partial: Vec::new() }, history))
+        Ok((Stream { path: path.to_owned(), file, partial: Vec::new() }, history, is_all))
     }
 
     /// Splits the beginning of a last line off what [`open`](Stream::open) read, to be shown once it is whole.
@@ -171,7 +188,29 @@ mod tests {
     }
 
     fn joined(path: &Path) -> Vec<u8> {
-        Stream::open(path).unwrap().1
+        Stream::open(path, u64::MAX).unwrap().1
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_read_without_what_is_before_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("app.log");
+        append(&log, b"one\ntwo\n");
+        rotate(&log, 4);
+        append(&log, b"three\n");
+        for (most, end, is_all) in [
+            (0, "", false),
+            (3, "", false),
+            (6, "", false),
+            (8, "three\n", false),
+            (12, "two\nthree\n", false),
+            (14, "one\ntwo\nthree\n", true),
+            (u64::MAX, "one\ntwo\nthree\n", true),
+        ] {
+            let (mut stream, history, all) = Stream::open(&log, most).unwrap();
+            assert_eq!((String::from_utf8(history).unwrap().as_str(), all), (end, is_all), "{most}");
+            assert_eq!(stream.fresh().lines, b"", "what was skipped is not new");
+        }
     }
 
     #[test]
@@ -191,7 +230,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("app.log");
         append(&log, b"one\n");
-        let (mut stream, history) = Stream::open(&log).unwrap();
+        let (mut stream, history, _) = Stream::open(&log, u64::MAX).unwrap();
         assert_eq!(history, b"one\n");
         append(&log, b"two\nthr");
         assert_eq!(stream.fresh().lines, b"two\n");
@@ -210,7 +249,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("app.log");
         append(&log, b"one\n");
-        let (mut stream, _) = Stream::open(&log).unwrap();
+        let (mut stream, ..) = Stream::open(&log, u64::MAX).unwrap();
         for _ in 0..4 {
             append(&log, b"more\n");
             rotate(&log, 2);
@@ -234,7 +273,7 @@ mod tests {
         });
         assert_eq!(joined(&log), b"one\ntwo\n");
         rename.join().unwrap();
-        assert!(Stream::open(&folder.path().join("no.log")).is_err());
+        assert!(Stream::open(&folder.path().join("no.log"), u64::MAX).is_err());
     }
 
     proptest! {
@@ -248,7 +287,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let log = folder.path().join("app.log");
             append(&log, b"");
-            let (mut stream, mut followed) = Stream::open(&log).unwrap();
+            let (mut stream, mut followed, _) = Stream::open(&log, u64::MAX).unwrap();
             let mut written: Vec<u8> = Vec::new();
             for (bytes, rotates, reads) in &steps {
                 append(&log, bytes);

@@ -111,6 +111,25 @@ async fn filters_combine_and_a_trace_shares_the_fate_of_its_line() {
 }
 
 #[tokio::test]
+async fn the_last_lines_of_a_long_log_are_found_however_far_back_they_are() {
+    let state = State::new();
+    let line = |at: u32, level: &str| {
+        let at = Timestamp::from_second(i64::from(at)).unwrap();
+        format!("{{\"ts\":\"{at}\",\"level\":\"{level}\",\"msg\":\"{level} {at}\",\"x\":\"{}\"}}\n", "y".repeat(200))
+    };
+    let levels = |at: u32| if at.is_multiple_of(10_000) { "ERROR" } else { "INFO" };
+    state.says("app", &(0..20_001).map(|at| line(at, levels(at))).collect::<String>());
+    assert!(state.log("app").metadata().unwrap().len() > 4 * END);
+    let errors = |lines| Request { level: Some(Level::Error), lines: Some(lines), ..request() };
+    let said = |at: i64| format!("app: ERROR {}", Timestamp::from_second(at).unwrap());
+    assert_eq!(state.told(&errors(1)).await, [said(20_000)]);
+    assert_eq!(state.told(&errors(2)).await, [said(10_000), said(20_000)]);
+    assert_eq!(state.told(&errors(9)).await, [said(0), said(10_000), said(20_000)]);
+    assert_eq!(state.told(&Request { lines: Some(3), ..request() }).await.len(), 3);
+    assert_eq!(state.told(&request()).await.len(), 20_001);
+}
+
+#[tokio::test]
 async fn a_panic_is_graver_than_the_line_it_belongs_to() {
     let state = State::new();
     state.says("app", "{\"ts\":\"2026-11-26T18:00:01Z\",\"level\":\"INFO\",\"msg\":\"fine\"}\nat ease\n");
