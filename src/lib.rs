@@ -32,6 +32,8 @@ pub mod evidence;
 #[cfg(feature = "tools")]
 pub mod failure;
 #[cfg(feature = "tools")]
+pub mod files;
+#[cfg(feature = "tools")]
 pub mod interrupt;
 #[cfg(feature = "tools")]
 pub mod monitoring;

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::dashboard::query::{PlannedQuery, QueryKind};
 use crate::duration::Speed;
 use crate::failure::Failure;
+use crate::files;
 use crate::monitoring::addresses::Addresses;
 use crate::prom::answer::{self, Data, Series};
 use crate::prom::exposition::{self, Exposition};
@@ -433,7 +434,7 @@ impl Experiment {
         if picture.file != Picture::file(&picture.alert, &picture.page) {
             return None;
         }
-        fs::read(self.folder.join(&picture.file)).ok()
+        files::read(&self.folder.join(&picture.file)).ok()
     }
 }
 
@@ -559,9 +560,9 @@ pub fn read_bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
     let cannot = || format!("cannot read {}", file.display());
     let packed = packed_name(file);
     if file.exists() || !packed.exists() {
-        return fs::read(file).with_context(cannot);
+        return files::read(file).with_context(cannot);
     }
-    let stored = fs::read(packed).with_context(cannot)?;
+    let stored = files::read(&packed).with_context(cannot)?;
     let mut bytes = Vec::new();
     let mut reader = flate2::bufread::GzDecoder::new(stored.as_slice()).take(LARGEST + 1);
     reader.read_to_end(&mut bytes).with_context(cannot)?;

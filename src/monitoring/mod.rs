@@ -22,6 +22,7 @@ use anyhow::Context;
 
 use crate::duration::{self, DurationError, Speed};
 use crate::failure::{Failure, Finding};
+use crate::files;
 
 pub mod addresses;
 mod bounds;
@@ -385,7 +386,7 @@ fn collect(folder: &Path, inside: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>)
         if kind.is_dir() {
             collect(folder, &path, files)?;
         } else if kind.is_file() {
-            files.insert(path, std::fs::read(entry.path())?);
+            files.insert(path, files::read(&entry.path())?);
         }
     }
     Ok(())
