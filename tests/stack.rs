@@ -134,7 +134,10 @@ fn supervisord(plan: &Plan) -> u32 {
 
 /// `aiclipx up` on the plan's ports; what else is on PATH, Vector and Loki, gets free ones, for tests run side by side.
 fn up(plan: &Plan) -> Command {
-    let mut up = Command::new("env");
+    // By its path: some tests give the start another PATH.
+    let path = std::env::var_os("PATH").unwrap();
+    let mut places = std::env::split_paths(&path).map(|folder| folder.join("env"));
+    let mut up = Command::new(places.find(|env| env.is_file()).unwrap());
     // Whoever runs these tests in the background ignores Ctrl-C, and so would all that they start.
     up.args(["--default-signal=INT", env!("CARGO_BIN_EXE_aiclipx"), "up", "--free-ports", "--state"]).arg(&plan.state);
     for (listener, _, address) in plan.processes().iter().flat_map(Process::listeners) {

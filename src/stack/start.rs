@@ -603,10 +603,16 @@ impl Unready {
             return failure.context("not everything could start, and what did is stopped again");
         }
         match self {
-            Unready::Died { name, why } => Failure::infrastructure(format!(
-                "{name} ended before it was ready ({why}); everything is stopped again{}",
-                last_lines(&name)
-            )),
+            Unready::Died { name, why } => {
+                let lines = last_lines(&name);
+                let told = format!("{name} ended before it was ready ({why}); everything is stopped again{lines}");
+                // Of two starts at once on the same ports both may lose one: then nobody holds it any more who could be named.
+                if plan.lifetime == Lifetime::Attached && lines.to_lowercase().contains("address already in use") {
+                    return Failure::usage(told)
+                        .remedy("wait for another start that is under way, or use --free-ports");
+                }
+                Failure::infrastructure(told)
+            }
             Unready::TooLate(late) => {
                 let told = late.iter().map(|(name, why)| {
                     let why = why.as_deref().unwrap_or("supervisord does not call it running");
