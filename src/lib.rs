@@ -32,6 +32,7 @@ pub mod evidence;
 #[cfg(feature = "tools")]
 pub mod failure;
 #[cfg(feature = "tools")]
+pub mod files;
 pub mod guard;
 #[cfg(feature = "tools")]
 pub mod interrupt;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context;
 
 use crate::failure::{Failure, Finding};
+use crate::files;
 
 mod file;
 
@@ -40,11 +41,7 @@ impl Scenario {
 
     /// Reads one scenario file; everything wrong in it is told at once.
     pub fn read(file: &Path) -> Result<Scenario, Failure> {
-        // What is no file might never end, and could not be interrupted.
-        if file.metadata().is_ok_and(|meta| !meta.is_file()) {
-            return Err(Failure::usage(format!("the scenario {} is not a regular file", file.display())));
-        }
-        let text = std::fs::read_to_string(file)
+        let text = files::read_to_string(file)
             .with_context(|| format!("cannot read the scenario {}", file.display()))
             .map_err(Failure::usage)?;
         Ok(Scenario::from_text(file, &text)?)
@@ -88,7 +85,7 @@ pub fn all(folder: &Path) -> Result<Vec<Scenario>, Failure> {
     let mut scenarios: Vec<Scenario> = Vec::new();
     let mut findings = Vec::new();
     for file in files(folder)? {
-        let text = std::fs::read_to_string(&file)
+        let text = files::read_to_string(&file)
             .with_context(|| format!("cannot read the scenario {}", file.display()))
             .map_err(Failure::usage)?;
         match Scenario::from_text(&file, &text) {

@@ -43,20 +43,21 @@ const FOREIGN_TO_SERVICE: [&str; 14] = [
 const SHARED_WITH_SERVICE: [&str; 2] = ["jiff", "base64"];
 
 /// Which room may import which; what is not listed is forbidden. Programs (src/bin) may import every room.
-const MAY_IMPORT: [(&str, &[&str]); 16] = [
+const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("duration", &[]),
     ("failure", &[]),
+    ("files", &[]),
     ("interrupt", &["failure"]),
     ("http", &["duration"]),
     ("app", &["http", "duration"]),
     ("guard", &["http", "failure"]),
-    ("scenario", &["duration", "failure"]),
+    ("scenario", &["duration", "failure", "files"]),
     ("prom", &["http", "duration", "failure"]),
-    ("monitoring", &["http", "duration", "failure"]),
+    ("monitoring", &["http", "duration", "failure", "files"]),
     ("receiver", &["http", "duration", "failure"]),
-    ("traffic", &["scenario", "http", "duration", "failure"]),
-    ("stack", &["monitoring", "prom", "http", "duration", "failure"]),
-    ("dashboard", &["monitoring", "prom", "http", "duration", "failure"]),
+    ("traffic", &["scenario", "http", "duration", "failure", "files"]),
+    ("stack", &["monitoring", "prom", "http", "duration", "failure", "files"]),
+    ("dashboard", &["monitoring", "prom", "http", "duration", "failure", "files"]),
     ("browser", &["prom", "http", "duration", "failure"]),
     ("check", &["monitoring", "dashboard", "scenario", "prom", "receiver", "app", "http", "duration", "failure"]),
     (
@@ -73,6 +74,7 @@ const MAY_IMPORT: [(&str, &[&str]); 16] = [
             "http",
             "duration",
             "failure",
+            "files",
             "interrupt",
         ],
     ),

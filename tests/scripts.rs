@@ -194,30 +194,27 @@ fn dev(stage: &Stage, index: &str, needed: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn cleaning_leaves_nothing_of_ours_touches_nothing_else_and_builds_nothing_for_a_stack_that_was_never_there() {
-    for (record, told) in [(true, "down\n"), (false, "")] {
+fn cleaning_is_the_tools_which_is_not_built_for_a_state_that_was_never_there_and_need_not_be_new() {
+    for (there, builds, told, code) in [(false, false, "", 0), (true, true, "clean\n", 2), (true, false, "clean\n", 2)]
+    {
         let stage = Stage::new();
-        let tool = stage.program("tool", r#"echo "$*" >"$0.told"; : >"$AICLIPX_STATE/supervisord.conf""#);
+        let tool = stage.program("tool", r#"echo "$*" >>"$0.told"; exit 2"#);
+        stage.program("cargo", &format!(r#"echo built >>"$0.told"; {builds}"#));
         let kept = stage.path("state");
-        std::fs::create_dir_all(kept.join("runs/one")).unwrap();
-        for file in ["lock", "runs.lock", "notifications.jsonl", "somebody else's"] {
-            std::fs::write(kept.join(file), "").unwrap();
+        if there {
+            std::fs::create_dir(&kept).unwrap();
         }
-        if record {
-            std::fs::write(kept.join("stack.json"), "").unwrap();
-        }
-        let clean = || {
-            let mut clean = Command::new("bash");
-            clean.arg(repository("scripts/clean.sh")).arg(&tool).env("AICLIPX_STATE", &kept);
-            assert!(clean.status().unwrap().success());
-        };
-        clean();
-        assert_eq!(std::fs::read_to_string(tool.with_extension("told")).unwrap_or_default(), told);
-        let left: Vec<_> = std::fs::read_dir(&kept).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, ["somebody else's"]);
-        std::fs::remove_file(kept.join("somebody else's")).unwrap();
-        clean();
-        assert!(!kept.exists());
+        let path = std::env::var_os("PATH").unwrap();
+        let path = std::iter::once(stage.path("bin")).chain(std::env::split_paths(&path));
+        let clean = Command::new("bash")
+            .arg(repository("scripts/clean.sh"))
+            .arg(&tool)
+            .envs([("AICLIPX_STATE", kept.as_os_str()), ("PATH", &std::env::join_paths(path).unwrap())])
+            .output()
+            .unwrap();
+        let said = |program: &str| std::fs::read_to_string(stage.path("bin").join(program)).unwrap_or_default();
+        assert_eq!(clean.status.code(), Some(code), "{}", text(&clean.stderr));
+        assert_eq!((said("tool.told").as_str(), said("cargo.told").is_empty()), (told, !there));
     }
 }
 

@@ -135,8 +135,12 @@ fn supervisord(plan: &Plan) -> u32 {
 
 /// `aiclipx up` on the plan's ports; what else is on PATH, Vector and Loki, gets free ones, for tests run side by side.
 fn up(plan: &Plan) -> Command {
-    let mut up = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
-    up.args(["up", "--free-ports", "--state"]).arg(&plan.state);
+    // By its path: some tests give the start another PATH.
+    let path = std::env::var_os("PATH").unwrap();
+    let mut places = std::env::split_paths(&path).map(|folder| folder.join("env"));
+    let mut up = Command::new(places.find(|env| env.is_file()).unwrap());
+    // Whoever runs these tests in the background ignores Ctrl-C, and so would all that they start.
+    up.args(["--default-signal=INT", env!("CARGO_BIN_EXE_aiclipx"), "up", "--free-ports", "--state"]).arg(&plan.state);
     for (listener, _, address) in plan.processes().iter().flat_map(Process::listeners) {
         up.arg("--port").arg(format!("{listener}={}", address.port));
     }
@@ -304,6 +308,37 @@ async fn a_busy_port_is_named_with_its_holder_and_nothing_starts() {
     }
 }
 
+/// Takes a port when everything was looked at and nothing is started yet, as another start does that is a moment faster.
+struct Faster(Address, Option<TcpListener>);
+
+impl Watch for Faster {
+    fn show(&mut self, rows: &[Row]) {
+        if rows.iter().any(|row| row.state == State::Starting) && self.1.is_none() {
+            self.1 = Some(TcpListener::bind((self.0.host.as_str(), self.0.port)).unwrap());
+        }
+    }
+
+    fn finish(&mut self, _rows: &[Row]) {}
+}
+
+#[tokio::test]
+async fn a_start_that_lost_its_port_to_a_faster_one_names_the_holder_and_leaves_nothing() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    let address = plan.addresses.receiver.clone();
+    let mut faster = Faster(address.clone(), None);
+    let failure =
+        Stack::start(plan.clone(), rendered(&plan.addresses), vec![], &mut faster, std::future::pending()).await;
+    let failure = failure.expect_err("its port is held");
+    assert_eq!(failure.kind(), Kind::Usage, "{failure}");
+    let held_by = format!("port {}, wanted by receiver, is held by", address.port);
+    let told = failure.to_string();
+    assert!(told.starts_with("everything is stopped again:\n") && told.contains(&held_by), "{told}");
+    assert!(told.contains(&format!("(pid {})", std::process::id())), "{told}");
+    assert_eq!((left_running(&place), held(&plan)), (vec![], vec!["receiver".to_owned()]));
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Absent));
+}
+
 #[tokio::test]
 async fn a_missing_program_is_named_with_what_brings_it() {
     let place = Place::new();
@@ -417,7 +452,7 @@ async fn a_killed_supervisor_leaves_nothing_and_down_says_so() {
     eventually("nothing was left", async || left_running(&place).is_empty() && held(&plan).is_empty()).await;
     assert!(matches!(Stack::find(&place.state()).await.unwrap(), Found::Stale(_)));
     let failure = Stack::attach(&place.state()).await.expect_err("it was killed");
-    assert_eq!(failure.kind(), Kind::Usage);
+    assert_eq!(failure.kind(), Kind::Infrastructure);
 
     assert!(matches!(down(&place.state()).await.unwrap(), Down::Cleaned(held) if held.is_empty()));
     assert!(matches!(down(&place.state()).await.unwrap(), Down::Absent));
@@ -542,7 +577,7 @@ async fn a_state_directory_that_was_moved_says_where_its_stack_was_started() {
 }
 
 #[tokio::test]
-async fn a_path_that_env_would_take_for_a_setting_works_and_one_that_prometheus_takes_for_a_pattern_is_refused() {
+async fn a_path_that_env_would_take_for_a_setting_works_and_one_that_means_something_else_to_a_component_is_refused() {
     let place = Place::new();
     let mut plan = place.plan(Lifetime::Private);
     let folder = place.folder.path().join("a=b");
@@ -551,13 +586,17 @@ async fn a_path_that_env_would_take_for_a_setting_works_and_one_that_prometheus_
     plan.app_program = folder.join("app");
     started(&plan).await.stop().await.unwrap();
 
-    for sign in ["[", "\\"] {
+    for sign in ["[", "\\", "$"] {
         let state = place.folder.path().join(format!("x{sign}y"));
         let plan = Plan::private(place.folder.path(), &state, Speed::PRODUCTION).unwrap();
         let failure = start(&plan).await.unwrap_err();
         assert_eq!(failure.kind(), Kind::Usage);
         assert!(failure.to_string().contains(&format!("holds `{sign}`")), "{failure}");
     }
+    let state = place.folder.path().join(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"x\xffy"));
+    let plan = Plan::private(place.folder.path(), &state, Speed::PRODUCTION).unwrap();
+    let failure = start(&plan).await.unwrap_err();
+    assert!(failure.kind() == Kind::Usage && failure.to_string().contains("not in UTF-8"), "{failure}");
 }
 
 #[tokio::test]

@@ -17,14 +17,16 @@ use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::tree::Tree;
 use aiclipx::evidence::{attached, attest, loaded, mutants, prove};
 use aiclipx::failure::{self, Failure, tell, without_just};
+use aiclipx::files;
 use aiclipx::http::client::Address;
-use aiclipx::interrupt::Interrupt;
+use aiclipx::interrupt::{Interrupt, Signals};
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::monitoring::{Monitoring, prometheus_flags};
 use aiclipx::scenario::{self, Scenario, Volume};
 use aiclipx::stack::plan::{PortChoice, find_tree};
 use aiclipx::stack::{
-    Component, Foreign, Found, Plan, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder, table,
+    Component, Foreign, Found, Mark, Plan, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder,
+    table,
 };
 use aiclipx::traffic::ledger::Ledger;
 use aiclipx::traffic::progress::Progress;
@@ -64,8 +66,10 @@ enum Command {
         #[arg(long)]
         free_ports: bool,
     },
-    /// Stop the stack.
+    /// Stop the stack; its data stays.
     Down,
+    /// Stop the stack and remove its state directory: data, logs, secrets, runs; evidence stays.
+    Clean,
     /// Show what runs.
     Status,
     /// Show the components' logs, merged by time; JSON lines where stdout is no terminal.
@@ -242,7 +246,7 @@ enum Evidence {
         #[arg(long)]
         out: Option<PathBuf>,
         /// Claims (by a part of their id) that must be proven, else exit 1.
-        #[arg(long)]
+        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
     },
     /// Enact every experiment on a private stack, judge, and seal.
@@ -253,7 +257,7 @@ enum Evidence {
         #[command(flatten)]
         how: OnPrivateStacks,
         /// Claims (by a part of their id) that must be proven, else exit 1.
-        #[arg(long)]
+        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
     },
     /// Break the monitoring on purpose, one thing at a time on private stacks: a named claim must find each.
@@ -275,7 +279,7 @@ enum Evidence {
         #[arg(long, value_name = "FILE")]
         signers: Option<PathBuf>,
         /// Claims (by a part of their id) that must be proven, else exit 1.
-        #[arg(long)]
+        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
     },
     /// Sign a bundle with an SSH key, once it verifies.
@@ -327,13 +331,16 @@ const JOBS: u8 = 3;
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(arguments).await {
-        Ok(code) => code,
-        Err(failure) => {
-            tell(&as_called_here(&format!("aiclipx: {failure}")));
-            failure.exit_code()
-        }
-    }
+    let (code, was_interrupted) = match Signals::listen() {
+        Ok(signals) => (run(arguments, &signals).await, signals.were_heard()),
+        Err(failure) => (Err(failure), false),
+    };
+    let code = code.unwrap_or_else(|failure| {
+        tell(&as_called_here(&format!("aiclipx: {failure}")));
+        failure.exit_code()
+    });
+    // Whatever it came to in the moment that was left.
+    if was_interrupted { ExitCode::from(failure::Kind::Interrupted as u8) } else { code }
 }
 
 /// Messages name commands by their recipes; beside a tree without a justfile there is only the tool.
@@ -342,8 +349,7 @@ fn as_called_here(text: &str) -> String {
     if has_recipes { text.to_owned() } else { without_just(text) }
 }
 
-async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let interrupt = Interrupt::listen()?;
+async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
     let state = || -> Result<PathBuf, Failure> {
         match &arguments.state {
             Some(state) => Ok(state.clone()),
@@ -351,10 +357,20 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
     };
     match arguments.command {
-        Command::Up { speed, ref ports, free_ports } => up(&state()?, speed, ports, free_ports, &interrupt).await,
-        Command::Down => down(&state()?, &interrupt).await,
+        Command::Up { speed, ref ports, free_ports } => up(&state()?, speed, ports, free_ports, signals).await,
+        Command::Down => {
+            // Half stopped helps nobody: Ctrl-C changes the exit code, not what is done.
+            let _held = signals.held();
+            stopped(&state()?, start::down(&state()?).await?)
+        }
+        Command::Clean => {
+            let _held = signals.held();
+            stopped(&state()?, start::clean(&state()?).await?)?;
+            tell(&format!("Nothing of a stack is left in {}.", state()?.display()));
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Status => status(&state()?).await,
-        Command::Logs(ref wanted) => show_logs(&state()?, wanted, &interrupt).await,
+        Command::Logs(ref wanted) => show_logs(&state()?, wanted, &signals.held()).await,
         Command::Render { speed, out } => render(speed, out.as_deref()),
         Command::Check { live } => {
             let root = find_tree()?;
@@ -364,7 +380,7 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 let addresses = &plan.addresses;
                 let has_grafana = stack.programs().contains_key(&Component::Grafana);
                 let grafana = has_grafana.then_some(&addresses.dashboards);
-                interrupt.or(check::live::check(&root, &addresses.prometheus, grafana, plan.speed)).await?
+                check::live::check(&root, &addresses.prometheus, grafana, plan.speed).await?
             } else {
                 check::check(&root)?
             };
@@ -385,8 +401,8 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Traffic(Traffic::Run(ref run)) => match run.base_url {
-            Some(ref address) => traffic_to(address, run, &interrupt).await,
-            None => traffic(&state()?, run, &interrupt).await,
+            Some(ref address) => traffic_to(address, run, signals).await,
+            None => traffic(&state()?, run, signals).await,
         },
         Command::Traffic(Traffic::Schedule { scenario, seed, speed }) => {
             let scenario = scenario::find(&find_tree()?.join(SCENARIOS), &scenario)?;
@@ -399,28 +415,28 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
             let root = find_tree()?;
             let out = out.clone().unwrap_or_else(|| bundles_folder(&root));
             if let Some(whereabouts) = attach {
-                let foreign = interrupt.or(Foreign::find(whereabouts, &state()?)).await?;
-                return collect(&root, Ground::Theirs(&foreign), &out, require, &interrupt).await;
+                let foreign = Foreign::find(whereabouts, &state()?).await?;
+                return collect(&root, Ground::Theirs(&foreign), &out, require, signals).await;
             }
             match Stack::find(&state()?).await? {
-                Found::Running(stack) => return collect(&root, Ground::Ours(&stack), &out, require, &interrupt).await,
+                Found::Running(stack) => return collect(&root, Ground::Ours(&stack), &out, require, signals).await,
                 Found::Stale(_) => return Err(killed(&state()?)),
                 Found::Absent => {}
             }
             tell("No stack is up: every experiment runs on a private stack.");
             let speed = "30".parse().context("the default speed")?;
             let how = OnPrivateStacks { seed: SEED, speed, jobs: JOBS, out: Some(out) };
-            let (bundle, outcome) = prove::prove(&root, &how.options(&root, Vec::new()), &interrupt).await?;
+            let (bundle, outcome) = prove::prove(&root, &how.options(&root, Vec::new()), &signals.held()).await?;
             conclude(&bundle, &outcome, require)
         }
         Command::Evidence(Evidence::Run { only, how, require }) => {
             let root = find_tree()?;
-            let (bundle, outcome) = prove::prove(&root, &how.options(&root, only), &interrupt).await?;
+            let (bundle, outcome) = prove::prove(&root, &how.options(&root, only), &signals.held()).await?;
             conclude(&bundle, &outcome, &require)
         }
         Command::Evidence(Evidence::Mutants { only, how }) => {
             let root = find_tree()?;
-            let (folder, outcome) = mutants::run::try_all(&root, &how.options(&root, only), &interrupt).await?;
+            let (folder, outcome) = mutants::run::try_all(&root, &how.options(&root, only), &signals.held()).await?;
             print(outcome.table().trim_end())?;
             tell(&format!("{}.", outcome.tally()));
             print(&folder.join(mutants::outcome::FILE).display().to_string())?;
@@ -438,15 +454,20 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
                 Some(folder) => folder.clone(),
                 None => Stack::attach(&state()?).await?.plan().etc().join("grafana"),
             };
-            let listener = bound(listen).await.map_err(Failure::usage)?;
+            if !folder.is_dir() {
+                return Err(Failure::usage(format!("{} is no folder", folder.display())).remedy(
+                    "--folder names one that holds provisioning/ and dashboards/, as `aiclipx render` writes grafana/",
+                ));
+            }
+            let listener = bound(listen).await?;
             tell(&format!("Dashboards at {}", listen.url("/")));
             let sources = viewer::Sources { folder, prometheus: prometheus.clone() };
-            viewer::run(listener, sources, interrupt.requested()).await?;
+            viewer::run(listener, sources, signals.held().requested()).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Guard { listen, program } => Err(guard::become_program(&listen, &program)),
         Command::Front { listen, to } => {
-            guard::front(&listen, to, interrupt.requested()).await?;
+            guard::front(&listen, to, signals.held().requested()).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Receiver { listen, check: true, .. } => {
@@ -455,8 +476,15 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Receiver { listen, notifications, patience, names, .. } => {
             let notifications = notifications.context("clap demands it")?;
+            if notifications.metadata().map_or_else(
+                |_| !notifications.parent().is_some_and(|folder| folder == Path::new("") || folder.is_dir()),
+                |there| !there.is_file(),
+            ) {
+                let what = format!("{} is neither a regular file nor can it be made one", notifications.display());
+                return Err(Failure::usage(what).remedy("--notifications names a file in a folder that is there"));
+            }
             let listener = bound(&listen).await?;
-            receiver::run(listener, &notifications, patience, names, interrupt.requested()).await?;
+            receiver::run(listener, &notifications, patience, names, signals.held().requested()).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Secrets { env_file, folder, owner } => {
@@ -466,9 +494,9 @@ async fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     }
 }
 
-async fn bound(address: &Address) -> anyhow::Result<tokio::net::TcpListener> {
+async fn bound(address: &Address) -> Result<tokio::net::TcpListener, Failure> {
     let bound = tokio::net::TcpListener::bind((address.host.as_str(), address.port)).await;
-    bound.with_context(|| format!("cannot listen on {address}"))
+    bound.with_context(|| format!("cannot listen on {address}")).map_err(Failure::usage)
 }
 
 /// Where scenarios lie, below the repository's root.
@@ -479,9 +507,12 @@ async fn up(
     speed: Speed,
     ports: &[PortChoice],
     free_ports: bool,
-    interrupt: &Interrupt,
+    signals: &Signals,
 ) -> Result<ExitCode, Failure> {
     let began = std::time::Instant::now();
+    // Whoever could write to what supervisord reads would have commands of their own run.
+    let mask = rustix::process::umask(rustix::fs::Mode::all());
+    rustix::process::umask(mask | rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     let root = find_tree()?;
     let mut plan = Plan::attached(&root, state, speed)?;
     if free_ports {
@@ -496,14 +527,15 @@ async fn up(
     }
     let rendered = Monitoring::read(&root.join("monitoring"))?.render(&plan.addresses, speed)?;
     let mut live = table::Live::new();
+    let interrupt = signals.held();
     let stack = Stack::start(plan, rendered, prometheus_flags(speed), &mut live, interrupt.requested()).await?;
     let ready = table::all_ready(&stack, began.elapsed(), table::Paint::for_stderr());
     tell(as_called_here(&ready).trim_end());
     Ok(ExitCode::SUCCESS)
 }
 
-async fn down(state: &Path, interrupt: &Interrupt) -> Result<ExitCode, Failure> {
-    tell(&match start::down(state).await? {
+fn stopped(state: &Path, down: start::Down) -> Result<ExitCode, Failure> {
+    tell(&match down {
         start::Down::Stopped => "The stack is stopped; nothing is left running.".to_owned(),
         start::Down::Cleaned(held) if held.is_empty() => {
             "The stack had been killed; its traces are removed.".to_owned()
@@ -514,8 +546,7 @@ async fn down(state: &Path, interrupt: &Interrupt) -> Result<ExitCode, Failure> 
         }
         start::Down::Absent => format!("No stack runs from {}.", state.display()),
     });
-    // Half stopped helps nobody: Ctrl-C changes the exit code, not what is done.
-    if interrupt.is_requested() { Err(Failure::interrupted()) } else { Ok(ExitCode::SUCCESS) }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn status(state: &Path) -> Result<ExitCode, Failure> {
@@ -569,13 +600,21 @@ fn killed(state: &Path) -> Failure {
 
 fn render(speed: Speed, out: Option<&Path>) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
-    let files = Monitoring::read(&root.join("monitoring"))?.render(&Addresses::canonical(), speed)?;
+    let source = root.join("monitoring");
+    let files = Monitoring::read(&source)?.render(&Addresses::canonical(), speed)?;
+    if let Some(out) = out {
+        if is_within(out, &source) || is_within(&source, out) {
+            return Err(Failure::usage(format!("{} holds what is rendered, or lies in it", out.display()))
+                .remedy("choose another folder with --out"));
+        }
+        Mark::Rendered.claim(out)?;
+    }
     for (path, bytes) in &files {
         match out {
             Some(out) => {
                 let file = out.join(path);
                 std::fs::create_dir_all(file.parent().unwrap_or(out))
-                    .and_then(|()| std::fs::write(&file, bytes))
+                    .and_then(|()| files::replace(&file, |to| to.write_all(bytes)))
                     .with_context(|| format!("cannot write {}", file.display()))
                     .map_err(Failure::usage)?;
             }
@@ -586,7 +625,14 @@ fn render(speed: Speed, out: Option<&Path>) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn traffic(state: &Path, run: &TrafficRun, interrupt: &Interrupt) -> Result<ExitCode, Failure> {
+/// Whether a path is that of a folder or lies below it, by whatever links; the end of it need not exist.
+fn is_within(path: &Path, folder: &Path) -> bool {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = path.ancestors().find_map(|above| above.canonicalize().ok());
+    folder.canonicalize().is_ok_and(|folder| there.is_some_and(|there| there.starts_with(folder)))
+}
+
+async fn traffic(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
     let scenarios = scenarios(&root, run)?;
     // A shortened run is for looking at traffic, and proves no alert anyway.
@@ -599,7 +645,7 @@ async fn traffic(state: &Path, run: &TrafficRun, interrupt: &Interrupt) -> Resul
     let tree = Tree::read(&root)?;
     let (ours, theirs);
     let ground = if let Some(whereabouts) = &run.attach {
-        theirs = interrupt.or(Foreign::find(whereabouts, state)).await?;
+        theirs = Foreign::find(whereabouts, state).await?;
         for why in theirs.absent.values() {
             tell(&format!("  · {why}"));
         }
@@ -608,7 +654,8 @@ async fn traffic(state: &Path, run: &TrafficRun, interrupt: &Interrupt) -> Resul
         ours = Stack::attach(state).await?;
         Ground::Ours(&ours)
     };
-    interrupt.or(loaded::is_the_tree(ground, &tree)).await?;
+    loaded::is_the_tree(ground, &tree).await?;
+    let interrupt = &signals.held();
     let mut mute = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
@@ -642,7 +689,7 @@ fn nth(index: usize, of: usize) -> String {
 }
 
 /// Traffic to any address, with nothing looked at but the answers.
-async fn traffic_to(address: &Address, run: &TrafficRun, interrupt: &Interrupt) -> Result<ExitCode, Failure> {
+async fn traffic_to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let scenarios = scenarios(&find_tree()?, run)?;
     for (index, scenario) in scenarios.iter().enumerate() {
         tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
@@ -652,17 +699,19 @@ async fn traffic_to(address: &Address, run: &TrafficRun, interrupt: &Interrupt) 
                 .remedy("run it without --base-url on a stack that is up, or with `just prove`"));
         }
         if schedule.injects_faults() {
-            interrupt.or(faults_are_on(std::slice::from_ref(address))).await?;
+            faults_are_on(std::slice::from_ref(address)).await?;
         }
         let progress = Progress::new(&schedule);
         let id = format!("{}-s{}", scenario.id(), run.seed);
         let connect = Tcp::resolve(address).await?;
         let limits = Limits::default();
+        let interrupt = signals.held();
         let sending = send(&schedule, &id, connect, &limits, &progress, |_| {}, interrupt.requested());
         let sent = tokio::select! {
             sent = sending => sent?,
             () = std::sync::Arc::clone(&progress).show() => unreachable!("showing ends only with the traffic"),
         };
+        drop(interrupt);
         report(&sent, run)?;
         if let Some(failure) = sent.failure() {
             return Err(failure);
@@ -702,7 +751,7 @@ fn report(sent: &Sent, run: &TrafficRun) -> Result<(), Failure> {
     }
     if let Some(path) = &run.json {
         let text = serde_json::to_string_pretty(&summary).context("cannot encode the table")?;
-        std::fs::write(path, text + "\n")
+        files::replace(path, |to| writeln!(to, "{text}"))
             .with_context(|| format!("cannot write {}", path.display()))
             .map_err(Failure::usage)?;
     }
@@ -715,15 +764,15 @@ async fn collect(
     ground: Ground<'_>,
     out: &Path,
     require: &[String],
-    interrupt: &Interrupt,
+    signals: &Signals,
 ) -> Result<ExitCode, Failure> {
-    match interrupt.or(loaded::is_the_tree(ground, &Tree::read(root)?)).await {
+    match loaded::is_the_tree(ground, &Tree::read(root)?).await {
         Err(failure) if failure.kind() == failure::Kind::Usage => {
             tell(&as_called_here(&format!("  ! {failure}, `just traffic` runs on it")));
         }
         loaded => loaded?,
     }
-    let (bundle, outcome) = attached::collect(root, ground, out, interrupt).await?;
+    let (bundle, outcome) = attached::collect(root, ground, out, &signals.held()).await?;
     conclude(&bundle, &outcome, require)
 }
 
@@ -810,7 +859,8 @@ fn conclude(bundle: &Bundle, outcome: &Outcome, require: &[String]) -> Result<Ex
 fn print(text: &str) -> Result<(), Failure> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(anyhow::Error::new(error).context("cannot write to standard output").into())
+            Err(Failure::usage(format!("cannot write to standard output: {error}"))
+                .remedy("let it go where there is room"))
         }
         _ => Ok(()),
     }

@@ -93,7 +93,7 @@ async fn answer(sources: &Sources, gate: &Gate, request: &Parts) -> Response<Ful
     }
     let path = request.uri.path();
     match path {
-        "/" => page::list(&read(sources)).into(),
+        "/" => page::list(&read(sources).await).into(),
         "/api/health" => respond(StatusCode::OK, "application/json", "", r#"{"status":"ok"}"#),
         "/style.css" => respond(StatusCode::OK, "text/css; charset=utf-8", "", style()),
         "/view.js" => respond(StatusCode::OK, "text/javascript; charset=utf-8", "", include_str!("viewer/view.js")),
@@ -109,13 +109,16 @@ async fn answer(sources: &Sources, gate: &Gate, request: &Parts) -> Response<Ful
     }
 }
 
-fn read(sources: &Sources) -> Provisioned {
-    Provisioned::read(&sources.folder, sources.prometheus.as_ref())
+/// Others' pages don't wait for the disk.
+async fn read(sources: &Sources) -> Provisioned {
+    let (folder, prometheus) = (sources.folder.clone(), sources.prometheus.clone());
+    let read = tokio::task::spawn_blocking(move || Provisioned::read(&folder, prometheus.as_ref()));
+    read.await.expect("reading does not panic, and nobody cancels it")
 }
 
 /// A dashboard as a page: read, asked, drawn.
 async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMap) -> page::Page {
-    let provisioned = read(sources);
+    let provisioned = read(sources).await;
     let Some(Partly { dashboard, refused }) = provisioned.dashboard(uid) else {
         return page::unknown(uid, &provisioned);
     };

@@ -14,6 +14,7 @@ use super::bundle::{Bundle, SUMS};
 use super::provenance::Provenance;
 use super::tree::FOLDERS;
 use crate::failure::Failure;
+use crate::files;
 
 /// The signature's file, as `ssh-keygen -Y sign` names it.
 pub const SIGNATURE: &str = "SHA256SUMS.sig";
@@ -62,7 +63,7 @@ pub fn bound_to(bundle: &Bundle, provenance: &Provenance, repo: &Path) -> Result
 fn blobs(repo: &Path, revision: &str) -> Result<BTreeMap<PathBuf, String>, Failure> {
     // A tree has such a name, too, and no history.
     let commit = format!("{revision}^{{commit}}");
-    let listed = git(repo, |git| git.args(["ls-tree", "-r", "-z", &commit, "--"]).args(FOLDERS))?;
+    let listed = git(repo, |git| git.args(["ls-tree", "-r", "-z", "--full-tree", &commit, "--"]).args(FOLDERS))?;
     if !listed.status.success() {
         let why = String::from_utf8_lossy(&listed.stderr).trim().to_owned();
         return Err(Failure::usage(format!("{} has no revision {revision}: {why}", repo.display()))
@@ -97,6 +98,10 @@ fn hashed(repo: &Path, folder: &Path, files: &[PathBuf]) -> Result<BTreeMap<Path
 
 fn git(repo: &Path, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<Output, Failure> {
     let mut command = Command::new("git");
+    // What a hook of git's leaves in the environment names another repository.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
+        command.env_remove(name);
+    }
     command.arg("-C").arg(repo).stdin(Stdio::null());
     arguments(&mut command).output().map_err(|error| Failure::usage(format!("cannot run git: {error}")))
 }
@@ -106,16 +111,18 @@ pub fn sign(bundle: &Bundle, key: &Path) -> Result<PathBuf, Failure> {
     // Signing what can't be trusted would make it look as if it could.
     bundle.verify()?;
     let (sums, signature) = (bundle.folder().join(SUMS), bundle.folder().join(SIGNATURE));
-    if signature.exists() {
-        std::fs::remove_file(&signature).with_context(|| format!("cannot remove {}", signature.display()))?;
-    }
+    let file = File::open(&sums).with_context(|| format!("cannot read {}", sums.display()))?;
     let mut command = Command::new("ssh-keygen");
-    command.args(["-Y", "sign", "-n", NAMESPACE, "-f"]).arg(key).arg(&sums);
-    let answer = run(command.stdin(Stdio::null()))?;
-    if !answer.status.success() || !signature.is_file() {
+    // What it is given on its standard input it signs on its standard output.
+    command.args(["-Y", "sign", "-n", NAMESPACE, "-f"]).arg(key);
+    let answer = run(command.stdin(file))?;
+    if !answer.status.success() || !answer.stdout.starts_with(b"-----BEGIN SSH SIGNATURE-----") {
         let why = String::from_utf8_lossy(&answer.stderr).trim().to_owned();
-        return Err(Failure::usage(format!("cannot sign with {}: {why}", key.display())));
+        return Err(Failure::usage(format!("cannot sign with {}: {why}", key.display()))
+            .remedy("--key names a private key, or the public one of a key that the agent holds"));
     }
+    let written = files::replace(&signature, |out| out.write_all(&answer.stdout));
+    written.map_err(|error| Failure::usage(format!("cannot write {}: {error}", signature.display())))?;
     Ok(signature)
 }
 
@@ -136,19 +143,21 @@ pub fn signed_by(bundle: &Bundle, signers: &Path) -> Result<String, Failure> {
     let mut command = Command::new("ssh-keygen");
     command.args(["-Y", "find-principals", "-s"]).arg(&signature).arg("-f").arg(signers);
     let found = run(command.stdin(Stdio::null()))?;
-    let name = String::from_utf8_lossy(&found.stdout).lines().next().unwrap_or_default().to_owned();
-    if !found.status.success() || name.is_empty() {
-        return Err(unsigned(format!("nobody in {} signed it", signers.display())));
+    // A key may stand there under several names, each for a purpose of its own.
+    let names = String::from_utf8_lossy(&found.stdout).into_owned();
+    let mut why = format!("nobody in {} signed it", signers.display());
+    for name in names.lines().filter(|name| found.status.success() && !name.is_empty()) {
+        let sums = bundle.folder().join(SUMS);
+        let sums = File::open(&sums).with_context(|| format!("cannot read {}", sums.display()))?;
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-Y", "verify", "-n", NAMESPACE, "-I", name, "-s"]).arg(&signature).arg("-f").arg(signers);
+        let verified = run(command.stdin(sums))?;
+        if verified.status.success() {
+            return Ok(name.to_owned());
+        }
+        String::from_utf8_lossy(&verified.stderr).trim().clone_into(&mut why);
     }
-    let sums = bundle.folder().join(SUMS);
-    let sums = File::open(&sums).with_context(|| format!("cannot read {}", sums.display()))?;
-    let mut command = Command::new("ssh-keygen");
-    command.args(["-Y", "verify", "-n", NAMESPACE, "-I", &name, "-s"]).arg(&signature).arg("-f").arg(signers);
-    let verified = run(command.stdin(sums))?;
-    if verified.status.success() {
-        return Ok(name);
-    }
-    Err(unsigned(String::from_utf8_lossy(&verified.stderr).trim().to_owned()))
+    Err(unsigned(why))
 }
 
 fn run(command: &mut Command) -> Result<Output, Failure> {

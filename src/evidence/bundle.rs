@@ -42,6 +42,7 @@ use super::report;
 use super::tree::Tree;
 use super::validity::Disturbance;
 use crate::failure::{Failure, tell};
+use crate::files;
 use crate::interrupt::Interrupt;
 
 /// The file that names every other with its sum.
@@ -591,7 +592,7 @@ fn remove_empty(folder: &Path) -> anyhow::Result<()> {
 /// SHA-256 of a file, in hexadecimal.
 pub fn sha256_of(file: &Path) -> anyhow::Result<String> {
     let mut hasher = Sha256::new();
-    let mut reader = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let mut reader = files::open(file).with_context(|| format!("cannot read {}", file.display()))?;
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = reader.read(&mut buffer).with_context(|| format!("cannot read {}", file.display()))?;

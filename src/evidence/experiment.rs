@@ -19,7 +19,7 @@
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +31,7 @@ use serde_json::value::RawValue;
 use crate::dashboard::query::{PlannedQuery, QueryKind};
 use crate::duration::Speed;
 use crate::failure::Failure;
+use crate::files;
 use crate::monitoring::addresses::Addresses;
 use crate::prom::answer::{self, Data, Series};
 use crate::prom::exposition::{self, Exposition};
@@ -661,11 +662,11 @@ fn copy_up_to(file: &Path, most: u64, to: &mut impl std::io::Write) -> anyhow::R
     let too_long = || format!("{} has more than {most} bytes", file.display());
     if file.exists() || !packed.exists() {
         let length =
-            std::io::copy(&mut File::open(file).with_context(cannot)?.take(most + 1), to).with_context(cannot)?;
+            std::io::copy(&mut files::open(file).with_context(cannot)?.take(most + 1), to).with_context(cannot)?;
         ensure!(length <= most, too_long());
         return Ok(length);
     }
-    let stored = BufReader::new(File::open(packed).with_context(cannot)?);
+    let stored = BufReader::new(files::open(&packed).with_context(cannot)?);
     let mut reader = flate2::bufread::GzDecoder::new(stored).take(most + 1);
     let length = std::io::copy(&mut reader, to).with_context(cannot)?;
     ensure!(length <= most, too_long());

@@ -84,6 +84,7 @@ pub fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
         if kind.is_dir() {
             copy_folder(&source, &target)?;
         } else {
+            ensure!(kind.is_file(), "{} is not a regular file", source.display());
             fs::copy(&source, &target)
                 .with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))?;
         }

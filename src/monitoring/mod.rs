@@ -22,6 +22,7 @@ use anyhow::Context;
 
 use crate::duration::{self, DurationError, Speed};
 use crate::failure::{Failure, Finding};
+use crate::files;
 
 pub mod addresses;
 mod bounds;
@@ -435,7 +436,7 @@ impl Collected {
                     "",
                 );
             } else {
-                self.files.insert(path, std::fs::read(entry.path())?);
+                self.files.insert(path, files::read(&entry.path())?);
             }
         }
         Ok(())

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::component::Component;
+use super::mark::Mark;
 use crate::duration::Speed;
 use crate::failure::Failure;
 use crate::http::client::{self, Address};
@@ -175,6 +176,7 @@ impl Foreign {
                 Err(error) => drop(absent.insert(component, format!("{component} does not answer: {error:#}"))),
             }
         }
+        Mark::State.claim(state)?;
         let name = address.to_string().replace([':', '[', ']'], "-");
         let state = state.join("attached").join(name);
         std::fs::create_dir_all(&state).map_err(|error| {

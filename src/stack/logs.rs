@@ -6,7 +6,6 @@
 //! the same time the component's place in the table. Logs are read from the state directory, whether a stack runs or not.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -16,8 +15,10 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::component::Component;
+use super::start::{being_changed, is_busy};
 use crate::duration;
 use crate::failure::Failure;
+use crate::files;
 
 mod line;
 mod show;
@@ -286,6 +287,9 @@ fn names(folder: &Path, wanted: &[String]) -> Result<Vec<String>, Failure> {
         Component::ALL.iter().position(of).unwrap_or(usize::MAX)
     };
     names.sort_by_key(|name| (place(name), name.clone()));
+    if let Some(state) = folder.parent().filter(|state| names.is_empty() && is_busy(state)) {
+        return Err(being_changed(state));
+    }
     if names.is_empty() {
         return Err(Failure::usage(format!("no logs in {}", folder.display())).remedy("`just up` starts a stack"));
     }
@@ -311,7 +315,7 @@ fn is_of(process: &str, name: &str) -> bool {
 /// The last lines of a file from an offset on, for a person: what is no UTF-8 is replaced.
 pub(super) fn last_lines(path: &Path, from: u64, count: usize) -> Vec<String> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|mut file| {
+    let read = files::open(path).and_then(|mut file| {
         // A file shorter than it was has been rotated meanwhile; then all of it is new.
         let from = if file.metadata()?.len() < from { 0 } else { from };
         file.seek(SeekFrom::Start(from))?;

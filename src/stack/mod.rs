@@ -17,11 +17,13 @@ pub mod table;
 pub mod tools;
 
 mod holder;
+mod mark;
 mod supervisor;
 mod survey;
 
 pub use component::Component;
 pub use control::Epoch;
 pub use foreign::{Foreign, Whereabouts};
+pub use mark::Mark;
 pub use plan::{Lifetime, Listener, Plan, PortChoice, Process, bundles_folder, state_folder};
 pub use start::{Down, Found, Stack};

@@ -19,13 +19,15 @@ use tokio::time::Instant;
 
 use super::component::Component;
 use super::control::{is_paused, ready};
+use super::mark::Mark;
 use super::plan::{Lifetime, Plan, Process};
 use super::supervisor::{self, Control, Journal, News, Program, SOCKET, SOCKET_FOLDER_PREFIX};
-use super::survey::{Survey, present, survey};
+use super::survey::{Survey, held_by_others, present, survey};
 use super::table::{Row, State, Watch};
 use super::tools::Tool;
 use super::{holder, logs, secrets};
 use crate::failure::{Failure, is_full};
+use crate::files;
 use crate::monitoring::with_datasources_by_uid;
 use crate::prom::grafana;
 
@@ -108,8 +110,9 @@ impl Stack {
         shutdown: impl Future<Output = ()>,
     ) -> Result<Stack, Failure> {
         let mut shutdown = pin!(shutdown);
-        let _lock = lock(&plan.state)?;
-        match Stack::find(&plan.state).await? {
+        is_understood(&plan.state)?;
+        let _lock = lock(&plan.state).await?;
+        match Stack::find_locked(&plan.state).await? {
             Found::Running(stack) => return Err(stack.already_running().await),
             Found::Stale(leftovers) => leftovers.remove(),
             Found::Absent => {}
@@ -141,6 +144,9 @@ impl Stack {
             watch.finish(&rows);
             return Ok(stack);
         };
+        // A command on the same ports may have been faster since they were looked at.
+        let may_be_late = stack.record.plan.lifetime == Lifetime::Attached && !matches!(unready, Unready::Interrupted);
+        let processes = stack.processes();
         let failure = unready.tell(&stack.record.plan, &log_ends);
         let stopped = stack.stop_locked().await;
         for row in rows.iter_mut().filter(|row| matches!(row.state, State::Starting | State::Ready)) {
@@ -148,6 +154,7 @@ impl Stack {
         }
         watch.finish(&rows);
         Err(match stopped {
+            Ok(()) if may_be_late => held_by_others("everything is stopped again", &processes).unwrap_or(failure),
             Ok(()) => failure,
             Err(second) => failure.context(format!("stopping the rest failed, too ({second})")),
         })
@@ -157,7 +164,7 @@ impl Stack {
     pub async fn attach(state: &Path) -> Result<Stack, Failure> {
         match Stack::find(state).await? {
             Found::Running(stack) => Ok(*stack),
-            Found::Stale(_) => Err(Failure::usage(format!("the stack of {} was killed", state.display()))
+            Found::Stale(_) => Err(Failure::infrastructure(format!("the stack of {} was killed", state.display()))
                 .remedy("`just up` cleans up and starts it anew")),
             Found::Absent => {
                 Err(Failure::usage(format!("no stack runs from {}", state.display())).remedy("`just up` starts one"))
@@ -165,10 +172,20 @@ impl Stack {
         }
     }
 
-    /// What this state directory tells.
+    /// What this state directory tells. Where no stack is recorded and a command is about to change that, a usage failure.
     pub async fn find(state: &Path) -> Result<Found, Failure> {
+        // In this order: a record that comes meanwhile is found.
+        let busy = is_busy(state);
+        match Stack::find_locked(state).await? {
+            Found::Absent if busy => Err(being_changed(state)),
+            found => Ok(found),
+        }
+    }
+
+    /// The same for who holds the lock.
+    async fn find_locked(state: &Path) -> Result<Found, Failure> {
         let file = record_file(state);
-        let text = match std::fs::read(&file) {
+        let text = match files::read(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Found::Absent),
             Err(error) => return Err(Failure::usage(format!("cannot read {}: {error}", file.display()))),
@@ -255,7 +272,7 @@ impl Stack {
 
     /// Stops everything and returns when every process is gone and every port is free.
     pub async fn stop(self) -> Result<(), Failure> {
-        let _lock = lock(&self.record.plan.state)?;
+        let _lock = lock(&self.record.plan.state).await?;
         self.stop_locked().await
     }
 
@@ -401,6 +418,8 @@ impl Stack {
             None => self.await_pid().await,
         };
         let mut pids = Vec::new();
+        // It ends after all that it started: who holds a port of ours then is somebody else.
+        let mut in_order = supervisord.is_some();
         if let Some(supervisord) = supervisord {
             // A paused process hears nothing, no TERM either.
             if is_paused(supervisord) {
@@ -418,18 +437,23 @@ impl Stack {
         }
         if let Some(child) = &mut self.child {
             if tokio::time::timeout(STOP_LIMIT, child.wait()).await.is_err() {
+                in_order = false;
                 let _ = child.kill().await;
             }
         } else if let Some(pid) = supervisord
             && !all_gone(&[pid], STOP_LIMIT).await
         {
+            in_order = false;
             supervisor::signal("KILL", &[pid]).await;
         }
         if !all_gone(&pids, Duration::from_secs(2)).await {
             supervisor::signal("KILL", &pids).await;
             all_gone(&pids, Duration::from_secs(2)).await;
         }
-        let held = held_ports(plan, &self.record.absent, Duration::from_secs(5)).await;
+        let mut held = Vec::new();
+        if !in_order {
+            held = held_ports(plan, &self.record.absent, Duration::from_secs(5)).await;
+        }
         if let Some(pid) = supervisord
             && supervisor::is_alive(pid).await
         {
@@ -480,11 +504,16 @@ fn remove_traces(record: &Record) {
 
 /// Stops the stack of this state directory, if one runs, and removes what a killed one left.
 pub async fn down(state: &Path) -> Result<Down, Failure> {
+    let busy = is_busy(state);
     if !record_file(state).exists() {
-        return Ok(Down::Absent);
+        return if busy { Err(being_changed(state)) } else { Ok(Down::Absent) };
     }
-    let _lock = lock(state)?;
-    match Stack::find(state).await? {
+    let _lock = lock(state).await?;
+    down_locked(state).await
+}
+
+async fn down_locked(state: &Path) -> Result<Down, Failure> {
+    match Stack::find_locked(state).await? {
         Found::Running(stack) => stack.stop_locked().await.map(|()| Down::Stopped),
         Found::Stale(leftovers) => {
             let held = held_ports(&leftovers.0.plan, &leftovers.0.absent, Duration::ZERO).await;
@@ -493,6 +522,57 @@ pub async fn down(state: &Path) -> Result<Down, Failure> {
         }
         Found::Absent => Ok(Down::Absent),
     }
+}
+
+/// All that lies in a state directory, by name; beside it, what the receiver was told.
+const OURS: [&str; 14] = [
+    "etc",
+    "data",
+    "logs",
+    "secrets",
+    "runs",
+    "attached",
+    "stack.json",
+    "stack.new",
+    "supervisord.conf",
+    "supervisord.new",
+    "supervisord.pid",
+    "runs.lock",
+    // The mark, and what others wait for, last.
+    Mark::State.file(),
+    "lock",
+];
+const NOTIFICATIONS: &str = "notifications.jsonl";
+
+/// Stops the stack of this state directory, if one runs, and removes all that is ours there.
+pub async fn clean(state: &Path) -> Result<Down, Failure> {
+    if !Mark::State.is_ours(state) {
+        let is_empty = !std::fs::read_dir(state).is_ok_and(|mut entries| entries.next().is_some());
+        return if is_empty { Ok(Down::Absent) } else { Err(Mark::State.not_ours(state)) };
+    }
+    let _lock = lock(state).await?;
+    let attached = std::fs::read_dir(state.join("attached")).into_iter().flatten().flatten();
+    for place in std::iter::once(state.to_owned()).chain(attached.map(|entry| entry.path())) {
+        if is_held(&place.join("runs.lock")) {
+            return Err(Failure::usage(format!("a run is under way on the stack of {}", place.display()))
+                .remedy("wait until it has ended, or interrupt it"));
+        }
+    }
+    let down = down_locked(state).await?;
+    let entries = std::fs::read_dir(state).into_iter().flatten().flatten().map(|entry| entry.file_name());
+    let told = entries.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with(NOTIFICATIONS));
+    for name in told.chain(OURS.map(str::to_owned)) {
+        let path = state.join(name);
+        let removed = match path.symlink_metadata() {
+            Ok(there) if there.is_dir() => std::fs::remove_dir_all(&path),
+            Ok(_) => std::fs::remove_file(&path),
+            Err(_) => Ok(()),
+        };
+        removed.map_err(|error| Failure::usage(format!("cannot remove {}: {error}", path.display())))?;
+    }
+    // What is somebody else's stays, and the folder with it.
+    let _ = std::fs::remove_dir(state);
+    Ok(down)
 }
 
 /// Why a start ended before all were ready.
@@ -530,10 +610,16 @@ impl Unready {
             return failure.context("not everything could start, and what did is stopped again");
         }
         match self {
-            Unready::Died { name, why } => Failure::infrastructure(format!(
-                "{name} ended before it was ready ({why}); everything is stopped again{}",
-                last_lines(&name)
-            )),
+            Unready::Died { name, why } => {
+                let lines = last_lines(&name);
+                let told = format!("{name} ended before it was ready ({why}); everything is stopped again{lines}");
+                // Of two starts at once on the same ports both may lose one: then nobody holds it any more who could be named.
+                if plan.lifetime == Lifetime::Attached && lines.to_lowercase().contains("address already in use") {
+                    return Failure::usage(told)
+                        .remedy("wait for another start that is under way, or use --free-ports");
+                }
+                Failure::infrastructure(told)
+            }
             Unready::TooLate(late) => {
                 let told = late.iter().map(|(name, why)| {
                     let why = why.as_deref().unwrap_or("supervisord does not call it running");
@@ -573,35 +659,56 @@ fn record_file(state: &Path) -> PathBuf {
     state.join("stack.json")
 }
 
-/// Held while a stack is started or stopped, so that two commands don't do it at once. Released when dropped.
-fn lock(state: &Path) -> Result<File, Failure> {
+/// Whether somebody holds this lock.
+fn is_held(lock: &Path) -> bool {
+    files::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
+}
+
+/// Whether a command is starting or stopping a stack there.
+pub(super) fn is_busy(state: &Path) -> bool {
+    is_held(&state.join("lock"))
+}
+
+pub(super) fn being_changed(state: &Path) -> Failure {
+    Failure::usage(format!("another command is starting or stopping the stack of {}", state.display()))
+        .remedy("wait until it has ended; a start that gets Ctrl-C stops what it started")
+}
+
+/// Refuses a path that a component would not take for what it is.
+fn is_understood(state: &Path) -> Result<(), Failure> {
+    let why = match (state.to_str(), state.to_string_lossy().chars().find(|sign| matches!(sign, '[' | '\\' | '$'))) {
+        (None, _) => "is not in UTF-8".to_owned(),
+        (Some(path), _) if path.contains(char::is_control) => "holds a control character".to_owned(),
+        (_, Some('$')) => "holds `$`, which Grafana and Vector take for a variable's".to_owned(),
+        (_, Some(sign)) => format!("holds `{sign}`, which Prometheus takes for a pattern's"),
+        (_, None) => return Ok(()),
+    };
+    Err(Failure::usage(format!("the path {} of the state directory {why}", state.display()))
+        .remedy("choose another with --state or AICLIPX_STATE"))
+}
+
+/// Held while a stack is started or stopped, so that two commands don't do it at once. Released when dropped. The state
+/// directory is made, and ours from here on.
+async fn lock(state: &Path) -> Result<File, Failure> {
     let unusable = |error: std::io::Error| {
         Failure::usage(format!("the state directory {} is not writable: {error}", state.display()))
             .remedy("choose another with --state or AICLIPX_STATE")
     };
-    if state.to_string_lossy().contains(char::is_control) {
-        return Err(Failure::usage(format!(
-            "the path {} of the state directory holds a control character",
-            state.display()
-        )));
-    }
-    if let Some(sign) = state.to_string_lossy().chars().find(|c| matches!(c, '[' | '\\')) {
-        let what = format!("the path {} of the state directory holds `{sign}`", state.display());
-        return Err(Failure::usage(what).remedy(
-            "Prometheus takes that for a pattern and would find no rules: choose another with --state or AICLIPX_STATE",
-        ));
-    }
-    std::fs::create_dir_all(state).map_err(unusable)?;
+    Mark::State.claim(state)?;
     let file = File::create(state.join("lock")).map_err(unusable)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => {
-            Err(Failure::usage(format!("another command is starting or stopping the stack of {}", state.display()))
-                .remedy("wait until it has ended"))
+    let deadline = Instant::now() + LOOKED_AT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => tokio::time::sleep(TICK).await,
+            Err(std::fs::TryLockError::WouldBlock) => return Err(being_changed(state)),
+            Err(std::fs::TryLockError::Error(error)) => return Err(unusable(error)),
         }
-        Err(std::fs::TryLockError::Error(error)) => Err(unusable(error)),
     }
 }
+
+/// Who only looks whether the lock is held holds it for a moment.
+const LOOKED_AT: Duration = Duration::from_millis(200);
 
 /// The table of a start: what is to run, in this state, then what is absent.
 fn rows(

@@ -16,6 +16,7 @@ use anyhow::Context;
 use tokio::process::{Child, Command};
 
 use super::control::is_paused;
+use super::mark::RENDERED_LINE;
 use super::plan::{Lifetime, Plan, Process};
 use super::tools::{Wanted, executables, helper};
 use crate::failure::{Failure, no_temporary_folder};
@@ -89,7 +90,7 @@ pub(super) fn command(
 pub(super) fn configuration(plan: &Plan, programs: &[Program], socket: &Path) -> String {
     let socket = literal(&socket.to_string_lossy());
     let mut text = format!(
-        "; Rendered from the component table at every start; edits are lost.\n\
+        "{RENDERED_LINE}\n\
          [unix_http_server]\nfile={socket}\nchmod=0700\n\n\
          [supervisord]\nlogfile=logs/supervisord.log\nlogfile_maxbytes=10MB\nlogfile_backups=1\nloglevel=info\n\
          pidfile=supervisord.pid\nnocleanup=true\n\n\
@@ -380,17 +381,18 @@ impl Journal {
 
     /// What was told since the last call.
     pub(super) fn news(&mut self) -> Vec<(String, News)> {
-        let mut text = String::new();
+        let mut bytes = Vec::new();
         let read = File::open(&self.file).and_then(|mut file| {
             file.seek(SeekFrom::Start(self.read))?;
-            file.read_to_string(&mut text)
+            file.read_to_end(&mut bytes)
         });
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         if read.is_err() || whole == 0 {
             return Vec::new();
         }
         self.read += whole as u64;
-        text[..whole].lines().filter_map(news).collect()
+        // A name of a program's is in ASCII; what else it logs may be in anything.
+        String::from_utf8_lossy(&bytes[..whole]).lines().filter_map(news).collect()
     }
 }
 
@@ -507,6 +509,18 @@ mod tests {
         );
         assert_eq!(told("INFO spawned: 'app' with pid 12"), None);
         assert_eq!(told("INFO stopped: app (exit status 0)"), None);
+    }
+
+    #[test]
+    fn a_byte_that_is_no_text_does_not_hide_what_comes_behind_it() {
+        let state = tempfile::tempdir().unwrap();
+        let plan = Plan::attached(Path::new("/t"), state.path(), Speed::PRODUCTION).unwrap();
+        std::fs::create_dir(plan.logs()).unwrap();
+        let mut journal = Journal::from_now(&plan);
+        let log = b"2026-11-24 03:00:00,123 WARN what \xff is\n2026-11-24 03:00:00,124 INFO exited: app (exit status 2)\nhalf";
+        std::fs::write(plan.log("supervisord"), log).unwrap();
+        assert_eq!(journal.news(), [("app".to_owned(), News::Died("exit status 2".to_owned()))]);
+        assert_eq!(journal.news(), []);
     }
 
     #[tokio::test]

@@ -5,15 +5,16 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
+use std::process::Stdio;
 
 use futures_util::future::join_all;
 
 use super::component::{Component, Source};
 use super::holder;
-use super::plan::{APP_VARIABLE, Plan, Process, shared_ports};
+use super::plan::{APP_VARIABLE, Listener, Plan, Process, shared_ports};
 use super::revision::Revision;
 use super::supervisor::{self, SUPERVISORD};
-use super::tools::{Tool, Wanted, executables, find, is_executable};
+use super::tools::{Tool, Wanted, executables, find, helper, is_executable};
 use crate::failure::Failure;
 
 /// What looking before starting found.
@@ -32,8 +33,17 @@ pub(super) struct Survey {
     pub(super) revision: String,
 }
 
+/// What supervisord asks for before it starts anything; up to the hard limit it raises its own.
+const DESCRIPTORS: u64 = 1024;
+
 /// Looks at everything a start needs; all that is wrong is told at once, as a usage failure.
 pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    if let Some(limit) = limit.filter(|limit| *limit < DESCRIPTORS) {
+        let what =
+            format!("nothing was started: {limit} files may be open at once, and supervisord wants {DESCRIPTORS}");
+        return Err(Failure::usage(what).remedy(format!("`ulimit -n {DESCRIPTORS}`, where that was lowered")));
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let programs = join_all(plan.components.iter().map(|&component| program(component, plan, &path)));
     let (programs, supervisord, death_prefix, revision) =
@@ -65,6 +75,24 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
     for (port, one, other) in shared_ports(&processes) {
         problems.push(format!("port {port} is given to both {one} and {other}"));
     }
+    let taken = taken(&processes, &mut problems);
+    match supervisord {
+        Some(supervisord) if problems.is_empty() => {
+            Ok(Survey { components, programs: found, absent, supervisord, death_prefix, revision })
+        }
+        _ => Err(refused("nothing was started", &problems, taken)),
+    }
+}
+
+/// The ports of processes that were not started, or are gone, if somebody holds them: a usage failure that says `how` it is now.
+pub(super) fn held_by_others(how: &str, processes: &[Process]) -> Option<Failure> {
+    let mut problems = Vec::new();
+    let taken = taken(processes, &mut problems)?;
+    Some(refused(how, &problems, Some(taken)))
+}
+
+/// Where processes could not listen now; the first port that somebody holds.
+fn taken(processes: &[Process], problems: &mut Vec<String>) -> Option<(Listener, u16)> {
     let mut taken = None;
     for (listener, name, address) in processes.iter().flat_map(Process::listeners) {
         let port = address.port;
@@ -77,20 +105,17 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
             None => {}
         }
     }
-    match supervisord {
-        Some(supervisord) if problems.is_empty() => {
-            Ok(Survey { components, programs: found, absent, supervisord, death_prefix, revision })
-        }
-        _ => {
-            let failure = Failure::usage(format!("nothing was started:\n  {}", problems.join("\n  ")));
-            Err(match taken {
-                Some((listener, port)) => failure.remedy(format!(
-                    "end the holder, or move one with --port {listener}={}, or all with --free-ports",
-                    port.checked_add(100).unwrap_or(port - 100)
-                )),
-                None => failure,
-            })
-        }
+    taken
+}
+
+fn refused(how: &str, problems: &[String], taken: Option<(Listener, u16)>) -> Failure {
+    let failure = Failure::usage(format!("{how}:\n  {}", problems.join("\n  ")));
+    match taken {
+        Some((listener, port)) => failure.remedy(format!(
+            "end the holder, or move one with --port {listener}={}, or all with --free-ports",
+            port.checked_add(100).unwrap_or(port - 100)
+        )),
+        None => failure,
     }
 }
 
@@ -112,11 +137,21 @@ async fn program(component: Component, plan: &Plan, path: &OsStr) -> Result<Tool
 fn not_found(wanted: &Wanted, path: &OsStr) -> String {
     let names: Vec<&str> = wanted.spellings().map(|(name, ..)| name).collect();
     let namesake = names.iter().find_map(|name| executables(name, path).into_iter().next());
-    let why = match namesake {
-        Some(other) => format!("{} is another program", other.display()),
+    let closed = std::env::split_paths(path).find(|folder| {
+        folder.join("x").metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    });
+    let mut why = match namesake {
+        // As that of a script does whose interpreter is another user's alone.
+        Some(other) => match helper(&other).stdout(Stdio::null()).stderr(Stdio::null()).spawn() {
+            Ok(_) => format!("{} is another program", other.display()),
+            Err(error) => format!("{} can't be run: {error}", other.display()),
+        },
         None if names.len() > 1 => format!("not on PATH as {}", names.join(" or ")),
         None => "not on PATH".to_owned(),
     };
+    if let Some(folder) = closed {
+        why = format!("{why} ({}, which is on it, is closed to this user)", folder.display());
+    }
     format!("{why}; {} brings it", wanted.remedy())
 }
 
@@ -139,12 +174,10 @@ pub(super) fn present(plan: &Plan, absent: &BTreeMap<Component, String>) -> Vec<
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
-    #[test]
-    fn a_program_of_that_name_that_is_another_is_named_and_not_called_absent() {
+    #[tokio::test]
+    async fn a_program_of_that_name_that_is_another_or_cannot_run_is_named_and_not_called_absent() {
         let folder = tempfile::tempdir().expect("a folder");
         let wanted = Wanted {
             names: &["loki"],
@@ -156,9 +189,16 @@ mod tests {
         let path = folder.path().as_os_str();
         assert_eq!(not_found(&wanted, path), "not on PATH; `nix shell nixpkgs#loki` brings it");
         let other = folder.path().join("loki");
-        std::fs::write(&other, "genetics").expect("it is written");
-        std::fs::set_permissions(&other, PermissionsExt::from_mode(0o755)).expect("it is a program");
-        let told = not_found(&wanted, path);
-        assert_eq!(told, format!("{} is another program; `nix shell nixpkgs#loki` brings it", other.display()));
+        for (text, is) in [
+            ("#!/bin/sh\n", "is another program"),
+            ("#!/no/such/interpreter\n", "can't be run: No such file or directory (os error 2)"),
+        ] {
+            // By another process: what is open for writing here, when some test forks, can't be started.
+            let script = r#"printf %s "$1" >"$0" && chmod 755 "$0""#;
+            let written = std::process::Command::new("sh").args(["-c", script]).arg(&other).arg(text).status();
+            assert!(written.expect("there is a shell").success());
+            let told = not_found(&wanted, path);
+            assert_eq!(told, format!("{} {is}; `nix shell nixpkgs#loki` brings it", other.display()));
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! (nearest rank over all values), measures are what a panel must agree with.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader};
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use serde_json::Value;
 use super::schedule::Schedule;
 use crate::duration::Speed;
 use crate::failure::{Failure, Finding};
+use crate::files;
 use crate::scenario::{Measure, Scenario};
 
 /// A run's requests and what it takes to place them in time.
@@ -332,30 +333,18 @@ impl Ledger {
         }
     }
 
-    /// Writes the ledger to a temporary file beside `path`, to the disk, and only then under its name: a ledger that
-    /// is there is whole.
+    /// Writes the ledger: one that is there is whole.
     pub fn write(&self, path: &Path) -> Result<(), Failure> {
-        let write = || -> anyhow::Result<()> {
-            let folder = match path.parent() {
-                Some(folder) if !folder.as_os_str().is_empty() => folder,
-                _ => Path::new("."),
-            };
-            let file = temporary(folder)?;
-            let mut out = BufWriter::new(&file);
-            serde_json::to_writer(&mut out, &self.head)?;
+        let write = |out: &mut dyn std::io::Write| {
+            serde_json::to_writer(&mut *out, &self.head)?;
             out.write_all(b"\n")?;
             for entry in &self.entries {
-                serde_json::to_writer(&mut out, entry)?;
+                serde_json::to_writer(&mut *out, entry)?;
                 out.write_all(b"\n")?;
             }
-            out.flush()?;
-            drop(out);
-            file.as_file().sync_all()?;
-            file.persist(path)?;
-            std::fs::File::open(folder)?.sync_all()?;
             Ok(())
         };
-        write()
+        files::replace(path, write)
             .with_context(|| format!("cannot write the ledger {}", path.display()))
             .map_err(|error| Failure::usage(error).remedy("name a folder that exists, can be written and has room"))
     }
@@ -363,7 +352,7 @@ impl Ledger {
     /// Reads a ledger and checks that it is one: every scheduled request has its line, in order.
     pub fn read(path: &Path) -> Result<Ledger, Failure> {
         let cannot_read = || format!("cannot read the ledger {}", path.display());
-        let file = std::fs::File::open(path).with_context(cannot_read).map_err(Failure::usage)?;
+        let file = files::open(path).with_context(cannot_read).map_err(Failure::usage)?;
         Ok(Ledger::from_lines(path, BufReader::new(file)).map_err(|finding| vec![finding])?)
     }
 
@@ -447,12 +436,6 @@ impl Entry {
 /// `x-request-id` of one request of a run.
 pub(super) fn request_id(run: &str, seq: u64) -> String {
     format!("{run}-{seq}")
-}
-
-/// A temporary file that others may read once it has its name, as far as the umask lets them.
-fn temporary(folder: &Path) -> std::io::Result<tempfile::NamedTempFile> {
-    use std::os::unix::fs::PermissionsExt;
-    tempfile::Builder::new().prefix(".ledger-").permissions(std::fs::Permissions::from_mode(0o666)).tempfile_in(folder)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts and microseconds of a run are far below 2^53")]

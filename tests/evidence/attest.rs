@@ -68,6 +68,10 @@ fn a_tree_is_its_revisions_file_by_file_or_is_not_bound() {
     let added = repository.commit("a file more");
 
     assert!(binding(&sealed, &repository).is_ok(), "the revision counts, and not what is checked out");
+    let bundle = Bundle::open(&sealed.folder).unwrap();
+    let provenance = bundle.verify().unwrap().provenance;
+    let below = bound_to(&bundle, &provenance, &repository.0.path().join("monitoring/prometheus"));
+    assert_eq!(below.unwrap_or_else(|failure| panic!("{failure}")), files, "any folder of a clone names it");
     let of = |revision: &str, dirty| Archive::sound().of_revision(revision, dirty).sealed();
     refused(binding(&of(&edited, None), &repository), Kind::InvalidBundle, RULES);
     refused(binding(&of(&added, None), &repository), Kind::InvalidBundle, "monitoring/more.md (missing)");
@@ -90,7 +94,7 @@ fn a_signature_says_who_sealed_and_no_other_will_do() {
     let (alices, alice) = key(place.path(), "alice");
     let (_, bob) = key(place.path(), "bob");
     let signers = place.path().join("signers");
-    fs::write(&signers, alice).unwrap();
+    fs::write(&signers, &alice).unwrap();
     let sealed = Archive::sound().sealed();
     let bundle = Bundle::open(&sealed.folder).unwrap();
 
@@ -98,6 +102,24 @@ fn a_signature_says_who_sealed_and_no_other_will_do() {
     sign(&bundle, &alices).unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(signed_by(&bundle, &signers).unwrap_or_else(|failure| panic!("{failure}")), "alice");
     bundle.verify().expect("a signature beside the sums is no extra file");
+
+    let signature = fs::read(bundle.folder().join(SIGNATURE)).unwrap();
+    refused(sign(&bundle, &place.path().join("nothing")), Kind::Usage, "cannot sign with");
+    assert_eq!(fs::read(bundle.folder().join(SIGNATURE)).unwrap(), signature, "it stays");
+
+    let for_git = alice.replacen("alice ", "alice-of-git namespaces=\"git\" ", 1);
+    let for_us = alice.replacen("alice ", "alice namespaces=\"aiclipx-evidence\" ", 1);
+    for (lines, named) in
+        [([&for_git, &for_us], Some("alice")), ([&for_us, &for_git], Some("alice")), ([&for_git, &for_git], None)]
+    {
+        fs::write(&signers, lines.map(String::as_str).concat()).unwrap();
+        match named {
+            Some(named) => {
+                assert_eq!(signed_by(&bundle, &signers).unwrap_or_else(|failure| panic!("{failure}")), named)
+            }
+            None => refused(signed_by(&bundle, &signers), Kind::InvalidBundle, "namespace"),
+        }
+    }
 
     refused(signed_by(&bundle, &place.path().join("nothing")), Kind::Usage, "no file");
     fs::write(&signers, bob).unwrap();

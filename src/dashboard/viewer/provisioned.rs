@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::super::model::{self, Partly};
 use crate::duration;
 use crate::failure::Finding;
+use crate::files;
 use crate::http::client::Address;
 use crate::monitoring::DEFAULT_PANEL_INTERVAL;
 
@@ -103,7 +104,7 @@ impl Provisioned {
         names.sort();
         let mut files = Vec::new();
         for file in names {
-            match std::fs::read_to_string(&file) {
+            match files::read_to_string(&file) {
                 Ok(text) => files.push((file, text)),
                 Err(error) => self.troubles.push(format!("cannot read {}: {error}", file.display())),
             }

@@ -12,6 +12,7 @@ use crate::duration::{self, Speed};
 use crate::evidence::claims::{Claim, claims};
 use crate::evidence::tree::Tree;
 use crate::failure::Failure;
+use crate::files;
 use crate::scenario::Scenario;
 
 /// Below the repository's root.
@@ -135,7 +136,7 @@ impl Table {
     /// Reads the table of a repository.
     pub fn read(root: &Path) -> Result<Table, Failure> {
         let file = root.join(FILE);
-        let text = std::fs::read_to_string(&file)
+        let text = files::read_to_string(&file)
             .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
         Table::from_text(&text)
     }

@@ -11,6 +11,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::files;
+
 /// More rotated files than supervisord is told to keep.
 pub(super) const MOST_ROTATED: usize = 20;
 /// A rotation is some renames; a name that is missing for longer is not coming.
@@ -107,7 +109,7 @@ fn files(path: &Path) -> io::Result<Vec<(u64, File)>> {
             let opened: io::Result<Vec<_>> = before
                 .keys()
                 .rev()
-                .map(|place| File::open(name(path, *place)).and_then(|file| Ok((number(&file.metadata()?), file))))
+                .map(|place| files::open(&name(path, *place)).and_then(|file| Ok((number(&file.metadata()?), file))))
                 .collect();
             match opened {
                 Ok(files)

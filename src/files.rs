@@ -1,0 +1,151 @@
+//! Files that people name: read only where they are regular, and replaced only where a file or nothing lies.
+//!
+//! A pipe that nobody writes to would be waited for without end, and a device renamed over is gone.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// Opens a regular file for reading, by whatever link; anything else is an error at once.
+pub fn open(path: &Path) -> io::Result<File> {
+    let file = without_waiting().read(true).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
+/// The whole of a regular file.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The whole of a regular file, as text.
+pub fn read_to_string(path: &Path) -> io::Result<String> {
+    String::from_utf8(read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
+}
+
+/// Writes a file under this name, by whatever link: whole or not at all where a regular file or nothing is there, for the old
+/// one goes when the new one stands, on the disk. What else is there (a pipe that is being read, a device) is written to.
+pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let there = match fs::symlink_metadata(path) {
+        Ok(there) => Some(there),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    if there.as_ref().is_some_and(|there| !there.is_file()) {
+        // A pipe must have its reader by now; the one that is then written through may wait for it.
+        let _held = without_waiting().write(true).create(true).open(path)?;
+        return through(&OpenOptions::new().write(true).open(path)?, write);
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // Others may read it as far as the umask lets them, or as they could read the old one.
+    let as_usual = Permissions::from_mode(0o666);
+    let mut aside = tempfile::Builder::new().prefix(".aiclipx-").permissions(as_usual).tempfile_in(folder)?;
+    if let Some(old) = there {
+        aside.as_file().set_permissions(old.permissions())?;
+    }
+    through(aside.as_file_mut(), write)?;
+    aside.as_file().sync_all()?;
+    aside.persist(path)?;
+    File::open(folder)?.sync_all()
+}
+
+fn through(file: &File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
+    write(&mut out)?;
+    out.flush()
+}
+
+/// To open what may be a pipe. For a regular file it means nothing.
+fn without_waiting() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.custom_flags(i32::try_from(OFlags::NONBLOCK.bits()).expect("a flag of open(2) is an int"));
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    use std::process::Command;
+
+    use super::*;
+
+    fn fifo(path: &Path) {
+        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    }
+
+    fn written(path: &Path) -> io::Result<()> {
+        replace(path, |out| out.write_all(b"new"))
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        fifo(&pipe);
+        for other in [pipe.as_path(), folder.path(), Path::new("/dev/zero")] {
+            assert_eq!(open(other).unwrap_err().to_string(), "it is not a regular file", "{}", other.display());
+        }
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "text").unwrap();
+        symlink("file", &link).unwrap();
+        assert_eq!(read_to_string(&link).unwrap(), "text");
+    }
+
+    #[test]
+    fn a_file_is_replaced_whole_or_not_at_all_and_stays_readable_for_whom_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        written(&file).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        let half = replace(&file, |out| out.write_all(b"half").and_then(|()| Err(io::Error::other("no more"))));
+        assert_eq!(half.unwrap_err().to_string(), "no more");
+        assert_eq!(read_to_string(&file).unwrap(), "new");
+        replace(&file, |out| out.write_all(b"newer")).unwrap();
+        assert_eq!(read_to_string(&file).unwrap(), "newer");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_link_stays_one_and_its_target_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link, dangling) =
+            (folder.path().join("target"), folder.path().join("link"), folder.path().join("dangling"));
+        fs::write(&target, "old").unwrap();
+        symlink("target", &link).unwrap();
+        symlink("later", &dangling).unwrap();
+        for link in [link, dangling] {
+            written(&link).unwrap();
+            assert!(link.symlink_metadata().unwrap().is_symlink());
+            assert_eq!(read_to_string(&link).unwrap(), "new");
+        }
+        assert_eq!(read_to_string(&target).unwrap(), "new");
+    }
+
+    #[test]
+    fn a_pipe_and_a_device_are_written_to_and_stay_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        fifo(&pipe);
+        assert!(written(&pipe).is_err(), "nobody reads, and nobody is waited for");
+        let reader = Command::new("cat").arg(&pipe).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        while written(&pipe).is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert_eq!(reader.wait_with_output().unwrap().stdout, b"new");
+        assert!(pipe.symlink_metadata().unwrap().file_type().is_fifo());
+        let full = written(Path::new("/dev/full")).unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        assert!(Path::new("/dev/full").metadata().unwrap().file_type().is_char_device());
+        let folder = written(folder.path()).unwrap_err();
+        assert_eq!(folder.kind(), io::ErrorKind::IsADirectory);
+    }
+}
