@@ -74,7 +74,11 @@ impl Place {
     fn words(&self, arguments: &str) -> Vec<String> {
         let place = self.folder.path().display().to_string();
         let held = self.held.local_addr().unwrap().to_string();
-        let filled = |word: &str| word.replace("{held}", &held).replace('{', &format!("{place}/")).replace('}', "");
+        // To listen on every address of this machine's, with nobody there.
+        let free = TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port().to_string();
+        let filled = |word: &str| {
+            word.replace("{free}", &free).replace("{held}", &held).replace('{', &format!("{place}/")).replace('}', "")
+        };
         arguments.split_whitespace().map(|word| if word == "''" { String::new() } else { filled(word) }).collect()
     }
 
@@ -178,26 +182,26 @@ const TABLE: [(&str, &str, u8, &str); 71] = [
     ("render --out {rendered}", "empty", 0, "30 files at speed 30"),
     ("render --out {theirs}", "empty", 2, "/theirs/.aiclipx-rendered'"),
     ("render --out {file}", "empty", 2, "choose another with --out"),
-    ("render --speed 7", "empty", 2, "choose another speed"),
+    ("render --speed 7", "empty", 2, "… and "),
     ("check", "empty", 0, "Nothing found."),
     ("check --live", "missing", 2, NO_STACK),
     ("check --live", "killed", 3, "`just up` cleans up and starts it anew"),
     ("dashboard", "missing", 2, NO_STACK),
-    ("dashboard --folder {nowhere} --listen 127.0.0.1:0", "missing", 2, "--folder names one"),
-    ("dashboard --folder {empty} --listen 0.0.0.0:0", "missing", 2, "listen on 127.0.0.1"),
+    ("dashboard --folder {nowhere} --listen {held}", "missing", 2, "--folder names one"),
+    ("dashboard --folder {empty} --listen 0.0.0.0:{free}", "missing", 2, "listen on 127.0.0.1"),
     ("dashboard --folder {empty} --listen {held}", "missing", 2, "cannot listen on 127.0.0.1:"),
     ("traffic run --list", "missing", 0, "09-"),
     ("traffic run", "missing", 2, NO_STACK),
     ("traffic run", "busy", 2, BUSY),
     ("traffic run 01", "killed", 3, "`just up` cleans up and starts it anew"),
-    ("traffic run no-such", "missing", 2, "there are "),
+    ("traffic run no-such", "missing", 2, "name one by number, name or path"),
     ("traffic run {pipe}", "missing", 2, "it is not a regular file"),
     ("traffic run 01 02 --ledger {ledger}", "missing", 2, "name one scenario"),
     ("traffic run 01 --duration 100ms --base-url 127.0.0.1:1", "missing", 3, "--base-url says where"),
     ("traffic run --attach 127.0.0.1 --base-url 127.0.0.1:1", "missing", 2, "For more information, try '--help'."),
     ("traffic run --attach app=127.0.0.1:1,prometheus=127.0.0.1:1", "missing", 2, "--attach"),
     ("traffic schedule 01", "missing", 0, " requests, sha256 "),
-    ("traffic schedule no-such", "missing", 2, "there are "),
+    ("traffic schedule no-such", "missing", 2, "name one by number, name or path"),
     ("evidence collect", "busy", 2, BUSY),
     ("evidence collect", "killed", 3, KILLED),
     ("evidence collect --require ''", "missing", 2, "For more information, try '--help'."),
@@ -216,8 +220,8 @@ const TABLE: [(&str, &str, u8, &str); 71] = [
     ("evidence sign {bundle} --key {nowhere}", "missing", 2, "--key names a private key"),
     ("evidence sign {tampered} --key {nowhere}", "missing", 4, "report.md has changed since the bundle was sealed"),
     ("receiver --listen {held} --notifications {new}", "missing", 2, "cannot listen on 127.0.0.1:"),
-    ("receiver --listen 127.0.0.1:0 --notifications {nowhere/x}", "missing", 2, "--notifications names a file"),
-    ("receiver --listen 127.0.0.1:0 --notifications {pipe}", "missing", 2, "--notifications names a file"),
+    ("receiver --listen {held} --notifications {nowhere/x}", "missing", 2, "--notifications names a file"),
+    ("receiver --listen {held} --notifications {pipe}", "missing", 2, "--notifications names a file"),
     ("receiver --listen 127.0.0.1:1 --check", "missing", 3, "127.0.0.1:1"),
     ("secrets --env-file {nowhere} --folder {secrets}", "missing", 0, ""),
     ("secrets --env-file {pipe} --folder {secrets}", "missing", 2, "then a password is generated"),

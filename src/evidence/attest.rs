@@ -13,7 +13,7 @@ use anyhow::Context;
 use super::bundle::{Bundle, SUMS};
 use super::provenance::Provenance;
 use super::tree::FOLDERS;
-use crate::failure::Failure;
+use crate::failure::{Failure, no_temporary_folder};
 use crate::files;
 
 /// The signature's file, as `ssh-keygen -Y sign` names it.
@@ -140,24 +140,41 @@ pub fn signed_by(bundle: &Bundle, signers: &Path) -> Result<String, Failure> {
         return Err(Failure::usage(format!("there is no file {}", signers.display()))
             .remedy("a line of it is: NAME ssh-ed25519 AAAA…, as `man ssh-keygen` has it"));
     }
-    let mut command = Command::new("ssh-keygen");
-    command.args(["-Y", "find-principals", "-s"]).arg(&signature).arg("-f").arg(signers);
-    let found = run(command.stdin(Stdio::null()))?;
-    // A key may stand there under several names, each for a purpose of its own.
-    let names = String::from_utf8_lossy(&found.stdout).into_owned();
     let mut why = format!("nobody in {} signed it", signers.display());
-    for name in names.lines().filter(|name| found.status.success() && !name.is_empty()) {
-        let sums = bundle.folder().join(SUMS);
-        let sums = File::open(&sums).with_context(|| format!("cannot read {}", sums.display()))?;
-        let mut command = Command::new("ssh-keygen");
-        command.args(["-Y", "verify", "-n", NAMESPACE, "-I", name, "-s"]).arg(&signature).arg("-f").arg(signers);
-        let verified = run(command.stdin(sums))?;
-        if verified.status.success() {
-            return Ok(name.to_owned());
+    if principals(&signature, signers)?.is_empty() {
+        return Err(unsigned(why));
+    }
+    let unreadable = |error| Failure::usage(format!("cannot read {}: {error}", signers.display()));
+    let lines = files::read(signers).map_err(unreadable)?;
+    // A key may stand there several times, each for a purpose of its own, and ssh-keygen looks at the first line alone.
+    for (number, line) in (1..).zip(lines.split_inclusive(|byte| *byte == b'\n')) {
+        let alone = tempfile::NamedTempFile::new().map_err(|error| no_temporary_folder(&error))?;
+        std::fs::write(alone.path(), line).map_err(|error| no_temporary_folder(&error))?;
+        for name in principals(&signature, alone.path())? {
+            let sums = bundle.folder().join(SUMS);
+            let sums = File::open(&sums).with_context(|| format!("cannot read {}", sums.display()))?;
+            let mut command = Command::new("ssh-keygen");
+            command.args(["-Y", "verify", "-n", NAMESPACE, "-I", &name, "-s"]).arg(&signature);
+            let verified = run(command.arg("-f").arg(alone.path()).stdin(sums))?;
+            if verified.status.success() {
+                return Ok(name);
+            }
+            let said = String::from_utf8_lossy(&verified.stderr).trim().to_owned();
+            let place = format!("{}:{number}", signers.display());
+            why = said.replace(&format!("{}:1", alone.path().display()), &place);
         }
-        String::from_utf8_lossy(&verified.stderr).trim().clone_into(&mut why);
     }
     Err(unsigned(why))
+}
+
+/// Those whom a file of allowed signers names for the key that made a signature, whatever for.
+fn principals(signature: &Path, signers: &Path) -> Result<Vec<String>, Failure> {
+    let mut command = Command::new("ssh-keygen");
+    command.args(["-Y", "find-principals", "-s"]).arg(signature).arg("-f").arg(signers);
+    let found = run(command.stdin(Stdio::null()))?;
+    let names = String::from_utf8_lossy(&found.stdout).into_owned();
+    let names = names.split([',', '\n']).map(str::trim).filter(|name| found.status.success() && !name.is_empty());
+    Ok(names.map(str::to_owned).collect())
 }
 
 fn run(command: &mut Command) -> Result<Output, Failure> {

@@ -108,14 +108,19 @@ fn a_signature_says_who_sealed_and_no_other_will_do() {
     assert_eq!(fs::read(bundle.folder().join(SIGNATURE)).unwrap(), signature, "it stays");
 
     let for_git = alice.replacen("alice ", "alice-of-git namespaces=\"git\" ", 1);
+    let for_two = alice.replacen("alice ", "carol,alice ", 1);
     let for_us = alice.replacen("alice ", "alice namespaces=\"aiclipx-evidence\" ", 1);
-    for (lines, named) in
-        [([&for_git, &for_us], Some("alice")), ([&for_us, &for_git], Some("alice")), ([&for_git, &for_git], None)]
-    {
+    for (lines, named) in [
+        ([&for_git, &for_us], Some("alice")),
+        ([&for_us, &for_git], Some("alice")),
+        ([&for_git, &for_two], Some("carol")),
+        ([&for_git, &for_git], None),
+    ] {
         fs::write(&signers, lines.map(String::as_str).concat()).unwrap();
         match named {
             Some(named) => {
-                assert_eq!(signed_by(&bundle, &signers).unwrap_or_else(|failure| panic!("{failure}")), named)
+                let name = signed_by(&bundle, &signers).unwrap_or_else(|failure| panic!("{failure}"));
+                assert_eq!(name, named);
             }
             None => refused(signed_by(&bundle, &signers), Kind::InvalidBundle, "namespace"),
         }
