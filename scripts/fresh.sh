@@ -40,6 +40,13 @@ if [[ ! ${FRESH_INSIDE:-} ]]; then
   for tool in debootstrap unshare pivot_root git rustc; do
     command -v "$tool" >/dev/null || stop "$tool is missing: AICLIPX_TOOLS=debian ./dev just fresh brings it"
   done
+  # The demo's, which the fresh machine shares with this one: told now, and not after everything was built.
+  if (($# == 0)) || [[ " $* " == *' demo '* ]]; then
+    for port in 8080 8081 9090 9093 9095 3000; do
+      ! (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null ||
+        stop "port $port is in use, and the demo there needs it: stop what listens (ss -ltnp tells)"
+    done
+  fi
   sysroot=$(rustc --print sysroot)
   [[ $sysroot != /usr && -x $sysroot/bin/cargo ]] ||
     stop "needs a Rust toolchain in a folder of its own (rustup's), to lend it; rustc's is $sysroot"

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{Either, ready};
 use http_body_util::Empty;
+use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use hyper::{Method, Request, StatusCode, Uri};
 use prometheus::TEXT_FORMAT;
@@ -27,7 +28,7 @@ use super::phase::Lifecycle;
 use super::refusal::Refusal;
 use super::reply::{fixed, json};
 use super::store::{Full, Item, Store};
-use crate::http::serve::Incoming;
+use crate::http::serve;
 
 /// The longest name an item may have: what the store holds is then bounded in bytes, too.
 pub(super) const MAX_NAME_BYTES: usize = 256;
@@ -177,7 +178,7 @@ impl<Index, List, Create, Item, Live, Ready, Metrics> Route for Routes<Index, Li
 where
     Index: Answers<Empty<Bytes>>,
     List: Answers<Empty<Bytes>>,
-    Create: Answers<Incoming>,
+    Create: Answers<serve::Incoming>,
     Item: Answers<Empty<Bytes>>,
     Live: Answers<Empty<Bytes>>,
     Ready: Answers<Empty<Bytes>>,
@@ -210,8 +211,8 @@ where
 
 /// A request to create an item with copies of what is read of its head. The head itself is up to sixteen kilobytes, and as
 /// much again once it was parsed; a body may be long in coming.
-fn without_its_head(request: Request<Incoming>) -> Request<Incoming> {
-    let (head, body) = request.into_parts();
+fn without_its_head(request: Request<Incoming>) -> Request<serve::Incoming> {
+    let (head, body) = serve::Incoming::of(request).into_parts();
     let mut request = Request::new(body);
     *request.method_mut() = Method::POST;
     *request.uri_mut() = Uri::from_static("/items");

@@ -1,11 +1,11 @@
 //! What the service has to know of a request's head, and which heads it refuses.
 
+use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use hyper::{Method, Request, Version};
 
 use super::in_flight::{self, REQUEST_ID};
 use super::refusal::Refusal;
-use crate::http::serve::Incoming;
 
 /// Values of so many bytes are those of an ordinary client.
 const SHORT_HEAD: usize = 1 << 10;

@@ -28,6 +28,7 @@ mod refusal;
 mod reply;
 mod store;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::{self, Either};
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use pin_project_lite::pin_project;
@@ -44,7 +46,7 @@ use tokio::time::Instant;
 use warp::reply::Response;
 
 use crate::duration;
-use crate::http::serve::{self, Broken, ConnectionOutcome, Contained, Incoming, Limits, Service};
+use crate::http::serve::{self, Broken, ConnectionOutcome, Contained, Limits, Service};
 use budget::Budget;
 use config::Config;
 use endpoint::{Endpoint, Verb};
@@ -193,7 +195,7 @@ impl<R: Route> Service for ListenerService<R> {
         &self,
         request: Request<Incoming>,
         now: Instant,
-    ) -> impl Future<Output = hyper::Response<Self::Body>> + Send {
+    ) -> impl Future<Output = Result<hyper::Response<Self::Body>, Infallible>> + Send {
         let app = &*self.app;
         let head = Head::of(request.headers());
         let well_formed = head.well_formed(&request);
@@ -216,7 +218,10 @@ impl<R: Route> Service for ListenerService<R> {
             Err(refusal) => Either::Right(Either::Right(future::ready(refusal.into()))),
         };
         Answering {
-            work: serve::contain(app.config.request_timeout, work),
+            work: serve::contain(app.config.request_timeout, work, |broken| match broken {
+                Broken::Panicked => Refusal::Internal.into(),
+                Broken::TimedOut => Refusal::TookTooLong.into(),
+            }),
             begun: Some(begun),
             endpoint,
             lifecycle: &app.lifecycle,
@@ -234,7 +239,7 @@ impl<R: Route> Service for ListenerService<R> {
 
 pin_project! {
     /// A request that is worked on. A future of its own, for the same reason as [`serve::Contained`].
-    struct Answering<'a, W> {
+    struct Answering<'a, W: Future> {
         #[pin]
         work: Contained<W>,
         // Until its answer exists.
@@ -245,27 +250,21 @@ pin_project! {
 }
 
 impl<W: Future<Output = Response>> Future for Answering<'_, W> {
-    type Output = hyper::Response<Counted<BodyOf<Response>>>;
+    type Output = Result<hyper::Response<Counted<BodyOf<Response>>>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let (mut response, at_fault) = match ready!(this.work.poll(cx)) {
-            Ok(response) => {
-                // Not ready is no failure, and a coding that is not ours is the client's.
-                let failed = match response.status() {
-                    StatusCode::INTERNAL_SERVER_ERROR => true,
-                    StatusCode::SERVICE_UNAVAILABLE => *this.endpoint != Endpoint::Ready,
-                    _ => false,
-                };
-                (response, failed)
-            }
-            Err(Broken::Panicked) => (Refusal::Internal.into(), true),
-            Err(Broken::TimedOut) => (Refusal::TookTooLong.into(), true),
+        let mut response = ready!(this.work.poll(cx));
+        // Not ready is no failure, and a coding that is not ours is the client's.
+        let at_fault = match response.status() {
+            StatusCode::INTERNAL_SERVER_ERROR => true,
+            StatusCode::SERVICE_UNAVAILABLE => *this.endpoint != Endpoint::Ready,
+            _ => false,
         };
         if this.lifecycle.is_draining() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         let begun = this.begun.take().expect("an answer that was given is not asked for again");
-        Poll::Ready(begun.answered(response, at_fault))
+        Poll::Ready(Ok(begun.answered(response, at_fault)))
     }
 }

@@ -19,6 +19,7 @@ mod contain;
 mod idle;
 mod incoming;
 
+use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
 use std::pin::pin;
@@ -100,7 +101,12 @@ pub trait Service: Send + Sync + 'static {
     /// Takes one request, whose head was read `now`, and answers it in the future that it returns. What must have happened
     /// for every request whose head was read happens in the call: the future is dropped, looked at or not, when the
     /// connection breaks before the answer exists. A panic that leaves it costs the connection, so see [`contain`].
-    fn call(&self, request: Request<Incoming>, now: Instant) -> impl Future<Output = Response<Self::Body>> + Send;
+    /// Its body is to be read by [`Incoming::of`], so that the connection knows what is left of it.
+    fn call(
+        &self,
+        request: Request<hyper::body::Incoming>,
+        now: Instant,
+    ) -> impl Future<Output = Result<Response<Self::Body>, Infallible>> + Send;
 
     /// Told once for every connection that was accepted.
     fn opened(&self) {}

@@ -1,10 +1,10 @@
 //! One connection from its first byte to its last: hyper speaks HTTP on it, and this decides when it has to end.
 
-use std::convert::Infallible;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,13 +13,14 @@ use hyper::Request;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use pin_project_lite::pin_project;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
 
 use super::idle::{IdleTimer, Watched};
-use super::incoming::Incoming;
+use super::incoming;
 use super::{ConnectionOutcome, Limits, Service};
 
 /// A request's head and the pieces of its body pass through a buffer of at most this size: longer heads are 431.
@@ -60,12 +61,10 @@ pub(super) async fn run<S: Service>(
     let timer = IdleTimer::new(limits.patience);
     let unread = Arc::new(AtomicBool::new(false));
     // Not in the future it returns: a request has begun when its head was read, whether or not it is ever looked at.
-    let answer = service_fn(|request: Request<hyper::body::Incoming>| {
+    let answer = service_fn(|mut request: Request<hyper::body::Incoming>| {
         let now = timer.work_begins();
-        service.call(request.map(|body| Incoming::new(body, &unread)), now).map(|response| {
-            timer.work_ends();
-            Ok::<_, Infallible>(response)
-        })
+        incoming::note(&mut request, &unread);
+        Working { work: service.call(request, now), timer: &timer }
     });
     let mut http = http1::Builder::new()
         .header_read_timeout(None) // the timer bounds more than heads, and makes no timer for every request
@@ -115,6 +114,28 @@ pub(super) async fn run<S: Service>(
         drop(parts.read_buf);
         let stream = parts.io.into_inner().stream;
         let _ = timeout(limits.patience, linger(stream, is_unread, || end.others_wait())).await;
+    }
+}
+
+pin_project! {
+    /// Work on a request, which tells the timer when it is done. Not a map, which would copy the answer.
+    struct Working<'a, W> {
+        #[pin]
+        work: W,
+        timer: &'a IdleTimer,
+    }
+}
+
+impl<W: Future> Future for Working<'_, W> {
+    type Output = W::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<W::Output> {
+        let this = self.project();
+        let answer = this.work.poll(cx);
+        if answer.is_ready() {
+            this.timer.work_ends();
+        }
+        answer
     }
 }
 

@@ -1,14 +1,13 @@
 //! Work that a panic or a time-out can't take further than its own request.
 
+use std::convert::Infallible;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::future::CatchUnwind;
 use http_body_util::Full;
 use hyper::{Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
@@ -25,17 +24,19 @@ pub enum Broken {
     TimedOut,
 }
 
-/// Does `work` within `limit`, and survives its panic.
-pub fn contain<W: Future>(limit: Duration, work: W) -> Contained<W> {
-    Contained { work: AssertUnwindSafe(work).catch_unwind(), limit, timer: None }
+/// Does `work` within `limit`, and survives its panic: then there is what `broken` makes of it.
+pub fn contain<W: Future>(limit: Duration, work: W, broken: fn(Broken) -> W::Output) -> Contained<W> {
+    Contained { work, broken, limit, timer: None }
 }
 
 pin_project! {
     /// Contained work. Not an `async fn`: that would hold the work twice, as it came and where it is done, and a service's
-    /// work is a request, which would be copied from the one place to the other.
-    pub struct Contained<W> {
+    /// work is a request, which would be copied from the one place to the other. Nor a `Result`: an answer would be copied
+    /// into it, and out of it.
+    pub struct Contained<W: Future> {
         #[pin]
-        work: CatchUnwind<AssertUnwindSafe<W>>,
+        work: W,
+        broken: fn(Broken) -> W::Output,
         limit: Duration,
         // Most work is done at the first look, and pays for no timer.
         timer: Option<Pin<Box<Sleep>>>,
@@ -43,15 +44,17 @@ pin_project! {
 }
 
 impl<W: Future> Future for Contained<W> {
-    type Output = Result<W::Output, Broken>;
+    type Output = W::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        if let Poll::Ready(done) = this.work.poll(cx) {
-            return Poll::Ready(done.map_err(|_| Broken::Panicked));
+        match catch_unwind(AssertUnwindSafe(|| this.work.poll(cx))) {
+            Ok(Poll::Pending) => {}
+            Ok(done) => return done,
+            Err(_) => return Poll::Ready((this.broken)(Broken::Panicked)),
         }
         let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(*this.limit)));
-        timer.as_mut().poll(cx).map(|()| Err(Broken::TimedOut))
+        timer.as_mut().poll(cx).map(|()| (this.broken)(Broken::TimedOut))
     }
 }
 
@@ -75,17 +78,23 @@ where
 {
     type Body = Full<Bytes>;
 
-    async fn call(&self, request: Request<Incoming>, _: Instant) -> Response<Full<Bytes>> {
+    async fn call(
+        &self,
+        request: Request<hyper::body::Incoming>,
+        _: Instant,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
         // The handler is called inside, so that what it does before its first await is contained, too.
-        contain(self.limit, async { (self.handler)(request).await }).await.unwrap_or_else(|broken| {
-            let (status, body) = match broken {
-                Broken::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"internal error"}"#),
-                Broken::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"the request took too long"}"#),
-            };
-            let mut response = Response::new(Full::from(body));
-            *response.status_mut() = status;
-            response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-            response
-        })
+        Ok(contain(self.limit, async { (self.handler)(Incoming::of(request)).await }, plain).await)
     }
+}
+
+fn plain(broken: Broken) -> Response<Full<Bytes>> {
+    let (status, body) = match broken {
+        Broken::Panicked => (StatusCode::INTERNAL_SERVER_ERROR, r#"{"error":"internal error"}"#),
+        Broken::TimedOut => (StatusCode::SERVICE_UNAVAILABLE, r#"{"error":"the request took too long"}"#),
+    };
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
 }

@@ -161,10 +161,9 @@ impl Watched<'_> {
         let look = pin!(self.stream.ready(Interest::ERROR)).poll(&mut Context::from_waker(Waker::noop()));
         look.is_ready()
     }
-}
 
-impl Watched<'_> {
-    /// Reads into a buffer of the moment, so that hyper's is never filled.
+    /// Reads into a buffer of the moment, so that hyper's is never filled. Not inline: every read would make room for it.
+    #[inline(never)]
     fn read_a_little(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
         let room = buffer.remaining().min(READ_BYTES);
