@@ -6,6 +6,7 @@
 //! program, so that who kills, pauses or asks after it means the program itself, and the front is its child, which ends as
 //! soon as its own input does; the other end of that is the program's.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs::File;
 use std::future::Future;
@@ -51,7 +52,7 @@ pub fn become_program(listen: &Address, program: &[OsString]) -> Failure {
     }
 }
 
-fn started(listen: &Address, program: &[OsString]) -> anyhow::Result<std::convert::Infallible> {
+fn started(listen: &Address, program: &[OsString]) -> anyhow::Result<Infallible> {
     let (name, arguments) = program.split_first().context("no program is named")?;
     let behind = hidden_address().context("cannot find an address to hide")?;
     let (end_seen, end) = std::io::pipe().context("cannot make a pipe")?;
@@ -122,15 +123,13 @@ type Answer = Response<Either<Full<Bytes>, hyper::body::Incoming>>;
 impl Service for Front {
     type Body = Either<Full<Bytes>, hyper::body::Incoming>;
 
-    async fn call(&self, request: Request<Incoming>, _: Instant) -> Answer {
-        let (head, body) = request.into_parts();
+    async fn call(&self, request: Request<hyper::body::Incoming>, _: Instant) -> Result<Answer, Infallible> {
+        let (head, body) = Incoming::of(request).into_parts();
         if let Err((status, why)) = self.gate.admits(&head) {
-            return refusal(status, why);
+            return Ok(refusal(status, why));
         }
-        match self.handed_on(head, body).await {
-            Ok(answer) => answer,
-            Err(error) => refusal(StatusCode::BAD_GATEWAY, &format!("{error:#}")),
-        }
+        let handed_on = self.handed_on(head, body).await;
+        Ok(handed_on.unwrap_or_else(|error| refusal(StatusCode::BAD_GATEWAY, &format!("{error:#}"))))
     }
 }
 
