@@ -128,10 +128,8 @@ impl Service for Front {
         if let Err((status, why)) = self.gate.admits(&head) {
             return Ok(refusal(status, why));
         }
-        Ok(match self.handed_on(head, body).await {
-            Ok(answer) => answer,
-            Err(error) => refusal(StatusCode::BAD_GATEWAY, &format!("{error:#}")),
-        })
+        let handed_on = self.handed_on(head, body).await;
+        Ok(handed_on.unwrap_or_else(|error| refusal(StatusCode::BAD_GATEWAY, &format!("{error:#}"))))
     }
 }
 
