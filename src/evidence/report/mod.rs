@@ -73,9 +73,7 @@ fn not_proven(outcome: &Outcome) -> Vec<String> {
     list.extend(outcome.provenance.superseded.iter().map(|name| format!("{name} was invalid, repeated and put aside")));
     list.extend(outcome.provenance.unfinished.iter().map(|(name, why)| format!("{name} could not be recorded: {why}")));
     let broken_off = outcome.provenance.broken_off.iter();
-    list.extend(
-        broken_off.map(|one| format!("{} did not come to its end, and is not judged: {}", one.run, one.end.why)),
-    );
+    list.extend(broken_off.map(|one| format!("{} is not judged: {}", one.run, one.end.why)));
     list.extend(outcome.provenance.absent.iter().cloned());
     list
 }
@@ -121,7 +119,7 @@ fn seeds(outcome: &Outcome) -> String {
 /// The commit and whether the tree was clean.
 fn revision(outcome: &Outcome) -> String {
     match (&outcome.provenance.revision, &outcome.provenance.dirty) {
-        (None, _) => "not in a repository".to_owned(),
+        (None, _) => "none is known".to_owned(),
         (Some(commit), None) => format!("{}, clean", &commit[..commit.len().min(12)]),
         (Some(commit), Some(_)) => format!("{}, with uncommitted changes", &commit[..commit.len().min(12)]),
     }
