@@ -98,7 +98,7 @@ test: _formatted lint _tests _checked _live
 
 # what takes long: every experiment, the mutants, the containers, and both README commands on machines that have nothing
 [group('development')]
-test-long: prove mutants containers fresh schema
+test-long: prove mutants containers fresh schema log-faults
 
 # the images and compose.yaml under podman and under Docker, whichever can run here
 [group('development')]
@@ -114,6 +114,11 @@ bench-app:
 [group('development')]
 bench-traffic:
     cargo bench --locked --bench traffic
+
+# every fault of the log path on real stacks with Vector and Loki: a table of alerts, times and losses; all of them unless named
+[group('development')]
+log-faults *faults: _build
+    @scripts/log-faults.py {{ tool }} "$@"
 
 # time the viewer's page of twelve panels over an hour of data, beside the bare answers it is drawn from
 [group('development')]

@@ -59,7 +59,7 @@ enum Command {
         /// How many times faster than production it lives.
         #[arg(long, default_value = "30")]
         speed: Speed,
-        /// Move one component: prometheus=9190; or where the service listens to its monitoring: app-admin=8181.
+        /// Move one component: prometheus=9190; or another place of one: app-admin=8181, vector-metrics=9698, loki-grpc=9196.
         #[arg(long = "port", value_name = "NAME=PORT")]
         ports: Vec<PortChoice>,
         /// Move all components to ports nobody uses.

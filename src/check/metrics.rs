@@ -39,14 +39,18 @@ pub const OF_ALERTMANAGER: [&str; 3] = [
     "alertmanager_notifications_failed_total",
 ];
 
-/// What we ask of Vector's; looked up in its sources for 0.55 to 0.59, for there is none to ask where this is developed.
-pub const OF_VECTOR: [&str; 6] = [
+/// What we ask of Vector's; looked up in its sources for 0.55 to 0.59, and asked of a 0.58. Prometheus keeps no others of it.
+pub const OF_VECTOR: [&str; 10] = [
+    "aiclipx_log_lines_left_out_total",
     "aiclipx_log_lines_total",
     "vector_buffer_discarded_events_total",
     "vector_buffer_size_bytes",
+    "vector_buffer_size_events",
     "vector_component_discarded_events_total",
     "vector_component_errors_total",
     "vector_component_sent_events_total",
+    "vector_http_client_errors_total",
+    "vector_http_client_responses_total",
 ];
 
 /// Buckets' bounds that somebody may ask for; 0 is none of a duration's.

@@ -227,7 +227,7 @@ pub(super) fn asks_nobody<'a>(
     expressions: impl IntoIterator<Item = &'a str>,
 ) -> anyhow::Result<Option<String>> {
     let source = |name: &str| match name {
-        "aiclipx_log_lines_total" => Some("vector"),
+        "aiclipx_log_lines_total" | "aiclipx_log_lines_left_out_total" => Some("vector"),
         _ => OPTIONAL.into_iter().find(|job| name.strip_prefix(job).is_some_and(|rest| rest.starts_with('_'))),
     };
     let mut sources = std::collections::BTreeSet::new();

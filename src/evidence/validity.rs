@@ -167,8 +167,8 @@ fn scrapes(run: &Run, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance
     let longest = (scrape_ms as f64 * MISSED_SCRAPE_INTERVALS) as i64;
     for (target, samples) in by_target {
         let job = target.split(' ').next().unwrap_or_default();
-        // Who could never be scraped is not part of the stack, where that is allowed.
-        if OPTIONAL.contains(&job) && samples.iter().all(|(_, up)| *up < 1.0) {
+        // What may be missing altogether may be missing once: what is claimed of it says so itself.
+        if OPTIONAL.contains(&job) {
             continue;
         }
         let outages = run.outages(&[job, PROMETHEUS]);

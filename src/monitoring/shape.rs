@@ -200,6 +200,14 @@ static PROMETHEUS: Shape = Shape::Record(&[
             may("metrics_path", &Shape::Text),
             may("honor_labels", &Shape::Switch),
             must("file_sd_configs", &FILE_SD),
+            may(
+                "metric_relabel_configs",
+                &Shape::List(&Shape::Record(&[
+                    must("source_labels", &TEXTS),
+                    must("regex", &Shape::Text),
+                    must("action", &Shape::Text),
+                ])),
+            ),
         ])),
     ),
 ]);
@@ -380,6 +388,7 @@ static VECTOR: Shape = Shape::Record(&[
                     must("encoding", &Shape::Own),
                     may("out_of_order_action", &Shape::Text),
                     may("acknowledgements", &Shape::Own),
+                    may("request", &Shape::Own),
                     must("buffer", &Shape::Own),
                 ]),
             ),
@@ -390,6 +399,7 @@ static VECTOR: Shape = Shape::Record(&[
                     must("inputs", &TEXTS),
                     must("address", &Shape::Listen(Component::VectorMetrics)),
                     may("flush_period_secs", &Shape::Number),
+                    may("suppress_timestamp", &Shape::Switch),
                 ]),
             ),
         ]),

@@ -191,6 +191,10 @@ impl Component {
         self.row().missed
     }
 
+    /// Who is nothing without whom: half of the path of logs forwards to nobody, or keeps what nobody sends.
+    pub const PAIRS: [(Component, Component); 2] =
+        [(Component::Vector, Component::Loki), (Component::Loki, Component::Vector)];
+
     /// Whose place it takes: it is started only where that one is absent, and listens there.
     pub fn stands_in_for(self) -> Option<Component> {
         (self == Component::Viewer).then_some(Component::Grafana)
@@ -247,7 +251,11 @@ impl Component {
             ],
             Component::Vector => vec![
                 "--config".to_owned(),
-                path(&etc.join("vector/vector.yaml")),
+                // Not the whole path: Vector takes a comma in it for the end of it.
+                "etc/vector/vector.yaml".to_owned(),
+                // What Loki has not taken by then is read again: it was not acknowledged.
+                "--graceful-shutdown-limit-secs".to_owned(),
+                "3".to_owned(),
                 "--log-format".to_owned(),
                 "json".to_owned(),
                 "--color".to_owned(),
@@ -256,7 +264,8 @@ impl Component {
             Component::Loki => {
                 let (grpc, data) = (&plan.addresses.logging.loki_grpc, plan.data(self));
                 vec![
-                    format!("-config.file={}", path(&etc.join("loki/loki.yaml"))),
+                    // As Vector: of a list of files it takes the first that is there.
+                    "-config.file=etc/loki/loki.yaml".to_owned(),
                     format!("-common.path-prefix={}", path(&data)),
                     format!("-common.storage.filesystem.chunk-directory={}", path(&data.join("chunks"))),
                     format!("-common.storage.filesystem.rules-directory={}", path(&data.join("rules"))),

@@ -78,6 +78,8 @@ pub struct Process {
     pub address: Address,
     /// Where it listens to the monitoring alone, if it does.
     pub admin: Option<Address>,
+    /// Where it listens to a part of the stack and to nobody else, without being asked there how it is.
+    pub aside: Option<(Listener, Address)>,
 }
 
 /// A place where a component listens, as `--port` names it.
@@ -85,17 +87,23 @@ pub struct Process {
 pub enum Listener {
     /// The one it is known by, under its own name.
     Main(Component),
-    /// Where the service listens to the monitoring alone: `app-admin`.
+    /// Where the service listens to the monitoring alone.
     AppAdmin,
+    /// Where Vector is scraped.
+    VectorMetrics,
+    /// Where Loki talks to itself.
+    LokiGrpc,
 }
 
-const APP_ADMIN: &str = "app-admin";
+/// The places that are not a component's first, as they are called.
+const ASIDE: [(Listener, &str); 3] =
+    [(Listener::AppAdmin, "app-admin"), (Listener::VectorMetrics, "vector-metrics"), (Listener::LokiGrpc, "loki-grpc")];
 
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Listener::Main(component) => component.fmt(f),
-            Listener::AppAdmin => f.pad(APP_ADMIN),
+            aside => f.pad(ASIDE.iter().find(|(one, _)| one == aside).map_or("", |(_, name)| name)),
         }
     }
 }
@@ -104,10 +112,11 @@ impl FromStr for Listener {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Listener, String> {
-        if text == APP_ADMIN {
-            return Ok(Listener::AppAdmin);
+        if let Some((aside, _)) = ASIDE.iter().find(|(_, name)| *name == text) {
+            return Ok(*aside);
         }
-        text.parse().map(Listener::Main).map_err(|error| format!("{error}, and {APP_ADMIN}"))
+        let names = ASIDE.map(|(_, name)| name).join(", ");
+        text.parse().map(Listener::Main).map_err(|error| format!("{error}, and {names}"))
     }
 }
 
@@ -116,7 +125,8 @@ impl Process {
     pub fn listeners(&self) -> impl Iterator<Item = (Listener, String, &Address)> {
         let main = (Listener::Main(self.component), self.name.clone(), &self.address);
         let admin = self.admin.iter().map(|address| (Listener::AppAdmin, format!("{}-admin", self.name), address));
-        std::iter::once(main).chain(admin)
+        let aside = self.aside.iter().map(|(listener, address)| (*listener, listener.to_string(), address));
+        std::iter::once(main).chain(admin).chain(aside)
     }
 
     /// Where it is asked how it is: there, too, nobody's clients are before one.
@@ -175,15 +185,10 @@ impl Plan {
     /// Moves every component to a port nobody listens on.
     pub fn free_ports(&mut self) -> Result<(), Failure> {
         let own = Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none());
-        for listener in own.map(Listener::Main).chain([Listener::AppAdmin]) {
+        for listener in own.map(Listener::Main).chain(ASIDE.map(|(listener, _)| listener)) {
             for address in self.addresses_mut(listener) {
                 address.port = free_port()?;
             }
-        }
-        // Beside the ports that are asked for readiness.
-        let Logging { vector_metrics, loki_grpc, .. } = &mut self.addresses.logging;
-        for address in [vector_metrics, loki_grpc] {
-            address.port = free_port()?;
         }
         Ok(())
     }
@@ -196,7 +201,12 @@ impl Plan {
     }
 
     fn addresses_mut(&mut self, listener: Listener) -> &mut [Address] {
-        let Listener::Main(component) = listener else { return &mut self.addresses.app_admin };
+        let component = match listener {
+            Listener::Main(component) => component,
+            Listener::AppAdmin => return &mut self.addresses.app_admin,
+            Listener::VectorMetrics => return std::slice::from_mut(&mut self.addresses.logging.vector_metrics),
+            Listener::LokiGrpc => return std::slice::from_mut(&mut self.addresses.logging.loki_grpc),
+        };
         match component {
             Component::App => &mut self.addresses.app,
             Component::Prometheus => std::slice::from_mut(&mut self.addresses.prometheus),
@@ -223,6 +233,11 @@ impl Plan {
             .iter()
             .flat_map(|&component| {
                 let admins = if component == Component::App { &self.addresses.app_admin[..] } else { &[] };
+                let aside = match component {
+                    Component::Vector => Some((Listener::VectorMetrics, &self.addresses.logging.vector_metrics)),
+                    Component::Loki => Some((Listener::LokiGrpc, &self.addresses.logging.loki_grpc)),
+                    _ => None,
+                };
                 addresses(component).iter().enumerate().map(move |(replica, address)| Process {
                     component,
                     name: match replica {
@@ -231,6 +246,7 @@ impl Plan {
                     },
                     address: address.clone(),
                     admin: admins.get(replica).cloned(),
+                    aside: aside.map(|(listener, address)| (listener, address.clone())),
                 })
             })
             .collect()
@@ -418,7 +434,8 @@ mod tests {
         let ports: Vec<_> = listeners.map(|(_, name, address)| format!("{name}={}", address.port)).collect();
         let expected =
             ["app=8080", "app-admin=8081", "prometheus=9090", "alertmanager=9093", "receiver=9095", "grafana=3000"];
-        assert_eq!(ports, [&expected[..], &["vector=8686", "loki=3100"]].concat());
+        let logging = ["vector=8686", "vector-metrics=9598", "loki=3100", "loki-grpc=9096"];
+        assert_eq!(ports, [&expected[..], &logging].concat());
     }
 
     #[test]
@@ -443,6 +460,11 @@ mod tests {
         plan.choose_port("app-admin=8181".parse().unwrap());
         assert_eq!(plan.addresses.app_admin, [Address::loopback(8181)]);
         assert_eq!(plan.addresses.app, [Address::loopback(8080)]);
+        // Of none is there a port that two stacks side by side would share.
+        plan.choose_port("vector-metrics=9698".parse().unwrap());
+        plan.choose_port("loki-grpc=9196".parse().unwrap());
+        let Logging { vector_metrics, loki_grpc, .. } = &plan.addresses.logging;
+        assert_eq!((vector_metrics.port, loki_grpc.port), (9698, 9196));
         assert!("app-2=1".parse::<PortChoice>().unwrap_err().contains("app-admin"));
         for text in ["prometheus", "prometheus=0", "prometheus=x", "nothing=80", "=80"] {
             assert!(text.parse::<PortChoice>().is_err(), "{text}");

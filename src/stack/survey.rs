@@ -58,6 +58,14 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
             (Err(why), None) => problems.push(format!("{component}: {why}")),
         }
     }
+    for (half, other) in Component::PAIRS {
+        if absent.contains_key(&other)
+            && let Some(missed) = half.missed_without()
+            && found.remove(&half).is_some()
+        {
+            absent.insert(half, format!("{missed} (it is left out, for {other} is absent)"));
+        }
+    }
     let mut components = plan.components.clone();
     for stand_in in Component::ALL {
         if stand_in.stands_in_for().is_some_and(|component| absent.contains_key(&component)) {

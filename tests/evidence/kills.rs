@@ -194,6 +194,20 @@ fn lines_that_did_not_reach_the_store_of_logs_are_found() {
 }
 
 #[test]
+fn a_store_of_logs_that_says_nothing_leaves_the_claim_on_logs_open_and_no_other() {
+    let with_loki = || {
+        Room::with_errors().series("up", |all| {
+            let mut loki = all[0].clone();
+            loki["metric"]["job"] = "loki".into();
+            all.push(loki);
+        })
+    };
+    with_loki().judged().leaves_open(&["log"], "Loki did not say");
+    let lost = with_loki().lines("logs/app.log", |lines| drop(lines.pop()));
+    lost.judged().fails_exactly("a line is lost, too", &["log"]);
+}
+
+#[test]
 fn a_log_line_of_another_run_is_no_matter() {
     let room = Room::with_errors().lines("logs/app.log", |lines| {
         lines.push(json!({"msg": "request", "status": 200, "request_id": "someone-else-1"}).to_string());
