@@ -483,11 +483,12 @@ impl Bundle {
             };
             ensure!(
                 told == derived,
-                "{id}: verdicts.json says {} ({}), the exhibits say {} ({})",
+                "{id}: verdicts.json says {} ({}), the exhibits say {} ({}) {}",
                 told.verdict.word(),
                 told.observed,
                 derived.verdict.word(),
-                derived.observed
+                derived.observed,
+                derived.verdict.why()
             );
         }
         ensure!(stored.len() == outcome.judgements.len(), "verdicts.json holds claims that nothing gives rise to");
