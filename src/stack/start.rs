@@ -418,7 +418,7 @@ impl Stack {
             None => self.await_pid().await,
         };
         let mut pids = Vec::new();
-        // It ends after all that it started: who holds a port of ours then is somebody else.
+        // It ends after all that it started: who holds a port of ours for longer than what those started is somebody else.
         let mut in_order = supervisord.is_some();
         if let Some(supervisord) = supervisord {
             // A paused process hears nothing, no TERM either.
@@ -450,10 +450,8 @@ impl Stack {
             supervisor::signal("KILL", &pids).await;
             all_gone(&pids, Duration::from_secs(2)).await;
         }
-        let mut held = Vec::new();
-        if !in_order {
-            held = held_ports(plan, &self.record.absent, Duration::from_secs(5)).await;
-        }
+        let limit = Duration::from_secs(if in_order { 2 } else { 5 });
+        let held = held_ports(plan, &self.record.absent, limit).await;
         if let Some(pid) = supervisord
             && supervisor::is_alive(pid).await
         {
@@ -463,7 +461,7 @@ impl Stack {
             )));
         }
         self.remove_traces();
-        if held.is_empty() {
+        if in_order || held.is_empty() {
             return Ok(());
         }
         Err(Failure::infrastructure(format!("everything was told to stop, but {}", held.join(", "))))
