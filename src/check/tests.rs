@@ -468,7 +468,7 @@ fn what_would_load_and_do_nothing_is_found_with_its_line() {
         (LOKI, "retention_period: 744h", "retention_period: a month", "is not a duration", "month"),
         (LOKI, "auth_enabled: false", "auth_enabled: [", "", ""),
         (VECTOR, "inputs: [parted.noise]", "inputs: [part.noise]", "takes from `part.noise`", "part.noise"),
-        (VECTOR, "inputs: [itself, counted]", "inputs: [itself, count]", "takes from `count`", "count]"),
+        (VECTOR, "inputs: [itself, counted, ", "inputs: [itself, count, ", "takes from `count`", "count,"),
         (VECTOR, "    inputs: [understood]\n", "", "`ours` takes from nobody", "ours"),
         (VECTOR, "drop_on_error: true", "drop_on_eror: true", "unknown key `drop_on_eror`", "eror"),
         (VECTOR, "type: sample", "type: sampel", "the `type` of `sampled` is none", "sampled:"),

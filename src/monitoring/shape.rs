@@ -432,6 +432,15 @@ static LOKI: Shape = Shape::Copied(&Shape::Record(&[
             ),
         ]),
     ),
+    may(
+        "ingester",
+        &Shape::Record(&[
+            may("lifecycler", &Shape::Record(&[may("min_ready_duration", &Shape::Text)])),
+            may("wal", &Shape::Record(&[may("disk_full_threshold", &Shape::Number)])),
+        ]),
+    ),
+    may("query_scheduler", &Shape::Record(&[may("use_scheduler_ring", &Shape::Switch)])),
+    may("querier", &Shape::Record(&[may("query_ingesters_within", &Shape::Text)])),
     must(
         "schema_config",
         &Shape::Record(&[must(
