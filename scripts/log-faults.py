@@ -80,18 +80,21 @@ class Stack:
         result = self.get(self.prometheus, "/api/v1/query", query=expression)["data"]["result"]
         return int(float(result[0]["value"][1])) if result else 0
 
-    def held(self, word):
-        """How many lines that hold this word are in Loki, and how many different ones."""
-        query = f'{{component=~"app|other"}} |= `{word}`'
+    def asked(self, word, path, query, **more):
         span = {"start": int((time.time() - 7200) * 1e9), "end": int((time.time() + 7200) * 1e9)}
-        count = self.get(self.loki, "/loki/api/v1/query", query=f"sum(count_over_time({query} [4h]))", time=span["end"])
-        count = count["data"]["result"]
-        count = int(count[0]["value"][1]) if count else 0
-        if count > 5000:
-            return count, None
-        streams = self.get(self.loki, "/loki/api/v1/query_range", query=query, limit=5000, **span)["data"]["result"]
-        return count, len({json.loads(line)["message" if "request_id" not in line else "request_id"]
-                           for stream in streams for _, line in stream["values"]})
+        query = query.replace("LINES", f'{{component=~"app|other"}} |= `{word}`')
+        return self.get(self.loki, path, query=query, **(span if more else {"time": span["end"]}), **more)["data"]["result"]
+
+    def held(self, word):
+        """How many lines that hold this word are in Loki."""
+        result = self.asked(word, "/loki/api/v1/query", "sum(count_over_time(LINES [4h]))")
+        return int(result[0]["value"][1]) if result else 0
+
+    def different(self, word):
+        """How many of these requests are in Loki; it gives out 5000 lines at most."""
+        streams = self.asked(word, "/loki/api/v1/query_range", "LINES", limit=5000)
+        lines = [json.loads(line) for stream in streams for _, line in stream["values"]]
+        return len({line.get("request_id", line["message"]) for line in lines})
 
     def control(self, *order):
         command = ["supervisorctl", "-c", os.path.join(self.state, "supervisord.conf"), *order]
@@ -258,17 +261,15 @@ class Row:
         resolves = watch.until(RESOLVES_WITHIN, lambda firing: not firing)
         sent = load.stop() + written
         deadline = time.monotonic() + 120
-        while True:
-            held, different = stack.held(word)
-            if held >= sent - self.lost_at_most() or time.monotonic() > deadline:
-                break
+        while stack.held(word) < sent - self.lost_at_most() and time.monotonic() < deadline:
             time.sleep(1)
         time.sleep(3)
-        held, different = stack.held(word)
-        if different is None:
-            lost, twice = max(0, sent - held), max(0, held - sent)
-        else:
+        held = stack.held(word)
+        if sent <= 5000:
+            different = stack.different(word)
             lost, twice = sent - different, held - different
+        else:
+            lost, twice = max(0, sent - held), max(0, held - sent)
         counted = stack.counted(self.counter) if self.counter else None
         stays = all(watch.told(alert)[1] for alert in self.alerts) if self.finish else True
         alerts = sorted(watch.first, key=watch.first.get) or ["none"]
