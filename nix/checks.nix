@@ -33,6 +33,7 @@ let
       ../Cargo.toml
       ../Cargo.lock
       ../clippy.toml
+      ../compose.yaml
       ../benches
       ../src
       ../tests

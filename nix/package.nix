@@ -22,7 +22,11 @@ let
       ../Cargo.lock
       ../src
     ]
-    ++ lib.optional onlyApp (lib.fileset.maybeMissing ../tests/app)
+    ++ lib.optionals onlyApp [
+      # Its tests hold the defaults to the limits that are written there.
+      ../compose.yaml
+      (lib.fileset.maybeMissing ../tests/app)
+    ]
     ++ lib.optionals (static == null) [
       ../flake.lock
       ../monitoring

@@ -33,6 +33,7 @@ pub mod evidence;
 pub mod failure;
 #[cfg(feature = "tools")]
 pub mod files;
+#[cfg(feature = "tools")]
 pub mod guard;
 #[cfg(feature = "tools")]
 pub mod interrupt;
