@@ -12,7 +12,20 @@ use std::process::ExitCode;
 /// Says something to the person at the terminal, on stderr. A terminal that has gone away is no reason to stop, so this
 /// and not `eprintln!`, which panics then.
 pub fn tell(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    let _ = writeln!(io::stderr(), "{}", harmless(text));
+}
+
+/// The text without what a terminal would obey: it may quote a file of somebody else's.
+fn harmless(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() && char != '\n' {
+            harmless.extend(char.escape_default());
+        } else {
+            harmless.push(char);
+        }
+    }
+    harmless
 }
 
 /// The commands a message names as a clone's justfile has them, and what they are to the tool itself.
@@ -221,6 +234,11 @@ mod tests {
     use anyhow::Context;
 
     use super::*;
+
+    #[test]
+    fn a_text_gives_a_terminal_no_orders() {
+        assert_eq!(harmless("of \u{1b}[2Jy\r\n  → \u{9b}8m"), "of \\u{1b}[2Jy\\r\n  → \\u{9b}8m");
+    }
 
     #[test]
     fn a_failure_tells_the_chain_and_the_remedy() {

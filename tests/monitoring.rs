@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use aiclipx::check::metrics::{OF_ALERTMANAGER, OF_PROMETHEUS};
+use aiclipx::check::metrics::{OF_ALERTMANAGER, OF_PROMETHEUS, OF_VECTOR};
 use aiclipx::duration::{self, Speed};
 use aiclipx::http::client::{self, Address};
 use aiclipx::monitoring::addresses::Addresses;
@@ -547,6 +547,18 @@ fn the_forwarders_configuration_means_the_same_to_every_vector() {
     }
     // 0.55 knows no `expected_event_count`.
     assert!(!vector("vector-tests.yaml").0.contains("expected_event_count"));
+}
+
+/// What is asked of Vector and not kept would be asked of nobody.
+#[test]
+fn of_the_forwarders_series_those_are_kept_that_are_asked_for() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring/prometheus/prometheus.yml");
+    let text = std::fs::read_to_string(file).expect("a file of the tree");
+    let configuration: serde_json::Value = serde_saphyr::from_str(&text).expect("YAML");
+    let jobs = configuration["scrape_configs"].as_array().unwrap();
+    let vector = jobs.iter().find(|job| job["job_name"] == "vector").unwrap();
+    let kept = vector["metric_relabel_configs"][0]["regex"].as_str().unwrap();
+    assert_eq!(kept.split('|').collect::<Vec<_>>(), OF_VECTOR);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use aiclipx::duration::{self, Speed};
 use aiclipx::evidence::bundle::{Bundle, Outcome};
 use aiclipx::evidence::claims::Kind;
 use aiclipx::evidence::enact::{Enactment, faults_are_on};
+use aiclipx::evidence::experiment::SCHEMA;
 use aiclipx::evidence::ground::Ground;
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::tree::Tree;
@@ -613,6 +614,15 @@ fn render(speed: Speed, out: Option<&Path>) -> Result<ExitCode, Failure> {
         match out {
             Some(out) => {
                 let file = out.join(path);
+                // The mark says that the folder is ours, and nothing of what a link in it leads to.
+                let inside = path.ancestors().filter(|inside| !inside.as_os_str().is_empty());
+                if let Some(link) = inside.map(|inside| out.join(inside)).find(|inside| inside.is_symlink()) {
+                    return Err(Failure::usage(format!(
+                        "{} is a link, and what it leads to is not ours",
+                        link.display()
+                    ))
+                    .remedy("remove the link, or choose another folder with --out"));
+                }
                 std::fs::create_dir_all(file.parent().unwrap_or(out))
                     .and_then(|()| files::replace(&file, |to| to.write_all(bytes)))
                     .with_context(|| format!("cannot write {}", file.display()))
@@ -736,6 +746,9 @@ fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
     if run.scenarios.len() > 1 && (run.ledger.is_some() || run.json.is_some()) {
         return Err(Failure::usage("--ledger and --json are of one run").remedy("name one scenario"));
     }
+    if run.ledger.is_some() && run.ledger == run.json {
+        return Err(Failure::usage("--ledger and --json name the same file").remedy("name two"));
+    }
     run.scenarios.iter().map(|name| scenario::find(&folder, name)).collect()
 }
 
@@ -782,6 +795,13 @@ fn verify(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>, require: &
     let outcome = bundle.verify()?;
     tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
     tell(&format!("L1 derivation: claims and verdicts follow from the exhibits. {}", presentation(&outcome)));
+    let (version, newest) = (outcome.provenance.schema, SCHEMA);
+    if version < newest {
+        tell(&format!(
+            "   Its statement is of version {version}, and was judged by what that version asks for: one of version {newest}, as \
+             this tool makes them, is asked for more."
+        ));
+    }
     tell(
         "   By the sums alone are bound: report.pdf, pictures, tsdb.tar.gz, the logs of all but the service, and what of tree/",
     );
@@ -808,11 +828,15 @@ fn verify(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>, require: &
 fn presentation(outcome: &Outcome) -> String {
     match &outcome.others[..] {
         [] => "report.html, report.md and the drawings are what this tool writes of them.".to_owned(),
-        [others @ .., last] => {
-            let others = if others.is_empty() { String::new() } else { format!("{} and ", others.len()) };
+        [first, others @ ..] => {
+            let others = match others {
+                [] => String::new(),
+                [other] => format!(" and {other}"),
+                others => format!(" and {} others", others.len()),
+            };
             format!(
                 "Version {} of the tool wrote the reports, another program than this one: by the sums alone are bound \
-                 {others}{last}, which this one writes otherwise.",
+                 {first}{others}, which this one writes otherwise.",
                 outcome.provenance.tool
             )
         }

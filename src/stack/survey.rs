@@ -58,14 +58,7 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
             (Err(why), None) => problems.push(format!("{component}: {why}")),
         }
     }
-    for (half, other) in Component::PAIRS {
-        if absent.contains_key(&other)
-            && let Some(missed) = half.missed_without()
-            && found.remove(&half).is_some()
-        {
-            absent.insert(half, format!("{missed} (it is left out, for {other} is absent)"));
-        }
-    }
+    leave_out_halves(&mut found, &mut absent);
     let mut components = plan.components.clone();
     for stand_in in Component::ALL {
         if stand_in.stands_in_for().is_some_and(|component| absent.contains_key(&component)) {
@@ -127,6 +120,18 @@ fn refused(how: &str, problems: &[String], taken: Option<(Listener, u16)>) -> Fa
     }
 }
 
+/// Makes what is nothing without another one as absent as that one.
+fn leave_out_halves(found: &mut BTreeMap<Component, Tool>, absent: &mut BTreeMap<Component, String>) {
+    for (half, other) in Component::PAIRS {
+        if absent.contains_key(&other)
+            && let Some(missed) = half.missed_without()
+            && found.remove(&half).is_some()
+        {
+            absent.insert(half, format!("{missed} (it is left out, for {other} is absent)"));
+        }
+    }
+}
+
 /// The program of a component, or what is missing and the command that brings it.
 async fn program(component: Component, plan: &Plan, path: &OsStr) -> Result<Tool, String> {
     let ours = |file: &Path| {
@@ -183,6 +188,21 @@ pub(super) fn present(plan: &Plan, absent: &BTreeMap<Component, String>) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_the_path_of_logs_there_is_no_half() {
+        let tool = |name: &str| Tool { path: name.into(), version: "1.0".to_owned() };
+        for (there, gone) in Component::PAIRS {
+            let mut found = BTreeMap::from([(Component::App, tool("app")), (there, tool("half"))]);
+            let mut absent = BTreeMap::from([(gone, "not on PATH".to_owned())]);
+            leave_out_halves(&mut found, &mut absent);
+            assert_eq!(found.into_keys().collect::<Vec<_>>(), [Component::App]);
+            assert!(absent[&there].contains(&format!("for {gone} is absent")), "{absent:?}");
+        }
+        let mut both = BTreeMap::from([Component::Vector, Component::Loki].map(|one| (one, tool("one"))));
+        leave_out_halves(&mut both, &mut BTreeMap::new());
+        assert_eq!(both.len(), 2);
+    }
 
     #[tokio::test]
     async fn a_program_of_that_name_that_is_another_or_cannot_run_is_named_and_not_called_absent() {
