@@ -36,6 +36,9 @@ impl Place {
         std::fs::write(at("theirs/etc/precious"), "theirs").unwrap();
         std::fs::write(at("theirs/data/precious"), "theirs").unwrap();
         std::fs::write(at("file"), "theirs").unwrap();
+        std::fs::create_dir(at("linked")).unwrap();
+        std::fs::write(at("linked/.aiclipx-rendered"), "").unwrap();
+        std::os::unix::fs::symlink(at("theirs/etc"), at("linked/prometheus")).unwrap();
         for pipe in ["pipe", "clone/scripts/traffic/01-pipe.toml"] {
             assert!(Command::new("mkfifo").arg(at(pipe)).status().unwrap().success());
         }
@@ -154,7 +157,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 71] = [
+const TABLE: [(&str, &str, u8, &str); 73] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -180,6 +183,7 @@ const TABLE: [(&str, &str, u8, &str); 71] = [
     ("render", "empty", 0, "30 files at speed 30"),
     ("render --out {rendered}", "empty", 0, "30 files at speed 30"),
     ("render --out {rendered}", "empty", 0, "30 files at speed 30"),
+    ("render --out {linked}", "empty", 2, "remove the link, or choose another folder with --out"),
     ("render --out {theirs}", "empty", 2, "/theirs/.aiclipx-rendered'"),
     ("render --out {file}", "empty", 2, "choose another with --out"),
     ("render --speed 7", "empty", 2, "… and "),
@@ -197,6 +201,7 @@ const TABLE: [(&str, &str, u8, &str); 71] = [
     ("traffic run no-such", "missing", 2, "name one by number, name or path"),
     ("traffic run {pipe}", "missing", 2, "it is not a regular file"),
     ("traffic run 01 02 --ledger {ledger}", "missing", 2, "name one scenario"),
+    ("traffic run 01 --ledger {one} --json {one}", "missing", 2, "name two"),
     ("traffic run 01 --duration 100ms --base-url 127.0.0.1:1", "missing", 3, "--base-url says where"),
     ("traffic run --attach 127.0.0.1 --base-url 127.0.0.1:1", "missing", 2, "For more information, try '--help'."),
     ("traffic run --attach app=127.0.0.1:1,prometheus=127.0.0.1:1", "missing", 2, "--attach"),

@@ -734,6 +734,18 @@ fn a_statement_of_a_version_that_nobody_here_knows_is_not_called_untrustworthy()
     let failure = sealed.verify().unwrap_err();
     assert_eq!(failure.kind(), Kind::InvalidBundle);
     assert!(failure.to_string().contains(&format!("its statement is of version {SCHEMA}, not {OLDEST}")), "{failure}");
+    // Nor is one passed off as older throughout, to be asked less: it holds what the older one did not know.
+    for experiment in ["error-rate", "quiet"] {
+        let file = format!("experiments/{experiment}/run.json");
+        sealed.replace(&file, &format!("\"schema\": {SCHEMA}"), &format!("\"schema\": {OLDEST}"));
+    }
+    let outcome = Outcome::derive(&sealed.path("")).unwrap_or_else(|failure| panic!("{failure}"));
+    fs::write(sealed.path("verdicts.json"), json_text(&outcome.judgements).unwrap()).unwrap();
+    sealed.replace("run.json", &provenance::program().expect("this test is a program"), &"0".repeat(64));
+    sealed.resum();
+    let failure = sealed.verify().unwrap_err();
+    assert_eq!(failure.kind(), Kind::InvalidBundle);
+    assert!(failure.to_string().contains("loaded/names.json"), "{failure}");
 }
 
 /// A later tool shows the same otherwise; what was claimed and judged is the same.
