@@ -1,10 +1,15 @@
 //! Gives back to the system what a burst of clients took.
 //!
 //! glibc's allocator returns what was freed at the end of a heap only: one small piece that lives on above thirty free
-//! megabytes keeps them all. Other allocators are left alone.
+//! megabytes keeps them all. Asked to, it returns what lies between, too, but not the free end of a heap that is a thread's
+//! own: so there is one heap for all. Other allocators are left alone.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub use glibc::return_freed_memory;
+pub use glibc::{one_heap_for_all, return_freed_memory};
+
+/// Nothing to do.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn one_heap_for_all() {}
 
 /// Nothing to do.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
@@ -22,6 +27,18 @@ mod glibc {
 
     /// What the process may hold over what it started with before anything is given back, in bytes.
     const HELD: u64 = 2 << 20;
+
+    /// To be called before there is a second thread. What threads free and take again at once, they still keep to themselves.
+    #[expect(unsafe_code, reason = "as below")]
+    pub fn one_heap_for_all() {
+        /// `M_ARENA_MAX` of malloc.h.
+        const MOST_HEAPS: std::ffi::c_int = -8;
+        // SAFETY: the C library declares it so; it takes no pointer, and an option it doesn't know changes nothing.
+        unsafe extern "C" {
+            safe fn mallopt(option: std::ffi::c_int, value: std::ffi::c_int) -> std::ffi::c_int;
+        }
+        mallopt(MOST_HEAPS, 1);
+    }
 
     /// Looks after the process's memory from now on, in a thread of its own. `ended` counts what frees some: while it
     /// stands still there is nothing to give back. Fails where no thread is left.

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
     match arguments.iter().map(AsRef::as_ref).collect::<Vec<&str>>()[..] {
         [] => with_config(|config| {
+            heap::one_heap_for_all();
             let limit = descriptors::raise();
             if limit < descriptors::FEWEST {
                 let fewest = descriptors::FEWEST;
