@@ -2,9 +2,10 @@
 //! Alertmanager lets pages of every origin read, and give orders.
 //!
 //! The program listens on an address of loopback that nobody can guess, and where it is looked for a front of ours does,
-//! which hands on what the gate admits. Front and program come and go together: the process that was started becomes the
-//! program, so that who kills, pauses or asks after it means the program itself, and the front is its child, which ends as
-//! soon as its own input does; the other end of that is the program's.
+//! which hands on what the gate admits. The process that was started becomes the program, so that who kills, pauses or asks
+//! after it means the program itself, and the front is its child, which ends as soon as its own input does; the other end of
+//! that is the program's. The other way round nobody watches: a front that is killed leaves a program that cannot be reached,
+//! which `status` shows as not ready, until the stack is started anew.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
