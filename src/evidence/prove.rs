@@ -11,7 +11,7 @@ use anyhow::Context;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use super::bundle::{Bundle, Draft, Outcome};
+use super::bundle::{Bundle, Draft, Outcome, in_a_second_of_its_own};
 use super::coherence::FIRST_TRY;
 use super::enact::{self, Enactment, enact};
 use super::experiment::{self, Experiment};
@@ -48,11 +48,13 @@ pub struct Options {
 pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Result<(Bundle, Outcome), Failure> {
     let tree = Arc::new(Tree::read(root)?);
     let scenarios = chosen(&tree, &options.only)?;
-    let began_ms = now_ms();
     provenance::look_for_a_browser().await;
     let Revision { commit, dirty, untold } = asked_of(root).await?;
-    let id = provenance::bundle_id(began_ms, commit.as_deref(), &[options.seed])?;
-    let draft = Draft::create(&options.out, &id)?;
+    let (began_ms, id, draft) = in_a_second_of_its_own(|now_ms| {
+        let id = provenance::bundle_id(now_ms, commit.as_deref(), &[options.seed])?;
+        Ok(Draft::begin(&options.out, &id)?.map(|draft| (now_ms, id, draft)))
+    })
+    .await?;
     draft.take(&tree)?;
 
     // Once for all: a file that is edited meanwhile is not in what was read.

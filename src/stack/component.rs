@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Plan, Process};
 use super::tools::{Elder, Tool, Wanted};
 use crate::duration;
+use crate::http::client::Address;
 
 /// A part of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -205,8 +206,15 @@ impl Component {
         matches!(self, Component::Prometheus | Component::Alertmanager)
     }
 
-    /// The command line behind the program; of one that is guarded, but for where it listens.
-    pub fn arguments(self, process: &Process, plan: &Plan, program: &Tool, prometheus_flags: &[String]) -> Vec<String> {
+    /// The command line behind the program, which listens there: where it is looked for, unless a front does.
+    pub fn arguments(
+        self,
+        process: &Process,
+        listens: &Address,
+        plan: &Plan,
+        program: &Tool,
+        prometheus_flags: &[String],
+    ) -> Vec<String> {
         let etc = plan.etc();
         let address = &process.address;
         let path = |path: &Path| path.to_string_lossy().into_owned();
@@ -219,6 +227,7 @@ impl Component {
                     // The error budget looks back 30 days; the size bound is what keeps a forgotten stack harmless.
                     "--storage.tsdb.retention.time=31d".to_owned(),
                     "--storage.tsdb.retention.size=2GB".to_owned(),
+                    format!("--web.listen-address={listens}"),
                     format!("--web.external-url={}", address.url("/")),
                     // No origin is called so: no page of somebody else's reads the answers. Its own default is every one.
                     "--web.cors.origin=nobody".to_owned(),
@@ -229,6 +238,7 @@ impl Component {
             Component::Alertmanager => vec![
                 format!("--config.file={}", path(&etc.join("alertmanager/alertmanager.yml"))),
                 format!("--storage.path={}", path(&plan.data(self))),
+                format!("--web.listen-address={listens}"),
                 format!("--web.external-url={}", address.url("/")),
                 // One node: no gossip, and no second port.
                 "--cluster.listen-address=".to_owned(),
@@ -388,7 +398,7 @@ mod tests {
         let plan = Plan { lifetime, ..plan };
         let process = plan.processes().into_iter().find(|process| process.component == component).unwrap();
         let tool = Tool { path: program.into(), version: "3.12.0".to_owned() };
-        component.arguments(&process, &plan, &tool, &["--query.lookback-delta=10s".to_owned()])
+        component.arguments(&process, &process.address, &plan, &tool, &["--query.lookback-delta=10s".to_owned()])
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aiclipx::duration::Speed;
-use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, sha256_of};
+use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, in_a_second_of_its_own, sha256_of};
 use aiclipx::evidence::experiment::{OLDEST, SCHEMA, json_text, write_json};
 use aiclipx::evidence::judge::Judgement;
 use aiclipx::evidence::provenance::{self, BrokenOff, End, Mode, Provenance, bundle_id, label};
@@ -30,7 +30,7 @@ const NAME: &str = "20261118T110640Z-0123456-s42";
 impl Archive {
     pub(crate) fn new() -> Archive {
         let place = tempfile::Builder::new().prefix("a place ").tempdir().unwrap();
-        let draft = Draft::create(&place.path().join("runs"), NAME).unwrap();
+        let draft = Draft::begin(&place.path().join("runs"), NAME).unwrap().unwrap();
         world::tree().copy_to(&draft.folder().join("tree")).unwrap();
         let provenance = Provenance {
             schema: SCHEMA,
@@ -466,6 +466,15 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
             &["L1", "the service says 0123456789abcdef"],
         ),
         (
+            "another revision, on a stack that is said to have been up before",
+            |sealed| {
+                sealed.replace("run.json", "0123456789abcdef", "fedcba9876543210");
+                sealed.replace("run.json", "\"private\"", "\"attached\"");
+                sealed.resum();
+            },
+            &["L1", "the service says 0123456789abcdef"],
+        ),
+        (
             "a sound try put aside",
             |sealed| {
                 sealed.replace("run.json", "\"superseded\": []", "\"superseded\": [\"error-rate\"]");
@@ -886,21 +895,31 @@ fn what_proves_nothing_is_not_sealed() {
 }
 
 #[test]
-fn a_place_that_is_taken_or_cannot_be_written_is_refused_before_anything_happens() {
+fn a_place_that_cannot_be_written_is_refused_before_anything_happens() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("a file"), "theirs").unwrap();
+    for parent in ["a file", "a file/below"].map(|name| place.path().join(name)) {
+        let failure = Draft::begin(&parent, "new").expect_err("there is no folder");
+        assert_eq!(failure.kind(), Kind::Usage, "{failure}");
+        let told = failure.to_string();
+        let file = place.path().join("a file");
+        assert!(told.starts_with(&format!("cannot write evidence to {}: ", parent.display())), "{told}");
+        assert!(told.contains(&format!("{} is no folder", file.display())) && told.contains("--out DIR"), "{told}");
+    }
+    assert_eq!(fs::read_to_string(place.path().join("a file")).unwrap(), "theirs");
+}
+
+#[tokio::test]
+async fn of_two_that_begin_in_one_second_the_later_gets_a_name_of_its_own_and_nothing_is_overwritten() {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir(place.path().join("there")).unwrap();
-    fs::write(place.path().join("a file"), "").unwrap();
-    let being_written = Draft::create(place.path(), "begun").unwrap();
-    for (parent, name, why) in [
-        (place.path().to_owned(), "there", "is there already"),
-        (place.path().join("a file"), "new", "cannot write evidence to"),
-        (place.path().to_owned(), "begun", "cannot write evidence to"),
-    ] {
-        let failure = Draft::create(&parent, name).expect_err(why);
-        assert_eq!(failure.kind(), Kind::Usage, "{failure}");
-        assert!(failure.to_string().contains(why), "{failure}");
+    let being_written = Draft::begin(place.path(), "begun").unwrap().unwrap();
+    for taken in ["there", "begun"] {
+        let names = std::cell::RefCell::new(["free", taken].to_vec());
+        let draft = in_a_second_of_its_own(|_| Draft::begin(place.path(), names.borrow_mut().pop().unwrap())).await;
+        assert!(draft.unwrap().folder().ends_with("free.partial"), "{taken}");
     }
-    assert!(being_written.folder().is_dir(), "another's draft must not be touched");
+    assert_eq!(names(place.path()), ["begun.partial", "there"], "{:?}", being_written.folder());
 }
 
 #[test]
