@@ -23,6 +23,7 @@ use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::stack::start::{Down, down};
 use aiclipx::stack::table::{Health, Row, Silent, State, Watch};
 use aiclipx::stack::{Component, Found, Lifetime, Plan, Process, Stack, logs};
+use rustix::process::{Pid, Signal};
 use tokio::process::Command;
 
 /// Longer than anything takes; reaching it is a failure, not a measurement.
@@ -123,12 +124,16 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 /// A program that stands where another should.
 fn program(place: &Place, script: &str) -> PathBuf {
     let file = place.folder.path().join("program");
-    executable::write(&file, &format!("#!/bin/sh\n{script}\n"));
+    executable::script(&file, script);
     file
 }
 
-async fn kill(pid: u32) {
-    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().await.unwrap().success());
+fn send(pid: u32, signal: Signal) {
+    rustix::process::kill_process(of(pid), signal).unwrap();
+}
+
+fn of(pid: u32) -> Pid {
+    Pid::from_raw(pid.try_into().unwrap()).unwrap()
 }
 
 fn supervisord(plan: &Plan) -> u32 {
@@ -431,11 +436,11 @@ async fn ctrl_c_at_any_moment_ends_a_start_with_130_and_leaves_nothing() {
         let app = program(&place, "exec sleep 600");
         // A group of its own, as a shell gives it, all of which hears the Ctrl-C.
         let child = up(&plan).env("AICLIPX_APP", app).process_group(0).spawn().unwrap();
-        let group = format!("-{}", child.id().unwrap());
+        let group = of(child.id().unwrap());
         let lock = plan.state.join("lock");
         eventually("the start was under way", async || lock.exists()).await;
         tokio::time::sleep(Duration::from_millis(millis)).await;
-        assert!(Command::new("kill").args(["-INT", "--", &group]).status().await.unwrap().success());
+        rustix::process::kill_process_group(group, Signal::Int).unwrap();
         let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await.unwrap().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(130), "after {millis} ms: {said}");
@@ -450,7 +455,7 @@ async fn a_killed_supervisor_leaves_nothing_and_down_says_so() {
     let plan = place.plan(Lifetime::Attached);
     drop(started(&plan).await);
 
-    kill(supervisord(&plan)).await;
+    send(supervisord(&plan), Signal::Kill);
     eventually("nothing was left", async || left_running(&place).is_empty() && held(&plan).is_empty()).await;
     assert!(matches!(Stack::find(&place.state()).await.unwrap(), Found::Stale(_)));
     let failure = Stack::attach(&place.state()).await.expect_err("it was killed");
@@ -466,7 +471,7 @@ async fn a_stack_that_was_killed_can_be_started_again() {
     let place = Place::new();
     let plan = place.plan(Lifetime::Attached);
     drop(started(&plan).await);
-    kill(supervisord(&plan)).await;
+    send(supervisord(&plan), Signal::Kill);
     eventually("nothing was left", async || left_running(&place).is_empty() && held(&plan).is_empty()).await;
     let stack = started(&plan).await;
     stack.stop().await.unwrap();
@@ -546,7 +551,7 @@ async fn a_paused_supervisor_is_told_at_once_and_can_be_stopped() {
     let plan = place.plan(Lifetime::Attached);
     let stack = started(&plan).await;
     let pid = supervisord(&plan);
-    assert!(Command::new("kill").args(["-STOP", &pid.to_string()]).status().await.unwrap().success());
+    send(pid, Signal::Stop);
     eventually("it is paused", async || stack.status().await.is_err()).await;
     let failure = stack.status().await.unwrap_err().to_string();
     assert!(failure.contains("stopped in its tracks") && failure.contains(&format!("kill -CONT {pid}")), "{failure}");
@@ -571,7 +576,7 @@ async fn a_state_directory_that_was_moved_says_where_its_stack_was_started() {
     assert!(matches!(down(&plan.state).await.unwrap(), Down::Stopped));
     // What is left of one that was killed lies where it lies now.
     started(&plan).await;
-    kill(supervisord(&plan)).await;
+    send(supervisord(&plan), Signal::Kill);
     eventually("all are gone", async || held(&plan).is_empty()).await;
     std::fs::rename(&plan.state, &elsewhere).unwrap();
     assert!(matches!(down(&elsewhere).await.unwrap(), Down::Cleaned(held) if held.is_empty()));
