@@ -344,7 +344,7 @@ fn a_start_that_still_reads_its_files_is_under_way() {
         let output = place.command("new", verb).output().unwrap();
         assert_eq!((output.status.code(), last_line(&output).as_str()), (Some(2), &*format!("  → {BUSY}")), "{verb}");
     }
-    send(&up, "TERM");
+    send(&up, Signal::Term);
     assert_eq!(ended(up, "up").status.code(), Some(130));
     let output = place.command("new", "down").output().unwrap();
     assert_eq!((output.status.code(), last_line(&output).starts_with("No stack runs")), (Some(0), true));
