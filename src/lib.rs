@@ -49,3 +49,8 @@ pub mod scenario;
 pub mod stack;
 #[cfg(feature = "tools")]
 pub mod traffic;
+
+// One for the tests here and in tests/.
+#[cfg(all(test, feature = "tools"))]
+#[path = "../tests/executable/mod.rs"]
+mod executable;

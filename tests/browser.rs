@@ -253,7 +253,7 @@ async fn closed_or_dropped_it_leaves_no_process_and_no_folder() {
 async fn a_browser_that_dies_is_told_with_its_last_words() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("chromium");
-    executable::write(&script, "#!/bin/sh\necho 'no usable display' >&2\nexit 1\n");
+    executable::script(&script, "echo 'no usable display' >&2\nexit 1\n");
     let failure = Browser::start(&script).await.err().expect("it can't start").to_string();
     assert!(failure.contains("no usable display"), "{failure}");
 
@@ -452,8 +452,7 @@ async fn a_chromium_that_may_not_make_its_sandbox_is_started_without_it() {
     let program = folder.path().join("chromium");
     let real = Browser::find().expect("no Chromium on PATH: install the package `chromium`");
     let script = format!(
-        "#!/bin/sh\n\
-         if mkdir '{}/tried' 2>/dev/null; then\n\
+        "if mkdir '{}/tried' 2>/dev/null; then\n\
          echo '[1:1:0723/1.5:FATAL:zygote_host_impl_linux.cc(127)] No usable sandbox! Update your kernel' >&2\n\
          for i in 0 1 2 3 4 5 6 7 8 9 a b c d e f g h i j k l m; do echo \"#$i 0x5 (/chromium+0x5)\" >&2; done\n\
          exit 133\n\
@@ -463,7 +462,7 @@ async fn a_chromium_that_may_not_make_its_sandbox_is_started_without_it() {
         folder.path().display(),
         real.display()
     );
-    executable::write(&program, &script);
+    executable::script(&program, &script);
     let browser = Browser::start(&program).await.unwrap_or_else(|failure| panic!("{failure}"));
     assert!(browser.version().contains("Chrome"), "{}", browser.version());
     browser.close().await.unwrap();

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use aiclipx::duration::Speed;
 use aiclipx::evidence::tree::copy_folder;
 use aiclipx::stack::Plan;
+use rustix::process::{Pid, Signal};
 
 /// Longer than anything takes; reaching it is a failure, not a measurement.
 const LIMIT: Duration = Duration::from_mins(2);
@@ -132,13 +133,13 @@ fn repository() -> &'static Path {
 }
 
 fn ended(child: Child, what: &str) -> Output {
-    let pid = child.id();
+    let pid = Pid::from_child(&child);
     let (tell, told) = std::sync::mpsc::channel();
     // On a thread of its own, for who says much must be read meanwhile.
     std::thread::spawn(move || tell.send(child.wait_with_output()));
     told.recv_timeout(LIMIT).map_or_else(
         |_| {
-            let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+            let _ = rustix::process::kill_process(pid, Signal::Kill);
             panic!("{what}: it does not end")
         },
         Result::unwrap,
@@ -269,10 +270,10 @@ fn every_verb_ends_with_the_code_of_what_came_of_it_and_touches_nothing_of_other
 
 /// Whether a signal is in one of the masks of a process: `SigCgt`, `SigIgn`.
 #[cfg(target_os = "linux")]
-fn is_in(mask: &str, child: &Child, signal: u32) -> bool {
+fn is_in(mask: &str, child: &Child, signal: Signal) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix(mask)?.strip_prefix(':'));
-    mask.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (signal - 1)) != 0)
+    mask.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (signal as u32 - 1)) != 0)
 }
 
 #[cfg(target_os = "linux")]
@@ -285,8 +286,8 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[cfg(target_os = "linux")]
-fn send(child: &Child, signal: &str) {
-    assert!(Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap().success());
+fn send(child: &Child, signal: Signal) {
+    rustix::process::kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 /// With these signals as a terminal's shell has them, or ignored, whatever they are for this test.
@@ -300,7 +301,7 @@ fn started(command: &Command, signals: &str) -> Child {
     env.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
         .current_dir(command.get_current_dir().unwrap());
     let child = env.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    eventually("it listens to SIGTERM", || is_in("SigCgt", &child, 15));
+    eventually("it listens to SIGTERM", || is_in("SigCgt", &child, Signal::Term));
     child
 }
 
@@ -343,7 +344,7 @@ fn a_start_that_still_reads_its_files_is_under_way() {
         let output = place.command("new", verb).output().unwrap();
         assert_eq!((output.status.code(), last_line(&output).as_str()), (Some(2), &*format!("  → {BUSY}")), "{verb}");
     }
-    send(&up, "TERM");
+    send(&up, Signal::Term);
     assert_eq!(ended(up, "up").status.code(), Some(130));
     let output = place.command("new", "down").output().unwrap();
     assert_eq!((output.status.code(), last_line(&output).starts_with("No stack runs")), (Some(0), true));
@@ -354,14 +355,14 @@ fn a_start_that_still_reads_its_files_is_under_way() {
 fn a_signal_ends_what_has_nothing_to_stop_at_once() {
     let place = Place::new();
     let check = long_work(&place);
-    for signal in ["INT", "TERM", "HUP"] {
+    for signal in [Signal::Int, Signal::Term, Signal::Hup] {
         let child = started(&check, "default");
         send(&child, signal);
-        let output = ended(child, signal);
+        let output = ended(child, &format!("{signal:?}"));
         assert_eq!(
             (output.status.code(), last_line(&output).as_str()),
             (Some(130), "aiclipx: interrupted"),
-            "{signal}"
+            "{signal:?}"
         );
     }
 }
@@ -372,12 +373,12 @@ fn a_signal_that_is_ignored_stays_ignored() {
     let place = Place::new();
     let check = long_work(&place);
     let child = started(&check, "ignore");
-    for (number, signal) in [(1, "HUP"), (2, "INT")] {
-        assert!(is_in("SigIgn", &child, number) && !is_in("SigCgt", &child, number), "{signal}");
+    for signal in [Signal::Hup, Signal::Int] {
+        assert!(is_in("SigIgn", &child, signal) && !is_in("SigCgt", &child, signal), "{signal:?}");
         send(&child, signal);
     }
     // One that were heard would have ended it by the time this one comes.
-    send(&child, "TERM");
+    send(&child, Signal::Term);
     let output = ended(child, "TERM");
     assert_eq!(output.status.code(), Some(130));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "aiclipx: interrupted\n");
@@ -404,6 +405,6 @@ fn a_viewer_whose_folder_holds_a_pipe_answers_and_ends() {
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert!(path != "/" || answer.contains("it is not a regular file"), "{answer}");
     }
-    send(&child, "TERM");
+    send(&child, Signal::Term);
     assert_eq!(ended(child, "TERM").status.code(), Some(130));
 }

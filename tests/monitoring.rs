@@ -16,6 +16,7 @@ use aiclipx::duration::{self, Speed};
 use aiclipx::http::client::{self, Address};
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::monitoring::{Monitoring, prometheus_flags, rules_equal};
+use rustix::process::{Pid, Signal, kill_process};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring")
@@ -355,9 +356,9 @@ impl Prometheus {
         panic!("`{expr}` stays empty: {}", std::fs::read_to_string(&self.log).unwrap_or_default());
     }
 
-    async fn end(mut self, signal: &str) {
-        let pid = self.process.id().expect("it runs").to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().expect("kill").success());
+    async fn end(mut self, signal: Signal) {
+        let pid = self.process.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("it runs");
+        kill_process(pid, signal).expect("it takes a signal");
         self.process.wait().await.expect("it ends");
     }
 }
@@ -382,11 +383,11 @@ async fn history_survives_an_orderly_end_and_a_kill() {
     let data = copy.folder.join("data");
     let first = Prometheus::start(&copy, &data, &[]);
     let moment = made_history(&first).await;
-    first.end("-TERM").await;
+    first.end(Signal::Term).await;
     let second = Prometheus::start(&copy, &data, &[]);
     remembers(&second, moment).await;
     let later = made_history(&second).await;
-    second.end("-KILL").await;
+    second.end(Signal::Kill).await;
     let third = Prometheus::start(&copy, &data, &[]);
     remembers(&third, moment).await;
     remembers(&third, later).await;
@@ -432,7 +433,7 @@ async fn a_full_disk_costs_what_comes_and_not_what_was() {
     // The disk is seen through the process, and goes with it.
     let saved = copy.folder.join("saved");
     assert_accepts(&run("cp", "coreutils", &["-r", &format!("{seen}/data")], std::slice::from_ref(&saved)));
-    first.end("-TERM").await;
+    first.end(Signal::Term).await;
 
     let second = Prometheus::start(&copy, &saved, &[]);
     remembers(&second, moment).await;

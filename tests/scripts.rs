@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// A folder whose path holds what usually breaks, with programs that stand where others should.
 struct Stage {
     folder: tempfile::TempDir,
@@ -27,7 +29,7 @@ impl Stage {
     fn program(&self, name: &str, script: &str) -> PathBuf {
         let file = self.path("bin").join(name);
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-        executable::write(&file, &format!("#!/bin/sh\n{script}\n"));
+        executable::script(&file, script);
         file
     }
 
@@ -63,7 +65,7 @@ fn demo(tool: &Path) -> Command {
 /// With a tool that only writes down what it was told, and whose traffic never ends by itself.
 #[test]
 fn the_demo_passes_on_every_signal_and_takes_down_what_it_started() {
-    for signal in ["TERM", "INT", "HUP"] {
+    for signal in [Signal::Term, Signal::Int, Signal::Hup] {
         let stage = Stage::new();
         let tool = stage.program(
             "tool",
@@ -78,9 +80,9 @@ fn the_demo_passes_on_every_signal_and_takes_down_what_it_started() {
             assert!(Instant::now() < deadline, "traffic never ran");
             std::thread::sleep(Duration::from_millis(50));
         }
-        assert!(Command::new("kill").args(["-s", signal, &demo.id().to_string()]).status().unwrap().success());
-        assert_eq!(demo.wait().unwrap().code(), Some(130), "{signal}");
-        assert_eq!(said(), "up\ntraffic\ntraffic was interrupted\ndown\n", "{signal}");
+        kill_process(Pid::from_child(&demo), signal).unwrap();
+        assert_eq!(demo.wait().unwrap().code(), Some(130), "{signal:?}");
+        assert_eq!(said(), "up\ntraffic\ntraffic was interrupted\ndown\n", "{signal:?}");
     }
 }
 
@@ -229,8 +231,8 @@ fn the_tool_is_on_path_and_built_when_it_is_called() {
     }
     std::fs::write(copy.join("scripts/tools.tsv"), "command\tleast\tmarker\tdebian\tregistry\tnix\tdemo\n").unwrap();
     let built = r#"echo built >&2; mkdir -p target/debug
-        printf '#!/bin/sh\necho "$AICLIPX_HOME: $*"\n' >target/debug/aiclipx; chmod +x target/debug/aiclipx"#;
-    executable::write(&copy.join("scripts/build.sh"), &format!("#!/bin/sh\n{built}\n"));
+        printf '#!%s\necho "$AICLIPX_HOME: $*"\n' "$(command -v sh)" >target/debug/aiclipx; chmod +x target/debug/aiclipx"#;
+    executable::script(&copy.join("scripts/build.sh"), built);
     let called = Command::new("bash")
         .arg(copy.join("dev"))
         .args(["aiclipx", "status", "two words"])

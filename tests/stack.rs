@@ -23,8 +23,7 @@ use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::stack::start::{Down, down};
 use aiclipx::stack::table::{Health, Row, Silent, State, Watch};
 use aiclipx::stack::{Component, Found, Lifetime, Plan, Process, Stack, logs};
-#[cfg(target_os = "linux")]
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 use tokio::process::Command;
 
 /// Longer than anything takes; reaching it is a failure, not a measurement.
@@ -125,12 +124,16 @@ async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 /// A program that stands where another should.
 fn program(place: &Place, script: &str) -> PathBuf {
     let file = place.folder.path().join("program");
-    executable::write(&file, &format!("#!/bin/sh\n{script}\n"));
+    executable::script(&file, script);
     file
 }
 
-async fn kill(pid: u32) {
-    assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().await.unwrap().success());
+fn send(pid: u32, signal: Signal) {
+    rustix::process::kill_process(of(pid), signal).unwrap();
+}
+
+fn of(pid: u32) -> Pid {
+    Pid::from_raw(pid.try_into().unwrap()).unwrap()
 }
 
 fn supervisord(plan: &Plan) -> u32 {
@@ -433,11 +436,11 @@ async fn ctrl_c_at_any_moment_ends_a_start_with_130_and_leaves_nothing() {
         let app = program(&place, "exec sleep 600");
         // A group of its own, as a shell gives it, all of which hears the Ctrl-C.
         let child = up(&plan).env("AICLIPX_APP", app).process_group(0).spawn().unwrap();
-        let group = format!("-{}", child.id().unwrap());
+        let group = of(child.id().unwrap());
         let lock = plan.state.join("lock");
         eventually("the start was under way", async || lock.exists()).await;
         tokio::time::sleep(Duration::from_millis(millis)).await;
-        assert!(Command::new("kill").args(["-INT", "--", &group]).status().await.unwrap().success());
+        rustix::process::kill_process_group(group, Signal::Int).unwrap();
         let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await.unwrap().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(130), "after {millis} ms: {said}");
@@ -452,7 +455,7 @@ async fn a_killed_supervisor_leaves_nothing_and_down_says_so() {
     let plan = place.plan(Lifetime::Attached);
     drop(started(&plan).await);
 
-    kill(supervisord(&plan)).await;
+    send(supervisord(&plan), Signal::Kill);
     eventually("nothing was left", async || left_running(&place).is_empty() && held(&plan).is_empty()).await;
     assert!(matches!(Stack::find(&place.state()).await.unwrap(), Found::Stale(_)));
     let failure = Stack::attach(&place.state()).await.expect_err("it was killed");
@@ -468,7 +471,7 @@ async fn a_stack_that_was_killed_can_be_started_again() {
     let place = Place::new();
     let plan = place.plan(Lifetime::Attached);
     drop(started(&plan).await);
-    kill(supervisord(&plan)).await;
+    send(supervisord(&plan), Signal::Kill);
     eventually("nothing was left", async || left_running(&place).is_empty() && held(&plan).is_empty()).await;
     let stack = started(&plan).await;
     stack.stop().await.unwrap();
@@ -523,14 +526,14 @@ async fn a_death_in_an_attached_stack_is_mended() {
 
 /// The process of the front before Prometheus.
 #[cfg(target_os = "linux")]
-fn front(plan: &Plan) -> Option<Pid> {
+fn front(plan: &Plan) -> Option<u32> {
     let listens = format!("front\0--listen\0{}\0", plan.addresses.prometheus);
     let is_it = |folder: &Path| {
         std::fs::read(folder.join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&listens))
     };
     let mut processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     let folder = processes.find(|folder| is_it(folder))?;
-    Pid::from_raw(folder.file_name()?.to_str()?.parse().ok()?)
+    folder.file_name()?.to_str()?.parse().ok()
 }
 
 #[cfg(target_os = "linux")]
@@ -544,7 +547,7 @@ async fn a_front_that_is_killed_is_started_again_and_what_stands_behind_it_lives
         // The second one at once: it had no time to count as one that runs.
         for _ in 0..2 {
             let old = front(&plan).unwrap();
-            kill_process(old, Signal::Kill).unwrap();
+            send(old, Signal::Kill);
             eventually("another one answers", async || {
                 let answer = client::get(&plan.addresses.prometheus, "/-/ready", LIMIT).await;
                 answer.is_ok_and(|answer| answer.status.is_success()) && front(&plan).is_some_and(|new| new != old)
@@ -566,11 +569,11 @@ async fn a_paused_front_goes_with_its_killed_supervisor_and_one_that_is_stopped_
     let plan = place.plan(Lifetime::Attached);
     let stack = started(&plan).await;
     stack.stop_one("alertmanager").await.unwrap();
-    kill_process(front(&plan).unwrap(), Signal::Stop).unwrap();
+    send(front(&plan).unwrap(), Signal::Stop);
     let (rows, _) = stack.status().await.unwrap();
     let health = |name: &str| rows.iter().find(|row| row.name == name).unwrap().health.clone();
     assert_eq!([health("prometheus"), health("alertmanager")], [Health::Unready, Health::Down("STOPPED".to_owned())]);
-    kill(supervisord(&plan)).await;
+    send(supervisord(&plan), Signal::Kill);
     eventually("nothing was left", async || left_running(&place).is_empty() && held(&plan).is_empty()).await;
     assert!(matches!(down(&place.state()).await.unwrap(), Down::Cleaned(held) if held.is_empty()));
 }
@@ -602,7 +605,7 @@ async fn a_paused_supervisor_is_told_at_once_and_can_be_stopped() {
     let plan = place.plan(Lifetime::Attached);
     let stack = started(&plan).await;
     let pid = supervisord(&plan);
-    assert!(Command::new("kill").args(["-STOP", &pid.to_string()]).status().await.unwrap().success());
+    send(pid, Signal::Stop);
     eventually("it is paused", async || stack.status().await.is_err()).await;
     let failure = stack.status().await.unwrap_err().to_string();
     assert!(failure.contains("stopped in its tracks") && failure.contains(&format!("kill -CONT {pid}")), "{failure}");
@@ -627,7 +630,7 @@ async fn a_state_directory_that_was_moved_says_where_its_stack_was_started() {
     assert!(matches!(down(&plan.state).await.unwrap(), Down::Stopped));
     // What is left of one that was killed lies where it lies now.
     started(&plan).await;
-    kill(supervisord(&plan)).await;
+    send(supervisord(&plan), Signal::Kill);
     eventually("all are gone", async || held(&plan).is_empty()).await;
     std::fs::rename(&plan.state, &elsewhere).unwrap();
     assert!(matches!(down(&elsewhere).await.unwrap(), Down::Cleaned(held) if held.is_empty()));

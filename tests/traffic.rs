@@ -6,6 +6,8 @@
 #![cfg(feature = "tools")]
 #![allow(clippy::unwrap_used, reason = "clippy.toml allows it in tests, but does not see that these helpers are such")]
 
+mod executable;
+
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::io;
@@ -584,9 +586,8 @@ fn original(number: &str, argument: &str, variables: &[(&str, &str)]) -> Result<
     let place = tempfile::tempdir().unwrap();
     let tool = place.path().join("tool");
     // No stack is up; what would be run is kept.
-    let keep = "#!/bin/sh\n[ \"$1\" = status ] && exit 3\ncp \"$3\" \"$(dirname \"$0\")\"; shift 3; echo \"$*\"\n";
-    std::fs::write(&tool, keep).unwrap();
-    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let keep = "[ \"$1\" = status ] && exit 3\ncp \"$3\" \"$(dirname \"$0\")\"; shift 3; echo \"$*\"\n";
+    executable::script(&tool, keep);
     // By name, not by its first line: a Nix sandbox has no /usr/bin/env.
     let mut script = std::process::Command::new("bash");
     let script = script.arg(root.join("scripts/original.sh")).arg(&tool).args([number, argument]);

@@ -188,6 +188,7 @@ pub(super) fn present(plan: &Plan, absent: &BTreeMap<Component, String>) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executable;
 
     #[test]
     fn of_the_path_of_logs_there_is_no_half() {
@@ -217,16 +218,11 @@ mod tests {
         let path = folder.path().as_os_str();
         assert_eq!(not_found(&wanted, path), "not on PATH; `nix shell nixpkgs#loki` brings it");
         let other = folder.path().join("loki");
-        for (text, is) in [
-            ("#!/bin/sh\n", "is another program"),
-            ("#!/no/such/interpreter\n", "can't be run: No such file or directory (os error 2)"),
-        ] {
-            // By another process: what is open for writing here, when some test forks, can't be started.
-            let script = r#"printf %s "$1" >"$0" && chmod 755 "$0""#;
-            let written = std::process::Command::new("sh").args(["-c", script]).arg(&other).arg(text).status();
-            assert!(written.expect("there is a shell").success());
-            let told = not_found(&wanted, path);
-            assert_eq!(told, format!("{} {is}; `nix shell nixpkgs#loki` brings it", other.display()));
-        }
+        let told = |is: &str| format!("{} {is}; `nix shell nixpkgs#loki` brings it", other.display());
+        executable::script(&other, "");
+        assert_eq!(not_found(&wanted, path), told("is another program"));
+        // It was executable, and what is in it now is nothing that can be.
+        std::fs::write(&other, "#!/no/such/interpreter\n").expect("a file is written");
+        assert_eq!(not_found(&wanted, path), told("can't be run: No such file or directory (os error 2)"));
     }
 }

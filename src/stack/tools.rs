@@ -132,6 +132,7 @@ fn version_in(text: &str, marker: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::executable;
 
     #[test]
     fn a_program_is_what_its_version_says() {
@@ -157,8 +158,7 @@ mod tests {
         let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         for (folder, says) in folders.iter().zip(["loki, a genetics program", "loki, version 3.7.7 (branch)"]) {
             let file = folder.path().join("loki");
-            std::fs::write(&file, format!("#!/bin/sh\necho '{says}'\n")).unwrap();
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+            executable::script(&file, &format!("echo '{says}'\n"));
         }
         let path = std::env::join_paths(folders.iter().map(tempfile::TempDir::path)).unwrap();
         let wanted = Wanted { names: &["loki"], marker: "loki, version ", elder: None, nix: "", debian: None };
@@ -171,8 +171,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let program = |name: &str, text: &str| {
             let file = folder.path().join(name);
-            std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+            executable::script(&file, text);
             file
         };
         let elder = Elder { name: "grafana-server", flag: "-v", marker: "Version " };

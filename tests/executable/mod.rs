@@ -4,11 +4,13 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Writes an executable file, by a process of its own: were it open for writing here, whatever another test starts at that
-/// moment would hold it open as well, and a file that anybody may write to can't be started ("Text file busy").
-pub(crate) fn write(file: &Path, text: &str) {
+/// Writes an executable shell script, by a process of its own: were it open for writing here, whatever another test starts at
+/// that moment would hold it open as well, and a file that anybody may write to can't be started ("Text file busy").
+///
+/// Its shell is the one on PATH: a Nix sandbox need not have a `/bin/sh`.
+pub(crate) fn script(file: &Path, text: &str) {
     let mut writer = Command::new("sh")
-        .args(["-c", r#"cat >"$0" && chmod 755 "$0""#])
+        .args(["-c", r##"{ echo "#!$(command -v sh)" && cat; } >"$0" && chmod 755 "$0""##])
         .arg(file)
         .stdin(Stdio::piped())
         .spawn()
