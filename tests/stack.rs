@@ -526,14 +526,14 @@ async fn a_death_in_an_attached_stack_is_mended() {
 
 /// The process of the front before Prometheus.
 #[cfg(target_os = "linux")]
-fn front(plan: &Plan) -> Option<Pid> {
+fn front(plan: &Plan) -> Option<u32> {
     let listens = format!("front\0--listen\0{}\0", plan.addresses.prometheus);
     let is_it = |folder: &Path| {
         std::fs::read(folder.join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&listens))
     };
     let mut processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     let folder = processes.find(|folder| is_it(folder))?;
-    Pid::from_raw(folder.file_name()?.to_str()?.parse().ok()?)
+    folder.file_name()?.to_str()?.parse().ok()
 }
 
 #[cfg(target_os = "linux")]
@@ -547,7 +547,7 @@ async fn a_front_that_is_killed_is_started_again_and_what_stands_behind_it_lives
         // The second one at once: it had no time to count as one that runs.
         for _ in 0..2 {
             let old = front(&plan).unwrap();
-            kill_process(old, Signal::Kill).unwrap();
+            send(old, Signal::Kill);
             eventually("another one answers", async || {
                 let answer = client::get(&plan.addresses.prometheus, "/-/ready", LIMIT).await;
                 answer.is_ok_and(|answer| answer.status.is_success()) && front(&plan).is_some_and(|new| new != old)
@@ -569,7 +569,7 @@ async fn a_paused_front_goes_with_its_killed_supervisor_and_one_that_is_stopped_
     let plan = place.plan(Lifetime::Attached);
     let stack = started(&plan).await;
     stack.stop_one("alertmanager").await.unwrap();
-    kill_process(front(&plan).unwrap(), Signal::Stop).unwrap();
+    send(front(&plan).unwrap(), Signal::Stop);
     let (rows, _) = stack.status().await.unwrap();
     let health = |name: &str| rows.iter().find(|row| row.name == name).unwrap().health.clone();
     assert_eq!([health("prometheus"), health("alertmanager")], [Health::Unready, Health::Down("STOPPED".to_owned())]);

@@ -107,7 +107,7 @@ enum Command {
     /// Evidence: collect it, make it, verify it.
     #[command(subcommand)]
     Evidence(Evidence),
-    /// Hand on what no page of another origin asks to a program that listens elsewhere (before Prometheus and Alertmanager).
+    /// Hand on what no page of another origin asks to a program that listens elsewhere (before Prometheus, Alertmanager and Loki).
     #[command(hide = true)]
     Front {
         /// Where to listen.

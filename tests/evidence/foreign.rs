@@ -67,7 +67,7 @@ fn a_request_without_an_answer_is_open_where_the_log_that_would_tell_is_out_of_r
     // One more than the answers is what it may have counted; two more, or one less, it can't explain.
     let off = |by: i64| {
         let room = unanswered(Room::with_errors()).series("requests", |all| {
-            let last = all.iter_mut().find(|series| has(series, &[("status", "200")])).unwrap();
+            let last = all.iter_mut().find(|series| has(series, &[("http_status", "200")])).unwrap();
             let last = last["values"].as_array_mut().unwrap().iter_mut().next_back().unwrap();
             let counted: i64 = last[1].as_str().unwrap().parse().unwrap();
             last[1] = (counted + by).to_string().into();
