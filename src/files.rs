@@ -41,10 +41,7 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
         let _held = without_waiting().write(true).create(true).open(path)?;
         return through(&OpenOptions::new().write(true).open(path)?, write);
     }
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     // Others may read it as far as the umask lets them, or as they could read the old one.
     let as_usual = Permissions::from_mode(0o666);
     let mut aside = tempfile::Builder::new().prefix(".aiclipx-").permissions(as_usual).tempfile_in(folder)?;
@@ -55,6 +52,22 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     aside.as_file().sync_all()?;
     aside.persist(path)?;
     File::open(folder)?.sync_all()
+}
+
+/// What [`replace`] would fail at, as far as that is known before there is anything to write: for who works long for it.
+pub fn is_replaceable(path: &Path) -> io::Result<()> {
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match fs::metadata(path) {
+        Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        // It may have its reader by then.
+        Ok(there) if !there.is_file() => return Ok(()),
+        _ => {}
+    }
+    tempfile::tempfile_in(folder_of(path)).map(drop)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn through(file: &File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {

@@ -1,31 +1,23 @@
-//! A program behind a gate, for those that have none: Prometheus and Alertmanager answer whoever asks, by whatever name, and
+//! A front before programs that have no gate: Prometheus, Alertmanager and Loki answer whoever asks, by whatever name, and
 //! Alertmanager lets pages of every origin read, and give orders.
 //!
 //! The program listens on an address of loopback that nobody can guess, and where it is looked for a front of ours does,
-//! which hands on what the gate admits. The process that was started becomes the program, so that who kills, pauses or asks
-//! after it means the program itself, and the front is its child, which ends as soon as its own input does; the other end of
-//! that is the program's. The other way round nobody watches: a front that is killed leaves a program that cannot be reached,
-//! which `status` shows as not ready, until the stack is started anew.
+//! which hands on what the gate admits. Both are supervisord's: who kills, pauses or asks after the program means the program
+//! itself, and a front that dies is started again, of whatever stack it is.
 
 use std::convert::Infallible;
-use std::ffi::OsString;
-use std::fs::File;
 use std::future::Future;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
-use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, UPGRADE};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
 use crate::failure::Failure;
@@ -37,85 +29,33 @@ use crate::http::serve::{Incoming, Limits, Service, serve};
 const MAX_CONNECTIONS: usize = 512;
 /// Longer than Prometheus and Alertmanager keep a connection they may use again: it is theirs to close.
 const PATIENCE: Duration = Duration::from_mins(6);
+/// For who idles while others have no place: whoever fills them keeps nobody of the stack's waiting for longer.
+const CROWDED: Duration = Duration::from_secs(1);
 /// For the requests in hand once the end was asked for.
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
-/// For a front of before to let go of the port.
-const BIND_LIMIT: Duration = Duration::from_secs(3);
-/// What the front says once it listens.
-const LISTENS: &[u8] = b"!";
-
-/// Becomes the program, told to listen where nobody looks for it, with a front of its own at `listen`. Returns only when that
-/// fails, and says why.
-pub fn become_program(listen: &Address, program: &[OsString]) -> Failure {
-    match started(listen, program) {
-        Ok(never) => match never {},
-        Err(error) => error.into(),
-    }
+/// Hands on to `to` what the gate admits at `listener`, until `shutdown` comes.
+pub async fn front(listener: TcpListener, to: Address, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
+    let limits =
+        Limits { connections: MAX_CONNECTIONS, patience: PATIENCE, crowded: Some(CROWDED), drain: DRAIN_LIMIT };
+    bounded(listener, to, limits, shutdown).await
 }
 
-fn started(listen: &Address, program: &[OsString]) -> anyhow::Result<Infallible> {
-    let (name, arguments) = program.split_first().context("no program is named")?;
-    let behind = hidden_address().context("cannot find an address to hide")?;
-    let (end_seen, end) = std::io::pipe().context("cannot make a pipe")?;
-    let own = std::env::current_exe().context("cannot find this program's own file")?;
-    let mut front = Command::new(own)
-        .args(["front", "--listen", &listen.to_string(), "--to", &behind.to_string()])
-        .stdin(end_seen)
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start the front")?;
-    let mut said = [0; LISTENS.len()];
-    let listens = front.stdout.take().is_some_and(|mut stdout| stdout.read_exact(&mut said).is_ok());
-    anyhow::ensure!(listens, "the front at {listen} ended before it listened");
-    let listen_there = format!("--web.listen-address={behind}");
-    let error = Command::new(name).args(arguments).arg(listen_there).stdin(end).exec();
-    Err(error).with_context(|| format!("cannot run {}", name.display()))
-}
-
-/// One of some sixteen million hosts of loopback, and a port that is free there. Where loopback has but one, its port alone.
-fn hidden_address() -> std::io::Result<Address> {
-    let mut random = [0; 3];
-    File::open("/dev/urandom")?.read_exact(&mut random)?;
-    // Neither the usual host nor the network's first and last.
-    let [a, b, c] = random;
-    let host = Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254));
-    let free = TcpListener::bind((host, 0)).or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?.local_addr()?;
-    Ok(Address { host: free.ip().to_string(), port: free.port() })
-}
-
-/// Hands on to `to` what the gate admits at `listen`, until its input ends or `shutdown` comes.
-pub async fn front(listen: &Address, to: Address, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
-    let listener = bound(listen).await?;
-    let address = listener.local_addr().context("cannot tell the front's own address")?;
-    std::io::stdout()
-        .write_all(LISTENS)
-        .and_then(|()| std::io::stdout().flush())
-        .context("nobody waits for the front")?;
-    std::thread::spawn(|| {
-        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
-        // At once, so that who finds the port free finds nobody left.
-        std::process::exit(0);
-    });
-    let limits = Limits { connections: MAX_CONNECTIONS, patience: PATIENCE, drain: DRAIN_LIMIT };
-    serve(listener, limits, Arc::new(Front { to, gate: Gate::of(address, Vec::new()) }), shutdown).await;
+async fn bounded(
+    listener: TcpListener,
+    to: Address,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let own = listener.local_addr().context("cannot tell the front's own address")?;
+    let host = HeaderValue::from_str(&own.to_string()).context("an address is a header's value")?;
+    serve(listener, limits, Arc::new(Front { to, host, gate: Gate::of(own, Vec::new()) }), shutdown).await;
     Ok(())
-}
-
-async fn bound(listen: &Address) -> Result<tokio::net::TcpListener, Failure> {
-    let until = Instant::now() + BIND_LIMIT;
-    loop {
-        match tokio::net::TcpListener::bind((listen.host.as_str(), listen.port)).await {
-            Ok(listener) => return Ok(listener),
-            Err(error) if Instant::now() > until => {
-                return Err(Failure::infrastructure(format!("cannot listen on {listen}: {error}")));
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
-    }
 }
 
 struct Front {
     to: Address,
+    /// What it is called by who names nobody.
+    host: HeaderValue,
     gate: Gate,
 }
 
@@ -141,6 +81,8 @@ impl Front {
         for of_the_connection in [CONNECTION, UPGRADE] {
             head.headers.remove(of_the_connection);
         }
+        // HTTP/1.0 needs none, and what it is handed on as does.
+        head.headers.entry(HOST).or_insert_with(|| self.host.clone());
         let stream = TcpStream::connect((self.to.host.as_str(), self.to.port)).await.context("it does not listen")?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         // It lives as long as the answer's body is read.
@@ -155,19 +97,83 @@ fn refusal(status: StatusCode, why: &str) -> Answer {
     let mut response = Response::new(Either::Left(Full::from(format!("{why}\n"))));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    // Whoever is refused keeps no place.
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
-    #[test]
-    fn where_a_program_hides_is_on_loopback_and_another_place_each_time() {
-        let [first, second] = [(); 2].map(|()| hidden_address().unwrap());
-        assert_ne!(first, second);
-        for address in [first, second] {
-            assert!(address.host.parse::<Ipv4Addr>().unwrap().is_loopback(), "{address}");
+    /// A front with two places before a program that answers with the head it was asked with.
+    async fn front() -> Address {
+        let program = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = Address::loopback(program.local_addr().unwrap().port());
+        tokio::spawn(async move {
+            while let Ok((mut asked, _)) = program.accept().await {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(asked.read_u8().await.unwrap());
+                }
+                let begin = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", head.len());
+                asked.write_all(&[begin.as_bytes(), &head].concat()).await.unwrap();
+            }
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = Address::loopback(listener.local_addr().unwrap().port());
+        let crowded = Some(Duration::from_millis(20));
+        let limits = Limits { connections: 2, patience: PATIENCE, crowded, drain: DRAIN_LIMIT };
+        tokio::spawn(bounded(listener, to, limits, std::future::pending()));
+        own
+    }
+
+    /// All that is answered until the front closes.
+    async fn said(front: &Address, request: &str) -> String {
+        let mut stream = TcpStream::connect((front.host.as_str(), front.port)).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    #[tokio::test]
+    async fn an_old_client_that_names_no_host_is_answered_and_one_that_is_new_is_not() {
+        let front = front().await;
+        let answer = said(&front, "GET /-/ready HTTP/1.0\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
+        assert!(answer.contains(&format!("GET /-/ready HTTP/1.1\r\nhost: {front}\r\n")), "{answer}");
+        for (host, status) in [("127.0.0.1:1", "HTTP/1.0 200 "), ("evil.example", "HTTP/1.0 403 ")] {
+            let answer = said(&front, &format!("GET / HTTP/1.0\r\nHost: {host}\r\n\r\n")).await;
+            assert!(answer.starts_with(status), "{host}: {answer}");
         }
+        // Nobody asks it to: who is refused is not kept.
+        let answer = said(&front, "GET / HTTP/1.1\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("connection: close"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_head_of_any_length_is_answered_and_the_next_one_is_served() {
+        let front = front().await;
+        let long = |bytes: usize| format!("GET /?{} HTTP/1.0\r\nHost: {front}\r\n\r\n", "x".repeat(bytes));
+        for (bytes, status) in [(12 << 10, "HTTP/1.0 200 "), (20 << 10, "HTTP/1.1 431 "), (1 << 20, "HTTP/1.1 431 ")] {
+            let answer = said(&front, &long(bytes)).await;
+            assert!(answer.starts_with(status), "{bytes}: {}", answer.lines().next().unwrap_or_default());
+        }
+    }
+
+    #[tokio::test]
+    async fn who_idles_in_every_place_keeps_nobody_out() {
+        let front = front().await;
+        let connect = async || TcpStream::connect((front.host.as_str(), front.port)).await.unwrap();
+        let mut idle = [connect().await, connect().await];
+        // One in the middle of its head, one that may ask again.
+        idle[0].write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+        idle[1].write_all(format!("GET / HTTP/1.1\r\nHost: {front}\r\n\r\n").as_bytes()).await.unwrap();
+        let asked = said(&front, "GET / HTTP/1.0\r\n\r\n");
+        let answer = tokio::time::timeout(PATIENCE / 6, asked).await.expect("it has its place long before their time");
+        assert!(answer.starts_with("HTTP/1.0 200 "), "{answer}");
     }
 }

@@ -95,7 +95,7 @@ pub async fn run(
         let receiver = Arc::clone(&receiver);
         async move { receiver.answer(request).await }
     });
-    let limits = Limits { connections: MAX_CONNECTIONS, patience: HEAD_LIMIT, drain: DRAIN_LIMIT };
+    let limits = Limits { connections: MAX_CONNECTIONS, patience: HEAD_LIMIT, crowded: None, drain: DRAIN_LIMIT };
     tokio::select! {
         _ = serve(listener, limits, Arc::new(service), shutdown) => Ok(()),
         () = alarm.listen() => unreachable!("who listens for silence never ends"),

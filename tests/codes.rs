@@ -158,7 +158,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 73] = [
+const TABLE: [(&str, &str, u8, &str); 77] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -203,6 +203,19 @@ const TABLE: [(&str, &str, u8, &str); 73] = [
     ("traffic run {pipe}", "missing", 2, "it is not a regular file"),
     ("traffic run 01 02 --ledger {ledger}", "missing", 2, "name one scenario"),
     ("traffic run 01 --ledger {one} --json {one}", "missing", 2, "name two"),
+    (
+        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --json {empty}",
+        "missing",
+        2,
+        "--json names a file in a folder",
+    ),
+    (
+        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --ledger {nowhere/x}",
+        "missing",
+        2,
+        "--ledger names a file in a folder",
+    ),
+    ("traffic run 01 --json {empty}", "missing", 2, "--json names a file in a folder"),
     ("traffic run 01 --duration 100ms --base-url 127.0.0.1:1", "missing", 3, "--base-url says where"),
     ("traffic run --attach 127.0.0.1 --base-url 127.0.0.1:1", "missing", 2, "For more information, try '--help'."),
     ("traffic run --attach app=127.0.0.1:1,prometheus=127.0.0.1:1", "missing", 2, "--attach"),
@@ -213,6 +226,7 @@ const TABLE: [(&str, &str, u8, &str); 73] = [
     ("evidence collect --require ''", "missing", 2, "For more information, try '--help'."),
     ("evidence run --only no-such", "missing", 2, "there are "),
     ("evidence run --only error-rate --out {file}", "missing", 2, "choose another folder with --out DIR"),
+    ("evidence mutants --only rules-not-loaded --out {file}", "missing", 2, "choose another folder with --out DIR"),
     ("evidence mutants --only no-such", "missing", 2, "there "),
     ("evidence verify {bundle}", "missing", 0, "claims hold"),
     ("evidence verify {bundle} --require ''", "missing", 2, "For more information, try '--help'."),
@@ -263,7 +277,7 @@ fn is_in(mask: &str, child: &Child, signal: Signal) -> bool {
 }
 
 #[cfg(target_os = "linux")]
-fn eventually(what: &str, holds: impl Fn() -> bool) {
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !holds() {
         assert!(Instant::now() < deadline, "it never came true that {what}");
@@ -303,6 +317,37 @@ fn long_work(place: &Place) -> Command {
     let mut check = place.command("missing", "check");
     check.env("AICLIPX_HOME", place.at("clone"));
     check
+}
+
+/// From its first moment a start is one: what is asked meanwhile is not told that no stack runs.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_start_that_still_reads_its_files_is_under_way() {
+    let place = Place::new();
+    let check = long_work(&place);
+    // So that it ends where it has read them.
+    std::fs::write(place.at("clone/monitoring/prometheus/rules/wrong.yml"), "groups: 1\n").unwrap();
+    let mut up = place.command("new", "up --free-ports");
+    up.envs(
+        check.get_envs().filter_map(|(name, value)| Some((name, value?))).filter(|(name, _)| *name != "AICLIPX_STATE"),
+    );
+    let mut up = up.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let lock = place.at("new/lock");
+    let is_held = || File::open(&lock).is_ok_and(|lock| lock.try_lock_shared().is_err());
+    let mut has_ended = false;
+    eventually("the start was under way", || {
+        has_ended = up.try_wait().unwrap().is_some();
+        has_ended || is_held()
+    });
+    assert!(!has_ended, "it read its files before it took its turn");
+    for verb in ["down", "status", "up", "clean", "logs"] {
+        let output = place.command("new", verb).output().unwrap();
+        assert_eq!((output.status.code(), last_line(&output).as_str()), (Some(2), &*format!("  → {BUSY}")), "{verb}");
+    }
+    send(&up, Signal::Term);
+    assert_eq!(ended(up, "up").status.code(), Some(130));
+    let output = place.command("new", "down").output().unwrap();
+    assert_eq!((output.status.code(), last_line(&output).starts_with("No stack runs")), (Some(0), true));
 }
 
 #[cfg(target_os = "linux")]

@@ -23,7 +23,7 @@ use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::stack::start::{Down, down};
 use aiclipx::stack::table::{Health, Row, Silent, State, Watch};
 use aiclipx::stack::{Component, Found, Lifetime, Plan, Process, Stack, logs};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::Command;
 
 /// Longer than anything takes; reaching it is a failure, not a measurement.
@@ -129,7 +129,7 @@ fn program(place: &Place, script: &str) -> PathBuf {
 }
 
 fn send(pid: u32, signal: Signal) {
-    rustix::process::kill_process(of(pid), signal).unwrap();
+    kill_process(of(pid), signal).unwrap();
 }
 
 fn of(pid: u32) -> Pid {
@@ -440,7 +440,7 @@ async fn ctrl_c_at_any_moment_ends_a_start_with_130_and_leaves_nothing() {
         let lock = plan.state.join("lock");
         eventually("the start was under way", async || lock.exists()).await;
         tokio::time::sleep(Duration::from_millis(millis)).await;
-        rustix::process::kill_process_group(group, Signal::Int).unwrap();
+        kill_process_group(group, Signal::Int).unwrap();
         let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await.unwrap().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(130), "after {millis} ms: {said}");
@@ -522,6 +522,60 @@ async fn a_death_in_an_attached_stack_is_mended() {
     .await;
     stack.stop().await.unwrap();
     assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+}
+
+/// The process of the front before Prometheus.
+#[cfg(target_os = "linux")]
+fn front(plan: &Plan) -> Option<u32> {
+    let listens = format!("front\0--listen\0{}\0", plan.addresses.prometheus);
+    let is_it = |folder: &Path| {
+        std::fs::read(folder.join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(&listens))
+    };
+    let mut processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let folder = processes.find(|folder| is_it(folder))?;
+    folder.file_name()?.to_str()?.parse().ok()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_front_that_is_killed_is_started_again_and_what_stands_behind_it_lives_on() {
+    for lifetime in [Lifetime::Attached, Lifetime::Private] {
+        let place = Place::new();
+        let plan = place.plan(lifetime);
+        let stack = started(&plan).await;
+        let (before, killed) = (stack.epochs().await.unwrap(), front(&plan).unwrap());
+        // The second one at once: it had no time to count as one that runs.
+        for _ in 0..2 {
+            let old = front(&plan).unwrap();
+            send(old, Signal::Kill);
+            eventually("another one answers", async || {
+                let answer = client::get(&plan.addresses.prometheus, "/-/ready", LIMIT).await;
+                answer.is_ok_and(|answer| answer.status.is_success()) && front(&plan).is_some_and(|new| new != old)
+            })
+            .await;
+        }
+        assert_ne!(front(&plan), Some(killed));
+        assert_eq!(stack.epochs().await.unwrap(), before);
+        eventually("all is up", async || stack.status().await.unwrap().1).await;
+        stack.stop().await.unwrap();
+        assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_paused_front_goes_with_its_killed_supervisor_and_one_that_is_stopped_is_told() {
+    let place = Place::new();
+    let plan = place.plan(Lifetime::Attached);
+    let stack = started(&plan).await;
+    stack.stop_one("alertmanager").await.unwrap();
+    send(front(&plan).unwrap(), Signal::Stop);
+    let (rows, _) = stack.status().await.unwrap();
+    let health = |name: &str| rows.iter().find(|row| row.name == name).unwrap().health.clone();
+    assert_eq!([health("prometheus"), health("alertmanager")], [Health::Unready, Health::Down("STOPPED".to_owned())]);
+    send(supervisord(&plan), Signal::Kill);
+    eventually("nothing was left", async || left_running(&place).is_empty() && held(&plan).is_empty()).await;
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Cleaned(held) if held.is_empty()));
 }
 
 #[tokio::test]

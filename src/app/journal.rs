@@ -75,7 +75,7 @@ impl Journal {
         JOURNAL.get_or_try_init(|| {
             // Not `io::stdout`: it keeps the rest of a line that was not taken whole, and says it was.
             let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-            if ends_in_a_line(Path::new("/proc/self/fd/1")) {
+            if last_line_is_torn(Path::new("/proc/self/fd/1")) {
                 let _ = stdout.write_all(b"\n"); // a full disk is told of soon enough
             }
             let at_once = if stdout.metadata()?.is_file() { FILE_BYTES } else { PIPE_BYTES };
@@ -134,7 +134,7 @@ impl Journal {
 
 /// Whether a file ends in the middle of a line, as a disk that was full when another process ended leaves it. What can't be
 /// looked at does not.
-fn ends_in_a_line(path: &Path) -> bool {
+fn last_line_is_torn(path: &Path) -> bool {
     let last = || {
         let mut file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
         file.seek(SeekFrom::End(-1)).ok()?;

@@ -85,8 +85,12 @@ pub struct Listeners {
 pub async fn run(listeners: Listeners, config: Config, meter: Arc<Meter>, stop: impl Future<Output = ()>) {
     let lifecycle = Arc::new(Lifecycle::starting(meter.ready()));
     meter.faults_enabled().set(i64::from(config.faults));
-    let limits =
-        Limits { connections: config.max_connections, patience: config.header_timeout, drain: config.drain_timeout };
+    let limits = Limits {
+        connections: config.max_connections,
+        patience: config.header_timeout,
+        crowded: None,
+        drain: config.drain_timeout,
+    };
     let admin_limits = Limits { connections: ADMIN_CONNECTIONS, drain: ADMIN_DRAIN, ..limits.clone() };
     let drain_delay = config.drain_delay;
     // What clients hold is not the monitoring's, whose connections are few.

@@ -1,7 +1,6 @@
 //! The operator's command line: each command is one call into the library, and one exit code.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -108,17 +107,7 @@ enum Command {
     /// Evidence: collect it, make it, verify it.
     #[command(subcommand)]
     Evidence(Evidence),
-    /// Become a program that listens elsewhere, behind a front of ours (Prometheus and Alertmanager of the stack).
-    #[command(hide = true)]
-    Guard {
-        /// Where it is looked for.
-        #[arg(long)]
-        listen: Address,
-        /// The program and its arguments.
-        #[arg(last = true, required = true)]
-        program: Vec<OsString>,
-    },
-    /// Hand on what no page of another origin asks, for as long as standard input is open (that front).
+    /// Hand on what no page of another origin asks to a program that listens elsewhere (before Prometheus, Alertmanager and Loki).
     #[command(hide = true)]
     Front {
         /// Where to listen.
@@ -466,9 +455,8 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             viewer::run(listener, sources, signals.held().requested()).await?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Guard { listen, program } => Err(guard::become_program(&listen, &program)),
         Command::Front { listen, to } => {
-            guard::front(&listen, to, signals.held().requested()).await?;
+            guard::front(bound(&listen).await?, to, signals.held().requested()).await?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Receiver { listen, check: true, .. } => {
@@ -526,10 +514,12 @@ async fn up(
         }
         plan.choose_port(*choice);
     }
+    let turn = start::Turn::take(&plan.state).await?;
     let rendered = Monitoring::read(&root.join("monitoring"))?.render(&plan.addresses, speed)?;
     let mut live = table::Live::new();
     let interrupt = signals.held();
-    let stack = Stack::start(plan, rendered, prometheus_flags(speed), &mut live, interrupt.requested()).await?;
+    let flags = prometheus_flags(speed);
+    let stack = Stack::start_in(turn, plan, rendered, flags, &mut live, interrupt.requested()).await?;
     let ready = table::all_ready(&stack, began.elapsed(), table::Paint::for_stderr());
     tell(as_called_here(&ready).trim_end());
     Ok(ExitCode::SUCCESS)
@@ -749,6 +739,14 @@ fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
     if run.ledger.is_some() && run.ledger == run.json {
         return Err(Failure::usage("--ledger and --json name the same file").remedy("name two"));
     }
+    // Not when the traffic ran for minutes.
+    for (option, path) in [("--ledger", &run.ledger), ("--json", &run.json)] {
+        if let Some(Err(error)) = path.as_deref().map(files::is_replaceable) {
+            let path = path.as_deref().unwrap_or(Path::new("")).display();
+            return Err(Failure::usage(format!("cannot write {path}: {error}"))
+                .remedy(format!("{option} names a file in a folder that is there and can be written")));
+        }
+    }
     run.scenarios.iter().map(|name| scenario::find(&folder, name)).collect()
 }
 
@@ -819,7 +817,10 @@ fn verify(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>, require: &
         None if bundle.folder().join(attest::SIGNATURE).exists() => {
             tell("L3 signature: there is one; by whom was not looked at; --signers FILE names who may sign.");
         }
-        None => tell("L3 signature: not attempted; the bundle is not signed."),
+        None => tell(
+            "L3 signature: not attempted; the bundle is not signed. Whoever had it could make it anew, and leave out a try that was \
+             put aside, or a death that Prometheus did not record.",
+        ),
     }
     conclude(&bundle, &outcome, require)
 }

@@ -78,7 +78,7 @@ pub async fn run(listener: TcpListener, sources: Sources, shutdown: impl Future<
         let shared = Arc::clone(&shared);
         async move { answer(&shared.0, &shared.1, &request.into_parts().0).await }
     });
-    let limits = Limits { connections: MAX_CONNECTIONS, patience: HEAD_LIMIT, drain: DRAIN_LIMIT };
+    let limits = Limits { connections: MAX_CONNECTIONS, patience: HEAD_LIMIT, crowded: None, drain: DRAIN_LIMIT };
     serve(listener, limits, Arc::new(service), shutdown).await;
     Ok(())
 }

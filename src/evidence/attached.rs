@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-use super::bundle::{Bundle, Draft, Outcome};
+use super::bundle::{Bundle, Draft, Outcome, in_a_second_of_its_own};
 use super::coherence::FIRST_TRY;
 use super::enact::{self, END, Enactment, goes_on};
 use super::experiment::{Experiment, SCHEMA, files_in, read_json, read_run};
@@ -52,7 +52,6 @@ pub async fn collect(
     interrupt: &Interrupt,
 ) -> Result<(Bundle, Outcome), Failure> {
     let tree = Tree::read(root)?;
-    let began_ms = now_ms();
     let runs = runs_of(ground)?;
     if runs.ended.is_empty() {
         let what = "nothing has run to its end on this stack since it came up";
@@ -70,7 +69,6 @@ pub async fn collect(
     let seeds: Vec<u64> = runs.ended.iter().map(|(_, one)| one.seed).collect::<BTreeSet<_>>().into_iter().collect();
     let Revision { commit, dirty, untold } = asked_of(root).await?;
     let label = label(commit.as_deref(), dirty.as_deref());
-    let id = provenance::bundle_id(began_ms, commit.as_deref(), &seeds)?;
     let mut before = ground.epochs().await?;
     let (versions, mut absent) = ground.told();
     for name in is_down(&before)? {
@@ -78,7 +76,11 @@ pub async fn collect(
         before.remove(&name);
     }
     absent.extend(untold.iter().map(|why| provenance::of_unknown(why)));
-    let draft = Draft::create(out, &id)?;
+    let (id, draft) = in_a_second_of_its_own(|now_ms| {
+        let id = provenance::bundle_id(now_ms, commit.as_deref(), &seeds)?;
+        Ok(Draft::begin(out, &id)?.map(|draft| (id, draft)))
+    })
+    .await?;
     draft.take(&tree)?;
 
     let (mut tries, mut disturbed, mut unfinished) = (Vec::new(), Vec::new(), BTreeMap::new());
@@ -109,9 +111,7 @@ pub async fn collect(
     if tries.is_empty() {
         return Err(failures.remove(0));
     }
-    absent.extend(
-        others.into_iter().map(|built| format!("the service that ran says it is of {built}; the tree is {label}")),
-    );
+    absent.extend(others.into_iter().map(|built| provenance::of_another_revision(&built, &label)));
     let (names, superseded) = names(&tries, &disturbed);
     for (one, name) in tries.iter().zip(&names) {
         std::fs::rename(draft.experiment(&one.run), draft.experiment(name)).context("cannot name an experiment")?;

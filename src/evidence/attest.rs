@@ -15,6 +15,7 @@ use super::provenance::Provenance;
 use super::tree::FOLDERS;
 use crate::failure::{Failure, no_temporary_folder};
 use crate::files;
+use crate::stack::revision::git;
 
 /// The signature's file, as `ssh-keygen -Y sign` names it.
 pub const SIGNATURE: &str = "SHA256SUMS.sig";
@@ -63,7 +64,7 @@ pub fn bound_to(bundle: &Bundle, provenance: &Provenance, repo: &Path) -> Result
 fn blobs(repo: &Path, revision: &str) -> Result<BTreeMap<PathBuf, String>, Failure> {
     // A tree has such a name, too, and no history.
     let commit = format!("{revision}^{{commit}}");
-    let listed = git(repo, |git| git.args(["ls-tree", "-r", "-z", "--full-tree", &commit, "--"]).args(FOLDERS))?;
+    let listed = asked(git(repo).args(["ls-tree", "-r", "-z", "--full-tree", &commit, "--"]).args(FOLDERS))?;
     if !listed.status.success() {
         let why = String::from_utf8_lossy(&listed.stderr).trim().to_owned();
         return Err(Failure::usage(format!("{} has no revision {revision}: {why}", repo.display()))
@@ -85,7 +86,7 @@ fn hashed(repo: &Path, folder: &Path, files: &[PathBuf]) -> Result<BTreeMap<Path
     // Some hundred at a time, for a command line is finite.
     for some in files.chunks(200) {
         let paths = some.iter().map(|file| folder.join(file));
-        let answer = git(repo, |git| git.args(["hash-object", "--no-filters", "--"]).args(paths))?;
+        let answer = asked(git(repo).args(["hash-object", "--no-filters", "--"]).args(paths))?;
         let text = String::from_utf8_lossy(&answer.stdout).into_owned();
         if !answer.status.success() {
             let why = String::from_utf8_lossy(&answer.stderr).trim().to_owned();
@@ -96,14 +97,8 @@ fn hashed(repo: &Path, folder: &Path, files: &[PathBuf]) -> Result<BTreeMap<Path
     Ok(named)
 }
 
-fn git(repo: &Path, arguments: impl FnOnce(&mut Command) -> &mut Command) -> Result<Output, Failure> {
-    let mut command = Command::new("git");
-    // What a hook of git's leaves in the environment names another repository.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
-        command.env_remove(name);
-    }
-    command.arg("-C").arg(repo).stdin(Stdio::null());
-    arguments(&mut command).output().map_err(|error| Failure::usage(format!("cannot run git: {error}")))
+fn asked(git: &mut Command) -> Result<Output, Failure> {
+    git.output().map_err(|error| Failure::usage(format!("cannot run git: {error}")))
 }
 
 /// Signs a bundle with an SSH key; a signature that is there is replaced.
@@ -126,7 +121,7 @@ pub fn sign(bundle: &Bundle, key: &Path) -> Result<PathBuf, Failure> {
     Ok(signature)
 }
 
-/// L3: who signed the bundle, of those that a file of allowed signers names (`man ssh-keygen`, ALLOWED SIGNERS).
+/// L3: who signed the bundle, and with which key, of those that a file of allowed signers names (`man ssh-keygen`, ALLOWED SIGNERS).
 pub fn signed_by(bundle: &Bundle, signers: &Path) -> Result<String, Failure> {
     let unsigned = |why: String| {
         let what = format!("{} can't be trusted: L3, signature", bundle.folder().display());
@@ -157,7 +152,11 @@ pub fn signed_by(bundle: &Bundle, signers: &Path) -> Result<String, Failure> {
             command.args(["-Y", "verify", "-n", NAMESPACE, "-I", &name, "-s"]).arg(&signature);
             let verified = run(command.arg("-f").arg(alone.path()).stdin(sums))?;
             if verified.status.success() {
-                return Ok(name);
+                // A name may be a pattern, or an organisation's: the key is who it was.
+                let said = String::from_utf8_lossy(&verified.stdout).trim().to_owned();
+                let key = said.rsplit_once(" with ").map_or("a key that ssh-keygen does not name", |(_, key)| key);
+                let allowed = if name.contains(['*', '?']) { "somebody allowed as " } else { "" };
+                return Ok(format!("{allowed}{name}, {key}"));
             }
             let said = String::from_utf8_lossy(&verified.stderr).trim().to_owned();
             let place = format!("{}:{number}", signers.display());

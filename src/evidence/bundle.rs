@@ -26,6 +26,7 @@ use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
@@ -37,7 +38,7 @@ use super::enact::STILL_AT_IT;
 use super::experiment::{self, Experiment, json_text, read_json, read_text, write, write_json};
 use super::judge::{self, Judgement, Verdict, judge};
 use super::mutants;
-use super::provenance::{self, Provenance};
+use super::provenance::{self, Provenance, now_ms};
 use super::report;
 use super::tree::Tree;
 use super::validity::Disturbance;
@@ -63,20 +64,15 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Begins a bundle that will be `parent/name`. An existing one is never overwritten.
-    pub fn create(parent: &Path, name: &str) -> Result<Draft, Failure> {
-        let target = parent.join(name);
-        let unwritable = |error: std::io::Error, path: &Path| {
-            Failure::usage(format!("cannot write evidence to {}: {error}", path.display()))
-                .remedy("choose another folder with --out DIR")
-        };
-        fs::create_dir_all(parent).map_err(|error| unwritable(error, parent))?;
-        if target.exists() {
-            return Err(Failure::usage(format!("{} is there already", target.display())));
+    /// Begins a bundle that will be `parent/name`; none where that is taken, or begun: nothing is ever overwritten.
+    pub fn begin(parent: &Path, name: &str) -> Result<Option<Draft>, Failure> {
+        let (folder, target) = (parent.join(format!("{name}{PARTIAL}")), parent.join(name));
+        if !made_in(parent, &folder)? {
+            return Ok(None);
         }
-        let folder = parent.join(format!("{name}{PARTIAL}"));
-        fs::create_dir(&folder).map_err(|error| unwritable(error, &folder))?;
-        Ok(Draft { folder, target, sealed: false })
+        let draft = Draft { folder, target, sealed: false };
+        // Looked for last: one that is begun, and sealed a moment ago, is there by now.
+        Ok((!draft.target.exists()).then_some(draft))
     }
 
     /// Copies what the evidence is about. What no bundle could hold is told now, and not when all was recorded.
@@ -191,6 +187,34 @@ impl Draft {
             File::open(parent).and_then(|folder| folder.sync_all()).context("cannot flush the evidence folder")?;
         }
         Ok(Bundle { folder: self.target.clone() })
+    }
+}
+
+/// Makes the folder of an outcome in the one it goes to, which may not be there yet; false where something has that name.
+pub fn made_in(parent: &Path, folder: &Path) -> Result<bool, Failure> {
+    let unwritable = |what: &dyn std::fmt::Display, path: &Path| {
+        Failure::usage(format!("cannot write evidence to {}: {what}", path.display()))
+            .remedy("choose another folder with --out DIR")
+    };
+    if let Some(file) = parent.ancestors().find(|above| above.exists()).filter(|above| !above.is_dir()) {
+        return Err(unwritable(&format!("{} is no folder", file.display()), parent));
+    }
+    fs::create_dir_all(parent).map_err(|error| unwritable(&error, parent))?;
+    match fs::create_dir(folder) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(unwritable(&error, folder)),
+    }
+}
+
+/// Begins what is named by the second in which it begins; of two commands in the same one, the later waits for the next.
+pub async fn in_a_second_of_its_own<T>(begin: impl Fn(i64) -> Result<Option<T>, Failure>) -> Result<T, Failure> {
+    loop {
+        let now = now_ms();
+        if let Some(begun) = begin(now)? {
+            return Ok(begun);
+        }
+        sleep(Duration::from_millis(1000 - now.rem_euclid(1000).unsigned_abs())).await;
     }
 }
 
@@ -481,15 +505,7 @@ impl Bundle {
             let Some(told) = stored.iter().find(|told| told.claim.id == *id) else {
                 bail!("the claim {id} was removed from verdicts.json");
             };
-            ensure!(
-                told == derived,
-                "{id}: verdicts.json says {} ({}), the exhibits say {} ({}) {}",
-                told.verdict.word(),
-                told.observed,
-                derived.verdict.word(),
-                derived.observed,
-                derived.verdict.why()
-            );
+            ensure!(told == derived, "{id}: {}", difference(told, derived)?);
         }
         ensure!(stored.len() == outcome.judgements.len(), "verdicts.json holds claims that nothing gives rise to");
         ensure!(text == json_text(&outcome.judgements)?, "verdicts.json says more than the exhibits give rise to");
@@ -512,6 +528,19 @@ impl Bundle {
         coherence::no_file_more(&outcome, &files, &drawn)?;
         Ok(outcome)
     }
+}
+
+/// In what two judgements of one claim differ, which they do.
+fn difference(told: &Judgement, derived: &Judgement) -> anyhow::Result<String> {
+    if told.verdict.word() != derived.verdict.word() {
+        let (told, (is, why)) = (told.verdict.word(), (derived.verdict.word(), derived.verdict.why()));
+        return Ok(format!("verdicts.json says {told}, the exhibits say {is} ({}) {why}", derived.observed));
+    }
+    let (told, derived) = (serde_json::to_value(told)?, serde_json::to_value(derived)?);
+    let keys = derived.as_object().into_iter().chain(told.as_object()).flat_map(serde_json::Map::keys);
+    let differs = keys.into_iter().find(|key| told.get(key) != derived.get(key)).context("they differ in nothing")?;
+    let of = |judgement: &serde_json::Value| judgement.get(differs).map_or("nothing".to_owned(), ToString::to_string);
+    Ok(format!("as `{differs}` verdicts.json says {}, and the exhibits say {}", of(&told), of(&derived)))
 }
 
 /// Whether the layout has a place for a file: what nobody reads, nobody has looked at.

@@ -11,7 +11,7 @@ use anyhow::Context;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use super::bundle::{Bundle, Draft, Outcome};
+use super::bundle::{Bundle, Draft, Outcome, in_a_second_of_its_own};
 use super::coherence::FIRST_TRY;
 use super::enact::{self, Enactment, enact};
 use super::experiment::{self, Experiment};
@@ -48,11 +48,13 @@ pub struct Options {
 pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Result<(Bundle, Outcome), Failure> {
     let tree = Arc::new(Tree::read(root)?);
     let scenarios = chosen(&tree, &options.only)?;
-    let began_ms = now_ms();
     provenance::look_for_a_browser().await;
     let Revision { commit, dirty, untold } = asked_of(root).await?;
-    let id = provenance::bundle_id(began_ms, commit.as_deref(), &[options.seed])?;
-    let draft = Draft::create(&options.out, &id)?;
+    let (began_ms, id, draft) = in_a_second_of_its_own(|now_ms| {
+        let id = provenance::bundle_id(now_ms, commit.as_deref(), &[options.seed])?;
+        Ok(Draft::begin(&options.out, &id)?.map(|draft| (now_ms, id, draft)))
+    })
+    .await?;
     draft.take(&tree)?;
 
     // Once for all: a file that is edited meanwhile is not in what was read.
@@ -160,19 +162,25 @@ impl Work<'_> {
     async fn tried(&self, which: Which, interrupt: &Interrupt) -> Result<Try<(Experiment, bool)>, Failure> {
         let name = self.scenario.name.as_str();
         let folder = self.draft.experiment(name);
-        if let Err(failure) = self.once(which, &folder, interrupt).await {
-            // Half an experiment can't be judged, and must not look like one.
-            let _ = std::fs::remove_dir_all(&folder);
-            return Err(failure);
-        }
-        // Off the task on which the others send: what lasts there makes their requests late.
-        let (tree, read) = (Arc::clone(self.tree), folder.clone());
-        let looked = tokio::task::spawn_blocking(move || {
-            let experiment = Experiment::read(&read)?;
-            let disturbances = judge::disturbances(&experiment, &tree);
-            anyhow::Ok((experiment, disturbances))
-        });
-        let (experiment, disturbances) = looked.await.context("looking at an experiment")??;
+        let looked = async {
+            self.once(which, &folder, interrupt).await?;
+            // Off the task on which the others send: what lasts there makes their requests late.
+            let (tree, read) = (Arc::clone(self.tree), folder.clone());
+            let looked = tokio::task::spawn_blocking(move || {
+                let experiment = Experiment::read(&read)?;
+                let disturbances = judge::disturbances(&experiment, &tree);
+                anyhow::Ok((experiment, disturbances))
+            });
+            Ok::<_, Failure>(looked.await.context("looking at an experiment")??)
+        };
+        let (experiment, disturbances) = match looked.await {
+            Ok(looked) => looked,
+            Err(failure) => {
+                // What can't be judged must not look like an experiment, nor keep the others from being sealed.
+                let _ = std::fs::remove_dir_all(&folder);
+                return Err(failure);
+            }
+        };
         let disturbed = invalid(disturbances.iter().map(ToString::to_string));
         if which == Which::First && disturbed.is_some() {
             let kept = format!("{name}{FIRST_TRY}");

@@ -119,6 +119,11 @@ pub fn of_unknown(why: &str) -> String {
     format!("whether the tree is that of a commit is not known: {why}")
 }
 
+/// That the service that ran was built from another revision than the tree's.
+pub fn of_another_revision(built: &str, tree: &str) -> String {
+    format!("the service that ran says it is of {built}; the tree is {tree}")
+}
+
 /// SHA-256 of the tree's flake.lock, if it has one.
 pub fn flake_lock(tree: &Path) -> anyhow::Result<Option<String>> {
     let file = tree.join("flake.lock");

@@ -47,6 +47,8 @@ pub struct Limits {
     pub connections: usize,
     /// For a whole request head, for an idle connection to speak again, for a stalled client to read on.
     pub patience: Duration,
+    /// The patience while every place is taken, so that nobody who idles keeps others out; none where it is the same.
+    pub crowded: Option<Duration>,
     /// From the stop signal until what is still open is cut.
     pub drain: Duration,
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Plan, Process};
 use super::tools::{Elder, Tool, Wanted};
 use crate::duration;
+use crate::http::client::Address;
 
 /// A part of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -202,11 +203,18 @@ impl Component {
 
     /// Whether it answers whoever asks, by whatever name, and so stands behind a front of ours that does not.
     pub fn is_guarded(self) -> bool {
-        matches!(self, Component::Prometheus | Component::Alertmanager)
+        matches!(self, Component::Prometheus | Component::Alertmanager | Component::Loki)
     }
 
-    /// The command line behind the program; of one that is guarded, but for where it listens.
-    pub fn arguments(self, process: &Process, plan: &Plan, program: &Tool, prometheus_flags: &[String]) -> Vec<String> {
+    /// The command line behind the program, which listens there: where it is looked for, unless a front does.
+    pub fn arguments(
+        self,
+        process: &Process,
+        listens: &Address,
+        plan: &Plan,
+        program: &Tool,
+        prometheus_flags: &[String],
+    ) -> Vec<String> {
         let etc = plan.etc();
         let address = &process.address;
         let path = |path: &Path| path.to_string_lossy().into_owned();
@@ -219,6 +227,7 @@ impl Component {
                     // The error budget looks back 30 days; the size bound is what keeps a forgotten stack harmless.
                     "--storage.tsdb.retention.time=31d".to_owned(),
                     "--storage.tsdb.retention.size=2GB".to_owned(),
+                    format!("--web.listen-address={listens}"),
                     format!("--web.external-url={}", address.url("/")),
                     // No origin is called so: no page of somebody else's reads the answers. Its own default is every one.
                     "--web.cors.origin=nobody".to_owned(),
@@ -229,6 +238,7 @@ impl Component {
             Component::Alertmanager => vec![
                 format!("--config.file={}", path(&etc.join("alertmanager/alertmanager.yml"))),
                 format!("--storage.path={}", path(&plan.data(self))),
+                format!("--web.listen-address={listens}"),
                 format!("--web.external-url={}", address.url("/")),
                 // One node: no gossip, and no second port.
                 "--cluster.listen-address=".to_owned(),
@@ -269,8 +279,8 @@ impl Component {
                     format!("-common.path-prefix={}", path(&data)),
                     format!("-common.storage.filesystem.chunk-directory={}", path(&data.join("chunks"))),
                     format!("-common.storage.filesystem.rules-directory={}", path(&data.join("rules"))),
-                    format!("-server.http-listen-address={}", address.host),
-                    format!("-server.http-listen-port={}", address.port),
+                    format!("-server.http-listen-address={}", listens.host),
+                    format!("-server.http-listen-port={}", listens.port),
                     format!("-server.grpc-listen-address={}", grpc.host),
                     format!("-server.grpc-listen-port={}", grpc.port),
                 ]
@@ -287,6 +297,9 @@ impl Component {
                     path(&etc.join("grafana/grafana.ini")),
                     format!("cfg:server.http_addr={}", address.host),
                     format!("cfg:server.http_port={}", address.port),
+                    // Who calls it by another name, as one that a page has made to resolve here, is sent to this one.
+                    format!("cfg:server.domain={}", address.host),
+                    "cfg:server.enforce_domain=true".to_owned(),
                     format!("cfg:paths.data={}", path(&data)),
                     format!("cfg:paths.logs={}", path(&data.join("log"))),
                     format!("cfg:paths.plugins={}", path(&data.join("plugins"))),
@@ -388,7 +401,7 @@ mod tests {
         let plan = Plan { lifetime, ..plan };
         let process = plan.processes().into_iter().find(|process| process.component == component).unwrap();
         let tool = Tool { path: program.into(), version: "3.12.0".to_owned() };
-        component.arguments(&process, &plan, &tool, &["--query.lookback-delta=10s".to_owned()])
+        component.arguments(&process, &process.address, &plan, &tool, &["--query.lookback-delta=10s".to_owned()])
     }
 
     #[test]
@@ -399,6 +412,24 @@ mod tests {
             let takes_orders = |argument: &String| argument.contains("admin-api") || argument.contains("lifecycle");
             assert!(!arguments.iter().any(takes_orders), "{arguments:?}");
         }
+    }
+
+    #[test]
+    fn what_a_front_stands_before_listens_where_it_is_told_and_not_where_it_is_looked_for() {
+        let plan = Plan::attached(Path::new("/tree"), Path::new("/a b"), Speed::PRODUCTION).unwrap();
+        let hidden = Address { host: "127.9.8.7".to_owned(), port: 5432 };
+        let tool = Tool { path: "/opt/tool".into(), version: "3.12.0".to_owned() };
+        let mut guarded = 0;
+        for process in plan.processes().into_iter().filter(|process| process.component.is_guarded()) {
+            let arguments = process.component.arguments(&process, &hidden, &plan, &tool, &[]);
+            let listens: Vec<_> =
+                arguments.iter().filter(|one| one.contains("listen-") && !one.contains("grpc")).cloned().collect();
+            let told = listens.join(" ");
+            assert!(told.contains(&hidden.host) && told.contains("5432"), "{}: {arguments:?}", process.name);
+            assert!(!told.contains(&process.address.port.to_string()), "{}: {arguments:?}", process.name);
+            guarded += 1;
+        }
+        assert_eq!(guarded, 3);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::component::Component;
 use super::plan::Process;
 use super::start::{READY_LIMIT, Stack, TICK};
+use super::supervisor::front_of;
 use super::table::{Health, StatusRow};
 use crate::failure::Failure;
 use crate::http::client;
@@ -68,7 +69,10 @@ impl Stack {
 
     /// The life each process is in now. Taken before and after, equal epochs say that nothing was restarted.
     pub async fn epochs(&self) -> Result<BTreeMap<String, Epoch>, Failure> {
-        let states = self.control().states().await?;
+        let mut states = self.control().states().await?;
+        // A front's death changes nothing that anybody kept; what it cost is seen where it was asked.
+        let fronts: Vec<String> = self.processes().iter().filter_map(front_of).collect();
+        states.retain(|program| !fronts.contains(&program.name));
         let epoch = |pid: Option<u32>| Epoch { pid, started_ms: pid.and_then(started_ms) };
         Ok(states.into_iter().map(|program| (program.name, epoch(program.pid))).collect())
     }
@@ -83,25 +87,31 @@ impl Stack {
             .iter()
             .zip(ready.into_iter().zip(silences))
             .map(|(process, (ready, silent_since))| {
-                let program = states.iter().find(|program| program.name == process.name);
-                let is_running = program.is_some_and(|program| program.pid.is_some());
+                let of = |name: &str| states.iter().find(|program| program.name == name);
+                let (program, front) = (of(&process.name), front_of(process));
+                // What nobody can reach is as good as down, and who looks must hear of the front.
+                let lost = front.as_deref().and_then(of).filter(|front| front.pid.is_none());
+                let is_running = lost.is_none() && program.is_some_and(|program| program.pid.is_some());
                 StatusRow {
                     name: process.name.clone(),
                     health: match (is_running, ready.is_ok()) {
                         (true, true) if silent_since.is_some() => Health::Silent,
                         (true, true) => Health::Up,
                         (true, false) => Health::Unready,
-                        _ if program.is_some_and(|program| program.state == "STARTING") => Health::Unready,
-                        _ => {
-                            Health::Down(program.map_or_else(|| "unknown".to_owned(), |program| program.state.clone()))
-                        }
+                        _ => match lost.or(program) {
+                            Some(program) if program.state == "STARTING" => Health::Unready,
+                            program => {
+                                Health::Down(program.map_or_else(|| "unknown".to_owned(), |one| one.state.clone()))
+                            }
+                        },
                     },
                     pid: program.and_then(|program| program.pid),
                     uptime: program.and_then(|program| program.uptime.clone()),
-                    remark: silent_since.map_or_else(
-                        || process.told(),
-                        |since| format!("the Watchdog is silent since {since}: no alert arrives"),
-                    ),
+                    remark: match (silent_since, lost) {
+                        (_, Some(front)) => format!("nobody reaches it: {} does not run", front.name),
+                        (Some(since), None) => format!("the Watchdog is silent since {since}: no alert arrives"),
+                        (None, None) => process.told(),
+                    },
                 }
             })
             .collect();

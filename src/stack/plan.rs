@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::TcpListener;
+use std::fs::File;
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -288,6 +290,17 @@ impl Plan {
     }
 }
 
+/// One of some sixteen million hosts of loopback, and a port that is free there. Where loopback has but one, its port alone.
+pub(super) fn hidden_address() -> std::io::Result<Address> {
+    let mut random = [0; 3];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    // Neither the usual host nor the network's first and last.
+    let [a, b, c] = random;
+    let host = Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254));
+    let free = TcpListener::bind((host, 0)).or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?.local_addr()?;
+    Ok(Address { host: free.ip().to_string(), port: free.port() })
+}
+
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     Ok(std::path::absolute(path).with_context(|| format!("{} is no usable path", path.display()))?)
 }
@@ -424,6 +437,15 @@ mod tests {
 
     fn plan() -> Plan {
         Plan::attached(Path::new("/tree"), Path::new("/tree/state"), Speed::PRODUCTION).unwrap()
+    }
+
+    #[test]
+    fn where_a_program_hides_is_on_loopback_and_another_place_each_time() {
+        let [first, second] = [(); 2].map(|()| hidden_address().unwrap());
+        assert_ne!(first, second);
+        for address in [first, second] {
+            assert!(address.host.parse::<Ipv4Addr>().unwrap().is_loopback(), "{address}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Revision {
 impl Revision {
     /// Asks git about a tree; blocks while it looks.
     pub fn of(tree: &Path) -> Revision {
-        let commit = match git(tree, &["rev-parse", "--verify", "HEAD"]) {
+        let commit = match said(tree, &["rev-parse", "--verify", "HEAD"]) {
             Ok(commit) => String::from_utf8_lossy(&commit).trim().to_owned(),
             Err(why) => return Revision::without_git(told_revision().as_deref(), why),
         };
@@ -69,8 +69,8 @@ pub fn label(commit: Option<&str>, dirty: Option<&str>) -> String {
 /// SHA-256 of what is not committed; none where all is.
 fn difference(tree: &Path) -> Result<Option<String>, String> {
     let changed =
-        git(tree, &["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "--binary", "HEAD"])?;
-    let untracked = git(tree, &["ls-files", "--others", "--exclude-standard", "-z"])?;
+        said(tree, &["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "--binary", "HEAD"])?;
+    let untracked = said(tree, &["ls-files", "--others", "--exclude-standard", "-z"])?;
     if changed.is_empty() && untracked.is_empty() {
         return Ok(None);
     }
@@ -91,16 +91,21 @@ fn difference(tree: &Path) -> Result<Option<String>, String> {
     Ok(Some(hash))
 }
 
-/// What git answers; else why not, in one line, which is empty where there is no repository.
-fn git(tree: &Path, arguments: &[&str]) -> Result<Vec<u8>, String> {
+/// git in a folder, as everybody asks it here.
+pub fn git(folder: &Path) -> Command {
     let mut git = Command::new("git");
     // A hook's variables name another repository; its configuration may name programs of any kind.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
         git.env_remove(name);
     }
     git.env("GIT_OPTIONAL_LOCKS", "0").env("LC_ALL", "C").stdin(Stdio::null());
-    let answer = git.args(["-c", "core.fsmonitor=false", "-C"]).arg(tree).args(arguments).output();
-    let said = match answer {
+    git.args(["-c", "core.fsmonitor=false", "-C"]).arg(folder);
+    git
+}
+
+/// What git answers; else why not, in one line, which is empty where there is no repository.
+fn said(tree: &Path, arguments: &[&str]) -> Result<Vec<u8>, String> {
+    let said = match git(tree).args(arguments).output() {
         Ok(answer) if answer.status.success() => return Ok(answer.stdout),
         Ok(answer) => String::from_utf8_lossy(&answer.stderr).trim().to_owned(),
         Err(error) if tree.join(".git").exists() => return Err(format!("git can't be asked: {error}")),
@@ -133,11 +138,11 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         std::fs::write(place.path().join("file"), "one\n").unwrap();
         let author = ["-c", "user.name=A Tester", "-c", "user.email=tester@localhost"];
-        git(place.path(), &["init", "--quiet"]).unwrap();
-        git(place.path(), &["add", "file"]).unwrap();
+        said(place.path(), &["init", "--quiet"]).unwrap();
+        said(place.path(), &["add", "file"]).unwrap();
         let mut commit = author.to_vec();
         commit.extend(["-c", "commit.gpgsign=false", "commit", "--quiet", "--no-verify", "-m", "One"]);
-        git(place.path(), &commit).unwrap();
+        said(place.path(), &commit).unwrap();
         place
     }
 
@@ -148,8 +153,8 @@ mod tests {
         let clean = of();
         assert_eq!((clean.dirty.as_deref(), clean.untold.as_deref()), (None, None));
         assert_eq!(clean.commit.as_deref().map(str::len), Some(40));
-        git(place.path(), &["config", "diff.external", "/nonexistent/difft"]).unwrap();
-        git(place.path(), &["config", "core.fsmonitor", "/nonexistent/monitor"]).unwrap();
+        said(place.path(), &["config", "diff.external", "/nonexistent/difft"]).unwrap();
+        said(place.path(), &["config", "core.fsmonitor", "/nonexistent/monitor"]).unwrap();
         assert_eq!(of(), clean);
         std::fs::write(place.path().join("file"), "two\n").unwrap();
         let changed = of();

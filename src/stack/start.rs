@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use super::component::Component;
 use super::control::{is_paused, ready};
 use super::mark::Mark;
-use super::plan::{Lifetime, Plan, Process};
-use super::supervisor::{self, Control, Journal, News, Program, SOCKET, SOCKET_FOLDER_PREFIX};
+use super::plan::{Lifetime, Plan, Process, hidden_address};
+use super::supervisor::{self, Control, Journal, News, Program, SOCKET, SOCKET_FOLDER_PREFIX, front_of};
 use super::survey::{Survey, held_by_others, present, survey};
 use super::table::{Row, State, Watch};
 use super::tools::Tool;
@@ -96,6 +96,28 @@ pub enum Down {
     Absent,
 }
 
+/// The right to start a stack in a state directory where none runs. One command has it at a time, and what others ask of the
+/// stack meanwhile is told so; taken before anything is looked at, for that takes a while.
+#[derive(Debug)]
+pub struct Turn {
+    /// Released when dropped.
+    _lock: File,
+}
+
+impl Turn {
+    /// Waits for nobody: usage failures name who has it, or the stack that runs.
+    pub async fn take(state: &Path) -> Result<Turn, Failure> {
+        is_understood(state)?;
+        let turn = Turn { _lock: lock(state).await? };
+        match Stack::find_locked(state).await? {
+            Found::Running(stack) => return Err(stack.already_running().await),
+            Found::Stale(leftovers) => leftovers.remove(),
+            Found::Absent => {}
+        }
+        Ok(turn)
+    }
+}
+
 impl Stack {
     /// Starts what the plan wants and returns when all of it is ready.
     ///
@@ -109,14 +131,20 @@ impl Stack {
         watch: &mut dyn Watch,
         shutdown: impl Future<Output = ()>,
     ) -> Result<Stack, Failure> {
+        let turn = Turn::take(&plan.state).await?;
+        Stack::start_in(turn, plan, rendered, prometheus_flags, watch, shutdown).await
+    }
+
+    /// The same for who has taken the turn, in the state directory of the plan.
+    pub async fn start_in(
+        _turn: Turn,
+        plan: Plan,
+        rendered: BTreeMap<PathBuf, Vec<u8>>,
+        prometheus_flags: Vec<String>,
+        watch: &mut dyn Watch,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<Stack, Failure> {
         let mut shutdown = pin!(shutdown);
-        is_understood(&plan.state)?;
-        let _lock = lock(&plan.state).await?;
-        match Stack::find_locked(&plan.state).await? {
-            Found::Running(stack) => return Err(stack.already_running().await),
-            Found::Stale(leftovers) => leftovers.remove(),
-            Found::Absent => {}
-        }
         watch.show(&rows(&plan, &BTreeMap::new(), &BTreeMap::new(), State::Waiting));
         let survey = tokio::select! {
             biased;
@@ -295,23 +323,23 @@ impl Stack {
     /// supervisord, with its configuration. When this returns it runs, and so do its programs, ready or not.
     async fn launch(plan: Plan, survey: Survey, prometheus_flags: &[String]) -> Result<Stack, Failure> {
         let processes = present(&plan, &survey.absent);
-        let programs: Vec<Program> = processes
-            .iter()
-            .map(|process| {
-                let tool = &survey.programs[&process.component];
-                let environment = process.component.environment(process, &plan, &survey.revision);
-                let arguments = process.component.arguments(process, &plan, tool, prometheus_flags);
-                let (program, arguments) = if process.component.is_guarded() {
-                    let front = ["guard", "--listen", &process.address.to_string(), "--"].map(str::to_owned);
-                    let itself = tool.path.to_string_lossy().into_owned();
-                    (&plan.tool_program, front.into_iter().chain([itself]).chain(arguments).collect())
-                } else {
-                    (&tool.path, arguments)
-                };
-                let command = supervisor::command(&survey.death_prefix, environment, program, arguments);
-                Program { process, command }
-            })
-            .collect();
+        let mut programs = Vec::new();
+        for process in &processes {
+            let tool = &survey.programs[&process.component];
+            let environment = process.component.environment(process, &plan, &survey.revision);
+            let front = front_of(process);
+            let hidden = front.is_some().then(hidden_address).transpose().context("cannot find an address to hide")?;
+            let listens = hidden.as_ref().unwrap_or(&process.address);
+            let arguments = process.component.arguments(process, listens, &plan, tool, prometheus_flags);
+            let command = supervisor::command(&survey.death_prefix, environment, &tool.path, arguments);
+            programs.push(Program { name: process.name.clone(), command });
+            if let Some(name) = front {
+                let (looked_for, to) = (process.address.to_string(), listens.to_string());
+                let arguments = ["front", "--listen", &looked_for, "--to", &to].map(str::to_owned).to_vec();
+                let command = supervisor::command(&survey.death_prefix, Vec::new(), &plan.tool_program, arguments);
+                programs.push(Program { name, command });
+            }
+        }
         let folder = supervisor::socket_folder()?;
         let text = supervisor::configuration(&plan, &programs, &folder.path().join(SOCKET));
         write_aside(&supervisor::configuration_file(&plan), text.as_bytes())?;
@@ -810,8 +838,12 @@ fn write_aside(file: &Path, content: &[u8]) -> Result<(), Failure> {
 
 /// Where each log ends now: what comes behind is of this start.
 fn log_ends(plan: &Plan) -> BTreeMap<String, u64> {
-    let names = plan.processes().into_iter().map(|process| process.name).chain(["supervisord".to_owned()]);
-    names.map(|name| (name.clone(), plan.log(&name).metadata().map_or(0, |meta| meta.len()))).collect()
+    let processes = plan.processes();
+    let names = processes.iter().map(|process| process.name.clone()).chain(processes.iter().filter_map(front_of));
+    names
+        .chain(["supervisord".to_owned()])
+        .map(|name| (name.clone(), plan.log(&name).metadata().map_or(0, |meta| meta.len())))
+        .collect()
 }
 
 /// Waits until none of these processes is left; false when the limit came first.

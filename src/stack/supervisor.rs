@@ -56,12 +56,19 @@ const PASSED: [&str; 13] = [
 const PASSED_PREFIXES: [&str; 5] = ["APP_", "LC_", "NIX_", "PYENV_", "PYTHON"];
 
 /// One program of supervisord's.
-pub(super) struct Program<'a> {
-    /// What it is.
-    pub(super) process: &'a Process,
+pub(super) struct Program {
+    /// The process's, or that of its front.
+    pub(super) name: String,
     /// The program and its arguments, with whatever is put before them.
     pub(super) command: Vec<String>,
 }
+
+/// The name of the front that stands before a process.
+pub(super) fn front_of(process: &Process) -> Option<String> {
+    process.component.is_guarded().then(|| format!("{}{FRONT}", process.name))
+}
+
+const FRONT: &str = "-front";
 
 /// The words that start a program with settings of its own: through `env`, because supervisord's `environment=` can't
 /// carry every value and `command=` can.
@@ -100,12 +107,13 @@ pub(super) fn configuration(plan: &Plan, programs: &[Program], socket: &Path) ->
     );
     // A program that dies within `startsecs` is retried by its own count, whatever `autorestart` says; and without
     // `startsecs` one that always dies would be restarted in a busy loop.
-    let (restart, settles, retries) = match plan.lifetime {
-        Lifetime::Attached => ("true", 1, 3),
-        Lifetime::Private => ("false", 0, 0),
-    };
     for program in programs {
-        let name = &program.process.name;
+        let name = &program.name;
+        // What a front that died has cost is seen where it was asked; that it stays away would end the run.
+        let (restart, settles, retries) = match plan.lifetime {
+            Lifetime::Private if !name.ends_with(FRONT) => ("false", 0, 0),
+            Lifetime::Attached | Lifetime::Private => ("true", 1, 3),
+        };
         let command: Vec<String> = program.command.iter().map(|word| quote(word)).collect();
         let _ = write!(
             text,
@@ -464,7 +472,7 @@ mod tests {
             let processes = plan.processes();
             let environment = vec![("APP_LISTEN", "127.0.0.1:8080".to_owned())];
             let command = command(&[], environment, Path::new("/opt/the app"), vec!["--100%".to_owned()]);
-            let program = Program { process: &processes[0], command };
+            let program = Program { name: processes[0].name.clone(), command };
             configuration(plan, &[program], Path::new("/tmp/aiclipx-x/supervisor.sock"))
         };
         let attached = render(&plan);

@@ -293,7 +293,7 @@ async fn a_plain_handler_is_contained_too() {
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let limits = Limits { connections: 4, patience: FOR_EVER, drain: FOR_EVER };
+    let limits = Limits { connections: 4, patience: FOR_EVER, crowded: None, drain: FOR_EVER };
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let service = Arc::new(Plain::new(SHORT, handler));
     let running = tokio::spawn(serve(listener, limits, service, async { drop(stopped.await) }));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aiclipx::duration::Speed;
-use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, sha256_of};
+use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, in_a_second_of_its_own, sha256_of};
 use aiclipx::evidence::experiment::{OLDEST, SCHEMA, json_text, write_json};
 use aiclipx::evidence::judge::Judgement;
 use aiclipx::evidence::provenance::{self, BrokenOff, End, Mode, Provenance, bundle_id, label};
@@ -30,7 +30,7 @@ const NAME: &str = "20261118T110640Z-0123456-s42";
 impl Archive {
     pub(crate) fn new() -> Archive {
         let place = tempfile::Builder::new().prefix("a place ").tempdir().unwrap();
-        let draft = Draft::create(&place.path().join("runs"), NAME).unwrap();
+        let draft = Draft::begin(&place.path().join("runs"), NAME).unwrap().unwrap();
         world::tree().copy_to(&draft.folder().join("tree")).unwrap();
         let provenance = Provenance {
             schema: SCHEMA,
@@ -466,6 +466,15 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
             &["L1", "the service says 0123456789abcdef"],
         ),
         (
+            "another revision, on a stack that is said to have been up before",
+            |sealed| {
+                sealed.replace("run.json", "0123456789abcdef", "fedcba9876543210");
+                sealed.replace("run.json", "\"private\"", "\"attached\"");
+                sealed.resum();
+            },
+            &["L1", "the service says 0123456789abcdef"],
+        ),
+        (
             "a sound try put aside",
             |sealed| {
                 sealed.replace("run.json", "\"superseded\": []", "\"superseded\": [\"error-rate\"]");
@@ -551,6 +560,24 @@ fn what_a_bundle_says_of_itself_is_what_its_exhibits_say() {
     }
     are_found(&[
         ("another version", |sealed| told(sealed, "2.42.0", "9.9.9"), &["L1", "prometheus is 9.9.9, and says 2.42.0"]),
+        (
+            "a step that would explain a death",
+            |sealed| {
+                in_run(sealed, "experiments/error-rate/run.json", |run| {
+                    let at = run["phases"][1]["start_ms"].clone();
+                    run["steps"] = json!([{ "action": "kill", "component": "app", "start_ms": at, "end_ms": at }]);
+                });
+            },
+            &["L1", "it tells of a step, kill app, that the scenario does not take then"],
+        ),
+        (
+            "on how many it was decided",
+            |sealed| {
+                sealed.verdicts(|verdicts| verdicts[0]["population"] = json!(4711));
+                sealed.resum();
+            },
+            &["L1", "as `population` verdicts.json says 4711, and the exhibits say "],
+        ),
         ("another seed", |sealed| in_run(sealed, "run.json", |run| run["seeds"] = json!([7])), &["L1", "seeds {7}"]),
         (
             "a clean tree that was not",
@@ -745,7 +772,44 @@ fn a_statement_of_a_version_that_nobody_here_knows_is_not_called_untrustworthy()
     sealed.resum();
     let failure = sealed.verify().unwrap_err();
     assert_eq!(failure.kind(), Kind::InvalidBundle);
-    assert!(failure.to_string().contains("loaded/names.json"), "{failure}");
+    assert!(failure.to_string().contains(&format!("of version {OLDEST}, which knew of no program")), "{failure}");
+}
+
+/// Whatever tells its version by name is taken away: what was recorded is at an address that the older one did not know.
+#[test]
+fn a_statement_passed_off_as_older_is_refused_by_what_was_recorded() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("sample");
+    copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("evidence/sample"), &folder).unwrap();
+    let _ = fs::remove_file(folder.join("SHA256SUMS.sig"));
+    let sealed = Sealed { _place: place, folder };
+    let run = "experiments/request-rate/run.json";
+    let edit = |file: &str, edit: &dyn Fn(&mut Value)| {
+        sealed.text(file, |text| {
+            let mut value: Value = serde_json::from_str(text).unwrap();
+            edit(&mut value);
+            json_text(&value).unwrap()
+        });
+    };
+    for file in [run, "run.json"] {
+        edit(file, &|value| value["schema"] = json!(OLDEST));
+    }
+    for name in ["names.json", "names.json.gz"] {
+        let _ = fs::remove_file(sealed.path("experiments/request-rate/loaded").join(name));
+    }
+    let outcome = Outcome::derive(&sealed.path("")).unwrap_or_else(|failure| panic!("{failure}"));
+    fs::write(sealed.path("verdicts.json"), json_text(&outcome.judgements).unwrap()).unwrap();
+    let refused = |what: &str| {
+        sealed.resum();
+        let failure = sealed.verify().unwrap_err();
+        assert_eq!(failure.kind(), Kind::InvalidBundle, "{failure}");
+        assert!(failure.to_string().contains(&format!("of version {OLDEST}, which knew of no {what}")), "{failure}");
+    };
+    refused("program");
+    edit("run.json", &|value| drop(value.as_object_mut().unwrap().remove("program")));
+    refused("app_admin");
+    edit(run, &|value| drop(value["addresses"].as_object_mut().unwrap().remove("app_admin")));
+    refused("127.0.0.1:");
 }
 
 /// A later tool shows the same otherwise; what was claimed and judged is the same.
@@ -821,12 +885,12 @@ fn what_nobody_asked_for_is_left_out_and_ends_nothing() {
 /// Both tries are kept: of one that did not come to its end, what is left of it, and why.
 #[test]
 fn a_try_in_which_a_component_died_is_kept_told_and_counted() {
-    for (died, code, headline) in [
-        (true, 3, "A first try was disturbed: alertmanager died: GET …/status: cannot connect"),
-        (false, 0, "Every claim that could be shown holds"),
+    for (died, why, code, headline) in [
+        (true, "alertmanager died: GET …", 3, "A first try was disturbed: alertmanager died: GET …"),
+        (false, "GET …: timed out", 0, "Every claim that could be shown holds"),
     ] {
         let mut archive = Archive::sound();
-        let why = "alertmanager died: GET …/status: cannot connect".to_owned();
+        let why = why.to_owned();
         archive.provenance.broken_off.push(BrokenOff { run: "error-rate-try-1".to_owned(), end: End { why, died } });
         let log = archive.draft.broken_off("error-rate-try-1").join("logs/alertmanager.log");
         fs::create_dir_all(log.parent().unwrap()).unwrap();
@@ -835,9 +899,16 @@ fn a_try_in_which_a_component_died_is_kept_told_and_counted() {
         let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
         assert_eq!((outcome.exit_code(&[]), outcome.headline().as_str()), (code, headline));
         assert!(sealed.path("broken-off/error-rate-try-1/logs/alertmanager.log").is_file());
-        let told = "error-rate-try-1 is not judged: alertmanager died";
+        let told = format!("error-rate-try-1 is not judged: {}", if died { "alertmanager died" } else { "GET" });
         for report in ["report.md", "report.html"] {
-            assert!(fs::read_to_string(sealed.path(report)).unwrap().contains(told), "{report}");
+            assert!(fs::read_to_string(sealed.path(report)).unwrap().contains(&told), "{report}");
+        }
+        if died {
+            sealed.replace("run.json", "\"died\": true", "\"died\": false");
+            sealed.resum();
+            let failure = sealed.verify().unwrap_err();
+            assert!(failure.to_string().contains("told as no death"), "{failure}");
+            sealed.replace("run.json", "\"died\": false", "\"died\": true");
         }
         sealed.text("run.json", |text| text.replace("error-rate-try-1", "quiet-try-1"));
         sealed.resum();
@@ -886,21 +957,31 @@ fn what_proves_nothing_is_not_sealed() {
 }
 
 #[test]
-fn a_place_that_is_taken_or_cannot_be_written_is_refused_before_anything_happens() {
+fn a_place_that_cannot_be_written_is_refused_before_anything_happens() {
+    let place = tempfile::tempdir().unwrap();
+    fs::write(place.path().join("a file"), "theirs").unwrap();
+    for parent in ["a file", "a file/below"].map(|name| place.path().join(name)) {
+        let failure = Draft::begin(&parent, "new").expect_err("there is no folder");
+        assert_eq!(failure.kind(), Kind::Usage, "{failure}");
+        let told = failure.to_string();
+        let file = place.path().join("a file");
+        assert!(told.starts_with(&format!("cannot write evidence to {}: ", parent.display())), "{told}");
+        assert!(told.contains(&format!("{} is no folder", file.display())) && told.contains("--out DIR"), "{told}");
+    }
+    assert_eq!(fs::read_to_string(place.path().join("a file")).unwrap(), "theirs");
+}
+
+#[tokio::test]
+async fn of_two_that_begin_in_one_second_the_later_gets_a_name_of_its_own_and_nothing_is_overwritten() {
     let place = tempfile::tempdir().unwrap();
     fs::create_dir(place.path().join("there")).unwrap();
-    fs::write(place.path().join("a file"), "").unwrap();
-    let being_written = Draft::create(place.path(), "begun").unwrap();
-    for (parent, name, why) in [
-        (place.path().to_owned(), "there", "is there already"),
-        (place.path().join("a file"), "new", "cannot write evidence to"),
-        (place.path().to_owned(), "begun", "cannot write evidence to"),
-    ] {
-        let failure = Draft::create(&parent, name).expect_err(why);
-        assert_eq!(failure.kind(), Kind::Usage, "{failure}");
-        assert!(failure.to_string().contains(why), "{failure}");
+    let being_written = Draft::begin(place.path(), "begun").unwrap().unwrap();
+    for taken in ["there", "begun"] {
+        let names = std::cell::RefCell::new(["free", taken].to_vec());
+        let draft = in_a_second_of_its_own(|_| Draft::begin(place.path(), names.borrow_mut().pop().unwrap())).await;
+        assert!(draft.unwrap().folder().ends_with("free.partial"), "{taken}");
     }
-    assert!(being_written.folder().is_dir(), "another's draft must not be touched");
+    assert_eq!(names(place.path()), ["begun.partial", "there"], "{:?}", being_written.folder());
 }
 
 #[test]

@@ -18,7 +18,8 @@ use crate::http::client::{self, Address};
 use crate::http::serve::{Incoming, Limits, Plain, serve};
 
 /// Prometheus has one connection, and gives a scrape up after its own limit.
-const LIMITS: Limits = Limits { connections: 16, patience: Duration::from_secs(30), drain: Duration::from_millis(200) };
+const LIMITS: Limits =
+    Limits { connections: 16, patience: Duration::from_secs(30), crowded: None, drain: Duration::from_millis(200) };
 /// For one request, there and back.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 

@@ -19,7 +19,7 @@ use super::outcome::{Outcome, SCHEMA, Tried};
 use super::parts;
 use super::proxy::Proxy;
 use super::table::{Change, Edit, Mutant, Rendered, Table};
-use crate::evidence::bundle::PARTIAL;
+use crate::evidence::bundle::{PARTIAL, in_a_second_of_its_own, made_in};
 use crate::evidence::collect::collect;
 use crate::evidence::enact::{Enactment, enact};
 use crate::evidence::experiment::{Experiment, read_text, write};
@@ -43,15 +43,14 @@ pub async fn try_all(root: &Path, options: &Options, interrupt: &Interrupt) -> R
     let tree = Arc::new(Tree::read(root)?);
     let table = Table::read(root)?;
     let chosen = chosen(&table, &options.only)?;
-    let began_ms = now_ms();
     look_for_a_browser().await;
     let Revision { commit, dirty, .. } = asked_of(root).await?;
     let name = commit.as_deref().map_or("norev", |commit| &commit[..commit.len().min(7)]);
-    let folder = options.out.join(format!("mutants-{}-{name}", compact_utc(began_ms)?));
-    fs::create_dir_all(&options.out).and_then(|()| fs::create_dir(&folder)).map_err(|error| {
-        Failure::usage(format!("cannot write to {}: {error}", folder.display()))
-            .remedy("choose another folder with --out DIR")
-    })?;
+    let (began_ms, folder) = in_a_second_of_its_own(|now_ms| {
+        let folder = options.out.join(format!("mutants-{}-{name}", compact_utc(now_ms)?));
+        Ok(made_in(&options.out, &folder)?.then_some((now_ms, folder)))
+    })
+    .await?;
 
     let tried = Attempt { root, tree: &tree, options, folder: &folder, began: Instant::now() };
     let mutants = match tried.all(&chosen, interrupt).await {

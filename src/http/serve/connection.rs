@@ -84,6 +84,17 @@ pub(super) async fn run<S: Service>(
         timer.run_out().await;
         Event::TimedOut
     }));
+    if let Some(crowded) = limits.crowded {
+        let (places, timer) = (Arc::clone(end.slot.semaphore()), &timer);
+        events.push(Box::pin(async move {
+            loop {
+                sleep(crowded).await;
+                if places.available_permits() == 0 && timer.has_waited(crowded) {
+                    return Event::TimedOut;
+                }
+            }
+        }));
+    }
     let check_reset = || Box::pin(timer.check_reset().map(|()| Event::CheckReset));
     events.push(check_reset());
     let mut events = pin!(events);

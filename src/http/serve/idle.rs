@@ -121,13 +121,23 @@ impl IdleTimer {
         loop {
             let now = Instant::now();
             // A turn that ends while we sleep begins the client's anew: its end is no earlier than this.
-            let since = if self.is(WORKING) && !self.is(STALLED) { now } else { *self.since.lock().expect(UNPOISONED) };
-            let until = since + self.patience;
+            let until = self.turn_began(now) + self.patience;
             if until <= now {
                 return;
             }
             sleep_until(until).await;
         }
+    }
+
+    /// Whether the client has kept us waiting for as long.
+    pub(super) fn has_waited(&self, long: Duration) -> bool {
+        let now = Instant::now();
+        self.turn_began(now) + long <= now
+    }
+
+    /// When the client's turn began; no earlier than now while it is the service's.
+    fn turn_began(&self, now: Instant) -> Instant {
+        if self.is(WORKING) && !self.is(STALLED) { now } else { *self.since.lock().expect(UNPOISONED) }
     }
 
     fn restart(&self, now: Instant) {
