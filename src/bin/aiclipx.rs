@@ -107,7 +107,7 @@ enum Command {
     /// Evidence: collect it, make it, verify it.
     #[command(subcommand)]
     Evidence(Evidence),
-    /// Hand on what no page of another origin asks to a program that listens elsewhere (before Prometheus, Alertmanager and Loki).
+    /// Hand on what no page of another origin asks to a program that listens elsewhere (before what has no gate).
     #[command(hide = true)]
     Front {
         /// Where to listen.
@@ -515,7 +515,7 @@ async fn up(
         plan.choose_port(*choice);
     }
     let turn = start::Turn::take(&plan.state).await?;
-    let rendered = Monitoring::read(&root.join("monitoring"))?.render(&plan.addresses, speed)?;
+    let rendered = Monitoring::read(&root.join("monitoring"))?.render(&plan.rendered_with(), speed)?;
     let mut live = table::Live::new();
     let interrupt = signals.held();
     let flags = prometheus_flags(speed);

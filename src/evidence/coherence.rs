@@ -15,7 +15,7 @@ use super::claims::PICTURED_PAGES;
 use super::experiment::{Experiment, HELD_BY_LOKI, LOADED, NAMES, SAMPLES, SNAPSHOT, files_in};
 use super::grafana;
 use super::judge::Verdict;
-use super::provenance::{Mode, Provenance, bundle_id, label, of_another_revision, time_of_id};
+use super::provenance::{Mode, Provenance, bundle_id, label, time_of_id};
 
 /// Names of the first of two tries end so.
 pub const FIRST_TRY: &str = "-try-1";
@@ -109,7 +109,8 @@ fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow:
     // report says so.
     let told = label(provenance.revision.as_deref(), provenance.dirty.as_deref());
     for says in experiment.built_from().filter(|says| *says != told) {
-        let is_told = provenance.absent.contains(&of_another_revision(&says, &told)) || !experiment.is_since(3);
+        let is_told = provenance.absent.contains(&super::provenance::of_another_revision(&says, &told))
+            || !experiment.is_since(3);
         ensure!(provenance.mode != Mode::Private && is_told, "the revision is {told}, and the service says {says}");
     }
     Ok(())
