@@ -49,6 +49,9 @@ class Stack:
         self.folder = tempfile.mkdtemp(prefix="aiclipx-log-faults-")
         self.state = os.path.join(self.folder, "state")
         self.mounted = []
+        # Ours, though something lies in it before the stack does.
+        os.makedirs(self.state)
+        open(os.path.join(self.state, ".aiclipx-state"), "w").close()
         for component, size in mounts.items():
             place = os.path.join(self.state, "data", component)
             os.makedirs(place)

@@ -14,8 +14,8 @@
 //!
 //! - Judging reads a folder and nothing else: what `verify` can't see, no verdict rests on.
 //! - Rooms that decide are pure and synchronous; rooms that touch the world are async, on one runtime.
-//! - Imports go one way (`tests/house.rs` holds it): evidence → traffic, stack, dashboard, browser → monitoring, prom,
-//!   scenario → http, duration; the service knows http and duration only.
+//! - Imports go one way: who may import whom is the table `MAY_IMPORT` of `tests/house.rs`. Roughly: evidence → traffic, stack,
+//!   dashboard, browser → monitoring, prom, scenario → http, duration; the service knows http and duration only.
 
 pub mod app;
 pub mod duration;

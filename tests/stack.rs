@@ -23,7 +23,7 @@ use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::stack::start::{Down, down};
 use aiclipx::stack::table::{Health, Row, Silent, State, Watch};
 use aiclipx::stack::{Component, Found, Lifetime, Plan, Process, Stack, logs};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::Command;
 
 /// Longer than anything takes; reaching it is a failure, not a measurement.
@@ -129,7 +129,7 @@ fn program(place: &Place, script: &str) -> PathBuf {
 }
 
 fn send(pid: u32, signal: Signal) {
-    rustix::process::kill_process(of(pid), signal).unwrap();
+    kill_process(of(pid), signal).unwrap();
 }
 
 fn of(pid: u32) -> Pid {
@@ -440,7 +440,7 @@ async fn ctrl_c_at_any_moment_ends_a_start_with_130_and_leaves_nothing() {
         let lock = plan.state.join("lock");
         eventually("the start was under way", async || lock.exists()).await;
         tokio::time::sleep(Duration::from_millis(millis)).await;
-        rustix::process::kill_process_group(group, Signal::Int).unwrap();
+        kill_process_group(group, Signal::Int).unwrap();
         let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await.unwrap().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(130), "after {millis} ms: {said}");
@@ -831,6 +831,93 @@ async fn a_follower_of_a_log_that_supervisord_rotates_is_shown_every_line_once()
 }
 
 /// As `nix run` has it: the tree lies where nothing can be written, and there is no justfile.
+/// A line as somebody tells it: whose, when (in milliseconds), what, of which request.
+type Told = (String, i64, String, String);
+
+fn told(component: &str, at_millis: i64, line: &serde_json::Value) -> Option<Told> {
+    // Of probes that are answered as they should be, Loki is not sent every one.
+    let is_probe = line["target"] == "aiclipx::access" && line["status"] == 200;
+    let text = |names: &[&str]| names.iter().find_map(|name| line[name].as_str()).unwrap_or_default().to_owned();
+    (!is_probe || text(&["request_id"]).starts_with("agree-"))
+        .then(|| (component.to_owned(), at_millis, text(&["msg", "message"]), text(&["request_id"])))
+}
+
+#[tokio::test]
+async fn aiclipx_logs_and_loki_tell_the_same_lines() {
+    let place = Place::new();
+    let came = up(&place.plan(Lifetime::Attached)).output().await.unwrap();
+    assert!(came.status.success(), "{}", String::from_utf8_lossy(&came.stderr));
+    let stack = Stack::attach(&place.state()).await.unwrap();
+    let addresses = &stack.plan().addresses;
+    if ![Component::Vector, Component::Loki].iter().all(|one| stack.programs().contains_key(one)) {
+        eprintln!("NOT RUN: Vector and Loki are not on PATH; nix develop has them");
+        assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
+        return;
+    }
+    for number in 0..100 {
+        let fault = if number % 10 == 0 { "panic" } else { "delay=1ms" };
+        let request = format!(
+            "GET /items HTTP/1.1\r\nHost: a\r\nx-request-id: agree-{number}\r\nx-fault: {fault}\r\nConnection: close\r\n\r\n"
+        );
+        assert!(said(&addresses.app[0], &request).starts_with("HTTP/1.1 "));
+    }
+
+    // Vector's own log is not shipped: it would feed itself.
+    let names: Vec<String> =
+        stack.processes().into_iter().map(|process| process.name).chain(["supervisord".to_owned()]).collect();
+    let names = names.iter().filter(|name| *name != "vector");
+    let query = aiclipx::prom::answer::percent_encoded(r#"{component=~".+"}"#);
+    let mut logs = std::process::Command::new(env!("CARGO_BIN_EXE_aiclipx"));
+    logs.args(["logs", "--lines", "1000000", "--state"]).arg(place.state()).args(names);
+    let (mut files, mut store) = (Vec::new(), Vec::new());
+    eventually("Loki has what the files have", async || {
+        let printed = String::from_utf8(logs.output().unwrap().stdout).unwrap();
+        let lines = printed.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        files = lines
+            .filter_map(|line| {
+                // A line without a time has that of the one before it here, and that of its reading there.
+                let at = ["ts", "time", "timestamp"]
+                    .iter()
+                    .find_map(|name| line[name].as_str())
+                    .filter(|_| line["continues"].is_null());
+                let at = at.map_or(0, |at| at.parse::<jiff::Timestamp>().unwrap().as_millisecond());
+                told(line["component"].as_str().unwrap(), at, &line)
+            })
+            .collect();
+        let answer = client::get(
+            &addresses.logging.loki,
+            &format!("/loki/api/v1/query_range?query={query}&limit=5000&since=1h"),
+            LIMIT,
+        )
+        .await
+        .unwrap();
+        let answer: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        store = answer["data"]["result"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|stream| {
+                stream["values"].as_array().unwrap().iter().filter_map(|value| {
+                    let line: serde_json::Value = serde_json::from_str(value[1].as_str().unwrap()).unwrap();
+                    let at = value[0].as_str().unwrap().parse::<i64>().unwrap() / 1_000_000;
+                    told(
+                        stream["stream"]["component"].as_str().unwrap(),
+                        if line["form"] == "text" { 0 } else { at },
+                        &line,
+                    )
+                })
+            })
+            .collect();
+        files.sort();
+        store.sort();
+        files == store
+    })
+    .await;
+    let of_requests = store.iter().filter(|(.., request)| request.starts_with("agree-")).count();
+    assert_eq!(of_requests, 100 + 10, "every request, and every panic");
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
+}
+
 #[test]
 fn beside_a_tree_that_cannot_be_written_status_and_down_name_the_users_state_and_the_tools_commands() {
     let place = tempfile::tempdir().unwrap();

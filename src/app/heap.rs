@@ -67,7 +67,7 @@ mod glibc {
         Some(pages * rustix::param::page_size() as u64)
     }
 
-    #[expect(unsafe_code, reason = "the one call that no crate we would depend on wraps")]
+    #[expect(unsafe_code, reason = "no crate we would depend on wraps it")]
     fn trim() {
         // SAFETY: the C library declares it so; it takes no pointer and may be called at any time, from any thread.
         unsafe extern "C" {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::access::Ended;
 use super::endpoint::{ABANDONED, Endpoint, Verb};
+use super::journal;
 use super::meter::Meter;
 
 /// The header that names a request, in both directions.
@@ -110,6 +111,11 @@ impl InFlight {
             }
             body
         })
+    }
+
+    /// Does a part of its work; a panic there, which must be contained, is logged under its name.
+    pub(super) fn named<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        journal::named(&mut self.id, work)
     }
 
     fn record(&self, status: u16, bytes: u64, at_fault: bool) {

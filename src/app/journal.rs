@@ -5,6 +5,7 @@
 //! that takes no more, a full disk for one, and a line of which it took a part is gone on with before any other. What third
 //! parties log is kept at warn and above.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::AsFd;
@@ -13,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use env_logger::fmt::Formatter;
+use hyper::header::HeaderValue;
 use log::kv::{self, Key, Value, VisitSource, VisitValue};
 use log::{LevelFilter, Record};
 use once_cell::sync::OnceCell;
@@ -43,6 +45,24 @@ const RETRY: Duration = Duration::from_millis(100);
 /// fail and std's `OnceLock` has no stable `get_or_try_init`.
 static JOURNAL: OnceCell<Journal> = OnceCell::new();
 
+thread_local! {
+    /// What this thread works on, for the panic hook; of no request, empty.
+    static REQUEST: Cell<HeaderValue> = const { Cell::new(nobody()) };
+}
+
+const fn nobody() -> HeaderValue {
+    HeaderValue::from_static("")
+}
+
+/// Does work on a request of this name: if it panics, the line says of which. The name is lent and comes back, so that
+/// nothing is copied; whoever lends it sees to it that `work` does not unwind.
+pub(super) fn named<T>(id: &mut HeaderValue, work: impl FnOnce() -> T) -> T {
+    let outer = REQUEST.replace(std::mem::replace(id, nobody()));
+    let done = work();
+    *id = REQUEST.replace(outer);
+    done
+}
+
 /// The way to stdout.
 pub struct Journal {
     queue: Arc<Queue>,
@@ -55,7 +75,7 @@ impl Journal {
         JOURNAL.get_or_try_init(|| {
             // Not `io::stdout`: it keeps the rest of a line that was not taken whole, and says it was.
             let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-            if ends_in_a_line(Path::new("/proc/self/fd/1")) {
+            if last_line_is_torn(Path::new("/proc/self/fd/1")) {
                 let _ = stdout.write_all(b"\n"); // a full disk is told of soon enough
             }
             let at_once = if stdout.metadata()?.is_file() { FILE_BYTES } else { PIPE_BYTES };
@@ -77,7 +97,12 @@ impl Journal {
                 let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
                 let thread = std::thread::current();
                 let thread = thread.name().unwrap_or("unnamed");
-                log::error!(target: "aiclipx::panic", place, thread; "Panicked.");
+                let request = REQUEST.try_with(|own| own.replace(nobody())).unwrap_or_else(|_| nobody());
+                match request.to_str() {
+                    Ok("") | Err(_) => log::error!(target: "aiclipx::panic", place, thread; "Panicked."),
+                    Ok(request_id) => log::error!(target: "aiclipx::panic", place, thread, request_id; "Panicked."),
+                }
+                let _ = REQUEST.try_with(|own| own.set(request));
                 // The end of the main thread is the end of the process.
                 if let Some(journal) = JOURNAL.get().filter(|_| thread == "main") {
                     journal.flush(Duration::from_secs(1));
@@ -109,7 +134,7 @@ impl Journal {
 
 /// Whether a file ends in the middle of a line, as a disk that was full when another process ended leaves it. What can't be
 /// looked at does not.
-fn ends_in_a_line(path: &Path) -> bool {
+fn last_line_is_torn(path: &Path) -> bool {
     let last = || {
         let mut file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
         file.seek(SeekFrom::End(-1)).ok()?;

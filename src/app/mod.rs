@@ -258,7 +258,8 @@ impl<W: Future<Output = Response>> Future for Answering<'_, W> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let mut response = ready!(this.work.poll(cx));
+        let begun = this.begun.as_mut().expect("an answer that was given is not asked for again");
+        let mut response = ready!(begun.named(|| this.work.poll(cx)));
         // Not ready is no failure, and a coding that is not ours is the client's.
         let at_fault = match response.status() {
             StatusCode::INTERNAL_SERVER_ERROR => true,

@@ -122,7 +122,7 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
     let title = font::fitted(&panel.title, TITLE_SIZE, true, body.w - date_width - 12.0);
     let content = match &panel.kind {
         Kind::Row => html! {},
-        Kind::Logs => words("Logs are not drawn here: `aiclipx logs` shows them", body, &paint),
+        Kind::Logs(_) => words("Logs are not drawn here: `aiclipx logs` shows them", body, &paint),
         Kind::Undrawn(kind) => words(&format!("A panel of type “{}” is not drawn here", clean(kind)), body, &paint),
         _ if !has_data => words("No data", body, &paint),
         Kind::Timeseries => timeseries::draw(panel, &curves, canvas, body, &paint),
@@ -155,7 +155,7 @@ fn dates(canvas: &Canvas, kind: &Kind) -> String {
     match kind {
         Kind::Timeseries if from == to => format!("{to} UTC"),
         Kind::Timeseries => format!("{from} – {to} UTC"),
-        Kind::Undrawn(_) | Kind::Logs => String::new(),
+        Kind::Undrawn(_) | Kind::Logs(_) => String::new(),
         _ => written(canvas.range.to_millis, "%Y-%m-%d %H:%M:%S UTC"),
     }
 }
@@ -244,7 +244,7 @@ fn n(value: f64) -> String {
 }
 
 /// The text without what XML 1.0 can't hold, and without line breaks.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars()
         .map(|character| match character {
             '\t' | '\n' | '\r' => ' ',

@@ -174,8 +174,9 @@ pub enum Kind {
     Table,
     /// A headline over what follows.
     Row,
-    /// Of logs, from a store that is not Prometheus; its queries are not read, and who asks says where else to look.
-    Logs,
+    /// Of logs, from a store that is not Prometheus: its queries, `LogQL` with variables in it. They are shown as lines,
+    /// the newest first, whatever the type; a picture says where else to look.
+    Logs(Vec<String>),
     /// A type we don't draw, by Grafana's name; its queries are not read.
     Undrawn(String),
 }

@@ -164,6 +164,19 @@ pub fn plan_annotation(dashboard: &Dashboard, annotation: &Annotation, view: &Vi
     range_query(0, &target, &expr, view.range, intervals.step)
 }
 
+/// What a store of logs is asked for a panel's query: its newest lines of the range, so many at most.
+pub fn plan_lines(dashboard: &Dashboard, query: &str, view: &View, most: usize) -> String {
+    let expr = with_variables(query, &dashboard.variables, view.chosen);
+    let expr = Intervals::of(view.range, view.width, view.min_interval).filled_in(&expr);
+    let nanos = |millis: i64| i128::from(millis) * 1_000_000;
+    // Its end is not part of what is asked for.
+    let (start, end) = (nanos(view.range.from_millis), nanos(view.range.to_millis) + 1);
+    format!(
+        "/loki/api/v1/query_range?query={}&start={start}&end={end}&limit={most}&direction=backward",
+        percent_encoded(&expr)
+    )
+}
+
 /// A query of no panel, over a range with a step.
 pub fn over(expr: &str, range: TimeRange, step: Duration) -> PlannedQuery {
     let (ref_id, legend) = ("A".to_owned(), String::new());

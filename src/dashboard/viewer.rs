@@ -8,16 +8,18 @@
 //! | `GET /style.css`, `/view.js`, `/icon.svg` | what the pages are made with |
 //!
 //! Files are read and Prometheus is asked anew for every page; nothing is kept. A page says in a panel's place why it
-//! can't be shown. It needs nothing from outside and runs nothing but `view.js`, which tells us the window's width (the
+//! can't be shown. Loki is asked for what panels of logs ask, and where it is not there their row takes one line. It needs nothing from outside and runs nothing but `view.js`, which tells us the window's width (the
 //! step of a query depends on it) and draws anew in place; without it the page reloads itself. Labels are text: the
 //! policy of every answer forbids whatever escaping might have missed. Only this machine may ask, by a name of its own,
 //! so that no page of somebody else's can read along ([`gate`](crate::http::gate)).
 
 mod ask;
+mod lines;
 mod look;
 mod page;
 mod provisioned;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,7 +35,7 @@ use tokio::net::TcpListener;
 
 use super::draw::theme::{self, Theme};
 use super::draw::{self, Canvas};
-use super::model::{Dashboard, Kind, Marking, Panel, Partly};
+use super::model::{Dashboard, Kind, Marking, Panel, Partly, VariableKind};
 use super::query::{self, View};
 use crate::failure::Failure;
 use crate::http::client::Address;
@@ -158,7 +160,15 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
         let annotations = dashboard.annotations.iter().map(|one| query::plan_annotation(dashboard, one, &view));
         questions.extend(annotations.map(|query| (source.address.clone(), query)));
     }
-    let mut answers = ask::all(questions).await;
+    let (mut answers, lines) = tokio::join!(
+        ask::all(questions),
+        futures_util::future::join_all(layout.panels().map(|placed| async {
+            let Kind::Logs(queries) = &placed.panel.kind else { return None };
+            let view =
+                View { range: look.range, width: placed.width, min_interval: source.min_interval, chosen: &chosen };
+            Some(of_logs(&provisioned, dashboard, placed.panel, queries, &look, &view).await)
+        }))
+    );
     let of_annotations = answers.split_off(of_panels);
     let windows = |marking| ask::windows(dashboard, &of_annotations, marking);
     let (phases, faults, alerts) = (windows(Marking::Phases), windows(Marking::Faults), windows(Marking::Alerts));
@@ -169,7 +179,11 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
     });
     let mut answers = answers.into_iter();
     let mut shown = Vec::new();
-    for (placed, plan) in layout.panels().zip(planned) {
+    for ((placed, plan), lines) in layout.panels().zip(planned).zip(lines) {
+        if let Some(lines) = lines.filter(|_| !refused.contains_key(&placed.panel.id)) {
+            shown.push(lines);
+            continue;
+        }
         let count = match plan {
             Err(why) => {
                 shown.push(Shown::Refused(vec![why]));
@@ -215,9 +229,58 @@ fn plan<'a>(
     is_refused: bool,
     view: &dyn Fn(Duration) -> View<'a>,
 ) -> Result<(Address, Vec<query::PlannedQuery>), String> {
-    let source = provisioned.source(panel.datasource.as_deref())?;
+    let uid = panel.datasource.as_deref().filter(|_| !matches!(panel.kind, Kind::Logs(_)));
+    let source = provisioned.source(uid)?;
     let queries = if is_refused { Vec::new() } else { query::plan(dashboard, panel, &view(source.min_interval)) };
     Ok((source.address.clone(), queries))
+}
+
+/// What stands in the place of a panel of logs.
+async fn of_logs(
+    provisioned: &Provisioned,
+    dashboard: &Dashboard,
+    panel: &Panel,
+    queries: &[String],
+    look: &Look,
+    view: &View<'_>,
+) -> Shown {
+    let store = match provisioned.store(panel.datasource.as_deref()) {
+        Ok(store) => store,
+        Err(why) => return Shown::Elsewhere(why),
+    };
+    let texts = dashboard.variables.iter().filter(|variable| variable.kind == VariableKind::Text);
+    let mut chosen: BTreeMap<String, Vec<String>> = view.chosen.clone();
+    for variable in texts {
+        let value = look.chosen.get(&variable.name).and_then(|asked| asked.last()).or(variable.current.first());
+        let value = value.cloned().unwrap_or_default();
+        if value.is_empty() && queries.iter().any(|query| asks_for(query, &variable.name)) {
+            let note = format!("Of which? Write it above, as {}, or follow a line’s link.", variable.label);
+            return Shown::Unasked(note);
+        }
+        chosen.insert(variable.name.clone(), vec![value]);
+    }
+    let view = View { chosen: &chosen, ..*view };
+    let mut all = Vec::new();
+    for query in queries {
+        match lines::ask(store, &query::plan_lines(dashboard, query, &view, lines::MOST)).await {
+            Ok(lines) => all.extend(lines),
+            Err(Silence::Unreachable(why)) => return Shown::Elsewhere(why),
+            Err(Silence::Refused(why)) => return Shown::Failed(vec![why]),
+        }
+    }
+    let note = match all.len() {
+        0 => "No lines.".to_owned(),
+        lines::MOST.. => format!("The last {}; a shorter range shows those before.", lines::MOST),
+        _ => String::new(),
+    };
+    all.sort_by_key(|line| std::cmp::Reverse(line.at_millis));
+    all.truncate(lines::MOST);
+    Shown::Lines { note, lines: all }
+}
+
+/// Whether a query has this variable in it.
+fn asks_for(query: &str, variable: &str) -> bool {
+    query.contains(&format!("${variable}")) || query.contains(&format!("${{{variable}"))
 }
 
 fn style() -> String {

@@ -121,7 +121,7 @@ pub fn sign(bundle: &Bundle, key: &Path) -> Result<PathBuf, Failure> {
     Ok(signature)
 }
 
-/// L3: who signed the bundle, of those that a file of allowed signers names (`man ssh-keygen`, ALLOWED SIGNERS).
+/// L3: who signed the bundle, and with which key, of those that a file of allowed signers names (`man ssh-keygen`, ALLOWED SIGNERS).
 pub fn signed_by(bundle: &Bundle, signers: &Path) -> Result<String, Failure> {
     let unsigned = |why: String| {
         let what = format!("{} can't be trusted: L3, signature", bundle.folder().display());
@@ -152,7 +152,11 @@ pub fn signed_by(bundle: &Bundle, signers: &Path) -> Result<String, Failure> {
             command.args(["-Y", "verify", "-n", NAMESPACE, "-I", &name, "-s"]).arg(&signature);
             let verified = run(command.arg("-f").arg(alone.path()).stdin(sums))?;
             if verified.status.success() {
-                return Ok(name);
+                // A name may be a pattern, or an organisation's: the key is who it was.
+                let said = String::from_utf8_lossy(&verified.stdout).trim().to_owned();
+                let key = said.rsplit_once(" with ").map_or("a key that ssh-keygen does not name", |(_, key)| key);
+                let allowed = if name.contains(['*', '?']) { "somebody allowed as " } else { "" };
+                return Ok(format!("{allowed}{name}, {key}"));
             }
             let said = String::from_utf8_lossy(&verified.stderr).trim().to_owned();
             let place = format!("{}:{number}", signers.display());

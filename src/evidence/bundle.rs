@@ -505,15 +505,7 @@ impl Bundle {
             let Some(told) = stored.iter().find(|told| told.claim.id == *id) else {
                 bail!("the claim {id} was removed from verdicts.json");
             };
-            ensure!(
-                told == derived,
-                "{id}: verdicts.json says {} ({}), the exhibits say {} ({}) {}",
-                told.verdict.word(),
-                told.observed,
-                derived.verdict.word(),
-                derived.observed,
-                derived.verdict.why()
-            );
+            ensure!(told == derived, "{id}: {}", difference(told, derived)?);
         }
         ensure!(stored.len() == outcome.judgements.len(), "verdicts.json holds claims that nothing gives rise to");
         ensure!(text == json_text(&outcome.judgements)?, "verdicts.json says more than the exhibits give rise to");
@@ -536,6 +528,19 @@ impl Bundle {
         coherence::no_file_more(&outcome, &files, &drawn)?;
         Ok(outcome)
     }
+}
+
+/// In what two judgements of one claim differ, which they do.
+fn difference(told: &Judgement, derived: &Judgement) -> anyhow::Result<String> {
+    if told.verdict.word() != derived.verdict.word() {
+        let (told, (is, why)) = (told.verdict.word(), (derived.verdict.word(), derived.verdict.why()));
+        return Ok(format!("verdicts.json says {told}, the exhibits say {is} ({}) {why}", derived.observed));
+    }
+    let (told, derived) = (serde_json::to_value(told)?, serde_json::to_value(derived)?);
+    let keys = derived.as_object().into_iter().chain(told.as_object()).flat_map(serde_json::Map::keys);
+    let differs = keys.into_iter().find(|key| told.get(key) != derived.get(key)).context("they differ in nothing")?;
+    let of = |judgement: &serde_json::Value| judgement.get(differs).map_or("nothing".to_owned(), ToString::to_string);
+    Ok(format!("as `{differs}` verdicts.json says {}, and the exhibits say {}", of(&told), of(&derived)))
 }
 
 /// Whether the layout has a place for a file: what nobody reads, nobody has looked at.

@@ -12,10 +12,12 @@ use anyhow::{Context, ensure};
 use super::alert_graph;
 use super::bundle::Outcome;
 use super::claims::PICTURED_PAGES;
-use super::experiment::{Experiment, HELD_BY_LOKI, LOADED, NAMES, SAMPLES, SNAPSHOT, files_in};
+use super::experiment::{APP, Experiment, HELD_BY_LOKI, LOADED, NAMES, SAMPLES, SNAPSHOT, StepTime, files_in};
 use super::grafana;
 use super::judge::Verdict;
-use super::provenance::{Mode, Provenance, bundle_id, label, time_of_id};
+use super::provenance::{Mode, Provenance, bundle_id, label, of_another_revision, time_of_id};
+use crate::prom::answer::Series;
+use crate::scenario::{Action, Step};
 
 /// Names of the first of two tries end so.
 pub const FIRST_TRY: &str = "-try-1";
@@ -34,6 +36,7 @@ pub fn check(outcome: &Outcome) -> anyhow::Result<()> {
         );
         ensure!(runs.insert(&experiment.run.id), "{name} is the run of another experiment, {}", experiment.run.id);
         told_as_recorded(&outcome.provenance, experiment).with_context(|| format!("run.json against {name}"))?;
+        steps_as_planned(experiment).with_context(|| format!("run.json of {name}"))?;
     }
     let seeds: BTreeSet<u64> = outcome.experiments.iter().map(|experiment| experiment.ledger.head.seed).collect();
     let told: BTreeSet<u64> = outcome.provenance.seeds.iter().copied().collect();
@@ -45,6 +48,25 @@ pub fn check(outcome: &Outcome) -> anyhow::Result<()> {
     ensure!(bundle_id(at, revision.as_deref(), seeds)? == *id, "run.json: {id} is of another revision or other seeds");
     // A name is exact to the second.
     ensure!((began_ms - 1000..=*ended_ms).contains(&at), "run.json: {id} is of another time than its experiments");
+    Ok(())
+}
+
+/// What was done to components is what the scenario does to them, as far as it came, and what was away is put back: a step more
+/// would explain a death that nobody asked for.
+fn steps_as_planned(experiment: &Experiment) -> anyhow::Result<()> {
+    let planned = experiment.scenario.phases.iter().flat_map(|phase| &phase.steps);
+    let done = &experiment.run.steps;
+    let is_it = |(step, done): &(&Step, &StepTime)| step.action == done.action && step.component == done.component;
+    let as_planned = planned.zip(done).take_while(is_it).count();
+    let (asked, put_back) = done.split_at(as_planned);
+    for (at, step) in put_back.iter().enumerate() {
+        let last = asked.iter().rfind(|asked| asked.component == step.component).map(|asked| asked.action);
+        let is_back =
+            matches!((last, step.action), (Some(Action::Stop), Action::Start) | (Some(Action::Pause), Action::Resume));
+        let once = !put_back[..at].iter().any(|other| other.component == step.component);
+        let (what, component) = (step.action.name(), &step.component);
+        ensure!(is_back && once, "it tells of a step, {what} {component}, that the scenario does not take then");
+    }
     Ok(())
 }
 
@@ -64,6 +86,11 @@ fn put_aside(outcome: &Outcome) -> anyhow::Result<()> {
         let is_there = outcome.experiments.iter().any(|experiment| experiment.name == again);
         let nothing_came = || outcome.provenance.unfinished.contains_key(again);
         ensure!(is_there || nothing_came(), "{} did not come to its end, and nothing was tried in its place", one.run);
+        ensure!(
+            one.end.died || !one.end.why.contains(" died"),
+            "{} is told as no death, and why it ended as one",
+            one.run
+        );
     }
     for name in superseded {
         let first = outcome.experiments.iter().find(|experiment| experiment.name == *name);
@@ -84,6 +111,24 @@ fn put_aside(outcome: &Outcome) -> anyhow::Result<()> {
 fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow::Result<()> {
     let (told, recorded) = (provenance.schema, experiment.run.schema);
     ensure!(told == recorded, "its statement is of version {recorded}, not {told}");
+    // What a version does not know, none of its bundles holds, whether it is named or not: nobody passes a later one off as
+    // older, and is asked less.
+    if !experiment.is_since(3) {
+        let addresses = &experiment.run.addresses;
+        let scraped = experiment.samples("up")?;
+        let own = |series: &Series| series.labels.get("job").is_some_and(|job| job == APP);
+        let at = |series: &Series| series.labels.get("instance").cloned().unwrap_or_default();
+        let elsewhere = scraped
+            .iter()
+            .filter(|series| own(series))
+            .map(at)
+            .find(|at| !addresses.app.iter().any(|app| app.to_string() == *at));
+        let later = [("program", provenance.program.is_some()), ("app_admin", !addresses.app_admin.is_empty())];
+        let later = later.into_iter().find(|(_, is_there)| *is_there).map(|(name, _)| name.to_owned());
+        if let Some(what) = later.or(elsewhere.filter(|_| provenance.mode != Mode::Foreign)) {
+            anyhow::bail!("its statement is told to be of version {recorded}, which knew of no {what}");
+        }
+    }
     let speed = experiment.speed();
     ensure!(speed == provenance.speed, "the speed was {speed}, not {}", provenance.speed);
     let (from, to) = (experiment.run.quiet_ms, experiment.run.end_ms);
@@ -109,8 +154,7 @@ fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow:
     // report says so.
     let told = label(provenance.revision.as_deref(), provenance.dirty.as_deref());
     for says in experiment.built_from().filter(|says| *says != told) {
-        let is_told = provenance.absent.contains(&super::provenance::of_another_revision(&says, &told))
-            || !experiment.is_since(3);
+        let is_told = provenance.absent.contains(&of_another_revision(&says, &told)) || !experiment.is_since(3);
         ensure!(provenance.mode != Mode::Private && is_told, "the revision is {told}, and the service says {says}");
     }
     Ok(())
@@ -201,7 +245,6 @@ fn asked(experiment: &Experiment) -> BTreeSet<String> {
         ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", SNAPSHOT, HELD_BY_LOKI]
             .map(str::to_owned)
             .into();
-    // What a version does not know, none of its bundles holds: nobody passes a later one off as older, and asked less.
     if experiment.is_since(3) {
         asked.insert(NAMES.to_owned());
     }

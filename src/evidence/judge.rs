@@ -124,17 +124,18 @@ fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<
             | Kind::PanelShows { .. }
     );
     let nothing = (finding.population == 0).then(|| "there is nothing to decide it on".to_owned());
-    let (not_proven, fails) = match (finding.not_proven, finding.fails.or(nothing)) {
-        (None, Some(why)) if timed && was_shortened(experiment) => {
-            (Some(format!("the run was shortened: {why}")), None)
-        }
-        other => other,
-    };
-    let verdict = match (disturbed, not_proven, fails) {
+    // What shows that a claim is false is never hidden by what could not be seen.
+    let verdict = match (disturbed, finding.fails, finding.not_proven, nothing) {
         (Some(why), ..) => Verdict::Invalid(why.to_owned()),
-        (None, Some(why), _) => Verdict::NotProven(why),
-        (None, None, Some(why)) => Verdict::Fails(why),
-        (None, None, None) => Verdict::Holds,
+        (None, None, Some(why), _) => Verdict::NotProven(why),
+        (None, Some(why), ..) | (None, None, None, Some(why)) => {
+            if timed && was_shortened(experiment) {
+                Verdict::NotProven(format!("the run was shortened: {why}"))
+            } else {
+                Verdict::Fails(why)
+            }
+        }
+        (None, None, None, None) => Verdict::Holds,
     };
     Judgement {
         claim,

@@ -162,19 +162,25 @@ impl Work<'_> {
     async fn tried(&self, which: Which, interrupt: &Interrupt) -> Result<Try<(Experiment, bool)>, Failure> {
         let name = self.scenario.name.as_str();
         let folder = self.draft.experiment(name);
-        if let Err(failure) = self.once(which, &folder, interrupt).await {
-            // Half an experiment can't be judged, and must not look like one.
-            let _ = std::fs::remove_dir_all(&folder);
-            return Err(failure);
-        }
-        // Off the task on which the others send: what lasts there makes their requests late.
-        let (tree, read) = (Arc::clone(self.tree), folder.clone());
-        let looked = tokio::task::spawn_blocking(move || {
-            let experiment = Experiment::read(&read)?;
-            let disturbances = judge::disturbances(&experiment, &tree);
-            anyhow::Ok((experiment, disturbances))
-        });
-        let (experiment, disturbances) = looked.await.context("looking at an experiment")??;
+        let looked = async {
+            self.once(which, &folder, interrupt).await?;
+            // Off the task on which the others send: what lasts there makes their requests late.
+            let (tree, read) = (Arc::clone(self.tree), folder.clone());
+            let looked = tokio::task::spawn_blocking(move || {
+                let experiment = Experiment::read(&read)?;
+                let disturbances = judge::disturbances(&experiment, &tree);
+                anyhow::Ok((experiment, disturbances))
+            });
+            Ok::<_, Failure>(looked.await.context("looking at an experiment")??)
+        };
+        let (experiment, disturbances) = match looked.await {
+            Ok(looked) => looked,
+            Err(failure) => {
+                // What can't be judged must not look like an experiment, nor keep the others from being sealed.
+                let _ = std::fs::remove_dir_all(&folder);
+                return Err(failure);
+            }
+        };
         let disturbed = invalid(disturbances.iter().map(ToString::to_string));
         if which == Which::First && disturbed.is_some() {
             let kept = format!("{name}{FIRST_TRY}");

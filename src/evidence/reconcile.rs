@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use super::experiment::Experiment;
 use super::timeline::millis;
 use crate::prom::answer::Series;
-use crate::traffic::ledger::{Entry, FailureKind, Outcome};
+use crate::traffic::ledger::{Entry, Outcome};
 
 /// Requests the client did not send on behalf of a scenario: probes and scrapes.
 const INTERNAL: [&str; 3] = ["/metrics", "/health/live", "/health/ready"];
@@ -170,10 +170,10 @@ fn expected_requests(experiment: &Experiment) -> anyhow::Result<(BTreeMap<String
             Outcome::Answered { status } => {
                 *expected.entry(format!("{} {} {status}", entry.method, entry.endpoint)).or_default() += 1;
             }
-            Outcome::Failed { kind: FailureKind::Broken | FailureKind::TimedOut } => {
+            outcome if outcome.may_be_counted() => {
                 unknown.insert(&entry.id, entry);
             }
-            Outcome::Failed { kind: FailureKind::Refused } | Outcome::NotSent { .. } => {}
+            Outcome::Failed { .. } | Outcome::NotSent { .. } => {}
         }
     }
     if !unknown.is_empty() {

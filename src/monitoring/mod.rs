@@ -362,7 +362,7 @@ pub fn prometheus_flags(speed: Speed) -> Vec<String> {
 /// The datasource type whose queries are not Prometheus': who walks panels asks here, and only here.
 const LOGS: &str = "loki";
 
-/// Whether a datasource of this type holds logs: its queries are `LogQL`, which Prometheus is not asked and we don't draw.
+/// Whether a datasource of this type holds logs: its queries are `LogQL`, which Prometheus is not asked.
 pub fn holds_logs(datasource_type: &str) -> bool {
     datasource_type == LOGS
 }

@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::token::{T_DIV, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_MUL, TokenType};
+use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, Expr, LabelModifier, MatrixSelector, Offset, VectorSelector};
 
 use crate::duration::Speed;
@@ -22,7 +24,13 @@ pub(super) type Recorded = BTreeMap<String, Expr>;
 
 /// Parses an expression that every Prometheus from 2.42 on reads as it is meant.
 pub fn parse(text: &str) -> Result<Expr, String> {
-    let expr = parser::parse(&text::prepared(text)?)?;
+    let mut expr = parser::parse(&text::prepared(text)?)?;
+    if matches!(expr.value_type(), ValueType::Matrix | ValueType::String) {
+        return Err(
+            "a range or a text, which Prometheus evaluates to nothing; a vector or a number is expected".to_owned()
+        );
+    }
+    named(&mut expr)?;
     for node in nodes(&expr) {
         if let Some(newer) = newer(node) {
             return Err(format!("`{newer}` is not known to Prometheus 2.42"));
@@ -31,9 +39,38 @@ pub fn parse(text: &str) -> Result<Expr, String> {
     Ok(expr)
 }
 
+/// Gives `{__name__="x"}` its name, for it is `x`.
+fn named(expr: &mut Expr) -> Result<(), String> {
+    if let Expr::VectorSelector(selector) | Expr::MatrixSelector(MatrixSelector { vs: selector, .. }) = expr {
+        let mut of_name = selector.matchers.matchers.iter().filter(|matcher| matcher.name == "__name__");
+        match (&selector.name, of_name.next(), of_name.next()) {
+            (Some(_), Some(_), _) => return Err(format!("`{selector}` is named twice")),
+            (None, Some(Matcher { op: MatchOp::Equal, value, .. }), None) if is_name(value) => {
+                selector.name = Some(value.clone());
+                selector.matchers.matchers.retain(|matcher| matcher.name != "__name__");
+            }
+            _ => {}
+        }
+    }
+    children_mut(expr).into_iter().try_for_each(named)
+}
+
+fn is_name(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+}
+
+/// The recording rules whose results a selector gives, by their name or by what it asks of names.
+fn recordings<'a>(selector: &VectorSelector, recorded: &'a Recorded) -> Vec<(&'a String, &'a Expr)> {
+    let asks: Vec<&Matcher> = selector.matchers.matchers.iter().filter(|matcher| matcher.name == "__name__").collect();
+    let gives = |name: &str| match &selector.name {
+        Some(own) => own == name,
+        None => asks.iter().all(|matcher| matcher.is_match(name)),
+    };
+    recorded.iter().filter(|(name, _)| gives(name)).collect()
+}
+
 /// What in a node itself is newer than the oldest Prometheus that is promised.
 fn newer(node: &Expr) -> Option<String> {
-    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':');
     match node {
         Expr::Call(call) if dimension::treats(call.func.name) == Treats::Newer => Some(call.func.name.to_owned()),
         Expr::Aggregate(aggregate) => {
@@ -160,8 +197,8 @@ pub(crate) fn durations(expr: &Expr) -> Vec<Duration> {
 }
 
 /// A recording rule that names itself would be followed for ever.
-fn without(recorded: &Recorded, name: Option<&String>) -> Recorded {
-    recorded.iter().filter(|(key, _)| Some(*key) != name).map(|(key, expr)| (key.clone(), expr.clone())).collect()
+fn without(recorded: &Recorded, name: &str) -> Recorded {
+    recorded.iter().filter(|(key, _)| *key != name).map(|(key, expr)| (key.clone(), expr.clone())).collect()
 }
 
 fn is_number(expr: &Expr, number: f64) -> bool {
@@ -180,10 +217,9 @@ fn is_number(expr: &Expr, number: f64) -> bool {
 pub(super) fn window(expr: &Expr, recorded: &Recorded) -> Duration {
     match expr {
         Expr::VectorSelector(selector) => {
-            let recording = selector.name.as_ref().and_then(|name| recorded.get(name));
             let inner =
-                recording.map_or(Duration::ZERO, |expr| window(expr, &without(recorded, selector.name.as_ref())));
-            inner + backward(selector.offset.as_ref())
+                recordings(selector, recorded).into_iter().map(|(name, expr)| window(expr, &without(recorded, name)));
+            inner.max().unwrap_or_default() + backward(selector.offset.as_ref())
         }
         Expr::MatrixSelector(matrix) => matrix.range + window(&Expr::VectorSelector(matrix.vs.clone()), recorded),
         Expr::Subquery(subquery) => {

@@ -257,7 +257,7 @@ impl Component {
                 "etc/vector/vector.yaml".to_owned(),
                 // What Loki has not taken by then is read again: it was not acknowledged.
                 "--graceful-shutdown-limit-secs".to_owned(),
-                "2".to_owned(),
+                "1".to_owned(),
                 "--log-format".to_owned(),
                 "json".to_owned(),
                 "--color".to_owned(),

@@ -455,6 +455,9 @@ impl Stack {
             }
             let paused: Vec<u32> = pids.iter().copied().filter(|pid| is_paused(*pid)).collect();
             supervisor::signal("CONT", &paused).await;
+            // Its own end is one program after the other, each waited for, and of one that is long dead a second: all at
+            // once take as long as the slowest.
+            let _ = self.control().order(&["stop", "all"]).await;
             if self.control().order(&["shutdown"]).await.is_err() {
                 // Not listening yet, or no longer: the signal means the same to it.
                 supervisor::signal("TERM", &[supervisord]).await;

@@ -125,6 +125,11 @@ pub enum FailureKind {
 }
 
 impl Outcome {
+    /// Whether it was sent and got no answer, so that the service alone knows if it counted it.
+    pub fn may_be_counted(&self) -> bool {
+        matches!(self, Outcome::Failed { kind: FailureKind::Broken | FailureKind::TimedOut })
+    }
+
     /// Whether it says how long a caller waited: an answer does, and a time-out, which took at least so long.
     pub(super) fn has_latency(&self) -> bool {
         matches!(self, Outcome::Answered { .. } | Outcome::Failed { kind: FailureKind::TimedOut })

@@ -108,6 +108,7 @@ async fn every_line_is_json_with_its_fields_and_no_line_holds_a_secret() {
     assert!(last["seconds"].as_f64().is_some_and(|seconds| seconds >= 0.0) && last["bytes"].is_u64());
     let panic = lines.iter().find(|line| line["target"] == "aiclipx::panic").expect("the panic is logged");
     assert!(panic["place"].as_str().unwrap().contains("fault.rs"));
+    assert_eq!(panic["request_id"], "run-7", "a panic leads to its request");
 }
 
 #[tokio::test]

@@ -208,7 +208,7 @@ fn a_panel_of_logs_is_no_query_and_says_where_else_they_are() {
     // A picture we could draw, of data that we can't ask for: the datasource decides, not the picture.
     for text in [text.clone(), text.replace("\"type\": \"logs\"", "\"type\": \"timeseries\"")] {
         let dashboard = model::read(Path::new(file), &text).unwrap();
-        let of_logs: Vec<_> = dashboard.panels.iter().filter(|panel| panel.kind == Kind::Logs).collect();
+        let of_logs: Vec<_> = dashboard.panels.iter().filter(|panel| matches!(panel.kind, Kind::Logs(_))).collect();
         assert_eq!(of_logs.iter().map(|panel| panel.id).collect::<Vec<_>>(), [6, 7, 8]);
         for panel in of_logs {
             assert!(panel.targets.is_empty());

@@ -59,6 +59,11 @@ struct Viewer {
 
 impl Viewer {
     async fn of(dashboards: &[(&str, &str)], prometheus: &Address) -> Viewer {
+        Viewer::beside(dashboards, prometheus, "{name: Logs, type: loki, url: 'http://loki:3100'}").await
+    }
+
+    /// With this store of logs.
+    async fn beside(dashboards: &[(&str, &str)], prometheus: &Address, store: &str) -> Viewer {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let file = folder.path().join(name);
@@ -68,7 +73,7 @@ impl Viewer {
         write(
             "provisioning/datasources/p.yml",
             &format!(
-                "datasources:\n- {{name: Logs, type: loki, url: 'http://loki:3100'}}\n- {{name: P, uid: prometheus, \
+                "datasources:\n- {store}\n- {{name: P, uid: prometheus, \
                  type: prometheus, url: 'http://{prometheus}', isDefault: true, jsonData: {{timeInterval: 500ms}}}}\n"
             ),
         );
@@ -119,7 +124,7 @@ async fn every_panel_is_drawn_at_its_place_under_a_policy_that_lets_nothing_in()
         assert!(drawn.contains("data-state=\"drawn\"") && !drawn.contains("No data"), "{drawn}");
     }
     assert!(panel(&page, 1).contains("7.25 req/s"), "{page}");
-    assert!(panel(&page, 9).contains("`aiclipx logs` shows them"));
+    assert!(panel(&page, 9).contains("No such store of logs is provisioned. `aiclipx logs` shows the lines."));
     assert!(page.contains("#panel-3{grid-area:9/1/span 8/span 24}"), "{page}");
     // Nothing inline, nothing from elsewhere.
     assert_eq!(page.matches("<script").count(), 1);
@@ -288,4 +293,92 @@ async fn it_listens_on_loopback_or_not_at_all() {
     let sources = Sources { folder: Path::new("/nowhere").to_owned(), prometheus: None };
     let failure = run(listener, sources, std::future::ready(())).await.unwrap_err();
     assert_eq!(failure.kind(), Kind::Usage);
+}
+
+/// The dashboard of logs as it is in the tree.
+const LOGS: &str = include_str!("../../monitoring/grafana/dashboards/logs.json");
+
+fn decoded(path: &str) -> String {
+    let mut parts = path.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    let byte = |part: &str| char::from(u8::from_str_radix(&part[..2], 16).unwrap());
+    parts.fold(first, |all, part| format!("{all}{}{}", byte(part), &part[2..]))
+}
+
+/// A store of logs that answers every query with these lines of one stream, and the queries it was asked.
+fn store(lines: serde_json::Value) -> (String, std::sync::mpsc::Receiver<String>) {
+    let (asked, queries) = std::sync::mpsc::channel();
+    let address = prometheus(move |path| {
+        asked.send(decoded(path)).unwrap();
+        let stream = json!({"level": "error", "component": "app"});
+        let result = json!([{"stream": stream, "values": lines}]);
+        json!({"status": "success", "data": {"resultType": "streams", "result": result}}).to_string()
+    });
+    (format!("{{name: Loki, uid: loki, type: loki, url: 'http://{address}'}}"), queries)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_shown_where_a_store_has_them_and_lead_to_their_request() {
+    let hostile = "</li><script>alert(1)</script>\u{1b}[31m\u{202e}";
+    let object = json!({"message": hostile, "request_id": "r-1\"><b>", "status": 500}).to_string();
+    let (store, queries) = store(json!([["1795000000123000000", object], ["1795000001000000000", "plain words"]]));
+    let viewer = Viewer::beside(&[("logs.json", LOGS)], &answering("app"), &store).await;
+    let page = viewer.page("/d/logs?from=1794999000000&to=1795000100000").await;
+    let errors = panel(&page, 6);
+    assert!(errors.contains("data-state=\"lines\""), "{errors}");
+    let shown = "<time>11:06:40.123</time> <b>error</b> <span>app</span>";
+    assert!(errors.contains(shown), "{errors}");
+    assert!(errors.find("plain words") < errors.find(shown), "the newest is not the first: {errors}");
+    assert!(errors.contains("&lt;/li&gt;&lt;script&gt;alert(1)") && errors.contains("status=500"), "{errors}");
+    assert!(!page.contains("<script>alert") && !page.contains(['\u{1b}', '\u{202e}']), "{page}");
+    // Its request's lines are one step away; nobody has chosen one yet, so nothing was asked for it.
+    let link = "var-request_id=r-1%22%3E%3Cb%3E#panel-7";
+    assert!(errors.contains(link), "{errors}");
+    assert!(panel(&page, 7).contains("Write it above, as Request, or follow a line’s link."), "{}", panel(&page, 7));
+    let asked: Vec<String> = queries.try_iter().collect();
+    assert_eq!(asked.len(), 2, "one question for each panel: {asked:?}");
+    assert!(
+        asked.iter().all(|one| one.contains("start=1794999000000000000&end=1795000100000000001&limit=200")),
+        "{asked:?}"
+    );
+
+    let page = viewer.page("/d/logs?from=1794999000000&to=1795000100000&var-request_id=r-1%22%3E%3Cb%3E").await;
+    assert!(panel(&page, 7).contains("plain words"), "{}", panel(&page, 7));
+    assert!(page.contains("<input name=\"var-request_id\" value=\"r-1&quot;&gt;&lt;b&gt;\""), "{page}");
+    // It stays inside its quotes.
+    let asked = queries.try_iter().find(|one| one.contains("|=")).unwrap();
+    assert!(asked.contains("|= \"r-1\\\"><b>\" | json | request_id=\"r-1\\\"><b>\""), "{asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_store_answers_the_row_of_lines_is_one_line() {
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let source = |uid: &str| format!("{{name: Loki, uid: {uid}, type: loki, url: 'http://127.0.0.1:{gone}'}}");
+    for (store, told) in [
+        (source("loki"), format!("Loki at http://127.0.0.1:{gone} does not answer: cannot connect")),
+        (source("another"), "No such store of logs is provisioned".to_owned()),
+    ] {
+        let viewer = Viewer::beside(&[("logs.json", LOGS)], &answering("app"), &store).await;
+        let page = viewer.page("/d/logs").await;
+        let row = &page[page.find("Line by line, where Loki runs").unwrap()..];
+        let row = &row[..row.find("</h2>").unwrap()];
+        assert!(row.contains(&told) && row.ends_with(". `aiclipx logs` shows the lines.</span>"), "{row}");
+        for id in [6, 7, 8] {
+            assert!(!page.contains(&format!("<article id=\"panel-{id}\"")), "{page}");
+        }
+        assert!(!page.contains("var-request_id"), "nothing takes it: {page}");
+        assert!(panel(&page, 5).contains("data-state=\"drawn\""));
+        // By itself it says so in its place.
+        assert!(panel(&viewer.page("/d/logs?viewPanel=8").await, 8).contains(&told));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_store_refuses_is_told_in_the_panels_place() {
+    let matrix = prometheus(|_| r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#.to_owned());
+    let store = format!("{{name: Loki, uid: loki, type: loki, url: 'http://{matrix}'}}");
+    let viewer = Viewer::beside(&[("logs.json", LOGS)], &answering("app"), &store).await;
+    let page = viewer.page("/d/logs").await;
+    assert!(panel(&page, 8).contains("it asks for a matrix, and lines are shown here"), "{}", panel(&page, 8));
+    assert!(panel(&page, 8).contains("data-state=\"failed\""));
 }

@@ -560,6 +560,24 @@ fn what_a_bundle_says_of_itself_is_what_its_exhibits_say() {
     }
     are_found(&[
         ("another version", |sealed| told(sealed, "2.42.0", "9.9.9"), &["L1", "prometheus is 9.9.9, and says 2.42.0"]),
+        (
+            "a step that would explain a death",
+            |sealed| {
+                in_run(sealed, "experiments/error-rate/run.json", |run| {
+                    let at = run["phases"][1]["start_ms"].clone();
+                    run["steps"] = json!([{ "action": "kill", "component": "app", "start_ms": at, "end_ms": at }]);
+                });
+            },
+            &["L1", "it tells of a step, kill app, that the scenario does not take then"],
+        ),
+        (
+            "on how many it was decided",
+            |sealed| {
+                sealed.verdicts(|verdicts| verdicts[0]["population"] = json!(4711));
+                sealed.resum();
+            },
+            &["L1", "as `population` verdicts.json says 4711, and the exhibits say "],
+        ),
         ("another seed", |sealed| in_run(sealed, "run.json", |run| run["seeds"] = json!([7])), &["L1", "seeds {7}"]),
         (
             "a clean tree that was not",
@@ -754,7 +772,44 @@ fn a_statement_of_a_version_that_nobody_here_knows_is_not_called_untrustworthy()
     sealed.resum();
     let failure = sealed.verify().unwrap_err();
     assert_eq!(failure.kind(), Kind::InvalidBundle);
-    assert!(failure.to_string().contains("loaded/names.json"), "{failure}");
+    assert!(failure.to_string().contains(&format!("of version {OLDEST}, which knew of no program")), "{failure}");
+}
+
+/// Whatever tells its version by name is taken away: what was recorded is at an address that the older one did not know.
+#[test]
+fn a_statement_passed_off_as_older_is_refused_by_what_was_recorded() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().join("sample");
+    copy_folder(&Path::new(env!("CARGO_MANIFEST_DIR")).join("evidence/sample"), &folder).unwrap();
+    let _ = fs::remove_file(folder.join("SHA256SUMS.sig"));
+    let sealed = Sealed { _place: place, folder };
+    let run = "experiments/request-rate/run.json";
+    let edit = |file: &str, edit: &dyn Fn(&mut Value)| {
+        sealed.text(file, |text| {
+            let mut value: Value = serde_json::from_str(text).unwrap();
+            edit(&mut value);
+            json_text(&value).unwrap()
+        });
+    };
+    for file in [run, "run.json"] {
+        edit(file, &|value| value["schema"] = json!(OLDEST));
+    }
+    for name in ["names.json", "names.json.gz"] {
+        let _ = fs::remove_file(sealed.path("experiments/request-rate/loaded").join(name));
+    }
+    let outcome = Outcome::derive(&sealed.path("")).unwrap_or_else(|failure| panic!("{failure}"));
+    fs::write(sealed.path("verdicts.json"), json_text(&outcome.judgements).unwrap()).unwrap();
+    let refused = |what: &str| {
+        sealed.resum();
+        let failure = sealed.verify().unwrap_err();
+        assert_eq!(failure.kind(), Kind::InvalidBundle, "{failure}");
+        assert!(failure.to_string().contains(&format!("of version {OLDEST}, which knew of no {what}")), "{failure}");
+    };
+    refused("program");
+    edit("run.json", &|value| drop(value.as_object_mut().unwrap().remove("program")));
+    refused("app_admin");
+    edit(run, &|value| drop(value["addresses"].as_object_mut().unwrap().remove("app_admin")));
+    refused("127.0.0.1:");
 }
 
 /// A later tool shows the same otherwise; what was claimed and judged is the same.
@@ -830,12 +885,12 @@ fn what_nobody_asked_for_is_left_out_and_ends_nothing() {
 /// Both tries are kept: of one that did not come to its end, what is left of it, and why.
 #[test]
 fn a_try_in_which_a_component_died_is_kept_told_and_counted() {
-    for (died, code, headline) in [
-        (true, 3, "A first try was disturbed: alertmanager died: GET …/status: cannot connect"),
-        (false, 0, "Every claim that could be shown holds"),
+    for (died, why, code, headline) in [
+        (true, "alertmanager died: GET …", 3, "A first try was disturbed: alertmanager died: GET …"),
+        (false, "GET …: timed out", 0, "Every claim that could be shown holds"),
     ] {
         let mut archive = Archive::sound();
-        let why = "alertmanager died: GET …/status: cannot connect".to_owned();
+        let why = why.to_owned();
         archive.provenance.broken_off.push(BrokenOff { run: "error-rate-try-1".to_owned(), end: End { why, died } });
         let log = archive.draft.broken_off("error-rate-try-1").join("logs/alertmanager.log");
         fs::create_dir_all(log.parent().unwrap()).unwrap();
@@ -844,9 +899,16 @@ fn a_try_in_which_a_component_died_is_kept_told_and_counted() {
         let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
         assert_eq!((outcome.exit_code(&[]), outcome.headline().as_str()), (code, headline));
         assert!(sealed.path("broken-off/error-rate-try-1/logs/alertmanager.log").is_file());
-        let told = "error-rate-try-1 is not judged: alertmanager died";
+        let told = format!("error-rate-try-1 is not judged: {}", if died { "alertmanager died" } else { "GET" });
         for report in ["report.md", "report.html"] {
-            assert!(fs::read_to_string(sealed.path(report)).unwrap().contains(told), "{report}");
+            assert!(fs::read_to_string(sealed.path(report)).unwrap().contains(&told), "{report}");
+        }
+        if died {
+            sealed.replace("run.json", "\"died\": true", "\"died\": false");
+            sealed.resum();
+            let failure = sealed.verify().unwrap_err();
+            assert!(failure.to_string().contains("told as no death"), "{failure}");
+            sealed.replace("run.json", "\"died\": false", "\"died\": true");
         }
         sealed.text("run.json", |text| text.replace("error-rate-try-1", "quiet-try-1"));
         sealed.resum();

@@ -62,7 +62,21 @@ fn a_request_without_an_answer_is_open_where_the_log_that_would_tell_is_out_of_r
     // The log says that it was counted.
     let seen = counters(&unanswered(Room::with_errors()));
     assert!(seen.iter().all(|judgement| judgement.verdict == Verdict::Holds), "{seen:?}");
-    let unseen = counters(&unseen(unanswered(Room::with_errors()).without("logs/app.log"), &[Unseen::Logs]));
+    let unseen_counters = |room: Room| counters(&unseen(room.without("logs/app.log"), &[Unseen::Logs]));
+    let unseen = unseen_counters(unanswered(Room::with_errors()));
+    // One more than the answers is what it may have counted; two more, or one less, it can't explain.
+    let off = |by: i64| {
+        let room = unanswered(Room::with_errors()).series("requests", |all| {
+            let last = all.iter_mut().find(|series| has(series, &[("http_status", "200")])).unwrap();
+            let last = last["values"].as_array_mut().unwrap().iter_mut().next_back().unwrap();
+            let counted: i64 = last[1].as_str().unwrap().parse().unwrap();
+            last[1] = (counted + by).to_string().into();
+        });
+        unseen_counters(room)
+    };
+    for by in [1, -2] {
+        assert!(matches!(off(by)[0].verdict, Verdict::Fails(_)), "{by}: {:?}", off(by)[0]);
+    }
     let open = |judgement: &&Judgement| matches!(&judgement.verdict, Verdict::NotProven(why) if why.contains("1 requests got no answer"));
     let open: Vec<&str> = unseen.iter().filter(open).map(|judgement| judgement.claim.id.as_str()).collect();
     assert_eq!(open, ["requests", "latency-count", "latency-inf"].map(|id| format!("error-rate/counters/{id}")));

@@ -69,7 +69,10 @@ pub(super) fn verify(
         None if bundle.folder().join(attest::SIGNATURE).exists() => {
             tell("L3 signature: there is one; by whom was not looked at; --signers FILE names who may sign.");
         }
-        None => tell("L3 signature: not attempted; the bundle is not signed."),
+        None => tell(
+            "L3 signature: not attempted; the bundle is not signed. Whoever had it could make it anew, and leave out a try that was \
+             put aside, or a death that Prometheus did not record.",
+        ),
     }
     conclude(&bundle, &outcome, require)
 }

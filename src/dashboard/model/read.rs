@@ -391,7 +391,7 @@ impl Reader {
         self.place = format!("{dashboard}, panel {id} \"{title}\"");
         self.panel = Some(id);
         let kind = match self.text(&map_get(map, "type"), "type").as_str() {
-            _ if map.get("datasource").is_some_and(asks_logs) => Kind::Logs,
+            _ if map.get("datasource").is_some_and(asks_logs) => Kind::Logs(Vec::new()),
             "timeseries" => Kind::Timeseries,
             "stat" => Kind::Stat,
             "gauge" => Kind::Gauge,
@@ -435,7 +435,15 @@ impl Reader {
             columns: Columns::default(),
         };
         match panel.kind {
-            Kind::Undrawn(_) | Kind::Logs => panels.push(panel),
+            Kind::Undrawn(_) => panels.push(panel),
+            Kind::Logs(_) => {
+                let uid = &map["datasource"]["uid"];
+                panel.datasource = Some(self.text(uid, "datasource.uid")).filter(|uid| !uid.is_empty());
+                let targets = map_get(map, "targets");
+                let targets = self.list(&targets, "targets").iter().filter_map(|one| self.log_query(one));
+                panel.kind = Kind::Logs(targets.collect());
+                panels.push(panel);
+            }
             Kind::Row => {
                 let common = ["id", "title", "type", "gridPos", "panels", "collapsed", "description"];
                 self.only(map, "", &common, &["datasource", "targets"]);
@@ -512,6 +520,16 @@ impl Reader {
             self.note("targets.expr", "must be there");
         }
         Some(target)
+    }
+
+    fn log_query(&mut self, value: &Value) -> Option<String> {
+        let map = self.object(value, "targets");
+        let query = self.text(&map_get(map, "expr"), "targets.expr");
+        if query.trim().is_empty() {
+            self.note("targets.expr", "must be there");
+        }
+        let is_hidden = self.flag(&map_get(map, "hide"), "targets.hide");
+        (!is_hidden).then_some(query)
     }
 
     fn field_config(&mut self, value: &Value, panel: &mut Panel) {

@@ -63,7 +63,7 @@ pub(super) async fn values(
     for variable in &dashboard.variables {
         let values = match &variable.kind {
             VariableKind::Interval(values) => values.clone(),
-            // For logs, which are not asked here.
+            // For logs; whoever asks Prometheus leaves it alone, where it could be any expression.
             VariableKind::Text => continue,
             VariableKind::LabelValues { metric, label } => {
                 label_values(address, metric.as_deref(), label, range).await.unwrap_or_default()

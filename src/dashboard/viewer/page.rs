@@ -17,7 +17,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::super::draw::written;
-use super::super::model::{ALL, Dashboard, Panel, Variable, VariableKind};
+use super::super::model::{ALL, Dashboard, Kind, Panel, Variable, VariableKind};
+use super::lines::Line;
 use super::look::Look;
 use super::provisioned::Provisioned;
 use crate::duration;
@@ -134,6 +135,12 @@ pub(super) enum Shown {
     Refused(Vec<String>),
     /// It was asked for in vain: why, in words.
     Failed(Vec<String>),
+    /// Lines of logs, the newest first, and what is to be said of them as a whole.
+    Lines { note: String, lines: Vec<Line> },
+    /// Of what to show lines has to be chosen first: how, in words.
+    Unasked(String),
+    /// Its lines are not to be had here: why, in words.
+    Elsewhere(String),
 }
 
 /// The width of the window as `view.js` told it, or the usual one.
@@ -240,7 +247,7 @@ pub(super) fn dashboard(
         script src="/view.js" defer {}
         @if let Some(seconds) = seconds { noscript { meta http-equiv="refresh" content=(seconds); } }
     };
-    let mut shown = shown.iter();
+    let mut rest = shown;
     let body = html! {
         header {
             div.title {
@@ -250,21 +257,28 @@ pub(super) fn dashboard(
             }
             (range_controls(dashboard, look))
         }
-        @if dashboard.variables.iter().any(is_chosen) { (variables(dashboard, look, possible)) }
+        @let has_lines = shown.iter().any(|shown| matches!(shown, Shown::Lines { .. }));
+        @let chosen: Vec<&Variable> = dashboard.variables.iter().filter(|one| is_chosen(one, has_lines)).collect();
+        @if !chosen.is_empty() { (variables(dashboard, look, &chosen, possible)) }
         p.lost role="alert" hidden { "The viewer does not answer; what you see is old." }
         main data-width=(layout.width) data-refresh=[look.refresh.map(|refresh| refresh.as_millis())] {
             p.shown { (shown_range(look)) }
             @if let Some(problem) = problem { p.problem role="alert" { (problem) } }
             @for block in &layout.blocks {
+                @let shown = rest.split_off(..block.placed.len()).unwrap_or_default();
+                @let elsewhere = elsewhere(shown);
                 @if let Some(row) = block.row {
                     @let other = if block.folded { "open" } else { "folded" };
                     h2 {
                         a href=(look.address(uid, &[(&format!("row-{}", row.id), other)]))
                             aria-expanded=(if block.folded { "false" } else { "true" }) { (row.title) }
+                        @if let Some(why) = elsewhere { " " span { (why) (ELSEWHERE) } }
                     }
                 }
-                section.grid {
-                    @for (placed, shown) in block.placed.iter().zip(shown.by_ref()) { (panel(uid, look, placed, shown)) }
+                @if elsewhere.is_none() || block.row.is_none() {
+                    section.grid {
+                        @for (placed, shown) in block.placed.iter().zip(shown) { (panel(dashboard, look, placed, shown)) }
+                    }
                 }
             }
         }
@@ -272,13 +286,31 @@ pub(super) fn dashboard(
     page(StatusCode::OK, &dashboard.title, layout.style(), &head, &body)
 }
 
-fn panel(uid: &str, look: &Look, placed: &Placed, shown: &Shown) -> Markup {
+/// Behind the reason for which lines are not to be had here.
+const ELSEWHERE: &str = ". `aiclipx logs` shows the lines.";
+
+/// Why there is nothing under a headline but panels of logs that are not to be had.
+fn elsewhere(shown: &[Shown]) -> Option<&str> {
+    let is_none = |shown: &Shown| matches!(shown, Shown::Unasked(_) | Shown::Elsewhere(_));
+    shown.iter().all(is_none).then(|| {
+        shown.iter().find_map(|shown| match shown {
+            Shown::Elsewhere(why) => Some(why.as_str()),
+            _ => None,
+        })
+    })?
+}
+
+fn panel(dashboard: &Dashboard, look: &Look, placed: &Placed, shown: &Shown) -> Markup {
+    let uid = &dashboard.uid;
     let Placed { panel, width, height, .. } = placed;
     let id = panel.id.to_string();
     let (state, why, told) = match shown {
         Shown::Drawn(_) => ("drawn", "", &[][..]),
         Shown::Refused(told) => ("refused", "This panel can’t be drawn here:", &told[..]),
         Shown::Failed(told) => ("failed", "This panel’s query failed:", &told[..]),
+        Shown::Lines { .. } => ("lines", "", &[][..]),
+        Shown::Unasked(_) => ("unasked", "", &[][..]),
+        Shown::Elsewhere(_) => ("elsewhere", "", &[][..]),
     };
     let href = look.address(uid, &[("viewPanel", if look.panel.is_some() { "" } else { &id })]);
     let (verb, sign) = if look.panel.is_some() { ("Back to all panels", "×") } else { ("Show alone", "⤢") };
@@ -287,16 +319,65 @@ fn panel(uid: &str, look: &Look, placed: &Placed, shown: &Shown) -> Markup {
             @if let Shown::Drawn(svg) = shown { (PreEscaped(svg)) } @else {
                 // As tall as the picture would have been.
                 svg.place viewBox={ "0 0 " (width) " " (height) } aria-hidden="true" {}
-                div.why role="alert" {
-                    h3 { (panel.title) }
-                    p { (why) }
-                    ul { @for one in told { li { (one) } } }
+                @match shown {
+                    Shown::Lines { note, lines } => (of_logs(dashboard, look, panel, note, lines)),
+                    Shown::Unasked(how) => div.why { h3 { (panel.title) } (how) },
+                    Shown::Elsewhere(why) => div.why { h3 { (panel.title) } (why) (ELSEWHERE) },
+                    _ => div.why role="alert" {
+                        h3 { (panel.title) }
+                        p { (why) }
+                        ul { @for one in told { li { (one) } } }
+                    },
                 }
             }
             a.alone href=(href) title=(panel.description) aria-label={ (verb) ": " (panel.title) } { span { (sign) } }
         }
     }
 }
+
+/// The lines of a panel of logs. A request's id leads to the panel that asks for one.
+fn of_logs(dashboard: &Dashboard, look: &Look, panel: &Panel, note: &str, lines: &[Line]) -> Markup {
+    let request = dashboard.panels.iter().find(|panel| match &panel.kind {
+        Kind::Logs(queries) => queries.iter().any(|query| super::asks_for(query, REQUEST)),
+        _ => false,
+    });
+    let to = |id: &str| {
+        let changes = [(&format!("var-{REQUEST}")[..], id), ("viewPanel", "")];
+        request.map(|panel| format!("{}#panel-{}", look.address(&dashboard.uid, &changes), panel.id))
+    };
+    let day = |millis| written(millis, "%Y-%m-%d");
+    let is_dated = day(look.range.from_millis) != day(look.range.to_millis);
+    let time = if is_dated { "%m-%d %H:%M:%S%.3f" } else { "%H:%M:%S%.3f" };
+    html! {
+        div.lines data-dated[is_dated] {
+            h3 { (panel.title) }
+            @if !note.is_empty() { p { (note) } }
+            ol tabindex="0" aria-label=(panel.title) {
+                @for line in lines {
+                    li data-level=(line.level) {
+                        time { (written(line.at_millis, time)) } " "
+                        b { (line.level) } " "
+                        span { (line.component) } " "
+                        div {
+                            (line.message)
+                            @if !line.rest.is_empty() { " " i { (line.rest) } }
+                            @if !line.request.is_empty() {
+                                " "
+                                @match to(&line.request) {
+                                    Some(href) => a href=(href) title="Every line of this request" { (line.request) },
+                                    None => i { (line.request) },
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The variable that stands for a request's id.
+const REQUEST: &str = "request_id";
 
 /// The ranges people ask for.
 const RANGES: [&str; 6] = ["5m", "15m", "1h", "6h", "24h", "7d"];
@@ -351,16 +432,21 @@ fn spelt(duration: Duration, listed: &[&str]) -> String {
     same.map_or_else(|| duration::print(duration), |one| (*one).to_owned())
 }
 
-/// Whether a variable is chosen here: a text is for logs, which are not asked.
-fn is_chosen(variable: &Variable) -> bool {
-    variable.kind != VariableKind::Text
+/// Whether a variable is chosen on a page: a text is for logs.
+fn is_chosen(variable: &Variable, has_lines: bool) -> bool {
+    has_lines || variable.kind != VariableKind::Text
 }
 
-fn variables(dashboard: &Dashboard, look: &Look, possible: &BTreeMap<String, Vec<String>>) -> Markup {
+fn variables(
+    dashboard: &Dashboard,
+    look: &Look,
+    chosen: &[&Variable],
+    possible: &BTreeMap<String, Vec<String>>,
+) -> Markup {
     html! {
         form.variables action={ "/d/" (crate::prom::answer::percent_encoded(&dashboard.uid)) } {
             @for (name, value) in look.carried() { input type="hidden" name=(name) value=(value); }
-            @for variable in dashboard.variables.iter().filter(|one| is_chosen(one)) { (choice(variable, look, possible)) }
+            @for variable in chosen { (choice(variable, look, possible)) }
             button { "Show" }
         }
     }
@@ -370,6 +456,10 @@ fn choice(variable: &Variable, look: &Look, possible: &BTreeMap<String, Vec<Stri
     let asked = look.chosen.get(&variable.name).unwrap_or(&variable.current);
     let values = possible.get(&variable.name).map_or(&[][..], Vec::as_slice);
     let is_asked = |value: &str| asked.iter().any(|one| one == value);
+    if variable.kind == VariableKind::Text {
+        let value = asked.last().map_or("", String::as_str);
+        return html! { label { (variable.label) input name={ "var-" (variable.name) } value=(value) size="36"; } };
+    }
     // What is chosen stays to be seen, also where nothing is called so any more.
     let gone = asked.iter().filter(|one| *one != ALL && !values.contains(one));
     html! {

@@ -13,7 +13,7 @@ use crate::duration;
 use crate::failure::Finding;
 use crate::files;
 use crate::http::client::Address;
-use crate::monitoring::DEFAULT_PANEL_INTERVAL;
+use crate::monitoring::{DEFAULT_PANEL_INTERVAL, holds_logs};
 
 /// A Prometheus.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,10 +36,14 @@ pub(super) struct Entry {
     pub(super) read: Result<Partly, Vec<Finding>>,
 }
 
+/// Stores of logs: what panels call them, and where they listen.
+type Stores = Vec<(String, Address)>;
+
 /// Everything.
 #[derive(Debug, Default)]
 pub(super) struct Provisioned {
     sources: Vec<Source>,
+    stores: Stores,
     /// By file name.
     pub(super) dashboards: Vec<Entry>,
     /// What could not be read, in words.
@@ -80,7 +84,10 @@ impl Provisioned {
         let mut all = Provisioned::default();
         for (file, text) in all.files(&folder.join("provisioning/datasources"), &["yml", "yaml"]) {
             match sources(&text, prometheus) {
-                Ok(sources) => all.sources.extend(sources),
+                Ok((sources, stores)) => {
+                    all.sources.extend(sources);
+                    all.stores.extend(stores);
+                }
                 Err(why) => all.troubles.push(format!("{}: {why}", file.display())),
             }
         }
@@ -128,16 +135,29 @@ impl Provisioned {
             None => "no Prometheus is provisioned".to_owned(),
         })
     }
+
+    /// The store of logs that a panel names, or, where it names none, the first.
+    pub(super) fn store(&self, uid: Option<&str>) -> Result<&Address, String> {
+        let found = self.stores.iter().find(|(own, _)| uid.is_none_or(|uid| uid == own));
+        found.map(|(_, address)| address).ok_or_else(|| "No such store of logs is provisioned".to_owned())
+    }
 }
 
-fn sources(text: &str, prometheus: Option<&Address>) -> Result<Vec<Source>, String> {
+/// The Prometheuses of a file, and its stores of logs.
+fn sources(text: &str, prometheus: Option<&Address>) -> Result<(Vec<Source>, Stores), String> {
     let file: SourcesFile = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
-    let mut sources = Vec::new();
-    for source in file.datasources.into_iter().filter(|source| source.kind == "prometheus") {
-        let address = match prometheus {
-            Some(address) => address.clone(),
-            None => source.url.parse().map_err(|error| format!("datasource {}: {error}", source.name))?,
+    let (mut sources, mut stores) = (Vec::new(), Vec::new());
+    for source in file.datasources {
+        let told = |source: &SourceFile| {
+            source.url.parse::<Address>().map_err(|error| format!("datasource {}: {error}", source.name))
         };
+        if holds_logs(&source.kind) {
+            stores.push((source.uid.clone().unwrap_or_else(|| source.name.clone()), told(&source)?));
+        }
+        if source.kind != "prometheus" {
+            continue;
+        }
+        let address = prometheus.map_or_else(|| told(&source), |address| Ok(address.clone()))?;
         let min_interval = match source.json_data.time_interval {
             Some(text) => duration::parse(&text).map_err(|error| format!("datasource {}: {error}", source.name))?,
             None => DEFAULT_PANEL_INTERVAL,
@@ -145,5 +165,5 @@ fn sources(text: &str, prometheus: Option<&Address>) -> Result<Vec<Source>, Stri
         let uid = source.uid.unwrap_or(source.name);
         sources.push(Source { uid, address, min_interval, is_default: source.is_default });
     }
-    Ok(sources)
+    Ok((sources, stores))
 }

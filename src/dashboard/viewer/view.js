@@ -28,9 +28,12 @@
       if (!answer.ok || style(page) !== style(document)) return location.reload();
       for (const part of ['.variables', 'main']) {
         const old = document.querySelector(part);
+        // Who reads further down goes on reading there.
+        const down = new Map([...document.querySelectorAll('.lines ol')].map((list) => [list.ariaLabel, list.scrollTop]));
         // A choice in the making is left alone.
         if (old && !(part === '.variables' && old.contains(document.activeElement))) {
           old.replaceWith(document.adoptNode(page.querySelector(part)));
+          for (const list of document.querySelectorAll('.lines ol')) list.scrollTop = down.get(list.ariaLabel) ?? 0;
         }
       }
       document.querySelector('.lost').hidden = true;

@@ -1,6 +1,8 @@
 //! What a stack may lack. A claim that rests on it is not proven there, so a mutant that it must find can't be tried there:
 //! that says nothing against the mutant, nor against the claim.
 
+use std::path::Path;
+
 use super::table::Mutant;
 use crate::browser::Browser;
 use crate::browser::prometheus::PrometheusPages;
@@ -63,10 +65,32 @@ pub(super) async fn lacking(stack: &Stack) -> Vec<Part> {
     is_there.into_iter().filter(|(_, is_there)| !is_there).map(|(part, _)| part).collect()
 }
 
+/// Why a change of this file can't be tried where these are missing: nobody there reads it.
+pub(super) fn unread(file: &Path, lacking: &[Part]) -> Option<String> {
+    let part = [Part::Vector, Part::Loki].into_iter().find(|part| file.starts_with(part.name().to_lowercase()))?;
+    lacking.contains(&part).then(|| format!("for want of {}: nobody reads {}", part.name(), file.display()))
+}
+
 /// Why a mutant can't be tried on a stack that lacks these: `for want of Grafana: …`. None where it can.
 pub(super) fn wanting(mutant: &Mutant, sound: &[Judgement], lacking: &[Part]) -> Option<String> {
     let named = mutant.found_by.to_string();
     let judgement = sound.iter().find(|judged| judged.claim.id == named)?;
     let part = lacking.iter().find(|part| part.leaves_open(judgement))?;
     Some(format!("for want of {}: {}", part.name(), judgement.verdict.why()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_absent_part_would_read_is_not_tried() {
+        let unread = |file: &str, lacking: &[Part]| unread(Path::new(file), lacking);
+        let both = [Part::Vector, Part::Loki];
+        let told = "for want of Vector: nobody reads vector/vector.yaml";
+        assert_eq!(unread("vector/vector.yaml", &both).as_deref(), Some(told));
+        assert!(unread("loki/loki.yaml", &both).unwrap().starts_with("for want of Loki"));
+        assert_eq!(unread("loki/loki.yaml", &[Part::Grafana]), None);
+        assert_eq!(unread("prometheus/targets/vector.json", &both), None);
+    }
 }

@@ -244,7 +244,14 @@ impl Attempt<'_> {
         }
         let kept = rendered.clone();
         let stack = Stack::start(plan, rendered, prometheus_flags(speed), &mut Silent, interrupt.requested()).await?;
-        let findings = self.on(&stack, job, &kept, interrupt).await;
+        let unread = match change {
+            Some(Change { file, .. }) => parts::unread(file, &parts::lacking(&stack).await),
+            None => None,
+        };
+        let findings = match unread {
+            Some(why) => Ok(Findings::from([(job.name().to_owned(), Err(Fate::NotTried(why)))])),
+            None => self.on(&stack, job, &kept, interrupt).await,
+        };
         let stopped = stack.stop().await;
         if let Some(proxy) = proxy {
             proxy.stop().await;

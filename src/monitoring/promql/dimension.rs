@@ -5,16 +5,22 @@
 //! shrinks meets something that doesn't, in a comparison, a sum, a bound, the expression is refused, because a number in it
 //! is a duration or a count that no division finds. So is what asks the calendar, which no speed moves.
 //!
+//! A gauge is taken for a level, which no speed moves; but what changes of it in a while may be as much as before (a level's
+//! change) or k times less (a stock's, like a disk's). So what is made of one gauge at two times agrees with nothing.
+//!
 //! Zero and infinity are the same on every stack, and agree with everything.
 
+use std::collections::BTreeSet;
+
+use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::token::{
     T_ADD, T_ATAN2, T_AVG, T_BOTTOMK, T_COUNT, T_COUNT_VALUES, T_DIV, T_GROUP, T_LAND, T_LOR, T_LUNLESS, T_MAX, T_MIN,
     T_MOD, T_MUL, T_POW, T_QUANTILE, T_STDDEV, T_STDVAR, T_SUB, T_SUM, T_TOPK, TokenId,
 };
 use promql_parser::parser::value::ValueType;
-use promql_parser::parser::{AggregateExpr, AtModifier, BinaryExpr, Call, Expr, UnaryExpr};
+use promql_parser::parser::{AggregateExpr, AtModifier, BinaryExpr, Call, Expr, UnaryExpr, VectorSelector};
 
-use super::{Recorded, print, without};
+use super::{Recorded, children, is_name, print, recordings, without};
 use crate::monitoring::series;
 
 /// What a value is to the speed.
@@ -28,7 +34,7 @@ enum Kind {
     Power(i32),
     /// A moment of the clock. The distance of two is a span.
     Moment,
-    /// How a gauge changes, or one of several kinds: agrees with nothing but zero.
+    /// How a gauge changes, one of several kinds, a series that no name is known of: agrees with nothing but zero.
     Unlike,
     /// Told already.
     Told,
@@ -76,6 +82,8 @@ pub(super) enum Treats {
     PerSecond,
     /// A counter's growth over a window.
     Growth,
+    /// A histogram's count or sum, which are counters unless it is one of rates.
+    Part,
     /// Changes over a window, counted.
     Count,
     /// A gauge's change over a window: a level's stays, a stock's shrinks.
@@ -99,15 +107,13 @@ pub(super) enum Treats {
 }
 
 /// Every function that the parser knows. A test holds it complete.
-pub(super) const FUNCTIONS: [(Treats, &[&str]); 17] = [
+pub(super) const FUNCTIONS: [(Treats, &[&str]); 18] = [
     (
         Treats::Alike,
         &[
             "abs",
             "avg_over_time",
             "deg",
-            "histogram_count",
-            "histogram_sum",
             "label_join",
             "label_replace",
             "last_over_time",
@@ -145,6 +151,7 @@ pub(super) const FUNCTIONS: [(Treats, &[&str]); 17] = [
     ),
     (Treats::PerSecond, &["irate", "rate"]),
     (Treats::Growth, &["increase"]),
+    (Treats::Part, &["histogram_count", "histogram_sum"]),
     (Treats::Count, &["changes", "resets"]),
     (Treats::Change, &["delta", "idelta"]),
     (Treats::Slope, &["deriv"]),
@@ -193,8 +200,15 @@ pub(super) fn treats(function: &str) -> Treats {
 }
 
 /// How the names of series end that hold a moment, and those that hold a span of time.
-const MOMENTS: [&str; 6] =
-    ["_timestamp", "_timestamp_seconds", "_start_time", "_start_time_seconds", "_boot_time_seconds", "_created"];
+const MOMENTS: [&str; 7] = [
+    "_timestamp",
+    "_timestamp_seconds",
+    "_start_time",
+    "_start_time_seconds",
+    "_boot_time_seconds",
+    "_created",
+    "ALERTS_FOR_STATE",
+];
 const SPANS: [&str; 3] = ["_uptime", "_uptime_seconds", "_age_seconds"];
 
 /// What in an expression would mean something else on a faster stack.
@@ -219,7 +233,11 @@ impl Walk<'_> {
             Expr::StringLiteral(_) | Expr::Extension(_) => Number(None),
             Expr::VectorSelector(selector) => {
                 self.fixed_moment(selector.at.as_ref());
-                self.series(selector.name.as_ref())
+                let kinds: Vec<Kind> = names(selector).into_iter().map(|name| self.series(name)).collect();
+                match kinds.split_first() {
+                    Some((kind, others)) if others.iter().all(|other| other == kind) => *kind,
+                    _ => Unlike,
+                }
             }
             Expr::MatrixSelector(matrix) => self.kind(&Expr::VectorSelector(matrix.vs.clone())),
             Expr::Subquery(subquery) => {
@@ -234,11 +252,10 @@ impl Walk<'_> {
         }
     }
 
-    fn series(&self, name: Option<&String>) -> Kind {
-        let Some(name) = name else { return Gauge };
+    fn series(&self, name: &str) -> Kind {
         if let Some(expr) = self.recorded.get(name) {
             // Its own hazards are told where it stands.
-            let recorded = without(self.recorded, Some(name));
+            let recorded = without(self.recorded, name);
             return Walk { recorded: &recorded, found: Vec::new() }.kind(expr);
         }
         let ends = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
@@ -250,6 +267,72 @@ impl Walk<'_> {
         } else {
             Gauge
         }
+    }
+
+    /// The gauges that a value is made of, each with the time it is looked at. Counters' growth has none, nor have moments.
+    fn looks(&self, expr: &Expr, when: &str, looks: &mut BTreeSet<(String, String)>) {
+        match expr {
+            Expr::VectorSelector(selector) => {
+                let when = format!("{when} {:?} {:?}", selector.offset, selector.at);
+                for name in names(selector) {
+                    if let Some(expr) = self.recorded.get(name) {
+                        let recorded = without(self.recorded, name);
+                        Walk { recorded: &recorded, found: Vec::new() }.looks(expr, &when, looks);
+                    } else if self.series(name) == Gauge {
+                        looks.insert((name.to_owned(), when.clone()));
+                    }
+                }
+            }
+            Expr::MatrixSelector(matrix) => {
+                self.looks(&Expr::VectorSelector(matrix.vs.clone()), &format!("{when} {:?}", matrix.range), looks);
+            }
+            Expr::Subquery(subquery) => {
+                let window =
+                    format!("{:?} {:?} {:?} {:?}", subquery.range, subquery.step, subquery.offset, subquery.at);
+                self.looks(&subquery.expr, &format!("{when} {window}"), looks);
+            }
+            Expr::Call(call) => match treats(call.func.name) {
+                Treats::PerSecond | Treats::Growth | Treats::Count | Treats::Clock => {}
+                _ => {
+                    let settings =
+                        call.args.args.iter().filter(|argument| matches!(argument.value_type(), ValueType::Scalar));
+                    let settings: String = settings.map(|argument| print(argument)).collect();
+                    let over = if is_over_time(call) {
+                        format!("{when} {} {settings}", call.func.name)
+                    } else {
+                        when.to_owned()
+                    };
+                    call.args.args.iter().for_each(|argument| self.looks(argument, &over, looks));
+                }
+            },
+            Expr::Binary(binary) if [T_LAND, T_LUNLESS].contains(&binary.op.id()) => {
+                self.looks(&binary.lhs, when, looks);
+            }
+            other => children(other).into_iter().for_each(|child| self.looks(child, when, looks)),
+        }
+    }
+
+    /// Whether two values are made of one gauge at two times.
+    fn at_two_times(&self, one: &Expr, other: &Expr) -> bool {
+        let (mut left, mut right) = (BTreeSet::new(), BTreeSet::new());
+        self.looks(one, "", &mut left);
+        self.looks(other, "", &mut right);
+        left.iter().any(|(gauge, when)| right.iter().any(|(same, then)| same == gauge && then != when))
+    }
+
+    /// Whether a range is of series that no name is known of, and no recording rule either.
+    fn is_unrecorded(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::MatrixSelector(matrix) => recordings(&matrix.vs, self.recorded).is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Whether a value is made of gauges: then nothing is known of its change.
+    fn has_gauges(&self, expr: &Expr) -> bool {
+        let mut looks = BTreeSet::new();
+        self.looks(expr, "", &mut looks);
+        !looks.is_empty()
     }
 
     /// Tells what does not agree, and what no longer has to be told.
@@ -284,6 +367,11 @@ impl Walk<'_> {
             T_COUNT | T_GROUP => Power(0),
             T_COUNT_VALUES if inner.is_plain() => Power(0),
             T_COUNT_VALUES => self.refuse(&whole(), "names its series by what shrinks with time"),
+            T_STDDEV | T_STDVAR | T_SUM | T_AVG
+                if inner != Told && self.at_two_times(&aggregate.expr, &aggregate.expr) =>
+            {
+                Unlike
+            }
             T_STDDEV => spread(inner, 1),
             T_STDVAR => spread(inner, 2),
             // Of one number nothing is known but that it is one.
@@ -303,6 +391,8 @@ impl Walk<'_> {
         let inner = arguments.iter().find(of_series).or(arguments.first()).map_or(Number(None), |(_, kind)| *kind);
         let settings = || arguments.iter().filter(|argument| !of_series(argument)).map(|(_, kind)| *kind);
         let is_constant = matches!(inner, Number(_));
+        let of_gauges =
+            |kind| matches!(kind, Gauge | Power(_)) && call.args.args.iter().any(|arg| self.has_gauges(arg));
         match treats(call.func.name) {
             Treats::Alike if call.func.name != "vector" && !settings().all(Kind::is_plain) => {
                 self.refuse(&whole(), "takes a number that shrinks with time for a rank")
@@ -315,7 +405,8 @@ impl Walk<'_> {
                 Number(None)
             }
             Treats::Sum if inner == Moment => Unlike,
-            Treats::Alike | Treats::Sum => inner,
+            Treats::Part if matches!(inner, Gauge | Unlike) => Power(1),
+            Treats::Alike | Treats::Sum | Treats::Part => inner,
             Treats::Bounded if settings().all(|bound| bound.agrees(inner)) => inner,
             Treats::Plain if is_constant && settings().all(|kind| matches!(kind, Number(_))) => Number(None),
             Treats::Plain if arguments.iter().all(|(_, kind)| kind.is_plain()) => Power(0),
@@ -323,17 +414,19 @@ impl Walk<'_> {
             Treats::Growth | Treats::Count if inner == Told => Told,
             // As many as before where time alone is faster, and fewer where what changes does so at the same rate.
             Treats::Count => Unlike,
-            Treats::PerSecond => match inner {
-                Power(power) => Power(power - 1),
-                Moment => Unlike,
-                Told => Told,
-                _ => Power(0),
-            },
-            Treats::Growth => match inner {
-                Power(power) => Power(power),
-                Moment => Unlike,
-                _ => Power(1),
-            },
+            // Of what has no ending and is recorded nowhere only a counter has a rate.
+            Treats::PerSecond | Treats::Growth => {
+                let growth = match inner {
+                    Gauge => 1,
+                    Unlike if self.is_unrecorded(arguments[0].0) => 1,
+                    Power(_) if of_gauges(inner) => return Unlike,
+                    Power(power) => power,
+                    Told => return Told,
+                    Moment | Unlike | Number(_) => return Unlike,
+                };
+                Power(if treats(call.func.name) == Treats::Growth { growth } else { growth - 1 })
+            }
+            Treats::Change | Treats::Slope | Treats::Spread | Treats::SquaredSpread if of_gauges(inner) => Unlike,
             Treats::Change => match inner {
                 Power(power) => Power(power),
                 Moment => Power(1),
@@ -374,6 +467,12 @@ impl Walk<'_> {
             if !left.agrees(right) {
                 return self.refuse(&whole(), UNLIKE);
             }
+            if ![left, right].contains(&Told)
+                && self.at_two_times(&binary.lhs, &binary.rhs)
+                && form(&binary.lhs).is_none_or(|one| form(&binary.rhs).is_none_or(|other| one != other))
+            {
+                return self.refuse(&whole(), TWO_TIMES);
+            }
             if binary.return_bool() {
                 return Power(0);
             }
@@ -396,6 +495,7 @@ impl Walk<'_> {
             T_LOR if left.is_plain() && right.is_plain() => Power(0),
             T_LOR => Unlike,
             T_MUL if left == Number(Some(0.0)) || right == Number(Some(0.0)) => Number(Some(0.0)),
+            _ if self.at_two_times(&binary.lhs, &binary.rhs) => Unlike,
             T_MUL => product(left, right, 1).unwrap_or_else(|| self.refuse(&whole(), NO_PRODUCT)),
             T_DIV => product(left, right, -1).unwrap_or_else(|| self.refuse(&whole(), NO_PRODUCT)),
             T_ADD | T_SUB => sum(left, right, op == T_SUB).unwrap_or_else(|| self.refuse(&whole(), UNLIKE_SUM)),
@@ -418,8 +518,50 @@ impl Walk<'_> {
 
 const NEWER: &str = "is not known to Prometheus 2.42";
 const UNLIKE: &str = "compares what shrinks with time (a count over a window, a span of time) with what doesn't";
+const TWO_TIMES: &str =
+    "compares a gauge with what is computed of it at another time: a change, which may shrink with time";
 const UNLIKE_SUM: &str = "adds up what shrinks with time (a count over a window, a span of time) and what doesn't";
 const NO_PRODUCT: &str = "multiplies or divides what has no size, like a moment of the clock";
+
+/// The names that a selector can have: its own, or those of a pattern that lists them; none is known of any other.
+fn names(selector: &VectorSelector) -> Vec<&str> {
+    if let Some(name) = &selector.name {
+        return vec![name];
+    }
+    let pattern = selector.matchers.matchers.iter().find(|matcher| matcher.name == "__name__");
+    let Some(Matcher { op: MatchOp::Re(_), value, .. }) = pattern else { return Vec::new() };
+    let listed: Vec<&str> = value.split('|').collect();
+    if listed.iter().all(|name| !name.is_empty() && is_name(name)) { listed } else { Vec::new() }
+}
+
+fn is_over_time(call: &Call) -> bool {
+    call.args.args.iter().any(|argument| argument.value_type() == ValueType::Matrix)
+}
+
+/// What is compared, but for when: a mean, an extreme or a multiple of a gauge has the form of the gauge. Of two that have the
+/// same form only the sign of their difference is asked, which is the same at every speed.
+fn form(expr: &Expr) -> Option<String> {
+    Some(match expr {
+        Expr::Paren(paren) => form(&paren.expr)?,
+        Expr::VectorSelector(selector) => {
+            print(&Expr::VectorSelector(VectorSelector { offset: None, at: None, ..selector.clone() }))
+        }
+        Expr::MatrixSelector(matrix) => form(&Expr::VectorSelector(matrix.vs.clone()))?,
+        Expr::Subquery(subquery) => form(&subquery.expr)?,
+        Expr::Call(call) if is_over_time(call) && treats(call.func.name) == Treats::Alike => {
+            form(call.args.args.last()?)?
+        }
+        Expr::Aggregate(aggregate) if [T_SUM, T_AVG, T_MAX, T_MIN].contains(&aggregate.op.id()) => {
+            format!("{} {:?} ({})", aggregate.op, aggregate.modifier, form(&aggregate.expr)?)
+        }
+        Expr::Binary(binary)
+            if [T_MUL, T_DIV].contains(&binary.op.id()) && matches!(*binary.rhs, Expr::NumberLiteral(_)) =>
+        {
+            format!("{} {} {}", form(&binary.lhs)?, binary.op, print(&binary.rhs))
+        }
+        _ => return None,
+    })
+}
 
 fn folded(op: TokenId, left: f64, right: f64) -> Option<f64> {
     Some(match op {

@@ -21,6 +21,7 @@ fn recorded() -> Recorded {
         ("job:x:rate5m", "sum by (job) (rate(x[5m]))"),
         ("job:x:increase5m", "sum by (job) (increase(x[5m]))"),
         ("job:y_per_x:ratio", "sum(rate(y[5m])) / job:x:rate5m"),
+        ("job:x:mean", "avg_over_time(x[5m]) + 1"),
         ("job:p95", "histogram_quantile(0.95, sum by (le) (rate(b[5m])))"),
     ];
     rules.into_iter().map(|(name, text)| (name.to_owned(), expr(text))).collect()
@@ -46,6 +47,27 @@ fn every_duration_is_divided_wherever_it_stands() {
 fn a_fraction_of_a_millisecond_is_refused_and_all_are_told() {
     let refused = divide(&mut expr("rate(a[1m]) / rate(b[5m] offset 100ms)"), Speed::new(7).expect("a speed"));
     assert_eq!(refused.expect_err("no whole milliseconds").len(), 3);
+}
+
+/// The parser leaves out a number that is too large for it.
+#[test]
+fn a_duration_is_read_whole_or_refused() {
+    assert_eq!(durations(&expr("rate(x[1h5000000000ms])")), [Duration::from_secs(5_003_600)]);
+    assert_eq!(durations(&expr("x offset -5000000000ms")), [Duration::from_secs(5_000_000)]);
+    for text in
+        ["rate(x[300000000y])", "rate(x[293y])", "x offset 99999999999s", "x offset 0s", "rate(x[1h1h])", "x[1h:0s]"]
+    {
+        assert!(parse(text).is_err(), "{text}");
+    }
+}
+
+/// promtool takes them, and the rule's evaluation fails.
+#[test]
+fn what_gives_no_vector_is_refused() {
+    for text in ["x[5m]", "(x)[5m:]", "\"x\"", "x{__name__=\"y\"}", "x{__name__=~\"y\"}"] {
+        assert!(parse(text).is_err(), "{text}");
+    }
+    assert!(same("{__name__=\"x\",a=\"b\"}", "x{a=\"b\"}"));
 }
 
 #[test]
@@ -202,6 +224,37 @@ fn what_shrinks_with_the_window_may_not_be_compared_with_a_number() {
         "x_total > 10",
         "delta(x[5m]) > 10",
         "deriv(x[5m]) > 0.1",
+        "idelta(x[5m]) > 10",
+        "x - x offset 5m > 10",
+        "x > x offset 5m + 10",
+        "x > 1.5 * x offset 1h",
+        "x / x offset 1h > 1.2",
+        "x + -(x offset 5m) > 10",
+        "sum(x) - sum(x offset 5m) > 10",
+        "x - x @ start() > 10",
+        "count(x > 1) - count(x offset 5m > 1) > 3",
+        "max_over_time(x[5m]) - min_over_time(x[5m]) > 10",
+        "max_over_time(x[5m]) / min_over_time(x[5m]) > 2",
+        "quantile_over_time(0.9, x[5m]) - quantile_over_time(0.1, x[5m]) > 10",
+        "x - job:x:mean > 10",
+        "abs(job:x:mean - avg_over_time(x[1h])) > 1",
+        "delta(job:x:mean[5m]) > 10",
+        "delta((x + 1)[5m:]) > 10",
+        "increase((x + 1)[5m:]) > 10",
+        "stddev_over_time(x[1h]) > 4",
+        "stddev(x or x offset 5m) > 4",
+        "predict_linear(x[6h], scalar(time() - y)) - x > 10",
+        // By whatever name.
+        "{__name__=\"job:x:increase5m\"} > 10",
+        "{__name__=~\"job:x:increase5m\"} > 10",
+        "{__name__=~\"job:x:(increase|rate)5m\"} > 10",
+        "{__name__=~\"job:x:increase5m|job:x:rate5m\"} > 10",
+        "{__name__=~\".+\"} > 10",
+        "{job=\"x\"} > 10",
+        "{__name__=\"x_total\"} > 10",
+        "rate({__name__=~\"job:x:.*\"}[5m]) > 10",
+        "histogram_count(x) > 10",
+        "ALERTS_FOR_STATE > 1600000000",
     ] {
         assert!(!hazards(&expr(text), &recorded()).is_empty(), "{text}");
     }
@@ -240,7 +293,24 @@ fn rates_ratios_quantiles_and_zero_may() {
         "delta(x[5m]) < 0",
         "deriv(x[5m]) < 0",
         "x_sum / x_count > 0.5",
-        "stddev_over_time(x[1h]) > 4",
+        "stddev_over_time(job:x:rate5m[1h]) > 4",
+        "x > x offset 5m",
+        "x - x offset 5m > 0",
+        "avg_over_time(x[1h]) < bool x",
+        "sum by (job) (x) > sum by (job) (max_over_time(x[1h] offset 1d))",
+        "x{a=\"b\"} - x{a=\"c\"} > 10",
+        "x - y offset 5m > 10",
+        "(x or x offset 5m) > 10",
+        "job:x:rate5m / job:x:rate5m offset 1h > 1.2",
+        "job:x:rate5m - avg_over_time(job:x:rate5m[1h]) > 1.2",
+        "x_total / x_total offset 5m > 1.2",
+        "timestamp(x) > timestamp(x offset 5m)",
+        "{__name__=\"job:x:rate5m\"} > 10",
+        "{__name__=~\"job:x:rate5m|job:y_per_x:ratio\"} > 10",
+        "rate({__name__=~\"x|y\"}[5m]) > 10",
+        "rate({__name__=~\"x.*\"}[5m]) > 10",
+        "count({job=\"x\"}) > 10",
+        "histogram_count(rate(x[5m])) > 10",
         "histogram_quantile(0.9, rate(x_bucket[5m])) > 0.5",
         "clamp_max(rate(x[5m]), 10) > 5",
         "clamp_min(increase(x[5m]), 0) > 0",
@@ -261,6 +331,8 @@ fn the_window_is_the_longest_range_through_recording_rules() {
         ("avg_over_time(job:x:rate5m[30m]) > 1", 35),
         ("job:x:rate5m offset 10m", 15),
         ("avg_over_time(rate(x[5m])[30m:1m] offset 5m)", 40),
+        ("avg_over_time({__name__=\"job:x:rate5m\"}[30m]) > 1", 35),
+        ("avg_over_time({__name__=~\"job:x:.*\"}[30m]) > 1", 35),
         ("rate(x[1h]) > 1 and rate(x[5m]) > 1", 60),
         ("(job:x:rate5m or 0 * max_over_time(job:x:rate5m[30m])) < 0.05 and max_over_time(job:x:rate5m[30m]) > 1", 5),
     ] {

@@ -10,7 +10,8 @@ const DEEPEST: usize = 64;
 ///
 /// What nobody would write is refused unread: parser and printer take a stack frame and more for every level. A duration in a
 /// number's place (`x > 5m`) is refused: once parsed it is a number that no division finds; and a number in a duration's.
-/// Texts in backticks become quoted ones: in them the parser knows escapes, and Prometheus none.
+/// Texts in backticks become quoted ones: in them the parser knows escapes, and Prometheus none. Of a duration in large numbers the
+/// parser would read the rest alone.
 pub(super) fn prepared(text: &str) -> Result<String, String> {
     if text.len() > LONGEST {
         return Err(format!("an expression of {} bytes; the longest that is read has {LONGEST}", text.len()));
@@ -30,6 +31,8 @@ pub(super) fn prepared(text: &str) -> Result<String, String> {
         };
         let (token, tail) = rest.split_at(length);
         rest = tail;
+        let written = token.ends_with(|c: char| c.is_ascii_lowercase()).then(|| duration::parse(token).ok()).flatten();
+        let is_wanted = brackets > 0 || after_offset;
         match first {
             '`' if token.len() > 1 && token.ends_with('`') => {
                 prepared.push('"');
@@ -37,6 +40,7 @@ pub(super) fn prepared(text: &str) -> Result<String, String> {
                 prepared.push('"');
             }
             '#' => {}
+            _ if written.is_some() && is_wanted => prepared.push_str(&duration::print(written.unwrap_or_default())),
             _ => prepared.push_str(token),
         }
         match first {
@@ -51,12 +55,10 @@ pub(super) fn prepared(text: &str) -> Result<String, String> {
             '[' => brackets += 1,
             ']' => brackets -= 1,
             c if c.is_ascii_digit() || c == '.' => {
-                let is_duration = token.ends_with(|c: char| c.is_ascii_lowercase()) && duration::parse(token).is_ok();
-                let is_wanted = brackets > 0 || after_offset;
-                if is_duration && !is_wanted {
+                if written.is_some() && !is_wanted {
                     return Err(format!("`{token}` is a duration in a number's place; Prometheus 2.42 can't read it"));
                 }
-                if !is_duration && is_wanted {
+                if written.is_none() && is_wanted {
                     return Err(format!("`{token}` is a number in a duration's place; Prometheus 2.42 can't read it"));
                 }
             }
