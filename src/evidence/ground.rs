@@ -10,6 +10,7 @@ use anyhow::Context;
 use super::enact::ASK_LIMIT;
 use super::experiment::Unseen;
 use super::provenance;
+use super::validity::OPTIONAL;
 use crate::duration::Speed;
 use crate::failure::{Failure, Kind};
 use crate::http::client::{self, Address};
@@ -145,6 +146,12 @@ impl<'a> Ground<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a component of this name is one that a stack may do without, and this one does.
+    pub(super) fn lacks(self, component: &str) -> bool {
+        let Ground::Ours(stack) = self else { return false };
+        OPTIONAL.contains(&component) && !stack.processes().iter().any(|process| process.component.name() == component)
     }
 
     /// The receiver's lines of a time and since; none where they are out of reach.

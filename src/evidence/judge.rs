@@ -155,6 +155,11 @@ fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Fin
             ..Finding::default()
         });
     }
+    if let Kind::AlertCycle { alert, .. } | Kind::Pictured { alert, .. } = kind
+        && let Some(why) = asks_nobody(experiment, tree.monitoring.alert(alert).map(|alert| alert.expr.as_str()))?
+    {
+        return Ok(Finding { observed: "out of reach".to_owned(), not_proven: Some(why), ..Finding::default() });
+    }
     match kind {
         Kind::CountersEqualLedger { family } => counts::counters(experiment, *family),
         Kind::BucketsHold => counts::buckets(experiment),
