@@ -208,6 +208,17 @@ fn a_store_of_logs_that_says_nothing_leaves_the_claim_on_logs_open_and_no_other(
 }
 
 #[test]
+fn a_panics_line_bears_its_requests_name_and_is_no_second_answer() {
+    let room = Room::with_errors().lines("logs/app.log", |lines| {
+        let of_run = |line: &Value| Some(line["request_id"].as_str()?.starts_with(&format!("{}-", WITH_ERRORS.run.id)));
+        let mut told = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let request = told.find(|line| of_run(line) == Some(true)).unwrap();
+        lines.push(json!({"msg": "Panicked.", "request_id": request["request_id"]}).to_string());
+    });
+    room.judged().fails_exactly("a panic", &[]);
+}
+
+#[test]
 fn a_log_line_of_another_run_is_no_matter() {
     let room = Room::with_errors().lines("logs/app.log", |lines| {
         lines.push(json!({"msg": "request", "status": 200, "request_id": "someone-else-1"}).to_string());

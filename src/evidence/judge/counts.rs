@@ -117,14 +117,17 @@ pub(super) fn faults(experiment: &Experiment) -> Finding {
     }
 }
 
-/// Each request that the service saw has one line in its log, with the status the client saw.
+/// Each request that the service saw has one line in its log that tells its status, the one the client saw; a panic of its has
+/// a line more, of its name and without one.
 pub(super) fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
     let (lines, junk) = experiment.service_log()?;
     let prefix = format!("{}-", experiment.run.id);
     let mut logged: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-    for line in &lines {
-        if line.request_id.starts_with(&prefix) {
-            logged.entry(line.request_id.clone()).or_default().push(line.status.unwrap_or(0));
+    let mut written = 0;
+    for line in lines.iter().filter(|line| line.request_id.starts_with(&prefix)) {
+        written += 1;
+        if let Some(status) = line.status {
+            logged.entry(line.request_id.clone()).or_default().push(status);
         }
     }
     let mut wrong = Vec::new();
@@ -133,8 +136,7 @@ pub(super) fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
     let mut unproven = None;
     // The same lines, a second way: what was forwarded is what was written.
     if let Some(held) = experiment.held_by_loki()? {
-        let written: usize = logged.values().map(Vec::len).sum();
-        if held != written as u64 {
+        if held != written {
             wrong.push(format!("Loki holds {held} lines of these requests, the files {written}"));
         }
         exhibits.push(HELD_BY_LOKI.to_owned());
