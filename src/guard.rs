@@ -1,5 +1,5 @@
-//! A front before programs that have no gate: Prometheus, Alertmanager and Loki answer whoever asks, by whatever name, and
-//! Alertmanager lets pages of every origin read, and give orders.
+//! A front before programs that have no gate: Prometheus, Alertmanager, Vector and Loki answer whoever asks, by whatever
+//! name, and Alertmanager and Loki take orders from pages of every origin.
 //!
 //! The program listens on an address of loopback that nobody can guess, and where it is looked for a front of ours does,
 //! which hands on what the gate admits. Both are supervisord's: who kills, pauses or asks after the program means the program

@@ -493,7 +493,7 @@ async fn every_provisioned_dashboard_is_drawn_with_what_prometheus_answers_under
     place.app_program = env!("CARGO_BIN_EXE_aiclipx-app").into();
     let (address, prometheus) = (place.addresses.dashboards.clone(), Api::new(&place.addresses.prometheus));
     let speed = place.speed;
-    let rendered = Monitoring::read(&root.join("monitoring")).unwrap().render(&place.addresses, speed).unwrap();
+    let rendered = Monitoring::read(&root.join("monitoring")).unwrap().render(&place.rendered_with(), speed).unwrap();
     let app = place.addresses.app[0].url("");
     let stack =
         Stack::start(place, rendered, prometheus_flags(speed), &mut Silent, std::future::pending()).await.unwrap();

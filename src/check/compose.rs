@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use super::Findings;
+use crate::app::config;
 use crate::failure::Failure;
-use crate::monitoring::located::{self, Node};
+use crate::monitoring::addresses::Addresses;
+use crate::monitoring::located::{self, Entry, Node, Value};
 
 const FILE: &str = "compose.yaml";
 const KEYS: [&str; 8] = ["configs", "include", "models", "name", "networks", "secrets", "services", "volumes"];
@@ -134,6 +136,12 @@ fn of(root: &Path, document: &Node, findings: &mut Findings) {
     if entries("services").is_empty() {
         findings.find(FILE, 0, "no service", "");
     }
+    if document.get("networks").and_then(|node| node.get("monitoring")?.get("internal")).map(|node| &node.value)
+        != Some(&Value::Switch(true))
+    {
+        let line = document.get("networks").map_or(0, |node| node.line_of("monitoring"));
+        findings.find(FILE, line, "the network `monitoring` leads outside", "internal: true");
+    }
     for service in entries("services") {
         let (name, node) = (&service.key, &service.node);
         for entry in node.entries() {
@@ -144,6 +152,7 @@ fn of(root: &Path, document: &Node, findings: &mut Findings) {
         if node.get("image").is_none() && node.get("build").is_none() {
             findings.find(FILE, service.line, format!("`{name}` has neither `image` nor `build`"), "");
         }
+        safe(name, node, service.line, findings);
         for (key, where_) in [("networks", "networks"), ("depends_on", "services")] {
             for (line, wanted) in names_of(node, key) {
                 if !has(where_, wanted) {
@@ -179,6 +188,126 @@ fn of(root: &Path, document: &Node, findings: &mut Findings) {
             }
         }
     }
+}
+
+/// Those of root, for what they are: one gives a file to another user, one reads the engine's files.
+const OF_ROOT: [&str; 2] = ["secrets", "vector"];
+/// What takes a container's walls away.
+const OPEN: [&str; 6] = ["privileged", "devices", "pid", "ipc", "userns_mode", "cgroup_parent"];
+/// What holds a service back.
+const HELD: [&str; 7] = ["read_only", "cap_drop", "security_opt", "restart", "mem_limit", "cpus", "pids_limit"];
+const CONDITIONS: [&str; 3] = ["service_started", "service_healthy", "service_completed_successfully"];
+
+/// Nothing is reachable from elsewhere or may do more than it has to; files lie where they are looked for.
+fn safe(name: &str, node: &Node, line: usize, findings: &mut Findings) {
+    let mut find = |line, what: String, remedy: &str| findings.find(FILE, line, what, remedy);
+    for port in node.items_of("ports") {
+        let text = port.as_text().unwrap_or_default();
+        if !text.starts_with("127.0.0.1:") {
+            find(port.line, format!("`{name}` is published beyond this machine: `{text}`"), "127.0.0.1:");
+        }
+        let inside = text.rsplit(':').next().unwrap_or_default();
+        let wanted = ports().into_iter().find(|(known, _)| *known == name).map(|(_, port)| port.to_string());
+        if let Some(wanted) = wanted.filter(|wanted| inside != wanted || !text.contains(&format!(":-{wanted}}}:"))) {
+            find(port.line, format!("`{name}` listens on {wanted}: `{text}`"), "");
+        }
+    }
+    for key in HELD.into_iter().filter(|key| node.get(key).is_none()) {
+        find(line, format!("`{name}` has no `{key}`"), "it could take all there is");
+    }
+    for key in OPEN.into_iter().filter(|key| node.get(key).is_some()) {
+        find(node.line_of(key), format!("`{name}` has `{key}`"), "a container that is none");
+    }
+    if node.get("read_only").is_some_and(|one| one.value == Value::Switch(false)) {
+        find(node.line_of("read_only"), format!("`{name}` may write to its image"), "");
+    }
+    if !node.items_of("cap_drop").iter().any(|one| one.as_text() == Some("ALL")) && node.get("cap_drop").is_some() {
+        find(node.line_of("cap_drop"), format!("`{name}` keeps capabilities"), "cap_drop: [ALL]");
+    }
+    let user = node.text_of("user").unwrap_or("0");
+    if ["0", "root"].contains(&user.split(':').next().unwrap_or_default()) && !OF_ROOT.contains(&name) {
+        find(node.line_of("user"), format!("`{name}` runs as root"), "");
+    }
+    if node.text_of("restart").is_some_and(|text| text != "unless-stopped") && name != "secrets" {
+        find(node.line_of("restart"), format!("`{name}` does not come back"), "restart: unless-stopped");
+    }
+    if let Some(memory) = node.text_of("mem_limit") {
+        let memory = memory.split_once(":-").map_or(memory, |(_, rest)| rest.trim_end_matches('}'));
+        let digits = memory.trim_end_matches(['b', 'k', 'm', 'g']);
+        if digits.is_empty() || memory.len() > digits.len() + 1 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            find(node.line_of("mem_limit"), format!("`{memory}` is no size"), "like 64m");
+        }
+    }
+    if let Some(image) = node.text_of("image") {
+        let image = image.split_once(":-").map_or(image, |(_, rest)| rest.trim_end_matches('}'));
+        let tag = image.split('@').next().and_then(|name| name.rsplit('/').next()?.split_once(':')).map(|(_, tag)| tag);
+        if !image.starts_with("localhost/") && tag.is_none_or(|tag| tag == "latest") {
+            find(
+                node.line_of("image"),
+                format!("`{image}` is of no version"),
+                "name one: the next pull brings another",
+            );
+        }
+    }
+    for wanted in node.get("depends_on").map_or(&[][..], Node::entries) {
+        if let Some(condition) = wanted.node.text_of("condition").filter(|text| !CONDITIONS.contains(text)) {
+            find(wanted.node.line_of("condition"), format!("`{condition}` is no condition"), &CONDITIONS.join(", "));
+        }
+    }
+    for volume in node.items_of("volumes") {
+        let text = volume.as_text().unwrap_or_default();
+        let parts: Vec<&str> = text.split(':').collect();
+        if text.contains("docker.sock") || text.contains("podman.sock") {
+            find(volume.line, format!("`{name}` has the engine's socket: it is root on this machine"), "");
+        }
+        let Some(below) = parts[0].strip_prefix("./monitoring/") else { continue };
+        if parts.get(1) != Some(&format!("/etc/{below}").as_str()) {
+            find(
+                volume.line,
+                format!("`{name}` has {below} at {}", parts.get(1).unwrap_or(&"")),
+                &format!("/etc/{below}"),
+            );
+        }
+        if !parts.get(2).is_some_and(|options| options.split(',').any(|one| one == "ro")) {
+            find(volume.line, format!("`{name}` may write to {}", parts[0]), ":ro");
+        }
+    }
+    let networks = names_of(node, "networks");
+    if node.get("network_mode").is_none() && !networks.iter().any(|(_, network)| *network == "monitoring") {
+        find(
+            node.line_of("networks"),
+            format!("`{name}` is not in the network `monitoring`: nobody reaches it there"),
+            "",
+        );
+    }
+    if name == "app" {
+        let entries = node.get("environment").map_or(&[][..], Node::entries);
+        let value = |entry: &Entry| {
+            let text = entry.node.as_text().unwrap_or_default();
+            text.split_once(":-").map_or(text, |(_, rest)| rest.trim_end_matches('}')).to_owned()
+        };
+        if let Some(strange) = config::unknown_variables(entries.iter().map(|one| (one.key.clone(), value(one)))) {
+            let line = entries.iter().find(|entry| strange.contains(&entry.key)).map_or(line, |entry| entry.line);
+            find(line, format!("{strange}: the service has no such setting"), "aiclipx-app --help");
+        }
+        let given = |key: &str| entries.iter().find(|entry| entry.key == key).map(value);
+        for error in config::Config::read(given).err().unwrap_or_default() {
+            let line = entries.iter().find(|entry| error.starts_with(&entry.key)).map_or(line, |entry| entry.line);
+            find(line, error, "");
+        }
+    }
+}
+
+/// What is published, by its service, and the port it listens on.
+fn ports() -> [(&'static str, u16); 5] {
+    let at = Addresses::canonical();
+    [
+        ("app", at.app[0].port),
+        ("receiver", at.receiver.port),
+        ("prometheus", at.prometheus.port),
+        ("alertmanager", at.alertmanager.port),
+        ("grafana", at.dashboards.port),
+    ]
 }
 
 /// Files of the tree that a service's command names by where they are mounted, with the lines.
@@ -249,6 +378,30 @@ mod tests {
                 "told of monitoring/loki/loki.yml",
             ),
             ("x-tool: &tool", "x-tool: &tools", "anchor"),
+            ("127.0.0.1:${PROMETHEUS_PORT", "${PROMETHEUS_PORT", "published beyond this machine"),
+            ("127.0.0.1:${GRAFANA_PORT", "0.0.0.0:${GRAFANA_PORT", "published beyond this machine"),
+            ("${PROMETHEUS_PORT:-9090}:9090", "${PROMETHEUS_PORT:-9090}:9091", "`prometheus` listens on 9090"),
+            ("${PROMETHEUS_PORT:-9090}:9090", "${PROMETHEUS_PORT:-9091}:9090", "`prometheus` listens on 9090"),
+            ("docker.io/grafana/grafana:13.0.7", "docker.io/grafana/grafana:latest", "is of no version"),
+            ("docker.io/grafana/grafana:13.0.7", "docker.io/grafana/grafana", "is of no version"),
+            ("    mem_limit: 128m\n", "", "has no `mem_limit`"),
+            ("mem_limit: 128m", "mem_limit: 128x", "`128x` is no size"),
+            ("    cpus: 0.5\n", "    cpus: 0.5\n    privileged: true\n", "has `privileged`"),
+            ("  alertmanager:\n    <<: *hardened\n", "  alertmanager:\n", "`alertmanager` has no `read_only`"),
+            ("    user: \"65534:65534\"\n", "    user: \"0:0\"\n", "`prometheus` runs as root"),
+            (
+                "./monitoring/prometheus:/etc/prometheus",
+                "./monitoring/prometheus:/etc/prom",
+                "has prometheus at /etc/prom",
+            ),
+            (":/etc/prometheus:ro,z", ":/etc/prometheus:rw,z", "may write to ./monitoring/prometheus"),
+            ("- vector-data:/var/lib/vector", "- /var/run/docker.sock:/var/run/docker.sock", "the engine's socket"),
+            ("APP_DRAIN_DELAY: 5s", "APP_DRIAN_DELAY: 5s", "the service has no such setting"),
+            ("APP_DRAIN_DELAY: 5s", "APP_DRAIN_DELAY: soon", "APP_DRAIN_DELAY is `soon`"),
+            ("service_completed_successfully", "service_healthyy", "is no condition"),
+            ("networks: [edge, monitoring]", "networks: [edge]", "is not in the network `monitoring`"),
+            ("internal: true", "internal: false", "the network `monitoring` leads outside"),
+            ("restart: unless-stopped", "restart: \"no\"", "does not come back"),
         ] {
             let folder = tempfile::tempdir().expect("a temporary folder");
             std::os::unix::fs::symlink(root().join("monitoring"), folder.path().join("monitoring"))

@@ -6,7 +6,7 @@ use std::path::Path;
 use promql_parser::parser::{BinaryExpr, Expr};
 
 use super::alerts::{leads_somewhere, panel_of};
-use super::{DashboardFile, Findings, Tree, cases};
+use super::{DashboardFile, Findings, Tree, cases, labels};
 use crate::dashboard::format;
 use crate::duration;
 use crate::monitoring::located::{Node, Value};
@@ -18,7 +18,10 @@ const LAST_SCHEMA: f64 = 42.0;
 const LONGEST_UID: usize = 40;
 
 /// Settings whose loss would let Grafana fetch, report, or let strangers in.
-const SETTINGS: [(&str, &str, &str); 13] = [
+const SETTINGS: [(&str, &str, &str); 16] = [
+    ("paths", "provisioning", "/etc/grafana/provisioning"),
+    ("auth.anonymous", "enabled", "true"),
+    ("dashboards", "default_home_dashboard_path", "/etc/grafana/dashboards/app-overview.json"),
     ("security", "admin_password", "$__file{/run/secrets/grafana_admin_password}"),
     ("security", "disable_gravatar", "true"),
     ("users", "allow_sign_up", "false"),
@@ -44,14 +47,115 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
             findings.find(&dashboard.file, dashboard.node.line_of("uid"), what, "one of them would not be there");
         }
         whole(dashboard, findings);
+        labels::variables(dashboard, findings);
+        places(dashboard, findings);
         references(&dashboard.node, dashboard, &sources, tree, findings);
         for panel in dashboard.panels() {
             self::panel(panel, dashboard, tree, findings);
         }
     }
     thresholds(tree, findings);
+    linked(tree, findings);
     steps(&tree.monitoring, findings);
     settings(&tree.monitoring, findings);
+}
+
+/// Panels that Grafana itself has.
+const TYPES: [&str; 18] = [
+    "alertlist",
+    "barchart",
+    "bargauge",
+    "canvas",
+    "gauge",
+    "geomap",
+    "heatmap",
+    "histogram",
+    "logs",
+    "nodeGraph",
+    "piechart",
+    "row",
+    "stat",
+    "state-timeline",
+    "status-history",
+    "table",
+    "text",
+    "timeseries",
+];
+
+/// Panels lie beside each other, are of a kind that there is, and ask something; times are times.
+fn places(dashboard: &DashboardFile, findings: &mut Findings) {
+    let mut find = |line, what: String, remedy: &str| findings.find(&dashboard.file, line, what, remedy);
+    let node = &dashboard.node;
+    if let Some(refresh) = node.text_of("refresh").filter(|text| !text.is_empty() && duration::parse(text).is_err()) {
+        find(node.line_of("refresh"), format!("`{refresh}` is no time to refresh after"), "like 5s");
+    }
+    for entry in node.get("time").map_or(&[][..], Node::entries) {
+        let text = entry.node.as_text().unwrap_or_default();
+        if !text
+            .strip_prefix("now")
+            .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('-').is_some_and(|by| duration::parse(by).is_ok()))
+        {
+            find(entry.line, format!("`{text}` is no time that Grafana reads"), "like now-15m");
+        }
+    }
+    let mut taken: Vec<([f64; 4], String)> = Vec::new();
+    for panel in dashboard.panels() {
+        let title = panel.text_of("title").unwrap_or_default();
+        let kind = panel.text_of("type").unwrap_or_default();
+        if !TYPES.contains(&kind) {
+            find(panel.line_of("type"), format!("panel \"{title}\" is a `{kind}`, which Grafana has not"), "");
+        }
+        let targets = panel.items_of("targets");
+        let is = |target: &Node, key: &str, wanted: bool| {
+            target.get(key).is_some_and(|one| one.value == Value::Switch(wanted))
+        };
+        for target in targets {
+            if is(target, "hide", true) {
+                find(target.line_of("hide"), format!("a query of panel \"{title}\" is hidden"), "remove it");
+            }
+            if is(target, "range", false) && !is(target, "instant", true) {
+                find(
+                    target.line_of("range"),
+                    format!("a query of panel \"{title}\" asks for neither a range nor a moment"),
+                    "",
+                );
+            }
+        }
+        let side = |key: &str| panel.get("gridPos").and_then(|grid| grid.get(key)).and_then(Node::as_number);
+        let [Some(x), Some(y), Some(w), Some(h)] = ["x", "y", "w", "h"].map(side) else { continue };
+        let meets =
+            |[left, top, wide, high]: &[f64; 4]| x < left + wide && *left < x + w && y < top + high && *top < y + h;
+        if let Some((_, other)) = taken.iter().find(|(place, _)| meets(place)) {
+            find(panel.line_of("gridPos"), format!("panel \"{title}\" lies on panel \"{other}\""), "");
+        }
+        taken.push(([x, y, w, h], title.to_owned()));
+    }
+}
+
+/// What a line of a log leads to is there.
+fn linked(tree: &Tree, findings: &mut Findings) {
+    for (path, document) in tree.monitoring.documents_in(DATASOURCES) {
+        let data = document.items_of("datasources").iter().filter_map(|source| source.get("jsonData"));
+        for field in data.flat_map(|data| data.items_of("derivedFields")) {
+            let url = field.text_of("url").unwrap_or_default();
+            let (page, query) = url.split_once('?').unwrap_or((url, ""));
+            let uid = page.strip_prefix("/d/").unwrap_or_default();
+            let dashboard = tree.dashboards.iter().find(|one| one.node.text_of("uid") == Some(uid));
+            let made =
+                dashboard.and_then(|one| one.node.get("templating")).map_or(&[][..], |node| node.items_of("list"));
+            let asked = query.split('&').filter_map(|pair| pair.strip_prefix("var-")?.split('=').next());
+            let strange =
+                asked.into_iter().find(|name| made.iter().all(|variable| variable.text_of("name") != Some(name)));
+            if dashboard.is_none() || strange.is_some() {
+                findings.find(
+                    Path::new("monitoring").join(path),
+                    field.line_of("url"),
+                    format!("`{url}` leads nowhere"),
+                    "",
+                );
+            }
+        }
+    }
 }
 
 fn datasources(monitoring: &Monitoring) -> BTreeSet<String> {

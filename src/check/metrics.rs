@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use prometheus::proto::{LabelPair, Metric, MetricType};
+use promql_parser::label::Matcher;
+use promql_parser::parser::token::T_EQL_REGEX;
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::{Findings, Tree, cases};
+use super::{Findings, Tree, cases, labels};
 use crate::app::meter::Meter;
 use crate::monitoring::located::{Node, Value};
 use crate::monitoring::{Monitoring, is_of_logs, promql, without_variables};
@@ -60,17 +62,65 @@ const WHOLE_BOUNDS: std::ops::RangeInclusive<u32> = 1..=1000;
 const OF_TARGETS: [&str; 3] = ["job", "instance", "__name__"];
 
 /// Names, and the labels a series of that name may have, where they are known.
-type Known = BTreeMap<String, Option<BTreeSet<String>>>;
+pub(super) type Known = BTreeMap<String, Option<BTreeSet<String>>>;
 
 pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> {
     let known = known(&tree.monitoring)?;
     for (file, line, text) in expressions(tree) {
         match promql::parse(&text) {
-            Ok(expr) => asked(&expr, &known, &file, line, findings),
+            Ok(expr) => {
+                asked(&expr, &known, &file, line, findings);
+                // Unit tests have targets of their own.
+                if !file.starts_with("monitoring/prometheus/rules/tests") {
+                    idle(&expr, &tree.monitoring, &file, line, findings);
+                }
+            }
             Err(error) => findings.find(file, line, format!("not an expression: {}", error.trim()), ""),
         }
     }
+    labels::check(tree, &known, findings);
+    kept(tree, findings);
     Ok(())
+}
+
+/// No matcher asks for a value that its label never has, or keeps out one that it never has.
+fn idle(expr: &Expr, monitoring: &Monitoring, file: &Path, line: usize, findings: &mut Findings) {
+    for selector in promql::selectors(expr) {
+        for matcher in &selector.matchers.matchers {
+            let values = labels::values(monitoring, selector.name.as_deref(), &matcher.name);
+            if let Some(values) = values.filter(|values| labels::is_idle(matcher, values)) {
+                let what = format!("`{matcher}` tells nothing apart: `{}` is never such", matcher.name);
+                let few = if values.len() > 20 { String::new() } else { format!("it is one of {}", values.join(", ")) };
+                findings.find(file, line, what, few);
+            }
+        }
+    }
+}
+
+/// Whom a list of names is kept of is asked for those alone.
+fn kept(tree: &Tree, findings: &mut Findings) {
+    let Some(document) = tree.monitoring.document(Path::new("prometheus/prometheus.yml")) else { return };
+    let asked = labels::asked(tree);
+    for job in document.items_of("scrape_configs") {
+        let of_job: Vec<&str> = match job.text_of("job_name") {
+            Some("vector") => OF_VECTOR.into_iter().filter(|name| asked.contains(*name)).collect(),
+            // A restart is seen by it.
+            Some("loki") => vec!["process_start_time_seconds"],
+            _ => Vec::new(),
+        };
+        for kept in job.items_of("metric_relabel_configs") {
+            let Some(regex) = kept.text_of("regex") else { continue };
+            let file = Path::new("monitoring/prometheus/prometheus.yml");
+            match Matcher::new_matcher(T_EQL_REGEX, "__name__".to_owned(), regex.to_owned()) {
+                Ok(regex) => {
+                    for name in of_job.iter().filter(|name| !regex.is_match(name)) {
+                        findings.find(file, kept.line_of("regex"), format!("`{name}` is asked for and not kept"), "");
+                    }
+                }
+                Err(error) => findings.find(file, kept.line_of("regex"), error, ""),
+            }
+        }
+    }
 }
 
 fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
@@ -102,7 +152,7 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
 }
 
 /// Every expression there is, with its place.
-fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
+pub(super) fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
     let mut found = Vec::new();
     let monitoring = &tree.monitoring;
     for (path, node) in

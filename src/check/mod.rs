@@ -10,6 +10,8 @@
 //! | [`cases`] | unit tests with alerts and counters, both ways |
 //! | [`dashboards`] | panels with datasource, units, thresholds of alerts, each other |
 //! | [`metrics`] | every name in rules, tests, panels and runbooks with what is exposed |
+//! | [`labels`] | matchers, legends, sentences and groups with the labels and values that there are |
+//! | [`settings`] | what has one right value in this stack |
 //! | [`exceptions`] | what is excepted from a check, with its reason |
 //! | here | what scenarios send and expect exists, and can happen in the time they give it; what can be rendered |
 //!
@@ -33,8 +35,10 @@ mod cases;
 mod compose;
 mod dashboards;
 mod exceptions;
+mod labels;
 pub mod live;
 pub mod metrics;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod wiring;
@@ -89,6 +93,7 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Find
     exceptions::check(&tree, scenarios, &mut findings);
     alerts::check(&tree, &mut findings);
     wiring::check(&tree.monitoring, &mut findings);
+    settings::check(&tree.monitoring, &mut findings);
     cases::check(&tree.monitoring, &mut findings);
     metrics::check(&tree, &mut findings)?;
     dashboards::check(&tree, &mut findings);

@@ -490,6 +490,132 @@ fn what_would_load_and_do_nothing_is_found_with_its_line() {
     }
 }
 
+/// What somebody breaks by hand, and every program takes.
+#[test]
+fn what_a_hand_breaks_is_found_with_its_line() {
+    const LOKI: &str = "loki/loki.yaml";
+    const VECTOR: &str = "vector/vector.yaml";
+    const INI: &str = "grafana/grafana.ini";
+    const OF_LOKI: &str = "grafana/provisioning/datasources/loki.yml";
+    const TESTS: &str = "prometheus/rules/tests/app.yml";
+    let rows: [Quiet; 62] = [
+        ("prometheus/targets/app.json", "app:8081", "app:9999", "app does not answer at app:9999", "9999"),
+        ("prometheus/targets/app.json", "app:8081", "receiver:9095", "app does not answer at receiver:9095", "9095"),
+        (
+            PROMETHEUS,
+            "targets/receiver.json",
+            "targets/app.json",
+            "the targets of receiver are asked for in",
+            "app.json",
+        ),
+        (PROMETHEUS, "[targets/alertmanager.json]", "[targets/loki.json]", "the targets of alertmanager", "loki.json"),
+        (PROMETHEUS, "- job_name: receiver\n", "- job_name: webhook\n", "no job is for receiver", "scrape_configs"),
+        (PROMETHEUS, "vector_buffer_size_bytes|", "", "`vector_buffer_size_bytes` is asked for and not kept", "regex"),
+        (PROMETHEUS, "regex: process_start_time_seconds", "regex: \"process_(\"", "regex", "regex"),
+        (PROMETHEUS, "action: keep", "action: drop", "/action` is drop, not keep", "action"),
+        (
+            PROMETHEUS,
+            "- job_name: app\n",
+            "- job_name: app\n    honor_labels: true\n",
+            "/honor_labels` is true",
+            "honor",
+        ),
+        (PROMETHEUS, "- job_name: app\n", "- job_name: app\n    metrics_path: /metric\n", "is /metric, not", "metric"),
+        (APP, "(up{job=\"app\"}) == 0", "(up{job=\"ap\"}) == 0", "`job=\"ap\"` tells nothing apart", "ap"),
+        (APP, "http_status=~\"5..\"", "http_status=~\"5xx\"", "`http_status=~\"5xx\"` tells nothing apart", ""),
+        (APP, "http_status!=\"499\"", "http_status!=\"client\"", "tells nothing apart", ""),
+        (APP, "{le=\"0.5\"}", "{le=\"0.55\"}", "`le=\"0.55\"` tells nothing apart", ""),
+        (
+            APP,
+            "Every scrape of {{ $labels.job }}",
+            "Every scrape of {{ $labels.instance }}",
+            "the label `instance`",
+            "AppDown",
+        ),
+        (APP, "  - name: app\n", "  - name: app\n    limit: 1\n", "/limit` is 1, not 0", "limit"),
+        (TESTS, "  - ../app.yml\n", "  - ../slo.yml\n", "which is not loaded here", "alertname"),
+        (ROUTES, "'alertname=\"AppErrorBudgetBurn1h\"'", "'severity=\"warning\"'", "which is more severe", "source"),
+        (ROUTES, "AppErrorBudgetBurn(6h|1d|3d)", "Watchdog", "the Watchdog is inhibited", "target"),
+        (ROUTES, "group_by: [alertname]", "group_by: [alertname, jobb]", "grouped by `jobb`", "group_by"),
+        (ROUTES, "group_by: [alertname]", "group_by: ['...']", "alerts of several names in one group", "group_by"),
+        (ROUTES, "group_by: [alertname]", "group_by: [job]", "alerts of several names in one group", "group_by"),
+        (ROUTES, "  group_by: [alertname]\n", "", "no `group_by`", "receiver"),
+        (ROUTES, ":9095/alerts", ":9095/alert", "is http://receiver:9095/alert, not", "url"),
+        (ROUTES, "send_resolved: true", "max_alerts: 1", "/max_alerts` is 1, not 0", "max_alerts"),
+        (OVERVIEW, "\"x\": 12,", "\"x\": 11,", "lies on panel", "gridPos"),
+        (OVERVIEW, "\"now-15m\"", "\"now-15x\"", "`now-15x` is no time", "from"),
+        (OVERVIEW, "\"refresh\": \"5s\"", "\"refresh\": \"5\"", "`5` is no time to refresh after", "refresh"),
+        (OVERVIEW, "\"refId\": \"A\",", "\"refId\": \"A\", \"hide\": true,", "is hidden", "hide"),
+        (OVERVIEW, "\"range\": true", "\"range\": false", "neither a range nor a moment", "range"),
+        (OVERVIEW, "\"type\": \"timeseries\"", "\"type\": \"timeserie\"", "is a `timeserie`", "timeserie"),
+        (OVERVIEW, "\"{{job}}\"", "\"{{instance}}\"", "the legend asks for the label `instance`", "legendFormat"),
+        (OVERVIEW, "app_requests_total{", "app_requests_total{job=\\\"$job\\\",", "`$job` is no variable", "expr"),
+        (OVERVIEW, "alertstate=\\\"firing\\\"", "alertstate=\\\"fireing\\\"", "tells nothing apart", "fireing"),
+        (INI, "app-overview.json", "app-overwiew.json", "default_home_dashboard_path is", "overwiew"),
+        (
+            INI,
+            "provisioning = /etc/grafana/provisioning",
+            "provisioning = /etc",
+            "[paths] provisioning is /etc",
+            "/etc",
+        ),
+        (SOURCE, "access: proxy", "access: direct", "/access` is direct, not proxy", "access"),
+        (SOURCE, "type: prometheus", "type: promtheus", "/type` is promtheus", "type"),
+        (SOURCE, "isDefault: true", "isDefault: false", "0 datasources are the default", "isDefault"),
+        (OF_LOKI, "isDefault: false", "isDefault: true", "", "isDefault"),
+        (
+            OF_LOKI,
+            "url: http://loki:3100",
+            "url: http://prometheus:9090",
+            "its type is loki, and another is there",
+            "url",
+        ),
+        (OF_LOKI, "/d/logs?var-request_id", "/d/log?var-request_id", "leads nowhere", "url"),
+        (OF_LOKI, "var-request_id=", "var-requestid=", "leads nowhere", "url"),
+        (LOKI, "http_listen_port: 3100", "http_listen_port: 3101", "is 3101, not 3100", "3101"),
+        (LOKI, "replication_factor: 1", "replication_factor: 3", "is 3, not 1", "replication"),
+        (LOKI, "period: 24h", "period: 168h", "is 168h, not 24h", "period"),
+        (LOKI, "object_store: filesystem", "object_store: s3", "is s3, not filesystem", "s3"),
+        (LOKI, "  delete_request_store: filesystem\n", "", "delete_request_store` is missing", "compactor"),
+        (LOKI, "path_prefix: /loki", "path_prefix: /tmp/loki", "is /tmp/loki, not /loki", "path_prefix"),
+        (VECTOR, "      - /var/log/aiclipx/vector.log\n", "", "not a list with /var/log/aiclipx/vector.log", "exclude"),
+        (VECTOR, "when_full: block", "when_full: drop_newest", "is drop_newest, not block", "when_full"),
+        (VECTOR, "max_size: 268435488", "max_size: 1000", "is 1000, not 268435488 at least", "max_size"),
+        (VECTOR, "codec: json", "codec: jsn", "is jsn, not json", "codec"),
+        (VECTOR, "rate: 50", "rate: 0", "is 0, not 1 at least", "rate"),
+        (
+            VECTOR,
+            "\"endpoint\":\"{{ endpoint }}\"}'",
+            "\"id\":\"{{ request_id }}\"}'",
+            "`request_id` as a label",
+            "request_id",
+        ),
+        (VECTOR, "flush_period_secs: 86400", "flush_period_secs: 60", "is 60, not 86400 at least", "flush"),
+        (VECTOR, "parted._unmatched, sampled]", "parted._unmatched]", "nobody takes from `sampled`", "sampled"),
+        (VECTOR, "parted._unmatched", "parted._unmached", "`parted` has no such output", "_unmached"),
+        (VECTOR, "[understood.dropped]", "[unreadable]", "no source leads to `unreadable`", "unreadable"),
+        (VECTOR, "name: log_lines_total", "name: log_line_total", "is log_line_total", "name"),
+        (VECTOR, "read_from: beginning", "read_from: end", "is end, not beginning", "read_from"),
+        ("grafana/provisioning/dashboards/files.yml", "type: file", "type: files", "is files, not file", "type"),
+    ];
+    let mut missed = Vec::new();
+    for (path, from, to, what, at) in rows {
+        let mut files = files();
+        let text = text_of(&files, path);
+        assert!(text.contains(from), "{path} does not contain {from}");
+        let text = text.replacen(from, to, 1);
+        files.insert(path.into(), text.clone().into_bytes());
+        let findings = found(files);
+        let file = Path::new("monitoring").join(path);
+        let finding = findings.iter().find(|finding| finding.file == file && finding.what.contains(what));
+        let line = finding.and_then(|finding| text.lines().nth(finding.line.checked_sub(1)?));
+        if line.is_none_or(|line| !line.contains(at)) {
+            missed.push(format!("{path}: {to}: {what} is not among {findings:?}, at {line:?}"));
+        }
+    }
+    assert_eq!(missed, [""; 0]);
+}
+
 /// Alertmanager reads it, as a value with quotes in it.
 #[test]
 fn a_matcher_in_single_quotes_is_found() {

@@ -11,8 +11,9 @@ use promql_parser::parser::token::T_EQL_REGEX;
 use super::Findings;
 use super::alerts::{ALERTMANAGER, WATCHDOG};
 use crate::duration;
-use crate::monitoring::located::{Node, Value};
-use crate::monitoring::{GroupTimings, Monitoring, matcher};
+use crate::monitoring::addresses::Addresses;
+use crate::monitoring::located::{Entry, Node, Value};
+use crate::monitoring::{Alert, GroupTimings, Monitoring, matcher};
 
 const PROMETHEUS: &str = "prometheus/prometheus.yml";
 const RULES: &str = "prometheus/rules";
@@ -25,12 +26,14 @@ const LOOKBACK: Duration = Duration::from_mins(5);
 pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     patterns(monitoring, findings);
     scrapes(monitoring, findings);
+    targets(monitoring, findings);
     if let Some(document) = monitoring.document(Path::new(ALERTMANAGER)) {
         let watchdog = monitoring.alert(WATCHDOG).map(|alert| monitoring.group_timings(alert).receiver.as_str());
         if let Some(route) = document.get("route") {
             routes(route, &GroupTimings::default(), watchdog, findings);
         }
         receivers(document, findings);
+        inhibitions(document, monitoring, findings);
         for line_and_text in matchers_of(document) {
             names(monitoring, line_and_text, findings);
         }
@@ -74,8 +77,20 @@ fn patterns(monitoring: &Monitoring, findings: &mut Findings) {
     if let Some(document) = monitoring.document(Path::new(ALERTMANAGER)) {
         look(Path::new(ALERTMANAGER), document.items_of("templates"), "messages would be without it");
     }
+    let mut elsewhere = Vec::new();
     for (path, document) in monitoring.documents_in(TESTS) {
-        look(path, document.items_of("rule_files"), "what it tests is not there");
+        let tested = look(path, document.items_of("rule_files"), "what it tests is not there");
+        // What is not loaded is not there, and a test that it does not fire passes.
+        for question in document.items_of("tests").iter().flat_map(|test| test.items_of("alert_rule_test")) {
+            let Some(alert) = question.text_of("alertname").and_then(|name| monitoring.alert(name)) else { continue };
+            if !tested.iter().any(|file| alert.file.ends_with(file)) {
+                elsewhere.push((file_of(path), question.line_of("alertname"), alert));
+            }
+        }
+    }
+    for (file, line, alert) in elsewhere {
+        let what = format!("{} is asked for, and is in {}, which is not loaded here", alert.name, alert.file.display());
+        findings.find(file, line, what, "name it in `rule_files`");
     }
     for (path, _) in monitoring.documents_in(RULES).filter(|(path, _)| !loaded.contains(*path)) {
         findings.find(file_of(path), 0, "no `rule_files` finds this file: nobody loads it", "name it, or remove it");
@@ -178,6 +193,88 @@ fn scrapes(monitoring: &Monitoring, findings: &mut Findings) {
                 format!("a second job of the name {name}"),
                 "",
             );
+        }
+    }
+}
+
+/// The components that every stack has, each a job of its own.
+const NEEDED: [&str; 4] = ["app", "prometheus", "alertmanager", "receiver"];
+
+/// A job asks for the targets of its own name, and a component that is named there is asked where it answers.
+fn targets(monitoring: &Monitoring, findings: &mut Findings) {
+    let Some(document) = monitoring.document(Path::new(PROMETHEUS)) else { return };
+    let jobs = document.items_of("scrape_configs");
+    for name in NEEDED.into_iter().filter(|name| jobs.iter().all(|job| job.text_of("job_name") != Some(name))) {
+        findings.find(file_of(PROMETHEUS), document.line_of("scrape_configs"), format!("no job is for {name}"), "");
+    }
+    let alertmanagers = document.get("alerting").map_or(&[][..], |node| node.items_of("alertmanagers"));
+    let named = jobs.iter().map(|job| (job.text_of("job_name").unwrap_or_default(), job));
+    for (name, asking) in named.chain(alertmanagers.iter().map(|node| ("alertmanager", node))) {
+        for file in asking.items_of("file_sd_configs").iter().flat_map(|files| files.items_of("files")) {
+            let text = file.as_text().unwrap_or_default();
+            if !finds(Path::new(text), Path::new(&format!("targets/{name}.json"))) {
+                let what = format!("the targets of {name} are asked for in `{text}`");
+                findings.find(file_of(PROMETHEUS), file.line, what, format!("targets/{name}.json"));
+            }
+        }
+    }
+    let places = places();
+    for (path, document) in monitoring.documents_in("prometheus/targets") {
+        let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        for target in document.items().iter().flat_map(|group| group.items_of("targets")) {
+            let text = target.as_text().unwrap_or_default();
+            let host = text.split(':').next().unwrap_or_default();
+            let is_ours = places.iter().any(|(known, _)| *known == host);
+            if is_ours && !places.iter().any(|(known, at)| *known == name && at == text) {
+                findings.find(file_of(path), target.line, format!("{name} does not answer at {text}"), "");
+            }
+        }
+    }
+}
+
+/// Where compose.yaml's components are scraped, by their names.
+fn places() -> [(&'static str, String); 6] {
+    let at = Addresses::canonical();
+    [
+        ("app", at.scraped_app()[0].to_string()),
+        ("prometheus", at.prometheus.to_string()),
+        ("alertmanager", at.alertmanager.to_string()),
+        ("receiver", at.receiver.to_string()),
+        ("vector", at.logging.vector_metrics.to_string()),
+        ("loki", at.logging.loki.to_string()),
+    ]
+}
+
+/// The Watchdog is never inhibited, and nothing by what weighs less.
+fn inhibitions(document: &Node, monitoring: &Monitoring, findings: &mut Findings) {
+    let weight = |alert: &Alert| match alert.labels.get("severity").map(String::as_str) {
+        Some("critical") => 2,
+        Some("warning") => 1,
+        _ => 0,
+    };
+    for rule in document.items_of("inhibit_rules") {
+        let of = |key: &str| -> Vec<&Alert> {
+            let matchers = rule.items_of(key).iter().filter_map(Node::as_text);
+            let matchers: Vec<Matcher> = matchers.flat_map(|text| matcher::parse(text).unwrap_or_default()).collect();
+            let value = |alert: &Alert, label: &str| match label {
+                "alertname" => alert.name.clone(),
+                label => alert.labels.get(label).cloned().unwrap_or_default(),
+            };
+            let fits = |alert: &&Alert| matchers.iter().all(|one| one.is_match(&value(alert, &one.name)));
+            monitoring.alerts().iter().filter(fits).collect()
+        };
+        let (sources, targets) = (of("source_matchers"), of("target_matchers"));
+        if targets.iter().any(|alert| alert.name == WATCHDOG) {
+            let what = "the Watchdog is inhibited, and its silence is an alarm";
+            findings.find(file_of(ALERTMANAGER), rule.line_of("target_matchers"), what, "");
+        }
+        let outweighed = sources.iter().find_map(|source| {
+            let target = targets.iter().find(|target| weight(target) > weight(source) && target.name != source.name)?;
+            Some((&source.name, &target.name))
+        });
+        if let Some((source, target)) = outweighed {
+            let what = format!("{source} inhibits {target}, which is more severe");
+            findings.find(file_of(ALERTMANAGER), rule.line_of("source_matchers"), what, "");
         }
     }
 }
@@ -356,12 +453,53 @@ fn inputs(monitoring: &Monitoring, findings: &mut Findings) {
         }
         for input in entry.node.items_of("inputs") {
             let name = input.as_text().unwrap_or_default();
-            let maker = name.split('.').next().unwrap_or_default();
-            if !name.contains('*') && !makers.contains(maker) {
+            let (maker, output) = name.split_once('.').map_or((name, None), |(maker, output)| (maker, Some(output)));
+            if name.contains('*') {
+                continue;
+            }
+            if !makers.contains(maker) {
                 let what = format!("`{}` takes from `{name}`, which is neither a source nor a transform", entry.key);
+                findings.find(file_of(VECTOR), input.line, what, "");
+            } else if !outputs(document, maker).contains(&output) {
+                let what = format!("`{}` takes from `{name}`, and `{maker}` has no such output", entry.key);
                 findings.find(file_of(VECTOR), input.line, what, "");
             }
         }
+    }
+    let takes = |entry: &Entry| -> Vec<String> {
+        let inputs = entry.node.items_of("inputs").iter().filter_map(Node::as_text);
+        inputs.map(|name| name.split('.').next().unwrap_or_default().to_owned()).collect()
+    };
+    let asked_for: Vec<String> = ["transforms", "sinks"].into_iter().flat_map(entries).flat_map(takes).collect();
+    let mut fed: BTreeSet<&str> = entries("sources").iter().map(|entry| entry.key.as_str()).collect();
+    for _ in entries("transforms") {
+        let more =
+            entries("transforms").iter().filter(|entry| takes(entry).iter().any(|name| fed.contains(name.as_str())));
+        let more: Vec<&str> = more.map(|entry| entry.key.as_str()).collect();
+        fed.extend(more);
+    }
+    for entry in ["sources", "transforms"].into_iter().flat_map(entries) {
+        if !asked_for.contains(&entry.key) {
+            findings.find(file_of(VECTOR), entry.line, format!("nobody takes from `{}`", entry.key), "");
+        }
+        if !fed.contains(entry.key.as_str()) {
+            findings.find(file_of(VECTOR), entry.line, format!("no source leads to `{}`", entry.key), "");
+        }
+    }
+}
+
+/// What a part of the forwarder gives, by name: without one its main output.
+fn outputs<'a>(document: &'a Node, maker: &str) -> Vec<Option<&'a str>> {
+    let Some(node) = document.get("transforms").and_then(|node| node.get(maker)) else { return vec![None] };
+    match node.text_of("type") {
+        Some("route") => {
+            let routes = node.get("route").map_or(&[][..], Node::entries).iter().map(|entry| Some(entry.key.as_str()));
+            routes.chain([Some("_unmatched")]).collect()
+        }
+        Some("remap") if node.get("reroute_dropped").is_some_and(|node| node.value == Value::Switch(true)) => {
+            vec![None, Some("dropped")]
+        }
+        _ => vec![None],
     }
 }
 

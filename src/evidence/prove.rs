@@ -197,7 +197,7 @@ impl Work<'_> {
         let state = state.map_err(|error| no_temporary_folder(&error))?;
         let mut plan = Plan::private(self.root, state.path(), self.options.speed)?;
         plan.settled_revision = Some(self.revision.to_owned());
-        let rendered = self.tree.monitoring.render(&plan.addresses, plan.speed)?;
+        let rendered = self.tree.monitoring.render(&plan.rendered_with(), plan.speed)?;
         say("starting a stack");
         let flags = prometheus_flags(plan.speed);
         let stack = Stack::start(plan, rendered, flags, &mut Silent, interrupt.requested()).await?;

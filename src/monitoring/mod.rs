@@ -191,6 +191,7 @@ impl Monitoring {
             }));
         }
         self.understand_rules(findings);
+        self.understand_recordings(findings);
         self.understand_targets(findings);
     }
 
@@ -273,6 +274,20 @@ impl Monitoring {
                 }
             }
         }
+    }
+
+    /// What reads an expression follows the recording rules that it names.
+    fn understand_recordings(&self, findings: &mut Vec<Finding>) {
+        let endless = promql::endless(&self.recorded).and_then(|name| self.recording(name));
+        findings.extend(endless.map(|rule| Finding {
+            file: rule.file.clone(),
+            line: rule.line,
+            what: format!(
+                "`{}` stands for too much, or for itself, once the recording rules it names are followed",
+                rule.name
+            ),
+            remedy: "let it name fewer rules, less deep, and in no circle".to_owned(),
+        }));
     }
 
     /// The files as read, by their paths relative to monitoring/: what a bundle keeps.

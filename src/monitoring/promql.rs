@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matcher};
-use promql_parser::parser::token::{T_DIV, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_MUL, TokenType};
+use promql_parser::parser::token::{T_DIV, T_GTE, T_GTR, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_MUL, TokenType};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, Expr, LabelModifier, MatrixSelector, Offset, VectorSelector};
 
@@ -67,6 +67,45 @@ fn recordings<'a>(selector: &VectorSelector, recorded: &'a Recorded) -> Vec<(&'a
         None => asks.iter().all(|matcher| matcher.is_match(name)),
     };
     recorded.iter().filter(|(name, _)| gives(name)).collect()
+}
+
+/// Nodes that an expression may come to, and rules that may stand in one another, once recording rules are followed.
+const MOST_NODES: usize = 10_000;
+const MOST_DEEP: usize = 64;
+
+/// The first recording rule that can't be followed within bounds, or goes in a circle of several rules. Whoever reads an
+/// expression here follows the rules that it names anew at each place, so one that doubles another sixty times would never
+/// be read to its end. One that names itself, to remember what it was, is as long as it stands there.
+pub(super) fn endless(recorded: &Recorded) -> Option<&str> {
+    let mut known = BTreeMap::new();
+    recorded.keys().map(String::as_str).find(|name| followed(name, recorded, &mut Vec::new(), &mut known).is_none())
+}
+
+/// How many nodes a recording rule comes to, and how deep.
+fn followed<'a>(
+    name: &'a str,
+    recorded: &'a Recorded,
+    above: &mut Vec<&'a str>,
+    known: &mut BTreeMap<&'a str, (usize, usize)>,
+) -> Option<(usize, usize)> {
+    if let Some(known) = known.get(name) {
+        return Some(*known);
+    }
+    if above.contains(&name) || above.len() == MOST_DEEP {
+        return None;
+    }
+    above.push(name);
+    let expr = &recorded[name];
+    let (mut size, mut depth) = (nodes(expr).len(), 0);
+    for selector in selectors(expr) {
+        for (inner, _) in recordings(selector, recorded).into_iter().filter(|(inner, _)| *inner != name) {
+            let (more, deeper) = followed(inner, recorded, above, known)?;
+            (size, depth) = (size.saturating_add(more), depth.max(deeper));
+        }
+    }
+    above.pop();
+    let is_bounded = size <= MOST_NODES && depth < MOST_DEEP;
+    is_bounded.then(|| *known.entry(name).or_insert((size, depth + 1)))
 }
 
 /// What in a node itself is newer than the oldest Prometheus that is promised.
@@ -322,7 +361,7 @@ fn share_above(expr: &Expr, threshold: f64, recorded: &Recorded) -> Option<f64> 
 }
 
 fn is_above(op: TokenType) -> bool {
-    [">", ">="].contains(&op.to_string().as_str())
+    [T_GTR, T_GTE].contains(&op.id())
 }
 
 /// What an expression stands for, recorded names and parentheses undone.

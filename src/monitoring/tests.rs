@@ -288,6 +288,26 @@ fn what_prometheus_refuses_is_refused_with_its_line() {
 
 /// Go's reader makes a text of what is written where a text belongs.
 #[test]
+fn recording_rules_that_can_t_be_followed_to_an_end_are_refused_at_once() {
+    let chain = |length: usize, expr: &dyn Fn(usize) -> String| {
+        let rules = (1..=length).map(|number| format!("{{record: \"a:b:c{number}\", expr: '{}'}}", expr(number)));
+        with_rule(&format!("  - {}\n", rules.collect::<Vec<_>>().join("\n  - ")))
+    };
+    let twice = |number: usize| format!("a:b:c{0} + a:b:c{0}", number - 1);
+    let once = |number: usize| format!("a:b:c{} * 2", number - 1);
+    let ring = |number: usize| format!("a:b:c{}", 3 - number);
+    let itself = |number: usize| format!("up or a:b:c{number}");
+    for (what, read) in [("doubled", chain(60, &twice)), ("deep", chain(5000, &once)), ("a ring", chain(2, &ring))] {
+        let findings = read.expect_err(what);
+        let said = format!("{findings:?}");
+        assert!(findings.len() == 1 && findings[0].line > 0 && said.contains("stands for too much"), "{what}: {said}");
+    }
+    for (what, read) in [("doubled", chain(8, &twice)), ("deep", chain(50, &once)), ("itself", chain(3, &itself))] {
+        read.unwrap_or_else(|findings| panic!("{what}: {findings:?}"));
+    }
+}
+
+#[test]
 fn what_prometheus_reads_is_read() {
     let read = with_rule(
         "  - alert: A\n    expr: 1\n    for: 0\n    labels: {a: 1, b: true, c: yes, d: 0x1f, e: 0.50, f: , g: 1e3}\n\

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Plan, Process};
 use super::tools::{Elder, Tool, Wanted};
 use crate::duration;
-use crate::http::client::Address;
 
 /// A part of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -203,20 +202,13 @@ impl Component {
 
     /// Whether it answers whoever asks, by whatever name, and so stands behind a front of ours that does not.
     pub fn is_guarded(self) -> bool {
-        matches!(self, Component::Prometheus | Component::Alertmanager | Component::Loki)
+        matches!(self, Component::Prometheus | Component::Alertmanager | Component::Vector | Component::Loki)
     }
 
     /// The command line behind the program, which listens there: where it is looked for, unless a front does.
-    pub fn arguments(
-        self,
-        process: &Process,
-        listens: &Address,
-        plan: &Plan,
-        program: &Tool,
-        prometheus_flags: &[String],
-    ) -> Vec<String> {
+    pub fn arguments(self, process: &Process, plan: &Plan, program: &Tool, prometheus_flags: &[String]) -> Vec<String> {
         let etc = plan.etc();
-        let address = &process.address;
+        let (address, listens) = (&process.address, plan.listens(process));
         let path = |path: &Path| path.to_string_lossy().into_owned();
         match self {
             Component::App => Vec::new(),
@@ -401,7 +393,7 @@ mod tests {
         let plan = Plan { lifetime, ..plan };
         let process = plan.processes().into_iter().find(|process| process.component == component).unwrap();
         let tool = Tool { path: program.into(), version: "3.12.0".to_owned() };
-        component.arguments(&process, &process.address, &plan, &tool, &["--query.lookback-delta=10s".to_owned()])
+        component.arguments(&process, &plan, &tool, &["--query.lookback-delta=10s".to_owned()])
     }
 
     #[test]
@@ -417,15 +409,21 @@ mod tests {
     #[test]
     fn what_a_front_stands_before_listens_where_it_is_told_and_not_where_it_is_looked_for() {
         let plan = Plan::attached(Path::new("/tree"), Path::new("/a b"), Speed::PRODUCTION).unwrap();
-        let hidden = Address { host: "127.9.8.7".to_owned(), port: 5432 };
         let tool = Tool { path: "/opt/tool".into(), version: "3.12.0".to_owned() };
         let mut guarded = 0;
-        for process in plan.processes().into_iter().filter(|process| process.component.is_guarded()) {
-            let arguments = process.component.arguments(&process, &hidden, &plan, &tool, &[]);
+        // Vector is told in its configuration.
+        let by_arguments = |component: Component| component.is_guarded() && component != Component::Vector;
+        for process in plan.processes().into_iter().filter(|process| by_arguments(process.component)) {
+            let hidden = &plan.hidden[&process.component];
+            let arguments = process.component.arguments(&process, &plan, &tool, &[]);
             let listens: Vec<_> =
                 arguments.iter().filter(|one| one.contains("listen-") && !one.contains("grpc")).cloned().collect();
             let told = listens.join(" ");
-            assert!(told.contains(&hidden.host) && told.contains("5432"), "{}: {arguments:?}", process.name);
+            assert!(
+                told.contains(&hidden.host) && told.contains(&hidden.port.to_string()),
+                "{}: {arguments:?}",
+                process.name
+            );
             assert!(!told.contains(&process.address.port.to_string()), "{}: {arguments:?}", process.name);
             guarded += 1;
         }

@@ -50,6 +50,9 @@ pub struct Plan {
     pub state: PathBuf,
     /// Where each component listens.
     pub addresses: Addresses,
+    /// Where a component itself listens that a front stands before.
+    #[serde(default)]
+    pub hidden: BTreeMap<Component, Address>,
     /// What is wanted; what can be missed and is not installed stays away. Of a stack that runs, what stands in for
     /// something absent, too.
     pub components: Vec<Component>,
@@ -166,6 +169,12 @@ impl Plan {
                 folder: absolute(&state.join("etc"))?,
                 logging: Logging::loopback(absolute(&state.join("logs"))?, absolute(&state.join("data"))?),
             },
+            hidden: Component::ALL
+                .into_iter()
+                .filter(|one| one.is_guarded())
+                .map(|one| Ok((one, hidden_address()?)))
+                .collect::<std::io::Result<_>>()
+                .context("cannot find an address to hide")?,
             components: Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none()).collect(),
             speed,
             lifetime: Lifetime::Attached,
@@ -174,6 +183,18 @@ impl Plan {
             app_program: absolute(&app_program)?,
             tool_program,
         })
+    }
+
+    /// Where a process itself listens: where it is looked for, unless a front does there.
+    pub(super) fn listens<'a>(&'a self, process: &'a Process) -> &'a Address {
+        self.hidden.get(&process.component).unwrap_or(&process.address)
+    }
+
+    /// The addresses that its configuration is rendered with: Vector is told there, and nowhere else, where to listen.
+    pub fn rendered_with(&self) -> Addresses {
+        let mut addresses = self.addresses.clone();
+        addresses.logging.vector = self.hidden.get(&Component::Vector).unwrap_or(&addresses.logging.vector).clone();
+        addresses
     }
 
     /// Everything, on free ports, for as long as this process lives. The caller owns the state directory, usually a
@@ -446,6 +467,15 @@ mod tests {
         for address in [first, second] {
             assert!(address.host.parse::<Ipv4Addr>().unwrap().is_loopback(), "{address}");
         }
+    }
+
+    #[test]
+    fn vector_is_told_to_listen_where_it_hides_and_everybody_else_where_it_is_looked_for() {
+        let plan = plan();
+        let (hidden, rendered) = (&plan.hidden[&Component::Vector], plan.rendered_with());
+        assert_eq!(rendered.logging.vector, *hidden);
+        assert_eq!(Addresses { logging: plan.addresses.logging.clone(), ..rendered }, plan.addresses);
+        assert_eq!(plan.addresses.logging.vector, Address::loopback(8686));
     }
 
     #[test]

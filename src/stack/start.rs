@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::component::Component;
 use super::control::{is_paused, ready};
 use super::mark::Mark;
-use super::plan::{Lifetime, Plan, Process, hidden_address};
+use super::plan::{Lifetime, Plan, Process};
 use super::supervisor::{self, Control, Journal, News, Program, SOCKET, SOCKET_FOLDER_PREFIX, front_of};
 use super::survey::{Survey, held_by_others, present, survey};
 use super::table::{Row, State, Watch};
@@ -327,14 +327,11 @@ impl Stack {
         for process in &processes {
             let tool = &survey.programs[&process.component];
             let environment = process.component.environment(process, &plan, &survey.revision);
-            let front = front_of(process);
-            let hidden = front.is_some().then(hidden_address).transpose().context("cannot find an address to hide")?;
-            let listens = hidden.as_ref().unwrap_or(&process.address);
-            let arguments = process.component.arguments(process, listens, &plan, tool, prometheus_flags);
+            let arguments = process.component.arguments(process, &plan, tool, prometheus_flags);
             let command = supervisor::command(&survey.death_prefix, environment, &tool.path, arguments);
             programs.push(Program { name: process.name.clone(), command });
-            if let Some(name) = front {
-                let (looked_for, to) = (process.address.to_string(), listens.to_string());
+            if let Some(name) = front_of(process) {
+                let (looked_for, to) = (process.address.to_string(), plan.listens(process).to_string());
                 let arguments = ["front", "--listen", &looked_for, "--to", &to].map(str::to_owned).to_vec();
                 let command = supervisor::command(&survey.death_prefix, Vec::new(), &plan.tool_program, arguments);
                 programs.push(Program { name, command });

@@ -67,10 +67,14 @@ fn a_request_without_an_answer_is_open_where_the_log_that_would_tell_is_out_of_r
     // One more than the answers is what it may have counted; two more, or one less, it can't explain.
     let off = |by: i64| {
         let room = unanswered(Room::with_errors()).series("requests", |all| {
-            let last = all.iter_mut().find(|series| has(series, &[("http_status", "200")])).unwrap();
-            let last = last["values"].as_array_mut().unwrap().iter_mut().next_back().unwrap();
-            let counted: i64 = last[1].as_str().unwrap().parse().unwrap();
-            last[1] = (counted + by).to_string().into();
+            let is_it = |series: &&mut serde_json::Value| has(series, &[("endpoint", "/"), ("http_status", "200")]);
+            let samples = all.iter_mut().find(is_it).unwrap()["values"].as_array_mut().unwrap();
+            let counted = samples.last().unwrap()[1].clone();
+            let other: i64 = counted.as_str().unwrap().parse::<i64>().unwrap() + by;
+            samples
+                .iter_mut()
+                .filter(|sample| sample[1] == counted)
+                .for_each(|sample| sample[1] = other.to_string().into());
         });
         unseen_counters(room)
     };

@@ -216,7 +216,7 @@ impl Attempt<'_> {
         let speed = self.options.speed;
         let state = tempfile::Builder::new().prefix("aiclipx-").tempdir().context("cannot make a temporary folder")?;
         let mut plan = Plan::private(self.root, &state.path().join("state"), speed)?;
-        let mut scraped = plan.addresses.clone();
+        let mut scraped = plan.rendered_with();
         let mut proxy = None;
         let unapplied = |why: String| Ok(Findings::from([(job.name().to_owned(), Err(Fate::DidNotApply(why)))]));
         let mut change: Option<&Change> = None;

@@ -1,0 +1,163 @@
+//! Scenarios, sent to a stack or to any address.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use aiclipx::check;
+use aiclipx::duration::Speed;
+use aiclipx::evidence::enact::{Enactment, faults_are_on};
+use aiclipx::evidence::ground::Ground;
+use aiclipx::evidence::tree::Tree;
+use aiclipx::evidence::{attached, loaded};
+use aiclipx::failure::{Failure, tell};
+use aiclipx::files;
+use aiclipx::http::client::Address;
+use aiclipx::interrupt::Signals;
+use aiclipx::scenario::{self, Scenario, Volume};
+use aiclipx::stack::plan::find_tree;
+use aiclipx::stack::{Foreign, Stack};
+use aiclipx::traffic::ledger::Ledger;
+use aiclipx::traffic::progress::Progress;
+use aiclipx::traffic::schedule::Schedule;
+use aiclipx::traffic::send::{Limits, Sent, Tcp, send};
+use aiclipx::traffic::table::Summary;
+use anyhow::Context;
+
+use super::{SCENARIOS, TrafficRun, print};
+
+pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
+    let root = find_tree()?;
+    let scenarios = scenarios(&root, run)?;
+    // A shortened run is for looking at traffic, and proves no alert anyway.
+    if run.duration.is_none() {
+        let findings = check::check_scenarios(&root, &scenarios)?;
+        if !findings.is_empty() {
+            return Err(Failure::from(findings));
+        }
+    }
+    let tree = Tree::read(&root)?;
+    let (ours, theirs);
+    let ground = if let Some(whereabouts) = &run.attach {
+        theirs = Foreign::find(whereabouts, state).await?;
+        for why in theirs.absent.values() {
+            tell(&format!("  · {why}"));
+        }
+        Ground::Theirs(&theirs)
+    } else {
+        ours = Stack::attach(state).await?;
+        Ground::Ours(&ours)
+    };
+    loaded::is_the_tree(ground, &tree).await?;
+    let interrupt = &signals.held();
+    let mut mute = Vec::new();
+    for (index, scenario) in scenarios.iter().enumerate() {
+        tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
+        let what = Enactment {
+            ground,
+            tree: &tree,
+            scenario,
+            seed: run.seed,
+            length: run.duration,
+            show: true,
+            pictures: true,
+            from_quiet: true,
+        };
+        let say = |waiting: &str| tell(&format!("  · {waiting}"));
+        let disturbed = attached::enact(what, &say, &|sent| report(sent, run), interrupt).await?;
+        if !disturbed.is_empty() {
+            tell(&format!("  ! {}: invalid again ({})", scenario.name, disturbed.join("; ")));
+            mute.push(format!("{}: {}", scenario.id(), disturbed.join("; ")));
+        }
+    }
+    if mute.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(Failure::infrastructure(format!("disturbed twice, this says nothing: {}", mute.join("; ")))
+        .remedy("see `just logs` and `just status`, and give the machine less else to do; then run it again"))
+}
+
+/// `scenario 2 of 9, `; of one, nothing.
+fn nth(index: usize, of: usize) -> String {
+    if of == 1 { String::new() } else { format!("scenario {} of {of}, ", index + 1) }
+}
+
+/// Traffic to any address, with nothing looked at but the answers.
+pub(super) async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
+    let scenarios = scenarios(&find_tree()?, run)?;
+    for (index, scenario) in scenarios.iter().enumerate() {
+        tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
+        let schedule = Schedule::new(scenario, run.seed, Speed::PRODUCTION, run.duration)?;
+        if scenario.orders_components() {
+            return Err(Failure::usage(format!("{} stops components, and at a URL there is no stack", scenario.id()))
+                .remedy("run it without --base-url on a stack that is up, or with `just prove`"));
+        }
+        if schedule.injects_faults() {
+            faults_are_on(std::slice::from_ref(address)).await?;
+        }
+        let progress = Progress::new(&schedule);
+        let id = format!("{}-s{}", scenario.id(), run.seed);
+        let connect = Tcp::resolve(address).await?;
+        let limits = Limits::default();
+        let interrupt = signals.held();
+        let sending = send(&schedule, &id, connect, &limits, &progress, |_| {}, interrupt.requested());
+        let sent = tokio::select! {
+            sent = sending => sent?,
+            () = std::sync::Arc::clone(&progress).show() => unreachable!("showing ends only with the traffic"),
+        };
+        drop(interrupt);
+        report(&sent, run)?;
+        if let Some(failure) = sent.failure() {
+            return Err(failure);
+        }
+        let totals = sent.ledger.totals();
+        if totals.sent > 0 && totals.answered == 0 {
+            return Err(Failure::infrastructure(format!("nothing was answered at {address}"))
+                .remedy("is the service there? --base-url says where"));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
+    let folder = root.join(SCENARIOS);
+    if run.scenarios.is_empty() {
+        let mut all = scenario::all(&folder)?;
+        // Of somebody else's stack nothing is stopped.
+        all.retain(|one| !one.phases.iter().all(is_silent) && (run.attach.is_none() || !one.orders_components()));
+        return Ok(all);
+    }
+    if run.scenarios.len() > 1 && (run.ledger.is_some() || run.json.is_some()) {
+        return Err(Failure::usage("--ledger and --json are of one run").remedy("name one scenario"));
+    }
+    if run.ledger.is_some() && run.ledger == run.json {
+        return Err(Failure::usage("--ledger and --json name the same file").remedy("name two"));
+    }
+    // Not when the traffic ran for minutes.
+    for (option, path) in [("--ledger", &run.ledger), ("--json", &run.json)] {
+        if let Some(Err(error)) = path.as_deref().map(files::is_replaceable) {
+            let path = path.as_deref().unwrap_or(Path::new("")).display();
+            return Err(Failure::usage(format!("cannot write {path}: {error}"))
+                .remedy(format!("{option} names a file in a folder that is there and can be written")));
+        }
+    }
+    run.scenarios.iter().map(|name| scenario::find(&folder, name)).collect()
+}
+
+fn is_silent(phase: &scenario::Phase) -> bool {
+    phase.volume == Volume::Silent
+}
+
+fn report(sent: &Sent, run: &TrafficRun) -> Result<(), Failure> {
+    let summary = Summary::new(&sent.ledger, sent.lag);
+    print(&summary.to_string())?;
+    if let Some(path) = &run.ledger {
+        Ledger::write(&sent.ledger, path)?;
+    }
+    if let Some(path) = &run.json {
+        let text = serde_json::to_string_pretty(&summary).context("cannot encode the table")?;
+        files::replace(path, |to| writeln!(to, "{text}"))
+            .with_context(|| format!("cannot write {}", path.display()))
+            .map_err(Failure::usage)?;
+    }
+    Ok(())
+}
