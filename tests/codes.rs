@@ -195,7 +195,7 @@ const TABLE: [(&str, &str, u8, &str); 77] = [
     ("dashboard --folder {nowhere} --listen {held}", "missing", 2, "--folder names one"),
     ("dashboard --folder {empty} --listen 0.0.0.0:{free}", "missing", 2, "listen on 127.0.0.1"),
     ("dashboard --folder {empty} --listen {held}", "missing", 2, "cannot listen on 127.0.0.1:"),
-    ("traffic run --list", "missing", 0, "09-"),
+    ("traffic run --list", "missing", 0, "10-"),
     ("traffic run", "missing", 2, NO_STACK),
     ("traffic run", "busy", 2, BUSY),
     ("traffic run 01", "killed", 3, "`just up` cleans up and starts it anew"),
