@@ -61,9 +61,25 @@ pub fn is_replaceable(path: &Path) -> io::Result<()> {
         Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         // It may have its reader by then.
         Ok(there) if !there.is_file() => return Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        // A folder's name, of none that is there.
+        Err(_) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         _ => {}
     }
     tempfile::tempfile_in(folder_of(path)).map(drop)
+}
+
+/// Whether two paths name one file, be it there yet or not.
+pub fn are_one(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| {
+        fs::canonicalize(path).or_else(|_| {
+            let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+            fs::canonicalize(folder_of(path)).map(|folder| folder.join(name))
+        })
+    };
+    one == other || place(one).is_ok_and(|one| place(other).is_ok_and(|other| one == other))
 }
 
 fn folder_of(path: &Path) -> &Path {

@@ -7,18 +7,22 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{Either, Full};
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderValue, UPGRADE};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Uri, Version};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep};
 
 use crate::failure::Failure;
 use crate::http::client::Address;
@@ -31,24 +35,27 @@ const MAX_CONNECTIONS: usize = 512;
 const PATIENCE: Duration = Duration::from_mins(6);
 /// For who idles while others have no place: whoever fills them keeps nobody of the stack's waiting for longer.
 const CROWDED: Duration = Duration::from_secs(1);
+/// For a request's body to be there: it comes from this machine. While it is sent on, its place is nobody else's.
+const BODY_LIMIT: Duration = Duration::from_secs(5);
 /// For the requests in hand once the end was asked for.
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 /// Hands on to `to` what the gate admits at `listener`, until `shutdown` comes.
 pub async fn front(listener: TcpListener, to: Address, shutdown: impl Future<Output = ()>) -> Result<(), Failure> {
     let limits =
         Limits { connections: MAX_CONNECTIONS, patience: PATIENCE, crowded: Some(CROWDED), drain: DRAIN_LIMIT };
-    bounded(listener, to, limits, shutdown).await
+    bounded(listener, to, limits, BODY_LIMIT, shutdown).await
 }
 
 async fn bounded(
     listener: TcpListener,
     to: Address,
     limits: Limits,
+    body_limit: Duration,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let own = listener.local_addr().context("cannot tell the front's own address")?;
     let host = HeaderValue::from_str(&own.to_string()).context("an address is a header's value")?;
-    serve(listener, limits, Arc::new(Front { to, host, gate: Gate::of(own, Vec::new()) }), shutdown).await;
+    serve(listener, limits, Arc::new(Front { to, host, body_limit, gate: Gate::of(own, Vec::new()) }), shutdown).await;
     Ok(())
 }
 
@@ -56,7 +63,35 @@ struct Front {
     to: Address,
     /// What it is called by who names nobody.
     host: HeaderValue,
+    body_limit: Duration,
     gate: Gate,
+}
+
+/// A body that must have come by a moment.
+struct InTime {
+    body: Incoming,
+    until: Pin<Box<Sleep>>,
+}
+
+impl Body for InTime {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx).map_err(io::Error::other);
+        if frame.is_pending() && self.until.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::TimedOut, "its body did not come in time"))));
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 type Answer = Response<Either<Full<Bytes>, hyper::body::Incoming>>;
@@ -69,13 +104,18 @@ impl Service for Front {
         if let Err((status, why)) = self.gate.admits(&head) {
             return Ok(refusal(status, why));
         }
-        let handed_on = self.handed_on(head, body).await;
-        Ok(handed_on.unwrap_or_else(|error| refusal(StatusCode::BAD_GATEWAY, &format!("{error:#}"))))
+        let body = InTime { body, until: Box::pin(sleep(self.body_limit)) };
+        Ok(self.handed_on(head, body).await.unwrap_or_else(|error| {
+            let is_late = |cause: &io::Error| cause.kind() == io::ErrorKind::TimedOut;
+            let is_late = error.chain().filter_map(|cause| cause.downcast_ref()).any(is_late);
+            let status = if is_late { StatusCode::REQUEST_TIMEOUT } else { StatusCode::BAD_GATEWAY };
+            refusal(status, &format!("{error:#}"))
+        }))
     }
 }
 
 impl Front {
-    async fn handed_on(&self, mut head: Parts, body: Incoming) -> anyhow::Result<Answer> {
+    async fn handed_on(&self, mut head: Parts, body: InTime) -> anyhow::Result<Answer> {
         head.uri = head.uri.path_and_query().cloned().map(Uri::from).context("the target is no path")?;
         head.version = Version::HTTP_11;
         for of_the_connection in [CONNECTION, UPGRADE] {
@@ -108,6 +148,8 @@ mod tests {
 
     use super::*;
 
+    const MOMENT: Duration = Duration::from_millis(20);
+
     /// A front with two places before a program that answers with the head it was asked with.
     async fn front() -> Address {
         let program = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -122,12 +164,31 @@ mod tests {
                 asked.write_all(&[begin.as_bytes(), &head].concat()).await.unwrap();
             }
         });
+        before(to).await
+    }
+
+    async fn before(to: Address) -> Address {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = Address::loopback(listener.local_addr().unwrap().port());
-        let crowded = Some(Duration::from_millis(20));
+        let crowded = Some(MOMENT);
         let limits = Limits { connections: 2, patience: PATIENCE, crowded, drain: DRAIN_LIMIT };
-        tokio::spawn(bounded(listener, to, limits, std::future::pending()));
+        tokio::spawn(bounded(listener, to, limits, 10 * MOMENT, std::future::pending()));
         own
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_keeps_no_place() {
+        // It waits for all of the body, as programs do.
+        let program = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let front = before(Address::loopback(program.local_addr().unwrap().port())).await;
+        let request = format!("POST / HTTP/1.1\r\nHost: {front}\r\nContent-Length: 100\r\n\r\nx");
+        let answers = tokio::join!(said(&front, &request), said(&front, &request));
+        for answer in [answers.0, answers.1] {
+            assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("did not come in time"), "{answer}");
+        }
+        drop(program);
+        let answer = said(&front, &format!("GET / HTTP/1.0\r\nHost: {front}\r\n\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.0 502 "), "{answer}");
     }
 
     /// All that is answered until the front closes.

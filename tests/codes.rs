@@ -158,7 +158,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 77] = [
+const TABLE: [(&str, &str, u8, &str); 80] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -202,7 +202,10 @@ const TABLE: [(&str, &str, u8, &str); 77] = [
     ("traffic run no-such", "missing", 2, "name one by number, name or path"),
     ("traffic run {pipe}", "missing", 2, "it is not a regular file"),
     ("traffic run 01 02 --ledger {ledger}", "missing", 2, "name one scenario"),
+    ("traffic run --base-url 127.0.0.1:1 --duration 100ms --ledger {ledger}", "missing", 2, "name one scenario"),
     ("traffic run 01 --ledger {one} --json {one}", "missing", 2, "name two"),
+    ("traffic run 01 --ledger {one} --json {empty/../one}", "missing", 2, "name two"),
+    ("traffic run 01 --json {nowhere}/", "missing", 2, "--json names a file in a folder"),
     (
         "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --json {empty}",
         "missing",

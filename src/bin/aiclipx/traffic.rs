@@ -120,16 +120,20 @@ pub(super) async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -
 
 fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
     let folder = root.join(SCENARIOS);
-    if run.scenarios.is_empty() {
+    let chosen: Vec<Scenario> = if run.scenarios.is_empty() {
         let mut all = scenario::all(&folder)?;
         // Of somebody else's stack nothing is stopped.
         all.retain(|one| !one.phases.iter().all(is_silent) && (run.attach.is_none() || !one.orders_components()));
-        return Ok(all);
-    }
-    if run.scenarios.len() > 1 && (run.ledger.is_some() || run.json.is_some()) {
+        all
+    } else {
+        run.scenarios.iter().map(|name| scenario::find(&folder, name)).collect::<Result<_, _>>()?
+    };
+    if chosen.len() > 1 && (run.ledger.is_some() || run.json.is_some()) {
         return Err(Failure::usage("--ledger and --json are of one run").remedy("name one scenario"));
     }
-    if run.ledger.is_some() && run.ledger == run.json {
+    if let (Some(ledger), Some(json)) = (&run.ledger, &run.json)
+        && files::are_one(ledger, json)
+    {
         return Err(Failure::usage("--ledger and --json name the same file").remedy("name two"));
     }
     // Not when the traffic ran for minutes.
@@ -140,7 +144,7 @@ fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
                 .remedy(format!("{option} names a file in a folder that is there and can be written")));
         }
     }
-    run.scenarios.iter().map(|name| scenario::find(&folder, name)).collect()
+    Ok(chosen)
 }
 
 fn is_silent(phase: &scenario::Phase) -> bool {
