@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
 use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
 use hyper::{Method, StatusCode, Version};
 
 /// Why a request is not answered: a status, and a sentence without its full stop.
@@ -30,6 +31,9 @@ impl Gate {
     /// Whether a request may be answered.
     pub fn admits(&self, head: &Parts) -> Result<(), Refusal> {
         let host = host(head)?;
+        if head.method == Method::CONNECT {
+            return Err((StatusCode::METHOD_NOT_ALLOWED, "nobody is connected through here"));
+        }
         if let (Some(names), Some(host)) = (&self.names, host)
             && !is_ours(host, names)
         {
@@ -70,12 +74,13 @@ pub fn says_json(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// The one host of a request; HTTP/1.0 may have none.
+/// The one host of a request; HTTP/1.0 may have none. Where the target names one, that counts (RFC 9112, 3.2.2).
 fn host(head: &Parts) -> Result<Option<&str>, Refusal> {
     let wrong = (StatusCode::BAD_REQUEST, "a request has one Host");
     let mut hosts = head.headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
         (None, _) if head.version < Version::HTTP_11 => Ok(None),
+        (Some(_), None) if head.uri.authority().is_some() => Ok(head.uri.authority().map(Authority::as_str)),
         (Some(host), None) => host.to_str().map(Some).map_err(|_| wrong),
         _ => Err(wrong),
     }
@@ -147,6 +152,19 @@ mod tests {
         let mut old = head("GET", &[]);
         old.version = Version::HTTP_10;
         assert_eq!(status(&on_loopback(), &old), None);
+    }
+
+    #[test]
+    fn a_target_that_names_a_host_is_taken_at_its_word_and_nobody_is_connected_through() {
+        let asked = |method: &str, target: &str| {
+            let head = Request::builder().method(method).uri(target).header("host", "localhost").body(()).unwrap();
+            status(&on_loopback(), &head.into_parts().0)
+        };
+        assert_eq!(asked("GET", "http://localhost:9095/"), None);
+        assert_eq!(asked("GET", "http://evil.example/"), Some(403));
+        assert_eq!(asked("GET", "http://localhost@evil.example/"), Some(403));
+        assert_eq!(asked("CONNECT", "localhost:9095"), Some(405));
+        assert_eq!(asked("CONNECT", "/"), Some(405));
     }
 
     #[test]
