@@ -623,9 +623,13 @@ fn what_may_rightly_be_done_is_not_found() {
     const VECTOR: &str = "vector/vector.yaml";
     const OF_LOKI: &str = "grafana/provisioning/datasources/loki.yml";
     const MADE: &str = r#""templating": {"list": [
-        {"name": "job", "type": "custom", "query": "app"}, {"name": "q", "type": "custom", "query": "0.9"},
-        {"name": "by", "type": "custom", "query": "job"}
+        {"name": "job", "type": "query", "query": "label_values(up, job)"},
+        {"name": "q", "type": "textbox", "query": "0.9"}, {"name": "by", "type": "textbox", "query": "job"}
       ]}"#;
+    const ROW: &str = r#""panels": [{"id": 97, "type": "row", "title": "More", "collapsed": true,
+        "gridPos": {"x": 0, "y": 90, "w": 24, "h": 1}, "panels": [
+        {"id": 98, "type": "text", "title": "One", "gridPos": {"x": 0, "y": 91, "w": 4, "h": 4}},
+        {"id": 99, "type": "text", "title": "Other", "gridPos": {"x": 0, "y": 91, "w": 4, "h": 4}}]},"#;
     const NONE: &str = "\"templating\": {\n    \"list\": []\n  }";
     let with_variables = |expr: &str| format!("\"expr\": \"{}\"", expr.replace('"', "\\\""));
     let overview = text_of(&files(), OVERVIEW);
@@ -642,6 +646,8 @@ fn what_may_rightly_be_done_is_not_found() {
         "sum by (job) (rate(app_requests_total{job=~\"${job:regex}\"}[$__rate_interval]))",
         "sum by (job) (rate(app_requests_total{endpoint=~\"[[job]]\"}[$__rate_interval]))",
         "sum by ($by) (rate(app_requests_total[$__rate_interval]))",
+        "round(sum by (job) (rate(app_requests_total[$__rate_interval])), $q)",
+        "sum by (job) (rate(app_${job}_total[$__rate_interval]))",
         "sum by (job) (rate(app_requests_total{job!=\"grafana\"}[$__rate_interval]))",
     ] {
         let text = overview.replacen(query, &with_variables(expr), 1).replacen(NONE, MADE, 1);
@@ -650,7 +656,7 @@ fn what_may_rightly_be_done_is_not_found() {
         files.insert(OVERVIEW.into(), text.into_bytes());
         missed.extend(found(files).into_iter().map(|finding| format!("{expr}: {finding}")));
     }
-    let rows: [(&str, &str, &str); 28] = [
+    let rows: [(&str, &str, &str); 29] = [
         (APP, "(up{job=\"app\"}) == 0", "(up{job=\"app\",job!=\"grafana\"}) == 0"),
         ("prometheus/targets/app.json", "\"targets\"", "\"labels\": {\"zone\": \"a\"}, \"targets\""),
         ("prometheus/targets/app.json", "app:8081", "app:8080"),
@@ -667,6 +673,7 @@ fn what_may_rightly_be_done_is_not_found() {
         (OVERVIEW, "\"refresh\": \"5s\"", "\"refresh\": \"auto\""),
         (OVERVIEW, "\"panels\": [", &panel("text")),
         (OVERVIEW, "\"panels\": [", &panel("dashlist")),
+        (OVERVIEW, "\"panels\": [", ROW),
         (OVERVIEW, "\"url\": \"/d/slo\"", "\"url\": \"https://wiki.example.org/app\""),
         (OF_LOKI, "/d/logs?var-request_id", "https://traces.example.org/?id"),
         (LOKI, "max_line_size: 512KB", "max_line_size: 1MB"),

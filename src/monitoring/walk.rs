@@ -528,6 +528,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn variables_become_what_can_stand_there() {
+        for (text, plain) in [
+            ("rate(a[$__rate_interval])", "rate(a[LENGTH])"),
+            ("rate(a[${window}] offset $ago)", "rate(a[LENGTH] offset LENGTH)"),
+            ("sum by ($by, ${one:csv}) (a)", "sum by (WORD, WORD) (a)"),
+            ("histogram_quantile($q, sum by (le, $by) (a))", "histogram_quantile(1, sum by (le, WORD) (a))"),
+            ("sum($metric)", "sum(WORD)"),
+            ("a_${kind}_total{$label=~\"${job:regex}|[[other]]\"} > $least", "a_WORD_total{WORD=~\"WORD|WORD\"} > 1"),
+            ("a{b=~\"5..$\", c=\"\\\"$d\"}", "a{b=~\"5..$\", c=\"\\\"WORD\"}"),
+            (
+                "label_replace(a, \"b\", \"$1\", \"c\", \"[[:alpha:]](.*)\")",
+                "label_replace(a, \"b\", \"$1\", \"c\", \"[[:alpha:]](.*)\")",
+            ),
+        ] {
+            let plain = plain.replace("LENGTH", &duration::print(VARIABLE)).replace("WORD", UNKNOWN);
+            assert_eq!(without_variables(text), plain, "{text}");
+        }
+    }
+
+    #[test]
     fn durations_in_prose_are_found() {
         for text in
             ["for 10 minutes", "for five consecutive minutes", "over 5m.", "in the last half hour", "1.5h", "30 min"]
