@@ -136,7 +136,7 @@ fn walk<'a>(node: &'a Node, line: usize, path: &str, found: &mut Vec<(usize, Opt
         return rest.into_iter().for_each(|rest| walk(item, item.line, rest, found));
     }
     if first == "*" {
-        let is_ours = |item: &&Node| item.text_of("job_name").is_none_or(|name| wiring::is_component(name));
+        let is_ours = |item: &&Node| item.text_of("job_name").is_none_or(wiring::is_component);
         for item in node.items().iter().filter(is_ours) {
             match rest {
                 Some(rest) => walk(item, item.line, rest, found),

@@ -631,7 +631,7 @@ fn what_may_rightly_be_done_is_not_found() {
         {"id": 98, "type": "text", "title": "One", "gridPos": {"x": 0, "y": 91, "w": 4, "h": 4}},
         {"id": 99, "type": "text", "title": "Other", "gridPos": {"x": 0, "y": 91, "w": 4, "h": 4}}]},"#;
     const NONE: &str = "\"templating\": {\n    \"list\": []\n  }";
-    let with_variables = |expr: &str| format!("\"expr\": \"{}\"", expr.replace('"', "\\\""));
+    let with_variables = |expr: &str| format!("\"expr\": {}", serde_json::Value::from(expr));
     let overview = text_of(&files(), OVERVIEW);
     let query = overview.lines().find(|line| line.contains("app_requests_total{")).expect("a query").trim();
     let query = query.trim_end_matches(',');
@@ -648,6 +648,7 @@ fn what_may_rightly_be_done_is_not_found() {
         "sum by ($by) (rate(app_requests_total[$__rate_interval]))",
         "round(sum by (job) (rate(app_requests_total[$__rate_interval])), $q)",
         "sum by (job) (rate(app_${job}_total[$__rate_interval]))",
+        r#"label_replace(sum by (job) (rate(app_requests_total[$__rate_interval])), "of", "$team", "job", "(?P<team>.+)")"#,
         "sum by (job) (rate(app_requests_total{job!=\"grafana\"}[$__rate_interval]))",
     ] {
         let text = overview.replacen(query, &with_variables(expr), 1).replacen(NONE, MADE, 1);
@@ -656,7 +657,7 @@ fn what_may_rightly_be_done_is_not_found() {
         files.insert(OVERVIEW.into(), text.into_bytes());
         missed.extend(found(files).into_iter().map(|finding| format!("{expr}: {finding}")));
     }
-    let rows: [(&str, &str, &str); 29] = [
+    let rows: [(&str, &str, &str); 30] = [
         (APP, "(up{job=\"app\"}) == 0", "(up{job=\"app\",job!=\"grafana\"}) == 0"),
         ("prometheus/targets/app.json", "\"targets\"", "\"labels\": {\"zone\": \"a\"}, \"targets\""),
         ("prometheus/targets/app.json", "app:8081", "app:8080"),
@@ -673,6 +674,7 @@ fn what_may_rightly_be_done_is_not_found() {
         (OVERVIEW, "\"refresh\": \"5s\"", "\"refresh\": \"auto\""),
         (OVERVIEW, "\"panels\": [", &panel("text")),
         (OVERVIEW, "\"panels\": [", &panel("dashlist")),
+        (OVERVIEW, "\"panels\": [", &panel("grafana-clock-panel")),
         (OVERVIEW, "\"panels\": [", ROW),
         (OVERVIEW, "\"url\": \"/d/slo\"", "\"url\": \"https://wiki.example.org/app\""),
         (OF_LOKI, "/d/logs?var-request_id", "https://traces.example.org/?id"),
