@@ -15,10 +15,15 @@ pub fn open(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
 }
 
-/// The whole of a regular file.
+/// What people write has less; a larger file is not read, so that no sparse one takes all memory.
+const LARGEST: u64 = 16 << 20;
+
+/// The whole of a regular file that is not larger than what people write.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path)?.read_to_end(&mut bytes)?;
+    if open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)? as u64 > LARGEST {
+        return Err(io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20)));
+    }
     Ok(bytes)
 }
 
@@ -123,6 +128,8 @@ mod tests {
             assert_eq!(open(other).unwrap_err().to_string(), "it is not a regular file", "{}", other.display());
         }
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        File::create(&file).unwrap().set_len(20 << 30).unwrap();
+        assert_eq!(read(&file).unwrap_err().to_string(), "it is larger than 16 MiB");
         fs::write(&file, "text").unwrap();
         symlink("file", &link).unwrap();
         assert_eq!(read_to_string(&link).unwrap(), "text");

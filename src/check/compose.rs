@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Findings;
 use crate::app::config;
 use crate::failure::Failure;
+use crate::files;
 use crate::monitoring::addresses::Addresses;
 use crate::monitoring::located::{self, Entry, Node, Value};
 
@@ -108,7 +109,7 @@ const OF_SERVICE: [&str; 92] = [
 
 /// Where there is none, as beside an installed tool, nothing is checked.
 pub(super) fn check(root: &Path, findings: &mut Findings) -> Result<(), Failure> {
-    let bytes = match std::fs::read(root.join(FILE)) {
+    let bytes = match files::read(&root.join(FILE)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(Failure::usage(format!("cannot read {FILE}: {error}"))),
@@ -202,17 +203,22 @@ const CONDITIONS: [&str; 3] = ["service_started", "service_healthy", "service_co
 fn safe(name: &str, node: &Node, line: usize, findings: &mut Findings) {
     let mut find = |line, what: String, remedy: &str| findings.find(FILE, line, what, remedy);
     for port in node.items_of("ports") {
-        let text = port.as_text().unwrap_or_default();
-        if !text.starts_with("127.0.0.1:") {
+        let text = port.as_text().or_else(|| port.text_of("host_ip")).unwrap_or_default();
+        let host = text.strip_prefix("${").and_then(|rest| Some(rest.split_once(":-")?.1)).unwrap_or(text);
+        if !["127.", "[::1]", "::1"].iter().any(|loopback| host.starts_with(loopback)) {
             find(port.line, format!("`{name}` is published beyond this machine: `{text}`"), "127.0.0.1:");
         }
-        let inside = text.rsplit(':').next().unwrap_or_default();
-        let wanted = ports().into_iter().find(|(known, _)| *known == name).map(|(_, port)| port.to_string());
-        if let Some(wanted) = wanted.filter(|wanted| inside != wanted || !text.contains(&format!(":-{wanted}}}:"))) {
+        let inside = port.as_text().and_then(|text| text.rsplit(':').next()?.split('/').next()?.parse::<u16>().ok());
+        let wanted = ports().into_iter().find(|(known, _)| *known == name).map(|(_, port)| port);
+        if let (Some(inside), Some(wanted)) = (inside, wanted)
+            && inside != wanted
+        {
             find(port.line, format!("`{name}` listens on {wanted}: `{text}`"), "");
         }
     }
-    for key in HELD.into_iter().filter(|key| node.get(key).is_none()) {
+    // What it may take can stand there, too.
+    let is_deployed = |key: &&str| node.get("deploy").is_some() && ["mem_limit", "cpus", "pids_limit"].contains(key);
+    for key in HELD.into_iter().filter(|key| node.get(key).is_none() && !is_deployed(key)) {
         find(line, format!("`{name}` has no `{key}`"), "it could take all there is");
     }
     for key in OPEN.into_iter().filter(|key| node.get(key).is_some()) {
@@ -221,27 +227,33 @@ fn safe(name: &str, node: &Node, line: usize, findings: &mut Findings) {
     if node.get("read_only").is_some_and(|one| one.value == Value::Switch(false)) {
         find(node.line_of("read_only"), format!("`{name}` may write to its image"), "");
     }
-    if !node.items_of("cap_drop").iter().any(|one| one.as_text() == Some("ALL")) && node.get("cap_drop").is_some() {
+    let is_all = |one: &Node| one.as_text().is_some_and(|text| text.eq_ignore_ascii_case("all"));
+    if !node.items_of("cap_drop").iter().any(is_all) && node.get("cap_drop").is_some() {
         find(node.line_of("cap_drop"), format!("`{name}` keeps capabilities"), "cap_drop: [ALL]");
     }
-    let user = node.text_of("user").unwrap_or("0");
-    if ["0", "root"].contains(&user.split(':').next().unwrap_or_default()) && !OF_ROOT.contains(&name) {
+    // Without one it is the image's.
+    let user = node.text_of("user").and_then(|user| user.split(':').next());
+    if user.is_some_and(|user| ["0", "root"].contains(&user)) && !OF_ROOT.contains(&name) {
         find(node.line_of("user"), format!("`{name}` runs as root"), "");
     }
-    if node.text_of("restart").is_some_and(|text| text != "unless-stopped") && name != "secrets" {
+    if node.text_of("restart") == Some("no") && name != "secrets" {
         find(node.line_of("restart"), format!("`{name}` does not come back"), "restart: unless-stopped");
     }
     if let Some(memory) = node.text_of("mem_limit") {
         let memory = memory.split_once(":-").map_or(memory, |(_, rest)| rest.trim_end_matches('}'));
-        let digits = memory.trim_end_matches(['b', 'k', 'm', 'g']);
-        if digits.is_empty() || memory.len() > digits.len() + 1 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        let lower = memory.to_ascii_lowercase();
+        let digits = lower.strip_suffix('b').unwrap_or(&lower);
+        let digits = digits.strip_suffix('i').unwrap_or(digits);
+        let digits = digits.strip_suffix(['k', 'm', 'g', 't', 'p']).unwrap_or(digits).trim_end();
+        if !memory.contains('$') && digits.parse::<f64>().is_err() {
             find(node.line_of("mem_limit"), format!("`{memory}` is no size"), "like 64m");
         }
     }
     if let Some(image) = node.text_of("image") {
         let image = image.split_once(":-").map_or(image, |(_, rest)| rest.trim_end_matches('}'));
         let tag = image.split('@').next().and_then(|name| name.rsplit('/').next()?.split_once(':')).map(|(_, tag)| tag);
-        if !image.starts_with("localhost/") && tag.is_none_or(|tag| tag == "latest") {
+        let is_known = image.starts_with("localhost/") || image.contains(['@', '$']);
+        if !is_known && tag.is_none_or(|tag| tag == "latest") {
             find(
                 node.line_of("image"),
                 format!("`{image}` is of no version"),
@@ -348,6 +360,55 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR"))
     }
 
+    /// What is found in a file like ours with this text, beside its tree.
+    fn found(text: &str) -> Vec<crate::failure::Finding> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::os::unix::fs::symlink(root().join("monitoring"), folder.path().join("monitoring"))
+            .expect("a link is made");
+        std::fs::write(folder.path().join(FILE), text).expect("a file is written");
+        let mut findings = Findings::default();
+        check(folder.path(), &mut findings).unwrap_or_else(|failure| panic!("{failure}"));
+        findings.0
+    }
+
+    #[test]
+    fn what_may_rightly_be_done_is_not_found() {
+        let text = std::fs::read_to_string(root().join(FILE)).expect("ours");
+        let already = found(&text);
+        let port = "\"127.0.0.1:${PROMETHEUS_PORT:-9090}:9090\"";
+        for (from, to) in [
+            ("restart: unless-stopped", "restart: always"),
+            ("docker.io/grafana/grafana:13.0.7", "docker.io/grafana/grafana@sha256:0123"),
+            ("mem_limit: 128m", "mem_limit: 128M"),
+            ("mem_limit: 128m", "mem_limit: 128mb"),
+            ("mem_limit: 128m", "mem_limit: 128MiB"),
+            ("mem_limit: 128m", "mem_limit: 0.5g"),
+            ("mem_limit: 128m", "mem_limit: 134217728"),
+            (port, "\"127.0.0.1:9090:9090\""),
+            (port, "\"127.0.0.1:9091:9090/tcp\""),
+            (port, "\"[::1]:9090:9090\""),
+            (port, "\"${BIND:-127.0.0.1}:9090:9090\""),
+            (port, "{ target: 9090, published: 9090, host_ip: 127.0.0.1 }"),
+            ("    user: \"65534:65534\"\n", ""),
+        ] {
+            assert!(text.contains(from), "{from}");
+            assert_eq!(found(&text.replacen(from, to, 1)), already, "{to}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_none_or_too_large_is_refused_at_once() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = std::fs::File::create(folder.path().join(FILE)).expect("a file is made");
+        file.set_len(20 << 30).expect("a sparse one");
+        check(folder.path(), &mut Findings::default()).expect_err("it is too large");
+        std::fs::remove_file(folder.path().join(FILE)).expect("it is removed");
+        let mode = rustix::fs::Mode::RUSR;
+        let (at, kind) = (folder.path().join(FILE), rustix::fs::FileType::Fifo);
+        rustix::fs::mknodat(rustix::fs::CWD, at, kind, mode, 0).expect("a pipe is made");
+        check(folder.path(), &mut Findings::default()).expect_err("nobody writes to it");
+    }
+
     #[test]
     fn what_is_broken_is_found_with_its_line() {
         let text = std::fs::read_to_string(root().join(FILE)).expect("ours");
@@ -381,7 +442,6 @@ mod tests {
             ("127.0.0.1:${PROMETHEUS_PORT", "${PROMETHEUS_PORT", "published beyond this machine"),
             ("127.0.0.1:${GRAFANA_PORT", "0.0.0.0:${GRAFANA_PORT", "published beyond this machine"),
             ("${PROMETHEUS_PORT:-9090}:9090", "${PROMETHEUS_PORT:-9090}:9091", "`prometheus` listens on 9090"),
-            ("${PROMETHEUS_PORT:-9090}:9090", "${PROMETHEUS_PORT:-9091}:9090", "`prometheus` listens on 9090"),
             ("docker.io/grafana/grafana:13.0.7", "docker.io/grafana/grafana:latest", "is of no version"),
             ("docker.io/grafana/grafana:13.0.7", "docker.io/grafana/grafana", "is of no version"),
             ("    mem_limit: 128m\n", "", "has no `mem_limit`"),
@@ -403,15 +463,10 @@ mod tests {
             ("internal: true", "internal: false", "the network `monitoring` leads outside"),
             ("restart: unless-stopped", "restart: \"no\"", "does not come back"),
         ] {
-            let folder = tempfile::tempdir().expect("a temporary folder");
-            std::os::unix::fs::symlink(root().join("monitoring"), folder.path().join("monitoring"))
-                .expect("a link is made");
             assert!(text.contains(from), "{from}");
-            std::fs::write(folder.path().join(FILE), text.replacen(from, to, 1)).expect("a file is written");
-            let mut findings = Findings::default();
-            check(folder.path(), &mut findings).unwrap_or_else(|failure| panic!("{failure}"));
-            let found = findings.0.iter().any(|finding| finding.line > 0 && finding.what.contains(what));
-            assert!(found, "{to}: {:#?}", findings.0);
+            let findings = found(&text.replacen(from, to, 1));
+            let is_found = findings.iter().any(|finding| finding.line > 0 && finding.what.contains(what));
+            assert!(is_found, "{to}: {findings:#?}");
         }
     }
 }

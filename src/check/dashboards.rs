@@ -60,51 +60,24 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
     settings(&tree.monitoring, findings);
 }
 
-/// Panels that Grafana itself has.
-const TYPES: [&str; 18] = [
-    "alertlist",
-    "barchart",
-    "bargauge",
-    "canvas",
-    "gauge",
-    "geomap",
-    "heatmap",
-    "histogram",
-    "logs",
-    "nodeGraph",
-    "piechart",
-    "row",
-    "stat",
-    "state-timeline",
-    "status-history",
-    "table",
-    "text",
-    "timeseries",
-];
-
-/// Panels lie beside each other, are of a kind that there is, and ask something; times are times.
+/// Panels lie beside each other, and ask something; times are times.
 fn places(dashboard: &DashboardFile, findings: &mut Findings) {
     let mut find = |line, what: String, remedy: &str| findings.find(&dashboard.file, line, what, remedy);
     let node = &dashboard.node;
-    if let Some(refresh) = node.text_of("refresh").filter(|text| !text.is_empty() && duration::parse(text).is_err()) {
+    let is_refresh = |text: &str| ["", "auto"].contains(&text) || duration::parse(text).is_ok();
+    if let Some(refresh) = node.text_of("refresh").filter(|text| !is_refresh(text)) {
         find(node.line_of("refresh"), format!("`{refresh}` is no time to refresh after"), "like 5s");
     }
     for entry in node.get("time").map_or(&[][..], Node::entries) {
         let text = entry.node.as_text().unwrap_or_default();
-        if !text
-            .strip_prefix("now")
-            .is_some_and(|rest| rest.is_empty() || rest.strip_prefix('-').is_some_and(|by| duration::parse(by).is_ok()))
-        {
+        // Of a moment there are many forms.
+        if text.strip_prefix("now").is_some_and(|rest| !is_relative(rest)) {
             find(entry.line, format!("`{text}` is no time that Grafana reads"), "like now-15m");
         }
     }
     let mut taken: Vec<([f64; 4], String)> = Vec::new();
     for panel in dashboard.panels() {
         let title = panel.text_of("title").unwrap_or_default();
-        let kind = panel.text_of("type").unwrap_or_default();
-        if !TYPES.contains(&kind) {
-            find(panel.line_of("type"), format!("panel \"{title}\" is a `{kind}`, which Grafana has not"), "");
-        }
         let targets = panel.items_of("targets");
         let is = |target: &Node, key: &str, wanted: bool| {
             target.get(key).is_some_and(|one| one.value == Value::Switch(wanted))
@@ -121,6 +94,10 @@ fn places(dashboard: &DashboardFile, findings: &mut Findings) {
                 );
             }
         }
+    }
+    // What a row holds while it is closed is laid out when it opens.
+    for panel in node.items_of("panels") {
+        let title = panel.text_of("title").unwrap_or_default();
         let side = |key: &str| panel.get("gridPos").and_then(|grid| grid.get(key)).and_then(Node::as_number);
         let [Some(x), Some(y), Some(w), Some(h)] = ["x", "y", "w", "h"].map(side) else { continue };
         let meets =
@@ -132,14 +109,22 @@ fn places(dashboard: &DashboardFile, findings: &mut Findings) {
     }
 }
 
-/// What a line of a log leads to is there.
+/// What follows `now`: steps from it, `-15m`, and roundings, `/d`.
+fn is_relative(rest: &str) -> bool {
+    const UNITS: [&str; 10] = ["ms", "s", "m", "h", "d", "w", "M", "Q", "y", "fy"];
+    let is_unit = |part: &str| UNITS.contains(&part.trim_start_matches(|c: char| c.is_ascii_digit() || c == 'f'));
+    let mut parts = rest.split(['-', '+', '/']);
+    parts.next() == Some("") && parts.all(is_unit)
+}
+
+/// What a line of a log leads to is there, where that is one of our dashboards.
 fn linked(tree: &Tree, findings: &mut Findings) {
     for (path, document) in tree.monitoring.documents_in(DATASOURCES) {
         let data = document.items_of("datasources").iter().filter_map(|source| source.get("jsonData"));
         for field in data.flat_map(|data| data.items_of("derivedFields")) {
             let url = field.text_of("url").unwrap_or_default();
             let (page, query) = url.split_once('?').unwrap_or((url, ""));
-            let uid = page.strip_prefix("/d/").unwrap_or_default();
+            let Some(uid) = page.strip_prefix("/d/") else { continue };
             let dashboard = tree.dashboards.iter().find(|one| one.node.text_of("uid") == Some(uid));
             let made =
                 dashboard.and_then(|one| one.node.get("templating")).map_or(&[][..], |node| node.items_of("list"));
@@ -228,7 +213,9 @@ fn references(
             for entry in entries {
                 if entry.key == "datasource" {
                     let uid = entry.node.text_of("uid").unwrap_or_default();
-                    if !sources.contains(uid) {
+                    // Grafana has some of its own, and a variable may be any.
+                    let is_own = uid == "grafana" || uid.starts_with("--") || uid.contains('$');
+                    if !is_own && !sources.contains(uid) {
                         let what = format!("there is no datasource `{uid}`");
                         let known: Vec<&str> = sources.iter().map(String::as_str).collect();
                         findings.find(
@@ -239,8 +226,12 @@ fn references(
                         );
                     }
                 }
-                if entry.key == "url" && !leads_somewhere(entry.node.as_text().unwrap_or_default(), tree) {
-                    let what = format!("`{}` leads nowhere", entry.node.as_text().unwrap_or_default());
+                let url = entry.node.as_text().unwrap_or_default();
+                // What lies elsewhere nobody here knows.
+                let is_ours =
+                    ["/d/", "http://localhost:3000/d/", "monitoring/"].iter().any(|begin| url.starts_with(begin));
+                if entry.key == "url" && is_ours && !leads_somewhere(url, tree) {
+                    let what = format!("`{url}` leads nowhere");
                     findings.find(&dashboard.file, entry.line, what, "");
                 }
                 references(&entry.node, dashboard, sources, tree, findings);
@@ -253,10 +244,15 @@ fn references(
 fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Findings) {
     let title = panel.text_of("title").unwrap_or_default();
     let mut find = |line, what: String, remedy: &str| findings.find(&dashboard.file, line, what, remedy);
+    let is_row = panel.text_of("type") == Some("row");
+    // A text, a list of dashboards: it shows what it is.
+    if !is_row && panel.items_of("targets").is_empty() {
+        return;
+    }
     if title.is_empty() {
         find(panel.line, "a panel without a title".to_owned(), "");
     }
-    if panel.text_of("type") == Some("row") {
+    if is_row {
         return;
     }
     let description = panel.text_of("description").unwrap_or_default();

@@ -14,7 +14,7 @@ use super::{Findings, Tree};
 use crate::app::endpoint::{Endpoint, Verb};
 use crate::app::meter::LATENCY_BUCKETS;
 use crate::monitoring::located::{Node, Value};
-use crate::monitoring::{Monitoring, promql, without_variables};
+use crate::monitoring::{Monitoring, UNKNOWN, promql, without_variables};
 
 /// Through how many recorded names labels are followed: a name that leads back to itself ends here.
 const DEEPEST: usize = 8;
@@ -58,17 +58,13 @@ fn named<'a>(text: &'a str, before: &'a str) -> impl Iterator<Item = &'a str> {
     text.split(before).skip(1).map(move |rest| &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())])
 }
 
-/// Alerts are grouped by their name at least, and by labels that some alert has.
+/// Alerts are grouped, and by labels that some alert has.
 fn groups(world: &World, findings: &mut Findings) {
     fn look(route: &Node, known: &BTreeSet<String>, is_known: bool, findings: &mut Findings) {
         let file = || Path::new("monitoring").join(ALERTMANAGER);
         if let Some(by) = route.get("group_by") {
             let labels: Vec<&str> = by.items().iter().filter_map(Node::as_text).collect();
-            if !labels.contains(&"alertname") {
-                let what = "alerts of several names in one group: a notification would not be about one thing";
-                findings.find(file(), route.line_of("group_by"), what, "group_by: [alertname]");
-            }
-            for label in labels.into_iter().filter(|label| is_known && !known.contains(*label)) {
+            for label in labels.into_iter().filter(|label| is_known && *label != "..." && !known.contains(*label)) {
                 let what = format!("grouped by `{label}`, which no alert has");
                 findings.find(file(), route.line_of("group_by"), what, has(known));
             }
@@ -76,6 +72,9 @@ fn groups(world: &World, findings: &mut Findings) {
         route.items_of("routes").iter().for_each(|child| look(child, known, is_known, findings));
     }
     let mut labels: BTreeSet<String> = BTreeSet::from(["alertname".to_owned()]);
+    let document = world.monitoring.document(Path::new("prometheus/prometheus.yml"));
+    let external = document.and_then(|document| document.get("global")?.get("external_labels"));
+    labels.extend(external.map_or(&[][..], Node::entries).iter().map(|entry| entry.key.clone()));
     let mut all_known = true;
     for alert in world.monitoring.alerts() {
         labels.extend(alert.labels.keys().cloned());
@@ -114,6 +113,9 @@ impl World<'_> {
             Expr::Aggregate(aggregate) if [T_TOPK, T_BOTTOMK].contains(&aggregate.op.id()) => inner(&aggregate.expr)?,
             Expr::Aggregate(aggregate) => match &aggregate.modifier {
                 _ if aggregate.op.id() == T_COUNT_VALUES => return None,
+                Some(LabelModifier::Include(labels)) if labels.labels.iter().any(|label| label.contains(UNKNOWN)) => {
+                    return None;
+                }
                 Some(LabelModifier::Include(labels)) => labels.labels.iter().cloned().collect(),
                 Some(LabelModifier::Exclude(labels)) => without(inner(&aggregate.expr)?, &labels.labels),
                 None => BTreeSet::new(),
@@ -154,7 +156,9 @@ impl World<'_> {
         }
         let Some(modifier) = &binary.modifier else { return Some(left) };
         match (&modifier.card, &modifier.matching) {
-            (VectorMatchCardinality::OneToOne, Some(LabelModifier::Include(labels))) => {
+            (VectorMatchCardinality::OneToOne, Some(LabelModifier::Include(labels)))
+                if !labels.labels.iter().any(|label| label.contains(UNKNOWN)) =>
+            {
                 Some(labels.labels.iter().cloned().collect())
             }
             (VectorMatchCardinality::OneToOne, Some(LabelModifier::Exclude(labels))) => {
@@ -168,11 +172,19 @@ impl World<'_> {
     fn series(&self, selector: &VectorSelector, depth: usize) -> Option<BTreeSet<String>> {
         let name = selector.name.as_deref()?;
         match self.monitoring.recording(name) {
-            Some(rule) if depth < DEEPEST => self.of(&promql::parse(&rule.expr).ok()?, depth + 1),
+            Some(rule) if depth < DEEPEST => {
+                let labels = self.of(&promql::parse(&rule.expr).ok()?, depth + 1)?;
+                Some(labels.into_iter().chain(rule.labels.keys().cloned()).collect())
+            }
             Some(_) => None,
             None => self.known.get(name)?.clone(),
         }
     }
+}
+
+/// The labels that a recorded name's series can have, where they are known.
+pub(super) fn recorded(monitoring: &Monitoring, known: &Known, name: &str) -> Option<BTreeSet<String>> {
+    World { monitoring, known }.of(&promql::parse(name).ok()?, 0)
 }
 
 fn without(mut labels: BTreeSet<String>, less: &[String]) -> BTreeSet<String> {
@@ -204,15 +216,11 @@ pub(super) fn values(monitoring: &Monitoring, series: Option<&str>, label: &str)
     })
 }
 
-/// Whether a matcher tells nothing apart: it takes no value that there can be, or refuses none.
+/// Whether a matcher takes no value that there can be.
 pub(super) fn is_idle(matcher: &Matcher, values: &[String]) -> bool {
-    let takes = |value: &&String| matcher.is_match(value);
-    match matcher.op {
-        // A series that lacks the label is asked for so.
-        MatchOp::Equal if matcher.value.is_empty() => false,
-        MatchOp::Equal | MatchOp::Re(_) => !values.iter().any(|value| takes(&value)),
-        MatchOp::NotEqual | MatchOp::NotRe(_) => !matcher.value.is_empty() && values.iter().all(|value| takes(&value)),
-    }
+    // A series that lacks the label is asked for by one that takes nothing.
+    let asks = matches!(matcher.op, MatchOp::Equal | MatchOp::Re(_)) && !matcher.is_match("");
+    asks && !matcher.value.contains(UNKNOWN) && !values.iter().any(|value| matcher.is_match(value))
 }
 
 /// A dashboard's variables, and those that its queries ask for and nobody makes.
@@ -226,7 +234,9 @@ pub(super) fn variables(dashboard: &super::DashboardFile, findings: &mut Finding
                         let plain = text.replace("${", "$");
                         let strange = named(&plain, "$").filter(|name| !name.is_empty() && !name.starts_with("__"));
                         let is_digit = |name: &str| name.starts_with(|c: char| c.is_ascii_digit());
-                        for name in strange.filter(|name| !is_digit(name) && !made.contains(name)) {
+                        // A group of a pattern is asked for in the same way.
+                        let is_group = |name: &str| text.contains(&format!("<{name}>"));
+                        for name in strange.filter(|name| !is_digit(name) && !is_group(name) && !made.contains(name)) {
                             let what = format!("`${name}` is no variable of this dashboard");
                             findings.find(&dashboard.file, entry.line, what, "Grafana would ask for it as it stands");
                         }

@@ -15,7 +15,7 @@ use promql_parser::parser::{Expr, VectorSelector};
 use super::{Findings, Tree, cases, labels};
 use crate::app::meter::Meter;
 use crate::monitoring::located::{Node, Value};
-use crate::monitoring::{Monitoring, is_of_logs, promql, without_variables};
+use crate::monitoring::{Monitoring, UNKNOWN, is_of_logs, promql, without_variables};
 use crate::receiver;
 
 /// What Prometheus makes itself of every target and alert.
@@ -83,13 +83,14 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// No matcher asks for a value that its label never has, or keeps out one that it never has.
+/// No matcher asks for a value that its label never has. What a variable stands for nobody knows, and one that keeps out
+/// what is not there is on the safe side.
 fn idle(expr: &Expr, monitoring: &Monitoring, file: &Path, line: usize, findings: &mut Findings) {
     for selector in promql::selectors(expr) {
         for matcher in &selector.matchers.matchers {
             let values = labels::values(monitoring, selector.name.as_deref(), &matcher.name);
             if let Some(values) = values.filter(|values| labels::is_idle(matcher, values)) {
-                let what = format!("`{matcher}` tells nothing apart: `{}` is never such", matcher.name);
+                let what = format!("`{matcher}` finds nothing: `{}` is never such", matcher.name);
                 let few = if values.len() > 20 { String::new() } else { format!("it is one of {}", values.join(", ")) };
                 findings.find(file, line, what, few);
             }
@@ -109,11 +110,17 @@ fn kept(tree: &Tree, findings: &mut Findings) {
             _ => Vec::new(),
         };
         for kept in job.items_of("metric_relabel_configs") {
+            let is_by_name = kept.items_of("source_labels").iter().map(Node::as_text).eq([Some("__name__")]);
+            let keeps = match kept.text_of("action") {
+                Some("keep") if is_by_name => true,
+                Some("drop") if is_by_name => false,
+                _ => continue,
+            };
             let Some(regex) = kept.text_of("regex") else { continue };
             let file = Path::new("monitoring/prometheus/prometheus.yml");
             match Matcher::new_matcher(T_EQL_REGEX, "__name__".to_owned(), regex.to_owned()) {
                 Ok(regex) => {
-                    for name in of_job.iter().filter(|name| !regex.is_match(name)) {
+                    for name in of_job.iter().filter(|name| regex.is_match(name) != keeps) {
                         findings.find(file, kept.line_of("regex"), format!("`{name}` is asked for and not kept"), "");
                     }
                 }
@@ -125,7 +132,11 @@ fn kept(tree: &Tree, findings: &mut Findings) {
 
 fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let mut known = Known::new();
-    let labels = |names: &[&str]| Some(names.iter().chain(&OF_TARGETS).map(|name| (*name).to_owned()).collect());
+    // Any target may be given labels of its own.
+    let groups = monitoring.documents_in("prometheus/targets").flat_map(|(_, document)| document.items());
+    let given = groups.filter_map(|group| group.get("labels")).flat_map(Node::entries).map(|entry| entry.key.as_str());
+    let of_all: Vec<&str> = given.chain(OF_TARGETS).collect();
+    let labels = |names: &[&str]| Some(names.iter().chain(&of_all).map(|name| (*name).to_owned()).collect());
     for family in Meter::new("", "").context("the service's own meter")?.gather() {
         let own: Vec<&str> = family.get_metric().iter().flat_map(Metric::get_label).map(LabelPair::name).collect();
         let name = family.name();
@@ -137,10 +148,6 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
             known.insert(name.to_owned(), labels(&own));
         }
     }
-    for rule in monitoring.recordings() {
-        let level = rule.name.split(':').next().unwrap_or_default();
-        known.insert(rule.name.clone(), labels(&level.split('_').collect::<Vec<_>>()));
-    }
     known.insert("up".to_owned(), labels(&[]));
     for name in SYNTHETIC.iter().chain(&OF_PROMETHEUS).chain(&OF_ALERTMANAGER).chain(&OF_VECTOR) {
         known.entry((*name).to_owned()).or_insert(None);
@@ -148,6 +155,9 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     for name in receiver::metric_names() {
         known.insert(name, None);
     }
+    let recorded = |name: &String| (name.clone(), labels::recorded(monitoring, &known, name));
+    let recorded: Vec<_> = monitoring.recordings().iter().map(|rule| recorded(&rule.name)).collect();
+    known.extend(recorded);
     Ok(known)
 }
 
@@ -210,7 +220,7 @@ fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Fi
             }
         }
         // Of a selector without a name nothing is known.
-        let Some(name) = selector.name.as_deref() else { continue };
+        let Some(name) = selector.name.as_deref().filter(|name| !name.contains(UNKNOWN)) else { continue };
         match known.get(name) {
             None => findings.find(file, line, format!("nobody exposes `{name}`"), nearest(name, known)),
             Some(None) => {}
@@ -237,7 +247,7 @@ fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Fi
 
 fn unknown_labels<'a>(selector: &'a VectorSelector, labels: &BTreeSet<String>) -> Vec<&'a str> {
     let names = selector.matchers.matchers.iter().map(|matcher| matcher.name.as_str());
-    names.filter(|name| !labels.contains(*name)).collect()
+    names.filter(|name| !labels.contains(*name) && !name.contains(UNKNOWN)).collect()
 }
 
 /// The known names that begin most like this one.

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::Findings;
+use super::{Findings, wiring};
 use crate::monitoring::Monitoring;
 use crate::monitoring::located::{Node, Value};
 
@@ -29,21 +29,9 @@ const PROMETHEUS: &str = "prometheus/prometheus.yml";
 const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
 const SOURCES: &str = "grafana/provisioning/datasources";
 
-const ROWS: [Row; 43] = [
+const ROWS: [Row; 41] = [
     (PROMETHEUS, "scrape_configs/*/honor_labels", Stay("false"), "a target could pass for another"),
     (PROMETHEUS, "scrape_configs/*/metrics_path", Stay("/metrics"), "every component answers there and nowhere else"),
-    (
-        PROMETHEUS,
-        "scrape_configs/*/metric_relabel_configs/*/action",
-        Be(&["keep"]),
-        "what is asked for would not be there",
-    ),
-    (
-        PROMETHEUS,
-        "scrape_configs/*/metric_relabel_configs/*/source_labels/*",
-        Be(&["__name__"]),
-        "what is kept goes by the name",
-    ),
     ("prometheus/rules", "groups/*/limit", Stay("0"), "above it a rule gives nothing at all"),
     (
         ALERTMANAGER,
@@ -64,7 +52,7 @@ const ROWS: [Row; 43] = [
     (LOKI, "common/replication_factor", Be(&["1"]), "there is one Loki, and a write would wait for more"),
     (LOKI, "common/ring/kvstore/store", Be(&["inmemory"]), "there is no other store"),
     (LOKI, "common/storage/filesystem/chunks_directory", Be(&["/loki/chunks"]), "the volume is mounted there"),
-    (LOKI, "schema_config/configs/*/from", Be(&["2024-01-01"]), "lines of before would have no schema"),
+    (LOKI, "schema_config/configs/0/from", Be(&["2024-01-01"]), "lines of before would have no schema"),
     (LOKI, "schema_config/configs/*/store", Be(&["tsdb"]), "Loki 3 keeps structured lines in no other"),
     (LOKI, "schema_config/configs/*/object_store", Be(&["filesystem"]), "there is no other store"),
     (LOKI, "schema_config/configs/*/schema", Be(&["v13"]), "Loki 3 keeps structured lines in no other"),
@@ -73,7 +61,7 @@ const ROWS: [Row; 43] = [
     (
         LOKI,
         "limits_config/max_line_size",
-        Be(&["512KB"]),
+        Least(524_288.0),
         "Vector sends lines of up to 256 KiB, and what comes with them",
     ),
     (LOKI, "compactor/retention_enabled", Be(&["true"]), "nothing would ever be deleted"),
@@ -82,7 +70,7 @@ const ROWS: [Row; 43] = [
     (VECTOR, "sources/logs/read_from", Be(&["beginning"]), "what was written before Vector came would be lost"),
     (VECTOR, "sources/logs/exclude", Hold("/var/log/aiclipx/vector.log"), "each line would make another"),
     (VECTOR, "sources/itself/type", Be(&["internal_metrics"]), "alerts ask for them"),
-    (VECTOR, "transforms/counted/metrics/*/name", Be(&["log_lines_total"]), "rules and panels ask for it"),
+    (VECTOR, "transforms/counted/metrics/0/name", Be(&["log_lines_total"]), "rules and panels ask for it"),
     (VECTOR, "transforms/sampled/rate", Least(1.0), "of every so many lines one is kept"),
     (VECTOR, "sinks/loki/type", Be(&["loki"]), "lines go to Loki"),
     (VECTOR, "sinks/loki/encoding/codec", Be(&["json"]), "panels read lines as JSON"),
@@ -112,7 +100,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
                     (Stay(_), None) => continue,
                     (Be(wanted), _) => (wanted.contains(&is.as_str()), wanted.join(" or ")),
                     (Least(least), node) => {
-                        let number = node.and_then(Node::as_number);
+                        let number = node.and_then(|node| node.as_number().or_else(|| size(node.as_text()?)));
                         (number.is_some_and(|number| number >= *least), format!("{least} at least"))
                     }
                     (Hold(item), node) => {
@@ -130,12 +118,26 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     default_source(monitoring, findings);
 }
 
+/// A size as Loki writes it, in bytes.
+fn size(text: &str) -> Option<f64> {
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.strip_suffix('b').unwrap_or(&lower);
+    let units = [('k', 1024.0), ('m', 1024.0 * 1024.0), ('g', 1024.0 * 1024.0 * 1024.0)];
+    let (digits, unit) =
+        units.into_iter().find_map(|(unit, bytes)| Some((digits.strip_suffix(unit)?, bytes))).unwrap_or((digits, 1.0));
+    Some(digits.trim_end().parse::<f64>().ok()? * unit)
+}
+
 /// Every node at a path, with its line; where the last key is not there, its parent's line and none. What a path goes through
-/// is the reader's to ask for.
+/// is the reader's to ask for, and what somebody else's job is told is theirs.
 fn walk<'a>(node: &'a Node, line: usize, path: &str, found: &mut Vec<(usize, Option<&'a Node>)>) {
     let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
+    if let Some(item) = first.parse().ok().and_then(|at: usize| node.items().get(at)) {
+        return rest.into_iter().for_each(|rest| walk(item, item.line, rest, found));
+    }
     if first == "*" {
-        for item in node.items() {
+        let is_ours = |item: &&Node| item.text_of("job_name").is_none_or(wiring::is_component);
+        for item in node.items().iter().filter(is_ours) {
             match rest {
                 Some(rest) => walk(item, item.line, rest, found),
                 None => found.push((item.line, Some(item))),

@@ -498,7 +498,7 @@ fn what_a_hand_breaks_is_found_with_its_line() {
     const INI: &str = "grafana/grafana.ini";
     const OF_LOKI: &str = "grafana/provisioning/datasources/loki.yml";
     const TESTS: &str = "prometheus/rules/tests/app.yml";
-    let rows: [Quiet; 62] = [
+    let rows: [Quiet; 57] = [
         ("prometheus/targets/app.json", "app:8081", "app:9999", "app does not answer at app:9999", "9999"),
         ("prometheus/targets/app.json", "app:8081", "receiver:9095", "app does not answer at receiver:9095", "9095"),
         (
@@ -512,7 +512,7 @@ fn what_a_hand_breaks_is_found_with_its_line() {
         (PROMETHEUS, "- job_name: receiver\n", "- job_name: webhook\n", "no job is for receiver", "scrape_configs"),
         (PROMETHEUS, "vector_buffer_size_bytes|", "", "`vector_buffer_size_bytes` is asked for and not kept", "regex"),
         (PROMETHEUS, "regex: process_start_time_seconds", "regex: \"process_(\"", "regex", "regex"),
-        (PROMETHEUS, "action: keep", "action: drop", "/action` is drop, not keep", "action"),
+        (PROMETHEUS, "action: keep", "action: drop", "is asked for and not kept", "regex"),
         (
             PROMETHEUS,
             "- job_name: app\n",
@@ -521,10 +521,9 @@ fn what_a_hand_breaks_is_found_with_its_line() {
             "honor",
         ),
         (PROMETHEUS, "- job_name: app\n", "- job_name: app\n    metrics_path: /metric\n", "is /metric, not", "metric"),
-        (APP, "(up{job=\"app\"}) == 0", "(up{job=\"ap\"}) == 0", "`job=\"ap\"` tells nothing apart", "ap"),
-        (APP, "http_status=~\"5..\"", "http_status=~\"5xx\"", "`http_status=~\"5xx\"` tells nothing apart", ""),
-        (APP, "http_status!=\"499\"", "http_status!=\"client\"", "tells nothing apart", ""),
-        (APP, "{le=\"0.5\"}", "{le=\"0.55\"}", "`le=\"0.55\"` tells nothing apart", ""),
+        (APP, "(up{job=\"app\"}) == 0", "(up{job=\"ap\"}) == 0", "`job=\"ap\"` finds nothing", "ap"),
+        (APP, "http_status=~\"5..\"", "http_status=~\"5xx\"", "`http_status=~\"5xx\"` finds nothing", ""),
+        (APP, "{le=\"0.5\"}", "{le=\"0.55\"}", "`le=\"0.55\"` finds nothing", ""),
         (
             APP,
             "Every scrape of {{ $labels.job }}",
@@ -534,11 +533,14 @@ fn what_a_hand_breaks_is_found_with_its_line() {
         ),
         (APP, "  - name: app\n", "  - name: app\n    limit: 1\n", "/limit` is 1, not 0", "limit"),
         (TESTS, "  - ../app.yml\n", "  - ../slo.yml\n", "which is not loaded here", "alertname"),
-        (ROUTES, "'alertname=\"AppErrorBudgetBurn1h\"'", "'severity=\"warning\"'", "which is more severe", "source"),
-        (ROUTES, "AppErrorBudgetBurn(6h|1d|3d)", "Watchdog", "the Watchdog is inhibited", "target"),
+        (
+            ROUTES,
+            "target_matchers: ['alertname=~\"AppErrorBudgetBurn(6h|1d|3d)\"']\n    equal: [service]",
+            "target_matchers: ['alertname=\"Watchdog\"']\n    equal: []",
+            "the Watchdog is inhibited",
+            "target",
+        ),
         (ROUTES, "group_by: [alertname]", "group_by: [alertname, jobb]", "grouped by `jobb`", "group_by"),
-        (ROUTES, "group_by: [alertname]", "group_by: ['...']", "alerts of several names in one group", "group_by"),
-        (ROUTES, "group_by: [alertname]", "group_by: [job]", "alerts of several names in one group", "group_by"),
         (ROUTES, "  group_by: [alertname]\n", "", "no `group_by`", "receiver"),
         (ROUTES, ":9095/alerts", ":9095/alert", "is http://receiver:9095/alert, not", "url"),
         (ROUTES, "send_resolved: true", "max_alerts: 1", "/max_alerts` is 1, not 0", "max_alerts"),
@@ -547,10 +549,9 @@ fn what_a_hand_breaks_is_found_with_its_line() {
         (OVERVIEW, "\"refresh\": \"5s\"", "\"refresh\": \"5\"", "`5` is no time to refresh after", "refresh"),
         (OVERVIEW, "\"refId\": \"A\",", "\"refId\": \"A\", \"hide\": true,", "is hidden", "hide"),
         (OVERVIEW, "\"range\": true", "\"range\": false", "neither a range nor a moment", "range"),
-        (OVERVIEW, "\"type\": \"timeseries\"", "\"type\": \"timeserie\"", "is a `timeserie`", "timeserie"),
         (OVERVIEW, "\"{{job}}\"", "\"{{instance}}\"", "the legend asks for the label `instance`", "legendFormat"),
         (OVERVIEW, "app_requests_total{", "app_requests_total{job=\\\"$job\\\",", "`$job` is no variable", "expr"),
-        (OVERVIEW, "alertstate=\\\"firing\\\"", "alertstate=\\\"fireing\\\"", "tells nothing apart", "fireing"),
+        (OVERVIEW, "alertstate=\\\"firing\\\"", "alertstate=\\\"fireing\\\"", "finds nothing", "fireing"),
         (INI, "app-overview.json", "app-overwiew.json", "default_home_dashboard_path is", "overwiew"),
         (
             INI,
@@ -612,6 +613,100 @@ fn what_a_hand_breaks_is_found_with_its_line() {
         if line.is_none_or(|line| !line.contains(at)) {
             missed.push(format!("{path}: {to}: {what} is not among {findings:?}, at {line:?}"));
         }
+    }
+    assert_eq!(missed, [""; 0]);
+}
+
+#[test]
+fn what_may_rightly_be_done_is_not_found() {
+    const LOKI: &str = "loki/loki.yaml";
+    const VECTOR: &str = "vector/vector.yaml";
+    const OF_LOKI: &str = "grafana/provisioning/datasources/loki.yml";
+    const MADE: &str = r#""templating": {"list": [
+        {"name": "job", "type": "query", "query": "label_values(up, job)"},
+        {"name": "q", "type": "textbox", "query": "0.9"}, {"name": "by", "type": "textbox", "query": "job"}
+      ]}"#;
+    const ROW: &str = r#""panels": [{"id": 97, "type": "row", "title": "More", "collapsed": true,
+        "gridPos": {"x": 0, "y": 90, "w": 24, "h": 1}, "panels": [
+        {"id": 98, "type": "text", "title": "One", "gridPos": {"x": 0, "y": 91, "w": 4, "h": 4}},
+        {"id": 99, "type": "text", "title": "Other", "gridPos": {"x": 0, "y": 91, "w": 4, "h": 4}}]},"#;
+    const NONE: &str = "\"templating\": {\n    \"list\": []\n  }";
+    let with_variables = |expr: &str| format!("\"expr\": {}", serde_json::Value::from(expr));
+    let overview = text_of(&files(), OVERVIEW);
+    let query = overview.lines().find(|line| line.contains("app_requests_total{")).expect("a query").trim();
+    let query = query.trim_end_matches(',');
+    let panel = |kind: &str| {
+        format!(
+            "\"panels\": [\n{{\"id\": 98, \"type\": \"{kind}\", \"gridPos\": {{\"x\": 0, \"y\": 90, \"w\": 4, \"h\": 4}}}},"
+        )
+    };
+    let mut missed = Vec::new();
+    for expr in [
+        "sum by (job) (rate(app_requests_total{job=\"$job\"}[$__rate_interval]))",
+        "sum by (job) (rate(app_requests_total{job=~\"${job:regex}\"}[$__rate_interval]))",
+        "sum by (job) (rate(app_requests_total{endpoint=~\"[[job]]\"}[$__rate_interval]))",
+        "sum by ($by) (rate(app_requests_total[$__rate_interval]))",
+        "round(sum by (job) (rate(app_requests_total[$__rate_interval])), $q)",
+        "sum by (job) (rate(app_${job}_total[$__rate_interval]))",
+        r#"label_replace(sum by (job) (rate(app_requests_total[$__rate_interval])), "of", "$team", "job", "(?P<team>.+)")"#,
+        "sum by (job) (rate(app_requests_total{job!=\"grafana\"}[$__rate_interval]))",
+    ] {
+        let text = overview.replacen(query, &with_variables(expr), 1).replacen(NONE, MADE, 1);
+        assert!(text.contains(MADE), "the dashboard has variables of its own");
+        let mut files = files();
+        files.insert(OVERVIEW.into(), text.into_bytes());
+        missed.extend(found(files).into_iter().map(|finding| format!("{expr}: {finding}")));
+    }
+    let rows: [(&str, &str, &str); 30] = [
+        (APP, "(up{job=\"app\"}) == 0", "(up{job=\"app\",job!=\"grafana\"}) == 0"),
+        ("prometheus/targets/app.json", "\"targets\"", "\"labels\": {\"zone\": \"a\"}, \"targets\""),
+        ("prometheus/targets/app.json", "app:8081", "app:8080"),
+        (ROUTES, "group_by: [alertname]", "group_by: ['...']"),
+        (ROUTES, "group_by: [alertname]", "group_by: [job]"),
+        (ROUTES, "group_by: [alertname]", "group_by: [alertname, speed]"),
+        (ROUTES, "'alertname=\"AppErrorBudgetBurn1h\"'", "'alertname=\"MonitoringTargetMissing\"'"),
+        (ROUTES, "AppErrorBudgetBurn(6h|1d|3d)", ".+"),
+        (OVERVIEW, "\"now-15m\"", "\"now/d\""),
+        (OVERVIEW, "\"now-15m\"", "\"now-1d/d\""),
+        (OVERVIEW, "\"now-15m\"", "\"now-1M\""),
+        (OVERVIEW, "\"now-15m\"", "\"2026-11-30T00:00:00.000Z\""),
+        (OVERVIEW, "\"to\": \"now\"", "\"to\": \"now+5m\""),
+        (OVERVIEW, "\"refresh\": \"5s\"", "\"refresh\": \"auto\""),
+        (OVERVIEW, "\"panels\": [", &panel("text")),
+        (OVERVIEW, "\"panels\": [", &panel("dashlist")),
+        (OVERVIEW, "\"panels\": [", &panel("grafana-clock-panel")),
+        (OVERVIEW, "\"panels\": [", ROW),
+        (OVERVIEW, "\"url\": \"/d/slo\"", "\"url\": \"https://wiki.example.org/app\""),
+        (OF_LOKI, "/d/logs?var-request_id", "https://traces.example.org/?id"),
+        (LOKI, "max_line_size: 512KB", "max_line_size: 1MB"),
+        (
+            LOKI,
+            "  configs:\n",
+            "  configs:\n    - from: 2024-01-01\n      store: tsdb\n      object_store: filesystem\n      schema: v13\n      index: { prefix: a_, period: 24h }\n",
+        ),
+        (VECTOR, "inputs: [itself, counted, ", "inputs: [itself, \"count*\", "),
+        (VECTOR, "inputs: [itself, counted, ", "inputs: [\"it*\", counted, "),
+        (
+            PROMETHEUS,
+            "scrape_configs:\n",
+            "scrape_configs:\n  - job_name: twice\n    metrics_path: /probe\n    honor_labels: true\n    file_sd_configs:\n      - files: [targets/app.json]\n",
+        ),
+        (
+            PROMETHEUS,
+            "- job_name: app\n",
+            "- job_name: app\n    metric_relabel_configs:\n      - { source_labels: [__name__], regex: go_.+, action: drop }\n",
+        ),
+        (
+            PROMETHEUS,
+            "- job_name: receiver\n",
+            "- job_name: receiver\n    metric_relabel_configs:\n      - { source_labels: [path], regex: /x, action: drop }\n",
+        ),
+        (SLO, "burn6h > 6 and", "burn6h{job!=\"grafana\"} > 6 and"),
+        (APP, "  - name: app\n", "  - name: app\n    limit: 0\n"),
+        (ROUTES, "send_resolved: true", "max_alerts: 0"),
+    ];
+    for (path, from, to) in rows {
+        missed.extend(edited(path, from, to).into_iter().map(|finding| format!("{path}: {to}: {finding}")));
     }
     assert_eq!(missed, [""; 0]);
 }

@@ -118,23 +118,36 @@ fn finds(pattern: &Path, file: &Path) -> bool {
     pattern.len() == file.len() && pattern.iter().zip(&file).all(|(pattern, name)| fits(pattern, name))
 }
 
+/// Of all stars only the last is tried anew, for what an earlier one took cannot matter any more.
 fn fits(pattern: &str, name: &str) -> bool {
+    let (mut rest, mut left) = (pattern, name);
+    let mut star: Option<(&str, &str)> = None;
+    loop {
+        if let Some(after) = rest.strip_prefix('*') {
+            (rest, star) = (after, Some((after, left)));
+        } else if left.is_empty() && rest.is_empty() {
+            return true;
+        } else if let Some(after) = one(rest, left) {
+            (rest, left) = after;
+        } else {
+            let Some((after, taken)) = star else { return false };
+            let Some(c) = taken.chars().next() else { return false };
+            left = &taken[c.len_utf8()..];
+            (rest, star) = (after, Some((after, left)));
+        }
+    }
+}
+
+/// What is left of both once the pattern's first part has taken one letter.
+fn one<'a>(pattern: &'a str, name: &'a str) -> Option<(&'a str, &'a str)> {
+    let c = name.chars().next()?;
+    let after = &name[c.len_utf8()..];
     let mut rest = pattern.chars();
-    match rest.next() {
-        None => name.is_empty(),
-        Some('*') => {
-            name.char_indices().map(|(at, _)| at).chain([name.len()]).any(|at| fits(rest.as_str(), &name[at..]))
-        }
-        Some(first) => {
-            let Some(c) = name.chars().next() else { return false };
-            let after = &name[c.len_utf8()..];
-            match first {
-                '?' => fits(rest.as_str(), after),
-                '\\' => rest.next() == Some(c) && fits(rest.as_str(), after),
-                '[' => rest.as_str().split_once(']').is_some_and(|(class, rest)| is_of(class, c) && fits(rest, after)),
-                first => first == c && fits(rest.as_str(), after),
-            }
-        }
+    match rest.next()? {
+        '?' => Some((rest.as_str(), after)),
+        '\\' => (rest.next()? == c).then_some((rest.as_str(), after)),
+        '[' => rest.as_str().split_once(']').filter(|(class, _)| is_of(class, c)).map(|(_, rest)| (rest, after)),
+        first => (first == c).then_some((rest.as_str(), after)),
     }
 }
 
@@ -200,7 +213,12 @@ fn scrapes(monitoring: &Monitoring, findings: &mut Findings) {
 /// The components that every stack has, each a job of its own.
 const NEEDED: [&str; 4] = ["app", "prometheus", "alertmanager", "receiver"];
 
-/// A job asks for the targets of its own name, and a component that is named there is asked where it answers.
+/// Whether a job of this name is one of this stack's components.
+pub(super) fn is_component(name: &str) -> bool {
+    places().iter().any(|(known, _)| *known == name)
+}
+
+/// A component's job asks for the targets of its own name, and a component that is named there is asked where it answers.
 fn targets(monitoring: &Monitoring, findings: &mut Findings) {
     let Some(document) = monitoring.document(Path::new(PROMETHEUS)) else { return };
     let jobs = document.items_of("scrape_configs");
@@ -209,6 +227,7 @@ fn targets(monitoring: &Monitoring, findings: &mut Findings) {
     }
     let alertmanagers = document.get("alerting").map_or(&[][..], |node| node.items_of("alertmanagers"));
     let named = jobs.iter().map(|job| (job.text_of("job_name").unwrap_or_default(), job));
+    let named = named.filter(|(name, _)| is_component(name));
     for (name, asking) in named.chain(alertmanagers.iter().map(|node| ("alertmanager", node))) {
         for file in asking.items_of("file_sd_configs").iter().flat_map(|files| files.items_of("files")) {
             let text = file.as_text().unwrap_or_default();
@@ -225,7 +244,9 @@ fn targets(monitoring: &Monitoring, findings: &mut Findings) {
             let text = target.as_text().unwrap_or_default();
             let host = text.split(':').next().unwrap_or_default();
             let is_ours = places.iter().any(|(known, _)| *known == host);
-            if is_ours && !places.iter().any(|(known, at)| *known == name && at == text) {
+            // Without a place of its own for it the service answers where it serves.
+            let is_served = name == "app" && text == Addresses::canonical().app[0].to_string();
+            if is_ours && !is_served && !places.iter().any(|(known, at)| *known == name && at == text) {
                 findings.find(file_of(path), target.line, format!("{name} does not answer at {text}"), "");
             }
         }
@@ -245,13 +266,8 @@ fn places() -> [(&'static str, String); 6] {
     ]
 }
 
-/// The Watchdog is never inhibited, and nothing by what weighs less.
+/// The Watchdog is never inhibited.
 fn inhibitions(document: &Node, monitoring: &Monitoring, findings: &mut Findings) {
-    let weight = |alert: &Alert| match alert.labels.get("severity").map(String::as_str) {
-        Some("critical") => 2,
-        Some("warning") => 1,
-        _ => 0,
-    };
     for rule in document.items_of("inhibit_rules") {
         let of = |key: &str| -> Vec<&Alert> {
             let matchers = rule.items_of(key).iter().filter_map(Node::as_text);
@@ -264,17 +280,20 @@ fn inhibitions(document: &Node, monitoring: &Monitoring, findings: &mut Findings
             monitoring.alerts().iter().filter(fits).collect()
         };
         let (sources, targets) = (of("source_matchers"), of("target_matchers"));
-        if targets.iter().any(|alert| alert.name == WATCHDOG) {
+        // A label that a rule does not give may come with the series.
+        let is_same = |one: &Alert, other: &Alert, label: &str| {
+            let given = |alert: &Alert| alert.labels.get(label).cloned();
+            given(one).zip(given(other)).is_none_or(|(one, other)| one == other)
+        };
+        let equal: Vec<&str> = rule.items_of("equal").iter().filter_map(Node::as_text).collect();
+        let is_met = |target: &Alert| {
+            sources
+                .iter()
+                .any(|source| source.name != target.name && equal.iter().all(|label| is_same(source, target, label)))
+        };
+        if targets.iter().any(|alert| alert.name == WATCHDOG && is_met(alert)) {
             let what = "the Watchdog is inhibited, and its silence is an alarm";
             findings.find(file_of(ALERTMANAGER), rule.line_of("target_matchers"), what, "");
-        }
-        let outweighed = sources.iter().find_map(|source| {
-            let target = targets.iter().find(|target| weight(target) > weight(source) && target.name != source.name)?;
-            Some((&source.name, &target.name))
-        });
-        if let Some((source, target)) = outweighed {
-            let what = format!("{source} inhibits {target}, which is more severe");
-            findings.find(file_of(ALERTMANAGER), rule.line_of("source_matchers"), what, "");
         }
     }
 }
@@ -401,10 +420,10 @@ fn either(mut rest: &str) -> Option<(Vec<String>, &str)> {
                 if rest.starts_with(['*', '+', '?']) {
                     return None;
                 }
-                begun = begun.iter().flat_map(|one| inner.iter().map(move |other| format!("{one}{other}"))).collect();
-                if begun.len() > 1000 {
+                if begun.len() * inner.len() > 1000 {
                     return None;
                 }
+                begun = begun.iter().flat_map(|one| inner.iter().map(move |other| format!("{one}{other}"))).collect();
             }
             c => begun.iter_mut().for_each(|one| one.push(c)),
         }
@@ -473,13 +492,14 @@ fn inputs(monitoring: &Monitoring, findings: &mut Findings) {
     let asked_for: Vec<String> = ["transforms", "sinks"].into_iter().flat_map(entries).flat_map(takes).collect();
     let mut fed: BTreeSet<&str> = entries("sources").iter().map(|entry| entry.key.as_str()).collect();
     for _ in entries("transforms") {
-        let more =
-            entries("transforms").iter().filter(|entry| takes(entry).iter().any(|name| fed.contains(name.as_str())));
+        let more = entries("transforms")
+            .iter()
+            .filter(|entry| takes(entry).iter().any(|name| fed.iter().any(|fed| fits(name, fed))));
         let more: Vec<&str> = more.map(|entry| entry.key.as_str()).collect();
         fed.extend(more);
     }
     for entry in ["sources", "transforms"].into_iter().flat_map(entries) {
-        if !asked_for.contains(&entry.key) {
+        if !asked_for.iter().any(|pattern| fits(pattern, &entry.key)) {
             findings.find(file_of(VECTOR), entry.line, format!("nobody takes from `{}`", entry.key), "");
         }
         if !fed.contains(entry.key.as_str()) {
@@ -522,6 +542,12 @@ mod tests {
             ("**/app.yml", "rules/app.yml", true),
             ("**/app.yml", "a/b/app.yml", false),
             ("rules/[", "rules/[", false),
+            (
+                "*a*a*a*a*a*a*a*a*a*a*a*a*a*a*b",
+                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                false,
+            ),
+            ("a*b*c", "a-b-b-c", true),
         ] {
             assert_eq!(finds(Path::new(pattern), Path::new(name)), found, "{pattern} {name}");
         }

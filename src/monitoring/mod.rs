@@ -44,7 +44,7 @@ pub use loaded::rules_equal;
 pub use loaded_config::{Compared, Loader, config_equal, speed_of};
 pub use older::with_datasources_by_uid;
 pub use routes::GroupTimings;
-pub(crate) use walk::without_variables;
+pub(crate) use walk::{UNKNOWN, without_variables};
 
 use addresses::Component;
 use located::Node;
@@ -87,6 +87,8 @@ pub struct Recording {
     pub name: String,
     /// The expression's text.
     pub expr: String,
+    /// Labels that it adds.
+    pub labels: BTreeMap<String, String>,
     /// The file, relative to the repository's root.
     pub file: PathBuf,
     /// The line the rule begins at.
@@ -255,7 +257,8 @@ impl Monitoring {
                             {
                                 find(line, format!("a second recording rule of the name `{name}`"));
                             }
-                            self.recordings.push(Recording { name, expr, file, line });
+                            let labels = texts_of(rule, "labels");
+                            self.recordings.push(Recording { name, expr, labels, file, line });
                         }
                         (None, Some(name)) => self.alerts.push(Alert {
                             name: name.to_owned(),

@@ -375,15 +375,75 @@ impl Walk<'_> {
 /// A length nobody writes stands for each of Grafana's variables of time.
 const VARIABLE: Duration = Duration::from_millis(123_456_789);
 
-/// A panel's expression with Grafana's variables of time filled in, so that it parses.
+/// What stands for a variable of which nothing is known.
+pub(crate) const UNKNOWN: &str = "unknown_variable";
+
+/// A panel's expression with Grafana's variables filled in, so that it parses: a length for what is one, and for the others
+/// [`UNKNOWN`], or a number where only that can stand.
 pub(crate) fn without_variables(text: &str) -> String {
-    let mut plain = text.to_owned();
-    for name in ["__rate_interval", "__interval", "__range"] {
-        for spelling in [format!("${{{name}}}"), format!("${name}")] {
-            plain = plain.replace(&spelling, &duration::print(VARIABLE));
-        }
+    let with_numbers = filled(text, "1");
+    if promql::parse(&with_numbers).is_ok() { with_numbers } else { filled(text, UNKNOWN) }
+}
+
+/// An expression with its variables filled in; with this, where it does not show whether it is a word or a number.
+fn filled(text: &str, alone: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut filled = String::new();
+    let mut quote = None;
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let Some((name, after)) = variable(rest) else {
+            let length = if c == '\\' && quote.is_some() {
+                rest.chars().take(2).map(char::len_utf8).sum()
+            } else {
+                c.len_utf8()
+            };
+            match quote {
+                Some(open) if open == c => quote = None,
+                None if ['"', '\'', '`'].contains(&c) => quote = Some(c),
+                _ => {}
+            }
+            filled.push_str(&rest[..length]);
+            rest = &rest[length..];
+            continue;
+        };
+        let is_open = |open, close| filled.rfind(open) > filled.rfind(close);
+        let is_length = quote.is_none() && (is_open('[', ']') || filled.trim_end().ends_with("offset"));
+        let is_label = || {
+            let before = filled.rfind('(').map_or("", |at| filled[..at].trim_end());
+            let lists = ["by", "without", "on", "ignoring", "group_left", "group_right"];
+            is_open('(', ')') && lists.iter().any(|list| before.ends_with(list))
+        };
+        let is_word = || {
+            after.starts_with(|c| is_part(c) || c == '{' || c == '[')
+                || filled.ends_with(is_part)
+                || is_open('{', '}')
+                || is_label()
+        };
+        let with = if is_length || ["__rate_interval", "__interval", "__range"].contains(&name) {
+            duration::print(VARIABLE)
+        } else {
+            if quote.is_some() || is_word() { UNKNOWN } else { alone }.to_owned()
+        };
+        filled.push_str(&with);
+        rest = after;
     }
-    plain
+    filled
+}
+
+/// The name of the variable that a text begins with, `$name`, `${name:format}` or `[[name]]`, and what follows it.
+fn variable(text: &str) -> Option<(&str, &str)> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let (inside, end) = match text.strip_prefix('$') {
+        Some(rest) => rest.strip_prefix('{').map_or((rest, ""), |rest| (rest, "}")),
+        None => (text.strip_prefix("[[")?, "]]"),
+    };
+    let (name, after) = inside.split_at(inside.find(|c| !is_part(c)).unwrap_or(inside.len()));
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let after = if end.is_empty() { after } else { after.split_once(end)?.1 };
+    Some((name, after))
 }
 
 /// Which speeds a duration can be divided by.
@@ -466,6 +526,26 @@ fn without_templates(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_become_what_can_stand_there() {
+        for (text, plain) in [
+            ("rate(a[$__rate_interval])", "rate(a[LENGTH])"),
+            ("rate(a[${window}] offset $ago)", "rate(a[LENGTH] offset LENGTH)"),
+            ("sum by ($by, ${one:csv}) (a)", "sum by (WORD, WORD) (a)"),
+            ("histogram_quantile($q, sum by (le, $by) (a))", "histogram_quantile(1, sum by (le, WORD) (a))"),
+            ("sum($metric)", "sum(WORD)"),
+            ("a_${kind}_total{$label=~\"${job:regex}|[[other]]\"} > $least", "a_WORD_total{WORD=~\"WORD|WORD\"} > 1"),
+            ("a{b=~\"5..$\", c=\"\\\"$d\"}", "a{b=~\"5..$\", c=\"\\\"WORD\"}"),
+            (
+                "label_replace(a, \"b\", \"$1\", \"c\", \"[[:alpha:]](.*)\")",
+                "label_replace(a, \"b\", \"$1\", \"c\", \"[[:alpha:]](.*)\")",
+            ),
+        ] {
+            let plain = plain.replace("LENGTH", &duration::print(VARIABLE)).replace("WORD", UNKNOWN);
+            assert_eq!(without_variables(text), plain, "{text}");
+        }
+    }
 
     #[test]
     fn durations_in_prose_are_found() {
