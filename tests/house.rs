@@ -59,7 +59,10 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("stack", &["monitoring", "prom", "http", "duration", "failure", "files"]),
     ("dashboard", &["monitoring", "prom", "http", "duration", "failure", "files"]),
     ("browser", &["prom", "http", "duration", "failure"]),
-    ("check", &["monitoring", "dashboard", "scenario", "prom", "receiver", "app", "http", "duration", "failure"]),
+    (
+        "check",
+        &["monitoring", "dashboard", "scenario", "prom", "receiver", "app", "http", "duration", "failure", "files"],
+    ),
     (
         "evidence",
         &[

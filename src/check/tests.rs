@@ -682,14 +682,16 @@ fn what_may_rightly_be_done_is_not_found() {
         (
             LOKI,
             "  configs:\n",
-            "  configs:\n    - from: 2024-01-01\n      store: tsdb\n      object_store: filesystem\n      schema: v13\n      index: { prefix: a_, period: 24h }\n",
+            "  configs:\n    - from: 2024-01-01\n      store: tsdb\n\
+             \x20     object_store: filesystem\n      schema: v13\n      index: { prefix: a_, period: 24h }\n",
         ),
         (VECTOR, "inputs: [itself, counted, ", "inputs: [itself, \"count*\", "),
         (VECTOR, "inputs: [itself, counted, ", "inputs: [\"it*\", counted, "),
         (
             PROMETHEUS,
             "scrape_configs:\n",
-            "scrape_configs:\n  - job_name: twice\n    metrics_path: /probe\n    honor_labels: true\n    file_sd_configs:\n      - files: [targets/app.json]\n",
+            "scrape_configs:\n  - job_name: twice\n    metrics_path: /probe\n\
+             \x20   honor_labels: true\n    file_sd_configs:\n      - files: [targets/app.json]\n",
         ),
         (
             PROMETHEUS,
