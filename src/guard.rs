@@ -1,9 +1,9 @@
 //! A front before programs that have no gate: Prometheus, Alertmanager, Vector and Loki answer whoever asks, by whatever
 //! name, and Alertmanager and Loki take orders from pages of every origin.
 //!
-//! The program listens on an address of loopback that nobody can guess, and where it is looked for a front of ours does,
-//! which hands on what the gate admits. Both are supervisord's: who kills, pauses or asks after the program means the program
-//! itself, and a front that dies is started again, of whatever stack it is.
+//! The program listens on an address of loopback that no page can guess (who runs programs here can look it up), and where it
+//! is looked for a front, a reverse proxy of ours, hands on what the gate admits. Both are supervisord's: who kills, pauses or
+//! asks after the program means the program itself, and a front that dies is started again, of whatever stack it is.
 
 use std::convert::Infallible;
 use std::future::Future;

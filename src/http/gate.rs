@@ -1,4 +1,5 @@
-//! Who may ask a listener of this machine: its own programs and its own pages, and no page of somebody else's.
+//! Who may ask a listener of this machine: its own programs and its own pages, and no page of somebody else's. Against
+//! cross-origin requests (CSRF) and DNS rebinding.
 //!
 //! Any page that is looked at here can send requests to this machine, and one whose name is made to resolve here reads
 //! the answers, too. A browser tells on every such page: by the `Host` it thinks it asks, and by the `Origin` and the
