@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::future::join_all;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use tokio::process::Child;
 use tokio::time::Instant;
@@ -448,19 +449,19 @@ impl Stack {
         if let Some(supervisord) = supervisord {
             // A paused process hears nothing, no TERM either.
             if is_paused(supervisord) {
-                supervisor::signal("CONT", &[supervisord]).await;
+                supervisor::signal(Signal::Cont, &[supervisord]);
             }
             if let Ok(states) = self.control().states().await {
                 pids.extend(states.into_iter().filter_map(|program| program.pid));
             }
             let paused: Vec<u32> = pids.iter().copied().filter(|pid| is_paused(*pid)).collect();
-            supervisor::signal("CONT", &paused).await;
+            supervisor::signal(Signal::Cont, &paused);
             // Its own end is one program after the other, each waited for, and of one that is long dead a second: all at
             // once take as long as the slowest.
             let _ = self.control().order(&["stop", "all"]).await;
             if self.control().order(&["shutdown"]).await.is_err() {
                 // Not listening yet, or no longer: the signal means the same to it.
-                supervisor::signal("TERM", &[supervisord]).await;
+                supervisor::signal(Signal::Term, &[supervisord]);
             }
         }
         if let Some(child) = &mut self.child {
@@ -472,10 +473,10 @@ impl Stack {
             && !all_gone(&[pid], STOP_LIMIT).await
         {
             in_order = false;
-            supervisor::signal("KILL", &[pid]).await;
+            supervisor::signal(Signal::Kill, &[pid]);
         }
         if !all_gone(&pids, Duration::from_secs(2)).await {
-            supervisor::signal("KILL", &pids).await;
+            supervisor::signal(Signal::Kill, &pids);
             all_gone(&pids, Duration::from_secs(2)).await;
         }
         let limit = Duration::from_secs(if in_order { 2 } else { 5 });

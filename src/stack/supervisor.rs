@@ -13,6 +13,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
 use super::control::is_paused;
@@ -282,14 +283,11 @@ pub(super) async fn is_alive(pid: u32) -> bool {
     command_line(pid).await.is_some_and(|line| !line.trim().is_empty())
 }
 
-/// Sends a signal to processes; those that are gone are passed over. The shell's own `kill` is everywhere.
-pub(super) async fn signal(name: &str, pids: &[u32]) {
-    if pids.is_empty() {
-        return;
+/// Sends a signal to processes. Those that are gone are passed over, and those of somebody else are told by who waits for them.
+pub(super) fn signal(signal: Signal, pids: &[u32]) {
+    for pid in pids.iter().filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?)) {
+        let _ = kill_process(pid, signal);
     }
-    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
-    let script = format!("kill -s {name} {}", pids.join(" "));
-    let _ = helper("sh").args(["-c", &script]).stderr(Stdio::null()).status().await;
 }
 
 /// A program as supervisord sees it.
