@@ -10,7 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The bytes there are.
 #[derive(Clone)]
-pub(super) struct Budget(Arc<Semaphore>);
+pub(super) struct Budget {
+    left: Arc<Semaphore>,
+    bytes: usize,
+}
 
 /// More was asked for than is left.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,12 +28,22 @@ pub(super) struct Reserved {
 impl Budget {
     /// A budget of so many bytes.
     pub(super) fn new(bytes: usize) -> Budget {
-        Budget(Arc::new(Semaphore::new(bytes)))
+        Budget { left: Arc::new(Semaphore::new(bytes)), bytes }
+    }
+
+    /// All there are, taken or not.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many are taken at this moment.
+    pub(super) fn taken(&self) -> usize {
+        self.bytes - self.left.available_permits()
     }
 
     /// Nothing yet, to [`grow`](Reserved::grow).
     pub(super) fn reserve_nothing(&self) -> Reserved {
-        Reserved { budget: Arc::clone(&self.0), bytes: None }
+        Reserved { budget: Arc::clone(&self.left), bytes: None }
     }
 
     /// Bytes that are taken from the budget until the last reference to them is gone, wherever that may be.
@@ -85,6 +98,7 @@ mod tests {
     fn a_body_that_grows_takes_as_it_goes_and_nothing_where_there_is_not_enough() {
         let budget = Budget::new(10);
         let mut body = budget.reserve_nothing();
+        assert_eq!((budget.taken(), budget.bytes()), (0, 10));
         assert_eq!([body.grow(4), body.grow(4), body.grow(4), body.grow(2)], [Ok(()), Ok(()), Err(Exhausted), Ok(())]);
         assert!(budget.keep(vec![0]).is_err());
         drop(body);

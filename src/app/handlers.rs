@@ -57,7 +57,7 @@ impl Handlers {
     /// Handlers over an empty store.
     pub(super) fn new(config: &Config, budget: Budget, meter: Arc<Meter>, lifecycle: Arc<Lifecycle>) -> Handlers {
         Handlers {
-            store: Store::new(config.max_items, meter.items()),
+            store: Store::new(config.max_items, meter.items(config.max_items)),
             meter,
             lifecycle,
             body: Allowance { bytes: config.max_body_bytes, time: config.header_timeout, budget },
@@ -105,6 +105,7 @@ impl Handlers {
     }
 
     fn metrics(&self, budget: &Budget) -> Result<Response, Refusal> {
+        self.meter.buffered(self.body.budget.taken(), self.body.budget.bytes());
         let mut text = self.meter.encode();
         text.shrink_to_fit();
         let mut response = Response::new(charged(text.into_bytes(), budget)?.into());

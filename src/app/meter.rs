@@ -28,6 +28,9 @@ pub struct Meter {
     in_flight: IntGauge,
     ready: IntGauge,
     items: IntGauge,
+    items_max: IntGauge,
+    buffered_bytes: IntGauge,
+    buffered_bytes_max: IntGauge,
     faults_enabled: IntGauge,
     connections: Vec<IntCounter>,
     connections_open: IntGaugeVec,
@@ -94,7 +97,16 @@ impl Meter {
                 "Requests whose head was read and whose answer is not out yet.",
             )?,
             ready: IntGauge::new("app_ready", "1 while traffic should be sent here.")?,
-            items: IntGauge::new("app_items", "Items in the store.")?,
+            items: IntGauge::new("app_items", "Items in the store; at app_items_max, more are refused.")?,
+            items_max: IntGauge::new("app_items_max", "Items that the store may hold.")?,
+            buffered_bytes: IntGauge::new(
+                "app_buffered_bytes",
+                "Bytes of request bodies under way and answers in hand; what does not fit below app_buffered_bytes_max is refused.",
+            )?,
+            buffered_bytes_max: IntGauge::new(
+                "app_buffered_bytes_max",
+                "Bytes that request bodies under way and answers in hand may take together.",
+            )?,
             faults_enabled: IntGauge::new("app_faults_enabled", "1 if requests may ask to fail.")?,
             connections: ConnectionOutcome::ALL
                 .map(|outcome| connections.with_label_values(&[outcome.label()]))
@@ -119,6 +131,9 @@ impl Meter {
         registry.register(Box::new(meter.in_flight.clone()))?;
         registry.register(Box::new(meter.ready.clone()))?;
         registry.register(Box::new(meter.items.clone()))?;
+        registry.register(Box::new(meter.items_max.clone()))?;
+        registry.register(Box::new(meter.buffered_bytes.clone()))?;
+        registry.register(Box::new(meter.buffered_bytes_max.clone()))?;
         registry.register(Box::new(meter.faults_enabled.clone()))?;
         registry.register(Box::new(build))?;
         registry.register(Box::new(connections))?;
@@ -178,8 +193,16 @@ impl Meter {
         self.ready.clone()
     }
 
-    pub(super) fn items(&self) -> IntGauge {
+    /// The gauge of a store that holds at most so many.
+    pub(super) fn items(&self, most: usize) -> IntGauge {
+        self.items_max.set(gauged(most));
         self.items.clone()
+    }
+
+    /// What of the bytes that bodies and answers share is taken, and how many there are.
+    pub(super) fn buffered(&self, taken: usize, most: usize) {
+        self.buffered_bytes.set(gauged(taken));
+        self.buffered_bytes_max.set(gauged(most));
     }
 
     pub(super) fn faults_enabled(&self) -> &IntGauge {
@@ -189,7 +212,7 @@ impl Meter {
     /// What a listener tells of its connections, of which it has at most so many.
     pub(super) fn connections(&self, audience: Audience, most: usize) -> Connections {
         let label = [audience.label()];
-        self.connections_max.with_label_values(&label).set(i64::try_from(most).unwrap_or(i64::MAX));
+        self.connections_max.with_label_values(&label).set(gauged(most));
         Connections { open: self.connections_open.with_label_values(&label), outcomes: self.connections.clone() }
     }
 
@@ -242,6 +265,10 @@ impl Connections {
 }
 
 /// A gauge that exists at 0 for both listeners.
+fn gauged(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
 fn by_listener(name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
     let gauge = IntGaugeVec::new(Opts::new(name, help), &["listener"])?;
     for audience in Audience::ALL {

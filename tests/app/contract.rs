@@ -191,7 +191,14 @@ async fn what_bodies_and_answers_share_is_503_when_it_is_spent_and_returns() {
     let spent = async { while app.get("/metrics").await.status != 503 {} };
     crate::harness::soon(spent).await;
     let mut admin = Client::connect(app.admin).await;
-    assert_eq!(admin.ask("GET", "/metrics", &[], "").await.status, 200);
+    let seen = admin.ask("GET", "/metrics", &[], "").await;
+    assert_eq!(seen.status, 200);
+    let gauge = |name: &str| {
+        let line = seen.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name}")).parse::<usize>().unwrap()
+    };
+    let (taken, most) = (gauge("app_buffered_bytes"), gauge("app_buffered_bytes_max"));
+    assert!(most == 64 << 10 && (LENGTH - 1 + 19_999..=most).contains(&taken), "{taken} of {most} bytes");
     drop(rest);
     holder.write("x").await;
     assert_eq!(holder.answer("POST").await.status, 400);
@@ -210,6 +217,7 @@ async fn a_full_store_is_409() {
     for status in [201, 409] {
         assert_eq!(app.send("POST", "/items", &[JSON], r#"{"name":"a"}"#).await.status, status);
     }
+    assert_eq!(crate::exposition::whole(app.metrics().value("app_items_max", &[])), 1);
 }
 
 #[tokio::test]
