@@ -285,6 +285,49 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     while !holds() {
         assert!(Instant::now() < deadline, "it never came true that {what}");
         std::thread::sleep(Duration::from_millis(2));
+/// As somebody whom the modes of files bind: root is, once it has given up what it may do beyond them.
+#[cfg(target_os = "linux")]
+fn bound_by_modes(command: &Command) -> Command {
+    let mut bound = Command::new("setpriv");
+    if rustix::process::geteuid().is_root() {
+        bound.args(["--bounding-set", "-all", "--inh-caps", "-all"]);
+    }
+    bound.arg("--").arg(command.get_program()).args(command.get_args());
+    bound.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    bound.current_dir(command.get_current_dir().unwrap()).stdin(Stdio::null());
+    bound
+}
+
+/// Nobody forged what may not be looked at.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_bundle_that_may_not_be_read_is_not_called_untrustworthy() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let close = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let signers = place.at("signers");
+    std::fs::write(&signers, "").unwrap();
+    std::fs::write(place.at("bundle/SHA256SUMS.sig"), "no signature").unwrap();
+    for (closed, arguments) in [
+        ("bundle/report.md", "evidence verify {bundle}"),
+        ("bundle/SHA256SUMS", "evidence verify {bundle}"),
+        ("bundle/experiments", "evidence verify {bundle}"),
+        ("bundle", "evidence verify {bundle}"),
+        ("bundle/SHA256SUMS.sig", "evidence verify {bundle} --signers {signers}"),
+        ("bundle/tree", "evidence sign {bundle} --key {nowhere}"),
+    ] {
+        let closed = place.at(closed);
+        let was = closed.metadata().unwrap().permissions().mode();
+        close(&closed, 0);
+        let output = bound_by_modes(&place.command("missing", arguments)).output().unwrap();
+        close(&closed, was);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments}, {}: {said}", closed.display());
+        assert!(said.contains(&format!("cannot read {}", closed.display())), "{said}");
+        assert_eq!(said.lines().last(), Some("  → let this user read and write it, or ask as one who may"), "{said}");
+    }
+}
+
     }
 }
 

@@ -98,7 +98,8 @@ pub async fn collect(
                 disturbed.push(!judge::disturbances(&experiment, &tree).is_empty());
                 tries.push(one);
             }
-            Err(failure) if failure.kind() == Kind::Infrastructure => {
+            // One run that may not be read is no reason to lose the others.
+            Err(failure) if failure.kind() == Kind::Infrastructure || failure.is_denied() => {
                 tell(&format!("  ! {}: {failure}", one.run));
                 // Half an experiment can't be judged, and the run itself lies where it lay.
                 let _ = std::fs::remove_dir_all(&folder);

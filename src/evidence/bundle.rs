@@ -42,7 +42,7 @@ use super::provenance::{self, Provenance, now_ms};
 use super::report;
 use super::tree::Tree;
 use super::validity::Disturbance;
-use crate::failure::{Failure, tell};
+use crate::failure::{self, Failure, tell};
 use crate::files;
 use crate::interrupt::Interrupt;
 
@@ -417,12 +417,24 @@ impl Outcome {
 impl Bundle {
     /// A folder that says it is a bundle.
     pub fn open(folder: &Path) -> Result<Bundle, Failure> {
-        let why = match fs::metadata(folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is nothing there".to_owned(),
-            Err(error) => error.to_string(),
-            Ok(is) if !is.is_dir() => "it is a file".to_owned(),
-            Ok(_) if !folder.join(SUMS).is_file() => format!("it has no {SUMS}"),
-            Ok(_) => return Ok(Bundle { folder: folder.to_owned() }),
+        let look = |path: &Path| match fs::metadata(path) {
+            Ok(there) => Ok(Some(there)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(anyhow::Error::new(error).context(format!("cannot read {}", path.display()))),
+        };
+        let seen = || match look(folder)? {
+            None => Ok(Some("there is nothing there".to_owned())),
+            Some(is) if !is.is_dir() => Ok(Some("it is a file".to_owned())),
+            Some(_) => {
+                let has_sums = look(&folder.join(SUMS))?.is_some_and(|is| is.is_file());
+                Ok((!has_sums).then(|| format!("it has no {SUMS}")))
+            }
+        };
+        let why = match seen() {
+            Ok(None) => return Ok(Bundle { folder: folder.to_owned() }),
+            Ok(Some(why)) => why,
+            Err(error) if failure::is_of_the_system(&error) => return Err(error.into()),
+            Err(error) => format!("{error:#}"),
         };
         Err(Failure::usage(format!("{} is no bundle: {why}", folder.display()))
             .remedy("a bundle is the folder whose path `just evidence` prints last"))
@@ -438,15 +450,22 @@ impl Bundle {
         list(&self.folder)
     }
 
-    /// L0 and L1. An error means that the bundle can't be trusted, and why; a usage failure, that this tool can't judge it.
+    /// L0 and L1. An error means that the bundle can't be trusted, and why; a usage failure, that this tool can't judge it, or
+    /// that this user may not read it; an infrastructure failure, that it could not be read.
     pub fn verify(&self) -> Result<Outcome, Failure> {
+            if failure::is_of_the_system(&error) {
+                return Failure::from(error).context(format!("{} was not verified", self.folder.display()));
+            }
         let refused = |error: anyhow::Error, level| {
             Failure::invalid_bundle(error.context(level).context(format!("{} can't be trusted", self.folder.display())))
         };
         self.integrity().map_err(|error| refused(error, "L0, integrity"))?;
         self.is_judged_here()?;
-        self.derivation().map_err(|error| {
-            refused(error, "L1, derivation").remedy("if another revision of this tool made it, verify it with that one")
+        self.derivation().map_err(|error| match refused(error, "L1, derivation") {
+            failure if failure.kind() == failure::Kind::InvalidBundle => {
+                failure.remedy("if another revision of this tool made it, verify it with that one")
+            }
+            failure => failure,
         })
     }
 
@@ -496,7 +515,7 @@ impl Bundle {
     }
 
     fn derivation(&self) -> anyhow::Result<Outcome> {
-        let mut outcome = Outcome::derive(&self.folder).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let mut outcome = Outcome::derive(&self.folder).map_err(Failure::into_chain)?;
         coherence::check(&outcome)?;
         let text = read_text(&self.folder.join("verdicts.json"))?;
         let stored: Vec<Judgement> = serde_json::from_str(&text).context("verdicts.json")?;
@@ -512,8 +531,10 @@ impl Bundle {
         let reports = report::write(&outcome)?;
         let mut drawn = BTreeSet::new();
         for (file, text) in reports {
-            if !read_text(&self.folder.join(&file)).is_ok_and(|stored| stored == text) {
-                outcome.others.push(file.clone());
+            match read_text(&self.folder.join(&file)) {
+                Ok(stored) if stored == text => {}
+                Err(error) if failure::is_of_the_system(&error) => return Err(error),
+                _ => outcome.others.push(file.clone()),
             }
             drawn.insert(file);
         }
