@@ -43,11 +43,12 @@ const FOREIGN_TO_SERVICE: [&str; 14] = [
 const SHARED_WITH_SERVICE: [&str; 2] = ["jiff", "base64"];
 
 /// Which room may import which; what is not listed is forbidden. Programs (src/bin) may import every room.
-const MAY_IMPORT: [(&str, &[&str]); 17] = [
+const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("duration", &[]),
     ("failure", &[]),
     ("files", &[]),
     ("interrupt", &["failure"]),
+    ("sum", &[]),
     ("http", &["duration"]),
     ("app", &["http", "duration"]),
     ("guard", &["http", "failure"]),
@@ -55,8 +56,8 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
     ("prom", &["http", "duration", "failure"]),
     ("monitoring", &["http", "duration", "failure", "files"]),
     ("receiver", &["http", "duration", "failure"]),
-    ("traffic", &["scenario", "http", "duration", "failure", "files"]),
-    ("stack", &["monitoring", "prom", "http", "duration", "failure", "files"]),
+    ("traffic", &["scenario", "http", "duration", "failure", "files", "sum"]),
+    ("stack", &["monitoring", "prom", "http", "duration", "failure", "files", "sum"]),
     ("dashboard", &["monitoring", "prom", "http", "duration", "failure", "files"]),
     ("browser", &["prom", "http", "duration", "failure"]),
     (
@@ -79,6 +80,7 @@ const MAY_IMPORT: [(&str, &[&str]); 17] = [
             "failure",
             "files",
             "interrupt",
+            "sum",
         ],
     ),
 ];

@@ -24,12 +24,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
 use super::attest::SIGNATURE;
@@ -45,6 +43,7 @@ use super::validity::Disturbance;
 use crate::failure::{self, Failure, tell};
 use crate::files;
 use crate::interrupt::Interrupt;
+use crate::sum;
 
 /// The file that names every other with its sum.
 pub const SUMS: &str = "SHA256SUMS";
@@ -453,10 +452,10 @@ impl Bundle {
     /// L0 and L1. An error means that the bundle can't be trusted, and why; a usage failure, that this tool can't judge it, or
     /// that this user may not read it; an infrastructure failure, that it could not be read.
     pub fn verify(&self) -> Result<Outcome, Failure> {
+        let refused = |error: anyhow::Error, level| {
             if failure::is_of_the_system(&error) {
                 return Failure::from(error).context(format!("{} was not verified", self.folder.display()));
             }
-        let refused = |error: anyhow::Error, level| {
             Failure::invalid_bundle(error.context(level).context(format!("{} can't be trusted", self.folder.display())))
         };
         self.integrity().map_err(|error| refused(error, "L0, integrity"))?;
@@ -642,24 +641,8 @@ fn remove_empty(folder: &Path) -> anyhow::Result<()> {
 
 /// SHA-256 of a file, in hexadecimal.
 pub fn sha256_of(file: &Path) -> anyhow::Result<String> {
-    let mut hasher = Sha256::new();
-    let mut reader = files::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = reader.read(&mut buffer).with_context(|| format!("cannot read {}", file.display()))?;
-        if read == 0 {
-            return Ok(hex(&hasher.finalize()));
-        }
-        hasher.update(&buffer[..read]);
-    }
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String does not fail");
-        text
-    })
+    let read = || sum::of(&mut files::open(file)?);
+    read().with_context(|| format!("cannot read {}", file.display()))
 }
 
 fn scan_for_secrets(folder: &Path, secrets: &[String]) -> anyhow::Result<()> {

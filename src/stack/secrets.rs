@@ -12,6 +12,7 @@ use anyhow::Context;
 
 use super::plan::Plan;
 use crate::failure::Failure;
+use crate::sum;
 
 /// The file with the password of Grafana's `admin`.
 pub(super) const GRAFANA_ADMIN_PASSWORD: &str = "grafana_admin_password";
@@ -100,7 +101,7 @@ fn random() -> Result<String, Failure> {
     File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut bytes))
         .context("cannot read /dev/urandom")?;
-    Ok(bytes.map(|byte| format!("{byte:02x}")).concat())
+    Ok(sum::hex(&bytes))
 }
 
 /// `NAME=value` of an environment file, as compose reads one; empty counts as not set, and the last line of a name wins. What
