@@ -158,7 +158,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 80] = [
+const TABLE: [(&str, &str, u8, &str); 84] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -219,6 +219,20 @@ const TABLE: [(&str, &str, u8, &str); 80] = [
         "--ledger names a file in a folder",
     ),
     ("traffic run 01 --json {empty}", "missing", 2, "--json names a file in a folder"),
+    ("traffic run 01 --json /dev/full", "missing", 2, "--json names a file in a folder"),
+    ("traffic run 01 --ledger {pipe}", "missing", 2, "--ledger names a file in a folder"),
+    (
+        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --ledger /dev/full",
+        "missing",
+        2,
+        "--ledger names a file in a folder",
+    ),
+    (
+        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --json {pipe}",
+        "missing",
+        2,
+        "--json names a file in a folder",
+    ),
     ("traffic run 01 --duration 100ms --base-url 127.0.0.1:1", "missing", 3, "--base-url says where"),
     ("traffic run --attach 127.0.0.1 --base-url 127.0.0.1:1", "missing", 2, "For more information, try '--help'."),
     ("traffic run --attach app=127.0.0.1:1,prometheus=127.0.0.1:1", "missing", 2, "--attach"),
@@ -271,20 +285,6 @@ fn every_verb_ends_with_the_code_of_what_came_of_it_and_touches_nothing_of_other
     assert_eq!(std::fs::read_to_string(place.at("file")).unwrap(), "theirs");
 }
 
-/// Whether a signal is in one of the masks of a process: `SigCgt`, `SigIgn`.
-#[cfg(target_os = "linux")]
-fn is_in(mask: &str, child: &Child, signal: Signal) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix(mask)?.strip_prefix(':'));
-    mask.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (signal as u32 - 1)) != 0)
-}
-
-#[cfg(target_os = "linux")]
-fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + LIMIT;
-    while !holds() {
-        assert!(Instant::now() < deadline, "it never came true that {what}");
-        std::thread::sleep(Duration::from_millis(2));
 /// As somebody whom the modes of files bind: root is, once it has given up what it may do beyond them.
 #[cfg(target_os = "linux")]
 fn bound_by_modes(command: &Command) -> Command {
@@ -328,6 +328,20 @@ fn a_bundle_that_may_not_be_read_is_not_called_untrustworthy() {
     }
 }
 
+/// Whether a signal is in one of the masks of a process: `SigCgt`, `SigIgn`.
+#[cfg(target_os = "linux")]
+fn is_in(mask: &str, child: &Child, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix(mask)?.strip_prefix(':'));
+    mask.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (signal as u32 - 1)) != 0)
+}
+
+#[cfg(target_os = "linux")]
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never came true that {what}");
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
