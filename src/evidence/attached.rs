@@ -13,6 +13,7 @@ use super::enact::{self, END, Enactment, goes_on};
 use super::experiment::{Experiment, SCHEMA, files_in, read_json, read_run};
 use super::ground::Ground;
 use super::provenance::{self, BrokenOff, End, Mode, Provenance, Revision, asked_of, compact_utc, label, now_ms};
+use super::retry::{Try, invalid, once_or_twice};
 use super::tree::Tree;
 use super::twice::{Try, invalid, once_or_twice};
 use super::{collect, judge};

@@ -18,6 +18,7 @@ use super::experiment::{self, Experiment};
 use super::ground::Ground;
 use super::judge::{self, Verdict};
 use super::provenance::{BrokenOff, End, Mode, Provenance, Revision, asked_of, now_ms};
+use super::retry::{Try, Which, invalid, once_or_twice};
 use super::tree::{Tree, copy_folder};
 use super::twice::{Try, Which, invalid, once_or_twice};
 use super::{collect, provenance};

@@ -19,7 +19,7 @@ pub mod tools;
 mod holder;
 mod mark;
 mod supervisor;
-mod survey;
+mod preflight;
 
 pub use component::Component;
 pub use control::Epoch;

@@ -23,7 +23,7 @@ use super::control::{is_paused, ready};
 use super::mark::Mark;
 use super::plan::{Lifetime, Plan, Process};
 use super::supervisor::{self, Control, Journal, News, Program, SOCKET, SOCKET_FOLDER_PREFIX, front_of};
-use super::survey::{Survey, held_by_others, present, survey};
+use super::preflight::{Preflight, held_by_others, preflight, present};
 use super::table::{Row, State, Watch};
 use super::tools::Tool;
 use super::{holder, logs, secrets};
@@ -147,22 +147,22 @@ impl Stack {
     ) -> Result<Stack, Failure> {
         let mut shutdown = pin!(shutdown);
         watch.show(&rows(&plan, &BTreeMap::new(), &BTreeMap::new(), State::Waiting));
-        let survey = tokio::select! {
+        let preflight = tokio::select! {
             biased;
             () = &mut shutdown => Err(Failure::interrupted()),
-            survey = survey(&plan) => survey,
+            preflight = preflight(&plan) => preflight,
         };
-        let survey = survey.inspect_err(|_| watch.finish(&[]))?;
-        let plan = Plan { components: survey.components.clone(), ..plan };
+        let preflight = preflight.inspect_err(|_| watch.finish(&[]))?;
+        let plan = Plan { components: preflight.components.clone(), ..plan };
         let has_rules = rendered.keys().any(|file| file.starts_with("prometheus/rules"));
-        furnish(&plan, &survey, &rendered).inspect_err(|_| watch.finish(&[]))?;
+        furnish(&plan, &preflight, &rendered).inspect_err(|_| watch.finish(&[]))?;
         let log_ends = log_ends(&plan);
         let journal = Journal::from_now(&plan);
 
         let began = Instant::now();
-        let mut rows = rows(&plan, &survey.programs, &survey.absent, State::Starting);
+        let mut rows = rows(&plan, &preflight.programs, &preflight.absent, State::Starting);
         watch.show(&rows);
-        let launched = Stack::launch(plan, survey, &prometheus_flags).await;
+        let launched = Stack::launch(plan, preflight, &prometheus_flags).await;
         let mut stack = launched.inspect_err(|_| watch.finish(&[]))?;
         let outcome = tokio::select! {
             biased;
@@ -322,19 +322,19 @@ impl Stack {
     }
 
     /// supervisord, with its configuration. When this returns it runs, and so do its programs, ready or not.
-    async fn launch(plan: Plan, survey: Survey, prometheus_flags: &[String]) -> Result<Stack, Failure> {
-        let processes = present(&plan, &survey.absent);
+    async fn launch(plan: Plan, preflight: Preflight, prometheus_flags: &[String]) -> Result<Stack, Failure> {
+        let processes = present(&plan, &preflight.absent);
         let mut programs = Vec::new();
         for process in &processes {
-            let tool = &survey.programs[&process.component];
-            let environment = process.component.environment(process, &plan, &survey.revision);
+            let tool = &preflight.programs[&process.component];
+            let environment = process.component.environment(process, &plan, &preflight.revision);
             let arguments = process.component.arguments(process, &plan, tool, prometheus_flags);
-            let command = supervisor::command(&survey.death_prefix, environment, &tool.path, arguments);
+            let command = supervisor::command(&preflight.death_prefix, environment, &tool.path, arguments);
             programs.push(Program { name: process.name.clone(), command });
             if let Some(name) = front_of(process) {
                 let (looked_for, to) = (process.address.to_string(), plan.listens(process).to_string());
                 let arguments = ["front", "--listen", &looked_for, "--to", &to].map(str::to_owned).to_vec();
-                let command = supervisor::command(&survey.death_prefix, Vec::new(), &plan.tool_program, arguments);
+                let command = supervisor::command(&preflight.death_prefix, Vec::new(), &plan.tool_program, arguments);
                 programs.push(Program { name, command });
             }
         }
@@ -347,12 +347,12 @@ impl Stack {
         let record = Record {
             plan,
             started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
-            revision: survey.revision,
-            programs: survey.programs,
-            absent: survey.absent,
-            supervisord: survey.supervisord,
+            revision: preflight.revision,
+            programs: preflight.programs,
+            absent: preflight.absent,
+            supervisord: preflight.supervisord,
             socket_folder: folder.path().to_owned(),
-            dies_together: !survey.death_prefix.is_empty(),
+            dies_together: !preflight.death_prefix.is_empty(),
         };
         // Before anything runs: whatever happens to us from here, `down` finds what there is to stop.
         let text = serde_json::to_vec_pretty(&record).context("a stack's record is plain data")?;
@@ -360,7 +360,7 @@ impl Stack {
 
         let program = record.supervisord.path.clone();
         if is_private {
-            let child = supervisor::start_private(&program, &record.plan, &survey.death_prefix)?;
+            let child = supervisor::start_private(&program, &record.plan, &preflight.death_prefix)?;
             return Ok(Stack { record, child: Some(child), _socket_folder: Some(folder) });
         }
         let _ = folder.keep();
@@ -768,7 +768,7 @@ fn rows(
 }
 
 /// Folders, configuration and secrets in the state directory.
-fn furnish(plan: &Plan, survey: &Survey, rendered: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), Failure> {
+fn furnish(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), Failure> {
     let etc = plan.etc();
     match std::fs::remove_dir_all(&etc) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -779,7 +779,7 @@ fn furnish(plan: &Plan, survey: &Survey, rendered: &BTreeMap<PathBuf, Vec<u8>>) 
     let make =
         |folder: &Path| std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()));
     make(&plan.logs())?;
-    for (component, tool) in &survey.programs {
+    for (component, tool) in &preflight.programs {
         match component {
             Component::Prometheus => make(&plan.prometheus_data(&tool.version))?,
             Component::Alertmanager => {
@@ -791,7 +791,7 @@ fn furnish(plan: &Plan, survey: &Survey, rendered: &BTreeMap<PathBuf, Vec<u8>>) 
             Component::App | Component::Receiver | Component::Viewer => {}
         }
     }
-    let page = survey.programs.get(&Component::Grafana);
+    let page = preflight.programs.get(&Component::Grafana);
     let is_older = page.is_some_and(|tool| !grafana::reads_objects(&tool.version));
     if page.is_some() {
         secrets::prepare(plan)?;
@@ -803,7 +803,7 @@ fn furnish(plan: &Plan, survey: &Survey, rendered: &BTreeMap<PathBuf, Vec<u8>>) 
     for (path, content) in rendered {
         let file = etc.join(path);
         // Whoever is not there is no target, and no source of dashboards: nothing is missed that was never to come.
-        let content = if is_about(path, &survey.absent) {
+        let content = if is_about(path, &preflight.absent) {
             Cow::Borrowed(ABOUT_NOBODY)
         } else if is_older && path.starts_with("grafana/dashboards") {
             Cow::Owned(with_datasources_by_uid(content))
