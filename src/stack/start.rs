@@ -490,10 +490,7 @@ impl Stack {
             )));
         }
         self.remove_traces();
-        if in_order || held.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::infrastructure(format!("everything was told to stop, but {}", held.join(", "))))
+        is_stopped(in_order, &held)
     }
 
     /// The process id of a supervisord that has just detached itself, or has long.
@@ -785,7 +782,13 @@ fn furnish(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<
             Component::Alertmanager => {
                 make(&plan.data(*component))?;
                 // Whom the last stack told of an alert that it did not live to see resolved, this one must tell again.
-                let _ = std::fs::remove_file(plan.data(*component).join("nflog"));
+                let told = plan.data(*component).join("nflog");
+                match std::fs::remove_file(&told) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Failure::usage(format!("cannot remove {}: {error}", told.display())));
+                    }
+                    _ => {}
+                }
             }
             Component::Grafana | Component::Vector | Component::Loki => make(&plan.data(*component))?,
             Component::App | Component::Receiver | Component::Viewer => {}
@@ -823,6 +826,14 @@ const ABOUT_NOBODY: &[u8] = b"[]\n";
 fn is_about(path: &Path, absent: &BTreeMap<Component, String>) -> bool {
     let folder = path.parent().unwrap_or(Path::new(""));
     let tells = folder == Path::new("prometheus/targets");
+/// What came of a stop. Of one that went in order, who holds a port is somebody else.
+fn is_stopped(in_order: bool, held: &[String]) -> Result<(), Failure> {
+    if in_order || held.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::infrastructure(format!("everything was told to stop, but {}", held.join(", "))))
+}
+
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     tells && absent.keys().any(|component| component.name() == stem)
 }
@@ -856,6 +867,54 @@ async fn all_gone(pids: &[u32], limit: Duration) -> bool {
             return !alive;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::duration::Speed;
+    use crate::failure::Kind;
+
+    #[test]
+    fn a_port_that_is_held_is_ours_to_tell_only_of_a_stop_that_did_not_go_in_order() {
+        let held = ["port 9090 (prometheus) is held by prometheus (7)".to_owned()];
+        for (in_order, held) in [(true, &[][..]), (true, &held), (false, &[])] {
+            is_stopped(in_order, held).unwrap_or_else(|failure| panic!("{in_order} {held:?}: {failure}"));
+        }
+        let failure = is_stopped(false, &held).unwrap_err();
+        assert_eq!(failure.kind(), Kind::Infrastructure);
+        let told = "everything was told to stop, but port 9090 (prometheus) is held by prometheus (7)";
+        assert_eq!(failure.to_string(), told);
+    }
+
+    #[test]
+    fn of_what_alertmanager_keeps_a_start_removes_whom_it_told_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let plan = Plan::attached(Path::new(env!("CARGO_MANIFEST_DIR")), place.path(), Speed::PRODUCTION).unwrap();
+        let tool = |name: &str| Tool { path: name.into(), version: "3.5.0".to_owned() };
+        let preflight = Preflight {
+            components: plan.components.clone(),
+            programs: [Component::Prometheus, Component::Alertmanager].map(|one| (one, tool(one.name()))).into(),
+            absent: BTreeMap::new(),
+            supervisord: tool("supervisord"),
+            death_prefix: Vec::new(),
+            revision: "unknown".to_owned(),
+        };
+        let start = || furnish(&plan, &preflight, &BTreeMap::new());
+        start().unwrap();
+        let (alerts, samples) = (plan.data(Component::Alertmanager), plan.prometheus_data("3.5.0"));
+        let kept =
+            [alerts.join("silences"), alerts.join("nflog.1"), samples.join("chunk"), plan.logs().join("app.log")];
+        for file in kept.iter().chain([&alerts.join("nflog")]) {
+            std::fs::write(file, "before").unwrap();
+        }
+        start().unwrap();
+        assert!(!alerts.join("nflog").exists());
+        assert!(kept.iter().all(|file| file.exists()), "{kept:?}");
+        // One that can't be removed would keep an alert from being told again.
+        std::fs::create_dir(alerts.join("nflog")).unwrap();
+        assert_eq!(start().unwrap_err().kind(), Kind::Usage);
+    }
+}
     }
 }
 
