@@ -20,10 +20,11 @@ use tokio::time::Instant;
 
 use super::component::Component;
 use super::control::{is_paused, ready};
+use super::layout;
 use super::mark::Mark;
 use super::plan::{Lifetime, Plan, Process};
-use super::supervisor::{self, Control, Journal, News, Program, SOCKET, SOCKET_FOLDER_PREFIX, front_of};
 use super::preflight::{Preflight, held_by_others, preflight, present};
+use super::supervisor::{self, Control, Journal, News, Program, SOCKET, SOCKET_FOLDER_PREFIX, front_of};
 use super::table::{Row, State, Watch};
 use super::tools::Tool;
 use super::{holder, logs, secrets};
@@ -340,8 +341,8 @@ impl Stack {
         }
         let folder = supervisor::socket_folder()?;
         let text = supervisor::configuration(&plan, &programs, &folder.path().join(SOCKET));
-        write_aside(&supervisor::configuration_file(&plan), text.as_bytes())?;
-        let _ = std::fs::remove_file(plan.state.join("supervisord.pid"));
+        replace(&supervisor::configuration_file(&plan), text.as_bytes())?;
+        let _ = std::fs::remove_file(plan.state.join(layout::SUPERVISORD_PID));
 
         let is_private = plan.lifetime == Lifetime::Private;
         let record = Record {
@@ -356,7 +357,7 @@ impl Stack {
         };
         // Before anything runs: whatever happens to us from here, `down` finds what there is to stop.
         let text = serde_json::to_vec_pretty(&record).context("a stack's record is plain data")?;
-        write_aside(&record_file(&record.plan.state), &text)?;
+        replace(&record_file(&record.plan.state), &text)?;
 
         let program = record.supervisord.path.clone();
         if is_private {
@@ -522,7 +523,7 @@ fn remove_traces(record: &Record) {
     if is_ours.is_some_and(|name| name.starts_with(SOCKET_FOLDER_PREFIX)) {
         let _ = std::fs::remove_dir_all(&record.socket_folder);
     }
-    let _ = std::fs::remove_file(record.plan.state.join("supervisord.pid"));
+    let _ = std::fs::remove_file(record.plan.state.join(layout::SUPERVISORD_PID));
     let _ = std::fs::remove_file(record_file(&record.plan.state));
 }
 
@@ -548,26 +549,6 @@ async fn down_locked(state: &Path) -> Result<Down, Failure> {
     }
 }
 
-/// All that lies in a state directory, by name; beside it, what the receiver was told.
-const OURS: [&str; 14] = [
-    "etc",
-    "data",
-    "logs",
-    "secrets",
-    "runs",
-    "attached",
-    "stack.json",
-    "stack.new",
-    "supervisord.conf",
-    "supervisord.new",
-    "supervisord.pid",
-    "runs.lock",
-    // The mark, and what others wait for, last.
-    Mark::State.file(),
-    "lock",
-];
-const NOTIFICATIONS: &str = "notifications.jsonl";
-
 /// Stops the stack of this state directory, if one runs, and removes all that is ours there.
 pub async fn clean(state: &Path) -> Result<Down, Failure> {
     if !Mark::State.is_ours(state) {
@@ -575,7 +556,7 @@ pub async fn clean(state: &Path) -> Result<Down, Failure> {
         return if is_empty { Ok(Down::Absent) } else { Err(Mark::State.not_ours(state)) };
     }
     let _lock = lock(state).await?;
-    let attached = std::fs::read_dir(state.join("attached")).into_iter().flatten().flatten();
+    let attached = std::fs::read_dir(state.join(layout::ATTACHED)).into_iter().flatten().flatten();
     for place in std::iter::once(state.to_owned()).chain(attached.map(|entry| entry.path())) {
         if is_held(&place.join("runs.lock")) {
             return Err(Failure::usage(format!("a run is under way on the stack of {}", place.display()))
@@ -584,8 +565,7 @@ pub async fn clean(state: &Path) -> Result<Down, Failure> {
     }
     let down = down_locked(state).await?;
     let entries = std::fs::read_dir(state).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let told = entries.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with(NOTIFICATIONS));
-    for name in told.chain(OURS.map(str::to_owned)) {
+    for name in layout::ours(entries.filter_map(|name| name.into_string().ok())) {
         let path = state.join(name);
         let removed = match path.symlink_metadata() {
             Ok(there) if there.is_dir() => std::fs::remove_dir_all(&path),
@@ -680,7 +660,7 @@ pub fn no_room(state: &Path) -> Option<Failure> {
 }
 
 fn record_file(state: &Path) -> PathBuf {
-    state.join("stack.json")
+    state.join(layout::RECORD)
 }
 
 /// Whether somebody holds this lock.
@@ -826,23 +806,14 @@ const ABOUT_NOBODY: &[u8] = b"[]\n";
 fn is_about(path: &Path, absent: &BTreeMap<Component, String>) -> bool {
     let folder = path.parent().unwrap_or(Path::new(""));
     let tells = folder == Path::new("prometheus/targets");
-/// What came of a stop. Of one that went in order, who holds a port is somebody else.
-fn is_stopped(in_order: bool, held: &[String]) -> Result<(), Failure> {
-    if in_order || held.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::infrastructure(format!("everything was told to stop, but {}", held.join(", "))))
-}
-
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     tells && absent.keys().any(|component| component.name() == stem)
 }
 
-/// Written aside and renamed, so that no reader sees half of it.
-fn write_aside(file: &Path, content: &[u8]) -> Result<(), Failure> {
-    let aside = file.with_extension("new");
-    let written = std::fs::write(&aside, content).and_then(|()| std::fs::rename(&aside, file));
-    Ok(written.with_context(|| format!("cannot write {}", file.display()))?)
+/// No reader sees half of it.
+fn replace(file: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let written = files::replace(file, |to| to.write_all(content));
+    written.with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Where each log ends now: what comes behind is of this start.
@@ -853,6 +824,14 @@ fn log_ends(plan: &Plan) -> BTreeMap<String, u64> {
         .chain(["supervisord".to_owned()])
         .map(|name| (name.clone(), plan.log(&name).metadata().map_or(0, |meta| meta.len())))
         .collect()
+}
+
+/// What came of a stop. Of one that went in order, who holds a port is somebody else.
+fn is_stopped(in_order: bool, held: &[String]) -> Result<(), Failure> {
+    if in_order || held.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::infrastructure(format!("everything was told to stop, but {}", held.join(", "))))
 }
 
 /// Waits until none of these processes is left; false when the limit came first.
@@ -867,6 +846,27 @@ async fn all_gone(pids: &[u32], limit: Duration) -> bool {
             return !alive;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The ports of the plan that are still held when the limit is over, and by whom.
+async fn held_ports(plan: &Plan, absent: &BTreeMap<Component, String>, limit: Duration) -> Vec<String> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let processes = present(plan, absent);
+        let listeners = processes.iter().flat_map(Process::listeners);
+        let held: Vec<(String, u16)> = listeners
+            .filter(|(.., address)| holder::is_taken(address))
+            .map(|(_, name, address)| (name, address.port))
+            .collect();
+        if held.is_empty() || Instant::now() >= deadline {
+            let tell =
+                |(name, port): &(String, u16)| format!("port {port} ({name}) is held by {}", holder::holder(*port));
+            return held.iter().map(tell).collect();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -913,26 +913,5 @@ mod tests {
         // One that can't be removed would keep an alert from being told again.
         std::fs::create_dir(alerts.join("nflog")).unwrap();
         assert_eq!(start().unwrap_err().kind(), Kind::Usage);
-    }
-}
-    }
-}
-
-/// The ports of the plan that are still held when the limit is over, and by whom.
-async fn held_ports(plan: &Plan, absent: &BTreeMap<Component, String>, limit: Duration) -> Vec<String> {
-    let deadline = Instant::now() + limit;
-    loop {
-        let processes = present(plan, absent);
-        let listeners = processes.iter().flat_map(Process::listeners);
-        let held: Vec<(String, u16)> = listeners
-            .filter(|(.., address)| holder::is_taken(address))
-            .map(|(_, name, address)| (name, address.port))
-            .collect();
-        if held.is_empty() || Instant::now() >= deadline {
-            let tell =
-                |(name, port): &(String, u16)| format!("port {port} ({name}) is held by {}", holder::holder(*port));
-            return held.iter().map(tell).collect();
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
