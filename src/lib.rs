@@ -38,6 +38,8 @@ pub mod guard;
 #[cfg(feature = "tools")]
 pub mod interrupt;
 #[cfg(feature = "tools")]
+pub mod lock;
+#[cfg(feature = "tools")]
 pub mod monitoring;
 #[cfg(feature = "tools")]
 pub mod prom;

@@ -43,11 +43,12 @@ const FOREIGN_TO_SERVICE: [&str; 14] = [
 const SHARED_WITH_SERVICE: [&str; 2] = ["jiff", "base64"];
 
 /// Which room may import which; what is not listed is forbidden. Programs (src/bin) may import every room.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("duration", &[]),
     ("failure", &[]),
     ("files", &[]),
     ("interrupt", &["failure"]),
+    ("lock", &["files"]),
     ("sum", &[]),
     ("http", &["duration"]),
     ("app", &["http", "duration"]),
@@ -57,7 +58,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("monitoring", &["http", "duration", "failure", "files"]),
     ("receiver", &["http", "duration", "failure"]),
     ("traffic", &["scenario", "http", "duration", "failure", "files", "sum"]),
-    ("stack", &["monitoring", "prom", "http", "duration", "failure", "files", "sum"]),
+    ("stack", &["monitoring", "prom", "http", "duration", "failure", "files", "lock", "sum"]),
     ("dashboard", &["monitoring", "prom", "http", "duration", "failure", "files"]),
     ("browser", &["prom", "http", "duration", "failure"]),
     (
@@ -80,6 +81,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
             "failure",
             "files",
             "interrupt",
+            "lock",
             "sum",
         ],
     ),

@@ -8,7 +8,6 @@
 //! `broken-off.json` says why, and its ledger is whole all the same.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -26,6 +25,7 @@ use super::tree::Tree;
 use crate::failure::{Failure, Kind};
 use crate::http::client::{self, Address};
 use crate::interrupt::Interrupt;
+use crate::lock::Lock;
 use crate::prom::client::{ActiveAlert, Api};
 use crate::scenario::{Action, Scenario, Step};
 use crate::stack::Epoch;
@@ -100,23 +100,22 @@ pub const END: &str = "broken-off.json";
 
 /// Whether a run goes on at this moment.
 pub(super) fn goes_on(state: &Path) -> bool {
-    let file = File::open(state.join("runs.lock"));
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    Lock::is_held(&runs_lock(state))
+}
+
+fn runs_lock(state: &Path) -> PathBuf {
+    state.join("runs.lock")
 }
 
 /// The right to send: whoever holds it is the only one.
-fn turn(state: &Path) -> Result<File, Failure> {
-    let file = state.join("runs.lock");
-    let unusable = |error| Failure::usage(format!("cannot write {}: {error}", file.display()));
-    let turn = File::create(&file).map_err(unusable)?;
-    match turn.try_lock() {
-        Ok(()) => Ok(turn),
-        Err(TryLockError::WouldBlock) => {
-            Err(Failure::usage("another run is under way on this stack, and would be counted with this one")
-                .remedy("wait until it has ended"))
-        }
-        Err(TryLockError::Error(error)) => Err(unusable(error)),
-    }
+fn turn(state: &Path) -> Result<Lock, Failure> {
+    let file = runs_lock(state);
+    let lock = Lock::try_take(&file);
+    let lock = lock.map_err(|error| Failure::usage(format!("cannot write {}: {error}", file.display())))?;
+    lock.ok_or_else(|| {
+        Failure::usage("another run is under way on this stack, and would be counted with this one")
+            .remedy("wait until it has ended")
+    })
 }
 
 async fn enacted(

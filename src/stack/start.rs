@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -30,6 +29,7 @@ use super::tools::Tool;
 use super::{holder, logs, secrets};
 use crate::failure::{Failure, is_full};
 use crate::files;
+use crate::lock::Lock;
 use crate::monitoring::with_datasources_by_uid;
 use crate::prom::grafana;
 
@@ -102,8 +102,7 @@ pub enum Down {
 /// stack meanwhile is told so; taken before anything is looked at, for that takes a while.
 #[derive(Debug)]
 pub struct Turn {
-    /// Released when dropped.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Turn {
@@ -558,7 +557,7 @@ pub async fn clean(state: &Path) -> Result<Down, Failure> {
     let _lock = lock(state).await?;
     let attached = std::fs::read_dir(state.join(layout::ATTACHED)).into_iter().flatten().flatten();
     for place in std::iter::once(state.to_owned()).chain(attached.map(|entry| entry.path())) {
-        if is_held(&place.join("runs.lock")) {
+        if Lock::is_held(&place.join("runs.lock")) {
             return Err(Failure::usage(format!("a run is under way on the stack of {}", place.display()))
                 .remedy("wait until it has ended, or interrupt it"));
         }
@@ -663,14 +662,9 @@ fn record_file(state: &Path) -> PathBuf {
     state.join(layout::RECORD)
 }
 
-/// Whether somebody holds this lock.
-fn is_held(lock: &Path) -> bool {
-    files::open(lock).is_ok_and(|file| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock)))
-}
-
 /// Whether a command is starting or stopping a stack there.
 pub(super) fn is_busy(state: &Path) -> bool {
-    is_held(&state.join("lock"))
+    Lock::is_held(&state.join("lock"))
 }
 
 pub(super) fn being_changed(state: &Path) -> Failure {
@@ -691,23 +685,24 @@ fn is_understood(state: &Path) -> Result<(), Failure> {
         .remedy("choose another with --state or AICLIPX_STATE"))
 }
 
-/// Held while a stack is started or stopped, so that two commands don't do it at once. Released when dropped. The state
-/// directory is made, and ours from here on.
-async fn lock(state: &Path) -> Result<File, Failure> {
+/// Held while a stack is started or stopped, so that two commands don't do it at once. The state directory is made, and
+/// ours from here on.
+async fn lock(state: &Path) -> Result<Lock, Failure> {
     let unusable = |error: std::io::Error| {
         Failure::usage(format!("the state directory {} is not writable: {error}", state.display()))
             .remedy("choose another with --state or AICLIPX_STATE")
     };
     Mark::State.claim(state)?;
-    let file = File::create(state.join("lock")).map_err(unusable)?;
+    let file = state.join("lock");
     let deadline = Instant::now() + LOOKED_AT;
     loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => tokio::time::sleep(TICK).await,
-            Err(std::fs::TryLockError::WouldBlock) => return Err(being_changed(state)),
-            Err(std::fs::TryLockError::Error(error)) => return Err(unusable(error)),
+        if let Some(lock) = Lock::try_take(&file).map_err(unusable)? {
+            return Ok(lock);
         }
+        if Instant::now() > deadline {
+            return Err(being_changed(state));
+        }
+        tokio::time::sleep(TICK).await;
     }
 }
 
