@@ -29,7 +29,7 @@ use crate::lock::Lock;
 use crate::prom::client::{ActiveAlert, Api};
 use crate::scenario::{Action, Scenario, Step};
 use crate::stack::Epoch;
-use crate::stack::layout::RUNS;
+use crate::stack::layout::{RUNS, RUNS_LOCK};
 use crate::traffic::progress::Progress;
 use crate::traffic::schedule::Schedule;
 use crate::traffic::send::{Limits, Sent, Tcp, send};
@@ -104,7 +104,7 @@ pub(super) fn goes_on(state: &Path) -> bool {
 }
 
 fn runs_lock(state: &Path) -> PathBuf {
-    state.join("runs.lock")
+    state.join(RUNS_LOCK)
 }
 
 /// The right to send: whoever holds it is the only one.

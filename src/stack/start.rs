@@ -557,7 +557,7 @@ pub async fn clean(state: &Path) -> Result<Down, Failure> {
     let _lock = lock(state).await?;
     let attached = std::fs::read_dir(state.join(layout::ATTACHED)).into_iter().flatten().flatten();
     for place in std::iter::once(state.to_owned()).chain(attached.map(|entry| entry.path())) {
-        if Lock::is_held(&place.join("runs.lock")) {
+        if Lock::is_held(&place.join(layout::RUNS_LOCK)) {
             return Err(Failure::usage(format!("a run is under way on the stack of {}", place.display()))
                 .remedy("wait until it has ended, or interrupt it"));
         }
@@ -664,7 +664,7 @@ fn record_file(state: &Path) -> PathBuf {
 
 /// Whether a command is starting or stopping a stack there.
 pub(super) fn is_busy(state: &Path) -> bool {
-    Lock::is_held(&state.join("lock"))
+    Lock::is_held(&state.join(layout::LOCK))
 }
 
 pub(super) fn being_changed(state: &Path) -> Failure {
@@ -693,7 +693,7 @@ async fn lock(state: &Path) -> Result<Lock, Failure> {
             .remedy("choose another with --state or AICLIPX_STATE")
     };
     Mark::State.claim(state)?;
-    let file = state.join("lock");
+    let file = state.join(layout::LOCK);
     let deadline = Instant::now() + LOOKED_AT;
     loop {
         if let Some(lock) = Lock::try_take(&file).map_err(unusable)? {
