@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # scripts/fresh.sh [--user] [SUITE…] [-- COMMAND…]: proves the promise of the README on a machine that has nothing. Makes a
-# Debian of its minimal packages, gives it this machine's Rust toolchain and nothing else (no C compiler, no git, no Python),
+# Debian or an Ubuntu of its minimal packages, gives it this machine's Rust toolchain and nothing else (no C compiler, no git, no Python),
 # clones HEAD to a path with spaces, and runs there `./dev just demo` and `./dev just test`, or `./dev COMMAND…`. Then it looks
 # that the installation left nothing enabled, and times a second start. The first suite that fails ends it.
 #
-#   SUITE    trixie, bookworm or sid; without one, stable and the one before
+#   SUITE    trixie, bookworm, sid, or Ubuntu's resolute (26.04) and noble (24.04); without one, Debian's stable and the one before
 #   --user   as somebody who is not root and has no sudo: where ./dev names a command to type as root, root types it, once
 #
 # What the fresh machine shares with this one: the kernel, the network, and this machine's own way to packages (its mirror where
@@ -30,8 +30,8 @@ if [[ ! ${FRESH_INSIDE:-} ]]; then
     case $1 in
       --) shift && break ;;
       --user) someone='yes' ;;
-      trixie | bookworm | sid) suites+=("$1") ;;
-      *) stop "'$1' is no suite; there are trixie, bookworm and sid, and a command stands behind --" ;;
+      trixie | bookworm | sid | resolute | noble) suites+=("$1") ;;
+      *) stop "'$1' is no suite; there are trixie, bookworm, sid, resolute and noble, and a command stands behind --" ;;
     esac
     shift
   done
@@ -87,21 +87,39 @@ archive() {
     awk '/^https?:/ && !found++') || true
   printf '%s\n' "${found:-$2}"
 }
-mirror=$(archive Debian http://deb.debian.org/debian)
-security=$(archive Debian-Security http://security.debian.org/debian-security)
+options=() script=()
+case $suite in
+  resolute | noble)
+    distribution=Ubuntu components=main,universe
+    mirror=http://archive.ubuntu.com/ubuntu security=http://security.ubuntu.com/ubuntu
+    # A Debian's debootstrap may be older than the suite, and all of Ubuntu's are made one way; and may lack Ubuntu's keys.
+    script=(/usr/share/debootstrap/scripts/gutsy)
+    keys=/usr/share/keyrings/ubuntu-archive-keyring.gpg
+    if [[ -e $keys ]]; then
+      options+=("--keyring=$keys")
+    else
+      options+=(--no-check-gpg)
+      say "$keys is not here: the first packages are taken without a look at their signature"
+    fi ;;
+  *)
+    distribution=Debian components=main
+    mirror=$(archive Debian http://deb.debian.org/debian)
+    security=$(archive Debian-Security http://security.debian.org/debian-security) ;;
+esac
 
-say "making a Debian $suite of its minimal packages"
+say "making a $distribution $suite of its minimal packages"
 # A mount of its own, so that it can be the root of one, for everybody there.
 chmod 755 "$machine"
 mount --bind "$machine" "$machine"
-progress debootstrap debootstrap --variant=minbase ${cache:+"--cache-dir=$cache/debootstrap"} "$suite" "$machine" "$mirror" ||
+progress debootstrap debootstrap --variant=minbase "--components=$components" ${cache:+"--cache-dir=$cache/debootstrap"} \
+  "${options[@]}" "$suite" "$machine" "$mirror" "${script[@]}" ||
   { progress_report && stop "debootstrap could not make it (above). Is there a network? Does its version know $suite?"; }
 
 # The suite's own sources and no others. sid is where updates come from, and has none.
 {
-  printf 'deb %s %s main\n' "$mirror" "$suite"
+  printf "deb %s %s ${components//,/ }\n" "$mirror" "$suite"
   [[ $suite == sid ]] ||
-    printf 'deb %s %s main\n' "$mirror" "$suite-updates" "$security" "$suite-security"
+    printf "deb %s %s ${components//,/ }\n" "$mirror" "$suite-updates" "$security" "$suite-security"
 } >"$machine/etc/apt/sources.list"
 rm -f "$machine"/etc/apt/sources.list.d/*
 # Only apt's settings for fetching are taken: its hooks call programs that are not there.

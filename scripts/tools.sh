@@ -5,13 +5,14 @@
 
 tools_table=${BASH_SOURCE[0]%/*}/tools.tsv
 
-# Rows needed by COLUMN (demo, test, long; anything else: `just` alone), without the column itself.
+# Rows needed or wanted by COLUMN (demo, test, long; anything else: `just` alone), with that word in place of the columns.
 # NAME adds the row of a command that is called by name.
 tools_needed() {
   awk -F '\t' -v OFS='\t' -v column="$1" -v name="${2:-just}" '
     /^#/ { next }
     !header++ { for (i = 1; i <= NF; i++) if ($i == column) wanted = i; next }
-    (wanted && $wanted == "needed") || index("|" $1 "|", "|" name "|") || $1 == "just" { print $1, $2, $3, $4, $5, $6 }
+    index("|" $1 "|", "|" name "|") || $1 == "just" { print $1, $2, $3, $4, $5, $6, "needed"; next }
+    wanted && ($wanted == "needed" || $wanted == "wanted") { print $1, $2, $3, $4, $5, $6, $wanted }
   ' "$tools_table"
 }
 
@@ -114,7 +115,7 @@ tools_versions() {
   while IFS=$'\t' read -r names least marker debian registry nix demo test long; do
     case $names in '#'* | command) continue ;; esac
     case $demo/$test/$long in
-      needed/*) need='demo' ;;
+      needed/* | wanted/*) need='demo' ;;
       */needed/*) need='test' ;;
       */needed) need='long' ;;
       *) need='optional' ;;

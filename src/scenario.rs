@@ -279,6 +279,8 @@ pub struct Expect {
     pub within: Option<Duration>,
     /// Dashboard panels (`uid/panel id`) that must show a measure of the ledger.
     pub panels: BTreeMap<String, Measure>,
+    /// Secrets are planted in a log before the traffic, and the store of logs holds none of them.
+    pub redacts: bool,
 }
 
 /// A quantity computed from the ledger alone, which a panel must agree with.

@@ -49,6 +49,8 @@ pub enum Kind {
     BucketsHold,
     /// The request ids in the service's log are those of the ledger, with the same status.
     LogsEqualLedger,
+    /// Secrets that were written into a log are not in the store of logs, and the lines they were in are.
+    SecretsKeptOut,
     /// What Prometheus stored last is what the service exposes.
     StoredEqualsExposed,
     /// The rules that Prometheus evaluates are the rules of the tree, at this speed.
@@ -184,6 +186,10 @@ pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) 
         "the service's log holds the ledger's requests, each once, with the same status",
         Kind::LogsEqualLedger,
     );
+    if scenario.expect.redacts {
+        let says = "no secret that was planted in a log is in the store of logs, and every line it was in is";
+        claims.add("log-secrets", says, Kind::SecretsKeptOut);
+    }
     if scenario.injects_faults() {
         let says = "every fault that was asked for came: its request failed, or was late, as asked";
         claims.add("faults", says, Kind::FaultsArrive);

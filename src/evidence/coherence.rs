@@ -15,6 +15,7 @@ use super::claims::PICTURED_PAGES;
 use super::experiment::{APP, Experiment, HELD_BY_LOKI, LOADED, NAMES, SAMPLES, SNAPSHOT, StepTime, files_in};
 use super::grafana;
 use super::judge::Verdict;
+use super::planted;
 use super::provenance::{Mode, Provenance, bundle_id, label, of_another_revision, time_of_id};
 use crate::prom::answer::Series;
 use crate::scenario::{Action, Step};
@@ -245,6 +246,9 @@ fn asked(experiment: &Experiment) -> BTreeSet<String> {
         ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", SNAPSHOT, HELD_BY_LOKI]
             .map(str::to_owned)
             .into();
+    if experiment.scenario.expect.redacts {
+        asked.extend([planted::ARRIVED, planted::LEAKED].map(str::to_owned));
+    }
     if experiment.is_since(3) {
         asked.insert(NAMES.to_owned());
     }

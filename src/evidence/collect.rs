@@ -14,7 +14,7 @@ use super::experiment::{
 };
 use super::ground::Ground;
 use super::tree::{Tree, copy_folder};
-use super::{alert_graph, grafana, judge};
+use super::{alert_graph, grafana, judge, planted};
 use crate::dashboard::query::{self, View};
 use crate::duration::Speed;
 use crate::failure::{Failure, no_temporary_folder, tell};
@@ -47,6 +47,11 @@ async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &
         if stack.programs().contains_key(&Component::Loki) && stack.programs().contains_key(&Component::Vector) {
             // The files hold the same lines; a Loki that does not answer takes them from nobody.
             if let Err(error) = store_of_logs(&run, target).await {
+                tell(&format!("  · {}: {error:#}", run.scenario));
+            }
+            if read_scenario(target, &run)?.expect.redacts
+                && let Err(error) = planted_lines(&run, target).await
+            {
                 tell(&format!("  · {}: {error:#}", run.scenario));
             }
         }
@@ -156,6 +161,36 @@ async fn store_of_logs(run: &Run, target: &Path) -> anyhow::Result<()> {
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
     write(&target.join(super::experiment::HELD_BY_LOKI), &answer)
+}
+
+/// What Loki holds of the secrets that were planted for this run: asked again until every line is there, or forwarding has
+/// had its time.
+async fn planted_lines(run: &Run, target: &Path) -> anyhow::Result<()> {
+    let loki = Api::new(&run.addresses.logging.loki);
+    let until = run.end_ms + i64::try_from(FORWARDING.as_millis()).unwrap_or(0);
+    let path = |query: &str| {
+        format!(
+            "/loki/api/v1/query_range?query={}&start={}&end={}&limit={}",
+            percent_encoded(query),
+            i128::from(run.quiet_ms) * 1_000_000,
+            i128::from(until) * 1_000_000,
+            planted::MOST,
+        )
+    };
+    let questions = planted::questions(&run.id);
+    let deadline = tokio::time::Instant::now() + FORWARDING;
+    loop {
+        let mut have_arrived = true;
+        for (file, query) in &questions {
+            let answer = loki.get(&path(query)).await.context("which of the planted lines Loki holds")?;
+            have_arrived &= *file != planted::ARRIVED || planted::have_arrived(&run.id, &answer)?;
+            write(&target.join(file), &answer)?;
+        }
+        if have_arrived || tokio::time::Instant::now() > deadline {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// Vector looks at a file at least this often, sends what it read a second later, and Loki answers of it at once.

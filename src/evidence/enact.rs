@@ -19,6 +19,7 @@ use super::claims::WATCHDOG;
 use super::experiment::{PhaseTime, Process, Run, SCHEMA, StepTime, write, write_json};
 use super::ground::{Ground, not_ours};
 use super::pictures::{PATIENCE, Photographer};
+use super::planted;
 use super::provenance::{End, compact_utc, now_ms};
 use super::timeline::millis;
 use super::tree::Tree;
@@ -28,8 +29,8 @@ use crate::interrupt::Interrupt;
 use crate::lock::Lock;
 use crate::prom::client::{ActiveAlert, Api};
 use crate::scenario::{Action, Scenario, Step};
-use crate::stack::Epoch;
 use crate::stack::layout::{RUNS, RUNS_LOCK};
+use crate::stack::{Component, Epoch};
 use crate::traffic::progress::Progress;
 use crate::traffic::schedule::Schedule;
 use crate::traffic::send::{Limits, Sent, Tcp, send};
@@ -151,6 +152,13 @@ async fn enacted(
     *begun = Some(folder.clone());
     let mut disturbances = expositions(ground.app_metrics(), &folder, "before").await?;
     let at_start = ground.epochs().await?;
+
+    if what.scenario.expect.redacts
+        && let Ground::Ours(stack) = ground
+        && stack.programs().contains_key(&Component::Vector)
+    {
+        planted::plant(&stack.plan().logs(), &id)?;
+    }
 
     say("sending");
     let mut photographer = photographer.start(folder.clone());

@@ -10,6 +10,8 @@
 //! loaded/NAME.json         what Prometheus and Alertmanager say they run; NAME out of [`LOADED`]
 //! loaded/names.json        the names of all metrics that Prometheus had in the window
 //! logs/COMPONENT.log       what the components wrote in the window
+//! loki/requests.json       where Loki ran, how many lines of the run's requests it says it holds
+//! loki/{planted,leaked}.json   which of the planted lines it holds, and which lines that tell a secret; see [`super::planted`]
 //! panels/UID-ID-REF.json   each dashboard query: its plan, and the answer
 //! panels/UID-ID.svg        the panel drawn from those answers
 //! grafana/UID.json         where Grafana ran, what its page of a dashboard asked and was answered
@@ -472,6 +474,15 @@ impl Experiment {
         }
         let held = read_text(&file).and_then(|text| held_by_loki(text.as_bytes()));
         held.map(Some).map_err(|error| self.here(&error))
+    }
+
+    /// The bytes of an exhibit, by its name without the ending of a packed one; none where it is not there.
+    pub fn bytes_of(&self, exhibit: &str) -> anyhow::Result<Option<Vec<u8>>> {
+        let file = self.folder.join(exhibit);
+        if !is_there(&file) {
+            return Ok(None);
+        }
+        read_bytes(&file).map(Some).map_err(|error| self.here(&error))
     }
 
     /// A picture, or nothing if it isn't there, or is not where such a picture lies.

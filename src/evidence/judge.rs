@@ -16,6 +16,7 @@ use super::claims::{self, Claim, Family, Kind, Step};
 use super::experiment::{Experiment, Unseen};
 use super::grafana;
 use super::panels;
+use super::planted;
 use super::reconcile::{self, Reconciliation};
 use super::tree::Tree;
 use super::validity::{self, Disturbance, OPTIONAL};
@@ -166,6 +167,7 @@ fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Fin
         Kind::ScenarioOfTree => Ok(loaded::scenario_of_tree(experiment, tree)),
         Kind::ScheduleFollows => Ok(counts::schedule(experiment)),
         Kind::LogsEqualLedger => counts::logs(experiment),
+        Kind::SecretsKeptOut => planted::kept_out(experiment),
         Kind::StoredEqualsExposed => counts::stored_equals_exposed(experiment),
         Kind::LoadedEqualsTree => loaded::loaded_equals_tree(experiment, tree),
         Kind::ConfigEqualsTree { loader } => loaded::config_equals_tree(experiment, tree, *loader),
@@ -186,7 +188,7 @@ fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Fin
 /// What a kind of claim can't be decided without, of all that may be out of reach.
 fn rests_on(kind: &Kind) -> Option<Unseen> {
     match kind {
-        Kind::LogsEqualLedger => Some(Unseen::Logs),
+        Kind::LogsEqualLedger | Kind::SecretsKeptOut => Some(Unseen::Logs),
         Kind::ConfigEqualsTree { loader: Loader::Alertmanager } => Some(Unseen::Alertmanager),
         Kind::WatchdogArrives
         | Kind::AlertInhibited { .. }
@@ -242,11 +244,18 @@ pub(super) fn asks_nobody<'a>(
         sources.extend(promql::selectors(&tree).into_iter().map(|one| one.name.as_deref().and_then(source)));
     }
     let [Some(only)] = sources.into_iter().collect::<Vec<_>>()[..] else { return Ok(None) };
-    Ok(match experiment.scraped.get(only) {
+    Ok(silence_of(experiment, only))
+}
+
+/// Why an optional component tells nothing: it was not there, or never answered.
+pub(super) fn silence_of(experiment: &Experiment, component: &str) -> Option<String> {
+    match experiment.scraped.get(component) {
         Some(true) => None,
-        Some(false) if experiment.is_since(4) => Some(format!("{only} was there to be scraped and never answered")),
-        Some(false) | None => Some(not_part_of_the_stack(only)),
-    })
+        Some(false) if experiment.is_since(4) => {
+            Some(format!("{component} was there to be scraped and never answered"))
+        }
+        Some(false) | None => Some(not_part_of_the_stack(component)),
+    }
 }
 
 /// Why nothing is proven of what only an optional component could tell.

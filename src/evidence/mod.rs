@@ -32,6 +32,7 @@ pub mod loaded;
 pub mod mutants;
 pub mod panels;
 pub mod pictures;
+pub mod planted;
 pub mod prove;
 pub mod provenance;
 pub mod reconcile;

@@ -296,6 +296,7 @@ fn expect(section: &Section<'_, '_>, faulty: bool) -> Expect {
     if within.is_some_and(|within| within.is_zero()) {
         section.complain("within", "no alert fires at once");
     }
+    let redacts = section.flag("redacts");
     let mut panels = std::collections::BTreeMap::new();
     if let Some(table) = section.table("panels") {
         for panel in table.keys() {
@@ -313,7 +314,7 @@ fn expect(section: &Section<'_, '_>, faulty: bool) -> Expect {
         }
     }
     section.finish();
-    Expect { fires, may_fire, inhibits, within, panels }
+    Expect { fires, may_fire, inhibits, within, panels, redacts }
 }
 
 /// `[a-z0-9-]+`, not beginning or ending with a dash.

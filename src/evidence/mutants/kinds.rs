@@ -29,6 +29,7 @@ pub fn name(kind: &Kind) -> &'static str {
         },
         Kind::StoredEqualsExposed => "stored-equals-exposed",
         Kind::LogsEqualLedger => "logs-equal-ledger",
+        Kind::SecretsKeptOut => "secrets-kept-out",
         Kind::FaultsArrive => "faults-arrive",
         Kind::WatchdogArrives => "watchdog-arrives",
         Kind::AlertCycle { step, .. } => match step {

@@ -100,6 +100,7 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
             let resolved = after(window.map(|(_, end)| end), cycle.resolved_ms);
             alerts.push((alert, fired, resolved));
         }
+        let lacks_its_alert = experiment.scenario.expect.fires.iter().any(|alert| is_open(outcome, experiment, alert));
         let totals = experiment.ledger.totals();
         let superseded = outcome.provenance.superseded.contains(&experiment.name);
         rows.push(html! {
@@ -110,7 +111,11 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
                 td data-label="Alert" {
                     @for (alert, fired, resolved) in alerts {
                         div { (alert) ": "
-                            @match fired { Some(after) => { "fired after " (after) } None => { "did not fire" } }
+                            @match fired {
+                                Some(after) => { "fired after " (after) }
+                                None if is_open(outcome, experiment, alert) => { "not proven" }
+                                None => { "did not fire" }
+                            }
                             @if let Some(after) = resolved { ", over " (after) " after the fault's end" }
                         }
                     }
@@ -119,10 +124,11 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
                 td.number data-label="Claims held" { (holds) " of " (of_it.len()) }
                 td.verdict {
                     @match worst {
-                        // What was shown holds; that something was not is no reason to doubt it.
-                        Some(Verdict::NotProven(_)) if holds > 0 => {
+                        // What was shown holds; that something was not is no reason to doubt it, unless it is what this is about.
+                        Some(Verdict::NotProven(_)) if holds > 0 && !lacks_its_alert => {
                             (mark(&Verdict::Holds)) div.soft { (of_it.len() - holds) " not proven" }
                         }
+                        Some(worst @ Verdict::NotProven(_)) => { (mark(worst)) div.soft { "the alert it is about" } }
                         Some(worst) => { (mark(worst)) }
                         None => {}
                     }
@@ -244,15 +250,21 @@ fn mark(verdict: &Verdict) -> Markup {
     html! { span.mark.(class) { (sign(verdict)) } }
 }
 
+/// Whether nothing is known of an alert in an experiment: quiet because nobody was asked is not the quiet of an alert that could
+/// have spoken.
+fn is_open(outcome: &Outcome, experiment: &Experiment, alert: &str) -> bool {
+    of(outcome, experiment).any(|judged| {
+        let is_it = match &judged.claim.kind {
+            Kind::AlertQuiet { alert: quiet } => quiet == alert,
+            Kind::AlertCycle { alert: expected, step: Step::Fires, .. } => expected == alert,
+            _ => false,
+        };
+        is_it && matches!(judged.verdict, Verdict::NotProven(_))
+    })
+}
+
 /// Which alert fired in which experiment, and whether it should have.
 fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
-    // Quiet because nobody was asked is not the quiet of an alert that could have spoken.
-    let is_open = |experiment: &str, alert: &str| {
-        outcome.judgements.iter().any(|judged| {
-            let is_it = matches!(&judged.claim.kind, Kind::AlertQuiet { alert: quiet } if quiet == alert);
-            is_it && judged.claim.experiment == experiment && matches!(judged.verdict, Verdict::NotProven(_))
-        })
-    };
     let mut rows = Vec::new();
     for alert in outcome.tree.monitoring.alerts().iter().filter(|alert| alert.name != WATCHDOG) {
         let mut cells = Vec::new();
@@ -270,11 +282,12 @@ fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
                     }
                 }
                 (true, _, true) => ("holds", "fired"),
+                (true, _, false) if is_open(outcome, experiment, &alert.name) => ("", "not proven"),
                 (true, _, false) => ("fails", "did not fire"),
                 (_, true, true) => ("", "fired, as it may"),
                 (_, true, false) => ("", "quiet; may fire"),
                 (_, _, true) => ("fails", "fired"),
-                (_, _, false) if is_open(&experiment.name, &alert.name) => ("", "not proven"),
+                (_, _, false) if is_open(outcome, experiment, &alert.name) => ("", "not proven"),
                 (_, _, false) => ("", "quiet"),
             };
             cells.push((class, text));
