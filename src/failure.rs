@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use rustix::io::Errno;
+
 /// Says something to the person at the terminal, on stderr. A terminal that has gone away is no reason to stop, so this
 /// and not `eprintln!`, which panics then.
 pub fn tell(text: &str) {
@@ -56,6 +58,15 @@ pub fn is_full(folder: &std::path::Path) -> bool {
     // More than one page, so that the last free one of a block does not pass for room.
     let written = tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(&vec![0; 64 * 1024]));
     written.is_err_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+}
+
+/// Whether it is the system that says no, and to what is there: nothing is known then of what it holds. A name that leads
+/// nowhere is not the system's fault but that of who wrote the name, and what a program calls wrong is wrong.
+pub fn is_of_the_system(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    let refused = causes.find_map(Errno::from_io_error);
+    let of_the_name = [Errno::NOENT, Errno::NOTDIR, Errno::ISDIR, Errno::LOOP, Errno::NAMETOOLONG];
+    refused.is_some_and(|refused| !of_the_name.contains(&refused))
 }
 
 /// Why a command stopped. The numbers are the exit codes, the same for every command.
@@ -119,6 +130,16 @@ impl Failure {
         told.lines().next().unwrap_or_default().to_owned()
     }
 
+    /// The chain alone, for who says more of it.
+    pub fn into_chain(self) -> anyhow::Error {
+        self.error
+    }
+
+    /// Whether it is that a file may not be read or written by who asks.
+    pub fn is_denied(&self) -> bool {
+        cause(&self.error) == Some(io::ErrorKind::PermissionDenied)
+    }
+
     /// Why it stopped.
     pub fn kind(&self) -> Kind {
         self.kind
@@ -141,17 +162,24 @@ impl fmt::Display for Failure {
     }
 }
 
-/// An error with context is an infrastructure failure, unless it is a disk that is full or can't be written: that is the
-/// user's to mend.
+/// What the system said, where it said anything.
+fn cause(error: &anyhow::Error) -> Option<io::ErrorKind> {
+    error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind)
+}
+
+/// An error with context is an infrastructure failure, unless it is a disk that is full or can't be written, or a file that
+/// this user may not touch: that is the user's to mend.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
-        let cause = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
-        match cause {
+        match cause(&error) {
             Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
                 Failure::usage(error).remedy("make room there, or choose another place with --out or --state")
             }
             Some(io::ErrorKind::ReadOnlyFilesystem) => {
                 Failure::usage(error).remedy("choose a place that can be written, with --out or --state")
+            }
+            Some(io::ErrorKind::PermissionDenied) => {
+                Failure::usage(error).remedy("let this user read and write it, or ask as one who may")
             }
             _ => Failure { kind: Kind::Infrastructure, error, remedy: None },
         }
@@ -262,6 +290,29 @@ mod tests {
         let failure: Failure = full.context("cannot write ledger.jsonl").expect_err("it is an error").into();
         assert_eq!(failure.kind(), Kind::Usage);
         assert!(failure.to_string().contains("make room"), "{failure}");
+    }
+
+    #[test]
+    fn what_this_user_may_not_touch_is_the_users_to_mend() {
+        let denied: Result<(), _> = Err(io::Error::from(io::ErrorKind::PermissionDenied));
+        let failure: Failure = denied.context("cannot read run.json").expect_err("it is an error").into();
+        assert_eq!(failure.kind(), Kind::Usage);
+        assert!(failure.is_denied() && failure.to_string().contains("ask as one who may"), "{failure}");
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_told_from_what_is_wrong_in_itself() {
+        let told = |error: io::Error| is_of_the_system(&anyhow::Error::new(error).context("cannot read a file"));
+        for refused in [Errno::ACCESS, Errno::PERM, Errno::IO, Errno::MFILE, Errno::STALE, Errno::NOMEM] {
+            assert!(told(refused.into()), "{refused}");
+        }
+        for named in [Errno::NOENT, Errno::NOTDIR, Errno::ISDIR, Errno::LOOP, Errno::NAMETOOLONG] {
+            assert!(!told(named.into()), "{named}");
+        }
+        for kind in [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof, io::ErrorKind::Other] {
+            assert!(!told(kind.into()), "{kind}");
+        }
+        assert!(!is_of_the_system(&anyhow::anyhow!("run.json is not what it should be")));
     }
 
     #[test]

@@ -4,10 +4,11 @@
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 /// Opens a regular file for reading, by whatever link; anything else is an error at once.
 pub fn open(path: &Path) -> io::Result<File> {
@@ -32,6 +33,9 @@ pub fn read_to_string(path: &Path) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
 }
 
+/// How what is being written is called until it stands; what a command that was killed leaves begins so.
+pub const ASIDE: &str = ".aiclipx-new-";
+
 /// Writes a file under this name, by whatever link: whole or not at all where a regular file or nothing is there, for the old
 /// one goes when the new one stands, on the disk. What else is there (a pipe that is being read, a device) is written to.
 pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
@@ -49,7 +53,7 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     let folder = folder_of(path);
     // Others may read it as far as the umask lets them, or as they could read the old one.
     let as_usual = Permissions::from_mode(0o666);
-    let mut aside = tempfile::Builder::new().prefix(".aiclipx-").permissions(as_usual).tempfile_in(folder)?;
+    let mut aside = tempfile::Builder::new().prefix(ASIDE).permissions(as_usual).tempfile_in(folder)?;
     if let Some(old) = there {
         aside.as_file().set_permissions(old.permissions())?;
     }
@@ -59,13 +63,26 @@ pub fn replace(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>
     File::open(folder)?.sync_all()
 }
 
-/// What [`replace`] would fail at, as far as that is known before there is anything to write: for who works long for it.
-pub fn is_replaceable(path: &Path) -> io::Result<()> {
+/// A place that will be written to. A pipe stays open as long as this is kept: who reads it would take its closing for the end.
+#[derive(Debug)]
+pub struct Reserved(#[expect(dead_code, reason = "it is kept open")] Option<File>);
+
+/// What [`replace`] would fail at, as far as that is known before there is anything to write: for who works long for it. A pipe
+/// must have its reader by now.
+pub fn reserve(path: &Path) -> io::Result<Reserved> {
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match fs::metadata(path) {
         Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        // It may have its reader by then.
-        Ok(there) if !there.is_file() => return Ok(()),
+        Ok(there) if !there.is_file() => {
+            let is_pipe = there.file_type().is_fifo();
+            let mut open = without_waiting().write(true).open(path).map_err(|error| {
+                let nobody_reads = is_pipe && Errno::from_io_error(&error) == Some(Errno::NXIO);
+                if nobody_reads { io::Error::other("it is a pipe that nobody reads") } else { error }
+            })?;
+            // A device that takes nothing says so to nothing, too.
+            let _ = open.write(&[])?;
+            return Ok(Reserved(Some(open)));
+        }
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         // A folder's name, of none that is there.
         Err(_) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
@@ -73,7 +90,7 @@ pub fn is_replaceable(path: &Path) -> io::Result<()> {
         }
         _ => {}
     }
-    tempfile::tempfile_in(folder_of(path)).map(drop)
+    tempfile::tempfile_in(folder_of(path)).map(|_| Reserved(None))
 }
 
 /// Whether two paths name one file, be it there yet or not.
@@ -106,7 +123,7 @@ fn without_waiting() -> OpenOptions {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{FileTypeExt, symlink};
+    use std::os::unix::fs::symlink;
     use std::process::Command;
 
     use super::*;
@@ -164,6 +181,32 @@ mod tests {
             assert_eq!(read_to_string(&link).unwrap(), "new");
         }
         assert_eq!(read_to_string(&target).unwrap(), "new");
+    }
+
+    #[test]
+    fn what_could_not_be_written_later_is_told_before_and_a_pipe_is_kept_for_its_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("file"), "old").unwrap();
+        fifo(&at("pipe"));
+        for place in [at("file"), at("new"), "/dev/null".into()] {
+            reserve(&place).unwrap();
+        }
+        assert!(!at("new").exists() && read_to_string(&at("file")).unwrap() == "old");
+        assert_eq!(reserve(Path::new("/dev/full")).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(reserve(&at("pipe")).unwrap_err().to_string(), "it is a pipe that nobody reads");
+        let mut cat = Command::new("cat");
+        let reader = cat.arg(at("pipe")).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let reserved = loop {
+            match reserve(&at("pipe")) {
+                Ok(reserved) => break reserved,
+                Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
+            }
+        };
+        written(&at("pipe")).unwrap();
+        written(&at("pipe")).unwrap();
+        drop(reserved);
+        assert_eq!(reader.wait_with_output().unwrap().stdout, b"newnew");
     }
 
     #[test]

@@ -150,7 +150,7 @@ mod tests {
 
     const MOMENT: Duration = Duration::from_millis(20);
 
-    /// A front with two places before a program that answers with the head it was asked with.
+    /// A front with two places before a program that answers with the head it was asked with, and closes.
     async fn front() -> Address {
         let program = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let to = Address::loopback(program.local_addr().unwrap().port());
@@ -160,7 +160,7 @@ mod tests {
                 while !head.ends_with(b"\r\n\r\n") {
                     head.push(asked.read_u8().await.unwrap());
                 }
-                let begin = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", head.len());
+                let begin = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", head.len());
                 asked.write_all(&[begin.as_bytes(), &head].concat()).await.unwrap();
             }
         });
@@ -213,6 +213,23 @@ mod tests {
         // Nobody asks it to: who is refused is not kept.
         let answer = said(&front, "GET / HTTP/1.1\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("connection: close"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn what_is_said_of_a_connection_is_of_that_one_alone() {
+        let front = front().await;
+        let asks =
+            format!("GET /1 HTTP/1.1\r\nHost: {front}\r\nConnection: Upgrade, keep-alive\r\nUpgrade: h2c\r\n\r\n");
+        // The program ends its own after each answer; ours goes on until we end it.
+        let last = format!("GET /2 HTTP/1.1\r\nHost: {front}\r\nConnection: close\r\n\r\n");
+        let answer = said(&front, &(asks + &last)).await;
+        for path in ["/1", "/2"] {
+            assert!(answer.contains(&format!("GET {path} HTTP/1.1\r\nhost: {front}\r\n")), "{path}: {answer}");
+        }
+        let programs_saw = answer.to_lowercase();
+        assert!(!programs_saw.contains("upgrade"), "{answer}");
+        assert!(!programs_saw.contains("keep-alive"), "{answer}");
+        assert_eq!(programs_saw.matches("connection: close").count(), 1, "our own end: {answer}");
     }
 
     #[tokio::test]

@@ -50,6 +50,8 @@ pub mod scenario;
 #[cfg(feature = "tools")]
 pub mod stack;
 #[cfg(feature = "tools")]
+pub mod sum;
+#[cfg(feature = "tools")]
 pub mod traffic;
 
 // One for the tests here and in tests/.

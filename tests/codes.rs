@@ -158,7 +158,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 80] = [
+const TABLE: [(&str, &str, u8, &str); 84] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -219,6 +219,20 @@ const TABLE: [(&str, &str, u8, &str); 80] = [
         "--ledger names a file in a folder",
     ),
     ("traffic run 01 --json {empty}", "missing", 2, "--json names a file in a folder"),
+    ("traffic run 01 --json /dev/full", "missing", 2, "--json names a file in a folder"),
+    ("traffic run 01 --ledger {pipe}", "missing", 2, "--ledger names a file in a folder"),
+    (
+        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --ledger /dev/full",
+        "missing",
+        2,
+        "--ledger names a file in a folder",
+    ),
+    (
+        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --json {pipe}",
+        "missing",
+        2,
+        "--json names a file in a folder",
+    ),
     ("traffic run 01 --duration 100ms --base-url 127.0.0.1:1", "missing", 3, "--base-url says where"),
     ("traffic run --attach 127.0.0.1 --base-url 127.0.0.1:1", "missing", 2, "For more information, try '--help'."),
     ("traffic run --attach app=127.0.0.1:1,prometheus=127.0.0.1:1", "missing", 2, "--attach"),
@@ -269,6 +283,49 @@ fn every_verb_ends_with_the_code_of_what_came_of_it_and_touches_nothing_of_other
     assert_eq!(place.theirs(), theirs);
     assert!(!place.at("missing").exists() && place.at("empty").is_dir());
     assert_eq!(std::fs::read_to_string(place.at("file")).unwrap(), "theirs");
+}
+
+/// As somebody whom the modes of files bind: root is, once it has given up what it may do beyond them.
+#[cfg(target_os = "linux")]
+fn bound_by_modes(command: &Command) -> Command {
+    let mut bound = Command::new("setpriv");
+    if rustix::process::geteuid().is_root() {
+        bound.args(["--bounding-set", "-all", "--inh-caps", "-all"]);
+    }
+    bound.arg("--").arg(command.get_program()).args(command.get_args());
+    bound.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    bound.current_dir(command.get_current_dir().unwrap()).stdin(Stdio::null());
+    bound
+}
+
+/// Nobody forged what may not be looked at.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_bundle_that_may_not_be_read_is_not_called_untrustworthy() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let close = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let signers = place.at("signers");
+    std::fs::write(&signers, "").unwrap();
+    std::fs::write(place.at("bundle/SHA256SUMS.sig"), "no signature").unwrap();
+    for (closed, arguments) in [
+        ("bundle/report.md", "evidence verify {bundle}"),
+        ("bundle/SHA256SUMS", "evidence verify {bundle}"),
+        ("bundle/experiments", "evidence verify {bundle}"),
+        ("bundle", "evidence verify {bundle}"),
+        ("bundle/SHA256SUMS.sig", "evidence verify {bundle} --signers {signers}"),
+        ("bundle/tree", "evidence sign {bundle} --key {nowhere}"),
+    ] {
+        let closed = place.at(closed);
+        let was = closed.metadata().unwrap().permissions().mode();
+        close(&closed, 0);
+        let output = bound_by_modes(&place.command("missing", arguments)).output().unwrap();
+        close(&closed, was);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments}, {}: {said}", closed.display());
+        assert!(said.contains(&format!("cannot read {}", closed.display())), "{said}");
+        assert_eq!(said.lines().last(), Some("  → let this user read and write it, or ask as one who may"), "{said}");
+    }
 }
 
 /// Whether a signal is in one of the masks of a process: `SigCgt`, `SigIgn`.

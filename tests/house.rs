@@ -43,12 +43,13 @@ const FOREIGN_TO_SERVICE: [&str; 14] = [
 const SHARED_WITH_SERVICE: [&str; 2] = ["jiff", "base64"];
 
 /// Which room may import which; what is not listed is forbidden. Programs (src/bin) may import every room.
-const MAY_IMPORT: [(&str, &[&str]); 18] = [
+const MAY_IMPORT: [(&str, &[&str]); 19] = [
     ("duration", &[]),
     ("failure", &[]),
     ("files", &[]),
     ("interrupt", &["failure"]),
     ("lock", &["files"]),
+    ("sum", &[]),
     ("http", &["duration"]),
     ("app", &["http", "duration"]),
     ("guard", &["http", "failure"]),
@@ -56,8 +57,8 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
     ("prom", &["http", "duration", "failure"]),
     ("monitoring", &["http", "duration", "failure", "files"]),
     ("receiver", &["http", "duration", "failure"]),
-    ("traffic", &["scenario", "http", "duration", "failure", "files"]),
-    ("stack", &["monitoring", "prom", "http", "duration", "failure", "files", "lock"]),
+    ("traffic", &["scenario", "http", "duration", "failure", "files", "sum"]),
+    ("stack", &["monitoring", "prom", "http", "duration", "failure", "files", "lock", "sum"]),
     ("dashboard", &["monitoring", "prom", "http", "duration", "failure", "files"]),
     ("browser", &["prom", "http", "duration", "failure"]),
     (
@@ -81,6 +82,7 @@ const MAY_IMPORT: [(&str, &[&str]); 18] = [
             "files",
             "interrupt",
             "lock",
+            "sum",
         ],
     ),
 ];

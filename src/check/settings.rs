@@ -29,7 +29,10 @@ const PROMETHEUS: &str = "prometheus/prometheus.yml";
 const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
 const SOURCES: &str = "grafana/provisioning/datasources";
 
-const ROWS: [Row; 41] = [
+/// Of 300 bytes each.
+const BURST: &str = "a burst of 5 000 lines a second would be refused";
+
+const ROWS: [Row; 45] = [
     (PROMETHEUS, "scrape_configs/*/honor_labels", Stay("false"), "a target could pass for another"),
     (PROMETHEUS, "scrape_configs/*/metrics_path", Stay("/metrics"), "every component answers there and nowhere else"),
     ("prometheus/rules", "groups/*/limit", Stay("0"), "above it a rule gives nothing at all"),
@@ -64,6 +67,10 @@ const ROWS: [Row; 41] = [
         Least(524_288.0),
         "Vector sends lines of up to 256 KiB, and what comes with them",
     ),
+    (LOKI, "limits_config/ingestion_rate_mb", Least(2.0), BURST),
+    (LOKI, "limits_config/ingestion_burst_size_mb", Least(2.0), BURST),
+    (LOKI, "limits_config/per_stream_rate_limit", Least(2_097_152.0), BURST),
+    (LOKI, "limits_config/per_stream_rate_limit_burst", Least(2_097_152.0), BURST),
     (LOKI, "compactor/retention_enabled", Be(&["true"]), "nothing would ever be deleted"),
     (LOKI, "compactor/delete_request_store", Be(&["filesystem"]), "retention needs it: Loki does not start"),
     (VECTOR, "sources/logs/type", Be(&["file"]), "components write files"),

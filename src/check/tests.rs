@@ -498,7 +498,7 @@ fn what_a_hand_breaks_is_found_with_its_line() {
     const INI: &str = "grafana/grafana.ini";
     const OF_LOKI: &str = "grafana/provisioning/datasources/loki.yml";
     const TESTS: &str = "prometheus/rules/tests/app.yml";
-    let rows: [Quiet; 57] = [
+    let rows: [Quiet; 62] = [
         ("prometheus/targets/app.json", "app:8081", "app:9999", "app does not answer at app:9999", "9999"),
         ("prometheus/targets/app.json", "app:8081", "receiver:9095", "app does not answer at receiver:9095", "9095"),
         (
@@ -544,6 +544,11 @@ fn what_a_hand_breaks_is_found_with_its_line() {
         (ROUTES, "  group_by: [alertname]\n", "", "no `group_by`", "receiver"),
         (ROUTES, ":9095/alerts", ":9095/alert", "is http://receiver:9095/alert, not", "url"),
         (ROUTES, "send_resolved: true", "max_alerts: 1", "/max_alerts` is 1, not 0", "max_alerts"),
+        (LOKI, "max_line_size: 512KB", "max_line_size: 0", "/max_line_size` is 0, not", "max_line_size"),
+        (LOKI, "rate_mb: 16", "rate_mb: 0", "/ingestion_rate_mb` is 0, not 2 at least", "rate_mb"),
+        (LOKI, "burst_size_mb: 32", "burst_size_mb: 0", "/ingestion_burst_size_mb` is 0, not", "burst_size"),
+        (LOKI, "rate_limit: 16MB", "rate_limit: 1MB", "/per_stream_rate_limit` is 1MB, not", "rate_limit:"),
+        (LOKI, "limit_burst: 32MB", "limit_burst: 0", "/per_stream_rate_limit_burst` is 0, not", "limit_burst"),
         (OVERVIEW, "\"x\": 12,", "\"x\": 11,", "lies on panel", "gridPos"),
         (OVERVIEW, "\"now-15m\"", "\"now-15x\"", "`now-15x` is no time", "from"),
         (OVERVIEW, "\"refresh\": \"5s\"", "\"refresh\": \"5\"", "`5` is no time to refresh after", "refresh"),

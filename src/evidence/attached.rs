@@ -13,11 +13,12 @@ use super::enact::{self, END, Enactment, goes_on};
 use super::experiment::{Experiment, SCHEMA, files_in, read_json, read_run};
 use super::ground::Ground;
 use super::provenance::{self, BrokenOff, End, Mode, Provenance, Revision, asked_of, compact_utc, label, now_ms};
+use super::retry::{Try, invalid, once_or_twice};
 use super::tree::Tree;
-use super::twice::{Try, invalid, once_or_twice};
 use super::{collect, judge};
 use crate::failure::{Failure, Kind, tell};
 use crate::interrupt::Interrupt;
+use crate::stack::layout::RUNS;
 use crate::stack::{Component, Epoch};
 use crate::traffic::ledger::{Head, Ledger};
 use crate::traffic::send::Sent;
@@ -98,7 +99,8 @@ pub async fn collect(
                 disturbed.push(!judge::disturbances(&experiment, &tree).is_empty());
                 tries.push(one);
             }
-            Err(failure) if failure.kind() == Kind::Infrastructure => {
+            // One run that may not be read is no reason to lose the others.
+            Err(failure) if failure.kind() == Kind::Infrastructure || failure.is_denied() => {
                 tell(&format!("  ! {}: {failure}", one.run));
                 // Half an experiment can't be judged, and the run itself lies where it lay.
                 let _ = std::fs::remove_dir_all(&folder);
@@ -241,7 +243,7 @@ struct Runs {
 fn runs_of(ground: Ground<'_>) -> anyhow::Result<Runs> {
     let started_ms = ground.started_ms()?;
     let (mut ended, mut broken_off) = (Vec::new(), Vec::new());
-    for folder in files_in(&ground.state().join("runs"), "")? {
+    for folder in files_in(&ground.state().join(RUNS), "")? {
         // Its name begins with the time, as `compact_utc` writes it: so they compare as texts.
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if !folder.is_dir() || name.as_str() < compact_utc(started_ms)?.as_str() {

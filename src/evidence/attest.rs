@@ -131,6 +131,8 @@ pub fn signed_by(bundle: &Bundle, signers: &Path) -> Result<String, Failure> {
     if !signature.is_file() {
         return Err(unsigned("it is not signed".to_owned()));
     }
+    // ssh-keygen names nobody for what it can't read.
+    File::open(&signature).with_context(|| format!("cannot read {}", signature.display()))?;
     if !signers.is_file() {
         return Err(Failure::usage(format!("there is no file {}", signers.display()))
             .remedy("a line of it is: NAME ssh-ed25519 AAAA…, as `man ssh-keygen` has it"));

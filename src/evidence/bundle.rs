@@ -24,12 +24,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep};
 
 use super::attest::SIGNATURE;
@@ -42,9 +40,10 @@ use super::provenance::{self, Provenance, now_ms};
 use super::report;
 use super::tree::Tree;
 use super::validity::Disturbance;
-use crate::failure::{Failure, tell};
+use crate::failure::{self, Failure, tell};
 use crate::files;
 use crate::interrupt::Interrupt;
+use crate::sum;
 
 /// The file that names every other with its sum.
 pub const SUMS: &str = "SHA256SUMS";
@@ -417,12 +416,24 @@ impl Outcome {
 impl Bundle {
     /// A folder that says it is a bundle.
     pub fn open(folder: &Path) -> Result<Bundle, Failure> {
-        let why = match fs::metadata(folder) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => "there is nothing there".to_owned(),
-            Err(error) => error.to_string(),
-            Ok(is) if !is.is_dir() => "it is a file".to_owned(),
-            Ok(_) if !folder.join(SUMS).is_file() => format!("it has no {SUMS}"),
-            Ok(_) => return Ok(Bundle { folder: folder.to_owned() }),
+        let look = |path: &Path| match fs::metadata(path) {
+            Ok(there) => Ok(Some(there)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(anyhow::Error::new(error).context(format!("cannot read {}", path.display()))),
+        };
+        let seen = || match look(folder)? {
+            None => Ok(Some("there is nothing there".to_owned())),
+            Some(is) if !is.is_dir() => Ok(Some("it is a file".to_owned())),
+            Some(_) => {
+                let has_sums = look(&folder.join(SUMS))?.is_some_and(|is| is.is_file());
+                Ok((!has_sums).then(|| format!("it has no {SUMS}")))
+            }
+        };
+        let why = match seen() {
+            Ok(None) => return Ok(Bundle { folder: folder.to_owned() }),
+            Ok(Some(why)) => why,
+            Err(error) if failure::is_of_the_system(&error) => return Err(error.into()),
+            Err(error) => format!("{error:#}"),
         };
         Err(Failure::usage(format!("{} is no bundle: {why}", folder.display()))
             .remedy("a bundle is the folder whose path `just evidence` prints last"))
@@ -438,15 +449,22 @@ impl Bundle {
         list(&self.folder)
     }
 
-    /// L0 and L1. An error means that the bundle can't be trusted, and why; a usage failure, that this tool can't judge it.
+    /// L0 and L1. An error means that the bundle can't be trusted, and why; a usage failure, that this tool can't judge it, or
+    /// that this user may not read it; an infrastructure failure, that it could not be read.
     pub fn verify(&self) -> Result<Outcome, Failure> {
         let refused = |error: anyhow::Error, level| {
+            if failure::is_of_the_system(&error) {
+                return Failure::from(error).context(format!("{} was not verified", self.folder.display()));
+            }
             Failure::invalid_bundle(error.context(level).context(format!("{} can't be trusted", self.folder.display())))
         };
         self.integrity().map_err(|error| refused(error, "L0, integrity"))?;
         self.is_judged_here()?;
-        self.derivation().map_err(|error| {
-            refused(error, "L1, derivation").remedy("if another revision of this tool made it, verify it with that one")
+        self.derivation().map_err(|error| match refused(error, "L1, derivation") {
+            failure if failure.kind() == failure::Kind::InvalidBundle => {
+                failure.remedy("if another revision of this tool made it, verify it with that one")
+            }
+            failure => failure,
         })
     }
 
@@ -496,7 +514,7 @@ impl Bundle {
     }
 
     fn derivation(&self) -> anyhow::Result<Outcome> {
-        let mut outcome = Outcome::derive(&self.folder).map_err(|failure| anyhow::anyhow!("{failure}"))?;
+        let mut outcome = Outcome::derive(&self.folder).map_err(Failure::into_chain)?;
         coherence::check(&outcome)?;
         let text = read_text(&self.folder.join("verdicts.json"))?;
         let stored: Vec<Judgement> = serde_json::from_str(&text).context("verdicts.json")?;
@@ -512,8 +530,10 @@ impl Bundle {
         let reports = report::write(&outcome)?;
         let mut drawn = BTreeSet::new();
         for (file, text) in reports {
-            if !read_text(&self.folder.join(&file)).is_ok_and(|stored| stored == text) {
-                outcome.others.push(file.clone());
+            match read_text(&self.folder.join(&file)) {
+                Ok(stored) if stored == text => {}
+                Err(error) if failure::is_of_the_system(&error) => return Err(error),
+                _ => outcome.others.push(file.clone()),
             }
             drawn.insert(file);
         }
@@ -621,24 +641,8 @@ fn remove_empty(folder: &Path) -> anyhow::Result<()> {
 
 /// SHA-256 of a file, in hexadecimal.
 pub fn sha256_of(file: &Path) -> anyhow::Result<String> {
-    let mut hasher = Sha256::new();
-    let mut reader = files::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = reader.read(&mut buffer).with_context(|| format!("cannot read {}", file.display()))?;
-        if read == 0 {
-            return Ok(hex(&hasher.finalize()));
-        }
-        hasher.update(&buffer[..read]);
-    }
-}
-
-/// Lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String does not fail");
-        text
-    })
+    let read = || sum::of(&mut files::open(file)?);
+    read().with_context(|| format!("cannot read {}", file.display()))
 }
 
 fn scan_for_secrets(folder: &Path, secrets: &[String]) -> anyhow::Result<()> {

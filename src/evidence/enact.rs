@@ -29,6 +29,7 @@ use crate::interrupt::Interrupt;
 use crate::lock::Lock;
 use crate::prom::client::{ActiveAlert, Api};
 use crate::scenario::{Action, Scenario, Step};
+use crate::stack::layout::{RUNS, RUNS_LOCK};
 use crate::stack::{Component, Epoch};
 use crate::traffic::progress::Progress;
 use crate::traffic::schedule::Schedule;
@@ -104,7 +105,7 @@ pub(super) fn goes_on(state: &Path) -> bool {
 }
 
 fn runs_lock(state: &Path) -> PathBuf {
-    state.join("runs.lock")
+    state.join(RUNS_LOCK)
 }
 
 /// The right to send: whoever holds it is the only one.
@@ -145,7 +146,7 @@ async fn enacted(
     interrupt.or(async { Ok(scraped_after(&prometheus, targets, 0, first_scrape).await?) }).await?;
     let (quiet, quiet_ms) = (Instant::now(), now_ms());
     let id = format!("{}-{}-s{}", compact_utc(quiet_ms)?, what.scenario.id(), what.seed);
-    let folder = ground.state().join("runs").join(&id);
+    let folder = ground.state().join(RUNS).join(&id);
     interrupt.or(async { Ok(scraped_after(&prometheus, targets, quiet_ms, first_scrape).await?) }).await?;
     write(&folder.join("scenario.toml"), what.scenario.text.as_bytes())?;
     *begun = Some(folder.clone());

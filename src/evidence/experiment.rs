@@ -48,7 +48,9 @@ use crate::traffic::ledger::Ledger;
 ///
 /// 3: a scenario's faults must come; a query about a metric that never was is no answer; quiet is asked for while the scenario
 /// lasts; a picture that came late is not proven; a panel that a late scrape puts off is a disturbance.
-pub const SCHEMA: u32 = 3;
+///
+/// 4: an optional component that was a target and never answered is not said to be no part of the stack.
+pub const SCHEMA: u32 = 4;
 
 /// The oldest statement that is judged still.
 pub const OLDEST: u32 = 2;
@@ -310,8 +312,8 @@ pub struct Experiment {
     pub notifications: Vec<Notification>,
     /// `panels/*.json`, in order of file name.
     pub panels: Vec<PanelAnswer>,
-    /// Jobs that were scraped with success, as far as `samples/up.json` can be read: what is part of the stack.
-    pub scraped: BTreeSet<String>,
+    /// Jobs that had a target, and whether one of its scrapes ever succeeded, as far as `samples/up.json` can be read.
+    pub scraped: BTreeMap<String, bool>,
     folder: std::path::PathBuf,
     read_before: Arc<Mutex<BTreeMap<String, Arc<Vec<Series>>>>>,
 }
@@ -340,13 +342,15 @@ impl Experiment {
             ledger,
             notifications,
             panels,
-            scraped: BTreeSet::new(),
+            scraped: BTreeMap::new(),
             folder: folder.to_owned(),
             read_before: Arc::default(),
         };
-        let up = experiment.samples("up").unwrap_or_default();
-        let answered = up.iter().filter(|series| series.samples.iter().any(|sample| sample.value > 0.0));
-        experiment.scraped = answered.filter_map(|series| series.labels.get("job").cloned()).collect();
+        for series in experiment.samples("up").unwrap_or_default().iter().filter(|series| !series.samples.is_empty()) {
+            let Some(job) = series.labels.get("job") else { continue };
+            let answered = series.samples.iter().any(|sample| sample.value > 0.0);
+            *experiment.scraped.entry(job.clone()).or_default() |= answered;
+        }
         Ok(experiment)
     }
 

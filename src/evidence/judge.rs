@@ -228,8 +228,8 @@ pub(super) fn sends(experiment: &Experiment) -> bool {
     experiment.scenario.phases.iter().any(|phase| phase.volume != Volume::Silent)
 }
 
-/// The optional component that everything an expression asks for would come from, if it is not part of the stack: what is
-/// asked of nobody shows nothing.
+/// Why nothing is known of what expressions ask for, where all of it would come from one optional component and that one never
+/// answered: what is asked of nobody shows nothing.
 pub(super) fn asks_nobody<'a>(
     experiment: &Experiment,
     expressions: impl IntoIterator<Item = &'a str>,
@@ -244,7 +244,18 @@ pub(super) fn asks_nobody<'a>(
         sources.extend(promql::selectors(&tree).into_iter().map(|one| one.name.as_deref().and_then(source)));
     }
     let [Some(only)] = sources.into_iter().collect::<Vec<_>>()[..] else { return Ok(None) };
-    Ok((!experiment.scraped.contains(only)).then(|| not_part_of_the_stack(only)))
+    Ok(silence_of(experiment, only))
+}
+
+/// Why an optional component tells nothing: it was not there, or never answered.
+pub(super) fn silence_of(experiment: &Experiment, component: &str) -> Option<String> {
+    match experiment.scraped.get(component) {
+        Some(true) => None,
+        Some(false) if experiment.is_since(4) => {
+            Some(format!("{component} was there to be scraped and never answered"))
+        }
+        Some(false) | None => Some(not_part_of_the_stack(component)),
+    }
 }
 
 /// Why nothing is proven of what only an optional component could tell.

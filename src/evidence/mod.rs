@@ -13,7 +13,7 @@
 //! - [`coherence`] holds what a bundle says of itself against its exhibits.
 //! - [`attest`] says what a bundle can't say of itself: its revision's, and whose.
 //! - [`prove`] does all of it on private stacks; [`attached`] on the stack that is up.
-//! - [`twice`] repeats what the machine disturbed, for all three of them.
+//! - [`retry`] repeats what the machine disturbed, for all three of them.
 //! - [`mutants`] breaks the monitoring on purpose, and asks whether the claims notice.
 
 mod alert_graph;
@@ -37,7 +37,7 @@ pub mod prove;
 pub mod provenance;
 pub mod reconcile;
 pub mod report;
+mod retry;
 pub mod timeline;
 pub mod tree;
-mod twice;
 pub mod validity;

@@ -12,7 +12,7 @@ use anyhow::Context;
 use sha2::{Digest, Sha256};
 
 use super::experiment::Experiment;
-use super::judge::{Finding, first_of, not_part_of_the_stack};
+use super::judge::{Finding, first_of, silence_of};
 
 /// Their log, beside the components' own: the forwarder takes every file there.
 const LOG: &str = "planted.log";
@@ -83,7 +83,7 @@ pub fn plant(logs: &Path, run: &str) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// What Loki is asked for the two answers, in LogQL.
+/// What Loki is asked for the two answers, in `LogQL`.
 pub fn questions(run: &str) -> [(&'static str, String); 2] {
     let secrets: Vec<String> = all(run).map(|planted| planted.secret).collect();
     [
@@ -115,11 +115,8 @@ fn lines_of(answer: &[u8]) -> anyhow::Result<Vec<String>> {
 pub(super) fn kept_out(experiment: &Experiment) -> anyhow::Result<Finding> {
     let run = experiment.run.id.as_str();
     let (Some(arrived), Some(leaked)) = (experiment.bytes_of(ARRIVED)?, experiment.bytes_of(LEAKED)?) else {
-        let why = if experiment.scraped.contains("loki") {
-            "Loki did not say which of the planted lines it holds".to_owned()
-        } else {
-            not_part_of_the_stack("loki")
-        };
+        let why = silence_of(experiment, "loki");
+        let why = why.unwrap_or_else(|| "Loki did not say which of the planted lines it holds".to_owned());
         return Ok(Finding { observed: "no answer".to_owned(), not_proven: Some(why), ..Finding::default() });
     };
     Ok(decide(run, &lines_of(&arrived)?, &lines_of(&leaked)?))

@@ -18,14 +18,15 @@ use super::experiment::{self, Experiment};
 use super::ground::Ground;
 use super::judge::{self, Verdict};
 use super::provenance::{BrokenOff, End, Mode, Provenance, Revision, asked_of, now_ms};
+use super::retry::{Try, Which, invalid, once_or_twice};
 use super::tree::{Tree, copy_folder};
-use super::twice::{Try, Which, invalid, once_or_twice};
 use super::{collect, provenance};
 use crate::duration::Speed;
 use crate::failure::{Failure, Kind, no_temporary_folder, tell};
 use crate::interrupt::Interrupt;
 use crate::monitoring::prometheus_flags;
 use crate::scenario::Scenario;
+use crate::stack::layout::RUNS;
 use crate::stack::table::Silent;
 use crate::stack::{Plan, Stack};
 
@@ -221,7 +222,7 @@ impl Work<'_> {
             self.facts().broken_off.push(BrokenOff { run: name.clone(), end });
         }
         let kept = self.draft.broken_off(&name);
-        for run in experiment::files_in(&stack.plan().state.join("runs"), "")? {
+        for run in experiment::files_in(&stack.plan().state.join(RUNS), "")? {
             copy_folder(&run, &kept)?;
         }
         let _ = std::fs::remove_file(kept.join(enact::END));

@@ -40,9 +40,14 @@ impl Gate {
         {
             return Err((StatusCode::FORBIDDEN, "it is called by a name that is not its own"));
         }
-        let value = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+        // No browser says anything of these twice: of what says two things, who reads it next may believe the other.
+        let value = |name: &str| {
+            let mut values = head.headers.get_all(name).iter();
+            let first = values.next().map(|value| value.to_str().unwrap_or("?"));
+            if values.next().is_some() { Some("?") } else { first }
+        };
         let is_own = |origin: &str| host.is_some_and(|host| origin.strip_prefix("http://") == Some(host));
-        if head.headers.get_all(ORIGIN).iter().any(|origin| !origin.to_str().is_ok_and(is_own)) {
+        if value(ORIGIN.as_str()).is_some_and(|origin| !is_own(origin)) {
             return Err((StatusCode::FORBIDDEN, "a page of another origin asks"));
         }
         // Whoever follows a link sees the page, and the page that held the link does not.
@@ -87,16 +92,19 @@ fn host(head: &Parts) -> Result<Option<&str>, Refusal> {
     }
 }
 
-/// Whether a `Host` is a name of this machine's loopback, or one of these.
+/// Whether a `Host` is a name of this machine's loopback, or one of these. With one dot behind it a name is the same, from the
+/// root on, and nobody can make it another; an address has no such form.
 fn is_ours(host: &str, names: &[String]) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
     };
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    bare.eq_ignore_ascii_case("localhost")
+    let relative = |name: &str| name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let called = relative(bare);
+    called == "localhost"
         || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-        || names.iter().any(|own| bare.eq_ignore_ascii_case(own))
+        || names.iter().any(|own| called == relative(own))
 }
 
 #[cfg(test)]
@@ -129,11 +137,20 @@ mod tests {
             ("LOCALHOST", true),
             ("127.0.0.1:3000", true),
             ("[::1]:3000", true),
+            ("localhost.:3000", true),
+            ("LocalHost.", true),
+            ("localhost..:3000", false),
+            (".localhost:3000", false),
+            (".", false),
+            ("127.0.0.1.:3000", false),
+            ("[::1].:3000", false),
             ("127.0.0.1.evil.example:3000", false),
             ("evil.example", false),
             ("localhost.evil.example:3000", false),
             ("192.168.1.7:3000", false),
             ("receiver:9095", false),
+            ("Receiver.:9095", false),
+            ("receiver..:9095", false),
             ("a b/", false),
             ("", false),
         ] {
@@ -141,7 +158,7 @@ mod tests {
             let of = |admitted: bool| (!admitted).then_some(403);
             assert_eq!(status(&on_loopback(), &head), of(on_this_machine), "{host}");
             assert_eq!(status(&everywhere(&[]), &head), None, "{host}");
-            let is_told = host == "receiver:9095";
+            let is_told = ["receiver:9095", "Receiver.:9095"].contains(&host);
             assert_eq!(status(&everywhere(&["receiver"]), &head), of(on_this_machine || is_told), "{host}");
         }
     }
@@ -192,7 +209,19 @@ mod tests {
             assert_eq!(from("POST", &[("origin", origin)]), Some(403), "{origin}");
             assert_eq!(from("GET", &[("origin", origin)]), Some(403), "{origin}");
         }
-        assert_eq!(from("GET", &[("origin", "http://127.0.0.1:9095"), ("origin", "null")]), Some(403));
+        let own = ("origin", "http://127.0.0.1:9095");
+        for origins in [[own, ("origin", "null")], [("origin", "null"), own], [own, own]] {
+            assert_eq!(from("GET", &origins), Some(403), "{origins:?}");
+        }
+        let same = ("sec-fetch-site", "same-origin");
+        for sites in [[same, ("sec-fetch-site", "cross-site")], [("sec-fetch-site", "none"), same], [same, same]] {
+            assert_eq!(from("GET", &sites), Some(403), "{sites:?}");
+        }
+        // Nor is it a link that says so twice.
+        let mode = ("sec-fetch-mode", "navigate");
+        let link = [("sec-fetch-site", "cross-site"), mode, ("sec-fetch-dest", "document")];
+        assert_eq!(from("GET", &link), None);
+        assert_eq!(from("GET", &[&link[..], &[("sec-fetch-mode", "no-cors")]].concat()), Some(403));
         let fetch = |site: &'static str, mode: &'static str, dest: &'static str| {
             vec![("sec-fetch-site", site), ("sec-fetch-mode", mode), ("sec-fetch-dest", dest)]
         };

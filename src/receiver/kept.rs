@@ -260,6 +260,19 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_put_aside_between_the_two_looks_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("n.jsonl");
+        std::fs::write(&path, line(1, 5) + &line(2, 5)).unwrap();
+        // As it is seen when it is renamed after it was opened: by both names the same.
+        std::fs::hard_link(&path, aside(&path)).unwrap();
+        assert_eq!(all(&path, i64::MIN), line(1, 5) + &line(2, 5));
+        assert_eq!(all(&path, 2), line(2, 5));
+        // Nor is it then said that something older was lost.
+        assert_eq!(all(&path, 0), line(1, 5) + &line(2, 5));
+    }
+
+    #[test]
     fn a_line_that_is_being_written_is_none_yet_and_one_without_a_time_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("n.jsonl");

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::component::Component;
 use super::plan::Process;
 use super::start::{READY_LIMIT, Stack, TICK};
-use super::supervisor::front_of;
+use super::supervisor::{ProgramState, front_of};
 use super::table::{Health, StatusRow};
 use crate::failure::Failure;
 use crate::http::client;
@@ -83,36 +83,18 @@ impl Stack {
         let processes = self.processes();
         let ready = join_all(processes.iter().map(|process| ready(process, false))).await;
         let silences = join_all(processes.iter().map(watchdog_silence)).await;
-        let mut rows: Vec<StatusRow> = processes
-            .iter()
-            .zip(ready.into_iter().zip(silences))
+        let of = |name: &str| states.iter().find(|program| program.name == name);
+        let looks = processes.iter().zip(ready.into_iter().zip(silences));
+        let mut rows: Vec<StatusRow> = looks
             .map(|(process, (ready, silent_since))| {
-                let of = |name: &str| states.iter().find(|program| program.name == name);
-                let (program, front) = (of(&process.name), front_of(process));
-                // What nobody can reach is as good as down, and who looks must hear of the front.
-                let lost = front.as_deref().and_then(of).filter(|front| front.pid.is_none());
-                let is_running = lost.is_none() && program.is_some_and(|program| program.pid.is_some());
-                StatusRow {
-                    name: process.name.clone(),
-                    health: match (is_running, ready.is_ok()) {
-                        (true, true) if silent_since.is_some() => Health::Silent,
-                        (true, true) => Health::Up,
-                        (true, false) => Health::Unready,
-                        _ => match lost.or(program) {
-                            Some(program) if program.state == "STARTING" => Health::Unready,
-                            program => {
-                                Health::Down(program.map_or_else(|| "unknown".to_owned(), |one| one.state.clone()))
-                            }
-                        },
-                    },
-                    pid: program.and_then(|program| program.pid),
-                    uptime: program.and_then(|program| program.uptime.clone()),
-                    remark: match (silent_since, lost) {
-                        (_, Some(front)) => format!("nobody reaches it: {} does not run", front.name),
-                        (Some(since), None) => format!("the Watchdog is silent since {since}: no alert arrives"),
-                        (None, None) => process.told(),
-                    },
-                }
+                let front = front_of(process);
+                let seen = Seen {
+                    program: of(&process.name),
+                    front: front.as_deref().and_then(of),
+                    is_ready: ready.is_ok(),
+                    silent_since,
+                };
+                seen.row(process, is_paused)
             })
             .collect();
         let all_up = rows.iter().all(|row| row.health == Health::Up);
@@ -133,6 +115,52 @@ impl Stack {
             .into_iter()
             .find(|process| process.name == name)
             .ok_or_else(|| Failure::usage(format!("this stack runs no `{name}`; it runs {}", names.join(", "))))
+    }
+}
+
+/// What was seen of a process at one look.
+struct Seen<'a> {
+    program: Option<&'a ProgramState>,
+    /// What stands before it, where anything does.
+    front: Option<&'a ProgramState>,
+    is_ready: bool,
+    /// Since when the receiver misses the Watchdog.
+    silent_since: Option<String>,
+}
+
+impl Seen<'_> {
+    fn row(self, process: &Process, is_paused: impl Fn(u32) -> bool) -> StatusRow {
+        let Seen { program, front, is_ready, silent_since } = self;
+        // What nobody can reach is as good as down, and who looks must hear of the front.
+        let lost = front.filter(|front| front.pid.is_none());
+        let paused = [program, front].into_iter().flatten().find_map(|one| {
+            let pid = one.pid.filter(|pid| is_paused(*pid))?;
+            Some((one.name.as_str(), pid))
+        });
+        let is_running = lost.is_none() && program.is_some_and(|program| program.pid.is_some());
+        StatusRow {
+            name: process.name.clone(),
+            health: match (is_running, is_ready) {
+                (true, _) if paused.is_some() => Health::Paused,
+                (true, true) if silent_since.is_some() => Health::Silent,
+                (true, true) => Health::Up,
+                (true, false) => Health::Unready,
+                _ => match lost.or(program) {
+                    Some(program) if program.state == "STARTING" => Health::Unready,
+                    program => Health::Down(program.map_or_else(|| "unknown".to_owned(), |one| one.state.clone())),
+                },
+            },
+            pid: program.and_then(|program| program.pid),
+            uptime: program.and_then(|program| program.uptime.clone()),
+            remark: match (lost, paused, silent_since) {
+                (Some(front), ..) => format!("nobody reaches it: {} does not run", front.name),
+                (None, Some((name, pid)), _) => {
+                    format!("{name} was stopped in its tracks and answers nobody; `kill -CONT {pid}` lets it go on")
+                }
+                (None, None, Some(since)) => format!("the Watchdog is silent since {since}: no alert arrives"),
+                (None, None, None) => process.told(),
+            },
+        }
     }
 }
 
@@ -184,4 +212,45 @@ fn stat_fields(pid: u32) -> Option<Vec<String>> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = text.rsplit_once(") ")?;
     Some(fields.split_whitespace().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::duration::Speed;
+    use crate::stack::Plan;
+
+    #[test]
+    fn who_is_paused_is_named_be_it_the_program_or_its_front() {
+        let plan = Plan::attached(Path::new("/tree"), Path::new("/state"), Speed::PRODUCTION).unwrap();
+        let process = plan.processes().into_iter().find(|process| process.component == Component::Prometheus).unwrap();
+        let running = |name: &str, pid: Option<u32>| ProgramState {
+            name: name.to_owned(),
+            state: if pid.is_none() { "FATAL" } else { "RUNNING" }.to_owned(),
+            pid,
+            uptime: None,
+        };
+        let row = |program, front, is_ready, paused: &[u32]| {
+            let (program, front) = (running("prometheus", program), running("prometheus-front", front));
+            let seen = Seen { program: Some(&program), front: Some(&front), is_ready, silent_since: None };
+            seen.row(&process, |pid| paused.contains(&pid))
+        };
+        let (program, front) = (Some(7), Some(8));
+        assert_eq!(row(program, front, true, &[]).health, Health::Up);
+        assert_eq!(row(program, front, false, &[]).health, Health::Unready);
+        for (paused, name) in [(7, "prometheus"), (8, "prometheus-front")] {
+            // Whether it answered before it was paused or not.
+            for is_ready in [true, false] {
+                let row = row(program, front, is_ready, &[paused]);
+                assert_eq!((row.health, row.pid), (Health::Paused, program), "{name}");
+                let told = format!("{name} was stopped in its tracks and answers nobody; `kill -CONT {paused}`");
+                assert!(row.remark.starts_with(&told), "{}", row.remark);
+            }
+        }
+        let lost = row(program, None, false, &[7]);
+        assert_eq!(lost.health, Health::Down("FATAL".to_owned()));
+        assert_eq!(lost.remark, "nobody reaches it: prometheus-front does not run");
+    }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::component::Component;
+use super::layout;
 use super::mark::Mark;
 use crate::duration::Speed;
 use crate::failure::Failure;
@@ -178,7 +179,7 @@ impl Foreign {
         }
         Mark::State.claim(state)?;
         let name = address.to_string().replace([':', '[', ']'], "-");
-        let state = state.join("attached").join(name);
+        let state = state.join(layout::ATTACHED).join(name);
         std::fs::create_dir_all(&state).map_err(|error| {
             Failure::usage(format!("the state directory {} is not writable: {error}", state.display()))
                 .remedy("choose another with --state or AICLIPX_STATE")

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::component::Component;
+use super::layout;
 use super::start::{being_changed, is_busy};
 use crate::duration;
 use crate::failure::Failure;
@@ -176,7 +177,7 @@ async fn print_all(
     format: Format,
     shown: &mut Shown,
 ) -> Result<std::io::Result<()>, Failure> {
-    let folder = state.join("logs");
+    let folder = state.join(layout::LOGS);
     let zone = TimeZone::system();
     let mut sources = Vec::new();
     let mut pending = Vec::new();

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::Path;
 
+use super::layout;
 use crate::failure::Failure;
 use crate::files;
 
@@ -87,12 +88,12 @@ impl Mark {
 }
 
 fn has_our_configuration(folder: &Path) -> bool {
-    let Ok(file) = files::open(&folder.join("supervisord.conf")) else { return false };
+    let Ok(file) = files::open(&folder.join(layout::SUPERVISORD_CONF)) else { return false };
     BufReader::new(file).lines().next().is_some_and(|line| line.is_ok_and(|line| line == RENDERED_LINE))
 }
 
 fn has_our_record(folder: &Path) -> bool {
-    let record = files::read(&folder.join("stack.json")).unwrap_or_default();
+    let record = files::read(&folder.join(layout::RECORD)).unwrap_or_default();
     let record: serde_json::Value = serde_json::from_slice(&record).unwrap_or_default();
     record["socket_folder"].is_string() && record["supervisord"].is_object()
 }
@@ -102,7 +103,7 @@ fn has_only_locks(folder: &Path) -> bool {
     let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten().peekable();
     entries.peek().is_some()
         && entries.all(|entry| {
-            let is_lock = ["lock", "runs.lock"].iter().any(|name| entry.file_name() == *name);
+            let is_lock = layout::LOCKS.iter().any(|name| entry.file_name() == *name);
             is_lock && entry.metadata().is_ok_and(|there| there.is_file() && there.len() == 0)
         })
 }

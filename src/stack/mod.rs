@@ -8,6 +8,7 @@
 pub mod component;
 pub mod control;
 pub mod foreign;
+pub mod layout;
 pub mod logs;
 pub mod plan;
 pub mod revision;
@@ -18,8 +19,8 @@ pub mod tools;
 
 mod holder;
 mod mark;
+mod preflight;
 mod supervisor;
-mod survey;
 
 pub use component::Component;
 pub use control::Epoch;

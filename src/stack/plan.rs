@@ -16,6 +16,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::component::Component;
+use super::layout;
 use super::tools::major;
 use crate::duration::Speed;
 use crate::failure::Failure;
@@ -166,8 +167,8 @@ impl Plan {
                 alertmanager: port(Component::Alertmanager),
                 receiver: port(Component::Receiver),
                 dashboards: port(Component::Grafana),
-                folder: absolute(&state.join("etc"))?,
-                logging: Logging::loopback(absolute(&state.join("logs"))?, absolute(&state.join("data"))?),
+                folder: absolute(&state.join(layout::ETC))?,
+                logging: Logging::loopback(absolute(&state.join(layout::LOGS))?, absolute(&state.join(layout::DATA))?),
             },
             hidden: Component::ALL
                 .into_iter()
@@ -277,12 +278,12 @@ impl Plan {
 
     /// The configuration this stack runs with, as rendered from monitoring/.
     pub fn etc(&self) -> PathBuf {
-        self.state.join("etc")
+        self.state.join(layout::ETC)
     }
 
     /// What a component keeps.
     pub fn data(&self, component: Component) -> PathBuf {
-        self.state.join("data").join(component.name())
+        self.state.join(layout::DATA).join(component.name())
     }
 
     /// What Prometheus keeps: 2.42 can't read what 3.x wrote, so each major version has its own.
@@ -292,7 +293,7 @@ impl Plan {
 
     /// The log files, `NAME.log` a process and `supervisord.log`.
     pub fn logs(&self) -> PathBuf {
-        self.state.join("logs")
+        self.state.join(layout::LOGS)
     }
 
     /// One process's log file.
@@ -302,12 +303,12 @@ impl Plan {
 
     /// Files only their owner can read.
     pub fn secrets(&self) -> PathBuf {
-        self.state.join("secrets")
+        self.state.join(layout::SECRETS)
     }
 
     /// What the receiver was told, a JSON object a line.
     pub fn notifications(&self) -> PathBuf {
-        self.state.join("notifications.jsonl")
+        self.state.join(layout::NOTIFICATIONS)
     }
 }
 

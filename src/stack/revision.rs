@@ -3,13 +3,15 @@
 //! git is asked for what is there and nothing else: neither the environment of a hook, nor the user's programs for showing
 //! differences, may answer in its place. Where git fails, that is told: a tree of which nobody knows is not called clean.
 
-use std::fmt::Write as _;
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use sha2::{Digest, Sha256};
-
 use super::plan::told_revision;
+use crate::files;
+use crate::sum::{self, Sum};
 
 /// Stands for the hash of a difference that nobody could see.
 pub const UNTOLD: &str = "unknown";
@@ -66,29 +68,40 @@ pub fn label(commit: Option<&str>, dirty: Option<&str>) -> String {
     }
 }
 
-/// SHA-256 of what is not committed; none where all is.
+/// SHA-256 of what is not committed; none where all is. What can't be read is told by name.
 fn difference(tree: &Path) -> Result<Option<String>, String> {
-    let changed =
-        said(tree, &["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "--binary", "HEAD"])?;
+    let mut sum = Sum::new();
+    let shown = ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "--binary", "HEAD"];
+    let changed = answered(tree, &shown, &mut sum)?;
     let untracked = said(tree, &["ls-files", "--others", "--exclude-standard", "-z"])?;
-    if changed.is_empty() && untracked.is_empty() {
+    if changed == 0 && untracked.is_empty() {
         return Ok(None);
     }
-    let mut hasher = Sha256::new();
-    hasher.update(&changed);
-    for name in untracked.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-        hasher.update(name);
-        let file = tree.join(String::from_utf8_lossy(name).as_ref());
-        // A link counts by its name: what it leads to may have no end.
-        if file.symlink_metadata().is_ok_and(|is| is.is_file()) {
-            hasher.update(Sha256::digest(std::fs::read(&file).unwrap_or_default()));
+    add_files(&mut sum, tree, &untracked)?;
+    Ok(Some(sum.hex()))
+}
+
+/// Files by name and content, as git lists them: each name with a NUL behind it.
+fn add_files(sum: &mut Sum, tree: &Path, names: &[u8]) -> Result<(), String> {
+    for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        sum.add(name);
+        let file = tree.join(OsStr::from_bytes(name));
+        if let Some(content) = content_of(&file).map_err(|error| format!("cannot read {}: {error}", file.display()))? {
+            sum.add(content.as_bytes());
         }
     }
-    let mut hash = String::new();
-    for byte in hasher.finalize() {
-        write!(hash, "{byte:02x}").expect("writing to a String does not fail");
+    Ok(())
+}
+
+/// The sum of a regular file; none of what git saw there and is gone, and none of a link, which counts by its name: what it
+/// leads to may have no end.
+fn content_of(file: &Path) -> io::Result<Option<String>> {
+    match file.symlink_metadata() {
+        Ok(there) if there.is_file() => sum::of(&mut files::open(file)?).map(Some),
+        Ok(_) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(Some(hash))
 }
 
 /// git in a folder, as everybody asks it here.
@@ -105,16 +118,41 @@ pub fn git(folder: &Path) -> Command {
 
 /// What git answers; else why not, in one line, which is empty where there is no repository.
 fn said(tree: &Path, arguments: &[&str]) -> Result<Vec<u8>, String> {
-    let said = match git(tree).args(arguments).output() {
-        Ok(answer) if answer.status.success() => return Ok(answer.stdout),
-        Ok(answer) => String::from_utf8_lossy(&answer.stderr).trim().to_owned(),
+    let mut answer = Vec::new();
+    answered(tree, arguments, &mut answer).map(|_| answer)
+}
+
+/// The same, handed on as it comes, for it may be long; its length.
+fn answered(tree: &Path, arguments: &[&str], to: &mut impl Write) -> Result<u64, String> {
+    let mut git = match git(tree).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() {
+        Ok(git) => git,
         Err(error) if tree.join(".git").exists() => return Err(format!("git can't be asked: {error}")),
         Err(_) => return Err(String::new()),
     };
+    let (mut answer, mut complaints) =
+        (git.stdout.take().expect("it is piped"), git.stderr.take().expect("it is piped"));
+    // Meanwhile: who is not listened to waits.
+    let complaints = std::thread::spawn(move || {
+        let mut said = Vec::new();
+        let _ = complaints.read_to_end(&mut said);
+        String::from_utf8_lossy(&said).trim().to_owned()
+    });
+    let length = io::copy(&mut answer, to);
+    drop(answer);
+    let status = git.wait();
+    let said = complaints.join().unwrap_or_default();
     if said.contains("not a git repository") {
         return Err(String::new());
     }
-    Err(format!("git {}: {}", arguments[0], said.lines().next().unwrap_or("it failed without a word")))
+    // It goes on without what it may not look at, and calls that a success.
+    let unseen = said.lines().find(|line| line.contains("could not open directory"));
+    let why = match (length, status, unseen) {
+        (Ok(length), Ok(status), None) if status.success() => return Ok(length),
+        (Err(error), ..) | (_, Err(error), _) => error.to_string(),
+        (.., Some(unseen)) => unseen.to_owned(),
+        _ => said.lines().next().unwrap_or("it failed without a word").to_owned(),
+    };
+    Err(format!("git {}: {why}", arguments[0]))
 }
 
 #[cfg(test)]
@@ -164,6 +202,31 @@ mod tests {
         std::os::unix::fs::symlink("/dev/zero", place.path().join("link")).unwrap();
         assert!(of().dirty.is_some_and(|dirty| Some(dirty) != changed.dirty));
         assert!(of().label().ends_with("-dirty"));
+    }
+
+    #[test]
+    fn a_file_of_any_name_counts_by_what_it_holds() {
+        let place = repository();
+        let name = |bytes: &[u8]| place.path().join(OsStr::from_bytes(bytes));
+        let mut seen = std::collections::BTreeSet::new();
+        for (file, content) in [(&b"new"[..], "1"), (b"new", "2"), (b"\xff\n", "1"), (b"\xff\n", "2")] {
+            std::fs::write(name(file), content).unwrap();
+            let revision = Revision::of(place.path());
+            assert_eq!(revision.untold, None);
+            assert!(seen.insert(revision.dirty.unwrap()), "{file:?} {content}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_no_empty_file_but_named() {
+        let place = repository();
+        let added = |names: &str| add_files(&mut Sum::new(), place.path(), names.as_bytes());
+        assert_eq!(added("gone\0file\0"), Ok(()));
+        // Nor may root read these.
+        for name in ["file/below", &"x".repeat(300)] {
+            let why = added(&format!("file\0{name}\0")).unwrap_err();
+            assert!(why.starts_with("cannot read ") && why.contains(name), "{why}");
+        }
     }
 
     #[test]

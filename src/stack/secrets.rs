@@ -12,6 +12,7 @@ use anyhow::Context;
 
 use super::plan::Plan;
 use crate::failure::Failure;
+use crate::sum;
 
 /// The file with the password of Grafana's `admin`.
 pub(super) const GRAFANA_ADMIN_PASSWORD: &str = "grafana_admin_password";
@@ -81,7 +82,8 @@ pub(super) fn texts(plan: &Plan) -> Result<Vec<String>, Failure> {
     Ok(texts)
 }
 
-/// Written aside and renamed: no moment at which others could read it, none at which it is half there.
+/// Written aside and renamed: no moment at which others could read it, none at which it is half there. Not as
+/// [`files::replace`](crate::files::replace) does it, which keeps who could read the old one, and writes where a link leads.
 fn write(file: &Path, secret: &str, owner: Option<u32>) -> Result<(), Failure> {
     let aside = file.with_extension("new");
     let written = || -> std::io::Result<()> {
@@ -100,7 +102,7 @@ fn random() -> Result<String, Failure> {
     File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut bytes))
         .context("cannot read /dev/urandom")?;
-    Ok(bytes.map(|byte| format!("{byte:02x}")).concat())
+    Ok(sum::hex(&bytes))
 }
 
 /// `NAME=value` of an environment file, as compose reads one; empty counts as not set, and the last line of a name wins. What

@@ -19,10 +19,11 @@ use tokio::time::Instant;
 
 use super::component::Component;
 use super::control::{is_paused, ready};
+use super::layout;
 use super::mark::Mark;
 use super::plan::{Lifetime, Plan, Process};
+use super::preflight::{Preflight, held_by_others, preflight, present};
 use super::supervisor::{self, Control, Journal, News, Program, SOCKET, SOCKET_FOLDER_PREFIX, front_of};
-use super::survey::{Survey, held_by_others, present, survey};
 use super::table::{Row, State, Watch};
 use super::tools::Tool;
 use super::{holder, logs, secrets};
@@ -146,22 +147,22 @@ impl Stack {
     ) -> Result<Stack, Failure> {
         let mut shutdown = pin!(shutdown);
         watch.show(&rows(&plan, &BTreeMap::new(), &BTreeMap::new(), State::Waiting));
-        let survey = tokio::select! {
+        let preflight = tokio::select! {
             biased;
             () = &mut shutdown => Err(Failure::interrupted()),
-            survey = survey(&plan) => survey,
+            preflight = preflight(&plan) => preflight,
         };
-        let survey = survey.inspect_err(|_| watch.finish(&[]))?;
-        let plan = Plan { components: survey.components.clone(), ..plan };
+        let preflight = preflight.inspect_err(|_| watch.finish(&[]))?;
+        let plan = Plan { components: preflight.components.clone(), ..plan };
         let has_rules = rendered.keys().any(|file| file.starts_with("prometheus/rules"));
-        furnish(&plan, &survey, &rendered).inspect_err(|_| watch.finish(&[]))?;
+        furnish(&plan, &preflight, &rendered).inspect_err(|_| watch.finish(&[]))?;
         let log_ends = log_ends(&plan);
         let journal = Journal::from_now(&plan);
 
         let began = Instant::now();
-        let mut rows = rows(&plan, &survey.programs, &survey.absent, State::Starting);
+        let mut rows = rows(&plan, &preflight.programs, &preflight.absent, State::Starting);
         watch.show(&rows);
-        let launched = Stack::launch(plan, survey, &prometheus_flags).await;
+        let launched = Stack::launch(plan, preflight, &prometheus_flags).await;
         let mut stack = launched.inspect_err(|_| watch.finish(&[]))?;
         let outcome = tokio::select! {
             biased;
@@ -321,45 +322,45 @@ impl Stack {
     }
 
     /// supervisord, with its configuration. When this returns it runs, and so do its programs, ready or not.
-    async fn launch(plan: Plan, survey: Survey, prometheus_flags: &[String]) -> Result<Stack, Failure> {
-        let processes = present(&plan, &survey.absent);
+    async fn launch(plan: Plan, preflight: Preflight, prometheus_flags: &[String]) -> Result<Stack, Failure> {
+        let processes = present(&plan, &preflight.absent);
         let mut programs = Vec::new();
         for process in &processes {
-            let tool = &survey.programs[&process.component];
-            let environment = process.component.environment(process, &plan, &survey.revision);
+            let tool = &preflight.programs[&process.component];
+            let environment = process.component.environment(process, &plan, &preflight.revision);
             let arguments = process.component.arguments(process, &plan, tool, prometheus_flags);
-            let command = supervisor::command(&survey.death_prefix, environment, &tool.path, arguments);
+            let command = supervisor::command(&preflight.death_prefix, environment, &tool.path, arguments);
             programs.push(Program { name: process.name.clone(), command });
             if let Some(name) = front_of(process) {
                 let (looked_for, to) = (process.address.to_string(), plan.listens(process).to_string());
                 let arguments = ["front", "--listen", &looked_for, "--to", &to].map(str::to_owned).to_vec();
-                let command = supervisor::command(&survey.death_prefix, Vec::new(), &plan.tool_program, arguments);
+                let command = supervisor::command(&preflight.death_prefix, Vec::new(), &plan.tool_program, arguments);
                 programs.push(Program { name, command });
             }
         }
         let folder = supervisor::socket_folder()?;
         let text = supervisor::configuration(&plan, &programs, &folder.path().join(SOCKET));
-        write_aside(&supervisor::configuration_file(&plan), text.as_bytes())?;
-        let _ = std::fs::remove_file(plan.state.join("supervisord.pid"));
+        replace(&supervisor::configuration_file(&plan), text.as_bytes())?;
+        let _ = std::fs::remove_file(plan.state.join(layout::SUPERVISORD_PID));
 
         let is_private = plan.lifetime == Lifetime::Private;
         let record = Record {
             plan,
             started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
-            revision: survey.revision,
-            programs: survey.programs,
-            absent: survey.absent,
-            supervisord: survey.supervisord,
+            revision: preflight.revision,
+            programs: preflight.programs,
+            absent: preflight.absent,
+            supervisord: preflight.supervisord,
             socket_folder: folder.path().to_owned(),
-            dies_together: !survey.death_prefix.is_empty(),
+            dies_together: !preflight.death_prefix.is_empty(),
         };
         // Before anything runs: whatever happens to us from here, `down` finds what there is to stop.
         let text = serde_json::to_vec_pretty(&record).context("a stack's record is plain data")?;
-        write_aside(&record_file(&record.plan.state), &text)?;
+        replace(&record_file(&record.plan.state), &text)?;
 
         let program = record.supervisord.path.clone();
         if is_private {
-            let child = supervisor::start_private(&program, &record.plan, &survey.death_prefix)?;
+            let child = supervisor::start_private(&program, &record.plan, &preflight.death_prefix)?;
             return Ok(Stack { record, child: Some(child), _socket_folder: Some(folder) });
         }
         let _ = folder.keep();
@@ -489,10 +490,7 @@ impl Stack {
             )));
         }
         self.remove_traces();
-        if in_order || held.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::infrastructure(format!("everything was told to stop, but {}", held.join(", "))))
+        is_stopped(in_order, &held)
     }
 
     /// The process id of a supervisord that has just detached itself, or has long.
@@ -524,7 +522,7 @@ fn remove_traces(record: &Record) {
     if is_ours.is_some_and(|name| name.starts_with(SOCKET_FOLDER_PREFIX)) {
         let _ = std::fs::remove_dir_all(&record.socket_folder);
     }
-    let _ = std::fs::remove_file(record.plan.state.join("supervisord.pid"));
+    let _ = std::fs::remove_file(record.plan.state.join(layout::SUPERVISORD_PID));
     let _ = std::fs::remove_file(record_file(&record.plan.state));
 }
 
@@ -550,26 +548,6 @@ async fn down_locked(state: &Path) -> Result<Down, Failure> {
     }
 }
 
-/// All that lies in a state directory, by name; beside it, what the receiver was told.
-const OURS: [&str; 14] = [
-    "etc",
-    "data",
-    "logs",
-    "secrets",
-    "runs",
-    "attached",
-    "stack.json",
-    "stack.new",
-    "supervisord.conf",
-    "supervisord.new",
-    "supervisord.pid",
-    "runs.lock",
-    // The mark, and what others wait for, last.
-    Mark::State.file(),
-    "lock",
-];
-const NOTIFICATIONS: &str = "notifications.jsonl";
-
 /// Stops the stack of this state directory, if one runs, and removes all that is ours there.
 pub async fn clean(state: &Path) -> Result<Down, Failure> {
     if !Mark::State.is_ours(state) {
@@ -577,17 +555,16 @@ pub async fn clean(state: &Path) -> Result<Down, Failure> {
         return if is_empty { Ok(Down::Absent) } else { Err(Mark::State.not_ours(state)) };
     }
     let _lock = lock(state).await?;
-    let attached = std::fs::read_dir(state.join("attached")).into_iter().flatten().flatten();
+    let attached = std::fs::read_dir(state.join(layout::ATTACHED)).into_iter().flatten().flatten();
     for place in std::iter::once(state.to_owned()).chain(attached.map(|entry| entry.path())) {
-        if Lock::is_held(&place.join("runs.lock")) {
+        if Lock::is_held(&place.join(layout::RUNS_LOCK)) {
             return Err(Failure::usage(format!("a run is under way on the stack of {}", place.display()))
                 .remedy("wait until it has ended, or interrupt it"));
         }
     }
     let down = down_locked(state).await?;
     let entries = std::fs::read_dir(state).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let told = entries.filter_map(|name| name.into_string().ok()).filter(|name| name.starts_with(NOTIFICATIONS));
-    for name in told.chain(OURS.map(str::to_owned)) {
+    for name in layout::ours(entries.filter_map(|name| name.into_string().ok())) {
         let path = state.join(name);
         let removed = match path.symlink_metadata() {
             Ok(there) if there.is_dir() => std::fs::remove_dir_all(&path),
@@ -682,12 +659,12 @@ pub fn no_room(state: &Path) -> Option<Failure> {
 }
 
 fn record_file(state: &Path) -> PathBuf {
-    state.join("stack.json")
+    state.join(layout::RECORD)
 }
 
 /// Whether a command is starting or stopping a stack there.
 pub(super) fn is_busy(state: &Path) -> bool {
-    Lock::is_held(&state.join("lock"))
+    Lock::is_held(&state.join(layout::LOCK))
 }
 
 pub(super) fn being_changed(state: &Path) -> Failure {
@@ -716,7 +693,7 @@ async fn lock(state: &Path) -> Result<Lock, Failure> {
             .remedy("choose another with --state or AICLIPX_STATE")
     };
     Mark::State.claim(state)?;
-    let file = state.join("lock");
+    let file = state.join(layout::LOCK);
     let deadline = Instant::now() + LOOKED_AT;
     loop {
         if let Some(lock) = Lock::try_take(&file).map_err(unusable)? {
@@ -763,7 +740,7 @@ fn rows(
 }
 
 /// Folders, configuration and secrets in the state directory.
-fn furnish(plan: &Plan, survey: &Survey, rendered: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), Failure> {
+fn furnish(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), Failure> {
     let etc = plan.etc();
     match std::fs::remove_dir_all(&etc) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -774,19 +751,25 @@ fn furnish(plan: &Plan, survey: &Survey, rendered: &BTreeMap<PathBuf, Vec<u8>>) 
     let make =
         |folder: &Path| std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()));
     make(&plan.logs())?;
-    for (component, tool) in &survey.programs {
+    for (component, tool) in &preflight.programs {
         match component {
             Component::Prometheus => make(&plan.prometheus_data(&tool.version))?,
             Component::Alertmanager => {
                 make(&plan.data(*component))?;
                 // Whom the last stack told of an alert that it did not live to see resolved, this one must tell again.
-                let _ = std::fs::remove_file(plan.data(*component).join("nflog"));
+                let told = plan.data(*component).join("nflog");
+                match std::fs::remove_file(&told) {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        return Err(Failure::usage(format!("cannot remove {}: {error}", told.display())));
+                    }
+                    _ => {}
+                }
             }
             Component::Grafana | Component::Vector | Component::Loki => make(&plan.data(*component))?,
             Component::App | Component::Receiver | Component::Viewer => {}
         }
     }
-    let page = survey.programs.get(&Component::Grafana);
+    let page = preflight.programs.get(&Component::Grafana);
     let is_older = page.is_some_and(|tool| !grafana::reads_objects(&tool.version));
     if page.is_some() {
         secrets::prepare(plan)?;
@@ -798,7 +781,7 @@ fn furnish(plan: &Plan, survey: &Survey, rendered: &BTreeMap<PathBuf, Vec<u8>>) 
     for (path, content) in rendered {
         let file = etc.join(path);
         // Whoever is not there is no target, and no source of dashboards: nothing is missed that was never to come.
-        let content = if is_about(path, &survey.absent) {
+        let content = if is_about(path, &preflight.absent) {
             Cow::Borrowed(ABOUT_NOBODY)
         } else if is_older && path.starts_with("grafana/dashboards") {
             Cow::Owned(with_datasources_by_uid(content))
@@ -822,11 +805,10 @@ fn is_about(path: &Path, absent: &BTreeMap<Component, String>) -> bool {
     tells && absent.keys().any(|component| component.name() == stem)
 }
 
-/// Written aside and renamed, so that no reader sees half of it.
-fn write_aside(file: &Path, content: &[u8]) -> Result<(), Failure> {
-    let aside = file.with_extension("new");
-    let written = std::fs::write(&aside, content).and_then(|()| std::fs::rename(&aside, file));
-    Ok(written.with_context(|| format!("cannot write {}", file.display()))?)
+/// No reader sees half of it.
+fn replace(file: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let written = files::replace(file, |to| to.write_all(content));
+    written.with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Where each log ends now: what comes behind is of this start.
@@ -837,6 +819,14 @@ fn log_ends(plan: &Plan) -> BTreeMap<String, u64> {
         .chain(["supervisord".to_owned()])
         .map(|name| (name.clone(), plan.log(&name).metadata().map_or(0, |meta| meta.len())))
         .collect()
+}
+
+/// What came of a stop. Of one that went in order, who holds a port is somebody else.
+fn is_stopped(in_order: bool, held: &[String]) -> Result<(), Failure> {
+    if in_order || held.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::infrastructure(format!("everything was told to stop, but {}", held.join(", "))))
 }
 
 /// Waits until none of these processes is left; false when the limit came first.
@@ -870,5 +860,53 @@ async fn held_ports(plan: &Plan, absent: &BTreeMap<Component, String>, limit: Du
             return held.iter().map(tell).collect();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::duration::Speed;
+    use crate::failure::Kind;
+
+    #[test]
+    fn a_port_that_is_held_is_ours_to_tell_only_of_a_stop_that_did_not_go_in_order() {
+        let held = ["port 9090 (prometheus) is held by prometheus (7)".to_owned()];
+        for (in_order, held) in [(true, &[][..]), (true, &held), (false, &[])] {
+            is_stopped(in_order, held).unwrap_or_else(|failure| panic!("{in_order} {held:?}: {failure}"));
+        }
+        let failure = is_stopped(false, &held).unwrap_err();
+        assert_eq!(failure.kind(), Kind::Infrastructure);
+        let told = "everything was told to stop, but port 9090 (prometheus) is held by prometheus (7)";
+        assert_eq!(failure.to_string(), told);
+    }
+
+    #[test]
+    fn of_what_alertmanager_keeps_a_start_removes_whom_it_told_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let plan = Plan::attached(Path::new(env!("CARGO_MANIFEST_DIR")), place.path(), Speed::PRODUCTION).unwrap();
+        let tool = |name: &str| Tool { path: name.into(), version: "3.5.0".to_owned() };
+        let preflight = Preflight {
+            components: plan.components.clone(),
+            programs: [Component::Prometheus, Component::Alertmanager].map(|one| (one, tool(one.name()))).into(),
+            absent: BTreeMap::new(),
+            supervisord: tool("supervisord"),
+            death_prefix: Vec::new(),
+            revision: "unknown".to_owned(),
+        };
+        let start = || furnish(&plan, &preflight, &BTreeMap::new());
+        start().unwrap();
+        let (alerts, samples) = (plan.data(Component::Alertmanager), plan.prometheus_data("3.5.0"));
+        let kept =
+            [alerts.join("silences"), alerts.join("nflog.1"), samples.join("chunk"), plan.logs().join("app.log")];
+        for file in kept.iter().chain([&alerts.join("nflog")]) {
+            std::fs::write(file, "before").unwrap();
+        }
+        start().unwrap();
+        assert!(!alerts.join("nflog").exists());
+        assert!(kept.iter().all(|file| file.exists()), "{kept:?}");
+        // One that can't be removed would keep an alert from being told again.
+        std::fs::create_dir(alerts.join("nflog")).unwrap();
+        assert_eq!(start().unwrap_err().kind(), Kind::Usage);
     }
 }

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
 use super::control::is_paused;
+use super::layout::{self, SUPERVISORD_PID};
 use super::mark::RENDERED_LINE;
 use super::plan::{Lifetime, Plan, Process};
 use super::tools::{Wanted, executables, helper};
@@ -101,7 +102,7 @@ pub(super) fn configuration(plan: &Plan, programs: &[Program], socket: &Path) ->
         "{RENDERED_LINE}\n\
          [unix_http_server]\nfile={socket}\nchmod=0700\n\n\
          [supervisord]\nlogfile=logs/supervisord.log\nlogfile_maxbytes=10MB\nlogfile_backups=1\nloglevel=info\n\
-         pidfile=supervisord.pid\nnocleanup=true\n\n\
+         pidfile={SUPERVISORD_PID}\nnocleanup=true\n\n\
          [rpcinterface:supervisor]\n\
          supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n\n\
          [supervisorctl]\nserverurl=unix://{socket}\n"
@@ -244,7 +245,7 @@ pub(super) fn start_private(supervisord: &Path, plan: &Plan, death_prefix: &[Str
 
 /// Where the configuration lies.
 pub(super) fn configuration_file(plan: &Plan) -> PathBuf {
-    plan.state.join("supervisord.conf")
+    plan.state.join(layout::SUPERVISORD_CONF)
 }
 
 /// The process id of this plan's supervisord, if it is alive.
@@ -254,7 +255,7 @@ pub(super) async fn running(plan: &Plan) -> Option<u32> {
 
 /// The same, where the state directory lies elsewhere now than when it was started.
 pub(super) async fn running_in(state: &Path, plan: &Plan) -> Option<u32> {
-    let pid: u32 = std::fs::read_to_string(state.join("supervisord.pid")).ok()?.trim().parse().ok()?;
+    let pid: u32 = std::fs::read_to_string(state.join(SUPERVISORD_PID)).ok()?.trim().parse().ok()?;
     // Process ids are used again: it is ours if it was started with our configuration.
     let command_line = command_line(pid).await?;
     command_line.contains(&*configuration_file(plan).to_string_lossy()).then_some(pid)

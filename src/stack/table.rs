@@ -81,6 +81,8 @@ pub enum Health {
     Up,
     /// It runs, but does not say it is ready.
     Unready,
+    /// It, or what stands before it, was stopped in its tracks.
+    Paused,
     /// The receiver: it works, and misses the Watchdog's notifications.
     Silent,
     /// It does not run; supervisord's word for it.
@@ -287,6 +289,7 @@ pub fn status(rows: &[StatusRow], paint: Paint) -> String {
         let (sign, word) = match &row.health {
             Health::Up => (paint.good("●"), paint.good(&format!("{:<9}", "up"))),
             Health::Unready => (paint.middling("◐"), paint.middling(&format!("{:<9}", "not ready"))),
+            Health::Paused => (paint.bad("✗"), paint.bad(&format!("{:<9}", "paused"))),
             Health::Silent => (paint.bad("✗"), paint.bad(&format!("{:<9}", "silent"))),
             Health::Down(word) => (paint.bad("✗"), paint.bad(&format!("{:<9}", word.to_lowercase()))),
             Health::Absent => (paint.faint("○"), paint.faint(&format!("{:<9}", "absent"))),
@@ -295,7 +298,7 @@ pub fn status(rows: &[StatusRow], paint: Paint) -> String {
         let uptime = row.uptime.as_deref().unwrap_or("");
         let remark = match row.health {
             Health::Up => row.remark.clone(),
-            Health::Silent => paint.bad(&row.remark),
+            Health::Paused | Health::Silent => paint.bad(&row.remark),
             _ => paint.faint(&row.remark),
         };
         let _ = writeln!(text, "  {sign} {:<14} {word} {pid:>7}   {uptime:<uptime_width$}   {remark}", row.name);

@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 use crate::duration::Speed;
 use crate::failure::Failure;
 use crate::scenario::{Arrival, FaultQuota, Phase, RequestTemplate, Scenario, Volume};
+use crate::sum::Sum;
 
 /// More would not fit a ledger that people open.
 const MAX_REQUESTS: u64 = 5_000_000;
@@ -196,18 +197,10 @@ impl Schedule {
     /// SHA-256 of the JSON lines, in hexadecimal.
     #[expect(clippy::missing_panics_doc, reason = "it does not")]
     pub fn sha256(&self) -> String {
-        let mut hash = HashWriter(Sha256::new());
-        self.write_jsonl(&mut hash).expect("a hash takes what is written to it");
-        hexadecimal(&hash.0.finalize())
+        let mut sum = Sum::new();
+        self.write_jsonl(&mut sum).expect("a sum takes what is written to it");
+        sum.hex()
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]))
-        .collect()
 }
 
 /// Whole microseconds; a schedule holds no times beyond 500 000 years.
@@ -355,20 +348,6 @@ fn below(generator: &mut ChaCha8Rng, bound: u64) -> usize {
         if drawn < fair {
             return usize::try_from(drawn % bound).expect("a block's length is a usize");
         }
-    }
-}
-
-/// Hashes what is written.
-struct HashWriter(Sha256);
-
-impl Write for HashWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

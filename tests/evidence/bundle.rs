@@ -834,15 +834,18 @@ fn what_another_program_wrote_is_bound_by_the_sums_and_told() {
     assert_eq!(sealed.verify().unwrap_err().kind(), Kind::InvalidBundle);
 }
 
-/// The sample as it was under the version before: what was sealed then is judged now.
+/// The sample as it was under the versions before: what was sealed then is judged now.
 #[test]
 fn a_bundle_of_an_older_version_verifies() {
-    let place = tempfile::tempdir().unwrap();
-    let packed = fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence/version-2.tar.gz")).unwrap();
-    tar::Archive::new(flate2::read::GzDecoder::new(packed)).unpack(place.path()).unwrap();
-    let outcome = Bundle::open(&place.path().join("sample")).and_then(|bundle| bundle.verify());
-    let outcome = outcome.unwrap_or_else(|failure| panic!("{failure}"));
-    assert_eq!((outcome.provenance.schema, outcome.exit_code(&[])), (2, 0), "{}", outcome.headline());
+    for version in OLDEST..SCHEMA {
+        let place = tempfile::tempdir().unwrap();
+        let file = format!("tests/evidence/version-{version}.tar.gz");
+        let packed = fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        tar::Archive::new(flate2::read::GzDecoder::new(packed)).unpack(place.path()).unwrap();
+        let outcome = Bundle::open(&place.path().join("sample")).and_then(|bundle| bundle.verify());
+        let outcome = outcome.unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!((outcome.provenance.schema, outcome.exit_code(&[])), (version, 0), "{}", outcome.headline());
+    }
 }
 
 #[test]

@@ -96,19 +96,31 @@ fn nothing_of_a_stack_of_ours_is_out_of_reach() {
     sealed.unwrap();
 }
 
+/// A stack whose Vector answered its scrapes so.
+fn with_vector(ups: &[&str]) -> Room {
+    Room::with_errors().series("up", |all| {
+        let vector = all.iter_mut().find(|series| has(series, &[("job", "vector")])).unwrap();
+        for (index, sample) in vector["values"].as_array_mut().unwrap().iter_mut().enumerate() {
+            sample[1] = ups[index % ups.len()].into();
+        }
+    })
+}
+
 #[test]
 fn vector_and_loki_disturb_no_run_when_they_are_not_scraped() {
-    let with_vector = |ups: &'static [&'static str]| {
-        Room::with_errors().series("up", |all| {
-            let mut vector = all.iter().find(|series| has(series, &[("job", "app")])).unwrap().clone();
-            vector["metric"]["job"] = "vector".into();
-            for (index, sample) in vector["values"].as_array_mut().unwrap().iter_mut().enumerate() {
-                sample[1] = ups[index % ups.len()].into();
-            }
-            all.push(vector);
-        })
-    };
     assert_eq!(with_vector(&["0"]).disturbances(), []);
-    assert_eq!(with_vector(&["1"]).disturbances(), []);
     assert_eq!(with_vector(&["1", "0"]).disturbances(), []);
+}
+
+#[test]
+fn a_vector_that_was_there_and_never_answered_is_not_called_absent() {
+    let why = |room: Room| room.judged().of("panel-answers/logs/1").verdict.clone();
+    let absent = Room::with_errors().series("up", |all| all.retain(|series| !has(series, &[("job", "vector")])));
+    assert_eq!(why(absent), Verdict::NotProven("vector is not part of this stack".to_owned()));
+    let mute = "vector was there to be scraped and never answered";
+    assert_eq!(why(with_vector(&["0"])), Verdict::NotProven(mute.to_owned()));
+    assert_eq!(why(with_vector(&["0", "1"])), Verdict::Holds);
+    // What is sealed already said it in the words of its version.
+    let older = with_vector(&["0"]).run(|run| run.schema = 3);
+    assert_eq!(why(older), Verdict::NotProven("vector is not part of this stack".to_owned()));
 }

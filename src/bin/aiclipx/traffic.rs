@@ -10,7 +10,7 @@ use aiclipx::evidence::ground::Ground;
 use aiclipx::evidence::tree::Tree;
 use aiclipx::evidence::{attached, loaded};
 use aiclipx::failure::{Failure, tell};
-use aiclipx::files;
+use aiclipx::files::{self, Reserved};
 use aiclipx::http::client::Address;
 use aiclipx::interrupt::Signals;
 use aiclipx::scenario::{self, Scenario, Volume};
@@ -28,6 +28,7 @@ use super::{SCENARIOS, TrafficRun, print};
 pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
     let scenarios = scenarios(&root, run)?;
+    let _places = places(run)?;
     // A shortened run is for looking at traffic, and proves no alert anyway.
     if run.duration.is_none() {
         let findings = check::check_scenarios(&root, &scenarios)?;
@@ -84,6 +85,7 @@ fn nth(index: usize, of: usize) -> String {
 /// Traffic to any address, with nothing looked at but the answers.
 pub(super) async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let scenarios = scenarios(&find_tree()?, run)?;
+    let _places = places(run)?;
     for (index, scenario) in scenarios.iter().enumerate() {
         tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
         let schedule = Schedule::new(scenario, run.seed, Speed::PRODUCTION, run.duration)?;
@@ -136,15 +138,22 @@ fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
     {
         return Err(Failure::usage("--ledger and --json name the same file").remedy("name two"));
     }
-    // Not when the traffic ran for minutes.
-    for (option, path) in [("--ledger", &run.ledger), ("--json", &run.json)] {
-        if let Some(Err(error)) = path.as_deref().map(files::is_replaceable) {
-            let path = path.as_deref().unwrap_or(Path::new("")).display();
-            return Err(Failure::usage(format!("cannot write {path}: {error}"))
-                .remedy(format!("{option} names a file in a folder that is there and can be written")));
-        }
-    }
     Ok(chosen)
+}
+
+/// Where the run is told beside the terminal. Asked for before anything is sent, and not when the traffic ran for minutes; kept
+/// until it is written.
+fn places(run: &TrafficRun) -> Result<Vec<Reserved>, Failure> {
+    let mut reserved = Vec::new();
+    for (option, path) in [("--ledger", &run.ledger), ("--json", &run.json)] {
+        let Some(path) = path else { continue };
+        reserved.push(files::reserve(path).map_err(|error| {
+            Failure::usage(format!("cannot write {}: {error}", path.display())).remedy(format!(
+                "{option} names a file in a folder that is there and can be written, or a pipe that is read"
+            ))
+        })?);
+    }
+    Ok(reserved)
 }
 
 fn is_silent(phase: &scenario::Phase) -> bool {

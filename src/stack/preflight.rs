@@ -18,7 +18,7 @@ use super::tools::{Tool, Wanted, executables, find, helper, is_executable};
 use crate::failure::Failure;
 
 /// What looking before starting found.
-pub(super) struct Survey {
+pub(super) struct Preflight {
     /// What is wanted, and what stands in for what is absent of it.
     pub(super) components: Vec<Component>,
     /// By component.
@@ -37,7 +37,7 @@ pub(super) struct Survey {
 const DESCRIPTORS: u64 = 1024;
 
 /// Looks at everything a start needs; all that is wrong is told at once, as a usage failure.
-pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
+pub(super) async fn preflight(plan: &Plan) -> Result<Preflight, Failure> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
     if let Some(limit) = limit.filter(|limit| *limit < DESCRIPTORS) {
         let what =
@@ -79,7 +79,7 @@ pub(super) async fn survey(plan: &Plan) -> Result<Survey, Failure> {
     let taken = taken(&processes, &mut problems);
     match supervisord {
         Some(supervisord) if problems.is_empty() => {
-            Ok(Survey { components, programs: found, absent, supervisord, death_prefix, revision })
+            Ok(Preflight { components, programs: found, absent, supervisord, death_prefix, revision })
         }
         _ => Err(refused("nothing was started", &problems, taken)),
     }
