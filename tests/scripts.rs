@@ -56,8 +56,15 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// As from a terminal: whoever runs these tests in the background ignores Ctrl-C, and so would all that they start.
 fn demo(tool: &Path) -> Command {
-    let mut demo = Command::new("bash");
+    let mut demo = if cfg!(target_os = "linux") {
+        let mut env = Command::new("env");
+        env.args(["--default-signal=INT,HUP,TERM", "bash"]);
+        env
+    } else {
+        Command::new("bash")
+    };
     demo.arg(repository("scripts/demo.sh")).arg(tool);
     demo
 }
