@@ -83,7 +83,7 @@ pub fn plant(logs: &Path, run: &str) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// What Loki is asked for the two answers, in LogQL.
+/// What Loki is asked for the two answers, in `LogQL`.
 pub fn questions(run: &str) -> [(&'static str, String); 2] {
     let secrets: Vec<String> = all(run).map(|planted| planted.secret).collect();
     [
