@@ -2,16 +2,20 @@
 //!
 //! Upstream's images can't be fetched where only a distribution is reachable: Prometheus and Alertmanager are then the
 //! distribution's own programs in images from scratch, and in place of Grafana busybox answers its health path. They stand
-//! in for the programs, not for what is tried here: the wiring, the secrets, the limits.
+//! in for the programs, not for what is tried here: the wiring, the secrets, the limits. Vector and Loki no distribution has:
+//! the profile `logs` is tried where both are on PATH, and NOT RUN elsewhere.
 
+use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
+use aiclipx::prom::answer::percent_encoded;
 use serde_json::Value;
 
 use crate::engine::{
-    Process, build, check_health, compose, eventually, free_port, get, inspect, is_docker, root, run, said, tell,
+    Process, build, check_health, compose, engine, eventually, free_port, get, inspect, is_docker, remove, root, run,
+    said, tell,
 };
 
 /// What Debian's Alertmanager reads from its package; upstream's holds it.
@@ -121,6 +125,13 @@ fn stand_ins() -> [String; 3] {
     [prometheus, alertmanager, grafana.image("grafana", &["ENV PATH=/bin"])]
 }
 
+/// The two of the profile `logs`, stood in for: Loki, Vector.
+fn log_stand_ins() -> [String; 2] {
+    let loki = StandIn::new().program(&["loki"], "/bin/loki").folder("/loki", "10001");
+    let vector = StandIn::new().program(&["vector"], "/bin/vector").folder("/var/lib/vector", "0");
+    [loki.image("loki", &["ENTRYPOINT [\"/bin/loki\"]"]), vector.image("vector", &["ENTRYPOINT [\"/bin/vector\"]"])]
+}
+
 /// What `up` needs of a clone, in a folder of its own.
 fn clone_into(folder: &Path) {
     for part in ["compose.yaml", "podman-compose.yaml", "monitoring", "scripts", ".env.example"] {
@@ -132,6 +143,8 @@ fn clone_into(folder: &Path) {
 struct Stack {
     folder: tempfile::TempDir,
     project: String,
+    /// What compose is told before each of its commands.
+    options: &'static [&'static str],
     prometheus: u16,
     alertmanager: u16,
     receiver: u16,
@@ -141,9 +154,23 @@ struct Stack {
 
 impl Stack {
     fn up() -> Stack {
+        Stack::up_with(&[], "")
+    }
+
+    /// With Vector and Loki, too.
+    fn up_with_logs() -> Stack {
+        let [loki, vector] = log_stand_ins();
+        // The engine's own folder, which is the usual one only where nobody gave it another.
+        let logs = tell(&["info", "--format", "{{.DockerRootDir}}/containers"]);
+        let settings = format!("LOKI_IMAGE={loki}\nVECTOR_IMAGE={vector}\nDOCKER_LOGS={logs}\n");
+        Stack::up_with(&["--profile", "logs"], &settings)
+    }
+
+    fn up_with(options: &'static [&'static str], more: &str) -> Stack {
         let folder = tempfile::tempdir().unwrap();
         let stack = Stack {
             project: format!("aiclipx-test-{}", std::process::id()),
+            options,
             prometheus: free_port(),
             alertmanager: free_port(),
             receiver: free_port(),
@@ -159,7 +186,7 @@ impl Stack {
         let settings = format!(
             "GF_SECURITY_ADMIN_PASSWORD={PASSWORD}\nAPP_FAULTS=on\nAPP_PORT={}\nPROMETHEUS_PORT={}\n\
              ALERTMANAGER_PORT={}\nRECEIVER_PORT={}\nGRAFANA_PORT={}\nAPP_IMAGE=localhost/aiclipx-app:tested\nRECEIVER_IMAGE=localhost/aiclipx-receiver:tested\n\
-             PROMETHEUS_IMAGE={prometheus}\nALERTMANAGER_IMAGE={alertmanager}\nGRAFANA_IMAGE={grafana}\n",
+             PROMETHEUS_IMAGE={prometheus}\nALERTMANAGER_IMAGE={alertmanager}\nGRAFANA_IMAGE={grafana}\n{more}",
             stack.app, stack.prometheus, stack.alertmanager, stack.receiver, stack.grafana
         );
         let file = stack.folder.path().join(".env");
@@ -174,6 +201,7 @@ impl Stack {
     fn compose(&self, arguments: &[&str]) -> Output {
         compose()
             .args(["--project-name", &self.project])
+            .args(self.options)
             .args(arguments)
             .current_dir(self.folder.path())
             .output()
@@ -200,6 +228,36 @@ impl Stack {
         let (_, body) = get(self.prometheus, &format!("/api/v1/query?query={expression}"), "")?;
         let answer: Value = serde_json::from_str(&body).ok()?;
         answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+    }
+
+    /// What Loki has of the lines that hold a text, each with its component; nothing where it does not answer. It publishes no
+    /// port, so it is asked from where Grafana would ask.
+    fn stored(&self, text: &str) -> Option<Vec<(String, Value)>> {
+        let query = percent_encoded(&format!("{{component=~\".+\"}} |= \"{text}\""));
+        let address = format!("http://loki:3100/loki/api/v1/query_range?since=1h&limit=5000&query={query}");
+        let answer = run(&engine(), &["exec", &self.container("grafana"), "wget", "-q", "-O", "-", &address]);
+        let answer: Value = serde_json::from_slice(&answer.stdout).ok()?;
+        let lines = |stream: &Value| {
+            let component = stream["stream"]["component"].as_str().unwrap().to_owned();
+            let values = stream["values"].as_array().unwrap().clone();
+            let line = |value: Value| serde_json::from_str(value[1].as_str().unwrap()).unwrap();
+            values.into_iter().map(line).map(|line| (component.clone(), line)).collect::<Vec<_>>()
+        };
+        Some(answer["data"]["result"].as_array()?.iter().flat_map(lines).collect())
+    }
+
+    /// Requests that can be told from any other by their ids.
+    fn requests(&self, ids: &[String]) {
+        for id in ids {
+            assert_eq!(get(self.app, "/items", &format!("x-request-id: {id}\r\n")).unwrap().0, 200);
+        }
+    }
+
+    /// What the engine still knows of this project, of any kind.
+    fn remains(&self) -> String {
+        let project = format!("label=com.docker.compose.project={}", self.project);
+        let list = |kind: &[&str]| tell(&[kind, &["--quiet", "--filter", &project]].concat());
+        list(&["ps", "--all"]) + &list(&["volume", "ls"]) + &list(&["network", "ls"])
     }
 }
 
@@ -256,6 +314,113 @@ fn the_stack_comes_up_and_holds_what_compose_yaml_promises() {
             });
         }
     }
+}
+
+/// Why the profile `logs` can't be tried here.
+fn no_logs_here() -> Option<String> {
+    if !is_docker() {
+        return Some("Vector reads the files of Docker's json-file driver, and the engine is podman".to_owned());
+    }
+    let is_here = |name: &&str| run("sh", &["-c", &format!("command -v {name}")]).status.success();
+    let missing: Vec<&str> = ["vector", "loki"].into_iter().filter(|name| !is_here(name)).collect();
+    (!missing.is_empty()).then(|| format!("not on PATH: {}", missing.join(", ")))
+}
+
+/// A container that is not of the project, has said one line, and is gone when the test is.
+struct Stranger(String);
+
+impl Stranger {
+    fn says(name: String, options: &[&str], line: &str) -> Stranger {
+        let start = ["run", "--name", &name, "--network", "none", "--log-driver", "json-file"];
+        let said = ["--entrypoint", "/bin/busybox", "localhost/aiclipx-stand-in-grafana:tested", "echo", line];
+        let limits = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=4096:4096"];
+        assert_eq!(tell(&[&start[..], options, &limits, &said].concat()), line);
+        Stranger(name)
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        remove(&self.0);
+    }
+}
+
+/// Log forwarding as compose.yaml has it, from the engine's files to Loki.
+#[test]
+#[ignore = "needs an engine: just containers"]
+fn the_profile_logs_brings_the_lines_of_this_project_to_loki_and_no_others() {
+    if let Some(why) = no_logs_here() {
+        // Past the harness, which shows what a test prints only when it fails.
+        writeln!(std::io::stderr(), "\n*** NOT RUN: log forwarding in containers (compose's profile `logs`): {why}")
+            .unwrap();
+        return;
+    }
+    let stack = Stack::up_with_logs();
+    // As compose.yaml has them: user, capabilities (DAC_READ_SEARCH is the third), bytes of memory, processes.
+    for (service, user, capabilities, memory, processes) in
+        [("loki", 10001, 0, 512_u64 << 20, 256), ("vector", 0, 1 << 2, 256 << 20, 128)]
+    {
+        let process = Process::of(&stack.container(service));
+        assert_eq!(process.user(), user, "{service}: user");
+        assert_eq!(process.capabilities(), capabilities, "{service}: capabilities");
+        assert!(process.gains_no_privileges(), "{service}: privileges");
+        assert!(process.root_is_read_only(), "{service}: root");
+        assert_eq!(process.memory_limit(), memory, "{service}: memory");
+        assert!((process.processors() - 1.0).abs() < 0.001, "{service}: processors {}", process.processors());
+        assert_eq!(process.process_limit(), processes, "{service}: processes");
+        assert_eq!(process.file_limit(), 16384, "{service}: open files");
+        let ports = inspect("container", &stack.container(service))["HostConfig"]["PortBindings"].clone();
+        assert!(ports.as_object().is_none_or(serde_json::Map::is_empty), "{service}: {ports}");
+        eventually(&format!("Prometheus to scrape {service}"), || {
+            stack.query(&format!("up%7Bjob=%22{service}%22%7D")).filter(|up| *up > 0.0)
+        });
+    }
+
+    let ids = |part: &str| (0..40).map(|number| format!("forwarded-{part}-{number:02}")).collect::<Vec<_>>();
+    let stored = || {
+        let mut stored: Vec<(String, String)> = stack
+            .stored("forwarded-")?
+            .into_iter()
+            .map(|(component, line)| (component, line["request_id"].as_str().unwrap_or_default().to_owned()))
+            .collect();
+        stored.sort();
+        Some(stored)
+    };
+    let of_app = |ids: Vec<String>| {
+        let mut expected: Vec<(String, String)> = ids.into_iter().map(|id| ("app".to_owned(), id)).collect();
+        expected.sort();
+        expected
+    };
+    stack.requests(&ids("at-once"));
+    eventually("the requests' lines in Loki", || stored().filter(|stored| stored.len() >= 40));
+
+    // What is written while Vector is away it finds when it is back, whichever file it reads first.
+    assert!(stack.compose(&["stop", "vector"]).status.success());
+    stack.requests(&ids("while-away"));
+    let other_project = format!("{}-other-app-1", stack.project);
+    let _strangers = [
+        Stranger::says(other_project, &["--log-opt", "tag={{.Name}}"], r#"{"level":"INFO","msg":"strangers-line"}"#),
+        Stranger::says(format!("{}-untagged", stack.project), &[], "strangers-line"),
+    ];
+    let planted = "echo 'logger=planted level=info msg=planted-line password=hunter2' > /proc/1/fd/1";
+    tell(&["exec", &stack.container("grafana"), "sh", "-c", planted]);
+    assert!(stack.compose(&["start", "vector"]).status.success());
+    eventually("the lines of Vector's absence in Loki", || stored().filter(|stored| stored.len() >= 80));
+    // Behind all of these.
+    stack.requests(&["forwarded-last".to_owned()]);
+    let all = eventually("the last line in Loki", || stored().filter(|stored| stored.len() > 80));
+    assert_eq!(all, of_app([ids("at-once"), ids("while-away"), vec!["forwarded-last".to_owned()]].concat()));
+
+    let planted =
+        eventually("the planted line in Loki", || stack.stored("planted-line").filter(|found| !found.is_empty()));
+    assert_eq!(planted.len(), 1, "{planted:?}");
+    assert_eq!((planted[0].0.as_str(), planted[0].1["password"].as_str()), ("grafana", Some("[redacted]")));
+    assert_eq!(stack.stored("hunter2"), Some(Vec::new()));
+    assert_eq!(stack.stored("strangers-line"), Some(Vec::new()));
+
+    let output = stack.compose(&["down", "--volumes", "--timeout", "5"]);
+    assert!(output.status.success(), "compose down: {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(stack.remains(), "");
 }
 
 /// Prometheus reaches the service over the network, and the Watchdog's notification gets all the way to the receiver's volume.
@@ -468,16 +633,15 @@ fn log_forwarding_stands_under_a_profile() {
         assert!(!waits.contains("vector") && !waits.contains("loki"), "{name} waits for what is optional");
     }
     assert_eq!(services["vector"]["cap_add"], serde_json::json!(["DAC_READ_SEARCH"]));
-    let read_only =
-        |volume: &Value| volume.as_str().is_some_and(|volume| volume.ends_with(":ro") || volume.ends_with(":ro,z"));
     let volumes = services["vector"]["volumes"].as_array().unwrap();
-    assert!(
-        volumes
-            .iter()
-            .filter(|volume| volume.to_string().contains('/'))
-            .filter(|volume| !read_only(volume))
-            .eq(["vector-data:/var/lib/vector"])
-    );
+    let (named, bound): (Vec<_>, Vec<_>) = volumes.iter().partition(|volume| **volume == "vector-data:/var/lib/vector");
+    assert_eq!(named.len(), 1);
+    let is_read_only = |volume: &&Value| {
+        volume["read_only"] == true || volume.as_str().is_some_and(|volume| volume.ends_with(":ro,z"))
+    };
+    assert!(bound.iter().all(is_read_only), "{bound:?}");
+    let of_the_engine = bound.iter().find(|volume| volume["target"] == "/var/log/aiclipx/containers").unwrap();
+    assert_eq!(of_the_engine["bind"]["create_host_path"], false, "made empty, it would be read for ever");
 }
 
 /// A tag means what its publisher says today; a digest is the image. `just update` writes them, where the registry answers.

@@ -146,12 +146,19 @@ impl Process {
         ids[0]
     }
 
-    /// Has it any capability, or a way to one?
+    /// Has it no capability, and no way to one?
     pub(crate) fn is_powerless(&self) -> bool {
-        ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]
-            .iter()
-            .all(|set| self.status[*set].trim_matches('0').is_empty())
-            && self.status["NoNewPrivs"] == "1"
+        self.capabilities() == 0 && self.gains_no_privileges()
+    }
+
+    /// Those that any of its sets holds, a bit each.
+    pub(crate) fn capabilities(&self) -> u64 {
+        let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
+        sets.iter().map(|set| u64::from_str_radix(&self.status[*set], 16).unwrap()).fold(0, |all, set| all | set)
+    }
+
+    pub(crate) fn gains_no_privileges(&self) -> bool {
+        self.status["NoNewPrivs"] == "1"
     }
 
     pub(crate) fn root_is_read_only(&self) -> bool {
