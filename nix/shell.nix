@@ -38,8 +38,12 @@ mkShell {
     ++ lib.optional stdenv.hostPlatform.isLinux (
       linkFarm "busybox" { "bin/busybox" = lib.getExe' pkgsStatic.busybox "busybox"; }
     );
-  # For `just dist`: the static C library.
-  buildInputs = lib.optionals stdenv.hostPlatform.isLinux [ glibc.static ];
+  # For `just dist`: the static C library, behind the shared one. Found first it went into every program, which libgcc gave the
+  # shared one besides, and what was built crashed at its start.
+  buildInputs = lib.optionals stdenv.hostPlatform.isLinux [
+    glibc.out
+    glibc.static
+  ];
   env = {
     # For rust-analyzer.
     RUST_SRC_PATH = rustPlatform.rustLibSrc;
