@@ -4,6 +4,7 @@
 //! so a run can be collected minutes after it ended, and again.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -166,31 +167,42 @@ async fn store_of_logs(run: &Run, target: &Path) -> anyhow::Result<()> {
 /// What Loki holds of the secrets that were planted for this run: asked again until every line is there, or forwarding has
 /// had its time.
 async fn planted_lines(run: &Run, target: &Path) -> anyhow::Result<()> {
-    let loki = Api::new(&run.addresses.logging.loki);
     let until = run.end_ms + i64::try_from(FORWARDING.as_millis()).unwrap_or(0);
+    let loki = Api::new(&run.addresses.logging.loki);
+    ask_for_planted(&loki, &run.id, run.quiet_ms..until, target).await
+}
+
+/// The last answers are kept, and only whole: of a Loki that falls silent while lines are on their way, what it said before
+/// would look like lines that are missing.
+async fn ask_for_planted(loki: &Api, run: &str, window_ms: Range<i64>, target: &Path) -> anyhow::Result<()> {
     let path = |query: &str| {
         format!(
             "/loki/api/v1/query_range?query={}&start={}&end={}&limit={}",
             percent_encoded(query),
-            i128::from(run.quiet_ms) * 1_000_000,
-            i128::from(until) * 1_000_000,
+            i128::from(window_ms.start) * 1_000_000,
+            i128::from(window_ms.end) * 1_000_000,
             planted::MOST,
         )
     };
-    let questions = planted::questions(&run.id);
+    let questions = planted::questions(run);
     let deadline = tokio::time::Instant::now() + FORWARDING;
-    loop {
+    let answers = loop {
         let mut have_arrived = true;
+        let mut answers = Vec::new();
         for (file, query) in &questions {
             let answer = loki.get(&path(query)).await.context("which of the planted lines Loki holds")?;
-            have_arrived &= *file != planted::ARRIVED || planted::have_arrived(&run.id, &answer)?;
-            write(&target.join(file), &answer)?;
+            have_arrived &= *file != planted::ARRIVED || planted::have_arrived(run, &answer)?;
+            answers.push((*file, answer));
         }
         if have_arrived || tokio::time::Instant::now() > deadline {
-            return Ok(());
+            break answers;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    for (file, answer) in answers {
+        write(&target.join(file), &answer)?;
     }
+    Ok(())
 }
 
 /// Vector looks at a file at least this often, sends what it read a second later, and Loki answers of it at once.
@@ -272,4 +284,31 @@ pub fn seconds(millis: i64) -> f64 {
     #[allow(clippy::cast_precision_loss)] // milliseconds of this century lie far below 2^53
     let seconds = millis as f64 / 1000.0;
     seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::http::client::Address;
+
+    #[tokio::test]
+    async fn of_a_loki_that_falls_silent_between_two_askings_nothing_is_kept() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let loki = Api::new(&Address::loopback(listener.local_addr().unwrap().port()));
+        tokio::spawn(async move {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                assert!(stream.read(&mut [0; 16384]).await.unwrap() > 0);
+                let body = r#"{"data":{"result":[]}}"#;
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                stream.write_all((head + body).as_bytes()).await.unwrap();
+            }
+        });
+        let target = tempfile::tempdir().unwrap();
+        let error = ask_for_planted(&loki, "run", 0..1000, target.path()).await.unwrap_err();
+        assert!(format!("{error:#}").contains("which of the planted lines Loki holds"), "{error:#}");
+        assert_eq!(std::fs::read_dir(target.path()).unwrap().count(), 0);
+    }
 }

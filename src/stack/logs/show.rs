@@ -62,7 +62,7 @@ fn people(
         let value = match value {
             Value::String(value) if value.contains([' ', '"', '=']) || value.is_empty() => format!("{value:?}"),
             Value::String(value) => visible(value),
-            other => other.to_string(),
+            other => visible(&other.to_string()),
         };
         text += if text.is_empty() { "" } else { " " };
         text += &paint.faint(&format!("{}={value}", visible(key)));
@@ -70,9 +70,10 @@ fn people(
     writeln!(out, "{} {prefix} {word} {text}", paint.faint(&time))
 }
 
-/// Nothing in a log moves a terminal's cursor or changes its colours.
+/// Nothing in a log moves a terminal's cursor, changes its colours or turns the direction of its text.
 fn visible(text: &str) -> String {
-    let plain = |c: char| c == '\t' || !c.is_control();
+    let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain = |c: char| c == '\t' || !(c.is_control() || turns(c));
     if text.chars().all(plain) {
         return text.to_owned();
     }

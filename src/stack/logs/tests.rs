@@ -202,6 +202,10 @@ async fn people_get_columns_and_nothing_that_moves_their_cursor() {
                     11-26 18:00:05.000 app        │ INFO  204 target=aiclipx::access endpoint=/items/{id} request_id=a-3\n";
     assert!(plain.starts_with(expected), "{plain}");
     assert!(plain.ends_with("app        │       \\u{1b}[2Jhidden\n"), "{plain}");
+    // What JSON tells is written out again, with signs of control above ASCII as they are; and text can be turned round.
+    state.says("app", "{\"msg\":\"\u{202e}\",\"o\":{\"a\":[\"\u{9b}2J\u{7f}\"]}}\n");
+    let plain = state.printed(&Request { lines: Some(1), ..request() }, Format::People(Paint(false))).await;
+    assert!(plain.ends_with("       \\u{202e} o={\"a\":[\"\\u{9b}2J\\u{7f}\"]}\n"), "{plain}");
     let coloured =
         state.printed(&Request { level: Some(Level::Error), ..request() }, Format::People(Paint(true))).await;
     assert!(coloured.contains("\u{1b}[31mERROR\u{1b}[0m"), "{coloured}");
