@@ -300,7 +300,10 @@ mod tests {
         tokio::spawn(async move {
             for _ in 0..2 {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                assert!(stream.read(&mut [0; 16384]).await.unwrap() > 0);
+                let mut question = Vec::new();
+                while !question.ends_with(b"\r\n\r\n") {
+                    assert!(stream.read_buf(&mut question).await.unwrap() > 0);
+                }
                 let body = r#"{"data":{"result":[]}}"#;
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
                 stream.write_all((head + body).as_bytes()).await.unwrap();
