@@ -295,8 +295,11 @@ async fn it_listens_on_loopback_or_not_at_all() {
     assert_eq!(failure.kind(), Kind::Usage);
 }
 
-/// The dashboard of logs as it is in the tree.
-const LOGS: &str = include_str!("../../monitoring/grafana/dashboards/logs.json");
+/// The dashboard of logs as it is in the tree: read and not included, for it is no part of what this crate is built from.
+fn logs() -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring/grafana/dashboards/logs.json");
+    std::fs::read_to_string(file).unwrap()
+}
 
 fn decoded(path: &str) -> String {
     let mut parts = path.split('%');
@@ -322,7 +325,7 @@ async fn lines_are_shown_where_a_store_has_them_and_lead_to_their_request() {
     let hostile = "</li><script>alert(1)</script>\u{1b}[31m\u{202e}";
     let object = json!({"message": hostile, "request_id": "r-1\"><b>", "status": 500}).to_string();
     let (store, queries) = store(json!([["1795000000123000000", object], ["1795000001000000000", "plain words"]]));
-    let viewer = Viewer::beside(&[("logs.json", LOGS)], &answering("app"), &store).await;
+    let viewer = Viewer::beside(&[("logs.json", &logs())], &answering("app"), &store).await;
     let page = viewer.page("/d/logs?from=1794999000000&to=1795000100000").await;
     let errors = panel(&page, 6);
     assert!(errors.contains("data-state=\"lines\""), "{errors}");
@@ -358,7 +361,7 @@ async fn where_no_store_answers_the_row_of_lines_is_one_line() {
         (source("loki"), format!("Loki at http://127.0.0.1:{gone} does not answer: cannot connect")),
         (source("another"), "No such store of logs is provisioned".to_owned()),
     ] {
-        let viewer = Viewer::beside(&[("logs.json", LOGS)], &answering("app"), &store).await;
+        let viewer = Viewer::beside(&[("logs.json", &logs())], &answering("app"), &store).await;
         let page = viewer.page("/d/logs").await;
         let row = &page[page.find("Line by line, where Loki runs").unwrap()..];
         let row = &row[..row.find("</h2>").unwrap()];
@@ -377,7 +380,7 @@ async fn where_no_store_answers_the_row_of_lines_is_one_line() {
 async fn what_a_store_refuses_is_told_in_the_panels_place() {
     let matrix = prometheus(|_| r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#.to_owned());
     let store = format!("{{name: Loki, uid: loki, type: loki, url: 'http://{matrix}'}}");
-    let viewer = Viewer::beside(&[("logs.json", LOGS)], &answering("app"), &store).await;
+    let viewer = Viewer::beside(&[("logs.json", &logs())], &answering("app"), &store).await;
     let page = viewer.page("/d/logs").await;
     assert!(panel(&page, 8).contains("it asks for a matrix, and lines are shown here"), "{}", panel(&page, 8));
     assert!(panel(&page, 8).contains("data-state=\"failed\""));
