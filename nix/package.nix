@@ -82,9 +82,9 @@ rustPlatform.buildRustPackage (
           "--test"
           "app"
         ];
-        # nixpkgs' cargo hooks name the target, so these flags spare procedural macros, which can't be static.
-        env.RUSTFLAGS = "-C target-feature=+crt-static";
-        buildInputs = [ glibc.static ];
+        # nixpkgs' cargo hooks name the target, so these flags spare build scripts and procedural macros, which can't be static.
+        # As a build input the static C library would be found first by those, too, and build scripts crashed.
+        env.RUSTFLAGS = "-C target-feature=+crt-static -L native=${glibc.static}/lib";
         nativeBuildInputs = [ nukeReferences ];
         # nixpkgs strips by itself, and of a program only what a debugger reads.
         stripAllList = [ "bin" ];
