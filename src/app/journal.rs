@@ -30,10 +30,13 @@ const PIPE_BYTES: usize = 4096;
 /// What a file takes at once: it gets all or, out of room, a part, but is never killed in the middle.
 const FILE_BYTES: usize = 64 << 10;
 
-/// Between two looks into the queue. Waking a thread and a write cost more than a request, and requests wait for them where
-/// there is one processor: a busy service pays two hundred times a second at most, and not for every line. A tenth of the
-/// queue is what comes meanwhile at forty thousand lines a second.
-const NAP: Duration = Duration::from_millis(5);
+/// Between two looks into the queue, at most and at least. Waking a thread and a write cost more than a request, and requests
+/// wait for them where there is one processor: a busy service pays some hundred times a second, and not for every line.
+const LONGEST_NAP: Duration = Duration::from_millis(5);
+const SHORTEST_NAP: Duration = Duration::from_millis(1);
+
+/// Nor may they wait long for one write: where more than this comes in a nap, the next one is shorter.
+const BATCH_BYTES: usize = 32 << 10;
 
 /// Between two tries at a stdout that is full for the moment.
 const FULL: Duration = Duration::from_millis(1);
@@ -233,16 +236,30 @@ impl Queue {
 /// The thread that owns stdout.
 fn write_out(queue: &Queue, mut out: Lines<impl Write>) {
     let mut batch = Vec::with_capacity(queue.bytes);
+    let mut nap = LONGEST_NAP;
     loop {
         // Also behind a sleep: what wakes the writer is the first line of several.
-        std::thread::sleep(NAP);
+        std::thread::sleep(nap);
         queue.take(&mut batch);
+        nap = next_nap(nap, batch.len());
         if batch.is_empty() && !queue.sleep(out.is_torn().then_some(RETRY)) {
             return;
         }
         queue.dropped.inc_by(out.write(&batch));
         queue.settle(batch.len());
     }
+}
+
+/// The nap after one in which so many bytes came.
+fn next_nap(nap: Duration, bytes: usize) -> Duration {
+    let next = if bytes > BATCH_BYTES {
+        nap / 2
+    } else if bytes < BATCH_BYTES / 4 {
+        nap * 2
+    } else {
+        nap
+    };
+    next.clamp(SHORTEST_NAP, LONGEST_NAP)
 }
 
 /// Writes whole lines, or tells how many it could not write.
@@ -417,6 +434,17 @@ mod tests {
         write_json(&mut out, "2026-01-02T03:04:05.678Z", record).unwrap();
         assert!(!out.contains(&b'\n'));
         serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn many_lines_shorten_the_nap_and_few_make_it_long_again() {
+        let naps = |first: Duration, bytes: usize| {
+            std::iter::successors(Some(first), move |nap| Some(next_nap(*nap, bytes))).take(8).last().unwrap()
+        };
+        assert_eq!(naps(LONGEST_NAP, BATCH_BYTES + 1), SHORTEST_NAP);
+        assert_eq!(naps(SHORTEST_NAP, 0), LONGEST_NAP);
+        // In between it stays, and does not swing.
+        assert_eq!(naps(Duration::from_millis(2), BATCH_BYTES / 2), Duration::from_millis(2));
     }
 
     #[test]
