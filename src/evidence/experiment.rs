@@ -664,8 +664,13 @@ pub fn within_bounds(files: impl IntoIterator<Item = std::path::PathBuf>) -> any
     let mut all = 0;
     for file in files {
         let plain = file.to_str().and_then(|name| name.strip_suffix(PACKED)).map_or(file.clone(), Into::into);
-        all += copy_up_to(&plain, LARGEST.min(LARGEST_BUNDLE - all), &mut std::io::sink())
-            .with_context(|| format!("the files of a bundle have {LARGEST_BUNDLE} bytes together at most"))?;
+        let left = LARGEST_BUNDLE - all;
+        let length = copy_up_to(&plain, LARGEST.min(left), &mut std::io::sink());
+        all += if left < LARGEST {
+            length.with_context(|| format!("the files of a bundle have {LARGEST_BUNDLE} bytes together at most"))?
+        } else {
+            length?
+        };
     }
     Ok(all)
 }
@@ -681,6 +686,7 @@ fn copy_up_to(file: &Path, most: u64, to: &mut impl std::io::Write) -> anyhow::R
         ensure!(length <= most, too_long());
         return Ok(length);
     }
+    let cannot = || format!("cannot read {}", packed.display());
     let stored = BufReader::new(files::open(&packed).with_context(cannot)?);
     let mut reader = flate2::bufread::GzDecoder::new(stored).take(most + 1);
     let length = std::io::copy(&mut reader, to).with_context(cannot)?;

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::schedule::Schedule;
 use crate::duration::Speed;
-use crate::failure::{Failure, Finding};
+use crate::failure::{Failure, Finding, Kind};
 use crate::files;
 use crate::scenario::{Measure, Scenario};
 
@@ -349,9 +349,13 @@ impl Ledger {
             }
             Ok(())
         };
-        files::replace(path, write)
-            .with_context(|| format!("cannot write the ledger {}", path.display()))
-            .map_err(|error| Failure::usage(error).remedy("name a folder that exists, can be written and has room"))
+        files::replace(path, write).with_context(|| format!("cannot write the ledger {}", path.display())).map_err(
+            |error| match Failure::from(error) {
+                // A disk that is full, or can't be written, has its own remedy.
+                known if known.kind() == Kind::Usage => known,
+                other => Failure::usage(other.into_chain()).remedy("name a folder that exists and can be written"),
+            },
+        )
     }
 
     /// Reads a ledger and checks that it is one: every scheduled request has its line, in order.

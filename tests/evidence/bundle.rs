@@ -486,6 +486,22 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
 }
 
 #[test]
+fn a_byte_of_a_packed_file_is_told_as_a_change_and_not_as_a_size() {
+    let sealed = Archive::sound().packed().sealed();
+    let file = sealed.path("experiments/error-rate/samples/requests.json.gz");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(file, bytes).unwrap();
+    let said = sealed.verify().unwrap_err().to_string();
+    assert!(said.contains("L0") && said.contains("samples/requests.json.gz has changed"), "{said}");
+    // With its sum written anew it is what can't be unpacked, and of no size.
+    sealed.resum();
+    let said = sealed.verify().unwrap_err().to_string();
+    assert!(said.contains("samples/requests.json.gz") && !said.contains("at most"), "{said}");
+}
+
+#[test]
 fn packed_exhibits_say_what_they_said_before_and_no_file_hides_behind_one() {
     let plain = Archive::sound().sealed();
     let judged = Bundle::open(&plain.folder).unwrap().verify().unwrap().judgements;
