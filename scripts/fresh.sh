@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # scripts/fresh.sh [--user] [SUITE…] [-- COMMAND…]: proves the promise of the README on a machine that has nothing. Makes a
-# Debian or an Ubuntu of its minimal packages, gives it this machine's Rust toolchain and nothing else (no C compiler, no git, no Python),
-# clones HEAD to a path with spaces, and runs there `./dev just demo` and `./dev just test`, or `./dev COMMAND…`. Then it looks
+# Debian or an Ubuntu of its minimal packages, gives it this machine's Rust toolchain and nothing else (no C compiler, no git, no
+# Python), clones HEAD to a path with spaces, and runs there `./dev just demo` and `./dev just test`, or `./dev COMMAND…`. Then it looks
 # that the installation left nothing enabled, and times a second start. The first suite that fails ends it.
 #
 #   SUITE    trixie, bookworm, sid, or Ubuntu's resolute (26.04) and noble (24.04); without one, Debian's stable and the one before

@@ -31,7 +31,7 @@ const PIPE_BYTES: usize = 4096;
 const FILE_BYTES: usize = 64 << 10;
 
 /// Between two looks into the queue, at most and at least. Waking a thread and a write cost more than a request, and requests
-/// wait for them where there is one processor: a busy service pays some hundred times a second, and not for every line.
+/// wait for them where there is one processor: a busy service pays two hundred to a thousand times a second, and not for every line.
 const LONGEST_NAP: Duration = Duration::from_millis(5);
 const SHORTEST_NAP: Duration = Duration::from_millis(1);
 

@@ -264,11 +264,11 @@ impl Connections {
     }
 }
 
-/// A gauge that exists at 0 for both listeners.
 fn gauged(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A gauge that exists at 0 for both listeners.
 fn by_listener(name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
     let gauge = IntGaugeVec::new(Opts::new(name, help), &["listener"])?;
     for audience in Audience::ALL {

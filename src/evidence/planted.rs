@@ -3,16 +3,15 @@
 //!
 //! The texts follow from the run's name, so that `verify` knows what to look for without a list in the bundle.
 
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::Context;
-use sha2::{Digest, Sha256};
 
 use super::experiment::Experiment;
 use super::judge::{Finding, first_of, silence_of};
+use crate::sum::Sum;
 
 /// Their log, beside the components' own: the forwarder takes every file there.
 const LOG: &str = "planted.log";
@@ -61,14 +60,13 @@ struct Planted {
 fn all(run: &str) -> impl Iterator<Item = Planted> {
     FORMS.into_iter().enumerate().map(move |(index, (form, line))| {
         let mark = format!("planted {run} {index:02}.");
-        let digest = Sha256::digest(format!("{run} {index}"));
-        let hex = digest[..16].iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        let number: String = digest[16..].iter().map(|byte| char::from(b'0' + byte % 10)).collect();
-        let line = line.replace("MARK", &mark).replace("SECRET", &hex).replace("NUMBER", &number);
-        let secret = if line.contains(&hex) { hex } else { number };
+        let mut sum = Sum::new();
+        sum.add(format!("{run} {index}").as_bytes());
+        let digits = sum.hex();
+        let (hex, rest) = digits.split_at(32);
+        let number: String = rest.bytes().take(16).map(|digit| char::from(b'0' + digit % 10)).collect();
+        let line = line.replace("MARK", &mark).replace("SECRET", hex).replace("NUMBER", &number);
+        let secret = if line.contains(hex) { hex.to_owned() } else { number };
         Planted { form, mark, secret, line }
     })
 }
