@@ -816,6 +816,74 @@ fn a_dropped_test_is_missed_at_its_alert() {
     }
 }
 
+/// One alert with all its unit tests, and each case taken out of them in turn.
+#[test]
+fn each_case_that_an_alerts_tests_lack_is_told() {
+    const RULE: &str = "groups:\n- name: extra\n  rules:\n  - alert: AppExtra\n    expr: sum by (job) (rate(extra_total[5m])) > 1\n    for: 5m\n";
+    const TESTS: &str = r#"
+rule_files: [../extra.yml]
+evaluation_interval: 15s
+tests:
+- name: it fires on over a lost scrape, for one job alone, and resolves
+  interval: 15s
+  input_series:
+  - {series: 'extra_total{job="a"}', values: '0+30x60 _ 1860+30x20 2460x60'}
+  - {series: 'extra_total{job="b"}', values: '0x140'}
+  promql_expr_test:
+  - {expr: 'count(ALERTS{alertname="AppExtra",alertstate="pending"})', eval_time: 3m, exp_samples: [{labels: '{}', value: 1}]}
+  - {expr: 'count(ALERTS{alertname="AppExtra",job="b"}) or vector(0)', eval_time: 16m, exp_samples: [{labels: '{}', value: 0}]}
+  - {expr: 'count(ALERTS{alertname="AppExtra",job="a"})', eval_time: 16m, exp_samples: [{labels: '{}', value: 1}]}
+  alert_rule_test:
+  - {eval_time: 20m, alertname: AppExtra, exp_alerts: [{exp_labels: {}, exp_annotations: {}}]}
+  - {eval_time: 30m, alertname: AppExtra}
+- name: it is quiet at one event, and over a lost scrape
+  interval: 15s
+  input_series: [{series: 'extra_total{job="a"}', values: '3x40 4x20 _ 4x20'}]
+  promql_expr_test:
+  - {expr: 'count(ALERTS{alertname="AppExtra"}) or vector(0)', eval_time: 16m, exp_samples: [{labels: '{}', value: 0}]}
+- name: its target goes, and comes back
+  interval: 15s
+  input_series: [{series: 'extra_total{job="a"}', values: '9x20 _x20 0x20 _x2 7x9 stale'}]
+  promql_expr_test:
+  - {expr: 'count(ALERTS{alertname="AppExtra"}) or vector(0)', eval_time: 18m, exp_samples: [{labels: '{}', value: 0}]}
+"#;
+    let missing = |rule: &str, tests: &str| -> Vec<String> {
+        let mut files = files();
+        files.insert("prometheus/rules/extra.yml".into(), rule.as_bytes().to_vec());
+        files.insert("prometheus/rules/tests/extra.yml".into(), tests.as_bytes().to_vec());
+        let told = found(files).into_iter().map(|finding| finding.what);
+        told.filter_map(|what| Some(what.strip_prefix("no unit test in which AppExtra ")?.to_owned())).collect()
+    };
+    assert_eq!(missing(RULE, TESTS), Vec::<String>::new());
+    for (from, to, expected) in [
+        ("exp_alerts: [{exp_labels: {}, exp_annotations: {}}]", "exp_alerts: []", &["fires, its labels"][..]),
+        ("alertstate=\"pending\"", "alertstate=\"firing\"", &["is pending"]),
+        ("eval_time: 30m", "eval_time: 10m", &["resolves"]),
+        ("0x20 _x2 7x9 stale", "0x20 7x9", &["is asked for when a series ends"]),
+        ("9x20 _x20 0x20 _x2 7x9", "9x20 0x20 7x9", &["is asked for after its target"]),
+        ("0+30x60 _ 1860+30x20", "0+30x60 1830 1860+30x20", &["fires on over a scrape"]),
+        ("3x40 4x20 _ 4x20", "3x40 4x41", &["stays quiet over a scrape"]),
+        ("3x40 4x20 _ 4x20", "3x61 _ 3x20", &["does not fire at one event"]),
+        ("3x40 4x20 _ 4x20", "3x40 5x20 _ 5x20", &["does not fire at one event"]),
+        (
+            "'count(ALERTS{alertname=\"AppExtra\",job=\"b\"}) or",
+            "'count(ALERTS{alertname=\"AppExtra\",job=\"a\"} offset 1h) or",
+            &["fires for one job"],
+        ),
+    ] {
+        assert!(TESTS.contains(from), "{from}");
+        let told = missing(RULE, &TESTS.replace(from, to));
+        let as_expected =
+            told.len() == expected.len() && told.iter().zip(expected).all(|(one, other)| one.starts_with(other));
+        assert!(as_expected, "{from} → {to}: {told:?}");
+    }
+    // What is meant to tell of one event, and what names its job, need no test of that.
+    let told = missing(&RULE.replace("    for: 5m\n", ""), &TESTS.replace("3x40 4x20 _ 4x20", "3x61 _ 3x20"));
+    assert_eq!(told, Vec::<String>::new());
+    let of_one = RULE.replace("extra_total[5m]", "extra_total{job=\"a\"}[5m]");
+    assert_eq!(missing(&of_one, &TESTS.replace("job=\"b\"}) or", "job=\"a\"} offset 1h) or")), Vec::<String>::new());
+}
+
 #[test]
 fn a_scenario_that_gives_too_little_time_or_expects_what_is_not_there_is_found() {
     let text = "title = \"Too short.\"\n\n[[phase]]\nname = \"a\"\nduration = \"3m\"\nrate = 10\nrequests = [{ path = \"/\" }]\nfaults = [{ fault = \"error\", count = 1, per = 10 }]\n\n[expect]\nfires = [\"AppHighExceptionRate\", \"AppHigh\"]\nwithin = \"3m\"\npanels = { \"app-overview/99\" = \"request_rate\" }\n";

@@ -252,9 +252,15 @@ fn is_number(expr: &Expr, number: f64) -> bool {
 /// of the expression, ranges over recorded results added to what those look back on, offsets included.
 ///
 /// A range that only remembers (`max_over_time`, `last_over_time`, …) delays nothing, for it shows a new extreme at
-/// once; nor does what is multiplied by zero.
+/// once; nor does what is multiplied by zero, nor what a value is held against when that is all of a time before (`offset`).
 pub(super) fn window(expr: &Expr, recorded: &Recorded) -> Duration {
     match expr {
+        Expr::Binary(binary)
+            if (binary.op.is_comparison_operator() || binary.op.id() == T_LAND)
+                && is_of_before(&binary.rhs, recorded) =>
+        {
+            window(&binary.lhs, recorded)
+        }
         Expr::VectorSelector(selector) => {
             let inner =
                 recordings(selector, recorded).into_iter().map(|(name, expr)| window(expr, &without(recorded, name)));
@@ -279,6 +285,18 @@ pub(super) fn window(expr: &Expr, recorded: &Recorded) -> Duration {
         }
         other => children(other).into_iter().map(|child| window(child, recorded)).max().unwrap_or_default(),
     }
+}
+
+/// Whether every series of an expression is looked at as it was before, recording rules followed.
+fn is_of_before(expr: &Expr, recorded: &Recorded) -> bool {
+    let selectors = selectors(expr);
+    !selectors.is_empty()
+        && selectors.into_iter().all(|selector| {
+            let recordings = recordings(selector, recorded);
+            !backward(selector.offset.as_ref()).is_zero()
+                || !recordings.is_empty()
+                    && recordings.into_iter().all(|(name, expr)| is_of_before(expr, &without(recorded, name)))
+        })
 }
 
 /// The window of an expression by itself, no recording rule followed: how far a dashboard's query looks back.

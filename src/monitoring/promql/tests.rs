@@ -335,6 +335,10 @@ fn the_window_is_the_longest_range_through_recording_rules() {
         ("avg_over_time({__name__=~\"job:x:.*\"}[30m]) > 1", 35),
         ("rate(x[1h]) > 1 and rate(x[5m]) > 1", 60),
         ("(job:x:rate5m or 0 * max_over_time(job:x:rate5m[30m])) < 0.05 and max_over_time(job:x:rate5m[30m]) > 1", 5),
+        ("job:x:rate5m < 0.1 * avg_over_time(job:x:rate5m[30m] offset 5m)", 5),
+        ("rate(x[1m]) > 1 and avg_over_time(job:x:rate5m[30m] offset 5m) > 1", 1),
+        ("rate(x[1m]) < avg_over_time(job:x:rate5m[30m])", 35),
+        ("rate(x[1m]) > 1 and (x offset 1h > 1 or rate(x[5m]) > 1)", 60),
     ] {
         assert_eq!(window(&expr(text), &recorded()), Duration::from_secs(minutes * 60), "{text}");
     }
