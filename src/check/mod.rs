@@ -79,6 +79,11 @@ pub fn check_scenarios(root: &Path, scenarios: &[Scenario]) -> Result<Vec<Findin
 /// Checks what was read.
 fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Findings::default();
+    without_rules(&monitoring, &mut findings);
+    if !findings.0.is_empty() {
+        // What leads to a rule that is gone is found by the hundred, and tells nobody why.
+        return Ok(findings.0);
+    }
     let exceptions = Exceptions::read(&monitoring, &mut findings);
     let tree = Tree { dashboards: read_dashboards(&monitoring, &mut findings), exceptions, monitoring };
     for k in SPEEDS {
@@ -101,6 +106,28 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Find
     findings.sort();
     findings.dedup();
     Ok(findings)
+}
+
+/// A file of rules, or of their tests, that has none: Prometheus and promtool load it without a word.
+fn without_rules(monitoring: &Monitoring, findings: &mut Findings) {
+    let none = |groups: &[Node], key| groups.iter().all(|group| group.items_of(key).is_empty());
+    for (path, document) in monitoring.documents_in("prometheus/rules") {
+        if none(document.items_of("groups"), "rules") {
+            let file = Path::new("monitoring").join(path);
+            findings.find(
+                file,
+                0,
+                "there is no rule in it: nothing is evaluated, and nothing fires",
+                "write one, or remove the file",
+            );
+        }
+    }
+    for (path, document) in monitoring.documents_in("prometheus/rules/tests") {
+        if document.items_of("tests").is_empty() {
+            let file = Path::new("monitoring").join(path);
+            findings.find(file, 0, "there is no test in it: promtool passes it", "write one, or remove the file");
+        }
+    }
 }
 
 /// What is held against each other.

@@ -801,7 +801,7 @@ fn a_dropped_test_is_missed_at_its_alert() {
     let mut files = files();
     files.insert(
         "prometheus/rules/tests/monitoring.yml".into(),
-        b"rule_files: []\nevaluation_interval: 15s\ntests: []\n".to_vec(),
+        b"rule_files: []\nevaluation_interval: 15s\ntests: [{interval: 15s, input_series: []}]\n".to_vec(),
     );
     let findings = found(files);
     let at = |what: &str| findings.iter().filter(|finding| finding.what.contains(what) && finding.line > 0).count();
@@ -813,6 +813,30 @@ fn a_dropped_test_is_missed_at_its_alert() {
         ("is born with", 5),
     ] {
         assert_eq!(at(what), times, "{what}: {findings:#?}");
+    }
+}
+
+/// It would be drowned by what leads to the rules that are gone.
+#[test]
+fn a_file_without_a_rule_or_a_test_is_told_alone() {
+    for (path, text, what) in [
+        (APP, "", "there is no rule in it"),
+        (APP, "groups: []", "there is no rule in it"),
+        (APP, "groups:\n- name: app\n  rules: []", "there is no rule in it"),
+        (
+            "prometheus/rules/tests/app.yml",
+            "rule_files: []\nevaluation_interval: 15s\ntests: []",
+            "there is no test in it",
+        ),
+    ] {
+        let mut files = files();
+        files.insert(path.into(), text.as_bytes().to_vec());
+        let findings = found(files);
+        let told: Vec<(&Path, &str)> = findings.iter().map(|finding| (&*finding.file, &*finding.what)).collect();
+        assert!(
+            matches!(told[..], [(file, told)] if file.ends_with(path) && told.starts_with(what)),
+            "{text}: {told:?}"
+        );
     }
 }
 

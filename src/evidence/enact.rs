@@ -378,9 +378,8 @@ async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) 
 /// Names of active alerts. Those that look back over days are left out: they end hours after their reason, and nobody can wait
 /// for that. The pair of six hours ends with its half hour.
 async fn active_alerts(prometheus: &Api) -> anyhow::Result<BTreeSet<String>> {
-    let looks_back_for_days = |alert: &ActiveAlert| {
-        alert.labels.get("long_window").is_some_and(|window| window.ends_with('d'))
-    };
+    let looks_back_for_days =
+        |alert: &ActiveAlert| alert.labels.get("long_window").is_some_and(|window| window.ends_with('d'));
     let active = prometheus.active_alerts().await?;
     Ok(active.iter().filter(|alert| !looks_back_for_days(alert)).map(|alert| alert.name().to_owned()).collect())
 }
