@@ -71,7 +71,7 @@ fn labels(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
     let ranges = |expr: &Expr| -> Vec<String> {
         let recorded =
             promql::selectors(expr).into_iter().filter_map(|selector| monitoring.recording(selector.name.as_ref()?));
-        recorded.filter_map(|rule| rule.name.rsplit_once("burn").map(|(_, window)| window.to_owned())).collect()
+        recorded.filter_map(|rule| rule.name.rsplit_once(":burnrate").map(|(_, window)| window.to_owned())).collect()
     };
     for key in ["long_window", "short_window"] {
         if let Some(window) = alert.labels.get(key)

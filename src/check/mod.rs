@@ -13,6 +13,7 @@
 //! | [`labels`] | matchers, legends, sentences and groups with the labels and values that there are |
 //! | [`settings`] | what has one right value in this stack |
 //! | [`exceptions`] | what is excepted from a check, with its reason |
+//! | here | the rules of the objectives are what their table gives |
 //! | here | what scenarios send and expect exists, and can happen in the time they give it; what can be rendered |
 //!
 //! [`live`] asks a running stack what no file knows: whether every panel shows something.
@@ -27,7 +28,7 @@ use crate::duration::{self, Speed};
 use crate::failure::{Failure, Finding};
 use crate::monitoring::addresses::Addresses;
 use crate::monitoring::located::{Entry, Node, Value};
-use crate::monitoring::{Alert, Monitoring, is_of_logs};
+use crate::monitoring::{Alert, Monitoring, is_of_logs, slo};
 use crate::scenario::{self, Scenario};
 
 mod alerts;
@@ -101,6 +102,7 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Find
     settings::check(&tree.monitoring, &mut findings);
     cases::check(&tree.monitoring, &mut findings);
     metrics::check(&tree, &mut findings)?;
+    objectives(&tree.monitoring, &mut findings);
     dashboards::check(&tree, &mut findings);
     let mut findings = findings.0;
     findings.sort();
@@ -227,6 +229,23 @@ impl Findings {
     /// At a rule.
     fn at(&mut self, alert: &Alert, what: impl Into<String>, remedy: impl Into<String>) {
         self.find(&alert.file, alert.line, what, remedy);
+    }
+}
+
+/// The rules of the objectives are what their table gives, to the byte: a change by hand would be lost.
+fn objectives(monitoring: &Monitoring, findings: &mut Findings) {
+    match slo::rules(monitoring.files()) {
+        Err(found) => findings.0.extend(found),
+        Ok(None) => {}
+        Ok(Some(rules)) => {
+            let there = monitoring.files().get(Path::new(slo::MADE)).map(|bytes| String::from_utf8_lossy(bytes));
+            if let Some(line) = slo::differs(&there.unwrap_or_default(), &rules) {
+                let file = Path::new("monitoring").join(slo::MADE);
+                let given = rules.split('\n').nth(line - 1).map_or("nothing", str::trim);
+                let what = format!("this is not what monitoring/{} gives: `{given}`", slo::TABLE);
+                findings.find(file, line, what, "change the table, then `just slo`");
+            }
+        }
     }
 }
 

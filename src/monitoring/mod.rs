@@ -36,6 +36,7 @@ mod render;
 mod routes;
 mod series;
 mod shape;
+pub mod slo;
 mod template;
 mod walk;
 

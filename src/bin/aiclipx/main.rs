@@ -72,6 +72,9 @@ enum Command {
         /// The folder to write to; without it, the files are listed with their text.
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Instead, make the rules of the objectives anew: monitoring/prometheus/rules/slo.yml of monitoring/slo.toml.
+        #[arg(long, conflicts_with_all = ["speed", "out"])]
+        slo: bool,
     },
     /// Check scenarios, rules, routes and dashboards without running anything.
     Check {
@@ -351,7 +354,8 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         }
         Command::Status => stack::status(&state()?).await,
         Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
-        Command::Render { speed, out } => render::render(speed, out.as_deref()),
+        Command::Render { slo: true, .. } => render::slo(),
+        Command::Render { speed, out, .. } => render::render(speed, out.as_deref()),
         Command::Check { live } => {
             let root = find_tree()?;
             let findings = if live {
