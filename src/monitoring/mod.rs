@@ -45,7 +45,7 @@ pub use loaded::rules_equal;
 pub use loaded_config::{Compared, Loader, config_equal, speed_of};
 pub use older::with_datasources_by_uid;
 pub use routes::GroupTimings;
-pub(crate) use walk::{UNKNOWN, without_variables};
+pub(crate) use walk::{UNKNOWN, panel_query_at, without_variables};
 
 use addresses::Component;
 use located::Node;

@@ -350,13 +350,21 @@ impl Walk<'_> {
         }
     }
 
-    /// A panel looks back by Grafana's variables only, which follow the datasource's interval and so the speed.
-    fn panel_expression(&mut self, line: usize, text: &str) {
+    /// A panel looks back by Grafana's variables, which follow the datasource's interval and so the speed, or by lengths of
+    /// its own, as the alert does whose value it shows: these are divided. Of both in one query nothing could be said.
+    fn panel_expression(&mut self, line: usize, text: &mut String) {
         match promql::parse(&without_variables(text)) {
             Ok(tree) => {
-                if let Some(literal) = promql::durations(&tree).into_iter().find(|duration| *duration != VARIABLE) {
-                    let what = format!("a panel with the literal range {}", duration::print(literal));
-                    self.find(line, what, "write $__rate_interval");
+                let lengths = promql::durations(&tree);
+                let literal = lengths.iter().find(|duration| **duration != VARIABLE);
+                if let Some(literal) = literal.filter(|_| lengths.contains(&VARIABLE)) {
+                    let what = format!("a panel with the literal range {}", duration::print(*literal));
+                    self.find(line, what, "write $__rate_interval, or lengths alone, as the alert does");
+                } else if let Some(Rendering { speed, .. }) = self.rendering {
+                    match panel_query_at(text, speed) {
+                        Ok(divided) => *text = divided,
+                        Err(refused) => refused.into_iter().for_each(|error| self.find(line, error, "")),
+                    }
                 }
                 if let Some(Rendering { speed, recorded, .. }) = self.rendering
                     && speed != Speed::PRODUCTION
@@ -369,6 +377,17 @@ impl Walk<'_> {
             }
             Err(error) => self.find(line, format!("not an expression: {}", error.trim()), ""),
         }
+    }
+}
+
+/// A panel's query as a stack of that speed is asked it: what lengths it has of its own are divided.
+pub(crate) fn panel_query_at(text: &str, speed: Speed) -> Result<String, Vec<String>> {
+    // What has a variable where only a length can stand is no expression yet, and has no other length.
+    match promql::parse(text) {
+        Ok(mut tree) if speed != Speed::PRODUCTION && !promql::durations(&tree).is_empty() => {
+            promql::divide(&mut tree, speed).map(|()| promql::print(&tree))
+        }
+        _ => Ok(text.to_owned()),
     }
 }
 
