@@ -1,7 +1,7 @@
 //! Every name asked for is one that somebody exposes: in rules, unit tests, panels and runbooks.
 //!
-//! The service is called, not scraped, and so is the receiver; what rules record is known. Of Prometheus,
-//! Alertmanager and Vector the names in use are listed here, and tests/monitoring.rs asks real ones of the first two.
+//! The service is called, not scraped, and so is the receiver; what rules record is known. Of Prometheus, Alertmanager, the
+//! blackbox exporter and Vector the names in use are listed here, and tests/monitoring.rs asks real ones of the first two.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -55,6 +55,9 @@ pub const OF_VECTOR: [&str; 10] = [
     "vector_http_client_responses_total",
 ];
 
+/// What we ask of the blackbox exporter's answer to a probe; all are there in 0.23 and later. Prometheus keeps no others of it.
+pub const OF_PROBE: [&str; 3] = ["probe_duration_seconds", "probe_http_status_code", "probe_success"];
+
 /// Buckets' bounds that somebody may ask for; 0 is none of a duration's.
 const WHOLE_BOUNDS: std::ops::RangeInclusive<u32> = 1..=1000;
 
@@ -105,6 +108,7 @@ fn kept(tree: &Tree, findings: &mut Findings) {
     for job in document.items_of("scrape_configs") {
         let of_job: Vec<&str> = match job.text_of("job_name") {
             Some("vector") => OF_VECTOR.into_iter().filter(|name| asked.contains(*name)).collect(),
+            Some("probe") => OF_PROBE.into_iter().filter(|name| asked.contains(*name)).collect(),
             // A restart is seen by it.
             Some("loki") => vec!["process_start_time_seconds"],
             _ => Vec::new(),
@@ -132,9 +136,10 @@ fn kept(tree: &Tree, findings: &mut Findings) {
 
 fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let mut known = Known::new();
-    // Any target may be given labels of its own.
+    // Any target may be given labels of its own. What begins with two underscores no sample has.
     let groups = monitoring.documents_in("prometheus/targets").flat_map(|(_, document)| document.items());
     let given = groups.filter_map(|group| group.get("labels")).flat_map(Node::entries).map(|entry| entry.key.as_str());
+    let given = given.filter(|key| !key.starts_with("__"));
     let of_all: Vec<&str> = given.chain(OF_TARGETS).collect();
     let labels = |names: &[&str]| Some(names.iter().chain(&of_all).map(|name| (*name).to_owned()).collect());
     for family in Meter::new("", "").context("the service's own meter")?.gather() {
@@ -149,6 +154,9 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
         }
     }
     known.insert("up".to_owned(), labels(&[]));
+    for name in OF_PROBE {
+        known.insert(name.to_owned(), labels(&[]));
+    }
     for name in SYNTHETIC.iter().chain(&OF_PROMETHEUS).chain(&OF_ALERTMANAGER).chain(&OF_VECTOR) {
         known.entry((*name).to_owned()).or_insert(None);
     }

@@ -23,6 +23,7 @@ use Must::{Be, Hold, Least, Stay};
 /// File or folder, path in it (`*` is every item), what it must be, and why.
 type Row = (&'static str, &'static str, Must, &'static str);
 
+const BLACKBOX: &str = "blackbox/blackbox.yml";
 const LOKI: &str = "loki/loki.yaml";
 const VECTOR: &str = "vector/vector.yaml";
 const PROMETHEUS: &str = "prometheus/prometheus.yml";
@@ -32,9 +33,8 @@ const SOURCES: &str = "grafana/provisioning/datasources";
 /// Of 300 bytes each.
 const BURST: &str = "a burst of 5 000 lines a second would be refused";
 
-const ROWS: [Row; 45] = [
+const ROWS: [Row; 48] = [
     (PROMETHEUS, "scrape_configs/*/honor_labels", Stay("false"), "a target could pass for another"),
-    (PROMETHEUS, "scrape_configs/*/metrics_path", Stay("/metrics"), "every component answers there and nowhere else"),
     ("prometheus/rules", "groups/*/limit", Stay("0"), "above it a rule gives nothing at all"),
     (
         ALERTMANAGER,
@@ -48,6 +48,10 @@ const ROWS: [Row; 45] = [
     (SOURCES, "datasources/*/editable", Be(&["false"]), "a change in the browser would be lost"),
     (SOURCES, "datasources/*/jsonData/httpMethod", Stay("POST"), "a long query is refused"),
     ("grafana/provisioning/dashboards", "providers/*/type", Be(&["file"]), "no dashboard would be there"),
+    (BLACKBOX, "modules/*/prober", Be(&["http"]), "the service speaks nothing else"),
+    (BLACKBOX, "modules/http_200/http/method", Be(&["GET"]), "the service answers no other at its health"),
+    (BLACKBOX, "modules/http_200/http/valid_status_codes/*", Be(&["200"]), "a service that is well says nothing else"),
+    (BLACKBOX, "modules/http_200/http/follow_redirects", Be(&["false"]), "what is elsewhere is not the service"),
     (LOKI, "auth_enabled", Be(&["false"]), "nobody here names a tenant"),
     (LOKI, "server/http_listen_port", Be(&["3100"]), "Vector, Grafana and Prometheus ask there"),
     (LOKI, "common/instance_addr", Be(&["127.0.0.1"]), "it would look for a network of its own"),
@@ -121,8 +125,24 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
             }
         }
     }
+    paths(monitoring, findings);
     streams(monitoring, findings);
     default_source(monitoring, findings);
+}
+
+/// Every component answers at one path and nowhere else; the exporter's is not its own health, but what it is asked to try.
+fn paths(monitoring: &Monitoring, findings: &mut Findings) {
+    let Some(document) = monitoring.document(Path::new(PROMETHEUS)) else { return };
+    for job in document.items_of("scrape_configs") {
+        let name = job.text_of("job_name").unwrap_or_default();
+        let wanted = if name == "probe" { "/probe" } else { "/metrics" };
+        let is = job.text_of("metrics_path").unwrap_or("/metrics");
+        if wiring::is_component(name) && is != wanted {
+            let line = job.get("metrics_path").map_or(job.line, |_| job.line_of("metrics_path"));
+            let what = format!("the `metrics_path` of {name} is {is}, not {wanted}");
+            findings.find(Path::new("monitoring").join(PROMETHEUS), line, what, "it answers there and nowhere else");
+        }
+    }
 }
 
 /// A size as Loki writes it, in bytes.

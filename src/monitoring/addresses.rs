@@ -29,11 +29,18 @@ pub struct Addresses {
     pub receiver: Address,
     /// Grafana, or the built-in viewer in its place.
     pub dashboards: Address,
+    /// Who asks from outside whether the service answers its clients; nobody did in bundles of before.
+    #[serde(default = "canonical_probe")]
+    pub probe: Address,
     /// The absolute folder the rendered copy lies in; Grafana must be told it.
     pub folder: PathBuf,
     /// Log forwarding; bundles of before it was part of the stack don't tell.
     #[serde(default = "Logging::canonical")]
     pub logging: Logging,
+}
+
+fn canonical_probe() -> Address {
+    Address { host: "probe".to_owned(), port: 9115 }
 }
 
 /// Where logs are read, forwarded and kept.
@@ -92,6 +99,7 @@ impl Addresses {
             alertmanager: at("alertmanager", 9093),
             receiver: at("receiver", 9095),
             dashboards: at("localhost", 3000),
+            probe: canonical_probe(),
             folder: CANONICAL_FOLDER.into(),
             logging: Logging::canonical(),
         }
@@ -108,10 +116,13 @@ impl Addresses {
 pub(super) enum Component {
     /// Where the service is scraped.
     App,
+    /// Where the service serves its clients.
+    Clients,
     Prometheus,
     Alertmanager,
     Receiver,
     Dashboards,
+    Probe,
     Vector,
     /// Where Vector is scraped.
     VectorMetrics,
@@ -126,6 +137,7 @@ impl Component {
             "prometheus" => Component::Prometheus,
             "alertmanager" => Component::Alertmanager,
             "receiver" => Component::Receiver,
+            "probe" => Component::Probe,
             "vector" => Component::VectorMetrics,
             "loki" => Component::Loki,
             _ => return None,
@@ -136,10 +148,12 @@ impl Component {
     pub(super) fn of(self, addresses: &Addresses) -> &[Address] {
         match self {
             Component::App => addresses.scraped_app(),
+            Component::Clients => &addresses.app,
             Component::Prometheus => std::slice::from_ref(&addresses.prometheus),
             Component::Alertmanager => std::slice::from_ref(&addresses.alertmanager),
             Component::Receiver => std::slice::from_ref(&addresses.receiver),
             Component::Dashboards => std::slice::from_ref(&addresses.dashboards),
+            Component::Probe => std::slice::from_ref(&addresses.probe),
             Component::Vector => std::slice::from_ref(&addresses.logging.vector),
             Component::VectorMetrics => std::slice::from_ref(&addresses.logging.vector_metrics),
             Component::Loki => std::slice::from_ref(&addresses.logging.loki),

@@ -90,6 +90,7 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
         alertmanager: Address::loopback(19093),
         receiver: Address::loopback(19095),
         dashboards: Address::loopback(13000),
+        probe: Address::loopback(19115),
         folder: "/srv/a stack/etc".into(),
         logging: Logging {
             vector: Address::loopback(18686),
@@ -140,6 +141,13 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
     assert_eq!(vector("/transforms"), program, "what is no address is copied to the letter");
     assert_eq!(file("prometheus/targets/vector.json")[0]["targets"], serde_json::json!(["127.0.0.1:19598"]));
     assert_eq!(file("prometheus/targets/loki.json")[0]["targets"], serde_json::json!(["127.0.0.1:13100"]));
+    let probed = |port: u16| {
+        serde_json::json!({"targets": ["127.0.0.1:19115"], "labels": {
+            "__param_module": "http_200", "__param_target": format!("http://127.0.0.1:{port}/health/live"),
+            "instance": format!("127.0.0.1:{port}"), "probed": "app"
+        }})
+    };
+    assert_eq!(file("prometheus/targets/probe.json"), serde_json::json!([probed(18080), probed(18082)]));
     assert_eq!(at("grafana/provisioning/datasources/loki.yml", "/datasources/0/url"), "http://127.0.0.1:13100");
 
     let rules = file("prometheus/rules/app.yml");

@@ -19,6 +19,9 @@ use crate::failure::Finding;
 /// Prometheus begins to miss scrapes on a busy machine below this.
 const SHORTEST_SCRAPE: Duration = Duration::from_millis(500);
 
+/// The target's label that tells the exporter whom to ask.
+pub(super) const PROBED_URL: &str = "__param_target";
+
 /// The stack whose copy is made.
 #[derive(Clone, Copy)]
 pub(super) struct Rendering<'a> {
@@ -101,6 +104,14 @@ impl Walk<'_> {
             (Shape::Labels, Value::Map(entries)) => {
                 self.texts(entries);
                 self.templates(entries);
+            }
+            (Shape::TargetLabels, Value::Map(entries)) => {
+                self.texts(entries);
+                for entry in entries.iter_mut().filter(|entry| entry.key == PROBED_URL) {
+                    if let Value::Text(text) = &mut entry.node.value {
+                        self.url(entry.line, Component::Clients, text);
+                    }
+                }
             }
             (Shape::ExternalLabels, Value::Map(entries)) => {
                 self.texts(entries);
