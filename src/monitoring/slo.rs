@@ -325,8 +325,8 @@ impl Slo {
         annotations:
           summary: The {name} budget {end}.
           description: >-
-            {{{{ $labels.job }}}} {verb} {{{{ $value | printf \"%.1f\" }}}} times as {often} as its objective of {} % allows over
-            {{{{ $labels.long_window }}}}, and goes on: over {{{{ $labels.short_window }}}} it is above {factor}, too.
+            {{{{ $labels.job }}}} {verb} {{{{ $value | printf \"%.1f\" }}}} times as {often} as its objective of {} % allows over the long
+            window, and goes on: over the short one it is above {factor}, too.
           runbook_url: monitoring/runbooks/App{capital}BudgetBurn.md
           dashboard_url: http://localhost:3000/d/slo?viewPanel={panel}
 ",
