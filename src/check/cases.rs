@@ -9,7 +9,7 @@
 //! - stays quiet: is absent whenever asked for, from what lies just below its threshold;
 //! - is asked for when its target dies: a series ends in `stale`;
 //! - is asked for when its target has come back after that;
-//! - fires on, and stays quiet, over a scrape that is lost: one sample is missing, or `up` is 0 for one;
+//! - fires on, and stays quiet, over a scrape that is lost: its series are `stale` for one sample, or `up` is 0 for one;
 //! - does not fire at one event, where its rule looks at a counter;
 //! - fires for one job and not for another.
 //!
@@ -214,13 +214,13 @@ fn missing_cases(alert: &Alert, looks: &Looks, tests: &[Test]) -> Vec<&'static s
         missing.push("stays quiet");
     }
     if !tests.iter().any(returns) {
-        missing.push("is asked for after its target has come back (a series with `stale` or `_x2` in its middle)");
+        missing.push("is asked for after its target has come back (a series with `stale _x9` in its middle)");
     }
     if !looks.at_absence && !over_a_loss(&here) {
-        missing.push("fires on over a scrape that is lost (`_` for one sample; of `up` a 0)");
+        missing.push("fires on over a scrape that is lost (`stale` for one sample; of `up` a 0)");
     }
     if !over_a_loss(&gone) {
-        missing.push("stays quiet over a scrape that is lost (`_` for one sample; of `up` a 0)");
+        missing.push("stays quiet over a scrape that is lost (`stale` for one sample; of `up` a 0)");
     }
     // Without a `for` it is meant to tell of a single event.
     if looks.at_events && !alert.hold.is_zero() && !tests.iter().any(one_event) {

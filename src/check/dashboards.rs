@@ -229,8 +229,9 @@ fn references(
                 }
                 let url = entry.node.as_text().unwrap_or_default();
                 // What lies elsewhere nobody here knows.
-                let is_ours =
-                    ["/d/", "http://localhost:3000/d/", "monitoring/", "/monitoring/"].iter().any(|begin| url.starts_with(begin));
+                let is_ours = ["/d/", "http://localhost:3000/d/", "monitoring/", "/monitoring/"]
+                    .iter()
+                    .any(|begin| url.starts_with(begin));
                 if entry.key == "url" && is_ours && !leads_somewhere(url, tree) {
                     let what = format!("`{url}` leads nowhere");
                     findings.find(&dashboard.file, entry.line, what, "");

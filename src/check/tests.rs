@@ -851,7 +851,7 @@ tests:
 - name: it fires on over a lost scrape, for one job alone, and resolves
   interval: 15s
   input_series:
-  - {series: 'extra_total{job="a"}', values: '0+30x60 _ 1860+30x20 2460x60'}
+  - {series: 'extra_total{job="a"}', values: '0+30x60 stale 1860+30x20 2460x60'}
   - {series: 'extra_total{job="b"}', values: '0x140'}
   promql_expr_test:
   - {expr: 'count(ALERTS{alertname="AppExtra",alertstate="pending"})', eval_time: 3m, exp_samples: [{labels: '{}', value: 1}]}
@@ -862,7 +862,7 @@ tests:
   - {eval_time: 30m, alertname: AppExtra}
 - name: it is quiet at one event, and over a lost scrape
   interval: 15s
-  input_series: [{series: 'extra_total{job="a"}', values: '3x40 4x20 _ 4x20'}]
+  input_series: [{series: 'extra_total{job="a"}', values: '3x40 4x20 stale 4x20'}]
   promql_expr_test:
   - {expr: 'count(ALERTS{alertname="AppExtra"}) or vector(0)', eval_time: 16m, exp_samples: [{labels: '{}', value: 0}]}
 - name: its target goes, and comes back
@@ -885,10 +885,10 @@ tests:
         ("eval_time: 30m", "eval_time: 10m", &["resolves"]),
         ("0x20 _x2 7x9 stale", "0x20 7x9", &["is asked for when a series ends"]),
         ("9x20 _x20 0x20 _x2 7x9", "9x20 0x20 7x9", &["is asked for after its target"]),
-        ("0+30x60 _ 1860+30x20", "0+30x60 1830 1860+30x20", &["fires on over a scrape"]),
-        ("3x40 4x20 _ 4x20", "3x40 4x41", &["stays quiet over a scrape"]),
-        ("3x40 4x20 _ 4x20", "3x61 _ 3x20", &["does not fire at one event"]),
-        ("3x40 4x20 _ 4x20", "3x40 5x20 _ 5x20", &["does not fire at one event"]),
+        ("0+30x60 stale 1860+30x20", "0+30x60 1830 1860+30x20", &["fires on over a scrape"]),
+        ("3x40 4x20 stale 4x20", "3x40 4x41", &["stays quiet over a scrape"]),
+        ("3x40 4x20 stale 4x20", "3x61 stale 3x20", &["does not fire at one event"]),
+        ("3x40 4x20 stale 4x20", "3x40 5x20 stale 5x20", &["does not fire at one event"]),
         (
             "'count(ALERTS{alertname=\"AppExtra\",job=\"b\"}) or",
             "'count(ALERTS{alertname=\"AppExtra\",job=\"a\"} offset 1h) or",
@@ -902,7 +902,7 @@ tests:
         assert!(as_expected, "{from} → {to}: {told:?}");
     }
     // What is meant to tell of one event, and what names its job, need no test of that.
-    let told = missing(&RULE.replace("    for: 5m\n", ""), &TESTS.replace("3x40 4x20 _ 4x20", "3x61 _ 3x20"));
+    let told = missing(&RULE.replace("    for: 5m\n", ""), &TESTS.replace("3x40 4x20 stale 4x20", "3x61 stale 3x20"));
     assert_eq!(told, Vec::<String>::new());
     let of_one = RULE.replace("extra_total[5m]", "extra_total{job=\"a\"}[5m]");
     assert_eq!(missing(&of_one, &TESTS.replace("job=\"b\"}) or", "job=\"a\"} offset 1h) or")), Vec::<String>::new());

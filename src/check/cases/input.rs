@@ -71,10 +71,11 @@ impl Input {
         self.samples.last() == Some(&Stale)
     }
 
-    /// When each lost scrape was due: one sample missing between two values, or `up` at 0 for one scrape.
+    /// When each lost scrape was due, as Prometheus has it: it ends every series of the target, and the next one goes on with
+    /// them; `up` is 0 for one. A sample that is merely missing never happens.
     pub(super) fn lost(&self) -> impl Iterator<Item = Duration> {
         let is_lost = |around: &[Sample]| match around {
-            [Value(_), Missing, Value(_)] => true,
+            [Value(_), Stale, Value(_)] => true,
             [Value(before), Value(now), Value(after)] => {
                 self.name == "up" && [*before, *now, *after] == [1.0, 0.0, 1.0]
             }
@@ -84,9 +85,9 @@ impl Input {
         lost.map(|(index, _)| self.at(index + 1))
     }
 
-    /// When it first has values again after its end, or after two missing ones and more.
+    /// When it first has values again, after being without for longer than one scrape.
     pub(super) fn returns(&self) -> Option<Duration> {
-        let is_gone = |before: &[Sample]| matches!(before, [.., Stale] | [.., Missing, Missing]);
+        let is_gone = |before: &[Sample]| matches!(before, [.., Stale | Missing, Missing]);
         let first = self.samples.iter().position(|sample| matches!(sample, Value(_)))?;
         let later = (first + 1..self.samples.len()).filter(|index| matches!(self.samples[*index], Value(_)));
         later.into_iter().find(|index| is_gone(&self.samples[..*index])).map(|index| self.at(index))
@@ -164,22 +165,29 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_scrape_is_one_missing_sample_or_one_zero_of_up() {
+    fn a_lost_scrape_ends_a_series_for_one_sample_or_is_one_zero_of_up() {
         let lost = |name, values| input(name, values).lost().map(|at| at.as_secs()).collect::<Vec<_>>();
-        assert_eq!(lost("x", "1x3 _ 1 _ 1"), [60, 90]);
+        assert_eq!(lost("x", "1x3 stale 1 stale 1"), [60, 90]);
         assert_eq!(lost("up", "1x3 0 1"), [60]);
-        for (name, values) in
-            [("x", "1 0 1"), ("x", "1 _ _ 1"), ("x", "_ 1 1"), ("x", "1 _"), ("up", "1 0 0 1"), ("up", "0 0 1")]
-        {
+        for (name, values) in [
+            ("x", "1 stale _ 1"),
+            ("x", "1 _ 1"),
+            ("x", "1 0 1"),
+            ("x", "1 _ _ 1"),
+            ("x", "_ 1 1"),
+            ("x", "1 _"),
+            ("up", "1 0 0 1"),
+            ("up", "0 0 1"),
+        ] {
             assert_eq!(lost(name, values), [0; 0], "{name} {values}");
         }
     }
 
     #[test]
-    fn a_target_comes_back_after_its_end_or_two_missing_samples() {
-        assert_eq!(input("x", "1x2 stale 1").returns(), Some(Duration::from_secs(60)));
+    fn a_target_comes_back_after_more_than_one_scrape() {
+        assert_eq!(input("x", "1x2 stale _ 1").returns(), Some(Duration::from_secs(75)));
         assert_eq!(input("x", "1x2 _x2 1").returns(), Some(Duration::from_secs(75)));
-        for values in ["_x5 1", "1 _ 1", "1x3 stale", "1x3 _x4"] {
+        for values in ["_x5 1", "1 _ 1", "1 stale 1", "1x3 stale", "1x3 _x4"] {
             assert_eq!(input("x", values).returns(), None, "{values}");
         }
     }
