@@ -13,8 +13,8 @@
 //! - does not fire at one event, where its rule looks at a counter;
 //! - fires for one job and not for another.
 //!
-//! An alert without a selector (the Watchdog) can only fire, one of what is absent loses no scrape, and one whose rule names
-//! its job knows no other. For each counter that a rule takes the rate of there is a series that starts again, and one that is
+//! An alert without a selector (the Watchdog) can only fire, one of lost scrapes fires on over one more, and one whose rule
+//! names its job knows no other. For each counter that a rule takes the rate of there is a series that starts again, and one that is
 //! born with a count.
 
 use std::collections::BTreeSet;
@@ -118,6 +118,8 @@ struct Looks {
     at_absence: bool,
     /// Whether some selector leaves the job open.
     at_any_job: bool,
+    /// Whether it looks at what a target exposes, and not only at whether it can be scraped.
+    at_exposed: bool,
 }
 
 impl Looks {
@@ -137,6 +139,7 @@ impl Looks {
         for selector in promql::selectors(&tree) {
             let Some(name) = &selector.name else { continue };
             let recording = monitoring.recording(name);
+            self.at_exposed |= recording.is_none() && name != "up";
             let names_a_job = |matcher: &Matcher| matcher.name == "job" && matcher.op == MatchOp::Equal;
             self.at_any_job |= recording.is_none() && !selector.matchers.matchers.iter().any(names_a_job);
             if self.names.insert(name.clone())
@@ -216,7 +219,7 @@ fn missing_cases(alert: &Alert, looks: &Looks, tests: &[Test]) -> Vec<&'static s
     if !tests.iter().any(returns) {
         missing.push("is asked for after its target has come back (a series with `stale _x9` in its middle)");
     }
-    if !looks.at_absence && !over_a_loss(&here) {
+    if looks.at_exposed && !over_a_loss(&here) {
         missing.push("fires on over a scrape that is lost (`stale` for one sample; of `up` a 0)");
     }
     if !over_a_loss(&gone) {
