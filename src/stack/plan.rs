@@ -168,6 +168,7 @@ impl Plan {
                 receiver: port(Component::Receiver),
                 dashboards: port(Component::Grafana),
                 folder: absolute(&state.join(layout::ETC))?,
+                external: None,
                 logging: Logging::loopback(absolute(&state.join(layout::LOGS))?, absolute(&state.join(layout::DATA))?),
             },
             hidden: Component::ALL
