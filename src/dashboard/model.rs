@@ -229,6 +229,18 @@ pub struct Panel {
     pub background: bool,
     /// A table's columns: what is left out and what is renamed.
     pub columns: Columns,
+    /// Where it leads, in its order.
+    pub links: Vec<Link>,
+}
+
+/// Where a panel leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// A few words.
+    pub title: String,
+    /// A path of this place, or an address of the web; `${__from}`, `${__to}` and `${__url_time_range}` stand for the range
+    /// shown.
+    pub url: String,
 }
 
 /// A table's columns, from the transformation `organize`.

@@ -1,6 +1,7 @@
 //! Where the components of one stack are reached: what makes a copy of monitoring/ that stack's own.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -34,13 +35,58 @@ pub struct Addresses {
     pub probe: Address,
     /// The absolute folder the rendered copy lies in; Grafana must be told it.
     pub folder: PathBuf,
+    /// Where people find dashboards and runbooks from elsewhere; none where they look on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalUrl>,
     /// Log forwarding; bundles of before it was part of the stack don't tell.
     #[serde(default = "Logging::canonical")]
     pub logging: Logging,
 }
 
+<<<<<<< HEAD
 fn canonical_probe() -> Address {
     Address { host: "probe".to_owned(), port: 9115 }
+=======
+/// What links begin with that are followed from elsewhere: dashboards are at `…/d/UID` there, and runbooks at
+/// `…/monitoring/runbooks/NAME.md`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ExternalUrl(String);
+
+impl ExternalUrl {
+    /// The address of a path there, which begins with a slash.
+    pub fn to(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+}
+
+impl FromStr for ExternalUrl {
+    type Err = String;
+
+    /// What a template or Grafana would read something in, or what has its end already, makes no link.
+    fn from_str(text: &str) -> Result<ExternalUrl, String> {
+        let host = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or_default();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]%@".contains(c);
+        if host.is_empty() || host.starts_with('/') || !host.chars().all(is_plain) {
+            return Err(format!("`{text}` is no address to link to; write it like https://monitoring.example.org"));
+        }
+        Ok(ExternalUrl(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl TryFrom<String> for ExternalUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<ExternalUrl, String> {
+        text.parse()
+    }
+}
+
+impl From<ExternalUrl> for String {
+    fn from(url: ExternalUrl) -> String {
+        url.0
+    }
+>>>>>>> d18-dash
 }
 
 /// Where logs are read, forwarded and kept.
@@ -101,6 +147,7 @@ impl Addresses {
             dashboards: at("localhost", 3000),
             probe: canonical_probe(),
             folder: CANONICAL_FOLDER.into(),
+            external: None,
             logging: Logging::canonical(),
         }
     }

@@ -61,9 +61,9 @@ impl Monitoring {
     }
 }
 
-/// Pages, examples, and the list of what is unproven: nothing a component reads.
+/// Examples, and the list of what is unproven: nothing a component reads. Runbooks the viewer shows.
 fn is_for_people(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "md" || extension == "toml")
+    path.extension().is_some_and(|extension| extension == "md" || extension == "toml") && !path.starts_with("runbooks")
         || path.starts_with("alertmanager/examples")
         || path == Path::new("vector/vector-tests.yaml")
 }

@@ -1,6 +1,6 @@
 //! The room as its neighbours use it, on the files of this repository and on files broken on purpose.
 
-use super::addresses::{Addresses, Logging};
+use super::addresses::{Addresses, ExternalUrl, Logging};
 use super::*;
 use crate::http::client::Address;
 
@@ -45,6 +45,10 @@ fn rendered_in_production_the_files_mean_what_they_meant() {
     let monitoring = ours();
     let rendered = monitoring.render(&Addresses::canonical(), Speed::PRODUCTION).expect("it renders");
     for (path, bytes) in monitoring.files() {
+        if path.starts_with("runbooks") {
+            assert_eq!(&rendered[path], bytes);
+            continue;
+        }
         if path.extension().is_some_and(|extension| extension == "md" || extension == "toml")
             || path.starts_with("alertmanager/examples")
             || path == Path::new("vector/vector-tests.yaml")
@@ -82,6 +86,27 @@ fn plain(value: serde_json::Value) -> serde_json::Value {
 }
 
 #[test]
+fn a_place_that_is_reached_from_elsewhere_is_what_links_begin_with_and_nothing_else() {
+    let external = Some("https://mon.example.org/a/".parse().expect("an address"));
+    let rendered = ours().render(&Addresses { external, ..Addresses::canonical() }, Speed::PRODUCTION);
+    let rendered = rendered.expect("it renders");
+    let text = |path: &str| String::from_utf8(rendered[Path::new(path)].clone()).expect("UTF-8");
+    for path in ["prometheus/rules/app.yml", "prometheus/rules/tests/app.yml"] {
+        let text = text(path);
+        assert!(text.contains("dashboard_url: https://mon.example.org/a/d/app-overview?viewPanel=3"), "{text}");
+        assert!(text.contains("runbook_url: https://mon.example.org/a/monitoring/runbooks/AppDown.md"), "{text}");
+        assert!(!text.contains("http://localhost") && !text.contains("runbook_url: monitoring/"), "{text}");
+    }
+    let overview = text("grafana/dashboards/app-overview.json");
+    assert!(overview.contains("\"https://mon.example.org/a/monitoring/runbooks/AppTrafficDrop.md\""), "{overview}");
+    assert!(overview.contains("\"/d/slo\"") && !overview.contains("\"/monitoring/"), "{overview}");
+    assert!(text("grafana/provisioning/datasources/prometheus.yml").contains("http://prometheus:9090"));
+    for wrong in ["mon.example.org", "https://", "https:///a", "https://a b", "https://a?b", "https://a/{{b}}", "https://a/$b"] {
+        assert!(wrong.parse::<ExternalUrl>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
     let addresses = Addresses {
         app: vec![Address::loopback(18080), Address::loopback(18082)],
@@ -92,6 +117,7 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
         dashboards: Address::loopback(13000),
         probe: Address::loopback(19115),
         folder: "/srv/a stack/etc".into(),
+        external: None,
         logging: Logging {
             vector: Address::loopback(18686),
             vector_metrics: Address::loopback(19598),

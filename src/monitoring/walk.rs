@@ -283,7 +283,11 @@ impl Walk<'_> {
         match text.strip_prefix(&from) {
             Some(rest) => {
                 if let Some(Rendering { addresses, .. }) = self.rendering {
-                    *text = component.of(addresses)[0].url(&format!("/{rest}"));
+                    let path = format!("/{rest}");
+                    *text = match &addresses.external {
+                        Some(external) if component == Component::Dashboards => external.to(&path),
+                        _ => component.of(addresses)[0].url(&path),
+                    };
                 }
             }
             None if format!("{text}/") == from => {
@@ -295,12 +299,23 @@ impl Walk<'_> {
         }
     }
 
+    /// A page of this repository, which has an address once there is a place for pages.
+    fn page(&self, text: &mut String) {
+        let external = self.rendering.and_then(|rendering| rendering.addresses.external.as_ref());
+        let path = text.trim_start_matches('/');
+        if let Some(external) = external.filter(|_| path.starts_with("monitoring/")) {
+            *text = external.to(&format!("/{path}"));
+        }
+    }
+
     fn annotations(&mut self, entries: &mut [Entry], strict: bool) {
         for entry in entries {
             let line = entry.line;
             let Value::Text(text) = &mut entry.node.value else { continue };
             if entry.key == "dashboard_url" {
                 self.url(line, Component::Dashboards, text);
+            } else if entry.key == "runbook_url" {
+                self.page(text);
             } else if strict
                 && !entry.key.ends_with("_url")
                 && let Some(written) = duration_in_words(text)
@@ -351,6 +366,7 @@ impl Walk<'_> {
                 for entry in entries {
                     match (entry.key.as_str(), &mut entry.node.value) {
                         ("expr", Value::Text(text)) => self.panel_expression(entry.line, text),
+                        ("url", Value::Text(text)) => self.page(text),
                         // The least step of a panel or query; empty is Grafana's way to leave it out.
                         ("interval", Value::Text(text)) if !text.is_empty() => self.step(line, text),
                         _ => self.dashboard_part(&mut entry.node),

@@ -169,6 +169,7 @@ impl Plan {
                 dashboards: port(Component::Grafana),
                 probe: port(Component::Probe),
                 folder: absolute(&state.join(layout::ETC))?,
+                external: None,
                 logging: Logging::loopback(absolute(&state.join(layout::LOGS))?, absolute(&state.join(layout::DATA))?),
             },
             hidden: Component::ALL

@@ -292,6 +292,7 @@ fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
             receiver: at(3),
             dashboards: at(4),
             folder: "/tmp/a place/etc".into(),
+            external: None,
             logging: Logging::loopback("/tmp/a place/logs".into(), "/tmp/a place/data".into()),
         },
         quiet_ms: QUIET,
