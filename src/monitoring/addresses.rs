@@ -43,10 +43,10 @@ pub struct Addresses {
     pub logging: Logging,
 }
 
-<<<<<<< HEAD
 fn canonical_probe() -> Address {
     Address { host: "probe".to_owned(), port: 9115 }
-=======
+}
+
 /// What links begin with that are followed from elsewhere: dashboards are at `…/d/UID` there, and runbooks at
 /// `…/monitoring/runbooks/NAME.md`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +86,6 @@ impl From<ExternalUrl> for String {
     fn from(url: ExternalUrl) -> String {
         url.0
     }
->>>>>>> d18-dash
 }
 
 /// Where logs are read, forwarded and kept.

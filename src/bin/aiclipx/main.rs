@@ -77,15 +77,12 @@ enum Command {
         /// The folder to write to; without it, the files are listed with their text.
         #[arg(long)]
         out: Option<PathBuf>,
-<<<<<<< HEAD
         /// Instead, make the rules of the objectives anew: monitoring/prometheus/rules/slo.yml of monitoring/slo.toml.
-        #[arg(long, conflicts_with_all = ["speed", "out"])]
+        #[arg(long, conflicts_with_all = ["speed", "out", "external_url"])]
         slo: bool,
-=======
         /// What the links of alerts and panels begin with, as for `up`.
         #[arg(long, value_name = "URL")]
         external_url: Option<ExternalUrl>,
->>>>>>> d18-dash
     },
     /// Check scenarios, rules, routes and dashboards without running anything.
     Check {
@@ -367,12 +364,8 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         }
         Command::Status => stack::status(&state()?).await,
         Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
-<<<<<<< HEAD
         Command::Render { slo: true, .. } => render::slo(),
-        Command::Render { speed, out, .. } => render::render(speed, out.as_deref()),
-=======
-        Command::Render { speed, out, external_url } => render::render(speed, out.as_deref(), external_url),
->>>>>>> d18-dash
+        Command::Render { speed, out, external_url, .. } => render::render(speed, out.as_deref(), external_url),
         Command::Check { live } => {
             let root = find_tree()?;
             let findings = if live {

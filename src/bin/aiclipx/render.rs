@@ -8,12 +8,8 @@ use aiclipx::duration::Speed;
 use aiclipx::failure::{Failure, tell};
 use aiclipx::files;
 use aiclipx::monitoring::Monitoring;
-<<<<<<< HEAD
-use aiclipx::monitoring::addresses::Addresses;
-use aiclipx::monitoring::slo;
-=======
 use aiclipx::monitoring::addresses::{Addresses, ExternalUrl};
->>>>>>> d18-dash
+use aiclipx::monitoring::slo;
 use aiclipx::stack::Mark;
 use aiclipx::stack::plan::find_tree;
 use anyhow::Context;
