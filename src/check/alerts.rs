@@ -23,7 +23,7 @@ const SERVICES: [(&str, &[&str]); 2] =
 /// The alert that always fires: its route is its own.
 pub(super) const WATCHDOG: &str = "Watchdog";
 /// The alerts that are meant to tell of one event. A line that is lost does not come back, and nobody else tells of it.
-const OF_ONE_EVENT: [&str; 1] = ["MonitoringLogsDropped"];
+pub(super) const OF_ONE_EVENT: [&str; 1] = ["MonitoringLogsDropped"];
 /// Functions that are above zero after one event, for as long as their window has it.
 const REMEMBER_AN_EVENT: [&str; 5] = ["changes", "increase", "irate", "rate", "resets"];
 /// What a runbook says, in this order.
@@ -267,11 +267,7 @@ fn remembers_an_event(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str
 
 /// What a recording rule records, and the names followed so far. None for another name, or one that was followed already: one
 /// may remember itself.
-fn meaning<'a>(
-    name: &str,
-    monitoring: &'a Monitoring,
-    seen: &BTreeSet<&'a str>,
-) -> Option<(Expr, BTreeSet<&'a str>)> {
+fn meaning<'a>(name: &str, monitoring: &'a Monitoring, seen: &BTreeSet<&'a str>) -> Option<(Expr, BTreeSet<&'a str>)> {
     let rule = monitoring.recording(name).filter(|rule| !seen.contains(rule.name.as_str()))?;
     let tree = promql::parse(&rule.expr).ok()?;
     Some((tree, seen.iter().copied().chain([rule.name.as_str()]).collect()))
@@ -323,12 +319,20 @@ fn inhibitions(document: &Node, monitoring: &Monitoring, findings: &mut Findings
         let targets = of(&matchers("target_matchers"));
         for source in of(&causes) {
             let memory = |target: &&Alert| {
-                promql::parse(&target.expr).map_or(Duration::ZERO, |tree| {
-                    least_memory(&tree, monitoring, &BTreeSet::new())
-                })
+                promql::parse(&target.expr)
+                    .map_or(Duration::ZERO, |tree| least_memory(&tree, monitoring, &BTreeSet::new()))
             };
-            let others = targets.iter().copied().filter(|target| target.name != source.name);
-            let Some((longest, target)) = others.map(|target| (memory(&target), target)).max_by_key(|(memory, _)| *memory)
+            // A label that a rule does not give may come with the series.
+            let meets = |target: &&Alert| {
+                let differs = |label: &Node| {
+                    let given = |alert: &Alert| alert.labels.get(label.as_text()?).cloned();
+                    given(source).zip(given(target)).is_some_and(|(one, other)| one != other)
+                };
+                target.name != source.name && !rule.items_of("equal").iter().any(differs)
+            };
+            let others = targets.iter().copied().filter(meets);
+            let Some((longest, target)) =
+                others.map(|target| (memory(&target), target)).max_by_key(|(memory, _)| *memory)
             else {
                 continue;
             };
