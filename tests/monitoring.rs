@@ -134,6 +134,11 @@ fn a_message_says_what_where_since_when_and_what_to_do() {
         "CRITICAL: AppDown (app)\nNo instance can be scraped.\n\n\
          • Every scrape of app fails. Since 2026-11-24 03:00:00 UTC.\n\nWhat to do: the page"
     );
+    let mut of_a_channel = data("firing", vec![]);
+    of_a_channel["commonLabels"]["job"] = "alertmanager".into();
+    assert!(rendered(of_a_channel.clone()).starts_with("CRITICAL: AppDown (alertmanager)\n"));
+    of_a_channel["commonLabels"]["integration"] = "webhook".into();
+    assert!(rendered(of_a_channel).starts_with("CRITICAL: AppDown (alertmanager, webhook)\n"));
     let over = rendered(data("resolved", vec![alert("resolved", "Every scrape of app fails.")]));
     assert!(over.starts_with("RESOLVED: AppDown (app)\n"), "{over}");
     assert!(over.contains("• Over: Every scrape of app fails. From 2026-11-24 03:00:00 to 03:07:30 UTC."), "{over}");
@@ -475,7 +480,7 @@ async fn prometheus_loads_what_was_rendered() {
 async fn prometheus_and_alertmanager_expose_what_is_asked_of_them() {
     let copy = rendered(30);
     let prometheus = Prometheus::start(&copy, &copy.folder.join("data"), &[]);
-    // 2.42 exposes errors of notifying once there was one, and here is nobody to notify.
+    // What is counted for each Alertmanager is exposed once one is known.
     prometheus.until(HISTORY).await;
     let mut missing = Vec::new();
     for _ in 0..600 {

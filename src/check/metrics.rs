@@ -23,22 +23,33 @@ const SYNTHETIC: [&str; 6] =
     ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added", "ALERTS", "ALERTS_FOR_STATE"];
 
 /// What we ask of Prometheus' own metrics; all are there in 2.42 and in 3.x.
-pub const OF_PROMETHEUS: [&str; 8] = [
+pub const OF_PROMETHEUS: [&str; 17] = [
     "prometheus_config_last_reload_successful",
     "prometheus_notifications_alertmanagers_discovered",
     "prometheus_notifications_dropped_total",
     "prometheus_notifications_errors_total",
+    "prometheus_notifications_queue_capacity",
+    "prometheus_notifications_queue_length",
     "prometheus_rule_evaluation_failures_total",
+    "prometheus_rule_group_interval_seconds",
     "prometheus_rule_group_iterations_missed_total",
     "prometheus_rule_group_last_duration_seconds",
+    "prometheus_tsdb_compactions_failed_total",
     "prometheus_tsdb_head_samples_appended_total",
+    "prometheus_tsdb_head_series",
+    "prometheus_tsdb_reloads_failures_total",
+    "prometheus_tsdb_retention_limit_bytes",
+    "prometheus_tsdb_storage_blocks_bytes",
+    "prometheus_tsdb_wal_corruptions_total",
 ];
 
 /// What we ask of Alertmanager's; all are there in 0.25 and later.
-pub const OF_ALERTMANAGER: [&str; 3] = [
+pub const OF_ALERTMANAGER: [&str; 5] = [
     "alertmanager_config_last_reload_successful",
     "alertmanager_notification_requests_failed_total",
+    "alertmanager_notification_requests_total",
     "alertmanager_notifications_failed_total",
+    "alertmanager_notifications_total",
 ];
 
 /// What we ask of Vector's; looked up in its sources for 0.55 to 0.59, and asked of a 0.58. Prometheus keeps no others of it.
