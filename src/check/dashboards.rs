@@ -320,6 +320,7 @@ fn units(expr: &Expr, monitoring: &Monitoring, depth: usize) -> Option<&'static 
         Expr::Call(call) if call.func.name == "histogram_quantile" => {
             promql::selectors(expr).first()?.name.as_deref()?.contains("_seconds_").then_some(&["s"])
         }
+        Expr::Call(call) if ["changes", "resets", "count_over_time"].contains(&call.func.name) => Some(&["short"]),
         Expr::Call(call) if call.func.name == "time" => Some(&["s"]),
         Expr::Call(call) => call.args.args.iter().find_map(|argument| of(argument)),
         Expr::Binary(binary) => units_of_binary(binary, monitoring, depth),
@@ -371,9 +372,11 @@ fn alerts_shown(tree: &Tree, findings: &mut Findings) {
         let Some((dashboard, panel)) = panel_of(alert, tree) else { continue };
         let runbook = alert.annotations.get("runbook_url").map_or("", String::as_str);
         let links = panel.items_of("links").iter().filter_map(|link| link.text_of("url"));
-        if !links.map(|url| url.trim_start_matches('/')).any(|url| url == runbook) {
-            let what = format!("{} leads to this panel, which has no link to {runbook}", alert.name);
-            findings.find(&dashboard.file, panel.line_of("links"), what, "one of its `links`, /monitoring/runbooks/…");
+        let is_linked = links.map(|url| url.trim_start_matches('/')).any(|url| url == runbook);
+        let text = panel.text_of("description").unwrap_or_default();
+        if !is_linked && !text.contains(runbook) {
+            let what = format!("{} leads to this panel, which does not lead to {runbook}", alert.name);
+            findings.find(&dashboard.file, panel.line_of("description"), what, "one of its `links`: /monitoring/runbooks/…");
         }
         let Ok(expr) = promql::parse(&alert.expr) else { continue };
         let drawn = Drawn::of(panel, &tree.monitoring);
@@ -441,12 +444,13 @@ impl Drawn {
     }
 
     /// What of a comparison is not drawn. Where any at all is too much, or none, every rate of it shows that, and there is
-    /// no line to cross: then what it comes from is enough.
+    /// no line to cross: then some of what it comes from is enough.
     fn lacks(&self, comparison: &promql::Comparison, monitoring: &Monitoring) -> Vec<String> {
         if comparison.bound.is_none() || comparison.number() == Some(0.0) {
             let mut asked = BTreeSet::new();
             sources(comparison.value, monitoring, 0, &mut asked);
-            return asked.into_iter().filter(|name| !self.series.contains(name)).collect();
+            let is_drawn = asked.is_empty() || asked.iter().any(|name| self.series.contains(name));
+            return if is_drawn { Vec::new() } else { asked.into_iter().collect() };
         }
         let bound = comparison.bound.filter(|_| comparison.number().is_none());
         let both = [comparison.value].into_iter().chain(bound);

@@ -112,7 +112,7 @@ type Row = (&'static str, &'static str, &'static str, &'static str, &'static str
 
 #[test]
 fn what_is_broken_is_found_with_file_and_line() {
-    let rows: [Row; 45] = [
+    let rows: [Row; 49] = [
         // A threshold, and the line that shows it.
         (
             APP,
@@ -131,6 +131,39 @@ fn what_is_broken_is_found_with_file_and_line() {
             "no line at 7, where AppErrorBudgetBurn6h",
             "\"steps\"",
         ),
+        // What an alert compares, and what is drawn.
+        (
+            OVERVIEW,
+            "\"expr\": \"job:app_requests_failed_per_answered:ratio_rate5m{",
+            "\"expr\": \"job:app_errors:rate5m / job:app_requests:rate5m{",
+            OVERVIEW,
+            "AppHigh5xxErrorRate leads to this panel, which does not draw `job:app_requests_failed_per_answered:ratio_rate5m`",
+            "\"targets\"",
+        ),
+        (
+            APP,
+            "expr: job:app_errors:rate5m > 0.5",
+            "expr: sum by (job) (rate(app_errors_total[10m])) > 0.5",
+            OVERVIEW,
+            "AppHighExceptionRate leads to this panel, which does not draw `sum by (job) (rate(app_errors_total[10m]))`",
+            "\"targets\"",
+        ),
+        (
+            OVERVIEW,
+            "/monitoring/runbooks/AppHighP95Latency.md",
+            "/monitoring/runbooks/AppHigh5xxErrorRate.md",
+            OVERVIEW,
+            "AppHighP95Latency leads to this panel, which does not lead to monitoring/runbooks/AppHighP95Latency.md",
+            "\"description\"",
+        ),
+        (
+            OVERVIEW,
+            "/monitoring/runbooks/AppTrafficDrop.md",
+            "/monitoring/runbooks/AppTrafficDropp.md",
+            OVERVIEW,
+            "`/monitoring/runbooks/AppTrafficDropp.md` leads nowhere",
+            "Dropp",
+        ),
         // Names.
         (
             APP,
@@ -142,8 +175,8 @@ fn what_is_broken_is_found_with_file_and_line() {
         ),
         (
             OVERVIEW,
-            "rate(app_errors_total[$",
-            "rate(app_error_total[$",
+            "rate(app_errors_total{job",
+            "rate(app_error_total{job",
             OVERVIEW,
             "nobody exposes `app_error_total`",
             "app_error_total",
@@ -551,11 +584,11 @@ fn what_a_hand_breaks_is_found_with_its_line() {
         (LOKI, "limit_burst: 32MB", "limit_burst: 0", "/per_stream_rate_limit_burst` is 0, not", "limit_burst"),
         (OVERVIEW, "\"x\": 12,", "\"x\": 11,", "lies on panel", "gridPos"),
         (OVERVIEW, "\"now-15m\"", "\"now-15x\"", "`now-15x` is no time", "from"),
-        (OVERVIEW, "\"refresh\": \"5s\"", "\"refresh\": \"5\"", "`5` is no time to refresh after", "refresh"),
+        (OVERVIEW, "\"refresh\": \"15s\"", "\"refresh\": \"5\"", "`5` is no time to refresh after", "refresh"),
         (OVERVIEW, "\"refId\": \"A\",", "\"refId\": \"A\", \"hide\": true,", "is hidden", "hide"),
         (OVERVIEW, "\"range\": true", "\"range\": false", "neither a range nor a moment", "range"),
         (OVERVIEW, "\"{{job}}\"", "\"{{instance}}\"", "the legend asks for the label `instance`", "legendFormat"),
-        (OVERVIEW, "app_requests_total{", "app_requests_total{job=\\\"$job\\\",", "`$job` is no variable", "expr"),
+        (OVERVIEW, "app_requests_total{", "app_requests_total{job=\\\"$jobb\\\",", "`$jobb` is no variable", "expr"),
         (OVERVIEW, "alertstate=\\\"firing\\\"", "alertstate=\\\"fireing\\\"", "finds nothing", "fireing"),
         (INI, "app-overview.json", "app-overwiew.json", "default_home_dashboard_path is", "overwiew"),
         (
@@ -628,14 +661,12 @@ fn what_may_rightly_be_done_is_not_found() {
     const VECTOR: &str = "vector/vector.yaml";
     const OF_LOKI: &str = "grafana/provisioning/datasources/loki.yml";
     const MADE: &str = r#""templating": {"list": [
-        {"name": "job", "type": "query", "query": "label_values(up, job)"},
-        {"name": "q", "type": "textbox", "query": "0.9"}, {"name": "by", "type": "textbox", "query": "job"}
-      ]}"#;
+        {"name": "q", "type": "textbox", "query": "0.9"}, {"name": "by", "type": "textbox", "query": "job"}, "#;
     const ROW: &str = r#""panels": [{"id": 97, "type": "row", "title": "More", "collapsed": true,
         "gridPos": {"x": 0, "y": 90, "w": 24, "h": 1}, "panels": [
         {"id": 98, "type": "text", "title": "One", "gridPos": {"x": 0, "y": 91, "w": 4, "h": 4}},
         {"id": 99, "type": "text", "title": "Other", "gridPos": {"x": 0, "y": 91, "w": 4, "h": 4}}]},"#;
-    const NONE: &str = "\"templating\": {\n    \"list\": []\n  }";
+    const OWN: &str = "\"templating\": {\n    \"list\": [";
     let with_variables = |expr: &str| format!("\"expr\": {}", serde_json::Value::from(expr));
     let overview = text_of(&files(), OVERVIEW);
     let query = overview.lines().find(|line| line.contains("app_requests_total{")).expect("a query").trim();
@@ -656,7 +687,7 @@ fn what_may_rightly_be_done_is_not_found() {
         r#"label_replace(sum by (job) (rate(app_requests_total[$__rate_interval])), "of", "$team", "job", "(?P<team>.+)")"#,
         "sum by (job) (rate(app_requests_total{job!=\"grafana\"}[$__rate_interval]))",
     ] {
-        let text = overview.replacen(query, &with_variables(expr), 1).replacen(NONE, MADE, 1);
+        let text = overview.replacen(query, &with_variables(expr), 1).replacen(OWN, MADE, 1);
         assert!(text.contains(MADE), "the dashboard has variables of its own");
         let mut files = files();
         files.insert(OVERVIEW.into(), text.into_bytes());
@@ -676,7 +707,7 @@ fn what_may_rightly_be_done_is_not_found() {
         (OVERVIEW, "\"now-15m\"", "\"now-1M\""),
         (OVERVIEW, "\"now-15m\"", "\"2026-11-30T00:00:00.000Z\""),
         (OVERVIEW, "\"to\": \"now\"", "\"to\": \"now+5m\""),
-        (OVERVIEW, "\"refresh\": \"5s\"", "\"refresh\": \"auto\""),
+        (OVERVIEW, "\"refresh\": \"15s\"", "\"refresh\": \"auto\""),
         (OVERVIEW, "\"panels\": [", &panel("text")),
         (OVERVIEW, "\"panels\": [", &panel("dashlist")),
         (OVERVIEW, "\"panels\": [", &panel("grafana-clock-panel")),

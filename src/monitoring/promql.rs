@@ -382,8 +382,8 @@ fn instead(expr: &Expr) -> &Expr {
     }
 }
 
-/// The form in which two expressions are the same that differ by layout, parentheses, the order of matchers, and matchers on
-/// a value like `free`.
+/// The form in which two expressions are the same that differ by layout, parentheses, the order of matchers, and by which
+/// of their curves are there: matchers on `job`, by which everything here is told apart, and on a value like `free`.
 pub(crate) fn bare(expr: &Expr, free: &str) -> String {
     fn strip(expr: &mut Expr, free: &str) {
         if let Expr::Paren(paren) = expr {
@@ -393,7 +393,7 @@ pub(crate) fn bare(expr: &Expr, free: &str) -> String {
             return;
         }
         if let Expr::VectorSelector(selector) | Expr::MatrixSelector(MatrixSelector { vs: selector, .. }) = expr {
-            selector.matchers.matchers.retain(|matcher| !matcher.value.contains(free));
+            selector.matchers.matchers.retain(|matcher| matcher.name != "job" && !matcher.value.contains(free));
             selector.matchers.matchers.sort_by_key(ToString::to_string);
         }
         children_mut(expr).into_iter().for_each(|child| strip(child, free));

@@ -594,6 +594,19 @@ mod tests {
     }
 
     #[test]
+    fn lengths_of_a_panel_s_own_are_divided_and_its_variables_left_alone() {
+        let at = |text: &str, k| panel_query_at(text, Speed::new(k).unwrap()).unwrap();
+        let own = r#"avg_over_time(up{job="app", instance=~"$instance"}[5m])"#;
+        assert_eq!(at(own, 30), r#"avg_over_time(up{instance=~"$instance",job="app"}[10s])"#);
+        for text in [own, "rate(a[5m])"] {
+            assert_eq!(at(text, 1), text);
+        }
+        for text in [r#"rate(a{job=~"$job"}[$__rate_interval])"#, r#"sum by (job)  (a{job=~"$job"})"#] {
+            assert_eq!(at(text, 30), text);
+        }
+    }
+
+    #[test]
     fn durations_in_prose_are_found() {
         for text in
             ["for 10 minutes", "for five consecutive minutes", "over 5m.", "in the last half hour", "1.5h", "30 min"]
