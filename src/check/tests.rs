@@ -268,6 +268,14 @@ fn what_is_broken_is_found_with_file_and_line() {
         (ROUTES, "receiver: warning", "receiver: critical", ROUTES, "go to one receiver, `critical`", "routes:"),
         (ROUTES, "repeat_interval: 45s", "repeat_interval: 1m", ROUTES, "the Watchdog is repeated every 1m", "routes:"),
         (ROUTES, "equal: [service]", "equal: [job]", ROUTES, "not for the same `service`", "equal: [job]"),
+        (
+            EXCEPTIONS,
+            "probe_success = ",
+            "probe_successes = ",
+            EXCEPTIONS,
+            "no runbook asks `probe_successes`, and none is called so",
+            "probe_successes",
+        ),
         // What an alert says.
         (
             APP,
