@@ -17,7 +17,17 @@ const SERVICES: [&str; 2] = ["app", "monitoring"];
 /// The alert that always fires: its route is its own.
 pub(super) const WATCHDOG: &str = "Watchdog";
 /// What a runbook says, in this order.
-const SECTIONS: [&str; 6] = ["Meaning", "Impact", "How to see it", "Likely causes", "What to do", "Reproduce"];
+const SECTIONS: [&str; 9] = [
+    "Stop the bleeding",
+    "Meaning",
+    "Impact",
+    "How to see it",
+    "False alarm",
+    "Likely causes",
+    "What to do",
+    "Tell and silence",
+    "Reproduce",
+];
 
 pub(super) const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
 
