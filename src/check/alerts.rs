@@ -27,7 +27,17 @@ pub(super) const OF_ONE_EVENT: [&str; 1] = ["MonitoringLogsDropped"];
 /// Functions that are above zero after one event, for as long as their window has it.
 const REMEMBER_AN_EVENT: [&str; 5] = ["changes", "increase", "irate", "rate", "resets"];
 /// What a runbook says, in this order.
-const SECTIONS: [&str; 6] = ["Meaning", "Impact", "How to see it", "Likely causes", "What to do", "Reproduce"];
+const SECTIONS: [&str; 9] = [
+    "Stop the bleeding",
+    "Meaning",
+    "Impact",
+    "How to see it",
+    "False alarm",
+    "Likely causes",
+    "What to do",
+    "Tell and silence",
+    "Reproduce",
+];
 
 pub(super) const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
 

@@ -376,7 +376,12 @@ fn alerts_shown(tree: &Tree, findings: &mut Findings) {
         let text = panel.text_of("description").unwrap_or_default();
         if !is_linked && !text.contains(runbook) {
             let what = format!("{} leads to this panel, which does not lead to {runbook}", alert.name);
-            findings.find(&dashboard.file, panel.line_of("description"), what, "one of its `links`: /monitoring/runbooks/…");
+            findings.find(
+                &dashboard.file,
+                panel.line_of("description"),
+                what,
+                "one of its `links`: /monitoring/runbooks/…",
+            );
         }
         let Ok(expr) = promql::parse(&alert.expr) else { continue };
         let drawn = Drawn::of(panel, &tree.monitoring);

@@ -12,7 +12,7 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::T_EQL_REGEX;
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::{Findings, Tree, cases, labels};
+use super::{Findings, Tree, cases, labels, runbooks};
 use crate::app::meter::Meter;
 use crate::monitoring::located::{Node, Value};
 use crate::monitoring::{Monitoring, UNKNOWN, is_of_logs, promql, without_variables};
@@ -192,17 +192,7 @@ pub(super) fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
     for dashboard in &tree.dashboards {
         collect(&dashboard.node, &dashboard.file, &mut found);
     }
-    for (path, bytes) in monitoring.files().iter().filter(|(path, _)| path.starts_with("runbooks")) {
-        let text = String::from_utf8_lossy(bytes);
-        let mut inside = false;
-        for (index, line) in text.lines().enumerate() {
-            if line.starts_with("```") {
-                inside = line == "```promql";
-            } else if inside {
-                found.push((Path::new("monitoring").join(path), index + 1, line.to_owned()));
-            }
-        }
-    }
+    found.extend(runbooks::queries(monitoring).into_iter().map(|query| (query.file, query.line, query.expr)));
     found
 }
 

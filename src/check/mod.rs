@@ -12,11 +12,12 @@
 //! | [`metrics`] | every name in rules, tests, panels and runbooks with what is exposed |
 //! | [`labels`] | matchers, legends, sentences and groups with the labels and values that there are |
 //! | [`settings`] | what has one right value in this stack |
+//! | [`runbooks`] | what a page has one paste, with what there is to ask, to call and to look at |
 //! | [`exceptions`] | what is excepted from a check, with its reason |
 //! | here | the rules of the objectives are what their table gives |
 //! | here | what scenarios send and expect exists, and can happen in the time they give it; what can be rendered |
 //!
-//! [`live`] asks a running stack what no file knows: whether every panel shows something.
+//! [`live`] asks a running stack what no file knows: whether every panel shows something, and every query of a runbook.
 
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,7 @@ mod exceptions;
 mod labels;
 pub mod live;
 pub mod metrics;
+mod runbooks;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -59,7 +61,10 @@ const DASHBOARDS: &str = "grafana/dashboards";
 pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let scenarios = scenario::all(&root.join(SCENARIOS))?;
-    let mut findings = Findings(of(monitoring, &scenarios)?);
+    let mut findings = Findings::default();
+    let dashboards = read_dashboards(&monitoring, &mut Findings::default());
+    runbooks::check(root, &monitoring, &dashboards, &mut findings)?;
+    findings.0.extend(of(monitoring, &scenarios)?);
     compose::check(root, &mut findings)?;
     findings.0.sort();
     Ok(findings.0)

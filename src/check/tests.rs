@@ -301,6 +301,14 @@ fn what_is_broken_is_found_with_file_and_line() {
         (ROUTES, "receiver: warning", "receiver: critical", ROUTES, "go to one receiver, `critical`", "routes:"),
         (ROUTES, "repeat_interval: 45s", "repeat_interval: 1m", ROUTES, "the Watchdog is repeated every 1m", "routes:"),
         (ROUTES, "equal: [service, job]", "equal: [job]", ROUTES, "not for the same `service`", "equal: [job]"),
+        (
+            EXCEPTIONS,
+            "probe_success = ",
+            "probe_successes = ",
+            EXCEPTIONS,
+            "no runbook asks `probe_successes`, and none is called so",
+            "probe_successes",
+        ),
         // What an alert says.
         (
             APP,
@@ -1029,10 +1037,7 @@ fn a_cause_that_ends_before_what_it_inhibits_is_found() {
     let by_weight = |text: &str| text.replace("'alertname=~\"AppDown|AppTargetMissing\"'", "'severity=\"critical\"'");
     assert_eq!(with("", &same, &by_weight), Vec::<String>::new());
     let of_others = |text: &str| {
-        text.replace(
-            "'alertname=~\"App.+\"', 'alertname!~\"App",
-            "'alertname=~\"Prometheus.+\"', 'alertname!~\"App",
-        )
+        text.replace("'alertname=~\"App.+\"', 'alertname!~\"App", "'alertname=~\"Prometheus.+\"', 'alertname!~\"App")
     };
     assert_eq!(with("", &same, &of_others), Vec::<String>::new());
 }

@@ -200,7 +200,7 @@ fn durations_mut(expr: &mut Expr) -> Vec<&mut Duration> {
 }
 
 /// Divides every duration of an expression; all that can't be divided are told.
-pub(super) fn divide(expr: &mut Expr, speed: Speed) -> Result<(), Vec<String>> {
+pub(crate) fn divide(expr: &mut Expr, speed: Speed) -> Result<(), Vec<String>> {
     let mut refused = Vec::new();
     for duration in durations_mut(expr) {
         match speed.real(*duration) {
