@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use aiclipx::check::metrics::{OF_ALERTMANAGER, OF_PROMETHEUS, OF_VECTOR};
+use aiclipx::check::metrics::{OF_ALERTMANAGER, OF_PROBE, OF_PROMETHEUS, OF_VECTOR};
 use aiclipx::duration::{self, Speed};
 use aiclipx::http::client::{self, Address};
 use aiclipx::monitoring::addresses::Addresses;
@@ -573,16 +573,27 @@ fn the_forwarders_configuration_means_the_same_to_every_vector() {
     assert!(!vector("vector-tests.yaml").0.contains("expected_event_count"));
 }
 
-/// What is asked of Vector and not kept would be asked of nobody.
+/// Debian's name and upstream's.
 #[test]
-fn of_the_forwarders_series_those_are_kept_that_are_asked_for() {
+fn the_exporter_accepts_what_it_is_told() {
+    let configuration = format!("--config.file={}", folder().join("blackbox/blackbox.yml").display());
+    let check = |name: &str| Command::new(name).args(["--config.check", &configuration]).output().ok();
+    let checked = ["blackbox_exporter", "prometheus-blackbox-exporter"].into_iter().find_map(check);
+    assert_accepts(&checked.expect("it comes with Debian's prometheus-blackbox-exporter, or `nix develop`"));
+}
+
+/// What is asked of Vector, or of the exporter, and not kept would be asked of nobody.
+#[test]
+fn of_who_tells_much_those_series_are_kept_that_are_asked_for() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring/prometheus/prometheus.yml");
     let text = std::fs::read_to_string(file).expect("a file of the tree");
     let configuration: serde_json::Value = serde_saphyr::from_str(&text).expect("YAML");
     let jobs = configuration["scrape_configs"].as_array().unwrap();
-    let vector = jobs.iter().find(|job| job["job_name"] == "vector").unwrap();
-    let kept = vector["metric_relabel_configs"][0]["regex"].as_str().unwrap();
-    assert_eq!(kept.split('|').collect::<Vec<_>>(), OF_VECTOR);
+    for (name, asked) in [("vector", &OF_VECTOR[..]), ("probe", &OF_PROBE)] {
+        let job = jobs.iter().find(|job| job["job_name"] == name).unwrap();
+        let kept = job["metric_relabel_configs"][0]["regex"].as_str().unwrap();
+        assert_eq!(kept.split('|').collect::<Vec<_>>(), asked, "{name}");
+    }
 }
 
 #[test]

@@ -539,7 +539,9 @@ fn what_a_hand_breaks_is_found_with_its_line() {
     const INI: &str = "grafana/grafana.ini";
     const OF_LOKI: &str = "grafana/provisioning/datasources/loki.yml";
     const TESTS: &str = "prometheus/rules/tests/app.yml";
-    let rows: [Quiet; 62] = [
+    const PROBE: &str = "prometheus/targets/probe.json";
+    const BLACKBOX: &str = "blackbox/blackbox.yml";
+    let rows: [Quiet; 70] = [
         ("prometheus/targets/app.json", "app:8081", "app:9999", "app does not answer at app:9999", "9999"),
         ("prometheus/targets/app.json", "app:8081", "receiver:9095", "app does not answer at receiver:9095", "9095"),
         (
@@ -562,6 +564,14 @@ fn what_a_hand_breaks_is_found_with_its_line() {
             "honor",
         ),
         (PROMETHEUS, "- job_name: app\n", "- job_name: app\n    metrics_path: /metric\n", "is /metric, not", "metric"),
+        (PROMETHEUS, "metrics_path: /probe", "metrics_path: /metrics", "is /metrics, not /probe", "metrics"),
+        (PROBE, "/health/live", "/items", "what is asked there counts as a client's", "/items"),
+        (PROBE, "\"instance\": \"app:8080\"", "\"instance\": \"app\"", "the answers would be one series", "instance"),
+        (PROBE, "http_200", "http_2xx", "blackbox.yml has no such module", "http_2xx"),
+        (PROBE, "\"probed\": \"app\"", "\"probed\": \"ap\"", "there is no such job", "probed"),
+        (BLACKBOX, "method: GET", "method: POST", "`modules/http_200/http/method` is POST", "POST"),
+        (BLACKBOX, "follow_redirects: false", "follow_redirects: true", "follow_redirects` is true", "true"),
+        (BLACKBOX, "[200]", "[200, 302]", "valid_status_codes/*` is 302", "302"),
         (APP, "(up{job=\"app\"}) == 0", "(up{job=\"ap\"}) == 0", "`job=\"ap\"` finds nothing", "ap"),
         (APP, "http_status=~\"5..\"", "http_status=~\"5xx\"", "`http_status=~\"5xx\"` finds nothing", ""),
         (APP, "{le=\"0.5\"}", "{le=\"0.55\"}", "`le=\"0.55\"` finds nothing", ""),

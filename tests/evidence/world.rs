@@ -291,6 +291,7 @@ fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
             alertmanager: at(2),
             receiver: at(3),
             dashboards: at(4),
+            probe: at(6),
             folder: "/tmp/a place/etc".into(),
             external: None,
             logging: Logging::loopback("/tmp/a place/logs".into(), "/tmp/a place/data".into()),
