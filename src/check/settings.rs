@@ -2,8 +2,10 @@
 //! asked is answered by nobody.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Findings, wiring};
+use crate::duration;
 use crate::monitoring::Monitoring;
 use crate::monitoring::located::{Node, Value};
 
@@ -12,13 +14,15 @@ enum Must {
     Be(&'static [&'static str]),
     /// A number at least.
     Least(f64),
+    /// A duration at least, in hours.
+    Last(u64),
     /// A list with this in it.
     Hold(&'static str),
     /// What it must be where it is written at all.
     Stay(&'static str),
 }
 
-use Must::{Be, Hold, Least, Stay};
+use Must::{Be, Hold, Last, Least, Stay};
 
 /// File or folder, path in it (`*` is every item), what it must be, and why.
 type Row = (&'static str, &'static str, Must, &'static str);
@@ -33,7 +37,7 @@ const SOURCES: &str = "grafana/provisioning/datasources";
 /// Of 300 bytes each.
 const BURST: &str = "a burst of 5 000 lines a second would be refused";
 
-const ROWS: [Row; 48] = [
+const ROWS: [Row; 49] = [
     (PROMETHEUS, "scrape_configs/*/honor_labels", Stay("false"), "a target could pass for another"),
     ("prometheus/rules", "groups/*/limit", Stay("0"), "above it a rule gives nothing at all"),
     (
@@ -75,6 +79,7 @@ const ROWS: [Row; 48] = [
     (LOKI, "limits_config/ingestion_burst_size_mb", Least(2.0), BURST),
     (LOKI, "limits_config/per_stream_rate_limit", Least(2_097_152.0), BURST),
     (LOKI, "limits_config/per_stream_rate_limit_burst", Least(2_097_152.0), BURST),
+    (LOKI, "limits_config/retention_period", Last(24), "it works by the day, and with none nothing is ever deleted"),
     (LOKI, "compactor/retention_enabled", Be(&["true"]), "nothing would ever be deleted"),
     (LOKI, "compactor/delete_request_store", Be(&["filesystem"]), "retention needs it: Loki does not start"),
     (VECTOR, "sources/logs/type", Be(&["file"]), "components write files"),
@@ -113,6 +118,11 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
                     (Least(least), node) => {
                         let number = node.and_then(|node| node.as_number().or_else(|| size(node.as_text()?)));
                         (number.is_some_and(|number| number >= *least), format!("{least} at least"))
+                    }
+                    (Last(hours), node) => {
+                        let is = node.and_then(|node| duration::parse(node.as_text()?).ok());
+                        let wanted = Duration::from_secs(hours * 3600);
+                        (is.is_some_and(|is| is >= wanted), format!("{hours}h at least"))
                     }
                     (Hold(item), node) => {
                         let holds = node.is_some_and(|node| node.items().iter().any(|one| one.as_text() == Some(item)));

@@ -541,7 +541,7 @@ fn what_a_hand_breaks_is_found_with_its_line() {
     const TESTS: &str = "prometheus/rules/tests/app.yml";
     const PROBE: &str = "prometheus/targets/probe.json";
     const BLACKBOX: &str = "blackbox/blackbox.yml";
-    let rows: [Quiet; 70] = [
+    let rows: [Quiet; 72] = [
         ("prometheus/targets/app.json", "app:8081", "app:9999", "app does not answer at app:9999", "9999"),
         ("prometheus/targets/app.json", "app:8081", "receiver:9095", "app does not answer at receiver:9095", "9095"),
         (
@@ -596,6 +596,15 @@ fn what_a_hand_breaks_is_found_with_its_line() {
         (ROUTES, ":9095/alerts", ":9095/alert", "is http://receiver:9095/alert, not", "url"),
         (ROUTES, "send_resolved: true", "max_alerts: 1", "/max_alerts` is 1, not 0", "max_alerts"),
         (LOKI, "max_line_size: 512KB", "max_line_size: 0", "/max_line_size` is 0, not", "max_line_size"),
+        (
+            LOKI,
+            "retention_period: 744h",
+            "retention_period: 0s",
+            "/retention_period` is 0s, not 24h at least",
+            "retention",
+        ),
+        (LOKI, "retention_period: 744h", "retention_period: 23h", "/retention_period` is 23h, not", "retention"),
+        (LOKI, "  retention_period: 744h\n", "", "/retention_period` is missing, not 24h at least", "limits_config"),
         (LOKI, "rate_mb: 16", "rate_mb: 0", "/ingestion_rate_mb` is 0, not 2 at least", "rate_mb"),
         (LOKI, "burst_size_mb: 32", "burst_size_mb: 0", "/ingestion_burst_size_mb` is 0, not", "burst_size"),
         (LOKI, "rate_limit: 16MB", "rate_limit: 1MB", "/per_stream_rate_limit` is 1MB, not", "rate_limit:"),
@@ -711,7 +720,7 @@ fn what_may_rightly_be_done_is_not_found() {
         files.insert(OVERVIEW.into(), text.into_bytes());
         missed.extend(found(files).into_iter().map(|finding| format!("{expr}: {finding}")));
     }
-    let rows: [(&str, &str, &str); 30] = [
+    let rows: [(&str, &str, &str); 31] = [
         (APP, "(up{job=\"app\"}) == 0", "(up{job=\"app\",job!=\"grafana\"}) == 0"),
         ("prometheus/targets/app.json", "\"targets\"", "\"labels\": {\"zone\": \"a\"}, \"targets\""),
         ("prometheus/targets/app.json", "app:8081", "app:8080"),
@@ -733,6 +742,7 @@ fn what_may_rightly_be_done_is_not_found() {
         (OVERVIEW, "\"url\": \"/d/slo\"", "\"url\": \"https://wiki.example.org/app\""),
         (OF_LOKI, "/d/logs?var-request_id", "https://traces.example.org/?id"),
         (LOKI, "max_line_size: 512KB", "max_line_size: 1MB"),
+        (LOKI, "retention_period: 744h", "retention_period: 7d"),
         (
             LOKI,
             "  configs:\n",
