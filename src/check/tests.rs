@@ -112,7 +112,7 @@ type Row = (&'static str, &'static str, &'static str, &'static str, &'static str
 
 #[test]
 fn what_is_broken_is_found_with_file_and_line() {
-    let rows: [Row; 49] = [
+    let rows: [Row; 50] = [
         // A threshold, and the line that shows it.
         (
             APP,
@@ -541,7 +541,7 @@ fn what_a_hand_breaks_is_found_with_its_line() {
     const TESTS: &str = "prometheus/rules/tests/app.yml";
     const PROBE: &str = "prometheus/targets/probe.json";
     const BLACKBOX: &str = "blackbox/blackbox.yml";
-    let rows: [Quiet; 72] = [
+    let rows: [Quiet; 73] = [
         ("prometheus/targets/app.json", "app:8081", "app:9999", "app does not answer at app:9999", "9999"),
         ("prometheus/targets/app.json", "app:8081", "receiver:9095", "app does not answer at receiver:9095", "9095"),
         (
