@@ -252,7 +252,8 @@ fn is_number(expr: &Expr, number: f64) -> bool {
 /// of the expression, ranges over recorded results added to what those look back on, offsets included.
 ///
 /// A range that only remembers (`max_over_time`, `last_over_time`, …) delays nothing, for it shows a new extreme at
-/// once; nor does what is multiplied by zero.
+/// once; nor does a mean of what was before (`avg_over_time(x[30m] offset 5m)`), which is what now is held against; nor does
+/// what is multiplied by zero.
 pub(super) fn window(expr: &Expr, recorded: &Recorded) -> Duration {
     match expr {
         Expr::VectorSelector(selector) => {
@@ -271,6 +272,11 @@ pub(super) fn window(expr: &Expr, recorded: &Recorded) -> Duration {
                 other => window(other, recorded),
             });
             inner.max().unwrap_or_default()
+        }
+        Expr::Call(call)
+            if call.func.name.ends_with("_over_time") && call.args.args.iter().any(|arg| looks_before(arg)) =>
+        {
+            Duration::ZERO
         }
         Expr::Binary(binary)
             if binary.op.id() == T_MUL && (is_number(&binary.lhs, 0.0) || is_number(&binary.rhs, 0.0)) =>
@@ -302,6 +308,16 @@ pub fn compared(text: &str) -> String {
 
 /// Functions whose range is a memory, not an average.
 const REMEMBERING: [&str; 4] = ["max_over_time", "min_over_time", "last_over_time", "present_over_time"];
+
+/// Whether a range ends before now.
+fn looks_before(expr: &Expr) -> bool {
+    let offset = match expr {
+        Expr::MatrixSelector(matrix) => matrix.vs.offset.as_ref(),
+        Expr::Subquery(subquery) => subquery.offset.as_ref(),
+        _ => None,
+    };
+    !backward(offset).is_zero()
+}
 
 fn backward(offset: Option<&Offset>) -> Duration {
     match offset {
