@@ -272,9 +272,10 @@ fn a_changed_threshold_does_not_pass_the_tests() {
 fn receiver_of(alert: &str) -> &'static str {
     match alert {
         "Watchdog" => "watchdog",
-        "AppHigh5xxErrorRate"
-        | "AppDown"
+        "AppDown"
         | "AppTargetMissing"
+        | "AppNotReady"
+        | "AppRequestsAbandoned"
         | "AppErrorBudgetBurn1h"
         | "AppErrorBudgetBurn6h"
         | "MonitoringRuleFailures"
