@@ -10,12 +10,16 @@ use prometheus::{
 
 use super::Audience;
 use super::endpoint::{Endpoint, Verb};
+use super::memory;
 use crate::http::serve::ConnectionOutcome;
 
 /// Upper bounds of the latency buckets in seconds. Handlers take tens of microseconds, injected delays up to seconds;
 /// the thresholds that alerts compare with are among them.
 pub const LATENCY_BUCKETS: [f64; 16] =
     [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// The one metric that is not exposed everywhere: where there is no limit there is nothing to tell.
+const MEMORY_LIMIT: &str = "app_memory_limit_bytes";
 
 /// All of the service's metrics. By value: two services in one process share nothing.
 pub struct Meter {
@@ -31,6 +35,7 @@ pub struct Meter {
     items_max: IntGauge,
     buffered_bytes: IntGauge,
     buffered_bytes_max: IntGauge,
+    memory_limit: IntGauge,
     faults_enabled: IntGauge,
     access_log_enabled: IntGauge,
     connections: Vec<IntCounter>,
@@ -108,6 +113,10 @@ impl Meter {
                 "app_buffered_bytes_max",
                 "Bytes that request bodies under way and answers in hand may take together.",
             )?,
+            memory_limit: IntGauge::new(
+                MEMORY_LIMIT,
+                "Bytes of memory that the process' control group may take, with those around it; not there without a limit.",
+            )?,
             faults_enabled: IntGauge::new("app_faults_enabled", "1 if requests may ask to fail.")?,
             access_log_enabled: IntGauge::new("app_access_log_enabled", "1 if each request is logged.")?,
             connections: ConnectionOutcome::ALL
@@ -136,6 +145,7 @@ impl Meter {
         registry.register(Box::new(meter.items_max.clone()))?;
         registry.register(Box::new(meter.buffered_bytes.clone()))?;
         registry.register(Box::new(meter.buffered_bytes_max.clone()))?;
+        registry.register(Box::new(meter.memory_limit.clone()))?;
         registry.register(Box::new(meter.faults_enabled.clone()))?;
         registry.register(Box::new(meter.access_log_enabled.clone()))?;
         registry.register(Box::new(build))?;
@@ -154,12 +164,16 @@ impl Meter {
     ///
     /// Never: a gathered family has samples, and a string takes every write.
     pub fn encode(&self) -> String {
+        let limit = memory::limit();
+        self.memory_limit.set(limit.map_or(0, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)));
+        let mut families = self.gather();
+        families.retain(|family| limit.is_some() || family.name() != MEMORY_LIMIT);
         let mut text = String::new();
-        TextEncoder::new().encode_utf8(&self.gather(), &mut text).expect("a string takes every write");
+        TextEncoder::new().encode_utf8(&families, &mut text).expect("a string takes every write");
         text
     }
 
-    /// The metrics as values: what rules and dashboards are checked against.
+    /// All metrics as values, on every machine the same ones: what rules and dashboards are checked against.
     pub fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }
@@ -342,5 +356,20 @@ mod process {
         let user: f64 = fields.next()?.parse().ok()?;
         let system: f64 = fields.next()?.parse().ok()?;
         Some((user + system) / TICKS_PER_SECOND)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_of_memory_is_exposed_where_there_is_one_and_known_everywhere() {
+        let meter = Meter::new("0", "test").unwrap();
+        assert!(meter.gather().iter().any(|family| family.name() == MEMORY_LIMIT));
+        let exposed = meter.encode();
+        let line = exposed.lines().find_map(|line| line.strip_prefix(MEMORY_LIMIT)?.strip_prefix(' '));
+        assert_eq!(line.map(|bytes| bytes.parse().unwrap()), memory::limit());
+        assert_eq!(exposed.contains(MEMORY_LIMIT), line.is_some(), "no help without a value");
     }
 }

@@ -22,6 +22,7 @@ mod head;
 pub mod heap;
 mod in_flight;
 pub mod journal;
+mod memory;
 pub mod meter;
 pub mod phase;
 mod refusal;

@@ -254,15 +254,10 @@ fn is_number(expr: &Expr, number: f64) -> bool {
 /// of the expression, ranges over recorded results added to what those look back on, offsets included.
 ///
 /// A range that only remembers (`max_over_time`, `last_over_time`, …) delays nothing, for it shows a new extreme at
-/// once; nor does what is multiplied by zero, nor what a value is held against when that is all of a time before (`offset`).
+/// once; nor does a mean of what was before (`avg_over_time(x[30m] offset 5m)`), which is what now is held against; nor does
+/// what is multiplied by zero.
 pub(super) fn window(expr: &Expr, recorded: &Recorded) -> Duration {
     match expr {
-        Expr::Binary(binary)
-            if (binary.op.is_comparison_operator() || binary.op.id() == T_LAND)
-                && is_of_before(&binary.rhs, recorded) =>
-        {
-            window(&binary.lhs, recorded)
-        }
         Expr::VectorSelector(selector) => {
             let inner =
                 recordings(selector, recorded).into_iter().map(|(name, expr)| window(expr, &without(recorded, name)));
@@ -280,6 +275,11 @@ pub(super) fn window(expr: &Expr, recorded: &Recorded) -> Duration {
             });
             inner.max().unwrap_or_default()
         }
+        Expr::Call(call)
+            if call.func.name.ends_with("_over_time") && call.args.args.iter().any(|arg| looks_before(arg)) =>
+        {
+            Duration::ZERO
+        }
         Expr::Binary(binary)
             if binary.op.id() == T_MUL && (is_number(&binary.lhs, 0.0) || is_number(&binary.rhs, 0.0)) =>
         {
@@ -287,18 +287,6 @@ pub(super) fn window(expr: &Expr, recorded: &Recorded) -> Duration {
         }
         other => children(other).into_iter().map(|child| window(child, recorded)).max().unwrap_or_default(),
     }
-}
-
-/// Whether every series of an expression is looked at as it was before, recording rules followed.
-fn is_of_before(expr: &Expr, recorded: &Recorded) -> bool {
-    let selectors = selectors(expr);
-    !selectors.is_empty()
-        && selectors.into_iter().all(|selector| {
-            let recordings = recordings(selector, recorded);
-            !backward(selector.offset.as_ref()).is_zero()
-                || !recordings.is_empty()
-                    && recordings.into_iter().all(|(name, expr)| is_of_before(expr, &without(recorded, name)))
-        })
 }
 
 /// The window of an expression by itself, no recording rule followed: how far a dashboard's query looks back.
@@ -405,6 +393,16 @@ pub(crate) fn bare(expr: &Expr, free: &str) -> String {
 
 /// Functions whose range is a memory, not an average.
 const REMEMBERING: [&str; 4] = ["max_over_time", "min_over_time", "last_over_time", "present_over_time"];
+
+/// Whether a range ends before now.
+fn looks_before(expr: &Expr) -> bool {
+    let offset = match expr {
+        Expr::MatrixSelector(matrix) => matrix.vs.offset.as_ref(),
+        Expr::Subquery(subquery) => subquery.offset.as_ref(),
+        _ => None,
+    };
+    !backward(offset).is_zero()
+}
 
 fn backward(offset: Option<&Offset>) -> Duration {
     match offset {
