@@ -268,14 +268,6 @@ fn what_is_broken_is_found_with_file_and_line() {
         (ROUTES, "receiver: warning", "receiver: critical", ROUTES, "go to one receiver, `critical`", "routes:"),
         (ROUTES, "repeat_interval: 45s", "repeat_interval: 1m", ROUTES, "the Watchdog is repeated every 1m", "routes:"),
         (ROUTES, "equal: [service]", "equal: [job]", ROUTES, "not for the same `service`", "equal: [job]"),
-        (
-            EXCEPTIONS,
-            "probe_success = ",
-            "probe_successes = ",
-            EXCEPTIONS,
-            "no runbook asks `probe_successes`, and none is called so",
-            "probe_successes",
-        ),
         // What an alert says.
         (
             APP,
@@ -802,6 +794,17 @@ fn a_page_of_no_alert_and_an_alert_without_a_row_are_found() {
         findings.iter().any(|finding| finding.what == "AppTrafficDrop is not in the table of alerts"),
         "{findings:#?}"
     );
+}
+
+#[test]
+fn a_query_that_is_excepted_stands_on_a_page() {
+    for name in ["probe_success", "MonitoringLogsDropped"] {
+        let findings = edited(EXCEPTIONS, &format!("{name} = "), "of_nobody = ");
+        let is_it = |finding: &Finding| {
+            finding.what == "no runbook asks `of_nobody`, and none is called so" && finding.line > 0
+        };
+        assert!(findings.iter().any(is_it), "{findings:#?}");
+    }
 }
 
 #[test]
