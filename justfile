@@ -82,6 +82,11 @@ verify bundle *options: _build
 render *options: _build
     @{{ tool }} render "$@"
 
+# make the rules of the objectives, prometheus/rules/slo.yml, of monitoring/slo.toml
+[group('monitoring')]
+slo: _build
+    @{{ tool }} render --slo
+
 # every static check of scenarios, rules, routes, dashboards, log forwarding, and of the Nix files; --live asks the running stack
 [group('monitoring')]
 check *options: _build

@@ -31,7 +31,7 @@ fn harmless(text: &str) -> String {
 }
 
 /// The commands a message names as a clone's justfile has them, and what they are to the tool itself.
-const COMMANDS: [(&str, &str); 7] = [
+const COMMANDS: [(&str, &str); 8] = [
     ("just up", "aiclipx up"),
     ("just down", "aiclipx down"),
     ("just status", "aiclipx status"),
@@ -39,6 +39,7 @@ const COMMANDS: [(&str, &str); 7] = [
     ("just traffic", "aiclipx traffic run"),
     ("just evidence", "aiclipx evidence collect"),
     ("just prove", "aiclipx evidence run"),
+    ("just slo", "aiclipx render --slo"),
 ];
 
 /// A message for who has the tool and no justfile, as after `nix run`: its commands by the tool's own name.

@@ -96,15 +96,21 @@ pub(super) fn file() -> PathBuf {
 /// What no scenario proves is on the list, and nothing else.
 pub(super) fn check(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings) {
     let listed = &tree.exceptions;
-    let expected =
-        |name: &str| scenarios.iter().find(|scenario| scenario.expect.fires.iter().any(|fires| fires == name));
+    // One that is inhibited fires, too: nobody is told.
+    let fires_in = |scenario: &Scenario, name: &str| {
+        scenario.expect.fires.iter().chain(&scenario.expect.inhibits).any(|fires| fires == name)
+    };
+    let expected = |name: &str| scenarios.iter().find(|scenario| fires_in(scenario, name));
     for alert in tree.monitoring.alerts() {
         if expected(&alert.name).is_none() && !listed.alerts.contains_key(&alert.name) {
             let what = format!("no scenario expects {} to fire", alert.name);
             findings.at(
                 alert,
                 what,
-                format!("name it in a scenario's `fires`, or under [alerts] in {} with a reason", file().display()),
+                format!(
+                    "name it in a scenario's `fires` or `inhibits`, or under [alerts] in {} with a reason",
+                    file().display()
+                ),
             );
         }
     }

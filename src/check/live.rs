@@ -45,7 +45,11 @@ pub async fn check(
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let mut findings = Findings::default();
     let exceptions = Exceptions::read(&monitoring, &mut findings);
-    let tree = Tree { dashboards: read_dashboards(&monitoring, &mut findings), exceptions, monitoring };
+    let mut dashboards = read_dashboards(&monitoring, &mut findings);
+    for model in dashboards.iter_mut().filter_map(|dashboard| dashboard.model.as_mut()) {
+        *model = model.at(speed).map_err(|refused| anyhow::anyhow!(refused.join("; ")))?;
+    }
+    let tree = Tree { dashboards, exceptions, monitoring };
     let api = Api::new(prometheus);
     until_scraped(&api, speed.real(tree.monitoring.scrape_interval()).context("the scrape interval")?).await?;
     rules(&api, &tree, &mut findings).await?;

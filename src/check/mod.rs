@@ -14,6 +14,7 @@
 //! | [`settings`] | what has one right value in this stack |
 //! | [`runbooks`] | what a page has one paste, with what there is to ask, to call and to look at |
 //! | [`exceptions`] | what is excepted from a check, with its reason |
+//! | here | the rules of the objectives are what their table gives |
 //! | here | what scenarios send and expect exists, and can happen in the time they give it; what can be rendered |
 //!
 //! [`live`] asks a running stack what no file knows: whether every panel shows something, and every query of a runbook.
@@ -28,7 +29,7 @@ use crate::duration::{self, Speed};
 use crate::failure::{Failure, Finding};
 use crate::monitoring::addresses::Addresses;
 use crate::monitoring::located::{Entry, Node, Value};
-use crate::monitoring::{Alert, Monitoring, is_of_logs};
+use crate::monitoring::{Alert, Monitoring, is_of_logs, slo};
 use crate::scenario::{self, Scenario};
 
 mod alerts;
@@ -84,6 +85,11 @@ pub fn check_scenarios(root: &Path, scenarios: &[Scenario]) -> Result<Vec<Findin
 /// Checks what was read.
 fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Findings::default();
+    without_rules(&monitoring, &mut findings);
+    if !findings.0.is_empty() {
+        // What leads to a rule that is gone is found by the hundred, and tells nobody why.
+        return Ok(findings.0);
+    }
     let exceptions = Exceptions::read(&monitoring, &mut findings);
     let tree = Tree { dashboards: read_dashboards(&monitoring, &mut findings), exceptions, monitoring };
     for k in SPEEDS {
@@ -101,11 +107,34 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Find
     settings::check(&tree.monitoring, &mut findings);
     cases::check(&tree.monitoring, &mut findings);
     metrics::check(&tree, &mut findings)?;
+    objectives(&tree.monitoring, &mut findings);
     dashboards::check(&tree, &mut findings);
     let mut findings = findings.0;
     findings.sort();
     findings.dedup();
     Ok(findings)
+}
+
+/// A file of rules, or of their tests, that has none: Prometheus and promtool load it without a word.
+fn without_rules(monitoring: &Monitoring, findings: &mut Findings) {
+    let none = |groups: &[Node], key| groups.iter().all(|group| group.items_of(key).is_empty());
+    for (path, document) in monitoring.documents_in("prometheus/rules") {
+        if none(document.items_of("groups"), "rules") {
+            let file = Path::new("monitoring").join(path);
+            findings.find(
+                file,
+                0,
+                "there is no rule in it: nothing is evaluated, and nothing fires",
+                "write one, or remove the file",
+            );
+        }
+    }
+    for (path, document) in monitoring.documents_in("prometheus/rules/tests") {
+        if document.items_of("tests").is_empty() {
+            let file = Path::new("monitoring").join(path);
+            findings.find(file, 0, "there is no test in it: promtool passes it", "write one, or remove the file");
+        }
+    }
 }
 
 /// What is held against each other.
@@ -205,6 +234,23 @@ impl Findings {
     /// At a rule.
     fn at(&mut self, alert: &Alert, what: impl Into<String>, remedy: impl Into<String>) {
         self.find(&alert.file, alert.line, what, remedy);
+    }
+}
+
+/// The rules of the objectives are what their table gives, to the byte: a change by hand would be lost.
+fn objectives(monitoring: &Monitoring, findings: &mut Findings) {
+    match slo::rules(monitoring.files()) {
+        Err(found) => findings.0.extend(found),
+        Ok(None) => {}
+        Ok(Some(rules)) => {
+            let there = monitoring.files().get(Path::new(slo::MADE)).map(|bytes| String::from_utf8_lossy(bytes));
+            if let Some(line) = slo::differs(&there.unwrap_or_default(), &rules) {
+                let file = Path::new("monitoring").join(slo::MADE);
+                let given = rules.split('\n').nth(line - 1).map_or("nothing", str::trim);
+                let what = format!("this is not what monitoring/{} gives: `{given}`", slo::TABLE);
+                findings.find(file, line, what, "change the table, then `just slo`");
+            }
+        }
     }
 }
 

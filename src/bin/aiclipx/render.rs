@@ -1,23 +1,25 @@
 //! The configuration as a stack gets it.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aiclipx::duration::Speed;
 use aiclipx::failure::{Failure, tell};
 use aiclipx::files;
 use aiclipx::monitoring::Monitoring;
-use aiclipx::monitoring::addresses::Addresses;
+use aiclipx::monitoring::addresses::{Addresses, ExternalUrl};
+use aiclipx::monitoring::slo;
 use aiclipx::stack::Mark;
 use aiclipx::stack::plan::find_tree;
 use anyhow::Context;
 
 use super::print;
 
-pub(super) fn render(speed: Speed, out: Option<&Path>) -> Result<ExitCode, Failure> {
+pub(super) fn render(speed: Speed, out: Option<&Path>, external: Option<ExternalUrl>) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
     let source = root.join("monitoring");
-    let files = Monitoring::read(&source)?.render(&Addresses::canonical(), speed)?;
+    let files = Monitoring::read(&source)?.render(&Addresses { external, ..Addresses::canonical() }, speed)?;
     if let Some(out) = out {
         if is_within(out, &source) || is_within(&source, out) {
             return Err(Failure::usage(format!("{} holds what is rendered, or lies in it", out.display()))
@@ -47,6 +49,23 @@ pub(super) fn render(speed: Speed, out: Option<&Path>) -> Result<ExitCode, Failu
         }
     }
     tell(&format!("{} files at speed {speed}", files.len()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The rules of the objectives, in their place: of the two files alone, for what is there may be what is to be mended.
+pub(super) fn slo() -> Result<ExitCode, Failure> {
+    let folder = find_tree()?.join("monitoring");
+    let mut read = BTreeMap::new();
+    for path in slo::SOURCES {
+        let bytes = files::read(&folder.join(path)).with_context(|| format!("cannot read monitoring/{path}"));
+        read.insert(PathBuf::from(path), bytes.map_err(Failure::usage)?);
+    }
+    let rules = slo::rules(&read)?.unwrap_or_default();
+    let made = folder.join(slo::MADE);
+    files::replace(&made, |to| to.write_all(rules.as_bytes()))
+        .with_context(|| format!("cannot write {}", made.display()))
+        .map_err(Failure::usage)?;
+    tell(&format!("monitoring/{} is what monitoring/{} gives", slo::MADE, slo::TABLE));
     Ok(ExitCode::SUCCESS)
 }
 
