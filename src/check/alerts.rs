@@ -15,7 +15,7 @@ use crate::monitoring::located::Node;
 use crate::monitoring::{Alert, Monitoring, matcher, promql};
 
 /// What a severity means is decided by its route; another one would reach nobody in particular.
-const SEVERITIES: [&str; 3] = ["critical", "warning", "none"];
+pub(super) const SEVERITIES: [&str; 3] = ["critical", "warning", "none"];
 /// Whose trouble an alert tells of, which inhibition goes by, and what its name begins with: that of the program whose
 /// trouble it is, where others have a name for the same, or of all of them together.
 const SERVICES: [(&str, &[&str]); 2] =

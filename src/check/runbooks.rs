@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_EQL, T_EQL_REGEX};
 
+use super::alerts::SEVERITIES;
 use super::{DashboardFile, Findings, SCENARIOS, alerts, compose};
 use crate::app::config;
+use crate::duration;
 use crate::failure::Failure;
 use crate::files;
-use crate::monitoring::Monitoring;
 use crate::monitoring::located::{self, Node};
+use crate::monitoring::{Alert, Monitoring};
 
 /// Below monitoring/.
 const FOLDER: &str = "runbooks";
@@ -171,6 +173,59 @@ fn of(monitoring: &Monitoring, there: &There, findings: &mut Findings) {
             }
         }
         silences(&page, monitoring, &mut find);
+        let severities =
+            monitoring.alerts().iter().filter(|alert| is_of(alert, &page) && !says_severity(alert, &page.text));
+        for alert in severities {
+            let what = format!("this page does not say that {} is {}", alert.name, severity(alert));
+            find(
+                1,
+                what,
+                "`Severity: …`, or a table whose row begins with the alert's name and ends with its severity",
+            );
+        }
+    }
+    rows(monitoring, findings);
+}
+
+fn is_of(alert: &Alert, page: &Page) -> bool {
+    alert.annotations.get("runbook_url").is_some_and(|url| Path::new(url) == page.file)
+}
+
+fn severity(alert: &Alert) -> &str {
+    alert.labels.get("severity").map_or("", String::as_str)
+}
+
+fn says_severity(alert: &Alert, text: &str) -> bool {
+    let severity = severity(alert);
+    let row = |line: &str| line.starts_with(&format!("| {} |", alert.name));
+    match text.lines().find(|line| row(line)) {
+        Some(row)
+            if row.matches('|').count() > 2 && SEVERITIES.iter().any(|one| row.ends_with(&format!("| {one} |"))) =>
+        {
+            row.ends_with(&format!("| {severity} |"))
+        }
+        _ => severity == "none" || text.contains(&format!("Severity: {severity}.")),
+    }
+}
+
+/// The row of an alert in the table of all says its severity and its `for`.
+fn rows(monitoring: &Monitoring, findings: &mut Findings) {
+    let Some(bytes) = monitoring.files().get(Path::new("README.md")) else { return };
+    let text = String::from_utf8_lossy(bytes);
+    for alert in monitoring.alerts() {
+        let names = [format!("[{}]", alert.name), format!("\"{}\"", alert.name)];
+        let is_row = |line: &str| line.starts_with('|') && names.iter().any(|name| line.contains(name));
+        let Some((index, row)) = text.lines().enumerate().find(|(_, line)| is_row(line)) else { continue };
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let hold = if alert.hold.is_zero() { "–".to_owned() } else { duration::print(alert.hold) };
+        let says =
+            |cell: usize, what: &str| cells.get(cell).is_some_and(|cell| cell.split(" · ").any(|one| one == what));
+        for (cell, what) in [(1, severity(alert)), (3, hold.as_str())] {
+            if !says(cell, what) {
+                let told = format!("the row of {} does not say {what}, as its rule does", alert.name);
+                findings.find("monitoring/README.md", index + 1, told, "");
+            }
+        }
     }
 }
 
@@ -248,10 +303,7 @@ fn panels(line: &str) -> Vec<&str> {
 
 /// What a page has silenced is its own alerts, all of them and no other; the Watchdog is never silenced.
 fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(usize, String, &str)) {
-    let own = |name: &str| {
-        let url = monitoring.alert(name).and_then(|alert| alert.annotations.get("runbook_url"));
-        url.is_some_and(|url| Path::new(url) == page.file)
-    };
+    let own = |name: &str| monitoring.alert(name).is_some_and(|alert| is_of(alert, page));
     let mut silenced = BTreeSet::new();
     for (line, command) in page.blocks("sh") {
         let Some(matcher) = command.split("silence add alertname=").nth(1) else { continue };
@@ -295,7 +347,8 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let before = Monitoring::read(&root.join("monitoring")).unwrap_or_else(|failure| panic!("{failure}"));
         let mut files = before.files().clone();
-        let bytes = files.get_mut(&Path::new(FOLDER).join(page)).unwrap_or_else(|| panic!("{page} is not there"));
+        let path = page.strip_prefix("../").map_or_else(|| Path::new(FOLDER).join(page), PathBuf::from);
+        let bytes = files.get_mut(&path).unwrap_or_else(|| panic!("{page} is not there"));
         let text = String::from_utf8_lossy(bytes).into_owned();
         assert!(text.contains(from), "{page} does not contain {from}");
         *bytes = text.replacen(from, to, 1).into_bytes();
@@ -347,6 +400,38 @@ mod tests {
         assert_eq!(unreadable, ["`(App` is no pattern", "no command silences AppDown"]);
         let silenced = found("Watchdog.md", "silence query alertname=Watchdog", "silence add alertname=Watchdog");
         assert_eq!(silenced, ["Watchdog is silenced: nothing would tell that no alert arrives"]);
+    }
+
+    #[test]
+    fn a_page_and_the_table_say_the_severity_and_the_table_how_long() {
+        for (page, from, to, what) in [
+            (
+                "AppDown.md",
+                "Severity: critical.",
+                "Severity: warning.",
+                "this page does not say that AppDown is critical",
+            ),
+            (
+                "AppErrorBudgetBurn.md",
+                "| 15m | critical |",
+                "| 15m | warning |",
+                "this page does not say that AppErrorBudgetBurn6h is critical",
+            ),
+            (
+                "../README.md",
+                "(runbooks/AppDown.md) | critical |",
+                "(runbooks/AppDown.md) | warning |",
+                "the row of AppDown does not say critical, as its rule does",
+            ),
+            (
+                "../README.md",
+                "| 2m · 15m |",
+                "| 2m |",
+                "the row of AppErrorBudgetBurn6h does not say 15m, as its rule does",
+            ),
+        ] {
+            assert_eq!(found(page, from, to), [what], "{page}: {to}");
+        }
     }
 
     #[test]
