@@ -277,6 +277,10 @@ fn receiver_of(alert: &str) -> &'static str {
         | "AppTargetMissing"
         | "AppErrorBudgetBurn1h"
         | "AppErrorBudgetBurn6h"
+        | "AppLatencyBudgetBurn1h"
+        | "AppLatencyBudgetBurn6h"
+        | "AppAvailabilityBudgetBurn1h"
+        | "AppAvailabilityBudgetBurn6h"
         | "MonitoringRuleFailures"
         | "MonitoringNotificationsFailing" => "critical",
         _ => "warning",
