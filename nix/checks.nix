@@ -128,6 +128,7 @@ in
       packages.aiclipx
       pkgs.prometheus.cli
       pkgs.prometheus-alertmanager
+      pkgs.prometheus-blackbox-exporter
       pkgs.vector
     ];
     command = ''
@@ -135,6 +136,7 @@ in
       promtool check config --lint=all --lint-fatal monitoring/prometheus/prometheus.yml
       promtool test rules monitoring/prometheus/rules/tests/*.yml
       amtool check-config monitoring/alertmanager/alertmanager.yml
+      blackbox_exporter --config.check --config.file=monitoring/blackbox/blackbox.yml
       bash scripts/vector.sh required
       aiclipx check
     '';

@@ -10,6 +10,7 @@
   prometheus,
   prometheus-alertmanager,
   grafana,
+  prometheus-blackbox-exporter,
   vector,
   grafana-loki,
 }:
@@ -125,6 +126,15 @@ in
       mkdir -p ./usr/share
       ln -s ${grafana}/share/grafana ./usr/share/grafana
     '';
+  };
+  image-probe = image {
+    name = "probe";
+    package = prometheus-blackbox-exporter;
+    user = "65534:65534";
+    # It keeps nothing.
+    data = "/home";
+    entrypoint = [ "/bin/blackbox_exporter" ];
+    port = "9115/tcp";
   };
   image-vector = image {
     name = "vector";

@@ -52,7 +52,8 @@ if [[ $command == up ]]; then
     services=$("${compose[@]}" config --services)
     resolved=$("${compose[@]}" config)
     for pair in APP:app:image RECEIVER:receiver:image-receiver PROMETHEUS:prometheus:image-prometheus \
-      ALERTMANAGER:alertmanager:image-alertmanager GRAFANA:grafana:image-grafana LOKI:loki:image-loki VECTOR:vector:image-vector; do
+      ALERTMANAGER:alertmanager:image-alertmanager GRAFANA:grafana:image-grafana PROBE:probe:image-probe \
+      LOKI:loki:image-loki VECTOR:vector:image-vector; do
       IFS=: read -r name service attribute <<<"$pair"
       grep -qx "$service" <<<"$services" || continue
       # Another than compose.yaml's own was named: that one it is.

@@ -1,14 +1,27 @@
 #!/usr/bin/env bash
-# scripts/loaders.sh: what promtool and amtool say of the files that Prometheus and Alertmanager load: rules, targets, routes and,
-# which nobody else reads, message templates. Silent when all is well. Exit codes: theirs, or 2 when one is absent.
+# scripts/loaders.sh: what promtool and amtool say of the files that Prometheus and Alertmanager load: rules and their unit tests,
+# targets, routes and, which nobody else reads, message templates. A rule may mean something else to another release: the rules
+# are tested by the promtool on PATH and by that of every folder in AICLIPX_PROMTOOL (DIR:DIR…), and each is named. Exit codes:
+# theirs, or 2 when one is absent.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
+stop() { printf 'loaders: %s\n' "$*" >&2 && exit 2; }
 ask() {
   local said status=0
-  command -v "$1" >/dev/null || { printf 'loaders: %s is missing: ./dev brings it\n' "$1" >&2; exit 2; }
+  command -v "$1" >/dev/null || stop "$1 is missing: ./dev brings it"
   said=$("$@" 2>&1) || status=$?
   ((status == 0)) || { printf '%s\n' "$said" >&2; exit "$status"; }
 }
-ask promtool check config monitoring/prometheus/prometheus.yml
 ask amtool check-config monitoring/alertmanager/alertmanager.yml
+
+IFS=: read -r -a folders <<<"${AICLIPX_PROMTOOL:-}"
+for folder in '' "${folders[@]}"; do
+  promtool=${folder:+$folder/}promtool
+  [[ ! $folder || -x $promtool ]] || stop "AICLIPX_PROMTOOL names $folder, and there is no promtool in it"
+  ask "$promtool" check config monitoring/prometheus/prometheus.yml
+  ask "$promtool" test rules monitoring/prometheus/rules/tests/*.yml
+  # Some releases tell their version on stderr.
+  version=$("$promtool" --version 2>&1)
+  printf 'loaders: promtool %s: the rules load, and pass their unit tests\n' "$(awk 'NR == 1 { print $3 }' <<<"$version")"
+done

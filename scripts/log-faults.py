@@ -124,8 +124,23 @@ class Stack:
                 while view:
                     view = view[pipe.write(view):]
 
+    def log(self, name):
+        return os.path.join(self.state, "logs", f"{name}.log")
+
+    def edit_forwarder(self, text, replacement):
+        """Another configuration, and a forwarder that has read it."""
+        place = os.path.join(self.state, "etc", "vector", "vector.yaml")
+        with open(place) as file:
+            before = file.read()
+        after = before.replace(text, replacement)
+        if after == before:
+            raise SystemExit(f"log-faults: {text} is not in {place}")
+        with open(place, "w") as file:
+            file.write(after)
+        self.control("restart", "vector")
+
     def forwarder_said(self, word):
-        with open(os.path.join(self.state, "logs", "vector.log")) as log:
+        with open(self.log("vector")) as log:
             return any(word in line for line in log)
 
     def fill(self, component, share):
@@ -217,7 +232,7 @@ class Watch:
         self.ended = time.monotonic()
 
     def told(self, alert):
-        after = None if self.last.get(alert, 0) < (self.ended or 0) else self.last[alert] - self.ended
+        after = max(0, self.last[alert] - self.ended) if alert in self.last else None
         return self.first.get(alert), alert not in self.gaps, after
 
 
@@ -320,7 +335,8 @@ PLANTED = [
 ]
 
 DROPPED, ERRORS = "MonitoringLogsDropped", "MonitoringLogsForwarderErrors"
-NOT_SHIPPED, MISSING = "MonitoringLogsNotShipped", "MonitoringTargetMissing"
+NOT_SHIPPED, MISSING = "MonitoringLogsNotShipped", "MonitoringLogTargetMissing"
+NOT_READ = "MonitoringLogsNotRead"
 LEFT_OUT = "sum(aiclipx_log_lines_left_out_total)"
 REFUSED = 'sum(vector_component_discarded_events_total{intentional="false"})'
 
@@ -358,6 +374,25 @@ def buffer_is_full(stack):
     return stack.counted(f"count({size} > 1e8 and {size} == {size} offset {2 * 300 // SPEED}s)") > 0
 
 
+def put_pipe(stack, _):
+    os.mkfifo(stack.log("aside"))
+
+
+def take_pipe(stack):
+    """Whoever waits for its writer is let go: there was one."""
+    pipe = os.open(stack.log("aside"), os.O_WRONLY | os.O_NONBLOCK)
+    os.remove(stack.log("aside"))
+    os.close(pipe)
+
+
+def reads_elsewhere(stack, _):
+    stack.edit_forwarder("/logs/*.log", "/elsewhere/*.log")
+
+
+def reads_here(stack):
+    stack.edit_forwarder("/elsewhere/*.log", "/logs/*.log")
+
+
 SMALL = {"loki": "64m"}
 FAULTS = {
     "loki-stopped": Row("Loki stopped", lambda s, _: s.control("stop", "loki") and 0,
@@ -382,6 +417,8 @@ FAULTS = {
                               worst=buffer_is_full),
     "vector-disk-full": Row("Vector's data folder full", lambda s, _: s.fill("vector", 2), lambda s: s.free("vector"),
                             [MISSING], mounts={"vector": "300m"}),
+    "pipe-among-logs": Row("A pipe among the logs, which Vector waits for", put_pipe, take_pipe, [NOT_READ]),
+    "reads-elsewhere": Row("Vector looks in another folder", reads_elsewhere, reads_here, [NOT_READ]),
     "line-300k": Row("a line of 300 kB", long_line(300_000),
                      alerts=[DROPPED], lost=1, counter=LEFT_OUT),
     "line-1m": Row("a line of 1 MiB", long_line(MEBIBYTE),

@@ -1,5 +1,6 @@
-//! A front before programs that have no gate: Prometheus, Alertmanager, Vector and Loki answer whoever asks, by whatever
-//! name, and Alertmanager and Loki take orders from pages of every origin.
+//! A front before programs that have no gate: Prometheus, Alertmanager, the blackbox exporter, Vector and Loki answer whoever
+//! asks, by whatever name; Alertmanager and Loki take orders from pages of every origin, and the exporter asks whomever a page
+//! tells it to ask.
 //!
 //! The program listens on an address of loopback that no page can guess (who runs programs here can look it up), and where it
 //! is looked for a front, a reverse proxy of ours, hands on what the gate admits. Both are supervisord's: who kills, pauses or

@@ -31,7 +31,9 @@ impl Place {
     fn new() -> Place {
         let folder = tempfile::Builder::new().prefix("a \"b\" 'c' ").tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        for made in ["empty", "busy", "killed", "theirs/etc", "theirs/data", "clone/scripts/traffic"] {
+        for made in
+            ["empty", "busy", "killed", "odd/logs/folder.log", "theirs/etc", "theirs/data", "clone/scripts/traffic"]
+        {
             std::fs::create_dir_all(at(made)).unwrap();
         }
         std::fs::write(at("theirs/etc/precious"), "theirs").unwrap();
@@ -40,7 +42,8 @@ impl Place {
         std::fs::create_dir(at("linked")).unwrap();
         std::fs::write(at("linked/.aiclipx-rendered"), "").unwrap();
         std::os::unix::fs::symlink(at("theirs/etc"), at("linked/prometheus")).unwrap();
-        for pipe in ["pipe", "clone/scripts/traffic/01-pipe.toml"] {
+        std::fs::write(at("odd/logs/app.log"), "fine\n").unwrap();
+        for pipe in ["pipe", "odd/logs/pipe.log", "clone/scripts/traffic/01-pipe.toml"] {
             assert!(Command::new("mkfifo").arg(at(pipe)).status().unwrap().success());
         }
         copy_folder(&repository().join("monitoring"), &at("clone/monitoring")).unwrap();
@@ -158,7 +161,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 84] = [
+const TABLE: [(&str, &str, u8, &str); 86] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -181,6 +184,8 @@ const TABLE: [(&str, &str, u8, &str); 84] = [
     ("status", "killed", 3, KILLED),
     ("logs", "missing", 2, "`just up` starts a stack"),
     ("logs", "busy", 2, BUSY),
+    ("logs", "odd", 0, "/odd/logs/pipe.log is left out: it is not a regular file; move it elsewhere"),
+    ("logs pipe", "odd", 2, "move it elsewhere"),
     ("render", "empty", 0, "30 files at speed 30"),
     ("render --out {rendered}", "empty", 0, "30 files at speed 30"),
     ("render --out {rendered}", "empty", 0, "30 files at speed 30"),

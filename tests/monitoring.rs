@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use aiclipx::check::metrics::{OF_ALERTMANAGER, OF_PROMETHEUS, OF_VECTOR};
+use aiclipx::check::metrics::{OF_ALERTMANAGER, OF_PROBE, OF_PROMETHEUS, OF_VECTOR};
 use aiclipx::duration::{self, Speed};
 use aiclipx::http::client::{self, Address};
 use aiclipx::monitoring::addresses::Addresses;
@@ -134,6 +134,11 @@ fn a_message_says_what_where_since_when_and_what_to_do() {
         "CRITICAL: AppDown (app)\nNo instance can be scraped.\n\n\
          • Every scrape of app fails. Since 2026-11-24 03:00:00 UTC.\n\nWhat to do: the page"
     );
+    let mut of_a_channel = data("firing", vec![]);
+    of_a_channel["commonLabels"]["job"] = "alertmanager".into();
+    assert!(rendered(of_a_channel.clone()).starts_with("CRITICAL: AppDown (alertmanager)\n"));
+    of_a_channel["commonLabels"]["integration"] = "webhook".into();
+    assert!(rendered(of_a_channel).starts_with("CRITICAL: AppDown (alertmanager, webhook)\n"));
     let over = rendered(data("resolved", vec![alert("resolved", "Every scrape of app fails.")]));
     assert!(over.starts_with("RESOLVED: AppDown (app)\n"), "{over}");
     assert!(over.contains("• Over: Every scrape of app fails. From 2026-11-24 03:00:00 to 03:07:30 UTC."), "{over}");
@@ -184,8 +189,17 @@ fn a_number_in_a_message_is_written_as_a_person_would() {
     }
 }
 
+/// By the promtool on PATH, and by that of every folder in `AICLIPX_PROMTOOL`: the first that finds something, or the last.
 fn run_rule_tests(folder: &Path) -> Output {
-    promtool(&["test", "rules"], &yaml_files(&folder.join("prometheus/rules/tests")))
+    let files = yaml_files(&folder.join("prometheus/rules/tests"));
+    let others = std::env::var_os("AICLIPX_PROMTOOL").unwrap_or_default();
+    let mut outcome = promtool(&["test", "rules"], &files);
+    for other in std::env::split_paths(&others).filter(|other| !other.as_os_str().is_empty()) {
+        if outcome.status.success() {
+            outcome = run(&other.join("promtool").to_string_lossy(), "prometheus", &["test", "rules"], &files);
+        }
+    }
+    outcome
 }
 
 /// Those of app.yml alone, for whom it is enough.
@@ -272,17 +286,22 @@ fn a_changed_threshold_does_not_pass_the_tests() {
 fn receiver_of(alert: &str) -> &'static str {
     match alert {
         "Watchdog" => "watchdog",
-        "AppHigh5xxErrorRate"
-        | "AppDown"
+        "AppDown"
         | "AppTargetMissing"
+        | "AppNotReady"
+        | "AppProbeFailing"
+        | "AppRequestsAbandoned"
         | "AppErrorBudgetBurn1h"
         | "AppErrorBudgetBurn6h"
         | "AppLatencyBudgetBurn1h"
         | "AppLatencyBudgetBurn6h"
         | "AppAvailabilityBudgetBurn1h"
         | "AppAvailabilityBudgetBurn6h"
-        | "MonitoringRuleFailures"
-        | "MonitoringNotificationsFailing" => "critical",
+        | "MonitoringTargetMissing"
+        | "PrometheusRuleFailures"
+        | "PrometheusErrorSendingAlertsToAnyAlertmanager"
+        | "PrometheusNotConnectedToAlertmanagers"
+        | "AlertmanagerClusterFailedToSendAlerts" => "critical",
         _ => "warning",
     }
 }
@@ -461,7 +480,7 @@ async fn prometheus_loads_what_was_rendered() {
 async fn prometheus_and_alertmanager_expose_what_is_asked_of_them() {
     let copy = rendered(30);
     let prometheus = Prometheus::start(&copy, &copy.folder.join("data"), &[]);
-    // 2.42 exposes errors of notifying once there was one, and here is nobody to notify.
+    // What is counted for each Alertmanager is exposed once one is known.
     prometheus.until(HISTORY).await;
     let mut missing = Vec::new();
     for _ in 0..600 {
@@ -554,16 +573,27 @@ fn the_forwarders_configuration_means_the_same_to_every_vector() {
     assert!(!vector("vector-tests.yaml").0.contains("expected_event_count"));
 }
 
-/// What is asked of Vector and not kept would be asked of nobody.
+/// Debian's name and upstream's.
 #[test]
-fn of_the_forwarders_series_those_are_kept_that_are_asked_for() {
+fn the_exporter_accepts_what_it_is_told() {
+    let configuration = format!("--config.file={}", folder().join("blackbox/blackbox.yml").display());
+    let check = |name: &str| Command::new(name).args(["--config.check", &configuration]).output().ok();
+    let checked = ["blackbox_exporter", "prometheus-blackbox-exporter"].into_iter().find_map(check);
+    assert_accepts(&checked.expect("it comes with Debian's prometheus-blackbox-exporter, or `nix develop`"));
+}
+
+/// What is asked of Vector, or of the exporter, and not kept would be asked of nobody.
+#[test]
+fn of_who_tells_much_those_series_are_kept_that_are_asked_for() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring/prometheus/prometheus.yml");
     let text = std::fs::read_to_string(file).expect("a file of the tree");
     let configuration: serde_json::Value = serde_saphyr::from_str(&text).expect("YAML");
     let jobs = configuration["scrape_configs"].as_array().unwrap();
-    let vector = jobs.iter().find(|job| job["job_name"] == "vector").unwrap();
-    let kept = vector["metric_relabel_configs"][0]["regex"].as_str().unwrap();
-    assert_eq!(kept.split('|').collect::<Vec<_>>(), OF_VECTOR);
+    for (name, asked) in [("vector", &OF_VECTOR[..]), ("probe", &OF_PROBE)] {
+        let job = jobs.iter().find(|job| job["job_name"] == name).unwrap();
+        let kept = job["metric_relabel_configs"][0]["regex"].as_str().unwrap();
+        assert_eq!(kept.split('|').collect::<Vec<_>>(), asked, "{name}");
+    }
 }
 
 #[test]

@@ -46,8 +46,9 @@ impl Place {
     fn plan(&self, lifetime: Lifetime) -> Plan {
         let mut plan = Plan::private(self.folder.path(), &self.state(), Speed::PRODUCTION).unwrap();
         plan.lifetime = lifetime;
-        // Of what may be on PATH, `rendered` configures no forwarding of logs.
-        plan.components.retain(|component| ![Component::Vector, Component::Loki].contains(component));
+        // Of what may be on PATH, `rendered` configures no forwarding of logs, and no probe.
+        let unconfigured = [Component::Probe, Component::Vector, Component::Loki];
+        plan.components.retain(|component| !unconfigured.contains(component));
         plan.tool_program = env!("CARGO_BIN_EXE_aiclipx").into();
         plan.app_program =
             std::env::var_os("AICLIPX_APP").map_or_else(|| env!("CARGO_BIN_EXE_aiclipx-app").into(), PathBuf::from);
@@ -835,6 +836,118 @@ async fn a_follower_of_a_log_that_supervisord_rotates_is_shown_every_line_once()
     });
     assert!(numbers.eq(0..LINES), "every line, once, in order");
     assert!(file("logs/app.log.4").exists(), "it was rotated often");
+}
+
+/// A folder with links to programs of PATH, each under a name of its own, for a PATH that holds nothing else.
+fn only(place: &Place, programs: &[(&str, &Path)]) -> PathBuf {
+    let folder = place.folder.path().join("only");
+    std::fs::create_dir(&folder).unwrap();
+    for (name, program) in programs {
+        std::os::unix::fs::symlink(program, folder.join(name)).unwrap();
+    }
+    folder
+}
+
+/// What a stack starts and asks, wherever it is on PATH.
+fn usual() -> Vec<(&'static str, PathBuf)> {
+    let names = ["prometheus", "alertmanager", "prometheus-alertmanager", "supervisord", "setpriv", "env", "sh", "git"];
+    names.into_iter().filter_map(|name| Some((name, on_path(name)?))).collect()
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap();
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
+}
+
+/// The value of an expression that has one.
+async fn value_of(prometheus: &Address, expression: &str) -> Option<String> {
+    let path = format!("/api/v1/query?query={}", aiclipx::prom::answer::percent_encoded(expression));
+    let answer = client::get(prometheus, &path, LIMIT).await.ok()?;
+    let answer: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+    Some(answer["data"]["result"][0]["value"][1].as_str()?.to_owned())
+}
+
+/// Under the name that it does not have here: it has two.
+#[tokio::test]
+async fn where_the_exporter_is_the_service_is_asked_from_outside_at_no_cost_to_what_is_counted() {
+    const NAMES: [&str; 2] = ["blackbox_exporter", "prometheus-blackbox-exporter"];
+    let Some((here, exporter)) = NAMES.into_iter().find_map(|name| Some((name, on_path(name)?))) else {
+        eprintln!("NOT RUN: the blackbox exporter is not on PATH; nix develop and Debian have it");
+        return;
+    };
+    let other = NAMES.into_iter().find(|name| *name != here).unwrap();
+    let place = Place::new();
+    let usual = usual();
+    let mut programs: Vec<(&str, &Path)> = usual.iter().map(|(name, program)| (*name, &**program)).collect();
+    programs.push((other, &exporter));
+    let path = only(&place, &programs);
+    let came = up(&place.plan(Lifetime::Attached)).args(["--speed", "30"]).env("PATH", path).output().await.unwrap();
+    assert!(came.status.success(), "{}", String::from_utf8_lossy(&came.stderr));
+    let stack = Stack::attach(&place.state()).await.unwrap();
+    let addresses = stack.plan().addresses.clone();
+    let (rows, all_up) = stack.status().await.unwrap();
+    let row = rows.iter().find(|row| row.name == "probe").unwrap();
+    assert!(all_up && row.health == Health::Up && row.remark.contains(&addresses.probe.url("")), "{rows:?}");
+    assert!(std::fs::read_to_string(stack.plan().log("probe")).unwrap().contains("blackbox_exporter"));
+
+    let success = format!("probe_success{{probed=\"app\",instance=\"{}\"}}", addresses.app[0]);
+    eventually("a probe has succeeded", async || {
+        value_of(&addresses.prometheus, &success).await.as_deref() == Some("1")
+    })
+    .await;
+    let exposed = client::get(&addresses.app_admin[0], "/metrics", LIMIT).await.unwrap();
+    let exposed = String::from_utf8(exposed.body.to_vec()).unwrap();
+    let counted: Vec<&str> = exposed
+        .lines()
+        .filter(|line| line.starts_with("app_requests_total{") && !line.ends_with(" 0"))
+        .filter(|line| !line.contains("endpoint=\"/health/") && !line.contains("endpoint=\"/metrics\""))
+        .collect();
+    assert_eq!(counted, Vec::<&str>::new(), "no request is counted that a client could have sent");
+    // It asks whomever it is told to, and no page tells it.
+    let stranger = format!("GET /probe?target={} HTTP/1.1\r\nHost: evil.example\r\n\r\n", addresses.alertmanager);
+    assert!(said(&addresses.probe, &stranger.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n")).contains(" 403 "));
+
+    // Stopped, the service answers nobody, and that is told of both sides.
+    let app = stack.plan().processes().into_iter().find(|process| process.component == Component::App).unwrap();
+    stack.stop_one(&app.name).await.unwrap();
+    eventually("a probe has failed", async || value_of(&addresses.prometheus, &success).await.as_deref() == Some("0"))
+        .await;
+    let is_up = value_of(&addresses.prometheus, "up{job=\"probe\"}").await;
+    assert_eq!(is_up.as_deref(), Some("1"), "the exporter answered, that nobody answers");
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
+    assert_eq!(left_running(&place), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn without_the_exporter_nobody_is_probed_and_up_says_what_that_costs_and_what_brings_it() {
+    let place = Place::new();
+    let usual = usual();
+    let path = only(&place, &usual.iter().map(|(name, program)| (*name, &**program)).collect::<Vec<_>>());
+    let came = up(&place.plan(Lifetime::Attached)).args(["--speed", "30"]).env("PATH", path).output().await.unwrap();
+    let told = String::from_utf8(came.stderr).unwrap();
+    assert!(came.status.success(), "{told}");
+    let line = told.lines().find(|line| line.contains("probe ")).unwrap_or_else(|| panic!("{told}"));
+    for expected in [
+        "absent",
+        "nobody asks from outside whether the service answers",
+        "not on PATH as blackbox_exporter or prometheus-blackbox-exporter",
+        "apt-get install --no-install-recommends prometheus-blackbox-exporter",
+    ] {
+        assert!(line.contains(expected), "`{expected}` is not in: {line}");
+    }
+    let stack = Stack::attach(&place.state()).await.unwrap();
+    let targets = stack.plan().etc().join("prometheus/targets/probe.json");
+    assert_eq!(std::fs::read_to_string(targets).unwrap(), "[]\n");
+    let (rows, all_up) = stack.status().await.unwrap();
+    assert!(all_up && rows.iter().any(|row| row.name == "probe" && row.health == Health::Absent), "{rows:?}");
+    let prometheus = stack.plan().addresses.prometheus.clone();
+    eventually("Prometheus scrapes the others", async || {
+        value_of(&prometheus, "count(up == 1)").await.as_deref() == Some("4")
+    })
+    .await;
+    assert_eq!(value_of(&prometheus, "count(up)").await.as_deref(), Some("4"));
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
+    assert_eq!(left_running(&place), Vec::<String>::new());
 }
 
 /// As `nix run` has it: the tree lies where nothing can be written, and there is no justfile.

@@ -32,6 +32,7 @@ pub struct Meter {
     buffered_bytes: IntGauge,
     buffered_bytes_max: IntGauge,
     faults_enabled: IntGauge,
+    access_log_enabled: IntGauge,
     connections: Vec<IntCounter>,
     connections_open: IntGaugeVec,
     connections_max: IntGaugeVec,
@@ -108,6 +109,7 @@ impl Meter {
                 "Bytes that request bodies under way and answers in hand may take together.",
             )?,
             faults_enabled: IntGauge::new("app_faults_enabled", "1 if requests may ask to fail.")?,
+            access_log_enabled: IntGauge::new("app_access_log_enabled", "1 if each request is logged.")?,
             connections: ConnectionOutcome::ALL
                 .map(|outcome| connections.with_label_values(&[outcome.label()]))
                 .to_vec(),
@@ -135,6 +137,7 @@ impl Meter {
         registry.register(Box::new(meter.buffered_bytes.clone()))?;
         registry.register(Box::new(meter.buffered_bytes_max.clone()))?;
         registry.register(Box::new(meter.faults_enabled.clone()))?;
+        registry.register(Box::new(meter.access_log_enabled.clone()))?;
         registry.register(Box::new(build))?;
         registry.register(Box::new(connections))?;
         registry.register(Box::new(meter.connections_open.clone()))?;
@@ -207,6 +210,10 @@ impl Meter {
 
     pub(super) fn faults_enabled(&self) -> &IntGauge {
         &self.faults_enabled
+    }
+
+    pub(super) fn access_log_enabled(&self) -> &IntGauge {
+        &self.access_log_enabled
     }
 
     /// What a listener tells of its connections, of which it has at most so many.

@@ -85,6 +85,8 @@ pub struct Listeners {
 pub async fn run(listeners: Listeners, config: Config, meter: Arc<Meter>, stop: impl Future<Output = ()>) {
     let lifecycle = Arc::new(Lifecycle::starting(meter.ready()));
     meter.faults_enabled().set(i64::from(config.faults));
+    // At info, as those are that did not fail.
+    meter.access_log_enabled().set(i64::from(config.access_log && config.log >= log::LevelFilter::Info));
     let limits = Limits {
         connections: config.max_connections,
         patience: config.header_timeout,

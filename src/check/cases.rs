@@ -7,16 +7,21 @@
 //! - is pending before that, where it has a `for`;
 //! - resolves: is absent later in the same test;
 //! - stays quiet: is absent whenever asked for, from what lies just below its threshold;
-//! - is asked for when its target dies: a series ends in `stale`.
+//! - is asked for when its target dies: a series ends in `stale`;
+//! - is asked for when its target has come back after that;
+//! - fires on, and stays quiet, over a scrape that is lost: its series are `stale` for one sample, or `up` is 0 for one;
+//! - does not fire at one event, where its rule looks at a counter;
+//! - fires for one job and not for another.
 //!
-//! An alert without a selector (the Watchdog) can only fire. For each counter that a rule takes the rate of there is a
-//! series that starts again, and one that is born with a count.
+//! An alert without a selector (the Watchdog) can only fire, one of lost scrapes fires on over one more, and one whose rule
+//! names its job knows no other. For each counter that a rule takes the rate of there is a series that starts again, and one that is
+//! born with a count.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use promql_parser::label::MatchOp;
+use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::Expr;
 
 use super::Findings;
@@ -24,12 +29,18 @@ use crate::duration;
 use crate::monitoring::located::Node;
 use crate::monitoring::{Alert, Monitoring, promql};
 
+mod input;
+
+use input::Input;
+
 /// Functions of counters.
 pub(super) const OF_COUNTERS: [&str; 3] = ["rate", "increase", "irate"];
 
 /// A test asks for an alert once.
 struct Question {
     alert: String,
+    /// The one job it asks for, where it asks for one, or for what it expects of it.
+    job: Option<String>,
     at: Duration,
     state: State,
     /// Whether it must be there, or must not.
@@ -49,7 +60,23 @@ enum State {
 /// One unit test.
 struct Test {
     questions: Vec<Question>,
-    a_series_dies: bool,
+    series: Vec<Input>,
+}
+
+impl Test {
+    fn a_series_dies(&self) -> bool {
+        self.series.iter().any(Input::dies)
+    }
+
+    /// Its questions about an alert.
+    fn about(&self, alert: &Alert) -> Vec<&Question> {
+        self.questions.iter().filter(|question| question.alert == alert.name).collect()
+    }
+
+    /// Its series that an alert's rule looks at, by itself or through what is recorded.
+    fn read_by(&self, looks: &Looks) -> Vec<&Input> {
+        self.series.iter().filter(|series| looks.names.contains(&series.name)).collect()
+    }
 }
 
 pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
@@ -58,22 +85,14 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     for (path, document) in monitoring.documents_in("prometheus/rules/tests") {
         let file = Path::new("monitoring").join(path);
         for test in document.items_of("tests") {
-            tests.push(read(test, monitoring, &file, findings));
-            for series in test.items_of("input_series") {
-                let name =
-                    series.text_of("series").unwrap_or_default().split('{').next().unwrap_or_default().to_owned();
-                let values = series.text_of("values").unwrap_or_default();
-                if falls(values) {
-                    restarted.insert(name.clone());
-                }
-                if values.starts_with('_') {
-                    born.insert(name);
-                }
-            }
+            let test = read(test, monitoring, &file, findings);
+            restarted.extend(test.series.iter().filter(|series| series.falls()).map(|series| series.name.clone()));
+            born.extend(test.series.iter().filter(|series| series.is_born()).map(|series| series.name.clone()));
+            tests.push(test);
         }
     }
     for alert in monitoring.alerts() {
-        for missing in missing_cases(alert, &tests) {
+        for missing in missing_cases(alert, &Looks::of(alert, monitoring), &tests) {
             let what = format!("no unit test in which {} {missing}", alert.name);
             findings.at(alert, what, "add one to monitoring/prometheus/rules/tests");
         }
@@ -88,24 +107,96 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     }
 }
 
-fn missing_cases(alert: &Alert, tests: &[Test]) -> Vec<&'static str> {
-    let about = |question: &&Question| question.alert == alert.name;
-    let any =
-        |holds: &dyn Fn(&Question) -> bool| tests.iter().flat_map(|test| &test.questions).filter(about).any(holds);
+/// What an alert's rule looks at, through what is recorded.
+#[derive(Default)]
+struct Looks {
+    /// Names of series, recorded ones among them.
+    names: BTreeSet<String>,
+    /// Whether it looks at how a counter grows, or at how often something changes.
+    at_events: bool,
+    /// Whether it looks for what is absent.
+    at_absence: bool,
+    /// Whether some selector leaves the job open.
+    at_any_job: bool,
+    /// Whether it looks at what a target exposes, and not only at whether it can be scraped.
+    at_exposed: bool,
+}
+
+impl Looks {
+    fn of(alert: &Alert, monitoring: &Monitoring) -> Looks {
+        let mut looks = Looks::default();
+        looks.follow(&alert.expr, monitoring);
+        looks
+    }
+
+    fn follow(&mut self, expr: &str, monitoring: &Monitoring) {
+        let Ok(tree) = promql::parse(expr) else { return };
+        for node in promql::nodes(&tree) {
+            let Expr::Call(call) = node else { continue };
+            self.at_events |= OF_COUNTERS.contains(&call.func.name) || call.func.name == "changes";
+            self.at_absence |= call.func.name == "absent";
+        }
+        for selector in promql::selectors(&tree) {
+            let Some(name) = &selector.name else { continue };
+            let recording = monitoring.recording(name);
+            self.at_exposed |= recording.is_none() && name != "up";
+            let names_a_job = |matcher: &Matcher| matcher.name == "job" && matcher.op == MatchOp::Equal;
+            self.at_any_job |= recording.is_none() && !selector.matchers.matchers.iter().any(names_a_job);
+            if self.names.insert(name.clone())
+                && let Some(recording) = recording
+            {
+                self.follow(&recording.expr, monitoring);
+            }
+        }
+    }
+}
+
+fn missing_cases(alert: &Alert, looks: &Looks, tests: &[Test]) -> Vec<&'static str> {
+    let any = |holds: &dyn Fn(&Question) -> bool| tests.iter().flat_map(|test| test.about(alert)).any(holds);
     let here = |question: &Question| question.present && question.state != State::Pending;
     let gone = |question: &Question| !question.present && question.state != State::Pending;
+    let never_fires = |test: &Test| {
+        let mine = test.about(alert);
+        mine.iter().any(|question| gone(question)) && !mine.iter().any(|question| here(question))
+    };
     let resolves = |test: &Test| {
-        let mine: Vec<&Question> = test.questions.iter().filter(about).collect();
+        let mine = test.about(alert);
         // What ends with its target tells nothing of a fault that ends.
-        !test.a_series_dies
+        !test.a_series_dies()
             && mine.iter().any(|first| here(first) && mine.iter().any(|later| later.at > first.at && gone(later)))
     };
     let stays_quiet = |test: &Test| {
-        let mut mine = test.questions.iter().filter(about).peekable();
-        mine.peek().is_some() && mine.all(|question| !question.present)
+        let mine = test.about(alert);
+        !mine.is_empty() && mine.iter().all(|question| !question.present)
     };
-    let dies = |test: &Test| test.a_series_dies && test.questions.iter().any(|question| about(&question));
-    let depends = promql::parse(&alert.expr).is_ok_and(|tree| !promql::selectors(&tree).is_empty());
+    let dies = |test: &Test| test.a_series_dies() && !test.about(alert).is_empty();
+    let over_a_loss = |expected: &dyn Fn(&Question) -> bool| {
+        tests.iter().any(|test| {
+            let series = test.read_by(looks);
+            test.about(alert).iter().any(|question| {
+                let of_it = |input: &&&Input| question.job.is_none() || question.job == input.job;
+                let mut lost = series.iter().filter(of_it).flat_map(|input| input.lost());
+                expected(question) && lost.any(|lost| (lost..=lost + SOON).contains(&question.at))
+            })
+        })
+    };
+    let one_event = |test: &Test| test.read_by(looks).iter().any(|series| series.is_one_event()) && never_fires(test);
+    let returns = |test: &Test| {
+        let back: Vec<Duration> = test.read_by(looks).iter().filter_map(|series| series.returns()).collect();
+        test.about(alert).iter().any(|question| back.iter().any(|back| question.at >= *back))
+    };
+    let apart = |test: &Test| {
+        let jobs: BTreeSet<&str> = test.series.iter().filter_map(|series| series.job.as_deref()).collect();
+        let mine = test.about(alert);
+        jobs.len() > 1
+            && mine.iter().filter(|question| here(question)).any(|one| {
+                one.job.is_some()
+                    && (one.written_out
+                        || mine.iter().any(|other| gone(other) && other.job.is_some() && other.job != one.job))
+            })
+    };
+
+    let depends = !looks.names.is_empty();
     let mut missing = Vec::new();
     if !any(&|question: &Question| question.written_out) {
         missing.push("fires, its labels and annotations written out");
@@ -113,17 +204,39 @@ fn missing_cases(alert: &Alert, tests: &[Test]) -> Vec<&'static str> {
     if !alert.hold.is_zero() && !any(&|question: &Question| question.present && question.state == State::Pending) {
         missing.push("is pending before its `for` has passed");
     }
-    if depends && !tests.iter().any(resolves) {
-        missing.push("resolves");
-    }
-    if depends && !tests.iter().any(stays_quiet) {
-        missing.push("stays quiet");
-    }
     if !tests.iter().any(dies) {
         missing.push("is asked for when a series ends in `stale`");
     }
+    if !depends {
+        return missing;
+    }
+    if !tests.iter().any(resolves) {
+        missing.push("resolves");
+    }
+    if !tests.iter().any(stays_quiet) {
+        missing.push("stays quiet");
+    }
+    if !tests.iter().any(returns) {
+        missing.push("is asked for after its target has come back (a series with `stale _x9` in its middle)");
+    }
+    if looks.at_exposed && !over_a_loss(&here) {
+        missing.push("fires on over a scrape that is lost (`stale` for one sample; of `up` a 0)");
+    }
+    if !over_a_loss(&gone) {
+        missing.push("stays quiet over a scrape that is lost (`stale` for one sample; of `up` a 0)");
+    }
+    // Without a `for` it is meant to tell of a single event.
+    if looks.at_events && !alert.hold.is_zero() && !tests.iter().any(one_event) {
+        missing.push("does not fire at one event (a counter that rises by one, once)");
+    }
+    if looks.at_any_job && !looks.at_absence && !tests.iter().any(apart) {
+        missing.push("fires for one job and not for another");
+    }
     missing
 }
+
+/// A question so soon after a lost scrape is about it: the longest a sample counts.
+const SOON: Duration = Duration::from_mins(5);
 
 fn read(test: &Node, monitoring: &Monitoring, file: &Path, findings: &mut Findings) -> Test {
     let mut questions = Vec::new();
@@ -133,8 +246,10 @@ fn read(test: &Node, monitoring: &Monitoring, file: &Path, findings: &mut Findin
         if monitoring.alert(&alert).is_none() {
             findings.find(file, node.line_of("alertname"), format!("a test of {alert}, which no rule has"), "");
         }
-        let present = !node.items_of("exp_alerts").is_empty();
-        questions.push(Question { alert, at: at(node), state: State::Firing, present, written_out: present });
+        let expected = node.items_of("exp_alerts");
+        let present = !expected.is_empty();
+        let job = expected.first().and_then(|first| first.get("exp_labels")?.text_of("job")).map(str::to_owned);
+        questions.push(Question { alert, job, at: at(node), state: State::Firing, present, written_out: present });
     }
     for node in test.items_of("promql_expr_test") {
         let Ok(tree) = promql::parse(node.text_of("expr").unwrap_or_default()) else { continue };
@@ -148,6 +263,8 @@ fn read(test: &Node, monitoring: &Monitoring, file: &Path, findings: &mut Findin
         {
             let matchers = &selector.matchers.matchers;
             let named: Vec<_> = matchers.iter().filter(|matcher| matcher.name == "alertname").collect();
+            let of_job = |matcher: &&Matcher| matcher.name == "job" && matcher.op == MatchOp::Equal;
+            let job = matchers.iter().find(of_job).map(|matcher| matcher.value.clone());
             let is_state =
                 |state| matchers.iter().any(|matcher| matcher.name == "alertstate" && matcher.is_match(state));
             let state = match (is_state("pending"), is_state("firing")) {
@@ -175,6 +292,7 @@ fn read(test: &Node, monitoring: &Monitoring, file: &Path, findings: &mut Findin
             for alert in alerts {
                 questions.push(Question {
                     alert: alert.name.clone(),
+                    job: job.clone(),
                     at: at(node),
                     state,
                     present,
@@ -183,30 +301,13 @@ fn read(test: &Node, monitoring: &Monitoring, file: &Path, findings: &mut Findin
             }
         }
     }
-    let a_series_dies = test
-        .items_of("input_series")
-        .iter()
-        .filter_map(|series| series.text_of("values"))
-        .any(|values| values.split_whitespace().next_back() == Some("stale"));
-    Test { questions, a_series_dies }
+    let interval = test.text_of("interval").and_then(|text| duration::parse(text).ok()).unwrap_or(DEFAULT_INTERVAL);
+    let series = test.items_of("input_series").iter().map(|series| Input::read(series, interval)).collect();
+    Test { questions, series }
 }
 
-/// Whether a value is followed by a lower one.
-fn falls(values: &str) -> bool {
-    let mut last = f64::NEG_INFINITY;
-    for item in values.split_whitespace() {
-        let (start, times) = item.split_once('x').unwrap_or((item, "0"));
-        let at = start.char_indices().skip(1).find(|(_, c)| ['+', '-'].contains(c)).map(|(at, _)| at);
-        let (first, step) = start.split_at(at.unwrap_or(start.len()));
-        let Ok(first) = first.parse::<f64>() else { continue };
-        let step: f64 = step.parse().unwrap_or(0.0);
-        if first < last || step < 0.0 {
-            return true;
-        }
-        last = first + step * times.parse::<f64>().unwrap_or(0.0);
-    }
-    false
-}
+/// promtool's, of a test that names none.
+const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Every counter that a rule takes the rate of, with the first rule that does.
 fn counters(monitoring: &Monitoring) -> Vec<(String, PathBuf, usize)> {
@@ -229,19 +330,4 @@ fn counters(monitoring: &Monitoring) -> Vec<(String, PathBuf, usize)> {
         }
     }
     counters
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_series_that_starts_again_is_seen() {
-        for values in ["5000x40 0x80", "0+150x40 0+150x80", "5 3", "10-1x3", "1 stale 0"] {
-            assert!(falls(values), "{values}");
-        }
-        for values in ["0+150x40 6000x80", "0x39 0+30x40 1200", "_x40 5000x80", "0+10x40 stale", "-1+1x3"] {
-            assert!(!falls(values), "{values}");
-        }
-    }
 }

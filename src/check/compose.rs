@@ -9,7 +9,7 @@ use crate::files;
 use crate::monitoring::addresses::Addresses;
 use crate::monitoring::located::{self, Entry, Node, Value};
 
-const FILE: &str = "compose.yaml";
+pub(super) const FILE: &str = "compose.yaml";
 const KEYS: [&str; 8] = ["configs", "include", "models", "name", "networks", "secrets", "services", "volumes"];
 /// A service's, as the Compose Specification has them.
 const OF_SERVICE: [&str; 92] = [

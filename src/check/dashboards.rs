@@ -1,4 +1,5 @@
-//! Panels against what they show: datasource, unit, the line of the alert that leads to them, links, descriptions.
+//! Panels against what they show: datasource, unit, what the alerts that lead to them compare and with what, links,
+//! descriptions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +11,7 @@ use super::{DashboardFile, Findings, Tree, cases, labels};
 use crate::dashboard::format;
 use crate::duration;
 use crate::monitoring::located::{Node, Value};
-use crate::monitoring::{DATASOURCES, Monitoring, holds_logs, is_of_logs, promql, without_variables};
+use crate::monitoring::{DATASOURCES, Monitoring, UNKNOWN, holds_logs, is_of_logs, promql, without_variables};
 
 /// The last of the classic schema; 13 still reads it, and what comes later is another format.
 const LAST_SCHEMA: f64 = 42.0;
@@ -54,7 +55,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
             self::panel(panel, dashboard, tree, findings);
         }
     }
-    thresholds(tree, findings);
+    alerts_shown(tree, findings);
     linked(tree, findings);
     steps(&tree.monitoring, findings);
     settings(&tree.monitoring, findings);
@@ -228,8 +229,9 @@ fn references(
                 }
                 let url = entry.node.as_text().unwrap_or_default();
                 // What lies elsewhere nobody here knows.
-                let is_ours =
-                    ["/d/", "http://localhost:3000/d/", "monitoring/"].iter().any(|begin| url.starts_with(begin));
+                let is_ours = ["/d/", "http://localhost:3000/d/", "monitoring/", "/monitoring/"]
+                    .iter()
+                    .any(|begin| url.starts_with(begin));
                 if entry.key == "url" && is_ours && !leads_somewhere(url, tree) {
                     let what = format!("`{url}` leads nowhere");
                     findings.find(&dashboard.file, entry.line, what, "");
@@ -318,6 +320,7 @@ fn units(expr: &Expr, monitoring: &Monitoring, depth: usize) -> Option<&'static 
         Expr::Call(call) if call.func.name == "histogram_quantile" => {
             promql::selectors(expr).first()?.name.as_deref()?.contains("_seconds_").then_some(&["s"])
         }
+        Expr::Call(call) if ["changes", "resets", "count_over_time"].contains(&call.func.name) => Some(&["short"]),
         Expr::Call(call) if call.func.name == "time" => Some(&["s"]),
         Expr::Call(call) => call.args.args.iter().find_map(|argument| of(argument)),
         Expr::Binary(binary) => units_of_binary(binary, monitoring, depth),
@@ -346,15 +349,16 @@ fn units_of_binary(binary: &BinaryExpr, monitoring: &Monitoring, depth: usize) -
     }
 }
 
-/// A panel with the thresholds of the alerts that lead to it, and their names.
+/// A panel with the numbers at which the alerts that lead to it fire, and their names.
 struct LedTo<'a> {
     dashboard: &'a DashboardFile,
     panel: &'a Node,
-    thresholds: Vec<(f64, &'a str)>,
+    numbers: Vec<(f64, &'a str)>,
 }
 
-/// A panel's lines are the thresholds of the alerts that lead to it, no more and no less, and its text names them.
-fn thresholds(tree: &Tree, findings: &mut Findings) {
+/// The panel an alert leads to names it, links its runbook, and draws what it compares: the same expression, for a curve
+/// like it crosses the line at other times. Its lines are the numbers of the alerts that lead to it, no more and no less.
+fn alerts_shown(tree: &Tree, findings: &mut Findings) {
     let mut led_to: Vec<LedTo> = Vec::new();
     for alert in tree.monitoring.alerts() {
         let url = alert.annotations.get("dashboard_url").map_or("", String::as_str);
@@ -367,42 +371,106 @@ fn thresholds(tree: &Tree, findings: &mut Findings) {
         }
         let Some((dashboard, panel)) = panel_of(alert, tree) else { continue };
         let runbook = alert.annotations.get("runbook_url").map_or("", String::as_str);
-        if !panel.text_of("description").is_some_and(|text| text.contains(runbook)) {
-            let what = format!("{} leads to this panel, which does not name {runbook}", alert.name);
-            findings.find(&dashboard.file, panel.line_of("description"), what, "");
+        let links = panel.items_of("links").iter().filter_map(|link| link.text_of("url"));
+        let is_linked = links.map(|url| url.trim_start_matches('/')).any(|url| url == runbook);
+        let text = panel.text_of("description").unwrap_or_default();
+        if !is_linked && !text.contains(runbook) {
+            let what = format!("{} leads to this panel, which does not lead to {runbook}", alert.name);
+            findings.find(
+                &dashboard.file,
+                panel.line_of("description"),
+                what,
+                "one of its `links`: /monitoring/runbooks/…",
+            );
         }
-        // A line at zero would colour zero itself.
-        if let Some(threshold) = tree.monitoring.threshold_of(alert).filter(|threshold| *threshold != 0.0) {
-            let here = |led: &&mut LedTo| std::ptr::eq(led.panel, panel);
-            match led_to.iter_mut().find(here) {
-                Some(led) => led.thresholds.push((threshold, &alert.name)),
-                None => led_to.push(LedTo { dashboard, panel, thresholds: vec![(threshold, &alert.name)] }),
+        let Ok(expr) = promql::parse(&alert.expr) else { continue };
+        let drawn = Drawn::of(panel, &tree.monitoring);
+        for comparison in promql::comparisons(&expr) {
+            for missing in drawn.lacks(&comparison, &tree.monitoring) {
+                let what = format!("{} leads to this panel, which does not draw `{missing}`", alert.name);
+                let remedy = "the expression that the alert compares, and no other like it";
+                findings.find(&dashboard.file, panel.line_of("targets"), what, remedy);
+            }
+            // A line at zero would colour zero itself.
+            let Some(number) = comparison.number().filter(|number| *number != 0.0) else { continue };
+            match led_to.iter_mut().find(|led| std::ptr::eq(led.panel, panel)) {
+                Some(led) => led.numbers.push((number, &alert.name)),
+                None => led_to.push(LedTo { dashboard, panel, numbers: vec![(number, &alert.name)] }),
             }
         }
     }
-    for LedTo { dashboard, panel, thresholds } in &led_to {
-        let config = panel.get("fieldConfig").and_then(|config| config.get("defaults")?.get("thresholds"));
-        let steps = config.map_or(&[][..], |thresholds| thresholds.items_of("steps"));
-        let lines: Vec<(f64, usize)> =
-            steps.iter().filter_map(|step| Some((step.get("value")?.as_number()?, step.line_of("value")))).collect();
-        let same = |one: f64, other: f64| one.total_cmp(&other).is_eq();
-        for (threshold, alert) in thresholds {
-            if !lines.iter().any(|(line, _)| same(*line, *threshold)) {
-                let line = config.map_or(panel.line, |node| node.line_of("steps"));
-                findings.find(&dashboard.file, line, format!("no line at {threshold}, where {alert} fires"), "");
-            }
+    for led in &led_to {
+        lines(led, findings);
+    }
+}
+
+/// A panel's lines against the alerts' numbers.
+fn lines(LedTo { dashboard, panel, numbers }: &LedTo, findings: &mut Findings) {
+    let config = panel.get("fieldConfig").and_then(|config| config.get("defaults")?.get("thresholds"));
+    let steps = config.map_or(&[][..], |thresholds| thresholds.items_of("steps"));
+    let lines: Vec<(f64, usize)> =
+        steps.iter().filter_map(|step| Some((step.get("value")?.as_number()?, step.line_of("value")))).collect();
+    let same = |one: f64, other: f64| one.total_cmp(&other).is_eq();
+    for (number, alert) in numbers {
+        if !lines.iter().any(|(line, _)| same(*line, *number)) {
+            let line = config.map_or(panel.line, |node| node.line_of("steps"));
+            findings.find(&dashboard.file, line, format!("no line at {number}, where {alert} fires"), "");
         }
-        for (line, at) in &lines {
-            if !thresholds.iter().any(|(threshold, _)| same(*line, *threshold)) {
-                let alerts: Vec<String> =
-                    thresholds.iter().map(|(threshold, alert)| format!("{alert} fires at {threshold}")).collect();
-                findings.find(
-                    &dashboard.file,
-                    *at,
-                    format!("a line at {line}, where no alert fires"),
-                    alerts.join(", "),
-                );
-            }
+    }
+    for (line, at) in &lines {
+        if !numbers.iter().any(|(number, _)| same(*line, *number)) {
+            let alerts: Vec<String> =
+                numbers.iter().map(|(number, alert)| format!("{alert} fires at {number}")).collect();
+            let what = format!("a line at {line}, where no alert fires");
+            findings.find(&dashboard.file, *at, what, alerts.join(", "));
+        }
+    }
+}
+
+/// What a panel's queries draw.
+struct Drawn {
+    /// Each query, the choices of variables left out.
+    expressions: Vec<String>,
+    /// What they come from.
+    series: BTreeSet<String>,
+}
+
+impl Drawn {
+    fn of(panel: &Node, monitoring: &Monitoring) -> Drawn {
+        let mut drawn = Drawn { expressions: Vec::new(), series: BTreeSet::new() };
+        for target in panel.items_of("targets") {
+            let Ok(expr) = promql::parse(&without_variables(target.text_of("expr").unwrap_or_default())) else {
+                continue;
+            };
+            drawn.expressions.push(promql::bare(&expr, UNKNOWN));
+            sources(&expr, monitoring, 0, &mut drawn.series);
+        }
+        drawn
+    }
+
+    /// What of a comparison is not drawn. Where any at all is too much, or none, every rate of it shows that, and there is
+    /// no line to cross: then some of what it comes from is enough.
+    fn lacks(&self, comparison: &promql::Comparison, monitoring: &Monitoring) -> Vec<String> {
+        if comparison.bound.is_none() || comparison.number() == Some(0.0) {
+            let mut asked = BTreeSet::new();
+            sources(comparison.value, monitoring, 0, &mut asked);
+            let is_drawn = asked.is_empty() || asked.iter().any(|name| self.series.contains(name));
+            return if is_drawn { Vec::new() } else { asked.into_iter().collect() };
+        }
+        let bound = comparison.bound.filter(|_| comparison.number().is_none());
+        let both = [comparison.value].into_iter().chain(bound);
+        let forms = both.map(|expr| promql::bare(expr, UNKNOWN));
+        forms.filter(|form| !self.expressions.contains(form)).collect()
+    }
+}
+
+/// The series that an expression comes from in the end, recorded names followed.
+fn sources(expr: &Expr, monitoring: &Monitoring, depth: usize, found: &mut BTreeSet<String>) {
+    for name in promql::selectors(expr).into_iter().filter_map(|selector| selector.name.as_deref()) {
+        match monitoring.recording(name).map(|rule| promql::parse(&rule.expr)) {
+            // A name that leads back to itself ends here.
+            Some(Ok(recorded)) if depth < 8 => sources(&recorded, monitoring, depth + 1, found),
+            _ => drop(found.insert(name.to_owned())),
         }
     }
 }

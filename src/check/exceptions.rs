@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
+use super::runbooks::{self, Query};
 use super::{Findings, Tree, line_with};
 use crate::monitoring::Monitoring;
 use crate::scenario::Scenario;
@@ -27,6 +28,8 @@ pub(super) struct Exceptions {
     pub(super) panels: Entries,
     /// Panels whose queries may be empty under traffic.
     pub(super) empty: Entries,
+    /// Queries of runbooks (as they stand there, or a page's name for all of it) that may be empty under traffic.
+    pub(super) queries: Entries,
 }
 
 impl Exceptions {
@@ -46,9 +49,15 @@ impl Exceptions {
                 "alerts" => &mut exceptions.alerts,
                 "panels" => &mut exceptions.panels,
                 "empty" => &mut exceptions.empty,
+                "queries" => &mut exceptions.queries,
                 other => {
                     let what = format!("there is no list `{other}`");
-                    findings.find(file(), line(key.span().start), what, "the lists are alerts, panels and empty");
+                    findings.find(
+                        file(),
+                        line(key.span().start),
+                        what,
+                        "the lists are alerts, panels, empty and queries",
+                    );
                     continue;
                 }
             };
@@ -69,6 +78,11 @@ impl Exceptions {
         exceptions
     }
 
+    /// Whether this query, or the whole page it stands on, may be empty.
+    pub(super) fn excuses(&self, query: &Query) -> bool {
+        self.queries.contains_key(&query.expr) || self.queries.contains_key(&query.page)
+    }
+
     /// Whether a panel, or its whole dashboard, is on a list.
     pub(super) fn holds(entries: &Entries, panel: &str) -> bool {
         entries.contains_key(panel) || panel.split_once('/').is_some_and(|(uid, _)| entries.contains_key(uid))
@@ -82,15 +96,21 @@ pub(super) fn file() -> PathBuf {
 /// What no scenario proves is on the list, and nothing else.
 pub(super) fn check(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings) {
     let listed = &tree.exceptions;
-    let expected =
-        |name: &str| scenarios.iter().find(|scenario| scenario.expect.fires.iter().any(|fires| fires == name));
+    // One that is inhibited fires, too: nobody is told.
+    let fires_in = |scenario: &Scenario, name: &str| {
+        scenario.expect.fires.iter().chain(&scenario.expect.inhibits).any(|fires| fires == name)
+    };
+    let expected = |name: &str| scenarios.iter().find(|scenario| fires_in(scenario, name));
     for alert in tree.monitoring.alerts() {
         if expected(&alert.name).is_none() && !listed.alerts.contains_key(&alert.name) {
             let what = format!("no scenario expects {} to fire", alert.name);
             findings.at(
                 alert,
                 what,
-                format!("name it in a scenario's `fires`, or under [alerts] in {} with a reason", file().display()),
+                format!(
+                    "name it in a scenario's `fires` or `inhibits`, or under [alerts] in {} with a reason",
+                    file().display()
+                ),
             );
         }
     }
@@ -119,6 +139,13 @@ pub(super) fn check(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings
     for (name, line) in listed.panels.iter().chain(&listed.empty) {
         if !exists(name) {
             findings.find(file(), *line, format!("there is no panel {name}"), "");
+        }
+    }
+    let queries = runbooks::queries(&tree.monitoring);
+    for (name, line) in &listed.queries {
+        if !queries.iter().any(|query| query.expr == *name || query.page == *name) {
+            let what = format!("no runbook asks `{name}`, and none is called so");
+            findings.find(file(), *line, what, "a query as it stands there, or a page's name without .md");
         }
     }
     for (name, line) in &listed.panels {

@@ -1,5 +1,5 @@
-//! What no file knows: whether a running stack answers every panel's every query with something, and evaluates every
-//! rule. Meant for a stack under traffic: `just traffic 01` in another terminal.
+//! What no file knows: whether a running stack answers every query of every panel and of every runbook with something, and
+//! evaluates every rule. Meant for a stack under traffic: `just traffic 01` in another terminal.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 
 use super::exceptions::{self, Exceptions};
-use super::{Findings, Tree, read_dashboards};
+use super::{Findings, Tree, read_dashboards, runbooks};
 use crate::dashboard::query::{self, PlannedQuery, QueryKind, TimeRange, View};
 use crate::duration::Speed;
 use crate::failure::{Failure, Finding, tell};
 use crate::http::client::Address;
-use crate::monitoring::Monitoring;
+use crate::monitoring::{Monitoring, promql};
 use crate::prom::answer::{self, Series};
 use crate::prom::client::Api;
 use crate::prom::grafana::{Question, Source};
@@ -34,8 +34,8 @@ const LOOK: Duration = Duration::from_millis(200);
 /// A query over a day of a small stack takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Asks the Prometheus at an address, of a stack of that speed, for everything the dashboards of the tree at `root` show;
-/// and a Grafana, where there is one, as its pages would ask it.
+/// Asks the Prometheus at an address, of a stack of that speed, for everything the dashboards of the tree at `root` show and
+/// its runbooks ask; and a Grafana, where there is one, as its pages would ask it.
 pub async fn check(
     root: &Path,
     prometheus: &Address,
@@ -45,7 +45,11 @@ pub async fn check(
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let mut findings = Findings::default();
     let exceptions = Exceptions::read(&monitoring, &mut findings);
-    let tree = Tree { dashboards: read_dashboards(&monitoring, &mut findings), exceptions, monitoring };
+    let mut dashboards = read_dashboards(&monitoring, &mut findings);
+    for model in dashboards.iter_mut().filter_map(|dashboard| dashboard.model.as_mut()) {
+        *model = model.at(speed).map_err(|refused| anyhow::anyhow!(refused.join("; ")))?;
+    }
+    let tree = Tree { dashboards, exceptions, monitoring };
     let api = Api::new(prometheus);
     until_scraped(&api, speed.real(tree.monitoring.scrape_interval()).context("the scrape interval")?).await?;
     rules(&api, &tree, &mut findings).await?;
@@ -90,12 +94,13 @@ pub async fn check(
             }
         }
     }
+    mute += pages(&api, &tree, speed, is_called, &mut findings).await;
     if mute > 0 {
         let what = format!(
             "{mute} queries answer nothing, and nobody called the service in what they show, {}",
             in_words(view.range)?
         );
-        findings.find(Path::new("monitoring").join(super::DASHBOARDS), 0, what, "`just traffic 01`, and ask meanwhile");
+        findings.find("monitoring", 0, what, "`just traffic 01`, and ask meanwhile");
     }
     if let Some(grafana) = grafana {
         for length in [view.range.length()].into_iter().chain(LONGER) {
@@ -214,6 +219,37 @@ async fn is_empty(api: &Api, planned: &PlannedQuery) -> anyhow::Result<bool> {
     Ok(!series.iter().flat_map(|series| &series.samples).any(|sample| sample.value.is_finite()))
 }
 
+/// What a runbook has one paste is answered, and with a value. With how many were not, of a service that nobody called.
+async fn pages(api: &Api, tree: &Tree, speed: Speed, is_called: bool, findings: &mut Findings) -> usize {
+    let mut mute = 0;
+    for query in runbooks::queries(&tree.monitoring) {
+        let empty = is_empty_now(api, &query.expr, speed).await;
+        match empty {
+            Ok(false) => {}
+            Ok(true) if tree.exceptions.excuses(&query) => {}
+            Ok(true) if !is_called => mute += 1,
+            empty => {
+                let answer = empty.map_or_else(|error| format!("{error:#}"), |_| "nothing".to_owned());
+                let what = format!("the query {} of the runbook {} answers {answer}", query.expr, query.page);
+                let remedy = format!(
+                    "is there traffic? what may be empty stands in {}, [queries]",
+                    exceptions::file().display()
+                );
+                findings.find(query.file, query.line, what, remedy);
+            }
+        }
+    }
+    mute
+}
+
+/// Whether this, divided as the stack's rules are, is answered with no sample that is a number.
+async fn is_empty_now(api: &Api, expr: &str, speed: Speed) -> anyhow::Result<bool> {
+    let mut expr = promql::parse(expr).map_err(anyhow::Error::msg)?;
+    promql::divide(&mut expr, speed).map_err(|refused| anyhow::Error::msg(refused.join("; ")))?;
+    let series = api.query(&promql::print(&expr), None).await?.into_series();
+    Ok(!series.iter().flat_map(|series| &series.samples).any(|sample| sample.value.is_finite()))
+}
+
 /// The time until now.
 fn last(length: Duration) -> anyhow::Result<TimeRange> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock")?;
@@ -241,8 +277,9 @@ mod tests {
     }
 
     /// A Prometheus of two targets that has loaded the tree's rules, has scraped once more with every look, and has nothing
-    /// to show but so many calls of the service. With how often it was asked for its scrapes.
-    fn prometheus(calls: u32) -> (Address, Arc<AtomicU32>) {
+    /// to show but so many calls of the service; one query it refuses, and one it knows. With how often it was asked for its
+    /// scrapes.
+    fn prometheus(calls: u32, refused: &'static str, known: &'static str) -> (Address, Arc<AtomicU32>) {
         let monitoring = Monitoring::read(&root().join("monitoring")).unwrap_or_else(|failure| panic!("{failure}"));
         let alerts = monitoring.alerts().iter().map(|alert| alert.name.clone());
         let names: Vec<String> = alerts.chain(monitoring.recordings().iter().map(|rule| rule.name.clone())).collect();
@@ -271,10 +308,13 @@ mod tests {
                     vector(&[scrapes + 3, scrapes])
                 } else if path.contains("query=sum%28increase%28app_requests_total") {
                     vector(&[calls])
+                } else if path.starts_with(known) {
+                    vector(&[1])
                 } else {
                     vector(&[])
                 };
-                let body = serde_json::json!({"status": "success", "data": data}).to_string();
+                let status = if path.starts_with(refused) { "error" } else { "success" };
+                let body = serde_json::json!({"status": status, "error": "no", "data": data}).to_string();
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
                 let _ = stream.write_all((head + &body).as_bytes());
             }
@@ -282,8 +322,8 @@ mod tests {
         (address, looks)
     }
 
-    async fn found(calls: u32) -> (Vec<Finding>, u32) {
-        let (address, looks) = prometheus(calls);
+    async fn found(calls: u32, refused: &'static str, known: &'static str) -> (Vec<Finding>, u32) {
+        let (address, looks) = prometheus(calls, refused, known);
         let speed = "30".parse().expect("a speed");
         let findings = check(root(), &address, None, speed).await.unwrap_or_else(|failure| panic!("{failure}"));
         (findings, looks.load(Ordering::Relaxed))
@@ -291,7 +331,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stack_that_nobody_has_called_yet_is_one_finding_once_it_is_scraped() {
-        let (findings, looks) = found(0).await;
+        let (findings, looks) = found(0, "-", "-").await;
         assert_eq!(looks, SCRAPES, "it was waited for the last target");
         let [finding] = &findings[..] else { panic!("{findings:#?}") };
         assert!(finding.what.contains("queries answer nothing, and nobody called the service"), "{finding}");
@@ -299,8 +339,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_panel_that_shows_nothing_of_a_service_that_is_called_is_a_finding_of_its_own() {
-        let (findings, _) = found(1).await;
+        let (findings, _) = found(1, "-", "-").await;
         assert!(findings.len() > 20, "{findings:#?}");
         assert!(findings.iter().all(|finding| finding.what.ends_with("answers nothing")), "{findings:#?}");
+    }
+
+    #[tokio::test]
+    async fn every_query_of_a_runbook_is_answered_divided_and_has_a_value_unless_it_is_excepted() {
+        // At speed 30 five minutes are ten seconds.
+        let known = "/api/v1/query?query=avg_over_time%28up%7Bjob%3D%22app%22%7D%5B10s%5D%29";
+        let (findings, _) = found(1, "/api/v1/query?query=app_build_info", known).await;
+        let at = |page: &str, expr: &str| {
+            let is_it = |finding: &&Finding| {
+                finding.file.ends_with(page) && finding.what.contains(&format!("query {expr} of")) && finding.line > 0
+            };
+            findings.iter().find(is_it).map(|finding| finding.what.rsplit("answers ").next().unwrap_or_default())
+        };
+        assert_eq!(at("AppDown.md", "up{job=\"app\"}"), Some("nothing"));
+        assert!(at("AppDown.md", "app_build_info").is_some_and(|told| told.contains("no")), "{findings:#?}");
+        assert_eq!(at("AppInstanceDown.md", "avg_over_time(up{job=\"app\"}[5m])"), None);
+        // On the list: by itself, and by its page.
+        assert_eq!(at("AppTargetMissing.md", "absent(up{job=\"app\"})"), None);
+        assert_eq!(at("MonitoringLogsNotShipped.md", "vector_buffer_size_bytes"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Every name asked for is one that somebody exposes: in rules, unit tests, panels and runbooks.
 //!
-//! The service is called, not scraped, and so is the receiver; what rules record is known. Of Prometheus,
-//! Alertmanager and Vector the names in use are listed here, and tests/monitoring.rs asks real ones of the first two.
+//! The service is called, not scraped, and so is the receiver; what rules record is known. Of Prometheus, Alertmanager, the
+//! blackbox exporter and Vector the names in use are listed here, and tests/monitoring.rs asks real ones of the first two.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::T_EQL_REGEX;
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::{Findings, Tree, cases, labels};
+use super::{Findings, Tree, cases, labels, runbooks};
 use crate::app::meter::Meter;
 use crate::monitoring::located::{Node, Value};
 use crate::monitoring::{Monitoring, UNKNOWN, is_of_logs, promql, without_variables};
@@ -23,22 +23,33 @@ const SYNTHETIC: [&str; 6] =
     ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added", "ALERTS", "ALERTS_FOR_STATE"];
 
 /// What we ask of Prometheus' own metrics; all are there in 2.42 and in 3.x.
-pub const OF_PROMETHEUS: [&str; 8] = [
+pub const OF_PROMETHEUS: [&str; 17] = [
     "prometheus_config_last_reload_successful",
     "prometheus_notifications_alertmanagers_discovered",
     "prometheus_notifications_dropped_total",
     "prometheus_notifications_errors_total",
+    "prometheus_notifications_queue_capacity",
+    "prometheus_notifications_queue_length",
     "prometheus_rule_evaluation_failures_total",
+    "prometheus_rule_group_interval_seconds",
     "prometheus_rule_group_iterations_missed_total",
     "prometheus_rule_group_last_duration_seconds",
+    "prometheus_tsdb_compactions_failed_total",
     "prometheus_tsdb_head_samples_appended_total",
+    "prometheus_tsdb_head_series",
+    "prometheus_tsdb_reloads_failures_total",
+    "prometheus_tsdb_retention_limit_bytes",
+    "prometheus_tsdb_storage_blocks_bytes",
+    "prometheus_tsdb_wal_corruptions_total",
 ];
 
 /// What we ask of Alertmanager's; all are there in 0.25 and later.
-pub const OF_ALERTMANAGER: [&str; 3] = [
+pub const OF_ALERTMANAGER: [&str; 5] = [
     "alertmanager_config_last_reload_successful",
     "alertmanager_notification_requests_failed_total",
+    "alertmanager_notification_requests_total",
     "alertmanager_notifications_failed_total",
+    "alertmanager_notifications_total",
 ];
 
 /// What we ask of Vector's; looked up in its sources for 0.55 to 0.59, and asked of a 0.58. Prometheus keeps no others of it.
@@ -54,6 +65,9 @@ pub const OF_VECTOR: [&str; 10] = [
     "vector_http_client_errors_total",
     "vector_http_client_responses_total",
 ];
+
+/// What we ask of the blackbox exporter's answer to a probe; all are there in 0.23 and later. Prometheus keeps no others of it.
+pub const OF_PROBE: [&str; 3] = ["probe_duration_seconds", "probe_http_status_code", "probe_success"];
 
 /// Buckets' bounds that somebody may ask for; 0 is none of a duration's.
 const WHOLE_BOUNDS: std::ops::RangeInclusive<u32> = 1..=1000;
@@ -105,6 +119,7 @@ fn kept(tree: &Tree, findings: &mut Findings) {
     for job in document.items_of("scrape_configs") {
         let of_job: Vec<&str> = match job.text_of("job_name") {
             Some("vector") => OF_VECTOR.into_iter().filter(|name| asked.contains(*name)).collect(),
+            Some("probe") => OF_PROBE.into_iter().filter(|name| asked.contains(*name)).collect(),
             // A restart is seen by it.
             Some("loki") => vec!["process_start_time_seconds"],
             _ => Vec::new(),
@@ -132,9 +147,10 @@ fn kept(tree: &Tree, findings: &mut Findings) {
 
 fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let mut known = Known::new();
-    // Any target may be given labels of its own.
+    // Any target may be given labels of its own. What begins with two underscores no sample has.
     let groups = monitoring.documents_in("prometheus/targets").flat_map(|(_, document)| document.items());
     let given = groups.filter_map(|group| group.get("labels")).flat_map(Node::entries).map(|entry| entry.key.as_str());
+    let given = given.filter(|key| !key.starts_with("__"));
     let of_all: Vec<&str> = given.chain(OF_TARGETS).collect();
     let labels = |names: &[&str]| Some(names.iter().chain(&of_all).map(|name| (*name).to_owned()).collect());
     for family in Meter::new("", "").context("the service's own meter")?.gather() {
@@ -149,6 +165,9 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
         }
     }
     known.insert("up".to_owned(), labels(&[]));
+    for name in OF_PROBE {
+        known.insert(name.to_owned(), labels(&[]));
+    }
     for name in SYNTHETIC.iter().chain(&OF_PROMETHEUS).chain(&OF_ALERTMANAGER).chain(&OF_VECTOR) {
         known.entry((*name).to_owned()).or_insert(None);
     }
@@ -173,17 +192,7 @@ pub(super) fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
     for dashboard in &tree.dashboards {
         collect(&dashboard.node, &dashboard.file, &mut found);
     }
-    for (path, bytes) in monitoring.files().iter().filter(|(path, _)| path.starts_with("runbooks")) {
-        let text = String::from_utf8_lossy(bytes);
-        let mut inside = false;
-        for (index, line) in text.lines().enumerate() {
-            if line.starts_with("```") {
-                inside = line == "```promql";
-            } else if inside {
-                found.push((Path::new("monitoring").join(path), index + 1, line.to_owned()));
-            }
-        }
-    }
+    found.extend(runbooks::queries(monitoring).into_iter().map(|query| (query.file, query.line, query.expr)));
     found
 }
 

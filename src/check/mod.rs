@@ -12,11 +12,12 @@
 //! | [`metrics`] | every name in rules, tests, panels and runbooks with what is exposed |
 //! | [`labels`] | matchers, legends, sentences and groups with the labels and values that there are |
 //! | [`settings`] | what has one right value in this stack |
+//! | [`runbooks`] | what a page has one paste, with what there is to ask, to call and to look at |
 //! | [`exceptions`] | what is excepted from a check, with its reason |
 //! | here | the rules of the objectives are what their table gives |
 //! | here | what scenarios send and expect exists, and can happen in the time they give it; what can be rendered |
 //!
-//! [`live`] asks a running stack what no file knows: whether every panel shows something.
+//! [`live`] asks a running stack what no file knows: whether every panel shows something, and every query of a runbook.
 
 use std::path::{Path, PathBuf};
 
@@ -39,6 +40,7 @@ mod exceptions;
 mod labels;
 pub mod live;
 pub mod metrics;
+mod runbooks;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -59,7 +61,10 @@ const DASHBOARDS: &str = "grafana/dashboards";
 pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let scenarios = scenario::all(&root.join(SCENARIOS))?;
-    let mut findings = Findings(of(monitoring, &scenarios)?);
+    let mut findings = Findings::default();
+    let dashboards = read_dashboards(&monitoring, &mut Findings::default());
+    runbooks::check(root, &monitoring, &dashboards, &mut findings)?;
+    findings.0.extend(of(monitoring, &scenarios)?);
     compose::check(root, &mut findings)?;
     findings.0.sort();
     Ok(findings.0)
@@ -80,6 +85,11 @@ pub fn check_scenarios(root: &Path, scenarios: &[Scenario]) -> Result<Vec<Findin
 /// Checks what was read.
 fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Finding>> {
     let mut findings = Findings::default();
+    without_rules(&monitoring, &mut findings);
+    if !findings.0.is_empty() {
+        // What leads to a rule that is gone is found by the hundred, and tells nobody why.
+        return Ok(findings.0);
+    }
     let exceptions = Exceptions::read(&monitoring, &mut findings);
     let tree = Tree { dashboards: read_dashboards(&monitoring, &mut findings), exceptions, monitoring };
     for k in SPEEDS {
@@ -103,6 +113,28 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Find
     findings.sort();
     findings.dedup();
     Ok(findings)
+}
+
+/// A file of rules, or of their tests, that has none: Prometheus and promtool load it without a word.
+fn without_rules(monitoring: &Monitoring, findings: &mut Findings) {
+    let none = |groups: &[Node], key| groups.iter().all(|group| group.items_of(key).is_empty());
+    for (path, document) in monitoring.documents_in("prometheus/rules") {
+        if none(document.items_of("groups"), "rules") {
+            let file = Path::new("monitoring").join(path);
+            findings.find(
+                file,
+                0,
+                "there is no rule in it: nothing is evaluated, and nothing fires",
+                "write one, or remove the file",
+            );
+        }
+    }
+    for (path, document) in monitoring.documents_in("prometheus/rules/tests") {
+        if document.items_of("tests").is_empty() {
+            let file = Path::new("monitoring").join(path);
+            findings.find(file, 0, "there is no test in it: promtool passes it", "write one, or remove the file");
+        }
+    }
 }
 
 /// What is held against each other.

@@ -2,8 +2,10 @@
 //! asked is answered by nobody.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Findings, wiring};
+use crate::duration;
 use crate::monitoring::Monitoring;
 use crate::monitoring::located::{Node, Value};
 
@@ -12,17 +14,20 @@ enum Must {
     Be(&'static [&'static str]),
     /// A number at least.
     Least(f64),
+    /// A duration at least, in hours.
+    Last(u64),
     /// A list with this in it.
     Hold(&'static str),
     /// What it must be where it is written at all.
     Stay(&'static str),
 }
 
-use Must::{Be, Hold, Least, Stay};
+use Must::{Be, Hold, Last, Least, Stay};
 
 /// File or folder, path in it (`*` is every item), what it must be, and why.
 type Row = (&'static str, &'static str, Must, &'static str);
 
+const BLACKBOX: &str = "blackbox/blackbox.yml";
 const LOKI: &str = "loki/loki.yaml";
 const VECTOR: &str = "vector/vector.yaml";
 const PROMETHEUS: &str = "prometheus/prometheus.yml";
@@ -32,9 +37,8 @@ const SOURCES: &str = "grafana/provisioning/datasources";
 /// Of 300 bytes each.
 const BURST: &str = "a burst of 5 000 lines a second would be refused";
 
-const ROWS: [Row; 45] = [
+const ROWS: [Row; 49] = [
     (PROMETHEUS, "scrape_configs/*/honor_labels", Stay("false"), "a target could pass for another"),
-    (PROMETHEUS, "scrape_configs/*/metrics_path", Stay("/metrics"), "every component answers there and nowhere else"),
     ("prometheus/rules", "groups/*/limit", Stay("0"), "above it a rule gives nothing at all"),
     (
         ALERTMANAGER,
@@ -48,6 +52,10 @@ const ROWS: [Row; 45] = [
     (SOURCES, "datasources/*/editable", Be(&["false"]), "a change in the browser would be lost"),
     (SOURCES, "datasources/*/jsonData/httpMethod", Stay("POST"), "a long query is refused"),
     ("grafana/provisioning/dashboards", "providers/*/type", Be(&["file"]), "no dashboard would be there"),
+    (BLACKBOX, "modules/*/prober", Be(&["http"]), "the service speaks nothing else"),
+    (BLACKBOX, "modules/http_200/http/method", Be(&["GET"]), "the service answers no other at its health"),
+    (BLACKBOX, "modules/http_200/http/valid_status_codes/*", Be(&["200"]), "a service that is well says nothing else"),
+    (BLACKBOX, "modules/http_200/http/follow_redirects", Be(&["false"]), "what is elsewhere is not the service"),
     (LOKI, "auth_enabled", Be(&["false"]), "nobody here names a tenant"),
     (LOKI, "server/http_listen_port", Be(&["3100"]), "Vector, Grafana and Prometheus ask there"),
     (LOKI, "common/instance_addr", Be(&["127.0.0.1"]), "it would look for a network of its own"),
@@ -71,6 +79,7 @@ const ROWS: [Row; 45] = [
     (LOKI, "limits_config/ingestion_burst_size_mb", Least(2.0), BURST),
     (LOKI, "limits_config/per_stream_rate_limit", Least(2_097_152.0), BURST),
     (LOKI, "limits_config/per_stream_rate_limit_burst", Least(2_097_152.0), BURST),
+    (LOKI, "limits_config/retention_period", Last(24), "it works by the day, and with none nothing is ever deleted"),
     (LOKI, "compactor/retention_enabled", Be(&["true"]), "nothing would ever be deleted"),
     (LOKI, "compactor/delete_request_store", Be(&["filesystem"]), "retention needs it: Loki does not start"),
     (VECTOR, "sources/logs/type", Be(&["file"]), "components write files"),
@@ -110,6 +119,11 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
                         let number = node.and_then(|node| node.as_number().or_else(|| size(node.as_text()?)));
                         (number.is_some_and(|number| number >= *least), format!("{least} at least"))
                     }
+                    (Last(hours), node) => {
+                        let is = node.and_then(|node| duration::parse(node.as_text()?).ok());
+                        let wanted = Duration::from_secs(hours * 3600);
+                        (is.is_some_and(|is| is >= wanted), format!("{hours}h at least"))
+                    }
                     (Hold(item), node) => {
                         let holds = node.is_some_and(|node| node.items().iter().any(|one| one.as_text() == Some(item)));
                         (holds, format!("a list with {item}"))
@@ -121,8 +135,24 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
             }
         }
     }
+    paths(monitoring, findings);
     streams(monitoring, findings);
     default_source(monitoring, findings);
+}
+
+/// Every component answers at one path and nowhere else; the exporter's is not its own health, but what it is asked to try.
+fn paths(monitoring: &Monitoring, findings: &mut Findings) {
+    let Some(document) = monitoring.document(Path::new(PROMETHEUS)) else { return };
+    for job in document.items_of("scrape_configs") {
+        let name = job.text_of("job_name").unwrap_or_default();
+        let wanted = if name == "probe" { "/probe" } else { "/metrics" };
+        let is = job.text_of("metrics_path").unwrap_or("/metrics");
+        if wiring::is_component(name) && is != wanted {
+            let line = job.get("metrics_path").map_or(job.line, |_| job.line_of("metrics_path"));
+            let what = format!("the `metrics_path` of {name} is {is}, not {wanted}");
+            findings.find(Path::new("monitoring").join(PROMETHEUS), line, what, "it answers there and nowhere else");
+        }
+    }
 }
 
 /// A size as Loki writes it, in bytes.

@@ -112,7 +112,7 @@ type Row = (&'static str, &'static str, &'static str, &'static str, &'static str
 
 #[test]
 fn what_is_broken_is_found_with_file_and_line() {
-    let rows: [Row; 45] = [
+    let rows: [Row; 50] = [
         // A threshold, and the line that shows it.
         (
             APP,
@@ -131,6 +131,39 @@ fn what_is_broken_is_found_with_file_and_line() {
             "no line at 7, where AppErrorBudgetBurn6h",
             "\"steps\"",
         ),
+        // What an alert compares, and what is drawn.
+        (
+            OVERVIEW,
+            "\"expr\": \"job:app_requests_failed_per_answered:ratio_rate5m{",
+            "\"expr\": \"job:app_errors:rate5m / job:app_requests:rate5m{",
+            OVERVIEW,
+            "AppHigh5xxErrorRate leads to this panel, which does not draw `job:app_requests_failed_per_answered:ratio_rate5m`",
+            "\"targets\"",
+        ),
+        (
+            APP,
+            "expr: job:app_errors:rate5m > 0.5",
+            "expr: sum by (job) (rate(app_errors_total[10m])) > 0.5",
+            OVERVIEW,
+            "AppHighExceptionRate leads to this panel, which does not draw `sum by (job) (rate(app_errors_total[10m]))`",
+            "\"targets\"",
+        ),
+        (
+            OVERVIEW,
+            "/monitoring/runbooks/AppHighP95Latency.md",
+            "/monitoring/runbooks/AppHigh5xxErrorRate.md",
+            OVERVIEW,
+            "AppHighP95Latency leads to this panel, which does not lead to monitoring/runbooks/AppHighP95Latency.md",
+            "\"description\"",
+        ),
+        (
+            OVERVIEW,
+            "/monitoring/runbooks/AppTrafficDrop.md",
+            "/monitoring/runbooks/AppTrafficDropp.md",
+            OVERVIEW,
+            "`/monitoring/runbooks/AppTrafficDropp.md` leads nowhere",
+            "Dropp",
+        ),
         // Names.
         (
             APP,
@@ -142,8 +175,8 @@ fn what_is_broken_is_found_with_file_and_line() {
         ),
         (
             OVERVIEW,
-            "rate(app_errors_total[$",
-            "rate(app_error_total[$",
+            "rate(app_errors_total{job",
+            "rate(app_error_total{job",
             OVERVIEW,
             "nobody exposes `app_error_total`",
             "app_error_total",
@@ -267,7 +300,15 @@ fn what_is_broken_is_found_with_file_and_line() {
         (ROUTES, "alertname=\"Watchdog\"", "alertname=\"Watchcat\"", ROUTES, "no route is for Watchdog", "routes:"),
         (ROUTES, "receiver: warning", "receiver: critical", ROUTES, "go to one receiver, `critical`", "routes:"),
         (ROUTES, "repeat_interval: 45s", "repeat_interval: 1m", ROUTES, "the Watchdog is repeated every 1m", "routes:"),
-        (ROUTES, "equal: [service]", "equal: [job]", ROUTES, "not for the same `service`", "equal: [job]"),
+        (ROUTES, "equal: [service, job]", "equal: [job]", ROUTES, "not for the same `service`", "equal: [job]"),
+        (
+            EXCEPTIONS,
+            "probe_success = ",
+            "probe_successes = ",
+            EXCEPTIONS,
+            "no runbook asks `probe_successes`, and none is called so",
+            "probe_successes",
+        ),
         // What an alert says.
         (
             APP,
@@ -498,7 +539,9 @@ fn what_a_hand_breaks_is_found_with_its_line() {
     const INI: &str = "grafana/grafana.ini";
     const OF_LOKI: &str = "grafana/provisioning/datasources/loki.yml";
     const TESTS: &str = "prometheus/rules/tests/app.yml";
-    let rows: [Quiet; 62] = [
+    const PROBE: &str = "prometheus/targets/probe.json";
+    const BLACKBOX: &str = "blackbox/blackbox.yml";
+    let rows: [Quiet; 73] = [
         ("prometheus/targets/app.json", "app:8081", "app:9999", "app does not answer at app:9999", "9999"),
         ("prometheus/targets/app.json", "app:8081", "receiver:9095", "app does not answer at receiver:9095", "9095"),
         (
@@ -521,6 +564,14 @@ fn what_a_hand_breaks_is_found_with_its_line() {
             "honor",
         ),
         (PROMETHEUS, "- job_name: app\n", "- job_name: app\n    metrics_path: /metric\n", "is /metric, not", "metric"),
+        (PROMETHEUS, "metrics_path: /probe", "metrics_path: /metrics", "is /metrics, not /probe", "metrics"),
+        (PROBE, "/health/live", "/items", "what is asked there counts as a client's", "/items"),
+        (PROBE, "\"instance\": \"app:8080\"", "\"instance\": \"app\"", "the answers would be one series", "instance"),
+        (PROBE, "http_200", "http_2xx", "blackbox.yml has no such module", "http_2xx"),
+        (PROBE, "\"probed\": \"app\"", "\"probed\": \"ap\"", "there is no such job", "probed"),
+        (BLACKBOX, "method: GET", "method: POST", "`modules/http_200/http/method` is POST", "POST"),
+        (BLACKBOX, "follow_redirects: false", "follow_redirects: true", "follow_redirects` is true", "true"),
+        (BLACKBOX, "[200]", "[200, 302]", "valid_status_codes/*` is 302", "302"),
         (APP, "(up{job=\"app\"}) == 0", "(up{job=\"ap\"}) == 0", "`job=\"ap\"` finds nothing", "ap"),
         (APP, "http_status=~\"5..\"", "http_status=~\"5xx\"", "`http_status=~\"5xx\"` finds nothing", ""),
         (APP, "{le=\"0.5\"}", "{le=\"0.55\"}", "`le=\"0.55\"` finds nothing", ""),
@@ -535,27 +586,36 @@ fn what_a_hand_breaks_is_found_with_its_line() {
         (TESTS, "  - ../app.yml\n", "  - ../slo.yml\n", "which is not loaded here", "alertname"),
         (
             ROUTES,
-            "target_matchers: ['alertname=~\"AppErrorBudgetBurn(6h|1d|3d)\"']\n    equal: [service]",
+            "target_matchers: ['severity=\"warning\"']\n    equal: [service, job]",
             "target_matchers: ['alertname=\"Watchdog\"']\n    equal: []",
             "the Watchdog is inhibited",
             "target",
         ),
-        (ROUTES, "group_by: [alertname]", "group_by: [alertname, jobb]", "grouped by `jobb`", "group_by"),
-        (ROUTES, "  group_by: [alertname]\n", "", "no `group_by`", "receiver"),
+        (ROUTES, "group_by: [alertname, job]", "group_by: [alertname, jobb]", "grouped by `jobb`", "group_by"),
+        (ROUTES, "  group_by: [alertname, job]\n", "", "no `group_by`", "receiver"),
         (ROUTES, ":9095/alerts", ":9095/alert", "is http://receiver:9095/alert, not", "url"),
         (ROUTES, "send_resolved: true", "max_alerts: 1", "/max_alerts` is 1, not 0", "max_alerts"),
         (LOKI, "max_line_size: 512KB", "max_line_size: 0", "/max_line_size` is 0, not", "max_line_size"),
+        (
+            LOKI,
+            "retention_period: 744h",
+            "retention_period: 0s",
+            "/retention_period` is 0s, not 24h at least",
+            "retention",
+        ),
+        (LOKI, "retention_period: 744h", "retention_period: 23h", "/retention_period` is 23h, not", "retention"),
+        (LOKI, "  retention_period: 744h\n", "", "/retention_period` is missing, not 24h at least", "limits_config"),
         (LOKI, "rate_mb: 16", "rate_mb: 0", "/ingestion_rate_mb` is 0, not 2 at least", "rate_mb"),
         (LOKI, "burst_size_mb: 32", "burst_size_mb: 0", "/ingestion_burst_size_mb` is 0, not", "burst_size"),
         (LOKI, "rate_limit: 16MB", "rate_limit: 1MB", "/per_stream_rate_limit` is 1MB, not", "rate_limit:"),
         (LOKI, "limit_burst: 32MB", "limit_burst: 0", "/per_stream_rate_limit_burst` is 0, not", "limit_burst"),
         (OVERVIEW, "\"x\": 12,", "\"x\": 11,", "lies on panel", "gridPos"),
         (OVERVIEW, "\"now-15m\"", "\"now-15x\"", "`now-15x` is no time", "from"),
-        (OVERVIEW, "\"refresh\": \"5s\"", "\"refresh\": \"5\"", "`5` is no time to refresh after", "refresh"),
+        (OVERVIEW, "\"refresh\": \"15s\"", "\"refresh\": \"5\"", "`5` is no time to refresh after", "refresh"),
         (OVERVIEW, "\"refId\": \"A\",", "\"refId\": \"A\", \"hide\": true,", "is hidden", "hide"),
         (OVERVIEW, "\"range\": true", "\"range\": false", "neither a range nor a moment", "range"),
         (OVERVIEW, "\"{{job}}\"", "\"{{instance}}\"", "the legend asks for the label `instance`", "legendFormat"),
-        (OVERVIEW, "app_requests_total{", "app_requests_total{job=\\\"$job\\\",", "`$job` is no variable", "expr"),
+        (OVERVIEW, "app_requests_total{", "app_requests_total{job=\\\"$jobb\\\",", "`$jobb` is no variable", "expr"),
         (OVERVIEW, "alertstate=\\\"firing\\\"", "alertstate=\\\"fireing\\\"", "finds nothing", "fireing"),
         (INI, "app-overview.json", "app-overwiew.json", "default_home_dashboard_path is", "overwiew"),
         (
@@ -628,14 +688,12 @@ fn what_may_rightly_be_done_is_not_found() {
     const VECTOR: &str = "vector/vector.yaml";
     const OF_LOKI: &str = "grafana/provisioning/datasources/loki.yml";
     const MADE: &str = r#""templating": {"list": [
-        {"name": "job", "type": "query", "query": "label_values(up, job)"},
-        {"name": "q", "type": "textbox", "query": "0.9"}, {"name": "by", "type": "textbox", "query": "job"}
-      ]}"#;
+        {"name": "q", "type": "textbox", "query": "0.9"}, {"name": "by", "type": "textbox", "query": "job"}, "#;
     const ROW: &str = r#""panels": [{"id": 97, "type": "row", "title": "More", "collapsed": true,
         "gridPos": {"x": 0, "y": 90, "w": 24, "h": 1}, "panels": [
         {"id": 98, "type": "text", "title": "One", "gridPos": {"x": 0, "y": 91, "w": 4, "h": 4}},
         {"id": 99, "type": "text", "title": "Other", "gridPos": {"x": 0, "y": 91, "w": 4, "h": 4}}]},"#;
-    const NONE: &str = "\"templating\": {\n    \"list\": []\n  }";
+    const OWN: &str = "\"templating\": {\n    \"list\": [";
     let with_variables = |expr: &str| format!("\"expr\": {}", serde_json::Value::from(expr));
     let overview = text_of(&files(), OVERVIEW);
     let query = overview.lines().find(|line| line.contains("app_requests_total{")).expect("a query").trim();
@@ -656,27 +714,27 @@ fn what_may_rightly_be_done_is_not_found() {
         r#"label_replace(sum by (job) (rate(app_requests_total[$__rate_interval])), "of", "$team", "job", "(?P<team>.+)")"#,
         "sum by (job) (rate(app_requests_total{job!=\"grafana\"}[$__rate_interval]))",
     ] {
-        let text = overview.replacen(query, &with_variables(expr), 1).replacen(NONE, MADE, 1);
+        let text = overview.replacen(query, &with_variables(expr), 1).replacen(OWN, MADE, 1);
         assert!(text.contains(MADE), "the dashboard has variables of its own");
         let mut files = files();
         files.insert(OVERVIEW.into(), text.into_bytes());
         missed.extend(found(files).into_iter().map(|finding| format!("{expr}: {finding}")));
     }
-    let rows: [(&str, &str, &str); 30] = [
+    let rows: [(&str, &str, &str); 31] = [
         (APP, "(up{job=\"app\"}) == 0", "(up{job=\"app\",job!=\"grafana\"}) == 0"),
         ("prometheus/targets/app.json", "\"targets\"", "\"labels\": {\"zone\": \"a\"}, \"targets\""),
         ("prometheus/targets/app.json", "app:8081", "app:8080"),
-        (ROUTES, "group_by: [alertname]", "group_by: ['...']"),
-        (ROUTES, "group_by: [alertname]", "group_by: [job]"),
-        (ROUTES, "group_by: [alertname]", "group_by: [alertname, speed]"),
-        (ROUTES, "'alertname=\"AppErrorBudgetBurn1h\"'", "'alertname=\"MonitoringTargetMissing\"'"),
-        (ROUTES, "AppErrorBudgetBurn(6h|1d|3d)", ".+"),
+        (ROUTES, "group_by: [alertname, job]", "group_by: ['...']"),
+        (ROUTES, "group_by: [alertname, job]", "group_by: [job]"),
+        (ROUTES, "group_by: [alertname, job]", "group_by: [alertname, speed]"),
+        (ROUTES, "'long_window=\"1h\"'", "'alertname=\"MonitoringTargetMissing\"'"),
+        (ROUTES, "'long_window=\"6h\"'", "'alertname=~\".+\"'"),
         (OVERVIEW, "\"now-15m\"", "\"now/d\""),
         (OVERVIEW, "\"now-15m\"", "\"now-1d/d\""),
         (OVERVIEW, "\"now-15m\"", "\"now-1M\""),
         (OVERVIEW, "\"now-15m\"", "\"2026-11-30T00:00:00.000Z\""),
         (OVERVIEW, "\"to\": \"now\"", "\"to\": \"now+5m\""),
-        (OVERVIEW, "\"refresh\": \"5s\"", "\"refresh\": \"auto\""),
+        (OVERVIEW, "\"refresh\": \"15s\"", "\"refresh\": \"auto\""),
         (OVERVIEW, "\"panels\": [", &panel("text")),
         (OVERVIEW, "\"panels\": [", &panel("dashlist")),
         (OVERVIEW, "\"panels\": [", &panel("grafana-clock-panel")),
@@ -684,6 +742,7 @@ fn what_may_rightly_be_done_is_not_found() {
         (OVERVIEW, "\"url\": \"/d/slo\"", "\"url\": \"https://wiki.example.org/app\""),
         (OF_LOKI, "/d/logs?var-request_id", "https://traces.example.org/?id"),
         (LOKI, "max_line_size: 512KB", "max_line_size: 1MB"),
+        (LOKI, "retention_period: 744h", "retention_period: 7d"),
         (
             LOKI,
             "  configs:\n",
@@ -827,18 +886,236 @@ fn a_dropped_test_is_missed_at_its_alert() {
     let mut files = files();
     files.insert(
         "prometheus/rules/tests/monitoring.yml".into(),
-        b"rule_files: []\nevaluation_interval: 15s\ntests: []\n".to_vec(),
+        b"rule_files: []\nevaluation_interval: 15s\ntests: [{interval: 15s, input_series: []}]\n".to_vec(),
     );
     let findings = found(files);
     let at = |what: &str| findings.iter().filter(|finding| finding.what.contains(what) && finding.line > 0).count();
-    // Five alerts; four counters, twice each.
+    // Each alert and each counter of the file.
     for (what, times) in [
         ("MonitoringTargetMissing fires", 1),
-        ("MonitoringReloadFailed stays quiet", 1),
-        ("is asked for when", 5),
-        ("is born with", 5),
+        ("PrometheusBadConfig resolves", 1),
+        ("is asked for when", 14),
+        ("is born with", 9),
     ] {
         assert_eq!(at(what), times, "{what}: {findings:#?}");
+    }
+}
+
+/// It would be drowned by what leads to the rules that are gone.
+#[test]
+fn a_file_without_a_rule_or_a_test_is_told_alone() {
+    for (path, text, what) in [
+        (APP, "", "there is no rule in it"),
+        (APP, "groups: []", "there is no rule in it"),
+        (APP, "groups:\n- name: app\n  rules: []", "there is no rule in it"),
+        (
+            "prometheus/rules/tests/app.yml",
+            "rule_files: []\nevaluation_interval: 15s\ntests: []",
+            "there is no test in it",
+        ),
+    ] {
+        let mut files = files();
+        files.insert(path.into(), text.as_bytes().to_vec());
+        let findings = found(files);
+        let told: Vec<(&Path, &str)> = findings.iter().map(|finding| (&*finding.file, &*finding.what)).collect();
+        assert!(
+            matches!(told[..], [(file, told)] if file.ends_with(path) && told.starts_with(what)),
+            "{text}: {told:?}"
+        );
+    }
+}
+
+/// One alert with all its unit tests, and each case taken out of them in turn.
+#[test]
+fn each_case_that_an_alerts_tests_lack_is_told() {
+    const RULE: &str = "groups:\n- name: extra\n  rules:\n  - alert: AppExtra\n    expr: sum by (job) (rate(extra_total[5m])) > 1\n    for: 5m\n";
+    const TESTS: &str = r#"
+rule_files: [../extra.yml]
+evaluation_interval: 15s
+tests:
+- name: it fires on over a lost scrape, for one job alone, and resolves
+  interval: 15s
+  input_series:
+  - {series: 'extra_total{job="a"}', values: '0+30x60 stale 1860+30x20 2460x60'}
+  - {series: 'extra_total{job="b"}', values: '0x140'}
+  promql_expr_test:
+  - {expr: 'count(ALERTS{alertname="AppExtra",alertstate="pending"})', eval_time: 3m, exp_samples: [{labels: '{}', value: 1}]}
+  - {expr: 'count(ALERTS{alertname="AppExtra",job="b"}) or vector(0)', eval_time: 16m, exp_samples: [{labels: '{}', value: 0}]}
+  - {expr: 'count(ALERTS{alertname="AppExtra",job="a"})', eval_time: 16m, exp_samples: [{labels: '{}', value: 1}]}
+  alert_rule_test:
+  - {eval_time: 20m, alertname: AppExtra, exp_alerts: [{exp_labels: {}, exp_annotations: {}}]}
+  - {eval_time: 30m, alertname: AppExtra}
+- name: it is quiet at one event, and over a lost scrape
+  interval: 15s
+  input_series: [{series: 'extra_total{job="a"}', values: '3x40 4x20 stale 4x20'}]
+  promql_expr_test:
+  - {expr: 'count(ALERTS{alertname="AppExtra"}) or vector(0)', eval_time: 16m, exp_samples: [{labels: '{}', value: 0}]}
+- name: its target goes, and comes back
+  interval: 15s
+  input_series: [{series: 'extra_total{job="a"}', values: '9x20 _x20 0x20 _x2 7x9 stale'}]
+  promql_expr_test:
+  - {expr: 'count(ALERTS{alertname="AppExtra"}) or vector(0)', eval_time: 18m, exp_samples: [{labels: '{}', value: 0}]}
+"#;
+    let missing = |rule: &str, tests: &str| -> Vec<String> {
+        let mut files = files();
+        files.insert("prometheus/rules/extra.yml".into(), rule.as_bytes().to_vec());
+        files.insert("prometheus/rules/tests/extra.yml".into(), tests.as_bytes().to_vec());
+        let told = found(files).into_iter().map(|finding| finding.what);
+        told.filter_map(|what| Some(what.strip_prefix("no unit test in which AppExtra ")?.to_owned())).collect()
+    };
+    assert_eq!(missing(RULE, TESTS), Vec::<String>::new());
+    for (from, to, expected) in [
+        ("exp_alerts: [{exp_labels: {}, exp_annotations: {}}]", "exp_alerts: []", &["fires, its labels"][..]),
+        ("alertstate=\"pending\"", "alertstate=\"firing\"", &["is pending"]),
+        ("eval_time: 30m", "eval_time: 10m", &["resolves"]),
+        ("0x20 _x2 7x9 stale", "0x20 7x9", &["is asked for when a series ends"]),
+        ("9x20 _x20 0x20 _x2 7x9", "9x20 0x20 7x9", &["is asked for after its target"]),
+        ("0+30x60 stale 1860+30x20", "0+30x60 1830 1860+30x20", &["fires on over a scrape"]),
+        ("3x40 4x20 stale 4x20", "3x40 4x41", &["stays quiet over a scrape"]),
+        ("3x40 4x20 stale 4x20", "3x61 stale 3x20", &["does not fire at one event"]),
+        ("3x40 4x20 stale 4x20", "3x40 5x20 stale 5x20", &["does not fire at one event"]),
+        (
+            "'count(ALERTS{alertname=\"AppExtra\",job=\"b\"}) or",
+            "'count(ALERTS{alertname=\"AppExtra\",job=\"a\"} offset 1h) or",
+            &["fires for one job"],
+        ),
+    ] {
+        assert!(TESTS.contains(from), "{from}");
+        let told = missing(RULE, &TESTS.replace(from, to));
+        let as_expected =
+            told.len() == expected.len() && told.iter().zip(expected).all(|(one, other)| one.starts_with(other));
+        assert!(as_expected, "{from} → {to}: {told:?}");
+    }
+    // What is meant to tell of one event, and what names its job, need no test of that.
+    let told = missing(&RULE.replace("    for: 5m\n", ""), &TESTS.replace("3x40 4x20 stale 4x20", "3x61 stale 3x20"));
+    assert_eq!(told, Vec::<String>::new());
+    let of_one = RULE.replace("extra_total[5m]", "extra_total{job=\"a\"}[5m]");
+    assert_eq!(missing(&of_one, &TESTS.replace("job=\"b\"}) or", "job=\"a\"} offset 1h) or")), Vec::<String>::new());
+}
+
+#[test]
+fn an_alert_of_one_event_is_found_unless_it_is_meant_to_be_one() {
+    const OURS: &str = "prometheus/rules/monitoring.yml";
+    const FAILURES: &str = "sum by (job, rule_group) (rate(prometheus_rule_evaluation_failures_total[5m])) > 0";
+    let held = |expr: &str, hold: &str| format!("{expr}\n        for: {hold}");
+    for (expr, hold, holds_for) in [
+        (FAILURES, "15m", None),
+        (FAILURES, "5m", None),
+        (FAILURES, "4m45s", Some("5m")),
+        ("sum by (job, rule_group) (rate(prometheus_rule_evaluation_failures_total[20m])) > 0", "15m", Some("20m")),
+        ("0 < sum by (job, rule_group) (increase(prometheus_rule_evaluation_failures_total[20m]))", "15m", Some("20m")),
+        ("(sum by (job, rule_group) (rate(prometheus_rule_evaluation_failures_total[20m])) != 0)", "15m", Some("20m")),
+        ("sum by (job, rule_group) (rate(prometheus_rule_evaluation_failures_total[20m]) > 0)", "15m", Some("20m")),
+        // More than one event, whatever the window.
+        ("sum by (job, rule_group) (rate(prometheus_rule_evaluation_failures_total[20m])) > 0.01", "15m", None),
+        // Either is enough, both are needed, and what is only a gate does not fire.
+        (
+            "sum by (job, rule_group) (rate(prometheus_rule_evaluation_failures_total[20m])) > 0.01 or \
+             sum by (job, rule_group) (rate(prometheus_rule_evaluation_failures_total[20m])) > 0",
+            "15m",
+            Some("20m"),
+        ),
+        (
+            "sum by (job, rule_group) (rate(prometheus_rule_evaluation_failures_total[20m])) > 0 and \
+             sum by (job, rule_group) (rate(prometheus_rule_evaluation_failures_total[5m])) > 0",
+            "15m",
+            None,
+        ),
+        (
+            "sum by (job, rule_group) (rate(prometheus_rule_evaluation_failures_total[20m])) > 0.01 and \
+             sum by (job, rule_group) (rate(prometheus_rule_evaluation_failures_total[20m])) > 0",
+            "15m",
+            None,
+        ),
+    ] {
+        let findings = edited(OURS, &held(FAILURES, "15m"), &held(expr, hold));
+        let told: Vec<&str> = findings.iter().map(|one| &*one.what).filter(|what| what.contains("one event")).collect();
+        let expected = holds_for
+            .map(|window| format!("PrometheusRuleFailures fires at one event: it holds for {window} after it"));
+        assert_eq!(told, expected.iter().map(String::as_str).collect::<Vec<_>>(), "{expr} for {hold}");
+        assert!(findings.iter().all(|one| !one.what.contains("one event") || one.line > 0), "{findings:#?}");
+    }
+    // Through what is recorded.
+    let findings = edited(APP, "expr: job:app_errors:rate5m > 0.5", "expr: job:app_errors:rate5m > 0");
+    let told = |name: &str, findings: &[Finding]| {
+        findings.iter().any(|one| one.what.starts_with(&format!("{name} fires at one event")))
+    };
+    assert!(told("AppHighExceptionRate", &findings), "{findings:#?}");
+    // By another name it is not among those that are meant.
+    for name in alerts::OF_ONE_EVENT {
+        let findings = edited("prometheus/rules/logs.yml", &format!("alert: {name}\n"), &format!("alert: {name}Too\n"));
+        assert!(told(&format!("{name}Too"), &findings), "{findings:#?}");
+        assert!(!told(name, &findings), "{findings:#?}");
+    }
+}
+
+/// At the first scrape after an outage what it made others say would be told, and be wrong.
+#[test]
+fn a_cause_that_ends_before_what_it_inhibits_is_found() {
+    let rules = text_of(&files(), APP);
+    let (before, after) = rules.split_once("- alert: AppTargetMissing\n").expect("the alert");
+    let line = after.lines().find(|line| line.contains("keep_firing_for")).expect("it outlasts what it inhibits");
+    let with = |line: &str, rules: &dyn Fn(&str) -> String, routes: &dyn Fn(&str) -> String| -> Vec<String> {
+        let mut files = files();
+        let held = after.lines().find(|line| line.contains("keep_firing_for")).expect("a line");
+        let text = rules(&format!("{before}- alert: AppTargetMissing\n{}", after.replacen(held, line, 1)));
+        files.insert(APP.into(), text.into_bytes());
+        let text = routes(&text_of(&files, ROUTES));
+        files.insert(ROUTES.into(), text.into_bytes());
+        let told = found(files).into_iter().filter(|one| one.what.contains("which it inhibits"));
+        told.map(|one| format!("{}:{}: {} ({})", one.file.display(), one.line, one.what, one.remedy)).collect()
+    };
+    let same = |text: &str| text.to_owned();
+    assert_eq!(with(line, &same, &same), Vec::<String>::new());
+    let at = format!("monitoring/{APP}:{}: AppTargetMissing ends before ", before.lines().count() + 1);
+    for line in ["", "        keep_firing_for: 2m", "        keep_firing_for: 5m"] {
+        let told = with(line, &same, &same);
+        let [told] = &told[..] else { panic!("{line}: {told:#?}") };
+        assert!(told.starts_with(&at) && told.ends_with("(`keep_firing_for` of more than 5m)"), "{line}: {told}");
+    }
+    // What remembers for an hour, and the slow burns, are not for it to inhibit.
+    let longer = |text: &str| text.replace("rate(app_errors_total[5m])", "rate(app_errors_total[1h])");
+    let told = with(line, &longer, &same);
+    assert!(told.len() == 2 && told.iter().all(|one| one.contains("AppHighExceptionRate")), "{told:#?}");
+    let told = with(line, &same, &|text| text.replace(", 'long_window!~\"6h|1d|3d\"'", ""));
+    assert!(told.len() == 2 && told.iter().all(|one| one.contains("BudgetBurn3d")), "{told:#?}");
+    // What is named by its weight is no cause: it may end first. Nor does it inhibit another service's alert, or itself.
+    let by_weight = |text: &str| text.replace("'alertname=~\"AppDown|AppTargetMissing\"'", "'severity=\"critical\"'");
+    assert_eq!(with("", &same, &by_weight), Vec::<String>::new());
+    let of_others = |text: &str| {
+        text.replace("'alertname=~\"App.+\"', 'alertname!~\"App", "'alertname=~\"Prometheus.+\"', 'alertname!~\"App")
+    };
+    assert_eq!(with("", &same, &of_others), Vec::<String>::new());
+}
+
+#[test]
+fn an_inhibition_is_for_one_service_and_one_job() {
+    for (equal, lacks) in [("[service]", &["job"][..]), ("[job]", &["service"]), ("[]", &["service", "job"])] {
+        let findings = edited(ROUTES, "equal: [service, job]", &format!("equal: {equal}"));
+        let told: Vec<&str> = findings.iter().filter_map(|one| one.what.strip_prefix("this inhibition is ")).collect();
+        let expected: Vec<String> = lacks.iter().map(|label| format!("not for the same `{label}`")).collect();
+        assert_eq!(told, expected, "{equal}");
+    }
+    let findings = edited(ROUTES, "    equal: [service, job]\n", "");
+    let told =
+        findings.iter().filter(|one| one.what.starts_with("this inhibition is not for the same") && one.line > 0);
+    assert_eq!(told.count(), 2, "{findings:#?}");
+}
+
+#[test]
+fn an_alert_s_name_begins_as_those_of_its_service_do() {
+    for (path, from, to, prefixes) in [
+        (APP, "alert: AppDown\n", "alert: PrometheusDown\n", "App, and is of the service app"),
+        (
+            "prometheus/rules/monitoring.yml",
+            "alert: PrometheusBadConfig\n",
+            "alert: AppBadConfig\n",
+            "Alertmanager, Monitoring, Prometheus, Watchdog, and is of the service monitoring",
+        ),
+    ] {
+        let findings = edited(path, from, to);
+        let expected = format!("begins with none of {prefixes}");
+        assert!(findings.iter().any(|one| one.what.ends_with(&expected) && one.line > 0), "{findings:#?}");
     }
 }
 

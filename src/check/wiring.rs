@@ -10,6 +10,7 @@ use promql_parser::parser::token::T_EQL_REGEX;
 
 use super::Findings;
 use super::alerts::{ALERTMANAGER, WATCHDOG};
+use crate::app::endpoint::Endpoint;
 use crate::duration;
 use crate::monitoring::addresses::Addresses;
 use crate::monitoring::located::{Entry, Node, Value};
@@ -27,6 +28,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     patterns(monitoring, findings);
     scrapes(monitoring, findings);
     targets(monitoring, findings);
+    probes(monitoring, findings);
     if let Some(document) = monitoring.document(Path::new(ALERTMANAGER)) {
         let watchdog = monitoring.alert(WATCHDOG).map(|alert| monitoring.group_timings(alert).receiver.as_str());
         if let Some(route) = document.get("route") {
@@ -253,14 +255,51 @@ fn targets(monitoring: &Monitoring, findings: &mut Findings) {
     }
 }
 
+/// Whom the exporter is told to ask, and how: the service, at a path that is not among its clients' requests (counters would no
+/// longer be theirs alone), each replica by a name of its own, and for a job that is there.
+fn probes(monitoring: &Monitoring, findings: &mut Findings) {
+    let path = Path::new("prometheus/targets/probe.json");
+    let Some(document) = monitoring.document(path) else { return };
+    let modules = monitoring.document(Path::new("blackbox/blackbox.yml")).and_then(|document| document.get("modules"));
+    let modules: Vec<&str> = modules.map_or(&[][..], Node::entries).iter().map(|entry| entry.key.as_str()).collect();
+    let jobs = monitoring.document(Path::new(PROMETHEUS)).map_or(&[][..], |node| node.items_of("scrape_configs"));
+    let jobs: Vec<&str> = jobs.iter().filter_map(|job| job.text_of("job_name")).collect();
+    for group in document.items().iter().filter(|group| !group.items_of("targets").is_empty()) {
+        let labels = group.get("labels");
+        let label = |name: &str| labels.and_then(|labels| labels.text_of(name)).unwrap_or_default();
+        let mut find = |name: &str, what: &str, remedy: String| {
+            let line = labels.filter(|labels| labels.get(name).is_some()).map_or(group.line, |one| one.line_of(name));
+            findings.find(file_of(path), line, format!("`{name}` is `{}`: {what}", label(name)), remedy);
+        };
+        let (host, asked) = label("__param_target").trim_start_matches("http://").split_once('/').unwrap_or_default();
+        if !Endpoint::of(&format!("/{asked}")).is_monitoring() {
+            find(
+                "__param_target",
+                "what is asked there counts as a client's",
+                "http://app:8080/health/live".to_owned(),
+            );
+        }
+        if label("instance") != host {
+            find("instance", "of two replicas the answers would be one series", host.to_owned());
+        }
+        if !modules.contains(&label("__param_module")) {
+            find("__param_module", "blackbox.yml has no such module", modules.join(", "));
+        }
+        if !jobs.contains(&label("probed")) {
+            find("probed", "there is no such job, and rules ask for the answers by it", jobs.join(", "));
+        }
+    }
+}
+
 /// Where compose.yaml's components are scraped, by their names.
-fn places() -> [(&'static str, String); 6] {
+fn places() -> [(&'static str, String); 7] {
     let at = Addresses::canonical();
     [
         ("app", at.scraped_app()[0].to_string()),
         ("prometheus", at.prometheus.to_string()),
         ("alertmanager", at.alertmanager.to_string()),
         ("receiver", at.receiver.to_string()),
+        ("probe", at.probe.to_string()),
         ("vector", at.logging.vector_metrics.to_string()),
         ("loki", at.logging.loki.to_string()),
     ]

@@ -15,6 +15,9 @@ use std::time::Duration;
 pub use pattern::pattern_matches;
 pub use read::{Partly, read, read_partly};
 
+use crate::duration::Speed;
+use crate::monitoring::panel_query_at;
+
 /// A dashboard.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dashboard {
@@ -46,6 +49,16 @@ pub struct Section<'a> {
 }
 
 impl Dashboard {
+    /// As a stack of that speed is asked it: lengths that stand in a query are of production time. What the stack's own
+    /// copy holds was divided when that was made.
+    pub fn at(&self, speed: Speed) -> Result<Dashboard, Vec<String>> {
+        let mut divided = self.clone();
+        for target in divided.panels.iter_mut().flat_map(|panel| &mut panel.targets) {
+            target.expr = panel_query_at(&target.expr, speed)?;
+        }
+        Ok(divided)
+    }
+
     /// The panel of this id.
     pub fn panel(&self, id: u32) -> Option<&Panel> {
         self.panels.iter().find(|panel| panel.id == id)
@@ -216,6 +229,18 @@ pub struct Panel {
     pub background: bool,
     /// A table's columns: what is left out and what is renamed.
     pub columns: Columns,
+    /// Where it leads, in its order.
+    pub links: Vec<Link>,
+}
+
+/// Where a panel leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// A few words.
+    pub title: String,
+    /// A path of this place, or an address of the web; `${__from}`, `${__to}` and `${__url_time_range}` stand for the range
+    /// shown.
+    pub url: String,
 }
 
 /// A table's columns, from the transformation `organize`.

@@ -216,6 +216,11 @@ fn planned(panel: u32, target: &Target, expr: &str, kind: QueryKind, path_and_qu
     }
 }
 
+/// A selector with what is chosen filled in.
+pub(super) fn filled_in(selector: &str, variables: &[Variable], chosen: &BTreeMap<String, Vec<String>>) -> String {
+    with_variables(selector, variables, chosen)
+}
+
 /// Puts the chosen values in for `$name`, `${name}` and `${name:regex}`. Several values become one regular
 /// expression; "all" becomes the variable's own `allValue`, else everything.
 fn with_variables(expr: &str, variables: &[Variable], chosen: &BTreeMap<String, Vec<String>>) -> String {

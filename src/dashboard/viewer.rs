@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `GET /` | the dashboards there are |
 //! | `GET /d/UID` | a dashboard; `from`, `to`, `refresh`, `viewPanel`, `var-NAME` mean what they mean in Grafana |
+//! | `GET /monitoring/runbooks/NAME.md` | a runbook, to which alerts and panels link |
+//! | `GET /explore` | leads a panel's query to Prometheus' own page, in the place of Grafana's |
 //! | `GET /api/health` | 200 |
 //! | `GET /style.css`, `/view.js`, `/icon.svg` | what the pages are made with |
 //!
@@ -18,6 +20,7 @@ mod lines;
 mod look;
 mod page;
 mod provisioned;
+mod runbook;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -38,9 +41,11 @@ use super::draw::{self, Canvas};
 use super::model::{Dashboard, Kind, Marking, Panel, Partly, VariableKind};
 use super::query::{self, View};
 use crate::failure::Failure;
+use crate::files;
 use crate::http::client::Address;
 use crate::http::gate::{Gate, is_read};
 use crate::http::serve::{Incoming, Limits, Plain, serve};
+use crate::prom::answer::percent_encoded;
 use ask::Silence;
 use look::Look;
 use page::{Layout, Shown};
@@ -100,15 +105,78 @@ async fn answer(sources: &Sources, gate: &Gate, request: &Parts) -> Response<Ful
         "/style.css" => respond(StatusCode::OK, "text/css; charset=utf-8", "", style()),
         "/view.js" => respond(StatusCode::OK, "text/javascript; charset=utf-8", "", include_str!("viewer/view.js")),
         "/icon.svg" => respond(StatusCode::OK, "image/svg+xml", "", include_str!("viewer/icon.svg")),
-        _ => match path.strip_prefix("/d/") {
+        "/explore" => explore(sources, request.uri.query().unwrap_or_default()).await,
+        _ => match (path.strip_prefix("/d/"), path.strip_prefix("/monitoring/runbooks/")) {
             // Grafana puts the title behind the uid.
-            Some(rest) => {
+            (Some(rest), _) => {
                 let uid = look::decoded(rest.split('/').next().unwrap_or_default());
                 dashboard(sources, &uid, request.uri.query().unwrap_or_default(), &request.headers).await.into()
             }
-            None => page::trouble(StatusCode::NOT_FOUND, "There is no such page.").into(),
+            (None, Some(name)) => runbook_page(sources, name).await.into(),
+            (None, None) => page::trouble(StatusCode::NOT_FOUND, "There is no such page.").into(),
         },
     }
+}
+
+/// A runbook, which lies beside the folder of Grafana's as it does in monitoring/.
+async fn runbook_page(sources: &Sources, name: &str) -> page::Page {
+    let is_name = name.strip_suffix(".md").is_some_and(|stem| stem.chars().all(|c| c.is_ascii_alphanumeric()));
+    let file = sources.folder.parent().map(|monitoring| monitoring.join("runbooks").join(name)).filter(|_| is_name);
+    let read = tokio::task::spawn_blocking(move || file.and_then(|file| files::read_to_string(&file).ok()));
+    match read.await.expect("reading does not panic, and nobody cancels it") {
+        Some(text) => page::runbook(name.trim_end_matches(".md"), &runbook::drawn(&text)),
+        None => page::trouble(StatusCode::NOT_FOUND, &format!("There is no runbook {name} beside these dashboards.")),
+    }
+}
+
+/// What of a link to Grafana's Explore is told on.
+#[derive(serde::Deserialize)]
+struct Explored {
+    queries: Vec<ExploredQuery>,
+    range: ExploredRange,
+}
+
+#[derive(serde::Deserialize)]
+struct ExploredQuery {
+    expr: String,
+}
+
+/// Unix milliseconds.
+#[derive(serde::Deserialize)]
+struct ExploredRange {
+    from: String,
+    to: String,
+}
+
+/// Leads on to Prometheus' page of graphs, with the same queries over the same time.
+async fn explore(sources: &Sources, query: &str) -> Response<Full<Bytes>> {
+    let left = query.split('&').find_map(|pair| pair.strip_prefix("left=")).map(look::decoded).unwrap_or_default();
+    let explored = serde_json::from_str::<Explored>(&left).ok().and_then(|explored| {
+        let (from, to) = (explored.range.from.parse::<i64>().ok()?, explored.range.to.parse::<i64>().ok()?);
+        Some((explored.queries, to.checked_sub(from)?.max(0) / 1000, draw::written(to, "%Y-%m-%d %H:%M:%S")))
+    });
+    let Some((queries, seconds, end)) = explored else {
+        return page::trouble(StatusCode::BAD_REQUEST, "This link names no query and no time.").into();
+    };
+    let provisioned = read(sources).await;
+    let source = match provisioned.source(None) {
+        Ok(source) => source,
+        Err(why) => return page::trouble(StatusCode::INTERNAL_SERVER_ERROR, &format!("{why}.")).into(),
+    };
+    let end = percent_encoded(&end);
+    let graphs: Vec<String> = (0..)
+        .zip(&queries)
+        .map(|(at, query)| {
+            let expr = percent_encoded(&query.expr);
+            format!("g{at}.expr={expr}&g{at}.tab=0&g{at}.range_input={seconds}s&g{at}.end_input={end}")
+        })
+        .collect();
+    let mut response = respond(StatusCode::FOUND, "text/plain; charset=utf-8", "", "");
+    match HeaderValue::try_from(source.address.url(&format!("/graph?{}", graphs.join("&")))) {
+        Ok(address) => drop(response.headers_mut().insert(header::LOCATION, address)),
+        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
+    }
+    response
 }
 
 /// Others' pages don't wait for the disk.

@@ -263,6 +263,7 @@ async fn panels(prometheus: &Api, tree: &Tree, speed: Speed, run: &Run, target: 
         chosen: &BTreeMap::new(),
     };
     for dashboard in &tree.dashboards {
+        let dashboard = &dashboard.at(speed).map_err(|refused| anyhow::anyhow!(refused.join("; ")))?;
         for plan in dashboard.panels.iter().flat_map(|panel| query::plan(dashboard, panel, &view)) {
             let panel = format!("{}/{}", dashboard.uid, plan.panel);
             // A refused query is an answer too: it is kept, and the claim on this panel fails.

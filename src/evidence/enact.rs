@@ -347,7 +347,7 @@ const MUTE: Duration = Duration::from_secs(5);
 
 /// Waits until no alert but the watchdog is active: what fires later is then this scenario's doing.
 async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) -> Result<(), Failure> {
-    // The longest memory of any rule is that of AppTrafficDrop: half an hour, and its own hold.
+    // The longest memory of those that are waited for: half an hour, of AppTrafficDrop and of the pairs of six hours.
     let longest = what.ground.speed().real(Duration::from_mins(45)).context("waiting for quiet")?;
     let began = Instant::now();
     let (mut told, mut spoke) = (String::new(), began);
@@ -375,11 +375,11 @@ async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) 
     }
 }
 
-/// Names of active alerts. Those that look back over days are left out: what they say of an hour ago nobody can wait for.
+/// Names of active alerts. Those that look back over days are left out: they end hours after their reason, and nobody can wait
+/// for that. The pair of six hours ends with its half hour.
 async fn active_alerts(prometheus: &Api) -> anyhow::Result<BTreeSet<String>> {
-    let looks_back_for_days = |alert: &ActiveAlert| {
-        alert.labels.get("long_window").is_some_and(|window| window.ends_with('d') || window == "6h")
-    };
+    let looks_back_for_days =
+        |alert: &ActiveAlert| alert.labels.get("long_window").is_some_and(|window| window.ends_with('d'));
     let active = prometheus.active_alerts().await?;
     Ok(active.iter().filter(|alert| !looks_back_for_days(alert)).map(|alert| alert.name().to_owned()).collect())
 }

@@ -241,7 +241,11 @@ pub(super) fn asks_nobody<'a>(
     let mut sources = std::collections::BTreeSet::new();
     for expression in expressions {
         let tree = promql::parse(expression).map_err(|error| anyhow::anyhow!("{expression}: {error}"))?;
-        sources.extend(promql::selectors(&tree).into_iter().map(|one| one.name.as_deref().and_then(source)));
+        let names: Vec<Option<&str>> = promql::selectors(&tree).into_iter().map(|one| one.name.as_deref()).collect();
+        // Beside a probe's answer `up` says that there is somebody to be asked: it stands in for nobody who asks.
+        let is_of_probes = names.iter().flatten().any(|name| source(name) == Some("probe"));
+        let telling = names.into_iter().filter(|name| !is_of_probes || *name != Some("up"));
+        sources.extend(telling.map(|name| name.and_then(source)));
     }
     let [Some(only)] = sources.into_iter().collect::<Vec<_>>()[..] else { return Ok(None) };
     Ok(silence_of(experiment, only))

@@ -19,7 +19,7 @@ const MAX_CLOCK_DRIFT_US: i128 = 100_000;
 const MISSED_SCRAPE_INTERVALS: f64 = 1.9;
 
 /// Jobs that a stack may do without: the files of monitoring/ name them all the same.
-pub(super) const OPTIONAL: [&str; 2] = ["vector", "loki"];
+pub(super) const OPTIONAL: [&str; 3] = ["probe", "vector", "loki"];
 
 /// The components without which there is no stack.
 const NEEDED: [&str; 4] = ["app", "prometheus", "alertmanager", "receiver"];

@@ -1,6 +1,7 @@
 //! Where the components of one stack are reached: what makes a copy of monitoring/ that stack's own.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,11 +30,62 @@ pub struct Addresses {
     pub receiver: Address,
     /// Grafana, or the built-in viewer in its place.
     pub dashboards: Address,
+    /// Who asks from outside whether the service answers its clients; nobody did in bundles of before.
+    #[serde(default = "canonical_probe")]
+    pub probe: Address,
     /// The absolute folder the rendered copy lies in; Grafana must be told it.
     pub folder: PathBuf,
+    /// Where people find dashboards and runbooks from elsewhere; none where they look on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalUrl>,
     /// Log forwarding; bundles of before it was part of the stack don't tell.
     #[serde(default = "Logging::canonical")]
     pub logging: Logging,
+}
+
+fn canonical_probe() -> Address {
+    Address { host: "probe".to_owned(), port: 9115 }
+}
+
+/// What links begin with that are followed from elsewhere: dashboards are at `…/d/UID` there, and runbooks at
+/// `…/monitoring/runbooks/NAME.md`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ExternalUrl(String);
+
+impl ExternalUrl {
+    /// The address of a path there, which begins with a slash.
+    pub fn to(&self, path: &str) -> String {
+        format!("{}{path}", self.0)
+    }
+}
+
+impl FromStr for ExternalUrl {
+    type Err = String;
+
+    /// What a template or Grafana would read something in, or what has its end already, makes no link.
+    fn from_str(text: &str) -> Result<ExternalUrl, String> {
+        let host = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or_default();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]%@".contains(c);
+        if host.is_empty() || host.starts_with('/') || !host.chars().all(is_plain) {
+            return Err(format!("`{text}` is no address to link to; write it like https://monitoring.example.org"));
+        }
+        Ok(ExternalUrl(text.trim_end_matches('/').to_owned()))
+    }
+}
+
+impl TryFrom<String> for ExternalUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<ExternalUrl, String> {
+        text.parse()
+    }
+}
+
+impl From<ExternalUrl> for String {
+    fn from(url: ExternalUrl) -> String {
+        url.0
+    }
 }
 
 /// Where logs are read, forwarded and kept.
@@ -92,7 +144,9 @@ impl Addresses {
             alertmanager: at("alertmanager", 9093),
             receiver: at("receiver", 9095),
             dashboards: at("localhost", 3000),
+            probe: canonical_probe(),
             folder: CANONICAL_FOLDER.into(),
+            external: None,
             logging: Logging::canonical(),
         }
     }
@@ -108,10 +162,13 @@ impl Addresses {
 pub(super) enum Component {
     /// Where the service is scraped.
     App,
+    /// Where the service serves its clients.
+    Clients,
     Prometheus,
     Alertmanager,
     Receiver,
     Dashboards,
+    Probe,
     Vector,
     /// Where Vector is scraped.
     VectorMetrics,
@@ -126,6 +183,7 @@ impl Component {
             "prometheus" => Component::Prometheus,
             "alertmanager" => Component::Alertmanager,
             "receiver" => Component::Receiver,
+            "probe" => Component::Probe,
             "vector" => Component::VectorMetrics,
             "loki" => Component::Loki,
             _ => return None,
@@ -136,10 +194,12 @@ impl Component {
     pub(super) fn of(self, addresses: &Addresses) -> &[Address] {
         match self {
             Component::App => addresses.scraped_app(),
+            Component::Clients => &addresses.app,
             Component::Prometheus => std::slice::from_ref(&addresses.prometheus),
             Component::Alertmanager => std::slice::from_ref(&addresses.alertmanager),
             Component::Receiver => std::slice::from_ref(&addresses.receiver),
             Component::Dashboards => std::slice::from_ref(&addresses.dashboards),
+            Component::Probe => std::slice::from_ref(&addresses.probe),
             Component::Vector => std::slice::from_ref(&addresses.logging.vector),
             Component::VectorMetrics => std::slice::from_ref(&addresses.logging.vector_metrics),
             Component::Loki => std::slice::from_ref(&addresses.logging.loki),

@@ -45,7 +45,7 @@ pub use loaded::rules_equal;
 pub use loaded_config::{Compared, Loader, config_equal, speed_of};
 pub use older::with_datasources_by_uid;
 pub use routes::GroupTimings;
-pub(crate) use walk::{UNKNOWN, without_variables};
+pub(crate) use walk::{UNKNOWN, panel_query_at, without_variables};
 
 use addresses::Component;
 use located::Node;
@@ -418,6 +418,15 @@ impl Collected {
         self.findings.push(Finding { file, line: 0, what, remedy });
     }
 
+    /// By its own name: that of the folder would send somebody through all of it.
+    fn unread(&mut self, path: &Path, error: &std::io::Error) {
+        self.find(
+            path,
+            &format!("it can't be read: {error}"),
+            "let whoever runs this read it (chmod, chown), or remove it",
+        );
+    }
+
     fn collect(&mut self, root: &Path, inside: &Path) -> std::io::Result<()> {
         for entry in std::fs::read_dir(root.join(inside))? {
             let entry = entry?;
@@ -445,7 +454,9 @@ impl Collected {
             } else if metadata.is_dir() && is_link {
                 self.find(&path, "a link to a folder, which is not followed", "link the files in it, one by one");
             } else if metadata.is_dir() {
-                self.collect(root, &path)?;
+                if let Err(error) = self.collect(root, &path) {
+                    self.unread(&path, &error);
+                }
             } else if !metadata.is_file() {
                 self.find(&path, "no regular file", "remove it");
             } else if metadata.len() > LARGEST {
@@ -455,7 +466,10 @@ impl Collected {
                     "",
                 );
             } else {
-                self.files.insert(path, files::read(&entry.path())?);
+                match files::read(&entry.path()) {
+                    Ok(bytes) => drop(self.files.insert(path, bytes)),
+                    Err(error) => self.unread(&path, &error),
+                }
             }
         }
         Ok(())

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matcher};
-use promql_parser::parser::token::{T_DIV, T_GTE, T_GTR, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_MUL, TokenType};
+use promql_parser::parser::token::{
+    T_COUNT, T_DIV, T_GTE, T_GTR, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_LOR, T_LUNLESS, T_MUL, TokenType,
+};
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, Expr, LabelModifier, MatrixSelector, Offset, VectorSelector};
 
@@ -198,7 +200,7 @@ fn durations_mut(expr: &mut Expr) -> Vec<&mut Duration> {
 }
 
 /// Divides every duration of an expression; all that can't be divided are told.
-pub(super) fn divide(expr: &mut Expr, speed: Speed) -> Result<(), Vec<String>> {
+pub(crate) fn divide(expr: &mut Expr, speed: Speed) -> Result<(), Vec<String>> {
     let mut refused = Vec::new();
     for duration in durations_mut(expr) {
         match speed.real(*duration) {
@@ -252,9 +254,15 @@ fn is_number(expr: &Expr, number: f64) -> bool {
 /// of the expression, ranges over recorded results added to what those look back on, offsets included.
 ///
 /// A range that only remembers (`max_over_time`, `last_over_time`, …) delays nothing, for it shows a new extreme at
-/// once; nor does what is multiplied by zero.
+/// once; nor does what is multiplied by zero, nor what a value is held against when that is all of a time before (`offset`).
 pub(super) fn window(expr: &Expr, recorded: &Recorded) -> Duration {
     match expr {
+        Expr::Binary(binary)
+            if (binary.op.is_comparison_operator() || binary.op.id() == T_LAND)
+                && is_of_before(&binary.rhs, recorded) =>
+        {
+            window(&binary.lhs, recorded)
+        }
         Expr::VectorSelector(selector) => {
             let inner =
                 recordings(selector, recorded).into_iter().map(|(name, expr)| window(expr, &without(recorded, name)));
@@ -281,6 +289,18 @@ pub(super) fn window(expr: &Expr, recorded: &Recorded) -> Duration {
     }
 }
 
+/// Whether every series of an expression is looked at as it was before, recording rules followed.
+fn is_of_before(expr: &Expr, recorded: &Recorded) -> bool {
+    let selectors = selectors(expr);
+    !selectors.is_empty()
+        && selectors.into_iter().all(|selector| {
+            let recordings = recordings(selector, recorded);
+            !backward(selector.offset.as_ref()).is_zero()
+                || !recordings.is_empty()
+                    && recordings.into_iter().all(|(name, expr)| is_of_before(expr, &without(recorded, name)))
+        })
+}
+
 /// The window of an expression by itself, no recording rule followed: how far a dashboard's query looks back.
 pub fn looks_back(text: &str) -> Result<Duration, String> {
     Ok(window(&parse(text)?, &Recorded::new()))
@@ -298,6 +318,89 @@ pub fn compared(text: &str) -> String {
             _ => return print(expr),
         };
     }
+}
+
+/// A comparison that an alert fires by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Comparison<'a> {
+    /// What is looked at.
+    pub(crate) value: &'a Expr,
+    /// What it is compared with; none where it is enough that the value is there.
+    pub(crate) bound: Option<&'a Expr>,
+}
+
+impl Comparison<'_> {
+    /// The number it is compared with, where it is one.
+    pub(crate) fn number(&self) -> Option<f64> {
+        match self.bound {
+            Some(Expr::NumberLiteral(number)) => Some(number.val),
+            _ => None,
+        }
+    }
+}
+
+/// What an alert's expression compares. Of conditions that must all hold it is the first, and those that compare with the
+/// same number (the windows of a pair): what else there is are guards. Of alternatives it is each. A count of those for
+/// which something holds says by that why it fires.
+pub(crate) fn comparisons(expr: &Expr) -> Vec<Comparison<'_>> {
+    match expr {
+        Expr::Paren(paren) => comparisons(&paren.expr),
+        Expr::Binary(binary) if binary.op.id() == T_LAND => {
+            let first = comparisons(&binary.lhs);
+            let alike = |other: &Comparison| {
+                let number = |one: &Comparison| one.number().map(f64::to_bits);
+                number(other).is_some() && first.iter().any(|one| number(one) == number(other))
+            };
+            let others: Vec<Comparison> = comparisons(&binary.rhs).into_iter().filter(alike).collect();
+            [first, others].concat()
+        }
+        Expr::Binary(binary) if binary.op.id() == T_LOR => {
+            [comparisons(&binary.lhs), comparisons(&binary.rhs)].concat()
+        }
+        Expr::Binary(binary) if binary.op.id() == T_LUNLESS => comparisons(&binary.lhs),
+        Expr::Binary(binary) if binary.op.is_comparison_operator() => match binary.lhs.as_ref() {
+            Expr::Aggregate(aggregate) if aggregate.op.id() == T_COUNT && holds_one(&aggregate.expr) => {
+                comparisons(&aggregate.expr)
+            }
+            value => vec![Comparison { value: instead(value), bound: Some(&binary.rhs) }],
+        },
+        value => vec![Comparison { value, bound: None }],
+    }
+}
+
+/// Whether an expression is a condition.
+fn holds_one(expr: &Expr) -> bool {
+    comparisons(expr).iter().any(|one| one.bound.is_some())
+}
+
+/// What is looked at where it is there: `x or 0 * y` is `x`.
+fn instead(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Paren(paren) => instead(&paren.expr),
+        Expr::Binary(binary) if binary.op.id() == T_LOR => instead(&binary.lhs),
+        _ => expr,
+    }
+}
+
+/// The form in which two expressions are the same that differ by layout, parentheses, the order of matchers, and by which
+/// of their curves are there: matchers on `job`, by which everything here is told apart, and on a value like `free`.
+pub(crate) fn bare(expr: &Expr, free: &str) -> String {
+    fn strip(expr: &mut Expr, free: &str) {
+        if let Expr::Paren(paren) = expr {
+            let mut inner = (*paren.expr).clone();
+            strip(&mut inner, free);
+            *expr = inner;
+            return;
+        }
+        if let Expr::VectorSelector(selector) | Expr::MatrixSelector(MatrixSelector { vs: selector, .. }) = expr {
+            selector.matchers.matchers.retain(|matcher| matcher.name != "job" && !matcher.value.contains(free));
+            selector.matchers.matchers.sort_by_key(ToString::to_string);
+        }
+        children_mut(expr).into_iter().for_each(|child| strip(child, free));
+    }
+    let mut expr = expr.clone();
+    strip(&mut expr, free);
+    print(&expr)
 }
 
 /// Functions whose range is a memory, not an average.

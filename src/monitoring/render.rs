@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use super::addresses::{Addresses, Component};
 use super::located::{self, Entry, Node, Value};
 use super::shape::Shape;
-use super::walk::{Rendering, Walk};
+use super::walk::{PROBED_URL, Rendering, Walk};
 use super::{FOLDER, Monitoring};
 use crate::duration::Speed;
 use crate::failure::Finding;
+use crate::http::client::Address;
 
 impl Monitoring {
     /// A stack's own copy, by paths relative to monitoring/; production files at speed 1 with
@@ -60,9 +61,9 @@ impl Monitoring {
     }
 }
 
-/// Pages, examples, and the list of what is unproven: nothing a component reads.
+/// Examples, and the list of what is unproven: nothing a component reads. Runbooks the viewer shows.
 fn is_for_people(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "md" || extension == "toml")
+    path.extension().is_some_and(|extension| extension == "md" || extension == "toml") && !path.starts_with("runbooks")
         || path.starts_with("alertmanager/examples")
         || path == Path::new("vector/vector-tests.yaml")
 }
@@ -73,11 +74,37 @@ fn address(path: &Path, document: &mut Node, addresses: &Addresses) {
     let Some(component) = Component::of_targets(stem) else { return };
     let targets = component.of(addresses).iter().map(|address| Node::text(address.to_string())).collect();
     let targets = Node { line: 0, span: 0..0, value: Value::List(targets) };
-    if let Value::List(groups) = &mut document.value {
-        groups.truncate(1);
-        if let Some(Node { value: Value::Map(entries), .. }) = groups.first_mut() {
-            entries.retain(|entry| entry.key != "targets");
-            entries.insert(0, Entry { key: "targets".to_owned(), line: 0, node: targets });
-        }
+    let Value::List(groups) = &mut document.value else { return };
+    groups.truncate(1);
+    if let Some(Node { value: Value::Map(entries), .. }) = groups.first_mut() {
+        entries.retain(|entry| entry.key != "targets");
+        entries.insert(0, Entry { key: "targets".to_owned(), line: 0, node: targets });
     }
+    if component == Component::Probe {
+        *groups = groups.first().map(|group| probes(group, addresses)).unwrap_or_default();
+    }
+}
+
+/// One exporter asks each of the service's replicas: a group of targets for each, which differ in whom it asks and in what that
+/// is called. The walk has put the first replica's address in.
+fn probes(group: &Node, addresses: &Addresses) -> Vec<Node> {
+    let of = |replica: &Address| {
+        let mut group = group.clone();
+        let labels = group.get_mut("labels");
+        if let Some(Value::Map(entries)) = labels.map(|labels| &mut labels.value) {
+            for entry in entries {
+                let told = entry.node.as_text().unwrap_or_default();
+                let told = match entry.key.as_str() {
+                    PROBED_URL => {
+                        told.strip_prefix(&addresses.app[0].url("/")).map(|path| replica.url(&format!("/{path}")))
+                    }
+                    "instance" => Some(replica.to_string()),
+                    _ => None,
+                };
+                entry.node = told.map_or_else(|| entry.node.clone(), Node::text);
+            }
+        }
+        group
+    };
+    addresses.app.iter().map(of).collect()
 }

@@ -24,6 +24,9 @@ pub(super) enum Shape {
     Texts,
     /// A rule's labels: texts that may be templates.
     Labels,
+    /// Labels of targets: texts, of which `__param_target` leads to where the service serves its clients, and then
+    /// `instance` names that place.
+    TargetLabels,
     /// A duration of production time.
     Duration,
     /// A scrape interval: a duration with a floor.
@@ -88,7 +91,12 @@ impl Shape {
     pub(super) fn is_of_texts(&self) -> bool {
         matches!(
             self,
-            Shape::Texts | Shape::Labels | Shape::ExternalLabels | Shape::Annotations | Shape::ExpectedAnnotations
+            Shape::Texts
+                | Shape::Labels
+                | Shape::TargetLabels
+                | Shape::ExternalLabels
+                | Shape::Annotations
+                | Shape::ExpectedAnnotations
         )
     }
 
@@ -108,9 +116,12 @@ impl Shape {
             Shape::Copied(shape) => shape.expected(),
             Shape::Number => "a number",
             Shape::Switch => "true or false",
-            Shape::Texts | Shape::Labels | Shape::ExternalLabels | Shape::Annotations | Shape::ExpectedAnnotations => {
-                "a map of texts"
-            }
+            Shape::Texts
+            | Shape::Labels
+            | Shape::TargetLabels
+            | Shape::ExternalLabels
+            | Shape::Annotations
+            | Shape::ExpectedAnnotations => "a map of texts",
             Shape::Duration | Shape::Scrape | Shape::Step => "a duration like 15s",
             Shape::Expr | Shape::TestExpr => "an expression",
             Shape::Matcher => "a matcher",
@@ -154,6 +165,7 @@ pub(super) fn of_file(path: &Path) -> Result<Option<&'static Shape>, String> {
         (_, "grafana/provisioning/datasources", "yml") => &DATASOURCES,
         (_, "grafana/provisioning/dashboards", "yml") => &PROVIDERS,
         (_, "grafana/dashboards", "json") => &Shape::Dashboard,
+        ("blackbox/blackbox.yml", ..) => &BLACKBOX,
         ("vector/vector.yaml", ..) => &VECTOR,
         // What Loki is told beside its command line: no address in it, and no speed.
         ("loki/loki.yaml", ..) => &LOKI,
@@ -161,7 +173,7 @@ pub(super) fn of_file(path: &Path) -> Result<Option<&'static Shape>, String> {
         ("vector/vector-tests.yaml", ..) | (_, "alertmanager/examples", "yml") => &Shape::Copied(&Shape::Own),
         // Where every file has its meaning, one we can't read is a mistake: a `.yaml` that no glob finds, say.
         (_, folder, "yml" | "yaml" | "json")
-            if ["prometheus", "alertmanager", "grafana", "vector", "loki"]
+            if ["prometheus", "alertmanager", "grafana", "blackbox", "vector", "loki"]
                 .iter()
                 .any(|room| Path::new(folder).starts_with(room)) =>
         {
@@ -212,7 +224,29 @@ static PROMETHEUS: Shape = Shape::Record(&[
     ),
 ]);
 
-static TARGETS: Shape = Shape::List(&Shape::Record(&[must("targets", &TEXTS), may("labels", &Shape::Texts)]));
+static TARGETS: Shape = Shape::List(&Shape::Record(&[must("targets", &TEXTS), may("labels", &Shape::TargetLabels)]));
+
+/// What the exporter may be asked to try. Its time-out is a latency, which no speed divides: what does not fit into a scrape
+/// the exporter cuts to the scrape's own.
+static BLACKBOX: Shape = Shape::Copied(&Shape::Record(&[must(
+    "modules",
+    &Shape::Record(&[must(
+        "http_200",
+        &Shape::Record(&[
+            must("prober", &Shape::Text),
+            must("timeout", &Shape::Duration),
+            must(
+                "http",
+                &Shape::Record(&[
+                    must("method", &Shape::Text),
+                    must("valid_status_codes", &Shape::List(&Shape::Number)),
+                    must("follow_redirects", &Shape::Switch),
+                    may("preferred_ip_protocol", &Shape::Text),
+                ]),
+            ),
+        ]),
+    )]),
+)]));
 
 static RULES: Shape = Shape::Record(&[may(
     "groups",

@@ -1,6 +1,6 @@
 //! The room as its neighbours use it, on the files of this repository and on files broken on purpose.
 
-use super::addresses::{Addresses, Logging};
+use super::addresses::{Addresses, ExternalUrl, Logging};
 use super::*;
 use crate::http::client::Address;
 
@@ -45,6 +45,10 @@ fn rendered_in_production_the_files_mean_what_they_meant() {
     let monitoring = ours();
     let rendered = monitoring.render(&Addresses::canonical(), Speed::PRODUCTION).expect("it renders");
     for (path, bytes) in monitoring.files() {
+        if path.starts_with("runbooks") {
+            assert_eq!(&rendered[path], bytes);
+            continue;
+        }
         if path.extension().is_some_and(|extension| extension == "md" || extension == "toml")
             || path.starts_with("alertmanager/examples")
             || path == Path::new("vector/vector-tests.yaml")
@@ -82,6 +86,29 @@ fn plain(value: serde_json::Value) -> serde_json::Value {
 }
 
 #[test]
+fn a_place_that_is_reached_from_elsewhere_is_what_links_begin_with_and_nothing_else() {
+    let external = Some("https://mon.example.org/a/".parse().expect("an address"));
+    let rendered = ours().render(&Addresses { external, ..Addresses::canonical() }, Speed::PRODUCTION);
+    let rendered = rendered.expect("it renders");
+    let text = |path: &str| String::from_utf8(rendered[Path::new(path)].clone()).expect("UTF-8");
+    for path in ["prometheus/rules/app.yml", "prometheus/rules/tests/app.yml"] {
+        let text = text(path);
+        assert!(text.contains("dashboard_url: https://mon.example.org/a/d/app-overview?viewPanel=3"), "{text}");
+        assert!(text.contains("runbook_url: https://mon.example.org/a/monitoring/runbooks/AppDown.md"), "{text}");
+        assert!(!text.contains("http://localhost") && !text.contains("runbook_url: monitoring/"), "{text}");
+    }
+    let overview = text("grafana/dashboards/app-overview.json");
+    assert!(overview.contains("\"https://mon.example.org/a/monitoring/runbooks/AppTrafficDrop.md\""), "{overview}");
+    assert!(overview.contains("\"/d/slo\"") && !overview.contains("\"/monitoring/"), "{overview}");
+    assert!(text("grafana/provisioning/datasources/prometheus.yml").contains("http://prometheus:9090"));
+    for wrong in
+        ["mon.example.org", "https://", "https:///a", "https://a b", "https://a?b", "https://a/{{b}}", "https://a/$b"]
+    {
+        assert!(wrong.parse::<ExternalUrl>().is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
     let addresses = Addresses {
         app: vec![Address::loopback(18080), Address::loopback(18082)],
@@ -90,7 +117,9 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
         alertmanager: Address::loopback(19093),
         receiver: Address::loopback(19095),
         dashboards: Address::loopback(13000),
+        probe: Address::loopback(19115),
         folder: "/srv/a stack/etc".into(),
+        external: None,
         logging: Logging {
             vector: Address::loopback(18686),
             vector_metrics: Address::loopback(19598),
@@ -140,6 +169,13 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
     assert_eq!(vector("/transforms"), program, "what is no address is copied to the letter");
     assert_eq!(file("prometheus/targets/vector.json")[0]["targets"], serde_json::json!(["127.0.0.1:19598"]));
     assert_eq!(file("prometheus/targets/loki.json")[0]["targets"], serde_json::json!(["127.0.0.1:13100"]));
+    let probed = |port: u16| {
+        serde_json::json!({"targets": ["127.0.0.1:19115"], "labels": {
+            "__param_module": "http_200", "__param_target": format!("http://127.0.0.1:{port}/health/live"),
+            "instance": format!("127.0.0.1:{port}"), "probed": "app"
+        }})
+    };
+    assert_eq!(file("prometheus/targets/probe.json"), serde_json::json!([probed(18080), probed(18082)]));
     assert_eq!(at("grafana/provisioning/datasources/loki.yml", "/datasources/0/url"), "http://127.0.0.1:13100");
 
     let rules = file("prometheus/rules/app.yml");
@@ -193,8 +229,10 @@ fn what_can_t_be_divided_truthfully_is_refused_with_file_and_line() {
         (app, "max by (job) (up{job=\"app\"}) == 0", "predict_linear(app_ready[6h], 24 * 3600) < 0", "looks ahead"),
         (app, "max by (job) (up{job=\"app\"}) == 0", "timestamp(up) < time() - 300", "adds up what shrinks"),
         (app, "max by (job) (up{job=\"app\"}) == 0", "up == 0 and on () hour() > 8", "asks the calendar"),
-        (dashboard, "app_errors_total[$__rate_interval]", "app_errors_total[5m]", "literal range"),
-        (dashboard, "rate(app_errors_total[$__rate_interval])", "predict_linear(up[$__range], 3600)", "looks ahead by"),
+        (dashboard, "[$__rate_interval])) / ", "[5m])) / ", "literal range"),
+        (dashboard, "[$__rate_interval])) / ", "[5m] offset $__range)) / ", "literal range"),
+        (dashboard, "job:app_errors:rate5m{", "predict_linear(up[1h], 3600) or up{", "looks ahead by"),
+        (dashboard, "job:app_errors:rate5m{", "rate(app_errors_total[100ms]) or up{", "whole number of milliseconds"),
         (app, "Every scrape of", "For 5 minutes, every scrape of", "tells a duration"),
     ] {
         let findings = findings(path, from, to);

@@ -19,6 +19,9 @@ use crate::failure::Finding;
 /// Prometheus begins to miss scrapes on a busy machine below this.
 const SHORTEST_SCRAPE: Duration = Duration::from_millis(500);
 
+/// The target's label that tells the exporter whom to ask.
+pub(super) const PROBED_URL: &str = "__param_target";
+
 /// The stack whose copy is made.
 #[derive(Clone, Copy)]
 pub(super) struct Rendering<'a> {
@@ -101,6 +104,14 @@ impl Walk<'_> {
             (Shape::Labels, Value::Map(entries)) => {
                 self.texts(entries);
                 self.templates(entries);
+            }
+            (Shape::TargetLabels, Value::Map(entries)) => {
+                self.texts(entries);
+                for entry in entries.iter_mut().filter(|entry| entry.key == PROBED_URL) {
+                    if let Value::Text(text) = &mut entry.node.value {
+                        self.url(entry.line, Component::Clients, text);
+                    }
+                }
             }
             (Shape::ExternalLabels, Value::Map(entries)) => {
                 self.texts(entries);
@@ -272,7 +283,11 @@ impl Walk<'_> {
         match text.strip_prefix(&from) {
             Some(rest) => {
                 if let Some(Rendering { addresses, .. }) = self.rendering {
-                    *text = component.of(addresses)[0].url(&format!("/{rest}"));
+                    let path = format!("/{rest}");
+                    *text = match &addresses.external {
+                        Some(external) if component == Component::Dashboards => external.to(&path),
+                        _ => component.of(addresses)[0].url(&path),
+                    };
                 }
             }
             None if format!("{text}/") == from => {
@@ -284,12 +299,23 @@ impl Walk<'_> {
         }
     }
 
+    /// A page of this repository, which has an address once there is a place for pages.
+    fn page(&self, text: &mut String) {
+        let external = self.rendering.and_then(|rendering| rendering.addresses.external.as_ref());
+        let path = text.trim_start_matches('/');
+        if let Some(external) = external.filter(|_| path.starts_with("monitoring/")) {
+            *text = external.to(&format!("/{path}"));
+        }
+    }
+
     fn annotations(&mut self, entries: &mut [Entry], strict: bool) {
         for entry in entries {
             let line = entry.line;
             let Value::Text(text) = &mut entry.node.value else { continue };
             if entry.key == "dashboard_url" {
                 self.url(line, Component::Dashboards, text);
+            } else if entry.key == "runbook_url" {
+                self.page(text);
             } else if strict
                 && !entry.key.ends_with("_url")
                 && let Some(written) = duration_in_words(text)
@@ -340,6 +366,7 @@ impl Walk<'_> {
                 for entry in entries {
                     match (entry.key.as_str(), &mut entry.node.value) {
                         ("expr", Value::Text(text)) => self.panel_expression(entry.line, text),
+                        ("url", Value::Text(text)) => self.page(text),
                         // The least step of a panel or query; empty is Grafana's way to leave it out.
                         ("interval", Value::Text(text)) if !text.is_empty() => self.step(line, text),
                         _ => self.dashboard_part(&mut entry.node),
@@ -350,13 +377,21 @@ impl Walk<'_> {
         }
     }
 
-    /// A panel looks back by Grafana's variables only, which follow the datasource's interval and so the speed.
-    fn panel_expression(&mut self, line: usize, text: &str) {
+    /// A panel looks back by Grafana's variables, which follow the datasource's interval and so the speed, or by lengths of
+    /// its own, as the alert does whose value it shows: these are divided. Of both in one query nothing could be said.
+    fn panel_expression(&mut self, line: usize, text: &mut String) {
         match promql::parse(&without_variables(text)) {
             Ok(tree) => {
-                if let Some(literal) = promql::durations(&tree).into_iter().find(|duration| *duration != VARIABLE) {
-                    let what = format!("a panel with the literal range {}", duration::print(literal));
-                    self.find(line, what, "write $__rate_interval");
+                let lengths = promql::durations(&tree);
+                let literal = lengths.iter().find(|duration| **duration != VARIABLE);
+                if let Some(literal) = literal.filter(|_| lengths.contains(&VARIABLE)) {
+                    let what = format!("a panel with the literal range {}", duration::print(*literal));
+                    self.find(line, what, "write $__rate_interval, or lengths alone, as the alert does");
+                } else if let Some(Rendering { speed, .. }) = self.rendering {
+                    match panel_query_at(text, speed) {
+                        Ok(divided) => *text = divided,
+                        Err(refused) => refused.into_iter().for_each(|error| self.find(line, error, "")),
+                    }
                 }
                 if let Some(Rendering { speed, recorded, .. }) = self.rendering
                     && speed != Speed::PRODUCTION
@@ -369,6 +404,17 @@ impl Walk<'_> {
             }
             Err(error) => self.find(line, format!("not an expression: {}", error.trim()), ""),
         }
+    }
+}
+
+/// A panel's query as a stack of that speed is asked it: what lengths it has of its own are divided.
+pub(crate) fn panel_query_at(text: &str, speed: Speed) -> Result<String, Vec<String>> {
+    // What has a variable where only a length can stand is no expression yet, and has no other length.
+    match promql::parse(text) {
+        Ok(mut tree) if speed != Speed::PRODUCTION && !promql::durations(&tree).is_empty() => {
+            promql::divide(&mut tree, speed).map(|()| promql::print(&tree))
+        }
+        _ => Ok(text.to_owned()),
     }
 }
 
@@ -544,6 +590,19 @@ mod tests {
         ] {
             let plain = plain.replace("LENGTH", &duration::print(VARIABLE)).replace("WORD", UNKNOWN);
             assert_eq!(without_variables(text), plain, "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_a_panel_s_own_are_divided_and_its_variables_left_alone() {
+        let at = |text: &str, k| panel_query_at(text, Speed::new(k).unwrap()).unwrap();
+        let own = r#"avg_over_time(up{job="app", instance=~"$instance"}[5m])"#;
+        assert_eq!(at(own, 30), r#"avg_over_time(up{instance=~"$instance",job="app"}[10s])"#);
+        for text in [own, "rate(a[5m])"] {
+            assert_eq!(at(text, 1), text);
+        }
+        for text in [r#"rate(a{job=~"$job"}[$__rate_interval])"#, r#"sum by (job)  (a{job=~"$job"})"#] {
+            assert_eq!(at(text, 30), text);
         }
     }
 

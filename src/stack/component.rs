@@ -30,6 +30,8 @@ pub enum Component {
     Grafana,
     /// The viewer of the same dashboards, at Grafana's address where Grafana is absent: this tool itself.
     Viewer,
+    /// The blackbox exporter, which asks from outside whether the service answers its clients.
+    Probe,
     /// Vector, which forwards logs.
     Vector,
     /// Loki, which keeps them.
@@ -79,6 +81,18 @@ const ALERTMANAGER: Wanted = Wanted {
     debian: Some("apt-get install --no-install-recommends prometheus-alertmanager"),
 };
 
+const PROBE: Wanted = Wanted {
+    names: &["blackbox_exporter", "prometheus-blackbox-exporter"],
+    marker: "blackbox_exporter, version ",
+    elder: None,
+    nix: "nix develop",
+    debian: Some("apt-get install --no-install-recommends prometheus-blackbox-exporter"),
+};
+
+/// How much less than its scrape a probe may take in production time, so that a failed one is told and not lost. It is the
+/// exporter's own default; a faster stack's scrapes take no longer than that.
+const PROBE_MARGIN: Duration = Duration::from_millis(500);
+
 /// Debian's `loki` is a program of genetics, and `vector` is anybody's name: what it says decides.
 const VECTOR: Wanted = Wanted { names: &["vector"], marker: "vector ", elder: None, nix: "nix develop", debian: None };
 const LOKI: Wanted = Wanted {
@@ -101,13 +115,14 @@ const GRAFANA_SERVER: &str = "grafana-server";
 
 impl Component {
     /// All there are, in the order people read them.
-    pub const ALL: [Component; 8] = [
+    pub const ALL: [Component; 9] = [
         Component::App,
         Component::Prometheus,
         Component::Alertmanager,
         Component::Receiver,
         Component::Grafana,
         Component::Viewer,
+        Component::Probe,
         Component::Vector,
         Component::Loki,
     ];
@@ -144,6 +159,15 @@ impl Component {
             Component::Viewer => {
                 Row { name: "viewer", source: Source::Tool, port: 3000, ready: "/api/health", missed: None }
             }
+            Component::Probe => Row {
+                name: "probe",
+                source: Source::Path(&PROBE),
+                port: 9115,
+                ready: "/-/healthy",
+                missed: Some(
+                    "nobody asks from outside whether the service answers: it counts as available while it is scraped",
+                ),
+            },
             Component::Vector => Row {
                 name: "vector",
                 source: Source::Path(&VECTOR),
@@ -202,7 +226,10 @@ impl Component {
 
     /// Whether it answers whoever asks, by whatever name, and so stands behind a front of ours that does not.
     pub fn is_guarded(self) -> bool {
-        matches!(self, Component::Prometheus | Component::Alertmanager | Component::Vector | Component::Loki)
+        matches!(
+            self,
+            Component::Prometheus | Component::Alertmanager | Component::Probe | Component::Vector | Component::Loki
+        )
     }
 
     /// The command line behind the program, which listens there: where it is looked for, unless a front does.
@@ -250,6 +277,11 @@ impl Component {
                 address.to_string(),
                 "--folder".to_owned(),
                 path(&etc.join("grafana")),
+            ],
+            Component::Probe => vec![
+                format!("--config.file={}", path(&etc.join("blackbox/blackbox.yml"))),
+                format!("--web.listen-address={listens}"),
+                format!("--timeout-offset={:.3}", (PROBE_MARGIN / plan.speed.factor()).as_secs_f64()),
             ],
             Component::Vector => vec![
                 "--config".to_owned(),
@@ -326,6 +358,7 @@ impl Component {
             | Component::Receiver
             | Component::Grafana
             | Component::Viewer
+            | Component::Probe
             | Component::Vector
             | Component::Loki => Vec::new(),
         }
@@ -427,7 +460,7 @@ mod tests {
             assert!(!told.contains(&process.address.port.to_string()), "{}: {arguments:?}", process.name);
             guarded += 1;
         }
-        assert_eq!(guarded, 3);
+        assert_eq!(guarded, 4);
     }
 
     #[test]

@@ -6,11 +6,11 @@
 //! the same time the component's place in the table. Logs are read from the state directory, whether a stack runs or not.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -181,13 +181,22 @@ async fn print_all(
     let zone = TimeZone::system();
     let mut sources = Vec::new();
     let mut pending = Vec::new();
-    for (number, name) in names(&folder, &request.names)?.into_iter().enumerate() {
+    let mut left_out = Vec::new();
+    for name in names(&folder, &request.names)? {
         let path = folder.join(format!("{name}.log"));
-        let (source, entries) =
-            history(name, &path, request, &zone).with_context(|| format!("cannot read {}", path.display()))?;
-        pending.extend(entries.into_iter().map(|entry| (number, entry)));
-        sources.push(source);
+        match history(name, &path, request, &zone) {
+            Ok((source, entries)) => {
+                let number = sources.len();
+                pending.extend(entries.into_iter().map(|entry| (number, entry)));
+                sources.push(source);
+            }
+            Err(error) => left_out.push(LeftOut::of(&path, &error)),
+        }
     }
+    if sources.is_empty() {
+        return Err(left_out.swap_remove(0).into());
+    }
+    left_out.iter().for_each(|log| tell(&log.to_string()));
     let width = sources.iter().map(|source| source.name.len()).max().unwrap_or(0);
     let mut write = |sources: &[Source], entries: Vec<(usize, Entry)>, out: &mut (dyn Write + Send)| {
         for (number, entry) in entries {
@@ -215,12 +224,7 @@ async fn print_all(
             let Fresh { lines, gap } = source.stream.fresh();
             if gap {
                 let name = &source.name;
-                let said = writeln!(
-                    std::io::stderr(),
-                    "aiclipx: {name}.log was rotated away faster than it was read; lines of it are missing here"
-                );
-                // Nobody to tell is no reason to stop.
-                drop(said);
+                tell(&format!("{name}.log was rotated away faster than it was read; lines of it are missing here"));
             }
             let entries = source.head.entries(&lines, &zone);
             waiting.extend(entries.into_iter().filter(|entry| request.wants(entry)).map(|entry| (number, entry)));
@@ -229,6 +233,55 @@ async fn print_all(
         if let Err(error) = write(&sources, due, out) {
             return Ok(Err(error));
         }
+    }
+}
+
+/// Nobody to tell is no reason to stop.
+fn tell(what: &str) {
+    drop(writeln!(std::io::stderr(), "aiclipx: {what}"));
+}
+
+/// A log that can't be read: the others are shown without it.
+struct LeftOut {
+    /// The first of its files that is none; the log itself where each of them is.
+    file: PathBuf,
+    why: String,
+    remedy: &'static str,
+}
+
+/// What is not for a user to mend.
+const BAD_DISK: &str = "look at its disk";
+
+impl LeftOut {
+    fn of(log: &Path, error: &std::io::Error) -> LeftOut {
+        let is_odd = |file: &PathBuf| file.symlink_metadata().is_ok() && files::open(file).is_err();
+        let file = (0..=stream::MOST_ROTATED).map(|place| stream::name(log, place)).find(is_odd);
+        let file = file.unwrap_or_else(|| log.to_owned());
+        let (why, remedy) = match file.metadata() {
+            Ok(meta) if !meta.is_file() => ("it is not a regular file".to_owned(), "move it elsewhere"),
+            Err(error) if file.is_symlink() && error.kind() != ErrorKind::PermissionDenied => {
+                ("it is a link that leads nowhere".to_owned(), "remove it")
+            }
+            _ if error.kind() == ErrorKind::PermissionDenied => {
+                (error.to_string(), "let this user read it, or ask as one who may")
+            }
+            _ => (error.to_string(), BAD_DISK),
+        };
+        LeftOut { file, why, remedy }
+    }
+}
+
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is left out: {}; {}", self.file.display(), self.why, self.remedy)
+    }
+}
+
+impl From<LeftOut> for Failure {
+    fn from(LeftOut { file, why, remedy }: LeftOut) -> Failure {
+        let what = format!("cannot read {}: {why}", file.display());
+        let failure = if remedy == BAD_DISK { Failure::infrastructure(what) } else { Failure::usage(what) };
+        failure.remedy(remedy)
     }
 }
 

@@ -167,7 +167,9 @@ impl Plan {
                 alertmanager: port(Component::Alertmanager),
                 receiver: port(Component::Receiver),
                 dashboards: port(Component::Grafana),
+                probe: port(Component::Probe),
                 folder: absolute(&state.join(layout::ETC))?,
+                external: None,
                 logging: Logging::loopback(absolute(&state.join(layout::LOGS))?, absolute(&state.join(layout::DATA))?),
             },
             hidden: Component::ALL
@@ -237,6 +239,7 @@ impl Plan {
             Component::Alertmanager => std::slice::from_mut(&mut self.addresses.alertmanager),
             Component::Receiver => std::slice::from_mut(&mut self.addresses.receiver),
             Component::Grafana | Component::Viewer => std::slice::from_mut(&mut self.addresses.dashboards),
+            Component::Probe => std::slice::from_mut(&mut self.addresses.probe),
             Component::Vector => std::slice::from_mut(&mut self.addresses.logging.vector),
             Component::Loki => std::slice::from_mut(&mut self.addresses.logging.loki),
         }
@@ -250,6 +253,7 @@ impl Plan {
             Component::Alertmanager => std::slice::from_ref(&self.addresses.alertmanager),
             Component::Receiver => std::slice::from_ref(&self.addresses.receiver),
             Component::Grafana | Component::Viewer => std::slice::from_ref(&self.addresses.dashboards),
+            Component::Probe => std::slice::from_ref(&self.addresses.probe),
             Component::Vector => std::slice::from_ref(&self.addresses.logging.vector),
             Component::Loki => std::slice::from_ref(&self.addresses.logging.loki),
         };
@@ -487,7 +491,7 @@ mod tests {
         let ports: Vec<_> = listeners.map(|(_, name, address)| format!("{name}={}", address.port)).collect();
         let expected =
             ["app=8080", "app-admin=8081", "prometheus=9090", "alertmanager=9093", "receiver=9095", "grafana=3000"];
-        let logging = ["vector=8686", "vector-metrics=9598", "loki=3100", "loki-grpc=9096"];
+        let logging = ["probe=9115", "vector=8686", "vector-metrics=9598", "loki=3100", "loki-grpc=9096"];
         assert_eq!(ports, [&expected[..], &logging].concat());
     }
 

@@ -766,7 +766,7 @@ fn furnish(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<
                 }
             }
             Component::Grafana | Component::Vector | Component::Loki => make(&plan.data(*component))?,
-            Component::App | Component::Receiver | Component::Viewer => {}
+            Component::App | Component::Receiver | Component::Viewer | Component::Probe => {}
         }
     }
     let page = preflight.programs.get(&Component::Grafana);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aiclipx::app::endpoint::{Endpoint, Verb};
+use log::LevelFilter;
 use serde_json::json;
 
 use crate::harness::{App, Client, JSON};
@@ -394,4 +395,19 @@ async fn without_the_setting_the_fault_header_means_nothing() {
         assert_eq!(app.send("GET", "/", &[fault], "").await.status, 200);
     }
     assert!(app.metrics().value("app_faults_enabled", &[]).abs() < f64::EPSILON);
+}
+
+#[tokio::test]
+async fn whether_each_request_is_logged_can_be_asked() {
+    for (access_log, log, told) in [
+        (true, LevelFilter::Info, 1.0),
+        (true, LevelFilter::Trace, 1.0),
+        (true, LevelFilter::Warn, 0.0),
+        (false, LevelFilter::Info, 0.0),
+    ] {
+        let app = App::with(|config| (config.access_log, config.log) = (access_log, log)).await;
+        app.get("/health/live").await; // it serves by then
+        let enabled = app.metrics().value("app_access_log_enabled", &[]);
+        assert!((enabled - told).abs() < f64::EPSILON, "{access_log} {log}: {enabled}");
+    }
 }

@@ -96,8 +96,8 @@ impl StandIn {
     }
 }
 
-/// Upstream's three, stood in for: Prometheus, Alertmanager, Grafana.
-fn stand_ins() -> [String; 3] {
+/// Upstream's four, stood in for: Prometheus, Alertmanager, the blackbox exporter, Grafana.
+fn stand_ins() -> [String; 4] {
     let prometheus = StandIn::new()
         .program(&["prometheus"], "/bin/prometheus")
         .program(&["promtool"], "/bin/promtool")
@@ -110,6 +110,9 @@ fn stand_ins() -> [String; 3] {
         .file(EMAIL)
         .folder("/alertmanager", "65534")
         .image("alertmanager", &["ENTRYPOINT [\"/bin/alertmanager\"]"]);
+    let probe = StandIn::new()
+        .program(&["blackbox_exporter", "prometheus-blackbox-exporter"], "/bin/blackbox_exporter")
+        .image("probe", &["ENTRYPOINT [\"/bin/blackbox_exporter\"]"]);
     let grafana = StandIn::new()
         .program(&["busybox"], "/bin/busybox")
         .text("/www/api/health", "{}")
@@ -122,7 +125,7 @@ fn stand_ins() -> [String; 3] {
     for name in ["sh", "cat", "wget"] {
         symlink("busybox", grafana.path(&format!("/bin/{name}"))).unwrap();
     }
-    [prometheus, alertmanager, grafana.image("grafana", &["ENV PATH=/bin"])]
+    [prometheus, alertmanager, probe, grafana.image("grafana", &["ENV PATH=/bin"])]
 }
 
 /// The two of the profile `logs`, stood in for: Loki, Vector.
@@ -182,11 +185,11 @@ impl Stack {
         for (target, program) in [("app", "aiclipx-app"), ("receiver", "aiclipx-receiver")] {
             build(&format!("dist-{target}"), &format!("localhost/{program}:tested"), &[]);
         }
-        let [prometheus, alertmanager, grafana] = stand_ins();
+        let [prometheus, alertmanager, probe, grafana] = stand_ins();
         let settings = format!(
             "GF_SECURITY_ADMIN_PASSWORD={PASSWORD}\nAPP_FAULTS=on\nAPP_PORT={}\nPROMETHEUS_PORT={}\n\
              ALERTMANAGER_PORT={}\nRECEIVER_PORT={}\nGRAFANA_PORT={}\nAPP_IMAGE=localhost/aiclipx-app:tested\nRECEIVER_IMAGE=localhost/aiclipx-receiver:tested\n\
-             PROMETHEUS_IMAGE={prometheus}\nALERTMANAGER_IMAGE={alertmanager}\nGRAFANA_IMAGE={grafana}\n{more}",
+             PROMETHEUS_IMAGE={prometheus}\nALERTMANAGER_IMAGE={alertmanager}\nPROBE_IMAGE={probe}\nGRAFANA_IMAGE={grafana}\n{more}",
             stack.app, stack.prometheus, stack.alertmanager, stack.receiver, stack.grafana
         );
         let file = stack.folder.path().join(".env");
@@ -283,6 +286,7 @@ fn the_stack_comes_up_and_holds_what_compose_yaml_promises() {
         ("receiver", 65532, 64 << 20, 0.5, 64),
         ("prometheus", 65534, 512 << 20, 1.0, 256),
         ("alertmanager", 65534, 128 << 20, 0.5, 128),
+        ("probe", 65534, 64 << 20, 0.5, 64),
         ("grafana", 472, 512 << 20, 1.0, 256),
     ];
     for (service, user, memory, processors, processes) in promised {
@@ -425,11 +429,14 @@ fn the_profile_logs_brings_the_lines_of_this_project_to_loki_and_no_others() {
 
 /// Prometheus reaches the service over the network, and the Watchdog's notification gets all the way to the receiver's volume.
 fn scrapes_and_notifies(stack: &Stack) {
-    for job in ["app", "prometheus", "alertmanager", "receiver"] {
+    for job in ["app", "prometheus", "alertmanager", "receiver", "probe"] {
         eventually(&format!("Prometheus to scrape {job}"), || {
             stack.query(&format!("up%7Bjob=%22{job}%22%7D")).filter(|up| *up > 0.0)
         });
     }
+    eventually("a probe to succeed", || {
+        stack.query("probe_success%7Bprobed=%22app%22%7D").filter(|success| *success > 0.0)
+    });
     let before = get(stack.app, "/items", "").unwrap().0;
     assert_eq!(before, 200);
     eventually("a notification", || {
@@ -655,7 +662,7 @@ fn every_image_of_a_registry_is_named_once_and_by_its_digest() {
         .split(|separator: char| separator.is_whitespace() || separator == '}')
         .filter_map(|word| word.find("docker.io/").map(|at| &word[at..]))
         .collect();
-    assert_eq!(images.len(), 6, "{images:?}");
+    assert_eq!(images.len(), 7, "{images:?}");
     let mut names = Vec::new();
     for image in images {
         let (name, rest) = image.split_once(':').unwrap();

@@ -98,8 +98,14 @@ fn nothing_of_a_stack_of_ours_is_out_of_reach() {
 
 /// A stack whose Vector answered its scrapes so.
 fn with_vector(ups: &[&str]) -> Room {
+    with_optional("vector", ups)
+}
+
+/// A stack with an optional component that answered its scrapes so, in Vector's place.
+fn with_optional(job: &str, ups: &[&str]) -> Room {
     Room::with_errors().series("up", |all| {
         let vector = all.iter_mut().find(|series| has(series, &[("job", "vector")])).unwrap();
+        vector["metric"]["job"] = job.into();
         for (index, sample) in vector["values"].as_array_mut().unwrap().iter_mut().enumerate() {
             sample[1] = ups[index % ups.len()].into();
         }
@@ -107,9 +113,12 @@ fn with_vector(ups: &[&str]) -> Room {
 }
 
 #[test]
-fn vector_and_loki_disturb_no_run_when_they_are_not_scraped() {
-    assert_eq!(with_vector(&["0"]).disturbances(), []);
-    assert_eq!(with_vector(&["1", "0"]).disturbances(), []);
+fn what_a_stack_may_lack_disturbs_no_run_when_it_is_not_scraped() {
+    for job in ["probe", "vector", "loki"] {
+        assert_eq!(with_optional(job, &["0"]).disturbances(), [], "{job}");
+        assert_eq!(with_optional(job, &["1", "0"]).disturbances(), [], "{job}");
+    }
+    assert_ne!(with_optional("receiver", &["1", "0"]).disturbances(), []);
 }
 
 #[test]

@@ -18,6 +18,7 @@ use aiclipx::evidence::{attest, mutants, prove};
 use aiclipx::failure::{self, Failure, tell, without_just};
 use aiclipx::http::client::Address;
 use aiclipx::interrupt::Signals;
+use aiclipx::monitoring::addresses::ExternalUrl;
 use aiclipx::stack::plan::{PortChoice, find_tree};
 use aiclipx::stack::{
     Component, Foreign, Found, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder,
@@ -55,6 +56,10 @@ enum Command {
         /// Move all components to ports nobody uses.
         #[arg(long)]
         free_ports: bool,
+        /// Where people find dashboards (URL/d/…) and runbooks (URL/monitoring/runbooks/…) from elsewhere: what the links
+        /// of alerts and panels begin with.
+        #[arg(long, value_name = "URL")]
+        external_url: Option<ExternalUrl>,
     },
     /// Stop the stack; its data stays.
     Down,
@@ -73,8 +78,11 @@ enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
         /// Instead, make the rules of the objectives anew: monitoring/prometheus/rules/slo.yml of monitoring/slo.toml.
-        #[arg(long, conflicts_with_all = ["speed", "out"])]
+        #[arg(long, conflicts_with_all = ["speed", "out", "external_url"])]
         slo: bool,
+        /// What the links of alerts and panels begin with, as for `up`.
+        #[arg(long, value_name = "URL")]
+        external_url: Option<ExternalUrl>,
     },
     /// Check scenarios, rules, routes and dashboards without running anything.
     Check {
@@ -340,7 +348,9 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         }
     };
     match arguments.command {
-        Command::Up { speed, ref ports, free_ports } => stack::up(&state()?, speed, ports, free_ports, signals).await,
+        Command::Up { speed, ref ports, free_ports, ref external_url } => {
+            stack::up(&state()?, speed, &stack::Places { ports, free_ports, external_url }, signals).await
+        }
         Command::Down => {
             // Half stopped helps nobody: Ctrl-C changes the exit code, not what is done.
             let _held = signals.held();
@@ -355,7 +365,7 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         Command::Status => stack::status(&state()?).await,
         Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
         Command::Render { slo: true, .. } => render::slo(),
-        Command::Render { speed, out, .. } => render::render(speed, out.as_deref()),
+        Command::Render { speed, out, external_url, .. } => render::render(speed, out.as_deref(), external_url),
         Command::Check { live } => {
             let root = find_tree()?;
             let findings = if live {

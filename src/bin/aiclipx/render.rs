@@ -8,7 +8,7 @@ use aiclipx::duration::Speed;
 use aiclipx::failure::{Failure, tell};
 use aiclipx::files;
 use aiclipx::monitoring::Monitoring;
-use aiclipx::monitoring::addresses::Addresses;
+use aiclipx::monitoring::addresses::{Addresses, ExternalUrl};
 use aiclipx::monitoring::slo;
 use aiclipx::stack::Mark;
 use aiclipx::stack::plan::find_tree;
@@ -16,10 +16,10 @@ use anyhow::Context;
 
 use super::print;
 
-pub(super) fn render(speed: Speed, out: Option<&Path>) -> Result<ExitCode, Failure> {
+pub(super) fn render(speed: Speed, out: Option<&Path>, external: Option<ExternalUrl>) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
     let source = root.join("monitoring");
-    let files = Monitoring::read(&source)?.render(&Addresses::canonical(), speed)?;
+    let files = Monitoring::read(&source)?.render(&Addresses { external, ..Addresses::canonical() }, speed)?;
     if let Some(out) = out {
         if is_within(out, &source) || is_within(&source, out) {
             return Err(Failure::usage(format!("{} holds what is rendered, or lies in it", out.display()))

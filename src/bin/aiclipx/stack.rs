@@ -7,17 +7,24 @@ use std::process::ExitCode;
 use aiclipx::duration::Speed;
 use aiclipx::failure::{Failure, tell};
 use aiclipx::interrupt::{Interrupt, Signals};
+use aiclipx::monitoring::addresses::ExternalUrl;
 use aiclipx::monitoring::{Monitoring, prometheus_flags};
 use aiclipx::stack::plan::{PortChoice, find_tree};
 use aiclipx::stack::{Found, Plan, Stack, logs, start, table};
 
 use super::{LINES, Logs, as_called_here, print};
 
+/// Where a stack is reached, as the command line says it.
+pub(super) struct Places<'a> {
+    pub(super) ports: &'a [PortChoice],
+    pub(super) free_ports: bool,
+    pub(super) external_url: &'a Option<ExternalUrl>,
+}
+
 pub(super) async fn up(
     state: &Path,
     speed: Speed,
-    ports: &[PortChoice],
-    free_ports: bool,
+    Places { ports, free_ports, external_url }: &Places<'_>,
     signals: &Signals,
 ) -> Result<ExitCode, Failure> {
     let began = std::time::Instant::now();
@@ -26,7 +33,8 @@ pub(super) async fn up(
     rustix::process::umask(mask | rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     let root = find_tree()?;
     let mut plan = Plan::attached(&root, state, speed)?;
-    if free_ports {
+    plan.addresses.external.clone_from(external_url);
+    if *free_ports {
         plan.free_ports()?;
     }
     for (index, choice) in ports.iter().enumerate() {

@@ -9,8 +9,8 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value};
 
 use super::{
-    Annotation, Calculation, Columns, Dashboard, Field, Grid, Interpolation, Kind, Matcher, Override, Panel, Property,
-    Target, Threshold, Variable, VariableKind, pattern_matches,
+    Annotation, Calculation, Columns, Dashboard, Field, Grid, Interpolation, Kind, Link, Matcher, Override, Panel,
+    Property, Target, Threshold, Variable, VariableKind, pattern_matches,
 };
 use crate::duration;
 use crate::failure::Finding;
@@ -433,7 +433,10 @@ impl Reader {
             sparkline: false,
             background: false,
             columns: Columns::default(),
+            links: Vec::new(),
         };
+        let links = map_get(map, "links");
+        panel.links = self.list(&links, "links").iter().filter_map(|one| self.link(one)).collect();
         match panel.kind {
             Kind::Undrawn(_) => panels.push(panel),
             Kind::Logs(_) => {
@@ -470,8 +473,9 @@ impl Reader {
                         "fieldConfig",
                         "options",
                         "transformations",
+                        "links",
                     ],
-                    &["pluginVersion", "transparent", "links", "hideTimeOverride", "libraryPanel"],
+                    &["pluginVersion", "transparent", "hideTimeOverride", "libraryPanel"],
                 );
                 panel.datasource = self.datasource(&map_get(map, "datasource"));
                 let targets = map_get(map, "targets");
@@ -483,6 +487,25 @@ impl Reader {
                 panels.push(panel);
             }
         }
+    }
+
+    fn link(&mut self, value: &Value) -> Option<Link> {
+        let map = self.object(value, "links");
+        self.only(map, "links.", &["title", "url"], &["targetBlank", "type", "icon", "tooltip"]);
+        let link = Link {
+            title: self.text(&map_get(map, "title"), "links.title"),
+            url: self.text(&map_get(map, "url"), "links.url"),
+        };
+        // What else can stand in an address could do more than lead somewhere.
+        let is_of_the_web = ["/", "http://", "https://"].iter().any(|begin| link.url.starts_with(begin));
+        let bare = RANGE_VARIABLES.iter().fold(link.url.clone(), |url, name| url.replace(&format!("${{{name}}}"), ""));
+        if !is_of_the_web || link.url.starts_with("//") || bare.contains('$') {
+            let what =
+                format!("`{}` is no path and no address of the web, or has variables but those of the range", link.url);
+            self.note("links.url", &what);
+            return None;
+        }
+        Some(link)
     }
 
     fn datasource(&mut self, value: &Value) -> Option<String> {
@@ -892,6 +915,9 @@ impl Reader {
         }
     }
 }
+
+/// What may stand for the range shown in a panel's link.
+const RANGE_VARIABLES: [&str; 3] = ["__from", "__to", "__url_time_range"];
 
 /// The value of a key; what isn't there is null.
 fn map_get(map: &Map<String, Value>, key: &str) -> Value {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::super::draw::{Frame, Mark};
 use super::super::marks;
 use super::super::model::{ALL, Dashboard, Marking, Variable, VariableKind};
-use super::super::query::{PlannedQuery, TimeRange};
+use super::super::query::{self, PlannedQuery, TimeRange};
 use crate::http::client::{self, Address};
 use crate::prom::answer::{self, percent_encoded};
 
@@ -66,6 +66,8 @@ pub(super) async fn values(
             // For logs; whoever asks Prometheus leaves it alone, where it could be any expression.
             VariableKind::Text => continue,
             VariableKind::LabelValues { metric, label } => {
+                // What is chosen of one is what there is to choose of the next.
+                let metric = metric.as_deref().map(|metric| query::filled_in(metric, &dashboard.variables, &chosen));
                 label_values(address, metric.as_deref(), label, range).await.unwrap_or_default()
             }
         };

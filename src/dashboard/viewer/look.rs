@@ -117,6 +117,15 @@ impl Look {
         if pairs.is_empty() { path } else { format!("{path}?{}", pairs.join("&")) }
     }
 
+    /// A panel's link with the range that is shown in it.
+    pub(super) fn filled_in(&self, url: &str) -> String {
+        let TimeRange { from_millis, to_millis } = self.range;
+        let range = format!("from={}&to={}", percent_encoded(&self.from), percent_encoded(&self.to));
+        url.replace("${__url_time_range}", &range)
+            .replace("${__from}", &from_millis.to_string())
+            .replace("${__to}", &to_millis.to_string())
+    }
+
     /// What a form that chooses variables must carry along, as hidden fields.
     pub(super) fn carried(&self) -> impl Iterator<Item = &(String, String)> {
         self.parameters.iter().filter(|(name, _)| !name.starts_with("var-"))

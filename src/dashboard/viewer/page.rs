@@ -180,6 +180,15 @@ pub(super) fn trouble(status: StatusCode, why: &str) -> Page {
     page(status, status.canonical_reason().unwrap_or("Error"), String::new(), &html! {}, &body)
 }
 
+/// A runbook, as it was drawn.
+pub(super) fn runbook(name: &str, drawn: &Markup) -> Page {
+    let body = html! {
+        header { a.home href="/" { "Dashboards" } }
+        main.page { (drawn) }
+    };
+    page(StatusCode::OK, name, String::new(), &html! {}, &body)
+}
+
 /// There is no such dashboard; or it is refused whole, and this is why.
 pub(super) fn unknown(uid: &str, provisioned: &Provisioned) -> Page {
     let refused = provisioned.dashboards.iter().filter_map(|entry| entry.read.as_ref().err().map(|told| (entry, told)));
@@ -331,6 +340,12 @@ fn panel(dashboard: &Dashboard, look: &Look, placed: &Placed, shown: &Shown) -> 
                 }
             }
             a.alone href=(href) title=(panel.description) aria-label={ (verb) ": " (panel.title) } { span { (sign) } }
+            @if look.panel.is_some() && !panel.description.is_empty() { p.told { (panel.description) } }
+            @if !panel.links.is_empty() {
+                nav.links aria-label={ "From " (panel.title) } {
+                    @for link in &panel.links { a href=(look.filled_in(&link.url)) { (link.title) } }
+                }
+            }
         }
     }
 }

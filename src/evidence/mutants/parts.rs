@@ -19,6 +19,8 @@ pub(super) enum Part {
     /// Prometheus' own pages, which some builds leave out.
     Pages,
     Grafana,
+    /// The blackbox exporter.
+    Probe,
     Vector,
     Loki,
 }
@@ -30,6 +32,7 @@ impl Part {
             Part::Browser => "Chromium",
             Part::Pages => "Prometheus' own pages",
             Part::Grafana => "Grafana",
+            Part::Probe => "the blackbox exporter",
             Part::Vector => "Vector",
             Part::Loki => "Loki",
         }
@@ -43,6 +46,7 @@ impl Part {
             (Part::Browser, Kind::Pictured { .. } | Kind::DashboardPictured { .. })
             | (Part::Pages, Kind::Pictured { .. })
             | (Part::Grafana, Kind::DashboardPictured { .. }) => true,
+            (Part::Probe, _) => *why == not_part_of_the_stack(Component::Probe.name()),
             (Part::Vector, _) => *why == not_part_of_the_stack(Component::Vector.name()),
             (Part::Loki, _) => *why == not_part_of_the_stack(Component::Loki.name()),
             (Part::Browser | Part::Pages | Part::Grafana, _) => false,
@@ -59,6 +63,7 @@ pub(super) async fn lacking(stack: &Stack) -> Vec<Part> {
         // One that does not answer in time may have them.
         (Part::Pages, !matches!(PrometheusPages::probe(ground.prometheus()).await, Ok(None))),
         (Part::Grafana, ground.grafana().is_some()),
+        (Part::Probe, has(Component::Probe)),
         (Part::Vector, has(Component::Vector)),
         (Part::Loki, has(Component::Loki)),
     ];
@@ -67,7 +72,8 @@ pub(super) async fn lacking(stack: &Stack) -> Vec<Part> {
 
 /// Why a change of this file can't be tried where these are missing: nobody there reads it.
 pub(super) fn unread(file: &Path, lacking: &[Part]) -> Option<String> {
-    let part = [Part::Vector, Part::Loki].into_iter().find(|part| file.starts_with(part.name().to_lowercase()))?;
+    let folders = [(Part::Probe, "blackbox"), (Part::Vector, "vector"), (Part::Loki, "loki")];
+    let (part, _) = folders.into_iter().find(|(_, folder)| file.starts_with(folder))?;
     lacking.contains(&part).then(|| format!("for want of {}: nobody reads {}", part.name(), file.display()))
 }
 
@@ -89,6 +95,9 @@ mod tests {
         let both = [Part::Vector, Part::Loki];
         let told = "for want of Vector: nobody reads vector/vector.yaml";
         assert_eq!(unread("vector/vector.yaml", &both).as_deref(), Some(told));
+        let told = "for want of the blackbox exporter: nobody reads blackbox/blackbox.yml";
+        assert_eq!(unread("blackbox/blackbox.yml", &[Part::Probe]).as_deref(), Some(told));
+        assert_eq!(unread("blackbox/blackbox.yml", &both), None);
         assert!(unread("loki/loki.yaml", &both).unwrap().starts_with("for want of Loki"));
         assert_eq!(unread("loki/loki.yaml", &[Part::Grafana]), None);
         assert_eq!(unread("prometheus/targets/vector.json", &both), None);

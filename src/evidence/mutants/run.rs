@@ -18,7 +18,7 @@ use super::fate::{self, Fate, Findings, Found};
 use super::outcome::{Outcome, SCHEMA, Tried};
 use super::parts;
 use super::proxy::Proxy;
-use super::table::{Change, Edit, Mutant, Rendered, Table};
+use super::table::{Change, Edit, Mutant, Table};
 use crate::evidence::bundle::{PARTIAL, in_a_second_of_its_own, made_in};
 use crate::evidence::collect::collect;
 use crate::evidence::enact::{Enactment, enact};
@@ -242,7 +242,6 @@ impl Attempt<'_> {
                 Err(why) => return unapplied(why),
             };
         }
-        let kept = rendered.clone();
         let stack = Stack::start(plan, rendered, prometheus_flags(speed), &mut Silent, interrupt.requested()).await?;
         let unread = match change {
             Some(Change { file, .. }) => parts::unread(file, &parts::lacking(&stack).await),
@@ -250,7 +249,7 @@ impl Attempt<'_> {
         };
         let findings = match unread {
             Some(why) => Ok(Findings::from([(job.name().to_owned(), Err(Fate::NotTried(why)))])),
-            None => self.on(&stack, job, &kept, interrupt).await,
+            None => self.on(&stack, job, interrupt).await,
         };
         let stopped = stack.stop().await;
         if let Some(proxy) = proxy {
@@ -261,13 +260,7 @@ impl Attempt<'_> {
     }
 
     /// Enacts on a stack that runs, collects, and looks at what came of it.
-    async fn on(
-        &self,
-        stack: &Stack,
-        job: &Job<'_>,
-        rendered: &Rendered,
-        interrupt: &Interrupt,
-    ) -> Result<Findings, Failure> {
+    async fn on(&self, stack: &Stack, job: &Job<'_>, interrupt: &Interrupt) -> Result<Findings, Failure> {
         let scenario = job.scenario();
         let what = Enactment {
             ground: Ground::Ours(stack),
@@ -291,7 +284,7 @@ impl Attempt<'_> {
             let copy = self.experiment(&mutant.id, scenario);
             let _ = fs::remove_dir_all(&copy);
             let made = match &mutant.edit {
-                Edit::Dashboard(change) => match change.dashboards(rendered, self.options.speed) {
+                Edit::Dashboard(change) => match change.dashboards(self.tree) {
                     Ok(dashboards) => {
                         let tree = self.with_dashboards(dashboards);
                         interrupt.or(collect(Ground::Ours(stack), &tree, &enacted.folder, &copy)).await?;

@@ -13,6 +13,7 @@ use crate::evidence::claims::{Claim, claims};
 use crate::evidence::tree::Tree;
 use crate::failure::Failure;
 use crate::files;
+use crate::monitoring::addresses::Addresses;
 use crate::scenario::Scenario;
 
 /// Below the repository's root.
@@ -254,9 +255,11 @@ impl Change {
         Ok(changed)
     }
 
-    /// The tree's dashboards, as rendered and with this one changed.
-    pub fn dashboards(&self, rendered: &Rendered, speed: Speed) -> Result<Vec<Dashboard>, String> {
-        let changed = self.apply_to(rendered, speed)?;
+    /// The tree's dashboards with this one changed, in production time as the tree has them: who asks their queries
+    /// divides them.
+    pub fn dashboards(&self, tree: &Tree) -> Result<Vec<Dashboard>, String> {
+        let rendered = tree.monitoring.render(&Addresses::canonical(), Speed::PRODUCTION);
+        let changed = self.apply_to(&rendered.map_err(|found| Failure::from(found).to_string())?, Speed::PRODUCTION)?;
         let folder = Path::new("grafana/dashboards");
         changed
             .iter()
@@ -276,7 +279,7 @@ impl Mutant {
     pub fn check(&self, tree: &Tree, rendered: &Rendered, speed: Speed) -> Result<Option<Claim>, String> {
         match &self.edit {
             Edit::Configuration(change) => drop(change.apply_to(rendered, speed)?),
-            Edit::Dashboard(change) => drop(change.dashboards(rendered, speed)?),
+            Edit::Dashboard(change) => drop(change.dashboards(tree)?),
             Edit::Record(_) | Edit::Loss(_) | Edit::Exposition(_) | Edit::Setting { .. } => {}
         }
         if tree.scenarios.iter().any(|scenario| scenario.name == self.id) {

@@ -173,6 +173,7 @@ fn graph(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Ma
         sparkline: false,
         background: false,
         columns: Columns::default(),
+        links: Vec::new(),
     };
     let run = &experiment.run;
     let cycle = judge::cycle_of(experiment, tree, alert)?;

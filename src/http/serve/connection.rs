@@ -35,6 +35,9 @@ const LINGER_SILENCE: Duration = Duration::from_secs(1);
 /// What a closing connection reads and throws away of what its client is still sending, at most.
 const LINGER_BYTES: usize = 64 << 20;
 
+/// What hyper answers to what is no HTTP.
+const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
 /// What happens to a connection that hyper doesn't know of.
 enum Event {
     /// The listener was told to stop.
@@ -115,6 +118,8 @@ pub(super) async fn run<S: Service>(
             },
         }
     };
+    // hyper leaves these without an answer, for whoever speaks HTTP/2.
+    let begins_http2 = matches!(&result, Err(error) if error.is_parse_version_h2());
     end.outcome = ConnectionOutcome::of(result);
     // Closed with something unread, a socket resets its connection, and so it does for what arrives later: what was not
     // sent by then is lost.
@@ -123,8 +128,13 @@ pub(super) async fn run<S: Service>(
         let is_unread =
             unread.load(Ordering::Relaxed) || end.outcome == ConnectionOutcome::Malformed || !parts.read_buf.is_empty();
         drop(parts.read_buf);
-        let stream = parts.io.into_inner().stream;
-        let _ = timeout(limits.patience, linger(stream, is_unread, || end.others_wait())).await;
+        let mut stream = parts.io.into_inner().stream;
+        let ends = async {
+            if !begins_http2 || stream.write_all(BAD_REQUEST).await.is_ok() {
+                linger(stream, is_unread, || end.others_wait()).await;
+            }
+        };
+        let _ = timeout(limits.patience, ends).await;
     }
 }
 

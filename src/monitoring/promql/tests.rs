@@ -335,6 +335,10 @@ fn the_window_is_the_longest_range_through_recording_rules() {
         ("avg_over_time({__name__=~\"job:x:.*\"}[30m]) > 1", 35),
         ("rate(x[1h]) > 1 and rate(x[5m]) > 1", 60),
         ("(job:x:rate5m or 0 * max_over_time(job:x:rate5m[30m])) < 0.05 and max_over_time(job:x:rate5m[30m]) > 1", 5),
+        ("job:x:rate5m < 0.1 * avg_over_time(job:x:rate5m[30m] offset 5m)", 5),
+        ("rate(x[1m]) > 1 and avg_over_time(job:x:rate5m[30m] offset 5m) > 1", 1),
+        ("rate(x[1m]) < avg_over_time(job:x:rate5m[30m])", 35),
+        ("rate(x[1m]) > 1 and (x offset 1h > 1 or rate(x[5m]) > 1)", 60),
     ] {
         assert_eq!(window(&expr(text), &recorded()), Duration::from_secs(minutes * 60), "{text}");
     }
@@ -478,5 +482,50 @@ proptest! {
         let again = parse(&printed).map_err(|error| TestCaseError::fail(format!("{printed}: {error}")))?;
         prop_assert_eq!(print(&again), printed);
         prop_assert_eq!(durations(&again), before.iter().map(|duration| *duration / k).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_an_alert_compares_is_found_behind_guards_counts_and_alternatives() {
+    for (text, found) in [
+        ("a > 0.05 and b > 0.02", &["a > 0.05"][..]),
+        ("long > 14.4 and short > 14.4 and sum_over_time(c[1h]) / 240 > 10 / 3600", &["long > 14.4", "short > 14.4"]),
+        ("(a or 0 * b) < 0.1 * b and b > 0.5", &["a < 0.1 * b"]),
+        ("count by (job) (avg_over_time(up[5m]) < 0.8) > 0", &["avg_over_time(up[5m]) < 0.8"]),
+        ("count by (job) (up) > 2", &["count by (job) (up) > 2"]),
+        ("max by (job) (a) == 0 or b < 0.7 and c < 0.7 and d", &["max by (job) (a) == 0", "b < 0.7", "c < 0.7"]),
+        (r#"absent(up{job="app"}) unless on () absent(up)"#, &[r#"absent(up{job="app"})"#]),
+        ("vector(1)", &["vector(1)"]),
+    ] {
+        let tree = parse(text).unwrap();
+        let told = comparisons(&tree).into_iter().map(|one| match (one.bound, one.value) {
+            (Some(bound), value) => (print(value), print(bound)),
+            (None, value) => (print(value), String::new()),
+        });
+        let wanted = found.iter().map(|text| match parse(text).unwrap() {
+            Expr::Binary(binary) => (print(&binary.lhs), print(&binary.rhs)),
+            other => (print(&other), String::new()),
+        });
+        assert_eq!(told.collect::<Vec<_>>(), wanted.collect::<Vec<_>>(), "{text}");
+    }
+}
+
+#[test]
+fn two_forms_are_one_but_for_what_chooses_among_curves() {
+    let form = |text: &str| bare(&parse(text).unwrap(), "unknown");
+    let alert = form(r#"max by (job) (up{job="app", zone="a"} / (b))"#);
+    for same in [
+        r#"max by (job) ((up{zone="a", job=~"unknown"}) / b{instance=~"unknown_variable"})"#,
+        r#"max by (job) (up{zone="a"} / b)"#,
+    ] {
+        assert_eq!(form(same), alert, "{same}");
+    }
+    for other in [
+        r#"max by (job) (up{zone="b"} / b)"#,
+        r#"max by (job) (up / b)"#,
+        r#"min by (job) (up{zone="a"} / b)"#,
+        r#"max by (job) (up{zone="a"} / b offset 5m)"#,
+    ] {
+        assert_ne!(form(other), alert, "{other}");
     }
 }

@@ -153,6 +153,46 @@ async fn a_component_is_its_replicas_and_an_unknown_one_is_told_those_there_are(
 }
 
 #[tokio::test]
+async fn what_is_no_log_is_left_out_and_costs_the_others_nothing() {
+    let state = said();
+    let whole = state.told(&request()).await;
+    std::fs::create_dir(state.log("folder")).unwrap();
+    std::os::unix::fs::symlink("nowhere", state.log("link")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", state.log("device")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(state.log("pipe")).status().unwrap().success());
+    assert_eq!(state.told(&request()).await, whole);
+    // What supervisord has rotated away is a part of a log.
+    std::fs::create_dir(state.0.path().join("logs/prometheus.log.1")).unwrap();
+    let of_app: Vec<String> = whole.into_iter().filter(|line| line.starts_with("app: ")).collect();
+    assert_eq!(state.told(&request()).await, of_app);
+    for name in ["folder", "link", "device", "pipe", "prometheus"] {
+        let of = Request { names: vec![name.to_owned()], ..request() };
+        let failure = print(state.0.path(), &of, &mut Vec::new(), Format::Programs).await.unwrap_err();
+        assert_eq!(failure.kind(), Kind::Usage, "{failure}");
+        assert!(failure.to_string().contains(&format!("{name}.log")), "{failure}");
+    }
+}
+
+#[test]
+fn what_is_left_out_is_told_with_what_to_do() {
+    let state = State::new();
+    let logs = state.0.path().join("logs");
+    std::fs::create_dir(state.log("folder")).unwrap();
+    std::os::unix::fs::symlink("nowhere", state.log("link")).unwrap();
+    state.says("app", "fine");
+    std::fs::create_dir(logs.join("app.log.2")).unwrap();
+    for (name, file, told) in [
+        ("folder", "folder.log", "it is not a regular file; move it elsewhere"),
+        ("link", "link.log", "it is a link that leads nowhere; remove it"),
+        ("app", "app.log.2", "it is not a regular file; move it elsewhere"),
+    ] {
+        let error = history(name.to_owned(), &state.log(name), &request(), &TimeZone::UTC).err().unwrap();
+        let left_out = LeftOut::of(&state.log(name), &error).to_string();
+        assert_eq!(left_out, format!("{} is left out: {told}", logs.join(file).display()));
+    }
+}
+
+#[tokio::test]
 async fn programs_get_the_services_lines_as_they_are() {
     let state = State::new();
     state.says(
