@@ -366,3 +366,130 @@ impl Slo {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROMETHEUS_OF_OURS: &str = "global: { scrape_interval: 15s, evaluation_interval: 15s }\n";
+
+    fn ours() -> String {
+        read(TABLE)
+    }
+
+    fn read(path: &str) -> String {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER).join(path);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    fn made_of(table: &str, prometheus: &str) -> Result<Option<String>, Vec<Finding>> {
+        rules(&[(TABLE, table), (PROMETHEUS, prometheus)].map(|(path, text)| (path.into(), text.into())).into())
+    }
+
+    /// What is made when one text of the table is another; it must be there.
+    fn edited(from: &str, to: &str) -> Result<String, Vec<Finding>> {
+        let table = ours();
+        assert!(table.contains(from), "{TABLE} does not contain {from}");
+        made_of(&table.replacen(from, to, 1), PROMETHEUS_OF_OURS).map(Option::unwrap_or_default)
+    }
+
+    #[test]
+    fn the_committed_file_is_what_the_table_gives() {
+        let made = made_of(&ours(), &read(PROMETHEUS)).expect("the table is right").expect("there is a table");
+        assert_eq!(differs(&read(MADE), &made), None, "`just slo` makes it");
+    }
+
+    /// Which lines of the file are others, without what they have in common.
+    fn changed(made: &str) -> Vec<String> {
+        let before = read(MADE);
+        let there: BTreeSet<&str> = before.lines().collect();
+        made.lines().filter(|line| !there.contains(line)).map(|line| line.trim().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_cell_of_the_table_is_changed_wherever_it_stands() {
+        let factor = changed(&edited("factor = 14.4", "factor = 13.5").expect("it is right"));
+        assert_eq!(factor.len(), 6, "an expression and a sentence of each objective: {factor:#?}");
+        assert!(factor.iter().all(|line| line.contains("13.5")), "{factor:#?}");
+
+        let hold = changed(&edited("for = \"15m\"", "for = \"20m\"").expect("it is right"));
+        assert_eq!(hold, ["for: 20m"; 3]);
+
+        let window = changed(&edited("long = \"6h\"", "long = \"8h\"").expect("it is right"));
+        for line in [
+            "- record: job:app_error_budget:burnrate8h",
+            "/ avg_over_time(job:app_requests:rate5m[8h]) / 0.01",
+            "expr: sum_over_time(job:app_unavailable:min[8h]) / 1920 / 0.005",
+            "- alert: AppLatencyBudgetBurn8h",
+            "and avg_over_time(job:app_requests_failed:rate5m[8h]) > 10 / 28800",
+            "and max_over_time(job:app_requests_answered:rate5m[1d] offset 8h) >= 0",
+            "long_window: 8h",
+        ] {
+            assert!(window.iter().any(|changed| changed == line), "{line} is not among {window:#?}");
+        }
+
+        let objective = changed(&edited("percent = 99\n", "percent = 99.9\n").expect("it is right"));
+        assert!(objective.iter().any(|line| line.contains("vector(0.999)")), "{objective:#?}");
+        let decimal = objective.iter().filter(|line| line.ends_with("/ 0.001")).count();
+        assert_eq!(decimal, 8, "seven windows and what remains: {objective:#?}");
+    }
+
+    /// How many evaluations a window has is not written anywhere: it follows from how often rules are evaluated.
+    #[test]
+    fn windows_are_counted_in_evaluations_as_prometheus_is_told_to_make_them() {
+        for (interval, counts) in
+            [("30s", ["/ 120 >", "/ 120 / 0.005", "/ 86400\n"]), ("", ["/ 60 >", "/ 60 / 0.005", "/ 43200\n"])]
+        {
+            let key = if interval.is_empty() { String::new() } else { format!(", evaluation_interval: {interval}") };
+            let made = made_of(&ours(), &format!("global: {{ scrape_interval: 15s{key} }}\n"));
+            let made = made.expect("it is right").expect("there is a table");
+            for count in counts {
+                assert!(made.contains(count), "{interval}: {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_table_is_told_with_its_line() {
+        for (from, to, what, at) in [
+            ("factor = 6\n", "factors = 6\n", "unknown field `factors`", "factors"),
+            ("severity = \"warning\"\n", "", "missing field `severity`", "[[pair]]"),
+            ("factor = 6\n", "factor = \"6\"\n", "invalid type: string", "factor = \"6\""),
+            ("period = \"30d\"", "period = 30", "invalid type: integer", "period"),
+            ("period = \"30d\"", "period = \"30\"", "`30` is not a duration", "period"),
+            ("period = \"30d\"", "period = \"2d\"", "both within the 2d", "short = \"6h\""),
+            ("long = \"1d\"", "long = \"24h\"", "write it as 1d", "24h"),
+            ("long = \"6h\"", "long = \"50m\"", "from the shortest long window", "50m"),
+            ("long = \"6h\"", "long = \"6h10s\"", "no whole number of evaluations", "6h10s"),
+            ("short = \"30m\"", "short = \"6h\"", "a pair is a short window, a longer one", "short = \"6h\""),
+            ("for = \"15m\"", "for = \"15 m\"", "`15 m` is not a duration", "15 m"),
+            ("percent = 99.5", "percent = 100", "100 % leave no budget", "100"),
+            ("slo = \"latency\"", "slo = \"errors\"", "a second objective `errors`", "slo = \"errors\""),
+            ("budget = \"error\"", "budget = \"errors-\"", "`errors-` is a part of names", "errors-"),
+            ("least = 10\n", "", "has `of` and `least`; one of time has `is`", "slo = \"errors\""),
+            ("is = \"1 - job:app_available:max\"\n", "", "one of time has `is`", "slo = \"availability\""),
+            ("[[objective]]\n", "[[objective]\n", "", "[[objective]"),
+        ] {
+            let table = ours().replacen(from, to, 1);
+            let findings = edited(from, to).expect_err(what);
+            let finding = findings.iter().find(|finding| finding.what.contains(what));
+            let finding = finding.unwrap_or_else(|| panic!("{to}: {what} is not among {findings:#?}"));
+            assert_eq!(finding.file, Path::new(FOLDER).join(TABLE));
+            let line = table.lines().nth(finding.line.wrapping_sub(1)).unwrap_or_default();
+            assert!(line.contains(at), "{to}: line {} is `{line}`", finding.line);
+        }
+    }
+
+    #[test]
+    fn without_a_table_nothing_is_made() {
+        assert_eq!(rules(&BTreeMap::new()), Ok(None));
+    }
+
+    #[test]
+    fn the_first_line_that_differs_is_told() {
+        assert_eq!(differs("a\nb\n", "a\nb\n"), None);
+        assert_eq!(differs("a\nb\n", "a\nc\n"), Some(2));
+        assert_eq!(differs("a\nb\n", "a\nb"), Some(3));
+        assert_eq!(differs("a\nb", "a\nb\nc"), Some(3));
+    }
+}
