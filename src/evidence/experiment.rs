@@ -50,7 +50,9 @@ use crate::traffic::ledger::Ledger;
 /// lasts; a picture that came late is not proven; a panel that a late scrape puts off is a disturbance.
 ///
 /// 4: an optional component that was a target and never answered is not said to be no part of the stack.
-pub const SCHEMA: u32 = 4;
+///
+/// 5: a component that was away is back when it was started, and not when that was asked for.
+pub const SCHEMA: u32 = 5;
 
 /// The oldest statement that is judged still.
 pub const OLDEST: u32 = 2;

@@ -6,6 +6,7 @@ use crate::evidence::claims::{Step, WATCHDOG};
 use crate::evidence::experiment::{Experiment, PROMETHEUS, Picture, RECEIVER, Unseen};
 use crate::evidence::timeline::{self, Cycle};
 use crate::evidence::tree::Tree;
+use crate::scenario::Action;
 use crate::traffic::ledger::Entry;
 
 /// The watchdog fires at every evaluation of the window, and the receiver has heard of it.
@@ -44,7 +45,13 @@ pub fn fault_window(experiment: &Experiment) -> Option<(i64, i64)> {
     let sent =
         experiment.ledger.entries.iter().filter(|entry| entry.fault.is_some()).filter_map(|entry| entry.sent_us).min();
     let start = sent.map_or(first.start_ms, |sent| experiment.wall_ms(sent));
-    Some((start, last.end_ms))
+    // A component is back when it was started, and not when that was asked for: on a busy machine that is a second.
+    let back = experiment.run.steps.iter().filter(|step| {
+        matches!(step.action, Action::Start | Action::Resume) && step.start_ms >= last.end_ms && experiment.is_since(5)
+    });
+    let next_ms = experiment.run.phases.iter().map(|phase| phase.end_ms).find(|end| *end > last.end_ms);
+    let back = back.filter(|step| next_ms.is_none_or(|next| step.start_ms < next)).map(|step| step.end_ms);
+    Some((start, back.max().unwrap_or(last.end_ms)))
 }
 
 /// Whether the client saw the reason: a request that failed or was late as its fault says, or, where a phase as such is
