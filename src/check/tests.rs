@@ -919,10 +919,6 @@ fn an_inhibition_is_for_one_service_and_one_job() {
         let expected: Vec<String> = lacks.iter().map(|label| format!("not for the same `{label}`")).collect();
         assert_eq!(told, expected, "{equal}");
     }
-    let findings = edited(ROUTES, "    equal: [service, job]\n", "");
-    let told =
-        findings.iter().filter(|one| one.what.starts_with("this inhibition is not for the same") && one.line > 0);
-    assert_eq!(told.count(), 2, "{findings:#?}");
 }
 
 #[test]
