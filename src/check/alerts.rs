@@ -305,9 +305,8 @@ fn inhibitions(document: &Node, monitoring: &Monitoring, findings: &mut Findings
         for label in ["service", "job"] {
             if !rule.items_of("equal").iter().any(|node| node.as_text() == Some(label)) {
                 let what = format!("this inhibition is not for the same `{label}`");
-                let line = rule.get("equal").map_or(rule.line, |_| rule.line_of("equal"));
                 let remedy = "one's outage must not silence another's";
-                findings.find(Path::new("monitoring").join(ALERTMANAGER), line, what, remedy);
+                findings.find(Path::new("monitoring").join(ALERTMANAGER), rule.line_of("equal"), what, remedy);
             }
         }
         let matchers = |key: &str| -> Vec<Matcher> {
