@@ -280,7 +280,9 @@ pub(super) fn leads_somewhere(url: &str, tree: &Tree) -> bool {
         let panel = query.split('&').find_map(|pair| pair.strip_prefix("viewPanel="));
         return panel.is_none_or(|id| dashboard.panel(id).is_some_and(|panel| panel.get("targets").is_some()));
     }
-    Path::new(url.trim_start_matches('/')).strip_prefix("monitoring").is_ok_and(|path| tree.monitoring.files().contains_key(path))
+    Path::new(url.trim_start_matches('/'))
+        .strip_prefix("monitoring")
+        .is_ok_and(|path| tree.monitoring.files().contains_key(path))
 }
 
 /// The panel an alert leads to, if it leads to one.

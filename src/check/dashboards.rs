@@ -229,8 +229,9 @@ fn references(
                 }
                 let url = entry.node.as_text().unwrap_or_default();
                 // What lies elsewhere nobody here knows.
-                let is_ours =
-                    ["/d/", "http://localhost:3000/d/", "monitoring/", "/monitoring/"].iter().any(|begin| url.starts_with(begin));
+                let is_ours = ["/d/", "http://localhost:3000/d/", "monitoring/", "/monitoring/"]
+                    .iter()
+                    .any(|begin| url.starts_with(begin));
                 if entry.key == "url" && is_ours && !leads_somewhere(url, tree) {
                     let what = format!("`{url}` leads nowhere");
                     findings.find(&dashboard.file, entry.line, what, "");
@@ -375,7 +376,12 @@ fn alerts_shown(tree: &Tree, findings: &mut Findings) {
         let text = panel.text_of("description").unwrap_or_default();
         if !is_linked && !text.contains(runbook) {
             let what = format!("{} leads to this panel, which does not lead to {runbook}", alert.name);
-            findings.find(&dashboard.file, panel.line_of("description"), what, "one of its `links`: /monitoring/runbooks/…");
+            findings.find(
+                &dashboard.file,
+                panel.line_of("description"),
+                what,
+                "one of its `links`: /monitoring/runbooks/…",
+            );
         }
         let Ok(expr) = promql::parse(&alert.expr) else { continue };
         let drawn = Drawn::of(panel, &tree.monitoring);
@@ -437,6 +443,13 @@ impl Drawn {
                 continue;
             };
             drawn.expressions.push(promql::bare(&expr, UNKNOWN));
+            // A filter leaves curves out, and moves none.
+            if let Expr::Binary(binary) = &expr
+                && binary.op.is_comparison_operator()
+                && !binary.modifier.as_ref().is_some_and(|modifier| modifier.return_bool)
+            {
+                drawn.expressions.push(promql::bare(&binary.lhs, UNKNOWN));
+            }
             sources(&expr, monitoring, 0, &mut drawn.series);
         }
         drawn

@@ -336,7 +336,9 @@ pub(crate) fn comparisons(expr: &Expr) -> Vec<Comparison<'_>> {
             let others: Vec<Comparison> = comparisons(&binary.rhs).into_iter().filter(alike).collect();
             [first, others].concat()
         }
-        Expr::Binary(binary) if binary.op.id() == T_LOR => [comparisons(&binary.lhs), comparisons(&binary.rhs)].concat(),
+        Expr::Binary(binary) if binary.op.id() == T_LOR => {
+            [comparisons(&binary.lhs), comparisons(&binary.rhs)].concat()
+        }
         Expr::Binary(binary) if binary.op.id() == T_LUNLESS => comparisons(&binary.lhs),
         Expr::Binary(binary) if binary.op.is_comparison_operator() => match binary.lhs.as_ref() {
             Expr::Aggregate(aggregate) if aggregate.op.id() == T_COUNT && holds_one(&aggregate.expr) => {

@@ -101,7 +101,9 @@ fn a_place_that_is_reached_from_elsewhere_is_what_links_begin_with_and_nothing_e
     assert!(overview.contains("\"https://mon.example.org/a/monitoring/runbooks/AppTrafficDrop.md\""), "{overview}");
     assert!(overview.contains("\"/d/slo\"") && !overview.contains("\"/monitoring/"), "{overview}");
     assert!(text("grafana/provisioning/datasources/prometheus.yml").contains("http://prometheus:9090"));
-    for wrong in ["mon.example.org", "https://", "https:///a", "https://a b", "https://a?b", "https://a/{{b}}", "https://a/$b"] {
+    for wrong in
+        ["mon.example.org", "https://", "https:///a", "https://a b", "https://a?b", "https://a/{{b}}", "https://a/$b"]
+    {
         assert!(wrong.parse::<ExternalUrl>().is_err(), "{wrong}");
     }
 }

@@ -492,13 +492,16 @@ impl Reader {
     fn link(&mut self, value: &Value) -> Option<Link> {
         let map = self.object(value, "links");
         self.only(map, "links.", &["title", "url"], &["targetBlank", "type", "icon", "tooltip"]);
-        let link =
-            Link { title: self.text(&map_get(map, "title"), "links.title"), url: self.text(&map_get(map, "url"), "links.url") };
+        let link = Link {
+            title: self.text(&map_get(map, "title"), "links.title"),
+            url: self.text(&map_get(map, "url"), "links.url"),
+        };
         // What else can stand in an address could do more than lead somewhere.
         let is_of_the_web = ["/", "http://", "https://"].iter().any(|begin| link.url.starts_with(begin));
         let bare = RANGE_VARIABLES.iter().fold(link.url.clone(), |url, name| url.replace(&format!("${{{name}}}"), ""));
         if !is_of_the_web || link.url.starts_with("//") || bare.contains('$') {
-            let what = format!("`{}` is no path and no address of the web, or has variables but those of the range", link.url);
+            let what =
+                format!("`{}` is no path and no address of the web, or has variables but those of the range", link.url);
             self.note("links.url", &what);
             return None;
         }
