@@ -443,6 +443,13 @@ impl Drawn {
                 continue;
             };
             drawn.expressions.push(promql::bare(&expr, UNKNOWN));
+            // A filter leaves curves out, and moves none.
+            if let Expr::Binary(binary) = &expr
+                && binary.op.is_comparison_operator()
+                && !binary.modifier.as_ref().is_some_and(|modifier| modifier.return_bool)
+            {
+                drawn.expressions.push(promql::bare(&binary.lhs, UNKNOWN));
+            }
             sources(&expr, monitoring, 0, &mut drawn.series);
         }
         drawn

@@ -421,6 +421,9 @@ fn what_is_outside_the_subset_is_told_with_dashboard_panel_and_field() {
         ("/panels/1/datasource/type", Value::from("influxdb"), "datasource.type"),
         ("/panels/1/options/legend", serde_json::json!({"calcs": ["stdDev"]}), "options.legend.calcs"),
         ("/panels/1/transformations", serde_json::json!([{"id": "merge"}]), "transformations.id"),
+        ("/panels/1/links", serde_json::json!([{"title": "A", "url": "javascript:alert(1)"}]), "links.url"),
+        ("/panels/1/links", serde_json::json!([{"title": "A", "url": "//example.org/"}]), "links.url"),
+        ("/panels/1/links", serde_json::json!([{"title": "A", "url": "/d/a?var-job=$job"}]), "links.url"),
     ] {
         let error = with(pointer, value).expect_err(told);
         assert!(error.contains(told) && error.contains("dashboard `example`, panel"), "{error}");

@@ -66,7 +66,7 @@ impl Viewer {
     async fn beside(dashboards: &[(&str, &str)], prometheus: &Address, store: &str) -> Viewer {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
-            let file = folder.path().join(name);
+            let file = folder.path().join("grafana").join(name);
             std::fs::create_dir_all(file.parent().unwrap()).unwrap();
             std::fs::write(file, text).unwrap();
         };
@@ -82,7 +82,7 @@ impl Viewer {
         }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = Address::loopback(listener.local_addr().unwrap().port());
-        let sources = Sources { folder: folder.path().to_owned(), prometheus: None };
+        let sources = Sources { folder: folder.path().join("grafana"), prometheus: None };
         tokio::spawn(run(listener, sources, std::future::pending()));
         Viewer { address, folder }
     }
@@ -197,6 +197,75 @@ async fn variables_are_chosen_from_what_there_is() {
     assert!(asked.contains("match%5B%5D=up") && asked.contains("job%3D~%22%28app%7Creceiver%29%22"), "{asked}");
     assert!(asked.contains("increase%28app_requests_total%5B1m%5D"), "{asked}");
     assert!(panel(&page, 1).contains("No data"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_chosen_of_one_variable_is_what_there_is_to_choose_of_the_next() {
+    let queries = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = std::sync::Arc::clone(&queries);
+    let prometheus = prometheus(move |path| {
+        seen.lock().unwrap().push(decoded(path));
+        let data = if path.contains("/label/") { json!(["a"]) } else { json!({"resultType": "matrix", "result": []}) };
+        json!({"status": "success", "data": data}).to_string()
+    });
+    let mut dashboard: serde_json::Value = serde_json::from_str(EXAMPLE).unwrap();
+    let instance = json!({"name": "instance", "type": "query", "query": "label_values(up{job=~\"$job\"}, instance)",
+        "includeAll": true, "multi": true, "allValue": ".*", "current": {"value": ["$__all"]}});
+    dashboard["templating"]["list"][1] = instance;
+    dashboard["panels"][1]["targets"][0]["expr"] = "up{job=~\"$job\", instance=~\"$instance\"}".into();
+    let viewer = Viewer::of(&[("e.json", &dashboard.to_string())], &prometheus).await;
+    let asked = async |path: &str| {
+        queries.lock().unwrap().clear();
+        viewer.page(path).await;
+        queries.lock().unwrap().join("\n")
+    };
+    // All of both is everything, whatever there is.
+    let all = asked("/d/example").await;
+    assert!(all.contains("/label/instance/values") && all.contains("match[]=up{job=~\".+\"}"), "{all}");
+    assert!(all.contains("query=up{job=~\".+\", instance=~\".*\"}&"), "{all}");
+    let some = asked("/d/example?var-job=a.b&var-instance=h:1&var-instance=h:2").await;
+    assert!(some.contains("match[]=up{job=~\"a\\\\.b\"}"), "{some}");
+    assert!(some.contains("query=up{job=~\"a\\\\.b\", instance=~\"(h:1|h:2)\"}&"), "{some}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panel_leads_to_its_runbook_and_its_queries_to_prometheus() {
+    let prometheus = answering("app");
+    let mut dashboard: serde_json::Value = serde_json::from_str(EXAMPLE).unwrap();
+    let left = r#"{"queries":[{"expr":"a"},{"expr":"b{c=\"d e\"}"}],"range":{"from":"${__from}","to":"${__to}"}}"#;
+    dashboard["panels"][1]["links"] = json!([
+        {"title": "Runbook: App<Down>", "url": "/monitoring/runbooks/AppDown.md", "targetBlank": true},
+        {"title": "Explore", "url": format!("/explore?left={left}").replace('"', "%22").replace(' ', "%20")},
+        {"title": "Lines", "url": "/d/logs?${__url_time_range}"},
+        {"title": "Elsewhere", "url": "https://example.org/"},
+    ]);
+    let viewer = Viewer::of(&[("e.json", &dashboard.to_string())], &prometheus).await;
+    let page = viewer.page("/d/example?from=1794999000000&to=1795000100000").await;
+    let links = panel(&page, 1);
+    let runbook = "<a href=\"/monitoring/runbooks/AppDown.md\">Runbook: App&lt;Down&gt;</a>";
+    assert!(links.contains(runbook) && links.contains("<a href=\"https://example.org/\">"), "{links}");
+    assert!(links.contains("<a href=\"/d/logs?from=1794999000000&amp;to=1795000100000\">Lines</a>"), "{links}");
+    let explore = links.split("href=\"").find(|part| part.starts_with("/explore")).expect("a link to Explore");
+    let explore = explore.split('"').next().unwrap_or_default().replace("&amp;", "&");
+    let answer = viewer.get(&explore).await;
+    assert_eq!(
+        answer.headers["location"].to_str().unwrap(),
+        format!(
+            "http://{prometheus}/graph?g0.expr=a&g0.tab=0&g0.range_input=1100s&g0.end_input=2026-11-18%2011%3A08%3A20\
+             &g1.expr=b%7Bc%3D%22d%20e%22%7D&g1.tab=0&g1.range_input=1100s&g1.end_input=2026-11-18%2011%3A08%3A20"
+        )
+    );
+    assert_eq!(viewer.get("/explore?left=%7B%7D").await.status, 400);
+
+    assert_eq!(viewer.get("/monitoring/runbooks/AppDown.md").await.status, 404);
+    let runbooks = viewer.folder.path().join("runbooks");
+    std::fs::create_dir(&runbooks).unwrap();
+    std::fs::write(runbooks.join("AppDown.md"), "# AppDown\n\n**Meaning.** `<script>` is down.\n").unwrap();
+    let page = viewer.page("/monitoring/runbooks/AppDown.md").await;
+    assert!(page.contains("<p><strong>Meaning.</strong> <code>&lt;script&gt;</code> is down.</p>"), "{page}");
+    for elsewhere in ["../grafana/dashboards/e.json", "..%2fa.md", "AppDown", ".md"] {
+        assert_eq!(viewer.get(&format!("/monitoring/runbooks/{elsewhere}")).await.status, 404, "{elsewhere}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -635,7 +635,7 @@ fn a_query_about_a_metric_that_never_was_is_not_answered_by_nothing() {
     let nothing = |room: Room, file: &str| room.json(file, |kept| kept["answer"]["data"]["result"] = json!([]));
     let judged = nothing(Room::with_errors(), ERRORS).judged();
     judged.fails_exactly("no errors", &[SHOWS]);
-    assert!(judged.of(SHOWS).verdict.why().contains("sum by (job) (rate(app_errors_total["), "{}", judged.whys());
+    assert!(judged.of(SHOWS).verdict.why().contains("sum by (job) (rate(app_errors_total{job=~"), "{}", judged.whys());
     let judged = never_had(nothing(Room::with_errors(), ERRORS), "app_errors_total").judged();
     judged.fails_exactly("a metric renamed", &[SHOWS, "panel-answers/app-overview/5"]);
     let why = judged.of("panel-answers/app-overview/5").verdict.why();

@@ -145,16 +145,21 @@ const MARK_LABEL: f64 = 9.5;
 
 /// Marks that follow one another, in one row: each label as far as its own bar goes.
 fn strip(marks: &[Mark], time: &Time) -> Lanes {
+    let mut told_until = f64::NEG_INFINITY;
     let placed: Vec<Placed> = marks
         .iter()
         .filter_map(|mark| {
             let (from, to) = time.span(mark)?;
             let whole = super::clean(&mark.label);
-            let room = to - from - 8.0;
+            // What two runs at once did lies on one another: the first name stays to be read.
+            let room = if from < told_until { 0.0 } else { to - from - 8.0 };
             // `error-rate: recovery`: what is at the end tells it from its neighbours.
             let fits = font::width(&whole, MARK_LABEL, false) <= room;
             let told = if fits { whole.as_str() } else { whole.rsplit(": ").next().unwrap_or(&whole) };
             let label = font::fitted(told, MARK_LABEL, false, room);
+            if !label.is_empty() {
+                told_until = from + 5.0 + font::width(&label, MARK_LABEL, false);
+            }
             Some(Placed { label_at: (!label.is_empty()).then_some(from + 5.0), label, row: 0, from, to })
         })
         .collect();
@@ -194,7 +199,10 @@ fn lanes(marks: &[Mark], time: &Time, most: usize) -> Lanes {
         // Where nobody else is, its name stands already.
         let own = placed.iter().find(|one| one.label == label).map(|one| one.row);
         match own.filter(|row| placed.iter().all(|one| one.row != *row || one.label == label)) {
-            Some(row) => placed.push(Placed { label, row, from, to, label_at: None }),
+            Some(row) => {
+                taken[row].push((from, to));
+                placed.push(Placed { label, row, from, to, label_at: None });
+            }
             None => hidden += 1,
         }
     }
@@ -490,5 +498,21 @@ mod tests {
         let rows: Vec<(&str, usize)> = drawn.placed.iter().map(|one| (one.label.as_str(), one.row)).collect();
         assert_eq!(rows, [("AppTrafficDrop", 0), ("AppHighExceptionRate", 1), ("AppHighExceptionRate", 1)]);
         assert_eq!((drawn.rows, drawn.hidden), (2, 1));
+        // The second bar of a name takes its place, too: what comes later stands beside neither.
+        let later = mark("AppDown", 300, 310);
+        let drawn = lanes(&[&marks[..], &[later]].concat(), &time, 2);
+        assert_eq!((drawn.placed.len(), drawn.hidden), (3, 2));
+    }
+
+    #[test]
+    fn of_phases_that_overlap_the_first_name_can_be_read() {
+        let time = Time {
+            range: super::super::TimeRange { from_millis: 0, to_millis: 1000 },
+            across: Area { x: 0.0, y: 0.0, w: 500.0, h: 100.0 },
+        };
+        let mark = |label: &str, from_millis, to_millis| Mark { from_millis, to_millis, label: label.to_owned() };
+        let drawn = strip(&[mark("one: busy", 0, 600), mark("other: quiet", 50, 700), mark("last", 750, 900)], &time);
+        let told: Vec<&str> = drawn.placed.iter().map(|one| one.label.as_str()).collect();
+        assert_eq!(told, ["one: busy", "", "last"]);
     }
 }
