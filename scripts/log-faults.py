@@ -312,8 +312,8 @@ class Row:
             say(f"{self.name}: a planted secret left the files")
         counted = stack.counted(self.counter) if self.counter else None
         stays = all(watch.told(alert)[1] for alert in self.alerts) if self.finish else True
-        alerts = sorted(watch.first, key=watch.first.get) or ["none"]
-        fired = ", ".join(f"{alert.removeprefix('Monitoring')} {seconds(watch.first.get(alert))}" for alert in alerts)
+        alerts = sorted(watch.first, key=watch.first.get)
+        fired = ", ".join(f"{alert.removeprefix('Monitoring')} {seconds(watch.first[alert])}" for alert in alerts) or "none"
         after = [watch.told(alert)[2] for alert in watch.first]
         after = max((value for value in after if value is not None), default=None)
         cells = [self.name, fired, "yes" if stays else "NO", seconds(after), f"{lost} of {sent}",

@@ -8,6 +8,11 @@ mod alerts;
 mod counts;
 mod loaded;
 
+use std::collections::BTreeSet;
+
+use promql_parser::label::MatchOp;
+use promql_parser::parser::token::{T_LAND, T_LUNLESS};
+use promql_parser::parser::{Expr, VectorSelector};
 use serde::{Deserialize, Serialize};
 
 pub use alerts::{cycle_of, delay_us, evaluation_ms, fault_window};
@@ -228,27 +233,44 @@ pub(super) fn sends(experiment: &Experiment) -> bool {
     experiment.scenario.phases.iter().any(|phase| phase.volume != Volume::Silent)
 }
 
-/// Why nothing is known of what expressions ask for, where all of it would come from one optional component and that one never
-/// answered: what is asked of nobody shows nothing.
+/// Why nothing is known of what expressions ask for, where nothing can come of any without one optional component and that one
+/// never answered: what is asked of nobody shows nothing.
 pub(super) fn asks_nobody<'a>(
     experiment: &Experiment,
     expressions: impl IntoIterator<Item = &'a str>,
 ) -> anyhow::Result<Option<String>> {
-    let source = |name: &str| match name {
-        "aiclipx_log_lines_total" | "aiclipx_log_lines_left_out_total" => Some("vector"),
-        _ => OPTIONAL.into_iter().find(|job| name.strip_prefix(job).is_some_and(|rest| rest.starts_with('_'))),
-    };
-    let mut sources = std::collections::BTreeSet::new();
+    let mut why = None;
     for expression in expressions {
         let tree = promql::parse(expression).map_err(|error| anyhow::anyhow!("{expression}: {error}"))?;
-        let names: Vec<Option<&str>> = promql::selectors(&tree).into_iter().map(|one| one.name.as_deref()).collect();
-        // Beside a probe's answer `up` says that there is somebody to be asked: it stands in for nobody who asks.
-        let is_of_probes = names.iter().flatten().any(|name| source(name) == Some("probe"));
-        let telling = names.into_iter().filter(|name| !is_of_probes || *name != Some("up"));
-        sources.extend(telling.map(|name| name.and_then(source)));
+        let silent = required(&tree).into_iter().find_map(|part| silence_of(experiment, source(part)?));
+        let Some(silent) = silent else { return Ok(None) };
+        why = why.or(Some(silent));
     }
-    let [Some(only)] = sources.into_iter().collect::<Vec<_>>()[..] else { return Ok(None) };
-    Ok(silence_of(experiment, only))
+    Ok(why)
+}
+
+/// The parts of an expression of which none may be empty.
+fn required(expr: &Expr) -> Vec<&Expr> {
+    match expr {
+        Expr::Paren(paren) => required(&paren.expr),
+        Expr::Binary(binary) if binary.op.id() == T_LAND => [required(&binary.lhs), required(&binary.rhs)].concat(),
+        Expr::Binary(binary) if binary.op.id() == T_LUNLESS => required(&binary.lhs),
+        _ => vec![expr],
+    }
+}
+
+/// The optional component that all of an expression comes from, if it is one.
+fn source(expr: &Expr) -> Option<&'static str> {
+    let of = |selector: &VectorSelector| match selector.name.as_deref()? {
+        "aiclipx_log_lines_total" | "aiclipx_log_lines_left_out_total" => Some("vector"),
+        "up" => {
+            let job = selector.matchers.matchers.iter().find(|matcher| matcher.name == "job")?;
+            OPTIONAL.into_iter().find(|name| job.op == MatchOp::Equal && job.value == *name)
+        }
+        name => OPTIONAL.into_iter().find(|job| name.strip_prefix(job).is_some_and(|rest| rest.starts_with('_'))),
+    };
+    let sources: BTreeSet<_> = promql::selectors(expr).into_iter().map(of).collect();
+    if sources.len() == 1 { sources.into_iter().next()? } else { None }
 }
 
 /// Why an optional component tells nothing: it was not there, or never answered.
