@@ -275,6 +275,7 @@ fn receiver_of(alert: &str) -> &'static str {
         "AppHigh5xxErrorRate"
         | "AppDown"
         | "AppTargetMissing"
+        | "AppProbeFailing"
         | "AppErrorBudgetBurn1h"
         | "AppErrorBudgetBurn6h"
         | "MonitoringRuleFailures"
