@@ -838,20 +838,26 @@ async fn a_follower_of_a_log_that_supervisord_rotates_is_shown_every_line_once()
     assert!(file("logs/app.log.4").exists(), "it was rotated often");
 }
 
-/// A folder with links to programs of PATH, each under a name of its own, for a PATH that holds nothing else.
+/// A folder with programs of PATH, each under a name of its own, for a PATH that holds nothing else.
 fn only(place: &Place, programs: &[(&str, &Path)]) -> PathBuf {
     let folder = place.folder.path().join("only");
     std::fs::create_dir(&folder).unwrap();
     for (name, program) in programs {
-        std::os::unix::fs::symlink(program, folder.join(name)).unwrap();
+        // A script that looks for something beside itself must be called by its own path.
+        if name.starts_with("supervisor") {
+            executable::script(&folder.join(name), &format!("exec '{}' \"$@\"\n", program.display()));
+        } else {
+            std::os::unix::fs::symlink(program, folder.join(name)).unwrap();
+        }
     }
     folder
 }
 
 /// What a stack starts and asks, wherever it is on PATH.
 fn usual() -> Vec<(&'static str, PathBuf)> {
-    let names = ["prometheus", "alertmanager", "prometheus-alertmanager", "supervisord", "setpriv", "env", "sh", "git"];
-    names.into_iter().filter_map(|name| Some((name, on_path(name)?))).collect()
+    let ours = ["prometheus", "alertmanager", "prometheus-alertmanager", "supervisord", "supervisorctl"];
+    let systems = ["setpriv", "env", "sh", "dirname", "git"];
+    ours.into_iter().chain(systems).filter_map(|name| Some((name, on_path(name)?))).collect()
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {

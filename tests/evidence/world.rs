@@ -386,13 +386,13 @@ fn counters(ledger: &Ledger) -> Vec<Counter> {
 
 /// Job and instance, in the order of their ports.
 pub(crate) fn targets() -> Vec<(String, String)> {
-    let jobs = ["app", "prometheus", "alertmanager", "receiver", "vector"];
+    let jobs = ["app", "prometheus", "alertmanager", "receiver", "vector", "probe"];
     jobs.iter().enumerate().map(|(index, job)| ((*job).to_owned(), format!("127.0.0.1:{}", 18_000 + index))).collect()
 }
 
 /// When a target is scraped, within a window: each at an offset of its own.
 pub(crate) fn scrapes(target: usize, from: i64, to: i64) -> impl Iterator<Item = i64> {
-    let offset = [130, 250, 330, 410, 450][target];
+    let offset = [130, 250, 330, 410, 450, 470][target];
     let first = (from - offset).div_euclid(INTERVAL) * INTERVAL + offset;
     (0..).map(move |n| first + n * INTERVAL).skip_while(move |at| *at < from).take_while(move |at| *at <= to)
 }
