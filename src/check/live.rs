@@ -49,7 +49,7 @@ pub async fn check(
     for model in dashboards.iter_mut().filter_map(|dashboard| dashboard.model.as_mut()) {
         *model = model.at(speed).map_err(|refused| anyhow::anyhow!(refused.join("; ")))?;
     }
-    let tree = Tree { dashboards, exceptions, monitoring };
+    let tree = Tree { monitoring, dashboards, exceptions };
     let api = Api::new(prometheus);
     until_scraped(&api, speed.real(tree.monitoring.scrape_interval()).context("the scrape interval")?).await?;
     rules(&api, &tree, &mut findings).await?;
