@@ -227,8 +227,13 @@ fn bars(lanes: &Lanes, top: f64, name: &str, plot: Area, (fill, ink): (&str, &st
             rect x=(n(one.from)) y=(n(y)) width=(n(one.to - one.from)) height="12" rx="2" fill=(fill)
                 fill-opacity="0.22" {}
             rect x=(n(one.from)) y=(n(y)) width="2" height="12" fill=(fill) {}
+        }
+        // Above all bars, with a rim: a second bar of the same name may begin under it.
+        @for one in &lanes.placed {
             @if let Some(at) = one.label_at {
-                text x=(n(at)) y=(n(y + 9.3)) font-size=(n(MARK_LABEL)) fill=(ink) {
+                @let y = top + f64::from(u8::try_from(one.row).unwrap_or(0)) * LANE;
+                text x=(n(at)) y=(n(y + 9.3)) font-size=(n(MARK_LABEL)) fill=(ink) stroke=(paint.paper)
+                    stroke-width="2.5" stroke-linejoin="round" paint-order="stroke" {
                     (one.label)
                 }
             }
