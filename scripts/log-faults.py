@@ -335,7 +335,7 @@ PLANTED = [
 ]
 
 DROPPED, ERRORS = "MonitoringLogsDropped", "MonitoringLogsForwarderErrors"
-NOT_SHIPPED, MISSING = "MonitoringLogsNotShipped", "MonitoringLogTargetMissing"
+NOT_SHIPPED, MISSING = "MonitoringLogsNotShipped", "MonitoringOptionalTargetMissing"
 NOT_READ = "MonitoringLogsNotRead"
 LEFT_OUT = "sum(aiclipx_log_lines_left_out_total)"
 REFUSED = 'sum(vector_component_discarded_events_total{intentional="false"})'
