@@ -4,7 +4,7 @@
 A row each, as Markdown, on standard output: which alert fires and when, whether it stays while the fault lasts, when it
 resolves after it, what was lost and what came twice. Secrets are planted in each log, and none may reach Loki or Vector's own
 log. Times are of this stack, which lives thirty times faster than production. Without Vector and Loki on PATH it says NOT RUN
-and passes; what takes root says so in its row. Takes some fifteen minutes and a gigabyte below TMPDIR. Exit codes: 0 as it
+and passes; what takes root says so in its row. Takes some twenty minutes and a gigabyte below TMPDIR. Exit codes: 0 as it
 should be, 1 a row is not, 2 the stack can't be had.
 """
 

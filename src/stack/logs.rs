@@ -196,7 +196,9 @@ async fn print_all(
     if sources.is_empty() {
         return Err(left_out.swap_remove(0).into());
     }
-    left_out.iter().for_each(|log| tell(&log.to_string()));
+    for log in &left_out {
+        tell(&log.to_string());
+    }
     let width = sources.iter().map(|source| source.name.len()).max().unwrap_or(0);
     let mut write = |sources: &[Source], entries: Vec<(usize, Entry)>, out: &mut (dyn Write + Send)| {
         for (number, entry) in entries {
