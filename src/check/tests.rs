@@ -273,10 +273,10 @@ fn what_is_broken_is_found_with_file_and_line() {
         ),
         (
             "prometheus/rules/tests/slo-long.yml",
-            "- eval_time: 3d11h\n        alertname: AppErrorBudgetBurn3d\n",
+            "- eval_time: 8h45m\n        alertname: AppLatencyBudgetBurn6h\n",
             "",
             SLO,
-            "in which AppErrorBudgetBurn3d resolves",
+            "in which AppLatencyBudgetBurn6h resolves",
             "alert: AppErrorBudgetBurn3d",
         ),
         // A pattern that fits an alert is no question about it.
@@ -879,7 +879,7 @@ fn a_dropped_test_is_missed_at_its_alert() {
     let mut files = files();
     files.insert(
         "prometheus/rules/tests/monitoring.yml".into(),
-        b"rule_files: []\nevaluation_interval: 15s\ntests: [{interval: 15s, input_series: []}]\n".to_vec(),
+        b"rule_files: []\nevaluation_interval: 15s\ntests: [{name: nothing, interval: 15s, input_series: []}]\n".to_vec(),
     );
     let findings = found(files);
     let at = |what: &str| findings.iter().filter(|finding| finding.what.contains(what) && finding.line > 0).count();

@@ -183,7 +183,7 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
     let drop = rules.iter().find(|rule| rule["alert"] == "AppTrafficDrop").expect("the alert");
     assert_eq!(drop["for"], "4s");
     assert!(drop["expr"].as_str().is_some_and(|expr| expr.contains("> 0.5")), "{drop}");
-    let usual = rules.iter().find(|rule| rule["record"] == "job:app_requests:median30m").expect("the recording");
+    let usual = rules.iter().find(|rule| rule["record"] == "job:app_requests:p75_over_30m").expect("the recording");
     assert!(usual["expr"].as_str().is_some_and(|expr| expr.contains("[1m] offset 10s")), "{usual}");
     assert_eq!(drop["annotations"]["dashboard_url"], "http://127.0.0.1:13000/d/app-overview?viewPanel=1");
     assert_eq!(rules[0]["record"], "job:app_requests:rate5m");
@@ -272,7 +272,7 @@ fn a_key_nobody_decided_about_an_address_nobody_has_and_a_receiver_that_is_missi
             "no targets/apps.json",
         ),
         ("alertmanager/alertmanager.yml", "- receiver: watchdog", "- receiver: watchcat", "no receiver is called"),
-        ("alertmanager/alertmanager.yml", "    equal: [service]\n", "", "`equal` is missing"),
+        ("alertmanager/alertmanager.yml", "    equal: [service, job]\n", "", "`equal` is missing"),
         (
             "alertmanager/alertmanager.yml",
             "'alertname=~\"AppDown|AppTargetMissing\"'",
@@ -436,7 +436,7 @@ fn alerts_are_read_with_all_they_have() {
     // The original four first; files by name.
     assert_eq!(names[..4], ["AppHigh5xxErrorRate", "AppHighP95Latency", "AppHighExceptionRate", "AppTrafficDrop"]);
     assert_eq!(names.last(), Some(&"Watchdog"));
-    assert_eq!(names.len(), 23);
+    assert_eq!(names.len(), 48);
     let down = monitoring.alert("AppDown").expect("it is there");
     assert_eq!(down.hold, Duration::from_mins(1));
     assert_eq!(down.labels["severity"], "critical");
