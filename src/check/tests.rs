@@ -277,7 +277,7 @@ fn what_is_broken_is_found_with_file_and_line() {
             "",
             SLO,
             "in which AppLatencyBudgetBurn6h resolves",
-            "alert: AppErrorBudgetBurn3d",
+            "alert: AppLatencyBudgetBurn6h",
         ),
         // A pattern that fits an alert is no question about it.
         (

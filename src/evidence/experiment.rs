@@ -51,7 +51,8 @@ use crate::traffic::ledger::Ledger;
 ///
 /// 4: an optional component that was a target and never answered is not said to be no part of the stack.
 ///
-/// 5: a component that was away is back when it was started, and not when that was asked for.
+/// 5: a component that was away is back when it was started, and not when that was asked for; an alert that no part of its
+/// expression can fire without an optional component is not quiet for want of it, however its parts are joined.
 pub const SCHEMA: u32 = 5;
 
 /// The oldest statement that is judged still.

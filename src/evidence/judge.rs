@@ -11,7 +11,7 @@ mod loaded;
 use std::collections::BTreeSet;
 
 use promql_parser::label::MatchOp;
-use promql_parser::parser::token::{T_LAND, T_LUNLESS};
+use promql_parser::parser::token::{T_LAND, T_LOR, T_LUNLESS};
 use promql_parser::parser::{Expr, VectorSelector};
 use serde::{Deserialize, Serialize};
 
@@ -242,20 +242,26 @@ pub(super) fn asks_nobody<'a>(
     let mut why = None;
     for expression in expressions {
         let tree = promql::parse(expression).map_err(|error| anyhow::anyhow!("{expression}: {error}"))?;
-        let silent = required(&tree).into_iter().find_map(|part| silence_of(experiment, source(part)?));
-        let Some(silent) = silent else { return Ok(None) };
+        let Some(silent) = silence_in(experiment, &tree) else { return Ok(None) };
         why = why.or(Some(silent));
     }
     Ok(why)
 }
 
-/// The parts of an expression of which none may be empty.
-fn required(expr: &Expr) -> Vec<&Expr> {
+/// Why an expression gives nothing whatever else is there, for want of an optional component.
+fn silence_in(experiment: &Experiment, expr: &Expr) -> Option<String> {
+    let of = |expr: &Expr| silence_in(experiment, expr);
+    let since_5 = experiment.is_since(5);
     match expr {
-        Expr::Paren(paren) => required(&paren.expr),
-        Expr::Binary(binary) if binary.op.id() == T_LAND => [required(&binary.lhs), required(&binary.rhs)].concat(),
-        Expr::Binary(binary) if binary.op.id() == T_LUNLESS => required(&binary.lhs),
-        _ => vec![expr],
+        Expr::Paren(paren) => of(&paren.expr),
+        Expr::Aggregate(aggregate) if since_5 => of(&aggregate.expr),
+        Expr::Binary(binary) if binary.op.id() == T_LUNLESS => of(&binary.lhs),
+        Expr::Binary(binary) if binary.op.id() == T_LOR && since_5 => of(&binary.lhs).and_then(|_| of(&binary.rhs)),
+        // What is held against each other, added or divided gives nothing where one side is nothing.
+        Expr::Binary(binary) if binary.op.id() == T_LAND || since_5 && binary.op.id() != T_LOR => {
+            of(&binary.lhs).or_else(|| of(&binary.rhs))
+        }
+        _ => silence_of(experiment, source(expr)?),
     }
 }
 
