@@ -273,8 +273,8 @@ fn what_is_broken_is_found_with_file_and_line() {
         ),
         (
             "prometheus/rules/tests/slo-long.yml",
-            "- eval_time: 3d11h\n        alertname: AppErrorBudgetBurn3d\n",
-            "",
+            "- eval_time: 3d11h\n        alertname: AppErrorBudgetBurn3d\n      - eval",
+            "- eval",
             SLO,
             "in which AppErrorBudgetBurn3d resolves",
             "alert: AppErrorBudgetBurn3d",
