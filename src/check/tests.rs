@@ -879,7 +879,8 @@ fn a_dropped_test_is_missed_at_its_alert() {
     let mut files = files();
     files.insert(
         "prometheus/rules/tests/monitoring.yml".into(),
-        b"rule_files: []\nevaluation_interval: 15s\ntests: [{name: nothing, interval: 15s, input_series: []}]\n".to_vec(),
+        b"rule_files: []\nevaluation_interval: 15s\ntests: [{name: nothing, interval: 15s, input_series: []}]\n"
+            .to_vec(),
     );
     let findings = found(files);
     let at = |what: &str| findings.iter().filter(|finding| finding.what.contains(what) && finding.line > 0).count();

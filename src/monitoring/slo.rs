@@ -25,7 +25,7 @@ pub const MADE: &str = "prometheus/rules/slo.yml";
 pub const SOURCES: [&str; 2] = [TABLE, PROMETHEUS];
 
 /// Prometheus' own, where a configuration says none.
-const DEFAULT_EVALUATION: Duration = Duration::from_secs(60);
+const DEFAULT_EVALUATION: Duration = Duration::from_mins(1);
 
 /// The rules, by the files of monitoring/; none where there is no table. Everything that is wrong with it is told.
 pub fn rules(files: &BTreeMap<PathBuf, Vec<u8>>) -> Result<Option<String>, Vec<Finding>> {
