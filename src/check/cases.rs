@@ -118,8 +118,8 @@ struct Looks {
     at_absence: bool,
     /// Whether some selector leaves the job open.
     at_any_job: bool,
-    /// Whether it looks at what a target exposes, and not only at whether it can be scraped.
-    at_exposed: bool,
+    /// Names of what a target exposes: whether it can be scraped is none of that.
+    exposed: BTreeSet<String>,
 }
 
 impl Looks {
@@ -139,7 +139,9 @@ impl Looks {
         for selector in promql::selectors(&tree) {
             let Some(name) = &selector.name else { continue };
             let recording = monitoring.recording(name);
-            self.at_exposed |= recording.is_none() && name != "up";
+            if recording.is_none() && name != "up" {
+                self.exposed.insert(name.clone());
+            }
             let names_a_job = |matcher: &Matcher| matcher.name == "job" && matcher.op == MatchOp::Equal;
             self.at_any_job |= recording.is_none() && !selector.matchers.matchers.iter().any(names_a_job);
             if self.names.insert(name.clone())
@@ -219,7 +221,7 @@ fn missing_cases(alert: &Alert, looks: &Looks, tests: &[Test]) -> Vec<&'static s
     if !tests.iter().any(returns) {
         missing.push("is asked for after its target has come back (a series with `stale _x9` in its middle)");
     }
-    if looks.at_exposed && !over_a_loss(&here) {
+    if !looks.exposed.is_empty() && !over_a_loss(&here) {
         missing.push("fires on over a scrape that is lost (`stale` for one sample; of `up` a 0)");
     }
     if !over_a_loss(&gone) {

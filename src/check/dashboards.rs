@@ -320,7 +320,8 @@ fn overridden_unit<'a>(panel: &'a Node, legend: &str) -> Option<&'a str> {
         .matches(legend)
     };
     let properties = overrides.iter().filter(is_for).flat_map(|change| change.items_of("properties"));
-    properties.filter(|property| property.text_of("id") == Some("unit")).filter_map(|unit| unit.text_of("value")).last()
+    let mut units = properties.filter(|property| property.text_of("id") == Some("unit"));
+    units.next_back().and_then(|unit| unit.text_of("value"))
 }
 
 /// Which units fit a value, where its form tells: seconds, bytes, events a second, a share.

@@ -384,7 +384,9 @@ pub(crate) fn bare(expr: &Expr, free: &str) -> String {
             selector.matchers.matchers.retain(|matcher| matcher.name != "job" && !matcher.value.contains(free));
             selector.matchers.matchers.sort_by_key(ToString::to_string);
         }
-        children_mut(expr).into_iter().for_each(|child| strip(child, free));
+        for child in children_mut(expr) {
+            strip(child, free);
+        }
     }
     let mut expr = expr.clone();
     strip(&mut expr, free);

@@ -77,7 +77,7 @@ impl Input {
         let is_lost = |around: &[Sample]| match around {
             [Value(_), Stale, Value(_)] => true,
             [Value(before), Value(now), Value(after)] => {
-                self.name == "up" && [*before, *now, *after] == [1.0, 0.0, 1.0]
+                self.name == "up" && *before > 0.5 && *now < 0.5 && *after > 0.5
             }
             _ => false,
         };

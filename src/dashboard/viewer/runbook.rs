@@ -67,7 +67,7 @@ fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<(&'a str, &'a s
 fn link(text: &str) -> Option<(Markup, &str)> {
     let (title, rest) = text.strip_prefix('[')?.split_once("](")?;
     let (to, after) = rest.split_once(')')?;
-    let is_page = |to: &str| to.ends_with(".md") && to.chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
+    let is_page = |to: &str| to.strip_suffix(".md").is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric()));
     let leads = is_page(to) || to.starts_with("https://") || to.starts_with("http://");
     Some((html! { @if leads { a href=(to) { (title) } } @else { (title) } }, after))
 }

@@ -524,7 +524,7 @@ fn two_forms_are_one_but_for_what_chooses_among_curves() {
     }
     for other in [
         r#"max by (job) (up{zone="b"} / b)"#,
-        r#"max by (job) (up / b)"#,
+        "max by (job) (up / b)",
         r#"min by (job) (up{zone="a"} / b)"#,
         r#"max by (job) (up{zone="a"} / b offset 5m)"#,
     ] {
