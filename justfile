@@ -191,7 +191,7 @@ _tests:
 
 # For these two the programs are there: the tests built them, and a build of its own would build half of them again.
 _checked:
-    @scripts/check.sh {{ tool }}
+    @RULE_TESTS=ran scripts/check.sh {{ tool }}
 
 _live:
     @scripts/live.sh {{ tool }}

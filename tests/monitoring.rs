@@ -216,11 +216,11 @@ fn the_files_are_valid_and_pass_their_tests_as_they_stand() {
 #[test]
 fn copies_of_faster_stacks_are_valid_and_pass_the_tests_divided_likewise() {
     for k in [1, 5, 30] {
-        let copy = rendered(k);
-        assert_programs_accept(&copy.folder);
-        let output = run_rule_tests(&copy.folder);
-        assert!(output.status.success(), "at speed {k}: {}", said(&output));
+        assert_programs_accept(&rendered(k).folder);
     }
+    // At the speed that is used: some fifty seconds of processor time for each.
+    let output = run_rule_tests(&rendered(30).folder);
+    assert!(output.status.success(), "{}", said(&output));
 }
 
 /// Prometheus 2 takes the sample on a range's left edge in, Prometheus 3 leaves it out. Whichever is here: of ranges that are
