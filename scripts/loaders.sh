@@ -22,9 +22,9 @@ for folder in '' "${folders[@]}"; do
   ask "$promtool" check config monitoring/prometheus/prometheus.yml
   [[ ${RULE_TESTS:-} != ran ]] || continue
   printf 'loaders: %s: the unit tests of the rules, some half a minute\n' "$promtool" >&2
-  # shellcheck disable=SC2016 # the inner shell's own words
   # A file each, side by side: promtool takes them one after the other.
   export promtool
+  # shellcheck disable=SC2016 # the inner shell's own words
   printf '%s\0' monitoring/prometheus/rules/tests/*.yml |
     xargs -0 -n 1 -P "$(nproc)" bash -c 'said=$("$promtool" test rules "$1" 2>&1) || { printf "%s\n" "$said" >&2; exit 1; }' _ || exit 1
   # Some releases tell their version on stderr.
