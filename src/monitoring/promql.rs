@@ -3,7 +3,8 @@
 //! Nothing is edited as text: an expression is parsed, changed and printed. Two expressions are the same when their
 //! trees print the same, which forgives layout and nothing else.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matcher};
@@ -25,7 +26,30 @@ pub(super) use dimension::hazards;
 pub(super) type Recorded = BTreeMap<String, Expr>;
 
 /// Parses an expression that every Prometheus from 2.42 on reads as it is meant.
+///
+/// What was parsed is kept: a check of the tree asks for each expression some ten times, and parsing was most of it.
 pub fn parse(text: &str) -> Result<Expr, String> {
+    thread_local! {
+        static PARSED: RefCell<HashMap<String, Result<Expr, String>>> = RefCell::default();
+    }
+    PARSED.with_borrow_mut(|parsed| {
+        if let Some(known) = parsed.get(text) {
+            return known.clone();
+        }
+        // A viewer that lives for weeks asks for more than a tree holds.
+        if parsed.len() >= MOST_PARSED {
+            parsed.clear();
+        }
+        let expr = parsed_anew(text);
+        parsed.insert(text.to_owned(), expr.clone());
+        expr
+    })
+}
+
+/// Expressions that are kept: more than a tree has.
+const MOST_PARSED: usize = 5_000;
+
+fn parsed_anew(text: &str) -> Result<Expr, String> {
     let mut expr = parser::parse(&text::prepared(text)?)?;
     if matches!(expr.value_type(), ValueType::Matrix | ValueType::String) {
         return Err(
