@@ -190,8 +190,8 @@ _tests:
     cargo test --locked
 
 # For these two the programs are there: the tests built them, and a build of its own would build half of them again.
-_checked:
-    @RULE_TESTS=ran scripts/check.sh {{ tool }}
+_checked $RULE_TESTS='ran':
+    @scripts/check.sh {{ tool }}
 
 _live:
     @scripts/live.sh {{ tool }}

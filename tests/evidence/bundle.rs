@@ -678,11 +678,11 @@ fn what_must_be_proven_must_be_a_claim() {
 #[test]
 fn what_was_not_run_is_told_with_the_alerts_that_nobody_saw() {
     let outcome = Archive::new().with("quiet", &Room::silent()).derived();
-    assert_eq!(outcome.not_run().len(), 10);
+    assert_eq!(outcome.not_run().len(), 11);
     assert!(outcome.not_provoked().contains(&"AppDown"));
     let sealed = Archive::sound().sealed();
     let report = fs::read_to_string(sealed.path("report.md")).unwrap();
-    assert!(report.contains("2 of 11 scenarios were run"), "{report}");
+    assert!(report.contains("2 of 12 scenarios were run"), "{report}");
     assert!(
         report.contains("- not run: 01-request-rate, ") && report.contains("so nobody saw AppHighP95Latency, "),
         "{report}"
