@@ -171,7 +171,12 @@ fn missing_cases(alert: &Alert, looks: &Looks, tests: &[Test]) -> Vec<&'static s
         let mine = test.about(alert);
         !mine.is_empty() && mine.iter().all(|question| !question.present)
     };
-    let dies = |test: &Test| test.a_series_dies() && !test.about(alert).is_empty();
+    let dies = |test: &Test| {
+        let mut series = test.read_by(looks).into_iter();
+        // What looks at nothing can only fire, whatever dies.
+        let dies = if looks.names.is_empty() { test.a_series_dies() } else { series.any(Input::dies) };
+        dies && !test.about(alert).is_empty()
+    };
     let over_a_loss = |expected: &dyn Fn(&Question) -> bool| {
         tests.iter().any(|test| {
             let series = test.read_by(looks);
@@ -182,13 +187,16 @@ fn missing_cases(alert: &Alert, looks: &Looks, tests: &[Test]) -> Vec<&'static s
             })
         })
     };
-    let one_event = |test: &Test| test.read_by(looks).iter().any(|series| series.is_one_event()) && never_fires(test);
+    let one_event = |test: &Test| {
+        let event = test.read_by(looks).into_iter().find_map(Input::one_event);
+        event.is_some_and(|event| never_fires(test) && test.about(alert).iter().any(|question| question.at >= event))
+    };
     let returns = |test: &Test| {
         let back: Vec<Duration> = test.read_by(looks).iter().filter_map(|series| series.returns()).collect();
         test.about(alert).iter().any(|question| back.iter().any(|back| question.at >= *back))
     };
     let apart = |test: &Test| {
-        let jobs: BTreeSet<&str> = test.series.iter().filter_map(|series| series.job.as_deref()).collect();
+        let jobs: BTreeSet<&str> = test.read_by(looks).into_iter().filter_map(|series| series.job.as_deref()).collect();
         let mine = test.about(alert);
         jobs.len() > 1
             && mine.iter().filter(|question| here(question)).any(|one| {

@@ -241,14 +241,28 @@ impl Findings {
 fn objectives(monitoring: &Monitoring, findings: &mut Findings) {
     match slo::rules(monitoring.files()) {
         Err(found) => findings.0.extend(found),
+        Ok(None) if monitoring.files().contains_key(Path::new(slo::MADE)) => {
+            let what = format!("it is made of monitoring/{}, which is not there", slo::TABLE);
+            findings.find(
+                Path::new("monitoring").join(slo::MADE),
+                1,
+                what,
+                "bring the table back (git checkout), or remove both",
+            );
+        }
         Ok(None) => {}
         Ok(Some(rules)) => {
             let there = monitoring.files().get(Path::new(slo::MADE)).map(|bytes| String::from_utf8_lossy(bytes));
             if let Some(line) = slo::differs(&there.unwrap_or_default(), &rules) {
                 let file = Path::new("monitoring").join(slo::MADE);
                 let given = rules.split('\n').nth(line - 1).map_or("nothing", str::trim);
-                let what = format!("this is not what monitoring/{} gives: `{given}`", slo::TABLE);
-                findings.find(file, line, what, "change the table, then `just slo`");
+                let what = format!("monitoring/{} gives another line here: `{given}`", slo::TABLE);
+                findings.find(
+                    file,
+                    line,
+                    what,
+                    "`just slo` makes this file anew; what was changed by hand in it belongs into the table",
+                );
             }
         }
     }

@@ -215,7 +215,10 @@ fn rows(monitoring: &Monitoring, findings: &mut Findings) {
     for alert in monitoring.alerts() {
         let names = [format!("[{}]", alert.name), format!("\"{}\"", alert.name)];
         let is_row = |line: &str| line.starts_with('|') && names.iter().any(|name| line.contains(name));
-        let Some((index, row)) = text.lines().enumerate().find(|(_, line)| is_row(line)) else { continue };
+        let Some((index, row)) = text.lines().enumerate().find(|(_, line)| is_row(line)) else {
+            findings.find("monitoring/README.md", 0, format!("{} has no row in the table of alerts", alert.name), "");
+            continue;
+        };
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
         let hold = if alert.hold.is_zero() { "–".to_owned() } else { duration::print(alert.hold) };
         let says =

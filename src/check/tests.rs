@@ -782,7 +782,8 @@ fn rules_that_are_not_what_their_table_gives_are_found_with_the_line_that_differ
         let mut files = files();
         files.insert(path.into(), text_of(&files, path).replacen(from, to, 1).into_bytes());
         let findings = found(files.clone());
-        let finding = findings.iter().find(|finding| finding.what.contains("is not what monitoring/slo.toml gives"));
+        let finding =
+            findings.iter().find(|finding| finding.what.contains("monitoring/slo.toml gives another line here"));
         let finding = finding.unwrap_or_else(|| panic!("{to}: {findings:#?}"));
         assert_eq!(
             (finding.file.as_path(), finding.remedy.contains("`just slo`")),

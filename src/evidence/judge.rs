@@ -11,7 +11,7 @@ mod loaded;
 use std::collections::BTreeSet;
 
 use promql_parser::label::MatchOp;
-use promql_parser::parser::token::{T_LAND, T_LOR, T_LUNLESS};
+use promql_parser::parser::token::{T_LOR, T_LUNLESS};
 use promql_parser::parser::{Expr, VectorSelector};
 use serde::{Deserialize, Serialize};
 
@@ -239,6 +239,9 @@ pub(super) fn asks_nobody<'a>(
     experiment: &Experiment,
     expressions: impl IntoIterator<Item = &'a str>,
 ) -> anyhow::Result<Option<String>> {
+    if !experiment.is_since(5) {
+        return asked_one_that_is_silent(experiment, expressions);
+    }
     let mut why = None;
     for expression in expressions {
         let tree = promql::parse(expression).map_err(|error| anyhow::anyhow!("{expression}: {error}"))?;
@@ -248,19 +251,34 @@ pub(super) fn asks_nobody<'a>(
     Ok(why)
 }
 
+/// As it was decided before version 5: where all of the expressions come from one optional component.
+fn asked_one_that_is_silent<'a>(
+    experiment: &Experiment,
+    expressions: impl IntoIterator<Item = &'a str>,
+) -> anyhow::Result<Option<String>> {
+    let source = |name: &str| match name {
+        "aiclipx_log_lines_total" | "aiclipx_log_lines_left_out_total" => Some("vector"),
+        _ => OPTIONAL.into_iter().find(|job| name.strip_prefix(job).is_some_and(|rest| rest.starts_with('_'))),
+    };
+    let mut sources = BTreeSet::new();
+    for expression in expressions {
+        let tree = promql::parse(expression).map_err(|error| anyhow::anyhow!("{expression}: {error}"))?;
+        sources.extend(promql::selectors(&tree).into_iter().map(|one| one.name.as_deref().and_then(source)));
+    }
+    let [Some(only)] = sources.into_iter().collect::<Vec<_>>()[..] else { return Ok(None) };
+    Ok(silence_of(experiment, only))
+}
+
 /// Why an expression gives nothing whatever else is there, for want of an optional component.
 fn silence_in(experiment: &Experiment, expr: &Expr) -> Option<String> {
     let of = |expr: &Expr| silence_in(experiment, expr);
-    let since_5 = experiment.is_since(5);
     match expr {
         Expr::Paren(paren) => of(&paren.expr),
-        Expr::Aggregate(aggregate) if since_5 => of(&aggregate.expr),
+        Expr::Aggregate(aggregate) => of(&aggregate.expr),
         Expr::Binary(binary) if binary.op.id() == T_LUNLESS => of(&binary.lhs),
-        Expr::Binary(binary) if binary.op.id() == T_LOR && since_5 => of(&binary.lhs).and_then(|_| of(&binary.rhs)),
+        Expr::Binary(binary) if binary.op.id() == T_LOR => of(&binary.lhs).and_then(|_| of(&binary.rhs)),
         // What is held against each other, added or divided gives nothing where one side is nothing.
-        Expr::Binary(binary) if binary.op.id() == T_LAND || since_5 && binary.op.id() != T_LOR => {
-            of(&binary.lhs).or_else(|| of(&binary.rhs))
-        }
+        Expr::Binary(binary) => of(&binary.lhs).or_else(|| of(&binary.rhs)),
         _ => silence_of(experiment, source(expr)?),
     }
 }

@@ -72,10 +72,10 @@ struct Slo {
 struct Pair {
     long: Spanned<String>,
     short: Spanned<String>,
-    factor: f64,
+    factor: Spanned<f64>,
     #[serde(rename = "for")]
     hold: Spanned<String>,
-    severity: String,
+    severity: Spanned<String>,
 }
 
 #[derive(Deserialize)]
@@ -133,8 +133,21 @@ impl Slo {
         for pair in &self.pair {
             read(&pair.hold);
         }
+        for (list, is_empty) in [("pair", self.pair.is_empty()), ("objective", self.objective.is_empty())] {
+            if is_empty {
+                complain(self.period.span(), format!("there is no `{list}`: nothing would be asked, and nothing fire"));
+            }
+        }
         let mut before = Duration::ZERO;
         for (pair, long, short) in &pairs {
+            if !(pair.factor.get_ref().is_finite() && *pair.factor.get_ref() > 0.0) {
+                complain(pair.factor.span(), "a budget burns so many times faster than evenly: above 0".to_owned());
+            }
+            if !["critical", "warning"].contains(&pair.severity.get_ref().as_str()) {
+                let what =
+                    format!("`{}` is no severity that a route is for: critical, warning", pair.severity.get_ref());
+                complain(pair.severity.span(), what);
+            }
             if short >= long || *long > period {
                 let what =
                     format!("a pair is a short window, a longer one, and both within the {}", self.period.get_ref());
@@ -157,8 +170,11 @@ impl Slo {
                     complain(name.span(), format!("`{}` is a part of names: lower-case letters", name.get_ref()));
                 }
             }
-            if !seen.insert(objective.slo.get_ref()) || !seen.insert(objective.failed.get_ref()) {
-                complain(objective.slo.span(), format!("a second objective `{}`", objective.slo.get_ref()));
+            // Each is a part of names: of labels, of records and alerts, of what is read.
+            for (key, name) in [("slo", &objective.slo), ("budget", &objective.budget), ("failed", &objective.failed)] {
+                if !seen.insert((key, name.get_ref())) {
+                    complain(name.span(), format!("a second objective whose `{key}` is `{}`", name.get_ref()));
+                }
             }
             if !(objective.budget_share() > 0.0 && objective.budget_share() < 1.0) {
                 let what = format!("{} % leave no budget, or nothing else", objective.percent.get_ref());
@@ -291,6 +307,7 @@ impl Slo {
         };
         for (at, pair) in self.pair.iter().enumerate() {
             let Pair { long, short, factor, hold, severity } = pair;
+            let (factor, severity) = (factor.get_ref(), severity.get_ref());
             let (long, short, hold) = (long.get_ref(), short.get_ref(), hold.get_ref());
             let mut guards = String::new();
             if let (Some(of), Some(least)) = (&objective.of, objective.least) {
@@ -464,7 +481,10 @@ mod tests {
             ("short = \"30m\"", "short = \"6h\"", "a pair is a short window, a longer one", "short = \"6h\""),
             ("for = \"15m\"", "for = \"15 m\"", "`15 m` is not a duration", "15 m"),
             ("percent = 99.5", "percent = 100", "100 % leave no budget", "100"),
-            ("slo = \"latency\"", "slo = \"errors\"", "a second objective `errors`", "slo = \"errors\""),
+            ("slo = \"latency\"", "slo = \"errors\"", "a second objective whose `slo` is `errors`", "slo = \"errors\""),
+            ("budget = \"latency\"", "budget = \"error\"", "whose `budget` is `error`", "budget = \"error\""),
+            ("factor = 6\n", "factor = -1\n", "above 0", "factor = -1"),
+            ("severity = \"warning\"", "severity = \"warn\"", "`warn` is no severity", "severity = \"warn\""),
             ("budget = \"error\"", "budget = \"errors-\"", "`errors-` is a part of names", "errors-"),
             ("least = 10\n", "", "has `of` and `least`; one of time has `is`", "slo = \"errors\""),
             ("is = \"1 - job:app_available:max\"\n", "", "one of time has `is`", "slo = \"availability\""),

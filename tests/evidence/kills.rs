@@ -644,7 +644,8 @@ fn a_query_about_a_metric_that_never_was_is_not_answered_by_nothing() {
     let room = never_had(nothing(Room::with_errors(), "panels/logs-4-A.json"), "vector_component_errors_total");
     room.judged().leaves_open(&["panel-answers/logs/4"], "has no metric vector_component_errors_total");
     // What a rule records comes when there is something to record.
-    let room = never_had(nothing(Room::with_errors(), "panels/slo-1-A-instant.json"), "job:app_error_budget:remaining30d");
+    let room =
+        never_had(nothing(Room::with_errors(), "panels/slo-1-A-instant.json"), "job:app_error_budget:remaining30d");
     room.judged().fails_exactly("nothing to record yet", &[]);
     let judged = nothing(Room::with_errors().without("loaded/names.json"), ERRORS).judged();
     let why = judged.of("panel-answers/app-overview/5").verdict.why();

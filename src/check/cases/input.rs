@@ -93,16 +93,19 @@ impl Input {
         later.into_iter().find(|index| is_gone(&self.samples[..*index])).map(|index| self.at(index))
     }
 
-    /// Whether one thing happens, once: a count that was there rises by one, a moment (`…_seconds`) moves, or a rate that a
-    /// rule records is there for one sample.
-    pub(super) fn is_one_event(&self) -> bool {
+    /// When one thing happens, once, if that is all that does: a count that was there rises by one, a moment (`…_seconds`)
+    /// moves, or a rate that a rule records is there for one sample.
+    pub(super) fn one_event(&self) -> Option<Duration> {
         let values: Vec<f64> = self.values().collect();
         let steps: Vec<f64> = values.windows(2).map(|pair| pair[1] - pair[0]).filter(|step| *step != 0.0).collect();
-        match steps[..] {
+        let is_one = match steps[..] {
             [step] => step > 0.0 && (self.name.ends_with("_seconds") || (step - 1.0).abs() < 1e-9),
             [up, down] => self.name.contains(':') && up > 0.0 && (up + down).abs() < 1e-9,
             _ => false,
-        }
+        };
+        let first = *values.first()?;
+        let moved = |sample: &Sample| matches!(sample, Value(value) if *value > first);
+        self.samples.iter().position(moved).filter(|_| is_one).map(|index| self.at(index))
     }
 }
 
@@ -197,7 +200,7 @@ mod tests {
         for (name, values) in
             [("x_total", "3x9 4x9"), ("x_start_time_seconds", "100x9 900x9"), ("job:x:rate5m", "0x9 0.3 0x9")]
         {
-            assert!(input(name, values).is_one_event(), "{name} {values}");
+            assert!(input(name, values).one_event().is_some(), "{name} {values}");
         }
         for (name, values) in [
             ("x_total", "3x9 5x9"),
@@ -207,7 +210,7 @@ mod tests {
             ("x", "0 1 0"),
             ("job:x:rate5m", "0 1 2"),
         ] {
-            assert!(!input(name, values).is_one_event(), "{name} {values}");
+            assert_eq!(input(name, values).one_event(), None, "{name} {values}");
         }
     }
 }

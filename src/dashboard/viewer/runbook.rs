@@ -1,75 +1,32 @@
-//! A runbook as a page: the few forms of Markdown that ours have. What is none of them is shown as it was written.
+//! A runbook as a page. Markdown is read by pulldown-cmark, as rustdoc's is; HTML in a page is shown as text, and a link that
+//! leads neither to a page beside this one nor to the web is its words alone.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped};
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, html};
 
 /// Draws a runbook's text.
 pub(super) fn drawn(text: &str) -> Markup {
-    let mut lines = text.lines().peekable();
-    html! {
-        @while let Some(line) = lines.next() {
-            @if let Some(title) = line.strip_prefix("# ") {
-                h1 { (title) }
-            } @else if line.starts_with("```") {
-                pre {
-                    @for line in lines.by_ref().take_while(|line| !line.starts_with("```")) { (line) "\n" }
-                }
-            } @else if is_item(line).is_some() || line.starts_with('|') {
-                // Each with what is written under it.
-                ul {
-                    li { (words(is_item(line).unwrap_or(line))) }
-                    @while let Some(next) = lines.next_if(|next| is_item(next).is_some() || next.starts_with('|')) {
-                        li { (words(is_item(next).unwrap_or(next))) }
-                    }
-                }
-            } @else if !line.trim().is_empty() {
-                p { (words(line.trim_start_matches('#').trim_start())) }
-            }
+    // Of each link that is open: whether it is one here.
+    let mut open = Vec::new();
+    let events = Parser::new_ext(text, Options::ENABLE_TABLES).filter_map(|event| match event {
+        Event::Html(text) | Event::InlineHtml(text) => Some(Event::Text(text)),
+        Event::Start(Tag::Link { ref dest_url, .. }) => {
+            open.push(leads_somewhere(dest_url));
+            (open.last() == Some(&true)).then_some(event)
         }
-    }
+        Event::End(TagEnd::Link) => (open.pop() == Some(true)).then_some(event),
+        // Nothing is asked for from elsewhere.
+        Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => None,
+        other => Some(other),
+    });
+    let mut page = String::new();
+    html::push_html(&mut page, events);
+    PreEscaped(page)
 }
 
-/// What an item of a list says, a numbered one with its number.
-fn is_item(line: &str) -> Option<&str> {
-    let line = line.trim_start();
-    let number = line.find(|c: char| !c.is_ascii_digit()).unwrap_or_default();
-    if number > 0 && line[number..].starts_with(". ") { Some(line) } else { line.strip_prefix("- ") }
-}
-
-/// A line's words: `code`, **weight**, [links](to.md).
-fn words(mut rest: &str) -> Markup {
-    let mut parts: Vec<Markup> = Vec::new();
-    let mut plain = String::new();
-    while let Some(first) = rest.chars().next() {
-        let special = if let Some((code, after)) = between(rest, "`", "`") {
-            Some((html! { code { (code) } }, after))
-        } else if let Some((strong, after)) = between(rest, "**", "**") {
-            Some((html! { strong { (words(strong)) } }, after))
-        } else {
-            link(rest)
-        };
-        if let Some((markup, after)) = special {
-            let before = std::mem::take(&mut plain);
-            parts.extend([html! { (before) }, markup]);
-            rest = after;
-        } else {
-            plain.push(first);
-            rest = &rest[first.len_utf8()..];
-        }
-    }
-    html! { @for part in &parts { (part) } (plain) }
-}
-
-fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<(&'a str, &'a str)> {
-    text.strip_prefix(open)?.split_once(close).filter(|(inside, _)| !inside.is_empty())
-}
-
-/// A link to another page beside this one, or to the web; where it leads elsewhere there is nothing here.
-fn link(text: &str) -> Option<(Markup, &str)> {
-    let (title, rest) = text.strip_prefix('[')?.split_once("](")?;
-    let (to, after) = rest.split_once(')')?;
-    let is_page = |to: &str| to.strip_suffix(".md").is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric()));
-    let leads = is_page(to) || to.starts_with("https://") || to.starts_with("http://");
-    Some((html! { @if leads { a href=(to) { (title) } } @else { (title) } }, after))
+fn leads_somewhere(to: &str) -> bool {
+    let is_page = |name: &str| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric());
+    to.strip_suffix(".md").is_some_and(is_page) || to.starts_with("https://") || to.starts_with("http://")
 }
 
 #[cfg(test)]
@@ -78,14 +35,22 @@ mod tests {
 
     #[test]
     fn a_page_has_the_forms_of_a_runbook_and_nothing_that_runs() {
-        let text = "# AppDown\n\n**Meaning.** A `<b>` of *it*, see [AppSlow](AppSlow.md).\n\n```promql\nup{a=\"<\"}\n```\n\n\
-                    1. First.\n2. [Off](javascript:x)\n- last ** open\n";
-        let drawn = drawn(text).into_string();
-        assert_eq!(
-            drawn,
-            "<h1>AppDown</h1><p><strong>Meaning.</strong> A <code>&lt;b&gt;</code> of *it*, see \
-             <a href=\"AppSlow.md\">AppSlow</a>.</p><pre>up{a=&quot;&lt;&quot;}\n</pre>\
-             <ul><li>1. First.</li><li>2. Off</li><li>last ** open</li></ul>"
-        );
+        for (text, expected) in [
+            (
+                "**Meaning.** A `<b>` of *it*.",
+                "<p><strong>Meaning.</strong> A <code>&lt;b&gt;</code> of <em>it</em>.</p>\n",
+            ),
+            ("See [AppSlow](AppSlow.md).", "<p>See <a href=\"AppSlow.md\">AppSlow</a>.</p>\n"),
+            ("[Off](javascript:x) [up](../README.md)", "<p>Off up</p>\n"),
+            ("![a picture](http://elsewhere/x.png)", "<p>a picture</p>\n"),
+            ("A <script>alert(1)</script> b", "<p>A &lt;script&gt;alert(1)&lt;/script&gt; b</p>\n"),
+            ("<div onclick=x>\n", "&lt;div onclick=x&gt;\n"),
+            ("1. First.\n2. Second.\n", "<ol>\n<li>First.</li>\n<li>Second.</li>\n</ol>\n"),
+            ("```promql\nup{a=\"<\"}\n```\n", "<pre><code class=\"language-promql\">up{a=\"&lt;\"}\n</code></pre>\n"),
+        ] {
+            assert_eq!(drawn(text).into_string(), expected, "{text}");
+        }
+        let table = drawn("| alert | windows |\n|---|---|\n| A | 1h |\n").into_string();
+        assert!(table.starts_with("<table>") && table.contains("<td>1h</td>") && !table.contains('|'), "{table}");
     }
 }
