@@ -530,10 +530,15 @@ async fn every_provisioned_dashboard_is_drawn_with_what_prometheus_answers_under
                 // Asked by hand: a second is the least a data source tells of its scrapes, and a rate looks back on four.
                 for panel in dashboard.panels.iter().filter(|panel| panel.kind == model::Kind::Timeseries) {
                     let expr = panel.targets[0].expr.replace("$__rate_interval", "4s");
+                    let expr = expr.replace("$job", ".*").replace("$instance", ".*");
                     let answer = prometheus.query(&expr, Some(to as f64)).await.unwrap().into_series();
                     // A quantile of an endpoint that nobody called is no number, and has no place on the panel.
                     let mut values = answer.iter().map(|series| series.samples[0].value);
-                    let value = values.find(|value| value.is_finite()).expect("some series has a value");
+                    // Nobody asks from outside here.
+                    let Some(value) = values.find(|value| value.is_finite()) else {
+                        assert!(expr.contains("probe_"), "{}: no series has a value", panel.title);
+                        continue;
+                    };
                     let shown = format::value(&panel.defaults.unit, value, panel.defaults.decimals);
                     let script = format!(
                         "if (![...document.querySelectorAll('#panel-{} text')].some(text => text.textContent === {shown:?})) throw 'it does not show {shown}'",
