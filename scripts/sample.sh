@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# scripts/sample.sh TOOL: makes evidence/sample anew, one experiment's bundle of this very revision, and holds it to a
-# megabyte: it lies in the repository, for everybody to look at and to verify.
+# scripts/sample.sh TOOL: makes evidence/sample anew, one experiment's bundle of this very revision, and holds it to two
+# megabytes: it lies in the repository, for everybody to look at and to verify.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 
 tool=$1
-most=1000000
+most=2000000
 if [[ -n $(git status --porcelain) ]]; then
   echo "sample: commit first; a sample is of a revision, and this tree differs from it" >&2
   exit 2
