@@ -1066,7 +1066,7 @@ fn a_cause_that_ends_before_what_it_inhibits_is_found() {
     for line in ["", "        keep_firing_for: 2m", "        keep_firing_for: 5m"] {
         let told = with(line, &same, &same);
         let [told] = &told[..] else { panic!("{line}: {told:#?}") };
-        assert!(told.starts_with(&at) && told.ends_with("(`keep_firing_for` of more than 5m)"), "{line}: {told}");
+        assert!(told.starts_with(&at) && told.ends_with("(`keep_firing_for` of more than 5m30s)"), "{line}: {told}");
     }
     // What remembers for an hour, and the slow burns, are not for it to inhibit.
     let longer = |text: &str| text.replace("rate(app_errors_total[5m])", "rate(app_errors_total[1h])");

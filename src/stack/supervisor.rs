@@ -16,6 +16,7 @@ use anyhow::Context;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
+use super::Component;
 use super::control::is_paused;
 use super::layout::{self, SUPERVISORD_PID};
 use super::mark::RENDERED_LINE;
@@ -116,12 +117,15 @@ pub(super) fn configuration(plan: &Plan, programs: &[Program], socket: &Path) ->
             Lifetime::Private if !name.ends_with(FRONT) => ("false", 0, 0),
             Lifetime::Attached | Lifetime::Private => ("true", 1, 3),
         };
+        // Vector ends within a second of being asked (`--graceful-shutdown-limit-secs`), or hangs, as where a log is a pipe: what it
+        // holds is on its disk.
+        let patience = if name == Component::Vector.name() { 3 } else { 20 };
         let command: Vec<String> = program.command.iter().map(|word| quote(word)).collect();
         let _ = write!(
             text,
             "\n[program:{name}]\ncommand={}\n\
              autorestart={restart}\nstartsecs={settles}\nstartretries={retries}\n\
-             stopsignal=TERM\nstopwaitsecs=20\n\
+             stopsignal=TERM\nstopwaitsecs={patience}\n\
              redirect_stderr=true\nstdout_logfile=logs/{name}.log\n\
              stdout_logfile_maxbytes=20MB\nstdout_logfile_backups=4\n",
             command.join(" "),
