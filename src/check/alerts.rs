@@ -22,10 +22,10 @@ const SERVICES: [(&str, &[&str]); 2] =
     [("app", &["App"]), ("monitoring", &["Alertmanager", "Monitoring", "Prometheus", WATCHDOG])];
 /// The alert that always fires: its route is its own.
 pub(super) const WATCHDOG: &str = "Watchdog";
-/// The alerts that are meant to tell of one event. A line that is lost does not come back, and nobody else tells of it.
+/// The alerts on a rate that are meant to tell of one event. A line that is lost does not come back, and nobody else tells of it.
 pub(super) const OF_ONE_EVENT: [&str; 1] = ["MonitoringLogsDropped"];
 /// Functions that are above zero after one event, for as long as their window has it.
-const REMEMBER_AN_EVENT: [&str; 5] = ["changes", "increase", "irate", "rate", "resets"];
+pub(super) const REMEMBER_AN_EVENT: [&str; 5] = ["changes", "increase", "irate", "rate", "resets"];
 /// What a runbook says, in this order.
 const SECTIONS: [&str; 9] = [
     "Stop the bleeding",
@@ -167,9 +167,15 @@ fn runbook(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
         }
     }
     let overview = monitoring.files().get(Path::new("README.md")).map(|bytes| String::from_utf8_lossy(bytes));
-    if overview.is_some_and(|text| !text.contains(name.as_str())) {
+    if overview.is_some_and(|text| !text.lines().any(|line| is_row_of(alert, line))) {
         findings.find("monitoring/README.md", 0, format!("{name} is not in the table of alerts"), "");
     }
+}
+
+/// Whether a line is an alert's row in the table of all: `| [AppDown](…`, or where several share one, `· [6h](… "AppDown6h")`.
+pub(super) fn is_row_of(alert: &Alert, line: &str) -> bool {
+    let name = &alert.name;
+    line.starts_with('|') && [format!("[{name}]"), format!("\"{name}\"")].iter().any(|named| line.contains(named))
 }
 
 /// Every severity goes to a receiver of its own, and the Watchdog to its own.

@@ -25,6 +25,7 @@ use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::Expr;
 
 use super::Findings;
+use super::alerts::REMEMBER_AN_EVENT;
 use crate::duration;
 use crate::monitoring::located::Node;
 use crate::monitoring::{Alert, Monitoring, promql};
@@ -112,7 +113,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
 struct Looks {
     /// Names of series, recorded ones among them.
     names: BTreeSet<String>,
-    /// Whether it looks at how a counter grows, or at how often something changes.
+    /// Whether it looks at what an event leaves behind: how a counter grows, how often something changes.
     at_events: bool,
     /// Whether it looks for what is absent.
     at_absence: bool,
@@ -133,7 +134,7 @@ impl Looks {
         let Ok(tree) = promql::parse(expr) else { return };
         for node in promql::nodes(&tree) {
             let Expr::Call(call) = node else { continue };
-            self.at_events |= OF_COUNTERS.contains(&call.func.name) || call.func.name == "changes";
+            self.at_events |= REMEMBER_AN_EVENT.contains(&call.func.name);
             self.at_absence |= call.func.name == "absent";
         }
         for selector in promql::selectors(&tree) {

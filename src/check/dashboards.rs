@@ -9,7 +9,6 @@ use promql_parser::parser::{BinaryExpr, Expr};
 use super::alerts::{leads_somewhere, panel_of};
 use super::{DashboardFile, Findings, Tree, cases, labels};
 use crate::dashboard::format;
-use crate::dashboard::model::Matcher;
 use crate::duration;
 use crate::monitoring::located::{Node, Value};
 use crate::monitoring::{DATASOURCES, Monitoring, UNKNOWN, holds_logs, is_of_logs, promql, without_variables};
@@ -289,14 +288,17 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
     if !format::is_known(unit) {
         find(line, format!("`{unit}` is no unit that we know"), "see src/dashboard/format.rs");
     }
+    let id = panel.get("id").and_then(Node::as_number).map(|id| id.to_string());
+    let drawn =
+        dashboard.model.as_ref().and_then(|model| model.panels.iter().find(|one| Some(one.id.to_string()) == id));
     for target in panel.items_of("targets") {
         let expr = without_variables(target.text_of("expr").unwrap_or_default());
         let Ok(expr) = promql::parse(&expr) else { continue };
         // What its legend says beside the labels is what an override goes by.
         let legend = target.text_of("legendFormat").unwrap_or_default();
-        let unit = overridden_unit(panel, legend).unwrap_or(unit);
+        let unit = drawn.map_or_else(|| unit.to_owned(), |drawn| drawn.field(legend).unit);
         if let Some(fitting) = units(&expr, &tree.monitoring, 0)
-            && !fitting.contains(&unit)
+            && !fitting.contains(&unit.as_str())
         {
             find(
                 line,
@@ -305,23 +307,6 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
             );
         }
     }
-}
-
-/// The unit that a panel's overrides give the curves of a legend, the last one that does.
-fn overridden_unit<'a>(panel: &'a Node, legend: &str) -> Option<&'a str> {
-    let overrides = panel.get("fieldConfig").map(|config| config.items_of("overrides")).unwrap_or_default();
-    let is_for = |change: &&Node| {
-        let matcher = change.get("matcher");
-        let text = |key: &str| matcher.and_then(|matcher| matcher.text_of(key)).unwrap_or_default().to_owned();
-        match text("id").as_str() {
-            "byName" => Matcher::ByName(text("options")),
-            _ => Matcher::ByRegexp(text("options")),
-        }
-        .matches(legend)
-    };
-    let properties = overrides.iter().filter(is_for).flat_map(|change| change.items_of("properties"));
-    let mut units = properties.filter(|property| property.text_of("id") == Some("unit"));
-    units.next_back().and_then(|unit| unit.text_of("value"))
 }
 
 /// Which units fit a value, where its form tells: seconds, bytes, events a second, a share.

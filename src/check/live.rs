@@ -13,7 +13,7 @@ use crate::dashboard::query::{self, PlannedQuery, QueryKind, TimeRange, View};
 use crate::duration::Speed;
 use crate::failure::{Failure, Finding, tell};
 use crate::http::client::Address;
-use crate::monitoring::{Monitoring, promql};
+use crate::monitoring::{Monitoring, panel_query_at};
 use crate::prom::answer::{self, Series};
 use crate::prom::client::Api;
 use crate::prom::grafana::{Question, Source};
@@ -215,8 +215,11 @@ async fn rules(api: &Api, tree: &Tree, findings: &mut Findings) -> Result<(), Fa
 
 /// Whether a query is answered with no sample that is a number.
 async fn is_empty(api: &Api, planned: &PlannedQuery) -> anyhow::Result<bool> {
-    let series = answer::parse(&api.get(&planned.path_and_query).await?)?.data.into_series();
-    Ok(!series.iter().flat_map(|series| &series.samples).any(|sample| sample.value.is_finite()))
+    Ok(!has_a_number(&answer::parse(&api.get(&planned.path_and_query).await?)?.data.into_series()))
+}
+
+fn has_a_number(answer: &[Series]) -> bool {
+    answer.iter().flat_map(|series| &series.samples).any(|sample| sample.value.is_finite())
 }
 
 /// What a runbook has one paste is answered, and with a value. With how many were not, of a service that nobody called.
@@ -244,10 +247,8 @@ async fn pages(api: &Api, tree: &Tree, speed: Speed, is_called: bool, findings: 
 
 /// Whether this, divided as the stack's rules are, is answered with no sample that is a number.
 async fn is_empty_now(api: &Api, expr: &str, speed: Speed) -> anyhow::Result<bool> {
-    let mut expr = promql::parse(expr).map_err(anyhow::Error::msg)?;
-    promql::divide(&mut expr, speed).map_err(|refused| anyhow::Error::msg(refused.join("; ")))?;
-    let series = api.query(&promql::print(&expr), None).await?.into_series();
-    Ok(!series.iter().flat_map(|series| &series.samples).any(|sample| sample.value.is_finite()))
+    let expr = panel_query_at(expr, speed).map_err(|refused| anyhow::Error::msg(refused.join("; ")))?;
+    Ok(!has_a_number(&api.query(&expr, None).await?.into_series()))
 }
 
 /// The time until now.

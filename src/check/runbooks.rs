@@ -37,7 +37,7 @@ pub(super) struct Query {
 /// Every query of every page: a line of a block is one.
 pub(super) fn queries(monitoring: &Monitoring) -> Vec<Query> {
     let of_page = |page: Page| {
-        let lines = page.blocks("promql");
+        let lines = blocks(&page.text, "promql");
         let query =
             |(line, expr): (usize, String)| Query { file: page.file.clone(), line, page: page.name.clone(), expr };
         lines.into_iter().map(query).collect::<Vec<_>>()
@@ -60,23 +60,9 @@ fn pages(monitoring: &Monitoring) -> impl Iterator<Item = Page> {
 }
 
 impl Page {
-    /// The lines of this language's blocks, with their numbers.
-    fn blocks(&self, language: &str) -> Vec<(usize, String)> {
-        let mut inside = false;
-        let mut found = Vec::new();
-        for (index, line) in self.text.lines().enumerate() {
-            if let Some(rest) = line.strip_prefix("```") {
-                inside = rest == language;
-            } else if inside {
-                found.push((index + 1, line.to_owned()));
-            }
-        }
-        found
-    }
-
     /// What can be typed, with its line: the commands of the blocks, and what stands between backticks in the text.
     fn commands(&self) -> Vec<(usize, String)> {
-        let mut found = self.blocks("sh");
+        let mut found = blocks(&self.text, "sh");
         let mut inside = false;
         for (index, line) in self.text.lines().enumerate() {
             if line.starts_with("```") {
@@ -87,6 +73,20 @@ impl Page {
         }
         found
     }
+}
+
+/// The lines of this language's blocks, with their numbers.
+fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
+    let mut inside = false;
+    let mut found = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if let Some(rest) = line.strip_prefix("```") {
+            inside = rest == language;
+        } else if inside {
+            found.push((index + 1, line.to_owned()));
+        }
+    }
+    found
 }
 
 /// What commands may name.
@@ -147,7 +147,7 @@ fn of(monitoring: &Monitoring, there: &There, findings: &mut Findings) {
     let names: BTreeSet<String> = pages(monitoring).map(|page| page.name).collect();
     for page in pages(monitoring) {
         let mut find = |line: usize, what: String, remedy: &str| findings.find(&page.file, line, what, remedy);
-        first(&page, &mut find);
+        commands_for_every_place(&page, &mut find);
         for (line, command) in page.commands() {
             services(&command, there, |what| find(line, what, "compose.yaml has the services"));
             recipe(&command, there, |what| find(line, what, "`just` lists what there is"));
@@ -213,10 +213,7 @@ fn rows(monitoring: &Monitoring, findings: &mut Findings) {
     let Some(bytes) = monitoring.files().get(Path::new("README.md")) else { return };
     let text = String::from_utf8_lossy(bytes);
     for alert in monitoring.alerts() {
-        let names = [format!("[{}]", alert.name), format!("\"{}\"", alert.name)];
-        let is_row = |line: &str| line.starts_with('|') && names.iter().any(|name| line.contains(name));
-        let Some((index, row)) = text.lines().enumerate().find(|(_, line)| is_row(line)) else {
-            findings.find("monitoring/README.md", 0, format!("{} has no row in the table of alerts", alert.name), "");
+        let Some((index, row)) = text.lines().enumerate().find(|(_, line)| alerts::is_row_of(alert, line)) else {
             continue;
         };
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
@@ -233,10 +230,14 @@ fn rows(monitoring: &Monitoring, findings: &mut Findings) {
 }
 
 /// The first section has commands for every place the stack runs in.
-fn first(page: &Page, find: &mut impl FnMut(usize, String, &str)) {
-    let commands = page.blocks("sh");
-    let first: Vec<&str> = commands.iter().map(|(_, line)| line.as_str()).collect();
-    for place in PLACES.iter().filter(|place| !first.iter().any(|line| line.starts_with(**place))) {
+fn commands_for_every_place(page: &Page, find: &mut impl FnMut(usize, String, &str)) {
+    let first = page.text.split("**Meaning").next().unwrap_or_default();
+    let lines: Vec<String> = blocks(first, "sh").into_iter().map(|(_, line)| line).collect();
+    let has_one = |place: &str| {
+        let mut pairs = lines.windows(2);
+        pairs.any(|pair| pair[0].starts_with(place) && !pair[1].starts_with('#') && !pair[1].trim().is_empty())
+    };
+    for place in PLACES.iter().filter(|place| !has_one(place)) {
         find(1, format!("no command is for `{place}`"), "whoever is woken runs it in one of four ways, and pastes");
     }
 }
@@ -308,7 +309,7 @@ fn panels(line: &str) -> Vec<&str> {
 fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(usize, String, &str)) {
     let own = |name: &str| monitoring.alert(name).is_some_and(|alert| is_of(alert, page));
     let mut silenced = BTreeSet::new();
-    for (line, command) in page.blocks("sh") {
+    for (line, command) in blocks(&page.text, "sh") {
         let Some(matcher) = command.split("silence add alertname=").nth(1) else { continue };
         let (kind, rest) = matcher.strip_prefix('~').map_or((T_EQL, matcher), |rest| (T_EQL_REGEX, rest));
         let value = match rest.strip_prefix('\'') {
@@ -386,6 +387,12 @@ mod tests {
             ("AppDown.md", "(scenario `07-app-down`)", "(scenario `07-app-up`)", "there is no scenario 07-app-up"),
             ("AppHigh5xxErrorRate.md", "panel *Exceptions rate*", "panel *Faults*, *Rate*", "there is no panel *Rate*"),
             ("AppDown.md", "# systemd, the unit", "# the unit", "no command is for `# systemd`"),
+            (
+                "AppDown.md",
+                "# a local stack\n",
+                "# a local stack\n```\n\n**Meaning.**\n\n```sh\n",
+                "no command is for `# a local stack`",
+            ),
         ] {
             assert_eq!(found(page, from, to), [what], "{page}: {to}");
         }

@@ -865,12 +865,14 @@ fn what_nobody_could_place_in_the_forwarders_configuration_is_found() {
 fn a_page_of_no_alert_and_an_alert_without_a_row_are_found() {
     let mut files = files();
     files.insert("runbooks/AppLost.md".into(), b"# AppLost\n".to_vec());
-    let readme = text_of(&files, "README.md").replace("AppTrafficDrop", "TrafficDrop");
+    // Prose that names it is no row.
+    let readme = text_of(&files, "README.md").replace("[MonitoringLogsNotRead](", "[Another](");
+    assert!(readme.contains("MonitoringLogsNotRead"), "{readme}");
     files.insert("README.md".into(), readme.into_bytes());
     let findings = found(files);
     assert!(findings.iter().any(|finding| finding.file.ends_with("AppLost.md")), "{findings:#?}");
     assert!(
-        findings.iter().any(|finding| finding.what == "AppTrafficDrop is not in the table of alerts"),
+        findings.iter().any(|finding| finding.what == "MonitoringLogsNotRead is not in the table of alerts"),
         "{findings:#?}"
     );
 }
