@@ -6,10 +6,13 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_saphyr::Spanned;
+
+use super::memo::Memo;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,6 +125,14 @@ impl Node {
 
 /// Reads one document; the error is a line (0 when unknown) and what is wrong there.
 pub(crate) fn read(bytes: &[u8]) -> Result<Node, (usize, String)> {
+    static READ: LazyLock<Memo<Result<Node, (usize, String)>>> = LazyLock::new(|| Memo::of(MOST_READ));
+    READ.get(bytes, || read_anew(bytes))
+}
+
+/// Of documents, in bytes: some times a tree of them.
+const MOST_READ: usize = 4 << 20;
+
+fn read_anew(bytes: &[u8]) -> Result<Node, (usize, String)> {
     let text = std::str::from_utf8(bytes).map_err(|error| (0, format!("not UTF-8: {error}")))?;
     // Comments are not asked for: the parser keeps no more than a few of them while it looks ahead.
     let options = serde_saphyr::options! { with_snippet: false, emit_comments: false };

@@ -30,6 +30,7 @@ mod loaded;
 mod loaded_config;
 pub(crate) mod located;
 pub(crate) mod matcher;
+mod memo;
 mod older;
 pub mod promql;
 mod render;

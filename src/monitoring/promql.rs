@@ -3,8 +3,8 @@
 //! Nothing is edited as text: an expression is parsed, changed and printed. Two expressions are the same when their
 //! trees print the same, which forgives layout and nothing else.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matcher};
@@ -14,6 +14,7 @@ use promql_parser::parser::token::{
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, Expr, LabelModifier, MatrixSelector, Offset, VectorSelector};
 
+use super::memo::Memo;
 use crate::duration::Speed;
 
 mod dimension;
@@ -29,25 +30,12 @@ pub(super) type Recorded = BTreeMap<String, Expr>;
 ///
 /// What was parsed is kept: a check of the tree asks for each expression some ten times, and parsing was most of it.
 pub fn parse(text: &str) -> Result<Expr, String> {
-    thread_local! {
-        static PARSED: RefCell<HashMap<String, Result<Expr, String>>> = RefCell::default();
-    }
-    PARSED.with_borrow_mut(|parsed| {
-        if let Some(known) = parsed.get(text) {
-            return known.clone();
-        }
-        // A viewer that lives for weeks asks for more than a tree holds.
-        if parsed.len() >= MOST_PARSED {
-            parsed.clear();
-        }
-        let expr = parsed_anew(text);
-        parsed.insert(text.to_owned(), expr.clone());
-        expr
-    })
+    static PARSED: LazyLock<Memo<Result<Expr, String>>> = LazyLock::new(|| Memo::of(MOST_PARSED));
+    PARSED.get(text.as_bytes(), || parsed_anew(text))
 }
 
-/// Expressions that are kept: more than a tree has.
-const MOST_PARSED: usize = 5_000;
+/// Of expressions, in bytes: some times those of a tree.
+const MOST_PARSED: usize = 1 << 20;
 
 fn parsed_anew(text: &str) -> Result<Expr, String> {
     let mut expr = parser::parse(&text::prepared(text)?)?;
