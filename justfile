@@ -26,7 +26,7 @@ up *options: _build
 down: _build
     @{{ tool }} down
 
-# show every component of the running stack, its state and its URL
+# show every component of the running stack, the active alerts, the silences that are set
 [group('stack')]
 status: _build
     @{{ tool }} status
@@ -46,7 +46,7 @@ compose-down *options:
 logs *options: _build
     @{{ tool }} logs "$@"
 
-# run scenarios against the running stack, all of them unless named
+# run scenarios against the running stack, all of them unless named; does the service count what was sent?
 [group('proof')]
 traffic *scenarios: _build
     @{{ tool }} traffic run "$@"

@@ -2,6 +2,7 @@
 //!
 //! | route | does |
 //! |---|---|
+//! | `GET /` | says what this is and what can be asked, in words |
 //! | `POST /alerts` | takes Alertmanager's webhook payload (version 4); one JSON line is in the file before the answer |
 //! | `GET /notifications?since=MS` | the lines received from that Unix time on, as they are in the file; all without `since` |
 //! | `POST /phase` | `{"run":…,"scenario":…,"phase":…}`: what traffic a run is sending; a `null` phase ends it |
@@ -45,6 +46,18 @@ use seen::{PhaseChange, Seen};
 
 /// The alert that always fires.
 const WATCHDOG: &str = "Watchdog";
+
+/// For who opens its address to see what it is.
+const ABOUT: &str = "\
+The receiver of this stack's notifications: Alertmanager tells it of every alert, and it keeps what it was told. It forwards nothing.
+
+  GET  /notifications            every notification, a JSON line each, as it came and with the time
+  GET  /notifications?since=MS   those from this Unix time on, in milliseconds
+  GET  /health                   whether it is well, and whether the Watchdog is heard
+  GET  /metrics                  for Prometheus: notifications, the Watchdog, what traffic is being sent
+  POST /alerts                   Alertmanager's webhook
+  POST /phase                    what traffic a run is sending
+";
 
 /// A group of some thousand alerts. Understood, one may take twenty times as much, hence one at a time.
 const MAX_BODY_BYTES: usize = 1 << 20;
@@ -143,8 +156,9 @@ impl Receiver {
                 json(StatusCode::OK, &health.to_string())
             }
             ("/notifications", _) if reads => self.notifications(head.uri.query()).await,
+            ("/", _) if reads => respond(StatusCode::OK, "text/plain; charset=utf-8", ABOUT.to_owned()),
             ("/alerts" | "/phase", _) => not_allowed("POST"),
-            ("/metrics" | "/health" | "/notifications", _) => not_allowed("GET, HEAD"),
+            ("/" | "/metrics" | "/health" | "/notifications", _) => not_allowed("GET, HEAD"),
             _ => error(StatusCode::NOT_FOUND, "no such path"),
         }
     }
@@ -610,6 +624,25 @@ mod tests {
         assert_eq!(metrics.matches("aiclipx_traffic_phase{").count(), 16, "{metrics}");
         let shows = |run: &str| metrics.contains(&format!("scenario=\"{run}\""));
         assert!(shows("early") && shows("last") && shows("r1") && !shows("r0") && !shows("xx"), "{metrics}");
+    }
+
+    #[tokio::test]
+    async fn who_opens_its_address_reads_what_it_is_and_what_can_be_asked() {
+        let receiver = Running::start().await;
+        let get = async |path: String| client::get(&receiver.address, &path, LIMIT).await.unwrap();
+        let answer = get("/".to_owned()).await;
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        assert_eq!(
+            (answer.status, &answer.headers[header::CONTENT_TYPE]),
+            (StatusCode::OK, &"text/plain; charset=utf-8".parse().unwrap())
+        );
+        // Every path that it tells of is there, be it for another method.
+        let told: Vec<&str> = text.split_whitespace().filter(|word| word.starts_with('/')).collect();
+        assert_eq!(told.len(), 6, "{text}");
+        for path in told {
+            assert_ne!(get(path.replace("MS", "0")).await.status, StatusCode::NOT_FOUND, "{path}");
+        }
+        assert_eq!(receiver.post("/", "{}").await.status, StatusCode::METHOD_NOT_ALLOWED);
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ use aiclipx::failure::{Failure, Kind};
 use aiclipx::http::client::{self, Address};
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::stack::start::{Down, down};
-use aiclipx::stack::table::{Health, Row, Silent, State, Watch};
+use aiclipx::stack::table::{Health, Paint, Row, Silent, State, Watch};
 use aiclipx::stack::{Component, Found, Lifetime, Plan, Process, Stack, logs};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::Command;
@@ -142,6 +142,13 @@ fn supervisord(plan: &Plan) -> u32 {
 }
 
 /// `aiclipx up` on the plan's ports; what else is on PATH, Vector and Loki, gets free ones, for tests run side by side.
+/// Runs a command of the tool on the stack of this place to its end.
+async fn tool(place: &Place, arguments: &[&str]) -> std::process::Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
+    command.args(arguments).arg("--state").arg(place.state()).env("AICLIPX_HOME", env!("CARGO_MANIFEST_DIR"));
+    command.output().await.unwrap()
+}
+
 fn up(plan: &Plan) -> Command {
     // By its path: some tests give the start another PATH.
     let path = std::env::var_os("PATH").unwrap();
@@ -579,6 +586,12 @@ async fn a_paused_front_goes_with_its_killed_supervisor_and_one_that_is_stopped_
     let told = &row("prometheus").remark;
     assert!(told.contains("prometheus-front was stopped") && told.contains(&format!("kill -CONT {paused}")), "{told}");
     assert!(!all_up);
+    let began = Instant::now();
+    let alarms = stack.alarms().await.table(Paint::for_stdout());
+    assert!(began.elapsed() < Duration::from_secs(4), "nobody waits for who hangs: {:?}", began.elapsed());
+    for who in ["alerts there are is not known: Prometheus", "silences there are is not known: Alertmanager"] {
+        assert!(alarms.contains(who), "{alarms}");
+    }
     send(supervisord(&plan), Signal::Kill);
     eventually("nothing was left", async || left_running(&place).is_empty() && held(&plan).is_empty()).await;
     assert!(matches!(down(&place.state()).await.unwrap(), Down::Cleaned(held) if held.is_empty()));
@@ -690,7 +703,7 @@ async fn a_state_directory_that_cannot_be_written_is_a_usage_error() {
 }
 
 #[tokio::test]
-async fn without_grafana_the_viewer_stands_at_its_address_and_the_table_says_so() {
+async fn without_grafana_the_viewer_stands_at_its_address_and_what_is_said_and_linked_fits_the_stack() {
     let place = Place::new();
     let plan = place.plan(Lifetime::Attached);
     // The PATH as it is, but for Grafana: a folder that holds it is replaced by links to all else in it.
@@ -711,6 +724,15 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_the_table_says_so(
     assert_eq!(output.status.code(), Some(0), "{table}");
     // Where alerts lead to.
     let page = client::get(&plan.addresses.dashboards, "/d/app-overview?viewPanel=3", LIMIT).await;
+    let runbook = client::get(&plan.addresses.dashboards, "/monitoring/runbooks/AppDown.md", LIMIT).await;
+    let traffic = tool(&place, &["traffic", "run", "01", "--duration", "2s"]).await;
+    let silence = serde_json::json!({
+        "matchers": [{ "name": "alertname", "value": "AppDown", "isRegex": false, "isEqual": true }],
+        "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2126-01-01T00:00:00Z", "createdBy": "ann", "comment": "known",
+    });
+    let silenced =
+        client::post_json(&plan.addresses.alertmanager, "/api/v2/silences", silence.to_string(), LIMIT).await;
+    let status = tool(&place, &["status"]).await;
     assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
 
     let line = |name: &str| table.lines().find(|line| line.split_whitespace().nth(1) == Some(name)).unwrap_or_default();
@@ -728,6 +750,20 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_the_table_says_so(
     let page = page.unwrap();
     let html = String::from_utf8_lossy(&page.body);
     assert!(page.status.is_success(), "{html}");
+    // Nothing leads to log lines where nobody keeps any.
+    assert_eq!(html.contains("/d/logs"), line("loki").contains("ready"), "{html}");
+    let rules = std::fs::read_to_string(place.state().join("etc/prometheus/rules/app.yml")).unwrap();
+    assert!(rules.contains(&format!("runbook_url: {url}/monitoring/runbooks/AppDown.md")), "{rules}");
+    assert!(runbook.unwrap().status.is_success());
+    // What was sent, and that the service counted it, is what the last line says.
+    let sent = String::from_utf8_lossy(&traffic.stdout);
+    let last = sent.lines().last().unwrap_or_default();
+    assert!(last.starts_with("✓ 01-request-rate: 100 sent, 100 answered (200: "), "{sent}");
+    assert!(last.ends_with("; the service counted the same"), "{sent}");
+    assert!(silenced.unwrap().status.is_success());
+    let status = String::from_utf8_lossy(&status.stdout);
+    assert!(status.contains("alertname=AppDown") && status.contains("ann: known"), "{status}");
+    assert!(status.contains("Watchdog, which always fires"), "{status}");
     assert!(html.contains("id=\"panel-3\"") && !html.contains("id=\"panel-1\""), "{html}");
     assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
 }

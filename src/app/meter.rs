@@ -4,13 +4,13 @@
 //! no client can make another: the children come out of [`endpoint`](super::endpoint)'s table.
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, proto::MetricFamily,
 };
 
 use super::Audience;
+use super::control_group;
 use super::endpoint::{Endpoint, Verb};
-use super::memory;
 use crate::http::serve::ConnectionOutcome;
 
 /// Upper bounds of the latency buckets in seconds. Handlers take tens of microseconds, injected delays up to seconds;
@@ -18,8 +18,9 @@ use crate::http::serve::ConnectionOutcome;
 pub const LATENCY_BUCKETS: [f64; 16] =
     [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// The one metric that is not exposed everywhere: where there is no limit there is nothing to tell.
+/// These two are not exposed everywhere: where there is no limit there is nothing to tell.
 const MEMORY_LIMIT: &str = "app_memory_limit_bytes";
+const CPU_LIMIT: &str = "app_cpu_limit_cores";
 
 /// All of the service's metrics. By value: two services in one process share nothing.
 pub struct Meter {
@@ -36,6 +37,7 @@ pub struct Meter {
     buffered_bytes: IntGauge,
     buffered_bytes_max: IntGauge,
     memory_limit: IntGauge,
+    cpu_limit: Gauge,
     faults_enabled: IntGauge,
     access_log_enabled: IntGauge,
     connections: Vec<IntCounter>,
@@ -117,6 +119,10 @@ impl Meter {
                 MEMORY_LIMIT,
                 "Bytes of memory that the process' control group may take, with those around it; not there without a limit.",
             )?,
+            cpu_limit: Gauge::new(
+                CPU_LIMIT,
+                "Processors that the process' control group may keep busy, with those around it; not there without a limit.",
+            )?,
             faults_enabled: IntGauge::new("app_faults_enabled", "1 if requests may ask to fail.")?,
             access_log_enabled: IntGauge::new("app_access_log_enabled", "1 if each request is logged.")?,
             connections: ConnectionOutcome::ALL
@@ -146,6 +152,7 @@ impl Meter {
         registry.register(Box::new(meter.buffered_bytes.clone()))?;
         registry.register(Box::new(meter.buffered_bytes_max.clone()))?;
         registry.register(Box::new(meter.memory_limit.clone()))?;
+        registry.register(Box::new(meter.cpu_limit.clone()))?;
         registry.register(Box::new(meter.faults_enabled.clone()))?;
         registry.register(Box::new(meter.access_log_enabled.clone()))?;
         registry.register(Box::new(build))?;
@@ -164,10 +171,15 @@ impl Meter {
     ///
     /// Never: a gathered family has samples, and a string takes every write.
     pub fn encode(&self) -> String {
-        let limit = memory::limit();
-        self.memory_limit.set(limit.map_or(0, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)));
+        let (memory, processors) = (control_group::memory_bytes(), control_group::processors());
+        self.memory_limit.set(memory.map_or(0, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)));
+        self.cpu_limit.set(processors.unwrap_or_default());
         let mut families = self.gather();
-        families.retain(|family| limit.is_some() || family.name() != MEMORY_LIMIT);
+        families.retain(|family| match family.name() {
+            MEMORY_LIMIT => memory.is_some(),
+            CPU_LIMIT => processors.is_some(),
+            _ => true,
+        });
         let mut text = String::new();
         TextEncoder::new().encode_utf8(&families, &mut text).expect("a string takes every write");
         text
@@ -364,12 +376,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_of_memory_is_exposed_where_there_is_one_and_known_everywhere() {
+    fn limits_are_exposed_where_there_are_any_and_known_everywhere() {
         let meter = Meter::new("0", "test").unwrap();
-        assert!(meter.gather().iter().any(|family| family.name() == MEMORY_LIMIT));
         let exposed = meter.encode();
-        let line = exposed.lines().find_map(|line| line.strip_prefix(MEMORY_LIMIT)?.strip_prefix(' '));
-        assert_eq!(line.map(|bytes| bytes.parse().unwrap()), memory::limit());
-        assert_eq!(exposed.contains(MEMORY_LIMIT), line.is_some(), "no help without a value");
+        #[expect(clippy::cast_precision_loss, reason = "limits of memory are whole pages")]
+        let memory = control_group::memory_bytes().map(|bytes| bytes as f64);
+        for (name, limit) in [(MEMORY_LIMIT, memory), (CPU_LIMIT, control_group::processors())] {
+            assert!(meter.gather().iter().any(|family| family.name() == name));
+            let line = exposed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            assert_eq!(line.map(|value| value.parse().unwrap()), limit, "{name}");
+            assert_eq!(exposed.contains(name), line.is_some(), "no help without a value");
+        }
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, ensure};
 
 use super::bundle::{Bundle, Draft, Outcome, in_a_second_of_its_own};
 use super::coherence::FIRST_TRY;
-use super::enact::{self, END, Enactment, goes_on};
+use super::enact::{self, END, Enacted, Enactment, goes_on};
 use super::experiment::{Experiment, SCHEMA, files_in, read_json, read_run};
 use super::ground::Ground;
 use super::provenance::{self, BrokenOff, End, Mode, Provenance, Revision, asked_of, compact_utc, label, now_ms};
@@ -21,21 +21,20 @@ use crate::interrupt::Interrupt;
 use crate::stack::layout::RUNS;
 use crate::stack::{Component, Epoch};
 use crate::traffic::ledger::{Head, Ledger};
-use crate::traffic::send::Sent;
 
 /// Lets a scenario happen on the stack that is up, and once more if the machine disturbed it.
 ///
-/// What disturbed the last try is returned, in words; nothing for a run that can be judged. `ended` is told what each try
-/// sent. Both leave a run, and [`collect`] puts the first aside.
+/// What disturbed the last try is returned, in words; nothing for a run that can be judged. `ended` is told of each try.
+/// Both leave a run, and [`collect`] puts the first aside.
 pub async fn enact(
     what: Enactment<'_>,
     say: &dyn Fn(&str),
-    ended: &dyn Fn(&Sent) -> Result<(), Failure>,
+    ended: &dyn Fn(&Enacted) -> Result<(), Failure>,
     interrupt: &Interrupt,
 ) -> Result<Vec<String>, Failure> {
     let enacted = once_or_twice(&what.scenario.name, async |_| {
         let enacted = enact::enact(what, say, interrupt).await?;
-        ended(&enacted.sent)?;
+        ended(&enacted)?;
         let found = interrupt.or(collect::disturbances(what.ground, what.tree, &enacted.folder)).await?;
         Ok(Try { disturbed: invalid(found.iter().cloned()), came: found })
     });

@@ -13,6 +13,7 @@
 //! - [`coherence`] holds what a bundle says of itself against its exhibits.
 //! - [`attest`] says what a bundle can't say of itself: its revision's, and whose.
 //! - [`prove`] does all of it on private stacks; [`attached`] on the stack that is up.
+//! - [`counted`] is what `traffic` ends with: the service's own counters against what was sent.
 //! - [`retry`] repeats what the machine disturbed, for all three of them.
 //! - [`mutants`] breaks the monitoring on purpose, and asks whether the claims notice.
 
@@ -23,6 +24,7 @@ pub mod bundle;
 pub mod claims;
 pub mod coherence;
 pub mod collect;
+pub mod counted;
 pub mod enact;
 pub mod experiment;
 pub mod grafana;

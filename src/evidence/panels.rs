@@ -85,7 +85,7 @@ pub(super) fn answers(experiment: &Experiment, tree: &Tree, panel: &str) -> anyh
 }
 
 /// What the service tells only where the machine has it: a limit that nobody set is no number.
-const OF_SOME_MACHINES: [&str; 1] = ["app_memory_limit_bytes"];
+const OF_SOME_MACHINES: [&str; 2] = ["app_memory_limit_bytes", "app_cpu_limit_cores"];
 
 /// The metrics that queries ask for and that Prometheus never had: by query, and name. What a rule records comes when there
 /// is something to record.

@@ -19,7 +19,7 @@ use crate::prom::answer::Series;
 use crate::traffic::ledger::{Entry, Outcome};
 
 /// Requests the client did not send on behalf of a scenario: probes and scrapes.
-const INTERNAL: [&str; 3] = ["/metrics", "/health/live", "/health/ready"];
+pub(super) const INTERNAL: [&str; 3] = ["/metrics", "/health/live", "/health/ready"];
 
 /// One line of the reconciliation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -24,6 +24,7 @@ use crate::duration::{self, DurationError, Speed};
 use crate::failure::{Failure, Finding};
 use crate::files;
 
+mod adapted;
 pub mod addresses;
 mod bounds;
 mod loaded;
@@ -31,7 +32,6 @@ mod loaded_config;
 pub(crate) mod located;
 pub(crate) mod matcher;
 mod memo;
-mod older;
 pub mod promql;
 mod render;
 mod routes;
@@ -41,10 +41,10 @@ pub mod slo;
 mod template;
 mod walk;
 
+pub use adapted::{with_datasources_by_uid, without_links_to_logs};
 pub use bounds::Bounds;
 pub use loaded::rules_equal;
 pub use loaded_config::{Compared, Loader, config_equal, speed_of};
-pub use older::with_datasources_by_uid;
 pub use routes::GroupTimings;
 pub(crate) use walk::{UNKNOWN, panel_query_at, without_variables};
 

@@ -5,6 +5,7 @@
 //! [`Foreign::find`] of one that somebody else did. Supervision itself (restarts, log files,
 //! signals) is supervisord's. Nothing here writes monitoring configuration: the rendered files come from the caller.
 
+mod alarms;
 pub mod component;
 pub mod control;
 pub mod foreign;
@@ -22,6 +23,7 @@ mod mark;
 mod preflight;
 mod supervisor;
 
+pub use alarms::Alarms;
 pub use component::Component;
 pub use control::Epoch;
 pub use foreign::{Foreign, Whereabouts};

@@ -16,6 +16,7 @@ use super::revision::Revision;
 use super::supervisor::{self, SUPERVISORD};
 use super::tools::{Tool, Wanted, executables, find, helper, is_executable};
 use crate::failure::Failure;
+use crate::monitoring::addresses::ExternalUrl;
 
 /// What looking before starting found.
 pub(super) struct Preflight {
@@ -70,7 +71,7 @@ pub(super) async fn preflight(plan: &Plan) -> Result<Preflight, Failure> {
         }
     }
     if supervisord.is_none() {
-        problems.push(format!("supervisord: {}", not_found(&SUPERVISORD, &path)));
+        problems.push(format!("supervisord: {}", not_found(&SUPERVISORD, &path, &plan.tree)));
     }
     let processes = present(&Plan { components: components.clone(), ..plan.clone() }, &absent);
     for (port, one, other) in shared_ports(&processes) {
@@ -82,6 +83,15 @@ pub(super) async fn preflight(plan: &Plan) -> Result<Preflight, Failure> {
             Ok(Preflight { components, programs: found, absent, supervisord, death_prefix, revision })
         }
         _ => Err(refused("nothing was started", &problems, taken)),
+    }
+}
+
+impl Plan {
+    /// Where the viewer of this stack will be, which has the runbooks beside the dashboards; none where Grafana is, which has none.
+    pub async fn pages(&self) -> Option<ExternalUrl> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let has_grafana = program(Component::Grafana, self, &path).await.is_ok();
+        if has_grafana { None } else { self.addresses.dashboards.url("").parse().ok() }
     }
 }
 
@@ -143,12 +153,20 @@ async fn program(component: Component, plan: &Plan, path: &OsStr) -> Result<Tool
     match component.source() {
         Source::Service => ours(&plan.app_program),
         Source::Tool => ours(&plan.tool_program),
-        Source::Path(wanted) => find(wanted, path).await.ok_or_else(|| not_found(wanted, path)),
+        Source::Path(wanted) => find(wanted, path).await.ok_or_else(|| not_found(wanted, path, &plan.tree)),
     }
 }
 
-fn not_found(wanted: &Wanted, path: &OsStr) -> String {
+/// Where `./dev` puts what it brings to a clone; of a command that was not typed after it nothing looks there.
+const BROUGHT: &str = ".tools/bin";
+
+fn not_found(wanted: &Wanted, path: &OsStr, tree: &Path) -> String {
     let names: Vec<&str> = wanted.spellings().map(|(name, ..)| name).collect();
+    if names.iter().any(|name| is_executable(&tree.join(BROUGHT).join(name))) {
+        return format!(
+            "not on PATH, but in {BROUGHT} of this clone; typed after `./dev`, as in `./dev just up`, a command finds it"
+        );
+    }
     let namesake = names.iter().find_map(|name| executables(name, path).into_iter().next());
     let closed = std::env::split_paths(path).find(|folder| {
         folder.join("x").metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
@@ -216,6 +234,7 @@ mod tests {
             debian: None,
         };
         let path = folder.path().as_os_str();
+        let not_found = |wanted: &Wanted, path: &OsStr| not_found(wanted, path, Path::new("/no/clone"));
         assert_eq!(not_found(&wanted, path), "not on PATH; `nix shell nixpkgs#loki` brings it");
         let other = folder.path().join("loki");
         let told = |is: &str| format!("{} {is}; `nix shell nixpkgs#loki` brings it", other.display());
@@ -224,5 +243,20 @@ mod tests {
         // It was executable, and what is in it now is nothing that can be.
         std::fs::write(&other, "#!/no/such/interpreter\n").expect("a file is written");
         assert_eq!(not_found(&wanted, path), told("can't be run: No such file or directory (os error 2)"));
+    }
+
+    #[test]
+    fn what_the_clone_has_and_path_does_not_is_told_with_the_command_that_finds_it() {
+        let clone = tempfile::tempdir().expect("a folder");
+        let told = || not_found(&SUPERVISORD, OsStr::new(""), clone.path());
+        assert_eq!(told(), "not on PATH; `nix develop`, or on Debian `./dev just up` brings it");
+        let brought = clone.path().join(BROUGHT);
+        std::fs::create_dir_all(&brought).expect("a folder is made");
+        executable::script(&brought.join("supervisord"), "");
+        assert!(
+            told().starts_with(
+                "not on PATH, but in .tools/bin of this clone; typed after `./dev`, as in `./dev just up`"
+            )
+        );
     }
 }

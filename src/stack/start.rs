@@ -30,7 +30,7 @@ use super::{holder, logs, secrets};
 use crate::failure::{Failure, is_full};
 use crate::files;
 use crate::lock::Lock;
-use crate::monitoring::with_datasources_by_uid;
+use crate::monitoring::{with_datasources_by_uid, without_links_to_logs};
 use crate::prom::grafana;
 
 /// A component that is not ready by then won't be: the slowest, a Grafana that makes its database, takes some 10 s.
@@ -780,14 +780,18 @@ fn furnish(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<
     }
     for (path, content) in rendered {
         let file = etc.join(path);
-        // Whoever is not there is no target, and no source of dashboards: nothing is missed that was never to come.
-        let content = if is_about(path, &preflight.absent) {
-            Cow::Borrowed(ABOUT_NOBODY)
-        } else if is_older && path.starts_with("grafana/dashboards") {
-            Cow::Owned(with_datasources_by_uid(content))
-        } else {
-            Cow::Borrowed(&content[..])
-        };
+        // Whoever is not there is no target: nothing is missed that was never to come. Nor does anything lead there.
+        let mut content = Cow::Borrowed(&content[..]);
+        if is_about(path, &preflight.absent) {
+            content = Cow::Borrowed(ABOUT_NOBODY);
+        } else if path.starts_with("grafana/dashboards") {
+            if preflight.absent.contains_key(&Component::Loki) {
+                content = Cow::Owned(without_links_to_logs(&content));
+            }
+            if is_older {
+                content = Cow::Owned(with_datasources_by_uid(&content));
+            }
+        }
         make(file.parent().unwrap_or(&etc))?;
         std::fs::write(&file, content).with_context(|| format!("cannot write {}", file.display()))?;
     }

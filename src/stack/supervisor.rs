@@ -25,13 +25,8 @@ use super::tools::{Wanted, executables, helper};
 use crate::failure::{Failure, no_temporary_folder};
 
 /// supervisord says its bare version.
-pub(super) const SUPERVISORD: Wanted = Wanted {
-    names: &["supervisord"],
-    marker: "",
-    elder: None,
-    nix: "nix develop",
-    debian: Some("python3 -m venv .tools && .tools/bin/pip install supervisor"),
-};
+pub(super) const SUPERVISORD: Wanted =
+    Wanted { names: &["supervisord"], marker: "", elder: None, nix: "nix develop", debian: Some("./dev just up") };
 
 /// supervisorctl waits for a program's end as long as supervisord does; beyond that it hangs.
 const CONTROL_LIMIT: Duration = Duration::from_mins(1);

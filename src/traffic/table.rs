@@ -140,7 +140,7 @@ fn decimal(us: u64) -> String {
 }
 
 /// Microseconds as milliseconds with their unit: `4.3 ms`.
-pub(super) fn milliseconds(us: u64) -> String {
+pub fn milliseconds(us: u64) -> String {
     format!("{} ms", decimal(us))
 }
 

@@ -65,7 +65,7 @@ enum Command {
     Down,
     /// Stop the stack and remove its state directory: data, logs, secrets, runs; evidence stays.
     Clean,
-    /// Show what runs.
+    /// Show what runs, which alerts are active, and which silences are set.
     Status,
     /// Show the components' logs, merged by time; JSON lines where stdout is no terminal.
     Logs(Logs),

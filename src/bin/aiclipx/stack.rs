@@ -33,7 +33,6 @@ pub(super) async fn up(
     rustix::process::umask(mask | rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     let root = find_tree()?;
     let mut plan = Plan::attached(&root, state, speed)?;
-    plan.addresses.external.clone_from(external_url);
     if *free_ports {
         plan.free_ports()?;
     }
@@ -44,6 +43,10 @@ pub(super) async fn up(
         }
         plan.choose_port(*choice);
     }
+    plan.addresses.external = match external_url {
+        Some(url) => Some(url.clone()),
+        None => plan.pages().await,
+    };
     let turn = start::Turn::take(&plan.state).await?;
     let rendered = Monitoring::read(&root.join("monitoring"))?.render(&plan.rendered_with(), speed)?;
     let mut live = table::Live::new();
@@ -79,8 +82,11 @@ pub(super) async fn status(state: &Path) -> Result<ExitCode, Failure> {
             return Err(Failure::usage(what).remedy("`just up` starts one"));
         }
     };
-    let (rows, all_up) = stack.status().await?;
-    print(table::status(&rows, table::Paint::for_stdout()).trim_end())?;
+    let (status, alarms) = tokio::join!(stack.status(), stack.alarms());
+    let (rows, all_up) = status?;
+    let paint = table::Paint::for_stdout();
+    print(table::status(&rows, paint).trim_end())?;
+    print(&format!("\n{}", alarms.table(paint).trim_end()))?;
     Ok(if all_up { ExitCode::SUCCESS } else { ExitCode::from(3) })
 }
 

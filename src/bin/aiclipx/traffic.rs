@@ -1,11 +1,14 @@
 //! Scenarios, sent to a stack or to any address.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
 use aiclipx::check;
 use aiclipx::duration::Speed;
-use aiclipx::evidence::enact::{Enactment, faults_are_on};
+use aiclipx::evidence::counted::{Told, together};
+use aiclipx::evidence::enact::{Enacted, Enactment, faults_are_on};
 use aiclipx::evidence::ground::Ground;
 use aiclipx::evidence::tree::Tree;
 use aiclipx::evidence::{attached, loaded};
@@ -23,7 +26,7 @@ use aiclipx::traffic::send::{Limits, Sent, Tcp, send};
 use aiclipx::traffic::table::Summary;
 use anyhow::Context;
 
-use super::{SCENARIOS, TrafficRun, print};
+use super::{SCENARIOS, TrafficRun, as_called_here, print};
 
 pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
@@ -49,13 +52,36 @@ pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) 
         Ground::Ours(&ours)
     };
     loaded::is_the_tree(ground, &tree).await?;
+    // Of each scenario its last try.
+    let told = RefCell::new(BTreeMap::new());
+    let enacted = each(ground, &tree, &scenarios, run, &told, signals).await;
+    // What stopped the others is no reason to keep back what came of these.
+    conclude(&told.into_inner().into_values().collect::<Vec<_>>())?;
+    let mute = enacted?;
+    if mute.is_empty() {
+        tell(&as_called_here("`just evidence` says what Prometheus, its alerts and the panels made of it."));
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(Failure::infrastructure(format!("disturbed twice, this says nothing: {}", mute.join("; ")))
+        .remedy("see `just logs` and `just status`, and give the machine less else to do; then run it again"))
+}
+
+/// Enacts the scenarios, one after the other; who was disturbed twice is returned.
+async fn each(
+    ground: Ground<'_>,
+    tree: &Tree,
+    scenarios: &[Scenario],
+    run: &TrafficRun,
+    told: &RefCell<BTreeMap<usize, Told>>,
+    signals: &Signals,
+) -> Result<Vec<String>, Failure> {
     let interrupt = &signals.held();
     let mut mute = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
         let what = Enactment {
             ground,
-            tree: &tree,
+            tree,
             scenario,
             seed: run.seed,
             length: run.duration,
@@ -64,17 +90,29 @@ pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) 
             from_quiet: true,
         };
         let say = |waiting: &str| tell(&format!("  · {waiting}"));
-        let disturbed = attached::enact(what, &say, &|sent| report(sent, run), interrupt).await?;
+        let ended = |enacted: &Enacted| {
+            let line = Told::of_run(&enacted.folder, ground.app_metrics().len(), &enacted.sent.ledger);
+            told.borrow_mut().insert(index, line);
+            report(&enacted.sent, run)
+        };
+        let disturbed = attached::enact(what, &say, &ended, interrupt).await?;
         if !disturbed.is_empty() {
             tell(&format!("  ! {}: invalid again ({})", scenario.name, disturbed.join("; ")));
             mute.push(format!("{}: {}", scenario.id(), disturbed.join("; ")));
         }
     }
-    if mute.is_empty() {
-        return Ok(ExitCode::SUCCESS);
+    Ok(mute)
+}
+
+/// What was sent, and whether the service counted the same: a line for each scenario, and of several one for all.
+fn conclude(told: &[Told]) -> Result<(), Failure> {
+    for one in told {
+        print(&one.to_string())?;
     }
-    Err(Failure::infrastructure(format!("disturbed twice, this says nothing: {}", mute.join("; ")))
-        .remedy("see `just logs` and `just status`, and give the machine less else to do; then run it again"))
+    if told.len() > 1 {
+        print(&together(told))?;
+    }
+    Ok(())
 }
 
 /// `scenario 2 of 9, `; of one, nothing.
@@ -86,6 +124,7 @@ fn nth(index: usize, of: usize) -> String {
 pub(super) async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let scenarios = scenarios(&find_tree()?, run)?;
     let _places = places(run)?;
+    let mut told = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
         let schedule = Schedule::new(scenario, run.seed, Speed::PRODUCTION, run.duration)?;
@@ -108,6 +147,7 @@ pub(super) async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -
         };
         drop(interrupt);
         report(&sent, run)?;
+        told.push(Told::of_answers(&sent.ledger, "--base-url looks at nothing but answers"));
         if let Some(failure) = sent.failure() {
             return Err(failure);
         }
@@ -117,6 +157,7 @@ pub(super) async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -
                 .remedy("is the service there? --base-url says where"));
         }
     }
+    conclude(&told)?;
     Ok(ExitCode::SUCCESS)
 }
 

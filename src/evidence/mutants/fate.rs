@@ -144,6 +144,19 @@ pub(super) fn alone(mutant: &Mutant, broken: &Found) -> Fate {
     }
 }
 
+/// The same in a line, before its scenario was seen as it stands: a claim that is not proven for want of a part says nothing
+/// of the mutant.
+pub(super) fn so_far(mutant: &Mutant, found: &Found) -> String {
+    let fate = match parts::wanting(mutant, &found.judgements, &found.lacking) {
+        Some(why) => Fate::NotTried(why),
+        None => alone(mutant, found),
+    };
+    match fate {
+        Fate::Killed(_) => format!("found by {}: {}", mutant.found_by, fate.brief()),
+        _ => format!("{}: {}", fate.word(), fate.brief()),
+    }
+}
+
 fn verdict<'a>(found: &'a Found, claim: &str) -> Option<&'a Verdict> {
     found.judgements.iter().find(|judged| judged.claim.id == claim).map(|judged| &judged.verdict)
 }
@@ -279,6 +292,23 @@ mod tests {
             let sound = Found { lacking: vec![Part::Pages], ..found_of(graph(), verdict, Verdict::Holds) };
             assert_eq!(fate_of(&by_claim(), sound, found_of(graph(), fails(), Verdict::Holds)).fate.word(), word);
         }
+    }
+
+    #[test]
+    fn while_it_goes_on_a_mutant_is_not_said_to_survive_for_want_of_a_part() {
+        let absent = || Verdict::NotProven("loki is not part of this stack".to_owned());
+        let broken = |verdict: Verdict, lacking: &[Part]| Found {
+            lacking: lacking.to_vec(),
+            ..found_of(Kind::LogsEqualLedger, verdict, Verdict::Holds)
+        };
+        let told = |found: Found| so_far(&by_claim(), &found);
+        assert_eq!(
+            told(broken(absent(), &[Part::Loki])),
+            "not tried: for want of Loki: loki is not part of this stack"
+        );
+        assert_eq!(told(broken(Verdict::Holds, &[Part::Loki])), "survived: quiet/loaded holds");
+        assert_eq!(told(broken(fails(), &[Part::Loki])), "found by quiet/loaded: it differs");
+        assert!(told(broken(absent(), &[])).starts_with("survived: quiet/loaded not proven"), "nothing is wanting");
     }
 
     #[test]

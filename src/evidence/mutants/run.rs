@@ -277,8 +277,8 @@ impl Attempt<'_> {
         let folder = self.experiment(job.name(), scenario);
         interrupt.or(collect(Ground::Ours(stack), self.tree, &enacted.folder, &folder)).await?;
         let mut found = self.look(&folder).await?;
-        let Job::Sound(_, mutants) = job else { return Ok(Findings::from([(job.name().to_owned(), Ok(found))])) };
         found.lacking = parts::lacking(stack).await;
+        let Job::Sound(_, mutants) = job else { return Ok(Findings::from([(job.name().to_owned(), Ok(found))])) };
         let mut findings = Findings::from([(job.name().to_owned(), Ok(found))]);
         for mutant in mutants {
             let copy = self.experiment(&mutant.id, scenario);
@@ -359,10 +359,7 @@ impl Attempt<'_> {
                     if mutants.is_empty() { String::new() } else { format!("; {} mutants asked on it", mutants.len()) };
                 format!("as it stands, {holds} of {} claims hold{free}", found.judgements.len())
             }
-            (Ok(found), Job::Broken(_, mutant)) => match fate::alone(mutant, found) {
-                killed @ Fate::Killed(_) => format!("found by {}: {}", mutant.found_by, killed.brief()),
-                other => format!("{}: {}", other.word(), other.brief()),
-            },
+            (Ok(found), Job::Broken(_, mutant)) => fate::so_far(mutant, found),
         };
         tell(&format!("  {number}/{of} {}: {what} ({at} s)", job.name()));
     }
