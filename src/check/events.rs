@@ -96,10 +96,9 @@ fn compared(lhs: &Expr, op: TokenId, rhs: &Expr, monitoring: &Monitoring) -> Hel
     let is_enough = match op {
         // That nothing happened is a state, and so is little.
         T_LSS | T_LTE => return Held::Anyhow,
-        T_EQLC if bound == 0.0 => return Held::Anyhow,
         T_NEQ if bound != 0.0 => return Held::Anyhow,
         T_GTR | T_GTE if bound < 0.0 => return Held::Anyhow,
-        T_GTE if bound == 0.0 => return Held::Anyhow,
+        T_EQLC | T_GTE if bound == 0.0 => return Held::Anyhow,
         T_GTR | T_NEQ if bound == 0.0 => true,
         T_GTR => size.is_some_and(|size| size > bound),
         T_GTE => size.is_some_and(|size| size >= bound),
