@@ -1,13 +1,12 @@
-//! What every alert has, says and leads to: labels, sentences, a runbook, a panel, a receiver; whether one event is one; what
-//! it silences; how recorded names read.
+//! What every alert has, says and leads to: labels, sentences, a runbook, a panel, a receiver; what it
+//! silences; how recorded names read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use promql_parser::label::Matcher;
-use promql_parser::parser::token::{T_GTR, T_LAND, T_LOR, T_LSS, T_LUNLESS, T_NEQ};
-use promql_parser::parser::{BinaryExpr, Expr, LabelModifier};
+use promql_parser::parser::{Expr, LabelModifier};
 
 use super::{Findings, Tree, cases, line_with};
 use crate::duration;
@@ -22,10 +21,6 @@ const SERVICES: [(&str, &[&str]); 2] =
     [("app", &["App"]), ("monitoring", &["Alertmanager", "Monitoring", "Prometheus", WATCHDOG])];
 /// The alert that always fires: its route is its own.
 pub(super) const WATCHDOG: &str = "Watchdog";
-/// The alerts on a rate that are meant to tell of one event. A line that is lost does not come back, and nobody else tells of it.
-pub(super) const OF_ONE_EVENT: [&str; 1] = ["MonitoringLogsDropped"];
-/// Functions that are above zero after one event, for as long as their window has it.
-pub(super) const REMEMBER_AN_EVENT: [&str; 5] = ["changes", "increase", "irate", "rate", "resets"];
 /// What a runbook says, in this order.
 const SECTIONS: [&str; 9] = [
     "Stop the bleeding",
@@ -47,7 +42,6 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         labels(alert, monitoring, findings);
         sentences(alert, findings);
         runbook(alert, monitoring, findings);
-        one_event(alert, monitoring, findings);
     }
     let names: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
     for (index, alert) in monitoring.alerts().iter().enumerate() {
@@ -219,71 +213,13 @@ fn routes(monitoring: &Monitoring, findings: &mut Findings) {
     }
 }
 
-/// An alert that holds as soon as something happened once holds for as long as its window has it: with a `for` that is no
-/// shorter one event is no alert.
-fn one_event(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
-    let Ok(tree) = promql::parse(&alert.expr) else { return };
-    let window = after_one_event(&tree, monitoring);
-    if let Some(window) = window.filter(|window| alert.hold < *window && !OF_ONE_EVENT.contains(&alert.name.as_str())) {
-        let window = duration::print(window);
-        let what = format!("{} fires at one event: it holds for {window} after it", alert.name);
-        findings.at(alert, what, format!("`for: {window}` or more, or compare with what is more than one event"));
-    }
-}
-
-/// For how long a condition holds after one event, where that is enough for it: what is above zero, or not zero, and rises by an
-/// event. What is behind `and` or `unless` only narrows it.
-fn after_one_event(expr: &Expr, monitoring: &Monitoring) -> Option<Duration> {
-    match expr {
-        Expr::Paren(paren) => after_one_event(&paren.expr, monitoring),
-        Expr::Aggregate(aggregate) => after_one_event(&aggregate.expr, monitoring),
-        Expr::Binary(BinaryExpr { lhs, rhs, op, .. }) => match op.id() {
-            T_LAND => {
-                let (value, gate) = (after_one_event(lhs, monitoring)?, after_one_event(rhs, monitoring));
-                Some(gate.map_or(value, |gate| gate.min(value)))
-            }
-            T_LUNLESS => after_one_event(lhs, monitoring),
-            T_LOR => after_one_event(lhs, monitoring).max(after_one_event(rhs, monitoring)),
-            T_GTR | T_NEQ if is_zero(rhs) => remembers_an_event(lhs, monitoring, &BTreeSet::new()),
-            T_LSS | T_NEQ if is_zero(lhs) => remembers_an_event(rhs, monitoring, &BTreeSet::new()),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn is_zero(expr: &Expr) -> bool {
-    match expr {
-        Expr::Paren(paren) => is_zero(&paren.expr),
-        Expr::NumberLiteral(number) => number.val == 0.0,
-        _ => false,
-    }
-}
-
-/// The longest window in which a value counts events, recording rules followed.
-fn remembers_an_event(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Option<Duration> {
-    let nodes = promql::nodes(expr).into_iter();
-    let windows = nodes.filter_map(|node| match node {
-        Expr::Call(call) if REMEMBER_AN_EVENT.contains(&call.func.name) => {
-            let ranges = call.args.args.iter().filter_map(|argument| match argument.as_ref() {
-                Expr::MatrixSelector(matrix) => Some(matrix.range),
-                Expr::Subquery(subquery) => Some(subquery.range),
-                _ => None,
-            });
-            ranges.max()
-        }
-        Expr::VectorSelector(selector) => {
-            let (tree, seen) = meaning(selector.name.as_deref()?, monitoring, seen)?;
-            remembers_an_event(&tree, monitoring, &seen)
-        }
-        _ => None,
-    });
-    windows.max()
-}
-
 /// What a recording rule records, and the names followed so far. None for another name, or one that was followed already: one
 /// may remember itself.
-fn meaning<'a>(name: &str, monitoring: &'a Monitoring, seen: &BTreeSet<&'a str>) -> Option<(Expr, BTreeSet<&'a str>)> {
+pub(super) fn meaning<'a>(
+    name: &str,
+    monitoring: &'a Monitoring,
+    seen: &BTreeSet<&'a str>,
+) -> Option<(Expr, BTreeSet<&'a str>)> {
     let rule = monitoring.recording(name).filter(|rule| !seen.contains(rule.name.as_str()))?;
     let tree = promql::parse(&rule.expr).ok()?;
     Some((tree, seen.iter().copied().chain([rule.name.as_str()]).collect()))

@@ -10,7 +10,7 @@
 //! - is asked for when its target dies: a series ends in `stale`;
 //! - is asked for when its target has come back after that;
 //! - fires on, and stays quiet, over a scrape that is lost: its series are `stale` for one sample, or `up` is 0 for one;
-//! - does not fire at one event, where its rule looks at a counter;
+//! - does not fire at one event, where its rule looks at a counter, unless it is meant to;
 //! - fires for one job and not for another.
 //!
 //! An alert without a selector (the Watchdog) can only fire, one of lost scrapes fires on over one more, and one whose rule
@@ -25,7 +25,7 @@ use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::Expr;
 
 use super::Findings;
-use super::alerts::REMEMBER_AN_EVENT;
+use super::events::{OF_ONE_EVENT, REMEMBER_AN_EVENT};
 use crate::duration;
 use crate::monitoring::located::Node;
 use crate::monitoring::{Alert, Monitoring, promql};
@@ -236,8 +236,8 @@ fn missing_cases(alert: &Alert, looks: &Looks, tests: &[Test]) -> Vec<&'static s
     if !over_a_loss(&gone) {
         missing.push("stays quiet over a scrape that is lost (`stale` for one sample; of `up` a 0)");
     }
-    // Without a `for` it is meant to tell of a single event.
-    if looks.at_events && !alert.hold.is_zero() && !tests.iter().any(one_event) {
+    let is_of_one = OF_ONE_EVENT.contains(&alert.name.as_str());
+    if looks.at_events && !is_of_one && !tests.iter().any(one_event) {
         missing.push("does not fire at one event (a counter that rises by one, once)");
     }
     if looks.at_any_job && !looks.at_absence && !tests.iter().any(apart) {

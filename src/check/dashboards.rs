@@ -11,6 +11,7 @@ use super::{DashboardFile, Findings, Tree, cases, labels};
 use crate::dashboard::format;
 use crate::duration;
 use crate::monitoring::located::{Node, Value};
+use crate::monitoring::promql::Bare;
 use crate::monitoring::{DATASOURCES, Monitoring, UNKNOWN, holds_logs, is_of_logs, promql, without_variables};
 
 /// The last of the classic schema; 13 still reads it, and what comes later is another format.
@@ -39,7 +40,6 @@ const SETTINGS: [(&str, &str, &str); 16] = [
 ];
 
 pub(super) fn check(tree: &Tree, findings: &mut Findings) {
-    let sources = datasources(&tree.monitoring);
     let mut uids = BTreeMap::new();
     for dashboard in &tree.dashboards {
         let uid = dashboard.node.text_of("uid").unwrap_or_default();
@@ -50,7 +50,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         whole(dashboard, findings);
         labels::variables(dashboard, findings);
         places(dashboard, findings);
-        references(&dashboard.node, dashboard, &sources, tree, findings);
+        references(&dashboard.node, dashboard, tree, findings);
         for panel in dashboard.panels() {
             self::panel(panel, dashboard, tree, findings);
         }
@@ -144,10 +144,14 @@ fn linked(tree: &Tree, findings: &mut Findings) {
     }
 }
 
-fn datasources(monitoring: &Monitoring) -> BTreeSet<String> {
-    let documents = monitoring.documents_in(DATASOURCES);
-    let sources = documents.flat_map(|(_, document)| document.items_of("datasources"));
-    sources.filter_map(|source| source.text_of("uid")).map(str::to_owned).collect()
+/// Whether a datasource is one that a variable of this dashboard's lets one choose among those of its type.
+fn is_chosen(uid: &str, kind: Option<&str>, dashboard: &DashboardFile) -> bool {
+    let list = dashboard.node.get("templating").map_or(&[][..], |node| node.items_of("list"));
+    let mut choices = list.iter().filter(|variable| variable.text_of("type") == Some("datasource"));
+    let is_it = |variable: &Node| {
+        variable.text_of("name").is_some_and(|name| uid == format!("${{{name}}}")) && variable.text_of("query") == kind
+    };
+    choices.any(is_it)
 }
 
 fn whole(dashboard: &DashboardFile, findings: &mut Findings) {
@@ -200,30 +204,22 @@ fn whole(dashboard: &DashboardFile, findings: &mut Findings) {
     }
 }
 
-/// Datasources exist, and links lead somewhere, wherever they stand.
-fn references(
-    node: &Node,
-    dashboard: &DashboardFile,
-    sources: &BTreeSet<String>,
-    tree: &Tree,
-    findings: &mut Findings,
-) {
+/// Datasources can be chosen, and links lead somewhere, wherever they stand.
+fn references(node: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Findings) {
     match &node.value {
-        Value::List(items) => items.iter().for_each(|item| references(item, dashboard, sources, tree, findings)),
+        Value::List(items) => items.iter().for_each(|item| references(item, dashboard, tree, findings)),
         Value::Map(entries) => {
             for entry in entries {
                 if entry.key == "datasource" {
                     let uid = entry.node.text_of("uid").unwrap_or_default();
-                    // Grafana has some of its own, and a variable may be any.
-                    let is_own = uid == "grafana" || uid.starts_with("--") || uid.contains('$');
-                    if !is_own && !sources.contains(uid) {
-                        let what = format!("there is no datasource `{uid}`");
-                        let known: Vec<&str> = sources.iter().map(String::as_str).collect();
+                    // Grafana has some of its own.
+                    let is_own = uid == "grafana" || uid.starts_with("--");
+                    if !is_own && !is_chosen(uid, entry.node.text_of("type"), dashboard) {
                         findings.find(
                             &dashboard.file,
                             entry.line,
-                            what,
-                            format!("by uid there is {}", known.join(", ")),
+                            format!("the datasource `{uid}` is no variable of this dashboard's of that type"),
+                            "`${datasource}`: who imports the dashboard has one of another uid, or several",
                         );
                     }
                 }
@@ -236,7 +232,7 @@ fn references(
                     let what = format!("`{url}` leads nowhere");
                     findings.find(&dashboard.file, entry.line, what, "");
                 }
-                references(&entry.node, dashboard, sources, tree, findings);
+                references(&entry.node, dashboard, tree, findings);
             }
         }
         _ => {}
@@ -274,7 +270,7 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
         find(
             panel.line,
             format!("panel \"{title}\" names no datasource"),
-            "by uid, so that it means the same everywhere",
+            "by its variable: the default one may be of another type",
         );
     }
     // A line of a log has no unit.
@@ -436,7 +432,7 @@ fn lines(LedTo { dashboard, panel, numbers }: &LedTo, findings: &mut Findings) {
 /// What a panel's queries draw.
 struct Drawn {
     /// Each query, the choices of variables left out.
-    expressions: Vec<String>,
+    expressions: Vec<Bare>,
     /// What they come from.
     series: BTreeSet<String>,
 }
@@ -448,13 +444,13 @@ impl Drawn {
             let Ok(expr) = promql::parse(&without_variables(target.text_of("expr").unwrap_or_default())) else {
                 continue;
             };
-            drawn.expressions.push(promql::bare(&expr, UNKNOWN));
+            drawn.expressions.push(Bare::of(&expr, UNKNOWN));
             // A filter leaves curves out, and moves none.
             if let Expr::Binary(binary) = &expr
                 && binary.op.is_comparison_operator()
                 && !binary.modifier.as_ref().is_some_and(|modifier| modifier.return_bool)
             {
-                drawn.expressions.push(promql::bare(&binary.lhs, UNKNOWN));
+                drawn.expressions.push(Bare::of(&binary.lhs, UNKNOWN));
             }
             sources(&expr, monitoring, 0, &mut drawn.series);
         }
@@ -472,8 +468,8 @@ impl Drawn {
         }
         let bound = comparison.bound.filter(|_| comparison.number().is_none());
         let both = [comparison.value].into_iter().chain(bound);
-        let forms = both.map(|expr| promql::bare(expr, UNKNOWN));
-        forms.filter(|form| !self.expressions.contains(form)).collect()
+        let forms = both.map(|expr| Bare::of(expr, UNKNOWN));
+        forms.filter(|form| !self.expressions.iter().any(|own| own.has(form))).map(|form| form.shown).collect()
     }
 }
 

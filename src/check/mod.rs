@@ -7,6 +7,7 @@
 //! | [`wiring`] | patterns with files, jobs and routes with time, matchers with alerts, the forwarder's inputs |
 //! | [`compose`] | compose.yaml with what it mounts, joins and waits for |
 //! | [`alerts`] | labels, annotations, runbooks, routes, recorded names |
+//! | [`events`] | a `for` with the window of what counts events |
 //! | [`cases`] | unit tests with alerts and counters, both ways |
 //! | [`dashboards`] | panels with datasource, units, thresholds of alerts, each other |
 //! | [`metrics`] | every name in rules, tests, panels and runbooks with what is exposed |
@@ -36,6 +37,7 @@ mod alerts;
 mod cases;
 mod compose;
 mod dashboards;
+mod events;
 mod exceptions;
 mod labels;
 pub mod live;
@@ -103,6 +105,7 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Find
     }
     exceptions::check(&tree, scenarios, &mut findings);
     alerts::check(&tree, &mut findings);
+    events::check(&tree.monitoring, &mut findings);
     wiring::check(&tree.monitoring, &mut findings);
     settings::check(&tree.monitoring, &mut findings);
     cases::check(&tree.monitoring, &mut findings);

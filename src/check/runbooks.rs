@@ -19,8 +19,13 @@ use crate::monitoring::{Alert, Monitoring};
 /// Below monitoring/.
 const FOLDER: &str = "runbooks";
 const RECIPES: &str = "justfile";
-/// Whose commands the first section has, in the words that its comments begin with.
-const PLACES: [&str; 4] = ["# compose", "# systemd", "# Kubernetes", "# a local stack"];
+/// Whose commands the first section has: the words that its comments begin with, and the programs that are of that place alone.
+const PLACES: [(&str, &[&str]); 4] = [
+    ("# compose", &["docker "]),
+    ("# systemd", &["systemctl ", "journalctl "]),
+    ("# Kubernetes", &["kubectl "]),
+    ("# a local stack", &["just "]),
+];
 /// Options of docker's and compose's that are followed by a value.
 const WITH_VALUE: [&str; 8] = ["--profile", "--since", "--tail", "--signal", "--index", "--timeout", "--env", "--user"];
 
@@ -231,13 +236,17 @@ fn rows(monitoring: &Monitoring, findings: &mut Findings) {
 
 /// The first section has commands for every place the stack runs in.
 fn commands_for_every_place(page: &Page, find: &mut impl FnMut(usize, String, &str)) {
-    let first = page.text.split("**Meaning").next().unwrap_or_default();
-    let lines: Vec<String> = blocks(first, "sh").into_iter().map(|(_, line)| line).collect();
-    let has_one = |place: &str| {
-        let mut pairs = lines.windows(2);
-        pairs.any(|pair| pair[0].starts_with(place) && !pair[1].starts_with('#') && !pair[1].trim().is_empty())
+    let first = page.text.split("**Stop the bleeding").nth(1).and_then(|rest| rest.split("**Meaning").next());
+    let lines = blocks(first.unwrap_or_default(), "sh");
+    let place_of = |line: &str| PLACES.iter().find(|(place, _)| line.starts_with(place));
+    let has_one = |place: &str, programs: &[&str]| {
+        let Some(at) = lines.iter().position(|(_, line)| line.starts_with(place)) else { return false };
+        // As far as the next place, or the end of the block.
+        let mut own =
+            lines[at..].windows(2).take_while(|pair| pair[1].0 == pair[0].0 + 1 && place_of(&pair[1].1).is_none());
+        own.any(|pair| !pair[1].1.starts_with('#') && programs.iter().any(|program| pair[1].1.contains(program)))
     };
-    for place in PLACES.iter().filter(|place| !has_one(place)) {
+    for (place, _) in PLACES.iter().filter(|(place, programs)| !has_one(place, programs)) {
         find(1, format!("no command is for `{place}`"), "whoever is woken runs it in one of four ways, and pastes");
     }
 }
@@ -392,6 +401,19 @@ mod tests {
                 "# a local stack\n",
                 "# a local stack\n```\n\n**Meaning.**\n\n```sh\n",
                 "no command is for `# a local stack`",
+            ),
+            // What stands under a place's name is run there.
+            (
+                "MonitoringLogsNotShipped.md",
+                "systemctl status loki\njournalctl --unit loki --lines 40\nsystemctl restart loki\n",
+                "kubectl get pods\n",
+                "no command is for `# systemd`",
+            ),
+            (
+                "MonitoringLogsNotShipped.md",
+                "# systemd\nsystemctl",
+                "# systemd\n```\n\n```sh\nsystemctl",
+                "no command is for `# systemd`",
             ),
         ] {
             assert_eq!(found(page, from, to), [what], "{page}: {to}");

@@ -124,7 +124,7 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
         Kind::Row => html! {},
         Kind::Logs(_) => words("Logs are not drawn here: `aiclipx logs` shows them", body, &paint),
         Kind::Undrawn(kind) => words(&format!("A panel of type “{}” is not drawn here", clean(kind)), body, &paint),
-        _ if !has_data => words("No data", body, &paint),
+        _ if !has_data => words(&clean(panel.defaults.no_value.as_deref().unwrap_or("No data")), body, &paint),
         Kind::Timeseries => timeseries::draw(panel, &curves, canvas, body, &paint),
         Kind::Stat => single::stats(panel, &curves, body, &paint),
         Kind::Gauge => single::gauges(panel, &curves, body, &paint),

@@ -286,6 +286,8 @@ pub struct Field {
     pub max: Option<f64>,
     /// The name shown instead of the series' own.
     pub display_name: Option<String>,
+    /// What stands in the place of a picture where there is no value.
+    pub no_value: Option<String>,
     /// A fixed colour, Grafana's name or `#rrggbb`.
     pub color: Option<String>,
     /// Values are coloured by the thresholds.

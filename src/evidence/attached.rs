@@ -158,9 +158,7 @@ pub async fn collect(
 
 /// Whether a stack may do without a process of this name.
 fn may_lack(name: &str) -> bool {
-    [Component::Viewer, Component::Grafana, Component::Probe, Component::Vector, Component::Loki]
-        .iter()
-        .any(|one| one.name() == name)
+    Component::ALL.into_iter().any(|one| one.name() == name && one.is_optional())
 }
 
 /// The processes that do not run, of those that a stack may do without; one of the others ends it before anything is asked.

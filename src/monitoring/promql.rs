@@ -382,27 +382,50 @@ fn instead(expr: &Expr) -> &Expr {
     }
 }
 
-/// The form in which two expressions are the same that differ by layout, parentheses, the order of matchers, and by which
-/// of their curves are there: matchers on `job`, by which everything here is told apart, and on a value like `free`.
-pub(crate) fn bare(expr: &Expr, free: &str) -> String {
-    fn strip(expr: &mut Expr, free: &str) {
-        if let Expr::Paren(paren) = expr {
-            let mut inner = (*paren.expr).clone();
-            strip(&mut inner, free);
-            *expr = inner;
-            return;
+/// An expression by what it is of: layout, parentheses, the order of matchers and matchers on a value like `free` left out, and
+/// what its selectors ask of the job apart.
+#[derive(Debug, Clone)]
+pub(crate) struct Bare {
+    form: String,
+    /// Of each selector.
+    jobs: Vec<Vec<String>>,
+    /// As it is told.
+    pub(crate) shown: String,
+}
+
+impl Bare {
+    pub(crate) fn of(expr: &Expr, free: &str) -> Bare {
+        fn strip(expr: &mut Expr, is_left_out: &impl Fn(&Matcher) -> bool) {
+            if let Expr::Paren(paren) = expr {
+                let mut inner = (*paren.expr).clone();
+                strip(&mut inner, is_left_out);
+                *expr = inner;
+                return;
+            }
+            if let Expr::VectorSelector(selector) | Expr::MatrixSelector(MatrixSelector { vs: selector, .. }) = expr {
+                selector.matchers.matchers.retain(|matcher| !is_left_out(matcher));
+                selector.matchers.matchers.sort_by_key(ToString::to_string);
+            }
+            for child in children_mut(expr) {
+                strip(child, is_left_out);
+            }
         }
-        if let Expr::VectorSelector(selector) | Expr::MatrixSelector(MatrixSelector { vs: selector, .. }) = expr {
-            selector.matchers.matchers.retain(|matcher| matcher.name != "job" && !matcher.value.contains(free));
-            selector.matchers.matchers.sort_by_key(ToString::to_string);
-        }
-        for child in children_mut(expr) {
-            strip(child, free);
-        }
+        let (mut expr, is_of_job) = (expr.clone(), |matcher: &Matcher| matcher.name == "job");
+        strip(&mut expr, &|matcher| matcher.value.contains(free));
+        let shown = print(&expr);
+        let asked = |selector: &&VectorSelector| -> Vec<String> {
+            selector.matchers.matchers.iter().filter(|one| is_of_job(one)).map(ToString::to_string).collect()
+        };
+        let jobs = selectors(&expr).iter().map(asked).collect();
+        strip(&mut expr, &is_of_job);
+        Bare { form: print(&expr), jobs, shown }
     }
-    let mut expr = expr.clone();
-    strip(&mut expr, free);
-    print(&expr)
+
+    /// Whether every curve of another is among this one's: it is the same of the same job, or of whatever job there is.
+    pub(crate) fn has(&self, other: &Bare) -> bool {
+        let mut jobs = self.jobs.iter().zip(&other.jobs);
+        self.form == other.form && jobs.all(|(own, asked)| own.iter().all(|job| asked.contains(job)))
+    }
 }
 
 /// Functions whose range is a memory, not an average.

@@ -233,6 +233,8 @@ fn what_can_t_be_divided_truthfully_is_refused_with_file_and_line() {
         (app, "max by (job) (up{job=\"app\"}) == 0", "up == 0 and on () hour() > 8", "asks the calendar"),
         (dashboard, "[$__rate_interval])) / ", "[5m])) / ", "literal range"),
         (dashboard, "[$__rate_interval])) / ", "[5m] offset $__range)) / ", "literal range"),
+        (dashboard, "job:app_errors:rate5m{", "$__range_s * rate(app_errors_total[5m]) or up{", "literal range"),
+        (dashboard, "job:app_errors:rate5m{", "topk($n, rate(app_errors_total[5m])) or up{", "literal range"),
         (dashboard, "job:app_errors:rate5m{", "predict_linear(up[1h], 3600) or up{", "looks ahead by"),
         (dashboard, "job:app_errors:rate5m{", "rate(app_errors_total[100ms]) or up{", "whole number of milliseconds"),
         (app, "Every scrape of", "For 5 minutes, every scrape of", "tells a duration"),

@@ -378,14 +378,12 @@ impl Walk<'_> {
     }
 
     /// A panel looks back by Grafana's variables, which follow the datasource's interval and so the speed, or by lengths of
-    /// its own, as the alert does whose value it shows: these are divided. Of both in one query nothing could be said.
+    /// its own, as the alert does whose value it shows: these are divided. Both in one query are refused: of what has a variable
+    /// where it is no text, nothing is divided.
     fn panel_expression(&mut self, line: usize, text: &mut String) {
         match promql::parse(&without_variables(text)) {
             Ok(tree) => {
-                let lengths = promql::durations(&tree);
-                let literal = lengths.iter().find(|duration| **duration != VARIABLE);
-                if let Some(literal) = literal.filter(|_| lengths.contains(&VARIABLE)) {
-                    let what = format!("a panel with the literal range {}", duration::print(*literal));
+                if let Some(what) = length_beside_a_variable(text) {
                     self.find(line, what, "write $__rate_interval, or lengths alone, as the alert does");
                 } else if let Some(Rendering { speed, .. }) = self.rendering {
                     match panel_query_at(text, speed) {
@@ -409,13 +407,26 @@ impl Walk<'_> {
 
 /// A panel's query as a stack of that speed is asked it: what lengths it has of its own are divided.
 pub(crate) fn panel_query_at(text: &str, speed: Speed) -> Result<String, Vec<String>> {
-    // What has a variable where only a length can stand is no expression yet, and has no other length.
     match promql::parse(text) {
         Ok(mut tree) if speed != Speed::PRODUCTION && !promql::durations(&tree).is_empty() => {
             promql::divide(&mut tree, speed).map(|()| promql::print(&tree))
         }
+        Err(_) if speed != Speed::PRODUCTION => {
+            length_beside_a_variable(text).map_or_else(|| Ok(text.to_owned()), |refused| Err(vec![refused]))
+        }
         _ => Ok(text.to_owned()),
     }
+}
+
+/// Why a panel's query can't be divided: it has a length of its own and, where no text stands, a variable, with which it is no
+/// expression yet.
+fn length_beside_a_variable(text: &str) -> Option<String> {
+    if promql::parse(text).is_ok() {
+        return None;
+    }
+    let tree = promql::parse(&without_variables(text)).ok()?;
+    let literal = promql::durations(&tree).into_iter().find(|duration| *duration != VARIABLE)?;
+    Some(format!("a panel with the literal range {} beside a variable", duration::print(literal)))
 }
 
 /// A length nobody writes stands for each of Grafana's variables of time.
@@ -603,6 +614,32 @@ mod tests {
         }
         for text in [r#"rate(a{job=~"$job"}[$__rate_interval])"#, r#"sum by (job)  (a{job=~"$job"})"#] {
             assert_eq!(at(text, 30), text);
+        }
+    }
+
+    #[test]
+    fn a_length_beside_a_variable_that_is_no_text_is_divided_by_nobody_and_refused() {
+        for text in [
+            "rate(a[5m]) / rate(a[$__range])",
+            "rate(a[5m]) * $__range_s",
+            "rate(a[5m]) > $least",
+            "topk($n, rate(a[5m]))",
+            "sum by ($by) (rate(a[5m]))",
+            "sum by (job) (rate(${metric}_total[5m]))",
+            "max_over_time(rate(a[$__rate_interval])[1h:])",
+            "max_over_time(a[$__range:15s])",
+            "rate(a[$__rate_interval] offset 5m)",
+            "rate(a[$__rate_interval] offset -5m)",
+            "rate(a[$__rate_interval] @ end() offset 1m)",
+            "rate(a[$__rate_interval]) / (a @ 1700000000 offset 1d)",
+        ] {
+            let refused = panel_query_at(text, Speed::new(30).unwrap());
+            assert!(matches!(&refused, Err(why) if why[0].contains("literal range")), "{text}: {refused:?}");
+            assert_eq!(panel_query_at(text, Speed::PRODUCTION).as_deref(), Ok(text));
+        }
+        // A moment is none, and neither is what Grafana fills in.
+        for text in ["rate(a[$__rate_interval] @ 1700000000)", "rate(a[$__range] offset $ago) * $__range_s"] {
+            assert_eq!(panel_query_at(text, Speed::new(30).unwrap()).as_deref(), Ok(text));
         }
     }
 

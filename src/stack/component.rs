@@ -215,6 +215,11 @@ impl Component {
         self.row().missed
     }
 
+    /// Whether a stack may do without it.
+    pub fn is_optional(self) -> bool {
+        self.missed_without().is_some() || self.stands_in_for().is_some()
+    }
+
     /// Who is nothing without whom: half of the path of logs forwards to nobody, or keeps what nobody sends.
     pub const PAIRS: [(Component, Component); 2] =
         [(Component::Vector, Component::Loki), (Component::Loki, Component::Vector)];

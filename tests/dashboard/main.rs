@@ -186,7 +186,28 @@ fn a_panel_without_data_says_so() {
         let svg = panel_svg(shown, &frames, &canvas(420, 200, Theme::Light, &[], &[]));
         assert_sound(&svg);
         assert!(text_of(&svg).contains("No data"), "panel {panel}");
+        let mut shown = shown.clone();
+        shown.defaults.no_value = Some("Nothing yet".to_owned());
+        let svg = panel_svg(&shown, &frames, &canvas(420, 200, Theme::Light, &[], &[]));
+        assert!(text_of(&svg).contains("Nothing yet") && !text_of(&svg).contains("No data"), "panel {panel}");
     }
+}
+
+/// A page of its own names the datasource that there is; one that is imported lets one choose.
+#[test]
+fn a_datasource_that_one_can_choose_is_the_one_there_is() {
+    let mut value: Value = serde_json::from_str(EXAMPLE).unwrap();
+    let list = value["templating"]["list"].as_array_mut().unwrap();
+    list.insert(0, serde_json::json!({"name": "source", "type": "datasource", "query": "prometheus", "hide": 0}));
+    value["panels"][1]["links"] = serde_json::json!([{"title": "A", "url": "/explore?left=${source}&to=${__to}"}]);
+    let text = value.to_string().replace(r#""uid":"prometheus""#, r#""uid":"${source}""#);
+    let chosen = model::read(Path::new("a.json"), &text).unwrap_or_else(|findings| panic!("{findings:#?}"));
+    let own = example();
+    assert!(own.panels.iter().any(|panel| panel.datasource.as_deref() == Some("prometheus")));
+    assert!(chosen.panels.iter().all(|panel| panel.datasource.as_deref() != Some("prometheus")));
+    assert_eq!(chosen.variables, own.variables, "there is nothing to choose here");
+    let links = chosen.panels.iter().flat_map(|panel| &panel.links).map(|link| link.url.as_str());
+    assert_eq!(links.collect::<Vec<_>>(), ["/explore?left=&to=${__to}"]);
 }
 
 #[test]
@@ -297,6 +318,48 @@ fn many_series_and_marks_stay_inside_the_picture() {
         // Set to look at the picture.
         if let Some(folder) = std::env::var_os("KEEP_PICTURES") {
             std::fs::write(PathBuf::from(folder).join(format!("crowded-{width}.svg")), &svg).unwrap();
+        }
+    }
+}
+
+#[test]
+fn no_name_of_a_mark_is_struck_through_by_where_another_begins() {
+    let dashboard = example();
+    let alerts = [
+        mark(20, 26, "AppHighExceptionRate"),
+        mark(34, 44, "AppHighExceptionRate"),
+        mark(150, 160, "AppHighExceptionRate"),
+        mark(22, 30, "AppHigh5xxErrorRate"),
+        mark(36, 60, "AppHigh5xxErrorRate"),
+        mark(200, 236, "AppHighP95Latency"),
+        mark(230, 239, "AppHighP95Latency"),
+    ];
+    let phases = [mark(10, 140, "error-rate: errors"), mark(24, 160, "latency: slow"), mark(170, 200, "recovery")];
+    for (panel, width, height) in [(1, 420, 280), (2, 860, 300), (3, 420, 280)] {
+        let canvas = Canvas { phases: &phases, ..canvas(width, height, Theme::Light, &[], &alerts) };
+        let svg = panel_svg(dashboard.panel(panel).unwrap(), &frames(&dashboard, panel, width), &canvas);
+        assert_sound(&svg);
+        if let Some(folder) = std::env::var_os("KEEP_PICTURES") {
+            std::fs::write(PathBuf::from(folder).join(format!("marks-{panel}-{width}.svg")), &svg).unwrap();
+        }
+        let document = roxmltree::Document::parse(&svg).unwrap();
+        let number = |node: &roxmltree::Node, name: &str| {
+            node.attribute(name).and_then(|one| one.parse::<f64>().ok()).unwrap_or_else(|| panic!("{node:?}"))
+        };
+        let is_begin = |node: &roxmltree::Node| {
+            node.has_tag_name("rect") && node.attribute("width") == Some("2") && node.attribute("height") == Some("12")
+        };
+        let begins: Vec<_> = document.descendants().filter(is_begin).collect();
+        let names: Vec<_> = document.descendants().filter(|node| node.attribute("paint-order").is_some()).collect();
+        assert!(begins.len() > 3 && names.len() > 3, "{svg}");
+        for name in names {
+            let text = name.text().unwrap();
+            // Narrower than any of these fonts has it.
+            let (from, to) = (number(&name, "x"), number(&name, "x") + 4.0 * text.chars().count() as f64);
+            let is_struck = |begin: &&roxmltree::Node| {
+                (number(begin, "y") + 9.3 - number(&name, "y")).abs() < 1.0 && (from..to).contains(&number(begin, "x"))
+            };
+            assert!(!begins.iter().any(|begin| is_struck(&begin)), "panel {panel}: {text} is struck through: {svg}");
         }
     }
 }
@@ -419,6 +482,7 @@ fn what_is_outside_the_subset_is_told_with_dashboard_panel_and_field() {
         ("/panels/1/targets/0/intervalFactor", Value::from(2), "targets.intervalFactor"),
         ("/panels/1/targets/0/expr", Value::from(7), "targets.expr"),
         ("/panels/1/datasource/type", Value::from("influxdb"), "datasource.type"),
+        ("/panels/1/datasource/uid", Value::from("${source}"), "datasource.uid"),
         ("/panels/1/options/legend", serde_json::json!({"calcs": ["stdDev"]}), "options.legend.calcs"),
         ("/panels/1/transformations", serde_json::json!([{"id": "merge"}]), "transformations.id"),
         ("/panels/1/links", serde_json::json!([{"title": "A", "url": "javascript:alert(1)"}]), "links.url"),

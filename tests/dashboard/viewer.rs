@@ -425,10 +425,11 @@ async fn lines_are_shown_where_a_store_has_them_and_lead_to_their_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn where_no_store_answers_the_row_of_lines_is_one_line() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let source = |uid: &str| format!("{{name: Loki, uid: {uid}, type: loki, url: 'http://127.0.0.1:{gone}'}}");
+    let source = |kind: &str| format!("{{name: Loki, uid: another, type: {kind}, url: 'http://127.0.0.1:{gone}'}}");
     for (store, told) in [
+        // By whatever uid: the dashboard lets one choose.
         (source("loki"), format!("Loki at http://127.0.0.1:{gone} does not answer: cannot connect")),
-        (source("another"), "No such store of logs is provisioned".to_owned()),
+        (source("tempo"), "No such store of logs is provisioned".to_owned()),
     ] {
         let viewer = Viewer::beside(&[("logs.json", &logs())], &answering("app"), &store).await;
         let page = viewer.page("/d/logs").await;

@@ -79,11 +79,14 @@ pub(super) fn time_ticks(range: TimeRange, pixels: f64, label_width: impl Fn(&st
     // Milliseconds of a shown range: exact as a float.
     #[allow(clippy::cast_precision_loss)]
     let pixels_of = |millis: i64| pixels * millis as f64 / length as f64;
+    // Of more than a day an hour alone says nothing.
+    let is_of_days = length > 86_400_000;
     let Some((step, pattern)) = TIME_STEPS.iter().find_map(|seconds| {
         let (pattern, sample) = match seconds {
+            86_400.. => ("%m-%d", "00-00"),
+            _ if is_of_days => ("%m-%d %H:%M", "00-00 00:00"),
             ..60 => ("%H:%M:%S", "00:00:00"),
-            60..86_400 => ("%H:%M", "00:00"),
-            _ => ("%m-%d", "00-00"),
+            _ => ("%H:%M", "00:00"),
         };
         (pixels_of(seconds * 1000) >= label_width(sample) + 16.0).then_some((seconds * 1000, pattern))
     }) else {
@@ -128,5 +131,18 @@ mod tests {
         assert_eq!(ticks.first().map(|tick| tick.1.as_str()), Some("22:13:30"));
         assert_eq!(ticks.len(), 8);
         assert_eq!(time_ticks(TimeRange { from_millis: 5, to_millis: 5 }, 600.0, |_| 1.0), []);
+    }
+
+    #[test]
+    fn of_more_than_a_day_each_mark_says_its_day() {
+        let marks = |days: i64, pixels: f64| -> Vec<String> {
+            let to_millis = 1_796_040_000_000;
+            let range = TimeRange { from_millis: to_millis - days * 86_400_000, to_millis };
+            let width = |text: &str| 6.0 * f64::from(u32::try_from(text.len()).unwrap());
+            time_ticks(range, pixels, width).into_iter().map(|(_, label)| label).collect()
+        };
+        assert_eq!(marks(1, 420.0), ["12:00", "15:00", "18:00", "21:00", "00:00", "03:00", "06:00", "09:00", "12:00"]);
+        assert_eq!(marks(2, 420.0), ["11-28 12:00", "11-29 00:00", "11-29 12:00", "11-30 00:00", "11-30 12:00"]);
+        assert_eq!(marks(7, 860.0), ["11-24", "11-25", "11-26", "11-27", "11-28", "11-29", "11-30"]);
     }
 }

@@ -141,6 +141,13 @@ struct Placed {
     label_at: Option<f64>,
 }
 
+impl Placed {
+    /// Whether its label stands anywhere between these.
+    fn names(&self, from: f64, to: f64) -> bool {
+        self.label_at.is_some_and(|at| from < at + font::width(&self.label, MARK_LABEL, false) && at < to)
+    }
+}
+
 const MARK_LABEL: f64 = 9.5;
 
 /// Marks that follow one another, in one row: each label as far as its own bar goes.
@@ -226,7 +233,10 @@ fn bars(lanes: &Lanes, top: f64, name: &str, plot: Area, (fill, ink): (&str, &st
             @let y = top + f64::from(u8::try_from(one.row).unwrap_or(0)) * LANE;
             rect x=(n(one.from)) y=(n(y)) width=(n(one.to - one.from)) height="12" rx="2" fill=(fill)
                 fill-opacity="0.22" {}
-            rect x=(n(one.from)) y=(n(y)) width="2" height="12" fill=(fill) {}
+            // Where another's name stands it would strike that through.
+            @if !lanes.placed.iter().any(|other| other.row == one.row && other.names(one.from, one.from + 2.0)) {
+                rect x=(n(one.from)) y=(n(y)) width="2" height="12" fill=(fill) {}
+            }
         }
         // Above all bars, with a rim: a second bar of the same name may begin under it.
         @for one in &lanes.placed {

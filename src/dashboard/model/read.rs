@@ -41,7 +41,8 @@ pub fn read_partly(file: &Path, text: &str) -> Result<Partly, Vec<Finding>> {
             remedy: String::new(),
         }]
     })?;
-    let mut reader = Reader { findings: Vec::new(), place: "the dashboard".to_owned(), panel: None };
+    let mut reader =
+        Reader { findings: Vec::new(), place: "the dashboard".to_owned(), panel: None, sources: Vec::new() };
     let dashboard = reader.dashboard(&value);
     let mut refused: BTreeMap<u32, Vec<Finding>> = BTreeMap::new();
     let mut all = Vec::new();
@@ -63,6 +64,8 @@ struct Reader {
     place: String,
     /// The panel being read, once its id is known.
     panel: Option<u32>,
+    /// The variables by which whoever imports the dashboard says which datasource is meant: here it is the one there is.
+    sources: Vec<String>,
 }
 
 static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
@@ -283,8 +286,12 @@ impl Reader {
             Value::Object(query) => self.text(&map_get(&query, "query"), &format!("{prefix}query.query")),
             other => self.text(&other, &format!("{prefix}query")),
         };
-        let kinds = ["query", "interval", "textbox"];
+        let kinds = ["query", "interval", "textbox", "datasource"];
         let kind = self.word(&map_get(map, "type"), &format!("{prefix}type"), &kinds);
+        if kind == "datasource" {
+            self.sources.push(name);
+            return None;
+        }
         let kind = if kind == "interval" {
             VariableKind::Interval(query.split(',').map(|one| one.trim().to_owned()).collect())
         } else if kind == "textbox" {
@@ -440,8 +447,7 @@ impl Reader {
         match panel.kind {
             Kind::Undrawn(_) => panels.push(panel),
             Kind::Logs(_) => {
-                let uid = &map["datasource"]["uid"];
-                panel.datasource = Some(self.text(uid, "datasource.uid")).filter(|uid| !uid.is_empty());
+                panel.datasource = self.source(&map["datasource"]["uid"]);
                 let targets = map_get(map, "targets");
                 let targets = self.list(&targets, "targets").iter().filter_map(|one| self.log_query(one));
                 panel.kind = Kind::Logs(targets.collect());
@@ -492,9 +498,11 @@ impl Reader {
     fn link(&mut self, value: &Value) -> Option<Link> {
         let map = self.object(value, "links");
         self.only(map, "links.", &["title", "url"], &["targetBlank", "type", "icon", "tooltip"]);
+        let url = self.text(&map_get(map, "url"), "links.url");
         let link = Link {
             title: self.text(&map_get(map, "title"), "links.title"),
-            url: self.text(&map_get(map, "url"), "links.url"),
+            // Where it leads there is no choice of datasources.
+            url: self.sources.iter().fold(url, |url, name| url.replace(&format!("${{{name}}}"), "")),
         };
         // What else can stand in an address could do more than lead somewhere.
         let is_of_the_web = ["/", "http://", "https://"].iter().any(|begin| link.url.starts_with(begin));
@@ -512,7 +520,18 @@ impl Reader {
         let map = self.object(value, "datasource");
         self.only(map, "datasource.", &["type", "uid"], &[]);
         self.word(&map_get(map, "type"), "datasource.type", &["prometheus"]);
-        let uid = self.text(&map_get(map, "uid"), "datasource.uid");
+        self.source(&map_get(map, "uid"))
+    }
+
+    /// A datasource's uid; none where a variable stands for it.
+    fn source(&mut self, uid: &Value) -> Option<String> {
+        let uid = self.text(uid, "datasource.uid");
+        if let Some(name) = uid.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) {
+            if !self.sources.iter().any(|one| one == name) {
+                self.note("datasource.uid", &format!("there is no variable `{name}` of datasources"));
+            }
+            return None;
+        }
         (!uid.is_empty()).then_some(uid)
     }
 
@@ -653,8 +672,8 @@ impl Reader {
         self.only(
             map,
             AT,
-            &["unit", "decimals", "min", "max", "displayName", "color", "thresholds", "custom", "mappings"],
-            &["noValue", "links", "description", "fieldMinMax"],
+            &["unit", "decimals", "min", "max", "displayName", "color", "thresholds", "custom", "mappings", "noValue"],
+            &["links", "description", "fieldMinMax"],
         );
         let (color, color_by_threshold) = if map.contains_key("color") {
             self.color(&map_get(map, "color"), &format!("{AT}color"))
@@ -684,12 +703,14 @@ impl Reader {
         let custom = self.object(&custom, &format!("{AT}custom"));
         let style = self.custom(custom, &format!("{AT}custom."), kind);
         let display_name = self.name(&map_get(map, "displayName"), &format!("{AT}displayName"));
+        let no_value = self.text(&map_get(map, "noValue"), &format!("{AT}noValue"));
         Field {
             unit: self.unit(&map_get(map, "unit"), &format!("{AT}unit")),
             decimals: self.decimals(&map_get(map, "decimals"), &format!("{AT}decimals")),
             min: self.number(&map_get(map, "min"), &format!("{AT}min")),
             max: self.number(&map_get(map, "max"), &format!("{AT}max")),
             display_name: (!display_name.is_empty()).then_some(display_name),
+            no_value: (!no_value.is_empty()).then_some(no_value),
             color,
             color_by_threshold,
             thresholds: read,

@@ -89,6 +89,18 @@ pub(super) fn wanting(mutant: &Mutant, sound: &[Judgement], lacking: &[Part]) ->
 mod tests {
     use super::*;
 
+    /// A component that is optional, and left out here, would let a mutant that it must find survive.
+    #[test]
+    fn every_component_that_a_stack_may_do_without_is_a_part() {
+        let told = |part: Part, component: Component| part.name().to_lowercase().contains(component.name());
+        let parts = [Part::Grafana, Part::Vector, Part::Loki];
+        // The viewer is ours, and there wherever Grafana is not.
+        let others = Component::ALL.into_iter().filter(|one| one.is_optional() && *one != Component::Viewer);
+        for component in others.filter(|one| *one != Component::Probe) {
+            assert!(parts.iter().any(|part| told(*part, component)), "{}", component.name());
+        }
+    }
+
     #[test]
     fn what_an_absent_part_would_read_is_not_tried() {
         let unread = |file: &str, lacking: &[Part]| unread(Path::new(file), lacking);
