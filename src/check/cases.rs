@@ -25,7 +25,7 @@ use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::Expr;
 
 use super::Findings;
-use super::alerts::REMEMBER_AN_EVENT;
+use super::events::REMEMBER_AN_EVENT;
 use crate::duration;
 use crate::monitoring::located::Node;
 use crate::monitoring::{Alert, Monitoring, promql};
