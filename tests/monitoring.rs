@@ -288,6 +288,7 @@ fn receiver_of(alert: &str) -> &'static str {
         "Watchdog" => "watchdog",
         "AppDown"
         | "AppTargetMissing"
+        | "AppMostInstancesDown"
         | "AppNotReady"
         | "AppProbeFailing"
         | "AppRequestsAbandoned"

@@ -1,17 +1,15 @@
-//! What every alert has, says and leads to: labels, sentences, a runbook, a panel, a receiver; what it
-//! silences; how recorded names read.
+//! What every alert has, says and leads to: labels, sentences, a runbook, a panel, a receiver.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use promql_parser::label::Matcher;
-use promql_parser::parser::{Expr, LabelModifier};
+use promql_parser::parser::Expr;
 
-use super::{Findings, Tree, cases, line_with};
+use super::{Findings, Tree, line_with};
 use crate::duration;
 use crate::monitoring::located::Node;
-use crate::monitoring::{Alert, Monitoring, matcher, promql};
+use crate::monitoring::{Alert, Monitoring, promql};
 
 /// What a severity means is decided by its route; another one would reach nobody in particular.
 pub(super) const SEVERITIES: [&str; 3] = ["critical", "warning", "none"];
@@ -22,7 +20,7 @@ const SERVICES: [(&str, &[&str]); 2] =
 /// The alert that always fires: its route is its own.
 pub(super) const WATCHDOG: &str = "Watchdog";
 /// What a runbook says, in this order.
-const SECTIONS: [&str; 9] = [
+const SECTIONS: [&str; 10] = [
     "Stop the bleeding",
     "Meaning",
     "Impact",
@@ -31,6 +29,7 @@ const SECTIONS: [&str; 9] = [
     "Likely causes",
     "What to do",
     "Tell and silence",
+    "Escalate",
     "Reproduce",
 ];
 
@@ -57,7 +56,30 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         }
     }
     routes(monitoring, findings);
-    recordings(monitoring, findings);
+    jobs(monitoring, findings);
+}
+
+/// What every program exposes is told apart by its job, and a second job of the service is watched like the first. What is absent
+/// alone is asked for by one name: no other would stand in the alert.
+fn jobs(monitoring: &Monitoring, findings: &mut Findings) {
+    let alerts = monitoring.alerts().iter().map(|alert| (&alert.expr, &alert.file, alert.line));
+    let recordings = monitoring.recordings().iter().map(|rule| (&rule.expr, &rule.file, rule.line));
+    for (expr, file, line) in alerts.chain(recordings) {
+        let Ok(tree) = promql::parse(expr) else { continue };
+        let nodes = promql::nodes(&tree);
+        let absent = nodes.iter().filter(|node| matches!(node, Expr::Call(call) if call.func.name == "absent"));
+        let missing: Vec<_> = absent.flat_map(|node| promql::selectors(node)).collect();
+        for selector in promql::selectors(&tree) {
+            let is_job = |matcher: &&Matcher| ["job", "probed"].contains(&matcher.name.as_str());
+            let takes_one = |matcher: &Matcher| matcher.is_match("app") && !matcher.is_match("app-canary");
+            if selector.matchers.matchers.iter().filter(is_job).any(takes_one)
+                && !missing.iter().any(|one| std::ptr::eq(*one, selector))
+            {
+                let what = format!("`{selector}` takes one job of the service, and not a second, like app-canary");
+                findings.find(file, line, what, "job=~\"app(-.+)?\"");
+            }
+        }
+    }
 }
 
 fn labels(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
@@ -203,171 +225,11 @@ fn routes(monitoring: &Monitoring, findings: &mut Findings) {
             findings.find(&file, line, what, "a repeat that is not shorter than the interval skips some");
         }
     }
-    inhibitions(document, monitoring, findings);
     let receivers = document.items_of("receivers").iter();
     for receiver in receivers {
         let name = receiver.text_of("name").unwrap_or_default();
         if name != monitoring.default_receiver() && !reached.contains_key(name) {
             findings.find(&file, receiver.line, format!("no alert reaches the receiver `{name}`"), "");
-        }
-    }
-}
-
-/// What a recording rule records, and the names followed so far. None for another name, or one that was followed already: one
-/// may remember itself.
-pub(super) fn meaning<'a>(
-    name: &str,
-    monitoring: &'a Monitoring,
-    seen: &BTreeSet<&'a str>,
-) -> Option<(Expr, BTreeSet<&'a str>)> {
-    let rule = monitoring.recording(name).filter(|rule| !seen.contains(rule.name.as_str()))?;
-    let tree = promql::parse(&rule.expr).ok()?;
-    Some((tree, seen.iter().copied().chain([rule.name.as_str()]).collect()))
-}
-
-/// The least that an expression looks back on, recording rules followed: for so long it may hold after its cause is gone.
-fn least_memory(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Duration {
-    let before = |name: Option<&String>| {
-        let meaning = name.and_then(|name| meaning(name, monitoring, seen));
-        meaning.map_or(Duration::ZERO, |(tree, seen)| least_memory(&tree, monitoring, &seen))
-    };
-    let memories = promql::nodes(expr).into_iter().filter_map(|node| match node {
-        Expr::MatrixSelector(matrix) => Some(matrix.range + before(matrix.vs.name.as_ref())),
-        Expr::VectorSelector(selector) => Some(before(selector.name.as_ref())),
-        _ => None,
-    });
-    memories.min().unwrap_or_default()
-}
-
-/// An alert silences its like of the same service and job alone, and if it is named as the cause of others, it outlasts them.
-/// What is worse than another (by severity, by window) need not: when the worse is over, the other is what is left.
-fn inhibitions(document: &Node, monitoring: &Monitoring, findings: &mut Findings) {
-    let mut told = BTreeSet::new();
-    for rule in document.items_of("inhibit_rules") {
-        for label in ["service", "job"] {
-            if !rule.items_of("equal").iter().any(|node| node.as_text() == Some(label)) {
-                let what = format!("this inhibition is not for the same `{label}`");
-                let remedy = "one's outage must not silence another's";
-                findings.find(Path::new("monitoring").join(ALERTMANAGER), rule.line_of("equal"), what, remedy);
-            }
-        }
-        let matchers = |key: &str| -> Vec<Matcher> {
-            let texts = rule.items_of(key).iter().filter_map(Node::as_text);
-            texts.flat_map(|text| matcher::parse(text).unwrap_or_default()).collect()
-        };
-        let value = |alert: &Alert, label: &str| match label {
-            "alertname" => alert.name.clone(),
-            label => alert.labels.get(label).cloned().unwrap_or_default(),
-        };
-        let of = |matchers: &[Matcher]| -> Vec<&Alert> {
-            let fits = |alert: &&Alert| matchers.iter().all(|one| one.is_match(&value(alert, &one.name)));
-            monitoring.alerts().iter().filter(fits).collect()
-        };
-        let causes = matchers("source_matchers");
-        if !causes.iter().any(|matcher| matcher.name == "alertname") {
-            continue;
-        }
-        let targets = of(&matchers("target_matchers"));
-        for source in of(&causes) {
-            let memory = |target: &&Alert| {
-                promql::parse(&target.expr)
-                    .map_or(Duration::ZERO, |tree| least_memory(&tree, monitoring, &BTreeSet::new()))
-            };
-            // A label that a rule does not give may come with the series.
-            let meets = |target: &&Alert| {
-                let differs = |label: &Node| {
-                    let given = |alert: &Alert| alert.labels.get(label.as_text()?).cloned();
-                    given(source).zip(given(target)).is_some_and(|(one, other)| one != other)
-                };
-                target.name != source.name && !rule.items_of("equal").iter().any(differs)
-            };
-            let others = targets.iter().copied().filter(meets);
-            let Some((longest, target)) =
-                others.map(|target| (memory(&target), target)).max_by_key(|(memory, _)| *memory)
-            else {
-                continue;
-            };
-            let ends_first = source.keep_firing_for <= longest || source.keep_firing_for.is_zero();
-            if ends_first && told.insert(&source.name) {
-                let what = format!(
-                    "{} ends before {}, which it inhibits, has forgotten what was: that would be told when all is well again",
-                    source.name, target.name
-                );
-                let remedy = format!("`keep_firing_for` of more than {}", duration::print(longest));
-                findings.at(source, what, remedy);
-            }
-        }
-    }
-}
-
-/// Recorded names read `level:metric:operations`, somebody asks for them, and no ratio is averaged.
-fn recordings(monitoring: &Monitoring, findings: &mut Findings) {
-    let rules = || {
-        let alerts = monitoring.alerts().iter().map(|alert| (&alert.expr, &alert.file, alert.line));
-        alerts.chain(monitoring.recordings().iter().map(|rule| (&rule.expr, &rule.file, rule.line)))
-    };
-    let panels = monitoring.files().iter().filter(|(path, _)| path.starts_with(super::DASHBOARDS));
-    let panels: Vec<_> = panels.map(|(_, bytes)| String::from_utf8_lossy(bytes)).collect();
-    for rule in monitoring.recordings() {
-        let parts: Vec<&str> = rule.name.split(':').collect();
-        if parts.len() != 3 || parts.iter().any(|part| part.is_empty()) || parts[1].ends_with("_total") {
-            let what = format!("`{}` is not level:metric:operations", rule.name);
-            findings.find(&rule.file, rule.line, what, "as job:app_requests:rate5m, without _total");
-        }
-        let asks = |text: &str| {
-            promql::parse(text).is_ok_and(|tree| {
-                promql::selectors(&tree).iter().any(|selector| selector.name.as_deref() == Some(rule.name.as_str()))
-            })
-        };
-        if !rules().any(|(expr, ..)| asks(expr)) && !panels.iter().any(|text| text.contains(&rule.name)) {
-            findings.find(&rule.file, rule.line, format!("nobody asks for `{}`", rule.name), "remove it");
-        }
-    }
-    for (expr, file, line) in rules() {
-        let Ok(tree) = promql::parse(expr) else { continue };
-        for node in promql::nodes(&tree) {
-            let (is_mean, keeps_job) = match node {
-                Expr::Call(call) => (call.func.name == "avg_over_time", true),
-                Expr::Aggregate(aggregate) => {
-                    let by_job = match &aggregate.modifier {
-                        Some(LabelModifier::Include(labels)) => labels.labels.iter().any(|label| label == "job"),
-                        Some(LabelModifier::Exclude(labels)) => labels.labels.iter().all(|label| label != "job"),
-                        None => false,
-                    };
-                    (aggregate.op.to_string() == "avg", by_job)
-                }
-                _ => continue,
-            };
-            let ratio = |name: &str| name.contains("ratio") || name.contains("burn") || name.contains(":p9");
-            if is_mean && promql::selectors(node).iter().filter_map(|selector| selector.name.as_deref()).any(ratio) {
-                findings.find(
-                    file,
-                    line,
-                    format!("`{}` is a mean of ratios", promql::print(node)),
-                    "average both sides, then divide",
-                );
-            }
-            if !keeps_job {
-                findings.find(
-                    file,
-                    line,
-                    format!("`{}` does not aggregate by job", promql::print(node)),
-                    "several services would be one",
-                );
-            }
-            if let Expr::Call(call) = node
-                && cases::OF_COUNTERS.contains(&call.func.name)
-                && promql::selectors(node)
-                    .iter()
-                    .any(|selector| monitoring.recording(selector.name.as_deref().unwrap_or_default()).is_some())
-            {
-                findings.find(
-                    file,
-                    line,
-                    format!("`{}` is the rate of what is recorded", promql::print(node)),
-                    "rate first, then aggregate",
-                );
-            }
         }
     }
 }

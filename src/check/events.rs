@@ -12,7 +12,7 @@ use promql_parser::parser::token::{
 use promql_parser::parser::{BinaryExpr, Call, Expr};
 
 use super::Findings;
-use super::alerts::meaning;
+use super::recordings::meaning;
 use crate::duration;
 use crate::monitoring::{Alert, Monitoring, promql};
 

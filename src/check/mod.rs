@@ -6,8 +6,10 @@
 //! |---|---|
 //! | [`wiring`] | patterns with files, jobs and routes with time, matchers with alerts, the forwarder's inputs |
 //! | [`compose`] | compose.yaml with what it mounts, joins and waits for |
-//! | [`alerts`] | labels, annotations, runbooks, routes, recorded names |
+//! | [`alerts`] | labels, annotations, runbooks, routes |
+//! | [`inhibitions`] | what silences with what is silenced: whose, and for how long |
 //! | [`events`] | a `for` with the window of what counts events |
+//! | [`recordings`] | recorded names with how they read, and who asks for them |
 //! | [`cases`] | unit tests with alerts and counters, both ways |
 //! | [`dashboards`] | panels with datasource, units, thresholds of alerts, each other |
 //! | [`metrics`] | every name in rules, tests, panels and runbooks with what is exposed |
@@ -39,9 +41,11 @@ mod compose;
 mod dashboards;
 mod events;
 mod exceptions;
+mod inhibitions;
 mod labels;
 pub mod live;
 pub mod metrics;
+mod recordings;
 mod runbooks;
 mod settings;
 #[cfg(test)]
@@ -105,7 +109,9 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Find
     }
     exceptions::check(&tree, scenarios, &mut findings);
     alerts::check(&tree, &mut findings);
+    inhibitions::check(&tree.monitoring, &mut findings);
     events::check(&tree.monitoring, &mut findings);
+    recordings::check(&tree.monitoring, &mut findings);
     wiring::check(&tree.monitoring, &mut findings);
     settings::check(&tree.monitoring, &mut findings);
     cases::check(&tree.monitoring, &mut findings);

@@ -67,7 +67,14 @@ impl FromStr for ExternalUrl {
     fn from_str(text: &str) -> Result<ExternalUrl, String> {
         let host = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or_default();
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]%@".contains(c);
-        if host.is_empty() || host.starts_with('/') || !host.chars().all(is_plain) {
+        let authority = host.split('/').next().unwrap_or_default();
+        let (name, port) = match authority.rsplit_once(':') {
+            // The colons of an address in brackets are its own.
+            Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
+            _ => (authority, None),
+        };
+        let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+        if name.is_empty() || port.is_some_and(|port| !is_port(port)) || !host.chars().all(is_plain) {
             return Err(format!("`{text}` is no address to link to; write it like https://monitoring.example.org"));
         }
         Ok(ExternalUrl(text.trim_end_matches('/').to_owned()))

@@ -160,7 +160,7 @@ pub fn same(one: &str, other: &str) -> bool {
 
 /// The children of an expression. Unlike the parser's own walk, it visits the parameter of an aggregation, which may
 /// hold a range: `topk(scalar(count_over_time(x[5m])), y)`.
-fn children(expr: &Expr) -> Vec<&Expr> {
+pub(crate) fn children(expr: &Expr) -> Vec<&Expr> {
     match expr {
         Expr::Aggregate(aggregate) => aggregate.param.iter().map(AsRef::as_ref).chain([&*aggregate.expr]).collect(),
         Expr::Unary(unary) => vec![&*unary.expr],

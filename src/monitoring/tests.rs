@@ -101,10 +101,26 @@ fn a_place_that_is_reached_from_elsewhere_is_what_links_begin_with_and_nothing_e
     assert!(overview.contains("\"https://mon.example.org/a/monitoring/runbooks/AppTrafficDrop.md\""), "{overview}");
     assert!(overview.contains("\"/d/slo\"") && !overview.contains("\"/monitoring/"), "{overview}");
     assert!(text("grafana/provisioning/datasources/prometheus.yml").contains("http://prometheus:9090"));
-    for wrong in
-        ["mon.example.org", "https://", "https:///a", "https://a b", "https://a?b", "https://a/{{b}}", "https://a/$b"]
-    {
+    for wrong in [
+        "mon.example.org",
+        "https://",
+        "https:///a",
+        "https://a b",
+        "https://a?b",
+        "https://a/{{b}}",
+        "https://a/$b",
+        "https://a:notaport",
+        "https://a:/b",
+        "https://a:0",
+        "https://a:65536/b",
+        "https://:8443",
+    ] {
         assert!(wrong.parse::<ExternalUrl>().is_err(), "{wrong}");
+    }
+    for right in
+        ["https://a", "http://a:3000/", "https://a:443/b:c", "http://[::1]", "http://[::1]:3000/a", "https://u@a:1"]
+    {
+        assert!(right.parse::<ExternalUrl>().is_ok(), "{right}");
     }
 }
 
@@ -226,11 +242,16 @@ fn what_can_t_be_divided_truthfully_is_refused_with_file_and_line() {
         (prometheus, "scrape_interval: 15s", "scrape_interval: 12s", "under 500ms"),
         (app, "job:app_errors:rate5m > 0.5", "increase(app_errors_total[5m]) > 10", "shrinks with time"),
         (app, "(rate(app_errors_total[5m]))", "(increase(app_errors_total[5m]))", "shrinks with time"),
-        (app, "max by (job) (up{job=\"app\"}) == 0", "time() - app_ready > 300", "shrinks with time"),
-        (app, "max by (job) (up{job=\"app\"}) == 0", "up > 5m", "a duration in a number's place"),
-        (app, "max by (job) (up{job=\"app\"}) == 0", "predict_linear(app_ready[6h], 24 * 3600) < 0", "looks ahead"),
-        (app, "max by (job) (up{job=\"app\"}) == 0", "timestamp(up) < time() - 300", "adds up what shrinks"),
-        (app, "max by (job) (up{job=\"app\"}) == 0", "up == 0 and on () hour() > 8", "asks the calendar"),
+        (app, "max by (job) (up{job=~\"app(-.+)?\"}) == 0", "time() - app_ready > 300", "shrinks with time"),
+        (app, "max by (job) (up{job=~\"app(-.+)?\"}) == 0", "up > 5m", "a duration in a number's place"),
+        (
+            app,
+            "max by (job) (up{job=~\"app(-.+)?\"}) == 0",
+            "predict_linear(app_ready[6h], 24 * 3600) < 0",
+            "looks ahead",
+        ),
+        (app, "max by (job) (up{job=~\"app(-.+)?\"}) == 0", "timestamp(up) < time() - 300", "adds up what shrinks"),
+        (app, "max by (job) (up{job=~\"app(-.+)?\"}) == 0", "up == 0 and on () hour() > 8", "asks the calendar"),
         (dashboard, "[$__rate_interval])) / ", "[5m])) / ", "literal range"),
         (dashboard, "[$__rate_interval])) / ", "[5m] offset $__range)) / ", "literal range"),
         (dashboard, "job:app_errors:rate5m{", "$__range_s * rate(app_errors_total[5m]) or up{", "literal range"),
@@ -438,7 +459,7 @@ fn alerts_are_read_with_all_they_have() {
     // The original four first; files by name.
     assert_eq!(names[..4], ["AppHigh5xxErrorRate", "AppHighP95Latency", "AppHighExceptionRate", "AppTrafficDrop"]);
     assert_eq!(names.last(), Some(&"Watchdog"));
-    assert_eq!(names.len(), 48);
+    assert_eq!(names.len(), 50);
     let down = monitoring.alert("AppDown").expect("it is there");
     assert_eq!(down.hold, Duration::from_mins(1));
     assert_eq!(down.labels["severity"], "critical");

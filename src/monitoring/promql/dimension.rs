@@ -412,6 +412,8 @@ impl Walk<'_> {
             Treats::Plain if arguments.iter().all(|(_, kind)| kind.is_plain()) => Power(0),
             Treats::Nothing if settings().all(Kind::is_plain) => Power(0),
             Treats::Growth | Treats::Count if inner == Told => Told,
+            // A moment is told anew by what happens in time (a process starts), and time alone is faster: as many as before.
+            Treats::Count if inner == Moment => Power(0),
             // As many as before where time alone is faster, and fewer where what changes does so at the same rate.
             Treats::Count => Unlike,
             // Of what has no ending and is recorded nowhere only a counter has a rate.

@@ -316,6 +316,7 @@ fn rates_ratios_quantiles_and_zero_may() {
         "clamp_min(increase(x[5m]), 0) > 0",
         "(increase(x[5m]) > 0) or (rate(y[5m]) > 1)",
         "count_over_time(x[5m]) < 10",
+        "changes(x_start_time_seconds[1h]) > 2",
         "absent(x) == 1",
     ] {
         assert_eq!(hazards(&expr(text), &recorded()), Vec::<String>::new(), "{text}");

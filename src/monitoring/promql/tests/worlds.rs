@@ -164,6 +164,10 @@ impl World {
                 "avg_over_time" => sum / count,
                 "sum_over_time" => sum,
                 "count_over_time" => count,
+                "changes" => {
+                    let changes = values.windows(2).filter(|pair| pair[0].to_bits() != pair[1].to_bits()).count();
+                    f64::from(u32::try_from(changes).expect("a dozen"))
+                }
                 "idelta" => last - values[values.len().saturating_sub(2)],
                 "max_over_time" => values.iter().copied().fold(f64::MIN, f64::max),
                 "min_over_time" => values.iter().copied().fold(f64::MAX, f64::min),
@@ -281,6 +285,7 @@ fn vectors(clocks: bool) -> impl Strategy<Value = String> {
             "max_over_time",
             "min_over_time",
             "sum_over_time",
+            "changes",
             "count_over_time",
             "stddev_over_time",
             "delta",

@@ -1,0 +1,137 @@
+//! What silences what: for the same service and job alone, for as long as what is silenced remembers its cause, and in the
+//! examples of real channels as in this stack.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use promql_parser::label::Matcher;
+use promql_parser::parser::token::{T_LOR, T_LUNLESS, T_MUL};
+use promql_parser::parser::{Expr, NumberLiteral};
+
+use super::Findings;
+use super::alerts::ALERTMANAGER;
+use super::recordings::meaning;
+use crate::duration;
+use crate::monitoring::located::Node;
+use crate::monitoring::{Alert, Monitoring, matcher, promql};
+
+pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
+    let Some(document) = monitoring.document(Path::new(ALERTMANAGER)) else { return };
+    let rules = document.items_of("inhibit_rules");
+    let mut told = BTreeSet::new();
+    for rule in rules {
+        of_one_service(rule, findings);
+        outlasts(rule, monitoring, &mut told, findings);
+    }
+    for (path, example) in monitoring.documents_in("alertmanager/examples") {
+        if said(example.items_of("inhibit_rules")) != said(rules) {
+            let file = Path::new("monitoring").join(path);
+            let what = format!("its `inhibit_rules` are not those of {ALERTMANAGER}");
+            findings.find(file, example.line_of("inhibit_rules"), what, "who takes it loses what is silenced there");
+        }
+    }
+}
+
+/// What inhibitions say, whatever way it is written.
+fn said(rules: &[Node]) -> Vec<[Vec<&str>; 3]> {
+    fn texts<'a>(rule: &'a Node, key: &str) -> Vec<&'a str> {
+        rule.items_of(key).iter().filter_map(Node::as_text).collect()
+    }
+    let keys = ["source_matchers", "target_matchers", "equal"];
+    rules.iter().map(|rule| keys.map(|key| texts(rule, key))).collect()
+}
+
+fn of_one_service(rule: &Node, findings: &mut Findings) {
+    for label in ["service", "job"] {
+        if !rule.items_of("equal").iter().any(|node| node.as_text() == Some(label)) {
+            let what = format!("this inhibition is not for the same `{label}`");
+            let remedy = "one's outage must not silence another's";
+            findings.find(Path::new("monitoring").join(ALERTMANAGER), rule.line_of("equal"), what, remedy);
+        }
+    }
+}
+
+/// An alert that is named as the cause of others outlasts them. What is worse than another (by severity, by window) need not:
+/// when the worse is over, the other is what is left.
+fn outlasts<'a>(rule: &Node, monitoring: &'a Monitoring, told: &mut BTreeSet<&'a str>, findings: &mut Findings) {
+    let matchers = |key: &str| -> Vec<Matcher> {
+        let texts = rule.items_of(key).iter().filter_map(Node::as_text);
+        texts.flat_map(|text| matcher::parse(text).unwrap_or_default()).collect()
+    };
+    let value = |alert: &Alert, label: &str| match label {
+        "alertname" => alert.name.clone(),
+        label => alert.labels.get(label).cloned().unwrap_or_default(),
+    };
+    let of = |matchers: &[Matcher]| -> Vec<&'a Alert> {
+        let fits = |alert: &&Alert| matchers.iter().all(|one| one.is_match(&value(alert, &one.name)));
+        monitoring.alerts().iter().filter(fits).collect()
+    };
+    let causes = matchers("source_matchers");
+    if !causes.iter().any(|matcher| matcher.name == "alertname") {
+        return;
+    }
+    let targets = of(&matchers("target_matchers"));
+    for source in of(&causes) {
+        // A label that a rule does not give may come with the series.
+        let meets = |target: &&Alert| {
+            let differs = |label: &Node| {
+                let given = |alert: &Alert| alert.labels.get(label.as_text()?).cloned();
+                given(source).zip(given(target)).is_some_and(|(one, other)| one != other)
+            };
+            target.name != source.name && !rule.items_of("equal").iter().any(differs)
+        };
+        let others = targets.iter().copied().filter(meets);
+        let Some((longest, target)) =
+            others.map(|target| (outlives(target, monitoring), target)).max_by_key(|(memory, _)| *memory)
+        else {
+            continue;
+        };
+        let ends_first = source.keep_firing_for <= longest || source.keep_firing_for.is_zero();
+        if ends_first && told.insert(&source.name) {
+            let what = format!(
+                "{} ends before {}, which it inhibits, has forgotten what was: that would be told when all is well again",
+                source.name, target.name
+            );
+            let remedy = format!("`keep_firing_for` of more than {}", duration::print(longest));
+            findings.at(source, what, remedy);
+        }
+    }
+}
+
+/// For how long an alert may fire after its cause is gone.
+fn outlives(alert: &Alert, monitoring: &Monitoring) -> Duration {
+    let memory = promql::parse(&alert.expr).ok().and_then(|tree| memory(&tree, monitoring, &BTreeSet::new()));
+    memory.unwrap_or_default() + alert.keep_firing_for
+}
+
+/// For how long an expression may hold after its cause is gone: the least that it looks back on, recording rules followed, for
+/// it holds while all of its parts say so; of an `or` the most, for any of its sides is enough. None where it looks at
+/// nothing: a number remembers nothing, and bounds nothing.
+fn memory(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Option<Duration> {
+    let of = |expr: &Expr| memory(expr, monitoring, seen);
+    let before = |name: Option<&String>| {
+        let meaning = name.and_then(|name| meaning(name, monitoring, seen));
+        meaning.and_then(|(tree, seen)| memory(&tree, monitoring, &seen)).unwrap_or_default()
+    };
+    match expr {
+        Expr::VectorSelector(selector) => Some(before(selector.name.as_ref())),
+        Expr::MatrixSelector(matrix) => Some(matrix.range + before(matrix.vs.name.as_ref())),
+        Expr::Subquery(subquery) => Some(subquery.range + of(&subquery.expr).unwrap_or_default()),
+        Expr::Binary(binary) => {
+            let (left, right) = (&binary.lhs, &binary.rhs);
+            match binary.op.id() {
+                T_LOR => of(left).max(of(right)),
+                T_LUNLESS => of(left),
+                // It stands in for what is missing, and says that once there was some.
+                T_MUL if is_zero(left) || is_zero(right) => None,
+                _ => [of(left), of(right)].into_iter().flatten().min(),
+            }
+        }
+        other => promql::children(other).into_iter().filter_map(of).min(),
+    }
+}
+
+fn is_zero(expr: &Expr) -> bool {
+    matches!(expr, Expr::NumberLiteral(NumberLiteral { val }) if *val == 0.0)
+}
