@@ -166,7 +166,11 @@ fn missing_cases(alert: &Alert, looks: &Looks, tests: &[Test]) -> Vec<&'static s
         let mine = test.about(alert);
         // What ends with its target tells nothing of a fault that ends.
         !test.a_series_dies()
-            && mine.iter().any(|first| here(first) && mine.iter().any(|later| later.at > first.at && gone(later)))
+            && mine.iter().any(|first| {
+                // That it is not there for another job is no end of this one's.
+                let same = |later: &Question| later.job.is_none() || first.job.is_none() || later.job == first.job;
+                here(first) && mine.iter().any(|later| later.at > first.at && gone(later) && same(later))
+            })
     };
     let stays_quiet = |test: &Test| {
         let mine = test.about(alert);

@@ -445,8 +445,8 @@ mod tests {
             ),
             (
                 "AppErrorBudgetBurn.md",
-                "| 15m | critical |",
-                "| 15m | warning |",
+                "| 6 | a twentieth in six hours | 5m | critical |",
+                "| 6 | a twentieth in six hours | 5m | warning |",
                 "this page does not say that AppErrorBudgetBurn6h is critical",
             ),
             (
@@ -457,9 +457,9 @@ mod tests {
             ),
             (
                 "../README.md",
-                "| 2m · 15m |",
+                "| 2m · 5m |",
                 "| 2m |",
-                "the row of AppErrorBudgetBurn6h does not say 15m, as its rule does",
+                "the row of AppErrorBudgetBurn6h does not say 5m, as its rule does",
             ),
         ] {
             assert_eq!(found(page, from, to), [what], "{page}: {to}");

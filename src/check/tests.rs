@@ -316,8 +316,8 @@ fn what_is_broken_is_found_with_file_and_line() {
             "severity: critical",
             "severity: severe",
             APP,
-            "the label `severity` of AppRequestsAbandoned",
-            "alert: AppRequestsAbandoned",
+            "the label `severity` of AppNoTraffic",
+            "alert: AppNoTraffic",
         ),
         (
             APP,

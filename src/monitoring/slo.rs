@@ -1,6 +1,6 @@
 //! slo.toml into prometheus/rules/slo.yml: the rules of the objectives, of which every one is the same but for its names.
 //!
-//! Pure, like [`render`](super::Monitoring::render): (slo.toml, prometheus.yml) → the file, byte for byte. That the file is
+//! Pure, like [`render`](super::Monitoring::render): (slo.toml, rules/app.yml) → the file, byte for byte. That the file is
 //! what the table gives is `check`'s to hold. What is made reads as if a person had written it, for a person will at three in
 //! the morning: each form with why it is so.
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{FOLDER, PROMETHEUS, duration_of, located};
+use super::{FOLDER, located};
 use crate::duration;
 use crate::failure::Finding;
 
@@ -21,26 +21,22 @@ use crate::failure::Finding;
 pub const TABLE: &str = "slo.toml";
 /// What is made of it, below monitoring/.
 pub const MADE: &str = "prometheus/rules/slo.yml";
-/// What it is made of: the table, and how often rules are evaluated.
-pub const SOURCES: [&str; 2] = [TABLE, PROMETHEUS];
-
-/// Prometheus' own, where a configuration says none.
-const DEFAULT_EVALUATION: Duration = Duration::from_mins(1);
+/// What is read by it: the table, and how often what it counts is recorded.
+pub const SOURCES: [&str; 2] = [TABLE, RECORDS];
+/// The rules that record what the table names, below monitoring/.
+const RECORDS: &str = "prometheus/rules/app.yml";
 
 /// The rules, by the files of monitoring/; none where there is no table. Everything that is wrong with it is told.
 pub fn rules(files: &BTreeMap<PathBuf, Vec<u8>>) -> Result<Option<String>, Vec<Finding>> {
     let Some(table) = files.get(Path::new(TABLE)) else { return Ok(None) };
     let text = String::from_utf8_lossy(table);
-    let configuration = files.get(Path::new(PROMETHEUS)).and_then(|bytes| located::read(bytes).ok());
-    let evaluation =
-        configuration.and_then(|node| node.get("global").map(|global| duration_of(global, "evaluation_interval")));
-    let evaluation = evaluation.filter(|interval| !interval.is_zero()).unwrap_or(DEFAULT_EVALUATION);
     let slo: Slo = toml::from_str(&text).map_err(|error| {
         let line = error.span().map_or(0, |span| line_of(&text, &span));
         vec![finding(line, error.message().to_owned())]
     })?;
     let mut findings = Vec::new();
-    let period = slo.understood(&text, evaluation, &mut findings);
+    let (period, evaluation) = slo.understood(&text, &mut findings);
+    slo.counted_as_recorded(&text, files.get(Path::new(RECORDS)), &mut findings);
     if findings.is_empty() { Ok(Some(slo.written(period, evaluation))) } else { Err(findings) }
 }
 
@@ -63,6 +59,7 @@ fn finding(line: usize, what: String) -> Finding {
 #[serde(deny_unknown_fields)]
 struct Slo {
     period: Spanned<String>,
+    interval: Spanned<String>,
     pair: Vec<Pair>,
     objective: Vec<Objective>,
 }
@@ -72,9 +69,12 @@ struct Slo {
 struct Pair {
     long: Spanned<String>,
     short: Spanned<String>,
+    /// A third window, shorter than both: whether anything goes on.
+    now: Option<Spanned<String>>,
     factor: Spanned<f64>,
     #[serde(rename = "for")]
     hold: Spanned<String>,
+    keep_firing_for: Option<Spanned<String>>,
     severity: Spanned<String>,
 }
 
@@ -82,12 +82,12 @@ struct Pair {
 #[serde(deny_unknown_fields)]
 struct Objective {
     slo: Spanned<String>,
-    promise: String,
+    promise: Spanned<String>,
     percent: Spanned<f64>,
     budget: Spanned<String>,
     failed: Spanned<String>,
     /// Of requests: all that the promise is for.
-    of: Option<String>,
+    of: Option<Spanned<String>>,
     /// Of requests: so many must have failed.
     least: Option<u32>,
     /// Of time: what `failed` is recorded as.
@@ -113,8 +113,8 @@ impl Objective {
 }
 
 impl Slo {
-    /// The period; what is wrong with the table is told.
-    fn understood(&self, text: &str, evaluation: Duration, findings: &mut Vec<Finding>) -> Duration {
+    /// The period, and how often rules are evaluated; what is wrong with the table is told.
+    fn understood(&self, text: &str, findings: &mut Vec<Finding>) -> (Duration, Duration) {
         let mut complain = |at: Range<usize>, what: String| findings.push(finding(line_of(text, &at), what));
         let mut read = |what: &Spanned<String>| match duration::parse(what.get_ref()) {
             Ok(duration) if duration::print(duration) == *what.get_ref() => duration,
@@ -129,9 +129,14 @@ impl Slo {
             }
         };
         let period = read(&self.period);
+        let evaluation = read(&self.interval).max(Duration::from_millis(1));
         let pairs: Vec<_> = self.pair.iter().map(|pair| (pair, read(&pair.long), read(&pair.short))).collect();
-        for pair in &self.pair {
+        // Of each how long it goes on after a fault at most: what it remembers, and for how long it is kept.
+        let mut after = Vec::new();
+        for (pair, _, short) in &pairs {
             read(&pair.hold);
+            let now = pair.now.as_ref().map_or(*short, &mut read);
+            after.push((now, pair.keep_firing_for.as_ref().map_or(Duration::ZERO, &mut read)));
         }
         for (list, is_empty) in [("pair", self.pair.is_empty()), ("objective", self.objective.is_empty())] {
             if is_empty {
@@ -153,6 +158,12 @@ impl Slo {
                     format!("a pair is a short window, a longer one, and both within the {}", self.period.get_ref());
                 complain(pair.short.span(), what);
             }
+            if let Some(now) = &pair.now
+                && duration::parse(now.get_ref()).is_ok_and(|now| now >= *short)
+            {
+                let what = format!("what goes on now is asked of a window shorter than {}", pair.short.get_ref());
+                complain(now.span(), what);
+            }
             if *long <= before {
                 complain(pair.long.span(), "pairs stand from the shortest long window to the longest".to_owned());
             }
@@ -160,6 +171,19 @@ impl Slo {
             if !long.as_nanos().is_multiple_of(evaluation.as_nanos()) {
                 let what = format!("{} are no whole number of evaluations", pair.long.get_ref());
                 complain(pair.long.span(), what);
+            }
+        }
+        for (pairs, ends) in self.pair.windows(2).zip(after.windows(2)) {
+            let ([pair, next], [(_, kept), (remembers, next_kept)]) = (pairs, ends) else { continue };
+            let pages = [pair, next].iter().all(|pair| pair.severity.get_ref() == "critical");
+            if pages && *kept < *remembers + *next_kept {
+                let (long, next, least) = (pair.long.get_ref(), next.long.get_ref(), *remembers + *next_kept);
+                let what = format!(
+                    "{long} keeps {next} from being told and ends before it, which pages when all is well again: \
+                     `keep_firing_for` of {} at least",
+                    duration::print(least)
+                );
+                complain(pair.keep_firing_for.as_ref().map_or(pair.long.span(), Spanned::span), what);
             }
         }
         let mut seen = BTreeSet::new();
@@ -180,6 +204,12 @@ impl Slo {
                 let what = format!("{} % leave no budget, or nothing else", objective.percent.get_ref());
                 complain(objective.percent.span(), what);
             }
+            let percent = objective.percent.get_ref().to_string();
+            let says = |word: &str| word.trim_end_matches('%') == percent;
+            if !objective.promise.get_ref().split_whitespace().any(says) {
+                let what = format!("the promise does not say {percent} %, which is what alerts go by");
+                complain(objective.promise.span(), what);
+            }
             let is_of_requests = objective.of.is_some() && objective.least.is_some() && objective.is.is_none();
             let is_of_time = objective.of.is_none() && objective.least.is_none() && objective.is.is_some();
             if !is_of_requests && !is_of_time {
@@ -187,14 +217,37 @@ impl Slo {
                 complain(objective.slo.span(), what);
             }
         }
-        period
+        (period, evaluation)
+    }
+
+    /// Windows are counted in evaluations of those who record what is in them, which must be as many as of ours.
+    fn counted_as_recorded(&self, text: &str, rules: Option<&Vec<u8>>, findings: &mut Vec<Finding>) {
+        let Some(Ok(document)) = rules.map(|bytes| located::read(bytes)) else { return };
+        for name in self.objective.iter().flat_map(|one| [Some(&one.failed), one.of.as_ref()]).flatten() {
+            let records = |group: &&located::Node| {
+                group.items_of("rules").iter().any(|rule| rule.text_of("record") == Some(name.get_ref()))
+            };
+            let Some(group) = document.items_of("groups").iter().find(records) else { continue };
+            let interval = group.text_of("interval");
+            if interval != Some(self.interval.get_ref()) {
+                let every =
+                    interval.map_or("as the configuration says".to_owned(), |interval| format!("every {interval}"));
+                let what = format!(
+                    "`{}` is recorded {every} (monitoring/{RECORDS}), and counted as one of every {}",
+                    name.get_ref(),
+                    self.interval.get_ref()
+                );
+                findings.push(finding(line_of(text, &name.span()), what));
+            }
+        }
     }
 }
 
 /// Every window once, from short to long, each with whether it is some pair's long one.
 fn windows(pairs: &[Pair]) -> Vec<(String, Duration, bool)> {
     let long: BTreeSet<&String> = pairs.iter().map(|pair| pair.long.get_ref()).collect();
-    let all: BTreeSet<&String> = pairs.iter().map(|pair| pair.short.get_ref()).chain(long.iter().copied()).collect();
+    let others = pairs.iter().flat_map(|pair| [Some(&pair.short), pair.now.as_ref()]).flatten().map(Spanned::get_ref);
+    let all: BTreeSet<&String> = others.chain(long.iter().copied()).collect();
     let length = |window: &String| duration::parse(window).unwrap_or_default();
     let mut windows: Vec<_> = all.into_iter().map(|name| (name.clone(), length(name), long.contains(name))).collect();
     windows.sort_by_key(|(_, length, _)| *length);
@@ -215,11 +268,11 @@ const HEAD: &str = "
 # Of requests a window is the mean of recorded rates: failed over all, both averaged first, so no ratio is averaged, and
 # three days cost as many samples as there were evaluations, not times the service's series. Of time a long window is as
 # long as it is called, whatever is known of it, and an outage of a minute is one of all its minutes; the short one asks of
-# what is known. app.yml records what is read here, in a group of its own: it is an evaluation old at most.
+# what is known. app.yml records what is read here, in a group of its own: it is an evaluation old at most. Evaluations are
+# counted here, so how many there are is said here and there, whatever the configuration says.
 groups:
   - name: slo
-    rules:
-";
+    interval: ";
 
 const GUARDS: &str = "
       # The last lines are guards, over the pair's own long window, so that a lull of minutes does not begin the hours of a
@@ -229,7 +282,8 @@ const GUARDS: &str = "
 ";
 
 const OF_TIME: &str = "
-      # Without guards: what is not known is no outage, so that minutes after a first start are not yet an hour.
+      # Without guards: what is not known is no outage, so that minutes after a first start are not yet an hour. Nor is any kept:
+      # what says first that nobody answers outlasts these.
 ";
 
 impl Slo {
@@ -241,9 +295,10 @@ impl Slo {
             self.period.get_ref()
         );
         for Objective { slo, promise, .. } in &self.objective {
-            let _ = writeln!(text, "# {:<14}{promise}", format!("{}:", slo.get_ref()));
+            let _ = writeln!(text, "# {:<14}{}", format!("{}:", slo.get_ref()), promise.get_ref());
         }
         text += &HEAD.replacen('\n', "#\n", 1);
+        let _ = writeln!(text, "{}\n    rules:", self.interval.get_ref());
         self.promises(&mut text);
         for objective in &self.objective {
             self.burn_rates(objective, evaluation, &mut text);
@@ -273,7 +328,7 @@ impl Slo {
         }
         for (window, length, is_long) in windows(&self.pair) {
             let _ = writeln!(text, "      - record: {}", objective.burn(&window));
-            let _ = match &objective.of {
+            let _ = match objective.of.as_ref().map(Spanned::get_ref) {
                 // As it is recorded.
                 Some(of) if failed.ends_with(&format!(":rate{window}")) => {
                     writeln!(text, "        expr: {failed} / {of} / {budget}")
@@ -306,11 +361,16 @@ impl Slo {
             None => OF_TIME,
         };
         for (at, pair) in self.pair.iter().enumerate() {
-            let Pair { long, short, factor, hold, severity } = pair;
+            let Pair { long, short, now, factor, hold, keep_firing_for, severity } = pair;
             let (factor, severity) = (factor.get_ref(), severity.get_ref());
             let (long, short, hold) = (long.get_ref(), short.get_ref(), hold.get_ref());
             let mut guards = String::new();
-            if let (Some(of), Some(least)) = (&objective.of, objective.least) {
+            if let Some(now) = now {
+                let _ = writeln!(guards, "            and {} > {factor}", objective.burn(now.get_ref()));
+            }
+            let keep = keep_firing_for.as_ref().filter(|_| objective.of.is_some());
+            let keep = keep.map_or_else(String::new, |keep| format!("        keep_firing_for: {}\n", keep.get_ref()));
+            if let (Some(of), Some(least)) = (objective.of.as_ref().map(Spanned::get_ref), objective.least) {
                 let length = duration::parse(long).unwrap_or_default();
                 let (seconds, count) = (length.as_secs(), evaluations(length, evaluation));
                 let failed = failed.get_ref();
@@ -333,7 +393,7 @@ impl Slo {
         expr: |
           {} > {factor} and {} > {factor}
 {guards}        for: {hold}
-        labels:
+{keep}        labels:
           severity: {severity}
           service: app
           slo: {}
@@ -372,7 +432,7 @@ impl Slo {
             let (failed, budget) = (objective.failed.get_ref(), objective.budget_share());
             let name = format!("job:app_{}_budget:remaining{period}", objective.budget.get_ref());
             let _ = writeln!(text, "      - record: {name}");
-            let _ = match &objective.of {
+            let _ = match objective.of.as_ref().map(Spanned::get_ref) {
                 Some(of) => writeln!(
                     text,
                     "        expr: |\n          1 - sum_over_time({failed}[{period}]) / {count}\n            \
@@ -388,8 +448,6 @@ impl Slo {
 mod tests {
     use super::*;
 
-    const PROMETHEUS_OF_OURS: &str = "global: { scrape_interval: 15s, evaluation_interval: 15s }\n";
-
     fn ours() -> String {
         read(TABLE)
     }
@@ -399,20 +457,20 @@ mod tests {
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
-    fn made_of(table: &str, prometheus: &str) -> Result<Option<String>, Vec<Finding>> {
-        rules(&[(TABLE, table), (PROMETHEUS, prometheus)].map(|(path, text)| (path.into(), text.into())).into())
+    fn made_of(table: &str, records: &str) -> Result<Option<String>, Vec<Finding>> {
+        rules(&[(TABLE, table), (RECORDS, records)].map(|(path, text)| (path.into(), text.into())).into())
     }
 
     /// What is made when one text of the table is another; it must be there.
     fn edited(from: &str, to: &str) -> Result<String, Vec<Finding>> {
         let table = ours();
         assert!(table.contains(from), "{TABLE} does not contain {from}");
-        made_of(&table.replacen(from, to, 1), PROMETHEUS_OF_OURS).map(Option::unwrap_or_default)
+        made_of(&table.replacen(from, to, 1), &read(RECORDS)).map(Option::unwrap_or_default)
     }
 
     #[test]
     fn the_committed_file_is_what_the_table_gives() {
-        let made = made_of(&ours(), &read(PROMETHEUS)).expect("the table is right").expect("there is a table");
+        let made = made_of(&ours(), &read(RECORDS)).expect("the table is right").expect("there is a table");
         assert_eq!(differs(&read(MADE), &made), None, "`just slo` makes it");
     }
 
@@ -426,11 +484,20 @@ mod tests {
     #[test]
     fn a_cell_of_the_table_is_changed_wherever_it_stands() {
         let factor = changed(&edited("factor = 14.4", "factor = 13.5").expect("it is right"));
-        assert_eq!(factor.len(), 6, "an expression and a sentence of each objective: {factor:#?}");
+        assert_eq!(factor.len(), 8, "an expression and a sentence of each objective: {factor:#?}");
         assert!(factor.iter().all(|line| line.contains("13.5")), "{factor:#?}");
 
-        let hold = changed(&edited("for = \"15m\"", "for = \"20m\"").expect("it is right"));
-        assert_eq!(hold, ["for: 20m"; 3]);
+        let hold = changed(&edited("for = \"5m\"", "for = \"20m\"").expect("it is right"));
+        assert_eq!(hold, ["for: 20m"; 4]);
+
+        // Of time nothing is kept.
+        let kept = changed(&edited("keep_firing_for = \"9m\"", "keep_firing_for = \"10m\"").expect("it is right"));
+        assert_eq!(kept, ["keep_firing_for: 10m"; 3]);
+
+        let now = changed(&edited("now = \"5m\"", "now = \"3m\"").expect("it is right"));
+        for line in ["- record: job:app_error_budget:burnrate3m", "and job:app_availability_budget:burnrate3m > 6"] {
+            assert!(now.iter().any(|changed| changed == line), "{line} is not among {now:#?}");
+        }
 
         let window = changed(&edited("long = \"6h\"", "long = \"8h\"").expect("it is right"));
         for line in [
@@ -445,24 +512,42 @@ mod tests {
             assert!(window.iter().any(|changed| changed == line), "{line} is not among {window:#?}");
         }
 
-        let objective = changed(&edited("percent = 99\n", "percent = 99.9\n").expect("it is right"));
+        let objective = changed(
+            &edited("\"99 % of the requests end within 0.5 s\"\npercent = 99\n", "\"99.9 %\"\npercent = 99.9\n")
+                .expect("it is right"),
+        );
         assert!(objective.iter().any(|line| line.contains("vector(0.999)")), "{objective:#?}");
         let decimal = objective.iter().filter(|line| line.ends_with("/ 0.001")).count();
         assert_eq!(decimal, 8, "seven windows and what remains: {objective:#?}");
     }
 
-    /// How many evaluations a window has is not written anywhere: it follows from how often rules are evaluated.
+    /// How many evaluations a window has is not written anywhere: it follows from how often the group is evaluated, which it
+    /// says, whatever a configuration says of all groups.
     #[test]
-    fn windows_are_counted_in_evaluations_as_prometheus_is_told_to_make_them() {
+    fn windows_are_counted_in_the_evaluations_of_their_group() {
         for (interval, counts) in
-            [("30s", ["/ 120 >", "/ 120 / 0.005", "/ 86400\n"]), ("", ["/ 60 >", "/ 60 / 0.005", "/ 43200\n"])]
+            [("30s", ["/ 120 >", "/ 120 / 0.005", "/ 86400\n"]), ("1m", ["/ 60 >", "/ 60 / 0.005", "/ 43200\n"])]
         {
-            let key = if interval.is_empty() { String::new() } else { format!(", evaluation_interval: {interval}") };
-            let made = made_of(&ours(), &format!("global: {{ scrape_interval: 15s{key} }}\n"));
-            let made = made.expect("it is right").expect("there is a table");
+            let table = ours().replacen("interval = \"15s\"", &format!("interval = \"{interval}\""), 1);
+            let records = read(RECORDS).replacen("interval: 15s", &format!("interval: {interval}"), 1);
+            let made = made_of(&table, &records).expect("it is right").expect("there is a table");
+            assert!(made.contains(&format!("  - name: slo\n    interval: {interval}\n    rules:\n")), "{made}");
             for count in counts {
                 assert!(made.contains(count), "{interval}: {count}");
             }
+        }
+    }
+
+    #[test]
+    fn what_is_recorded_in_another_rhythm_than_it_is_counted_in_is_told() {
+        for (records, every) in [("", "as the configuration says"), ("    interval: 1m\n", "every 1m")] {
+            let records = read(RECORDS).replacen("    interval: 15s\n", records, 1);
+            let findings = made_of(&ours(), &records).expect_err("it counts another rhythm's");
+            let what =
+                format!("`job:app_requests_failed:rate5m` is recorded {every} (monitoring/prometheus/rules/app.yml)");
+            let finding = findings.iter().find(|finding| finding.what.starts_with(&what));
+            let line = finding.and_then(|finding| ours().lines().nth(finding.line - 1).map(str::to_owned));
+            assert_eq!(line.as_deref(), Some("failed = \"job:app_requests_failed:rate5m\""), "{findings:#?}");
         }
     }
 
@@ -479,8 +564,27 @@ mod tests {
             ("long = \"6h\"", "long = \"50m\"", "from the shortest long window", "50m"),
             ("long = \"6h\"", "long = \"6h10s\"", "no whole number of evaluations", "6h10s"),
             ("short = \"30m\"", "short = \"6h\"", "a pair is a short window, a longer one", "short = \"6h\""),
-            ("for = \"15m\"", "for = \"15 m\"", "`15 m` is not a duration", "15 m"),
+            ("for = \"5m\"", "for = \"5 m\"", "`5 m` is not a duration", "5 m"),
+            ("interval = \"15s\"", "interval = \"15\"", "`15` is not a duration", "interval"),
+            ("now = \"5m\"", "now = \"30m\"", "asked of a window shorter than 30m", "now = \"30m\""),
+            ("now = \"5m\"", "now = \"\"", "not a duration", "now = \"\""),
+            ("keep_firing_for = \"4m\"", "keep_firing_for = \"4\"", "`4` is not a duration", "\"4\""),
+            (
+                "keep_firing_for = \"9m\"",
+                "keep_firing_for = \"8m\"",
+                "1h keeps 6h from being told and ends before it, which pages when all is well again: `keep_firing_for` of 9m",
+                "\"8m\"",
+            ),
+            ("keep_firing_for = \"9m\"\n", "", "`keep_firing_for` of 9m at least", "long = \"1h\""),
+            ("now = \"5m\"\n", "", "`keep_firing_for` of 34m at least", "\"9m\""),
             ("percent = 99.5", "percent = 100", "100 % leave no budget", "100"),
+            ("percent = 99.5", "percent = 99", "the promise does not say 99 %", "promise = \"99.5 %"),
+            (
+                "\"99 % of the requests",
+                "\"99.9 % of the requests",
+                "the promise does not say 99 %",
+                "promise = \"99.9 %",
+            ),
             ("slo = \"latency\"", "slo = \"errors\"", "a second objective whose `slo` is `errors`", "slo = \"errors\""),
             ("budget = \"latency\"", "budget = \"error\"", "whose `budget` is `error`", "budget = \"error\""),
             ("factor = 6\n", "factor = -1\n", "above 0", "factor = -1"),

@@ -459,7 +459,7 @@ fn alerts_are_read_with_all_they_have() {
     // The original four first; files by name.
     assert_eq!(names[..4], ["AppHigh5xxErrorRate", "AppHighP95Latency", "AppHighExceptionRate", "AppTrafficDrop"]);
     assert_eq!(names.last(), Some(&"Watchdog"));
-    assert_eq!(names.len(), 50);
+    assert_eq!(names.len(), 55);
     let down = monitoring.alert("AppDown").expect("it is there");
     assert_eq!(down.hold, Duration::from_mins(1));
     assert_eq!(down.labels["severity"], "critical");
@@ -509,10 +509,11 @@ fn bounds_follow_from_window_scrape_evaluations_and_for() {
     assert_eq!(half.latest_firing, seconds(30 + 15 + 30 + 120));
     assert_eq!(half.latest_resolved, seconds(270 + 15 + 30));
     // Of the two windows of a budget the long one fires and the short one resolves: 65 minutes, as the hour is one of
-    // five-minute rates, of which a seventh must be spent; five minutes, of which six sevenths must be forgotten.
+    // five-minute rates, of which a seventh must be spent; five minutes, of which six sevenths must be forgotten. It is
+    // kept for nine more.
     let budget = monitoring.bounds(alert("AppErrorBudgetBurn1h"), Some(0.504));
     assert_eq!(budget.latest_firing.as_secs(), 65 * 60 / 7 + 15 + 30 + 120);
-    assert_eq!(budget.latest_resolved.as_secs(), 300 * 6 / 7 + 15 + 30);
+    assert_eq!(budget.latest_resolved.as_secs(), 300 * 6 / 7 + 15 + 30 + 9 * 60);
     // A share that never reaches the threshold narrows nothing.
     assert_eq!(monitoring.bounds(alert("AppHigh5xxErrorRate"), Some(0.01)).latest_firing, seconds(465));
 }
