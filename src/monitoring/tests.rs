@@ -298,7 +298,7 @@ fn a_key_nobody_decided_about_an_address_nobody_has_and_a_receiver_that_is_missi
         ("alertmanager/alertmanager.yml", "    equal: [service, job]\n", "", "`equal` is missing"),
         (
             "alertmanager/alertmanager.yml",
-            "'alertname=~\"AppDown|AppTargetMissing\"'",
+            "'alertname=~\"AppDown|AppTargetMissing|AppNotReady|AppProbeFailing\"'",
             "'alertname'",
             "is no matcher of Alertmanager's",
         ),
