@@ -2,7 +2,7 @@
 //!
 //! Both answer with their own print: defaults written out, paths made absolute, durations in their own notation,
 //! secrets hidden. So the file must be *contained* in the answer: every key with the same value, every list with the
-//! same items in the same order. What the answer has beyond the file may only be defaults, which are no lists; a list
+//! same items in the same order (but matchers, which have none). What the answer has beyond the file may only be defaults, which are no lists; a list
 //! that is in no file (a relabelling, a silence by time) is a difference.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::located::{self, Node, Value};
+use super::matcher;
 use super::{ALERTMANAGER, PROMETHEUS};
 use crate::duration::{self, Speed};
 
@@ -111,6 +112,15 @@ impl Compared {
                     }
                 }
             }
+            // An Alertmanager prints them by name, whichever way they were written.
+            (Value::List(loaded), Value::List(file)) if place.ends_with("matchers") => {
+                self.values += file.len();
+                let (loaded, file) = (matchers(loaded), matchers(file));
+                if loaded != file {
+                    let (loaded, file) = (loaded.join(", "), file.join(", "));
+                    self.differences.push(format!("`{place}` are `{loaded}`, in the file `{file}`"));
+                }
+            }
             (Value::List(loaded), Value::List(file)) if loaded.len() == file.len() => {
                 for (index, (loaded, file)) in loaded.iter().zip(file).enumerate() {
                     self.nodes(&format!("{place}[{index}]"), loaded, file);
@@ -143,6 +153,19 @@ fn plain(value: &Value) -> String {
     }
 }
 
+/// All of a list, each written one way, sorted: an alert must match every one. What is none stands as it is.
+fn matchers(items: &[Node]) -> Vec<String> {
+    let each = items.iter().flat_map(|item| {
+        let text = plain(&item.value);
+        let read = matcher::parse(&text)
+            .map(|read| read.iter().map(|one| format!("{}{}{:?}", one.name, one.op, one.value)).collect());
+        read.unwrap_or_else(|_| vec![text])
+    });
+    let mut each: Vec<String> = each.collect();
+    each.sort();
+    each
+}
+
 fn is_same(loaded: &str, file: &str) -> bool {
     let is_path_of = || loaded.starts_with('/') && loaded.ends_with(&format!("/{file}"));
     let is_duration_of = || duration::parse(loaded).is_ok_and(|loaded| duration::parse(file) == Ok(loaded));
@@ -153,10 +176,10 @@ fn is_same(loaded: &str, file: &str) -> bool {
 mod tests {
     use super::*;
 
-    const FILE: &str = "route:\n  receiver: page\n  group_wait: 1500ms\n  routes:\n  - matchers: ['a=\"b\"']\n\
+    const FILE: &str = "route:\n  receiver: page\n  group_wait: 1500ms\n  routes:\n  - matchers: [c!=d, 'a=\"b\"']\n\
         receivers:\n- name: page\n  webhook_configs:\n  - url: http://x/alerts\n    send_resolved: true\ntemplates: [t/*.tmpl]\n";
     const LOADED: &str = "global:\n  resolve_timeout: 5m\nroute:\n  receiver: page\n  continue: false\n\
-        \x20 group_wait: 1s500ms\n  routes:\n  - matchers:\n    - a=\"b\"\nreceivers:\n- name: page\n  webhook_configs:\n\
+        \x20 group_wait: 1s500ms\n  routes:\n  - matchers:\n    - a=\"b\"\n    - c!=\"d\"\nreceivers:\n- name: page\n  webhook_configs:\n\
         \x20 - send_resolved: true\n    url: http://x/alerts\n    max_alerts: 0\ntemplates:\n- /etc/am/t/*.tmpl\n";
 
     fn differences(loaded: &str) -> Vec<String> {
@@ -200,7 +223,12 @@ mod tests {
     fn every_other_difference_is_told_with_its_place() {
         let rows = [
             ("1s500ms", "15s", "`route.group_wait` is `15s`, in the file `1500ms`"),
-            ("a=\"b\"", "a=\"c\"", "`route.routes[0].matchers[0]` is `a=\"c\"`"),
+            (
+                "a=\"b\"",
+                "a=\"c\"",
+                "`route.routes[0].matchers` are `a=\"c\", c!=\"d\"`, in the file `a=\"b\", c!=\"d\"`",
+            ),
+            ("    - c!=\"d\"\n", "", "`route.routes[0].matchers` are `a=\"b\"`, in the file"),
             ("send_resolved: true", "send_resolved: false", "send_resolved` is `false`"),
             ("http://x/", "http://y/", "url` is `http://y/alerts`"),
             ("/etc/am/t/*.tmpl", "/etc/am/other/*.tmpl", "`templates[0]` is"),
