@@ -176,6 +176,15 @@ impl Slo {
         for (pairs, ends) in self.pair.windows(2).zip(after.windows(2)) {
             let ([pair, next], [(_, kept), (remembers, next_kept)]) = (pairs, ends) else { continue };
             let pages = [pair, next].iter().all(|pair| pair.severity.get_ref() == "critical");
+            let is_of_time = self.objective.iter().any(|objective| objective.of.is_none());
+            let asked = next.now.as_ref().unwrap_or(&next.short);
+            if pages && is_of_time && asked.get_ref() != pair.short.get_ref() {
+                let (next, short) = (next.long.get_ref(), pair.short.get_ref());
+                let what = format!(
+                    "of time, {next} ends with the pair before it only if it asks the same window `now`: {short}"
+                );
+                complain(asked.span(), what);
+            }
             if pages && *kept < *remembers + *next_kept {
                 let (long, next, least) = (pair.long.get_ref(), next.long.get_ref(), *remembers + *next_kept);
                 let what = format!(
@@ -282,8 +291,9 @@ const GUARDS: &str = "
 ";
 
 const OF_TIME: &str = "
-      # Without guards: what is not known is no outage, so that minutes after a first start are not yet an hour. Nor is any kept:
-      # what says first that nobody answers outlasts these.
+      # Without guards: what is not known is no outage, so that minutes after a first start are not yet an hour. Nor is any kept,
+      # or whoever is told first that nobody answers would have to be told for as long: the second page asks its shortest window for
+      # what the first one asks, so that it does not outlast it.
 ";
 
 impl Slo {
@@ -366,7 +376,11 @@ impl Slo {
             let (long, short, hold) = (long.get_ref(), short.get_ref(), hold.get_ref());
             let mut guards = String::new();
             if let Some(now) = now {
-                let _ = writeln!(guards, "            and {} > {factor}", objective.burn(now.get_ref()));
+                let least = match (&objective.of, at.checked_sub(1)) {
+                    (None, Some(before)) => self.pair[before].factor.get_ref(),
+                    _ => factor,
+                };
+                let _ = writeln!(guards, "            and {} > {least}", objective.burn(now.get_ref()));
             }
             let keep = keep_firing_for.as_ref().filter(|_| objective.of.is_some());
             let keep = keep.map_or_else(String::new, |keep| format!("        keep_firing_for: {}\n", keep.get_ref()));
@@ -568,6 +582,7 @@ mod tests {
             ("interval = \"15s\"", "interval = \"15\"", "`15` is not a duration", "interval"),
             ("now = \"5m\"", "now = \"30m\"", "asked of a window shorter than 30m", "now = \"30m\""),
             ("now = \"5m\"", "now = \"\"", "not a duration", "now = \"\""),
+            ("now = \"5m\"", "now = \"10m\"", "only if it asks the same window `now`: 5m", "now = \"10m\""),
             ("keep_firing_for = \"4m\"", "keep_firing_for = \"4\"", "`4` is not a duration", "\"4\""),
             (
                 "keep_firing_for = \"9m\"",
