@@ -9,7 +9,7 @@ use promql_parser::parser::Expr;
 use super::{Findings, Tree, line_with};
 use crate::duration;
 use crate::monitoring::located::Node;
-use crate::monitoring::{Alert, Monitoring, promql};
+use crate::monitoring::{Alert, Monitoring, WATCHDOG, promql};
 
 /// What a severity means is decided by its route; another one would reach nobody in particular.
 pub(super) const SEVERITIES: [&str; 3] = ["critical", "warning", "none"];
@@ -17,8 +17,6 @@ pub(super) const SEVERITIES: [&str; 3] = ["critical", "warning", "none"];
 /// trouble it is, where others have a name for the same, or of all of them together.
 const SERVICES: [(&str, &[&str]); 2] =
     [("app", &["App"]), ("monitoring", &["Alertmanager", "Monitoring", "Prometheus", WATCHDOG])];
-/// The alert that always fires: its route is its own.
-pub(super) const WATCHDOG: &str = "Watchdog";
 /// What a runbook says, in this order.
 const SECTIONS: [&str; 10] = [
     "Stop the bleeding",

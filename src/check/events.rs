@@ -12,14 +12,11 @@ use promql_parser::parser::token::{
 use promql_parser::parser::{BinaryExpr, Call, Expr};
 
 use super::Findings;
-use super::recordings::meaning;
 use crate::duration;
 use crate::monitoring::{Alert, Monitoring, promql};
 
 /// The alerts that are meant to tell of one event. A line that is lost does not come back, and nobody else tells of it.
 pub(super) const OF_ONE_EVENT: [&str; 1] = ["MonitoringLogsDropped"];
-/// Functions that are above zero after one event, for as long as their window has it.
-pub(super) const REMEMBER_AN_EVENT: [&str; 5] = ["changes", "increase", "irate", "rate", "resets"];
 /// How much more than one an event may be counted as: Prometheus reaches to both ends of the window.
 const EXTRAPOLATED: f64 = 1.1;
 
@@ -175,8 +172,8 @@ fn memory(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Option
             }
         },
         Expr::VectorSelector(selector) => {
-            let (tree, seen) = meaning(selector.name.as_deref()?, monitoring, seen)?;
-            memory(&tree, monitoring, &seen)
+            let (tree, seen) = monitoring.followed(selector.name.as_deref()?, seen)?;
+            memory(tree, monitoring, &seen)
         }
         Expr::MatrixSelector(matrix) => of(&Expr::VectorSelector(matrix.vs.clone())),
         Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => None,
@@ -194,7 +191,7 @@ fn called(call: &Call, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Option
     });
     let longer = |range: Duration| before.map_or(Duration::ZERO, |memory| memory.window) + range;
     match (call.func.name, range) {
-        (name, Some(range)) if REMEMBER_AN_EVENT.contains(&name) => {
+        (name, Some(range)) if promql::REMEMBER_AN_EVENT.contains(&name) => {
             let counted = if ["changes", "resets"].contains(&name) { 1.0 } else { EXTRAPOLATED };
             let size = if name.ends_with("rate") { counted / range.as_secs_f64() } else { counted };
             Some(Memory { window: longer(range), size: Some(size).filter(|_| before.is_none()) })

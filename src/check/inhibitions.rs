@@ -6,12 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use promql_parser::label::Matcher;
+use promql_parser::parser::Expr;
 use promql_parser::parser::token::{T_LOR, T_LUNLESS, T_MUL};
-use promql_parser::parser::{Expr, NumberLiteral};
 
 use super::Findings;
 use super::alerts::ALERTMANAGER;
-use super::recordings::meaning;
 use crate::duration;
 use crate::monitoring::located::Node;
 use crate::monitoring::{Alert, Monitoring, matcher, promql};
@@ -111,8 +110,8 @@ fn outlives(alert: &Alert, monitoring: &Monitoring) -> Duration {
 fn memory(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Option<Duration> {
     let of = |expr: &Expr| memory(expr, monitoring, seen);
     let before = |name: Option<&String>| {
-        let meaning = name.and_then(|name| meaning(name, monitoring, seen));
-        meaning.and_then(|(tree, seen)| memory(&tree, monitoring, &seen)).unwrap_or_default()
+        let followed = name.and_then(|name| monitoring.followed(name, seen));
+        followed.and_then(|(tree, seen)| memory(tree, monitoring, &seen)).unwrap_or_default()
     };
     match expr {
         Expr::VectorSelector(selector) => Some(before(selector.name.as_ref())),
@@ -124,14 +123,10 @@ fn memory(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Option
                 T_LOR => of(left).max(of(right)),
                 T_LUNLESS => of(left),
                 // It stands in for what is missing, and says that once there was some.
-                T_MUL if is_zero(left) || is_zero(right) => None,
+                T_MUL if promql::is_number(left, 0.0) || promql::is_number(right, 0.0) => None,
                 _ => [of(left), of(right)].into_iter().flatten().min(),
             }
         }
         other => promql::children(other).into_iter().filter_map(of).min(),
     }
-}
-
-fn is_zero(expr: &Expr) -> bool {
-    matches!(expr, Expr::NumberLiteral(NumberLiteral { val }) if *val == 0.0)
 }

@@ -12,7 +12,7 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::T_EQL_REGEX;
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::{Findings, Tree, cases, labels, runbooks};
+use super::{Findings, Tree, labels, runbooks};
 use crate::app::meter::Meter;
 use crate::monitoring::located::{Node, Value};
 use crate::monitoring::{Monitoring, UNKNOWN, is_of_logs, promql, without_variables};
@@ -246,7 +246,7 @@ fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Fi
         let Expr::Call(call) = node else { continue };
         let names = promql::selectors(node).into_iter().filter_map(|selector| selector.name.as_deref());
         let grows = |name: &str| ["_total", "_bucket", "_count", "_sum"].iter().any(|ending| name.ends_with(ending));
-        if cases::OF_COUNTERS.contains(&call.func.name)
+        if promql::OF_COUNTERS.contains(&call.func.name)
             && let Some(name) = names.filter(|name| known.contains_key(*name)).find(|name| !grows(name))
         {
             findings.find(file, line, format!("`{}` of `{name}`, which is no counter", call.func.name), "");

@@ -1,10 +1,8 @@
 //! How recorded names read, who asks for them, and what is computed of them.
 
-use std::collections::BTreeSet;
-
 use promql_parser::parser::{Expr, LabelModifier};
 
-use super::{Findings, cases};
+use super::Findings;
 use crate::monitoring::{Monitoring, promql};
 
 /// Recorded names read `level:metric:operations`, somebody asks for them, and no ratio is averaged.
@@ -63,7 +61,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
                 );
             }
             if let Expr::Call(call) = node
-                && cases::OF_COUNTERS.contains(&call.func.name)
+                && promql::OF_COUNTERS.contains(&call.func.name)
                 && promql::selectors(node)
                     .iter()
                     .any(|selector| monitoring.recording(selector.name.as_deref().unwrap_or_default()).is_some())
@@ -77,16 +75,4 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
             }
         }
     }
-}
-
-/// What a recording rule records, and the names followed so far. None for another name, or one that was followed already: one
-/// may remember itself.
-pub(super) fn meaning<'a>(
-    name: &str,
-    monitoring: &'a Monitoring,
-    seen: &BTreeSet<&'a str>,
-) -> Option<(Expr, BTreeSet<&'a str>)> {
-    let rule = monitoring.recording(name).filter(|rule| !seen.contains(rule.name.as_str()))?;
-    let tree = promql::parse(&rule.expr).ok()?;
-    Some((tree, seen.iter().copied().chain([rule.name.as_str()]).collect()))
 }

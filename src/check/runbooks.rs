@@ -14,7 +14,7 @@ use crate::duration;
 use crate::failure::Failure;
 use crate::files;
 use crate::monitoring::located::{self, Node};
-use crate::monitoring::{Alert, Monitoring};
+use crate::monitoring::{Alert, Monitoring, WATCHDOG};
 
 /// Below monitoring/.
 const FOLDER: &str = "runbooks";
@@ -339,7 +339,7 @@ fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(usize, S
     }
     for alert in monitoring.alerts().iter().filter(|alert| own(&alert.name)) {
         let is_silenced = silenced.contains(alert.name.as_str());
-        if is_silenced == (alert.name == alerts::WATCHDOG) {
+        if is_silenced == (alert.name == WATCHDOG) {
             let what = if is_silenced {
                 format!("{} is silenced: nothing would tell that no alert arrives", alert.name)
             } else {

@@ -254,7 +254,7 @@ fn without(recorded: &Recorded, name: &str) -> Recorded {
     recorded.iter().filter(|(key, _)| *key != name).map(|(key, expr)| (key.clone(), expr.clone())).collect()
 }
 
-fn is_number(expr: &Expr, number: f64) -> bool {
+pub(crate) fn is_number(expr: &Expr, number: f64) -> bool {
     match expr {
         Expr::NumberLiteral(literal) => literal.val.to_bits() == number.to_bits(),
         Expr::Paren(paren) => is_number(&paren.expr, number),
@@ -428,6 +428,10 @@ impl Bare {
     }
 }
 
+/// Functions of counters.
+pub(crate) const OF_COUNTERS: [&str; 3] = ["rate", "increase", "irate"];
+/// Functions that are above zero after one event, for as long as their window has it.
+pub(crate) const REMEMBER_AN_EVENT: [&str; 5] = ["changes", "increase", "irate", "rate", "resets"];
 /// Functions whose range is a memory, not an average.
 const REMEMBERING: [&str; 4] = ["max_over_time", "min_over_time", "last_over_time", "present_over_time"];
 
@@ -441,7 +445,8 @@ fn looks_before(expr: &Expr) -> bool {
     !backward(offset).is_zero()
 }
 
-fn backward(offset: Option<&Offset>) -> Duration {
+/// How far before now an offset lies; one that lies after it is none.
+pub(crate) fn backward(offset: Option<&Offset>) -> Duration {
     match offset {
         Some(Offset::Pos(duration)) => *duration,
         _ => Duration::ZERO,
