@@ -1120,6 +1120,32 @@ fn a_cause_that_ends_before_what_it_inhibits_is_found() {
     };
     let told = with(line, &kept, &wide);
     assert!(told.len() == CAUSES && told[0].ends_with("(`keep_firing_for` of more than 6m30s)"), "{told:#?}");
+    // A matcher on what the series bring is met; one on what the rule gives must be.
+    let also = |matcher: &str| {
+        with("", &same, &|text| text.replace("AppProbeFailing\"']", &format!("AppProbeFailing\"', '{matcher}']")))
+    };
+    assert_eq!(also("job=~\"app(-.+)?\"").len(), 1);
+    assert_eq!(also("severity=\"none\""), Vec::<String>::new());
+    // A value goes on for as long as either side that it is computed of; a condition ends with the first that all of it takes.
+    let instead = |expr: &str| -> Option<String> {
+        let own = "expr: job:app_errors:rate5m > 0.5\n";
+        let told = with(line, &|text| text.replace(own, &format!("expr: {expr}\n")), &wide);
+        assert!(told.is_empty() || told.len() == CAUSES, "{expr}: {told:#?}");
+        Some(told.first()?.rsplit_once("more than ")?.1.trim_end_matches(')').to_owned())
+    };
+    for (expr, longest) in [
+        ("rate(app_errors_total[1h]) / rate(app_requests_total[5m]) > 0.5", Some("1h")),
+        ("0.5 < rate(app_errors_total[5m]) + rate(app_errors_total[1h])", Some("1h")),
+        ("clamp_min(rate(app_errors_total[5m]), scalar(rate(app_errors_total[1h]))) > 0.5", Some("1h")),
+        ("rate(app_errors_total[1h]) > 0.5 and rate(app_errors_total[5m]) > 0.5", None),
+        ("rate(app_errors_total[5m] offset 1h) > 0.5", Some("1h5m")),
+        ("max_over_time(app_ready[5m:] offset 1h) > 0.5", Some("1h5m")),
+        ("app_ready offset 1h > 0.5", Some("1h")),
+        ("rate(app_errors_total[1h]) > 0.5 unless rate(app_requests_total[5m]) > 5", Some("1h")),
+        ("rate(app_errors_total[5m]) > 0.5 unless rate(app_requests_total[1h]) > 5", None),
+    ] {
+        assert_eq!(instead(expr).as_deref(), longest, "{expr}");
+    }
     // What is named by its weight is no cause: it may end first. Nor does it inhibit another service's alert, or itself.
     let by_weight = |text: &str| text.replace(&format!("'alertname=~\"{NAMES}\"'"), "'severity=\"critical\"'");
     assert_eq!(with("", &same, &by_weight), Vec::<String>::new());
