@@ -33,12 +33,17 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
 }
 
 /// What inhibitions say, whatever way it is written.
-fn said(rules: &[Node]) -> Vec<[Vec<&str>; 3]> {
-    fn texts<'a>(rule: &'a Node, key: &str) -> Vec<&'a str> {
-        rule.items_of(key).iter().filter_map(Node::as_text).collect()
-    }
-    let keys = ["source_matchers", "target_matchers", "equal"];
-    rules.iter().map(|rule| keys.map(|key| texts(rule, key))).collect()
+fn said(rules: &[Node]) -> Vec<[Vec<String>; 3]> {
+    let one = |rule: &Node| {
+        let matchers = |key| matcher::written_one_way(rule.items_of(key));
+        let mut equal: Vec<String> =
+            rule.items_of("equal").iter().filter_map(Node::as_text).map(str::to_owned).collect();
+        equal.sort();
+        [matchers("source_matchers"), matchers("target_matchers"), equal]
+    };
+    let mut said: Vec<_> = rules.iter().map(one).collect();
+    said.sort();
+    said
 }
 
 fn of_one_service(rule: &Node, findings: &mut Findings) {
