@@ -50,6 +50,20 @@ pub(super) fn queries(monitoring: &Monitoring) -> Vec<Query> {
     pages(monitoring).flat_map(of_page).collect()
 }
 
+/// Those, and what commands have Prometheus asked: `promtool query instant http://… 'QUERY'`.
+pub(super) fn asked(monitoring: &Monitoring) -> Vec<Query> {
+    let of_page = |page: Page| {
+        let lines = blocks(&page.text, "sh").into_iter();
+        let of_command = |(line, command): (usize, String)| {
+            let (_, rest) = command.split_once("promtool query ")?;
+            let expr = rest.split_once('\'')?.1.rsplit_once('\'')?.0.to_owned();
+            Some(Query { file: page.file.clone(), line, page: page.name.clone(), expr })
+        };
+        lines.filter_map(of_command).collect::<Vec<_>>()
+    };
+    queries(monitoring).into_iter().chain(pages(monitoring).flat_map(of_page)).collect()
+}
+
 struct Page {
     file: PathBuf,
     name: String,
