@@ -6,10 +6,10 @@ use std::path::Path;
 use promql_parser::label::Matcher;
 use promql_parser::parser::Expr;
 
-use super::{Findings, Tree, line_with};
+use super::{Findings, Tree, line_with, metrics};
 use crate::duration;
 use crate::monitoring::located::Node;
-use crate::monitoring::{Alert, Monitoring, promql};
+use crate::monitoring::{Alert, Monitoring, WATCHDOG, promql};
 
 /// What a severity means is decided by its route; another one would reach nobody in particular.
 pub(super) const SEVERITIES: [&str; 3] = ["critical", "warning", "none"];
@@ -17,8 +17,6 @@ pub(super) const SEVERITIES: [&str; 3] = ["critical", "warning", "none"];
 /// trouble it is, where others have a name for the same, or of all of them together.
 const SERVICES: [(&str, &[&str]); 2] =
     [("app", &["App"]), ("monitoring", &["Alertmanager", "Monitoring", "Prometheus", WATCHDOG])];
-/// The alert that always fires: its route is its own.
-pub(super) const WATCHDOG: &str = "Watchdog";
 /// What a runbook says, in this order.
 const SECTIONS: [&str; 10] = [
     "Stop the bleeding",
@@ -56,30 +54,44 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         }
     }
     routes(monitoring, findings);
-    jobs(monitoring, findings);
+    jobs(tree, findings);
 }
 
-/// What every program exposes is told apart by its job, and a second job of the service is watched like the first. What is absent
-/// alone is asked for by one name: no other would stand in the alert.
-fn jobs(monitoring: &Monitoring, findings: &mut Findings) {
-    let alerts = monitoring.alerts().iter().map(|alert| (&alert.expr, &alert.file, alert.line));
-    let recordings = monitoring.recordings().iter().map(|rule| (&rule.expr, &rule.file, rule.line));
-    for (expr, file, line) in alerts.chain(recordings) {
-        let Ok(tree) = promql::parse(expr) else { continue };
-        let nodes = promql::nodes(&tree);
-        let absent = nodes.iter().filter(|node| matches!(node, Expr::Call(call) if call.func.name == "absent"));
-        let missing: Vec<_> = absent.flat_map(|node| promql::selectors(node)).collect();
-        for selector in promql::selectors(&tree) {
-            let is_job = |matcher: &&Matcher| ["job", "probed"].contains(&matcher.name.as_str());
-            let takes_one = |matcher: &Matcher| matcher.is_match("app") && !matcher.is_match("app-canary");
-            if selector.matchers.matchers.iter().filter(is_job).any(takes_one)
-                && !missing.iter().any(|one| std::ptr::eq(*one, selector))
-            {
-                let what = format!("`{selector}` takes one job of the service, and not a second, like app-canary");
-                findings.find(file, line, what, "job=~\"app(-.+)?\"");
-            }
+/// What every program exposes is told apart by its job, and a second job of the service is watched like the first, and looked at
+/// like it: by what a page has pasted, too, and by what a panel draws or leads to. What is absent alone is asked for by one name,
+/// for no other would stand in the alert, and its page asks for that one.
+fn jobs(tree: &Tree, findings: &mut Findings) {
+    let monitoring = &tree.monitoring;
+    let alerts = monitoring.alerts().iter().map(|alert| (alert.file.clone(), alert.line, alert.expr.clone()));
+    let recordings = monitoring.recordings().iter().map(|rule| (rule.file.clone(), rule.line, rule.expr.clone()));
+    let of_one = monitoring.alerts().iter().filter(|alert| !of_one_job(&alert.expr, true).is_empty());
+    let pages: Vec<&str> = of_one.filter_map(|alert| Some(alert.annotations.get("runbook_url")?.as_str())).collect();
+    let is_looked_at = |file: &Path| {
+        let folders = ["monitoring/runbooks", "monitoring/grafana"];
+        folders.iter().any(|folder| file.starts_with(folder)) && !pages.iter().any(|page| Path::new(page) == file)
+    };
+    let looked_at = metrics::expressions(tree).into_iter().filter(|(file, ..)| is_looked_at(file));
+    for (file, line, expr) in alerts.chain(recordings).chain(looked_at) {
+        for selector in of_one_job(&expr, false) {
+            let what = format!("`{selector}` takes one job of the service, and not a second, like app-canary");
+            findings.find(&file, line, what, "job=~\"app(-.+)?\"");
         }
     }
+}
+
+/// What of an expression takes one job of the service: where it is absent, or where it is not.
+fn of_one_job(expr: &str, is_absent: bool) -> Vec<String> {
+    let Ok(tree) = promql::parse(expr) else { return Vec::new() };
+    let nodes = promql::nodes(&tree);
+    let absent = nodes.iter().filter(|node| matches!(node, Expr::Call(call) if call.func.name == "absent"));
+    let missing: Vec<_> = absent.flat_map(|node| promql::selectors(node)).collect();
+    let is_job = |matcher: &&Matcher| ["job", "probed"].contains(&matcher.name.as_str());
+    let takes_one = |matcher: &Matcher| matcher.is_match("app") && !matcher.is_match("app-canary");
+    let all = promql::selectors(&tree).into_iter();
+    all.filter(|selector| selector.matchers.matchers.iter().filter(is_job).any(takes_one))
+        .filter(|selector| missing.iter().any(|one| std::ptr::eq(*one, *selector)) == is_absent)
+        .map(ToString::to_string)
+        .collect()
 }
 
 fn labels(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {

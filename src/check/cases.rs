@@ -25,7 +25,7 @@ use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::Expr;
 
 use super::Findings;
-use super::events::{OF_ONE_EVENT, REMEMBER_AN_EVENT};
+use super::events::OF_ONE_EVENT;
 use crate::duration;
 use crate::monitoring::located::Node;
 use crate::monitoring::{Alert, Monitoring, promql};
@@ -33,9 +33,6 @@ use crate::monitoring::{Alert, Monitoring, promql};
 mod input;
 
 use input::Input;
-
-/// Functions of counters.
-pub(super) const OF_COUNTERS: [&str; 3] = ["rate", "increase", "irate"];
 
 /// A test asks for an alert once.
 struct Question {
@@ -134,7 +131,7 @@ impl Looks {
         let Ok(tree) = promql::parse(expr) else { return };
         for node in promql::nodes(&tree) {
             let Expr::Call(call) = node else { continue };
-            self.at_events |= REMEMBER_AN_EVENT.contains(&call.func.name);
+            self.at_events |= promql::REMEMBER_AN_EVENT.contains(&call.func.name);
             self.at_absence |= call.func.name == "absent";
         }
         for selector in promql::selectors(&tree) {
@@ -333,7 +330,7 @@ fn counters(monitoring: &Monitoring) -> Vec<(String, PathBuf, usize)> {
         let Ok(tree) = promql::parse(expr) else { continue };
         for node in promql::nodes(&tree) {
             let Expr::Call(call) = node else { continue };
-            if !OF_COUNTERS.contains(&call.func.name) {
+            if !promql::OF_COUNTERS.contains(&call.func.name) {
                 continue;
             }
             let names = call.args.args.iter().flat_map(|argument| promql::selectors(argument));

@@ -7,7 +7,7 @@ use std::path::Path;
 use promql_parser::parser::{BinaryExpr, Expr};
 
 use super::alerts::{leads_somewhere, panel_of};
-use super::{DashboardFile, Findings, Tree, cases, labels};
+use super::{DashboardFile, Findings, Tree, labels};
 use crate::dashboard::format;
 use crate::duration;
 use crate::monitoring::located::{Node, Value};
@@ -293,7 +293,7 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
         // What its legend says beside the labels is what an override goes by.
         let legend = target.text_of("legendFormat").unwrap_or_default();
         let unit = drawn.map_or_else(|| unit.to_owned(), |drawn| drawn.field(legend).unit);
-        if let Some(fitting) = units(&expr, &tree.monitoring, 0)
+        if let Some(fitting) = units(&expr, &tree.monitoring, &BTreeSet::new())
             && !fitting.contains(&unit.as_str())
         {
             find(
@@ -306,15 +306,15 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
 }
 
 /// Which units fit a value, where its form tells: seconds, bytes, events a second, a share.
-fn units(expr: &Expr, monitoring: &Monitoring, depth: usize) -> Option<&'static [&'static str]> {
-    let of = |expr: &Expr| units(expr, monitoring, depth);
+fn units(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Option<&'static [&'static str]> {
+    let of = |expr: &Expr| units(expr, monitoring, seen);
     match expr {
         Expr::Paren(paren) => of(&paren.expr),
         Expr::Unary(unary) => of(&unary.expr),
         Expr::Aggregate(aggregate) if aggregate.op.to_string() == "count" => Some(&["short"]),
         Expr::Aggregate(aggregate) => of(&aggregate.expr),
         Expr::Subquery(subquery) => of(&subquery.expr),
-        Expr::Call(call) if cases::OF_COUNTERS.contains(&call.func.name) => {
+        Expr::Call(call) if promql::OF_COUNTERS.contains(&call.func.name) => {
             let selectors = promql::selectors(expr);
             let name = selectors.first()?.name.as_deref()?;
             Some(if name.contains("_seconds_total") { &["short", "percentunit"] } else { &["reqps", "ops"] })
@@ -325,13 +325,12 @@ fn units(expr: &Expr, monitoring: &Monitoring, depth: usize) -> Option<&'static 
         Expr::Call(call) if ["changes", "resets", "count_over_time"].contains(&call.func.name) => Some(&["short"]),
         Expr::Call(call) if call.func.name == "time" => Some(&["s"]),
         Expr::Call(call) => call.args.args.iter().find_map(|argument| of(argument)),
-        Expr::Binary(binary) => units_of_binary(binary, monitoring, depth),
+        Expr::Binary(binary) => units_of_binary(binary, monitoring, seen),
         Expr::VectorSelector(_) | Expr::MatrixSelector(_) => {
             let selectors = promql::selectors(expr);
             let name = selectors.first()?.name.as_deref()?;
-            match monitoring.recording(name) {
-                // A name that leads back to itself ends here.
-                Some(rule) if depth < 8 => units(&promql::parse(&rule.expr).ok()?, monitoring, depth + 1),
+            match monitoring.followed(name, seen) {
+                Some((recorded, seen)) => units(recorded, monitoring, &seen),
                 _ if name.ends_with("_seconds") => Some(&["s"]),
                 _ if name.ends_with("_bytes") => Some(&["bytes", "decbytes"]),
                 _ => None,
@@ -341,13 +340,17 @@ fn units(expr: &Expr, monitoring: &Monitoring, depth: usize) -> Option<&'static 
     }
 }
 
-fn units_of_binary(binary: &BinaryExpr, monitoring: &Monitoring, depth: usize) -> Option<&'static [&'static str]> {
+fn units_of_binary(
+    binary: &BinaryExpr,
+    monitoring: &Monitoring,
+    seen: &BTreeSet<&str>,
+) -> Option<&'static [&'static str]> {
     let is_number = |expr: &Expr| matches!(expr, Expr::NumberLiteral(_));
     match binary.op.to_string().as_str() {
         "/" if is_number(&binary.rhs) => Some(&["short", "percentunit"]),
         "/" => Some(&["percentunit"]),
-        _ if is_number(&binary.lhs) => units(&binary.rhs, monitoring, depth),
-        _ => units(&binary.lhs, monitoring, depth),
+        _ if is_number(&binary.lhs) => units(&binary.rhs, monitoring, seen),
+        _ => units(&binary.lhs, monitoring, seen),
     }
 }
 
@@ -452,7 +455,7 @@ impl Drawn {
             {
                 drawn.expressions.push(Bare::of(&binary.lhs, UNKNOWN));
             }
-            sources(&expr, monitoring, 0, &mut drawn.series);
+            sources(&expr, monitoring, &BTreeSet::new(), &mut drawn.series);
         }
         drawn
     }
@@ -462,7 +465,7 @@ impl Drawn {
     fn lacks(&self, comparison: &promql::Comparison, monitoring: &Monitoring) -> Vec<String> {
         if comparison.bound.is_none() || comparison.number() == Some(0.0) {
             let mut asked = BTreeSet::new();
-            sources(comparison.value, monitoring, 0, &mut asked);
+            sources(comparison.value, monitoring, &BTreeSet::new(), &mut asked);
             let is_drawn = asked.is_empty() || asked.iter().any(|name| self.series.contains(name));
             return if is_drawn { Vec::new() } else { asked.into_iter().collect() };
         }
@@ -474,12 +477,11 @@ impl Drawn {
 }
 
 /// The series that an expression comes from in the end, recorded names followed.
-fn sources(expr: &Expr, monitoring: &Monitoring, depth: usize, found: &mut BTreeSet<String>) {
+fn sources(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>, found: &mut BTreeSet<String>) {
     for name in promql::selectors(expr).into_iter().filter_map(|selector| selector.name.as_deref()) {
-        match monitoring.recording(name).map(|rule| promql::parse(&rule.expr)) {
-            // A name that leads back to itself ends here.
-            Some(Ok(recorded)) if depth < 8 => sources(&recorded, monitoring, depth + 1, found),
-            _ => drop(found.insert(name.to_owned())),
+        match monitoring.followed(name, seen) {
+            Some((recorded, seen)) => sources(recorded, monitoring, &seen, found),
+            None => drop(found.insert(name.to_owned())),
         }
     }
 }

@@ -6,12 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use promql_parser::label::Matcher;
-use promql_parser::parser::token::{T_LOR, T_LUNLESS, T_MUL};
-use promql_parser::parser::{Expr, NumberLiteral};
+use promql_parser::parser::token::{T_LAND, T_LUNLESS};
+use promql_parser::parser::{Expr, VectorSelector};
 
 use super::Findings;
 use super::alerts::ALERTMANAGER;
-use super::recordings::meaning;
 use crate::duration;
 use crate::monitoring::located::Node;
 use crate::monitoring::{Alert, Monitoring, matcher, promql};
@@ -34,12 +33,17 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
 }
 
 /// What inhibitions say, whatever way it is written.
-fn said(rules: &[Node]) -> Vec<[Vec<&str>; 3]> {
-    fn texts<'a>(rule: &'a Node, key: &str) -> Vec<&'a str> {
-        rule.items_of(key).iter().filter_map(Node::as_text).collect()
-    }
-    let keys = ["source_matchers", "target_matchers", "equal"];
-    rules.iter().map(|rule| keys.map(|key| texts(rule, key))).collect()
+fn said(rules: &[Node]) -> Vec<[Vec<String>; 3]> {
+    let one = |rule: &Node| {
+        let matchers = |key| matcher::written_one_way(rule.items_of(key));
+        let mut equal: Vec<String> =
+            rule.items_of("equal").iter().filter_map(Node::as_text).map(str::to_owned).collect();
+        equal.sort();
+        [matchers("source_matchers"), matchers("target_matchers"), equal]
+    };
+    let mut said: Vec<_> = rules.iter().map(one).collect();
+    said.sort();
+    said
 }
 
 fn of_one_service(rule: &Node, findings: &mut Findings) {
@@ -59,12 +63,13 @@ fn outlasts<'a>(rule: &Node, monitoring: &'a Monitoring, told: &mut BTreeSet<&'a
         let texts = rule.items_of(key).iter().filter_map(Node::as_text);
         texts.flat_map(|text| matcher::parse(text).unwrap_or_default()).collect()
     };
-    let value = |alert: &Alert, label: &str| match label {
-        "alertname" => alert.name.clone(),
-        label => alert.labels.get(label).cloned().unwrap_or_default(),
+    // A label that a rule does not give may come with the series, with any value.
+    let fits_one = |alert: &Alert, one: &Matcher| match one.name.as_str() {
+        "alertname" => one.is_match(&alert.name),
+        label => alert.labels.get(label).is_none_or(|value| one.is_match(value)),
     };
     let of = |matchers: &[Matcher]| -> Vec<&'a Alert> {
-        let fits = |alert: &&Alert| matchers.iter().all(|one| one.is_match(&value(alert, &one.name)));
+        let fits = |alert: &&Alert| matchers.iter().all(|one| fits_one(alert, one));
         monitoring.alerts().iter().filter(fits).collect()
     };
     let causes = matchers("source_matchers");
@@ -73,7 +78,6 @@ fn outlasts<'a>(rule: &Node, monitoring: &'a Monitoring, told: &mut BTreeSet<&'a
     }
     let targets = of(&matchers("target_matchers"));
     for source in of(&causes) {
-        // A label that a rule does not give may come with the series.
         let meets = |target: &&Alert| {
             let differs = |label: &Node| {
                 let given = |alert: &Alert| alert.labels.get(label.as_text()?).cloned();
@@ -105,33 +109,29 @@ fn outlives(alert: &Alert, monitoring: &Monitoring) -> Duration {
     memory.unwrap_or_default() + alert.keep_firing_for
 }
 
-/// For how long an expression may hold after its cause is gone: the least that it looks back on, recording rules followed, for
-/// it holds while all of its parts say so; of an `or` the most, for any of its sides is enough. None where it looks at
-/// nothing: a number remembers nothing, and bounds nothing.
+/// For how long an expression may hold after its cause is gone, recording rules followed. A condition of several holds while
+/// all of them say so: the least that they look back on. Any side of an `or` is enough, and a value that is computed of several
+/// is another for as long as any of them is: the most. None where it looks at nothing: a number remembers nothing, and bounds
+/// nothing.
 fn memory(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Option<Duration> {
     let of = |expr: &Expr| memory(expr, monitoring, seen);
-    let before = |name: Option<&String>| {
-        let meaning = name.and_then(|name| meaning(name, monitoring, seen));
-        meaning.and_then(|(tree, seen)| memory(&tree, monitoring, &seen)).unwrap_or_default()
+    let before = |selector: &VectorSelector| {
+        let followed = selector.name.as_deref().and_then(|name| monitoring.followed(name, seen));
+        let recorded = followed.and_then(|(tree, seen)| memory(tree, monitoring, &seen));
+        recorded.unwrap_or_default() + promql::backward(selector.offset.as_ref())
     };
     match expr {
-        Expr::VectorSelector(selector) => Some(before(selector.name.as_ref())),
-        Expr::MatrixSelector(matrix) => Some(matrix.range + before(matrix.vs.name.as_ref())),
-        Expr::Subquery(subquery) => Some(subquery.range + of(&subquery.expr).unwrap_or_default()),
-        Expr::Binary(binary) => {
-            let (left, right) = (&binary.lhs, &binary.rhs);
-            match binary.op.id() {
-                T_LOR => of(left).max(of(right)),
-                T_LUNLESS => of(left),
-                // It stands in for what is missing, and says that once there was some.
-                T_MUL if is_zero(left) || is_zero(right) => None,
-                _ => [of(left), of(right)].into_iter().flatten().min(),
-            }
+        Expr::VectorSelector(selector) => Some(before(selector)),
+        Expr::MatrixSelector(matrix) => Some(matrix.range + before(&matrix.vs)),
+        Expr::Subquery(subquery) => {
+            let offset = promql::backward(subquery.offset.as_ref());
+            Some(subquery.range + offset + of(&subquery.expr).unwrap_or_default())
         }
-        other => promql::children(other).into_iter().filter_map(of).min(),
+        nothing if promql::is_nothing(nothing) => None,
+        Expr::Binary(binary) if binary.op.id() == T_LUNLESS => of(&binary.lhs),
+        Expr::Binary(binary) if binary.op.id() == T_LAND || binary.op.is_comparison_operator() => {
+            [of(&binary.lhs), of(&binary.rhs)].into_iter().flatten().min()
+        }
+        other => promql::children(other).into_iter().filter_map(of).max(),
     }
-}
-
-fn is_zero(expr: &Expr) -> bool {
-    matches!(expr, Expr::NumberLiteral(NumberLiteral { val }) if *val == 0.0)
 }

@@ -12,9 +12,10 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::T_EQL_REGEX;
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::{Findings, Tree, cases, labels, runbooks};
+use super::{Findings, Tree, labels, runbooks};
 use crate::app::meter::Meter;
-use crate::monitoring::located::{Node, Value};
+use crate::dashboard::viewer;
+use crate::monitoring::located::{self, Node, Value};
 use crate::monitoring::{Monitoring, UNKNOWN, is_of_logs, promql, without_variables};
 use crate::receiver;
 
@@ -192,11 +193,11 @@ pub(super) fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
     for dashboard in &tree.dashboards {
         collect(&dashboard.node, &dashboard.file, &mut found);
     }
-    found.extend(runbooks::queries(monitoring).into_iter().map(|query| (query.file, query.line, query.expr)));
+    found.extend(runbooks::asked(monitoring).into_iter().map(|query| (query.file, query.line, query.expr)));
     found
 }
 
-/// The values of `expr` and `series`, wherever they stand, that Prometheus is asked.
+/// The values of `expr` and `series`, wherever they stand, that Prometheus is asked: in a link to Grafana's Explore, too.
 fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) {
     if is_of_logs(node) {
         return;
@@ -207,6 +208,12 @@ fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) 
                 match entry.node.as_text() {
                     Some(text) if ["expr", "series"].contains(&entry.key.as_str()) => {
                         found.push((file.to_owned(), entry.line, without_variables(text)));
+                    }
+                    Some(url) if url.contains("/explore?") => {
+                        let queries = viewer::explored(url).and_then(|left| located::read(left.as_bytes()).ok());
+                        let first = found.len();
+                        queries.iter().for_each(|queries| collect(queries, file, found));
+                        found[first..].iter_mut().for_each(|(_, line, _)| *line = entry.line);
                     }
                     _ => collect(&entry.node, file, found),
                 }
@@ -246,7 +253,7 @@ fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Fi
         let Expr::Call(call) = node else { continue };
         let names = promql::selectors(node).into_iter().filter_map(|selector| selector.name.as_deref());
         let grows = |name: &str| ["_total", "_bucket", "_count", "_sum"].iter().any(|ending| name.ends_with(ending));
-        if cases::OF_COUNTERS.contains(&call.func.name)
+        if promql::OF_COUNTERS.contains(&call.func.name)
             && let Some(name) = names.filter(|name| known.contains_key(*name)).find(|name| !grows(name))
         {
             findings.find(file, line, format!("`{}` of `{name}`, which is no counter", call.func.name), "");

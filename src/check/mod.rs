@@ -111,7 +111,7 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Find
     alerts::check(&tree, &mut findings);
     inhibitions::check(&tree.monitoring, &mut findings);
     events::check(&tree.monitoring, &mut findings);
-    recordings::check(&tree.monitoring, &mut findings);
+    recordings::check(&tree, &mut findings);
     wiring::check(&tree.monitoring, &mut findings);
     settings::check(&tree.monitoring, &mut findings);
     cases::check(&tree.monitoring, &mut findings);

@@ -1,20 +1,26 @@
 //! How recorded names read, who asks for them, and what is computed of them.
 
-use std::collections::BTreeSet;
+use std::path::Path;
 
 use promql_parser::parser::{Expr, LabelModifier};
 
-use super::{Findings, cases};
-use crate::monitoring::{Monitoring, promql};
+use super::{DASHBOARDS, Findings, Tree, metrics};
+use crate::monitoring::promql;
 
 /// Recorded names read `level:metric:operations`, somebody asks for them, and no ratio is averaged.
-pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
+pub(super) fn check(tree: &Tree, findings: &mut Findings) {
+    let monitoring = &tree.monitoring;
     let rules = || {
         let alerts = monitoring.alerts().iter().map(|alert| (&alert.expr, &alert.file, alert.line));
         alerts.chain(monitoring.recordings().iter().map(|rule| (&rule.expr, &rule.file, rule.line)))
     };
-    let panels = monitoring.files().iter().filter(|(path, _)| path.starts_with(super::DASHBOARDS));
-    let panels: Vec<_> = panels.map(|(_, bytes)| String::from_utf8_lossy(bytes)).collect();
+    let folder = Path::new("monitoring").join(DASHBOARDS);
+    let panels = metrics::expressions(tree).into_iter().filter(|(file, ..)| file.starts_with(&folder));
+    let panels: Vec<String> = panels.map(|(.., expr)| expr).collect();
+    let variables = tree.dashboards.iter().filter_map(|dashboard| dashboard.node.get("templating"));
+    let variables: Vec<&str> =
+        variables.flat_map(|all| all.items_of("list")).filter_map(|one| one.text_of("query")).collect();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
     for rule in monitoring.recordings() {
         let parts: Vec<&str> = rule.name.split(':').collect();
         if parts.len() != 3 || parts.iter().any(|part| part.is_empty()) || parts[1].ends_with("_total") {
@@ -22,11 +28,14 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
             findings.find(&rule.file, rule.line, what, "as job:app_requests:rate5m, without _total");
         }
         let asks = |text: &str| {
-            promql::parse(text).is_ok_and(|tree| {
-                promql::selectors(&tree).iter().any(|selector| selector.name.as_deref() == Some(rule.name.as_str()))
-            })
+            promql::parse(text)
+                .is_ok_and(|tree| promql::selectors(&tree).iter().any(|selector| promql::gives(selector, &rule.name)))
         };
-        if !rules().any(|(expr, ..)| asks(expr)) && !panels.iter().any(|text| text.contains(&rule.name)) {
+        // What one remembers of itself is for others.
+        let mut others = rules().filter(|(_, file, line)| (*file, *line) != (&rule.file, rule.line));
+        let chooses = |query: &&str| query.split(|c| !is_name(c)).any(|word| word == rule.name);
+        let is_asked = others.any(|(expr, ..)| asks(expr)) || panels.iter().any(|expr| asks(expr));
+        if !is_asked && !variables.iter().any(chooses) {
             findings.find(&rule.file, rule.line, format!("nobody asks for `{}`", rule.name), "remove it");
         }
     }
@@ -63,7 +72,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
                 );
             }
             if let Expr::Call(call) = node
-                && cases::OF_COUNTERS.contains(&call.func.name)
+                && promql::OF_COUNTERS.contains(&call.func.name)
                 && promql::selectors(node)
                     .iter()
                     .any(|selector| monitoring.recording(selector.name.as_deref().unwrap_or_default()).is_some())
@@ -77,16 +86,4 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
             }
         }
     }
-}
-
-/// What a recording rule records, and the names followed so far. None for another name, or one that was followed already: one
-/// may remember itself.
-pub(super) fn meaning<'a>(
-    name: &str,
-    monitoring: &'a Monitoring,
-    seen: &BTreeSet<&'a str>,
-) -> Option<(Expr, BTreeSet<&'a str>)> {
-    let rule = monitoring.recording(name).filter(|rule| !seen.contains(rule.name.as_str()))?;
-    let tree = promql::parse(&rule.expr).ok()?;
-    Some((tree, seen.iter().copied().chain([rule.name.as_str()]).collect()))
 }

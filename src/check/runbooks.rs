@@ -14,7 +14,7 @@ use crate::duration;
 use crate::failure::Failure;
 use crate::files;
 use crate::monitoring::located::{self, Node};
-use crate::monitoring::{Alert, Monitoring};
+use crate::monitoring::{Alert, Monitoring, WATCHDOG};
 
 /// Below monitoring/.
 const FOLDER: &str = "runbooks";
@@ -48,6 +48,20 @@ pub(super) fn queries(monitoring: &Monitoring) -> Vec<Query> {
         lines.into_iter().map(query).collect::<Vec<_>>()
     };
     pages(monitoring).flat_map(of_page).collect()
+}
+
+/// Those, and what commands have Prometheus asked: `promtool query instant http://… 'QUERY'`.
+pub(super) fn asked(monitoring: &Monitoring) -> Vec<Query> {
+    let of_page = |page: Page| {
+        let lines = blocks(&page.text, "sh").into_iter();
+        let of_command = |(line, command): (usize, String)| {
+            let (_, rest) = command.split_once("promtool query ")?;
+            let expr = rest.split_once('\'')?.1.rsplit_once('\'')?.0.to_owned();
+            Some(Query { file: page.file.clone(), line, page: page.name.clone(), expr })
+        };
+        lines.filter_map(of_command).collect::<Vec<_>>()
+    };
+    queries(monitoring).into_iter().chain(pages(monitoring).flat_map(of_page)).collect()
 }
 
 struct Page {
@@ -339,7 +353,7 @@ fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(usize, S
     }
     for alert in monitoring.alerts().iter().filter(|alert| own(&alert.name)) {
         let is_silenced = silenced.contains(alert.name.as_str());
-        if is_silenced == (alert.name == alerts::WATCHDOG) {
+        if is_silenced == (alert.name == WATCHDOG) {
             let what = if is_silenced {
                 format!("{} is silenced: nothing would tell that no alert arrives", alert.name)
             } else {

@@ -206,14 +206,7 @@ fn what_is_broken_is_found_with_file_and_line() {
             "le=~\\\"0.5|1",
         ),
         (OVERVIEW, "http_status=~\\\"5..\\\"}", "status=~\\\"5..\\\"}", OVERVIEW, "has no label `status`", "status=~"),
-        (
-            "runbooks/AppDown.md",
-            "up{job=\"app\"}",
-            "upp{job=\"app\"}",
-            "runbooks/AppDown.md",
-            "nobody exposes `upp`",
-            "upp{",
-        ),
+        ("runbooks/AppDown.md", "\nup{job=", "\nupp{job=", "runbooks/AppDown.md", "nobody exposes `upp`", "upp{"),
         (
             "prometheus/rules/tests/app.yml",
             "- series: up{job=\"app\"",
@@ -1120,6 +1113,32 @@ fn a_cause_that_ends_before_what_it_inhibits_is_found() {
     };
     let told = with(line, &kept, &wide);
     assert!(told.len() == CAUSES && told[0].ends_with("(`keep_firing_for` of more than 6m30s)"), "{told:#?}");
+    // A matcher on what the series bring is met; one on what the rule gives must be.
+    let also = |matcher: &str| {
+        with("", &same, &|text| text.replace("AppProbeFailing\"']", &format!("AppProbeFailing\"', '{matcher}']")))
+    };
+    assert_eq!(also("job=~\"app(-.+)?\"").len(), 1);
+    assert_eq!(also("severity=\"none\""), Vec::<String>::new());
+    // A value goes on for as long as either side that it is computed of; a condition ends with the first that all of it takes.
+    let instead = |expr: &str| -> Option<String> {
+        let own = "expr: job:app_errors:rate5m > 0.5\n";
+        let told = with(line, &|text| text.replace(own, &format!("expr: {expr}\n")), &wide);
+        assert!(told.is_empty() || told.len() == CAUSES, "{expr}: {told:#?}");
+        Some(told.first()?.rsplit_once("more than ")?.1.trim_end_matches(')').to_owned())
+    };
+    for (expr, longest) in [
+        ("rate(app_errors_total[1h]) / rate(app_requests_total[5m]) > 0.5", Some("1h")),
+        ("0.5 < rate(app_errors_total[5m]) + rate(app_errors_total[1h])", Some("1h")),
+        ("clamp_min(rate(app_errors_total[5m]), scalar(rate(app_errors_total[1h]))) > 0.5", Some("1h")),
+        ("rate(app_errors_total[1h]) > 0.5 and rate(app_errors_total[5m]) > 0.5", None),
+        ("rate(app_errors_total[5m] offset 1h) > 0.5", Some("1h5m")),
+        ("max_over_time(app_ready[5m:] offset 1h) > 0.5", Some("1h5m")),
+        ("app_ready offset 1h > 0.5", Some("1h")),
+        ("rate(app_errors_total[1h]) > 0.5 unless rate(app_requests_total[5m]) > 5", Some("1h")),
+        ("rate(app_errors_total[5m]) > 0.5 unless rate(app_requests_total[1h]) > 5", None),
+    ] {
+        assert_eq!(instead(expr).as_deref(), longest, "{expr}");
+    }
     // What is named by its weight is no cause: it may end first. Nor does it inhibit another service's alert, or itself.
     let by_weight = |text: &str| text.replace(&format!("'alertname=~\"{NAMES}\"'"), "'severity=\"critical\"'");
     assert_eq!(with("", &same, &by_weight), Vec::<String>::new());
@@ -1139,10 +1158,125 @@ fn examples_of_channels_silence_what_is_silenced_here() {
     assert_eq!(told(CHANNELS, "|App.+NearLimit", ""), at);
     assert_eq!(told(ROUTES, "|App.+NearLimit", ""), at);
     assert_eq!(told(CHANNELS, "inhibit_rules:", "mute_time_intervals:").len(), 1);
-    assert_eq!(
-        told(CHANNELS, "['severity=\"critical\"']\n    target", "[ 'severity=\"critical\"' ]\n    target"),
-        [""; 0]
-    );
+    // One thing is said in many ways.
+    let channels = text_of(&files(), CHANNELS);
+    let rules = channels.split("inhibit_rules:\n").nth(1).expect("they are there");
+    let turned: String = rules.split("  - ").skip(1).map(|rule| format!("  - {rule}")).rev().collect();
+    assert!(turned.len() == rules.len() && turned != rules, "{turned}");
+    for (from, to) in [
+        ("['severity=\"critical\"']\n    target", "[ 'severity=\"critical\"' ]\n    target"),
+        ("['severity=\"critical\"']\n    target", "[severity=critical]\n    target"),
+        ("['severity=\"critical\"']\n    target", "['{severity = \"critical\"}']\n    target"),
+        (
+            "['severity=\"warning\"', 'alertname!~\"AppRestarting|App.+NearLimit\"']",
+            "['alertname!~\"AppRestarting|App.+NearLimit\"', 'severity=\"warning\"']",
+        ),
+        ("equal: [service, job]\n", "equal: [job, service]\n"),
+        (rules, &turned),
+    ] {
+        assert_eq!(told(CHANNELS, from, to), [""; 0], "{to}");
+    }
+    assert_eq!(told(CHANNELS, "equal: [service, job]\n", "equal: [service]\n"), at);
+    assert_eq!(told(CHANNELS, "['severity=\"critical\"']\n    target", "['severity!=\"critical\"']\n    target"), at);
+}
+
+/// The name of another that begins with it, a sentence and itself are nobody.
+#[test]
+fn a_recording_that_nobody_asks_for_is_found() {
+    const RULES: &str = "groups:\n- name: extra\n  rules:\n\
+        \x20 - {record: 'job:app_own:sum', expr: 'job:app_own:sum or sum by (job) (app_ready)'}\n\
+        \x20 - {record: 'job:app_errors:rate', expr: 'sum by (job) (app_ready)'}\n\
+        \x20 - {record: 'job:app_told:sum', expr: 'sum by (job) (app_ready)'}\n\
+        \x20 - {record: 'job:app_drawn:sum', expr: 'sum by (job) (app_ready)'}\n\
+        \x20 - {record: 'job:app_chosen:sum', expr: 'sum by (job) (app_ready)'}\n\
+        \x20 - {record: 'job:app_once:sum', expr: 'job:app_more:sum'}\n\
+        \x20 - {record: 'job:app_more:sum', expr: 'sum by (job) (app_ready)'}\n\
+        \x20 - {record: 'job:app_picked:sum', expr: 'sum by (job) (app_ready)'}\n";
+    const LIST: &str = "\"templating\": {\n    \"list\": [";
+    const PICKED: &str = r#"{"name": "one", "type": "query", "query": "label_values(job:app_picked:sum, job)"},"#;
+    let mut files = files();
+    files.insert("prometheus/rules/extra.yml".into(), RULES.as_bytes().to_vec());
+    let overview = text_of(&files, OVERVIEW);
+    let query = overview.lines().find(|line| line.contains("app_requests_total{")).expect("a query").trim();
+    let drawn = r#""expr": "job:app_drawn:sum{job=~\"$job\"} and job:app_chosen:sum{job=~\"${job:regex}\"}","#;
+    let overview = overview.replacen(query, drawn, 1);
+    assert!(overview.contains(LIST), "the dashboard has variables of its own");
+    let overview = overview.replacen(LIST, &format!("{LIST}{PICKED}"), 1);
+    let overview = overview.replacen("\"description\": \"", "\"description\": \"It is job:app_told:sum. ", 1);
+    files.insert(OVERVIEW.into(), overview.into_bytes());
+    let told: Vec<(usize, String)> = found(files)
+        .into_iter()
+        .filter(|finding| finding.file.ends_with("extra.yml"))
+        .filter_map(|finding| Some((finding.line, finding.what.strip_prefix("nobody asks for ")?.to_owned())))
+        .collect();
+    let expected =
+        [(4, "`job:app_own:sum`"), (5, "`job:app_errors:rate`"), (6, "`job:app_told:sum`"), (9, "`job:app_once:sum`")];
+    assert_eq!(told, expected.map(|(line, name)| (line, name.to_owned())));
+}
+
+/// Who is paged for app-canary pastes what is on the page, and clicks what is at the panel.
+#[test]
+fn a_query_of_a_page_or_a_link_that_takes_one_job_is_found() {
+    const DOWN: &str = "runbooks/AppDown.md";
+    const MISSING: &str = "runbooks/AppTargetMissing.md";
+    const ONE: &str = "job=\"app\"";
+    const ALL: &str = "job=~\"app(-.+)?\"";
+    // As they are where every query takes all of them.
+    let mut mended = files();
+    for (path, bytes) in &mut mended {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        if path.starts_with("runbooks") && !path.ends_with("AppTargetMissing.md") {
+            *bytes = text.replace(ONE, ALL).into_bytes();
+        } else if path.starts_with(DASHBOARDS) {
+            *bytes = text.replace("job%3D%5C%22app%5C%22", "job%3D~%5C%22app%28-.%2B%29%3F%5C%22").into_bytes();
+        }
+    }
+    let told = |path: &str, from: &str, to: &str| -> Vec<String> {
+        let mut files = mended.clone();
+        let text = text_of(&files, path);
+        assert!(text.contains(from), "{path} does not contain {from}");
+        let text = text.replacen(from, to, 1);
+        files.insert(path.into(), text.clone().into_bytes());
+        let told = found(files).into_iter().filter(|one| one.what.contains("takes one job of the service"));
+        told.map(|one| {
+            assert!(one.file.ends_with(path), "{one}");
+            text.lines().nth(one.line.wrapping_sub(1)).unwrap_or_default().to_owned()
+        })
+        .collect()
+    };
+    let query = format!("up{{{ALL}}}");
+    let at = |path: &str, from: &str, to: &str| {
+        let told = told(path, from, to);
+        assert!(matches!(&told[..], [line] if line.contains(to.trim())), "{path}: {to}: {told:#?}");
+    };
+    at(DOWN, &format!("\n{query}\n"), &format!("\nup{{{ONE}}}\n"));
+    at(DOWN, &format!("\n{query}\n"), "\nup{job=~\"app|api\"}\n");
+    let asked = format!("'avg_over_time(up{{{ALL}}}");
+    at("runbooks/AppInstanceDown.md", &asked, &asked.replace(ALL, ONE));
+    at(OVERVIEW, "%22expr%22%3A%22", "%22expr%22%3A%22up%7Bjob%3D%5C%22app%5C%22%7D%20or%20");
+    at(OVERVIEW, "\"expr\": \"", &format!("\"expr\": \"up{{{}}} and ", ONE.replace('"', "\\\"")));
+    for (path, from, to) in [
+        (DOWN, "# AppDown\n", "# AppDown\n\n`up{job=\"app\"}` is 0.\n"),
+        (DOWN, "amtool", "amtool alert query job=app; amtool"),
+        // A second one that is missing would not stand in the alert.
+        (MISSING, "absent(up{job=\"app\"})", "max_over_time(up{job=\"app\"}[1h])"),
+        (DOWN, &format!("\n{query}\n"), "\nabsent(up{job=\"app\"})\n"),
+        (DOWN, &format!("\n{query}\n"), "\nup{job=\"prometheus\"}\n"),
+    ] {
+        assert_eq!(told(path, from, to), [""; 0], "{path}: {to}");
+    }
+}
+
+/// What an Explore link asks is asked.
+#[test]
+fn a_name_that_nobody_exposes_is_found_in_a_link_too() {
+    let findings = edited(OVERVIEW, "%22app_items", "%22app_itens");
+    assert!(findings.iter().any(|one| one.line > 0 && one.what.contains("nobody exposes `app_itens")), "{findings:#?}");
+}
+
+#[test]
+fn the_receiver_knows_the_watchdog_by_its_name() {
+    assert_eq!(crate::receiver::WATCHDOG, crate::monitoring::WATCHDOG);
 }
 
 #[test]

@@ -9,12 +9,12 @@ use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::token::T_EQL_REGEX;
 
 use super::Findings;
-use super::alerts::{ALERTMANAGER, WATCHDOG};
+use super::alerts::ALERTMANAGER;
 use crate::app::endpoint::Endpoint;
 use crate::duration;
 use crate::monitoring::addresses::Addresses;
 use crate::monitoring::located::{Entry, Node, Value};
-use crate::monitoring::{Alert, GroupTimings, Monitoring, matcher};
+use crate::monitoring::{Alert, GroupTimings, Monitoring, WATCHDOG, matcher};
 
 const PROMETHEUS: &str = "prometheus/prometheus.yml";
 const RULES: &str = "prometheus/rules";

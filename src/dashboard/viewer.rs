@@ -148,9 +148,14 @@ struct ExploredRange {
     to: String,
 }
 
+/// What a link to Grafana's Explore, or the query of one, has it look at: JSON.
+pub(crate) fn explored(link: &str) -> Option<String> {
+    link.split(['?', '&']).find_map(|pair| pair.strip_prefix("left=")).map(look::decoded)
+}
+
 /// Leads on to Prometheus' page of graphs, with the same queries over the same time.
 async fn explore(sources: &Sources, query: &str) -> Response<Full<Bytes>> {
-    let left = query.split('&').find_map(|pair| pair.strip_prefix("left=")).map(look::decoded).unwrap_or_default();
+    let left = explored(query).unwrap_or_default();
     let explored = serde_json::from_str::<Explored>(&left).ok().and_then(|explored| {
         let (from, to) = (explored.range.from.parse::<i64>().ok()?, explored.range.to.parse::<i64>().ok()?);
         Some((explored.queries, to.checked_sub(from)?.max(0) / 1000, draw::written(to, "%Y-%m-%d %H:%M:%S")))

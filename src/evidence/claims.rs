@@ -12,11 +12,8 @@ use super::grafana;
 use super::judge::seconds;
 use super::tree::Tree;
 use crate::duration::{self, Speed};
-use crate::monitoring::{Loader, Monitoring};
+use crate::monitoring::{Loader, Monitoring, WATCHDOG};
 use crate::scenario::{Measure, Scenario};
-
-/// The alert that always fires, on purpose: it is the sign of life of the whole chain.
-pub const WATCHDOG: &str = "Watchdog";
 
 /// Something that must hold for one experiment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -15,7 +15,6 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::claims::WATCHDOG;
 use super::experiment::{PhaseTime, Process, Run, SCHEMA, StepTime, write, write_json};
 use super::ground::{Ground, not_ours};
 use super::pictures::{PATIENCE, Photographer};
@@ -27,6 +26,7 @@ use crate::failure::{Failure, Kind};
 use crate::http::client::{self, Address};
 use crate::interrupt::Interrupt;
 use crate::lock::Lock;
+use crate::monitoring::WATCHDOG;
 use crate::prom::client::{ActiveAlert, Api};
 use crate::scenario::{Action, Scenario, Step};
 use crate::stack::layout::{RUNS, RUNS_LOCK};

@@ -79,7 +79,7 @@ pub fn speed_of(answer: &str) -> Result<Speed, String> {
         located::read(answer.as_bytes()).map_err(|(_, error)| format!("its configuration can't be read: {error}"))?;
     let label = node.get("global").and_then(|global| global.get("external_labels")?.get("speed"));
     let label = label.ok_or("its configuration is not ours: it has no external label `speed`")?;
-    plain(&label.value).parse().map_err(|error| format!("its external label `speed` is no speed: {error}"))
+    label.value.plain().parse().map_err(|error| format!("its external label `speed` is no speed: {error}"))
 }
 
 impl Compared {
@@ -115,7 +115,7 @@ impl Compared {
             // An Alertmanager prints them by name, whichever way they were written.
             (Value::List(loaded), Value::List(file)) if place.ends_with("matchers") => {
                 self.values += file.len();
-                let (loaded, file) = (matchers(loaded), matchers(file));
+                let (loaded, file) = (matcher::written_one_way(loaded), matcher::written_one_way(file));
                 if loaded != file {
                     let (loaded, file) = (loaded.join(", "), file.join(", "));
                     self.differences.push(format!("`{place}` are `{loaded}`, in the file `{file}`"));
@@ -132,38 +132,13 @@ impl Compared {
             }
             (loaded, file) => {
                 self.values += 1;
-                let (loaded, file) = (plain(loaded), plain(file));
+                let (loaded, file) = (loaded.plain(), file.plain());
                 if !is_same(&loaded, &file) {
                     self.differences.push(format!("`{place}` is `{loaded}`, in the file `{file}`"));
                 }
             }
         }
     }
-}
-
-/// A scalar as text; of anything else, what it is.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::Switch(switch) => switch.to_string(),
-        Value::Number(number) => number.to_string(),
-        Value::Text(text) => text.clone(),
-        Value::List(_) => "a list".to_owned(),
-        Value::Map(_) => "a map".to_owned(),
-    }
-}
-
-/// All of a list, each written one way, sorted: an alert must match every one. What is none stands as it is.
-fn matchers(items: &[Node]) -> Vec<String> {
-    let each = items.iter().flat_map(|item| {
-        let text = plain(&item.value);
-        let read = matcher::parse(&text)
-            .map(|read| read.iter().map(|one| format!("{}{}{:?}", one.name, one.op, one.value)).collect());
-        read.unwrap_or_else(|_| vec![text])
-    });
-    let mut each: Vec<String> = each.collect();
-    each.sort();
-    each
 }
 
 fn is_same(loaded: &str, file: &str) -> bool {

@@ -44,6 +44,20 @@ pub(crate) struct Entry {
     pub(crate) node: Node,
 }
 
+impl Value {
+    /// A scalar as text; of anything else, what it is.
+    pub(super) fn plain(&self) -> String {
+        match self {
+            Value::Null => String::new(),
+            Value::Switch(switch) => switch.to_string(),
+            Value::Number(number) => number.to_string(),
+            Value::Text(text) => text.clone(),
+            Value::List(_) => "a list".to_owned(),
+            Value::Map(_) => "a map".to_owned(),
+        }
+    }
+}
+
 impl Node {
     /// A text that stands nowhere.
     pub(super) fn text(text: impl Into<String>) -> Node {

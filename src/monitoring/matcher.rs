@@ -7,6 +7,8 @@
 use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_EQL, T_EQL_REGEX, T_NEQ, T_NEQ_REGEX};
 
+use super::located::Node;
+
 /// Reads what may stand as one item of `matchers`; none of it matches everything.
 pub(crate) fn parse(text: &str) -> Result<Vec<Matcher>, String> {
     let inside = text.strip_prefix('{').unwrap_or(text);
@@ -29,6 +31,19 @@ pub(crate) fn parse(text: &str) -> Result<Vec<Matcher>, String> {
     // What ends in a comma ends there.
     parts.pop_if(|last| last.trim().is_empty());
     parts.iter().map(|part| one(part)).collect()
+}
+
+/// All of a list, each written one way, sorted: an alert must match every one. What is none stands as it is.
+pub(crate) fn written_one_way(items: &[Node]) -> Vec<String> {
+    let each = items.iter().flat_map(|item| {
+        let text = item.value.plain();
+        let read =
+            parse(&text).map(|read| read.iter().map(|one| format!("{}{}{:?}", one.name, one.op, one.value)).collect());
+        read.unwrap_or_else(|_| vec![text])
+    });
+    let mut each: Vec<String> = each.collect();
+    each.sort();
+    each
 }
 
 fn one(text: &str) -> Result<Matcher, String> {

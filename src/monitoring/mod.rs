@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use promql_parser::parser::Expr;
 
 use crate::duration::{self, DurationError, Speed};
 use crate::failure::{Failure, Finding};
@@ -56,6 +57,9 @@ use walk::Walk;
 
 /// The folder's name in the repository, which findings put before a path.
 const FOLDER: &str = "monitoring";
+
+/// The alert that always fires, so that its silence tells that none arrives. Its route is its own.
+pub const WATCHDOG: &str = "Watchdog";
 
 /// An alerting rule, as its file has it: production time.
 #[derive(Debug, Clone, PartialEq)]
@@ -318,6 +322,17 @@ impl Monitoring {
     /// What an expression stands for where it is a recording rule's name.
     pub fn recording(&self, name: &str) -> Option<&Recording> {
         self.recordings.iter().find(|recording| recording.name == name)
+    }
+
+    /// What a recording rule records, and the names followed so far with its own. None for another name, or one that was
+    /// followed already: one may remember itself.
+    pub(crate) fn followed<'a>(
+        &'a self,
+        name: &str,
+        seen: &BTreeSet<&'a str>,
+    ) -> Option<(&'a Expr, BTreeSet<&'a str>)> {
+        let (name, tree) = self.recorded.get_key_value(name).filter(|(name, _)| !seen.contains(name.as_str()))?;
+        Some((tree, seen.iter().copied().chain([name.as_str()]).collect()))
     }
 
     /// A file as a tree whose values know their lines; `None` for a file that is copied as it is.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::token::{
-    T_COUNT, T_DIV, T_GTE, T_GTR, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_LOR, T_LUNLESS, T_MUL, TokenType,
+    T_ADD, T_COUNT, T_DIV, T_GTE, T_GTR, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_LOR, T_LUNLESS, T_MUL, T_SUB, TokenType,
 };
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{self, Expr, LabelModifier, MatrixSelector, Offset, VectorSelector};
@@ -75,12 +75,16 @@ fn is_name(name: &str) -> bool {
 
 /// The recording rules whose results a selector gives, by their name or by what it asks of names.
 fn recordings<'a>(selector: &VectorSelector, recorded: &'a Recorded) -> Vec<(&'a String, &'a Expr)> {
-    let asks: Vec<&Matcher> = selector.matchers.matchers.iter().filter(|matcher| matcher.name == "__name__").collect();
-    let gives = |name: &str| match &selector.name {
+    recorded.iter().filter(|(name, _)| gives(selector, name)).collect()
+}
+
+/// Whether a selector gives series of this name.
+pub(crate) fn gives(selector: &VectorSelector, name: &str) -> bool {
+    let mut asks = selector.matchers.matchers.iter().filter(|matcher| matcher.name == "__name__");
+    match &selector.name {
         Some(own) => own == name,
-        None => asks.iter().all(|matcher| matcher.is_match(name)),
-    };
-    recorded.iter().filter(|(name, _)| gives(name)).collect()
+        None => asks.all(|matcher| matcher.is_match(name)),
+    }
 }
 
 /// Nodes that an expression may come to, and rules that may stand in one another, once recording rules are followed.
@@ -254,11 +258,33 @@ fn without(recorded: &Recorded, name: &str) -> Recorded {
     recorded.iter().filter(|(key, _)| *key != name).map(|(key, expr)| (key.clone(), expr.clone())).collect()
 }
 
-fn is_number(expr: &Expr, number: f64) -> bool {
+/// The number that an expression stands for, where it stands for one: written, computed of others, or made a vector.
+pub(crate) fn number(expr: &Expr) -> Option<f64> {
     match expr {
-        Expr::NumberLiteral(literal) => literal.val.to_bits() == number.to_bits(),
-        Expr::Paren(paren) => is_number(&paren.expr, number),
-        _ => false,
+        Expr::Paren(paren) => number(&paren.expr),
+        Expr::NumberLiteral(literal) => Some(literal.val),
+        Expr::Unary(unary) => number(&unary.expr).map(|value| -value),
+        Expr::Call(call) if call.func.name == "vector" => call.args.args.first().and_then(|value| number(value)),
+        Expr::Binary(binary) => {
+            let (left, right) = (number(&binary.lhs)?, number(&binary.rhs)?);
+            match binary.op.id() {
+                T_ADD => Some(left + right),
+                T_SUB => Some(left - right),
+                T_MUL => Some(left * right),
+                T_DIV => Some(left / right),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Whether an expression is zero wherever it is there at all: it stands in for what is missing, and says that once there was some.
+pub(crate) fn is_nothing(expr: &Expr) -> bool {
+    match expr {
+        Expr::Paren(paren) => is_nothing(&paren.expr),
+        Expr::Binary(binary) if binary.op.id() == T_MUL => is_nothing(&binary.lhs) || is_nothing(&binary.rhs),
+        _ => number(expr) == Some(0.0),
     }
 }
 
@@ -292,11 +318,7 @@ pub(super) fn window(expr: &Expr, recorded: &Recorded) -> Duration {
         {
             Duration::ZERO
         }
-        Expr::Binary(binary)
-            if binary.op.id() == T_MUL && (is_number(&binary.lhs, 0.0) || is_number(&binary.rhs, 0.0)) =>
-        {
-            Duration::ZERO
-        }
+        expr if is_nothing(expr) => Duration::ZERO,
         other => children(other).into_iter().map(|child| window(child, recorded)).max().unwrap_or_default(),
     }
 }
@@ -428,6 +450,10 @@ impl Bare {
     }
 }
 
+/// Functions of counters.
+pub(crate) const OF_COUNTERS: [&str; 3] = ["rate", "increase", "irate"];
+/// Functions that are above zero after one event, for as long as their window has it.
+pub(crate) const REMEMBER_AN_EVENT: [&str; 5] = ["changes", "increase", "irate", "rate", "resets"];
 /// Functions whose range is a memory, not an average.
 const REMEMBERING: [&str; 4] = ["max_over_time", "min_over_time", "last_over_time", "present_over_time"];
 
@@ -441,7 +467,8 @@ fn looks_before(expr: &Expr) -> bool {
     !backward(offset).is_zero()
 }
 
-fn backward(offset: Option<&Offset>) -> Duration {
+/// How far before now an offset lies; one that lies after it is none.
+pub(crate) fn backward(offset: Option<&Offset>) -> Duration {
     match offset {
         Some(Offset::Pos(duration)) => *duration,
         _ => Duration::ZERO,

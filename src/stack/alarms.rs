@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::start::Stack;
 use super::table::Paint;
+use crate::monitoring::WATCHDOG;
 use crate::prom::client::{ActiveAlert, Api, Silence};
 
 /// One look. `status` is typed by somebody who waits.
@@ -18,8 +19,6 @@ const LIMIT: Duration = Duration::from_secs(2);
 const MOST_ROWS: usize = 20;
 /// A name longer than this moves what follows it.
 const NAME_WIDTH: usize = 38;
-/// The alert that always fires.
-const WATCHDOG: &str = "Watchdog";
 
 /// What was answered, or that nothing was, in words.
 #[derive(Debug)]

@@ -2,10 +2,11 @@
 //! and pictured while they fire.
 
 use super::{Finding, asks_nobody, real_ms, seconds};
-use crate::evidence::claims::{Step, WATCHDOG};
+use crate::evidence::claims::Step;
 use crate::evidence::experiment::{Experiment, PROMETHEUS, Picture, RECEIVER, Unseen};
 use crate::evidence::timeline::{self, Cycle};
 use crate::evidence::tree::Tree;
+use crate::monitoring::WATCHDOG;
 use crate::scenario::Action;
 use crate::traffic::ledger::Entry;
 

@@ -6,11 +6,12 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::strip::{self, Lane};
 use super::{image, made, not_proven, revision, seeds, sign, utc};
 use crate::evidence::bundle::Outcome;
-use crate::evidence::claims::{Family, Kind, Step, WATCHDOG};
+use crate::evidence::claims::{Family, Kind, Step};
 use crate::evidence::experiment::Experiment;
 use crate::evidence::judge::{self, Judgement, Verdict};
 use crate::evidence::provenance::Mode;
 use crate::evidence::{grafana, panels, timeline};
+use crate::monitoring::WATCHDOG;
 use crate::traffic::ledger::Quantiles;
 
 /// The whole page.
