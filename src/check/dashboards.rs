@@ -378,14 +378,13 @@ fn alerts_shown(tree: &Tree, findings: &mut Findings) {
         let runbook = alert.annotations.get("runbook_url").map_or("", String::as_str);
         let links = panel.items_of("links").iter().filter_map(|link| link.text_of("url"));
         let is_linked = links.map(|url| url.trim_start_matches('/')).any(|url| url == runbook);
-        let text = panel.text_of("description").unwrap_or_default();
-        if !is_linked && !text.contains(runbook) {
+        if !is_linked {
             let what = format!("{} leads to this panel, which does not lead to {runbook}", alert.name);
             findings.find(
                 &dashboard.file,
-                panel.line_of("description"),
+                panel.line_of("links"),
                 what,
-                "one of its `links`: /monitoring/runbooks/…",
+                "one of its `links`: /monitoring/runbooks/… (named in a sentence, it can't be followed)",
             );
         }
         let Ok(expr) = promql::parse(&alert.expr) else { continue };
