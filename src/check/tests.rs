@@ -1119,6 +1119,7 @@ fn a_cause_that_ends_before_what_it_inhibits_is_found() {
     };
     assert_eq!(also("job=~\"app(-.+)?\"").len(), 1);
     assert_eq!(also("severity=\"none\""), Vec::<String>::new());
+    assert_eq!(also("long_window=\"1h\""), Vec::<String>::new());
     // A value goes on for as long as either side that it is computed of; a condition ends with the first that all of it takes.
     let instead = |expr: &str| -> Option<String> {
         let own = "expr: job:app_errors:rate5m > 0.5\n";
@@ -1161,7 +1162,8 @@ fn examples_of_channels_silence_what_is_silenced_here() {
     // One thing is said in many ways.
     let channels = text_of(&files(), CHANNELS);
     let rules = channels.split("inhibit_rules:\n").nth(1).expect("they are there");
-    let turned: String = rules.split("  - ").skip(1).map(|rule| format!("  - {rule}")).rev().collect();
+    let turned: String =
+        rules.rsplit("  - ").filter(|rule| !rule.is_empty()).map(|rule| format!("  - {rule}")).collect();
     assert!(turned.len() == rules.len() && turned != rules, "{turned}");
     for (from, to) in [
         ("['severity=\"critical\"']\n    target", "[ 'severity=\"critical\"' ]\n    target"),
