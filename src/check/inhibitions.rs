@@ -63,10 +63,12 @@ fn outlasts<'a>(rule: &Node, monitoring: &'a Monitoring, told: &mut BTreeSet<&'a
         let texts = rule.items_of(key).iter().filter_map(Node::as_text);
         texts.flat_map(|text| matcher::parse(text).unwrap_or_default()).collect()
     };
-    // A label that a rule does not give may come with the series, with any value.
-    let fits_one = |alert: &Alert, one: &Matcher| match one.name.as_str() {
-        "alertname" => one.is_match(&alert.name),
-        label => alert.labels.get(label).is_none_or(|value| one.is_match(value)),
+    // A label that no rule gives comes with the series, with any value; one that others give is not there.
+    let is_given = |label: &str| monitoring.alerts().iter().any(|alert| alert.labels.contains_key(label));
+    let fits_one = |alert: &Alert, one: &Matcher| match (one.name.as_str(), alert.labels.get(&one.name)) {
+        ("alertname", _) => one.is_match(&alert.name),
+        (_, Some(value)) => one.is_match(value),
+        (label, None) => !is_given(label) || one.is_match(""),
     };
     let of = |matchers: &[Matcher]| -> Vec<&'a Alert> {
         let fits = |alert: &&Alert| matchers.iter().all(|one| fits_one(alert, one));

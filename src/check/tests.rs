@@ -1119,6 +1119,7 @@ fn a_cause_that_ends_before_what_it_inhibits_is_found() {
     };
     assert_eq!(also("job=~\"app(-.+)?\"").len(), 1);
     assert_eq!(also("severity=\"none\""), Vec::<String>::new());
+    assert_eq!(also("long_window=\"1h\""), Vec::<String>::new());
     // A value goes on for as long as either side that it is computed of; a condition ends with the first that all of it takes.
     let instead = |expr: &str| -> Option<String> {
         let own = "expr: job:app_errors:rate5m > 0.5\n";
