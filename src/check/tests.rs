@@ -162,7 +162,7 @@ fn what_is_broken_is_found_with_file_and_line() {
             "/monitoring/runbooks/AppHigh5xxErrorRate.md",
             OVERVIEW,
             "AppHighP95Latency leads to this panel, which does not lead to monitoring/runbooks/AppHighP95Latency.md",
-            "\"description\"",
+            "\"links\": [",
         ),
         (
             OVERVIEW,
