@@ -141,7 +141,6 @@ fn supervisord(plan: &Plan) -> u32 {
     std::fs::read_to_string(plan.state.join("supervisord.pid")).unwrap().trim().parse().unwrap()
 }
 
-/// `aiclipx up` on the plan's ports; what else is on PATH, Vector and Loki, gets free ones, for tests run side by side.
 /// Runs a command of the tool on the stack of this place to its end.
 async fn tool(place: &Place, arguments: &[&str]) -> std::process::Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
@@ -149,6 +148,7 @@ async fn tool(place: &Place, arguments: &[&str]) -> std::process::Output {
     command.output().await.unwrap()
 }
 
+/// `aiclipx up` on the plan's ports; what else is on PATH, Vector and Loki, gets free ones, for tests run side by side.
 fn up(plan: &Plan) -> Command {
     // By its path: some tests give the start another PATH.
     let path = std::env::var_os("PATH").unwrap();
@@ -381,6 +381,19 @@ async fn every_missing_tool_is_named_at_once_with_what_brings_it() {
         assert!(text.contains(expected), "`{expected}` is not in: {text}");
     }
     assert!(!plan.logs().exists(), "something was started");
+}
+
+#[tokio::test]
+async fn a_start_asks_a_program_once_what_it_is() {
+    let place = Place::new();
+    let programs = place.folder.path().join("bin");
+    std::fs::create_dir(&programs).unwrap();
+    executable::script(&programs.join("grafana"), "echo \"$*\" >>\"$0.asked\"\n");
+    let output = up(&place.plan(Lifetime::Attached)).env("PATH", &programs).output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "the others are missing: {said}");
+    let asked = std::fs::read_to_string(programs.join("grafana.asked")).unwrap();
+    assert_eq!(asked.lines().filter(|arguments| *arguments == "--version").count(), 1, "{asked}");
 }
 
 #[tokio::test]

@@ -133,14 +133,15 @@ impl Stack {
         shutdown: impl Future<Output = ()>,
     ) -> Result<Stack, Failure> {
         let turn = Turn::take(&plan.state).await?;
-        Stack::start_in(turn, plan, rendered, prometheus_flags, watch, shutdown).await
+        Stack::start_in(turn, plan, |_| Ok(rendered), prometheus_flags, watch, shutdown).await
     }
 
-    /// The same for who has taken the turn, in the state directory of the plan.
+    /// The same for who has taken the turn, in the state directory of the plan. The configuration is rendered once it is known
+    /// what there is: the plan's components are those that will run, or are absent.
     pub async fn start_in(
         _turn: Turn,
         plan: Plan,
-        rendered: BTreeMap<PathBuf, Vec<u8>>,
+        render: impl FnOnce(&mut Plan) -> Result<BTreeMap<PathBuf, Vec<u8>>, Failure>,
         prometheus_flags: Vec<String>,
         watch: &mut dyn Watch,
         shutdown: impl Future<Output = ()>,
@@ -153,7 +154,8 @@ impl Stack {
             preflight = preflight(&plan) => preflight,
         };
         let preflight = preflight.inspect_err(|_| watch.finish(&[]))?;
-        let plan = Plan { components: preflight.components.clone(), ..plan };
+        let mut plan = Plan { components: preflight.components.clone(), ..plan };
+        let rendered = render(&mut plan).inspect_err(|_| watch.finish(&[]))?;
         let has_rules = rendered.keys().any(|file| file.starts_with("prometheus/rules"));
         furnish(&plan, &preflight, &rendered).inspect_err(|_| watch.finish(&[]))?;
         let log_ends = log_ends(&plan);
