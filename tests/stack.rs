@@ -738,6 +738,7 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_what_is_said_and_l
     // Where alerts lead to.
     let page = client::get(&plan.addresses.dashboards, "/d/app-overview?viewPanel=3", LIMIT).await;
     let runbook = client::get(&plan.addresses.dashboards, "/monitoring/runbooks/AppDown.md", LIMIT).await;
+    let logs = client::get(&plan.addresses.dashboards, "/d/logs", LIMIT).await;
     let traffic = tool(&place, &["traffic", "run", "01", "--duration", "2s"]).await;
     let silence = serde_json::json!({
         "matchers": [{ "name": "alertname", "value": "AppDown", "isRegex": false, "isEqual": true }],
@@ -764,7 +765,12 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_what_is_said_and_l
     let html = String::from_utf8_lossy(&page.body);
     assert!(page.status.is_success(), "{html}");
     // Nothing leads to log lines where nobody keeps any.
-    assert_eq!(html.contains("/d/logs"), line("loki").contains("ready"), "{html}");
+    let has_loki = line("loki").contains("ready");
+    assert_eq!(html.contains("/d/logs"), has_loki, "{html}");
+    let logs = logs.unwrap();
+    let logs = String::from_utf8_lossy(&logs.body);
+    assert_eq!(logs.contains("Loki is not part of this stack. `aiclipx logs` shows the lines."), !has_loki, "{logs}");
+    assert!(logs.contains("Line by line") && !logs.contains("Loki at http"), "{logs}");
     let rules = std::fs::read_to_string(place.state().join("etc/prometheus/rules/app.yml")).unwrap();
     assert!(rules.contains(&format!("runbook_url: {url}/monitoring/runbooks/AppDown.md")), "{rules}");
     assert!(runbook.unwrap().status.is_success());

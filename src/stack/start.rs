@@ -780,14 +780,18 @@ fn furnish(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<
             make(&etc.join("grafana/provisioning").join(kind))?;
         }
     }
+    let lacks = |component| preflight.absent.contains_key(&component);
     for (path, content) in rendered {
         let file = etc.join(path);
         // Whoever is not there is no target: nothing is missed that was never to come. Nor does anything lead there.
         let mut content = Cow::Borrowed(&content[..]);
         if is_about(path, &preflight.absent) {
             content = Cow::Borrowed(ABOUT_NOBODY);
+        } else if path == Path::new(STORE_OF_LOGS) && lacks(Component::Loki) && lacks(Component::Grafana) {
+            // The viewer, which has nothing but these files, then says that there is none, and does not ask.
+            content = Cow::Borrowed(NO_DATASOURCE);
         } else if path.starts_with("grafana/dashboards") {
-            if preflight.absent.contains_key(&Component::Loki) {
+            if lacks(Component::Loki) {
                 content = Cow::Owned(without_links_to_logs(&content));
             }
             if is_older {
@@ -800,8 +804,11 @@ fn furnish(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<
     Ok(())
 }
 
-/// An empty list of targets, and of datasources.
+/// An empty list of targets.
 const ABOUT_NOBODY: &[u8] = b"[]\n";
+/// Where dashboards are told of Loki, and what tells them of nothing.
+const STORE_OF_LOGS: &str = "grafana/provisioning/datasources/loki.yml";
+const NO_DATASOURCE: &[u8] = b"datasources: []\n";
 
 /// Whether a file tells others where to find a component that is absent.
 fn is_about(path: &Path, absent: &BTreeMap<Component, String>) -> bool {
