@@ -17,17 +17,28 @@ pub fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{}", harmless(text));
 }
 
-/// The text without what a terminal would obey: it may quote a file of somebody else's.
+/// The same for a text of several lines.
 fn harmless(text: &str) -> String {
-    let mut harmless = String::with_capacity(text.len());
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+}
+
+/// A text of somebody else's, in one line, with what would move a terminal's cursor, change its colours or turn the direction
+/// of its text written out: `\u{1b}`. A tab stays.
+pub fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
     for char in text.chars() {
-        if char.is_control() && char != '\n' {
-            harmless.extend(char.escape_default());
+        if char != '\t' && (char.is_control() || turns(char)) {
+            visible.extend(char.escape_default());
         } else {
-            harmless.push(char);
+            visible.push(char);
         }
     }
-    harmless
+    visible
+}
+
+/// Whether it is no sign itself, and breaks the line or turns the direction in which the others are read.
+fn turns(char: char) -> bool {
+    matches!(char, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The commands a message names as a clone's justfile has them, and what they are to the tool itself.
@@ -267,6 +278,10 @@ mod tests {
     #[test]
     fn a_text_gives_a_terminal_no_orders() {
         assert_eq!(harmless("of \u{1b}[2Jy\r\n  → \u{9b}8m"), "of \\u{1b}[2Jy\\r\n  → \\u{9b}8m");
+        assert_eq!(
+            visible("a\tb\n\u{61c}\u{200f}\u{2029}\u{202e}\u{2066}é"),
+            "a\tb\\n\\u{61c}\\u{200f}\\u{2029}\\u{202e}\\u{2066}é"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test file throughout: what can't be written fails the test")]
 
 use std::fs::File;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -161,7 +162,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 86] = [
+const TABLE: [(&str, &str, u8, &str); 87] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -239,6 +240,7 @@ const TABLE: [(&str, &str, u8, &str); 86] = [
         "--json names a file in a folder",
     ),
     ("traffic run 01 --duration 100ms --base-url 127.0.0.1:1", "missing", 3, "--base-url says where"),
+    ("traffic run 01 09 --duration 100ms --base-url 127.0.0.1:1", "missing", 2, "run it without --base-url"),
     ("traffic run --attach 127.0.0.1 --base-url 127.0.0.1:1", "missing", 2, "For more information, try '--help'."),
     ("traffic run --attach app=127.0.0.1:1,prometheus=127.0.0.1:1", "missing", 2, "--attach"),
     ("traffic schedule 01", "missing", 0, " requests, sha256 "),
@@ -288,6 +290,50 @@ fn every_verb_ends_with_the_code_of_what_came_of_it_and_touches_nothing_of_other
     assert_eq!(place.theirs(), theirs);
     assert!(!place.at("missing").exists() && place.at("empty").is_dir());
     assert_eq!(std::fs::read_to_string(place.at("file")).unwrap(), "theirs");
+}
+
+/// The address of a server that answers 200 whatever it is asked, and so takes no faults.
+fn answering() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let (mut asked, mut part) = (Vec::<u8>::new(), [0; 4096]);
+                while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
+                    match stream.read(&mut part) {
+                        Ok(read) if read > 0 => asked.extend(&part[..read]),
+                        _ => return,
+                    }
+                }
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn what_was_sent_to_a_url_is_told_also_when_the_next_scenario_is_refused() {
+    let place = Place::new();
+    let run = |names: &str| {
+        let arguments = format!("traffic run {names} --duration 300ms --base-url {}", answering());
+        let output = place.command("missing", &arguments).output().unwrap();
+        let [printed, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        (output.status.code(), printed, said)
+    };
+    let (code, printed, said) = run("01 11");
+    assert!(code == Some(2) && said.contains("takes no faults"), "{code:?} {said}");
+    assert!(printed.lines().last().unwrap_or_default().starts_with("○ 01-request-rate: "), "{printed}");
+    // What is refused whatever was sent before it is refused before anything is sent.
+    let (code, printed, said) = run("01 09");
+    assert!(code == Some(2) && said.contains("09-receiver-lost stops components"), "{code:?} {said}");
+    assert_eq!(printed, "");
+    // Of all there are, none that stops components is meant.
+    let (code, printed, said) = run("");
+    assert!(code == Some(2) && said.contains("takes no faults"), "{code:?} {said}");
+    assert!(printed.contains("\n○ 01-request-rate: "), "{printed}");
 }
 
 /// As somebody whom the modes of files bind: root is, once it has given up what it may do beyond them.

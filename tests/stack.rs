@@ -141,7 +141,6 @@ fn supervisord(plan: &Plan) -> u32 {
     std::fs::read_to_string(plan.state.join("supervisord.pid")).unwrap().trim().parse().unwrap()
 }
 
-/// `aiclipx up` on the plan's ports; what else is on PATH, Vector and Loki, gets free ones, for tests run side by side.
 /// Runs a command of the tool on the stack of this place to its end.
 async fn tool(place: &Place, arguments: &[&str]) -> std::process::Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
@@ -149,6 +148,7 @@ async fn tool(place: &Place, arguments: &[&str]) -> std::process::Output {
     command.output().await.unwrap()
 }
 
+/// `aiclipx up` on the plan's ports; what else is on PATH, Vector and Loki, gets free ones, for tests run side by side.
 fn up(plan: &Plan) -> Command {
     // By its path: some tests give the start another PATH.
     let path = std::env::var_os("PATH").unwrap();
@@ -381,6 +381,19 @@ async fn every_missing_tool_is_named_at_once_with_what_brings_it() {
         assert!(text.contains(expected), "`{expected}` is not in: {text}");
     }
     assert!(!plan.logs().exists(), "something was started");
+}
+
+#[tokio::test]
+async fn a_start_asks_a_program_once_what_it_is() {
+    let place = Place::new();
+    let programs = place.folder.path().join("bin");
+    std::fs::create_dir(&programs).unwrap();
+    executable::script(&programs.join("grafana"), "echo \"$*\" >>\"$0.asked\"\n");
+    let output = up(&place.plan(Lifetime::Attached)).env("PATH", &programs).output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "the others are missing: {said}");
+    let asked = std::fs::read_to_string(programs.join("grafana.asked")).unwrap();
+    assert_eq!(asked.lines().filter(|arguments| *arguments == "--version").count(), 1, "{asked}");
 }
 
 #[tokio::test]
@@ -725,6 +738,7 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_what_is_said_and_l
     // Where alerts lead to.
     let page = client::get(&plan.addresses.dashboards, "/d/app-overview?viewPanel=3", LIMIT).await;
     let runbook = client::get(&plan.addresses.dashboards, "/monitoring/runbooks/AppDown.md", LIMIT).await;
+    let logs = client::get(&plan.addresses.dashboards, "/d/logs", LIMIT).await;
     let traffic = tool(&place, &["traffic", "run", "01", "--duration", "2s"]).await;
     let silence = serde_json::json!({
         "matchers": [{ "name": "alertname", "value": "AppDown", "isRegex": false, "isEqual": true }],
@@ -751,7 +765,12 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_what_is_said_and_l
     let html = String::from_utf8_lossy(&page.body);
     assert!(page.status.is_success(), "{html}");
     // Nothing leads to log lines where nobody keeps any.
-    assert_eq!(html.contains("/d/logs"), line("loki").contains("ready"), "{html}");
+    let has_loki = line("loki").contains("ready");
+    assert_eq!(html.contains("/d/logs"), has_loki, "{html}");
+    let logs = logs.unwrap();
+    let logs = String::from_utf8_lossy(&logs.body);
+    assert_eq!(logs.contains("Loki is not part of this stack. `aiclipx logs` shows the lines."), !has_loki, "{logs}");
+    assert!(logs.contains("Line by line") && !logs.contains("Loki at http"), "{logs}");
     let rules = std::fs::read_to_string(place.state().join("etc/prometheus/rules/app.yml")).unwrap();
     assert!(rules.contains(&format!("runbook_url: {url}/monitoring/runbooks/AppDown.md")), "{rules}");
     assert!(runbook.unwrap().status.is_success());

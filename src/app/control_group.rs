@@ -9,24 +9,26 @@ use std::path::{Component, Path, PathBuf};
 /// The first version tells no limit by as many whole pages as a signed number of bytes holds. No machine has half of that.
 const UNLIMITED: u64 = 1 << 62;
 
-/// Bytes of memory, as it is now: it may be changed while the process runs.
-pub(super) fn memory_bytes() -> Option<u64> {
-    of_this_process(smallest_memory)
+/// What this process may have.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Limits {
+    /// Bytes of memory.
+    pub(super) memory: Option<u64>,
+    /// Processors that may be busy at once, in the mean: half of one is 0.5. How many the machine has, and which of them the
+    /// process may run on, is no part of it.
+    pub(super) processors: Option<f64>,
 }
 
-/// Processors that may be busy at once, in the mean, as it is now: half of one is 0.5. How many the machine has, and which of
-/// them the process may run on, is no part of it.
-pub(super) fn processors() -> Option<f64> {
-    of_this_process(smallest_quota)
+/// As they are now: they may be changed while the process runs.
+pub(super) fn limits() -> Limits {
+    let read = |path: &Path| std::fs::read_to_string(path).ok();
+    let told = |name: &str| read(&Path::new("/proc/self").join(name));
+    let (Some(groups), Some(mounts)) = (told("cgroup"), told("mountinfo")) else { return Limits::default() };
+    Limits { memory: smallest_memory(&groups, &mounts, &read), processors: smallest_quota(&groups, &mounts, &read) }
 }
 
 /// What the kernel wrote into a file, if it is there.
 type Read<'a> = &'a dyn Fn(&Path) -> Option<String>;
-
-fn of_this_process<T>(limit: impl Fn(&str, &str, Read<'_>) -> Option<T>) -> Option<T> {
-    let read = |path: &Path| std::fs::read_to_string(path).ok();
-    limit(&read(Path::new("/proc/self/cgroup"))?, &read(Path::new("/proc/self/mountinfo"))?, &read)
-}
 
 fn smallest_memory(groups: &str, mounts: &str, read: Read<'_>) -> Option<u64> {
     let limits = folders(groups, mounts, "memory").into_iter().filter_map(|(version, folder)| {

@@ -9,7 +9,7 @@ use prometheus::{
 };
 
 use super::Audience;
-use super::control_group;
+use super::control_group::{self, Limits};
 use super::endpoint::{Endpoint, Verb};
 use crate::http::serve::ConnectionOutcome;
 
@@ -171,7 +171,10 @@ impl Meter {
     ///
     /// Never: a gathered family has samples, and a string takes every write.
     pub fn encode(&self) -> String {
-        let (memory, processors) = (control_group::memory_bytes(), control_group::processors());
+        self.encoded(control_group::limits())
+    }
+
+    fn encoded(&self, Limits { memory, processors }: Limits) -> String {
         self.memory_limit.set(memory.map_or(0, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)));
         self.cpu_limit.set(processors.unwrap_or_default());
         let mut families = self.gather();
@@ -378,14 +381,20 @@ mod tests {
     #[test]
     fn limits_are_exposed_where_there_are_any_and_known_everywhere() {
         let meter = Meter::new("0", "test").unwrap();
-        let exposed = meter.encode();
-        #[expect(clippy::cast_precision_loss, reason = "limits of memory are whole pages")]
-        let memory = control_group::memory_bytes().map(|bytes| bytes as f64);
-        for (name, limit) in [(MEMORY_LIMIT, memory), (CPU_LIMIT, control_group::processors())] {
-            assert!(meter.gather().iter().any(|family| family.name() == name));
-            let line = exposed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-            assert_eq!(line.map(|value| value.parse().unwrap()), limit, "{name}");
-            assert_eq!(exposed.contains(name), line.is_some(), "no help without a value");
+        for (limits, memory, processors) in [
+            (Limits { memory: Some(64 << 20), processors: Some(0.5) }, Some("67108864"), Some("0.5")),
+            // As they are now, and not as they were.
+            (Limits { memory: Some(32 << 20), processors: None }, Some("33554432"), None),
+            (Limits { memory: None, processors: Some(2.0) }, None, Some("2")),
+            (Limits::default(), None, None),
+        ] {
+            let exposed = meter.encoded(limits);
+            for (name, limit) in [(MEMORY_LIMIT, memory), (CPU_LIMIT, processors)] {
+                let value = exposed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+                assert_eq!(value, limit, "{name} of {limits:?}");
+                assert_eq!(exposed.contains(name), limit.is_some(), "no help without a value");
+                assert!(meter.gather().iter().any(|family| family.name() == name));
+            }
         }
     }
 }

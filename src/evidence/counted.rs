@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use super::experiment::read_text;
+use super::experiment::expositions;
 use super::reconcile::INTERNAL;
-use crate::prom::exposition::{self, Exposition};
+use crate::prom::exposition::Exposition;
 use crate::traffic::ledger::{Entry, FailureKind, Ledger, Quantiles, Totals};
 use crate::traffic::table::milliseconds;
 
@@ -47,11 +47,7 @@ impl Told {
 
     /// Of a run in its folder, on a stack with so many replicas of the service.
     pub fn of_run(folder: &Path, replicas: usize, ledger: &Ledger) -> Told {
-        let read = |when: &str| -> anyhow::Result<Vec<Exposition>> {
-            let file = |index: usize| folder.join("exposition").join(format!("{when}-{index}.prom"));
-            (0..replicas).map(|index| exposition::parse(&read_text(&file(index))?)).collect()
-        };
-        let counted = match (read("before"), read("after")) {
+        let counted = match (expositions(folder, "before", replicas), expositions(folder, "after", replicas)) {
             (Ok(before), Ok(after)) => counted(ledger, &before, &after),
             (Err(error), _) | (_, Err(error)) => Counted::NotCompared(format!("{error:#}")),
         };
@@ -195,6 +191,7 @@ fn requests(expositions: &[Exposition]) -> BTreeMap<String, f64> {
 mod tests {
     use super::*;
     use crate::duration::Speed;
+    use crate::prom::exposition;
     use crate::traffic::ledger::{Head, Outcome};
 
     fn ledger(outcomes: &[(&str, Outcome)]) -> Ledger {
@@ -308,6 +305,12 @@ mod tests {
         let expected =
             "All 3: 6 sent, 6 answered (200: 3, 500: 3); the service counted the same in 2, not compared in 1";
         assert_eq!(together(&told), expected);
+        let refused = Outcome::Failed { kind: FailureKind::Refused };
+        let not_sent = Outcome::NotSent { why: "interrupted".to_owned() };
+        let broken = ledger(&[("/", answered(200)), ("/", refused.clone()), ("/", refused), ("/", not_sent)]);
+        let more = [&told[..], &[Told::new(&broken, Counted::Same), Told::new(&broken, Counted::Same)]].concat();
+        let expected = "All 5: 12 sent, 8 answered (200: 5, 500: 3), 4 refused, 2 not sent; the service";
+        assert!(together(&more).starts_with(expected), "{}", together(&more));
         told[0].counted = Counted::Otherwise(Vec::new());
         assert!(together(&told).ends_with("counted the same in 1, otherwise in 1, not compared in 1"));
     }

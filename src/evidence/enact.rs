@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::experiment::{PhaseTime, Process, Run, SCHEMA, StepTime, write, write_json};
+use super::experiment::{PhaseTime, Process, Run, SCHEMA, StepTime, exposition_file, write, write_json};
 use super::ground::{Ground, not_ours};
 use super::pictures::{PATIENCE, Photographer};
 use super::planted;
@@ -411,7 +411,7 @@ async fn expositions(app: &[Address], folder: &Path, when: &str) -> anyhow::Resu
     for (index, address) in app.iter().enumerate() {
         match client::get(address, "/metrics", ASK_LIMIT).await {
             Ok(answer) if answer.status.is_success() => {
-                write(&folder.join("exposition").join(format!("{when}-{index}.prom")), &answer.body)?;
+                write(&exposition_file(folder, when, index), &answer.body)?;
             }
             Ok(answer) => unanswered.push(format!("GET /metrics of {address}, {when}: {}", answer.status)),
             Err(error) => unanswered.push(format!("GET /metrics of {address}, {when}: {error:#}")),

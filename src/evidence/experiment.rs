@@ -23,7 +23,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, ensure};
@@ -317,7 +317,7 @@ pub struct Experiment {
     pub panels: Vec<PanelAnswer>,
     /// Jobs that had a target, and whether one of its scrapes ever succeeded, as far as `samples/up.json` can be read.
     pub scraped: BTreeMap<String, bool>,
-    folder: std::path::PathBuf,
+    folder: PathBuf,
     read_before: Arc<Mutex<BTreeMap<String, Arc<Vec<Series>>>>>,
 }
 
@@ -447,14 +447,7 @@ impl Experiment {
     }
 
     fn expositions(&self, when: &str) -> anyhow::Result<Vec<Exposition>> {
-        let mut all = Vec::new();
-        for index in 0..self.run.addresses.app.len() {
-            let file = self.folder.join("exposition").join(format!("{when}-{index}.prom"));
-            let read =
-                read_text(&file).and_then(|text| exposition::parse(&text).with_context(|| file.display().to_string()));
-            all.push(read.map_err(|error| self.here(&error))?);
-        }
-        Ok(all)
+        expositions(&self.folder, when, self.run.addresses.app.len()).map_err(|error| self.here(&error))
     }
 
     /// The service's log lines of the window that are of a request, replicas one after the other.
@@ -639,7 +632,7 @@ pub fn pack(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn packed_name(file: &Path) -> std::path::PathBuf {
+fn packed_name(file: &Path) -> PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(PACKED);
     name.into()
@@ -663,7 +656,7 @@ fn read_up_to(file: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
 }
 
 /// How long all these files are together, unpacked; an error where that is more than a bundle has.
-pub fn within_bounds(files: impl IntoIterator<Item = std::path::PathBuf>) -> anyhow::Result<u64> {
+pub fn within_bounds(files: impl IntoIterator<Item = PathBuf>) -> anyhow::Result<u64> {
     let mut all = 0;
     for file in files {
         let plain = file.to_str().and_then(|name| name.strip_suffix(PACKED)).map_or(file.clone(), Into::into);
@@ -698,6 +691,20 @@ fn copy_up_to(file: &Path, most: u64, to: &mut impl std::io::Write) -> anyhow::R
     let rest = reader.into_inner().into_inner().fill_buf().with_context(cannot)?.len();
     ensure!(rest == 0, "{}{PACKED} goes on behind what it packs", file.display());
     Ok(length)
+}
+
+/// Where what a replica exposed lies in a run's folder; `when` is `before` or `after` the traffic.
+pub(super) fn exposition_file(folder: &Path, when: &str, replica: usize) -> PathBuf {
+    folder.join("exposition").join(format!("{when}-{replica}.prom"))
+}
+
+/// What so many replicas exposed, in their order; an error names the file.
+pub(super) fn expositions(folder: &Path, when: &str, replicas: usize) -> anyhow::Result<Vec<Exposition>> {
+    let read = |replica| {
+        let file = exposition_file(folder, when, replica);
+        exposition::parse(&read_text(&file)?).with_context(|| file.display().to_string())
+    };
+    (0..replicas).map(read).collect()
 }
 
 /// Reads a whole text file, packed or not.
@@ -751,7 +758,7 @@ fn notifications(file: &Path) -> anyhow::Result<Vec<Notification>> {
 }
 
 /// The files of a folder with an ending, packed or not, by name without [`PACKED`]; none where the folder is absent.
-pub fn files_in(folder: &Path, ending: &str) -> anyhow::Result<Vec<std::path::PathBuf>> {
+pub fn files_in(folder: &Path, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
     }

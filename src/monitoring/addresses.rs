@@ -1,8 +1,10 @@
 //! Where the components of one stack are reached: what makes a copy of monitoring/ that stack's own.
 
+use std::net::Ipv6Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use hyper::http::uri::Authority;
 use serde::{Deserialize, Serialize};
 
 use crate::http::client::Address;
@@ -65,20 +67,28 @@ impl FromStr for ExternalUrl {
 
     /// What a template or Grafana would read something in, or what has its end already, makes no link.
     fn from_str(text: &str) -> Result<ExternalUrl, String> {
-        let host = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or_default();
+        let rest = ["http://", "https://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or_default();
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]%@".contains(c);
-        let authority = host.split('/').next().unwrap_or_default();
-        let (name, port) = match authority.rsplit_once(':') {
-            // The colons of an address in brackets are its own.
-            Some((name, port)) if !port.ends_with(']') => (name, Some(port)),
-            _ => (authority, None),
-        };
-        let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
-        if name.is_empty() || port.is_some_and(|port| !is_port(port)) || !host.chars().all(is_plain) {
+        if !rest.chars().all(is_plain) || !names_a_host(rest.split('/').next().unwrap_or_default()) {
             return Err(format!("`{text}` is no address to link to; write it like https://monitoring.example.org"));
         }
         Ok(ExternalUrl(text.trim_end_matches('/').to_owned()))
     }
+}
+
+/// Whether what stands before the path of a URL names a host, and, if any, a port that somebody may listen on.
+fn names_a_host(authority: &str) -> bool {
+    let Ok(authority) = authority.parse::<Authority>() else { return false };
+    let host = authority.host();
+    // The parser looks at brackets and colons, and not at what is between them.
+    let is_host = match host.strip_prefix('[') {
+        Some(host) => host.strip_suffix(']').is_some_and(|host| host.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty(),
+    };
+    let (_, behind_user) = authority.as_str().rsplit_once('@').unwrap_or(("", authority.as_str()));
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    let is_reached = |behind_host: &str| behind_host.is_empty() || behind_host.strip_prefix(':').is_some_and(is_port);
+    is_host && behind_user.strip_prefix(host).is_some_and(is_reached)
 }
 
 impl TryFrom<String> for ExternalUrl {

@@ -1,15 +1,20 @@
 //! What a pure function gave for a text, kept for whoever asks it the same again.
 //!
 //! For parsers: a check of the tree parses each expression some ten times, and a verifier reads the same configuration once
-//! for every experiment of a bundle. What is kept is bounded, for a viewer that lives for weeks asks for ever more.
+//! for every experiment of a bundle. What is kept is bounded, for a viewer that lives for weeks asks for ever more: by the bytes
+//! of text, and by the number of answers, for that of a short text may be large. At either bound all is forgotten.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+/// Three times as many as a check of this tree asks for. An expression of 15 bytes with a regular expression in it takes 15 KB,
+/// for that is compiled: 75 MB together.
+const MOST_ANSWERS: usize = 5_000;
+
 /// Answers by the text they were given for. Shared by all threads.
 pub(super) struct Memo<V> {
     kept: Mutex<Kept<V>>,
-    /// Bytes of text, all answers' together: what an answer takes is some multiple of it.
+    /// Bytes of text, all answers' together.
     most: usize,
 }
 
@@ -34,7 +39,7 @@ impl<V: Clone> Memo<V> {
         let answer = make();
         if text.len() <= self.most {
             let mut kept = lock();
-            if kept.bytes + text.len() > self.most {
+            if kept.bytes + text.len() > self.most || kept.answers.len() >= MOST_ANSWERS {
                 (kept.answers, kept.bytes) = (HashMap::new(), 0);
             }
             if kept.answers.insert(text.into(), answer.clone()).is_none() {
@@ -70,5 +75,19 @@ mod tests {
         }
         assert_eq!(length(b"eeee"), 4);
         assert_eq!(made.get(), 2 + 5, "what is longer than all room is made each time, and empties nothing");
+    }
+
+    #[test]
+    fn of_short_texts_so_many_are_kept_and_no_more() {
+        let memo = Memo::of(usize::MAX);
+        let kept = || memo.kept.lock().unwrap().answers.len();
+        let ask = |number: usize| memo.get(&number.to_be_bytes(), || number);
+        for number in 0..MOST_ANSWERS {
+            assert_eq!(ask(number), number);
+        }
+        assert_eq!(kept(), MOST_ANSWERS);
+        assert_eq!([ask(7), ask(MOST_ANSWERS)], [7, MOST_ANSWERS]);
+        assert_eq!(kept(), 1);
+        assert_eq!(memo.kept.lock().unwrap().bytes, size_of::<usize>());
     }
 }

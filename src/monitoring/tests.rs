@@ -114,12 +114,34 @@ fn a_place_that_is_reached_from_elsewhere_is_what_links_begin_with_and_nothing_e
         "https://a:0",
         "https://a:65536/b",
         "https://:8443",
+        "https://[::1",
+        "https://::1",
+        "https://[localhost]",
+        "https://[]:80",
+        "https://[::1]a",
+        "https://[::1]a:80",
+        "https://u@",
+        "https://u@:80",
+        "https://@/",
+        "https://u@[::1",
+        "https://a]",
+        "https://a:80:90",
+        "https://a:+80",
+        "https://a%20b",
     ] {
         assert!(wrong.parse::<ExternalUrl>().is_err(), "{wrong}");
     }
-    for right in
-        ["https://a", "http://a:3000/", "https://a:443/b:c", "http://[::1]", "http://[::1]:3000/a", "https://u@a:1"]
-    {
+    for right in [
+        "https://a",
+        "http://a:3000/",
+        "https://a:443/b:c",
+        "https://a/b@c:0/[d]%20e",
+        "http://[::1]",
+        "http://[::1]:3000/a",
+        "https://u@a:1",
+        "https://u:p%40ss@[::ffff:127.0.0.1]:1",
+        "https://a_b.example.org.",
+    ] {
         assert!(right.parse::<ExternalUrl>().is_ok(), "{right}");
     }
 }

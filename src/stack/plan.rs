@@ -21,7 +21,7 @@ use super::tools::major;
 use crate::duration::Speed;
 use crate::failure::Failure;
 use crate::http::client::Address;
-use crate::monitoring::addresses::{Addresses, Logging};
+use crate::monitoring::addresses::{Addresses, ExternalUrl, Logging};
 
 /// Names the state directory when no flag does.
 pub const STATE_VARIABLE: &str = "AICLIPX_STATE";
@@ -198,6 +198,13 @@ impl Plan {
         let mut addresses = self.addresses.clone();
         addresses.logging.vector = self.hidden.get(&Component::Vector).unwrap_or(&addresses.logging.vector).clone();
         addresses
+    }
+
+    /// Where the viewer is, as links lead there: it has the runbooks beside the dashboards. Of a stack whose programs were looked
+    /// for; none where Grafana is, which has none.
+    pub fn viewer_as_external(&self) -> Option<ExternalUrl> {
+        let has_viewer = self.components.contains(&Component::Viewer);
+        if has_viewer { self.addresses.dashboards.url("").parse().ok() } else { None }
     }
 
     /// Everything, on free ports, for as long as this process lives. The caller owns the state directory, usually a

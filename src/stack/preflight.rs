@@ -16,7 +16,6 @@ use super::revision::Revision;
 use super::supervisor::{self, SUPERVISORD};
 use super::tools::{Tool, Wanted, executables, find, helper, is_executable};
 use crate::failure::Failure;
-use crate::monitoring::addresses::ExternalUrl;
 
 /// What looking before starting found.
 pub(super) struct Preflight {
@@ -83,15 +82,6 @@ pub(super) async fn preflight(plan: &Plan) -> Result<Preflight, Failure> {
             Ok(Preflight { components, programs: found, absent, supervisord, death_prefix, revision })
         }
         _ => Err(refused("nothing was started", &problems, taken)),
-    }
-}
-
-impl Plan {
-    /// Where the viewer of this stack will be, which has the runbooks beside the dashboards; none where Grafana is, which has none.
-    pub async fn pages(&self) -> Option<ExternalUrl> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let has_grafana = program(Component::Grafana, self, &path).await.is_ok();
-        if has_grafana { None } else { self.addresses.dashboards.url("").parse().ok() }
     }
 }
 

@@ -133,14 +133,15 @@ impl Stack {
         shutdown: impl Future<Output = ()>,
     ) -> Result<Stack, Failure> {
         let turn = Turn::take(&plan.state).await?;
-        Stack::start_in(turn, plan, rendered, prometheus_flags, watch, shutdown).await
+        Stack::start_in(turn, plan, |_| Ok(rendered), prometheus_flags, watch, shutdown).await
     }
 
-    /// The same for who has taken the turn, in the state directory of the plan.
+    /// The same for who has taken the turn, in the state directory of the plan. The configuration is rendered once it is known
+    /// what there is: the plan's components are those that will run, or are absent.
     pub async fn start_in(
         _turn: Turn,
         plan: Plan,
-        rendered: BTreeMap<PathBuf, Vec<u8>>,
+        render: impl FnOnce(&mut Plan) -> Result<BTreeMap<PathBuf, Vec<u8>>, Failure>,
         prometheus_flags: Vec<String>,
         watch: &mut dyn Watch,
         shutdown: impl Future<Output = ()>,
@@ -153,7 +154,8 @@ impl Stack {
             preflight = preflight(&plan) => preflight,
         };
         let preflight = preflight.inspect_err(|_| watch.finish(&[]))?;
-        let plan = Plan { components: preflight.components.clone(), ..plan };
+        let mut plan = Plan { components: preflight.components.clone(), ..plan };
+        let rendered = render(&mut plan).inspect_err(|_| watch.finish(&[]))?;
         let has_rules = rendered.keys().any(|file| file.starts_with("prometheus/rules"));
         furnish(&plan, &preflight, &rendered).inspect_err(|_| watch.finish(&[]))?;
         let log_ends = log_ends(&plan);
@@ -778,14 +780,18 @@ fn furnish(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<
             make(&etc.join("grafana/provisioning").join(kind))?;
         }
     }
+    let lacks = |component| preflight.absent.contains_key(&component);
     for (path, content) in rendered {
         let file = etc.join(path);
         // Whoever is not there is no target: nothing is missed that was never to come. Nor does anything lead there.
         let mut content = Cow::Borrowed(&content[..]);
         if is_about(path, &preflight.absent) {
             content = Cow::Borrowed(ABOUT_NOBODY);
+        } else if path == Path::new(STORE_OF_LOGS) && lacks(Component::Loki) && lacks(Component::Grafana) {
+            // The viewer, which has nothing but these files, then says that there is none, and does not ask.
+            content = Cow::Borrowed(NO_DATASOURCE);
         } else if path.starts_with("grafana/dashboards") {
-            if preflight.absent.contains_key(&Component::Loki) {
+            if lacks(Component::Loki) {
                 content = Cow::Owned(without_links_to_logs(&content));
             }
             if is_older {
@@ -798,8 +804,11 @@ fn furnish(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<
     Ok(())
 }
 
-/// An empty list of targets, and of datasources.
+/// An empty list of targets.
 const ABOUT_NOBODY: &[u8] = b"[]\n";
+/// Where dashboards are told of Loki, and what tells them of nothing.
+const STORE_OF_LOGS: &str = "grafana/provisioning/datasources/loki.yml";
+const NO_DATASOURCE: &[u8] = b"datasources: []\n";
 
 /// Whether a file tells others where to find a component that is absent.
 fn is_about(path: &Path, absent: &BTreeMap<Component, String>) -> bool {

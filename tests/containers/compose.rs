@@ -301,6 +301,10 @@ fn the_stack_comes_up_and_holds_what_compose_yaml_promises() {
     }
 
     scrapes_and_notifies(&stack);
+    // The service says itself what it may have.
+    for (limit, promised) in [("app_memory_limit_bytes", f64::from(64 << 20)), ("app_cpu_limit_cores", 1.0)] {
+        assert_eq!(stack.query(limit), Some(promised), "{limit}");
+    }
     keeps_its_secrets(&stack);
     publishes_on_loopback_only(&stack);
     has_no_way_out(&stack);

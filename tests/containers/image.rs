@@ -115,6 +115,7 @@ fn it_serves_as_nobody_without_privileges_on_a_read_only_root_in_64_mib() {
     assert_eq!(service.get("/", "").unwrap().0, 200);
     let metrics = service.get("/metrics", "").unwrap().1;
     assert!(metrics.contains("app_ready 1"), "{metrics}");
+    assert!(metrics.contains("\napp_memory_limit_bytes 67108864\n"), "{metrics}");
 }
 
 #[test]

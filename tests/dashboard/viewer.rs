@@ -429,7 +429,7 @@ async fn where_no_store_answers_the_row_of_lines_is_one_line() {
     for (store, told) in [
         // By whatever uid: the dashboard lets one choose.
         (source("loki"), format!("Loki at http://127.0.0.1:{gone} does not answer: cannot connect")),
-        (source("tempo"), "No such store of logs is provisioned".to_owned()),
+        (source("tempo"), "Loki is not part of this stack".to_owned()),
     ] {
         let viewer = Viewer::beside(&[("logs.json", &logs())], &answering("app"), &store).await;
         let page = viewer.page("/d/logs").await;

@@ -43,16 +43,16 @@ pub(super) async fn up(
         }
         plan.choose_port(*choice);
     }
-    plan.addresses.external = match external_url {
-        Some(url) => Some(url.clone()),
-        None => plan.pages().await,
-    };
     let turn = start::Turn::take(&plan.state).await?;
-    let rendered = Monitoring::read(&root.join("monitoring"))?.render(&plan.rendered_with(), speed)?;
+    let monitoring = Monitoring::read(&root.join("monitoring"))?;
+    let render = |plan: &mut Plan| {
+        plan.addresses.external = Option::clone(external_url).or_else(|| plan.viewer_as_external());
+        Ok(monitoring.render(&plan.rendered_with(), speed)?)
+    };
     let mut live = table::Live::new();
     let interrupt = signals.held();
     let flags = prometheus_flags(speed);
-    let stack = Stack::start_in(turn, plan, rendered, flags, &mut live, interrupt.requested()).await?;
+    let stack = Stack::start_in(turn, plan, render, flags, &mut live, interrupt.requested()).await?;
     let ready = table::all_ready(&stack, began.elapsed(), table::Paint::for_stderr());
     tell(as_called_here(&ready).trim_end());
     Ok(ExitCode::SUCCESS)

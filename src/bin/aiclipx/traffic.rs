@@ -123,15 +123,31 @@ fn nth(index: usize, of: usize) -> String {
 /// Traffic to any address, with nothing looked at but the answers.
 pub(super) async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let scenarios = scenarios(&find_tree()?, run)?;
+    // Before anything is sent, and not when those before it were.
+    if let Some(scenario) = scenarios.iter().find(|one| one.orders_components()) {
+        return Err(Failure::usage(format!("{} stops components, and at a URL there is no stack", scenario.id()))
+            .remedy("run it without --base-url on a stack that is up, or with `just prove`"));
+    }
     let _places = places(run)?;
     let mut told = Vec::new();
+    let sent = each_to(address, &scenarios, run, &mut told, signals).await;
+    // What stopped the others is no reason to keep back what came of these.
+    conclude(&told)?;
+    sent?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sends the scenarios, one after the other, until one fails.
+async fn each_to(
+    address: &Address,
+    scenarios: &[Scenario],
+    run: &TrafficRun,
+    told: &mut Vec<Told>,
+    signals: &Signals,
+) -> Result<(), Failure> {
     for (index, scenario) in scenarios.iter().enumerate() {
         tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
         let schedule = Schedule::new(scenario, run.seed, Speed::PRODUCTION, run.duration)?;
-        if scenario.orders_components() {
-            return Err(Failure::usage(format!("{} stops components, and at a URL there is no stack", scenario.id()))
-                .remedy("run it without --base-url on a stack that is up, or with `just prove`"));
-        }
         if schedule.injects_faults() {
             faults_are_on(std::slice::from_ref(address)).await?;
         }
@@ -146,8 +162,8 @@ pub(super) async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -
             () = std::sync::Arc::clone(&progress).show() => unreachable!("showing ends only with the traffic"),
         };
         drop(interrupt);
-        report(&sent, run)?;
         told.push(Told::of_answers(&sent.ledger, "--base-url looks at nothing but answers"));
+        report(&sent, run)?;
         if let Some(failure) = sent.failure() {
             return Err(failure);
         }
@@ -157,16 +173,16 @@ pub(super) async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -
                 .remedy("is the service there? --base-url says where"));
         }
     }
-    conclude(&told)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
     let folder = root.join(SCENARIOS);
     let chosen: Vec<Scenario> = if run.scenarios.is_empty() {
         let mut all = scenario::all(&folder)?;
-        // Of somebody else's stack nothing is stopped.
-        all.retain(|one| !one.phases.iter().all(is_silent) && (run.attach.is_none() || !one.orders_components()));
+        // Of somebody else's stack nothing is stopped, and at a URL there is none.
+        let may_stop = run.attach.is_none() && run.base_url.is_none();
+        all.retain(|one| !one.phases.iter().all(is_silent) && (may_stop || !one.orders_components()));
         all
     } else {
         run.scenarios.iter().map(|name| scenario::find(&folder, name)).collect::<Result<_, _>>()?

@@ -139,7 +139,10 @@ impl Provisioned {
     /// The store of logs that a panel names, or, where it names none, the first.
     pub(super) fn store(&self, uid: Option<&str>) -> Result<&Address, String> {
         let found = self.stores.iter().find(|(own, _)| uid.is_none_or(|uid| uid == own));
-        found.map(|(_, address)| address).ok_or_else(|| "No such store of logs is provisioned".to_owned())
+        // Where a stack has none, none is provisioned.
+        let none = self.stores.is_empty();
+        let why = if none { "Loki is not part of this stack" } else { "No such store of logs is provisioned" };
+        found.map(|(_, address)| address).ok_or_else(|| why.to_owned())
     }
 }
 

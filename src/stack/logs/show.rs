@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::Entry;
 use super::line::Level;
+use crate::failure::visible;
 use crate::stack::table::Paint;
 
 /// Who reads.
@@ -68,16 +69,6 @@ fn people(
         text += &paint.faint(&format!("{}={value}", visible(key)));
     }
     writeln!(out, "{} {prefix} {word} {text}", paint.faint(&time))
-}
-
-/// Nothing in a log moves a terminal's cursor, changes its colours or turns the direction of its text.
-fn visible(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let plain = |c: char| c == '\t' || !(c.is_control() || turns(c));
-    if text.chars().all(plain) {
-        return text.to_owned();
-    }
-    text.chars().map(|c| if plain(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
 }
 
 fn programs(out: &mut (dyn Write + Send), name: &str, entry: &Entry) -> std::io::Result<()> {
