@@ -1162,8 +1162,8 @@ fn examples_of_channels_silence_what_is_silenced_here() {
     // One thing is said in many ways.
     let channels = text_of(&files(), CHANNELS);
     let rules = channels.split("inhibit_rules:\n").nth(1).expect("they are there");
-    let turned: String =
-        rules.rsplit("  - ").filter(|rule| !rule.is_empty()).map(|rule| format!("  - {rule}")).collect();
+    let turned: Vec<&str> = rules.rsplit("  - ").filter(|rule| !rule.is_empty()).collect();
+    let turned = format!("  - {}", turned.join("  - "));
     assert!(turned.len() == rules.len() && turned != rules, "{turned}");
     for (from, to) in [
         ("['severity=\"critical\"']\n    target", "[ 'severity=\"critical\"' ]\n    target"),
