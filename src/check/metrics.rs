@@ -212,7 +212,9 @@ fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) 
                     Some(url) if url.contains("/explore?") => {
                         let queries = viewer::explored(url).and_then(|left| located::read(left.as_bytes()).ok());
                         let first = found.len();
-                        queries.iter().for_each(|queries| collect(queries, file, found));
+                        if let Some(queries) = &queries {
+                            collect(queries, file, found);
+                        }
                         found[first..].iter_mut().for_each(|(_, line, _)| *line = entry.line);
                     }
                     _ => collect(&entry.node, file, found),
