@@ -350,6 +350,7 @@ mod tests {
             ("(rate(a[5m]) > 0) < 100", minutes(5)),
             ("job:a:above", minutes(5)),
             ("sum(0 < rate(a[5m])) > 0", minutes(5)),
+            ("sum(0.01 > rate(a[5m])) > 0", minutes(5)),
             ("max_over_time((rate(a[5m]) > 0)[10m:])", minutes(15)),
             ("max_over_time(job:a:above[10m])", minutes(15)),
             ("min_over_time((rate(a[20m]) > 0)[5m:]) > 0", minutes(25)),
