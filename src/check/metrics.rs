@@ -1,4 +1,4 @@
-//! Every name asked for is one that somebody exposes: in rules, unit tests, panels and runbooks.
+//! Every name asked for is one that somebody exposes: in rules, unit tests, panels, their links to Explore, and runbooks.
 //!
 //! The service is called, not scraped, and so is the receiver; what rules record is known. Of Prometheus, Alertmanager, the
 //! blackbox exporter and Vector the names in use are listed here, and tests/monitoring.rs asks real ones of the first two.

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`wiring`] | patterns with files, jobs and routes with time, matchers with alerts, the forwarder's inputs |
 //! | [`compose`] | compose.yaml with what it mounts, joins and waits for |
-//! | [`alerts`] | labels, annotations, runbooks, routes |
+//! | [`alerts`] | labels, annotations, runbooks, routes; the jobs that rules, pages and panels ask of |
 //! | [`inhibitions`] | what silences with what is silenced: whose, and for how long |
 //! | [`events`] | a `for` with the window of what counts events |
 //! | [`recordings`] | recorded names with how they read, and who asks for them |

@@ -1127,6 +1127,7 @@ fn a_cause_that_ends_before_what_it_inhibits_is_found() {
         assert!(told.is_empty() || told.len() == CAUSES, "{expr}: {told:#?}");
         Some(told.first()?.rsplit_once("more than ")?.1.trim_end_matches(')').to_owned())
     };
+    let mut missed = Vec::new();
     for (expr, longest) in [
         ("rate(app_errors_total[1h]) / rate(app_requests_total[5m]) > 0.5", Some("1h")),
         ("0.5 < rate(app_errors_total[5m]) + rate(app_errors_total[1h])", Some("1h")),
@@ -1138,8 +1139,12 @@ fn a_cause_that_ends_before_what_it_inhibits_is_found() {
         ("rate(app_errors_total[1h]) > 0.5 unless rate(app_requests_total[5m]) > 5", Some("1h")),
         ("rate(app_errors_total[5m]) > 0.5 unless rate(app_requests_total[1h]) > 5", None),
     ] {
-        assert_eq!(instead(expr).as_deref(), longest, "{expr}");
+        let told = instead(expr);
+        if told.as_deref() != longest {
+            missed.push(format!("{expr}: {told:?}, not {longest:?}"));
+        }
     }
+    assert_eq!(missed, [""; 0]);
     // What is named by its weight is no cause: it may end first. Nor does it inhibit another service's alert, or itself.
     let by_weight = |text: &str| text.replace(&format!("'alertname=~\"{NAMES}\"'"), "'severity=\"critical\"'");
     assert_eq!(with("", &same, &by_weight), Vec::<String>::new());
