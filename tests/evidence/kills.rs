@@ -395,7 +395,8 @@ fn an_alert_that_does_not_live_as_it_must_is_found() {
         (
             "resolved late",
             |life| {
-                life.last = Some(evaluation_at(fault().1 + 9_800));
+                // 11m of them it is kept.
+                life.last = Some(evaluation_at(fault().1 + 9_800 + 22_000));
                 life.told_resolved = life.last.map(|last| last + INTERVAL + 100);
             },
             &[RESOLVES],

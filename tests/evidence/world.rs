@@ -53,7 +53,7 @@ faults = [{ fault = "error", count = 3, per = 10 }]
 
 [[phase]]
 name = "recovery"
-duration = "7m"
+duration = "18m"
 rate = 40
 
 [expect]
@@ -188,13 +188,16 @@ impl World {
         let rule = monitoring.alert(alert).expect("the rules have it");
         let real = |duration: std::time::Duration| duration.as_millis() as i64 / i64::from(SPEED);
         let (window, hold) = (real(monitoring.window_of(rule)), real(rule.hold));
+        let keep = real(rule.keep_firing_for);
         let threshold = monitoring.threshold_of(rule).expect("it compares");
         let mut life = Life::default();
+        let mut held = None;
         for at in evaluations(QUIET, until) {
             let value = match alert {
                 "AppHigh5xxErrorRate" => self.error_share(at - window, at),
                 _ => self.rate(at - window, at, |counter| counter.name == "app_errors_total"),
             };
+            held = if value > threshold { Some(at) } else { held };
             match (value > threshold, life.pending) {
                 (true, None) => life.pending = Some(at),
                 (true, Some(since)) if at - since >= hold => {
@@ -202,6 +205,9 @@ impl World {
                     life.last = Some(at);
                 }
                 (true, Some(_)) => {}
+                (false, _) if life.firing.is_some() && held.is_some_and(|held| at - held < keep) => {
+                    life.last = Some(at)
+                }
                 (false, _) if life.firing.is_some() => break,
                 (false, _) => life.pending = None,
             }
