@@ -191,13 +191,13 @@ impl World {
         let keep = real(rule.keep_firing_for);
         let threshold = monitoring.threshold_of(rule).expect("it compares");
         let mut life = Life::default();
-        let mut held = None;
+        let mut above_at = None;
         for at in evaluations(QUIET, until) {
             let value = match alert {
                 "AppHigh5xxErrorRate" => self.error_share(at - window, at),
                 _ => self.rate(at - window, at, |counter| counter.name == "app_errors_total"),
             };
-            held = if value > threshold { Some(at) } else { held };
+            above_at = if value > threshold { Some(at) } else { above_at };
             match (value > threshold, life.pending) {
                 (true, None) => life.pending = Some(at),
                 (true, Some(since)) if at - since >= hold => {
@@ -205,8 +205,8 @@ impl World {
                     life.last = Some(at);
                 }
                 (true, Some(_)) => {}
-                (false, _) if life.firing.is_some() && held.is_some_and(|held| at - held < keep) => {
-                    life.last = Some(at)
+                (false, _) if life.firing.is_some() && above_at.is_some_and(|above_at| at - above_at < keep) => {
+                    life.last = Some(at);
                 }
                 (false, _) if life.firing.is_some() => break,
                 (false, _) => life.pending = None,
