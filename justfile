@@ -61,7 +61,7 @@ evidence *options: _build
 prove *options: _build
     @{{ tool }} evidence run "$@"
 
-# break the monitoring on purpose, one thing at a time: a named claim must find each; some six minutes
+# break the monitoring on purpose, one thing at a time: a named claim must find each; some ten minutes
 [group('proof')]
 mutants *options: _build
     @{{ tool }} evidence mutants "$@"
