@@ -12,10 +12,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use aiclipx::address::Address;
 use aiclipx::dashboard::model::{self, Dashboard};
 use aiclipx::dashboard::query::{PlannedQuery, TimeRange, View, plan};
 use aiclipx::dashboard::viewer::{Sources, run};
-use aiclipx::http::client::{Address, get};
+use aiclipx::http::client::get;
 use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 

@@ -25,8 +25,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::address::Address;
 use crate::failure::Failure;
-use crate::http::client::Address;
 use crate::http::gate::Gate;
 use crate::http::serve::{Incoming, Limits, Service, serve};
 

@@ -17,6 +17,7 @@
 //! - Imports go one way: who may import whom is the table `MAY_IMPORT` of `tests/house.rs`. Roughly: evidence → traffic, stack,
 //!   dashboard, browser → monitoring, prom, scenario → http, duration; the service knows http and duration only.
 
+pub mod address;
 pub mod app;
 pub mod duration;
 pub mod http;
@@ -27,6 +28,8 @@ pub mod browser;
 pub mod check;
 #[cfg(feature = "tools")]
 pub mod dashboard;
+#[cfg(feature = "tools")]
+pub mod epoch;
 #[cfg(feature = "tools")]
 pub mod evidence;
 #[cfg(feature = "tools")]
@@ -41,6 +44,8 @@ pub mod interrupt;
 pub mod lock;
 #[cfg(feature = "tools")]
 pub mod monitoring;
+#[cfg(feature = "tools")]
+pub mod notification;
 #[cfg(feature = "tools")]
 pub mod prom;
 #[cfg(feature = "tools")]

@@ -35,12 +35,14 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{Method, Request, Response, StatusCode, header};
 use tokio::net::TcpListener;
 
+use crate::address::Address;
 use crate::failure::Failure;
-use crate::http::client::{self, Address};
+use crate::http::client;
 use crate::http::gate::{Gate, is_read, says_json};
 use crate::http::serve::{Incoming, Limits, Plain, serve};
+pub use crate::notification::{Alert, Notification, Status, Webhook};
 use kept::Kept;
-pub use kept::{Alert, Notification, Status, Webhook, since};
+pub use kept::since;
 pub use seen::metric_names;
 use seen::{PhaseChange, Seen};
 

@@ -12,6 +12,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aiclipx::address::Address;
 use aiclipx::browser::grafana::{DashboardPage, Shown};
 use aiclipx::browser::prometheus::PrometheusPages;
 use aiclipx::browser::{Browser, PageOptions, file_url};
@@ -21,7 +22,7 @@ use aiclipx::dashboard::model;
 use aiclipx::dashboard::query::{PlannedQuery, TimeRange, View, plan};
 use aiclipx::dashboard::{format, viewer};
 use aiclipx::duration::Speed;
-use aiclipx::http::client::{Address, get};
+use aiclipx::http::client::get;
 use aiclipx::monitoring::{Monitoring, prometheus_flags};
 use aiclipx::prom::answer;
 use aiclipx::prom::client::Api;

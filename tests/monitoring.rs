@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use aiclipx::address::Address;
 use aiclipx::check::metrics::{OF_ALERTMANAGER, OF_PROBE, OF_PROMETHEUS, OF_VECTOR};
 use aiclipx::duration::{self, Speed};
-use aiclipx::http::client::{self, Address};
+use aiclipx::http::client;
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::monitoring::{Monitoring, prometheus_flags, rules_equal};
 use rustix::process::{Pid, Signal, kill_process};

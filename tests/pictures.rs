@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aiclipx::address::Address;
 use aiclipx::browser::prometheus::PrometheusPages;
 use aiclipx::browser::{Browser, PageOptions};
 use aiclipx::evidence::experiment::MissingPicture;
 use aiclipx::evidence::pictures::{Album, AtWork, PATIENCE, Photographer};
-use aiclipx::http::client::Address;
 
 const ALERT: &str = "AppDown";
 /// Pages that show nothing are given up after that.

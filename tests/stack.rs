@@ -16,9 +16,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use aiclipx::address::Address;
 use aiclipx::duration::Speed;
 use aiclipx::failure::{Failure, Kind};
-use aiclipx::http::client::{self, Address};
+use aiclipx::http::client;
 use aiclipx::monitoring::addresses::Addresses;
 use aiclipx::stack::start::{Down, down};
 use aiclipx::stack::table::{Health, Paint, Row, Silent, State, Watch};

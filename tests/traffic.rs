@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aiclipx::address::Address;
 use aiclipx::duration::Speed;
 use aiclipx::failure::Kind;
-use aiclipx::http::client::Address;
 use aiclipx::scenario::{Scenario, Volume};
 use aiclipx::traffic::ledger::{Entry, FailureKind, Ledger, Outcome, Quantiles};
 use aiclipx::traffic::progress::Progress;

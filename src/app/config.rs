@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::address::Address;
 use crate::duration;
-use crate::http::client::Address;
 
 /// A validated configuration. [`SETTINGS`] says what each field means.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,11 +9,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aiclipx::address::Address;
 use aiclipx::app::config::{self, Config};
 use aiclipx::app::journal::Journal;
 use aiclipx::app::meter::Meter;
 use aiclipx::app::{self, Listeners, descriptors, heap};
-use aiclipx::http::client::{self, Address};
+use aiclipx::http::client;
 use aiclipx::http::serve;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Builder;

@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{Browser, Exchange, Page, PageOptions};
+use crate::address::Address;
 use crate::failure::Failure;
-use crate::http::client::Address;
 use crate::prom::answer::percent_encoded;
 
 /// Where Grafana's pages ask for data: at Grafana, which some day asks the second way; before 8.3, through its proxy.

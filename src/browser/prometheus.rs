@@ -14,9 +14,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Page;
+use crate::address::Address;
 use crate::duration;
 use crate::failure::Failure;
-use crate::http::client::{self, Address};
+use crate::http::client;
 use crate::prom::answer::percent_encoded;
 
 const PROBE_LIMIT: Duration = Duration::from_secs(5);

@@ -9,10 +9,10 @@ use anyhow::Context;
 
 use super::exceptions::{self, Exceptions};
 use super::{Findings, Tree, read_dashboards, runbooks};
+use crate::address::Address;
 use crate::dashboard::query::{self, PlannedQuery, QueryKind, TimeRange, View};
 use crate::duration::Speed;
 use crate::failure::{Failure, Finding, tell};
-use crate::http::client::Address;
 use crate::monitoring::{Monitoring, panel_query_at};
 use crate::prom::answer::{self, Series};
 use crate::prom::client::Api;

@@ -292,7 +292,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::http::client::Address;
+    use crate::address::Address;
 
     #[tokio::test]
     async fn of_a_loki_that_falls_silent_between_two_askings_nothing_is_kept() {

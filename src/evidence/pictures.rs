@@ -20,10 +20,10 @@ use super::alert_graph;
 use super::claims::PICTURED_PAGES;
 use super::experiment::{MissingPicture, Picture, write};
 use super::provenance::now_ms;
+use crate::address::Address;
 use crate::browser::prometheus::{PrometheusPages, Shot};
 use crate::browser::{Browser, PageOptions};
 use crate::failure::Failure;
-use crate::http::client::Address;
 use crate::prom::client::Api;
 
 /// How often Prometheus is asked whether an alert fires.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use hyper::http::uri::Authority;
 use serde::{Deserialize, Serialize};
 
-use crate::http::client::Address;
+use crate::address::Address;
 
 /// Where the files of monitoring/ lie when they are used as they stand: each component's in a folder of its name here.
 pub(super) const CANONICAL_FOLDER: &str = "/etc";

@@ -8,9 +8,9 @@ use super::located::{self, Entry, Node, Value};
 use super::shape::Shape;
 use super::walk::{PROBED_URL, Rendering, Walk};
 use super::{FOLDER, Monitoring};
+use crate::address::Address;
 use crate::duration::Speed;
 use crate::failure::Finding;
-use crate::http::client::Address;
 
 impl Monitoring {
     /// A stack's own copy, by paths relative to monitoring/; production files at speed 1 with

@@ -2,7 +2,7 @@
 
 use super::addresses::{Addresses, ExternalUrl, Logging};
 use super::*;
-use crate::http::client::Address;
+use crate::address::Address;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER)

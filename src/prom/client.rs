@@ -11,7 +11,8 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::answer::{self, Data, percent_encoded};
-use crate::http::client::{self, Address};
+use crate::address::Address;
+use crate::http::client;
 
 /// A query over minutes of a small stack takes milliseconds; this only ends a hang.
 const LIMIT: Duration = Duration::from_secs(20);

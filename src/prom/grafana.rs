@@ -12,7 +12,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::answer;
-use crate::http::client::{self, Address, Answer};
+use crate::address::Address;
+use crate::http::client::{self, Answer};
 
 /// The first whose panels ask `/api/ds/query`, and whose dashboards name a datasource by an object.
 const ASKS_ITSELF: (u32, u32) = (8, 3);

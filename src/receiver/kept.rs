@@ -4,7 +4,6 @@
 //! many. Who reads begins at the end and stops where the time asked for begins: that costs as much as was received since,
 //! however old the stack is. A line is kept only if [`Notification::read`] reads it; evidence reads with nothing else.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -18,67 +17,6 @@ use tokio::io::AsyncWriteExt;
 const FULL: u64 = 32 << 20;
 /// Read at once from the end.
 const PIECE: u64 = 64 << 10;
-
-/// What the receiver was sent: one line.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Notification {
-    /// When it came, Unix milliseconds.
-    pub received_ms: i64,
-    /// Alertmanager's webhook payload.
-    pub body: Webhook,
-}
-
-/// As much of Alertmanager's payload as anybody here must understand. What else it holds may be of any shape, however deep.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Webhook {
-    /// Whether any of the alerts fires.
-    pub status: Status,
-    /// Those it tells of.
-    pub alerts: Vec<Alert>,
-}
-
-/// What is told of an alert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Status {
-    /// It fires.
-    Firing,
-    /// It does no more.
-    Resolved,
-}
-
-impl Status {
-    fn word(self) -> &'static str {
-        match self {
-            Status::Firing => "firing",
-            Status::Resolved => "resolved",
-        }
-    }
-}
-
-/// One alert of a payload.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-pub struct Alert {
-    /// How it is.
-    pub status: Status,
-    /// Its name among them, as `alertname`.
-    pub labels: BTreeMap<String, String>,
-}
-
-impl Notification {
-    /// A line, understood.
-    pub fn read(line: &str) -> serde_json::Result<Notification> {
-        serde_json::from_str(line)
-    }
-
-    /// Whether it tells this of the alert of this name: `firing`, `resolved`.
-    pub fn says(&self, alert: &str, status: &str) -> bool {
-        let is_it = |told: &Alert| {
-            told.status.word() == status && told.labels.get("alertname").is_some_and(|name| name == alert)
-        };
-        self.body.alerts.iter().any(is_it)
-    }
-}
 
 /// The file that notifications are appended to.
 pub(super) struct Kept {

@@ -5,28 +5,19 @@ use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::future::join_all;
-use serde::{Deserialize, Serialize};
 
 use super::component::Component;
 use super::plan::Process;
 use super::start::{READY_LIMIT, Stack, TICK};
 use super::supervisor::{ProgramState, front_of};
 use super::table::{Health, StatusRow};
+use crate::epoch::Epoch;
 use crate::failure::Failure;
 use crate::http::client;
 use crate::prom::grafana;
 
 /// One look at a component.
 const PROBE_LIMIT: Duration = Duration::from_millis(500);
-
-/// One life of a process. Two that differ tell of a restart in between, asked for or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Epoch {
-    /// `None` when it does not run.
-    pub pid: Option<u32>,
-    /// When it was started, in milliseconds since the machine's; `None` when it does not run or there is no /proc.
-    pub started_ms: Option<u64>,
-}
 
 impl Stack {
     /// Ends a process as a crash would. In an attached stack supervisord starts it again.

@@ -5,7 +5,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-use crate::http::client::Address;
+use crate::address::Address;
 
 /// Why nobody could listen on this address now, if so. Only the kernel knows: we try to.
 pub(super) fn refusal(address: &Address) -> Option<std::io::Error> {

@@ -23,9 +23,9 @@ mod mark;
 mod preflight;
 mod supervisor;
 
+pub use crate::epoch::Epoch;
 pub use alarms::Alarms;
 pub use component::Component;
-pub use control::Epoch;
 pub use foreign::{Foreign, Whereabouts};
 pub use mark::Mark;
 pub use plan::{Lifetime, Listener, Plan, PortChoice, Process, bundles_folder, state_folder};

@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use super::component::Component;
 use super::layout;
 use super::tools::major;
+use crate::address::Address;
 use crate::duration::Speed;
 use crate::failure::Failure;
-use crate::http::client::Address;
 use crate::monitoring::addresses::{Addresses, ExternalUrl, Logging};
 
 /// Names the state directory when no flag does.

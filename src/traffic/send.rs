@@ -32,8 +32,8 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::ledger::{Entry, FailureKind, Head, Ledger, Outcome, Quantiles, request_id};
 use super::progress::Progress;
 use super::schedule::{Intended, PlannedPhase, Schedule, micros};
+use crate::address::Address;
 use crate::failure::Failure;
-use crate::http::client::Address;
 
 /// A connection unused for longer is not used again: well before the service's own limit on idle connections (10 s),
 /// so that a request does not meet its closing.

@@ -5,9 +5,10 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use aiclipx::address::Address;
 use aiclipx::dashboard::viewer::{Sources, run};
 use aiclipx::failure::Kind;
-use aiclipx::http::client::{Address, Answer, get};
+use aiclipx::http::client::{Answer, get};
 use serde_json::json;
 
 use super::EXAMPLE;

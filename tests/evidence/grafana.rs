@@ -2,12 +2,12 @@
 
 use std::fs;
 
+use aiclipx::address::Address;
 use aiclipx::browser::Exchange;
 use aiclipx::evidence::experiment::{read_json, write_json};
 use aiclipx::evidence::grafana::{Seen, collect};
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::provenance::Mode;
-use aiclipx::http::client::Address;
 use serde_json::{Value, json};
 
 use crate::bundle::Archive;

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use aiclipx::address::Address;
 use aiclipx::duration::Speed;
 use aiclipx::evidence::experiment::{MissingPicture, PhaseTime, Picture, Process, Run, SCHEMA};
 use aiclipx::evidence::tree::{FOLDERS, Tree, copy_folder};
-use aiclipx::http::client::Address;
 use aiclipx::monitoring::addresses::{Addresses, Logging};
 use aiclipx::scenario::Scenario;
 use aiclipx::stack::Epoch;

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aiclipx::address::Address;
 use aiclipx::dashboard::viewer;
 use aiclipx::duration::{self, Speed};
 use aiclipx::evidence::bundle::Bundle;
 use aiclipx::evidence::ground::Ground;
 use aiclipx::evidence::{attest, mutants, prove};
 use aiclipx::failure::{self, Failure, tell, without_just};
-use aiclipx::http::client::Address;
 use aiclipx::interrupt::Signals;
 use aiclipx::monitoring::addresses::ExternalUrl;
 use aiclipx::stack::plan::{PortChoice, find_tree};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
+use aiclipx::address::Address;
 use aiclipx::check;
 use aiclipx::duration::Speed;
 use aiclipx::evidence::counted::{Told, together};
@@ -14,7 +15,6 @@ use aiclipx::evidence::tree::Tree;
 use aiclipx::evidence::{attached, loaded};
 use aiclipx::failure::{Failure, tell};
 use aiclipx::files::{self, Reserved};
-use aiclipx::http::client::Address;
 use aiclipx::interrupt::Signals;
 use aiclipx::scenario::{self, Scenario, Volume};
 use aiclipx::stack::plan::find_tree;

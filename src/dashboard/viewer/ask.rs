@@ -13,7 +13,8 @@ use super::super::draw::{Frame, Mark};
 use super::super::marks;
 use super::super::model::{ALL, Dashboard, Marking, Variable, VariableKind};
 use super::super::query::{self, PlannedQuery, TimeRange};
-use crate::http::client::{self, Address};
+use crate::address::Address;
+use crate::http::client;
 use crate::prom::answer::{self, percent_encoded};
 
 /// A page that waits longer is of no use to anybody.

@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 
 use super::super::draw::clean;
 use super::ask::Silence;
-use crate::http::client::{self, Address};
+use crate::address::Address;
+use crate::http::client;
 
 /// Of a query, the newest.
 pub(super) const MOST: usize = 200;

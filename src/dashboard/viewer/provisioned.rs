@@ -9,10 +9,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::super::model::{self, Partly};
+use crate::address::Address;
 use crate::duration;
 use crate::failure::Finding;
 use crate::files;
-use crate::http::client::Address;
 use crate::monitoring::{DEFAULT_PANEL_INTERVAL, holds_logs};
 
 /// A Prometheus.

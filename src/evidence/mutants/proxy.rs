@@ -14,7 +14,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::exposition::{Rewriter, Rewriting};
-use crate::http::client::{self, Address};
+use crate::address::Address;
+use crate::http::client;
 use crate::http::serve::{Incoming, Limits, Plain, serve};
 
 /// Prometheus has one connection, and gives a scrape up after its own limit.
