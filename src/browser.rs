@@ -19,7 +19,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -27,6 +26,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::evidence::grafana::Exchange;
 use crate::failure::Failure;
 use crate::prom::answer::percent_encoded;
 use pipe::{CallError, Event, Pipe};
@@ -393,20 +393,6 @@ impl Default for PageOptions {
     fn default() -> PageOptions {
         PageOptions { width: 1280, height: 800, scale: 2.0 }
     }
-}
-
-/// A request that a page made for its data, and what came of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Exchange {
-    /// What was asked.
-    pub url: String,
-    /// What was posted with it; empty where nothing was.
-    pub posted: String,
-    /// 200, …; 0 where nobody answered.
-    pub status: i64,
-    /// The answer.
-    pub body: String,
 }
 
 /// An exchange under way: its number with Chromium is its key.

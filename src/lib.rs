@@ -51,6 +51,8 @@ pub mod prom;
 #[cfg(feature = "tools")]
 pub mod receiver;
 #[cfg(feature = "tools")]
+pub mod revision;
+#[cfg(feature = "tools")]
 pub mod scenario;
 #[cfg(feature = "tools")]
 pub mod stack;

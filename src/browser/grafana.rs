@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Browser, Exchange, Page, PageOptions};
+use super::{Browser, Page, PageOptions};
 use crate::address::Address;
+use crate::evidence::grafana::Exchange;
 use crate::failure::Failure;
 use crate::prom::answer::percent_encoded;
 

@@ -16,7 +16,7 @@ use crate::failure::{Failure, Finding, tell};
 use crate::monitoring::{Monitoring, panel_query_at};
 use crate::prom::answer::{self, Series};
 use crate::prom::client::Api;
-use crate::prom::grafana::{Question, Source};
+use crate::prom::source::{Question, Source};
 
 /// What a dashboard shows by default, in production time.
 const SHOWN: Duration = Duration::from_mins(15);

@@ -15,7 +15,7 @@ use super::provenance::Provenance;
 use super::tree::FOLDERS;
 use crate::failure::{Failure, no_temporary_folder};
 use crate::files;
-use crate::stack::revision::git;
+use crate::revision::git;
 
 /// The signature's file, as `ssh-keygen -Y sign` names it.
 pub const SIGNATURE: &str = "SHA256SUMS.sig";

@@ -16,8 +16,9 @@ use super::experiment::{APP, Experiment, HELD_BY_LOKI, LOADED, NAMES, SAMPLES, S
 use super::grafana;
 use super::judge::Verdict;
 use super::planted;
-use super::provenance::{Mode, Provenance, bundle_id, label, of_another_revision, time_of_id};
+use super::provenance::{Mode, Provenance, bundle_id, of_another_revision, time_of_id};
 use crate::prom::answer::Series;
+use crate::revision::label;
 use crate::scenario::{Action, Step};
 
 /// Names of the first of two tries end so.

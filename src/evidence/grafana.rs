@@ -13,8 +13,8 @@ use super::panels;
 use super::provenance::now_ms;
 use super::tree::Tree;
 use crate::address::Address;
+use crate::browser::Browser;
 use crate::browser::grafana::{DashboardPage, Shown};
-use crate::browser::{Browser, Exchange};
 use crate::failure::Failure;
 use crate::prom::client::Api;
 use crate::prom::grafana::{leaves_out, values_in};
@@ -176,4 +176,18 @@ pub(super) fn shows(experiment: &Experiment, dashboard: &str) -> anyhow::Result<
     }
     finding.fails = (!wrong.is_empty()).then(|| super::judge::first_of(wrong));
     Ok(finding)
+}
+
+/// A request that a page made for its data, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exchange {
+    /// What was asked.
+    pub url: String,
+    /// What was posted with it; empty where nothing was.
+    pub posted: String,
+    /// 200, …; 0 where nobody answered.
+    pub status: i64,
+    /// The answer.
+    pub body: String,
 }

@@ -17,7 +17,7 @@ use super::enact::{self, Enactment, enact};
 use super::experiment::{self, Experiment};
 use super::ground::Ground;
 use super::judge::{self, Verdict};
-use super::provenance::{BrokenOff, End, Mode, Provenance, Revision, asked_of, now_ms};
+use super::provenance::{BrokenOff, End, Mode, Provenance, asked_of, now_ms};
 use super::retry::{Try, Which, invalid, once_or_twice};
 use super::tree::{Tree, copy_folder};
 use super::{collect, provenance};
@@ -25,6 +25,8 @@ use crate::duration::Speed;
 use crate::failure::{Failure, Kind, no_temporary_folder, tell};
 use crate::interrupt::Interrupt;
 use crate::monitoring::prometheus_flags;
+use crate::revision;
+use crate::revision::Revision;
 use crate::scenario::Scenario;
 use crate::stack::layout::RUNS;
 use crate::stack::table::Silent;
@@ -59,7 +61,7 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
     draft.take(&tree)?;
 
     // Once for all: a file that is edited meanwhile is not in what was read.
-    let label = provenance::label(commit.as_deref(), dirty.as_deref());
+    let label = revision::label(commit.as_deref(), dirty.as_deref());
     let facts = Mutex::new(Facts::default());
     let slots = Semaphore::new(options.jobs.max(1));
     let runs = scenarios.iter().map(|scenario| async {

@@ -11,7 +11,7 @@ use super::bundle::sha256_of;
 use crate::browser::Browser;
 use crate::duration::Speed;
 use crate::failure::tell;
-pub use crate::stack::revision::{Revision, UNTOLD, label};
+use crate::revision::Revision;
 
 /// `run.json` of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ use super::table::{Health, StatusRow};
 use crate::epoch::Epoch;
 use crate::failure::Failure;
 use crate::http::client;
-use crate::prom::grafana;
+use crate::prom::source;
 
 /// One look at a component.
 const PROBE_LIMIT: Duration = Duration::from_millis(500);
@@ -171,7 +171,7 @@ pub(super) async fn ready(process: &Process, has_rules: bool) -> Result<(), Stri
             let loaded = rules["data"]["groups"].as_array().is_some_and(|groups| !groups.is_empty());
             loaded.then_some(()).ok_or_else(|| "it has not loaded its rules".to_owned())
         }
-        Component::Grafana => grafana::answers(address, PROBE_LIMIT).await.map_err(|error| format!("{error:#}")),
+        Component::Grafana => source::answers(address, PROBE_LIMIT).await.map_err(|error| format!("{error:#}")),
         _ => Ok(()),
     }
 }

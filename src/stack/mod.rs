@@ -12,7 +12,6 @@ pub mod foreign;
 pub mod layout;
 pub mod logs;
 pub mod plan;
-pub mod revision;
 pub mod secrets;
 pub mod start;
 pub mod table;

@@ -27,8 +27,7 @@ use crate::monitoring::addresses::{Addresses, ExternalUrl, Logging};
 pub const STATE_VARIABLE: &str = "AICLIPX_STATE";
 /// Names the repository's root when the working directory lies elsewhere.
 pub const HOME_VARIABLE: &str = "AICLIPX_HOME";
-/// Says what commit the tree is of, `-dirty` behind it, where no git can: what Nix copies has no history.
-pub const REVISION_VARIABLE: &str = "AICLIPX_REVISION";
+
 /// Names the service's program when it does not lie beside this tool.
 pub const APP_VARIABLE: &str = "AICLIPX_APP";
 
@@ -354,11 +353,6 @@ pub fn find_tree() -> Result<PathBuf, Failure> {
         Failure::usage(format!("no monitoring/ in {} or above it", here.display()))
             .remedy(format!("work inside the repository, or let {HOME_VARIABLE} name its root"))
     })
-}
-
-/// What [`REVISION_VARIABLE`] says, for who has asked git in vain.
-pub fn told_revision() -> Option<String> {
-    std::env::var(REVISION_VARIABLE).ok().filter(|revision| !revision.is_empty() && revision != "unknown")
 }
 
 /// The state directory, unless an option says otherwise: what `AICLIPX_STATE` names; else `state/` of the repository, so that a

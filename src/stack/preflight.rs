@@ -12,10 +12,10 @@ use futures_util::future::join_all;
 use super::component::{Component, Source};
 use super::holder;
 use super::plan::{APP_VARIABLE, Listener, Plan, Process, shared_ports};
-use super::revision::Revision;
 use super::supervisor::{self, SUPERVISORD};
 use super::tools::{Tool, Wanted, executables, find, helper, is_executable};
 use crate::failure::Failure;
+use crate::revision::Revision;
 
 /// What looking before starting found.
 pub(super) struct Preflight {

@@ -9,9 +9,10 @@ use aiclipx::duration::Speed;
 use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, in_a_second_of_its_own, sha256_of};
 use aiclipx::evidence::experiment::{OLDEST, SCHEMA, json_text, write_json};
 use aiclipx::evidence::judge::Judgement;
-use aiclipx::evidence::provenance::{self, BrokenOff, End, Mode, Provenance, bundle_id, label};
+use aiclipx::evidence::provenance::{self, BrokenOff, End, Mode, Provenance, bundle_id};
 use aiclipx::evidence::tree::copy_folder;
 use aiclipx::failure::{Failure, Kind};
+use aiclipx::revision::label;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

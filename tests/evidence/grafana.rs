@@ -3,8 +3,8 @@
 use std::fs;
 
 use aiclipx::address::Address;
-use aiclipx::browser::Exchange;
 use aiclipx::evidence::experiment::{read_json, write_json};
+use aiclipx::evidence::grafana::Exchange;
 use aiclipx::evidence::grafana::{Seen, collect};
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::provenance::Mode;

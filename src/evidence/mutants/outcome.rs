@@ -10,7 +10,8 @@ use super::fate::Fate;
 use super::table::{Mutant, Table};
 use crate::duration::Speed;
 use crate::evidence::experiment::{files_in, read_json, write_json};
-use crate::evidence::provenance::{Provenance, UNTOLD};
+use crate::evidence::provenance::Provenance;
+use crate::revision::UNTOLD;
 
 /// The layout of `mutants.json`.
 pub const SCHEMA: u32 = 1;

@@ -9,7 +9,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::plan::told_revision;
 use crate::files;
 use crate::sum::{self, Sum};
 
@@ -153,6 +152,14 @@ fn answered(tree: &Path, arguments: &[&str], to: &mut impl Write) -> Result<u64,
         _ => said.lines().next().unwrap_or("it failed without a word").to_owned(),
     };
     Err(format!("git {}: {why}", arguments[0]))
+}
+
+/// Says what commit the tree is of, `-dirty` behind it, where no git can: what Nix copies has no history.
+pub const REVISION_VARIABLE: &str = "AICLIPX_REVISION";
+
+/// What [`REVISION_VARIABLE`] says, for who has asked git in vain.
+pub fn told_revision() -> Option<String> {
+    std::env::var(REVISION_VARIABLE).ok().filter(|revision| !revision.is_empty() && revision != "unknown")
 }
 
 #[cfg(test)]
