@@ -1,7 +1,6 @@
 //! The graph of an expected alert's expression over the run, as Prometheus answered it: what its graph page shows, for the
 //! report to draw where that page could not be pictured. For people: no claim rests on it, and a run is whole without it.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -9,22 +8,19 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::enact::ASK_LIMIT;
-use super::experiment::{Experiment, Run, is_there, read_json, write};
+use super::experiment::{Experiment, Run, is_there, read_json};
 use crate::dashboard::query::{self, PlannedQuery, TimeRange};
-use crate::http::client;
 use crate::monitoring::promql;
 use crate::prom::answer::{self, Series};
-use crate::prom::client::Api;
 
 /// `graphs/ALERT.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AlertGraph {
     /// What was asked.
-    plan: PlannedQuery,
+    pub plan: PlannedQuery,
     /// The answer, as JSON; Prometheus' own.
-    answer: Box<RawValue>,
+    pub answer: Box<RawValue>,
 }
 
 /// Its place below an experiment's folder.
@@ -40,22 +36,9 @@ pub(super) fn expression(rules: &Value, alert: &str) -> Option<String> {
     rule["query"].as_str().map(promql::compared)
 }
 
-fn plan(expression: &str, run: &Run, step: Duration) -> PlannedQuery {
+/// The query of its graph over a run.
+pub(super) fn plan(expression: &str, run: &Run, step: Duration) -> PlannedQuery {
     query::over(expression, TimeRange { from_millis: run.quiet_ms, to_millis: run.end_ms }, step)
-}
-
-/// Asks for the graph of each alert, a point an evaluation, and keeps what was answered.
-pub(super) async fn collect(prometheus: &Api, alerts: &[String], run: &Run, evaluation: Duration, target: &Path) {
-    let Ok(rules) = read_json::<Value>(&target.join("loaded/rules.json")) else { return };
-    for alert in alerts {
-        let Some(expression) = expression(&rules, alert) else { continue };
-        let plan = plan(&expression, run, evaluation);
-        let answered = client::get(&prometheus.address, &plan.path_and_query, ASK_LIMIT).await;
-        let answer = answered.ok().and_then(|answer| serde_json::from_slice(&answer.body).ok());
-        let kept = answer.and_then(|answer| serde_json::to_vec(&AlertGraph { plan, answer }).ok());
-        // What is only to be looked at ends nothing: a disk that is full ends it at the next file that counts.
-        let _ = kept.map(|kept| write(&target.join(file(alert)), &kept));
-    }
 }
 
 /// What was kept of an alert, held against what was loaded and the run: another question's answer is an error.

@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-use super::bundle::{Bundle, Draft, Outcome, in_a_second_of_its_own};
+use super::bundle::{Bundle, Draft, Outcome};
 use super::coherence::FIRST_TRY;
 use super::enact::{self, END, Enacted, Enactment, goes_on};
 use super::experiment::{Experiment, SCHEMA, files_in, read_json, read_run};
 use super::ground::Ground;
-use super::provenance::{self, BrokenOff, End, Mode, Provenance, asked_of, compact_utc, now_ms};
+use super::provenance::{self, BrokenOff, End, Mode, Provenance, compact_utc, now_ms};
+use super::publish::publish;
 use super::retry::{Try, invalid, once_or_twice};
 use super::tree::Tree;
 use super::{collect, judge};
+use crate::evidence::publish::in_a_second_of_its_own;
+use crate::evidence::surroundings::asked_of;
 use crate::failure::{Failure, Kind, tell};
 use crate::interrupt::Interrupt;
 use crate::revision::{Revision, label};
@@ -154,7 +157,7 @@ pub async fn collect(
         absent,
     };
     super::mutants::outcome::take(out, draft.folder(), &provenance)?;
-    draft.publish(&provenance, &ground.secrets()?, interrupt).await
+    publish(draft, &provenance, &ground.secrets()?, interrupt).await
 }
 
 /// Whether a stack may do without a process of this name.

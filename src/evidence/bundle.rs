@@ -25,24 +25,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use tokio::time::{Instant, sleep};
 
 use super::attest::SIGNATURE;
 use super::coherence;
-use super::enact::STILL_AT_IT;
 use super::experiment::{self, Experiment, json_text, read_json, read_text, write, write_json};
 use super::judge::{self, Judgement, Verdict, judge};
 use super::mutants;
-use super::provenance::{self, Provenance, now_ms};
+use super::provenance::{self, Provenance};
 use super::report;
 use super::tree::Tree;
 use super::validity::Disturbance;
 use crate::failure::{self, Failure, tell};
 use crate::files;
-use crate::interrupt::Interrupt;
 use crate::sum;
 
 /// The file that names every other with its sum.
@@ -99,34 +95,6 @@ impl Draft {
     pub fn holds_anything(&self) -> bool {
         let holds = |folder: &str| fs::read_dir(self.folder.join(folder)).is_ok_and(|mut found| found.next().is_some());
         holds("experiments") || holds(BROKEN_OFF)
-    }
-
-    /// Reports, prints, seals: all that is done with a draft once everything is recorded. Progress goes to stderr.
-    pub async fn publish(
-        self,
-        provenance: &Provenance,
-        secrets: &[String],
-        interrupt: &Interrupt,
-    ) -> Result<(Bundle, Outcome), Failure> {
-        for place in ["experiments", BROKEN_OFF] {
-            for folder in experiment::files_in(&self.folder.join(place), "")? {
-                experiment::pack(&folder)?;
-            }
-        }
-        let judging = Telling::of("judging");
-        let outcome = self.report(provenance)?;
-        drop(judging);
-        let _printing = Telling::of("printing the report");
-        let print = async { Ok(report::pdf::print(&self.folder, &provenance.id).await) };
-        if let Err(why) = interrupt.or(print).await? {
-            tell(&format!("  · no {}: {why}", report::pdf::FILE));
-            // Half a print is none.
-            let _ = fs::remove_file(self.folder.join(report::pdf::FILE));
-        }
-        if interrupt.is_requested() {
-            return Err(Failure::interrupted());
-        }
-        Ok((self.seal(secrets)?, outcome))
     }
 
     /// Judges everything in the draft and writes the reports.
@@ -203,39 +171,6 @@ pub fn made_in(parent: &Path, folder: &Path) -> Result<bool, Failure> {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(unwritable(&error, folder)),
-    }
-}
-
-/// Begins what is named by the second in which it begins; of two commands in the same one, the later waits for the next.
-pub async fn in_a_second_of_its_own<T>(begin: impl Fn(i64) -> Result<Option<T>, Failure>) -> Result<T, Failure> {
-    loop {
-        let now = now_ms();
-        if let Some(begun) = begin(now)? {
-            return Ok(begun);
-        }
-        sleep(Duration::from_millis(1000 - now.rem_euclid(1000).unsigned_abs())).await;
-    }
-}
-
-/// Says what is being done, and again every few seconds until it is dropped.
-struct Telling(tokio::task::JoinHandle<()>);
-
-impl Telling {
-    fn of(what: &'static str) -> Telling {
-        tell(&format!("  · {what}"));
-        let began = Instant::now();
-        Telling(tokio::spawn(async move {
-            loop {
-                sleep(STILL_AT_IT).await;
-                tell(&format!("  · {what} ({} s)", began.elapsed().as_secs()));
-            }
-        }))
-    }
-}
-
-impl Drop for Telling {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -566,7 +501,7 @@ fn difference(told: &Judgement, derived: &Judgement) -> anyhow::Result<String> {
 
 /// Whether the layout has a place for a file: what nobody reads, nobody has looked at.
 fn is_of_a_bundle(file: &str) -> bool {
-    const TOP: [&str; 6] = ["run.json", "verdicts.json", "mutants.json", "report.html", "report.md", report::pdf::FILE];
+    const TOP: [&str; 6] = ["run.json", "verdicts.json", "mutants.json", "report.html", "report.md", report::PDF];
     const OF_AN_EXPERIMENT: [&str; 5] =
         ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", experiment::SNAPSHOT];
     const FOLDERS: [(&str, &[&str]); 9] = [

@@ -15,9 +15,11 @@ use super::experiment::{
 };
 use super::ground::Ground;
 use super::tree::{Tree, copy_folder};
-use super::{alert_graph, grafana, judge, planted};
+use super::{judge, planted};
 use crate::dashboard::query::{self, View};
 use crate::duration::Speed;
+use crate::evidence::dashboard_pages;
+use crate::evidence::graphs;
 use crate::failure::{Failure, no_temporary_folder, tell};
 use crate::http::client;
 use crate::prom::answer::percent_encoded;
@@ -69,9 +71,9 @@ async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &
     panels(&prometheus, tree, ground.speed(), &run, target).await?;
     let scenario = read_scenario(target, &run)?;
     let evaluation = ground.speed().real(tree.monitoring.evaluation_interval()).context("the evaluation interval")?;
-    alert_graph::collect(&prometheus, &scenario.expect.fires, &run, evaluation, target).await;
+    graphs::collect(&prometheus, &scenario.expect.fires, &run, evaluation, target).await;
     if let Some(address) = ground.grafana() {
-        grafana::collect(address, tree, &scenario, &run, target).await?;
+        dashboard_pages::collect(address, tree, &scenario, &run, target).await?;
     }
     Ok(())
 }

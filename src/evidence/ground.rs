@@ -9,10 +9,10 @@ use anyhow::Context;
 
 use super::enact::ASK_LIMIT;
 use super::experiment::Unseen;
-use super::provenance;
 use super::validity::OPTIONAL;
 use crate::address::Address;
 use crate::duration::Speed;
+use crate::evidence::surroundings;
 use crate::failure::{Failure, Kind};
 use crate::http::client;
 use crate::monitoring::addresses::Addresses;
@@ -233,7 +233,7 @@ impl<'a> Ground<'a> {
             ),
             Ground::Theirs(foreign) => (foreign.versions.clone(), foreign.absent.values().cloned().collect()),
         };
-        versions.extend(provenance::browser());
+        versions.extend(surroundings::browser());
         (versions, absent)
     }
 

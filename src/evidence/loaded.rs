@@ -8,14 +8,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde_json::Value;
 
-use super::experiment::LOADED;
-use super::ground::Ground;
 use super::tree::Tree;
 use crate::duration::Speed;
 use crate::failure::Failure;
 use crate::monitoring::addresses::Addresses;
 use crate::monitoring::{self, Compared, Loader};
-use crate::prom::client::Api;
 
 /// The tree's monitoring files as a stack of these addresses gets them.
 pub(super) type Rendered = BTreeMap<PathBuf, Vec<u8>>;
@@ -47,29 +44,11 @@ pub(super) fn configuration(
     Ok(compared)
 }
 
-/// The answers of a stack, by their names in [`LOADED`]; Alertmanager's only where it can be asked.
+/// The answers of a stack, by their names in [`super::experiment::LOADED`]; Alertmanager's only where it can be asked.
 #[derive(Debug, Clone)]
 pub struct Loaded(pub BTreeMap<String, Value>);
 
 impl Loaded {
-    /// Asks.
-    pub async fn of(ground: Ground<'_>) -> Result<Loaded, Failure> {
-        let asked = async {
-            let mut answers = BTreeMap::new();
-            for (name, of_alertmanager, path) in LOADED {
-                let address = if *of_alertmanager { ground.alertmanager() } else { Some(ground.prometheus()) };
-                if let Some(address) = address {
-                    answers.insert((*name).to_owned(), Api::new(address).json(path).await?);
-                }
-            }
-            anyhow::Ok(Loaded(answers))
-        };
-        match asked.await {
-            Ok(loaded) => Ok(loaded),
-            Err(error) => Err(ground.blame(error.into()).await),
-        }
-    }
-
     /// What differs from a tree, in words; nothing where the claims on it will hold.
     pub fn differences(&self, tree: &Tree, addresses: &Addresses, speed: Speed) -> anyhow::Result<Vec<String>> {
         let files = rendered(tree, addresses, speed)?;
@@ -83,26 +62,4 @@ impl Loaded {
         }
         Ok(differences)
     }
-}
-
-/// So many are read.
-const TOLD: usize = 4;
-
-/// Refuses a stack that has loaded something else than the tree.
-pub async fn is_the_tree(ground: Ground<'_>, tree: &Tree) -> Result<(), Failure> {
-    let loaded = Loaded::of(ground).await?;
-    let mut differences = loaded.differences(tree, &ground.configured(), ground.speed())?;
-    if differences.is_empty() {
-        return Ok(());
-    }
-    let more = differences.len().saturating_sub(TOLD);
-    differences.truncate(TOLD);
-    if more > 0 {
-        differences.push(format!("… and {more} more"));
-    }
-    let what = format!("the running stack has loaded something else than the tree:\n  {}", differences.join("\n  "));
-    Err(Failure::usage(what).remedy(match ground {
-        Ground::Ours(_) => "`just down && just up` loads the tree as it is now",
-        Ground::Theirs(_) => "start it anew with this tree's monitoring/, or work in the tree that it was started from",
-    }))
 }

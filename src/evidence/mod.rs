@@ -18,6 +18,7 @@
 //! - [`mutants`] breaks the monitoring on purpose, and asks whether the claims notice.
 
 mod alert_graph;
+pub mod asked;
 pub mod attached;
 pub mod attest;
 pub mod bundle;
@@ -25,9 +26,11 @@ pub mod claims;
 pub mod coherence;
 pub mod collect;
 pub mod counted;
+pub mod dashboard_pages;
 pub mod enact;
 pub mod experiment;
 pub mod grafana;
+mod graphs;
 pub mod ground;
 pub mod judge;
 pub mod loaded;
@@ -37,9 +40,11 @@ pub mod pictures;
 pub mod planted;
 pub mod prove;
 pub mod provenance;
+pub mod publish;
 pub mod reconcile;
 pub mod report;
 mod retry;
+pub mod surroundings;
 pub mod timeline;
 pub mod tree;
 pub mod validity;

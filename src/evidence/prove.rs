@@ -11,17 +11,21 @@ use anyhow::Context;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
-use super::bundle::{Bundle, Draft, Outcome, in_a_second_of_its_own};
+use super::bundle::{Bundle, Draft, Outcome};
 use super::coherence::FIRST_TRY;
 use super::enact::{self, Enactment, enact};
 use super::experiment::{self, Experiment};
 use super::ground::Ground;
 use super::judge::{self, Verdict};
-use super::provenance::{BrokenOff, End, Mode, Provenance, asked_of, now_ms};
+use super::provenance::{BrokenOff, End, Mode, Provenance, now_ms};
+use super::publish::publish;
 use super::retry::{Try, Which, invalid, once_or_twice};
 use super::tree::{Tree, copy_folder};
 use super::{collect, provenance};
 use crate::duration::Speed;
+use crate::evidence::publish::in_a_second_of_its_own;
+use crate::evidence::surroundings;
+use crate::evidence::surroundings::asked_of;
 use crate::failure::{Failure, Kind, no_temporary_folder, tell};
 use crate::interrupt::Interrupt;
 use crate::monitoring::prometheus_flags;
@@ -51,7 +55,7 @@ pub struct Options {
 pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Result<(Bundle, Outcome), Failure> {
     let tree = Arc::new(Tree::read(root)?);
     let scenarios = chosen(&tree, &options.only)?;
-    provenance::look_for_a_browser().await;
+    surroundings::look_for_a_browser().await;
     let Revision { commit, dirty, untold } = asked_of(root).await?;
     let (began_ms, id, draft) = in_a_second_of_its_own(|now_ms| {
         let id = provenance::bundle_id(now_ms, commit.as_deref(), &[options.seed])?;
@@ -106,7 +110,7 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
         absent: untold.iter().map(|why| provenance::of_unknown(why)).chain(facts.absent).collect(),
     };
     super::mutants::outcome::take(&options.out, draft.folder(), &provenance)?;
-    draft.publish(&provenance, &facts.secrets, interrupt).await
+    publish(draft, &provenance, &facts.secrets, interrupt).await
 }
 
 /// What the stacks told, for the provenance of all.

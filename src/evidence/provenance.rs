@@ -8,10 +8,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::bundle::sha256_of;
-use crate::browser::Browser;
 use crate::duration::Speed;
-use crate::failure::tell;
-use crate::revision::Revision;
 
 /// `run.json` of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,16 +101,6 @@ pub enum Mode {
     Foreign,
 }
 
-/// A tree's revision, asked off the task that others share. That git could not say it is told at once.
-pub async fn asked_of(tree: &Path) -> anyhow::Result<Revision> {
-    let tree = tree.to_owned();
-    let revision = tokio::task::spawn_blocking(move || Revision::of(&tree)).await.context("asking git")?;
-    if let Some(why) = &revision.untold {
-        tell(&format!("  ! {}", of_unknown(why)));
-    }
-    Ok(revision)
-}
-
 /// That the revision, or what differs from it, is not known.
 pub fn of_unknown(why: &str) -> String {
     format!("whether the tree is that of a commit is not known: {why}")
@@ -152,17 +139,4 @@ pub fn compact_utc(millis: i64) -> anyhow::Result<String> {
 /// Now, in Unix milliseconds of the wall clock.
 pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
-}
-
-/// Looks for the browser before anything is timed: it is started to say its version, once, and what lasts a second then makes
-/// requests late that are sent on the same task.
-pub async fn look_for_a_browser() {
-    let _ = tokio::task::spawn_blocking(Browser::find).await;
-}
-
-/// The browser that takes the pictures, if there is one: its name and version.
-pub fn browser() -> Option<(String, String)> {
-    let mut words = Browser::says()?.split_whitespace();
-    let version = words.find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
-    Some(("chromium".to_owned(), version.to_owned()))
 }

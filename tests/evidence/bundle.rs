@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aiclipx::duration::Speed;
-use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, in_a_second_of_its_own, sha256_of};
+use aiclipx::evidence::bundle::{Bundle, Draft, Outcome, sha256_of};
 use aiclipx::evidence::experiment::{OLDEST, SCHEMA, json_text, write_json};
 use aiclipx::evidence::judge::Judgement;
 use aiclipx::evidence::provenance::{self, BrokenOff, End, Mode, Provenance, bundle_id};
+use aiclipx::evidence::publish::in_a_second_of_its_own;
 use aiclipx::evidence::tree::copy_folder;
 use aiclipx::failure::{Failure, Kind};
 use aiclipx::revision::label;

@@ -3,9 +3,10 @@
 use std::fs;
 
 use aiclipx::address::Address;
+use aiclipx::evidence::dashboard_pages::collect;
 use aiclipx::evidence::experiment::{read_json, write_json};
 use aiclipx::evidence::grafana::Exchange;
-use aiclipx::evidence::grafana::{Seen, collect};
+use aiclipx::evidence::grafana::Seen;
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::provenance::Mode;
 use serde_json::{Value, json};

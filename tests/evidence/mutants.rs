@@ -3,7 +3,7 @@
 use std::fs;
 
 use aiclipx::duration::Speed;
-use aiclipx::evidence::mutants::fate::Fate;
+use aiclipx::evidence::mutants::outcome::Fate;
 use aiclipx::evidence::mutants::outcome::{Outcome, SCHEMA, Tried, take};
 use aiclipx::evidence::mutants::table::Table;
 use aiclipx::failure::Kind;

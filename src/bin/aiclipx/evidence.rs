@@ -10,11 +10,12 @@ use aiclipx::evidence::experiment::SCHEMA;
 use aiclipx::evidence::ground::Ground;
 use aiclipx::evidence::judge::Verdict;
 use aiclipx::evidence::tree::Tree;
-use aiclipx::evidence::{attached, attest, loaded};
+use aiclipx::evidence::{attached, attest};
 use aiclipx::failure::{self, Failure, tell};
 use aiclipx::interrupt::Signals;
 
 use super::{as_called_here, print};
+use aiclipx::evidence::asked;
 
 /// Evidence of what ran on a stack. That its tree was edited meanwhile is said first, and judged all the same.
 pub(super) async fn collect(
@@ -24,7 +25,7 @@ pub(super) async fn collect(
     require: &[String],
     signals: &Signals,
 ) -> Result<ExitCode, Failure> {
-    match loaded::is_the_tree(ground, &Tree::read(root)?).await {
+    match asked::is_the_tree(ground, &Tree::read(root)?).await {
         Err(failure) if failure.kind() == failure::Kind::Usage => {
             tell(&as_called_here(&format!("  ! {failure}, `just traffic` runs on it")));
         }

@@ -8,11 +8,11 @@ use std::process::ExitCode;
 use aiclipx::address::Address;
 use aiclipx::check;
 use aiclipx::duration::Speed;
+use aiclipx::evidence::attached;
 use aiclipx::evidence::counted::{Told, together};
 use aiclipx::evidence::enact::{Enacted, Enactment, faults_are_on};
 use aiclipx::evidence::ground::Ground;
 use aiclipx::evidence::tree::Tree;
-use aiclipx::evidence::{attached, loaded};
 use aiclipx::failure::{Failure, tell};
 use aiclipx::files::{self, Reserved};
 use aiclipx::interrupt::Signals;
@@ -27,6 +27,7 @@ use aiclipx::traffic::table::Summary;
 use anyhow::Context;
 
 use super::{SCENARIOS, TrafficRun, as_called_here, print};
+use aiclipx::evidence::asked;
 
 pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
@@ -51,7 +52,7 @@ pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) 
         ours = Stack::attach(state).await?;
         Ground::Ours(&ours)
     };
-    loaded::is_the_tree(ground, &tree).await?;
+    asked::is_the_tree(ground, &tree).await?;
     // Of each scenario its last try.
     let told = RefCell::new(BTreeMap::new());
     let enacted = each(ground, &tree, &scenarios, run, &told, signals).await;

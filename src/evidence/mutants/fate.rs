@@ -2,76 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
+use super::outcome::Fate;
 use super::outcome::Tried;
 use super::parts::{self, Part};
 use super::table::{FoundBy, Mutant};
 use crate::evidence::judge::{Judgement, Verdict};
-
-/// What came of one mutant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "fate", content = "why", rename_all = "snake_case")]
-pub enum Fate {
-    /// Its claim fails with it and holds without it; what the claim says.
-    Killed(String),
-    /// Nothing found it; what the claim says instead.
-    Survived(String),
-    /// Its text was not there exactly once, or what must find it does not exist.
-    DidNotApply(String),
-    /// The run says nothing, with it or without it.
-    Invalid(String),
-    /// Its claim is not proven without it, for want of a part of the stack; which, and why.
-    NotTried(String),
-}
-
-impl Fate {
-    /// For tables.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Fate::Killed(_) => "killed",
-            Fate::Survived(_) => "survived",
-            Fate::DidNotApply(_) => "did not apply",
-            Fate::Invalid(_) => "invalid",
-            Fate::NotTried(_) => "not tried",
-        }
-    }
-
-    /// The same as a sign.
-    pub fn sign(&self) -> &'static str {
-        match self {
-            Fate::Killed(_) => "✓",
-            Fate::Survived(_) | Fate::DidNotApply(_) => "✗",
-            Fate::Invalid(_) => "!",
-            Fate::NotTried(_) => "○",
-        }
-    }
-
-    /// Why.
-    pub fn why(&self) -> &str {
-        match self {
-            Fate::Killed(why)
-            | Fate::Survived(why)
-            | Fate::DidNotApply(why)
-            | Fate::Invalid(why)
-            | Fate::NotTried(why) => why,
-        }
-    }
-
-    /// Why, short enough for a line or a table's cell: some claims tell every series. Cut between words, and said to be.
-    pub fn brief(&self) -> String {
-        const LENGTH: usize = 200;
-        let line = self.why().lines().next().unwrap_or_default();
-        let mut kept = line;
-        if let Some((end, _)) = line.char_indices().nth(LENGTH) {
-            kept = &line[..end];
-            if !line[end..].starts_with(' ') {
-                kept = kept.rsplit_once(' ').map_or(kept, |(whole, _)| whole);
-            }
-        }
-        if kept.len() < self.why().len() { format!("{} …", kept.trim_end()) } else { kept.to_owned() }
-    }
-}
 
 /// What was found in an experiment: its judgements, what disturbed it, and what its stack lacked.
 #[derive(Debug, Clone, Default)]
@@ -219,16 +154,6 @@ mod tests {
         let tried = fate_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(fails(), fails()));
         assert_eq!(tried.fate, Fate::Killed("it differs".to_owned()));
         assert_eq!(tried.also_fail, ["quiet/log"]);
-    }
-
-    #[test]
-    fn a_long_reason_is_cut_and_a_short_one_is_not() {
-        assert_eq!(Fate::Killed("ü".repeat(200)).brief(), "ü".repeat(200));
-        assert_eq!(Fate::Killed("ü".repeat(201)).brief(), format!("{} …", "ü".repeat(200)));
-        assert_eq!(Fate::Invalid("it ended\nits last lines".to_owned()).brief(), "it ended …");
-        let words = |last: &str| Fate::Killed(format!("{} {last} twelve", "word ".repeat(39).trim_end())).brief();
-        assert_eq!(words("whole"), format!("{}whole …", "word ".repeat(39)));
-        assert_eq!(words("halved"), format!("{}…", "word ".repeat(39)));
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
-use super::fate::Fate;
 use super::table::{Mutant, Table};
 use crate::duration::Speed;
 use crate::evidence::experiment::{files_in, read_json, write_json};
@@ -170,6 +169,70 @@ pub fn of_bundle(bundle: &Path, provenance: &Provenance) -> anyhow::Result<Optio
     Ok(Some(outcome))
 }
 
+/// What came of one mutant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fate", content = "why", rename_all = "snake_case")]
+pub enum Fate {
+    /// Its claim fails with it and holds without it; what the claim says.
+    Killed(String),
+    /// Nothing found it; what the claim says instead.
+    Survived(String),
+    /// Its text was not there exactly once, or what must find it does not exist.
+    DidNotApply(String),
+    /// The run says nothing, with it or without it.
+    Invalid(String),
+    /// Its claim is not proven without it, for want of a part of the stack; which, and why.
+    NotTried(String),
+}
+
+impl Fate {
+    /// For tables.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Fate::Killed(_) => "killed",
+            Fate::Survived(_) => "survived",
+            Fate::DidNotApply(_) => "did not apply",
+            Fate::Invalid(_) => "invalid",
+            Fate::NotTried(_) => "not tried",
+        }
+    }
+
+    /// The same as a sign.
+    pub fn sign(&self) -> &'static str {
+        match self {
+            Fate::Killed(_) => "✓",
+            Fate::Survived(_) | Fate::DidNotApply(_) => "✗",
+            Fate::Invalid(_) => "!",
+            Fate::NotTried(_) => "○",
+        }
+    }
+
+    /// Why.
+    pub fn why(&self) -> &str {
+        match self {
+            Fate::Killed(why)
+            | Fate::Survived(why)
+            | Fate::DidNotApply(why)
+            | Fate::Invalid(why)
+            | Fate::NotTried(why) => why,
+        }
+    }
+
+    /// Why, short enough for a line or a table's cell: some claims tell every series. Cut between words, and said to be.
+    pub fn brief(&self) -> String {
+        const LENGTH: usize = 200;
+        let line = self.why().lines().next().unwrap_or_default();
+        let mut kept = line;
+        if let Some((end, _)) = line.char_indices().nth(LENGTH) {
+            kept = &line[..end];
+            if !line[end..].starts_with(' ') {
+                kept = kept.rsplit_once(' ').map_or(kept, |(whole, _)| whole);
+            }
+        }
+        if kept.len() < self.why().len() { format!("{} …", kept.trim_end()) } else { kept.to_owned() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,5 +291,15 @@ mod tests {
         let table = outcome.table();
         assert!(table.contains("✗ m1  survived  quiet/loaded") && table.contains("→ it holds"), "{table}");
         assert!(!table.contains("found"), "{table}");
+    }
+
+    #[test]
+    fn a_long_reason_is_cut_and_a_short_one_is_not() {
+        assert_eq!(Fate::Killed("ü".repeat(200)).brief(), "ü".repeat(200));
+        assert_eq!(Fate::Killed("ü".repeat(201)).brief(), format!("{} …", "ü".repeat(200)));
+        assert_eq!(Fate::Invalid("it ended\nits last lines".to_owned()).brief(), "it ended …");
+        let words = |last: &str| Fate::Killed(format!("{} {last} twelve", "word ".repeat(39).trim_end())).brief();
+        assert_eq!(words("whole"), format!("{}whole …", "word ".repeat(39)));
+        assert_eq!(words("halved"), format!("{}…", "word ".repeat(39)));
     }
 }

@@ -17,6 +17,9 @@ use super::bundle::Outcome;
 use super::judge::Verdict;
 use super::provenance::Mode;
 
+/// report.html as a browser prints it, beside it.
+pub const PDF: &str = "report.pdf";
+
 /// The files that tell people: path below the bundle, and text.
 pub fn write(outcome: &Outcome) -> anyhow::Result<Vec<(String, String)>> {
     let mut files =

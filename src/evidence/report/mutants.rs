@@ -8,7 +8,7 @@ use maud::{Markup, html};
 
 use super::markdown::cell;
 use super::utc;
-use crate::evidence::mutants::fate::Fate;
+use crate::evidence::mutants::outcome::Fate;
 use crate::evidence::mutants::outcome::Outcome;
 
 /// Why a reader should care, and what it rests on.

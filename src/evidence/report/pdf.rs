@@ -6,11 +6,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::PDF;
 use crate::browser::{self, Browser, PageOptions};
 use crate::failure::Failure;
-
-/// Its name, beside report.html.
-pub const FILE: &str = "report.pdf";
 
 /// The window in which it is laid out before it is printed; the paper's size is the page's own to say.
 const WINDOW: PageOptions = PageOptions { width: 1000, height: 1400, scale: 1.0 };
@@ -29,6 +27,6 @@ async fn printed(program: &Path, folder: &Path, title: &str) -> Result<(), Failu
     let mut page = browser.page(WINDOW).await?;
     page.open(&browser::file_url(&folder.join("report.html"))).await?;
     page.wait_until("document.readyState === 'complete'", LIMIT).await?;
-    page.pdf(&folder.join(FILE), title).await?;
+    page.pdf(&folder.join(PDF), title).await?;
     browser.close().await
 }
