@@ -251,3 +251,28 @@ pub(super) fn not_ours(what: &str) -> Failure {
     Failure::usage(format!("cannot {what}: this tool did not start this stack, and stops nothing of it"))
         .remedy("run that scenario on a stack of ours: `just up`, or `just prove`")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::evidence::validity::NEEDED;
+    use crate::monitoring::Monitoring;
+
+    #[test]
+    fn the_jobs_that_may_be_absent_are_those_of_the_components_that_may() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring");
+        let monitoring = Monitoring::read(&folder).unwrap_or_else(|failure| panic!("{failure}"));
+        let document = monitoring.document(Path::new("prometheus/prometheus.yml")).expect("a configuration");
+        let jobs: Vec<&str> =
+            document.items_of("scrape_configs").iter().filter_map(|job| job.text_of("job_name")).collect();
+        let scraped = |is_wanted: &dyn Fn(Component) -> bool| -> Vec<&str> {
+            let components = Component::ALL.into_iter().filter(|one| is_wanted(*one));
+            components.map(Component::name).filter(|name| jobs.contains(name)).collect()
+        };
+        assert_eq!(scraped(&Component::is_optional), OPTIONAL);
+        assert_eq!(scraped(&|one| !one.is_optional()), NEEDED);
+        assert_eq!(jobs.len(), OPTIONAL.len() + NEEDED.len(), "{jobs:?}");
+    }
+}

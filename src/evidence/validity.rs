@@ -20,10 +20,10 @@ const MISSED_SCRAPE_INTERVALS: f64 = 1.9;
 
 /// Jobs that a stack may do without: the files of monitoring/ name them all the same. A bundle is judged by them for as long as it
 /// is read, whatever the stack's table says then.
-pub(super) const OPTIONAL: [&str; 3] = ["probe", "vector", "loki"];
+pub const OPTIONAL: [&str; 3] = ["probe", "vector", "loki"];
 
 /// The components without which there is no stack.
-const NEEDED: [&str; 4] = ["app", "prometheus", "alertmanager", "receiver"];
+pub const NEEDED: [&str; 4] = ["app", "prometheus", "alertmanager", "receiver"];
 /// All of them but the receiver tell when they were started.
 const TELL_THEIR_START: usize = 3;
 
@@ -195,29 +195,4 @@ fn scrapes(run: &Run, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance
 fn target(series: &Series) -> String {
     let label = |name| series.labels.get(name).map_or("?", String::as_str);
     format!("{} at {}", label("job"), label("instance"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::monitoring::Monitoring;
-    use crate::stack::Component;
-
-    #[test]
-    fn the_jobs_that_may_be_absent_are_those_of_the_components_that_may() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("monitoring");
-        let monitoring = Monitoring::read(&folder).unwrap_or_else(|failure| panic!("{failure}"));
-        let document = monitoring.document(Path::new("prometheus/prometheus.yml")).expect("a configuration");
-        let jobs: Vec<&str> =
-            document.items_of("scrape_configs").iter().filter_map(|job| job.text_of("job_name")).collect();
-        let scraped = |is_wanted: &dyn Fn(Component) -> bool| -> Vec<&str> {
-            let components = Component::ALL.into_iter().filter(|one| is_wanted(*one));
-            components.map(Component::name).filter(|name| jobs.contains(name)).collect()
-        };
-        assert_eq!(scraped(&Component::is_optional), OPTIONAL);
-        assert_eq!(scraped(&|one| !one.is_optional()), NEEDED);
-        assert_eq!(jobs.len(), OPTIONAL.len() + NEEDED.len(), "{jobs:?}");
-    }
 }
