@@ -118,6 +118,7 @@ bench-app:
 # the traffic generator on the wall clock, beside wrk and hey; some two minutes
 [group('development')]
 bench-traffic:
+    cargo build --locked --release --package aiclipx-app
     cargo bench --locked --bench traffic
 
 # every fault of the log path on real stacks with Vector and Loki: a table of alerts, times and losses; all of them unless named
@@ -133,7 +134,7 @@ bench-dashboard:
 # format the Rust code and this file
 [group('development')]
 fmt:
-    cargo fmt
+    cargo fmt --all
     just --fmt --unstable
 
 # lint Rust, shell and Nix
@@ -181,12 +182,12 @@ _say what:
     @printf '%s\n' {{ quote(what) }} >&2
 
 _formatted:
-    cargo fmt --check
+    cargo fmt --all --check
     just --fmt --check --unstable
 
-# The service by itself first: the second run leaves both programs as a stack uses them.
+# The service by itself first, with no more than it asks for: the second run leaves all programs as a stack uses them.
 _tests:
-    cargo test --locked --no-default-features --test app
+    cargo test --locked --package aiclipx-app
     cargo test --locked
 
 # For these two the programs are there: the tests built them, and a build of its own would build half of them again.

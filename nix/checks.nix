@@ -35,6 +35,7 @@ let
       ../clippy.toml
       ../compose.yaml
       ../benches
+      ../crates
       ../src
       ../tests
     ];
@@ -91,7 +92,7 @@ in
       pkgs.just
     ];
     command = ''
-      cargo fmt --check
+      cargo fmt --all --check
       just --fmt --check --unstable
     '';
   };

@@ -13,7 +13,8 @@
 }:
 let
   cargo = lib.importTOML ../Cargo.toml;
-  # The service is built and tested without the tool, as its image has it.
+  tool = lib.importTOML ../crates/tool/Cargo.toml;
+  # The service is built and tested by itself, as its image has it.
   onlyApp = static == "aiclipx-app";
   # Exactly what the programs are made of: a change of README or evidence rebuilds nothing.
   source = lib.fileset.unions (
@@ -21,6 +22,8 @@ let
       ../Cargo.toml
       ../Cargo.lock
       ../src
+      # Cargo wants every member of the workspace to exist.
+      ../crates
     ]
     ++ lib.optionals onlyApp [
       # Its tests hold the defaults to the limits that are written there.
@@ -37,7 +40,7 @@ in
 rustPlatform.buildRustPackage (
   {
     pname = if static == null then "aiclipx" else "${static}-static";
-    inherit (cargo.package) version;
+    inherit (cargo.workspace.package) version;
     src = lib.fileset.toSource {
       root = ../.;
       fileset = source;
@@ -59,7 +62,7 @@ rustPlatform.buildRustPackage (
     '';
 
     meta = {
-      inherit (cargo.package) description;
+      inherit ((if onlyApp then cargo else tool).package) description;
       license = lib.licenses.asl20;
       mainProgram = if static == null then "aiclipx" else static;
       platforms = if static == null then lib.platforms.unix else lib.platforms.linux;
@@ -68,19 +71,17 @@ rustPlatform.buildRustPackage (
   // (
     if static != null then
       {
-        buildNoDefaultFeatures = onlyApp;
         cargoBuildFlags = [
+          "--package"
+          (if onlyApp then "aiclipx-app" else "aiclipx-tool")
           "--bin"
           static
         ];
         # The tool's tests need the stack's programs: checks.nix runs them.
         doCheck = onlyApp;
         cargoTestFlags = [
-          "--lib"
-          "--bin"
-          static
-          "--test"
-          "app"
+          "--package"
+          "aiclipx-app"
         ];
         # nixpkgs' cargo hooks name the target, so these flags spare build scripts and procedural macros, which can't be static.
         # As a build input the static C library would be found first by those, too, and build scripts crashed.

@@ -21,5 +21,5 @@ fi
 if [[ -e $flask/made ]]; then export AICLIPX_BENCH_FLASK=$flask; fi
 
 # Built first, on all processors: the program then keeps to one.
-cargo bench --locked --no-default-features --bench app --no-run
-exec cargo bench --quiet --locked --no-default-features --bench app
+cargo bench --locked --package aiclipx-app --bench app --no-run
+exec cargo bench --quiet --locked --package aiclipx-app --bench app

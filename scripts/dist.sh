@@ -13,9 +13,9 @@ export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
 # data/: an image's folder for what its program writes; a scratch image can make none.
 mkdir -p dist/data
 for program in "$@"; do
-  features=()
-  [[ $program != aiclipx-app ]] || features=(--no-default-features)
-  cargo build --locked --release "${features[@]}" --bin "$program" --target "$host"
+  # By its package: of all of them the service would be built with what the tool asks of its crates.
+  case $program in aiclipx) package=aiclipx-tool ;; aiclipx-verify) package=aiclipx-judge ;; *) package=$program ;; esac
+  cargo build --locked --release --package "$package" --bin "$program" --target "$host"
   install -m 755 "${CARGO_TARGET_DIR:-target}/$host/release/$program" "dist/$program"
   ls -l "dist/$program"
 done

@@ -2,7 +2,7 @@
 # scripts/loaders.sh: what promtool and amtool say of the files that Prometheus and Alertmanager load: rules and their unit tests,
 # targets, routes and, which nobody else reads, message templates. A rule may mean something else to another release: the rules
 # are tested by the promtool on PATH and by that of every folder in AICLIPX_PROMTOOL (DIR:DIR…), and each is named; unless
-# RULE_TESTS=ran says that tests/monitoring.rs did just that. Exit codes: theirs, or 2 when one is absent.
+# RULE_TESTS=ran says that crates/tool/tests/monitoring.rs did just that. Exit codes: theirs, or 2 when one is absent.
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 

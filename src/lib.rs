@@ -1,67 +1,304 @@
-//! `aiclipx`: an observability stack that proves itself.
+//! The service: a small item store whose counters can be trusted to the request.
 //!
-//! One small service ([`app`]), the monitoring around it, seeded traffic, and evidence: a bundle in which every claim
-//! is checked and can be checked again, offline. Two programs come out of this library: `aiclipx-app`, the service,
-//! and `aiclipx`, the operator's tool, which is behind the feature `tools`.
+//! - `GET /` -- what this is.
+//! - `GET /items`, `POST /items`, `GET` and `DELETE /items/{id}` -- the store.
+//! - `GET /health/live`, `GET /health/ready` -- the state machine of [`phase`].
+//! - `GET /metrics` -- [`meter`], in Prometheus' text format.
 //!
-//! # How the parts fit
+//! warp routes, hyper carries (`aiclipx_http::serve`). Every request is counted and logged exactly once, from its head to the
+//! last byte of its answer (`in_flight`). Those who watch the service have a listener of their own, with the same `/health`
+//! and `/metrics`: clients that hold every connection can't blind them.
 //!
-//! A *Plan* becomes a *Stack* of *Components*. A *Scenario* with a seed becomes a *Schedule*, sent, a *Ledger*. A
-//! scenario enacted once is an *Experiment*, which leaves *Exhibits*. A *Claim* judged on them is a *Judgement* with a
-//! *Verdict*. A *Draft* sealed is a *Bundle*. A static check gives *Findings*; what stops us is a *Failure*.
+//! Not for: reading the environment, binding a socket, installing a logger, listening for signals. The binary does that
+//! (`src/main.rs`); tests do otherwise.
 //!
-//! # Laws
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
 //!
-//! - Judging reads a folder and nothing else: what `verify` can't see, no verdict rests on.
-//! - Rooms that decide are pure and synchronous; rooms that touch the world are async, on one runtime.
-//! - Imports go one way: who may import whom is the table `MAY_IMPORT` of `tests/house.rs`. Roughly: evidence → traffic, stack,
-//!   dashboard, browser → monitoring, prom, scenario → http, duration; the service knows http and duration only.
+//! use aiclipx_app::{Listeners, config::Config, meter::Meter};
+//! use aiclipx_http::client;
+//! use tokio::net::TcpListener;
+//!
+//! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let (clients, admin) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
+//! let address = clients.local_addr()?.to_string().parse()?;
+//! let meter = Arc::new(Meter::new("0.1.0", "a doctest")?);
+//! let service = aiclipx_app::run(Listeners { clients, admin }, Config::default(), Arc::clone(&meter), std::future::pending());
+//! tokio::spawn(service);
+//!
+//! let answer = client::get(&address, "/items", Duration::from_secs(5)).await?;
+//! assert_eq!(answer.status, 200);
+//! // What `/metrics` shows: every series is there from the start, this one counted once.
+//! let metrics = client::get(&address, "/metrics", Duration::from_secs(5)).await?;
+//! let counted = r#"app_requests_total{endpoint="/items",http_status="200",method="GET"} 1"#;
+//! assert!(String::from_utf8_lossy(&metrics.body).lines().any(|line| line == counted));
+//! # Ok(()) }
+//! ```
 
-pub mod address;
-pub mod app;
-pub mod duration;
-pub mod http;
+mod access;
+mod body;
+mod budget;
+pub mod config;
+mod control_group;
+pub mod descriptors;
+pub mod endpoint;
+mod fault;
+mod handlers;
+mod head;
+pub mod heap;
+mod in_flight;
+pub mod journal;
+pub mod meter;
+pub mod phase;
+mod refusal;
+mod reply;
+mod store;
 
-#[cfg(feature = "tools")]
-pub mod browser;
-#[cfg(feature = "tools")]
-pub mod check;
-#[cfg(feature = "tools")]
-pub mod dashboard;
-#[cfg(feature = "tools")]
-pub mod epoch;
-#[cfg(feature = "tools")]
-pub mod evidence;
-#[cfg(feature = "tools")]
-pub mod failure;
-#[cfg(feature = "tools")]
-pub mod files;
-#[cfg(feature = "tools")]
-pub mod guard;
-#[cfg(feature = "tools")]
-pub mod interrupt;
-#[cfg(feature = "tools")]
-pub mod lock;
-#[cfg(feature = "tools")]
-pub mod monitoring;
-#[cfg(feature = "tools")]
-pub mod notification;
-#[cfg(feature = "tools")]
-pub mod prom;
-#[cfg(feature = "tools")]
-pub mod receiver;
-#[cfg(feature = "tools")]
-pub mod revision;
-#[cfg(feature = "tools")]
-pub mod scenario;
-#[cfg(feature = "tools")]
-pub mod stack;
-#[cfg(feature = "tools")]
-pub mod sum;
-#[cfg(feature = "tools")]
-pub mod traffic;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-// One for the tests here and in tests/.
-#[cfg(all(test, feature = "tools"))]
-#[path = "../tests/executable/mod.rs"]
-mod executable;
+use futures_util::future::{self, Either};
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+use pin_project_lite::pin_project;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use warp::reply::Response;
+
+use aiclipx_base::duration;
+use aiclipx_http::serve::{self, Broken, ConnectionOutcome, Contained, Limits, Service};
+use budget::Budget;
+use config::Config;
+use endpoint::{Endpoint, Verb};
+use fault::Fault;
+pub use handlers::MAX_PAGE_BYTES;
+use handlers::{Handlers, Route};
+use head::Head;
+use in_flight::{Counted, InFlight, Requests};
+use meter::{Connections, Meter};
+use phase::Lifecycle;
+use refusal::Refusal;
+use reply::BodyOf;
+
+/// Connections of the listener for those who watch: a few Prometheus, a few probes, somebody who looks.
+pub const ADMIN_CONNECTIONS: usize = 16;
+
+/// What the answers to those who watch may take together: as many scrapes as they have connections.
+const ADMIN_BYTES: usize = ADMIN_CONNECTIONS * (64 << 10);
+
+/// From the end of the clients' connections until those of who watches are cut.
+const ADMIN_DRAIN: Duration = Duration::from_millis(500);
+
+/// Where the service listens.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For everybody: every endpoint.
+    pub clients: TcpListener,
+    /// For those who watch: `/health` and `/metrics`.
+    pub admin: TcpListener,
+}
+
+/// Serves until `stop` resolves: then not ready, still serving for the drain delay, then draining to the deadline.
+/// Logs the final totals when nothing is in flight any more.
+///
+/// The counters live in `meter`, which the caller keeps.
+pub async fn run(listeners: Listeners, config: Config, meter: Arc<Meter>, stop: impl Future<Output = ()>) {
+    let lifecycle = Arc::new(Lifecycle::starting(meter.ready()));
+    meter.faults_enabled().set(i64::from(config.faults));
+    // At info, as those are that did not fail.
+    meter.access_log_enabled().set(i64::from(config.access_log && config.log >= log::LevelFilter::Info));
+    let limits = Limits {
+        connections: config.max_connections,
+        patience: config.header_timeout,
+        crowded: None,
+        drain: config.drain_timeout,
+    };
+    let admin_limits = Limits { connections: ADMIN_CONNECTIONS, drain: ADMIN_DRAIN, ..limits.clone() };
+    let drain_delay = config.drain_delay;
+    // What clients hold is not the monitoring's, whose connections are few.
+    let (budget, admin_budget) = (Budget::new(config.max_buffered_bytes), Budget::new(ADMIN_BYTES));
+    let handlers = Arc::new(Handlers::new(&config, budget.clone(), Arc::clone(&meter), Arc::clone(&lifecycle)));
+    let app = Arc::new(App {
+        requests: Requests::new(Arc::clone(&meter), config.access_log),
+        lifecycle: Arc::clone(&lifecycle),
+        config,
+    });
+    let service = |audience, limits: &Limits, budget| {
+        let connections = meter.connections(audience, limits.connections);
+        let routes = handlers::routes(&handlers, budget);
+        Arc::new(ListenerService { app: Arc::clone(&app), routes, audience, connections })
+    };
+    let clients = service(Audience::Clients, &limits, budget);
+    let admin = service(Audience::Admin, &admin_limits, admin_budget);
+
+    let stop = async {
+        stop.await;
+        lifecycle.draining();
+        log::info!("Told to stop: not ready any more, serving on for {}.", duration::print(drain_delay));
+        tokio::time::sleep(drain_delay).await;
+    };
+    lifecycle.ready();
+    let (served, all_served) = oneshot::channel::<()>();
+    let (drained, _) = tokio::join!(
+        async {
+            let drained = serve::serve(listeners.clients, limits, clients, stop).await;
+            drop(served);
+            drained
+        },
+        // Watched to the end.
+        serve::serve(listeners.admin, admin_limits, admin, async { drop(all_served.await) }),
+    );
+    lifecycle.stopped();
+
+    if drained.cut > 0 {
+        log::warn!(connections = drained.cut; "Connections were still open at the deadline, and cut.");
+    }
+    for total in meter.totals().filter(|total| total.requests > 0) {
+        log::info!(
+            method = total.method, endpoint = total.endpoint, status = total.status, requests = total.requests;
+            "Final total."
+        );
+    }
+    log::info!(requests = meter.requests(), errors = meter.errors(); "Stopped.");
+}
+
+/// Who is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody.
+    Clients,
+    /// Those who watch the service.
+    Admin,
+}
+
+impl Audience {
+    /// Both, in the order of their declaration.
+    pub const ALL: [Audience; 2] = [Audience::Clients, Audience::Admin];
+
+    /// The metric label `listener`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Audience::Clients => "clients",
+            Audience::Admin => "admin",
+        }
+    }
+}
+
+/// What stands behind both listeners.
+struct App {
+    config: Config,
+    requests: Requests,
+    lifecycle: Arc<Lifecycle>,
+}
+
+impl App {
+    /// Refuses before routing what no route takes, so that a route never has to reject and 405 can name what it allows;
+    /// else the fault that the request asks for.
+    fn admit(&self, endpoint: Endpoint, verb: Verb, request: &Request<Incoming>) -> Result<Option<Fault>, Refusal> {
+        match endpoint {
+            // It names a host, and not a path.
+            Endpoint::Unmatched if request.method() == Method::CONNECT => Err(Refusal::MethodNotAllowed(&[])),
+            Endpoint::Unmatched => Err(Refusal::NotFound),
+            _ if !endpoint.allows(verb) => Err(Refusal::MethodNotAllowed(endpoint.verbs())),
+            _ if self.config.faults && endpoint.takes_faults() => fault::asked(request.headers()),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// One of the two listeners' side of the service.
+struct ListenerService<R> {
+    app: Arc<App>,
+    routes: R,
+    audience: Audience,
+    connections: Connections,
+}
+
+impl<R: Route> Service for ListenerService<R> {
+    type Body = Counted<BodyOf<Response>>;
+
+    fn call(
+        &self,
+        request: Request<Incoming>,
+        now: Instant,
+    ) -> impl Future<Output = Result<hyper::Response<Self::Body>, Infallible>> + Send {
+        let app = &*self.app;
+        let head = Head::of(request.headers());
+        let well_formed = head.well_formed(&request);
+        let mut endpoint = Endpoint::of(request.uri().path());
+        if well_formed.is_err() || (self.audience == Audience::Admin && !endpoint.is_monitoring()) {
+            endpoint = Endpoint::Unmatched;
+        }
+        let verb = Verb::of(request.method());
+        let begun = app.requests.begin(endpoint, verb, head.request_id(), now);
+
+        // A future is as large as the largest it may be, and moved as a whole: what is rare is in a box.
+        let work = match well_formed.and_then(|()| app.admit(endpoint, verb, &request)) {
+            Ok(None) => Either::Left(self.routes.route(endpoint, verb, request)),
+            Ok(Some(fault)) => Either::Right(Either::Left(Box::pin(async move {
+                match fault.inject().await {
+                    Ok(()) => self.routes.route(endpoint, verb, request).await,
+                    Err(refusal) => refusal.into(),
+                }
+            }))),
+            Err(refusal) => Either::Right(Either::Right(future::ready(refusal.into()))),
+        };
+        Answering {
+            work: serve::contain(app.config.request_timeout, work, |broken| match broken {
+                Broken::Panicked => Refusal::Internal.into(),
+                Broken::TimedOut => Refusal::TookTooLong.into(),
+            }),
+            begun: Some(begun),
+            endpoint,
+            lifecycle: &app.lifecycle,
+        }
+    }
+
+    fn opened(&self) {
+        self.connections.opened();
+    }
+
+    fn ended(&self, outcome: ConnectionOutcome) {
+        self.connections.ended(outcome);
+    }
+}
+
+pin_project! {
+    /// A request that is worked on. A future of its own, for the same reason as [`serve::Contained`].
+    struct Answering<'a, W: Future> {
+        #[pin]
+        work: Contained<W>,
+        // Until its answer exists.
+        begun: Option<InFlight>,
+        endpoint: Endpoint,
+        lifecycle: &'a Lifecycle,
+    }
+}
+
+impl<W: Future<Output = Response>> Future for Answering<'_, W> {
+    type Output = Result<hyper::Response<Counted<BodyOf<Response>>>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let begun = this.begun.as_mut().expect("an answer that was given is not asked for again");
+        let mut response = ready!(begun.named(|| this.work.poll(cx)));
+        // Not ready is no failure, and a coding that is not ours is the client's.
+        let at_fault = match response.status() {
+            StatusCode::INTERNAL_SERVER_ERROR => true,
+            StatusCode::SERVICE_UNAVAILABLE => *this.endpoint != Endpoint::Ready,
+            _ => false,
+        };
+        if this.lifecycle.is_draining() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let begun = this.begun.take().expect("an answer that was given is not asked for again");
+        Poll::Ready(Ok(begun.answered(response, at_fault)))
+    }
+}

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aiclipx::http::serve::{Drained, Incoming, Limits, Plain, serve};
+use aiclipx_http::serve::{Drained, Incoming, Limits, Plain, serve};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request, Response};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use aiclipx::app::endpoint::{Endpoint, Verb};
+use aiclipx_app::endpoint::{Endpoint, Verb};
 use log::LevelFilter;
 use serde_json::json;
 
@@ -332,7 +332,7 @@ async fn a_page_is_bounded_in_bytes_and_its_next_tells_the_rest() {
     let (mut after, mut ids, mut pages) = (0, Vec::new(), 0);
     loop {
         let page = app.get(&format!("/items?limit=1000&after={after}")).await;
-        assert!(page.body.len() <= aiclipx::app::MAX_PAGE_BYTES);
+        assert!(page.body.len() <= aiclipx_app::MAX_PAGE_BYTES);
         let page = page.json();
         ids.extend(page["items"].as_array().unwrap().iter().map(|item| item["id"].as_u64().unwrap()));
         pages += 1;

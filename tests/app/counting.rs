@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aiclipx::app::endpoint::{Endpoint, Verb};
+use aiclipx_app::endpoint::{Endpoint, Verb};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Barrier;
 

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aiclipx::app::Listeners;
-use aiclipx::app::config::Config;
-use aiclipx::app::meter::Meter;
+use aiclipx_app::Listeners;
+use aiclipx_app::config::Config;
+use aiclipx_app::meter::Meter;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -48,7 +48,7 @@ impl App {
         let meter = Arc::new(Meter::new("0.0.0", "test").unwrap());
         let (stop, stopped) = oneshot::channel();
         let told = async { drop(stopped.await) };
-        let running = tokio::spawn(aiclipx::app::run(Listeners { clients, admin }, config, Arc::clone(&meter), told));
+        let running = tokio::spawn(aiclipx_app::run(Listeners { clients, admin }, config, Arc::clone(&meter), told));
         App { address: addresses[0], admin: addresses[1], meter, stop: Some(stop), running }
     }
 

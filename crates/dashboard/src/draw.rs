@@ -1,0 +1,257 @@
+//! A panel and what Prometheus answered, as one SVG.
+//!
+//! Deterministic: the same panel, frames and canvas give the same bytes on every machine, because text is measured by a
+//! table and numbers are written by us. Self-contained: presentation attributes only, no style sheet, no script, no
+//! id, no request; so many of them share a page, under any content policy. Texts come from labels and may be hostile:
+//! they are escaped, and characters XML can't hold are replaced. A panel without data says so in its place.
+
+mod font;
+mod scale;
+mod single;
+mod table;
+pub mod theme;
+mod timeseries;
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::format;
+use super::model::{Field, Kind, Panel};
+use super::query::{self, PlannedQuery, TimeRange};
+use aiclipx_model::prom::answer::{Sample, Series};
+pub use scale::written;
+use theme::{Paint, Theme, resolved};
+
+/// What a query was answered with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// The question.
+    pub query: PlannedQuery,
+    /// The answer's series.
+    pub series: Vec<Series>,
+}
+
+/// A time in which something was so: a fault was injected, an alert was firing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Unix milliseconds.
+    pub from_millis: i64,
+    /// Unix milliseconds.
+    pub to_millis: i64,
+    /// A few words: `30 % errors`, `AppHigh5xxErrorRate`.
+    pub label: String,
+}
+
+/// What a panel is drawn on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Canvas<'a> {
+    /// Pixels; at least 120.
+    pub width: u32,
+    /// Pixels; at least 60.
+    pub height: u32,
+    /// Light or dark.
+    pub theme: Theme,
+    /// The time shown.
+    pub range: TimeRange,
+    /// The day is written at the headline; not needed where the page says it.
+    pub dated: bool,
+    /// What went on, one thing after the other: named above the plot, which is not tinted for it.
+    pub phases: &'a [Mark],
+    /// When faults were injected.
+    pub faults: &'a [Mark],
+    /// When alerts were firing.
+    pub alerts: &'a [Mark],
+}
+
+/// One series, ready to be drawn.
+struct Curve<'a> {
+    name: String,
+    field: Field,
+    color: String,
+    samples: &'a [Sample],
+    labels: &'a BTreeMap<String, String>,
+    ref_id: &'a str,
+    /// Samples further apart than this are not joined.
+    step_seconds: Option<f64>,
+}
+
+impl Curve<'_> {
+    fn values(&self) -> Vec<f64> {
+        self.samples.iter().map(|sample| sample.value).collect()
+    }
+}
+
+/// A rectangle in pixels.
+#[derive(Debug, Clone, Copy)]
+struct Area {
+    x: f64,
+    y: f64,
+    w: f64,
+    h: f64,
+}
+
+impl Area {
+    fn right(self) -> f64 {
+        self.x + self.w
+    }
+
+    fn bottom(self) -> f64 {
+        self.y + self.h
+    }
+
+    fn middle(self) -> f64 {
+        self.x + self.w / 2.0
+    }
+}
+
+const PADDING: f64 = 12.0;
+const TITLE_SIZE: f64 = 13.0;
+const HEAD_HEIGHT: f64 = 34.0;
+
+/// Draws a panel.
+pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
+    let paint = canvas.theme.paint();
+    let (width, height) = (f64::from(canvas.width.max(120)), f64::from(canvas.height.max(60)));
+    let curves = curves(panel, frames, &paint);
+    let body = Area { x: PADDING, y: HEAD_HEIGHT, w: width - 2.0 * PADDING, h: height - HEAD_HEIGHT - PADDING };
+    let has_data = curves.iter().any(|curve| curve.samples.iter().any(|sample| !sample.value.is_nan()));
+    let dated = canvas.dated && panel.kind != Kind::Row;
+    let date = if dated { dates(canvas, &panel.kind) } else { String::new() };
+    let date_width = font::width(&date, 10.0, false);
+    let title = font::fitted(&panel.title, TITLE_SIZE, true, body.w - date_width - 12.0);
+    let content = match &panel.kind {
+        Kind::Row => html! {},
+        Kind::Logs(_) => words("Logs are not drawn here: `aiclipx logs` shows them", body, &paint),
+        Kind::Undrawn(kind) => words(&format!("A panel of type “{}” is not drawn here", clean(kind)), body, &paint),
+        _ if !has_data => words(&clean(panel.defaults.no_value.as_deref().unwrap_or("No data")), body, &paint),
+        Kind::Timeseries => timeseries::draw(panel, &curves, canvas, body, &paint),
+        Kind::Stat => single::stats(panel, &curves, body, &paint),
+        Kind::Gauge => single::gauges(panel, &curves, body, &paint),
+        Kind::BarGauge => single::bars(panel, &curves, body, &paint),
+        Kind::Table => table::draw(panel, &curves, body, &paint),
+    };
+    html! {
+        svg xmlns="http://www.w3.org/2000/svg" viewBox={ "0 0 " (n(width)) " " (n(height)) } width=(n(width))
+            height=(n(height)) role="img" aria-label=(clean(&panel.title)) font-family=(font::FAMILY) {
+            title { (clean(&panel.title)) }
+            @if !panel.description.is_empty() { desc { (clean(&panel.description)) } }
+            rect x="0.5" y="0.5" width=(n(width - 1.0)) height=(n(height - 1.0)) rx="6" fill=(paint.paper)
+                stroke=(paint.border) {}
+            text x=(n(PADDING)) y="22" font-size=(n(TITLE_SIZE)) font-weight="bold" fill=(paint.ink) { (clean(&title)) }
+            @if dated {
+                text x=(n(width - PADDING)) y="22" font-size="10" text-anchor="end" fill=(paint.muted) { (date) }
+            }
+            (content)
+        }
+    }
+    .into_string()
+}
+
+/// The day, or days, and the time of a value that has no axis.
+fn dates(canvas: &Canvas, kind: &Kind) -> String {
+    let day = |millis| written(millis, "%Y-%m-%d");
+    let (from, to) = (day(canvas.range.from_millis), day(canvas.range.to_millis));
+    match kind {
+        Kind::Timeseries if from == to => format!("{to} UTC"),
+        Kind::Timeseries => format!("{from} – {to} UTC"),
+        Kind::Undrawn(_) | Kind::Logs(_) => String::new(),
+        _ => written(canvas.range.to_millis, "%Y-%m-%d %H:%M:%S UTC"),
+    }
+}
+
+fn curves<'a>(panel: &Panel, frames: &'a [Frame], paint: &Paint) -> Vec<Curve<'a>> {
+    let mut curves: Vec<Curve> = Vec::new();
+    for frame in frames {
+        let all: Vec<&BTreeMap<String, String>> = frame.series.iter().map(|series| &series.labels).collect();
+        // A step is at most days: exact as a float.
+        #[allow(clippy::cast_precision_loss)]
+        let step_seconds = match frame.query.kind {
+            query::QueryKind::Range { step_millis, .. } => Some(step_millis as f64 / 1000.0),
+            query::QueryKind::Instant { .. } => None,
+        };
+        for series in &frame.series {
+            let own = query::legend(&frame.query, &series.labels, &all);
+            let field = panel.field(&own);
+            let color = match &field.color {
+                Some(color) => resolved(color, paint),
+                None => paint.series(curves.len()),
+            };
+            let name = clean(field.display_name.as_ref().unwrap_or(&own));
+            curves.push(Curve {
+                name,
+                field,
+                color,
+                samples: &series.samples,
+                labels: &series.labels,
+                ref_id: &frame.query.ref_id,
+                step_seconds,
+            });
+        }
+    }
+    curves
+}
+
+/// The mapping of exactly this value, as Grafana compares.
+#[allow(clippy::float_cmp)]
+fn mapped(field: &Field, value: f64) -> Option<&(f64, String, Option<String>)> {
+    field.mappings.iter().find(|(mapped, _, _)| *mapped == value)
+}
+
+/// A value as its field writes it: a word where one is mapped, else a number with its unit.
+fn shown(field: &Field, value: f64) -> String {
+    match mapped(field, value) {
+        Some((_, text, _)) if !text.is_empty() => clean(text),
+        _ => format::value(&field.unit, value, field.decimals),
+    }
+}
+
+/// The colour of a value: a mapping's, a fixed one, or its threshold's.
+fn value_color(field: &Field, value: f64, ends: (f64, f64), paint: &Paint) -> String {
+    if let Some((_, _, Some(color))) = mapped(field, value) {
+        return resolved(color, paint);
+    }
+    if let Some(color) = &field.color {
+        return resolved(color, paint);
+    }
+    let step = field.thresholds.iter().rev().find(|step| value >= threshold_value(field, step.value, ends));
+    match step.or(field.thresholds.first()) {
+        Some(step) if field.color_by_threshold => resolved(&step.color, paint),
+        _ => paint.series(0),
+    }
+}
+
+/// A threshold as a value: percentages lie between the ends.
+fn threshold_value(field: &Field, value: f64, (low, high): (f64, f64)) -> f64 {
+    if field.percentage_thresholds && value.is_finite() { low + (high - low) * value / 100.0 } else { value }
+}
+
+/// A few muted words in the middle of an area.
+fn words(what: &str, area: Area, paint: &Paint) -> Markup {
+    let fitted = font::fitted(what, 13.0, false, area.w);
+    html! {
+        text x=(n(area.middle())) y=(n(area.y + area.h / 2.0)) font-size="13" text-anchor="middle" fill=(paint.muted) {
+            (fitted)
+        }
+    }
+}
+
+/// A coordinate with at most two digits behind the point, and none for nothing.
+fn n(value: f64) -> String {
+    let rounded = libm::round(value * 100.0) / 100.0;
+    // A negative zero would be written as such.
+    format!("{}", if rounded == 0.0 || !rounded.is_finite() { 0.0 } else { rounded })
+}
+
+/// The text without what XML 1.0 can't hold, and without line breaks.
+pub fn clean(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            '\t' | '\n' | '\r' => ' ',
+            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}'
+            // Marks that turn the reading direction can make one value read as another.
+            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+            other => other,
+        })
+        .collect()
+}

@@ -1,0 +1,609 @@
+//! A Draft is written, a Bundle is read: what was shown, sealed so that anyone can check it later, offline.
+//!
+//! ```text
+//! report.html report.md report.pdf   for people
+//! run.json                 [`Provenance`]: revision, versions, seed, speed
+//! verdicts.json            every claim with its judgement
+//! tree/                    the monitoring and the scenarios that it is about
+//! experiments/NAME/        what was recorded: see `experiment`; what is long is packed, `.gz`
+//! broken-off/NAME/         what is left of a try on a private stack that did not come to its end: not judged
+//! mutants.json             what came of the mutants of this very tree, where they were tried
+//! SHA256SUMS               every other file, in the form `sha256sum -c` reads
+//! SHA256SUMS.sig           where it is signed: see `attest`
+//! ```
+//!
+//! A draft is a folder `NAME.partial` beside the place of the bundle, flushed to disk and renamed last: whatever goes
+//! wrong before leaves nothing that looks complete, and nothing that was recorded is lost with it. There is no verifying a
+//! draft and no writing to a bundle: two types.
+//!
+//! Verifying trusts nothing stored: L0, integrity: nothing changed, missing, extra, and no links. L1, derivation: claims
+//! are derived and judged again, by the version of the statement that the bundle is of, and compared; reports are written
+//! again, and must be the same where this very program wrote them: another one may show the same otherwise. Hashes show that
+//! nothing changed since the sealing; who sealed, and from which revision, is [`attest`](super::attest)'s to say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+
+use super::attest::SIGNATURE;
+use super::coherence;
+use super::experiment::{self, Experiment, json_text, read_json, read_text, write, write_json};
+use super::judge::{self, Judgement, Verdict, judge};
+use super::mutants;
+use super::provenance::{self, Provenance};
+use super::report;
+use super::tree::Tree;
+use super::validity::Disturbance;
+use aiclipx_model::failure::{self, Failure, tell};
+use aiclipx_model::files;
+use aiclipx_model::sum;
+
+/// The file that names every other with its sum.
+pub const SUMS: &str = "SHA256SUMS";
+
+/// What a draft's folder ends in.
+pub const PARTIAL: &str = ".partial";
+
+/// Where a draft keeps what is left of a try that did not come to its end.
+pub const BROKEN_OFF: &str = "broken-off";
+
+/// A bundle that is being written.
+#[derive(Debug)]
+pub struct Draft {
+    folder: PathBuf,
+    target: PathBuf,
+    sealed: bool,
+}
+
+impl Draft {
+    /// Begins a bundle that will be `parent/name`; none where that is taken, or begun: nothing is ever overwritten.
+    pub fn begin(parent: &Path, name: &str) -> Result<Option<Draft>, Failure> {
+        let (folder, target) = (parent.join(format!("{name}{PARTIAL}")), parent.join(name));
+        if !made_in(parent, &folder)? {
+            return Ok(None);
+        }
+        let draft = Draft { folder, target, sealed: false };
+        // Looked for last: one that is begun, and sealed a moment ago, is there by now.
+        Ok((!draft.target.exists()).then_some(draft))
+    }
+
+    /// Copies what the evidence is about. What no bundle could hold is told now, and not when all was recorded.
+    pub fn take(&self, tree: &Tree) -> Result<(), Failure> {
+        tree.copy_to(&self.folder.join("tree")).and_then(|()| remove_empty(&self.folder)).map_err(Failure::usage)?;
+        list(&self.folder).map(drop).map_err(Failure::usage)
+    }
+
+    /// Where files are written.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of an experiment, not created.
+    pub fn experiment(&self, name: &str) -> PathBuf {
+        self.folder.join("experiments").join(name)
+    }
+
+    /// The folder of what is left of a try, not created.
+    pub fn broken_off(&self, name: &str) -> PathBuf {
+        self.folder.join(BROKEN_OFF).join(name)
+    }
+
+    /// Whether anything was recorded in it.
+    pub fn holds_anything(&self) -> bool {
+        let holds = |folder: &str| fs::read_dir(self.folder.join(folder)).is_ok_and(|mut found| found.next().is_some());
+        holds("experiments") || holds(BROKEN_OFF)
+    }
+
+    /// Judges everything in the draft and writes the reports.
+    pub fn report(&self, provenance: &Provenance) -> Result<Outcome, Failure> {
+        write_json(&self.folder.join("run.json"), provenance)?;
+        let outcome = Outcome::derive(&self.folder)?;
+        coherence::check(&outcome)?;
+        self.leave_out(&outcome)?;
+        write_json(&self.folder.join("verdicts.json"), &outcome.judgements)?;
+        let reports = report::write(&outcome)?;
+        for (file, text) in &reports {
+            write(&self.folder.join(file), text.as_bytes())?;
+        }
+        // What `verify` would refuse is not sealed either.
+        let drawn = reports.into_iter().map(|(file, _)| file).collect();
+        coherence::no_file_more(&outcome, &list(&self.folder)?, &drawn)?;
+        Ok(outcome)
+    }
+
+    /// Removes from the experiments what nothing asked for: an editor's copy in a run's folder is no reason to lose the run.
+    fn leave_out(&self, outcome: &Outcome) -> anyhow::Result<()> {
+        for experiment in &outcome.experiments {
+            let folder = self.experiment(&experiment.name);
+            for file in coherence::unasked(experiment, &folder)? {
+                tell(&format!("  · {}: {} is left out: nothing asked for it", experiment.name, file.display()));
+                let path = folder.join(&file);
+                let gone = if path.is_dir() && !path.is_symlink() {
+                    fs::remove_dir_all(&path)
+                } else {
+                    fs::remove_file(&path)
+                };
+                gone.with_context(|| format!("cannot leave out {}", path.display()))?;
+            }
+        }
+        remove_empty(&self.folder)
+    }
+
+    /// Writes the sums over a draft that is reported, and turns it into a bundle.
+    ///
+    /// `secrets` are texts that must not be in any file: one that is stops the sealing.
+    pub fn seal(mut self, secrets: &[String]) -> Result<Bundle, Failure> {
+        scan_for_secrets(&self.folder, secrets)?;
+        experiment::within_bounds(list(&self.folder)?.iter().map(|file| self.folder.join(file)))?;
+        let mut sums = String::new();
+        for file in list(&self.folder)? {
+            if !is_of_a_bundle(&file) {
+                return Err(anyhow::anyhow!("{file} is no file of a bundle; nothing was sealed").into());
+            }
+            writeln!(sums, "{}  {file}", sha256_of(&self.folder.join(&file))?).context("writing sums")?;
+        }
+        write(&self.folder.join(SUMS), sums.as_bytes())?;
+        flush(&self.folder)?;
+        fs::rename(&self.folder, &self.target)
+            .with_context(|| format!("cannot rename {} to {}", self.folder.display(), self.target.display()))?;
+        self.sealed = true;
+        if let Some(parent) = self.target.parent() {
+            File::open(parent).and_then(|folder| folder.sync_all()).context("cannot flush the evidence folder")?;
+        }
+        Ok(Bundle { folder: self.target.clone() })
+    }
+}
+
+/// Makes the folder of an outcome in the one it goes to, which may not be there yet; false where something has that name.
+pub fn made_in(parent: &Path, folder: &Path) -> Result<bool, Failure> {
+    let unwritable = |what: &dyn std::fmt::Display, path: &Path| {
+        Failure::usage(format!("cannot write evidence to {}: {what}", path.display()))
+            .remedy("choose another folder with --out DIR")
+    };
+    if let Some(file) = parent.ancestors().find(|above| above.exists()).filter(|above| !above.is_dir()) {
+        return Err(unwritable(&format!("{} is no folder", file.display()), parent));
+    }
+    fs::create_dir_all(parent).map_err(|error| unwritable(&error, parent))?;
+    match fs::create_dir(folder) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(unwritable(&error, folder)),
+    }
+}
+
+/// What was not sealed is no evidence, and its name says so; but what was recorded in minutes is not thrown away.
+impl Drop for Draft {
+    fn drop(&mut self) {
+        if self.sealed {
+            return;
+        }
+        if self.holds_anything() {
+            tell(&format!("  · not sealed; what was recorded stays in {}", self.folder.display()));
+        } else {
+            // Nothing can be done about a folder that does not go.
+            let _ = fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+/// A sealed bundle.
+#[derive(Debug)]
+pub struct Bundle {
+    folder: PathBuf,
+}
+
+/// Everything derived from the folder of a bundle or a draft.
+#[derive(Debug)]
+pub struct Outcome {
+    /// `run.json`.
+    pub provenance: Provenance,
+    /// `tree/`.
+    pub tree: Tree,
+    /// `experiments/`, by name.
+    pub experiments: Vec<Experiment>,
+    /// Every claim of every experiment, decided.
+    pub judgements: Vec<Judgement>,
+    /// `mutants.json`, where there is one. No verdict rests on it.
+    pub mutants: Option<mutants::outcome::Outcome>,
+    /// Reports and drawings that are not as this program writes them, for another one wrote them: nothing but the sums binds
+    /// them. Only verifying tells.
+    pub others: Vec<String>,
+    /// What disturbed which experiment. Kept, for a draft's folder is renamed when it is sealed.
+    disturbances: BTreeMap<String, Vec<Disturbance>>,
+}
+
+impl Outcome {
+    /// Reads `run.json`, `tree/` and `experiments/`, derives the claims and decides them.
+    pub fn derive(folder: &Path) -> Result<Outcome, Failure> {
+        let provenance: Provenance = read_json(&folder.join("run.json"))?;
+        let tree = Tree::read(&folder.join("tree"))?;
+        let mut experiments = Vec::new();
+        for path in experiment::files_in(&folder.join("experiments"), "")? {
+            let read = Experiment::read(&path).with_context(|| format!("the experiment in {}", path.display()))?;
+            experiments.push(read);
+        }
+        experiments.sort_by_key(|experiment| (experiment.run.quiet_ms, experiment.name.clone()));
+        let judgements = experiments.iter().flat_map(|experiment| judge(experiment, &tree)).collect();
+        let disturbed = |experiment: &Experiment| (experiment.name.clone(), judge::disturbances(experiment, &tree));
+        let disturbances = experiments.iter().map(disturbed).collect();
+        let mutants = mutants::outcome::of_bundle(folder, &provenance)?;
+        Ok(Outcome { provenance, tree, experiments, judgements, mutants, others: Vec::new(), disturbances })
+    }
+
+    /// What disturbed an experiment.
+    pub fn disturbances(&self, experiment: &str) -> &[Disturbance] {
+        self.disturbances.get(experiment).map_or(&[], Vec::as_slice)
+    }
+
+    /// Deaths in tries that do not count: a repeated run that is sound does not explain them.
+    pub fn deaths_put_aside(&self) -> Vec<String> {
+        let put_aside = self.provenance.superseded.iter().flat_map(|experiment| self.disturbances(experiment));
+        let put_aside = put_aside.filter(|disturbance| matches!(disturbance, Disturbance::Death(_)));
+        let broken_off = self.provenance.broken_off.iter().filter(|one| one.end.died);
+        put_aside.map(ToString::to_string).chain(broken_off.map(|one| one.end.why.clone())).collect()
+    }
+
+    /// The judgements that count: not those of a try that was invalid and repeated.
+    pub fn counting(&self) -> impl Iterator<Item = &Judgement> {
+        self.judgements.iter().filter(|judgement| !self.provenance.superseded.contains(&judgement.claim.experiment))
+    }
+
+    /// How many of the judgements that count have a verdict like this.
+    pub fn count(&self, like: impl Fn(&Verdict) -> bool) -> usize {
+        self.counting().filter(|judgement| like(&judgement.verdict)).count()
+    }
+
+    /// The verdict over everything, a sentence without its full stop.
+    pub fn headline(&self) -> String {
+        let fails = self.count(|verdict| matches!(verdict, Verdict::Fails(_)));
+        let invalid = self.count(|verdict| matches!(verdict, Verdict::Invalid(_)));
+        let deaths = self.deaths_put_aside();
+        match (fails, invalid) {
+            (0, 0) if !self.provenance.unfinished.is_empty() => {
+                let names: Vec<&str> = self.provenance.unfinished.keys().map(String::as_str).collect();
+                format!("The run says nothing of {}", names.join(", "))
+            }
+            (0, 0) if deaths.is_empty() => "Every claim that could be shown holds".to_owned(),
+            (0, 0) => format!("A first try was disturbed: {}", deaths.join("; ")),
+            (0, invalid) => format!("The run says nothing: {invalid} claims are invalid"),
+            (1, _) => "One claim fails".to_owned(),
+            (fails, _) => format!("{fails} claims fail"),
+        }
+    }
+
+    /// The same as one word: `holds`, `fails` or `invalid`.
+    pub fn class(&self) -> &'static str {
+        match self.exit_code(&[]) {
+            0 => "holds",
+            1 => "fails",
+            _ => "invalid",
+        }
+    }
+
+    /// `104 of 106 claims hold, 2 not proven`.
+    pub fn tally(&self) -> String {
+        let all = self.counting().count();
+        let mut text = format!("{} of {all} claims hold", self.count(|verdict| *verdict == Verdict::Holds));
+        for (count, word) in [
+            (self.count(|verdict| matches!(verdict, Verdict::Fails(_))), "failed"),
+            (self.count(|verdict| matches!(verdict, Verdict::Invalid(_))), "invalid"),
+            (self.count(|verdict| matches!(verdict, Verdict::NotProven(_))), "not proven"),
+        ] {
+            if count > 0 {
+                write!(text, ", {count} {word}").expect("writing to a String does not fail");
+            }
+        }
+        let (all, missing) = (self.tree.scenarios.len(), self.not_run().len());
+        if missing > 0 {
+            let run = all - missing;
+            let were = if run == 1 { "was" } else { "were" };
+            write!(text, "; {run} of {all} scenarios {were} run").expect("as above");
+        }
+        text
+    }
+
+    /// Ids of the tree's scenarios of which there is no experiment.
+    pub fn not_run(&self) -> Vec<String> {
+        let was_run = |id: &String| self.experiments.iter().any(|experiment| experiment.run.scenario == *id);
+        self.tree.scenarios.iter().map(aiclipx_model::scenario::Scenario::id).filter(|id| !was_run(id)).collect()
+    }
+
+    /// Alerts that only scenarios which were not run would have made fire.
+    pub fn not_provoked(&self) -> Vec<&str> {
+        let not_run = self.not_run();
+        let (missed, run): (Vec<_>, Vec<_>) =
+            self.tree.scenarios.iter().partition(|scenario| not_run.contains(&scenario.id()));
+        let is_provoked = |alert: &String| run.iter().any(|scenario| scenario.expect.fires.contains(alert));
+        let missed = missed.into_iter().flat_map(|scenario| &scenario.expect.fires);
+        missed.filter(|alert| !is_provoked(alert)).map(String::as_str).collect()
+    }
+
+    /// Of names that must be proven, those that no claim has in its id.
+    pub fn unmatched<'a>(&self, require: &'a [String]) -> Vec<&'a str> {
+        let is_matched =
+            |wanted: &&String| self.counting().any(|judgement| judgement.claim.id.contains(wanted.as_str()));
+        require.iter().filter(|wanted| !is_matched(wanted)).map(String::as_str).collect()
+    }
+
+    /// The exit code: 1 a claim fails, 3 the run says nothing, 0 else. `require` names kinds (or ids) of claims that
+    /// must be proven.
+    pub fn exit_code(&self, require: &[String]) -> u8 {
+        let unproven = |judgement: &&Judgement| {
+            matches!(judgement.verdict, Verdict::NotProven(_))
+                && require.iter().any(|wanted| judgement.claim.id.contains(wanted.as_str()))
+        };
+        if self.count(|verdict| matches!(verdict, Verdict::Fails(_))) > 0 || self.counting().any(|j| unproven(&j)) {
+            1
+        } else if self.count(|verdict| matches!(verdict, Verdict::Invalid(_))) > 0
+            || !self.deaths_put_aside().is_empty()
+            || !self.provenance.unfinished.is_empty()
+        {
+            3
+        } else {
+            0
+        }
+    }
+}
+
+impl Bundle {
+    /// A folder that says it is a bundle.
+    pub fn open(folder: &Path) -> Result<Bundle, Failure> {
+        let look = |path: &Path| match fs::metadata(path) {
+            Ok(there) => Ok(Some(there)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(anyhow::Error::new(error).context(format!("cannot read {}", path.display()))),
+        };
+        let seen = || match look(folder)? {
+            None => Ok(Some("there is nothing there".to_owned())),
+            Some(is) if !is.is_dir() => Ok(Some("it is a file".to_owned())),
+            Some(_) => {
+                let has_sums = look(&folder.join(SUMS))?.is_some_and(|is| is.is_file());
+                Ok((!has_sums).then(|| format!("it has no {SUMS}")))
+            }
+        };
+        let why = match seen() {
+            Ok(None) => return Ok(Bundle { folder: folder.to_owned() }),
+            Ok(Some(why)) => why,
+            Err(error) if failure::is_of_the_system(&error) => return Err(error.into()),
+            Err(error) => format!("{error:#}"),
+        };
+        Err(Failure::usage(format!("{} is no bundle: {why}", folder.display()))
+            .remedy("a bundle is the folder whose path `just evidence` prints last"))
+    }
+
+    /// The bundle's folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Every file but the sums and their signature, as `a/b`, sorted.
+    pub fn files(&self) -> anyhow::Result<Vec<String>> {
+        list(&self.folder)
+    }
+
+    /// L0 and L1. An error means that the bundle can't be trusted, and why; a usage failure, that this tool can't judge it, or
+    /// that this user may not read it; an infrastructure failure, that it could not be read.
+    pub fn verify(&self) -> Result<Outcome, Failure> {
+        let refused = |error: anyhow::Error, level| {
+            if failure::is_of_the_system(&error) {
+                return Failure::from(error).context(format!("{} was not verified", self.folder.display()));
+            }
+            Failure::invalid_bundle(error.context(level).context(format!("{} can't be trusted", self.folder.display())))
+        };
+        self.integrity().map_err(|error| refused(error, "L0, integrity"))?;
+        self.is_judged_here()?;
+        self.derivation().map_err(|error| match refused(error, "L1, derivation") {
+            failure if failure.kind() == failure::Kind::InvalidBundle => {
+                failure.remedy("if another revision of this tool made it, verify it with that one")
+            }
+            failure => failure,
+        })
+    }
+
+    /// Whether its statement is of a version that can be judged here. What says nothing of a version is no statement.
+    fn is_judged_here(&self) -> Result<(), Failure> {
+        let told = read_json::<serde_json::Value>(&self.folder.join("run.json")).unwrap_or_default();
+        match told["schema"].as_u64().map(u32::try_from) {
+            Some(schema) if !schema.is_ok_and(experiment::is_judged) => {
+                let (oldest, newest) = (experiment::OLDEST, experiment::SCHEMA);
+                let what = format!(
+                    "{} makes a statement of version {}, and this tool judges by versions {oldest} to {newest}; L0, integrity, \
+                     holds",
+                    self.folder.display(),
+                    told["schema"]
+                );
+                let by = told["tool"].as_str().unwrap_or("another");
+                Err(Failure::usage(what).remedy(format!("verify it with the tool that made it, {by}, or a later one")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn integrity(&self) -> anyhow::Result<()> {
+        let mut stored = BTreeMap::new();
+        for (index, line) in read_text(&self.folder.join(SUMS))?.lines().enumerate() {
+            let (sum, file) =
+                line.split_once("  ").with_context(|| format!("{SUMS}:{}: not `sum  file`", index + 1))?;
+            let plain = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+            ensure!(plain, "{SUMS}:{}: {file} is not a plain path below the bundle", index + 1);
+            ensure!(stored.insert(file.to_owned(), sum.to_owned()).is_none(), "{SUMS} names {file} twice");
+        }
+        let found = list(&self.folder)?;
+        for file in &found {
+            let Some(sum) = stored.remove(file) else { bail!("{file} is in the bundle but not in {SUMS}") };
+            ensure!(sha256_of(&self.folder.join(file))? == sum, "{file} has changed since the bundle was sealed");
+            ensure!(is_of_a_bundle(file), "{file} is no file of a bundle");
+            // Only one of the two would be read.
+            let twice =
+                file.strip_suffix(experiment::PACKED).is_some_and(|plain| found.iter().any(|other| other == plain));
+            ensure!(!twice, "{file} is there unpacked as well");
+        }
+        if let Some((file, _)) = stored.pop_first() {
+            bail!("{file} is missing");
+        }
+        // Behind the sums: what was changed is that first, and not a packed file that can't be unpacked.
+        experiment::within_bounds(found.iter().map(|file| self.folder.join(file)))?;
+        Ok(())
+    }
+
+    fn derivation(&self) -> anyhow::Result<Outcome> {
+        let mut outcome = Outcome::derive(&self.folder).map_err(Failure::into_chain)?;
+        coherence::check(&outcome)?;
+        let text = read_text(&self.folder.join("verdicts.json"))?;
+        let stored: Vec<Judgement> = serde_json::from_str(&text).context("verdicts.json")?;
+        for derived in &outcome.judgements {
+            let id = &derived.claim.id;
+            let Some(told) = stored.iter().find(|told| told.claim.id == *id) else {
+                bail!("the claim {id} was removed from verdicts.json");
+            };
+            ensure!(told == derived, "{id}: {}", difference(told, derived)?);
+        }
+        ensure!(stored.len() == outcome.judgements.len(), "verdicts.json holds claims that nothing gives rise to");
+        ensure!(text == json_text(&outcome.judgements)?, "verdicts.json says more than the exhibits give rise to");
+        let reports = report::write(&outcome)?;
+        let mut drawn = BTreeSet::new();
+        for (file, text) in reports {
+            match read_text(&self.folder.join(&file)) {
+                Ok(stored) if stored == text => {}
+                Err(error) if failure::is_of_the_system(&error) => return Err(error),
+                _ => outcome.others.push(file.clone()),
+            }
+            drawn.insert(file);
+        }
+        let files = list(&self.folder)?;
+        if let Some(file) = outcome.others.first() {
+            let told = &outcome.provenance.program;
+            let is_by_us = told.is_some() && *told == provenance::program();
+            ensure!(!is_by_us, "{file} does not say what the exhibits say");
+            // Another program may have drawn more.
+            drawn.extend(files.iter().filter(|file| coherence::is_drawn(file)).cloned());
+        }
+        coherence::no_file_more(&outcome, &files, &drawn)?;
+        Ok(outcome)
+    }
+}
+
+/// In what two judgements of one claim differ, which they do.
+fn difference(told: &Judgement, derived: &Judgement) -> anyhow::Result<String> {
+    if told.verdict.word() != derived.verdict.word() {
+        let (told, (is, why)) = (told.verdict.word(), (derived.verdict.word(), derived.verdict.why()));
+        return Ok(format!("verdicts.json says {told}, the exhibits say {is} ({}) {why}", derived.observed));
+    }
+    let (told, derived) = (serde_json::to_value(told)?, serde_json::to_value(derived)?);
+    let keys = derived.as_object().into_iter().chain(told.as_object()).flat_map(serde_json::Map::keys);
+    let differs = keys.into_iter().find(|key| told.get(key) != derived.get(key)).context("they differ in nothing")?;
+    let of = |judgement: &serde_json::Value| judgement.get(differs).map_or("nothing".to_owned(), ToString::to_string);
+    Ok(format!("as `{differs}` verdicts.json says {}, and the exhibits say {}", of(&told), of(&derived)))
+}
+
+/// Whether the layout has a place for a file: what nobody reads, nobody has looked at.
+fn is_of_a_bundle(file: &str) -> bool {
+    const TOP: [&str; 6] = ["run.json", "verdicts.json", "mutants.json", "report.html", "report.md", report::PDF];
+    const OF_AN_EXPERIMENT: [&str; 5] =
+        ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", experiment::SNAPSHOT];
+    const FOLDERS: [(&str, &[&str]); 9] = [
+        ("graphs", &["json"]),
+        ("grafana", &["json"]),
+        ("exposition", &["prom"]),
+        ("samples", &["json"]),
+        ("loaded", &["json"]),
+        ("logs", &["log"]),
+        ("loki", &["json"]),
+        ("panels", &["json", "svg"]),
+        ("screens", &["png"]),
+    ];
+    let packed = file.strip_suffix(experiment::PACKED);
+    let may_be_packed = |file: &str| file.splitn(3, '/').nth(2).is_some_and(experiment::is_packed);
+    if packed.is_some_and(|file| !may_be_packed(file)) {
+        return false;
+    }
+    match packed.unwrap_or(file).split('/').collect::<Vec<_>>()[..] {
+        [name] => TOP.contains(&name),
+        ["tree", ..] => super::tree::FOLDERS.iter().any(|folder| file.starts_with(&format!("tree/{folder}/"))),
+        ["experiments" | BROKEN_OFF, _, name] => OF_AN_EXPERIMENT.contains(&name),
+        ["experiments" | BROKEN_OFF, _, folder, name] => {
+            let kind = name.rsplit_once('.').map_or("", |(_, kind)| kind);
+            FOLDERS.iter().any(|(known, kinds)| *known == folder && kinds.contains(&kind))
+        }
+        _ => false,
+    }
+}
+
+/// Every file below a folder but the sums and their signature, as `a/b`, sorted by bytes. A link, or anything else, is an error.
+fn list(folder: &Path) -> anyhow::Result<Vec<String>> {
+    fn walk(root: &Path, folder: &Path, files: &mut Vec<String>) -> anyhow::Result<()> {
+        let mut empty = true;
+        for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+            empty = false;
+            let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+            let path = entry.path();
+            let kind = entry.file_type().with_context(|| format!("cannot read {}", path.display()))?;
+            let name = path.strip_prefix(root).context("outside the folder")?;
+            let name = name.to_str().with_context(|| format!("{} is not UTF-8", name.display()))?.to_owned();
+            ensure!(!name.contains(['\n', '\\']), "{name:?} is no name for a file of a bundle");
+            if kind.is_dir() {
+                walk(root, &path, files)?;
+            } else {
+                ensure!(kind.is_file(), "{name} is not a regular file");
+                if name != SUMS && name != SIGNATURE {
+                    files.push(name);
+                }
+            }
+        }
+        ensure!(!empty, "{} is an empty folder", folder.strip_prefix(root).unwrap_or(folder).display());
+        Ok(())
+    }
+    let mut files = Vec::new();
+    walk(folder, folder, &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
+/// Removes the folders below one in which nothing lies.
+fn remove_empty(folder: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_empty(&entry.path())?;
+            // One that is not empty stays.
+            let _ = fs::remove_dir(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// SHA-256 of a file, in hexadecimal.
+pub fn sha256_of(file: &Path) -> anyhow::Result<String> {
+    let read = || sum::of(&mut files::open(file)?);
+    read().with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn scan_for_secrets(folder: &Path, secrets: &[String]) -> anyhow::Result<()> {
+    for file in list(folder)? {
+        // Packed, a secret would not be recognised.
+        let bytes = experiment::read_bytes(&folder.join(file.strip_suffix(experiment::PACKED).unwrap_or(&file)))?;
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            ensure!(!found, "{file} holds a secret of the stack; nothing was sealed");
+        }
+    }
+    Ok(())
+}
+
+/// Flushes files, then the folders that name them.
+fn flush(folder: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+        if path.is_dir() {
+            flush(&path)?;
+        } else {
+            File::open(&path)
+                .and_then(|file| file.sync_all())
+                .with_context(|| format!("cannot flush {}", path.display()))?;
+        }
+    }
+    File::open(folder).and_then(|file| file.sync_all()).with_context(|| format!("cannot flush {}", folder.display()))
+}

@@ -1,0 +1,49 @@
+//! Judges a bundle of evidence by reading its folder, and nothing else: claims → verdicts → report → seal; and again, offline.
+//!
+//! Read it in this order:
+//!
+//! 1. [`experiment`]: what lies in an experiment's folder, as types. Scenario, ledger, samples, answers, logs.
+//! 2. [`claims`]: what must hold, derived from the scenario and the monitoring files ([`tree`]) alone.
+//! 3. [`judge`]: decides each claim on that folder; [`timeline`], [`reconcile`], [`panels`], [`loaded`], [`grafana`],
+//!    [`alert_graph`] and [`planted`] are what single kinds of claims ask; [`validity`] says what disturbed the run.
+//! 4. [`bundle`]: a draft that is sealed, and a sealed one that is opened and judged again; [`coherence`] holds what it says of
+//!    itself against its files, [`attest`] its revision and its signature, [`provenance`] says how it was made.
+//! 5. [`report`]: for people, [`summary`]: for a terminal.
+//! 6. [`mutants`]: small wrongs in the monitoring that a named claim must find, and what came of them.
+//!
+//! The program `aiclipx-verify` is [`summary::verify`] and nothing more.
+//!
+//! Not for: making a record. Enacting scenarios and collecting what was recorded is `aiclipx-runner`'s. No tokio, no network; git and
+//! ssh-keygen are called where a clone or a signature is to be compared.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use aiclipx_judge::bundle::Bundle;
+//!
+//! let repository = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+//! let bundle = Bundle::open(&repository.join("evidence/sample")).unwrap();
+//! // Every sum is right, every claim is derived and judged anew, and is what the bundle says it is.
+//! let outcome = bundle.verify().unwrap();
+//! assert_eq!(outcome.exit_code(&[]), 0);
+//! ```
+
+pub mod alert_graph;
+pub mod attest;
+pub mod bundle;
+pub mod claims;
+pub mod coherence;
+pub mod experiment;
+pub mod grafana;
+pub mod judge;
+pub mod loaded;
+pub mod mutants;
+pub mod panels;
+pub mod planted;
+pub mod provenance;
+pub mod reconcile;
+pub mod report;
+pub mod summary;
+pub mod timeline;
+pub mod tree;
+pub mod validity;

@@ -1,0 +1,195 @@
+//! Secrets that are none, written into a log before the traffic, in the forms in which secrets get into logs: what of them
+//! the store of logs holds afterwards is a claim.
+//!
+//! The texts follow from the run's name, so that `verify` knows what to look for without a list in the bundle.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::experiment::Experiment;
+use super::judge::{Finding, first_of, silence_of};
+use aiclipx_model::sum::Sum;
+
+/// Their log, beside the components' own: the forwarder takes every file there.
+const LOG: &str = "planted.log";
+/// Loki's answer to which of the lines it holds.
+pub const ARRIVED: &str = "loki/planted.json";
+/// Loki's answer to which lines of any component hold one of the secrets.
+pub const LEAKED: &str = "loki/leaked.json";
+/// The most lines an answer is asked for: more than are planted, were each of them there twice.
+pub const MOST: usize = 200;
+
+/// A form: what it is called, and the line around a secret. `MARK` tells lines apart, `SECRET` is 32 hexadecimal digits,
+/// `NUMBER` 16 decimal ones.
+const FORMS: [(&str, &str); 22] = [
+    ("a word after an equals sign", "MARK password=SECRET"),
+    ("a word after a colon", "MARK db_password: SECRET"),
+    ("in quotes", r#"MARK api_key="SECRET" tries=3"#),
+    ("a header", "MARK Authorization: Bearer SECRET"),
+    ("a header of another scheme", "MARK authorization: Basic SECRET"),
+    ("a cookie", "MARK Cookie: session=SECRET; theme=dark"),
+    ("a query's parameter", "MARK GET /items?access_token=SECRET&page=2"),
+    ("an address with a password", "MARK cannot reach postgres://app:SECRET@db:5432/items"),
+    ("a token of GitHub", "MARK clone with ghp_SECRET"),
+    ("a token of GitLab", "MARK clone with glpat-SECRET"),
+    ("a token of Slack", "MARK posting with xoxb-SECRET"),
+    ("a key of Stripe", "MARK charging with sk_live_SECRET"),
+    ("a key of AWS", "MARK signing with AKIANUMBER"),
+    ("a webhook's address", "MARK posting to https://hooks.slack.com/services/SECRET"),
+    ("a token of three parts", "MARK eyJhbGciOiJIUzI1NiJ9.SECRET.SECRET"),
+    ("a private key", "MARK -----BEGIN PRIVATE KEY-----SECRET-----END PRIVATE KEY-----"),
+    ("a key of JSON", r#"{"level":"INFO","msg":"MARK","password":"SECRET"}"#),
+    ("a key of JSON, in an object", r#"{"level":"INFO","msg":"MARK","user":{"name":"ada","client_secret":"SECRET"}}"#),
+    ("a key of JSON, in a list", r#"{"level":"INFO","msg":"MARK","users":[{"name":"ada","token":"SECRET"}]}"#),
+    ("a text of JSON", r#"{"level":"INFO","msg":"MARK Authorization: Bearer SECRET"}"#),
+    ("JSON in a text of JSON", r#"{"level":"INFO","msg":"MARK","body":"{\"password\":\"SECRET\"}"}"#),
+    ("a sign written by its number", r#"{"level":"INFO","msg":"MARK","pass\u0077ord":"SECRET"}"#),
+];
+
+/// A form, filled.
+struct Planted {
+    form: &'static str,
+    mark: String,
+    secret: String,
+    line: String,
+}
+
+fn all(run: &str) -> impl Iterator<Item = Planted> {
+    FORMS.into_iter().enumerate().map(move |(index, (form, line))| {
+        let mark = format!("planted {run} {index:02}.");
+        let mut sum = Sum::new();
+        sum.add(format!("{run} {index}").as_bytes());
+        let digits = sum.hex();
+        let (hex, rest) = digits.split_at(32);
+        let number: String = rest.bytes().take(16).map(|digit| char::from(b'0' + digit % 10)).collect();
+        let line = line.replace("MARK", &mark).replace("SECRET", hex).replace("NUMBER", &number);
+        let secret = if line.contains(hex) { hex.to_owned() } else { number };
+        Planted { form, mark, secret, line }
+    })
+}
+
+/// Writes them into their log in a stack's folder of logs.
+pub fn plant(logs: &Path, run: &str) -> anyhow::Result<()> {
+    let file = logs.join(LOG);
+    let lines: String = all(run).map(|planted| planted.line + "\n").collect();
+    let opened = OpenOptions::new().create(true).append(true).open(&file);
+    opened
+        .and_then(|mut log| log.write_all(lines.as_bytes()))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// What Loki is asked for the two answers, in `LogQL`.
+pub fn questions(run: &str) -> [(&'static str, String); 2] {
+    let secrets: Vec<String> = all(run).map(|planted| planted.secret).collect();
+    [
+        (ARRIVED, format!(r#"{{component="other"}} |= "planted {run} ""#)),
+        (LEAKED, format!(r#"{{component=~".+"}} |~ "{}""#, secrets.join("|"))),
+    ]
+}
+
+/// Whether Loki has answered that all the lines are there.
+pub fn have_arrived(run: &str, answer: &[u8]) -> anyhow::Result<bool> {
+    let lines = lines_of(answer)?;
+    Ok(all(run).all(|planted| lines.iter().any(|line| line.contains(&planted.mark))))
+}
+
+/// The texts of all lines of an answer.
+fn lines_of(answer: &[u8]) -> anyhow::Result<Vec<String>> {
+    let answer: serde_json::Value = serde_json::from_slice(answer).context("Loki's answer is no JSON")?;
+    let streams = answer["data"]["result"].as_array().context("Loki's answer has no result")?;
+    let mut lines = Vec::new();
+    for stream in streams {
+        for value in stream["values"].as_array().context("a stream of Loki's has no values")? {
+            lines.push(value[1].as_str().context("a line of Loki's is no text")?.to_owned());
+        }
+    }
+    Ok(lines)
+}
+
+/// Every planted line is in the store of logs, and none of the secrets.
+pub(super) fn kept_out(experiment: &Experiment) -> anyhow::Result<Finding> {
+    let run = experiment.run.id.as_str();
+    let (Some(arrived), Some(leaked)) = (experiment.bytes_of(ARRIVED)?, experiment.bytes_of(LEAKED)?) else {
+        let why = silence_of(experiment, "loki");
+        let why = why.unwrap_or_else(|| "Loki did not say which of the planted lines it holds".to_owned());
+        return Ok(Finding { observed: "no answer".to_owned(), not_proven: Some(why), ..Finding::default() });
+    };
+    Ok(decide(run, &lines_of(&arrived)?, &lines_of(&leaked)?))
+}
+
+fn decide(run: &str, arrived: &[String], leaked: &[String]) -> Finding {
+    let mut wrong = Vec::new();
+    for planted in all(run) {
+        let is_told = |lines: &[String]| lines.iter().any(|line| line.contains(&planted.secret));
+        if is_told(leaked) || is_told(arrived) {
+            wrong.push(format!("{} is told: {}", planted.form, planted.mark));
+        } else if !arrived.iter().any(|line| line.contains(&planted.mark)) {
+            wrong.push(format!("the line with {} is missing: {}", planted.form, planted.mark));
+        }
+    }
+    Finding {
+        population: FORMS.len(),
+        expected: format!("{} lines in Loki, without their secrets", FORMS.len()),
+        observed: format!("{} lines, {} that tell a secret", arrived.len(), leaked.len()),
+        exhibits: vec![ARRIVED.to_owned(), LEAKED.to_owned()],
+        fails: (!wrong.is_empty()).then(|| first_of(wrong)),
+        not_proven: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: &str = "20261130T063000Z-00-quiet-s1";
+
+    /// What Loki holds where all is well.
+    fn redacted() -> Vec<String> {
+        all(RUN).map(|planted| planted.line.replace(&planted.secret, "[redacted]")).collect()
+    }
+
+    #[test]
+    fn every_form_has_a_mark_and_a_secret_of_its_own_and_both_follow_from_the_run() {
+        let planted: Vec<Planted> = all(RUN).collect();
+        let distinct =
+            |of: fn(&Planted) -> &str| planted.iter().map(of).collect::<std::collections::BTreeSet<_>>().len();
+        assert_eq!((distinct(|one| &one.mark), distinct(|one| &one.secret)), (FORMS.len(), FORMS.len()));
+        for (one, again) in planted.iter().zip(all(RUN)) {
+            assert!(one.line.contains(&one.mark) && one.line.contains(&one.secret), "{}", one.form);
+            assert!(!["MARK", "SECRET", "NUMBER"].iter().any(|left| one.line.replace("SECRET_", "").contains(left)));
+            assert_eq!((&one.line, &one.secret), (&again.line, &again.secret));
+        }
+        assert!(all("another").zip(planted).all(|(other, one)| other.secret != one.secret));
+    }
+
+    #[test]
+    fn a_secret_that_is_told_and_a_line_that_is_missing_fail_and_each_names_its_form() {
+        assert_eq!(decide(RUN, &redacted(), &[]).fails, None);
+        for (index, planted) in all(RUN).enumerate() {
+            let told = decide(RUN, &redacted(), &[format!("elsewhere {}", planted.secret)]).fails.unwrap();
+            assert!(told.contains(planted.form) && told.contains("is told"), "{told}");
+            let mut lines = redacted();
+            lines[index].clone_from(&planted.line);
+            assert!(decide(RUN, &lines, &[]).fails.unwrap().contains(planted.form));
+            lines.remove(index);
+            let missing = decide(RUN, &lines, &[]).fails.unwrap();
+            assert!(missing.contains(planted.form) && missing.contains("is missing"), "{missing}");
+        }
+        assert!(decide(RUN, &[], &[]).fails.is_some());
+    }
+
+    #[test]
+    fn an_answer_of_lokis_is_read_line_by_line_and_what_is_none_is_an_error() {
+        let answer = |lines: &[String]| {
+            let values: Vec<_> = lines.iter().map(|line| serde_json::json!(["1", line])).collect();
+            serde_json::json!({"data": {"result": [{"values": values}]}}).to_string()
+        };
+        assert!(have_arrived(RUN, answer(&redacted()).as_bytes()).unwrap());
+        assert!(!have_arrived(RUN, answer(&redacted()[1..]).as_bytes()).unwrap());
+        assert!(!have_arrived(RUN, br#"{"data":{"result":[]}}"#).unwrap());
+        assert!(have_arrived(RUN, b"{}").is_err() && have_arrived(RUN, b"no").is_err());
+    }
+}

@@ -1,0 +1,266 @@
+//! What Prometheus counted, held against what the client did: exactly, per series, from raw samples.
+//!
+//! `increase()` and `rate()` extrapolate and lose a new series' first value, so they can't be the judge. Counted here
+//! is a difference of two stored samples: the *baseline*, scraped when nothing was in flight and nothing had been sent,
+//! and the *final* one, the first scraped after the last request had ended. A sample's timestamp is the start of its
+//! scrape (moved by Prometheus by at most 2 ms, and only earlier), so both bounds are sound. f64 is exact to 2^53.
+//!
+//! A request without an answer is not guessed at: its id is looked up in the service's log, which says whether the
+//! service saw it and what it counted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::experiment::Experiment;
+use super::timeline::millis;
+use aiclipx_model::prom::answer::Series;
+use aiclipx_model::traffic::ledger::{Entry, Outcome};
+
+/// Requests the client did not send on behalf of a scenario: probes and scrapes.
+pub const INTERNAL: [&str; 3] = ["/metrics", "/health/live", "/health/ready"];
+
+/// One line of the reconciliation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// What was counted: `GET /items 200`, or an endpoint.
+    pub what: String,
+    /// By the client.
+    pub ledger: u64,
+    /// By Prometheus, over all instances.
+    pub prometheus: f64,
+}
+
+impl Row {
+    /// Whether both counted the same.
+    #[allow(clippy::cast_precision_loss)] // a ledger holds far less than 2^53 lines
+    pub fn agrees(&self) -> bool {
+        self.prometheus.to_bits() == (self.ledger as f64).to_bits()
+    }
+}
+
+/// A reconciliation: its rows and how many series stand behind them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reconciliation {
+    /// One row for each label set that either side counted, and one for each that neither did is left out.
+    pub rows: Vec<Row>,
+    /// Series that had a baseline and a final sample.
+    pub series: usize,
+    /// Requests without an answer, with what the service's log says of each.
+    pub explained: Vec<String>,
+}
+
+/// Requests per method, endpoint and status.
+pub fn requests(experiment: &Experiment) -> anyhow::Result<Reconciliation> {
+    let (expected, explained) = expected_requests(experiment)?;
+    let deltas = deltas(experiment, "requests", |labels| {
+        (!INTERNAL.contains(&label(labels, "endpoint"))).then(|| {
+            format!("{} {} {}", label(labels, "method"), label(labels, "endpoint"), label(labels, "http_status"))
+        })
+    })?;
+    Ok(Reconciliation { explained, ..join(&expected, &deltas) })
+}
+
+/// Observations of the latency histogram per endpoint; `name` is `latency_count` or `latency_inf`.
+pub fn latencies(experiment: &Experiment, name: &str) -> anyhow::Result<Reconciliation> {
+    let (per_status, explained) = expected_requests(experiment)?;
+    let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+    for (what, count) in per_status {
+        let endpoint = what.split(' ').nth(1).context("a row without an endpoint")?;
+        *expected.entry(endpoint.to_owned()).or_default() += count;
+    }
+    let deltas = deltas(experiment, name, |labels| {
+        let endpoint = label(labels, "endpoint");
+        (!INTERNAL.contains(&endpoint)).then(|| endpoint.to_owned())
+    })?;
+    Ok(Reconciliation { explained, ..join(&expected, &deltas) })
+}
+
+/// Server faults: answers of 500 and above, against `app_errors_total`.
+pub fn errors(experiment: &Experiment) -> anyhow::Result<Reconciliation> {
+    let (per_status, explained) = expected_requests(experiment)?;
+    let is_fault = |what: &str| what.rsplit(' ').next().is_some_and(|status| status.starts_with('5'));
+    let faults = per_status.iter().filter(|(what, _)| is_fault(what)).map(|(_, count)| count).sum();
+    let expected = BTreeMap::from([("server faults".to_owned(), faults)]);
+    let deltas = deltas(experiment, "errors", |_| Some("server faults".to_owned()))?;
+    Ok(Reconciliation { explained, ..join(&expected, &deltas) })
+}
+
+/// What came of holding the latency histogram against the client's own times.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Histogram {
+    /// Buckets looked at, over all endpoints.
+    pub buckets: usize,
+    /// Requests the service put into them.
+    pub observed: f64,
+    /// What can't be, in words.
+    pub wrong: Vec<String>,
+}
+
+/// The growth of every bucket over the run, as the service exposes it, against the client's times.
+///
+/// A service is done before its client hears of it. So at every bound it has put at least as many requests below as the
+/// client saw answered within that time; each bucket holds the one below it, and the last one everything.
+#[allow(clippy::cast_precision_loss)] // a ledger holds far less than 2^53 lines
+pub fn histogram(experiment: &Experiment) -> anyhow::Result<Histogram> {
+    const FAMILY: &str = "app_request_latency_seconds";
+    let mut grown: BTreeMap<(String, String), f64> = BTreeMap::new();
+    let mut balances = BTreeMap::new();
+    for (sign, expositions) in [(-1, experiment.expositions_before()?), (1, experiment.expositions_after()?)] {
+        for (series, value) in expositions.iter().flatten() {
+            let le = match series.name.strip_prefix(FAMILY) {
+                Some("_bucket") => label(&series.labels, "le"),
+                Some("_count") => "",
+                _ => continue,
+            };
+            let name = (label(&series.labels, "endpoint").to_owned(), le.to_owned());
+            *balances.entry(name.clone()).or_insert(0) += sign;
+            *grown.entry(name).or_default() += f64::from(sign) * value;
+        }
+    }
+    // A series without a beginning would have grown from nothing.
+    let lost = balances.iter().filter(|(_, balance)| **balance != 0);
+    let lost =
+        lost.map(|((endpoint, le), _)| format!("{endpoint}: a bucket up to `{le}` before or after the run only"));
+    let mut found = Histogram { buckets: 0, observed: 0.0, wrong: lost.collect() };
+    let endpoints: BTreeSet<&String> = grown.keys().map(|(endpoint, _)| endpoint).collect();
+    for endpoint in endpoints.into_iter().filter(|endpoint| !INTERNAL.contains(&endpoint.as_str())) {
+        let of_it = grown.iter().filter(|((of, le), _)| of == endpoint && !le.is_empty());
+        let mut buckets: Vec<(f64, f64)> = Vec::new();
+        for ((_, le), count) in of_it {
+            buckets.push((le.parse().with_context(|| format!("{endpoint}: a bucket up to `{le}`"))?, *count));
+        }
+        buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
+        let answered = experiment.ledger.entries.iter().filter(|entry| entry.endpoint == *endpoint);
+        let took: Vec<f64> = answered
+            .filter(|entry| entry.status().is_some())
+            .filter_map(|entry| Some((entry.ended_us? - entry.sent_us?) as f64 / 1e6))
+            .collect();
+        let mut below = 0.0;
+        for (bound, count) in &buckets {
+            let seen = took.iter().filter(|seconds| *seconds <= bound).count() as f64;
+            if *count < seen {
+                found
+                    .wrong
+                    .push(format!("{endpoint}: {count} within {bound} s, and the client saw {seen} answered by then"));
+            }
+            if *count < below {
+                found.wrong.push(format!("{endpoint}: {count} within {bound} s, and {below} within less"));
+            }
+            below = *count;
+        }
+        let count = grown.get(&(endpoint.clone(), String::new())).copied().unwrap_or_default();
+        if buckets.last().is_none_or(|(bound, all)| bound.is_finite() || all.to_bits() != count.to_bits()) {
+            found.wrong.push(format!("{endpoint}: {count} observations, and {below} in the last bucket"));
+        }
+        found.buckets += buckets.len();
+        found.observed += count;
+    }
+    Ok(found)
+}
+
+/// What the client knows the service must have counted; requests without an answer as the service's log has them.
+fn expected_requests(experiment: &Experiment) -> anyhow::Result<(BTreeMap<String, u64>, Vec<String>)> {
+    let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+    let mut explained = Vec::new();
+    let mut unknown: BTreeMap<&str, &Entry> = BTreeMap::new();
+    for entry in &experiment.ledger.entries {
+        match &entry.outcome {
+            Outcome::Answered { status } => {
+                *expected.entry(format!("{} {} {status}", entry.method, entry.endpoint)).or_default() += 1;
+            }
+            outcome if outcome.may_be_counted() => {
+                unknown.insert(&entry.id, entry);
+            }
+            Outcome::Failed { .. } | Outcome::NotSent { .. } => {}
+        }
+    }
+    if !unknown.is_empty() {
+        for line in experiment.service_log()?.0 {
+            let Some(entry) = unknown.remove(line.request_id.as_str()) else { continue };
+            let status = line.status.map_or_else(|| "null".to_owned(), |status| status.to_string());
+            *expected.entry(format!("{} {} {status}", entry.method, entry.endpoint)).or_default() += 1;
+            explained.push(format!("{} had no answer; the service's log has it as {status}", entry.id));
+        }
+        explained.extend(unknown.keys().map(|id| format!("{id} had no answer and is not in the service's log")));
+    }
+    Ok((expected, explained))
+}
+
+/// Final minus baseline for every series, summed over instances under a name; `None` leaves a series out.
+fn deltas(
+    experiment: &Experiment,
+    name: &str,
+    group: impl Fn(&BTreeMap<String, String>) -> Option<String>,
+) -> anyhow::Result<(BTreeMap<String, f64>, usize)> {
+    let scrape_durations = experiment.samples("scrape_duration")?;
+    let up = experiment.samples("up")?;
+    let outages = experiment.run.outages(&["app"]);
+    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    let mut count = 0;
+    for series in experiment.samples(name)?.iter() {
+        let Some(what) = group(&series.labels) else { continue };
+        let baseline = baseline(experiment, series, &scrape_durations)
+            .with_context(|| format!("{what}: no scrape between quiet and the first request"))?;
+        let last = last(experiment, series, &up)
+            .with_context(|| format!("{what}: no scrape after the last request had ended"))?;
+        let mut grown = 0.0;
+        let mut before = baseline;
+        for sample in series.samples.iter().filter(|sample| sample.seconds > baseline.0 && sample.seconds <= last.0) {
+            // A service that was restarted on purpose begins at zero again; no other counter may go down.
+            let restarted = outages.iter().any(|(from, to)| millis(before.0) < *to && millis(sample.seconds) > *from);
+            let down = sample.value < before.1;
+            ensure!(!down || restarted, "{what}: the counter went down between {} and {}", before.0, sample.seconds);
+            grown += if down { sample.value } else { sample.value - before.1 };
+            before = (sample.seconds, sample.value);
+        }
+        *sums.entry(what).or_default() += grown;
+        count += 1;
+    }
+    Ok((sums, count))
+}
+
+/// The last sample that was scraped whole while nothing was in flight and nothing had been sent.
+fn baseline(experiment: &Experiment, series: &Series, scrape_durations: &[Series]) -> Option<(f64, f64)> {
+    let durations = of_instance(scrape_durations, series)?;
+    series.samples.iter().rev().map(|s| (s.seconds, s.value)).find(|(seconds, _)| {
+        let at = millis(*seconds);
+        let took =
+            durations.samples.iter().find(|s| millis(s.seconds) == at).map(|s| millis(s.value).saturating_add(1));
+        at >= experiment.run.quiet_ms && took.is_some_and(|took| at.saturating_add(took) < experiment.sending_ms())
+    })
+}
+
+/// The first sample of a successful scrape that began after the last request had ended.
+fn last(experiment: &Experiment, series: &Series, up: &[Series]) -> Option<(f64, f64)> {
+    let up = of_instance(up, series)?;
+    series.samples.iter().map(|s| (s.seconds, s.value)).find(|(seconds, _)| {
+        let at = millis(*seconds);
+        at > experiment.ended_ms() && up.samples.iter().any(|s| millis(s.seconds) == at && s.value > 0.0)
+    })
+}
+
+fn of_instance<'a>(all: &'a [Series], series: &Series) -> Option<&'a Series> {
+    all.iter().find(|other| ["job", "instance"].iter().all(|name| other.labels.get(*name) == series.labels.get(*name)))
+}
+
+fn label<'a>(labels: &'a BTreeMap<String, String>, name: &str) -> &'a str {
+    labels.get(name).map_or("", String::as_str)
+}
+
+/// One row for each name that either side has and that is not zero on both.
+#[allow(clippy::cast_precision_loss)] // a ledger holds far less than 2^53 lines
+fn join(expected: &BTreeMap<String, u64>, (deltas, series): &(BTreeMap<String, f64>, usize)) -> Reconciliation {
+    let names: BTreeSet<&String> = expected.keys().chain(deltas.keys()).collect();
+    let rows = names
+        .into_iter()
+        .map(|what| Row {
+            what: what.clone(),
+            ledger: expected.get(what).copied().unwrap_or(0),
+            prometheus: deltas.get(what).copied().unwrap_or(0.0),
+        })
+        .filter(|row| row.ledger > 0 || row.prometheus != 0.0)
+        .collect();
+    Reconciliation { rows, series: *series, explained: Vec::new() }
+}

@@ -1,0 +1,85 @@
+//! report.md: the same in a form for a pull request, without pictures; what is quiet and answers is counted, not listed.
+
+use std::fmt::Write;
+
+use super::{image, made, not_proven, revision, seeds, sign, utc};
+use crate::bundle::Outcome;
+use crate::claims::{Family, Kind};
+use crate::judge::{self, Verdict};
+
+/// The whole text.
+pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
+    let provenance = &outcome.provenance;
+    let mut text = String::new();
+    writeln!(text, "# Evidence {}\n", provenance.id)?;
+    writeln!(text, "**{}.** {}.\n", outcome.headline(), outcome.tally())?;
+    writeln!(text, "| | |\n|---|---|")?;
+    for (name, value) in [
+        ("revision", revision(outcome)),
+        ("recorded", utc(provenance.began_ms)),
+        ("duration", judge::seconds(provenance.ended_ms - provenance.began_ms)),
+        ("speed, seed", format!("{}, {}", provenance.speed, seeds(outcome))),
+        ("made", made(outcome).to_owned()),
+        ("service image", image(outcome).to_owned()),
+        ("machine", provenance.machine.clone()),
+    ] {
+        writeln!(text, "| {name} | {} |", cell(&value))?;
+    }
+    for (name, version) in &provenance.versions {
+        writeln!(text, "| {name} | {} |", cell(version))?;
+    }
+    let open = not_proven(outcome);
+    if !open.is_empty() {
+        writeln!(text, "\nNot proven:\n")?;
+        for line in open {
+            writeln!(text, "- {}", cell(&line))?;
+        }
+    }
+    writeln!(text, "\n## Claims\n\n| experiment | claim | must be | was | verdict |\n|---|---|---|---|---|")?;
+    let mut folded = 0;
+    for judgement in &outcome.judgements {
+        // What is quiet and answers fills pages; it is in verdicts.json, and here where it is not as it should be.
+        let dull = matches!(judgement.claim.kind, Kind::AlertQuiet { .. } | Kind::PanelAnswers { .. });
+        let open_everywhere = dull && matches!(judgement.verdict, Verdict::NotProven(_));
+        if dull && judgement.verdict == Verdict::Holds || open_everywhere {
+            folded += 1;
+            continue;
+        }
+        let why = judgement.verdict.why();
+        writeln!(
+            text,
+            "| {} | {}{} | {} | {} | {} |",
+            judgement.claim.experiment,
+            cell(&judgement.claim.says),
+            if why.is_empty() { String::new() } else { format!(" — **{}**", cell(why)) },
+            cell(&judgement.expected),
+            cell(&judgement.observed),
+            sign(&judgement.verdict)
+        )?;
+    }
+    writeln!(
+        text,
+        "\n{folded} more claims, of alerts that stay quiet and of panels that answer, hold or are not proven as said above; \
+         they are in verdicts.json."
+    )?;
+    for experiment in &outcome.experiments {
+        let Ok(reconciliation) = judge::reconcile(experiment, Family::Requests) else { continue };
+        if reconciliation.rows.is_empty() {
+            continue;
+        }
+        writeln!(text, "\n## {}: requests\n\n| request | client | Prometheus |\n|---|--:|--:|", experiment.name)?;
+        for row in reconciliation.rows {
+            writeln!(text, "| `{}` | {} | {} |", row.what, row.ledger, row.prometheus)?;
+        }
+    }
+    if let Some(mutants) = &outcome.mutants {
+        text += &super::mutants::text(mutants)?;
+    }
+    writeln!(text, "\nVerify: `aiclipx evidence verify .` in this folder, offline.")?;
+    Ok(text)
+}
+
+/// A text as it may stand in a table's cell.
+pub(super) fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}

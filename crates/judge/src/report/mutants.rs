@@ -1,0 +1,64 @@
+//! The section on mutants: what was broken on purpose, what must find it, what came of it.
+//!
+//! It tells what the run that tried them told; a bundle holds no exhibits of it, and the section says so.
+
+use std::fmt::Write;
+
+use maud::{Markup, html};
+
+use super::markdown::cell;
+use super::utc;
+use crate::mutants::outcome::Fate;
+use crate::mutants::outcome::Outcome;
+
+/// Why a reader should care, and what it rests on.
+fn says(mutants: &Outcome) -> String {
+    format!(
+        "Each is one wrong, done on purpose to a private stack of this revision; it is killed when its claim fails with it \
+         and holds without it. {}. That is what the run of {} told that tried them; its exhibits are not in this bundle.",
+        mutants.tally(),
+        utc(mutants.began_ms)
+    )
+}
+
+/// For report.html.
+pub(super) fn section(mutants: &Outcome) -> Markup {
+    let class = |fate: &Fate| match fate {
+        Fate::Killed(_) => "holds",
+        Fate::Survived(_) | Fate::DidNotApply(_) => "fails",
+        Fate::Invalid(_) => "invalid",
+        Fate::NotTried(_) => "notproven",
+    };
+    html! {
+        h2 #mutants { "Mutants" }
+        p { (says(mutants)) }
+        div.wide { table {
+            thead { tr { th { "What would be wrong" } th { "Must be found by" } th { "Told by it" } th { "Fate" } } }
+            tbody {
+                @for tried in &mutants.mutants {
+                    tr {
+                        td { strong { (tried.id) } div.soft { (tried.breaks) } }
+                        td { (tried.found_by) }
+                        td { (tried.fate.brief()) }
+                        td.verdict { span.mark.(class(&tried.fate)) { (tried.fate.sign()) " " (tried.fate.word()) } }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+/// For report.md.
+pub(super) fn text(mutants: &Outcome) -> anyhow::Result<String> {
+    let mut text = format!(
+        "\n## Mutants\n\n{}\n\n| what would be wrong | must be found by | fate |\n|---|---|---|\n",
+        says(mutants)
+    );
+    for tried in &mutants.mutants {
+        let (sign, word) = (tried.fate.sign(), tried.fate.word());
+        let why = if let Fate::NotTried(why) = &tried.fate { format!(", {why}") } else { String::new() };
+        let fate = cell(&format!("{sign} {word}{why}"));
+        writeln!(text, "| {} | {} | {fate} |", cell(&tried.breaks), cell(&tried.found_by))?;
+    }
+    Ok(text)
+}

@@ -1,0 +1,112 @@
+//! What people are told of a verified bundle: the levels that were looked at, what does not hold, the summary line, and on
+//! stdout the bundle's path. One text for `aiclipx evidence verify` and `aiclipx-verify`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use aiclipx_model::failure::{Failure, print, tell};
+
+use crate::attest;
+use crate::bundle::{Bundle, Outcome};
+use crate::claims::Kind;
+use crate::experiment::SCHEMA;
+use crate::judge::Verdict;
+
+/// Each level that was asked for, in order; the first that fails ends it, exit 4.
+pub fn verify(
+    bundle: &Path,
+    repo: Option<&Path>,
+    signers: Option<&Path>,
+    require: &[String],
+) -> Result<ExitCode, Failure> {
+    let bundle = Bundle::open(bundle)?;
+    let outcome = bundle.verify()?;
+    tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
+    tell(&format!("L1 derivation: claims and verdicts follow from the exhibits. {}", presentation(&outcome)));
+    let (version, newest) = (outcome.provenance.schema, SCHEMA);
+    if version < newest {
+        tell(&format!(
+            "   Its statement is of version {version}, and was judged by what that version asks for: one of version {newest}, as \
+             this tool makes them, is asked for more."
+        ));
+    }
+    tell(
+        "   By the sums alone are bound: report.pdf, pictures, tsdb.tar.gz, the logs of all but the service, and what of tree/",
+    );
+    tell("   no claim reads (runbooks, tests of rules, titles).");
+    match repo {
+        Some(repo) => {
+            let files = attest::bound_to(&bundle, &outcome.provenance, repo)?;
+            let revision = outcome.provenance.revision.as_deref().unwrap_or_default();
+            tell(&format!("L2 binding: the {files} files of tree/ are those of {revision}."));
+        }
+        None => tell("L2 binding: not attempted; --repo DIR names a clone."),
+    }
+    match signers {
+        Some(signers) => tell(&format!("L3 signature: by {}.", attest::signed_by(&bundle, signers)?)),
+        None if bundle.folder().join(attest::SIGNATURE).exists() => {
+            tell("L3 signature: there is one; by whom was not looked at; --signers FILE names who may sign.");
+        }
+        None => tell(
+            "L3 signature: not attempted; the bundle is not signed. Whoever had it could make it anew, and leave out a try that was \
+             put aside, or a death that Prometheus did not record.",
+        ),
+    }
+    conclude(&bundle, &outcome, require)
+}
+
+/// What is known of what people read first.
+fn presentation(outcome: &Outcome) -> String {
+    match &outcome.others[..] {
+        [] => "report.html, report.md and the drawings are what this tool writes of them.".to_owned(),
+        [first, others @ ..] => {
+            let others = match others {
+                [] => String::new(),
+                [other] => format!(" and {other}"),
+                others => format!(" and {} others", others.len()),
+            };
+            format!(
+                "Version {} of the tool wrote the reports, another program than this one: by the sums alone are bound \
+                 {first}{others}, which this one writes otherwise.",
+                outcome.provenance.tool
+            )
+        }
+    }
+}
+
+/// Says what came of it; the bundle's path is the last line on stdout.
+pub fn conclude(bundle: &Bundle, outcome: &Outcome, require: &[String]) -> Result<ExitCode, Failure> {
+    // One reason often covers many claims: it is told once.
+    let mut told: BTreeMap<(bool, &str, &str), Vec<&str>> = BTreeMap::new();
+    for judgement in outcome.counting().filter(|judgement| judgement.verdict != Verdict::Holds) {
+        let sign = match judgement.verdict {
+            Verdict::NotProven(_) => "○",
+            Verdict::Invalid(_) => "!",
+            Verdict::Holds | Verdict::Fails(_) => "✗",
+        };
+        // Where something else was loaded than is judged by, that explains the rest: it comes first.
+        let explains = matches!(judgement.claim.kind, Kind::LoadedEqualsTree | Kind::ConfigEqualsTree { .. });
+        told.entry((!explains, sign, judgement.verdict.why())).or_default().push(&judgement.claim.id);
+    }
+    for ((_, sign, why), claims) in told {
+        let claims =
+            if claims.len() > 4 { format!("{} and {} more", claims[0], claims.len() - 1) } else { claims.join(", ") };
+        tell(&format!("{sign} {claims}: {why}"));
+    }
+    for name in &outcome.provenance.superseded {
+        tell(&format!("! {name}: invalid, repeated and put aside"));
+    }
+    tell(&format!("{}. {}.", outcome.headline(), outcome.tally()));
+    let unmatched = outcome.unmatched(require);
+    if !unmatched.is_empty() {
+        print(&bundle.folder().display().to_string())?;
+        return Err(Failure::usage(format!(
+            "no claim here is called {}, which --require names",
+            unmatched.join(", or ")
+        ))
+        .remedy("verdicts.json of the bundle has the ids of all claims"));
+    }
+    print(&bundle.folder().display().to_string())?;
+    Ok(ExitCode::from(outcome.exit_code(require)))
+}

@@ -1,0 +1,93 @@
+//! The files that evidence is about: monitoring/ and scripts/traffic/, read from a repository or from a bundle's `tree/`.
+//!
+//! The same type for both, so that what is claimed before a run and what `verify` claims later come from one reading.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+
+use aiclipx_dashboard::model::{self, Dashboard};
+use aiclipx_model::failure::Failure;
+use aiclipx_model::monitoring::Monitoring;
+use aiclipx_model::scenario::{self, Scenario};
+
+/// The folders that a tree consists of, and that a bundle keeps a copy of.
+pub const FOLDERS: [&str; 2] = ["monitoring", "scripts/traffic"];
+
+/// A tree, read.
+#[derive(Debug)]
+pub struct Tree {
+    /// The folder that holds [`FOLDERS`].
+    pub root: PathBuf,
+    /// Rules, routes, configuration.
+    pub monitoring: Monitoring,
+    /// The provisioned dashboards, in order of file name.
+    pub dashboards: Vec<Dashboard>,
+    /// The scenarios, in order of number.
+    pub scenarios: Vec<Scenario>,
+}
+
+impl Tree {
+    /// Reads a tree; everything that doesn't parse is told at once.
+    pub fn read(root: &Path) -> Result<Tree, Failure> {
+        let monitoring = Monitoring::read(&root.join("monitoring"))?;
+        let scenarios = scenario::all(&root.join("scripts/traffic"))?;
+        let mut dashboards = Vec::new();
+        for file in super::experiment::files_in(&root.join("monitoring/grafana/dashboards"), ".json")? {
+            let text = super::experiment::read_tree_text(&file)?;
+            let shown = file.strip_prefix(root).unwrap_or(&file);
+            dashboards.push(model::read(shown, &text)?);
+        }
+        Ok(Tree { root: root.to_owned(), monitoring, dashboards, scenarios })
+    }
+
+    /// Every panel that asks Prometheus something, as `uid/id`.
+    pub fn panels(&self) -> Vec<String> {
+        self.dashboards
+            .iter()
+            .flat_map(|dashboard| {
+                dashboard
+                    .panels
+                    .iter()
+                    .filter(|panel| !panel.targets.is_empty())
+                    .map(|panel| format!("{}/{}", dashboard.uid, panel.id))
+            })
+            .collect()
+    }
+
+    /// `uid/id` and, where the panel is known, its title: as people read it.
+    pub fn named(&self, panel: &str) -> String {
+        let (uid, id) = panel.split_once('/').unwrap_or((panel, ""));
+        let dashboard = self.dashboards.iter().find(|dashboard| dashboard.uid == uid);
+        let found = dashboard.and_then(|dashboard| dashboard.panels.iter().find(|one| one.id.to_string() == id));
+        found.map_or_else(|| panel.to_owned(), |found| format!("{panel} ({})", found.title))
+    }
+
+    /// Copies [`FOLDERS`] below `target`, regular files only.
+    pub fn copy_to(&self, target: &Path) -> anyhow::Result<()> {
+        for folder in FOLDERS {
+            copy_folder(&self.root.join(folder), &target.join(folder))?;
+        }
+        Ok(())
+    }
+}
+
+/// Copies a folder's regular files and folders; a link is an error, for a bundle must stand alone.
+pub fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("cannot read {}", from.display()))? {
+        let entry = entry.with_context(|| format!("cannot read {}", from.display()))?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().with_context(|| format!("cannot read {}", source.display()))?;
+        ensure!(!kind.is_symlink(), "{} is a link; a bundle holds files only", source.display());
+        if kind.is_dir() {
+            copy_folder(&source, &target)?;
+        } else {
+            ensure!(kind.is_file(), "{} is not a regular file", source.display());
+            fs::copy(&source, &target)
+                .with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! The sound worlds: which claims there are, and that each holds on something.
+
+use std::fs;
+use std::path::Path;
+
+use aiclipx_judge::judge::Verdict;
+
+use crate::room::Room;
+
+/// Compares with a golden list, one id a line.
+fn are_the_claims_of(room: &Room, golden: &str) {
+    let ids: String = room.judged().0.iter().map(|judgement| format!("{}\n", judgement.claim.id)).collect();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence/golden").join(golden);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&file, &ids).unwrap();
+    }
+    let listed = fs::read_to_string(&file).unwrap_or_default();
+    assert_eq!(ids, listed, "UPDATE_GOLDEN=1 writes {golden} anew; look at it before it is committed");
+}
+
+#[test]
+fn a_scenario_with_faults_gives_rise_to_exactly_these_claims() {
+    are_the_claims_of(&Room::with_errors(), "error-rate.txt");
+}
+
+#[test]
+fn a_silent_scenario_gives_rise_to_exactly_these_claims() {
+    are_the_claims_of(&Room::silent(), "quiet.txt");
+}
+
+#[test]
+fn on_a_sound_run_with_faults_every_claim_holds() {
+    Room::with_errors().judged().fails_exactly("a sound run", &[]);
+}
+
+#[test]
+fn on_a_sound_silent_run_every_claim_holds() {
+    Room::silent().judged().fails_exactly("a sound silent run", &[]);
+}
+
+#[test]
+fn a_claim_that_holds_was_decided_on_something_and_names_its_exhibits() {
+    for room in [Room::with_errors(), Room::silent()] {
+        for judgement in room.judged().0 {
+            let id = &judgement.claim.id;
+            assert!(judgement.verdict == Verdict::Holds && judgement.population > 0, "{id} on nothing");
+            assert!(!judgement.exhibits.is_empty(), "{id} rests on no exhibit");
+            for exhibit in &judgement.exhibits {
+                assert!(room.folder.join(exhibit).is_file(), "{id} rests on {exhibit}, which is not there");
+            }
+        }
+    }
+}
+
+#[test]
+fn judging_twice_says_the_same() {
+    let room = Room::with_errors();
+    assert_eq!(room.judged().0, room.judged().0);
+}
+
+#[test]
+fn ids_are_unique() {
+    let judged = Room::with_errors().judged();
+    let mut ids: Vec<&str> = judged.0.iter().map(|judgement| judgement.claim.id.as_str()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), judged.0.len());
+}

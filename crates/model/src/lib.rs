@@ -1,0 +1,22 @@
+//! The files of aiclipx as types: scenarios, monitoring, schedules, ledgers, what Prometheus and Grafana answer.
+//!
+//! Pure and synchronous: files are read, nothing is asked, written or waited for; no tokio. Not for: what is claimed of these
+//! files (`aiclipx-judge`), how they are drawn (`aiclipx-dashboard`), whether they agree (`aiclipx-tool`'s `check`).
+//!
+//! ```
+//! use aiclipx_model::monitoring::promql;
+//!
+//! let expr = promql::parse("rate(app_requests_total[5m]) > 0.05").unwrap();
+//! assert_eq!(promql::selectors(&expr).len(), 1);
+//! ```
+
+pub mod epoch;
+pub mod failure;
+pub mod files;
+pub mod monitoring;
+pub mod notification;
+pub mod prom;
+pub mod revision;
+pub mod scenario;
+pub mod sum;
+pub mod traffic;

@@ -1,0 +1,128 @@
+//! An expression's text before it is parsed: what the parser would read otherwise than Prometheus does.
+
+use aiclipx_base::duration;
+
+/// Bytes of an expression, and its levels of parentheses: several times what any rule of ours has.
+const LONGEST: usize = 4096;
+const DEEPEST: usize = 64;
+
+/// The text as the parser reads it right, or why Prometheus 2.42 would not read it, or not so.
+///
+/// What nobody would write is refused unread: parser and printer take a stack frame and more for every level. A duration in a
+/// number's place (`x > 5m`) is refused: once parsed it is a number that no division finds; and a number in a duration's.
+/// Texts in backticks become quoted ones: in them the parser knows escapes, and Prometheus none. Of a duration in large numbers the
+/// parser would read the rest alone.
+pub(super) fn prepared(text: &str) -> Result<String, String> {
+    if text.len() > LONGEST {
+        return Err(format!("an expression of {} bytes; the longest that is read has {LONGEST}", text.len()));
+    }
+    let mut prepared = String::with_capacity(text.len());
+    let mut rest = text;
+    let (mut depth, mut deepest, mut brackets) = (0_usize, 0, 0_i32);
+    let mut after_offset = false;
+    // The last that was no blank, and whether it is within braces.
+    let (mut before, mut in_braces) = ('\0', false);
+    while let Some(first) = rest.chars().next() {
+        let length = match first {
+            '"' | '\'' | '`' => text_length(rest, first),
+            '#' => rest.find('\n').unwrap_or(rest.len()),
+            c if c.is_ascii_alphanumeric() || c == '_' || c == '.' => word_length(rest),
+            c => c.len_utf8(),
+        };
+        let (token, tail) = rest.split_at(length);
+        rest = tail;
+        let written = token.ends_with(|c: char| c.is_ascii_lowercase()).then(|| duration::parse(token).ok()).flatten();
+        let is_wanted = brackets > 0 || after_offset;
+        match first {
+            '`' if token.len() > 1 && token.ends_with('`') => {
+                prepared.push('"');
+                prepared.push_str(&promql_parser::util::escape_string(&token[1..token.len() - 1]));
+                prepared.push('"');
+            }
+            '#' => {}
+            _ if written.is_some() && is_wanted => prepared.push_str(&duration::print(written.unwrap_or_default())),
+            _ => prepared.push_str(token),
+        }
+        match first {
+            '"' | '\'' | '`' if in_braces && ['{', ','].contains(&before) => {
+                return Err(format!("{token} is a name in quotes; Prometheus 2.42 can't read it"));
+            }
+            '"' | '\'' => bytes_alone(token)?,
+            '{' => in_braces = true,
+            '}' => in_braces = false,
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            '[' => brackets += 1,
+            ']' => brackets -= 1,
+            c if c.is_ascii_digit() || c == '.' => {
+                if written.is_some() && !is_wanted {
+                    return Err(format!("`{token}` is a duration in a number's place; Prometheus 2.42 can't read it"));
+                }
+                if written.is_none() && is_wanted {
+                    return Err(format!("`{token}` is a number in a duration's place; Prometheus 2.42 can't read it"));
+                }
+            }
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+        if first != '#' && !first.is_whitespace() {
+            before = first;
+        }
+        // `offset -5m`: the sign stands between.
+        after_offset = token.eq_ignore_ascii_case("offset")
+            || (after_offset && (first == '-' || first == '#' || first.is_whitespace()));
+    }
+    if deepest > DEEPEST {
+        return Err(format!("an expression of {deepest} levels; the deepest that is read has {DEEPEST}"));
+    }
+    Ok(prepared)
+}
+
+/// The length of a name, a number or a duration; of a number with its exponent's sign.
+fn word_length(text: &str) -> usize {
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit() || c == '.') && !text.starts_with("0x");
+    let mut last = '\0';
+    for (at, c) in text.char_indices() {
+        let is_sign = is_number && ['+', '-'].contains(&c) && ['e', 'E'].contains(&last);
+        if !(c.is_ascii_alphanumeric() || ['_', ':', '.'].contains(&c) && !(c == ':' && is_number) || is_sign) {
+            return at;
+        }
+        last = c;
+    }
+    text.len()
+}
+
+/// The length of a quoted text with its quotes; a backslash escapes in all but backticks.
+fn text_length(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        if escaped {
+            escaped = false;
+        } else if c == '\\' && quote != '`' {
+            escaped = true;
+        } else if c == quote {
+            return at + quote.len_utf8();
+        }
+    }
+    text.len()
+}
+
+/// `\xff` and `\377` are a byte to Prometheus, which is no text, and a letter to the parser.
+fn bytes_alone(token: &str) -> Result<(), String> {
+    let mut escapes = token.char_indices().filter(|(_, c)| *c == '\\').map(|(at, _)| at).peekable();
+    while let Some(at) = escapes.next() {
+        let digits = |from: usize, to: usize| token.get(at + from..at + to).unwrap_or_default();
+        let byte = match digits(1, 2) {
+            "x" => u32::from_str_radix(digits(2, 4), 16),
+            "\\" => {
+                escapes.next_if_eq(&(at + 1));
+                continue;
+            }
+            _ => u32::from_str_radix(digits(1, 4), 8),
+        };
+        if byte.is_ok_and(|byte| byte > 0x7f) {
+            return Err(format!("`{}` is a byte that is no text", digits(0, 4)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! The copy of monitoring/ that one stack lives by: (files, addresses, speed) → files.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::addresses::{Addresses, Component};
+use super::located::{self, Entry, Node, Value};
+use super::shape::Shape;
+use super::walk::{PROBED_URL, Rendering, Walk};
+use super::{FOLDER, Monitoring};
+use crate::failure::Finding;
+use aiclipx_base::address::Address;
+use aiclipx_base::duration::Speed;
+
+impl Monitoring {
+    /// A stack's own copy, by paths relative to monitoring/; production files at speed 1 with
+    /// [canonical addresses](Addresses::canonical) come back with the same meaning.
+    ///
+    /// The unit tests are divided with the rules, so that they can be run on the copy. What is for people is left out;
+    /// a file we do not interpret is copied as it is. All findings are told: a result that is no whole millisecond, a
+    /// scrape under 500 ms, a count over a window or a span of time compared with a number.
+    pub fn render(&self, addresses: &Addresses, speed: Speed) -> Result<BTreeMap<PathBuf, Vec<u8>>, Vec<Finding>> {
+        let mut rendered = BTreeMap::new();
+        let mut findings = Vec::new();
+        for (path, bytes) in &self.files {
+            let document = self.documents.get(path).filter(|(shape, _)| !matches!(shape, Shape::Copied(_)));
+            let Some((shape, document)) = document else {
+                if !is_for_people(path) {
+                    rendered.insert(path.clone(), bytes.clone());
+                }
+                continue;
+            };
+            let file = Path::new(FOLDER).join(path);
+            let rendering = Rendering { addresses, speed, recorded: &self.recorded };
+            let mut walk = Walk { file: &file, source: None, rendering: Some(rendering), findings: Vec::new() };
+            let mut document = document.clone();
+            walk.visit(shape, &mut document);
+            findings.append(&mut walk.findings);
+            if path.starts_with("prometheus/targets") {
+                address(path, &mut document, addresses);
+            }
+            let text = if path.extension().is_some_and(|extension| extension == "json") {
+                located::print_json(&document)
+            } else {
+                let origin =
+                    format!("# Made from {} for speed {speed}: change that file, not this one.\n", file.display());
+                located::print_yaml(&document).map(|yaml| origin + &yaml)
+            };
+            match text {
+                Ok(text) => {
+                    rendered.insert(path.clone(), text.into_bytes());
+                }
+                Err(what) => findings.push(Finding { file, line: 0, what, remedy: String::new() }),
+            }
+        }
+        if findings.is_empty() {
+            return Ok(rendered);
+        }
+        findings.sort();
+        Err(findings)
+    }
+}
+
+/// Examples, and the list of what is unproven: nothing a component reads. Runbooks the viewer shows.
+fn is_for_people(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "md" || extension == "toml") && !path.starts_with("runbooks")
+        || path.starts_with("alertmanager/examples")
+        || path == Path::new("vector/vector-tests.yaml")
+}
+
+/// Puts a component's addresses in the place of those its file lists; labels stay.
+fn address(path: &Path, document: &mut Node, addresses: &Addresses) {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let Some(component) = Component::of_targets(stem) else { return };
+    let targets = component.of(addresses).iter().map(|address| Node::text(address.to_string())).collect();
+    let targets = Node { line: 0, span: 0..0, value: Value::List(targets) };
+    let Value::List(groups) = &mut document.value else { return };
+    groups.truncate(1);
+    if let Some(Node { value: Value::Map(entries), .. }) = groups.first_mut() {
+        entries.retain(|entry| entry.key != "targets");
+        entries.insert(0, Entry { key: "targets".to_owned(), line: 0, node: targets });
+    }
+    if component == Component::Probe {
+        *groups = groups.first().map(|group| probes(group, addresses)).unwrap_or_default();
+    }
+}
+
+/// One exporter asks each of the service's replicas: a group of targets for each, which differ in whom it asks and in what that
+/// is called. The walk has put the first replica's address in.
+fn probes(group: &Node, addresses: &Addresses) -> Vec<Node> {
+    let of = |replica: &Address| {
+        let mut group = group.clone();
+        let labels = group.get_mut("labels");
+        if let Some(Value::Map(entries)) = labels.map(|labels| &mut labels.value) {
+            for entry in entries {
+                let told = entry.node.as_text().unwrap_or_default();
+                let told = match entry.key.as_str() {
+                    PROBED_URL => {
+                        told.strip_prefix(&addresses.app[0].url("/")).map(|path| replica.url(&format!("/{path}")))
+                    }
+                    "instance" => Some(replica.to_string()),
+                    _ => None,
+                };
+                entry.node = told.map_or_else(|| entry.node.clone(), Node::text);
+            }
+        }
+        group
+    };
+    addresses.app.iter().map(of).collect()
+}

@@ -1,0 +1,668 @@
+//! One walk over a document and its shape, for both that is asked of it.
+//!
+//! It tells every finding: a key we don't know, a value that is something else, a duration or an expression that does
+//! not parse. When it renders, it puts the stack's addresses and speed in place, and tells what can't be divided.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Component};
+use super::located::{Entry, Node, Value};
+use super::matcher;
+use super::promql::{self, Recorded};
+use super::series;
+use super::shape::{Field, SERIES, Shape};
+use super::template;
+use crate::failure::Finding;
+use aiclipx_base::duration::{self, Speed};
+
+/// Prometheus begins to miss scrapes on a busy machine below this.
+const SHORTEST_SCRAPE: Duration = Duration::from_millis(500);
+
+/// The target's label that tells the exporter whom to ask.
+pub(super) const PROBED_URL: &str = "__param_target";
+
+/// The stack whose copy is made.
+#[derive(Clone, Copy)]
+pub(super) struct Rendering<'a> {
+    pub(super) addresses: &'a Addresses,
+    pub(super) speed: Speed,
+    pub(super) recorded: &'a Recorded,
+}
+
+/// One walk over one document.
+pub(super) struct Walk<'a> {
+    /// Relative to the repository's root, for findings.
+    pub(super) file: &'a Path,
+    /// What YAML was read from: the text of `8080` is in it, of `true`, of nothing. JSON has texts of its own.
+    pub(super) source: Option<&'a [u8]>,
+    /// `None` when the walk only looks.
+    pub(super) rendering: Option<Rendering<'a>>,
+    /// What was found.
+    pub(super) findings: Vec<Finding>,
+}
+
+impl Walk<'_> {
+    fn find(&mut self, line: usize, what: impl Into<String>, remedy: &str) {
+        let (what, remedy) = (what.into(), remedy.to_owned());
+        self.findings.push(Finding { file: self.file.to_owned(), line, what, remedy });
+    }
+
+    /// Looks at a value, and changes it when rendering.
+    pub(super) fn visit(&mut self, shape: &Shape, node: &mut Node) {
+        if let Shape::Copied(shape) = shape {
+            return self.visit(shape, node);
+        }
+        self.as_go_reads(shape, node);
+        let line = node.line;
+        let kind = node.kind();
+        match (shape, &mut node.value) {
+            (Shape::Text, Value::Text(_))
+            | (Shape::Number, Value::Number(_))
+            | (Shape::Switch, Value::Switch(_))
+            | (Shape::Own, _) => {}
+            (Shape::Duration, Value::Text(text)) => {
+                self.duration(line, text);
+            }
+            (Shape::Scrape, Value::Text(text)) => {
+                if self.duration(line, text).is_some_and(|interval| interval < SHORTEST_SCRAPE) {
+                    let shortest = duration::print(SHORTEST_SCRAPE);
+                    self.find(line, format!("a scrape every {text} is under {shortest}"), "choose a lower speed");
+                }
+            }
+            (Shape::Step, Value::Text(text)) => self.step(line, text),
+            (Shape::Expr, Value::Text(text)) => self.expression(line, text, true),
+            (Shape::TestExpr, Value::Text(text)) => self.expression(line, text, false),
+            (Shape::Matcher, Value::Text(text)) => {
+                if let Err(error) = matcher::parse(text) {
+                    self.find(line, error, "");
+                }
+            }
+            (Shape::Url(component), Value::Text(text)) => self.url(line, *component, text),
+            (Shape::AnyUrl(components), Value::Text(text)) => {
+                let component = components.iter().find(|one| leads_to(text, **one)).unwrap_or(&components[0]);
+                self.url(line, *component, text);
+            }
+            (Shape::Folder, Value::Text(text)) => {
+                self.below(line, CANONICAL_FOLDER, |addresses| &addresses.folder, text);
+            }
+            (Shape::LogFile, Value::Text(text)) => {
+                self.below(line, CANONICAL_LOGS, |addresses| &addresses.logging.files, text);
+            }
+            (Shape::Data, Value::Text(text)) => {
+                self.below(line, CANONICAL_DATA, |addresses| &addresses.logging.data, text);
+            }
+            (Shape::Listen(component), Value::Text(text)) => self.listen(line, *component, text),
+            (Shape::Name, Value::Text(text)) if !text.is_empty() => {}
+            (Shape::Name, Value::Text(_)) => self.find(line, "a name that is empty", ""),
+            (Shape::Metric, Value::Text(text)) if is_name(text, true) => {}
+            (Shape::Metric, Value::Text(text)) => {
+                let what = format!("`{text}` is no name of a series");
+                self.find(line, what, "letters, digits, _ and :, no digit first");
+            }
+            (Shape::Texts, Value::Map(entries)) => self.texts(entries),
+            (Shape::Labels, Value::Map(entries)) => {
+                self.texts(entries);
+                self.templates(entries);
+            }
+            (Shape::TargetLabels, Value::Map(entries)) => {
+                self.texts(entries);
+                for entry in entries.iter_mut().filter(|entry| entry.key == PROBED_URL) {
+                    if let Value::Text(text) = &mut entry.node.value {
+                        self.url(entry.line, Component::Clients, text);
+                    }
+                }
+            }
+            (Shape::ExternalLabels, Value::Map(entries)) => {
+                self.texts(entries);
+                if let Some(Rendering { speed, .. }) = self.rendering {
+                    entries.retain(|entry| entry.key != "speed");
+                    entries.push(Entry { key: "speed".to_owned(), line: 0, node: Node::text(speed.to_string()) });
+                }
+            }
+            (Shape::Annotations | Shape::ExpectedAnnotations, Value::Map(entries)) => {
+                self.texts(entries);
+                if matches!(shape, Shape::Annotations) {
+                    self.templates(entries);
+                }
+                self.annotations(entries, matches!(shape, Shape::Annotations));
+            }
+            (Shape::Series, Value::Map(_)) => self.series(node),
+            (Shape::List(shape), Value::List(items)) => items.iter_mut().for_each(|item| self.visit(shape, item)),
+            (Shape::Record(fields), Value::Map(entries)) => self.record(line, fields, entries),
+            (Shape::Dashboard, Value::Map(_)) => self.dashboard(node),
+            (shape, _) => self.find(line, format!("{} is expected here, and this is {kind}", shape.expected()), ""),
+        }
+    }
+
+    fn record(&mut self, line: usize, fields: &[Field], entries: &mut [Entry]) {
+        for entry in entries.iter_mut() {
+            if let Some(field) = fields.iter().find(|field| field.key == entry.key) {
+                self.visit(field.shape, &mut entry.node);
+            } else {
+                let known: Vec<&str> = fields.iter().map(|field| field.key).collect();
+                let remedy = format!("known here: {}", known.join(", "));
+                self.find(entry.line, format!("unknown key `{}`", entry.key), &remedy);
+            }
+        }
+        for field in fields.iter().filter(|field| field.required) {
+            if !entries.iter().any(|entry| entry.key == field.key) {
+                self.find(line, format!("`{}` is missing", field.key), "");
+            }
+        }
+    }
+
+    /// Where a text belongs Go's reader takes a number, a switch, nothing at all by how it is written; and nothing for a list or
+    /// a map that is empty.
+    fn as_go_reads(&self, shape: &Shape, node: &mut Node) {
+        let Some(source) = self.source else { return };
+        match (shape.is_of_texts(), &mut node.value) {
+            (false, Value::Null) => match shape {
+                Shape::List(_) => node.value = Value::List(Vec::new()),
+                Shape::Record(_) => node.value = Value::Map(Vec::new()),
+                shape if shape.is_a_text() => node.value = Value::Text(String::new()),
+                _ => {}
+            },
+            (true, Value::Null) => node.value = Value::Map(Vec::new()),
+            (true, Value::Map(entries)) => {
+                for entry in entries {
+                    as_written(source, &mut entry.node);
+                }
+            }
+            (false, _) if shape.is_a_text() => as_written(source, node),
+            _ => {}
+        }
+    }
+
+    /// Labels, annotations: names that Prometheus takes, and texts.
+    fn texts(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            if !is_name(&entry.key, false) || entry.key == "__name__" {
+                let what = format!("`{}` is no name of a label", entry.key);
+                self.find(entry.line, what, "letters, digits and _, no digit first");
+            }
+            if entry.node.as_text().is_none() {
+                let what = format!("`{}` is {}, not a text", entry.key, entry.node.kind());
+                self.find(entry.line, what, "write it in quotes");
+            }
+        }
+    }
+
+    fn templates(&mut self, entries: &[Entry]) {
+        let is_faster = self.rendering.is_some_and(|rendering| rendering.speed != Speed::PRODUCTION);
+        for entry in entries {
+            let Some(text) = entry.node.as_text() else { continue };
+            match template::check(text) {
+                Ok(true) if is_faster => {
+                    let what = format!("`{}` asks by itself, and what it asks no speed divides", entry.key);
+                    self.find(entry.line, what, "ask in a recording rule, or render at speed 1");
+                }
+                Ok(_) => {}
+                Err(why) => self.find(entry.line, format!("`{}` is no template: {why}", entry.key), ""),
+            }
+        }
+    }
+
+    /// Divides a duration in place and gives back what it is then.
+    fn duration(&mut self, line: usize, text: &mut String) -> Option<Duration> {
+        let speed = self.rendering.map_or(Speed::PRODUCTION, |rendering| rendering.speed);
+        match duration::parse(text).and_then(|production| speed.real(production)) {
+            Ok(real) => {
+                if self.rendering.is_some() {
+                    *text = duration::print(real);
+                }
+                Some(real)
+            }
+            Err(error) => {
+                let remedy = duration::parse(text).map_or_else(|_| String::new(), speeds_for);
+                self.find(line, error.to_string(), &remedy);
+                None
+            }
+        }
+    }
+
+    /// Divides a least step of Grafana's. It makes `$__rate_interval` of it by adding and multiplying, and writes a
+    /// fraction of a second in a way that Prometheus refuses: so a step is divided to whole seconds, upwards, for below
+    /// the scrape interval there is nothing to see.
+    fn step(&mut self, line: usize, text: &mut String) {
+        if duration::parse(text).is_ok_and(|production| production.subsec_nanos() != 0) {
+            self.find(line, format!("{text} is not in whole seconds"), "Grafana would ask what Prometheus refuses");
+        } else if let Some(real) = self.duration(line, text)
+            && self.rendering.is_some()
+        {
+            // In one unit: of `1m30s` Grafana's pages read the first part alone.
+            *text = format!("{}s", duration::whole_seconds(real).as_secs());
+        }
+    }
+
+    fn expression(&mut self, line: usize, text: &mut String, hazardous: bool) {
+        let mut tree = match promql::parse(text) {
+            Ok(tree) => tree,
+            Err(error) => return self.find(line, format!("not an expression: {}", error.trim()), ""),
+        };
+        let Some(Rendering { speed, recorded, .. }) = self.rendering else { return };
+        if hazardous && speed != Speed::PRODUCTION {
+            for hazard in promql::hazards(&tree, recorded) {
+                self.find(line, hazard, "compare a rate or a ratio, or render at speed 1");
+            }
+        }
+        match promql::divide(&mut tree, speed) {
+            Ok(()) => *text = promql::print(&tree),
+            Err(refused) => refused.into_iter().for_each(|error| self.find(line, error, "")),
+        }
+    }
+
+    /// A path below one of the folders that a stack has of its own.
+    fn below(&mut self, line: usize, from: &str, to: fn(&Addresses) -> &PathBuf, text: &mut String) {
+        match Path::new(text.as_str()).strip_prefix(from) {
+            Ok(inside) => {
+                if let Some(rendering) = self.rendering {
+                    *text = to(rendering.addresses).join(inside).to_string_lossy().into_owned();
+                }
+            }
+            Err(_) => self.find(line, format!("`{text}` does not lie in {from}"), ""),
+        }
+    }
+
+    /// In a container any address is its own; a local stack's is its loopback.
+    fn listen(&mut self, line: usize, component: Component, text: &mut String) {
+        let canonical = Addresses::canonical();
+        let wanted = format!("0.0.0.0:{}", component.of(&canonical)[0].port);
+        if *text != wanted {
+            self.find(line, format!("`{text}` is not {wanted}"), "");
+        } else if let Some(Rendering { addresses, .. }) = self.rendering
+            && *addresses != canonical
+        {
+            *text = component.of(addresses)[0].to_string();
+        }
+    }
+
+    fn url(&mut self, line: usize, component: Component, text: &mut String) {
+        let canonical = Addresses::canonical();
+        let from = component.of(&canonical)[0].url("/");
+        match text.strip_prefix(&from) {
+            Some(rest) => {
+                if let Some(Rendering { addresses, .. }) = self.rendering {
+                    let path = format!("/{rest}");
+                    *text = match &addresses.external {
+                        Some(external) if component == Component::Dashboards => external.to(&path),
+                        _ => component.of(addresses)[0].url(&path),
+                    };
+                }
+            }
+            None if format!("{text}/") == from => {
+                if let Some(Rendering { addresses, .. }) = self.rendering {
+                    component.of(addresses)[0].url("").clone_into(text);
+                }
+            }
+            None => self.find(line, format!("`{text}` does not lead to {}", from.trim_end_matches('/')), ""),
+        }
+    }
+
+    /// A page of this repository, which has an address once there is a place for pages.
+    fn page(&self, text: &mut String) {
+        let external = self.rendering.and_then(|rendering| rendering.addresses.external.as_ref());
+        let path = text.trim_start_matches('/');
+        if let Some(external) = external.filter(|_| path.starts_with("monitoring/")) {
+            *text = external.to(&format!("/{path}"));
+        }
+    }
+
+    fn annotations(&mut self, entries: &mut [Entry], strict: bool) {
+        for entry in entries {
+            let line = entry.line;
+            let Value::Text(text) = &mut entry.node.value else { continue };
+            if entry.key == "dashboard_url" {
+                self.url(line, Component::Dashboards, text);
+            } else if entry.key == "runbook_url" {
+                self.page(text);
+            } else if strict
+                && !entry.key.ends_with("_url")
+                && let Some(written) = duration_in_words(text)
+            {
+                let what = format!("`{}` tells a duration, `{written}`, which the rule may contradict", entry.key);
+                self.find(line, what, "say what is wrong; the rule says since when");
+            }
+        }
+    }
+
+    fn series(&mut self, node: &mut Node) {
+        let line = node.line;
+        let name = node.text_of("series").unwrap_or_default().to_owned();
+        if let Value::Map(entries) = &mut node.value {
+            self.record(line, SERIES, entries);
+        }
+        let speed = self.rendering.map_or(Speed::PRODUCTION, |rendering| rendering.speed);
+        let Some(values) = node.get_mut("values") else { return };
+        let line = values.line;
+        let Value::Text(text) = &mut values.value else { return };
+        match series::divide(&name, text, speed) {
+            Ok(divided) if self.rendering.is_some() => *text = divided,
+            Ok(_) => {}
+            Err(error) => self.find(line, error, ""),
+        }
+    }
+
+    fn dashboard(&mut self, node: &mut Node) {
+        for key in ["uid", "title"] {
+            if node.text_of(key).is_none_or(str::is_empty) {
+                self.find(node.line, format!("a dashboard needs a `{key}`"), "");
+            }
+        }
+        if node.items_of("panels").is_empty() {
+            self.find(node.line, "a dashboard without panels", "");
+        }
+        self.dashboard_part(node);
+    }
+
+    fn dashboard_part(&mut self, node: &mut Node) {
+        let line = node.line;
+        if super::is_of_logs(node) {
+            return;
+        }
+        match &mut node.value {
+            Value::List(items) => items.iter_mut().for_each(|item| self.dashboard_part(item)),
+            Value::Map(entries) => {
+                for entry in entries {
+                    match (entry.key.as_str(), &mut entry.node.value) {
+                        ("expr", Value::Text(text)) => self.panel_expression(entry.line, text),
+                        ("url", Value::Text(text)) => self.page(text),
+                        // The least step of a panel or query; empty is Grafana's way to leave it out.
+                        ("interval", Value::Text(text)) if !text.is_empty() => self.step(line, text),
+                        _ => self.dashboard_part(&mut entry.node),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A panel looks back by Grafana's variables, which follow the datasource's interval and so the speed, or by lengths of
+    /// its own, as the alert does whose value it shows: these are divided. Both in one query are refused: of what has a variable
+    /// where it is no text, nothing is divided.
+    fn panel_expression(&mut self, line: usize, text: &mut String) {
+        match promql::parse(&without_variables(text)) {
+            Ok(tree) => {
+                if let Some(what) = length_beside_a_variable(text) {
+                    self.find(line, what, "write $__rate_interval, or lengths alone, as the alert does");
+                } else if let Some(Rendering { speed, .. }) = self.rendering {
+                    match panel_query_at(text, speed) {
+                        Ok(divided) => *text = divided,
+                        Err(refused) => refused.into_iter().for_each(|error| self.find(line, error, "")),
+                    }
+                }
+                if let Some(Rendering { speed, recorded, .. }) = self.rendering
+                    && speed != Speed::PRODUCTION
+                {
+                    for hazard in promql::hazards(&tree, recorded) {
+                        let hazard = hazard.replace(&duration::print(VARIABLE), "$__interval");
+                        self.find(line, hazard, "compare a rate or a ratio, or render at speed 1");
+                    }
+                }
+            }
+            Err(error) => self.find(line, format!("not an expression: {}", error.trim()), ""),
+        }
+    }
+}
+
+/// A panel's query as a stack of that speed is asked it: what lengths it has of its own are divided.
+pub fn panel_query_at(text: &str, speed: Speed) -> Result<String, Vec<String>> {
+    match promql::parse(text) {
+        Ok(mut tree) if speed != Speed::PRODUCTION && !promql::durations(&tree).is_empty() => {
+            promql::divide(&mut tree, speed).map(|()| promql::print(&tree))
+        }
+        Err(_) if speed != Speed::PRODUCTION => {
+            length_beside_a_variable(text).map_or_else(|| Ok(text.to_owned()), |refused| Err(vec![refused]))
+        }
+        _ => Ok(text.to_owned()),
+    }
+}
+
+/// Why a panel's query can't be divided: it has a length of its own and, where no text stands, a variable, with which it is no
+/// expression yet.
+fn length_beside_a_variable(text: &str) -> Option<String> {
+    if promql::parse(text).is_ok() {
+        return None;
+    }
+    let tree = promql::parse(&without_variables(text)).ok()?;
+    let literal = promql::durations(&tree).into_iter().find(|duration| *duration != VARIABLE)?;
+    Some(format!("a panel with the literal range {} beside a variable", duration::print(literal)))
+}
+
+/// A length nobody writes stands for each of Grafana's variables of time.
+const VARIABLE: Duration = Duration::from_millis(123_456_789);
+
+/// What stands for a variable of which nothing is known.
+pub const UNKNOWN: &str = "unknown_variable";
+
+/// A panel's expression with Grafana's variables filled in, so that it parses: a length for what is one, and for the others
+/// [`UNKNOWN`], or a number where only that can stand.
+pub fn without_variables(text: &str) -> String {
+    let with_numbers = filled(text, "1");
+    if promql::parse(&with_numbers).is_ok() { with_numbers } else { filled(text, UNKNOWN) }
+}
+
+/// An expression with its variables filled in; with this, where it does not show whether it is a word or a number.
+fn filled(text: &str, alone: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut filled = String::new();
+    let mut quote = None;
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let Some((name, after)) = variable(rest) else {
+            let length = if c == '\\' && quote.is_some() {
+                rest.chars().take(2).map(char::len_utf8).sum()
+            } else {
+                c.len_utf8()
+            };
+            match quote {
+                Some(open) if open == c => quote = None,
+                None if ['"', '\'', '`'].contains(&c) => quote = Some(c),
+                _ => {}
+            }
+            filled.push_str(&rest[..length]);
+            rest = &rest[length..];
+            continue;
+        };
+        let is_open = |open, close| filled.rfind(open) > filled.rfind(close);
+        let is_length = quote.is_none() && (is_open('[', ']') || filled.trim_end().ends_with("offset"));
+        let is_label = || {
+            let before = filled.rfind('(').map_or("", |at| filled[..at].trim_end());
+            let lists = ["by", "without", "on", "ignoring", "group_left", "group_right"];
+            is_open('(', ')') && lists.iter().any(|list| before.ends_with(list))
+        };
+        let is_word = || {
+            after.starts_with(|c| is_part(c) || c == '{' || c == '[')
+                || filled.ends_with(is_part)
+                || is_open('{', '}')
+                || is_label()
+        };
+        let with = if is_length || ["__rate_interval", "__interval", "__range"].contains(&name) {
+            duration::print(VARIABLE)
+        } else {
+            if quote.is_some() || is_word() { UNKNOWN } else { alone }.to_owned()
+        };
+        filled.push_str(&with);
+        rest = after;
+    }
+    filled
+}
+
+/// The name of the variable that a text begins with, `$name`, `${name:format}` or `[[name]]`, and what follows it.
+fn variable(text: &str) -> Option<(&str, &str)> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let (inside, end) = match text.strip_prefix('$') {
+        Some(rest) => rest.strip_prefix('{').map_or((rest, ""), |rest| (rest, "}")),
+        None => (text.strip_prefix("[[")?, "]]"),
+    };
+    let (name, after) = inside.split_at(inside.find(|c| !is_part(c)).unwrap_or(inside.len()));
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let after = if end.is_empty() { after } else { after.split_once(end)?.1 };
+    Some((name, after))
+}
+
+/// Which speeds a duration can be divided by.
+fn speeds_for(production: Duration) -> String {
+    let divides = |k: &u32| Speed::new(*k).is_ok_and(|speed| speed.real(production).is_ok());
+    let speeds: Vec<String> = (2..=60).filter(divides).map(|k| k.to_string()).collect();
+    let production = duration::print(production);
+    if speeds.is_empty() {
+        format!("no speed divides {production}")
+    } else {
+        format!("of the speeds up to 60 it is {} that divide {production}", speeds.join(", "))
+    }
+}
+
+/// Whether Prometheus takes a name: of a series with colons, of a label without.
+fn is_name(text: &str, of_series: bool) -> bool {
+    !text.is_empty()
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || (of_series && c == ':'))
+}
+
+/// Makes a text of a scalar that is none.
+fn as_written(source: &[u8], node: &mut Node) {
+    let written = source.get(node.span.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    match (&node.value, written) {
+        (Value::Null, _) => node.value = Value::Text(String::new()),
+        (Value::Number(_) | Value::Switch(_), Some(written)) if !written.is_empty() => {
+            node.value = Value::Text(written.trim().to_owned());
+        }
+        _ => {}
+    }
+}
+
+/// Whether a URL is one of this component's, as files name it.
+fn leads_to(url: &str, component: Component) -> bool {
+    let canonical = Addresses::canonical();
+    format!("{}/", url.trim_end_matches('/')).starts_with(&component.of(&canonical)[0].url("/"))
+}
+
+/// Finds a duration in prose: `5m`, `10 minutes`, `five consecutive minutes`. What templates print is not prose.
+fn duration_in_words(text: &str) -> Option<String> {
+    const UNITS: [&str; 9] = ["millisecond", "second", "minute", "hour", "day", "week", "month", "year", "min"];
+    const NUMBERS: [&str; 16] = [
+        "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "fifteen", "twenty",
+        "thirty", "sixty", "half", "several",
+    ];
+    let prose = without_templates(text);
+    let words: Vec<String> = prose
+        .split(|c: char| !(c.is_alphanumeric() || c == '.'))
+        .map(|word| word.trim_matches('.').to_lowercase())
+        .filter(|word| !word.is_empty())
+        .collect();
+    for (at, word) in words.iter().enumerate() {
+        // `5m`, `1.5h`; `p95` and `5xx` are none.
+        let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        if digits.parse::<f64>().is_ok() && ["ms", "s", "m", "h", "d", "w", "y"].contains(&&word[digits.len()..]) {
+            return Some(word.clone());
+        }
+        let is_unit = UNITS.contains(&word.as_str()) || word.strip_suffix('s').is_some_and(|one| UNITS.contains(&one));
+        let before = &words[at.saturating_sub(2)..at];
+        let is_number = |word: &String| word.parse::<f64>().is_ok() || NUMBERS.contains(&word.as_str());
+        if is_unit && let Some(number) = before.iter().position(is_number) {
+            return Some([&before[number..], std::slice::from_ref(word)].concat().join(" "));
+        }
+    }
+    None
+}
+
+fn without_templates(text: &str) -> String {
+    let mut prose = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        prose.push_str(before);
+        prose.push_str(" … ");
+        rest = after.split_once("}}").map_or("", |(_, tail)| tail);
+    }
+    prose + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_become_what_can_stand_there() {
+        for (text, plain) in [
+            ("rate(a[$__rate_interval])", "rate(a[LENGTH])"),
+            ("rate(a[${window}] offset $ago)", "rate(a[LENGTH] offset LENGTH)"),
+            ("sum by ($by, ${one:csv}) (a)", "sum by (WORD, WORD) (a)"),
+            ("histogram_quantile($q, sum by (le, $by) (a))", "histogram_quantile(1, sum by (le, WORD) (a))"),
+            ("sum($metric)", "sum(WORD)"),
+            ("a_${kind}_total{$label=~\"${job:regex}|[[other]]\"} > $least", "a_WORD_total{WORD=~\"WORD|WORD\"} > 1"),
+            ("a{b=~\"5..$\", c=\"\\\"$d\"}", "a{b=~\"5..$\", c=\"\\\"WORD\"}"),
+            (
+                "label_replace(a, \"b\", \"$1\", \"c\", \"[[:alpha:]](.*)\")",
+                "label_replace(a, \"b\", \"$1\", \"c\", \"[[:alpha:]](.*)\")",
+            ),
+        ] {
+            let plain = plain.replace("LENGTH", &duration::print(VARIABLE)).replace("WORD", UNKNOWN);
+            assert_eq!(without_variables(text), plain, "{text}");
+        }
+    }
+
+    #[test]
+    fn lengths_of_a_panel_s_own_are_divided_and_its_variables_left_alone() {
+        let at = |text: &str, k| panel_query_at(text, Speed::new(k).unwrap()).unwrap();
+        let own = r#"avg_over_time(up{job="app", instance=~"$instance"}[5m])"#;
+        assert_eq!(at(own, 30), r#"avg_over_time(up{instance=~"$instance",job="app"}[10s])"#);
+        for text in [own, "rate(a[5m])"] {
+            assert_eq!(at(text, 1), text);
+        }
+        for text in [r#"rate(a{job=~"$job"}[$__rate_interval])"#, r#"sum by (job)  (a{job=~"$job"})"#] {
+            assert_eq!(at(text, 30), text);
+        }
+    }
+
+    #[test]
+    fn a_length_beside_a_variable_that_is_no_text_is_divided_by_nobody_and_refused() {
+        for text in [
+            "rate(a[5m]) / rate(a[$__range])",
+            "rate(a[5m]) * $__range_s",
+            "rate(a[5m]) > $least",
+            "topk($n, rate(a[5m]))",
+            "sum by ($by) (rate(a[5m]))",
+            "sum by (job) (rate(${metric}_total[5m]))",
+            "max_over_time(rate(a[$__rate_interval])[1h:])",
+            "max_over_time(a[$__range:15s])",
+            "rate(a[$__rate_interval] offset 5m)",
+            "rate(a[$__rate_interval] offset -5m)",
+            "rate(a[$__rate_interval] @ end() offset 1m)",
+            "rate(a[$__rate_interval]) / (a @ 1700000000 offset 1d)",
+        ] {
+            let refused = panel_query_at(text, Speed::new(30).unwrap());
+            assert!(matches!(&refused, Err(why) if why[0].contains("literal range")), "{text}: {refused:?}");
+            assert_eq!(panel_query_at(text, Speed::PRODUCTION).as_deref(), Ok(text));
+        }
+        // A moment is none, and neither is what Grafana fills in.
+        for text in ["rate(a[$__rate_interval] @ 1700000000)", "rate(a[$__range] offset $ago) * $__range_s"] {
+            assert_eq!(panel_query_at(text, Speed::new(30).unwrap()).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn durations_in_prose_are_found() {
+        for text in
+            ["for 10 minutes", "for five consecutive minutes", "over 5m.", "in the last half hour", "1.5h", "30 min"]
+        {
+            assert!(duration_in_words(text).is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_templates_and_names_are_no_durations() {
+        for text in [
+            "{{ $value | humanizeDuration }} at p95",
+            "{{ $value }} times a second",
+            "a 5xx status",
+            "3 requests a second",
+            "The 95th percentile",
+            "items/{id} on h2, e.g. 5 of 10",
+        ] {
+            assert_eq!(duration_in_words(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,539 @@
+//! Reads `NN-name.toml`: every key by hand, so that all that is wrong is told at once, each with its line.
+//!
+//! Deriving the reading would stop at the first mistake and know nothing of quotas. The keys a table is asked for are
+//! its known keys: an unknown one is named beside them.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use http::Uri;
+use toml::Spanned;
+use toml::de::{DeInteger, DeTable, DeValue};
+
+use super::{Action, Arrival, Expect, FaultQuota, Measure, Phase, RequestTemplate, Scenario, Step, Volume};
+use crate::failure::Finding;
+use aiclipx_base::duration;
+
+/// Weights and quotas repeat in blocks; a longer block would never come full in a run.
+const MAX_BLOCK: u32 = 10_000;
+/// Thousandths of a request a second: 100 000/s is more than one loopback pair carries.
+const MAX_RATE_MILLIS: u64 = 100_000_000;
+/// What a request may be; what else a service counts as `OTHER` is no traffic of ours.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+/// Number and name out of `02-error-rate.toml`; else what was expected.
+pub(super) fn number_and_name(file: &Path) -> Result<(u32, String), String> {
+    let error = || format!("`{}` is no scenario's file name; write it like 02-error-rate.toml", file.display());
+    let stem = file.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_suffix(".toml"));
+    let (number, name) = stem.and_then(|stem| stem.split_once('-')).ok_or_else(error)?;
+    if number.len() != 2 || !number.bytes().all(|b| b.is_ascii_digit()) || !is_name(name) {
+        return Err(error());
+    }
+    Ok((number.parse().map_err(|_| error())?, name.to_owned()))
+}
+
+pub(super) fn read(file: &Path, text: &str) -> Result<Scenario, Vec<Finding>> {
+    let reader = Reader { file, text, findings: RefCell::default() };
+    let (number, name) = number_and_name(file).unwrap_or_else(|what| {
+        reader.note(0, what, "rename the file");
+        (0, String::new())
+    });
+    let (root, errors) = DeTable::parse_recoverable(text);
+    for error in &errors {
+        let line = error.span().map_or(0, |span| reader.line(span.start));
+        reader.note(line, format!("not TOML: {}", error.message()), "");
+    }
+    // What a recovering parser makes of broken TOML would only be told twice.
+    let scenario = errors.is_empty().then(|| {
+        let root = Section::new(&reader, "a scenario", root.get_ref(), 1);
+        let scenario = scenario(&root, file, text, number, name);
+        root.finish();
+        scenario
+    });
+    let mut findings = reader.findings.into_inner();
+    findings.sort();
+    match scenario {
+        Some(scenario) if findings.is_empty() => Ok(scenario),
+        _ => Err(findings),
+    }
+}
+
+fn scenario(root: &Section<'_, '_>, file: &Path, text: &str, number: u32, name: String) -> Scenario {
+    let title = root.required("title", Section::text).unwrap_or_default();
+    if root.has("title") && (title.trim().is_empty() || title.contains('\n')) {
+        root.complain("title", "`title` is one line, a sentence");
+    }
+    let mix = requests(root);
+    let sections = root.tables("phase");
+    if sections.is_empty() {
+        root.note("a scenario has at least one [[phase]]", "");
+    }
+    let phases: Vec<Phase> = sections.iter().map(|section| phase(section, &mix)).collect();
+    for (index, section) in sections.iter().enumerate() {
+        let name = &phases[index].name;
+        if !name.is_empty() && phases[..index].iter().any(|earlier| earlier.name == *name) {
+            section.complain("name", format!("there is already a phase `{name}`"));
+        }
+    }
+    let faulty = phases.iter().any(Phase::is_faulty);
+    let expect = root.table("expect").map(|section| expect(&section, faulty)).unwrap_or_default();
+    Scenario { file: file.to_owned(), text: text.to_owned(), number, name, title, phases, expect }
+}
+
+fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
+    let name = section.required("name", Section::text).unwrap_or_default();
+    if section.has("name") && !is_name(&name) {
+        section.complain("name", format!("`{name}` is no phase name; write lower-case letters, digits and dashes"));
+    }
+    let duration = section.required("duration", Section::duration).unwrap_or_default();
+    if section.has("duration") && duration.is_zero() {
+        section.complain("duration", "a phase lasts longer than nothing");
+    }
+
+    let silent = section.flag("silent");
+    let rate = section.rate("rate");
+    let count = section.count("count");
+    let arrival = arrival(section);
+    let own = requests(section);
+    let faults = faults(section);
+    let provokes = section.flag("provokes");
+    let steps = steps(section);
+    if silent {
+        for key in ["rate", "count", "arrival", "burst", "requests", "faults"] {
+            if section.has(key) {
+                section.complain(key, format!("a silent phase sends nothing, so it has no `{key}`"));
+            }
+        }
+    } else {
+        match (section.has("rate"), section.has("count")) {
+            (false, false) => section.note(
+                "a phase has a `rate` in requests a second, or a `count` of requests",
+                "for a phase without traffic write silent = true",
+            ),
+            (true, true) => section.complain("count", "a phase has a `rate` or a `count`, not both"),
+            _ => {}
+        }
+        if count == Some(0) {
+            section.complain("count", "a phase sends at least one request, or is silent");
+        }
+        if section.has("count") && arrival == Arrival::Poisson {
+            section.complain("arrival", "gaps that are drawn give no exact count: poisson goes with a `rate`");
+        }
+        if own.is_empty() && mix.is_empty() && !section.has("requests") {
+            section.note("nothing says what this phase sends", "give `requests` here, or before the first [[phase]]");
+        }
+    }
+    let requests = match (silent, own.is_empty()) {
+        (true, _) => Vec::new(),
+        (false, true) => mix.to_vec(),
+        (false, false) => own,
+    };
+    if !faults.is_empty()
+        && let Some(spared) = requests.iter().find(|request| is_spared(&request.path))
+    {
+        section.complain(
+            "faults",
+            format!("no fault may fall on {}: health and metrics never fail on purpose", spared.path),
+        );
+    }
+    section.finish();
+    let volume = match (rate, count) {
+        (Some(rate), _) => Volume::Rate(rate),
+        (None, Some(count)) => Volume::Count(count),
+        (None, None) => Volume::Silent,
+    };
+    Phase { name, duration, volume, arrival, requests, faults, provokes, steps }
+}
+
+fn steps(section: &Section<'_, '_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for action in Action::ALL {
+        for component in section.texts(action.name()) {
+            if !is_name(&component) {
+                section.complain(action.name(), format!("`{component}` is no component; write it like app"));
+            }
+            steps.push(Step { action, component });
+        }
+    }
+    steps
+}
+
+fn arrival(section: &Section<'_, '_>) -> Arrival {
+    let burst = section.count("burst");
+    if burst.is_some_and(|size| !(2..=MAX_BLOCK).contains(&size)) {
+        section.complain("burst", format!("a burst is 2 to {MAX_BLOCK} requests"));
+    }
+    match section.text("arrival").as_deref() {
+        None | Some("uniform") if burst.is_none() => Arrival::Uniform,
+        Some("poisson") if burst.is_none() => Arrival::Poisson,
+        Some("bursts") if burst.is_some() => Arrival::Bursts(burst.unwrap_or(2)),
+        Some("bursts") => {
+            section.complain("arrival", "bursts need their size: burst = 20");
+            Arrival::Uniform
+        }
+        None | Some("uniform" | "poisson") => {
+            section.complain("burst", "`burst` goes with arrival = \"bursts\"");
+            Arrival::Uniform
+        }
+        Some(other) => {
+            section.complain("arrival", format!("`{other}` is no arrival; there is uniform, poisson, bursts"));
+            Arrival::Uniform
+        }
+    }
+}
+
+fn requests(section: &Section<'_, '_>) -> Vec<RequestTemplate> {
+    let sections = section.tables("requests");
+    let requests: Vec<RequestTemplate> = sections.iter().map(request).collect();
+    let block: u64 = requests.iter().map(|request| u64::from(request.weight)).sum();
+    if block > u64::from(MAX_BLOCK) {
+        section.complain("requests", format!("the weights add up to {block}; {MAX_BLOCK} at most"));
+    }
+    if section.has("requests") && requests.is_empty() {
+        section.complain("requests", "`requests` lists at least one request");
+    }
+    requests
+}
+
+fn request(section: &Section<'_, '_>) -> RequestTemplate {
+    let weight = section.count("weight").unwrap_or(1);
+    if weight == 0 {
+        section.complain("weight", "a weight is at least 1");
+    }
+    let method = section.text("method").unwrap_or_else(|| "GET".to_owned());
+    if !METHODS.contains(&method.as_str()) {
+        section.complain("method", format!("`{method}` is no method; there is {}", METHODS.join(", ")));
+    }
+    let path = section.required("path", Section::text).unwrap_or_default();
+    let sent = path.replace("{seq}", "0");
+    if section.has("path") && (!sent.starts_with('/') || sent.contains('#') || sent.parse::<Uri>().is_err()) {
+        section
+            .complain("path", format!("`{path}` is no path; it begins with a slash, and {{seq}} is the number sent"));
+    }
+    let endpoint = section.text("endpoint");
+    if endpoint.is_none() && path.contains("{seq}") {
+        section.note(
+            "a path with {seq} is counted under a route template, which `endpoint` names",
+            "endpoint = \"/items/{id}\"",
+        );
+    }
+    let endpoint = endpoint.unwrap_or_else(|| path.split('?').next().unwrap_or_default().to_owned());
+    let body = section.text("body");
+    if let Some(body) = &body {
+        if serde_json::from_str::<serde_json::Value>(&body.replace("{seq}", "0")).is_err() {
+            section.complain("body", "`body` is JSON, with {seq} for the number sent");
+        }
+        if !["POST", "PUT", "PATCH"].contains(&method.as_str()) {
+            section.complain("body", format!("a {method} carries no body"));
+        }
+    }
+    section.finish();
+    RequestTemplate { weight, method, path, endpoint, body }
+}
+
+fn faults(section: &Section<'_, '_>) -> Vec<FaultQuota> {
+    let mut quotas: Vec<FaultQuota> = Vec::new();
+    for section in section.tables("faults") {
+        let fault = section.required("fault", Section::text).unwrap_or_default();
+        if section.has("fault") && !is_fault(&fault) {
+            section.complain(
+                "fault",
+                format!("`{fault}` is no fault; there is error, panic, delay=750ms, or several with commas"),
+            );
+        }
+        let count = section.required("count", Section::count);
+        let per = section.required("per", Section::count);
+        if let (Some(count), Some(per)) = (count, per) {
+            if count == 0 || count > per || per > MAX_BLOCK {
+                section.complain(
+                    "count",
+                    format!("{count} of every {per} cannot be; count is 1 to per, per at most {MAX_BLOCK}"),
+                );
+            }
+            let taken: u32 = quotas.iter().map(|quota| quota.count).sum();
+            if quotas.iter().any(|other| other.per != per) {
+                section.complain("per", "the quotas of one phase have the same `per`");
+            } else if count <= per && taken.saturating_add(count) > per {
+                section
+                    .complain("count", format!("a request carries one fault, and {taken} of {per} are taken already"));
+            }
+            quotas.push(FaultQuota { fault, count, per });
+        }
+        section.finish();
+    }
+    quotas
+}
+
+fn expect(section: &Section<'_, '_>, faulty: bool) -> Expect {
+    let fires = section.texts("fires");
+    let may_fire = section.texts("may_fire");
+    let inhibits = section.texts("inhibits");
+    let mut seen = BTreeSet::new();
+    let lists = [("fires", &fires), ("may_fire", &may_fire), ("inhibits", &inhibits)];
+    for (key, alert) in lists.iter().flat_map(|(key, alerts)| alerts.iter().map(move |alert| (*key, alert))) {
+        if !alert.starts_with(|c: char| c.is_ascii_uppercase()) || !alert.chars().all(|c| c.is_ascii_alphanumeric()) {
+            section.complain(key, format!("`{alert}` is no alert's name; write it like AppHigh5xxErrorRate"));
+        }
+        if !seen.insert(alert) {
+            section.complain(key, format!("`{alert}` is named twice"));
+        }
+    }
+    let within = section.duration("within");
+    if !fires.is_empty() && !section.has("within") {
+        section.complain("fires", "`fires` needs `within`: how long after the fault began an alert may still be quiet");
+    }
+    if !fires.is_empty() && !faulty {
+        section.complain("fires", "no phase gives an alert a reason to fire: give one `faults`, or provokes = true");
+    }
+    if !inhibits.is_empty() && fires.is_empty() {
+        section.complain("inhibits", "what is not told of an alert is told by another: name it in `fires`");
+    }
+    if section.has("within") && fires.is_empty() {
+        section.complain("within", "`within` goes with `fires`");
+    }
+    if within.is_some_and(|within| within.is_zero()) {
+        section.complain("within", "no alert fires at once");
+    }
+    let redacts = section.flag("redacts");
+    let mut panels = std::collections::BTreeMap::new();
+    if let Some(table) = section.table("panels") {
+        for panel in table.keys() {
+            let named = table.text(&panel);
+            let measure = Measure::ALL.into_iter().find(|measure| Some(measure.name()) == named.as_deref());
+            if let (Some(named), None) = (&named, measure) {
+                let all = Measure::ALL.map(Measure::name).join(", ");
+                table.complain(&panel, format!("`{named}` is no measure; there is {all}"));
+            }
+            let id = panel.split_once('/').filter(|(uid, id)| is_name(uid) && id.parse::<u32>().is_ok());
+            if id.is_none() {
+                table.complain(&panel, format!("`{panel}` is no panel; write dashboard and panel like app-overview/3"));
+            }
+            panels.extend(measure.map(|measure| (panel, measure)));
+        }
+    }
+    section.finish();
+    Expect { fires, may_fire, inhibits, within, panels, redacts }
+}
+
+/// `[a-z0-9-]+`, not beginning or ending with a dash.
+fn is_name(text: &str) -> bool {
+    !text.is_empty()
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// What `x-fault` takes: `error`, `panic`, `delay=750ms`, or several with commas.
+fn is_fault(text: &str) -> bool {
+    text.split(',').map(str::trim).all(|part| match part.strip_prefix("delay=") {
+        Some(delay) => duration::parse(delay).is_ok_and(|delay| !delay.is_zero()),
+        None => part == "error" || part == "panic",
+    })
+}
+
+/// Paths the service never fails on purpose.
+fn is_spared(path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    path == "/metrics" || path == "/health" || path.starts_with("/health/")
+}
+
+/// The file being read and what was found in it.
+struct Reader<'a> {
+    file: &'a Path,
+    text: &'a str,
+    findings: RefCell<Vec<Finding>>,
+}
+
+impl Reader<'_> {
+    fn note(&self, line: usize, what: impl Into<String>, remedy: &str) {
+        let (what, remedy) = (what.into(), remedy.to_owned());
+        self.findings.borrow_mut().push(Finding { file: self.file.to_owned(), line, what, remedy });
+    }
+
+    /// The one-based line of a byte offset.
+    fn line(&self, offset: usize) -> usize {
+        1 + self.text.get(..offset).unwrap_or(self.text).matches('\n').count()
+    }
+}
+
+/// One table: what it is called, where it begins, and which keys it was asked for.
+struct Section<'r, 'i> {
+    reader: &'r Reader<'r>,
+    what: &'static str,
+    table: &'r DeTable<'i>,
+    line: usize,
+    known: RefCell<BTreeSet<String>>,
+}
+
+impl<'r, 'i> Section<'r, 'i> {
+    fn new(reader: &'r Reader<'r>, what: &'static str, table: &'r DeTable<'i>, line: usize) -> Section<'r, 'i> {
+        Section { reader, what, table, line, known: RefCell::default() }
+    }
+
+    fn note(&self, what: impl Into<String>, remedy: &str) {
+        self.reader.note(self.line, what, remedy);
+    }
+
+    /// A finding at the line of a key's value.
+    fn complain(&self, key: &str, what: impl Into<String>) {
+        let line = self.entry(key).map_or(self.line, |(_, value)| self.reader.line(value.span().start));
+        self.reader.note(line, what, "");
+    }
+
+    fn wrong_type(&self, key: &str, value: &DeValue<'_>, expected: &str) {
+        self.complain(key, format!("`{key}` is {expected}, not {}", with_article(value.type_str())));
+    }
+
+    fn entry(&self, key: &str) -> Option<(&'r Spanned<toml::de::DeString<'i>>, &'r Spanned<DeValue<'i>>)> {
+        self.table.iter().find(|(name, _)| name.get_ref() == key)
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
+    fn keys(&self) -> Vec<String> {
+        self.table.keys().map(|name| name.get_ref().to_string()).collect()
+    }
+
+    fn take(&self, key: &str) -> Option<&'r Spanned<DeValue<'i>>> {
+        self.known.borrow_mut().insert(key.to_owned());
+        self.entry(key).map(|(_, value)| value)
+    }
+
+    fn required<T>(&self, key: &str, read: impl Fn(&Self, &str) -> Option<T>) -> Option<T> {
+        let value = read(self, key);
+        if !self.has(key) {
+            self.note(format!("{} needs `{key}`", self.what), "");
+        }
+        value
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        let value = self.take(key)?.get_ref();
+        if value.as_str().is_none() {
+            self.wrong_type(key, value, "a text");
+        }
+        value.as_str().map(str::to_owned)
+    }
+
+    fn texts(&self, key: &str) -> Vec<String> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let texts = value.get_ref().as_array().map(|array| array.iter().map(|item| item.get_ref().as_str()).collect());
+        let texts: Option<Vec<&str>> = texts.unwrap_or(None);
+        if texts.is_none() {
+            self.complain(key, format!("`{key}` is a list of texts"));
+        }
+        texts.unwrap_or_default().into_iter().map(str::to_owned).collect()
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        let Some(value) = self.take(key) else { return false };
+        if value.get_ref().as_bool().is_none() {
+            self.wrong_type(key, value.get_ref(), "true or false");
+        }
+        value.get_ref().as_bool().unwrap_or(false)
+    }
+
+    fn duration(&self, key: &str) -> Option<Duration> {
+        let value = self.take(key)?.get_ref();
+        let Some(text) = value.as_str() else {
+            self.wrong_type(key, value, "a duration in quotes, like \"5m\"");
+            return None;
+        };
+        duration::parse(text).map_err(|error| self.complain(key, error.to_string())).ok()
+    }
+
+    fn count(&self, key: &str) -> Option<u32> {
+        let value = self.take(key)?.get_ref();
+        let digits = value.as_integer().filter(|integer| integer.radix() == 10).map(DeInteger::as_str);
+        let count = digits.and_then(|digits| digits.replace('_', "").parse().ok());
+        if count.is_none() {
+            self.complain(key, format!("`{key}` is a whole number, not negative"));
+        }
+        count
+    }
+
+    /// Requests a second, kept in thousandths; read from the digits as written, so nothing is rounded.
+    fn rate(&self, key: &str) -> Option<u64> {
+        let value = self.take(key)?.get_ref();
+        let digits = match value {
+            DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
+            DeValue::Float(float) => float.as_str(),
+            _ => "",
+        };
+        let millis = thousandths(&digits.replace('_', "")).filter(|millis| (1..=MAX_RATE_MILLIS).contains(millis));
+        if millis.is_none() {
+            let expected = "a rate is a number above 0 and up to 100000 with at most three decimals, like 40 or 0.5";
+            self.complain(key, format!("{expected} (for a phase without traffic write silent = true)"));
+        }
+        millis
+    }
+
+    fn table(&self, key: &'static str) -> Option<Section<'r, 'i>> {
+        let value = self.take(key)?;
+        match value.get_ref() {
+            DeValue::Table(table) => Some(Section::new(self.reader, key, table, self.reader.line(value.span().start))),
+            other => {
+                self.wrong_type(key, other, "a table");
+                None
+            }
+        }
+    }
+
+    fn tables(&self, key: &'static str) -> Vec<Section<'r, 'i>> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let DeValue::Array(items) = value.get_ref() else {
+            self.wrong_type(key, value.get_ref(), "a list of tables");
+            return Vec::new();
+        };
+        let what = match key {
+            "phase" => "a phase",
+            "requests" => "a request",
+            _ => "a fault",
+        };
+        let mut sections = Vec::new();
+        for item in items {
+            let line = self.reader.line(item.span().start);
+            match item.get_ref() {
+                DeValue::Table(table) => sections.push(Section::new(self.reader, what, table, line)),
+                _ => self.reader.note(line, format!("`{key}` is a list of tables"), ""),
+            }
+        }
+        sections
+    }
+
+    /// Names every key nobody asked for.
+    fn finish(&self) {
+        let known = self.known.borrow();
+        for (name, _) in self.table {
+            if !known.contains(name.get_ref().as_ref()) {
+                let line = self.reader.line(name.span().start);
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                let what = format!("{} has no key `{}`; it has {}", self.what, name.get_ref(), known.join(", "));
+                self.reader.note(line, what, "");
+            }
+        }
+    }
+}
+
+fn with_article(type_name: &str) -> String {
+    let article = if type_name.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" };
+    format!("{article} {type_name}")
+}
+
+/// `2.5` as 2500; no sign but a plus, no exponent, at most three decimals.
+fn thousandths(digits: &str) -> Option<u64> {
+    let digits = digits.strip_prefix('+').unwrap_or(digits);
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let digits_only = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || fraction.len() > 3 || !digits_only(whole) || !digits_only(fraction) {
+        return None;
+    }
+    let whole: u64 = whole.parse().ok()?;
+    let fraction: u64 = format!("{fraction:0<3}").parse().ok()?;
+    whole.checked_mul(1000)?.checked_add(fraction)
+}

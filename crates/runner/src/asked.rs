@@ -1,0 +1,50 @@
+//! Asks a stack what it has loaded, and refuses one that has loaded something else than the tree.
+
+use std::collections::BTreeMap;
+
+use super::ground::Ground;
+use aiclipx_judge::experiment::LOADED;
+use aiclipx_judge::loaded::Loaded;
+use aiclipx_judge::tree::Tree;
+use aiclipx_model::failure::Failure;
+use aiclipx_stack::prom::client::Api;
+
+/// Asks for all of [`LOADED`].
+pub async fn loaded(ground: Ground<'_>) -> Result<Loaded, Failure> {
+    let asked = async {
+        let mut answers = BTreeMap::new();
+        for (name, of_alertmanager, path) in LOADED {
+            let address = if *of_alertmanager { ground.alertmanager() } else { Some(ground.prometheus()) };
+            if let Some(address) = address {
+                answers.insert((*name).to_owned(), Api::new(address).json(path).await?);
+            }
+        }
+        anyhow::Ok(Loaded(answers))
+    };
+    match asked.await {
+        Ok(loaded) => Ok(loaded),
+        Err(error) => Err(ground.blame(error.into()).await),
+    }
+}
+
+/// So many are read.
+const TOLD: usize = 4;
+
+/// Refuses a stack that has loaded something else than the tree.
+pub async fn is_the_tree(ground: Ground<'_>, tree: &Tree) -> Result<(), Failure> {
+    let loaded = loaded(ground).await?;
+    let mut differences = loaded.differences(tree, &ground.configured(), ground.speed())?;
+    if differences.is_empty() {
+        return Ok(());
+    }
+    let more = differences.len().saturating_sub(TOLD);
+    differences.truncate(TOLD);
+    if more > 0 {
+        differences.push(format!("… and {more} more"));
+    }
+    let what = format!("the running stack has loaded something else than the tree:\n  {}", differences.join("\n  "));
+    Err(Failure::usage(what).remedy(match ground {
+        Ground::Ours(_) => "`just down && just up` loads the tree as it is now",
+        Ground::Theirs(_) => "start it anew with this tree's monitoring/, or work in the tree that it was started from",
+    }))
+}

@@ -1,0 +1,279 @@
+//! Where scenarios happen and records are asked for: a stack of ours, or one that somebody else started.
+//!
+//! Enacting and collecting go one way on both. What theirs does not allow is told here, and is not proven later.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::enact::ASK_LIMIT;
+use crate::surroundings;
+use aiclipx_base::address::Address;
+use aiclipx_base::duration::Speed;
+use aiclipx_http::client;
+use aiclipx_judge::experiment::Unseen;
+use aiclipx_judge::validity::OPTIONAL;
+use aiclipx_model::epoch::Epoch;
+use aiclipx_model::failure::{Failure, Kind};
+use aiclipx_model::monitoring::addresses::Addresses;
+use aiclipx_model::scenario::Action;
+use aiclipx_stack::receiver;
+use aiclipx_stack::start::no_room;
+use aiclipx_stack::{Component, Foreign, Stack};
+
+/// A stack under a scenario.
+#[derive(Debug, Clone, Copy)]
+pub enum Ground<'a> {
+    /// Started by this tool: its processes and its files are at hand.
+    Ours(&'a Stack),
+    /// Started by somebody else: it answers questions, and that is all.
+    Theirs(&'a Foreign),
+}
+
+impl<'a> Ground<'a> {
+    /// The service's replicas.
+    pub fn app(self) -> &'a [Address] {
+        match self {
+            Ground::Ours(stack) => &stack.plan().addresses.app,
+            Ground::Theirs(foreign) => &foreign.app,
+        }
+    }
+
+    /// Where the service's replicas are asked for their metrics. Of theirs, where their clients are: what is only for the
+    /// monitoring is out of reach from here.
+    pub fn app_metrics(self) -> &'a [Address] {
+        match self {
+            Ground::Ours(stack) => stack.plan().addresses.scraped_app(),
+            Ground::Theirs(foreign) => &foreign.app,
+        }
+    }
+
+    /// Where Prometheus is asked.
+    pub fn prometheus(self) -> &'a Address {
+        match self {
+            Ground::Ours(stack) => &stack.plan().addresses.prometheus,
+            Ground::Theirs(foreign) => &foreign.prometheus,
+        }
+    }
+
+    /// Where Alertmanager is asked, if it can be.
+    pub fn alertmanager(self) -> Option<&'a Address> {
+        match self {
+            Ground::Ours(stack) => Some(&stack.plan().addresses.alertmanager),
+            Ground::Theirs(foreign) => foreign.alertmanager.as_ref(),
+        }
+    }
+
+    /// Where the receiver is told of phases, if it can be.
+    pub fn receiver(self) -> Option<&'a Address> {
+        match self {
+            Ground::Ours(stack) => Some(&stack.plan().addresses.receiver),
+            Ground::Theirs(foreign) => foreign.receiver.as_ref(),
+        }
+    }
+
+    /// Grafana, where it serves the dashboards.
+    pub fn grafana(self) -> Option<&'a Address> {
+        match self {
+            Ground::Ours(stack) => {
+                stack.programs().contains_key(&Component::Grafana).then_some(&stack.plan().addresses.dashboards)
+            }
+            Ground::Theirs(foreign) => foreign.grafana.as_ref(),
+        }
+    }
+
+    /// The addresses that its configuration was rendered with.
+    pub fn configured(self) -> Addresses {
+        match self {
+            Ground::Ours(stack) => stack.plan().addresses.clone(),
+            Ground::Theirs(foreign) => Addresses { app: foreign.app.clone(), ..Addresses::canonical() },
+        }
+    }
+
+    /// How many times faster than production it lives.
+    pub fn speed(self) -> Speed {
+        match self {
+            Ground::Ours(stack) => stack.plan().speed,
+            Ground::Theirs(foreign) => foreign.speed,
+        }
+    }
+
+    /// The folder that keeps its runs, in `runs/`.
+    pub fn state(self) -> &'a Path {
+        match self {
+            Ground::Ours(stack) => &stack.plan().state,
+            Ground::Theirs(foreign) => &foreign.state,
+        }
+    }
+
+    /// When it came up, Unix milliseconds; of theirs, when its Prometheus did.
+    pub fn started_ms(self) -> anyhow::Result<i64> {
+        match self {
+            Ground::Ours(stack) => {
+                let started: jiff::Timestamp =
+                    stack.started().parse().context("the time at which the stack came up")?;
+                Ok(started.as_millisecond())
+            }
+            Ground::Theirs(foreign) => Ok(foreign.started_ms),
+        }
+    }
+
+    /// The life each process is in. Of theirs no process is seen: their start times, which Prometheus scrapes, tell.
+    pub async fn epochs(self) -> Result<BTreeMap<String, Epoch>, Failure> {
+        match self {
+            Ground::Ours(stack) => stack.epochs().await,
+            Ground::Theirs(_) => Ok(BTreeMap::new()),
+        }
+    }
+
+    /// Does something to every process of a component.
+    pub async fn order(self, action: Action, component: &str) -> Result<(), Failure> {
+        let Ground::Ours(stack) = self else {
+            return Err(not_ours(&format!("{} {component}", action.name())));
+        };
+        let processes = stack.processes();
+        let names: Vec<&str> =
+            processes.iter().filter(|p| p.component.name() == component).map(|p| p.name.as_str()).collect();
+        if names.is_empty() {
+            return Err(Failure::usage(format!("this stack runs no {component}")));
+        }
+        for name in names {
+            match action {
+                Action::Kill => stack.kill_one(name).await?,
+                Action::Stop => stack.stop_one(name).await?,
+                Action::Start => stack.start_one(name).await?,
+                Action::Pause => stack.pause_one(name).await?,
+                Action::Resume => stack.resume_one(name).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a component of this name is one that a stack may do without, and this one does.
+    pub(super) fn lacks(self, component: &str) -> bool {
+        let Ground::Ours(stack) = self else { return false };
+        OPTIONAL.contains(&component) && !stack.processes().iter().any(|process| process.component.name() == component)
+    }
+
+    /// The receiver's lines of a time and since; none where they are out of reach.
+    pub async fn notifications(self, since_ms: i64) -> anyhow::Result<String> {
+        match self {
+            Ground::Ours(stack) => {
+                let file = stack.plan().notifications();
+                let told = receiver::since(&file, since_ms, usize::MAX);
+                let told = told.with_context(|| format!("what the receiver was told, in {}", file.display()))?;
+                Ok(told.unwrap_or_default())
+            }
+            Ground::Theirs(Foreign { receiver: None, .. }) => Ok(String::new()),
+            Ground::Theirs(Foreign { receiver: Some(receiver), .. }) => {
+                let answer = client::get(receiver, &format!("/notifications?since={since_ms}"), ASK_LIMIT).await;
+                let answer = answer.context("what the receiver was told")?;
+                let text = String::from_utf8_lossy(&answer.body).into_owned();
+                anyhow::ensure!(answer.status.is_success(), "the receiver answered {}: {}", answer.status, text.trim());
+                Ok(text)
+            }
+        }
+    }
+
+    /// What can't be seen of it, and why.
+    pub fn unseen(self) -> BTreeMap<Unseen, String> {
+        let Ground::Theirs(foreign) = self else { return BTreeMap::new() };
+        let out_of_reach =
+            [(Unseen::Notifications, Component::Receiver), (Unseen::Alertmanager, Component::Alertmanager)];
+        let why = |(what, component): (Unseen, Component)| Some((what, foreign.absent.get(&component)?.clone()));
+        let logs = (Unseen::Logs, "somebody else started this stack, and keeps its log files".to_owned());
+        out_of_reach.into_iter().filter_map(why).chain([logs]).collect()
+    }
+
+    /// A failure that a component's death explains says so first.
+    pub(super) async fn blame(self, failure: Failure) -> Failure {
+        let Ground::Ours(stack) = self else { return failure };
+        if failure.kind() != Kind::Infrastructure {
+            return failure;
+        }
+        if let Some(full) = no_room(&stack.plan().state) {
+            return full.context(failure.in_one_line());
+        }
+        match self.dead().await {
+            Some(who) => failure.context(who),
+            None => failure,
+        }
+    }
+
+    /// Who does not run and should, in words.
+    pub(super) async fn dead(self) -> Option<String> {
+        let Ground::Ours(stack) = self else { return None };
+        let Ok(epochs) = stack.epochs().await else {
+            // Who is killed leaves its record, who is told to stop takes it away.
+            return Some(if stack.is_recorded() {
+                "supervisord died, and the stack with it".to_owned()
+            } else {
+                "the stack was stopped meanwhile".to_owned()
+            });
+        };
+        let dead: Vec<&str> =
+            epochs.iter().filter(|(_, epoch)| epoch.pid.is_none()).map(|(name, _)| name.as_str()).collect();
+        (!dead.is_empty()).then(|| format!("{} died", dead.join(", ")))
+    }
+
+    /// Versions as its components told them, and what is not there, in words.
+    pub fn told(self) -> (BTreeMap<String, String>, Vec<String>) {
+        let (mut versions, absent) = match self {
+            Ground::Ours(stack) => (
+                stack
+                    .programs()
+                    .iter()
+                    .map(|(component, tool)| (component.name().to_owned(), tool.version.clone()))
+                    .collect::<BTreeMap<_, _>>(),
+                stack
+                    .absent()
+                    .iter()
+                    .map(|(component, missed)| format!("{component} is not there: {missed}"))
+                    .collect(),
+            ),
+            Ground::Theirs(foreign) => (foreign.versions.clone(), foreign.absent.values().cloned().collect()),
+        };
+        versions.extend(surroundings::browser());
+        (versions, absent)
+    }
+
+    /// The texts of its secrets, as far as they are known here.
+    pub fn secrets(self) -> Result<Vec<String>, Failure> {
+        match self {
+            Ground::Ours(stack) => stack.secrets(),
+            Ground::Theirs(_) => Ok(Vec::new()),
+        }
+    }
+}
+
+/// What would be done to a stack that is somebody else's.
+pub(super) fn not_ours(what: &str) -> Failure {
+    Failure::usage(format!("cannot {what}: this tool did not start this stack, and stops nothing of it"))
+        .remedy("run that scenario on a stack of ours: `just up`, or `just prove`")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use aiclipx_judge::validity::NEEDED;
+    use aiclipx_model::monitoring::Monitoring;
+
+    #[test]
+    fn the_jobs_that_may_be_absent_are_those_of_the_components_that_may() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join("monitoring");
+        let monitoring = Monitoring::read(&folder).unwrap_or_else(|failure| panic!("{failure}"));
+        let document = monitoring.document(Path::new("prometheus/prometheus.yml")).expect("a configuration");
+        let jobs: Vec<&str> =
+            document.items_of("scrape_configs").iter().filter_map(|job| job.text_of("job_name")).collect();
+        let scraped = |is_wanted: &dyn Fn(Component) -> bool| -> Vec<&str> {
+            let components = Component::ALL.into_iter().filter(|one| is_wanted(*one));
+            components.map(Component::name).filter(|name| jobs.contains(name)).collect()
+        };
+        assert_eq!(scraped(&Component::is_optional), OPTIONAL);
+        assert_eq!(scraped(&|one| !one.is_optional()), NEEDED);
+        assert_eq!(jobs.len(), OPTIONAL.len() + NEEDED.len(), "{jobs:?}");
+    }
+}

@@ -1,0 +1,28 @@
+//! Enacts scenarios on stacks, collects what was recorded, and takes pictures: what becomes a bundle.
+//!
+//! Not for: deciding anything. What holds is `aiclipx-judge`'s to say, of the folder that is left here.
+//!
+//! ```no_run
+//! # async fn example(prometheus: &aiclipx_base::address::Address) {
+//! // Whether this Prometheus has pages to take pictures of.
+//! let pages = aiclipx_runner::browser::prometheus::PrometheusPages::probe(prometheus).await;
+//! # }
+//! ```
+
+pub mod asked;
+pub mod attached;
+pub mod browser;
+pub mod collect;
+pub mod counted;
+pub mod dashboard_pages;
+pub mod enact;
+mod graphs;
+pub mod ground;
+pub mod mutants;
+pub mod pdf;
+pub mod pictures;
+pub mod prove;
+pub mod publish;
+mod retry;
+pub mod surroundings;
+pub mod traffic;

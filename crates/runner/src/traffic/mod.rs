@@ -1,0 +1,5 @@
+//! Sends a schedule open loop, and shows how far it is.
+
+pub mod progress;
+pub mod send;
+pub mod table;

@@ -1,0 +1,542 @@
+//! Sends a schedule, open loop: every request leaves at its time, whatever is still outstanding.
+//!
+//! Latency counts from the intended time, so a server that stalls is seen by everyone who would have called meanwhile.
+//! A request is sent at most once: no retries, no redirects; a kept-alive connection that turns out to be closed is
+//! replaced only while nothing of the request was written. Requests in flight are bounded by a declared cap; a
+//! generator that hits it, or falls behind by more than it declared, stops and says so (`GENERATOR_LIMITED`): it never
+//! slows down quietly. The clock is tokio's and the connector the caller's, so all of this is tested on a paused clock
+//! over memory.
+//!
+//! It does not judge: what answers mean is for readers of the [`Ledger`].
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Request, header};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+
+use super::progress::Progress;
+use aiclipx_base::address::Address;
+use aiclipx_model::failure::Failure;
+use aiclipx_model::traffic::ledger::{Entry, FailureKind, Head, Ledger, Outcome, Quantiles, request_id};
+use aiclipx_model::traffic::schedule::{Intended, PlannedPhase, Schedule, micros};
+
+/// A connection unused for longer is not used again: well before the service's own limit on idle connections (10 s),
+/// so that a request does not meet its closing.
+const MAX_IDLE: Duration = Duration::from_secs(5);
+/// How long an interrupted run waits for answers that are under way.
+const GRACE: Duration = Duration::from_secs(1);
+/// Longest run name: with a dash and a number it is still a valid `x-request-id` (64 characters).
+const MAX_RUN_NAME: usize = 50;
+
+/// Where connections come from.
+pub trait Connect: Send + Sync + 'static {
+    /// A connection's two directions.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Opens one connection.
+    fn connect(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// What the `Host` header says.
+    fn host(&self) -> &str;
+}
+
+/// Connections over TCP to one address, resolved once so that no request waits for a name.
+#[derive(Debug, Clone)]
+pub struct Tcp {
+    host: String,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Tcp {
+    /// Resolves the address.
+    pub async fn resolve(address: &Address) -> Result<Tcp, Failure> {
+        let found = tokio::net::lookup_host((address.host.as_str(), address.port))
+            .await
+            .with_context(|| format!("cannot resolve {address}"))
+            .map_err(Failure::usage)?;
+        Ok(Tcp { host: address.to_string(), addresses: found.collect() })
+    }
+}
+
+impl Connect for Tcp {
+    type Stream = TcpStream;
+
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let stream = TcpStream::connect(self.addresses.as_slice()).await?;
+        // A small request must not wait for the acknowledgement of the one before.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+/// What a generator declares about itself before it starts.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// From leaving to the last byte of the answer, connecting included.
+    pub timeout: Duration,
+    /// Requests outstanding at once. Below the service's own cap on connections (1024).
+    pub max_in_flight: u64,
+    /// How far behind its intended time a request may leave. A scrape interval at speed 30: traffic that is later than
+    /// that is not the traffic the scenario describes.
+    pub max_lag: Duration,
+    /// What wakes the sender.
+    pub pacing: Pacing,
+}
+
+/// What wakes the sender when a request is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pacing {
+    /// The runtime's timer, which ticks once a millisecond; the only one that knows of a paused clock.
+    Runtime,
+    /// A thread of its own bridges the last milliseconds, to some 0.1 ms.
+    Thread,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            timeout: Duration::from_secs(30),
+            max_in_flight: 800,
+            max_lag: Duration::from_millis(500),
+            pacing: Pacing::Thread,
+        }
+    }
+}
+
+/// A schedule that was sent.
+#[derive(Debug)]
+pub struct Sent {
+    /// One line for every scheduled request; its head says whether the run was limited or interrupted.
+    pub ledger: Ledger,
+    /// How late requests left, against their intended time: the generator's own error.
+    pub lag: Quantiles,
+}
+
+impl Sent {
+    /// The failure to end with, if the run was limited (exit 3) or interrupted (exit 130).
+    pub fn failure(&self) -> Option<Failure> {
+        match &self.ledger.head {
+            Head { interrupted: true, .. } => Some(Failure::interrupted()),
+            Head { limited: Some(why), .. } => Some(
+                Failure::infrastructure(format!("GENERATOR_LIMITED: {why}"))
+                    .remedy("lower the scenario's rate, or give the machine less else to do"),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// Sends every request of the schedule at its time and waits for what is outstanding.
+///
+/// `run` begins every `x-request-id` (1 to 50 of `[A-Za-z0-9._-]`, else a usage failure). `on_phase` is called when a
+/// phase begins and must return at once. When `stop` ends, nothing more is sent, what is under way has a second to end,
+/// and the ledger is as complete as ever. What goes wrong with requests is in the ledger, not in the result.
+pub async fn send<C: Connect>(
+    schedule: &Schedule,
+    run: &str,
+    connect: C,
+    limits: &Limits,
+    progress: &Arc<Progress>,
+    mut on_phase: impl FnMut(&PlannedPhase),
+    stop: impl Future<Output = ()>,
+) -> Result<Sent, Failure> {
+    let is_part_of_an_id = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if run.is_empty() || run.len() > MAX_RUN_NAME || !run.chars().all(is_part_of_an_id) {
+        return Err(Failure::usage(format!("`{run}` is no run name; write up to {MAX_RUN_NAME} of [A-Za-z0-9._-]")));
+    }
+    let schedule_sha256 = schedule.sha256();
+    let traffic = Arc::new(Traffic {
+        run: run.to_owned(),
+        connect,
+        limits: limits.clone(),
+        progress: Arc::clone(progress),
+        origin: Instant::now(),
+        in_flight: AtomicU64::new(0),
+        idle: Mutex::default(),
+        records: Mutex::new(vec![Record::default(); schedule.requests.len()]),
+    });
+    let started_unix_us = unix_us();
+    let mut tasks = JoinSet::new();
+    tokio::pin!(stop);
+
+    let mut ending = tokio::select! {
+        biased;
+        () = &mut stop => Ending::Interrupted,
+        ending = pace(schedule, &traffic, &mut tasks, &mut on_phase) => ending,
+    };
+    if !matches!(ending, Ending::Interrupted) {
+        tokio::select! {
+            biased;
+            () = &mut stop => ending = Ending::Interrupted,
+            () = join(&mut tasks) => {}
+        }
+    }
+    if matches!(ending, Ending::Interrupted) {
+        // What has not ended by then is cut off below.
+        let _ = timeout(GRACE, join(&mut tasks)).await;
+    }
+    tasks.shutdown().await;
+
+    let records = std::mem::take(&mut *lock(&traffic.records));
+    let elapsed_us = traffic.now_us();
+    let lag = Quantiles::of(records.iter().filter_map(|record| record.lag_us));
+    let (interrupted, limited) = match ending {
+        Ending::Limited(why) => (false, Some(why)),
+        Ending::Interrupted => (true, None),
+        // A task may start later than the pacer asked it to.
+        Ending::Complete => (false, traffic.late_by(lag.max_us)),
+    };
+    let why = if interrupted { "interrupted" } else { "generator limited" };
+    let entries = schedule
+        .requests
+        .iter()
+        .zip(records)
+        .map(|(intended, record)| record.into_entry(intended, schedule, run, elapsed_us, why))
+        .collect();
+    let head = Head {
+        run: run.to_owned(),
+        scenario: schedule.scenario.clone(),
+        seed: schedule.seed,
+        speed: schedule.speed,
+        length_us: micros(schedule.length()),
+        schedule_sha256,
+        scheduled: schedule.requests.len() as u64,
+        started_unix_us,
+        ended_unix_us: unix_us(),
+        elapsed_us,
+        limited,
+        interrupted,
+    };
+    Ok(Sent { ledger: Ledger { head, entries }, lag })
+}
+
+/// How sending ended.
+enum Ending {
+    Complete,
+    Limited(String),
+    Interrupted,
+}
+
+/// Launches every request at its time, and ends with the last phase.
+async fn pace<C: Connect>(
+    schedule: &Schedule,
+    traffic: &Arc<Traffic<C>>,
+    tasks: &mut JoinSet<()>,
+    on_phase: &mut impl FnMut(&PlannedPhase),
+) -> Ending {
+    let alarm = match traffic.limits.pacing {
+        Pacing::Runtime => None,
+        Pacing::Thread => Some(Alarm::new()),
+    };
+    let due = async |offset: Duration| {
+        let at = traffic.origin + offset;
+        match &alarm {
+            Some(alarm) => alarm.wait(at).await,
+            None => sleep_until(at).await,
+        }
+    };
+    let mut requests = schedule.requests.iter().peekable();
+    for (index, phase) in schedule.phases.iter().enumerate() {
+        due(Duration::from_micros(phase.start_us)).await;
+        traffic.progress.phase_began(phase);
+        on_phase(phase);
+        while let Some(intended) = requests.next_if(|intended| intended.phase == index) {
+            due(intended.at).await;
+            while let Some(ended) = tasks.try_join_next() {
+                passed_on(ended);
+            }
+            let lag_us = traffic.now_us().saturating_sub(micros(intended.at));
+            if let Some(why) = traffic.late_by(lag_us) {
+                return Ending::Limited(why);
+            }
+            let in_flight = traffic.in_flight.load(Ordering::Relaxed);
+            if in_flight >= traffic.limits.max_in_flight {
+                return Ending::Limited(format!(
+                    "{in_flight} requests in flight, as many as declared, when request {} was due",
+                    intended.seq
+                ));
+            }
+            traffic.in_flight.fetch_add(1, Ordering::Relaxed);
+            traffic.progress.launched();
+            tasks.spawn(deliver(Arc::clone(traffic), intended.clone()));
+        }
+    }
+    sleep_until(traffic.origin + schedule.length()).await;
+    Ending::Complete
+}
+
+/// Waits for an instant more finely than the runtime's timer, without keeping a thread of the runtime from its work.
+struct Alarm {
+    requests: std::sync::mpsc::Sender<(Instant, oneshot::Sender<()>)>,
+}
+
+/// What the thread is left to bridge: the timer rounds up to its tick, and so does the wait for it.
+const TICKS: Duration = Duration::from_millis(3);
+
+impl Alarm {
+    fn new() -> Alarm {
+        let (requests, received) = std::sync::mpsc::channel::<(Instant, oneshot::Sender<()>)>();
+        // It ends with its sender, after one more sleep of a few milliseconds at most.
+        std::thread::spawn(move || {
+            for (at, done) in received {
+                std::thread::sleep(at.into_std().saturating_duration_since(std::time::Instant::now()));
+                // Whoever no longer waits was stopped.
+                let _ = done.send(());
+            }
+        });
+        Alarm { requests }
+    }
+
+    async fn wait(&self, at: Instant) {
+        let remaining = at.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
+            // The pacer is behind; the tasks it launched must get their turn all the same.
+            return tokio::task::consume_budget().await;
+        }
+        if remaining > TICKS {
+            sleep_until(at - TICKS).await;
+        }
+        let (done, rung) = oneshot::channel();
+        if self.requests.send((at, done)).is_err() || rung.await.is_err() {
+            sleep_until(at).await;
+        }
+    }
+}
+
+/// Waits for every request under way.
+async fn join(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        passed_on(ended);
+    }
+}
+
+/// A panic in a request's task is a bug of ours and must not look like an unanswered request.
+fn passed_on(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+/// What all requests of a run share.
+struct Traffic<C> {
+    run: String,
+    connect: C,
+    limits: Limits,
+    progress: Arc<Progress>,
+    origin: Instant,
+    in_flight: AtomicU64,
+    /// Connections that wait for a request, the one used last at the back.
+    idle: Mutex<VecDeque<(Instant, Link)>>,
+    /// By sequence number. Kept here and not returned by the tasks: a task that is cut off leaves what it had.
+    records: Mutex<Vec<Record>>,
+}
+
+/// What is known of one request so far.
+#[derive(Debug, Clone, Default)]
+struct Record {
+    lag_us: Option<u64>,
+    sent_us: Option<u64>,
+    ended: Option<(u64, Outcome)>,
+}
+
+/// One request's whole life.
+async fn deliver<C: Connect>(traffic: Arc<Traffic<C>>, intended: Intended) {
+    let started = Instant::now();
+    let seq = intended.seq;
+    let lag_us = traffic.now_us().saturating_sub(micros(intended.at));
+    traffic.record(seq, |record| record.lag_us = Some(lag_us));
+    let deadline = started + traffic.limits.timeout;
+    let exchanged = timeout_at(deadline, traffic.exchange(&intended)).await;
+    let now_us = traffic.now_us();
+    let (outcome, link) = match exchanged {
+        Ok(Ok((status, link))) => (Outcome::Answered { status }, Some(link)),
+        Ok(Err(kind)) => (Outcome::Failed { kind }, None),
+        Err(_) => (Outcome::Failed { kind: traffic.cut_off(seq) }, None),
+    };
+    traffic.ended(&intended, now_us, outcome);
+    // The connection is ready for the next request once its driver has seen the end of this one, if it lives on.
+    if let Some(mut link) = link
+        && let Ok(Ok(())) = timeout_at(deadline, link.sender.ready()).await
+    {
+        traffic.keep(link);
+    }
+}
+
+impl<C: Connect> Traffic<C> {
+    /// Sends one request on an idle connection or a new one, and reads the whole answer.
+    async fn exchange(&self, intended: &Intended) -> Result<(u16, Link), FailureKind> {
+        let mut request = self.request(intended);
+        loop {
+            let (mut link, is_new) = match self.take_idle() {
+                Some(link) => (link, false),
+                None => (Link::open(&self.connect).await.map_err(|_| FailureKind::Refused)?, true),
+            };
+            let now_us = self.now_us();
+            self.record(intended.seq, |record| record.sent_us = Some(now_us));
+            match link.sender.try_send_request(request).await {
+                Ok(answer) => {
+                    let (head, mut body) = answer.into_parts();
+                    while let Some(frame) = body.frame().await {
+                        frame.map_err(|_| FailureKind::Broken)?;
+                    }
+                    return Ok((head.status.as_u16(), link));
+                }
+                Err(mut error) => {
+                    // Hyper hands the request back only when none of it was written: the service has not seen it.
+                    let Some(unsent) = error.take_message() else { return Err(FailureKind::Broken) };
+                    self.record(intended.seq, |record| record.sent_us = None);
+                    if is_new {
+                        return Err(FailureKind::Refused);
+                    }
+                    request = unsent;
+                }
+            }
+        }
+    }
+
+    fn request(&self, intended: &Intended) -> Request<Full<Bytes>> {
+        let mut request = Request::builder()
+            .method(intended.method.as_str())
+            .uri(&intended.path)
+            .header(header::HOST, self.connect.host())
+            .header("x-request-id", request_id(&self.run, intended.seq));
+        if let Some(fault) = &intended.fault {
+            request = request.header("x-fault", fault);
+        }
+        if intended.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let body = Full::from(intended.body.clone().unwrap_or_default());
+        request.body(body).expect("a scenario's methods, paths and faults were checked when it was read")
+    }
+
+    /// The connection used last, if it still is one; what was idle for too long is closed on the way.
+    fn take_idle(&self) -> Option<Link> {
+        let mut idle = lock(&self.idle);
+        while idle.front().is_some_and(|(since, _)| since.elapsed() > MAX_IDLE) {
+            idle.pop_front();
+        }
+        while let Some((_, link)) = idle.pop_back() {
+            if link.sender.is_ready() {
+                return Some(link);
+            }
+        }
+        None
+    }
+
+    fn keep(&self, link: Link) {
+        lock(&self.idle).push_back((Instant::now(), link));
+    }
+
+    /// Why an attempt that ran out of time has no answer.
+    fn cut_off(&self, seq: u64) -> FailureKind {
+        let mut kind = FailureKind::Refused;
+        self.record(seq, |record| {
+            if record.sent_us.is_some() {
+                kind = FailureKind::TimedOut;
+            }
+        });
+        kind
+    }
+
+    fn ended(&self, intended: &Intended, now_us: u64, outcome: Outcome) {
+        let latency_us = outcome.has_latency().then(|| now_us.saturating_sub(micros(intended.at)));
+        let is_error = !matches!(outcome, Outcome::Answered { status: ..500 });
+        self.record(intended.seq, |record| record.ended = Some((now_us, outcome)));
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.progress.ended(latency_us, is_error);
+    }
+
+    fn record(&self, seq: u64, change: impl FnOnce(&mut Record)) {
+        let index = usize::try_from(seq).expect("a sequence number is an index into the schedule");
+        change(&mut lock(&self.records)[index]);
+    }
+
+    fn now_us(&self) -> u64 {
+        micros(self.origin.elapsed())
+    }
+
+    /// What to say of a generator that is late by this much, if that is more than it declared.
+    fn late_by(&self, lag_us: u64) -> Option<String> {
+        let lag = Duration::from_micros(lag_us);
+        let max = self.limits.max_lag;
+        (lag > max).then(|| format!("a request left {} ms late, {} ms declared", lag.as_millis(), max.as_millis()))
+    }
+}
+
+impl Record {
+    /// The ledger's line; `why` says why it was not sent, if it was not.
+    fn into_entry(self, intended: &Intended, schedule: &Schedule, run: &str, now_us: u64, why: &str) -> Entry {
+        let (ended_us, outcome) = match (self.ended, self.sent_us) {
+            (Some((ended_us, outcome)), _) => (Some(ended_us), outcome),
+            // Cut off in the middle: the service may have counted it.
+            (None, Some(_)) => (Some(now_us), Outcome::Failed { kind: FailureKind::Broken }),
+            (None, None) => (None, Outcome::NotSent { why: why.to_owned() }),
+        };
+        Entry {
+            seq: intended.seq,
+            id: request_id(run, intended.seq),
+            phase: schedule.phases[intended.phase].name.clone(),
+            method: intended.method.clone(),
+            path: intended.path.clone(),
+            endpoint: intended.endpoint.clone(),
+            fault: intended.fault.clone(),
+            intended_us: micros(intended.at),
+            sent_us: self.sent_us,
+            ended_us,
+            outcome,
+        }
+    }
+}
+
+/// One connection and the task that drives it; dropping it closes it.
+struct Link {
+    sender: SendRequest<Full<Bytes>>,
+    driver: AbortHandle,
+}
+
+impl Link {
+    async fn open<C: Connect>(connect: &C) -> io::Result<Link> {
+        let stream = connect.connect().await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        // Its errors are also its sender's, which is asked.
+        let driver = tokio::spawn(async move { drop(connection.await) }).abort_handle();
+        Ok(Link { sender, driver })
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// What is behind the lock is valid whenever it is released: no panic can leave it half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unix_us() -> u64 {
+    micros(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}

@@ -1,0 +1,247 @@
+//! A running stack under one's hands: how its processes are, and hurting or helping one of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Context;
+use futures_util::future::join_all;
+
+use super::component::Component;
+use super::plan::Process;
+use super::start::{READY_LIMIT, Stack, TICK};
+use super::supervisor::{ProgramState, front_of};
+use super::table::{Health, StatusRow};
+use crate::prom::source;
+use aiclipx_http::client;
+use aiclipx_model::epoch::Epoch;
+use aiclipx_model::failure::Failure;
+
+/// One look at a component.
+const PROBE_LIMIT: Duration = Duration::from_millis(500);
+
+impl Stack {
+    /// Ends a process as a crash would. In an attached stack supervisord starts it again.
+    pub async fn kill_one(&self, name: &str) -> Result<(), Failure> {
+        self.known(name)?;
+        self.control().order(&["signal", "KILL", name]).await
+    }
+
+    /// Ends a process in its own time; it stays down.
+    pub async fn stop_one(&self, name: &str) -> Result<(), Failure> {
+        self.known(name)?;
+        self.control().order(&["stop", name]).await
+    }
+
+    /// Starts a process that is down and waits until it is ready.
+    pub async fn start_one(&self, name: &str) -> Result<(), Failure> {
+        let process = self.known(name)?;
+        self.control().order(&["start", name]).await?;
+        let ready = async {
+            while ready(&process, false).await.is_err() {
+                tokio::time::sleep(TICK).await;
+            }
+        };
+        Ok(tokio::time::timeout(READY_LIMIT, ready)
+            .await
+            .with_context(|| format!("{name} was not ready within {READY_LIMIT:?} of its start"))?)
+    }
+
+    /// Stops a process in its tracks: it keeps its port and its memory and answers nothing.
+    pub async fn pause_one(&self, name: &str) -> Result<(), Failure> {
+        self.known(name)?;
+        self.control().order(&["signal", "STOP", name]).await
+    }
+
+    /// Lets a paused process go on.
+    pub async fn resume_one(&self, name: &str) -> Result<(), Failure> {
+        self.known(name)?;
+        self.control().order(&["signal", "CONT", name]).await
+    }
+
+    /// The life each process is in now. Taken before and after, equal epochs say that nothing was restarted.
+    pub async fn epochs(&self) -> Result<BTreeMap<String, Epoch>, Failure> {
+        let mut states = self.control().states().await?;
+        // A front's death changes nothing that anybody kept; what it cost is seen where it was asked.
+        let fronts: Vec<String> = self.processes().iter().filter_map(front_of).collect();
+        states.retain(|program| !fronts.contains(&program.name));
+        let epoch = |pid: Option<u32>| Epoch { pid, started_ms: pid.and_then(started_ms) };
+        Ok(states.into_iter().map(|program| (program.name, epoch(program.pid))).collect())
+    }
+
+    /// Every process and how it is, and whether all are up.
+    pub async fn status(&self) -> Result<(Vec<StatusRow>, bool), Failure> {
+        let states = self.control().states().await?;
+        let processes = self.processes();
+        let ready = join_all(processes.iter().map(|process| ready(process, false))).await;
+        let silences = join_all(processes.iter().map(watchdog_silence)).await;
+        let of = |name: &str| states.iter().find(|program| program.name == name);
+        let looks = processes.iter().zip(ready.into_iter().zip(silences));
+        let mut rows: Vec<StatusRow> = looks
+            .map(|(process, (ready, silent_since))| {
+                let front = front_of(process);
+                let seen = Seen {
+                    program: of(&process.name),
+                    front: front.as_deref().and_then(of),
+                    is_ready: ready.is_ok(),
+                    silent_since,
+                };
+                seen.row(process, is_paused)
+            })
+            .collect();
+        let all_up = rows.iter().all(|row| row.health == Health::Up);
+        rows.extend(self.absent().iter().map(|(component, why)| StatusRow {
+            name: component.name().to_owned(),
+            health: Health::Absent,
+            pid: None,
+            uptime: None,
+            remark: why.clone(),
+        }));
+        Ok((rows, all_up))
+    }
+
+    fn known(&self, name: &str) -> Result<Process, Failure> {
+        let processes = self.processes();
+        let names: Vec<_> = processes.iter().map(|process| process.name.clone()).collect();
+        processes
+            .into_iter()
+            .find(|process| process.name == name)
+            .ok_or_else(|| Failure::usage(format!("this stack runs no `{name}`; it runs {}", names.join(", "))))
+    }
+}
+
+/// What was seen of a process at one look.
+struct Seen<'a> {
+    program: Option<&'a ProgramState>,
+    /// What stands before it, where anything does.
+    front: Option<&'a ProgramState>,
+    is_ready: bool,
+    /// Since when the receiver misses the Watchdog.
+    silent_since: Option<String>,
+}
+
+impl Seen<'_> {
+    fn row(self, process: &Process, is_paused: impl Fn(u32) -> bool) -> StatusRow {
+        let Seen { program, front, is_ready, silent_since } = self;
+        // What nobody can reach is as good as down, and who looks must hear of the front.
+        let lost = front.filter(|front| front.pid.is_none());
+        let paused = [program, front].into_iter().flatten().find_map(|one| {
+            let pid = one.pid.filter(|pid| is_paused(*pid))?;
+            Some((one.name.as_str(), pid))
+        });
+        let is_running = lost.is_none() && program.is_some_and(|program| program.pid.is_some());
+        StatusRow {
+            name: process.name.clone(),
+            health: match (is_running, is_ready) {
+                (true, _) if paused.is_some() => Health::Paused,
+                (true, true) if silent_since.is_some() => Health::Silent,
+                (true, true) => Health::Up,
+                (true, false) => Health::Unready,
+                _ => match lost.or(program) {
+                    Some(program) if program.state == "STARTING" => Health::Unready,
+                    program => Health::Down(program.map_or_else(|| "unknown".to_owned(), |one| one.state.clone())),
+                },
+            },
+            pid: program.and_then(|program| program.pid),
+            uptime: program.and_then(|program| program.uptime.clone()),
+            remark: match (lost, paused, silent_since) {
+                (Some(front), ..) => format!("nobody reaches it: {} does not run", front.name),
+                (None, Some((name, pid)), _) => {
+                    format!("{name} was stopped in its tracks and answers nobody; `kill -CONT {pid}` lets it go on")
+                }
+                (None, None, Some(since)) => format!("the Watchdog is silent since {since}: no alert arrives"),
+                (None, None, None) => process.told(),
+            },
+        }
+    }
+}
+
+/// One look at a process, or why it is not ready. Prometheus is when it has loaded its rules, too, if there are any;
+/// Grafana when a query through its datasource is answered.
+pub(super) async fn ready(process: &Process, has_rules: bool) -> Result<(), String> {
+    let (address, component) = (process.monitored(), process.component);
+    let path = component.readiness_path();
+    let answer = client::get(address, path, PROBE_LIMIT).await.map_err(|error| error.to_string())?;
+    if !answer.status.is_success() {
+        return Err(format!("{} answers {}", address.url(path), answer.status));
+    }
+    match component {
+        Component::Prometheus if has_rules => {
+            let rules = client::get(address, "/api/v1/rules", PROBE_LIMIT).await.map_err(|error| error.to_string())?;
+            let rules: serde_json::Value = serde_json::from_slice(&rules.body).unwrap_or_default();
+            let loaded = rules["data"]["groups"].as_array().is_some_and(|groups| !groups.is_empty());
+            loaded.then_some(()).ok_or_else(|| "it has not loaded its rules".to_owned())
+        }
+        Component::Grafana => source::answers(address, PROBE_LIMIT).await.map_err(|error| format!("{error:#}")),
+        _ => Ok(()),
+    }
+}
+
+/// Since when the receiver misses the Watchdog, if it does.
+async fn watchdog_silence(process: &Process) -> Option<String> {
+    if process.component != Component::Receiver {
+        return None;
+    }
+    let answer = client::get(&process.address, "/health", PROBE_LIMIT).await.ok()?;
+    let health: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+    Some(health["since"].as_str()?.to_owned())
+}
+
+/// When a process was started, in milliseconds since the machine's start.
+fn started_ms(pid: u32) -> Option<u64> {
+    // The kernel's clock ticks in /proc are 100 a second on every Linux there is.
+    const MS_PER_TICK: u64 = 10;
+    stat_fields(pid)?.get(19)?.parse::<u64>().ok().map(|ticks| ticks * MS_PER_TICK)
+}
+
+/// Whether a process was stopped in its tracks.
+pub(super) fn is_paused(pid: u32) -> bool {
+    stat_fields(pid).is_some_and(|fields| fields.first().is_some_and(|state| state == "T"))
+}
+
+/// The fields of /proc/PID/stat behind the name, which may hold anything: state first.
+fn stat_fields(pid: u32) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(") ")?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::Plan;
+    use aiclipx_base::duration::Speed;
+
+    #[test]
+    fn who_is_paused_is_named_be_it_the_program_or_its_front() {
+        let plan = Plan::attached(Path::new("/tree"), Path::new("/state"), Speed::PRODUCTION).unwrap();
+        let process = plan.processes().into_iter().find(|process| process.component == Component::Prometheus).unwrap();
+        let running = |name: &str, pid: Option<u32>| ProgramState {
+            name: name.to_owned(),
+            state: if pid.is_none() { "FATAL" } else { "RUNNING" }.to_owned(),
+            pid,
+            uptime: None,
+        };
+        let row = |program, front, is_ready, paused: &[u32]| {
+            let (program, front) = (running("prometheus", program), running("prometheus-front", front));
+            let seen = Seen { program: Some(&program), front: Some(&front), is_ready, silent_since: None };
+            seen.row(&process, |pid| paused.contains(&pid))
+        };
+        let (program, front) = (Some(7), Some(8));
+        assert_eq!(row(program, front, true, &[]).health, Health::Up);
+        assert_eq!(row(program, front, false, &[]).health, Health::Unready);
+        for (paused, name) in [(7, "prometheus"), (8, "prometheus-front")] {
+            // Whether it answered before it was paused or not.
+            for is_ready in [true, false] {
+                let row = row(program, front, is_ready, &[paused]);
+                assert_eq!((row.health, row.pid), (Health::Paused, program), "{name}");
+                let told = format!("{name} was stopped in its tracks and answers nobody; `kill -CONT {paused}`");
+                assert!(row.remark.starts_with(&told), "{}", row.remark);
+            }
+        }
+        let lost = row(program, None, false, &[7]);
+        assert_eq!(lost.health, Health::Down("FATAL".to_owned()));
+        assert_eq!(lost.remark, "nobody reaches it: prometheus-front does not run");
+    }
+}

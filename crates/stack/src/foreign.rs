@@ -1,0 +1,291 @@
+//! A stack that somebody else started, in containers or in a cluster: found by its addresses, asked, and never touched.
+//!
+//! What it runs must be monitoring/ as it stands, or as `aiclipx render` writes it: then its configuration can be
+//! compared. Nothing of it can be stopped from here, and its log files can't be read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::component::Component;
+use super::layout;
+use super::mark::Mark;
+use crate::prom::client::Api;
+use aiclipx_base::address::Address;
+use aiclipx_base::duration::Speed;
+use aiclipx_http::client;
+use aiclipx_model::failure::Failure;
+use aiclipx_model::monitoring::speed_of;
+use aiclipx_model::prom::answer::Data;
+use aiclipx_model::prom::exposition;
+
+/// One question to a component.
+const ASK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Clocks that are kept by a time server differ by less.
+const MAX_CLOCK_DIFFERENCE_MS: i64 = 500;
+
+/// Where a stack's components are, as `--attach` takes it: a host, at which each is on its usual port, or `NAME=URL`s,
+/// or both, with commas between. Of a component that is neither named nor answers, what only it knows is not shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Whereabouts {
+    /// Several of the service are its replicas.
+    app: Vec<Address>,
+    others: BTreeMap<Component, Address>,
+}
+
+/// Those that can be asked for something. Vector and Loki are scraped, and that is all we need of them.
+const ASKED: [Component; 5] =
+    [Component::App, Component::Prometheus, Component::Alertmanager, Component::Receiver, Component::Grafana];
+
+impl FromStr for Whereabouts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Whereabouts, String> {
+        let mut host = None;
+        let (mut app, mut others) = (Vec::new(), BTreeMap::new());
+        for part in text.split(',') {
+            let Some((name, url)) = part.split_once('=') else {
+                // A host with a port would be of one component, and does not say which.
+                if part.is_empty() || part.contains(['/', ' ']) || part.parse::<Address>().is_ok() {
+                    return Err(format!(
+                        "`{part}` is neither a host nor a component and its URL; write it like 127.0.0.1, or like \
+                         app=http://127.0.0.1:8080,prometheus=http://127.0.0.1:9090"
+                    ));
+                }
+                if host.replace(part).is_some() {
+                    return Err("two hosts; name what is not at the first, like prometheus=http://HOST:9090".to_owned());
+                }
+                continue;
+            };
+            let component: Component = name.parse()?;
+            let address: Address = url.parse()?;
+            match component {
+                Component::App => app.push(address),
+                _ if !ASKED.contains(&component) => {
+                    let names: Vec<&str> = ASKED.iter().map(|component| component.name()).collect();
+                    return Err(format!("{name} is not asked for anything; there are {}", names.join(", ")));
+                }
+                _ => {
+                    if others.insert(component, address).is_some() {
+                        return Err(format!("{name} is named twice"));
+                    }
+                }
+            }
+        }
+        if let Some(host) = host {
+            let usual = |component: Component| Address { host: host.to_owned(), port: component.default_port() };
+            if app.is_empty() {
+                app.push(usual(Component::App));
+            }
+            for component in ASKED.into_iter().filter(|component| *component != Component::App) {
+                others.entry(component).or_insert_with(|| usual(component));
+            }
+        }
+        for (component, is_named) in
+            [(Component::App, !app.is_empty()), (Component::Prometheus, others.contains_key(&Component::Prometheus))]
+        {
+            if !is_named {
+                return Err(format!("nothing can be shown without {component}; add {component}=URL"));
+            }
+        }
+        Ok(Whereabouts { app, others })
+    }
+}
+
+/// A foreign stack as it was found.
+#[derive(Debug, Clone)]
+pub struct Foreign {
+    /// The service's replicas.
+    pub app: Vec<Address>,
+    /// Prometheus.
+    pub prometheus: Address,
+    /// Alertmanager, where it answers.
+    pub alertmanager: Option<Address>,
+    /// The receiver, where it answers.
+    pub receiver: Option<Address>,
+    /// Grafana, where it answers.
+    pub grafana: Option<Address>,
+    /// As its Prometheus says: the external label that every copy of the configuration has.
+    pub speed: Speed,
+    /// When its Prometheus was started, Unix milliseconds.
+    pub started_ms: i64,
+    /// What components say they are.
+    pub versions: BTreeMap<String, String>,
+    /// Who could not be asked, and why.
+    pub absent: BTreeMap<Component, String>,
+    /// Where runs on it are kept.
+    pub state: PathBuf,
+}
+
+impl Foreign {
+    /// Asks every component for its version. A service or a Prometheus that does not answer is a usage failure; of
+    /// another component it is kept.
+    ///
+    /// Runs will lie in a folder of this stack's own below `state`.
+    pub async fn find(whereabouts: &Whereabouts, state: &Path) -> Result<Foreign, Failure> {
+        let mut versions = BTreeMap::new();
+        for (index, address) in whereabouts.app.iter().enumerate() {
+            let name = if index == 0 { "app".to_owned() } else { format!("app-{}", index + 1) };
+            let version = version_of_service(address).await.map_err(|why| cannot(Component::App, address, &why))?;
+            versions.insert(name, version);
+        }
+        let address = &whereabouts.others[&Component::Prometheus];
+        let cannot_ask = |why: &str| cannot(Component::Prometheus, address, why);
+        let prometheus = Api::new(address);
+        let asked = async {
+            let version = prometheus.json("/api/v1/status/buildinfo").await?;
+            let runtime = prometheus.json("/api/v1/status/runtimeinfo").await?;
+            let config = prometheus.json("/api/v1/status/config").await?;
+            let before = jiff::Timestamp::now();
+            let time = prometheus.query("time()", None).await?;
+            anyhow::Ok((version, runtime, config, ahead_ms(before, jiff::Timestamp::now(), &time)?))
+        };
+        let (version, runtime, config, ahead) = asked.await.map_err(|error| cannot_ask(&format!("{error:#}")))?;
+        // Which scrape came before the first request, and which after the last, is told by its clock and ours.
+        if ahead.abs() > MAX_CLOCK_DIFFERENCE_MS {
+            return Err(cannot_ask(&format!("its clock differs from ours by {ahead} ms")));
+        }
+        versions.insert(Component::Prometheus.name().to_owned(), text_of(&version, "/data/version"));
+        let started = runtime.pointer("/data/startTime").and_then(Value::as_str);
+        let started = started.and_then(|started| started.parse::<jiff::Timestamp>().ok());
+        let started_ms = started
+            .map(jiff::Timestamp::as_millisecond)
+            .ok_or_else(|| cannot_ask("it does not say when it was started"))?;
+        let speed = speed_of(config.pointer("/data/yaml").and_then(Value::as_str).unwrap_or_default())
+            .map_err(|why| cannot_ask(&why))?;
+
+        let mut absent = BTreeMap::new();
+        for (component, path, pointer) in [
+            (Component::Alertmanager, "/api/v2/status", "/versionInfo/version"),
+            (Component::Receiver, "/health", "/watchdog"),
+            (Component::Grafana, "/api/health", "/version"),
+        ] {
+            let Some(address) = whereabouts.others.get(&component) else {
+                absent.insert(component, format!("--attach does not say where {component} is"));
+                continue;
+            };
+            match Api::new(address).json(path).await {
+                // The receiver tells no version; that it answers in its own words is what was asked.
+                Ok(answer) if component == Component::Receiver && answer["watchdog"].is_string() => {}
+                Ok(answer) if answer.pointer(pointer).is_none_or(|version| !version.is_string()) => {
+                    absent.insert(component, format!("who answers at {address} is no {component}"));
+                }
+                Ok(answer) => drop(versions.insert(component.name().to_owned(), text_of(&answer, pointer))),
+                Err(error) => drop(absent.insert(component, format!("{component} does not answer: {error:#}"))),
+            }
+        }
+        Mark::State.claim(state)?;
+        let name = address.to_string().replace([':', '[', ']'], "-");
+        let state = state.join(layout::ATTACHED).join(name);
+        std::fs::create_dir_all(&state).map_err(|error| {
+            Failure::usage(format!("the state directory {} is not writable: {error}", state.display()))
+                .remedy("choose another with --state or AICLIPX_STATE")
+        })?;
+        let answers =
+            |component| whereabouts.others.get(&component).filter(|_| !absent.contains_key(&component)).cloned();
+        Ok(Foreign {
+            app: whereabouts.app.clone(),
+            prometheus: address.clone(),
+            alertmanager: answers(Component::Alertmanager),
+            receiver: answers(Component::Receiver),
+            grafana: answers(Component::Grafana),
+            speed,
+            started_ms,
+            versions,
+            absent,
+            state,
+        })
+    }
+}
+
+fn cannot(component: Component, address: &Address, why: &str) -> Failure {
+    Failure::usage(format!("cannot attach to {component} at {address}: {why}"))
+        .remedy("is the stack up? --attach says where it is")
+}
+
+/// What the service says of itself, in its own metrics.
+async fn version_of_service(address: &Address) -> Result<String, String> {
+    let answer = client::get(address, "/metrics", ASK_LIMIT).await.map_err(|error| error.to_string())?;
+    let series = exposition::parse(&String::from_utf8_lossy(&answer.body)).map_err(|error| format!("{error:#}"))?;
+    let build = series.keys().find(|series| series.name == "app_build_info");
+    let build = build.ok_or("it is not our service: its metrics have no app_build_info")?;
+    let label = |name: &str| build.labels.get(name).map_or("?", String::as_str);
+    Ok(format!("{} ({})", label("version"), label("revision")))
+}
+
+/// By how much the other clock is ahead of ours, for all that the way there and back leaves open in its favour.
+fn ahead_ms(before: jiff::Timestamp, after: jiff::Timestamp, time: &Data) -> anyhow::Result<i64> {
+    let Data::Scalar(sample) = time else { anyhow::bail!("time() was not answered by a number") };
+    #[allow(clippy::cast_possible_truncation)] // milliseconds of this century lie far below 2^53
+    let theirs = (sample.value * 1000.0).round() as i64;
+    let (before, after) = (before.as_millisecond(), after.as_millisecond());
+    Ok(if theirs < before { theirs - before } else { (theirs - after).max(0) })
+}
+
+fn text_of(answer: &Value, pointer: &str) -> String {
+    answer.pointer(pointer).and_then(Value::as_str).unwrap_or("unknown").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Whereabouts, String> {
+        text.parse()
+    }
+
+    #[test]
+    fn a_host_has_everything_on_its_usual_port() {
+        let there = parsed("stack.test").unwrap();
+        assert_eq!(there.app, ["stack.test:8080".parse().unwrap()]);
+        let others: Vec<String> = there.others.iter().map(|(name, address)| format!("{name}={address}")).collect();
+        let expected = "prometheus=stack.test:9090 alertmanager=stack.test:9093 receiver=stack.test:9095 \
+                        grafana=stack.test:3000";
+        assert_eq!(others.join(" "), expected);
+    }
+
+    #[test]
+    fn what_is_named_is_where_it_says_and_what_is_not_is_nowhere() {
+        let there = parsed("app=http://a:1,app=http://b:2/,prometheus=p:3").unwrap();
+        assert_eq!(there.app.len(), 2);
+        assert_eq!(there.others.keys().collect::<Vec<_>>(), [&Component::Prometheus]);
+        let mixed = parsed("127.0.0.1,prometheus=http://127.0.0.1:9190").unwrap();
+        assert_eq!(mixed.others[&Component::Prometheus].port, 9190);
+        assert_eq!(mixed.others[&Component::Receiver].port, 9095);
+    }
+
+    #[test]
+    fn clocks_agree_within_the_time_an_answer_takes() {
+        let at = |ms: i64| jiff::Timestamp::from_millisecond(ms).unwrap();
+        let ahead = |seconds: f64| {
+            let time = Data::Scalar(aiclipx_model::prom::answer::Sample { seconds, value: seconds });
+            ahead_ms(at(10_000), at(10_300), &time).unwrap()
+        };
+        assert_eq!([ahead(10.0), ahead(10.2), ahead(10.3)], [0, 0, 0]);
+        assert_eq!([ahead(9.0), ahead(11.0)], [-1000, 700]);
+        assert!(ahead_ms(at(0), at(0), &Data::Vector(Vec::new())).is_err());
+    }
+
+    #[test]
+    fn what_can_not_be_meant_is_refused_in_words() {
+        for (text, says) in [
+            ("", "neither a host nor"),
+            ("http://127.0.0.1:8080", "neither a host nor"),
+            ("127.0.0.1:8080", "neither a host nor"),
+            ("a,b", "two hosts"),
+            ("app=http://a:1", "nothing can be shown without prometheus"),
+            ("prometheus=p:3", "nothing can be shown without app"),
+            ("app=a:1,prometheus=p:3,prometheus=q:3", "named twice"),
+            ("app=a:1,prometheus=p:3,loki=l:3100", "is not asked for anything"),
+            ("app=https://a:1,prometheus=p:3", "is not an address"),
+            ("nobody=a:1", "nobody"),
+        ] {
+            let refused = parsed(text).unwrap_err();
+            assert!(refused.contains(says), "{text}: {refused}");
+        }
+    }
+}

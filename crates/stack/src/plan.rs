@@ -1,0 +1,615 @@
+//! What shall run where: the plan of a stack, and the layout of its state directory.
+//!
+//! A plan is data; making one starts nothing. Choosing free ports asks the kernel, finding the tree asks the
+//! environment; the rest is arithmetic on paths.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::component::Component;
+use super::layout;
+use super::tools::major;
+use aiclipx_base::address::Address;
+use aiclipx_base::duration::Speed;
+use aiclipx_model::failure::Failure;
+use aiclipx_model::monitoring::addresses::{Addresses, ExternalUrl, Logging};
+
+/// Names the state directory when no flag does.
+pub const STATE_VARIABLE: &str = "AICLIPX_STATE";
+/// Names the repository's root when the working directory lies elsewhere.
+pub const HOME_VARIABLE: &str = "AICLIPX_HOME";
+
+/// Names the service's program when it does not lie beside this tool.
+pub const APP_VARIABLE: &str = "AICLIPX_APP";
+
+/// Who a stack lives for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lifetime {
+    /// It outlives the command that started it, until `down`; what dies is restarted.
+    Attached,
+    /// It dies with the process that started it. Nothing is restarted, so that a death is seen as one.
+    Private,
+}
+
+/// What shall run where. As `stack.json` in the state directory it tells later commands what runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The repository's root.
+    pub tree: PathBuf,
+    /// The state directory, absolute: everything a stack writes lies there.
+    pub state: PathBuf,
+    /// Where each component listens.
+    pub addresses: Addresses,
+    /// Where a component itself listens that a front stands before.
+    #[serde(default)]
+    pub hidden: BTreeMap<Component, Address>,
+    /// What is wanted; what can be missed and is not installed stays away. Of a stack that runs, what stands in for
+    /// something absent, too.
+    pub components: Vec<Component>,
+    /// How many times faster than production it lives.
+    pub speed: Speed,
+    /// Who it lives for.
+    pub lifetime: Lifetime,
+    /// What the service says it is built from, where the caller has settled it; else git is asked at the start. What came
+    /// of it is the running stack's to tell.
+    #[serde(skip)]
+    pub settled_revision: Option<String>,
+    /// Whether the service obeys `x-fault`.
+    pub faults: bool,
+    /// The service's program.
+    pub app_program: PathBuf,
+    /// This tool's program, which is also the receiver and the viewer.
+    pub tool_program: PathBuf,
+}
+
+/// One program to run: a component, or one replica of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Which component.
+    pub component: Component,
+    /// `app`, `prometheus`, …; further replicas are `app-2`, `app-3`, ….
+    pub name: String,
+    /// Where it listens.
+    pub address: Address,
+    /// Where it listens to the monitoring alone, if it does.
+    pub admin: Option<Address>,
+    /// Where it listens to a part of the stack and to nobody else, without being asked there how it is.
+    pub aside: Option<(Listener, Address)>,
+}
+
+/// A place where a component listens, as `--port` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// The one it is known by, under its own name.
+    Main(Component),
+    /// Where the service listens to the monitoring alone.
+    AppAdmin,
+    /// Where Vector is scraped.
+    VectorMetrics,
+    /// Where Loki talks to itself.
+    LokiGrpc,
+}
+
+/// The places that are not a component's first, as they are called.
+const ASIDE: [(Listener, &str); 3] =
+    [(Listener::AppAdmin, "app-admin"), (Listener::VectorMetrics, "vector-metrics"), (Listener::LokiGrpc, "loki-grpc")];
+
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Listener::Main(component) => component.fmt(f),
+            aside => f.pad(ASIDE.iter().find(|(one, _)| one == aside).map_or("", |(_, name)| name)),
+        }
+    }
+}
+
+impl FromStr for Listener {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Listener, String> {
+        if let Some((aside, _)) = ASIDE.iter().find(|(_, name)| *name == text) {
+            return Ok(*aside);
+        }
+        let names = ASIDE.map(|(_, name)| name).join(", ");
+        text.parse().map(Listener::Main).map_err(|error| format!("{error}, and {names}"))
+    }
+}
+
+impl Process {
+    /// Where it listens: each place by its name, which is the process's and what it is for.
+    pub fn listeners(&self) -> impl Iterator<Item = (Listener, String, &Address)> {
+        let main = (Listener::Main(self.component), self.name.clone(), &self.address);
+        let admin = self.admin.iter().map(|address| (Listener::AppAdmin, format!("{}-admin", self.name), address));
+        let aside = self.aside.iter().map(|(listener, address)| (*listener, listener.to_string(), address));
+        std::iter::once(main).chain(admin).chain(aside)
+    }
+
+    /// Where it is asked how it is: there, too, nobody's clients are before one.
+    pub(super) fn monitored(&self) -> &Address {
+        self.admin.as_ref().unwrap_or(&self.address)
+    }
+
+    /// Where people find it, in words.
+    pub(super) fn told(&self) -> String {
+        let url = self.address.url("");
+        match &self.admin {
+            Some(admin) => format!("{url} (for the monitoring {})", admin.url("")),
+            None => url,
+        }
+    }
+}
+
+impl Plan {
+    /// Everything, on the usual ports, until `down`.
+    pub fn attached(tree: &Path, state: &Path, speed: Speed) -> Result<Plan, Failure> {
+        let port = |component: Component| Address::loopback(component.default_port());
+        let tool_program = std::env::current_exe().context("cannot find this program's own file")?;
+        let app_program =
+            std::env::var_os(APP_VARIABLE).map_or_else(|| tool_program.with_file_name("aiclipx-app"), PathBuf::from);
+        Ok(Plan {
+            tree: absolute(tree)?,
+            state: absolute(state)?,
+            addresses: Addresses {
+                app: vec![port(Component::App)],
+                app_admin: Component::App.default_admin_port().map(Address::loopback).into_iter().collect(),
+                prometheus: port(Component::Prometheus),
+                alertmanager: port(Component::Alertmanager),
+                receiver: port(Component::Receiver),
+                dashboards: port(Component::Grafana),
+                probe: port(Component::Probe),
+                folder: absolute(&state.join(layout::ETC))?,
+                external: None,
+                logging: Logging::loopback(absolute(&state.join(layout::LOGS))?, absolute(&state.join(layout::DATA))?),
+            },
+            hidden: Component::ALL
+                .into_iter()
+                .filter(|one| one.is_guarded())
+                .map(|one| Ok((one, hidden_address()?)))
+                .collect::<std::io::Result<_>>()
+                .context("cannot find an address to hide")?,
+            components: Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none()).collect(),
+            speed,
+            lifetime: Lifetime::Attached,
+            settled_revision: None,
+            faults: true,
+            app_program: absolute(&app_program)?,
+            tool_program,
+        })
+    }
+
+    /// Where a process itself listens: where it is looked for, unless a front does there.
+    pub(super) fn listens<'a>(&'a self, process: &'a Process) -> &'a Address {
+        self.hidden.get(&process.component).unwrap_or(&process.address)
+    }
+
+    /// The addresses that its configuration is rendered with: Vector is told there, and nowhere else, where to listen.
+    pub fn rendered_with(&self) -> Addresses {
+        let mut addresses = self.addresses.clone();
+        addresses.logging.vector = self.hidden.get(&Component::Vector).unwrap_or(&addresses.logging.vector).clone();
+        addresses
+    }
+
+    /// Where the viewer is, as links lead there: it has the runbooks beside the dashboards. Of a stack whose programs were looked
+    /// for; none where Grafana is, which has none.
+    pub fn viewer_as_external(&self) -> Option<ExternalUrl> {
+        let has_viewer = self.components.contains(&Component::Viewer);
+        if has_viewer { self.addresses.dashboards.url("").parse().ok() } else { None }
+    }
+
+    /// Everything, on free ports, for as long as this process lives. The caller owns the state directory, usually a
+    /// temporary one, and removes it.
+    pub fn private(tree: &Path, state: &Path, speed: Speed) -> Result<Plan, Failure> {
+        let mut plan = Plan { lifetime: Lifetime::Private, ..Plan::attached(tree, state, speed)? };
+        plan.free_ports()?;
+        Ok(plan)
+    }
+
+    /// Moves every component to a port nobody listens on.
+    pub fn free_ports(&mut self) -> Result<(), Failure> {
+        let own = Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none());
+        for listener in own.map(Listener::Main).chain(ASIDE.map(|(listener, _)| listener)) {
+            for address in self.addresses_mut(listener) {
+                address.port = free_port()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves one component, or where it listens to the monitoring (of several replicas the first).
+    pub fn choose_port(&mut self, choice: PortChoice) {
+        if let Some(address) = self.addresses_mut(choice.listener).first_mut() {
+            address.port = choice.port;
+        }
+    }
+
+    fn addresses_mut(&mut self, listener: Listener) -> &mut [Address] {
+        let component = match listener {
+            Listener::Main(component) => component,
+            Listener::AppAdmin => return &mut self.addresses.app_admin,
+            Listener::VectorMetrics => return std::slice::from_mut(&mut self.addresses.logging.vector_metrics),
+            Listener::LokiGrpc => return std::slice::from_mut(&mut self.addresses.logging.loki_grpc),
+        };
+        match component {
+            Component::App => &mut self.addresses.app,
+            Component::Prometheus => std::slice::from_mut(&mut self.addresses.prometheus),
+            Component::Alertmanager => std::slice::from_mut(&mut self.addresses.alertmanager),
+            Component::Receiver => std::slice::from_mut(&mut self.addresses.receiver),
+            Component::Grafana | Component::Viewer => std::slice::from_mut(&mut self.addresses.dashboards),
+            Component::Probe => std::slice::from_mut(&mut self.addresses.probe),
+            Component::Vector => std::slice::from_mut(&mut self.addresses.logging.vector),
+            Component::Loki => std::slice::from_mut(&mut self.addresses.logging.loki),
+        }
+    }
+
+    /// The programs to run, in the order people read them.
+    pub fn processes(&self) -> Vec<Process> {
+        let addresses = |component| match component {
+            Component::App => &self.addresses.app[..],
+            Component::Prometheus => std::slice::from_ref(&self.addresses.prometheus),
+            Component::Alertmanager => std::slice::from_ref(&self.addresses.alertmanager),
+            Component::Receiver => std::slice::from_ref(&self.addresses.receiver),
+            Component::Grafana | Component::Viewer => std::slice::from_ref(&self.addresses.dashboards),
+            Component::Probe => std::slice::from_ref(&self.addresses.probe),
+            Component::Vector => std::slice::from_ref(&self.addresses.logging.vector),
+            Component::Loki => std::slice::from_ref(&self.addresses.logging.loki),
+        };
+        self.components
+            .iter()
+            .flat_map(|&component| {
+                let admins = if component == Component::App { &self.addresses.app_admin[..] } else { &[] };
+                let aside = match component {
+                    Component::Vector => Some((Listener::VectorMetrics, &self.addresses.logging.vector_metrics)),
+                    Component::Loki => Some((Listener::LokiGrpc, &self.addresses.logging.loki_grpc)),
+                    _ => None,
+                };
+                addresses(component).iter().enumerate().map(move |(replica, address)| Process {
+                    component,
+                    name: match replica {
+                        0 => component.name().to_owned(),
+                        _ => format!("{component}-{}", replica + 1),
+                    },
+                    address: address.clone(),
+                    admin: admins.get(replica).cloned(),
+                    aside: aside.map(|(listener, address)| (listener, address.clone())),
+                })
+            })
+            .collect()
+    }
+
+    /// The configuration this stack runs with, as rendered from monitoring/.
+    pub fn etc(&self) -> PathBuf {
+        self.state.join(layout::ETC)
+    }
+
+    /// What a component keeps.
+    pub fn data(&self, component: Component) -> PathBuf {
+        self.state.join(layout::DATA).join(component.name())
+    }
+
+    /// What Prometheus keeps: 2.42 can't read what 3.x wrote, so each major version has its own.
+    pub fn prometheus_data(&self, version: &str) -> PathBuf {
+        self.data(Component::Prometheus).join(format!("v{}", major(version)))
+    }
+
+    /// The log files, `NAME.log` a process and `supervisord.log`.
+    pub fn logs(&self) -> PathBuf {
+        self.state.join(layout::LOGS)
+    }
+
+    /// One process's log file.
+    pub fn log(&self, process: &str) -> PathBuf {
+        self.logs().join(format!("{process}.log"))
+    }
+
+    /// Files only their owner can read.
+    pub fn secrets(&self) -> PathBuf {
+        self.state.join(layout::SECRETS)
+    }
+
+    /// What the receiver was told, a JSON object a line.
+    pub fn notifications(&self) -> PathBuf {
+        self.state.join(layout::NOTIFICATIONS)
+    }
+}
+
+/// One of some sixteen million hosts of loopback, and a port that is free there. Where loopback has but one, its port alone.
+pub(super) fn hidden_address() -> std::io::Result<Address> {
+    let mut random = [0; 3];
+    File::open("/dev/urandom")?.read_exact(&mut random)?;
+    // Neither the usual host nor the network's first and last.
+    let [a, b, c] = random;
+    let host = Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254));
+    let free = TcpListener::bind((host, 0)).or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?.local_addr()?;
+    Ok(Address { host: free.ip().to_string(), port: free.port() })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    Ok(std::path::absolute(path).with_context(|| format!("{} is no usable path", path.display()))?)
+}
+
+/// The repository's root: `AICLIPX_HOME`, else the nearest folder upward that holds monitoring/.
+pub fn find_tree() -> Result<PathBuf, Failure> {
+    let is_tree = |folder: &Path| folder.join("monitoring/prometheus/prometheus.yml").is_file();
+    if let Some(home) = std::env::var_os(HOME_VARIABLE) {
+        let home = PathBuf::from(home);
+        return if is_tree(&home) {
+            Ok(home)
+        } else {
+            Err(Failure::usage(format!("{HOME_VARIABLE} is {}, which holds no monitoring/", home.display())))
+        };
+    }
+    let here = std::env::current_dir().context("cannot tell the working directory")?;
+    here.ancestors().find(|folder| is_tree(folder)).map(Path::to_owned).ok_or_else(|| {
+        Failure::usage(format!("no monitoring/ in {} or above it", here.display()))
+            .remedy(format!("work inside the repository, or let {HOME_VARIABLE} name its root"))
+    })
+}
+
+/// The state directory, unless an option says otherwise: what `AICLIPX_STATE` names; else `state/` of the repository, so that a
+/// clone holds all that is its own; where that can't be written, as in the Nix store, where the user's programs keep such things:
+/// the same one from whatever folder a command is called, so that `down` finds what `up` started.
+pub fn state_folder() -> Result<PathBuf, Failure> {
+    state_folder_told(find_tree, |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
+}
+
+fn state_folder_told(
+    tree: impl FnOnce() -> Result<PathBuf, Failure>,
+    variable: impl Fn(&str) -> Option<PathBuf>,
+) -> Result<PathBuf, Failure> {
+    if let Some(state) = variable(STATE_VARIABLE) {
+        return Ok(state);
+    }
+    let tree = tree()?;
+    if can_be_written(&tree) {
+        return Ok(tree.join("state"));
+    }
+    // The XDG Base Directory Specification: a relative path there is to be ignored. One of HOME would be another one from
+    // every folder.
+    let absolute = |name: &str| variable(name).filter(|folder| folder.is_absolute());
+    let states = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    let states = states.ok_or_else(|| {
+        Failure::usage(format!("{} can't be written, and HOME names no folder for a stack's state", tree.display()))
+            .remedy(format!("name one with --state or {STATE_VARIABLE}"))
+    })?;
+    Ok(states.join("aiclipx"))
+}
+
+/// Where bundles go, unless an option says otherwise: `evidence/runs/` of the repository, else `aiclipx-evidence/` of the
+/// working directory.
+pub fn bundles_folder(tree: &Path) -> PathBuf {
+    if can_be_written(tree) { tree.join("evidence/runs") } else { PathBuf::from("aiclipx-evidence") }
+}
+
+/// Whether the tree is a place to write to. Its permissions speak first, for to root everything else seems writable: the
+/// Nix store is a matter of convention.
+fn can_be_written(tree: &Path) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    if tree.metadata().is_ok_and(|tree| tree.permissions().readonly()) {
+        return false;
+    }
+    // A state directory that is there counts, whoever owns the tree. A full disk does not move it elsewhere.
+    tree.join("state").is_dir()
+        || tempfile::tempfile_in(tree)
+            .map_or_else(|error| !matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem), |_| true)
+}
+
+/// `prometheus=9190`: one component's port, as `--port` takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortChoice {
+    /// Whose, and which of them.
+    pub listener: Listener,
+    /// 1…65535.
+    pub port: u16,
+}
+
+impl FromStr for PortChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<PortChoice, String> {
+        let error = || format!("`{text}` is not a component and its port; write it like prometheus=9190");
+        let (name, port) = text.split_once('=').ok_or_else(error)?;
+        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(error)?;
+        Ok(PortChoice { listener: name.parse()?, port })
+    }
+}
+
+/// Ports handed out lie below every system's ephemeral range, so that no client connection takes one before its
+/// component listens.
+const FREE_PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A port of 127.0.0.1 nobody listens on. One process never gets the same one twice, so that stacks planned side by
+/// side don't meet; several processes begin at different places.
+fn free_port() -> Result<u16, Failure> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let count = FREE_PORTS.end - FREE_PORTS.start;
+    // A knuth-style spread: neighbouring process ids start far apart.
+    let scattered = std::process::id().wrapping_mul(2_654_435_761) >> 16;
+    let start = u16::try_from(scattered % u32::from(count)).expect("a remainder of a u16 is one");
+    for _ in 0..count {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed) % count;
+        let port = FREE_PORTS.start
+            + u16::try_from((u32::from(start) + u32::from(step)) % u32::from(count)).expect("as above");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err(Failure::usage(format!("no free port in {FREE_PORTS:?}")))
+}
+
+/// Ports that two processes of the plan would share, with the names of both.
+pub(super) fn shared_ports(processes: &[Process]) -> Vec<(u16, String, String)> {
+    let mut seen: BTreeMap<u16, String> = BTreeMap::new();
+    let mut shared = Vec::new();
+    for (_, name, address) in processes.iter().flat_map(Process::listeners) {
+        if let Some(other) = seen.insert(address.port, name.clone()) {
+            shared.push((address.port, other, name));
+        }
+    }
+    shared
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan::attached(Path::new("/tree"), Path::new("/tree/state"), Speed::PRODUCTION).unwrap()
+    }
+
+    #[test]
+    fn where_a_program_hides_is_on_loopback_and_another_place_each_time() {
+        let [first, second] = [(); 2].map(|()| hidden_address().unwrap());
+        assert_ne!(first, second);
+        for address in [first, second] {
+            assert!(address.host.parse::<Ipv4Addr>().unwrap().is_loopback(), "{address}");
+        }
+    }
+
+    #[test]
+    fn vector_is_told_to_listen_where_it_hides_and_everybody_else_where_it_is_looked_for() {
+        let plan = plan();
+        let (hidden, rendered) = (&plan.hidden[&Component::Vector], plan.rendered_with());
+        assert_eq!(rendered.logging.vector, *hidden);
+        assert_eq!(Addresses { logging: plan.addresses.logging.clone(), ..rendered }, plan.addresses);
+        assert_eq!(plan.addresses.logging.vector, Address::loopback(8686));
+    }
+
+    #[test]
+    fn an_attached_plan_has_the_documented_ports() {
+        let plan = plan();
+        let processes = plan.processes();
+        let listeners = processes.iter().flat_map(Process::listeners);
+        let ports: Vec<_> = listeners.map(|(_, name, address)| format!("{name}={}", address.port)).collect();
+        let expected =
+            ["app=8080", "app-admin=8081", "prometheus=9090", "alertmanager=9093", "receiver=9095", "grafana=3000"];
+        let logging = ["probe=9115", "vector=8686", "vector-metrics=9598", "loki=3100", "loki-grpc=9096"];
+        assert_eq!(ports, [&expected[..], &logging].concat());
+    }
+
+    #[test]
+    fn a_replica_is_a_process_with_a_name_of_its_own() {
+        let mut plan = plan();
+        plan.addresses.app.push(Address::loopback(8082));
+        plan.addresses.app_admin.push(Address::loopback(8083));
+        let processes = plan.processes();
+        let names: Vec<_> = processes.iter().flat_map(Process::listeners).map(|(_, name, _)| name).collect();
+        assert_eq!(names[..4], ["app", "app-admin", "app-2", "app-2-admin"]);
+        // One that an older version of the tool started has no such place, and is asked where its clients are.
+        plan.addresses.app_admin.clear();
+        let app = plan.processes().remove(0);
+        assert_eq!((app.admin.as_ref(), app.monitored()), (None, &app.address));
+    }
+
+    #[test]
+    fn one_port_can_be_moved() {
+        let mut plan = plan();
+        plan.choose_port("prometheus=9190".parse().unwrap());
+        assert_eq!(plan.addresses.prometheus, Address::loopback(9190));
+        plan.choose_port("app-admin=8181".parse().unwrap());
+        assert_eq!(plan.addresses.app_admin, [Address::loopback(8181)]);
+        assert_eq!(plan.addresses.app, [Address::loopback(8080)]);
+        // Of none is there a port that two stacks side by side would share.
+        plan.choose_port("vector-metrics=9698".parse().unwrap());
+        plan.choose_port("loki-grpc=9196".parse().unwrap());
+        let Logging { vector_metrics, loki_grpc, .. } = &plan.addresses.logging;
+        assert_eq!((vector_metrics.port, loki_grpc.port), (9698, 9196));
+        assert!("app-2=1".parse::<PortChoice>().unwrap_err().contains("app-admin"));
+        for text in ["prometheus", "prometheus=0", "prometheus=x", "nothing=80", "=80"] {
+            assert!(text.parse::<PortChoice>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn private_plans_never_meet() {
+        let private = || Plan::private(Path::new("/t"), Path::new("/s"), Speed::PRODUCTION).unwrap();
+        let processes: Vec<Process> = (0..20).flat_map(|_| private().processes()).collect();
+        let mut ports: Vec<_> =
+            processes.iter().flat_map(Process::listeners).map(|(.., address)| address.port).collect();
+        let all = ports.len();
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), all);
+    }
+
+    #[test]
+    fn a_port_given_to_two_components_is_seen() {
+        let mut plan = plan();
+        plan.choose_port("alertmanager=9090".parse().unwrap());
+        let shared = shared_ports(&plan.processes());
+        assert_eq!(shared, [(9090, "prometheus".to_owned(), "alertmanager".to_owned())]);
+        plan.choose_port("app=8081".parse().unwrap());
+        assert_eq!(shared_ports(&plan.processes())[0], (8081, "app".to_owned(), "app-admin".to_owned()));
+    }
+
+    #[test]
+    fn a_plan_reads_back_from_its_file() {
+        let plan = plan();
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+    }
+
+    /// A folder whose permissions are a store path's.
+    fn store() -> tempfile::TempDir {
+        let store = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(store.path(), std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
+        store
+    }
+
+    fn state(tree: &Path, variables: &[(&str, &str)]) -> Result<PathBuf, Failure> {
+        let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+        state_folder_told(|| Ok(tree.to_owned()), find)
+    }
+
+    #[test]
+    fn a_clone_holds_what_its_commands_write() {
+        let clone = tempfile::tempdir().unwrap();
+        let told = state(clone.path(), &[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]).unwrap();
+        assert_eq!(told, clone.path().join("state"));
+        assert_eq!(bundles_folder(clone.path()), clone.path().join("evidence/runs"));
+        assert_eq!(std::fs::read_dir(clone.path()).unwrap().count(), 0, "asking leaves nothing");
+    }
+
+    #[test]
+    fn beside_a_tree_in_the_store_state_is_the_users_and_bundles_lie_where_one_stands() {
+        let store = store();
+        let state = |variables: &[(&str, &str)]| state(store.path(), variables);
+        assert_eq!(state(&[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]).unwrap(), Path::new("/states/aiclipx"));
+        assert_eq!(
+            state(&[("HOME", "/h"), ("XDG_STATE_HOME", "states")]).unwrap(),
+            Path::new("/h/.local/state/aiclipx")
+        );
+        assert_eq!(state(&[("HOME", "/h")]).unwrap(), Path::new("/h/.local/state/aiclipx"));
+        assert_eq!(bundles_folder(store.path()), Path::new("aiclipx-evidence"));
+        // A folder that is another one wherever one stands would hide a stack that runs.
+        for variables in [&[][..], &[("HOME", "h")], &[("HOME", "h"), ("XDG_STATE_HOME", "states")]] {
+            let failure = state(variables).unwrap_err();
+            assert!(failure.to_string().contains("--state or AICLIPX_STATE"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn the_variable_names_the_state_wherever_the_tree_lies_and_where_there_is_none() {
+        let (clone, store) = (tempfile::tempdir().unwrap(), store());
+        for tree in [clone.path(), store.path()] {
+            assert_eq!(state(tree, &[("HOME", "/h"), (STATE_VARIABLE, "/mine")]).unwrap(), Path::new("/mine"));
+        }
+        let variable = |name: &str| (name == STATE_VARIABLE).then(|| "/mine".into());
+        let told = state_folder_told(|| Err(Failure::usage("no tree here")), variable);
+        assert_eq!(told.unwrap(), Path::new("/mine"));
+    }
+
+    #[test]
+    fn data_of_two_major_versions_are_kept_apart() {
+        assert_ne!(plan().prometheus_data("2.42.0+ds"), plan().prometheus_data("3.12.0"));
+    }
+}

@@ -1,0 +1,366 @@
+//! What no file knows: whether a running stack answers every query of every panel and of every runbook with something, and
+//! evaluates every rule. Meant for a stack under traffic: `just traffic 01` in another terminal.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::Context;
+
+use super::exceptions::{self, Exceptions};
+use super::{Findings, Tree, read_dashboards, runbooks};
+use aiclipx_base::address::Address;
+use aiclipx_base::duration::Speed;
+use aiclipx_dashboard::query::{self, PlannedQuery, QueryKind, TimeRange, View};
+use aiclipx_model::failure::{Failure, Finding, tell};
+use aiclipx_model::monitoring::{Monitoring, panel_query_at};
+use aiclipx_model::prom::answer::{self, Series};
+use aiclipx_stack::prom::client::Api;
+use aiclipx_stack::prom::source::{Question, Source};
+
+/// What a dashboard shows by default, in production time.
+const SHOWN: Duration = Duration::from_mins(15);
+/// Pixels: Grafana's step depends on the width.
+const WIDTH: u32 = 800;
+
+/// Longer looks at a Grafana, whose steps grow with them.
+const LONGER: [Duration; 3] = [Duration::from_mins(15), Duration::from_hours(1), Duration::from_hours(24)];
+/// A panel's rate asks for a window of four scrapes: that many, and the one before.
+const SCRAPES: u32 = 5;
+/// Prometheus scrapes a new target some five seconds after its start, whatever the interval.
+const FIRST_SCRAPE: Duration = Duration::from_secs(20);
+/// How often we look while waiting.
+const LOOK: Duration = Duration::from_millis(200);
+/// A query over a day of a small stack takes milliseconds.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Asks the Prometheus at an address, of a stack of that speed, for everything the dashboards of the tree at `root` show and
+/// its runbooks ask; and a Grafana, where there is one, as its pages would ask it.
+pub async fn check(
+    root: &Path,
+    prometheus: &Address,
+    grafana: Option<&Address>,
+    speed: Speed,
+) -> Result<Vec<Finding>, Failure> {
+    let monitoring = Monitoring::read(&root.join("monitoring"))?;
+    let mut findings = Findings::default();
+    let exceptions = Exceptions::read(&monitoring, &mut findings);
+    let mut dashboards = read_dashboards(&monitoring, &mut findings);
+    for model in dashboards.iter_mut().filter_map(|dashboard| dashboard.model.as_mut()) {
+        *model = model.at(speed).map_err(|refused| anyhow::anyhow!(refused.join("; ")))?;
+    }
+    let tree = Tree { monitoring, dashboards, exceptions };
+    let api = Api::new(prometheus);
+    until_scraped(&api, speed.real(tree.monitoring.scrape_interval()).context("the scrape interval")?).await?;
+    rules(&api, &tree, &mut findings).await?;
+    let view = View {
+        range: last(speed.real(SHOWN).context("the range shown")?)?,
+        width: WIDTH,
+        min_interval: tree.monitoring.panel_interval(speed).context("the panels' interval")?,
+        chosen: &BTreeMap::new(),
+    };
+    let is_called = is_called(&api, view.range).await?;
+    let mut mute = 0_usize;
+    for dashboard in &tree.dashboards {
+        let Some(model) = &dashboard.model else { continue };
+        for panel in &model.panels {
+            let name = format!("{}/{}", model.uid, panel.id);
+            for planned in query::plan(model, panel, &view) {
+                let empty = is_empty(&api, &planned).await;
+                if matches!(empty, Ok(false)) || (empty.is_ok() && Exceptions::holds(&tree.exceptions.empty, &name)) {
+                    continue;
+                }
+                // What is shown of a service that nobody calls is one thing to know, not one for every query.
+                if empty.is_ok() && !is_called {
+                    mute += 1;
+                    continue;
+                }
+                let node = dashboard.panel(&panel.id.to_string());
+                let target = node.and_then(|panel| {
+                    panel.items_of("targets").iter().find(|target| target.text_of("refId") == Some(&planned.ref_id))
+                });
+                let line = target.map_or(0, |target| target.line_of("expr"));
+                let what = format!(
+                    "panel {name} \"{}\", query {}, {}: {} answers {}",
+                    panel.title,
+                    planned.ref_id,
+                    in_words(view.range)?,
+                    planned.expr,
+                    empty.map_or_else(|error| format!("{error:#}"), |_| "nothing".to_owned())
+                );
+                let remedy =
+                    format!("is there traffic? what may be empty stands in {}, [empty]", exceptions::file().display());
+                findings.find(&dashboard.file, line, what, remedy);
+            }
+        }
+    }
+    mute += pages(&api, &tree, speed, is_called, &mut findings).await;
+    if mute > 0 {
+        let what = format!(
+            "{mute} queries answer nothing, and nobody called the service in what they show, {}",
+            in_words(view.range)?
+        );
+        findings.find("monitoring", 0, what, "`just traffic 01`, and ask meanwhile");
+    }
+    if let Some(grafana) = grafana {
+        for length in [view.range.length()].into_iter().chain(LONGER) {
+            through(grafana, &tree, &View { range: last(length)?, ..view }, &mut findings).await?;
+        }
+    }
+    Ok(findings.0)
+}
+
+/// Waits until Prometheus has scraped every target so often that every rate of a panel is one. Before that a new stack would
+/// answer nearly every query with nothing, and none of that would be wrong.
+async fn until_scraped(api: &Api, scrape: Duration) -> Result<(), Failure> {
+    let since = (scrape * SCRAPES * 4).as_millis();
+    let (began, mut told) = (Instant::now(), false);
+    loop {
+        let targets = api.json("/api/v1/targets?state=active").await?;
+        let targets = targets["data"]["activeTargets"].as_array().map_or(0, Vec::len);
+        let series = api.query(&format!("count_over_time(up[{since}ms])"), None).await?.into_series();
+        let often = |series: &&Series| series.samples.last().is_some_and(|last| last.value >= f64::from(SCRAPES));
+        let scraped = series.iter().filter(often).count();
+        if targets > 0 && scraped >= targets {
+            return Ok(());
+        }
+        if began.elapsed() > FIRST_SCRAPE + scrape * SCRAPES * 2 {
+            let what = format!("Prometheus has scraped {scraped} of {targets} targets {SCRAPES} times by now");
+            return Err(Failure::infrastructure(what).remedy("see `just status`, and its page of targets"));
+        }
+        if !std::mem::replace(&mut told, true) {
+            tell(&format!("  · waiting until Prometheus has scraped every target {SCRAPES} times"));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// Whether the service was called by somebody else than its watchers.
+async fn is_called(api: &Api, range: TimeRange) -> anyhow::Result<bool> {
+    let length = range.length().as_millis();
+    let calls = format!(r#"sum(increase(app_requests_total{{endpoint!~"/(metrics|health/.*)"}}[{length}ms]))"#);
+    #[allow(clippy::cast_precision_loss)] // milliseconds of this century lie far below 2^53
+    let end = range.to_millis as f64 / 1000.0;
+    let series = api.query(&calls, Some(end)).await?.into_series();
+    Ok(series.iter().flat_map(|series| &series.samples).any(|sample| sample.value > 0.0))
+}
+
+/// Every panel's every query is answered through Grafana. Whether with something is what Prometheus tells.
+async fn through(grafana: &Address, tree: &Tree, view: &View<'_>, findings: &mut Findings) -> Result<(), Failure> {
+    for dashboard in &tree.dashboards {
+        let Some(model) = &dashboard.model else { continue };
+        for panel in model.panels.iter().filter(|panel| !panel.targets.is_empty()) {
+            let line = dashboard.panel(&panel.id.to_string()).map_or(0, |node| node.line);
+            let name = format!("panel {}/{} \"{}\"", model.uid, panel.id, panel.title);
+            let source = match Source::find(grafana, panel.datasource.as_deref(), LIMIT).await {
+                Ok(source) => source,
+                Err(error) => {
+                    findings.find(&dashboard.file, line, format!("{name}: {error:#}"), "what does Grafana's log say?");
+                    continue;
+                }
+            };
+            for planned in query::plan(model, panel, view) {
+                let target = panel.targets.iter().find(|target| target.ref_id == planned.ref_id);
+                let target = target.context("a query that no target asks for")?;
+                let (instant, interval_ms) = match planned.kind {
+                    QueryKind::Instant { .. } => (true, 1000),
+                    QueryKind::Range { step_millis, .. } => (false, step_millis),
+                };
+                let question = Question {
+                    template: &query::template(model, target, view),
+                    filled_in: &planned.path_and_query,
+                    instant,
+                    range_ms: (view.range.from_millis, view.range.to_millis),
+                    interval_ms,
+                    points: view.width,
+                };
+                if let Err(error) = source.ask(&question, LIMIT).await {
+                    let what = format!(
+                        "{name}, query {}, through Grafana {}, {}: {error:#}",
+                        planned.ref_id,
+                        source.version,
+                        in_words(view.range)?
+                    );
+                    findings.find(&dashboard.file, line, what, "");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every rule is evaluated, and without an error.
+async fn rules(api: &Api, tree: &Tree, findings: &mut Findings) -> Result<(), Failure> {
+    let answer = api.json("/api/v1/rules").await?;
+    let groups = answer["data"]["groups"].as_array().context("Prometheus' list of rule groups is no list")?;
+    let loaded = || groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten());
+    let alerts = tree.monitoring.alerts().iter().map(|alert| (&alert.name, &alert.file, alert.line));
+    let recordings = tree.monitoring.recordings().iter().map(|rule| (&rule.name, &rule.file, rule.line));
+    for (name, file, line) in recordings.chain(alerts) {
+        match loaded().find(|rule| rule["name"] == name.as_str()) {
+            None => findings.find(
+                file,
+                line,
+                format!("{name} is not loaded"),
+                "start the stack anew: `just down`, `just up`",
+            ),
+            Some(rule) if rule["health"] == "err" => {
+                findings.find(file, line, format!("{name} can't be evaluated: {}", rule["lastError"]), "");
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether a query is answered with no sample that is a number.
+async fn is_empty(api: &Api, planned: &PlannedQuery) -> anyhow::Result<bool> {
+    Ok(!has_a_number(&answer::parse(&api.get(&planned.path_and_query).await?)?.data.into_series()))
+}
+
+fn has_a_number(answer: &[Series]) -> bool {
+    answer.iter().flat_map(|series| &series.samples).any(|sample| sample.value.is_finite())
+}
+
+/// What a runbook has one paste is answered, and with a value. With how many were not, of a service that nobody called.
+async fn pages(api: &Api, tree: &Tree, speed: Speed, is_called: bool, findings: &mut Findings) -> usize {
+    let mut mute = 0;
+    for query in runbooks::queries(&tree.monitoring) {
+        let empty = is_empty_now(api, &query.expr, speed).await;
+        match empty {
+            Ok(false) => {}
+            Ok(true) if tree.exceptions.excuses(&query) => {}
+            Ok(true) if !is_called => mute += 1,
+            empty => {
+                let answer = empty.map_or_else(|error| format!("{error:#}"), |_| "nothing".to_owned());
+                let what = format!("the query {} of the runbook {} answers {answer}", query.expr, query.page);
+                let remedy = format!(
+                    "is there traffic? what may be empty stands in {}, [queries]",
+                    exceptions::file().display()
+                );
+                findings.find(query.file, query.line, what, remedy);
+            }
+        }
+    }
+    mute
+}
+
+/// Whether this, divided as the stack's rules are, is answered with no sample that is a number.
+async fn is_empty_now(api: &Api, expr: &str, speed: Speed) -> anyhow::Result<bool> {
+    let expr = panel_query_at(expr, speed).map_err(|refused| anyhow::Error::msg(refused.join("; ")))?;
+    Ok(!has_a_number(&api.query(&expr, None).await?.into_series()))
+}
+
+/// The time until now.
+fn last(length: Duration) -> anyhow::Result<TimeRange> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).context("the clock")?;
+    let millis = |time: Duration| i64::try_from(time.as_millis()).context("the clock");
+    Ok(TimeRange { from_millis: millis(now.saturating_sub(length))?, to_millis: millis(now)? })
+}
+
+fn in_words(range: TimeRange) -> anyhow::Result<String> {
+    let moment = |millis| jiff::Timestamp::from_millisecond(millis).context("the clock");
+    let (from, to) = (moment(range.from_millis)?, moment(range.to_millis)?);
+    Ok(format!("{} to {} UTC", from.strftime("%H:%M:%S"), to.strftime("%H:%M:%S")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    fn root() -> &'static Path {
+        Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+    }
+
+    /// A Prometheus of two targets that has loaded the tree's rules, has scraped once more with every look, and has nothing
+    /// to show but so many calls of the service; one query it refuses, and one it knows. With how often it was asked for its
+    /// scrapes.
+    fn prometheus(calls: u32, refused: &'static str, known: &'static str) -> (Address, Arc<AtomicU32>) {
+        let monitoring = Monitoring::read(&root().join("monitoring")).unwrap_or_else(|failure| panic!("{failure}"));
+        let alerts = monitoring.alerts().iter().map(|alert| alert.name.clone());
+        let names: Vec<String> = alerts.chain(monitoring.recordings().iter().map(|rule| rule.name.clone())).collect();
+        let rules: Vec<_> = names.iter().map(|name| serde_json::json!({"name": name, "health": "ok"})).collect();
+        let vector = |values: &[u32]| {
+            let series = |value| serde_json::json!({"metric": {}, "value": [1.0, format!("{value}")]});
+            let series: Vec<_> = values.iter().map(series).collect();
+            serde_json::json!({"resultType": "vector", "result": series})
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = Address::loopback(listener.local_addr().expect("an address").port());
+        let looks = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&looks);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let mut request = [0; 8192];
+                let read = stream.read(&mut request).unwrap_or(0);
+                let request = String::from_utf8_lossy(&request[..read]).into_owned();
+                let path = request.split(' ').nth(1).unwrap_or_default();
+                let data = if path.starts_with("/api/v1/targets") {
+                    serde_json::json!({"activeTargets": [{}, {}]})
+                } else if path == "/api/v1/rules" {
+                    serde_json::json!({"groups": [{"rules": rules}]})
+                } else if path.contains("count_over_time%28up") {
+                    let scrapes = counted.fetch_add(1, Ordering::Relaxed) + 1;
+                    vector(&[scrapes + 3, scrapes])
+                } else if path.contains("query=sum%28increase%28app_requests_total") {
+                    vector(&[calls])
+                } else if path.starts_with(known) {
+                    vector(&[1])
+                } else {
+                    vector(&[])
+                };
+                let status = if path.starts_with(refused) { "error" } else { "success" };
+                let body = serde_json::json!({"status": status, "error": "no", "data": data}).to_string();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                let _ = stream.write_all((head + &body).as_bytes());
+            }
+        });
+        (address, looks)
+    }
+
+    async fn found(calls: u32, refused: &'static str, known: &'static str) -> (Vec<Finding>, u32) {
+        let (address, looks) = prometheus(calls, refused, known);
+        let speed = "30".parse().expect("a speed");
+        let findings = check(root(), &address, None, speed).await.unwrap_or_else(|failure| panic!("{failure}"));
+        (findings, looks.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn a_stack_that_nobody_has_called_yet_is_one_finding_once_it_is_scraped() {
+        let (findings, looks) = found(0, "-", "-").await;
+        assert_eq!(looks, SCRAPES, "it was waited for the last target");
+        let [finding] = &findings[..] else { panic!("{findings:#?}") };
+        assert!(finding.what.contains("queries answer nothing, and nobody called the service"), "{finding}");
+    }
+
+    #[tokio::test]
+    async fn a_panel_that_shows_nothing_of_a_service_that_is_called_is_a_finding_of_its_own() {
+        let (findings, _) = found(1, "-", "-").await;
+        assert!(findings.len() > 20, "{findings:#?}");
+        assert!(findings.iter().all(|finding| finding.what.ends_with("answers nothing")), "{findings:#?}");
+    }
+
+    #[tokio::test]
+    async fn every_query_of_a_runbook_is_answered_divided_and_has_a_value_unless_it_is_excepted() {
+        // At speed 30 five minutes are ten seconds.
+        let known = "/api/v1/query?query=avg_over_time%28up%7Bjob%3D~%22app%28-.%2B%29%3F%22%7D%5B10s%5D%29";
+        let (findings, _) = found(1, "/api/v1/query?query=app_build_info", known).await;
+        let at = |page: &str, expr: &str| {
+            let is_it = |finding: &&Finding| {
+                finding.file.ends_with(page) && finding.what.contains(&format!("query {expr} of")) && finding.line > 0
+            };
+            findings.iter().find(is_it).map(|finding| finding.what.rsplit("answers ").next().unwrap_or_default())
+        };
+        assert_eq!(at("AppDown.md", "up{job=~\"app(-.+)?\"}"), Some("nothing"));
+        assert!(at("AppDown.md", "app_build_info").is_some_and(|told| told.contains("no")), "{findings:#?}");
+        assert_eq!(at("AppInstanceDown.md", "avg_over_time(up{job=~\"app(-.+)?\"}[5m])"), None);
+        // On the list: by itself, and by its page.
+        assert_eq!(at("AppTargetMissing.md", "absent(up{job=\"app\"})"), None);
+        assert_eq!(at("MonitoringLogsNotShipped.md", "vector_buffer_size_bytes"), None);
+    }
+}

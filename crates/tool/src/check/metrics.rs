@@ -1,0 +1,281 @@
+//! Every name asked for is one that somebody exposes: in rules, unit tests, panels, their links to Explore, and runbooks.
+//!
+//! The service is called, not scraped, and so is the receiver; what rules record is known. Of Prometheus, Alertmanager, the
+//! blackbox exporter and Vector the names in use are listed here, and crates/tool/tests/monitoring.rs asks real ones of the first two.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use prometheus::proto::{LabelPair, Metric, MetricType};
+use promql_parser::label::Matcher;
+use promql_parser::parser::token::T_EQL_REGEX;
+use promql_parser::parser::{Expr, VectorSelector};
+
+use super::{Findings, Tree, labels, runbooks};
+use aiclipx_app::meter::Meter;
+use aiclipx_model::monitoring::located::{self, Node, Value};
+use aiclipx_model::monitoring::{Monitoring, UNKNOWN, is_of_logs, promql, without_variables};
+use aiclipx_stack::receiver;
+use aiclipx_stack::viewer;
+
+/// What Prometheus makes itself of every target and alert.
+const SYNTHETIC: [&str; 6] =
+    ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added", "ALERTS", "ALERTS_FOR_STATE"];
+
+/// What we ask of Prometheus' own metrics; all are there in 2.42 and in 3.x.
+pub const OF_PROMETHEUS: [&str; 17] = [
+    "prometheus_config_last_reload_successful",
+    "prometheus_notifications_alertmanagers_discovered",
+    "prometheus_notifications_dropped_total",
+    "prometheus_notifications_errors_total",
+    "prometheus_notifications_queue_capacity",
+    "prometheus_notifications_queue_length",
+    "prometheus_rule_evaluation_failures_total",
+    "prometheus_rule_group_interval_seconds",
+    "prometheus_rule_group_iterations_missed_total",
+    "prometheus_rule_group_last_duration_seconds",
+    "prometheus_tsdb_compactions_failed_total",
+    "prometheus_tsdb_head_samples_appended_total",
+    "prometheus_tsdb_head_series",
+    "prometheus_tsdb_reloads_failures_total",
+    "prometheus_tsdb_retention_limit_bytes",
+    "prometheus_tsdb_storage_blocks_bytes",
+    "prometheus_tsdb_wal_corruptions_total",
+];
+
+/// What we ask of Alertmanager's; all are there in 0.25 and later.
+pub const OF_ALERTMANAGER: [&str; 5] = [
+    "alertmanager_config_last_reload_successful",
+    "alertmanager_notification_requests_failed_total",
+    "alertmanager_notification_requests_total",
+    "alertmanager_notifications_failed_total",
+    "alertmanager_notifications_total",
+];
+
+/// What we ask of Vector's; looked up in its sources for 0.55 to 0.59, and asked of a 0.58. Prometheus keeps no others of it.
+pub const OF_VECTOR: [&str; 10] = [
+    "aiclipx_log_lines_left_out_total",
+    "aiclipx_log_lines_total",
+    "vector_buffer_discarded_events_total",
+    "vector_buffer_size_bytes",
+    "vector_buffer_size_events",
+    "vector_component_discarded_events_total",
+    "vector_component_errors_total",
+    "vector_component_sent_events_total",
+    "vector_http_client_errors_total",
+    "vector_http_client_responses_total",
+];
+
+/// What we ask of the blackbox exporter's answer to a probe; all are there in 0.23 and later. Prometheus keeps no others of it.
+pub const OF_PROBE: [&str; 3] = ["probe_duration_seconds", "probe_http_status_code", "probe_success"];
+
+/// Buckets' bounds that somebody may ask for; 0 is none of a duration's.
+const WHOLE_BOUNDS: std::ops::RangeInclusive<u32> = 1..=1000;
+
+/// Labels that every scraped series has, or that Prometheus adds when it is alone with them.
+const OF_TARGETS: [&str; 3] = ["job", "instance", "__name__"];
+
+/// Names, and the labels a series of that name may have, where they are known.
+pub(super) type Known = BTreeMap<String, Option<BTreeSet<String>>>;
+
+pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> {
+    let known = known(&tree.monitoring)?;
+    for (file, line, text) in expressions(tree) {
+        match promql::parse(&text) {
+            Ok(expr) => {
+                asked(&expr, &known, &file, line, findings);
+                // Unit tests have targets of their own.
+                if !file.starts_with("monitoring/prometheus/rules/tests") {
+                    idle(&expr, &tree.monitoring, &file, line, findings);
+                }
+            }
+            Err(error) => findings.find(file, line, format!("not an expression: {}", error.trim()), ""),
+        }
+    }
+    labels::check(tree, &known, findings);
+    kept(tree, findings);
+    Ok(())
+}
+
+/// No matcher asks for a value that its label never has. What a variable stands for nobody knows, and one that keeps out
+/// what is not there is on the safe side.
+fn idle(expr: &Expr, monitoring: &Monitoring, file: &Path, line: usize, findings: &mut Findings) {
+    for selector in promql::selectors(expr) {
+        for matcher in &selector.matchers.matchers {
+            let values = labels::values(monitoring, selector.name.as_deref(), &matcher.name);
+            if let Some(values) = values.filter(|values| labels::is_idle(matcher, values)) {
+                let what = format!("`{matcher}` finds nothing: `{}` is never such", matcher.name);
+                let few = if values.len() > 20 { String::new() } else { format!("it is one of {}", values.join(", ")) };
+                findings.find(file, line, what, few);
+            }
+        }
+    }
+}
+
+/// Whom a list of names is kept of is asked for those alone.
+fn kept(tree: &Tree, findings: &mut Findings) {
+    let Some(document) = tree.monitoring.document(Path::new("prometheus/prometheus.yml")) else { return };
+    let asked = labels::asked(tree);
+    for job in document.items_of("scrape_configs") {
+        let of_job: Vec<&str> = match job.text_of("job_name") {
+            Some("vector") => OF_VECTOR.into_iter().filter(|name| asked.contains(*name)).collect(),
+            Some("probe") => OF_PROBE.into_iter().filter(|name| asked.contains(*name)).collect(),
+            // A restart is seen by it.
+            Some("loki") => vec!["process_start_time_seconds"],
+            _ => Vec::new(),
+        };
+        for kept in job.items_of("metric_relabel_configs") {
+            let is_by_name = kept.items_of("source_labels").iter().map(Node::as_text).eq([Some("__name__")]);
+            let keeps = match kept.text_of("action") {
+                Some("keep") if is_by_name => true,
+                Some("drop") if is_by_name => false,
+                _ => continue,
+            };
+            let Some(regex) = kept.text_of("regex") else { continue };
+            let file = Path::new("monitoring/prometheus/prometheus.yml");
+            match Matcher::new_matcher(T_EQL_REGEX, "__name__".to_owned(), regex.to_owned()) {
+                Ok(regex) => {
+                    for name in of_job.iter().filter(|name| regex.is_match(name) != keeps) {
+                        findings.find(file, kept.line_of("regex"), format!("`{name}` is asked for and not kept"), "");
+                    }
+                }
+                Err(error) => findings.find(file, kept.line_of("regex"), error, ""),
+            }
+        }
+    }
+}
+
+fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
+    let mut known = Known::new();
+    // Any target may be given labels of its own. What begins with two underscores no sample has.
+    let groups = monitoring.documents_in("prometheus/targets").flat_map(|(_, document)| document.items());
+    let given = groups.filter_map(|group| group.get("labels")).flat_map(Node::entries).map(|entry| entry.key.as_str());
+    let given = given.filter(|key| !key.starts_with("__"));
+    let of_all: Vec<&str> = given.chain(OF_TARGETS).collect();
+    let labels = |names: &[&str]| Some(names.iter().chain(&of_all).map(|name| (*name).to_owned()).collect());
+    for family in Meter::new("", "").context("the service's own meter")?.gather() {
+        let own: Vec<&str> = family.get_metric().iter().flat_map(Metric::get_label).map(LabelPair::name).collect();
+        let name = family.name();
+        if family.get_field_type() == MetricType::HISTOGRAM {
+            for (ending, more) in [("_bucket", &["le"][..]), ("_sum", &[]), ("_count", &[])] {
+                known.insert(format!("{name}{ending}"), labels(&[&own[..], more].concat()));
+            }
+        } else {
+            known.insert(name.to_owned(), labels(&own));
+        }
+    }
+    known.insert("up".to_owned(), labels(&[]));
+    for name in OF_PROBE {
+        known.insert(name.to_owned(), labels(&[]));
+    }
+    for name in SYNTHETIC.iter().chain(&OF_PROMETHEUS).chain(&OF_ALERTMANAGER).chain(&OF_VECTOR) {
+        known.entry((*name).to_owned()).or_insert(None);
+    }
+    for name in receiver::metric_names() {
+        known.insert(name, None);
+    }
+    let recorded = |name: &String| (name.clone(), labels::recorded(monitoring, &known, name));
+    let recorded: Vec<_> = monitoring.recordings().iter().map(|rule| recorded(&rule.name)).collect();
+    known.extend(recorded);
+    Ok(known)
+}
+
+/// Every expression there is, with its place.
+pub(super) fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
+    let mut found = Vec::new();
+    let monitoring = &tree.monitoring;
+    for (path, node) in
+        monitoring.documents_in("prometheus/rules").chain(monitoring.documents_in("prometheus/rules/tests"))
+    {
+        collect(node, &Path::new("monitoring").join(path), &mut found);
+    }
+    for dashboard in &tree.dashboards {
+        collect(&dashboard.node, &dashboard.file, &mut found);
+    }
+    found.extend(runbooks::asked(monitoring).into_iter().map(|query| (query.file, query.line, query.expr)));
+    found
+}
+
+/// The values of `expr` and `series`, wherever they stand, that Prometheus is asked: in a link to Grafana's Explore, too.
+fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) {
+    if is_of_logs(node) {
+        return;
+    }
+    match &node.value {
+        Value::Map(entries) => {
+            for entry in entries {
+                match entry.node.as_text() {
+                    Some(text) if ["expr", "series"].contains(&entry.key.as_str()) => {
+                        found.push((file.to_owned(), entry.line, without_variables(text)));
+                    }
+                    Some(url) if url.contains("/explore?") => {
+                        let queries = viewer::explored(url).and_then(|left| located::read(left.as_bytes()).ok());
+                        let first = found.len();
+                        if let Some(queries) = &queries {
+                            collect(queries, file, found);
+                        }
+                        found[first..].iter_mut().for_each(|(_, line, _)| *line = entry.line);
+                    }
+                    _ => collect(&entry.node, file, found),
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| collect(item, file, found)),
+        _ => {}
+    }
+}
+
+fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Findings) {
+    for selector in promql::selectors(expr) {
+        for matcher in selector.matchers.matchers.iter().filter(|matcher| matcher.name == "le") {
+            let tells_apart =
+                |bound: &u32| matcher.is_match(&bound.to_string()) != matcher.is_match(&format!("{bound}.0"));
+            if let Some(bound) = WHOLE_BOUNDS.clone().find(tells_apart) {
+                let what =
+                    format!("`{matcher}` is not found by every Prometheus: 2.x stores {bound}, 3.x stores {bound}.0");
+                findings.find(file, line, what, "take both, `le=~\"1([.]0)?\"`, or a bound that is no whole number");
+            }
+        }
+        // Of a selector without a name nothing is known.
+        let Some(name) = selector.name.as_deref().filter(|name| !name.contains(UNKNOWN)) else { continue };
+        match known.get(name) {
+            None => findings.find(file, line, format!("nobody exposes `{name}`"), nearest(name, known)),
+            Some(None) => {}
+            Some(Some(labels)) => {
+                for label in unknown_labels(selector, labels) {
+                    let has: Vec<&str> = labels.iter().map(String::as_str).collect();
+                    let what = format!("`{name}` has no label `{label}`");
+                    findings.find(file, line, what, format!("it has {}", has.join(", ")));
+                }
+            }
+        }
+    }
+    for node in promql::nodes(expr) {
+        let Expr::Call(call) = node else { continue };
+        let names = promql::selectors(node).into_iter().filter_map(|selector| selector.name.as_deref());
+        let grows = |name: &str| ["_total", "_bucket", "_count", "_sum"].iter().any(|ending| name.ends_with(ending));
+        if promql::OF_COUNTERS.contains(&call.func.name)
+            && let Some(name) = names.filter(|name| known.contains_key(*name)).find(|name| !grows(name))
+        {
+            findings.find(file, line, format!("`{}` of `{name}`, which is no counter", call.func.name), "");
+        }
+    }
+}
+
+fn unknown_labels<'a>(selector: &'a VectorSelector, labels: &BTreeSet<String>) -> Vec<&'a str> {
+    let names = selector.matchers.matchers.iter().map(|matcher| matcher.name.as_str());
+    names.filter(|name| !labels.contains(*name) && !name.contains(UNKNOWN)).collect()
+}
+
+/// The known names that begin most like this one.
+fn nearest(name: &str, known: &Known) -> String {
+    let shared = |other: &str| name.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
+    let most = known.keys().map(|other| shared(other)).max().unwrap_or(0);
+    let near: Vec<&str> = known.keys().filter(|other| shared(other) == most).take(4).map(String::as_str).collect();
+    if most < 4 {
+        "see crates/tool/src/check/metrics.rs for what is known".to_owned()
+    } else {
+        format!("there is {}", near.join(", "))
+    }
+}

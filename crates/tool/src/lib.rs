@@ -1,0 +1,16 @@
+//! The operator's tool. This library is its static checks: scenarios, rules, routes, dashboards and runbooks held against each
+//! other, each finding with file and line. The program, `aiclipx`, is one call a command into the crates below.
+//!
+//! Not for: what a command does; each is a crate's function.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use aiclipx_tool::check;
+//!
+//! let repository = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+//! let findings = check::check(repository).unwrap();
+//! assert!(findings.is_empty(), "{findings:?}");
+//! ```
+
+pub mod check;

@@ -1,0 +1,501 @@
+//! The operator's command line: each command is one call into the library, and one exit code.
+
+mod evidence;
+mod render;
+mod stack;
+mod traffic;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aiclipx_base::address::Address;
+use aiclipx_base::duration::{self, Speed};
+use aiclipx_judge::bundle::Bundle;
+use aiclipx_judge::{attest, mutants, summary};
+use aiclipx_model::failure::{self, Failure, print, tell, without_just};
+use aiclipx_model::monitoring::addresses::ExternalUrl;
+use aiclipx_model::scenario;
+use aiclipx_model::traffic::schedule::Schedule;
+use aiclipx_runner::ground::Ground;
+use aiclipx_runner::prove;
+use aiclipx_stack::interrupt::Signals;
+use aiclipx_stack::plan::{PortChoice, find_tree};
+use aiclipx_stack::viewer;
+use aiclipx_stack::{
+    Component, Foreign, Found, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder,
+};
+use aiclipx_stack::{guard, receiver};
+use aiclipx_tool::check;
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+
+/// An observability stack that proves itself.
+///
+/// Exit codes: 0 all is well; 1 a claim or a check fails; 2 bad input or a missing precondition; 3 the run says
+/// nothing; 4 a bundle that can't be trusted; 130 interrupted.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The stack's directory; else what `AICLIPX_STATE` names, else state/ at the repository's root; aiclipx/ in
+    /// `XDG_STATE_HOME` (~/.local/state) where that can't be written.
+    #[arg(long, global = true)]
+    state: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the stack and wait until all of it is ready.
+    Up {
+        /// How many times faster than production it lives.
+        #[arg(long, default_value = "30")]
+        speed: Speed,
+        /// Move one component: prometheus=9190; or another place of one: app-admin=8181, vector-metrics=9698, loki-grpc=9196.
+        #[arg(long = "port", value_name = "NAME=PORT")]
+        ports: Vec<PortChoice>,
+        /// Move all components to ports nobody uses.
+        #[arg(long)]
+        free_ports: bool,
+        /// Where people find dashboards (URL/d/…) and runbooks (URL/monitoring/runbooks/…) from elsewhere: what the links
+        /// of alerts and panels begin with.
+        #[arg(long, value_name = "URL")]
+        external_url: Option<ExternalUrl>,
+    },
+    /// Stop the stack; its data stays.
+    Down,
+    /// Stop the stack and remove its state directory: data, logs, secrets, runs; evidence stays.
+    Clean,
+    /// Show what runs, which alerts are active, and which silences are set.
+    Status,
+    /// Show the components' logs, merged by time; JSON lines where stdout is no terminal.
+    Logs(Logs),
+    /// Write the monitoring configuration as a stack of a speed gets it.
+    Render {
+        /// How many times faster than production.
+        #[arg(long, default_value = "30")]
+        speed: Speed,
+        /// The folder to write to; without it, the files are listed with their text.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Instead, make the rules of the objectives anew: monitoring/prometheus/rules/slo.yml of monitoring/slo.toml.
+        #[arg(long, conflicts_with_all = ["speed", "out", "external_url"])]
+        slo: bool,
+        /// What the links of alerts and panels begin with, as for `up`.
+        #[arg(long, value_name = "URL")]
+        external_url: Option<ExternalUrl>,
+    },
+    /// Check scenarios, rules, routes and dashboards without running anything.
+    Check {
+        /// Ask the running stack instead whether every panel shows something and every rule is evaluated.
+        #[arg(long)]
+        live: bool,
+    },
+    /// Serve the provisioned dashboards live, drawn here; `up` does where Grafana is absent.
+    Dashboard {
+        /// Where to listen: an address of this machine's loopback.
+        #[arg(long, default_value = "127.0.0.1:3000")]
+        listen: Address,
+        /// The folder Grafana would be provisioned from [default: that of the stack].
+        #[arg(long)]
+        folder: Option<PathBuf>,
+        /// Where Prometheus is, if not where the folder says.
+        #[arg(long, value_name = "URL")]
+        prometheus: Option<Address>,
+    },
+    /// Seeded traffic.
+    #[command(subcommand)]
+    Traffic(Traffic),
+    /// Evidence: collect it, make it, verify it.
+    #[command(subcommand)]
+    Evidence(Evidence),
+    /// Hand on what no page of another origin asks to a program that listens elsewhere (before what has no gate).
+    #[command(hide = true)]
+    Front {
+        /// Where to listen.
+        #[arg(long)]
+        listen: Address,
+        /// To whom.
+        #[arg(long)]
+        to: Address,
+    },
+    /// Receive notifications and traffic phases (a component of the stack).
+    #[command(hide = true)]
+    Receiver {
+        /// Where to listen.
+        #[arg(long)]
+        listen: Address,
+        /// The file to append to.
+        #[arg(long, required_unless_present = "check")]
+        notifications: Option<PathBuf>,
+        /// Ask the receiver that listens there whether it is well, and end.
+        #[arg(long)]
+        check: bool,
+        /// What it is called by, beside this machine's own names; a browser that asks for another is refused.
+        #[arg(long = "host", value_name = "NAME")]
+        names: Vec<String>,
+        /// How long the Watchdog may be silent, real time.
+        #[arg(long, default_value = "5m", value_parser = duration::parse)]
+        patience: Duration,
+    },
+    /// Write Grafana's secrets for a user of another container (a step of compose.yaml).
+    #[command(hide = true)]
+    Secrets {
+        /// The file that may name a password; it need not exist.
+        #[arg(long, value_name = "FILE")]
+        env_file: PathBuf,
+        /// The folder they go to.
+        #[arg(long)]
+        folder: PathBuf,
+        /// The number of the user who alone reads them.
+        #[arg(long)]
+        owner: Option<u32>,
+    },
+}
+
+#[derive(Args)]
+struct Logs {
+    /// Components; also supervisord, whose log is shown only when it is named.
+    #[arg(value_name = "COMPONENT")]
+    components: Vec<String>,
+    /// One component; may be said several times.
+    #[arg(long = "component", value_name = "COMPONENT")]
+    named: Vec<String>,
+    /// Lines of this level or graver: error, warn, info, debug, trace.
+    #[arg(long)]
+    level: Option<logs::Level>,
+    /// Requests to one endpoint, as metrics name it: '/items/{id}'.
+    #[arg(long)]
+    endpoint: Option<String>,
+    /// One request: what its answer said in x-request-id, and the ledger, too.
+    #[arg(long)]
+    request_id: Option<String>,
+    /// Nothing older: 5m (real time) or 2026-11-26T18:00:00Z.
+    #[arg(long)]
+    since: Option<logs::Since>,
+    /// Go on until interrupted.
+    #[arg(long, short)]
+    follow: bool,
+    /// The last so many lines of each [default: 50; all, with a filter].
+    #[arg(long, short = 'n')]
+    lines: Option<usize>,
+}
+
+#[derive(Subcommand)]
+enum Traffic {
+    /// Run scenarios against the running stack, one after the other; all where none is named.
+    Run(TrafficRun),
+    /// Print the schedule that a scenario and a seed give rise to, and its hash.
+    Schedule {
+        /// Number, name or path.
+        scenario: String,
+        /// What it is computed from.
+        #[arg(long, default_value_t = SEED, value_parser = seed)]
+        seed: u64,
+        /// How many times faster than production.
+        #[arg(long, default_value = "30")]
+        speed: Speed,
+    },
+}
+
+#[derive(Args)]
+struct TrafficRun {
+    /// Numbers, names or paths.
+    scenarios: Vec<String>,
+    /// List the scenarios and send nothing.
+    #[arg(long)]
+    list: bool,
+    /// Send there and don't look at any stack.
+    #[arg(long, value_name = "URL")]
+    base_url: Option<Address>,
+    /// Run on a stack that this tool did not start: a host, where each component is on its usual port, or
+    /// app=URL,prometheus=URL[,alertmanager=URL][,receiver=URL].
+    #[arg(long, value_name = "WHERE", conflicts_with = "base_url")]
+    attach: Option<Whereabouts>,
+    /// What the schedules are computed from.
+    #[arg(long, default_value_t = SEED, value_parser = seed)]
+    seed: u64,
+    /// Real length of each scenario's traffic, in place of its own.
+    #[arg(long, value_parser = duration::parse)]
+    duration: Option<Duration>,
+    /// With one scenario: write the ledger here too.
+    #[arg(long)]
+    ledger: Option<PathBuf>,
+    /// With one scenario: write the table as JSON.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Evidence {
+    /// Judge every run on the stack that is up; where none is up, run everything on private stacks.
+    Collect {
+        /// Judge the runs on a stack that this tool did not start, as `traffic run` takes it.
+        #[arg(long, value_name = "WHERE")]
+        attach: Option<Whereabouts>,
+        /// Where bundles go [default: evidence/runs at the repository's root,
+        /// ./aiclipx-evidence where that can't be written].
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Claims (by a part of their id) that must be proven, else exit 1.
+        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        require: Vec<String>,
+    },
+    /// Enact every experiment on a private stack, judge, and seal.
+    Run {
+        /// Only these experiments.
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        #[command(flatten)]
+        how: OnPrivateStacks,
+        /// Claims (by a part of their id) that must be proven, else exit 1.
+        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        require: Vec<String>,
+    },
+    /// Break the monitoring on purpose, one thing at a time on private stacks: a named claim must find each.
+    Mutants {
+        /// Only these mutants, by their id in monitoring/mutants.toml.
+        #[arg(long, value_name = "ID")]
+        only: Vec<String>,
+        #[command(flatten)]
+        how: OnPrivateStacks,
+    },
+    /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its exhibits.
+    Verify {
+        /// The bundle's folder.
+        bundle: PathBuf,
+        /// A clone of the repository: the bundle's tree must be that of its revision.
+        #[arg(long, value_name = "DIR")]
+        repo: Option<PathBuf>,
+        /// Who may have signed it, in OpenSSH's form of allowed signers.
+        #[arg(long, value_name = "FILE")]
+        signers: Option<PathBuf>,
+        /// Claims (by a part of their id) that must be proven, else exit 1.
+        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        require: Vec<String>,
+    },
+    /// Sign a bundle with an SSH key, once it verifies.
+    Sign {
+        /// The bundle's folder.
+        bundle: PathBuf,
+        /// The private key, or the public one of a key that the agent holds.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct OnPrivateStacks {
+    /// What the schedules are computed from.
+    #[arg(long, default_value_t = SEED, value_parser = seed)]
+    seed: u64,
+    /// How many times faster than production.
+    #[arg(long, default_value = "30")]
+    speed: Speed,
+    /// Stacks side by side.
+    #[arg(long, default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
+    jobs: u8,
+    /// Where the outcome gets a folder of its own [default: evidence/runs at the repository's root,
+    /// ./aiclipx-evidence where that can't be written].
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+impl OnPrivateStacks {
+    fn options(self, root: &Path, only: Vec<String>) -> prove::Options {
+        let OnPrivateStacks { seed, speed, jobs, out } = self;
+        prove::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| bundles_folder(root)) }
+    }
+}
+
+/// As `--seed` takes it.
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a seed; write a whole number like {SEED}"))
+}
+
+/// Any number does; the same one for everybody makes runs comparable.
+const SEED: u64 = 42;
+/// Lines of each log that `logs` shows unless told otherwise.
+const LINES: usize = 50;
+/// Stacks side by side: on two idle processors three keep a whole `prove` under three minutes, and requests leave on time.
+const JOBS: u8 = 3;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let (code, was_interrupted) = match Signals::listen() {
+        Ok(signals) => (run(arguments, &signals).await, signals.were_heard()),
+        Err(failure) => (Err(failure), false),
+    };
+    let code = code.unwrap_or_else(|failure| {
+        tell(&as_called_here(&format!("aiclipx: {failure}")));
+        failure.exit_code()
+    });
+    // Whatever it came to in the moment that was left.
+    if was_interrupted { ExitCode::from(failure::Kind::Interrupted as u8) } else { code }
+}
+
+/// Messages name commands by their recipes; beside a tree without a justfile there is only the tool.
+fn as_called_here(text: &str) -> String {
+    let has_recipes = find_tree().is_ok_and(|root| root.join("justfile").is_file());
+    if has_recipes { text.to_owned() } else { without_just(text) }
+}
+
+async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
+    let state = || -> Result<PathBuf, Failure> {
+        match &arguments.state {
+            Some(state) => Ok(state.clone()),
+            None => state_folder(),
+        }
+    };
+    match arguments.command {
+        Command::Up { speed, ref ports, free_ports, ref external_url } => {
+            stack::up(&state()?, speed, &stack::Places { ports, free_ports, external_url }, signals).await
+        }
+        Command::Down => {
+            // Half stopped helps nobody: Ctrl-C changes the exit code, not what is done.
+            let _held = signals.held();
+            stack::stopped(&state()?, start::down(&state()?).await?)
+        }
+        Command::Clean => {
+            let _held = signals.held();
+            stack::stopped(&state()?, start::clean(&state()?).await?)?;
+            tell(&format!("Nothing of a stack is left in {}.", state()?.display()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Status => stack::status(&state()?).await,
+        Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
+        Command::Render { slo: true, .. } => render::slo(),
+        Command::Render { speed, out, external_url, .. } => render::render(speed, out.as_deref(), external_url),
+        Command::Check { live } => {
+            let root = find_tree()?;
+            let findings = if live {
+                let stack = Stack::attach(&state()?).await?;
+                let plan = stack.plan();
+                let addresses = &plan.addresses;
+                let has_grafana = stack.programs().contains_key(&Component::Grafana);
+                let grafana = has_grafana.then_some(&addresses.dashboards);
+                check::live::check(&root, &addresses.prometheus, grafana, plan.speed).await?
+            } else {
+                check::check(&root)?
+            };
+            for finding in &findings {
+                print(&as_called_here(&finding.to_string()))?;
+            }
+            tell(&match findings.len() {
+                0 => "Nothing found.".to_owned(),
+                1 => "1 finding".to_owned(),
+                found => format!("{found} findings"),
+            });
+            Ok(ExitCode::from(u8::from(!findings.is_empty())))
+        }
+        Command::Traffic(Traffic::Run(TrafficRun { list: true, .. })) => {
+            for scenario in scenario::all(&find_tree()?.join(SCENARIOS))? {
+                print(&format!("{:<18} {}", scenario.id(), scenario.title))?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Traffic(Traffic::Run(ref run)) => match run.base_url {
+            Some(ref address) => traffic::to(address, run, signals).await,
+            None => traffic::on_stack(&state()?, run, signals).await,
+        },
+        Command::Traffic(Traffic::Schedule { scenario, seed, speed }) => {
+            let scenario = scenario::find(&find_tree()?.join(SCENARIOS), &scenario)?;
+            let schedule = Schedule::new(&scenario, seed, speed, None)?;
+            print(schedule.to_jsonl().trim_end())?;
+            tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Evidence(Evidence::Collect { ref attach, ref out, ref require }) => {
+            let root = find_tree()?;
+            let out = out.clone().unwrap_or_else(|| bundles_folder(&root));
+            if let Some(whereabouts) = attach {
+                let foreign = Foreign::find(whereabouts, &state()?).await?;
+                return evidence::collect(&root, Ground::Theirs(&foreign), &out, require, signals).await;
+            }
+            match Stack::find(&state()?).await? {
+                Found::Running(stack) => {
+                    return evidence::collect(&root, Ground::Ours(&stack), &out, require, signals).await;
+                }
+                Found::Stale(_) => return Err(stack::killed(&state()?)),
+                Found::Absent => {}
+            }
+            tell("No stack is up: every experiment runs on a private stack.");
+            let speed = "30".parse().context("the default speed")?;
+            let how = OnPrivateStacks { seed: SEED, speed, jobs: JOBS, out: Some(out) };
+            let (bundle, outcome) = prove::prove(&root, &how.options(&root, Vec::new()), &signals.held()).await?;
+            summary::conclude(&bundle, &outcome, require)
+        }
+        Command::Evidence(Evidence::Run { only, how, require }) => {
+            let root = find_tree()?;
+            let (bundle, outcome) = prove::prove(&root, &how.options(&root, only), &signals.held()).await?;
+            summary::conclude(&bundle, &outcome, &require)
+        }
+        Command::Evidence(Evidence::Mutants { only, how }) => {
+            let root = find_tree()?;
+            let (folder, outcome) =
+                aiclipx_runner::mutants::run::try_all(&root, &how.options(&root, only), &signals.held()).await?;
+            print(outcome.table().trim_end())?;
+            tell(&format!("{}.", outcome.tally()));
+            print(&folder.join(mutants::outcome::FILE).display().to_string())?;
+            Ok(ExitCode::from(outcome.exit_code()))
+        }
+        Command::Evidence(Evidence::Verify { ref bundle, ref repo, ref signers, ref require }) => {
+            summary::verify(bundle, repo.as_deref(), signers.as_deref(), require)
+        }
+        Command::Evidence(Evidence::Sign { ref bundle, ref key }) => {
+            print(&attest::sign(&Bundle::open(bundle)?, key)?.display().to_string())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Dashboard { ref listen, ref folder, ref prometheus } => {
+            let folder = match folder {
+                Some(folder) => folder.clone(),
+                None => Stack::attach(&state()?).await?.plan().etc().join("grafana"),
+            };
+            if !folder.is_dir() {
+                return Err(Failure::usage(format!("{} is no folder", folder.display())).remedy(
+                    "--folder names one that holds provisioning/ and dashboards/, as `aiclipx render` writes grafana/",
+                ));
+            }
+            let listener = bound(listen).await?;
+            tell(&format!("Dashboards at {}", listen.url("/")));
+            let sources = viewer::Sources { folder, prometheus: prometheus.clone() };
+            viewer::run(listener, sources, signals.held().requested()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Front { listen, to } => {
+            guard::front(bound(&listen).await?, to, signals.held().requested()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Receiver { listen, check: true, .. } => {
+            receiver::check(&listen).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Receiver { listen, notifications, patience, names, .. } => {
+            let notifications = notifications.context("clap demands it")?;
+            if notifications.metadata().map_or_else(
+                |_| !notifications.parent().is_some_and(|folder| folder == Path::new("") || folder.is_dir()),
+                |there| !there.is_file(),
+            ) {
+                let what = format!("{} is neither a regular file nor can it be made one", notifications.display());
+                return Err(Failure::usage(what).remedy("--notifications names a file in a folder that is there"));
+            }
+            let listener = bound(&listen).await?;
+            receiver::run(listener, &notifications, patience, names, signals.held().requested()).await?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Secrets { env_file, folder, owner } => {
+            secrets::make(&env_file, &folder, owner)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+async fn bound(address: &Address) -> Result<tokio::net::TcpListener, Failure> {
+    let bound = tokio::net::TcpListener::bind((address.host.as_str(), address.port)).await;
+    bound.with_context(|| format!("cannot listen on {address}")).map_err(Failure::usage)
+}
+
+/// Where scenarios lie, below the repository's root.
+const SCENARIOS: &str = "scripts/traffic";

@@ -1,0 +1,77 @@
+//! The configuration as a stack gets it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use aiclipx_base::duration::Speed;
+use aiclipx_model::failure::{Failure, tell};
+use aiclipx_model::files;
+use aiclipx_model::monitoring::Monitoring;
+use aiclipx_model::monitoring::addresses::{Addresses, ExternalUrl};
+use aiclipx_model::monitoring::slo;
+use aiclipx_stack::Mark;
+use aiclipx_stack::plan::find_tree;
+use anyhow::Context;
+
+use super::print;
+
+pub(super) fn render(speed: Speed, out: Option<&Path>, external: Option<ExternalUrl>) -> Result<ExitCode, Failure> {
+    let root = find_tree()?;
+    let source = root.join("monitoring");
+    let files = Monitoring::read(&source)?.render(&Addresses { external, ..Addresses::canonical() }, speed)?;
+    if let Some(out) = out {
+        if is_within(out, &source) || is_within(&source, out) {
+            return Err(Failure::usage(format!("{} holds what is rendered, or lies in it", out.display()))
+                .remedy("choose another folder with --out"));
+        }
+        Mark::Rendered.claim(out)?;
+    }
+    for (path, bytes) in &files {
+        match out {
+            Some(out) => {
+                let file = out.join(path);
+                // The mark says that the folder is ours, and nothing of what a link in it leads to.
+                let inside = path.ancestors().filter(|inside| !inside.as_os_str().is_empty());
+                if let Some(link) = inside.map(|inside| out.join(inside)).find(|inside| inside.is_symlink()) {
+                    return Err(Failure::usage(format!(
+                        "{} is a link, and what it leads to is not ours",
+                        link.display()
+                    ))
+                    .remedy("remove the link, or choose another folder with --out"));
+                }
+                std::fs::create_dir_all(file.parent().unwrap_or(out))
+                    .and_then(|()| files::replace(&file, |to| to.write_all(bytes)))
+                    .with_context(|| format!("cannot write {}", file.display()))
+                    .map_err(Failure::usage)?;
+            }
+            None => print(&format!("# {}\n{}", path.display(), String::from_utf8_lossy(bytes).trim_end()))?,
+        }
+    }
+    tell(&format!("{} files at speed {speed}", files.len()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The rules of the objectives, in their place: of the two files alone, for what is there may be what is to be mended.
+pub(super) fn slo() -> Result<ExitCode, Failure> {
+    let folder = find_tree()?.join("monitoring");
+    let mut read = BTreeMap::new();
+    for path in slo::SOURCES {
+        let bytes = files::read(&folder.join(path)).with_context(|| format!("cannot read monitoring/{path}"));
+        read.insert(PathBuf::from(path), bytes.map_err(Failure::usage)?);
+    }
+    let rules = slo::rules(&read)?.unwrap_or_default();
+    let made = folder.join(slo::MADE);
+    files::replace(&made, |to| to.write_all(rules.as_bytes()))
+        .with_context(|| format!("cannot write {}", made.display()))
+        .map_err(Failure::usage)?;
+    tell(&format!("monitoring/{} is what monitoring/{} gives", slo::MADE, slo::TABLE));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether a path is that of a folder or lies below it, by whatever links; the end of it need not exist.
+fn is_within(path: &Path, folder: &Path) -> bool {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = path.ancestors().find_map(|above| above.canonicalize().ok());
+    folder.canonicalize().is_ok_and(|folder| there.is_some_and(|there| there.starts_with(folder)))
+}

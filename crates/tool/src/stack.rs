@@ -1,0 +1,126 @@
+//! The stack up and down, how it is, and what it says.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+
+use aiclipx_base::duration::Speed;
+use aiclipx_model::failure::{Failure, tell};
+use aiclipx_model::monitoring::addresses::ExternalUrl;
+use aiclipx_model::monitoring::{Monitoring, prometheus_flags};
+use aiclipx_stack::interrupt::{Interrupt, Signals};
+use aiclipx_stack::plan::{PortChoice, find_tree};
+use aiclipx_stack::{Found, Plan, Stack, logs, start, table};
+
+use super::{LINES, Logs, as_called_here, print};
+
+/// Where a stack is reached, as the command line says it.
+pub(super) struct Places<'a> {
+    pub(super) ports: &'a [PortChoice],
+    pub(super) free_ports: bool,
+    pub(super) external_url: &'a Option<ExternalUrl>,
+}
+
+pub(super) async fn up(
+    state: &Path,
+    speed: Speed,
+    Places { ports, free_ports, external_url }: &Places<'_>,
+    signals: &Signals,
+) -> Result<ExitCode, Failure> {
+    let began = std::time::Instant::now();
+    // Whoever could write to what supervisord reads would have commands of their own run.
+    let mask = rustix::process::umask(rustix::fs::Mode::all());
+    rustix::process::umask(mask | rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
+    let root = find_tree()?;
+    let mut plan = Plan::attached(&root, state, speed)?;
+    if *free_ports {
+        plan.free_ports()?;
+    }
+    for (index, choice) in ports.iter().enumerate() {
+        if let Some(other) = ports[..index].iter().find(|other| other.listener == choice.listener) {
+            let (listener, one, two) = (choice.listener, other.port, choice.port);
+            return Err(Failure::usage(format!("{listener} can't be on port {one} and on port {two}")));
+        }
+        plan.choose_port(*choice);
+    }
+    let turn = start::Turn::take(&plan.state).await?;
+    let monitoring = Monitoring::read(&root.join("monitoring"))?;
+    let render = |plan: &mut Plan| {
+        plan.addresses.external = Option::clone(external_url).or_else(|| plan.viewer_as_external());
+        Ok(monitoring.render(&plan.rendered_with(), speed)?)
+    };
+    let mut live = table::Live::new();
+    let interrupt = signals.held();
+    let flags = prometheus_flags(speed);
+    let stack = Stack::start_in(turn, plan, render, flags, &mut live, interrupt.requested()).await?;
+    let ready = table::all_ready(&stack, began.elapsed(), table::Paint::for_stderr());
+    tell(as_called_here(&ready).trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn stopped(state: &Path, down: start::Down) -> Result<ExitCode, Failure> {
+    tell(&match down {
+        start::Down::Stopped => "The stack is stopped; nothing is left running.".to_owned(),
+        start::Down::Cleaned(held) if held.is_empty() => {
+            "The stack had been killed; its traces are removed.".to_owned()
+        }
+        start::Down::Cleaned(held) => {
+            let what = format!("the stack had been killed; its traces are removed, but {}", held.join(", "));
+            return Err(Failure::infrastructure(what).remedy("if that is left of the stack, end it with `kill`"));
+        }
+        start::Down::Absent => format!("No stack runs from {}.", state.display()),
+    });
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn status(state: &Path) -> Result<ExitCode, Failure> {
+    let stack = match Stack::find(state).await? {
+        Found::Running(stack) => stack,
+        Found::Stale(_) => return Err(killed(state)),
+        Found::Absent => {
+            let what = format!("no stack runs from {}", state.display());
+            return Err(Failure::usage(what).remedy("`just up` starts one"));
+        }
+    };
+    let (status, alarms) = tokio::join!(stack.status(), stack.alarms());
+    let (rows, all_up) = status?;
+    let paint = table::Paint::for_stdout();
+    print(table::status(&rows, paint).trim_end())?;
+    print(&format!("\n{}", alarms.table(paint).trim_end()))?;
+    Ok(if all_up { ExitCode::SUCCESS } else { ExitCode::from(3) })
+}
+
+pub(super) async fn show_logs(state: &Path, wanted: &Logs, interrupt: &Interrupt) -> Result<ExitCode, Failure> {
+    let Logs { components, named, level, endpoint, request_id, since, follow, lines } = wanted;
+    let filters = level.is_some() || endpoint.is_some() || request_id.is_some() || since.is_some();
+    let request = logs::Request {
+        names: [&components[..], named].concat(),
+        level: *level,
+        endpoint: endpoint.clone(),
+        request_id: request_id.clone(),
+        since: *since,
+        lines: lines.or((!filters).then_some(LINES)),
+        follow: *follow,
+    };
+    let format = if std::io::stdout().is_terminal() {
+        logs::Format::People(table::Paint::for_stdout())
+    } else {
+        logs::Format::Programs
+    };
+    // Locked never, buffered always: a long log is a million short lines.
+    let mut out = std::io::BufWriter::new(std::io::stdout());
+    let shown = interrupt.or(logs::print(state, &request, &mut out, format)).await?;
+    if shown.lines == 0 && filters {
+        tell("No line is like that.");
+    }
+    if let (Some(_), Some((from, to)), Found::Running(stack)) = (request_id, shown.between, Stack::find(state).await?) {
+        tell(&format!("The panels around it: {}", table::panels_around(stack.plan(), from, to)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The stack of this state directory ended without being told to: what it recorded can't be asked for any more.
+pub(super) fn killed(state: &Path) -> Failure {
+    Failure::infrastructure(format!("the stack of {} was killed", state.display()))
+        .remedy("`just down` clears what is left, `just up` starts anew, `just prove` needs no stack")
+}

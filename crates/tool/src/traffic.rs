@@ -1,0 +1,234 @@
+//! Scenarios, sent to a stack or to any address.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use aiclipx_base::address::Address;
+use aiclipx_base::duration::Speed;
+use aiclipx_judge::tree::Tree;
+use aiclipx_model::failure::{Failure, tell};
+use aiclipx_model::files::{self, Reserved};
+use aiclipx_model::scenario::{self, Scenario, Volume};
+use aiclipx_model::traffic::ledger::Ledger;
+use aiclipx_model::traffic::schedule::Schedule;
+use aiclipx_runner::attached;
+use aiclipx_runner::counted::{Told, together};
+use aiclipx_runner::enact::{Enacted, Enactment, faults_are_on};
+use aiclipx_runner::ground::Ground;
+use aiclipx_runner::traffic::progress::Progress;
+use aiclipx_runner::traffic::send::{Limits, Sent, Tcp, send};
+use aiclipx_runner::traffic::table::Summary;
+use aiclipx_stack::interrupt::Signals;
+use aiclipx_stack::plan::find_tree;
+use aiclipx_stack::{Foreign, Stack};
+use aiclipx_tool::check;
+use anyhow::Context;
+
+use super::{SCENARIOS, TrafficRun, as_called_here, print};
+use aiclipx_runner::asked;
+
+pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
+    let root = find_tree()?;
+    let scenarios = scenarios(&root, run)?;
+    let _places = places(run)?;
+    // A shortened run is for looking at traffic, and proves no alert anyway.
+    if run.duration.is_none() {
+        let findings = check::check_scenarios(&root, &scenarios)?;
+        if !findings.is_empty() {
+            return Err(Failure::from(findings));
+        }
+    }
+    let tree = Tree::read(&root)?;
+    let (ours, theirs);
+    let ground = if let Some(whereabouts) = &run.attach {
+        theirs = Foreign::find(whereabouts, state).await?;
+        for why in theirs.absent.values() {
+            tell(&format!("  · {why}"));
+        }
+        Ground::Theirs(&theirs)
+    } else {
+        ours = Stack::attach(state).await?;
+        Ground::Ours(&ours)
+    };
+    asked::is_the_tree(ground, &tree).await?;
+    // Of each scenario its last try.
+    let told = RefCell::new(BTreeMap::new());
+    let enacted = each(ground, &tree, &scenarios, run, &told, signals).await;
+    // What stopped the others is no reason to keep back what came of these.
+    conclude(&told.into_inner().into_values().collect::<Vec<_>>())?;
+    let mute = enacted?;
+    if mute.is_empty() {
+        tell(&as_called_here("`just evidence` says what Prometheus, its alerts and the panels made of it."));
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(Failure::infrastructure(format!("disturbed twice, this says nothing: {}", mute.join("; ")))
+        .remedy("see `just logs` and `just status`, and give the machine less else to do; then run it again"))
+}
+
+/// Enacts the scenarios, one after the other; who was disturbed twice is returned.
+async fn each(
+    ground: Ground<'_>,
+    tree: &Tree,
+    scenarios: &[Scenario],
+    run: &TrafficRun,
+    told: &RefCell<BTreeMap<usize, Told>>,
+    signals: &Signals,
+) -> Result<Vec<String>, Failure> {
+    let interrupt = &signals.held();
+    let mut mute = Vec::new();
+    for (index, scenario) in scenarios.iter().enumerate() {
+        tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
+        let what = Enactment {
+            ground,
+            tree,
+            scenario,
+            seed: run.seed,
+            length: run.duration,
+            show: true,
+            pictures: true,
+            from_quiet: true,
+        };
+        let say = |waiting: &str| tell(&format!("  · {waiting}"));
+        let ended = |enacted: &Enacted| {
+            let line = Told::of_run(&enacted.folder, ground.app_metrics().len(), &enacted.sent.ledger);
+            told.borrow_mut().insert(index, line);
+            report(&enacted.sent, run)
+        };
+        let disturbed = attached::enact(what, &say, &ended, interrupt).await?;
+        if !disturbed.is_empty() {
+            tell(&format!("  ! {}: invalid again ({})", scenario.name, disturbed.join("; ")));
+            mute.push(format!("{}: {}", scenario.id(), disturbed.join("; ")));
+        }
+    }
+    Ok(mute)
+}
+
+/// What was sent, and whether the service counted the same: a line for each scenario, and of several one for all.
+fn conclude(told: &[Told]) -> Result<(), Failure> {
+    for one in told {
+        print(&one.to_string())?;
+    }
+    if told.len() > 1 {
+        print(&together(told))?;
+    }
+    Ok(())
+}
+
+/// `scenario 2 of 9, `; of one, nothing.
+fn nth(index: usize, of: usize) -> String {
+    if of == 1 { String::new() } else { format!("scenario {} of {of}, ", index + 1) }
+}
+
+/// Traffic to any address, with nothing looked at but the answers.
+pub(super) async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
+    let scenarios = scenarios(&find_tree()?, run)?;
+    // Before anything is sent, and not when those before it were.
+    if let Some(scenario) = scenarios.iter().find(|one| one.orders_components()) {
+        return Err(Failure::usage(format!("{} stops components, and at a URL there is no stack", scenario.id()))
+            .remedy("run it without --base-url on a stack that is up, or with `just prove`"));
+    }
+    let _places = places(run)?;
+    let mut told = Vec::new();
+    let sent = each_to(address, &scenarios, run, &mut told, signals).await;
+    // What stopped the others is no reason to keep back what came of these.
+    conclude(&told)?;
+    sent?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sends the scenarios, one after the other, until one fails.
+async fn each_to(
+    address: &Address,
+    scenarios: &[Scenario],
+    run: &TrafficRun,
+    told: &mut Vec<Told>,
+    signals: &Signals,
+) -> Result<(), Failure> {
+    for (index, scenario) in scenarios.iter().enumerate() {
+        tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
+        let schedule = Schedule::new(scenario, run.seed, Speed::PRODUCTION, run.duration)?;
+        if schedule.injects_faults() {
+            faults_are_on(std::slice::from_ref(address)).await?;
+        }
+        let progress = Progress::new(&schedule);
+        let id = format!("{}-s{}", scenario.id(), run.seed);
+        let connect = Tcp::resolve(address).await?;
+        let limits = Limits::default();
+        let interrupt = signals.held();
+        let sending = send(&schedule, &id, connect, &limits, &progress, |_| {}, interrupt.requested());
+        let sent = tokio::select! {
+            sent = sending => sent?,
+            () = std::sync::Arc::clone(&progress).show() => unreachable!("showing ends only with the traffic"),
+        };
+        drop(interrupt);
+        told.push(Told::of_answers(&sent.ledger, "--base-url looks at nothing but answers"));
+        report(&sent, run)?;
+        if let Some(failure) = sent.failure() {
+            return Err(failure);
+        }
+        let totals = sent.ledger.totals();
+        if totals.sent > 0 && totals.answered == 0 {
+            return Err(Failure::infrastructure(format!("nothing was answered at {address}"))
+                .remedy("is the service there? --base-url says where"));
+        }
+    }
+    Ok(())
+}
+
+fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
+    let folder = root.join(SCENARIOS);
+    let chosen: Vec<Scenario> = if run.scenarios.is_empty() {
+        let mut all = scenario::all(&folder)?;
+        // Of somebody else's stack nothing is stopped, and at a URL there is none.
+        let may_stop = run.attach.is_none() && run.base_url.is_none();
+        all.retain(|one| !one.phases.iter().all(is_silent) && (may_stop || !one.orders_components()));
+        all
+    } else {
+        run.scenarios.iter().map(|name| scenario::find(&folder, name)).collect::<Result<_, _>>()?
+    };
+    if chosen.len() > 1 && (run.ledger.is_some() || run.json.is_some()) {
+        return Err(Failure::usage("--ledger and --json are of one run").remedy("name one scenario"));
+    }
+    if let (Some(ledger), Some(json)) = (&run.ledger, &run.json)
+        && files::are_one(ledger, json)
+    {
+        return Err(Failure::usage("--ledger and --json name the same file").remedy("name two"));
+    }
+    Ok(chosen)
+}
+
+/// Where the run is told beside the terminal. Asked for before anything is sent, and not when the traffic ran for minutes; kept
+/// until it is written.
+fn places(run: &TrafficRun) -> Result<Vec<Reserved>, Failure> {
+    let mut reserved = Vec::new();
+    for (option, path) in [("--ledger", &run.ledger), ("--json", &run.json)] {
+        let Some(path) = path else { continue };
+        reserved.push(files::reserve(path).map_err(|error| {
+            Failure::usage(format!("cannot write {}: {error}", path.display())).remedy(format!(
+                "{option} names a file in a folder that is there and can be written, or a pipe that is read"
+            ))
+        })?);
+    }
+    Ok(reserved)
+}
+
+fn is_silent(phase: &scenario::Phase) -> bool {
+    phase.volume == Volume::Silent
+}
+
+fn report(sent: &Sent, run: &TrafficRun) -> Result<(), Failure> {
+    let summary = Summary::new(&sent.ledger, sent.lag);
+    print(&summary.to_string())?;
+    if let Some(path) = &run.ledger {
+        Ledger::write(&sent.ledger, path)?;
+    }
+    if let Some(path) = &run.json {
+        let text = serde_json::to_string_pretty(&summary).context("cannot encode the table")?;
+        files::replace(path, |to| writeln!(to, "{text}"))
+            .with_context(|| format!("cannot write {}", path.display()))
+            .map_err(Failure::usage)?;
+    }
+    Ok(())
+}

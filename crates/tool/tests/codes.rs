@@ -1,0 +1,520 @@
+//! The command line's exit codes, one table over every verb: arguments and a state directory → the code, and what is said last.
+//! And the signals, which end every command the same way. The real program; no stack is started.
+
+#![expect(clippy::unwrap_used, reason = "a test file throughout: what can't be written fails the test")]
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use aiclipx_base::duration::Speed;
+use aiclipx_judge::tree::copy_folder;
+use aiclipx_stack::Plan;
+use rustix::process::{Pid, Signal};
+
+/// Longer than anything takes; reaching it is a failure, not a measurement.
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// A place whose folders are in every state that a command may meet.
+struct Place {
+    folder: tempfile::TempDir,
+    /// Of a start that is under way.
+    _lock: File,
+    /// A port that somebody holds.
+    held: TcpListener,
+}
+
+impl Place {
+    fn new() -> Place {
+        let folder = tempfile::Builder::new().prefix("a \"b\" 'c' ").tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for made in
+            ["empty", "busy", "killed", "odd/logs/folder.log", "theirs/etc", "theirs/data", "clone/scripts/traffic"]
+        {
+            std::fs::create_dir_all(at(made)).unwrap();
+        }
+        std::fs::write(at("theirs/etc/precious"), "theirs").unwrap();
+        std::fs::write(at("theirs/data/precious"), "theirs").unwrap();
+        std::fs::write(at("file"), "theirs").unwrap();
+        std::fs::create_dir(at("linked")).unwrap();
+        std::fs::write(at("linked/.aiclipx-rendered"), "").unwrap();
+        std::os::unix::fs::symlink(at("theirs/etc"), at("linked/prometheus")).unwrap();
+        std::fs::write(at("odd/logs/app.log"), "fine\n").unwrap();
+        for pipe in ["pipe", "odd/logs/pipe.log", "clone/scripts/traffic/01-pipe.toml"] {
+            assert!(Command::new("mkfifo").arg(at(pipe)).status().unwrap().success());
+        }
+        copy_folder(&repository().join("monitoring"), &at("clone/monitoring")).unwrap();
+        copy_folder(&repository().join("evidence/sample"), &at("bundle")).unwrap();
+        copy_folder(&at("bundle"), &at("tampered")).unwrap();
+        std::fs::write(at("tampered/report.md"), "All is well.").unwrap();
+        let mut record =
+            serde_json::to_value(Plan::attached(repository(), &at("killed"), Speed::PRODUCTION).unwrap()).unwrap();
+        for (key, value) in [
+            ("started", "2026-11-29T00:00:00.000Z".into()),
+            ("revision", "unknown".into()),
+            ("programs", serde_json::json!({})),
+            ("absent", serde_json::json!({})),
+            ("supervisord", serde_json::json!({"path": "/no/supervisord", "version": "4.3.0"})),
+            ("socket_folder", "/tmp/aiclipx-none".into()),
+            ("dies_together", true.into()),
+        ] {
+            record[key] = value;
+        }
+        // Its ports are nobody's: a stack may run on this machine.
+        for address in record["addresses"].as_object_mut().unwrap().values_mut() {
+            closed(address);
+        }
+        std::fs::write(at("killed/stack.json"), record.to_string()).unwrap();
+        let lock = File::create(at("busy/lock")).unwrap();
+        lock.lock().unwrap();
+        Place { folder, _lock: lock, held: TcpListener::bind("127.0.0.1:0").unwrap() }
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Words with what they name put in: `{NAME}` is a path of this place, `{held}` an address that is taken.
+    fn words(&self, arguments: &str) -> Vec<String> {
+        let place = self.folder.path().display().to_string();
+        let held = self.held.local_addr().unwrap().to_string();
+        // To listen on every address of this machine's, with nobody there.
+        let free = TcpListener::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port().to_string();
+        let filled = |word: &str| {
+            word.replace("{free}", &free).replace("{held}", &held).replace('{', &format!("{place}/")).replace('}', "")
+        };
+        arguments.split_whitespace().map(|word| if word == "''" { String::new() } else { filled(word) }).collect()
+    }
+
+    fn command(&self, state: &str, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
+        command.args(self.words(arguments)).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env("AICLIPX_HOME", repository()).env("AICLIPX_STATE", self.at(state));
+        command
+    }
+
+    /// What lies in the folder that is somebody else's.
+    fn theirs(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.at("theirs")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { found.push(path) }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+/// Every port in it becomes 1, where nobody listens.
+fn closed(addresses: &mut serde_json::Value) {
+    match addresses {
+        serde_json::Value::Object(keys) => {
+            for (key, value) in keys {
+                if key == "port" { *value = 1.into() } else { closed(value) }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(closed),
+        serde_json::Value::String(text) => {
+            if let Some((host, port)) = text.rsplit_once(':')
+                && port.parse::<u16>().is_ok()
+            {
+                *text = format!("{host}:1");
+            }
+        }
+        _ => {}
+    }
+}
+
+fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}
+
+fn ended(child: Child, what: &str) -> Output {
+    let pid = Pid::from_child(&child);
+    let (tell, told) = std::sync::mpsc::channel();
+    // On a thread of its own, for who says much must be read meanwhile.
+    std::thread::spawn(move || tell.send(child.wait_with_output()));
+    told.recv_timeout(LIMIT).map_or_else(
+        |_| {
+            let _ = rustix::process::kill_process(pid, Signal::Kill);
+            panic!("{what}: it does not end")
+        },
+        Result::unwrap,
+    )
+}
+
+/// The last line said; to a person, or else on standard output.
+fn last_line(output: &Output) -> String {
+    let (said, printed) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
+    said.lines().last().or(printed.lines().last()).unwrap_or_default().to_owned()
+}
+
+const BUSY: &str = "wait until it has ended; a start that gets Ctrl-C stops what it started";
+const NOT_OURS: &str = "/theirs/.aiclipx-state'";
+const NO_STACK: &str = "`just up` starts one";
+const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
+
+/// Arguments, the state directory, the code, and what is in the last line.
+const TABLE: [(&str, &str, u8, &str); 87] = [
+    ("", "empty", 2, "Print version"),
+    ("--help", "empty", 0, "Print version"),
+    ("no-such-verb", "empty", 2, "For more information, try '--help'."),
+    ("up", "theirs", 2, NOT_OURS),
+    ("up", "busy", 2, BUSY),
+    ("up", "file", 2, "choose another with --state or AICLIPX_STATE"),
+    ("up --speed 0", "empty", 2, "For more information, try '--help'."),
+    ("up --port app=1 --port app=2", "empty", 2, "app can't be on port 1 and on port 2"),
+    ("down", "missing", 0, "No stack runs from "),
+    ("down", "empty", 0, "No stack runs from "),
+    ("down", "theirs", 0, "No stack runs from "),
+    ("down", "busy", 2, BUSY),
+    ("clean", "missing", 0, "Nothing of a stack is left in "),
+    ("clean", "empty", 0, "Nothing of a stack is left in "),
+    ("clean", "theirs", 2, NOT_OURS),
+    ("clean", "busy", 2, BUSY),
+    ("status", "missing", 2, NO_STACK),
+    ("status", "theirs", 2, NO_STACK),
+    ("status", "busy", 2, BUSY),
+    ("status", "killed", 3, KILLED),
+    ("logs", "missing", 2, "`just up` starts a stack"),
+    ("logs", "busy", 2, BUSY),
+    ("logs", "odd", 0, "/odd/logs/pipe.log is left out: it is not a regular file; move it elsewhere"),
+    ("logs pipe", "odd", 2, "move it elsewhere"),
+    ("render", "empty", 0, "67 files at speed 30"),
+    ("render --out {rendered}", "empty", 0, "67 files at speed 30"),
+    ("render --out {rendered}", "empty", 0, "67 files at speed 30"),
+    ("render --out {linked}", "empty", 2, "remove the link, or choose another folder with --out"),
+    ("render --out {theirs}", "empty", 2, "/theirs/.aiclipx-rendered'"),
+    ("render --out {file}", "empty", 2, "choose another with --out"),
+    ("render --speed 7", "empty", 2, "… and "),
+    ("check", "empty", 0, "Nothing found."),
+    ("check --live", "missing", 2, NO_STACK),
+    ("check --live", "killed", 3, "`just up` cleans up and starts it anew"),
+    ("dashboard", "missing", 2, NO_STACK),
+    ("dashboard --folder {nowhere} --listen {held}", "missing", 2, "--folder names one"),
+    ("dashboard --folder {empty} --listen 0.0.0.0:{free}", "missing", 2, "listen on 127.0.0.1"),
+    ("dashboard --folder {empty} --listen {held}", "missing", 2, "cannot listen on 127.0.0.1:"),
+    ("traffic run --list", "missing", 0, "11-"),
+    ("traffic run", "missing", 2, NO_STACK),
+    ("traffic run", "busy", 2, BUSY),
+    ("traffic run 01", "killed", 3, "`just up` cleans up and starts it anew"),
+    ("traffic run no-such", "missing", 2, "name one by number, name or path"),
+    ("traffic run {pipe}", "missing", 2, "it is not a regular file"),
+    ("traffic run 01 02 --ledger {ledger}", "missing", 2, "name one scenario"),
+    ("traffic run --base-url 127.0.0.1:1 --duration 100ms --ledger {ledger}", "missing", 2, "name one scenario"),
+    ("traffic run 01 --ledger {one} --json {one}", "missing", 2, "name two"),
+    ("traffic run 01 --ledger {one} --json {empty/../one}", "missing", 2, "name two"),
+    ("traffic run 01 --json {nowhere}/", "missing", 2, "--json names a file in a folder"),
+    (
+        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --json {empty}",
+        "missing",
+        2,
+        "--json names a file in a folder",
+    ),
+    (
+        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --ledger {nowhere/x}",
+        "missing",
+        2,
+        "--ledger names a file in a folder",
+    ),
+    ("traffic run 01 --json {empty}", "missing", 2, "--json names a file in a folder"),
+    ("traffic run 01 --json /dev/full", "missing", 2, "--json names a file in a folder"),
+    ("traffic run 01 --ledger {pipe}", "missing", 2, "--ledger names a file in a folder"),
+    (
+        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --ledger /dev/full",
+        "missing",
+        2,
+        "--ledger names a file in a folder",
+    ),
+    (
+        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --json {pipe}",
+        "missing",
+        2,
+        "--json names a file in a folder",
+    ),
+    ("traffic run 01 --duration 100ms --base-url 127.0.0.1:1", "missing", 3, "--base-url says where"),
+    ("traffic run 01 09 --duration 100ms --base-url 127.0.0.1:1", "missing", 2, "run it without --base-url"),
+    ("traffic run --attach 127.0.0.1 --base-url 127.0.0.1:1", "missing", 2, "For more information, try '--help'."),
+    ("traffic run --attach app=127.0.0.1:1,prometheus=127.0.0.1:1", "missing", 2, "--attach"),
+    ("traffic schedule 01", "missing", 0, " requests, sha256 "),
+    ("traffic schedule no-such", "missing", 2, "name one by number, name or path"),
+    ("evidence collect", "busy", 2, BUSY),
+    ("evidence collect", "killed", 3, KILLED),
+    ("evidence collect --require ''", "missing", 2, "For more information, try '--help'."),
+    ("evidence run --only no-such", "missing", 2, "there are "),
+    ("evidence run --only error-rate --out {file}", "missing", 2, "choose another folder with --out DIR"),
+    ("evidence mutants --only rules-not-loaded --out {file}", "missing", 2, "choose another folder with --out DIR"),
+    ("evidence mutants --only no-such", "missing", 2, "there "),
+    ("evidence verify {bundle}", "missing", 0, "claims hold"),
+    ("evidence verify {bundle} --require ''", "missing", 2, "For more information, try '--help'."),
+    ("evidence verify {bundle} --require no-such", "missing", 2, "verdicts.json"),
+    ("evidence verify {bundle} --require pictured", "missing", 1, "claims hold"),
+    ("evidence verify {bundle} --repo {empty}", "missing", 2, "--repo names a clone"),
+    ("evidence verify {bundle} --signers {file}", "missing", 4, "it is not signed"),
+    ("evidence verify {tampered}", "missing", 4, "report.md has changed since the bundle was sealed"),
+    ("evidence verify {nowhere}", "missing", 2, "a bundle is the folder"),
+    ("evidence verify {pipe}", "missing", 2, "a bundle is the folder"),
+    ("evidence sign {bundle} --key {nowhere}", "missing", 2, "--key names a private key"),
+    ("evidence sign {tampered} --key {nowhere}", "missing", 4, "report.md has changed since the bundle was sealed"),
+    ("receiver --listen {held} --notifications {new}", "missing", 2, "cannot listen on 127.0.0.1:"),
+    ("receiver --listen {held} --notifications {nowhere/x}", "missing", 2, "--notifications names a file"),
+    ("receiver --listen {held} --notifications {pipe}", "missing", 2, "--notifications names a file"),
+    ("receiver --listen 127.0.0.1:1 --check", "missing", 3, "127.0.0.1:1"),
+    ("secrets --env-file {nowhere} --folder {secrets}", "missing", 0, ""),
+    ("secrets --env-file {pipe} --folder {secrets}", "missing", 2, "then a password is generated"),
+    // Last: what it clears is not there afterwards.
+    ("down", "killed", 0, "The stack had been killed; its traces are removed."),
+];
+
+#[test]
+fn every_verb_ends_with_the_code_of_what_came_of_it_and_touches_nothing_of_others() {
+    let place = Place::new();
+    let theirs = place.theirs();
+    let mut wrong = Vec::new();
+    for (arguments, state, code, last) in TABLE {
+        let child = place.command(state, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let output = ended(child, arguments);
+        let said = last_line(&output);
+        if output.status.code() != Some(code.into()) || !said.contains(last) {
+            wrong.push(format!("{arguments} ({state}): {:?}, {said:?}", output.status.code()));
+        }
+    }
+    assert!(wrong.is_empty(), "not as the table has it:\n{}", wrong.join("\n"));
+    assert_eq!(place.theirs(), theirs);
+    assert!(!place.at("missing").exists() && place.at("empty").is_dir());
+    assert_eq!(std::fs::read_to_string(place.at("file")).unwrap(), "theirs");
+}
+
+/// The address of a server that answers 200 whatever it is asked, and so takes no faults.
+fn answering() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::thread::spawn(move || {
+                let (mut asked, mut part) = (Vec::<u8>::new(), [0; 4096]);
+                while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
+                    match stream.read(&mut part) {
+                        Ok(read) if read > 0 => asked.extend(&part[..read]),
+                        _ => return,
+                    }
+                }
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn what_was_sent_to_a_url_is_told_also_when_the_next_scenario_is_refused() {
+    let place = Place::new();
+    let run = |names: &str| {
+        let arguments = format!("traffic run {names} --duration 300ms --base-url {}", answering());
+        let output = place.command("missing", &arguments).output().unwrap();
+        let [printed, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        (output.status.code(), printed, said)
+    };
+    let (code, printed, said) = run("01 11");
+    assert!(code == Some(2) && said.contains("takes no faults"), "{code:?} {said}");
+    assert!(printed.lines().last().unwrap_or_default().starts_with("○ 01-request-rate: "), "{printed}");
+    // What is refused whatever was sent before it is refused before anything is sent.
+    let (code, printed, said) = run("01 09");
+    assert!(code == Some(2) && said.contains("09-receiver-lost stops components"), "{code:?} {said}");
+    assert_eq!(printed, "");
+    // Of all there are, none that stops components is meant.
+    let (code, printed, said) = run("");
+    assert!(code == Some(2) && said.contains("takes no faults"), "{code:?} {said}");
+    assert!(printed.contains("\n○ 01-request-rate: "), "{printed}");
+}
+
+/// As somebody whom the modes of files bind: root is, once it has given up what it may do beyond them.
+#[cfg(target_os = "linux")]
+fn bound_by_modes(command: &Command) -> Command {
+    let mut bound = Command::new("setpriv");
+    if rustix::process::geteuid().is_root() {
+        bound.args(["--bounding-set", "-all", "--inh-caps", "-all"]);
+    }
+    bound.arg("--").arg(command.get_program()).args(command.get_args());
+    bound.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    bound.current_dir(command.get_current_dir().unwrap()).stdin(Stdio::null());
+    bound
+}
+
+/// Nobody forged what may not be looked at.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_bundle_that_may_not_be_read_is_not_called_untrustworthy() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let close = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let signers = place.at("signers");
+    std::fs::write(&signers, "").unwrap();
+    std::fs::write(place.at("bundle/SHA256SUMS.sig"), "no signature").unwrap();
+    for (closed, arguments) in [
+        ("bundle/report.md", "evidence verify {bundle}"),
+        ("bundle/SHA256SUMS", "evidence verify {bundle}"),
+        ("bundle/experiments", "evidence verify {bundle}"),
+        ("bundle", "evidence verify {bundle}"),
+        ("bundle/SHA256SUMS.sig", "evidence verify {bundle} --signers {signers}"),
+        ("bundle/tree", "evidence sign {bundle} --key {nowhere}"),
+    ] {
+        let closed = place.at(closed);
+        let was = closed.metadata().unwrap().permissions().mode();
+        close(&closed, 0);
+        let output = bound_by_modes(&place.command("missing", arguments)).output().unwrap();
+        close(&closed, was);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments}, {}: {said}", closed.display());
+        assert!(said.contains(&format!("cannot read {}", closed.display())), "{said}");
+        assert_eq!(said.lines().last(), Some("  → let this user read and write it, or ask as one who may"), "{said}");
+    }
+}
+
+/// Whether a signal is in one of the masks of a process: `SigCgt`, `SigIgn`.
+#[cfg(target_os = "linux")]
+fn is_in(mask: &str, child: &Child, signal: Signal) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix(mask)?.strip_prefix(':'));
+    mask.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & (1 << (signal as u32 - 1)) != 0)
+}
+
+#[cfg(target_os = "linux")]
+fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never came true that {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn send(child: &Child, signal: Signal) {
+    rustix::process::kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+/// With these signals as a terminal's shell has them, or ignored, whatever they are for this test.
+#[cfg(target_os = "linux")]
+fn started(command: &Command, signals: &str) -> Child {
+    let mut env = Command::new("env");
+    env.arg(format!("--{signals}-signal=INT,HUP"))
+        .arg("--default-signal=TERM")
+        .arg(command.get_program())
+        .args(command.get_args());
+    env.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .current_dir(command.get_current_dir().unwrap());
+    let child = env.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("it listens to SIGTERM", || is_in("SigCgt", &child, Signal::Term));
+    child
+}
+
+/// A tree with more rules than are checked in a moment.
+#[cfg(target_os = "linux")]
+fn long_work(place: &Place) -> Command {
+    use std::fmt::Write as _;
+    let mut rules = "groups:\n".to_owned();
+    for group in 0..20_000 {
+        writeln!(rules, "- {{name: g{group}, rules: [{{record: \"a:b:c{group}\", expr: vector(1)}}]}}").unwrap();
+    }
+    std::fs::write(place.at("clone/monitoring/prometheus/rules/many.yml"), rules).unwrap();
+    let mut check = place.command("missing", "check");
+    check.env("AICLIPX_HOME", place.at("clone"));
+    check
+}
+
+/// From its first moment a start is one: what is asked meanwhile is not told that no stack runs.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_start_that_still_reads_its_files_is_under_way() {
+    let place = Place::new();
+    let check = long_work(&place);
+    // So that it ends where it has read them.
+    std::fs::write(place.at("clone/monitoring/prometheus/rules/wrong.yml"), "groups: 1\n").unwrap();
+    let mut up = place.command("new", "up --free-ports");
+    up.envs(
+        check.get_envs().filter_map(|(name, value)| Some((name, value?))).filter(|(name, _)| *name != "AICLIPX_STATE"),
+    );
+    let mut up = up.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let lock = place.at("new/lock");
+    let is_held = || File::open(&lock).is_ok_and(|lock| lock.try_lock_shared().is_err());
+    let mut has_ended = false;
+    eventually("the start was under way", || {
+        has_ended = up.try_wait().unwrap().is_some();
+        has_ended || is_held()
+    });
+    assert!(!has_ended, "it read its files before it took its turn");
+    for verb in ["down", "status", "up", "clean", "logs"] {
+        let output = place.command("new", verb).output().unwrap();
+        assert_eq!((output.status.code(), last_line(&output).as_str()), (Some(2), &*format!("  → {BUSY}")), "{verb}");
+    }
+    send(&up, Signal::Term);
+    assert_eq!(ended(up, "up").status.code(), Some(130));
+    let output = place.command("new", "down").output().unwrap();
+    assert_eq!((output.status.code(), last_line(&output).starts_with("No stack runs")), (Some(0), true));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_ends_what_has_nothing_to_stop_at_once() {
+    let place = Place::new();
+    let check = long_work(&place);
+    for signal in [Signal::Int, Signal::Term, Signal::Hup] {
+        let child = started(&check, "default");
+        send(&child, signal);
+        let output = ended(child, &format!("{signal:?}"));
+        assert_eq!(
+            (output.status.code(), last_line(&output).as_str()),
+            (Some(130), "aiclipx: interrupted"),
+            "{signal:?}"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_signal_that_is_ignored_stays_ignored() {
+    let place = Place::new();
+    let check = long_work(&place);
+    let child = started(&check, "ignore");
+    for signal in [Signal::Hup, Signal::Int] {
+        assert!(is_in("SigIgn", &child, signal) && !is_in("SigCgt", &child, signal), "{signal:?}");
+        send(&child, signal);
+    }
+    // One that were heard would have ended it by the time this one comes.
+    send(&child, Signal::Term);
+    let output = ended(child, "TERM");
+    assert_eq!(output.status.code(), Some(130));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "aiclipx: interrupted\n");
+}
+
+/// What serves until it is told to stop is no exception, nor is one whose folder holds what can't be read.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_viewer_whose_folder_holds_a_pipe_answers_and_ends() {
+    use std::io::{Read, Write};
+    let place = Place::new();
+    std::fs::create_dir_all(place.at("grafana/dashboards")).unwrap();
+    assert!(Command::new("mkfifo").arg(place.at("grafana/dashboards/pipe.json")).status().unwrap().success());
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let child =
+        started(&place.command("missing", &format!("dashboard --folder {{grafana}} --listen {free}")), "default");
+    for path in ["/", "/", "/api/health"] {
+        eventually("it listens", || std::net::TcpStream::connect(free).is_ok());
+        let mut stream = std::net::TcpStream::connect(free).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {free}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        assert!(path != "/" || answer.contains("it is not a regular file"), "{answer}");
+    }
+    send(&child, Signal::Term);
+    assert_eq!(ended(child, "TERM").status.code(), Some(130));
+}
