@@ -140,6 +140,8 @@ fmt:
 # lint Rust, shell and Nix
 [group('development')]
 lint:
+    # The service by itself, with no more of any crate than it asks for; then all of them.
+    cargo clippy --locked --package aiclipx-app --all-targets -- -D warnings
     cargo clippy --locked --all-targets -- -D warnings
     shellcheck --external-sources dev .ci/run scripts/bin/* scripts/*.sh
     scripts/nix-files.sh
@@ -185,9 +187,7 @@ _formatted:
     cargo fmt --all --check
     just --fmt --check --unstable
 
-# The service by itself first, with no more than it asks for: the second run leaves all programs as a stack uses them.
 _tests:
-    cargo test --locked --package aiclipx-app
     cargo test --locked
 
 # For these two the programs are there: the tests built them, and a build of its own would build half of them again.

@@ -46,6 +46,15 @@ fn files(under: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The programs' own sources, of all crates.
+fn sources() -> Vec<PathBuf> {
+    let of_programs = |file: &PathBuf| {
+        let is_rust = file.extension().is_some_and(|kind| kind == "rs");
+        is_rust && !file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "benches")
+    };
+    files("src").into_iter().chain(files("crates")).filter(of_programs).collect()
+}
+
 fn manifest() -> toml::Table {
     read("Cargo.toml").parse().unwrap()
 }
@@ -82,13 +91,7 @@ fn no_findings(findings: &[String]) {
 fn every_command_that_a_message_names_is_there_without_just_too() {
     let mut findings = Vec::new();
     let mut named = 0;
-    for file in files("src")
-        .into_iter()
-        .chain(files("crates"))
-        .collect::<Vec<_>>()
-        .iter()
-        .filter(|file| file.extension().is_some_and(|kind| kind == "rs"))
-    {
+    for file in &sources() {
         let source = read(file);
         let spoken = source.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
         for (at, line) in spoken.filter(|(_, line)| line.contains("`just ")) {
