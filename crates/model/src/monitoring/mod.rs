@@ -16,6 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -259,7 +260,7 @@ impl Monitoring {
                             }
                             let (name, file, line) = (name.to_owned(), file.clone(), rule.line);
                             if let Ok(tree) = promql::parse(&expr)
-                                && self.recorded.insert(name.clone(), tree).is_some()
+                                && self.recorded.insert(name.clone(), Arc::new(tree)).is_some()
                             {
                                 find(line, format!("a second recording rule of the name `{name}`"));
                             }

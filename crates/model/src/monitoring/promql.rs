@@ -4,7 +4,7 @@
 //! trees print the same, which forgives layout and nothing else.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matcher};
@@ -23,8 +23,9 @@ mod text;
 use dimension::Treats;
 pub(super) use dimension::hazards;
 
-/// What the recording rules record: an expression may name another's result.
-pub(super) type Recorded = BTreeMap<String, Expr>;
+/// What the recording rules record: an expression may name another's result. Shared, for each place where one is followed has
+/// a map of its own without it.
+pub(super) type Recorded = BTreeMap<String, Arc<Expr>>;
 
 /// Parses an expression that every Prometheus from 2.42 on reads as it is meant.
 ///
@@ -74,8 +75,9 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The recording rules whose results a selector gives, by their name or by what it asks of names.
-fn recordings<'a>(selector: &VectorSelector, recorded: &'a Recorded) -> Vec<(&'a String, &'a Expr)> {
-    recorded.iter().filter(|(name, _)| gives(selector, name)).collect()
+fn recordings<'a>(selector: &VectorSelector, recorded: &'a Recorded) -> Vec<(&'a str, &'a Expr)> {
+    let all = recorded.iter().map(|(name, expr)| (name.as_str(), &**expr));
+    all.filter(|(name, _)| gives(selector, name)).collect()
 }
 
 /// Whether a selector gives series of this name.
@@ -255,7 +257,7 @@ pub fn durations(expr: &Expr) -> Vec<Duration> {
 
 /// A recording rule that names itself would be followed for ever.
 fn without(recorded: &Recorded, name: &str) -> Recorded {
-    recorded.iter().filter(|(key, _)| *key != name).map(|(key, expr)| (key.clone(), expr.clone())).collect()
+    recorded.iter().filter(|(key, _)| *key != name).map(|(key, expr)| (key.clone(), Arc::clone(expr))).collect()
 }
 
 /// The number that an expression stands for, where it stands for one: written, computed of others, or made a vector.
