@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Component};
+use super::layout::is_of_logs;
 use super::located::{Entry, Node, Value};
 use super::matcher;
 use super::memo::Memo;
@@ -359,7 +360,7 @@ impl Walk<'_> {
 
     fn dashboard_part(&mut self, node: &mut Node) {
         let line = node.line;
-        if super::is_of_logs(node) {
+        if is_of_logs(node) {
             return;
         }
         match &mut node.value {

@@ -5,6 +5,8 @@
 //! through the same levels, stocks (gauges, too) that are as full as they were and fill at the same rate, moments of the clock, and
 //! what is recorded of them.
 
+use std::sync::Arc;
+
 use super::*;
 use promql_parser::parser::token::{
     T_ADD, T_COUNT, T_EQLC, T_GTE, T_GTR, T_LAND, T_LOR, T_LSS, T_LTE, T_LUNLESS, T_MOD, T_NEQ, T_POW, T_STDDEV, T_SUB,
