@@ -6,7 +6,8 @@ use std::path::Path;
 use promql_parser::label::Matcher;
 use promql_parser::parser::Expr;
 
-use super::{Findings, Tree, line_with, metrics};
+use super::known;
+use super::tree::{DashboardFile, Findings, Tree, line_with};
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::located::Node;
 use aiclipx_model::monitoring::{Alert, Monitoring, WATCHDOG, promql};
@@ -70,7 +71,7 @@ fn jobs(tree: &Tree, findings: &mut Findings) {
         let folders = ["monitoring/runbooks", "monitoring/grafana"];
         folders.iter().any(|folder| file.starts_with(folder)) && !pages.iter().any(|page| Path::new(page) == file)
     };
-    let looked_at = metrics::expressions(tree).into_iter().filter(|(file, ..)| is_looked_at(file));
+    let looked_at = known::expressions(tree).into_iter().filter(|(file, ..)| is_looked_at(file));
     for (file, line, expr) in alerts.chain(recordings).chain(looked_at) {
         for selector in of_one_job(&expr, false) {
             let what = format!("`{selector}` takes one job of the service, and not a second, like app-canary");
@@ -263,7 +264,7 @@ pub(super) fn leads_somewhere(url: &str, tree: &Tree) -> bool {
 }
 
 /// The panel an alert leads to, if it leads to one.
-pub(super) fn panel_of<'a>(alert: &Alert, tree: &'a Tree) -> Option<(&'a super::DashboardFile, &'a Node)> {
+pub(super) fn panel_of<'a>(alert: &Alert, tree: &'a Tree) -> Option<(&'a DashboardFile, &'a Node)> {
     let url = alert.annotations.get("dashboard_url")?;
     let (uid, id) = url.split_once("/d/")?.1.split_once("?viewPanel=")?;
     let dashboard = tree.dashboards.iter().find(|one| one.node.text_of("uid") == Some(uid))?;

@@ -24,8 +24,8 @@ use std::time::Duration;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::Expr;
 
-use super::Findings;
 use super::events::OF_ONE_EVENT;
+use super::tree::Findings;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::located::Node;
 use aiclipx_model::monitoring::{Alert, Monitoring, promql};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Findings;
+use super::tree::Findings;
 use aiclipx_app::config;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::files;

@@ -7,7 +7,8 @@ use std::path::Path;
 use promql_parser::parser::{BinaryExpr, Expr};
 
 use super::alerts::{leads_somewhere, panel_of};
-use super::{DashboardFile, Findings, Tree, labels};
+use super::labels;
+use super::tree::{DashboardFile, Findings, Tree};
 use aiclipx_base::duration;
 use aiclipx_dashboard::format;
 use aiclipx_model::monitoring::located::{Node, Value};

@@ -12,7 +12,7 @@ use promql_parser::parser::token::{
 };
 use promql_parser::parser::{BinaryExpr, Call, Expr};
 
-use super::Findings;
+use super::tree::Findings;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::{Alert, Monitoring, promql};
 

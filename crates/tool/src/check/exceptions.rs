@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::runbooks::{self, Query};
-use super::{Findings, Tree, line_with};
+use super::pasted::{self, Query};
+use super::tree::{Findings, Tree, line_with};
 use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::scenario::Scenario;
 
@@ -94,8 +94,7 @@ pub(super) fn file() -> PathBuf {
 }
 
 /// What no scenario proves is on the list, and nothing else.
-pub(super) fn check(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings) {
-    let listed = &tree.exceptions;
+pub(super) fn check(tree: &Tree, listed: &Exceptions, scenarios: &[Scenario], findings: &mut Findings) {
     // One that is inhibited fires, too: nobody is told.
     let fires_in = |scenario: &Scenario, name: &str| {
         scenario.expect.fires.iter().chain(&scenario.expect.inhibits).any(|fires| fires == name)
@@ -141,7 +140,7 @@ pub(super) fn check(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings
             findings.find(file(), *line, format!("there is no panel {name}"), "");
         }
     }
-    let queries = runbooks::queries(&tree.monitoring);
+    let queries = pasted::queries(&tree.monitoring);
     for (name, line) in &listed.queries {
         if !queries.iter().any(|query| query.expr == *name || query.page == *name) {
             let what = format!("no runbook asks `{name}`, and none is called so");

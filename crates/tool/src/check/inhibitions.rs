@@ -9,8 +9,8 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_LAND, T_LUNLESS};
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::Findings;
 use super::alerts::ALERTMANAGER;
+use super::tree::Findings;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::located::Node;
 use aiclipx_model::monitoring::{Alert, Monitoring, matcher, promql};

@@ -9,8 +9,8 @@ use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{BinaryExpr, Expr, LabelModifier, VectorMatchCardinality, VectorSelector};
 
 use super::alerts::ALERTMANAGER;
-use super::metrics::{self, Known};
-use super::{Findings, Tree};
+use super::known::{self, Known};
+use super::tree::{DashboardFile, Findings, Tree};
 use aiclipx_app::endpoint::{Endpoint, Verb};
 use aiclipx_app::meter::LATENCY_BUCKETS;
 use aiclipx_model::monitoring::located::{Node, Value};
@@ -224,8 +224,8 @@ pub(super) fn is_idle(matcher: &Matcher, values: &[String]) -> bool {
 }
 
 /// A dashboard's variables, and those that its queries ask for and nobody makes.
-pub(super) fn variables(dashboard: &super::DashboardFile, findings: &mut Findings) {
-    fn look(node: &Node, made: &BTreeSet<&str>, dashboard: &super::DashboardFile, findings: &mut Findings) {
+pub(super) fn variables(dashboard: &DashboardFile, findings: &mut Findings) {
+    fn look(node: &Node, made: &BTreeSet<&str>, dashboard: &DashboardFile, findings: &mut Findings) {
         match &node.value {
             Value::List(items) => items.iter().for_each(|item| look(item, made, dashboard, findings)),
             Value::Map(entries) => {
@@ -254,7 +254,7 @@ pub(super) fn variables(dashboard: &super::DashboardFile, findings: &mut Finding
 
 /// The names that rules, panels and runbooks ask for, so that what is kept of a target can be held against them.
 pub(super) fn asked(tree: &Tree) -> BTreeSet<String> {
-    let parsed = metrics::expressions(tree).into_iter().filter_map(|(_, _, text)| promql::parse(&text).ok());
+    let parsed = known::expressions(tree).into_iter().filter_map(|(_, _, text)| promql::parse(&text).ok());
     let names =
         |expr: Expr| promql::selectors(&expr).into_iter().filter_map(|one| one.name.clone()).collect::<Vec<_>>();
     parsed.flat_map(names).collect()

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 
 use super::exceptions::{self, Exceptions};
-use super::{Findings, Tree, read_dashboards, runbooks};
+use super::pasted;
+use super::tree::{Findings, Tree, read_dashboards};
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
 use aiclipx_dashboard::query::{self, PlannedQuery, QueryKind, TimeRange, View};
@@ -49,7 +50,7 @@ pub async fn check(
     for model in dashboards.iter_mut().filter_map(|dashboard| dashboard.model.as_mut()) {
         *model = model.at(speed).map_err(|refused| anyhow::anyhow!(refused.join("; ")))?;
     }
-    let tree = Tree { monitoring, dashboards, exceptions };
+    let tree = Tree { monitoring, dashboards };
     let api = Api::new(prometheus);
     until_scraped(&api, speed.real(tree.monitoring.scrape_interval()).context("the scrape interval")?).await?;
     rules(&api, &tree, &mut findings).await?;
@@ -67,7 +68,7 @@ pub async fn check(
             let name = format!("{}/{}", model.uid, panel.id);
             for planned in query::plan(model, panel, &view) {
                 let empty = is_empty(&api, &planned).await;
-                if matches!(empty, Ok(false)) || (empty.is_ok() && Exceptions::holds(&tree.exceptions.empty, &name)) {
+                if matches!(empty, Ok(false)) || (empty.is_ok() && Exceptions::holds(&exceptions.empty, &name)) {
                     continue;
                 }
                 // What is shown of a service that nobody calls is one thing to know, not one for every query.
@@ -94,7 +95,7 @@ pub async fn check(
             }
         }
     }
-    mute += pages(&api, &tree, speed, is_called, &mut findings).await;
+    mute += pages(&api, &tree, &exceptions, speed, is_called, &mut findings).await;
     if mute > 0 {
         let what = format!(
             "{mute} queries answer nothing, and nobody called the service in what they show, {}",
@@ -223,13 +224,20 @@ fn has_a_number(answer: &[Series]) -> bool {
 }
 
 /// What a runbook has one paste is answered, and with a value. With how many were not, of a service that nobody called.
-async fn pages(api: &Api, tree: &Tree, speed: Speed, is_called: bool, findings: &mut Findings) -> usize {
+async fn pages(
+    api: &Api,
+    tree: &Tree,
+    listed: &Exceptions,
+    speed: Speed,
+    is_called: bool,
+    findings: &mut Findings,
+) -> usize {
     let mut mute = 0;
-    for query in runbooks::queries(&tree.monitoring) {
+    for query in pasted::queries(&tree.monitoring) {
         let empty = is_empty_now(api, &query.expr, speed).await;
         match empty {
             Ok(false) => {}
-            Ok(true) if tree.exceptions.excuses(&query) => {}
+            Ok(true) if listed.excuses(&query) => {}
             Ok(true) if !is_called => mute += 1,
             empty => {
                 let answer = empty.map_or_else(|error| format!("{error:#}"), |_| "nothing".to_owned());

@@ -3,8 +3,8 @@
 //! The service is called, not scraped, and so is the receiver; what rules record is known. Of Prometheus, Alertmanager, the
 //! blackbox exporter and Vector the names in use are listed here, and crates/tool/tests/monitoring.rs asks real ones of the first two.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::Context;
 use prometheus::proto::{LabelPair, Metric, MetricType};
@@ -12,12 +12,13 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::T_EQL_REGEX;
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::{Findings, Tree, labels, runbooks};
+use super::known::{Known, expressions};
+use super::labels;
+use super::tree::{Findings, Tree};
 use aiclipx_app::meter::Meter;
-use aiclipx_model::monitoring::located::{self, Node, Value};
-use aiclipx_model::monitoring::{Monitoring, UNKNOWN, is_of_logs, promql, without_variables};
+use aiclipx_model::monitoring::located::Node;
+use aiclipx_model::monitoring::{Monitoring, UNKNOWN, promql};
 use aiclipx_stack::receiver;
-use aiclipx_stack::viewer;
 
 /// What Prometheus makes itself of every target and alert.
 const SYNTHETIC: [&str; 6] =
@@ -75,9 +76,6 @@ const WHOLE_BOUNDS: std::ops::RangeInclusive<u32> = 1..=1000;
 
 /// Labels that every scraped series has, or that Prometheus adds when it is alone with them.
 const OF_TARGETS: [&str; 3] = ["job", "instance", "__name__"];
-
-/// Names, and the labels a series of that name may have, where they are known.
-pub(super) type Known = BTreeMap<String, Option<BTreeSet<String>>>;
 
 pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> {
     let known = known(&tree.monitoring)?;
@@ -179,51 +177,6 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let recorded: Vec<_> = monitoring.recordings().iter().map(|rule| recorded(&rule.name)).collect();
     known.extend(recorded);
     Ok(known)
-}
-
-/// Every expression there is, with its place.
-pub(super) fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
-    let mut found = Vec::new();
-    let monitoring = &tree.monitoring;
-    for (path, node) in
-        monitoring.documents_in("prometheus/rules").chain(monitoring.documents_in("prometheus/rules/tests"))
-    {
-        collect(node, &Path::new("monitoring").join(path), &mut found);
-    }
-    for dashboard in &tree.dashboards {
-        collect(&dashboard.node, &dashboard.file, &mut found);
-    }
-    found.extend(runbooks::asked(monitoring).into_iter().map(|query| (query.file, query.line, query.expr)));
-    found
-}
-
-/// The values of `expr` and `series`, wherever they stand, that Prometheus is asked: in a link to Grafana's Explore, too.
-fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) {
-    if is_of_logs(node) {
-        return;
-    }
-    match &node.value {
-        Value::Map(entries) => {
-            for entry in entries {
-                match entry.node.as_text() {
-                    Some(text) if ["expr", "series"].contains(&entry.key.as_str()) => {
-                        found.push((file.to_owned(), entry.line, without_variables(text)));
-                    }
-                    Some(url) if url.contains("/explore?") => {
-                        let queries = viewer::explored(url).and_then(|left| located::read(left.as_bytes()).ok());
-                        let first = found.len();
-                        if let Some(queries) = &queries {
-                            collect(queries, file, found);
-                        }
-                        found[first..].iter_mut().for_each(|(_, line, _)| *line = entry.line);
-                    }
-                    _ => collect(&entry.node, file, found),
-                }
-            }
-        }
-        Value::List(items) => items.iter().for_each(|item| collect(item, file, found)),
-        _ => {}
-    }
 }
 
 fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Findings) {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use promql_parser::parser::{Expr, LabelModifier};
 
-use super::{DASHBOARDS, Findings, Tree, metrics};
+use super::known;
+use super::tree::{DASHBOARDS, Findings, Tree};
 use aiclipx_model::monitoring::promql;
 
 /// Recorded names read `level:metric:operations`, somebody asks for them, and no ratio is averaged.
@@ -15,7 +16,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         alerts.chain(monitoring.recordings().iter().map(|rule| (&rule.expr, &rule.file, rule.line)))
     };
     let folder = Path::new("monitoring").join(DASHBOARDS);
-    let panels = metrics::expressions(tree).into_iter().filter(|(file, ..)| file.starts_with(&folder));
+    let panels = known::expressions(tree).into_iter().filter(|(file, ..)| file.starts_with(&folder));
     let panels: Vec<String> = panels.map(|(.., expr)| expr).collect();
     let variables = tree.dashboards.iter().filter_map(|dashboard| dashboard.node.get("templating"));
     let variables: Vec<&str> =

@@ -1,14 +1,16 @@
-//! What a page has a tired reader paste: its queries, for whoever holds them against something, and its commands, which name
-//! services, recipes, settings, alerts, panels, scenarios and pages that there are. It runs none, and reads no prose.
+//! What a page has a tired reader paste names services, recipes, settings, alerts, panels, scenarios and pages that there are.
+//! It runs none, and reads no prose.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_EQL, T_EQL_REGEX};
 
 use super::alerts::SEVERITIES;
-use super::{DashboardFile, Findings, SCENARIOS, alerts, compose};
+use super::pasted::{Page, blocks, pages};
+use super::tree::{DashboardFile, Findings, SCENARIOS};
+use super::{alerts, compose};
 use aiclipx_app::config;
 use aiclipx_base::duration;
 use aiclipx_model::failure::Failure;
@@ -16,8 +18,6 @@ use aiclipx_model::files;
 use aiclipx_model::monitoring::located::{self, Node};
 use aiclipx_model::monitoring::{Alert, Monitoring, WATCHDOG};
 
-/// Below monitoring/.
-const FOLDER: &str = "runbooks";
 const RECIPES: &str = "justfile";
 /// Whose commands the first section has: the words that its comments begin with, and the programs that are of that place alone.
 const PLACES: [(&str, &[&str]); 4] = [
@@ -28,85 +28,6 @@ const PLACES: [(&str, &[&str]); 4] = [
 ];
 /// Options of docker's and compose's that are followed by a value.
 const WITH_VALUE: [&str; 8] = ["--profile", "--since", "--tail", "--signal", "--index", "--timeout", "--env", "--user"];
-
-/// A query to paste.
-pub(super) struct Query {
-    /// Relative to the repository's root.
-    pub(super) file: PathBuf,
-    pub(super) line: usize,
-    /// The page's name, without its ending.
-    pub(super) page: String,
-    pub(super) expr: String,
-}
-
-/// Every query of every page: a line of a block is one.
-pub(super) fn queries(monitoring: &Monitoring) -> Vec<Query> {
-    let of_page = |page: Page| {
-        let lines = blocks(&page.text, "promql");
-        let query =
-            |(line, expr): (usize, String)| Query { file: page.file.clone(), line, page: page.name.clone(), expr };
-        lines.into_iter().map(query).collect::<Vec<_>>()
-    };
-    pages(monitoring).flat_map(of_page).collect()
-}
-
-/// Those, and what commands have Prometheus asked: `promtool query instant http://… 'QUERY'`.
-pub(super) fn asked(monitoring: &Monitoring) -> Vec<Query> {
-    let of_page = |page: Page| {
-        let lines = blocks(&page.text, "sh").into_iter();
-        let of_command = |(line, command): (usize, String)| {
-            let (_, rest) = command.split_once("promtool query ")?;
-            let expr = rest.split_once('\'')?.1.rsplit_once('\'')?.0.to_owned();
-            Some(Query { file: page.file.clone(), line, page: page.name.clone(), expr })
-        };
-        lines.filter_map(of_command).collect::<Vec<_>>()
-    };
-    queries(monitoring).into_iter().chain(pages(monitoring).flat_map(of_page)).collect()
-}
-
-struct Page {
-    file: PathBuf,
-    name: String,
-    text: String,
-}
-
-fn pages(monitoring: &Monitoring) -> impl Iterator<Item = Page> {
-    monitoring.files().iter().filter(|(path, _)| path.starts_with(FOLDER)).map(|(path, bytes)| Page {
-        file: Path::new("monitoring").join(path),
-        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        text: String::from_utf8_lossy(bytes).into_owned(),
-    })
-}
-
-impl Page {
-    /// What can be typed, with its line: the commands of the blocks, and what stands between backticks in the text.
-    fn commands(&self) -> Vec<(usize, String)> {
-        let mut found = blocks(&self.text, "sh");
-        let mut inside = false;
-        for (index, line) in self.text.lines().enumerate() {
-            if line.starts_with("```") {
-                inside = !inside;
-            } else if !inside {
-                found.extend(line.split('`').skip(1).step_by(2).map(|code| (index + 1, code.to_owned())));
-            }
-        }
-        found
-    }
-}
-
-/// The lines of this language's blocks, with their numbers.
-fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
-    let mut inside = false;
-    let mut found = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        if let Some(rest) = line.strip_prefix("```") {
-            inside = rest == language;
-        } else if inside {
-            found.push((index + 1, line.to_owned()));
-        }
-    }
-    found
-}
 
 /// What commands may name.
 #[derive(Default)]
@@ -366,8 +287,11 @@ fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(usize, S
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
-    use crate::check::read_dashboards;
+    use crate::check::pasted::FOLDER;
+    use crate::check::tree::read_dashboards;
 
     /// What is found on a page, and was not before, when one text of it is another.
     fn found(page: &str, from: &str, to: &str) -> Vec<String> {

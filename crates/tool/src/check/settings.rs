@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Findings, wiring};
+use super::tree::Findings;
+use super::wiring;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::monitoring::located::{Node, Value};

@@ -1,8 +1,10 @@
 //! Every check on the files of this repository, broken on purpose in one place: what is found, and where.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::tree::DASHBOARDS;
 use super::*;
 use aiclipx_dashboard::query::{self, Intervals, TimeRange, View};
 use aiclipx_model::monitoring::promql;

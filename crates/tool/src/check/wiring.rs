@@ -8,8 +8,8 @@ use std::time::Duration;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::token::T_EQL_REGEX;
 
-use super::Findings;
 use super::alerts::ALERTMANAGER;
+use super::tree::Findings;
 use aiclipx_app::endpoint::Endpoint;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::addresses::Addresses;
