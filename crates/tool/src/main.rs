@@ -1,5 +1,6 @@
 //! The operator's command line: each command is one call into the library, and one exit code.
 
+mod checks;
 mod evidence;
 mod render;
 mod stack;
@@ -22,11 +23,8 @@ use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::viewer;
-use aiclipx_stack::{
-    Component, Foreign, Found, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder,
-};
+use aiclipx_stack::{Foreign, Found, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder};
 use aiclipx_stack::{guard, receiver};
-use aiclipx_tool::check;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
@@ -91,6 +89,12 @@ enum Command {
         /// Ask the running stack instead whether every panel shows something and every rule is evaluated.
         #[arg(long)]
         live: bool,
+        /// For editors: each finding an object in a line of its own, with `file`, `line`, `name`, `subject`, `what` and `remedy`.
+        #[arg(long)]
+        json: bool,
+        /// Instead, list the names that findings have: an exception in monitoring/exceptions.toml goes by one.
+        #[arg(long, conflicts_with_all = ["live", "json"])]
+        names: bool,
     },
     /// Serve the provisioned dashboards live, drawn here; `up` does where Grafana is absent.
     Dashboard {
@@ -368,27 +372,10 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
         Command::Render { slo: true, .. } => render::slo(),
         Command::Render { speed, out, external_url, .. } => render::render(speed, out.as_deref(), external_url),
-        Command::Check { live } => {
-            let root = find_tree()?;
-            let findings = if live {
-                let stack = Stack::attach(&state()?).await?;
-                let plan = stack.plan();
-                let addresses = &plan.addresses;
-                let has_grafana = stack.programs().contains_key(&Component::Grafana);
-                let grafana = has_grafana.then_some(&addresses.dashboards);
-                check::live::check(&root, &addresses.prometheus, grafana, plan.speed).await?
-            } else {
-                check::check(&root)?
-            };
-            for finding in &findings {
-                print(&as_called_here(&finding.to_string()))?;
-            }
-            tell(&match findings.len() {
-                0 => "Nothing found.".to_owned(),
-                1 => "1 finding".to_owned(),
-                found => format!("{found} findings"),
-            });
-            Ok(ExitCode::from(u8::from(!findings.is_empty())))
+        Command::Check { names: true, .. } => checks::names(),
+        Command::Check { live, json, .. } => {
+            let stack = if live { Some(state()?) } else { None };
+            checks::run(stack.as_deref(), if json { checks::Form::Json } else { checks::Form::Text }).await
         }
         Command::Traffic(Traffic::Run(TrafficRun { list: true, .. })) => {
             for scenario in scenario::all(&find_tree()?.join(SCENARIOS))? {

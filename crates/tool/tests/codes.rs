@@ -161,7 +161,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 87] = [
+const TABLE: [(&str, &str, u8, &str); 89] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -194,6 +194,8 @@ const TABLE: [(&str, &str, u8, &str); 87] = [
     ("render --out {file}", "empty", 2, "choose another with --out"),
     ("render --speed 7", "empty", 2, "… and "),
     ("check", "empty", 0, "Nothing found."),
+    ("check --json", "empty", 0, "Nothing found."),
+    ("check --names", "empty", 0, "vector/unread"),
     ("check --live", "missing", 2, NO_STACK),
     ("check --live", "killed", 3, "`just up` cleans up and starts it anew"),
     ("dashboard", "missing", 2, NO_STACK),
@@ -517,4 +519,44 @@ fn a_viewer_whose_folder_holds_a_pipe_answers_and_ends() {
     }
     send(&child, Signal::Term);
     assert_eq!(ended(child, "TERM").status.code(), Some(130));
+}
+
+#[test]
+fn what_is_found_is_told_with_its_name_and_to_editors_as_an_object_a_line() {
+    let place = Place::new();
+    let clone = place.at("clone");
+    std::fs::remove_dir_all(clone.join("scripts")).unwrap();
+    copy_folder(&repository().join("scripts/traffic"), &clone.join("scripts/traffic")).unwrap();
+    let check = |arguments: &str| {
+        let output = place.command("empty", arguments).env("AICLIPX_HOME", &clone).output().unwrap();
+        let [printed, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        let json = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let found = if arguments.contains("--json") { printed.lines().map(json).collect() } else { Vec::new() };
+        (output.status.code(), printed, said, found)
+    };
+    let edit = |path: &str, from: &str, to: &str| {
+        let text = std::fs::read_to_string(clone.join(path)).unwrap();
+        assert!(text.contains(from), "{path} has no {from}");
+        std::fs::write(clone.join(path), text.replacen(from, to, 1)).unwrap();
+    };
+    let overview = "monitoring/grafana/dashboards/app-overview.json";
+    edit(overview, "\"unit\": \"reqps\"", "\"unit\": \"bytes\"");
+    let (code, printed, said, _) = check("check");
+    let first = printed.lines().next().unwrap_or_default();
+    assert!(code == Some(1) && said == "1 finding\n", "{code:?} {said} {printed}");
+    assert!(first.starts_with(&format!("{overview}:")) && first.ends_with(" (panel/unit)"), "{printed}");
+    let (code, _, said, found) = check("check --json");
+    let [finding] = &found[..] else { panic!("{found:#?}") };
+    assert!(code == Some(1) && said == "1 finding\n", "{code:?} {said}");
+    assert_eq!([&finding["file"], &finding["name"], &finding["subject"]], [overview, "panel/unit", "app-overview/1"]);
+    assert!(finding["line"].as_u64().is_some_and(|line| line > 1), "{finding}");
+    assert!(finding["what"].as_str().is_some_and(|what| what.contains("shows `bytes`")), "{finding}");
+    assert!(finding["remedy"].is_string(), "{finding}");
+    // What can't be read stops the check, with the code of bad input, and is told in the same form.
+    edit("monitoring/prometheus/prometheus.yml", "scrape_interval: 15s", "scrape_interval: soon");
+    let (code, printed, said, _) = check("check");
+    assert!(code == Some(2) && printed.is_empty() && said.contains(" (monitoring/file)"), "{code:?} {printed} {said}");
+    let (code, _, _, found) = check("check --json");
+    assert_eq!(code, Some(2));
+    assert!(!found.is_empty() && found.iter().all(|finding| finding["name"] == "monitoring/file"), "{found:#?}");
 }

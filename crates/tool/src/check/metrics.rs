@@ -12,9 +12,10 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::T_EQL_REGEX;
 use promql_parser::parser::{Expr, VectorSelector};
 
+use super::finding::Findings;
 use super::known::{Known, expressions};
 use super::labels;
-use super::tree::{Findings, Tree};
+use super::tree::Tree;
 use aiclipx_app::meter::Meter;
 use aiclipx_model::monitoring::located::Node;
 use aiclipx_model::monitoring::{Monitoring, UNKNOWN, promql};
@@ -88,7 +89,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> 
                     idle(&expr, &tree.monitoring, &file, line, findings);
                 }
             }
-            Err(error) => findings.find(file, line, format!("not an expression: {}", error.trim()), ""),
+            Err(error) => findings.find("query/syntax", file, line, format!("not an expression: {}", error.trim()), ""),
         }
     }
     labels::check(tree, &known, findings);
@@ -105,7 +106,7 @@ fn idle(expr: &Expr, monitoring: &Monitoring, file: &Path, line: usize, findings
             if let Some(values) = values.filter(|values| labels::is_idle(matcher, values)) {
                 let what = format!("`{matcher}` finds nothing: `{}` is never such", matcher.name);
                 let few = if values.len() > 20 { String::new() } else { format!("it is one of {}", values.join(", ")) };
-                findings.find(file, line, what, few);
+                findings.find("query/matcher", file, line, what, few);
             }
         }
     }
@@ -135,10 +136,16 @@ fn kept(tree: &Tree, findings: &mut Findings) {
             match Matcher::new_matcher(T_EQL_REGEX, "__name__".to_owned(), regex.to_owned()) {
                 Ok(regex) => {
                     for name in of_job.iter().filter(|name| regex.is_match(name) != keeps) {
-                        findings.find(file, kept.line_of("regex"), format!("`{name}` is asked for and not kept"), "");
+                        findings.find(
+                            "scrape/kept",
+                            file,
+                            kept.line_of("regex"),
+                            format!("`{name}` is asked for and not kept"),
+                            "",
+                        );
                     }
                 }
-                Err(error) => findings.find(file, kept.line_of("regex"), error, ""),
+                Err(error) => findings.find("scrape/kept", file, kept.line_of("regex"), error, ""),
             }
         }
     }
@@ -187,19 +194,25 @@ fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Fi
             if let Some(bound) = WHOLE_BOUNDS.clone().find(tells_apart) {
                 let what =
                     format!("`{matcher}` is not found by every Prometheus: 2.x stores {bound}, 3.x stores {bound}.0");
-                findings.find(file, line, what, "take both, `le=~\"1([.]0)?\"`, or a bound that is no whole number");
+                findings.find(
+                    "query/bucket",
+                    file,
+                    line,
+                    what,
+                    "take both, `le=~\"1([.]0)?\"`, or a bound that is no whole number",
+                );
             }
         }
         // Of a selector without a name nothing is known.
         let Some(name) = selector.name.as_deref().filter(|name| !name.contains(UNKNOWN)) else { continue };
         match known.get(name) {
-            None => findings.find(file, line, format!("nobody exposes `{name}`"), nearest(name, known)),
+            None => findings.find("query/name", file, line, format!("nobody exposes `{name}`"), nearest(name, known)),
             Some(None) => {}
             Some(Some(labels)) => {
                 for label in unknown_labels(selector, labels) {
                     let has: Vec<&str> = labels.iter().map(String::as_str).collect();
                     let what = format!("`{name}` has no label `{label}`");
-                    findings.find(file, line, what, format!("it has {}", has.join(", ")));
+                    findings.find("query/label", file, line, what, format!("it has {}", has.join(", ")));
                 }
             }
         }
@@ -211,7 +224,13 @@ fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Fi
         if promql::OF_COUNTERS.contains(&call.func.name)
             && let Some(name) = names.filter(|name| known.contains_key(*name)).find(|name| !grows(name))
         {
-            findings.find(file, line, format!("`{}` of `{name}`, which is no counter", call.func.name), "");
+            findings.find(
+                "query/counter",
+                file,
+                line,
+                format!("`{}` of `{name}`, which is no counter", call.func.name),
+                "",
+            );
         }
     }
 }

@@ -16,7 +16,7 @@
 //! | [`labels`] | matchers, legends, sentences and groups with the labels and values that there are |
 //! | [`settings`] | what has one right value in this stack |
 //! | [`runbooks`] | what a page has one paste, with what there is to ask, to call and to look at |
-//! | [`exceptions`] | what is excepted from a check, with its reason |
+//! | [`exceptions`] | what is excepted, by a finding's name ([`names`]), with its reason |
 //! | [`scenarios`] | what scenarios send and expect exists, and can happen in the time they give it |
 //! | here | the rules of the objectives are what their table gives; what can be rendered |
 //!
@@ -29,7 +29,7 @@ use std::path::Path;
 use anyhow::Context;
 
 use aiclipx_base::duration::Speed;
-use aiclipx_model::failure::{Failure, Finding};
+use aiclipx_model::failure::{self, Failure};
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::monitoring::located::Node;
 use aiclipx_model::monitoring::{Monitoring, slo};
@@ -41,11 +41,13 @@ mod compose;
 mod dashboards;
 mod events;
 mod exceptions;
+mod finding;
 mod inhibitions;
 mod known;
 mod labels;
 pub mod live;
 pub mod metrics;
+pub mod names;
 mod pasted;
 mod recordings;
 mod runbooks;
@@ -57,7 +59,9 @@ mod tree;
 mod wiring;
 
 use exceptions::Exceptions;
-use tree::{Findings, Tree, read_dashboards};
+use finding::Findings;
+pub use finding::{Finding, refusal};
+use tree::{Tree, read_dashboards};
 
 /// The speeds that are promised: production, and what `up` and evidence default to.
 const SPEEDS: [u32; 2] = [1, 30];
@@ -69,10 +73,8 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     let mut findings = Findings::default();
     let dashboards = read_dashboards(&monitoring, &mut Findings::default());
     runbooks::check(root, &monitoring, &dashboards, &mut findings)?;
-    findings.0.extend(of(monitoring, &scenarios)?);
     compose::check(root, &mut findings)?;
-    findings.0.sort();
-    Ok(findings.0)
+    Ok(of(monitoring, &scenarios, findings)?)
 }
 
 /// Checks only what these scenarios send and expect, before they are enacted: a run whose alert or panel does not exist, or
@@ -80,33 +82,44 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
 pub fn check_scenarios(root: &Path, scenarios: &[Scenario]) -> Result<Vec<Finding>, Failure> {
     let mut findings = Findings::default();
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
+    let exceptions = Exceptions::read(&monitoring, &mut Findings::default());
     let dashboards = read_dashboards(&monitoring, &mut Findings::default());
     for scenario in scenarios {
         scenarios::check(scenario, &monitoring, &dashboards, &mut findings);
     }
-    Ok(findings.0)
+    Ok(exceptions.leave(findings.0))
 }
 
-/// Checks what was read.
-fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Finding>> {
-    let mut findings = Findings::default();
-    without_rules(&monitoring, &mut findings);
-    if !findings.0.is_empty() {
-        // What leads to a rule that is gone is found by the hundred, and tells nobody why.
-        return Ok(findings.0);
-    }
+/// What stopped a check, where that is what is in a file.
+pub fn refused(failure: &Failure) -> Vec<Finding> {
+    let of = |read: &failure::Finding| {
+        let is_monitoring = read.file.starts_with("monitoring");
+        Finding::of_reader(if is_monitoring { "monitoring/file" } else { "scenario/file" }, read.clone())
+    };
+    failure.findings().iter().map(of).collect()
+}
+
+/// Checks what was read; beside what was found already.
+fn of(monitoring: Monitoring, scenarios: &[Scenario], mut findings: Findings) -> anyhow::Result<Vec<Finding>> {
     let exceptions = Exceptions::read(&monitoring, &mut findings);
+    let mut none = Findings::default();
+    without_rules(&monitoring, &mut none);
+    if !none.0.is_empty() {
+        // What leads to a rule that is gone is found by the hundred, and tells nobody why.
+        findings.0.append(&mut none.0);
+        return Ok(sorted(exceptions.leave(findings.0)));
+    }
     let tree = Tree { dashboards: read_dashboards(&monitoring, &mut findings), monitoring };
     for k in SPEEDS {
         let speed = Speed::new(k).context("a promised speed")?;
         if let Err(found) = tree.monitoring.render(&Addresses::canonical(), speed) {
-            findings.0.extend(found);
+            findings.read("monitoring/speed", found);
         }
     }
     for scenario in scenarios {
         scenarios::check(scenario, &tree.monitoring, &tree.dashboards, &mut findings);
     }
-    exceptions::check(&tree, &exceptions, scenarios, &mut findings);
+    scenarios::unproven(&tree, scenarios, &mut findings);
     alerts::check(&tree, &mut findings);
     inhibitions::check(&tree.monitoring, &mut findings);
     events::check(&tree.monitoring, &mut findings);
@@ -117,10 +130,16 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario]) -> anyhow::Result<Vec<Find
     metrics::check(&tree, &mut findings)?;
     objectives(&tree.monitoring, &mut findings);
     dashboards::check(&tree, &mut findings);
-    let mut findings = findings.0;
+    let idle = exceptions.check(&tree, &findings.0);
+    let mut left = exceptions.leave(findings.0);
+    left.extend(idle.0);
+    Ok(sorted(left))
+}
+
+fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
     findings.sort();
     findings.dedup();
-    Ok(findings)
+    findings
 }
 
 /// A file of rules, or of their tests, that has none: Prometheus and promtool load it without a word.
@@ -130,6 +149,7 @@ fn without_rules(monitoring: &Monitoring, findings: &mut Findings) {
         if none(document.items_of("groups"), "rules") {
             let file = Path::new("monitoring").join(path);
             findings.find(
+                "rule/none",
                 file,
                 0,
                 "there is no rule in it: nothing is evaluated, and nothing fires",
@@ -140,7 +160,13 @@ fn without_rules(monitoring: &Monitoring, findings: &mut Findings) {
     for (path, document) in monitoring.documents_in("prometheus/rules/tests") {
         if document.items_of("tests").is_empty() {
             let file = Path::new("monitoring").join(path);
-            findings.find(file, 0, "there is no test in it: promtool passes it", "write one, or remove the file");
+            findings.find(
+                "test/none",
+                file,
+                0,
+                "there is no test in it: promtool passes it",
+                "write one, or remove the file",
+            );
         }
     }
 }
@@ -148,10 +174,11 @@ fn without_rules(monitoring: &Monitoring, findings: &mut Findings) {
 /// The rules of the objectives are what their table gives, to the byte: a change by hand would be lost.
 fn objectives(monitoring: &Monitoring, findings: &mut Findings) {
     match slo::rules(monitoring.files()) {
-        Err(found) => findings.0.extend(found),
+        Err(found) => findings.read("slo/table", found),
         Ok(None) if monitoring.files().contains_key(Path::new(slo::MADE)) => {
             let what = format!("it is made of monitoring/{}, which is not there", slo::TABLE);
             findings.find(
+                "slo/rules",
                 Path::new("monitoring").join(slo::MADE),
                 1,
                 what,
@@ -166,6 +193,7 @@ fn objectives(monitoring: &Monitoring, findings: &mut Findings) {
                 let given = rules.split('\n').nth(line - 1).map_or("nothing", str::trim);
                 let what = format!("monitoring/{} gives another line here: `{given}`", slo::TABLE);
                 findings.find(
+                    "slo/rules",
                     file,
                     line,
                     what,

@@ -8,8 +8,9 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_EQL, T_EQL_REGEX};
 
 use super::alerts::SEVERITIES;
+use super::finding::Findings;
 use super::pasted::{Page, blocks, pages};
-use super::tree::{DashboardFile, Findings, SCENARIOS};
+use super::tree::{DashboardFile, SCENARIOS};
 use super::{alerts, compose};
 use aiclipx_app::config;
 use aiclipx_base::duration;
@@ -86,30 +87,43 @@ fn read(file: &Path) -> Result<String, Failure> {
 fn of(monitoring: &Monitoring, there: &There, findings: &mut Findings) {
     let names: BTreeSet<String> = pages(monitoring).map(|page| page.name).collect();
     for page in pages(monitoring) {
-        let mut find = |line: usize, what: String, remedy: &str| findings.find(&page.file, line, what, remedy);
+        let mut find =
+            |name, line: usize, what: String, remedy: &str| findings.find(name, &page.file, line, what, remedy);
         commands_for_every_place(&page, &mut find);
         for (line, command) in page.commands() {
-            services(&command, there, |what| find(line, what, "compose.yaml has the services"));
-            recipe(&command, there, |what| find(line, what, "`just` lists what there is"));
+            services(&command, there, |what| find("runbook/service", line, what, "compose.yaml has the services"));
+            recipe(&command, there, |what| find("runbook/recipe", line, what, "`just` lists what there is"));
             for name in settings(&command) {
                 let is_known = config::SETTINGS.iter().any(|setting| setting.name == name);
-                if !is_known && !there.variables.contains(name) {
-                    find(line, format!("there is no setting {name}"), "`aiclipx-app --help` lists them");
+                // Without compose.yaml nobody knows which are its own.
+                let is_of_compose = there.services.is_empty() || there.variables.contains(name);
+                if !is_known && !is_of_compose {
+                    find(
+                        "runbook/setting",
+                        line,
+                        format!("there is no setting {name}"),
+                        "`aiclipx-app --help` lists them",
+                    );
                 }
             }
         }
         for (index, line) in page.text.lines().enumerate() {
             for title in panels(line).into_iter().filter(|title| !there.panels.contains(*title)) {
-                find(index + 1, format!("there is no panel *{title}*"), "a panel is named by its title");
+                find(
+                    "runbook/panel",
+                    index + 1,
+                    format!("there is no panel *{title}*"),
+                    "a panel is named by its title",
+                );
             }
             for linked in line.split("](").skip(1).filter_map(|rest| rest.split_once(".md)").map(|(name, _)| name)) {
                 if !linked.contains('/') && !names.contains(linked) {
-                    find(index + 1, format!("there is no page {linked}.md"), "");
+                    find("runbook/page", index + 1, format!("there is no page {linked}.md"), "");
                 }
             }
             let scenario = line.split("(scenario `").nth(1).and_then(|rest| rest.split('`').next());
             if let Some(scenario) = scenario.filter(|name| !there.scenarios.contains(*name)) {
-                find(index + 1, format!("there is no scenario {scenario}"), "");
+                find("runbook/scenario", index + 1, format!("there is no scenario {scenario}"), "");
             }
         }
         silences(&page, monitoring, &mut find);
@@ -118,6 +132,7 @@ fn of(monitoring: &Monitoring, there: &There, findings: &mut Findings) {
         for alert in severities {
             let what = format!("this page does not say that {} is {}", alert.name, severity(alert));
             find(
+                "runbook/severity",
                 1,
                 what,
                 "`Severity: …`, or a table whose row begins with the alert's name and ends with its severity",
@@ -163,14 +178,14 @@ fn rows(monitoring: &Monitoring, findings: &mut Findings) {
         for (cell, what) in [(1, severity(alert)), (3, hold.as_str())] {
             if !says(cell, what) {
                 let told = format!("the row of {} does not say {what}, as its rule does", alert.name);
-                findings.find("monitoring/README.md", index + 1, told, "");
+                findings.find("alert/overview", "monitoring/README.md", index + 1, told, "");
             }
         }
     }
 }
 
 /// The first section has commands for every place the stack runs in.
-fn commands_for_every_place(page: &Page, find: &mut impl FnMut(usize, String, &str)) {
+fn commands_for_every_place(page: &Page, find: &mut impl FnMut(&'static str, usize, String, &str)) {
     let first = page.text.split("**Stop the bleeding").nth(1).and_then(|rest| rest.split("**Meaning").next());
     let lines = blocks(first.unwrap_or_default(), "sh");
     let place_of = |line: &str| PLACES.iter().find(|(place, _)| line.starts_with(place));
@@ -182,7 +197,12 @@ fn commands_for_every_place(page: &Page, find: &mut impl FnMut(usize, String, &s
         own.any(|pair| !pair[1].1.starts_with('#') && programs.iter().any(|program| pair[1].1.contains(program)))
     };
     for (place, _) in PLACES.iter().filter(|(place, programs)| !has_one(place, programs)) {
-        find(1, format!("no command is for `{place}`"), "whoever is woken runs it in one of four ways, and pastes");
+        find(
+            "runbook/place",
+            1,
+            format!("no command is for `{place}`"),
+            "whoever is woken runs it in one of four ways, and pastes",
+        );
     }
 }
 
@@ -250,7 +270,7 @@ fn panels(line: &str) -> Vec<&str> {
 }
 
 /// What a page has silenced is its own alerts, all of them and no other; the Watchdog is never silenced.
-fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(usize, String, &str)) {
+fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(&'static str, usize, String, &str)) {
     let own = |name: &str| monitoring.alert(name).is_some_and(|alert| is_of(alert, page));
     let mut silenced = BTreeSet::new();
     for (line, command) in blocks(&page.text, "sh") {
@@ -262,13 +282,18 @@ fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(usize, S
         };
         let Ok(matcher) = Matcher::new_matcher(kind, "alertname".to_owned(), value.unwrap_or_default().to_owned())
         else {
-            find(line, format!("`{}` is no pattern", value.unwrap_or_default()), "");
+            find("runbook/silence", line, format!("`{}` is no pattern", value.unwrap_or_default()), "");
             continue;
         };
         let fitting: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
         let fitting: Vec<&str> = fitting.into_iter().filter(|name| matcher.is_match(name)).collect();
         for name in fitting.iter().filter(|name| !own(name)) {
-            find(line, format!("this silences {name}, whose page is another"), "a page silences its own alerts");
+            find(
+                "runbook/silence",
+                line,
+                format!("this silences {name}, whose page is another"),
+                "a page silences its own alerts",
+            );
         }
         silenced.extend(fitting);
     }
@@ -280,7 +305,7 @@ fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(usize, S
             } else {
                 format!("no command silences {}", alert.name)
             };
-            find(1, what, "amtool … silence add alertname=…");
+            find("runbook/silence", 1, what, "amtool … silence add alertname=…");
         }
     }
 }

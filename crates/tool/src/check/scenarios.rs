@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use super::tree::{DashboardFile, Findings, SCENARIOS, asking_panels, line_with};
+use super::exceptions;
+use super::finding::Findings;
+use super::tree::{DashboardFile, SCENARIOS, Tree, asking_panels, line_with};
 use aiclipx_app::endpoint::Endpoint;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::Monitoring;
@@ -17,14 +19,19 @@ pub(super) fn check(
 ) {
     let ours = Path::new(SCENARIOS).join(format!("{}.toml", scenario.id()));
     let file = if scenario.file.ends_with(&ours) { ours } else { scenario.file.clone() };
-    let mut find = |needle: &str, what: String, remedy: String| {
-        findings.find(&file, line_with(&scenario.text, needle), what, remedy);
+    let mut find = |name, needle: &str, what: String, remedy: String| {
+        findings.find(name, &file, line_with(&scenario.text, needle), what, remedy);
     };
     let expect = &scenario.expect;
     for name in expect.fires.iter().chain(&expect.may_fire).chain(&expect.inhibits) {
         if monitoring.alert(name).is_none() {
             let known: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
-            find(name, format!("there is no alert {name}"), format!("the alerts are {}", known.join(", ")));
+            find(
+                "scenario/alert",
+                name,
+                format!("there is no alert {name}"),
+                format!("the alerts are {}", known.join(", ")),
+            );
         }
     }
     for request in scenario.phases.iter().flat_map(|phase| &phase.requests) {
@@ -46,12 +53,17 @@ pub(super) fn check(
         } else {
             format!("endpoint = \"{}\"", counted.label())
         };
-        find(&format!("\"{path}\""), what, remedy);
+        find("scenario/request", &format!("\"{path}\""), what, remedy);
     }
     let panels: Vec<String> = asking_panels(dashboards).map(|(name, ..)| name).collect();
     for panel in expect.panels.keys() {
         if !panels.contains(panel) {
-            find(panel, format!("there is no panel {panel}"), format!("the panels are {}", panels.join(", ")));
+            find(
+                "scenario/panel",
+                panel,
+                format!("there is no panel {panel}"),
+                format!("the panels are {}", panels.join(", ")),
+            );
         }
     }
     for alert in expect.fires.iter().filter_map(|name| monitoring.alert(name)) {
@@ -63,11 +75,35 @@ pub(super) fn check(
                 let remedy =
                     format!("{latest} is window, scrape, two evaluations and `for` of {}", alert.file.display());
                 find(
+                    "scenario/length",
                     name,
                     format!("{name} may fire as late as {latest}; {what} is {}", duration::print(given)),
                     remedy,
                 );
             }
+        }
+    }
+}
+
+/// Some scenario expects each alert to fire, and holds each panel to a measure.
+pub(super) fn unproven(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings) {
+    let listed = exceptions::file().display().to_string();
+    // One that is inhibited fires, too: nobody is told.
+    let fires_in = |scenario: &Scenario, name: &str| {
+        scenario.expect.fires.iter().chain(&scenario.expect.inhibits).any(|fires| fires == name)
+    };
+    for alert in tree.monitoring.alerts() {
+        if !scenarios.iter().any(|scenario| fires_in(scenario, &alert.name)) {
+            let what = format!("no scenario expects {} to fire", alert.name);
+            let remedy = format!("name it in a scenario's `fires` or `inhibits`, or in {listed} with a reason");
+            findings.at("alert/unproven", alert, what, remedy);
+        }
+    }
+    for (panel, dashboard, node) in tree.panels() {
+        if !scenarios.iter().any(|scenario| scenario.expect.panels.contains_key(&panel)) {
+            let what = format!("no scenario holds panel {panel} to a measure");
+            let remedy = format!("name it in a scenario's `panels`, or in {listed} with a reason");
+            findings.about("panel/unproven", &panel, &dashboard.file, node.line, what, remedy);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! What is checked: monitoring and its dashboards, each read once; and what is found.
+//! What is checked: monitoring and its dashboards, each read once.
 
 use std::path::{Path, PathBuf};
 
+use super::finding::{Finding, Findings};
 use aiclipx_dashboard::model::{self, Dashboard};
-use aiclipx_model::failure::Finding;
 use aiclipx_model::monitoring::located::{Entry, Node, Value};
-use aiclipx_model::monitoring::{Alert, Monitoring, is_of_logs};
+use aiclipx_model::monitoring::{Monitoring, is_of_logs};
 
 /// Where scenarios lie, below the repository's root.
 pub(super) const SCENARIOS: &str = "scripts/traffic";
@@ -30,11 +30,18 @@ impl Tree {
 pub(super) fn asking_panels(dashboards: &[DashboardFile]) -> impl Iterator<Item = (String, &DashboardFile, &Node)> {
     dashboards.iter().flat_map(|dashboard| {
         let asking = |panel: &&&Node| !panel.items_of("targets").is_empty() && !is_of_logs(panel);
-        dashboard.panels().into_iter().filter(move |panel| asking(&panel)).map(move |panel| {
-            let id = panel.get("id").and_then(Node::as_number).unwrap_or_default();
-            (format!("{}/{id}", dashboard.node.text_of("uid").unwrap_or_default()), dashboard, panel)
-        })
+        dashboard
+            .panels()
+            .into_iter()
+            .filter(move |panel| asking(&panel))
+            .map(move |panel| (panel_name(dashboard, panel), dashboard, panel))
     })
+}
+
+/// How a panel is named: `uid/id`.
+pub(super) fn panel_name(dashboard: &DashboardFile, panel: &Node) -> String {
+    let id = panel.get("id").and_then(Node::as_number).unwrap_or_default();
+    format!("{}/{id}", dashboard.node.text_of("uid").unwrap_or_default())
 }
 
 /// A dashboard: as its file has it, with lines, and as it is drawn.
@@ -87,35 +94,14 @@ pub(super) fn read_dashboards(monitoring: &Monitoring, findings: &mut Findings) 
         let mut dashboard = DashboardFile { file: file.clone(), node: node.clone(), model: None };
         match model::read(&file, &text) {
             Ok(model) => dashboard.model = Some(model),
-            Err(found) => findings.0.extend(found.into_iter().map(|finding| Finding {
-                line: if finding.line == 0 { dashboard.line_of(&finding.what) } else { finding.line },
-                ..finding
+            Err(found) => findings.0.extend(found.into_iter().map(|found| {
+                let line = if found.line == 0 { dashboard.line_of(&found.what) } else { found.line };
+                Finding { line, ..Finding::of_reader("dashboard/file", found) }
             })),
         }
         dashboard
     };
     monitoring.documents_in(DASHBOARDS).map(read).collect()
-}
-
-/// What was found so far.
-#[derive(Default)]
-pub(super) struct Findings(pub(super) Vec<Finding>);
-
-impl Findings {
-    pub(super) fn find(
-        &mut self,
-        file: impl Into<PathBuf>,
-        line: usize,
-        what: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
-        self.0.push(Finding { file: file.into(), line, what: what.into(), remedy: remedy.into() });
-    }
-
-    /// At a rule.
-    pub(super) fn at(&mut self, alert: &Alert, what: impl Into<String>, remedy: impl Into<String>) {
-        self.find(&alert.file, alert.line, what, remedy);
-    }
 }
 
 /// The line of the first text that holds this; 0 for none.
