@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use super::ground::Ground;
+use super::ground::{ASK_LIMIT, Ground};
 use crate::dashboard_pages;
 use crate::graphs;
 use aiclipx_base::duration::Speed;
@@ -270,7 +270,7 @@ async fn panels(prometheus: &Api, tree: &Tree, speed: Speed, run: &Run, target: 
         for plan in dashboard.panels.iter().flat_map(|panel| query::plan(dashboard, panel, &view)) {
             let panel = format!("{}/{}", dashboard.uid, plan.panel);
             // A refused query is an answer too: it is kept, and the claim on this panel fails.
-            let answer = client::get(&prometheus.address, &plan.path_and_query, super::enact::ASK_LIMIT)
+            let answer = client::get(&prometheus.address, &plan.path_and_query, ASK_LIMIT)
                 .await
                 .with_context(|| format!("panel {panel}"))?;
             let answer =

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::ground::{Ground, not_ours};
+use super::ground::{ASK_LIMIT, Ground, not_ours};
 use super::pictures::{PATIENCE, Photographer};
 use crate::traffic::progress::Progress;
 use crate::traffic::send::{Limits, Sent, Tcp, send};
@@ -37,8 +37,6 @@ use aiclipx_stack::layout::{RUNS, RUNS_LOCK};
 use aiclipx_stack::lock::Lock;
 use aiclipx_stack::prom::client::{ActiveAlert, Api};
 
-/// What a component may take to answer a small question.
-pub const ASK_LIMIT: Duration = Duration::from_secs(10);
 /// How often a run beside others shows that it goes on.
 pub(super) const STILL_AT_IT: Duration = Duration::from_secs(8);
 /// How often we look while waiting.

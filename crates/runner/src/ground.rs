@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 
-use super::enact::ASK_LIMIT;
 use crate::surroundings;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
@@ -21,6 +21,9 @@ use aiclipx_model::scenario::Action;
 use aiclipx_stack::receiver;
 use aiclipx_stack::start::no_room;
 use aiclipx_stack::{Component, Foreign, Stack};
+
+/// What a component may take to answer a small question.
+pub(super) const ASK_LIMIT: Duration = Duration::from_secs(10);
 
 /// A stack under a scenario.
 #[derive(Debug, Clone, Copy)]
