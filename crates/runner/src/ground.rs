@@ -34,6 +34,22 @@ pub enum Ground<'a> {
     Theirs(&'a Foreign),
 }
 
+/// The same, for who must own it: an experiment's own task.
+#[derive(Debug)]
+pub enum Held {
+    Ours(Box<Stack>),
+    Theirs(Box<Foreign>),
+}
+
+impl Held {
+    pub fn ground(&self) -> Ground<'_> {
+        match self {
+            Held::Ours(stack) => Ground::Ours(stack),
+            Held::Theirs(foreign) => Ground::Theirs(foreign),
+        }
+    }
+}
+
 impl<'a> Ground<'a> {
     /// The service's replicas.
     pub fn app(self) -> &'a [Address] {

@@ -7,6 +7,7 @@ mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aiclipx_base::address::Address;
@@ -17,8 +18,8 @@ use aiclipx_model::failure::{self, Failure, print, tell, without_just};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
 use aiclipx_model::scenario;
 use aiclipx_model::traffic::schedule::Schedule;
-use aiclipx_runner::ground::Ground;
-use aiclipx_runner::prove;
+use aiclipx_runner::ground::Held;
+use aiclipx_runner::{events::Events, prove, runner};
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::viewer;
@@ -238,6 +239,8 @@ enum Evidence {
         /// ./aiclipx-evidence where that can't be written].
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        told: ToPrograms,
         /// Claims (by a part of their id) that must be proven, else exit 1.
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
@@ -249,6 +252,8 @@ enum Evidence {
         only: Vec<String>,
         #[command(flatten)]
         how: OnPrivateStacks,
+        #[command(flatten)]
+        told: ToPrograms,
         /// Claims (by a part of their id) that must be proven, else exit 1.
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
@@ -260,6 +265,8 @@ enum Evidence {
         only: Vec<String>,
         #[command(flatten)]
         how: OnPrivateStacks,
+        #[command(flatten)]
+        told: ToPrograms,
     },
     /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its exhibits.
     Verify {
@@ -302,10 +309,24 @@ struct OnPrivateStacks {
     out: Option<PathBuf>,
 }
 
+/// What programs are told beside people.
+#[derive(Args)]
+struct ToPrograms {
+    /// Write what happens as JSON lines, as it happens.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+}
+
+impl ToPrograms {
+    fn events(&self) -> Result<Events, Failure> {
+        Events::open(self.events.as_deref())
+    }
+}
+
 impl OnPrivateStacks {
-    fn options(self, root: &Path, only: Vec<String>) -> prove::Options {
+    fn options(self, root: &Path, only: Vec<String>) -> runner::Options {
         let OnPrivateStacks { seed, speed, jobs, out } = self;
-        prove::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| bundles_folder(root)) }
+        runner::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| bundles_folder(root)) }
     }
 }
 
@@ -407,16 +428,26 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
             Ok(ExitCode::SUCCESS)
         }
-        Command::Evidence(Evidence::Collect { ref attach, ref out, ref require }) => {
+        Command::Evidence(Evidence::Collect { ref attach, ref out, ref require, ref told }) => {
+            let events = told.events()?;
             let root = find_tree()?;
             let out = out.clone().unwrap_or_else(|| bundles_folder(&root));
             if let Some(whereabouts) = attach {
                 let foreign = Foreign::find(whereabouts, &state()?).await?;
-                return evidence::collect(&root, Ground::Theirs(&foreign), &out, require, signals).await;
+                return evidence::collect(
+                    &root,
+                    Arc::new(Held::Theirs(Box::new(foreign))),
+                    &out,
+                    require,
+                    &events,
+                    signals,
+                )
+                .await;
             }
             match Stack::find(&state()?).await? {
                 Found::Running(stack) => {
-                    return evidence::collect(&root, Ground::Ours(&stack), &out, require, signals).await;
+                    return evidence::collect(&root, Arc::new(Held::Ours(stack)), &out, require, &events, signals)
+                        .await;
                 }
                 Found::Stale(_) => return Err(stack::killed(&state()?)),
                 Found::Absent => {}
@@ -424,18 +455,22 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             tell("No stack is up: every experiment runs on a private stack.");
             let speed = "30".parse().context("the default speed")?;
             let how = OnPrivateStacks { seed: SEED, speed, jobs: JOBS, out: Some(out) };
-            let (bundle, outcome) = prove::prove(&root, &how.options(&root, Vec::new()), &signals.held()).await?;
+            let (bundle, outcome) =
+                prove::prove(&root, &how.options(&root, Vec::new()), &events, &signals.held()).await?;
             summary::conclude(&bundle, &outcome, require)
         }
-        Command::Evidence(Evidence::Run { only, how, require }) => {
+        Command::Evidence(Evidence::Run { only, how, require, told }) => {
+            let events = told.events()?;
             let root = find_tree()?;
-            let (bundle, outcome) = prove::prove(&root, &how.options(&root, only), &signals.held()).await?;
+            let (bundle, outcome) = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await?;
             summary::conclude(&bundle, &outcome, &require)
         }
-        Command::Evidence(Evidence::Mutants { only, how }) => {
+        Command::Evidence(Evidence::Mutants { only, how, told }) => {
+            let events = told.events()?;
             let root = find_tree()?;
             let (folder, outcome) =
-                aiclipx_runner::mutants::run::try_all(&root, &how.options(&root, only), &signals.held()).await?;
+                aiclipx_runner::mutants::run::try_all(&root, &how.options(&root, only), &events, &signals.held())
+                    .await?;
             print(outcome.table().trim_end())?;
             tell(&format!("{}.", outcome.tally()));
             print(&folder.join(mutants::outcome::FILE).display().to_string())?;
