@@ -8,6 +8,7 @@ mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aiclipx_base::address::Address;
@@ -18,14 +19,14 @@ use aiclipx_model::failure::{Failure, print, tell};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
 use aiclipx_model::scenario;
 use aiclipx_model::traffic::schedule::Schedule;
-use aiclipx_runner::ground::Ground;
+use aiclipx_runner::ground::Held;
 use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::viewer;
 use aiclipx_stack::{Foreign, Found, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder};
 use aiclipx_stack::{guard, receiver};
-use aiclipx_tool::program::{self, JOBS, OnPrivateStacks, SEED, as_called_here, seed};
+use aiclipx_tool::program::{self, JOBS, OnPrivateStacks, SEED, ToPrograms, as_called_here, seed};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
@@ -243,6 +244,8 @@ enum Evidence {
         /// ./aiclipx-evidence where that can't be written].
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        told: ToPrograms,
         /// Claims (by a part of their id) that must be proven, else exit 1.
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
@@ -254,6 +257,8 @@ enum Evidence {
         only: Vec<String>,
         #[command(flatten)]
         how: OnPrivateStacks,
+        #[command(flatten)]
+        told: ToPrograms,
         /// Claims (by a part of their id) that must be proven, else exit 1.
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
@@ -284,6 +289,7 @@ enum Evidence {
 
 /// Lines of each log that `logs` shows unless told otherwise.
 const LINES: usize = 50;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -338,16 +344,26 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
             Ok(ExitCode::SUCCESS)
         }
-        Command::Evidence(Evidence::Collect { ref attach, ref out, ref require }) => {
+        Command::Evidence(Evidence::Collect { ref attach, ref out, ref require, ref told }) => {
+            let events = told.events()?;
             let root = find_tree()?;
             let out = out.clone().unwrap_or_else(|| bundles_folder(&root));
             if let Some(whereabouts) = attach {
                 let foreign = Foreign::find(whereabouts, &state()?).await?;
-                return evidence::collect(&root, Ground::Theirs(&foreign), &out, require, signals).await;
+                return evidence::collect(
+                    &root,
+                    Arc::new(Held::Theirs(Box::new(foreign))),
+                    &out,
+                    require,
+                    &events,
+                    signals,
+                )
+                .await;
             }
             match Stack::find(&state()?).await? {
                 Found::Running(stack) => {
-                    return evidence::collect(&root, Ground::Ours(&stack), &out, require, signals).await;
+                    return evidence::collect(&root, Arc::new(Held::Ours(stack)), &out, require, &events, signals)
+                        .await;
                 }
                 Found::Stale(_) => return Err(stack::killed(&state()?)),
                 Found::Absent => {}
@@ -355,12 +371,14 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             tell("No stack is up: every experiment runs on a private stack.");
             let speed = "30".parse().context("the default speed")?;
             let how = OnPrivateStacks { seed: SEED, speed, jobs: JOBS, out: Some(out) };
-            let (bundle, outcome) = prove::prove(&root, &how.options(&root, Vec::new()), &signals.held()).await?;
+            let (bundle, outcome) =
+                prove::prove(&root, &how.options(&root, Vec::new()), &events, &signals.held()).await?;
             summary::conclude(&bundle, &outcome, require)
         }
-        Command::Evidence(Evidence::Run { only, how, require }) => {
+        Command::Evidence(Evidence::Run { only, how, require, told }) => {
+            let events = told.events()?;
             let root = find_tree()?;
-            let (bundle, outcome) = prove::prove(&root, &how.options(&root, only), &signals.held()).await?;
+            let (bundle, outcome) = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await?;
             summary::conclude(&bundle, &outcome, &require)
         }
         Command::Evidence(Evidence::Verify { ref bundle, ref repo, ref signers, ref require }) => {
