@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 
 use super::alert_graph;
-use super::bundle::Outcome;
 use super::claims::PICTURED_PAGES;
 use super::experiment::{APP, Experiment, HELD_BY_LOKI, LOADED, NAMES, SAMPLES, SNAPSHOT, StepTime, files_in};
 use super::grafana;
 use super::judge::Verdict;
+use super::outcome::Outcome;
 use super::planted;
 use super::provenance::{Mode, Provenance, bundle_id, of_another_revision, time_of_id};
 use aiclipx_model::prom::answer::Series;

@@ -6,7 +6,7 @@
 //! 2. [`claims`]: what must hold, derived from the scenario and the monitoring files ([`tree`]) alone.
 //! 3. [`judge`]: decides each claim on that folder; [`timeline`], [`reconcile`], [`panels`], [`loaded`], [`grafana`],
 //!    [`alert_graph`] and [`planted`] are what single kinds of claims ask; [`validity`] says what disturbed the run.
-//! 4. [`bundle`]: a draft that is sealed, and a sealed one that is opened and judged again; [`coherence`] holds what it says of
+//! 4. [`outcome`]: all that a folder shows; [`bundle`]: a draft that is sealed, and a sealed one that is opened and judged again; [`coherence`] holds what it says of
 //!    itself against its files, [`attest`] its revision and its signature, [`provenance`] says how it was made.
 //! 5. [`report`]: for people, [`summary`]: for a terminal.
 //! 6. [`mutants`]: small wrongs in the monitoring that a named claim must find, and what came of them.
@@ -38,6 +38,7 @@ pub mod grafana;
 pub mod judge;
 pub mod loaded;
 pub mod mutants;
+pub mod outcome;
 pub mod panels;
 pub mod planted;
 pub mod provenance;

@@ -8,10 +8,11 @@ use std::process::ExitCode;
 use aiclipx_model::failure::{Failure, print, tell};
 
 use crate::attest;
-use crate::bundle::{Bundle, Outcome};
+use crate::bundle::{Bundle, SIGNATURE};
 use crate::claims::Kind;
 use crate::experiment::SCHEMA;
 use crate::judge::Verdict;
+use crate::outcome::Outcome;
 
 /// Each level that was asked for, in order; the first that fails ends it, exit 4.
 pub fn verify(
@@ -45,7 +46,7 @@ pub fn verify(
     }
     match signers {
         Some(signers) => tell(&format!("L3 signature: by {}.", attest::signed_by(&bundle, signers)?)),
-        None if bundle.folder().join(attest::SIGNATURE).exists() => {
+        None if bundle.folder().join(SIGNATURE).exists() => {
             tell("L3 signature: there is one; by whom was not looked at; --signers FILE names who may sign.");
         }
         None => tell(

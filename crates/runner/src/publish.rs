@@ -7,8 +7,9 @@ use tokio::time::{Instant, sleep};
 
 use super::enact::STILL_AT_IT;
 use crate::pdf;
-use aiclipx_judge::bundle::{BROKEN_OFF, Bundle, Draft, Outcome};
+use aiclipx_judge::bundle::{BROKEN_OFF, Bundle, Draft};
 use aiclipx_judge::experiment;
+use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance::{Provenance, now_ms};
 use aiclipx_judge::report::PDF;
 use aiclipx_model::failure::{Failure, tell};

@@ -4,11 +4,11 @@ use base64::Engine;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::strip::{self, Lane};
-use super::{image, made, not_proven, revision, seeds, sign, utc};
-use crate::bundle::Outcome;
+use super::words::{image, made, not_proven, revision, seeds, sign, utc};
 use crate::claims::{Family, Kind, Step};
 use crate::experiment::Experiment;
 use crate::judge::{self, Judgement, Verdict};
+use crate::outcome::Outcome;
 use crate::provenance::Mode;
 use crate::{grafana, panels, timeline};
 use aiclipx_model::monitoring::WATCHDOG;

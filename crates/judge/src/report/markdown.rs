@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{image, made, not_proven, revision, seeds, sign, utc};
-use crate::bundle::Outcome;
+use super::words::{cell, image, made, not_proven, revision, seeds, sign, utc};
 use crate::claims::{Family, Kind};
 use crate::judge::{self, Verdict};
+use crate::outcome::Outcome;
 
 /// The whole text.
 pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
@@ -77,9 +77,4 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
     }
     writeln!(text, "\nVerify: `aiclipx evidence verify .` in this folder, offline.")?;
     Ok(text)
-}
-
-/// A text as it may stand in a table's cell.
-pub(super) fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
 }

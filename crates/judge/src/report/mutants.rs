@@ -6,8 +6,7 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
-use super::markdown::cell;
-use super::utc;
+use super::words::{cell, utc};
 use crate::mutants::outcome::Fate;
 use crate::mutants::outcome::Outcome;
 

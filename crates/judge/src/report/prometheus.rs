@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::utc;
+use super::words::utc;
 use crate::alert_graph;
 use crate::claims::PICTURED_PAGES;
 use crate::experiment::Experiment;

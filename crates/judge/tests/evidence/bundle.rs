@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aiclipx_base::duration::Speed;
-use aiclipx_judge::bundle::{Bundle, Draft, Outcome, sha256_of};
+use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::experiment::{OLDEST, SCHEMA, json_text, write_json};
 use aiclipx_judge::judge::Judgement;
+use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, bundle_id};
 use aiclipx_judge::tree::copy_folder;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::revision::label;
+use aiclipx_model::sum;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -164,7 +166,7 @@ impl Sealed {
                     walk(root, &path, lines);
                 } else if !path.ends_with("SHA256SUMS") {
                     let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                    lines.push((name, sha256_of(&path).unwrap()));
+                    lines.push((name, sum::of_file(&path).unwrap()));
                 }
             }
         }
