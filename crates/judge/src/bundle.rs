@@ -1,16 +1,6 @@
 //! A Draft is written, a Bundle is read: what was shown, sealed so that anyone can check it later, offline.
 //!
-//! ```text
-//! report.html report.md report.pdf   for people
-//! run.json                 [`Provenance`]: revision, versions, seed, speed
-//! verdicts.json            every claim with its judgement
-//! tree/                    the monitoring and the scenarios that it is about
-//! experiments/NAME/        what was recorded: see `experiment`; what is long is packed, `.gz`
-//! broken-off/NAME/         what is left of a try on a private stack that did not come to its end: not judged
-//! mutants.json             what came of the mutants of this very tree, where they were tried
-//! SHA256SUMS               every other file, in the form `sha256sum -c` reads
-//! SHA256SUMS.sig           where it is signed: see `attest`
-//! ```
+//! What lies in it is in one table, [`artifacts`]; evidence/README.md says it for people.
 //!
 //! A draft is a folder `NAME.partial` beside the place of the bundle, flushed to disk and renamed last: whatever goes
 //! wrong before leaves nothing that looks complete, and nothing that was recorded is lost with it. There is no verifying a
@@ -28,12 +18,14 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
+use super::artifacts::{self, OF_A_BUNDLE, PACKED};
 use super::coherence;
-use super::experiment::{self, json_text, read_json, read_text, write, write_json};
+use super::files::{self, json_text, read_json, read_text, write, write_json};
 use super::judge::Judgement;
 use super::outcome::Outcome;
 use super::provenance::{self, Provenance};
 use super::report;
+use super::run;
 use super::tree::Tree;
 use aiclipx_model::failure::{self, Failure, tell};
 use aiclipx_model::sum;
@@ -137,7 +129,7 @@ impl Draft {
     /// `secrets` are texts that must not be in any file: one that is stops the sealing.
     pub fn seal(mut self, secrets: &[String]) -> Result<Bundle, Failure> {
         scan_for_secrets(&self.folder, secrets)?;
-        experiment::within_bounds(list(&self.folder)?.iter().map(|file| self.folder.join(file)))?;
+        files::within_bounds(list(&self.folder)?.iter().map(|file| self.folder.join(file)))?;
         let mut sums = String::new();
         for file in list(&self.folder)? {
             if !is_of_a_bundle(&file) {
@@ -254,8 +246,8 @@ impl Bundle {
     fn is_judged_here(&self) -> Result<(), Failure> {
         let told = read_json::<serde_json::Value>(&self.folder.join("run.json")).unwrap_or_default();
         match told["schema"].as_u64().map(u32::try_from) {
-            Some(schema) if !schema.is_ok_and(experiment::is_judged) => {
-                let (oldest, newest) = (experiment::OLDEST, experiment::SCHEMA);
+            Some(schema) if !schema.is_ok_and(run::is_judged) => {
+                let (oldest, newest) = (run::OLDEST, run::SCHEMA);
                 let what = format!(
                     "{} makes a statement of version {}, and this tool judges by versions {oldest} to {newest}; L0, integrity, \
                      holds",
@@ -284,15 +276,14 @@ impl Bundle {
             ensure!(sum::of_file(&self.folder.join(file))? == sum, "{file} has changed since the bundle was sealed");
             ensure!(is_of_a_bundle(file), "{file} is no file of a bundle");
             // Only one of the two would be read.
-            let twice =
-                file.strip_suffix(experiment::PACKED).is_some_and(|plain| found.iter().any(|other| other == plain));
+            let twice = file.strip_suffix(PACKED).is_some_and(|plain| found.iter().any(|other| other == plain));
             ensure!(!twice, "{file} is there unpacked as well");
         }
         if let Some((file, _)) = stored.pop_first() {
             bail!("{file} is missing");
         }
         // Behind the sums: what was changed is that first, and not a packed file that can't be unpacked.
-        experiment::within_bounds(found.iter().map(|file| self.folder.join(file)))?;
+        files::within_bounds(found.iter().map(|file| self.folder.join(file)))?;
         Ok(())
     }
 
@@ -348,33 +339,15 @@ fn difference(told: &Judgement, derived: &Judgement) -> anyhow::Result<String> {
 
 /// Whether the layout has a place for a file: what nobody reads, nobody has looked at.
 fn is_of_a_bundle(file: &str) -> bool {
-    const TOP: [&str; 6] = ["run.json", "verdicts.json", "mutants.json", "report.html", "report.md", report::PDF];
-    const OF_AN_EXPERIMENT: [&str; 5] =
-        ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", experiment::SNAPSHOT];
-    const FOLDERS: [(&str, &[&str]); 9] = [
-        ("graphs", &["json"]),
-        ("grafana", &["json"]),
-        ("exposition", &["prom"]),
-        ("samples", &["json"]),
-        ("loaded", &["json"]),
-        ("logs", &["log"]),
-        ("loki", &["json"]),
-        ("panels", &["json", "svg"]),
-        ("screens", &["png"]),
-    ];
-    let packed = file.strip_suffix(experiment::PACKED);
-    let may_be_packed = |file: &str| file.splitn(3, '/').nth(2).is_some_and(experiment::is_packed);
-    if packed.is_some_and(|file| !may_be_packed(file)) {
-        return false;
-    }
-    match packed.unwrap_or(file).split('/').collect::<Vec<_>>()[..] {
-        [name] => TOP.contains(&name),
-        ["tree", ..] => super::tree::FOLDERS.iter().any(|folder| file.starts_with(&format!("tree/{folder}/"))),
-        ["experiments" | BROKEN_OFF, _, name] => OF_AN_EXPERIMENT.contains(&name),
-        ["experiments" | BROKEN_OFF, _, folder, name] => {
-            let kind = name.rsplit_once('.').map_or("", |(_, kind)| kind);
-            FOLDERS.iter().any(|(known, kinds)| *known == folder && kinds.contains(&kind))
+    let packed = file.strip_suffix(PACKED);
+    let plain = packed.unwrap_or(file);
+    match plain.splitn(3, '/').collect::<Vec<_>>()[..] {
+        ["experiments" | BROKEN_OFF, _, place] => {
+            artifacts::of(place).is_some_and(|artifact| artifact.packed || packed.is_none())
         }
+        _ if packed.is_some() => false,
+        ["tree", ..] => super::tree::FOLDERS.iter().any(|folder| file.starts_with(&format!("tree/{folder}/"))),
+        [name] => OF_A_BUNDLE.contains(&name),
         _ => false,
     }
 }
@@ -425,7 +398,7 @@ fn remove_empty(folder: &Path) -> anyhow::Result<()> {
 fn scan_for_secrets(folder: &Path, secrets: &[String]) -> anyhow::Result<()> {
     for file in list(folder)? {
         // Packed, a secret would not be recognised.
-        let bytes = experiment::read_bytes(&folder.join(file.strip_suffix(experiment::PACKED).unwrap_or(&file)))?;
+        let bytes = files::read_bytes(&folder.join(file.strip_suffix(PACKED).unwrap_or(&file)))?;
         for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             ensure!(!found, "{file} holds a secret of the stack; nothing was sealed");

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::experiment::{APP, RECEIVER};
 use super::grafana;
 use super::judge::seconds;
+use super::run::{APP, RECEIVER};
 use super::tree::Tree;
 use aiclipx_base::duration::{self, Speed};
 use aiclipx_model::monitoring::{Loader, Monitoring, WATCHDOG};

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::experiment::{Experiment, read_json};
+use super::artifacts::{GRAFANA_PAGE, dashboard_picture};
+use super::experiment::Experiment;
+use super::files::read_json;
 use super::judge::Finding;
 use aiclipx_model::prom::grafana::{leaves_out, values_in};
 use aiclipx_model::scenario::Scenario;
@@ -36,20 +38,10 @@ pub fn dashboards(scenario: &Scenario) -> BTreeSet<&str> {
     scenario.expect.panels.keys().filter_map(|panel| Some(panel.split_once('/')?.0)).collect()
 }
 
-/// The picture of a dashboard's page, below an experiment's folder.
-pub fn picture(dashboard: &str) -> String {
-    format!("screens/dashboard-{dashboard}.png")
-}
-
-/// What was seen of it, likewise.
-pub fn file(dashboard: &str) -> String {
-    format!("grafana/{dashboard}.json")
-}
-
 /// What was seen of a dashboard, where there was a Grafana.
 pub fn seen(experiment: &Experiment, dashboard: &str) -> anyhow::Result<Option<Seen>> {
-    let path = experiment.folder().join(file(dashboard));
-    if !super::experiment::is_there(&path) {
+    let path = experiment.folder().join(GRAFANA_PAGE.named(dashboard));
+    if !super::files::is_there(&path) {
         return Ok(None);
     }
     read_json(&path).map(Some).map_err(|error| experiment.here(&error))
@@ -59,7 +51,7 @@ pub fn seen(experiment: &Experiment, dashboard: &str) -> anyhow::Result<Option<S
 pub(super) fn shows(experiment: &Experiment, dashboard: &str) -> anyhow::Result<Finding> {
     let mut finding = Finding {
         expected: "a picture, every query answered, and values among the answers".to_owned(),
-        exhibits: vec![file(dashboard), picture(dashboard)],
+        artifacts: vec![GRAFANA_PAGE.named(dashboard), dashboard_picture(dashboard)],
         ..Finding::default()
     };
     let open = |why: String| Finding {
@@ -89,7 +81,7 @@ pub(super) fn shows(experiment: &Experiment, dashboard: &str) -> anyhow::Result<
     if with_values == 0 {
         wrong.push("no answer holds a value".to_owned());
     }
-    let bytes = std::fs::read(experiment.folder().join(picture(dashboard))).unwrap_or_default();
+    let bytes = std::fs::read(experiment.folder().join(dashboard_picture(dashboard))).unwrap_or_default();
     if !bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
         wrong.push("there is no picture".to_owned());
     }

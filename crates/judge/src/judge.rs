@@ -18,11 +18,12 @@ use serde::{Deserialize, Serialize};
 pub use alerts::{cycle_of, delay_us, evaluation_ms, fault_window};
 
 use super::claims::{self, Claim, Family, Kind, Step};
-use super::experiment::{Experiment, Unseen};
+use super::experiment::Experiment;
 use super::grafana;
 use super::panels;
 use super::planted;
 use super::reconcile::{self, Reconciliation};
+use super::run::Unseen;
 use super::tree::Tree;
 use super::validity::{self, Disturbance, OPTIONAL};
 use aiclipx_model::monitoring::{Loader, promql};
@@ -74,8 +75,9 @@ pub struct Judgement {
     pub expected: String,
     /// What was seen, in words.
     pub observed: String,
-    /// Files of the experiment's folder it rests on.
-    pub exhibits: Vec<String>,
+    /// Files of the experiment's folder it rests on; verdicts.json has called them so since its first version.
+    #[serde(rename = "exhibits")]
+    pub artifacts: Vec<String>,
     /// The decision.
     #[serde(flatten)]
     pub verdict: Verdict,
@@ -87,14 +89,14 @@ pub(super) struct Finding {
     pub population: usize,
     pub expected: String,
     pub observed: String,
-    pub exhibits: Vec<String>,
+    pub artifacts: Vec<String>,
     pub fails: Option<String>,
     pub not_proven: Option<String>,
 }
 
 /// Derives the claims of an experiment and decides each.
 ///
-/// An exhibit that is missing or doesn't parse makes the claims resting on it fail: nothing was shown.
+/// An artifact that is missing or doesn't parse makes the claims resting on it fail: nothing was shown.
 pub fn judge(experiment: &Experiment, tree: &Tree) -> Vec<Judgement> {
     let claims = claims::claims(&experiment.name, &experiment.scenario, tree, experiment.speed());
     let claims = claims.into_iter().filter(|claim| experiment.is_since(3) || claim.kind != Kind::FaultsArrive);
@@ -148,13 +150,13 @@ fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<
         population: finding.population as u64,
         expected: finding.expected,
         observed: finding.observed,
-        exhibits: finding.exhibits,
+        artifacts: finding.artifacts,
         verdict,
     }
 }
 
 fn find(experiment: &Experiment, tree: &Tree, kind: &Kind) -> anyhow::Result<Finding> {
-    if let Some(why) = rests_on(kind).and_then(|exhibit| experiment.run.unseen.get(&exhibit)) {
+    if let Some(why) = rests_on(kind).and_then(|artifact| experiment.run.unseen.get(&artifact)) {
         return Ok(Finding {
             observed: "out of reach".to_owned(),
             not_proven: Some(why.clone()),

@@ -2,7 +2,8 @@
 //!
 //! Read it in this order:
 //!
-//! 1. [`experiment`]: what lies in an experiment's folder, as types. Scenario, ledger, samples, answers, logs.
+//! 1. [`artifacts`]: every file of a bundle, in one table; [`files`] reads and writes them, [`run`] and [`experiment`] are what an
+//!    experiment's folder says, as types: scenario, ledger, samples, answers, logs.
 //! 2. [`claims`]: what must hold, derived from the scenario and the monitoring files ([`tree`]) alone.
 //! 3. [`judge`]: decides each claim on that folder; [`timeline`], [`reconcile`], [`panels`], [`loaded`], [`grafana`],
 //!    [`alert_graph`] and [`planted`] are what single kinds of claims ask; [`validity`] says what disturbed the run.
@@ -29,11 +30,13 @@
 //! ```
 
 pub mod alert_graph;
+pub mod artifacts;
 pub mod attest;
 pub mod bundle;
 pub mod claims;
 pub mod coherence;
 pub mod experiment;
+pub mod files;
 pub mod grafana;
 pub mod judge;
 pub mod loaded;
@@ -44,6 +47,7 @@ pub mod planted;
 pub mod provenance;
 pub mod reconcile;
 pub mod report;
+pub mod run;
 pub mod summary;
 pub mod timeline;
 pub mod tree;

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::experiment::{self, Experiment, read_json};
+use super::experiment::Experiment;
+use super::files::{files_in, read_json};
 use super::judge::{self, Judgement, Verdict, judge};
 use super::mutants;
 use super::provenance::Provenance;
@@ -40,7 +41,7 @@ impl Outcome {
         let provenance: Provenance = read_json(&folder.join("run.json"))?;
         let tree = Tree::read(&folder.join("tree"))?;
         let mut experiments = Vec::new();
-        for path in experiment::files_in(&folder.join("experiments"), "")? {
+        for path in files_in(&folder.join("experiments"), "")? {
             let read = Experiment::read(&path).with_context(|| format!("the experiment in {}", path.display()))?;
             experiments.push(read);
         }

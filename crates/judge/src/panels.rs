@@ -10,8 +10,10 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
 
-use super::experiment::{Experiment, NAMES, PanelAnswer, PhaseTime, Run};
+use super::artifacts::NAMES;
+use super::experiment::{Experiment, PanelAnswer};
 use super::judge::Finding;
+use super::run::{PhaseTime, Run};
 use super::timeline::{self, millis};
 use super::tree::Tree;
 use aiclipx_dashboard::draw::theme::Theme;
@@ -37,7 +39,7 @@ pub(super) fn answers(experiment: &Experiment, tree: &Tree, panel: &str) -> anyh
     let definition = find(tree, panel)?;
     let mut wrong = Vec::new();
     let mut series = 0;
-    let mut exhibits = Vec::new();
+    let mut artifacts = Vec::new();
     let mut asked = Vec::new();
     let mut empty = Vec::new();
     for target in &definition.targets {
@@ -46,7 +48,7 @@ pub(super) fn answers(experiment: &Experiment, tree: &Tree, panel: &str) -> anyh
         match answer {
             None => wrong.push(format!("query {} was not asked", target.ref_id)),
             Some(answer) => {
-                exhibits.push(answer.file());
+                artifacts.push(answer.file());
                 match read(answer) {
                     Ok(found) => {
                         series += found.len();
@@ -61,7 +63,7 @@ pub(super) fn answers(experiment: &Experiment, tree: &Tree, panel: &str) -> anyh
     // Nothing is an answer of a metric that there is, and none of one that never was.
     if wrong.is_empty() && not_proven.is_none() && !empty.is_empty() && experiment.is_since(3) {
         let mut unknown = unknown(experiment, tree, &empty)?;
-        exhibits.push(NAMES.to_owned());
+        artifacts.push(NAMES.to_owned());
         // What the service counts it exposes from its start; of others some things are counted only when they happen.
         let of_the_service = |(_, name): &(&str, String)| name.starts_with("app_");
         let is_wrong = unknown.iter().any(of_the_service);
@@ -78,7 +80,7 @@ pub(super) fn answers(experiment: &Experiment, tree: &Tree, panel: &str) -> anyh
         population: definition.targets.len(),
         expected: format!("{} queries answered", definition.targets.len()),
         observed: format!("{series} series"),
-        exhibits,
+        artifacts,
         not_proven,
         fails: (!wrong.is_empty()).then(|| wrong.join("; ")),
     })
@@ -222,7 +224,7 @@ pub(super) fn shows(experiment: &Experiment, panel: &str, measure: Measure) -> a
                 .then(|| format!("there is nothing to decide it on: {} shows nothing", answer.plan.expr))
         },
         observed,
-        exhibits: vec![answer.file(), "ledger.jsonl".to_owned()],
+        artifacts: vec![answer.file(), "ledger.jsonl".to_owned()],
         not_proven: None,
     })
 }

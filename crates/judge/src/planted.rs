@@ -9,16 +9,13 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use super::artifacts::{LEAKED, PLANTED};
 use super::experiment::Experiment;
 use super::judge::{Finding, first_of, silence_of};
 use aiclipx_model::sum::Sum;
 
 /// Their log, beside the components' own: the forwarder takes every file there.
 const LOG: &str = "planted.log";
-/// Loki's answer to which of the lines it holds.
-pub const ARRIVED: &str = "loki/planted.json";
-/// Loki's answer to which lines of any component hold one of the secrets.
-pub const LEAKED: &str = "loki/leaked.json";
 /// The most lines an answer is asked for: more than are planted, were each of them there twice.
 pub const MOST: usize = 200;
 
@@ -85,7 +82,7 @@ pub fn plant(logs: &Path, run: &str) -> anyhow::Result<()> {
 pub fn questions(run: &str) -> [(&'static str, String); 2] {
     let secrets: Vec<String> = all(run).map(|planted| planted.secret).collect();
     [
-        (ARRIVED, format!(r#"{{component="other"}} |= "planted {run} ""#)),
+        (PLANTED, format!(r#"{{component="other"}} |= "planted {run} ""#)),
         (LEAKED, format!(r#"{{component=~".+"}} |~ "{}""#, secrets.join("|"))),
     ]
 }
@@ -112,7 +109,7 @@ fn lines_of(answer: &[u8]) -> anyhow::Result<Vec<String>> {
 /// Every planted line is in the store of logs, and none of the secrets.
 pub(super) fn kept_out(experiment: &Experiment) -> anyhow::Result<Finding> {
     let run = experiment.run.id.as_str();
-    let (Some(arrived), Some(leaked)) = (experiment.bytes_of(ARRIVED)?, experiment.bytes_of(LEAKED)?) else {
+    let (Some(arrived), Some(leaked)) = (experiment.bytes_of(PLANTED)?, experiment.bytes_of(LEAKED)?) else {
         let why = silence_of(experiment, "loki");
         let why = why.unwrap_or_else(|| "Loki did not say which of the planted lines it holds".to_owned());
         return Ok(Finding { observed: "no answer".to_owned(), not_proven: Some(why), ..Finding::default() });
@@ -134,7 +131,7 @@ fn decide(run: &str, arrived: &[String], leaked: &[String]) -> Finding {
         population: FORMS.len(),
         expected: format!("{} lines in Loki, without their secrets", FORMS.len()),
         observed: format!("{} lines, {} that tell a secret", arrived.len(), leaked.len()),
-        exhibits: vec![ARRIVED.to_owned(), LEAKED.to_owned()],
+        artifacts: vec![PLANTED.to_owned(), LEAKED.to_owned()],
         fails: (!wrong.is_empty()).then(|| first_of(wrong)),
         not_proven: None,
     }

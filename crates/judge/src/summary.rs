@@ -10,9 +10,9 @@ use aiclipx_model::failure::{Failure, print, tell};
 use crate::attest;
 use crate::bundle::{Bundle, SIGNATURE};
 use crate::claims::Kind;
-use crate::experiment::SCHEMA;
 use crate::judge::Verdict;
 use crate::outcome::Outcome;
+use crate::run::SCHEMA;
 
 /// Each level that was asked for, in order; the first that fails ends it, exit 4.
 pub fn verify(

@@ -20,9 +20,11 @@ use crate::browser::prometheus::{PrometheusPages, Shot};
 use crate::browser::{Browser, PageOptions};
 use aiclipx_base::address::Address;
 use aiclipx_judge::alert_graph;
+use aiclipx_judge::artifacts;
 use aiclipx_judge::claims::PICTURED_PAGES;
-use aiclipx_judge::experiment::{MissingPicture, Picture, write};
+use aiclipx_judge::files::write;
 use aiclipx_judge::provenance::now_ms;
+use aiclipx_judge::run::{MissingPicture, Picture};
 use aiclipx_model::failure::Failure;
 use aiclipx_stack::prom::client::Api;
 
@@ -198,7 +200,7 @@ impl Photographer {
         if !active.iter().any(|active| active.name() == alert && active.state == "firing") {
             return Err(format!("Prometheus' {page} page was ready only when {alert} no longer fired"));
         }
-        let file = Picture::file(alert, page);
+        let file = artifacts::picture(alert, page);
         write(&folder.join(&file), png).map_err(|error| format!("{error:#}"))?;
         Ok(Picture { file, page: page.to_owned(), url, alert: alert.to_owned(), taken_ms })
     }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::enact::STILL_AT_IT;
 use crate::pdf;
 use aiclipx_judge::bundle::{BROKEN_OFF, Bundle, Draft};
-use aiclipx_judge::experiment;
+use aiclipx_judge::files;
 use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance::{Provenance, now_ms};
 use aiclipx_judge::report::PDF;
@@ -23,8 +23,8 @@ pub async fn publish(
     interrupt: &Interrupt,
 ) -> Result<(Bundle, Outcome), Failure> {
     for place in ["experiments", BROKEN_OFF] {
-        for folder in experiment::files_in(&draft.folder().join(place), "")? {
-            experiment::pack(&folder)?;
+        for folder in files::files_in(&draft.folder().join(place), "")? {
+            files::pack(&folder)?;
         }
     }
     let judging = Telling::of("judging");

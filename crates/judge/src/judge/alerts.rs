@@ -2,8 +2,10 @@
 //! and pictured while they fire.
 
 use super::{Finding, asks_nobody, real_ms, seconds};
+use crate::artifacts;
 use crate::claims::Step;
-use crate::experiment::{Experiment, PROMETHEUS, Picture, RECEIVER, Unseen};
+use crate::experiment::Experiment;
+use crate::run::{PROMETHEUS, RECEIVER, Unseen};
 use crate::timeline::{self, Cycle};
 use crate::tree::Tree;
 use aiclipx_model::monitoring::WATCHDOG;
@@ -31,7 +33,7 @@ pub(super) fn watchdog(experiment: &Experiment, tree: &Tree) -> anyhow::Result<F
         population: firing,
         expected: format!("at least {} evaluations, and a notification", due.saturating_sub(2)),
         observed: format!("{firing} evaluations, {heard} notifications"),
-        exhibits: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned()],
+        artifacts: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned()],
         fails: (!wrong.is_empty()).then(|| wrong.join("; ")),
         not_proven: None,
     })
@@ -109,7 +111,7 @@ pub(super) fn alert_step(
     not_after_ms: i64,
 ) -> anyhow::Result<Finding> {
     let mut finding = Finding {
-        exhibits: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned(), "ledger.jsonl".to_owned()],
+        artifacts: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned(), "ledger.jsonl".to_owned()],
         ..Finding::default()
     };
     let Some((fault_start, fault_end)) = fault_window(experiment).filter(|_| saw_the_fault(experiment)) else {
@@ -178,7 +180,7 @@ pub(super) fn inhibited(experiment: &Experiment, alert: &str) -> anyhow::Result<
         population: firing,
         expected: "firing, and no notification".to_owned(),
         observed: format!("firing at {firing} evaluations, {told} notifications"),
-        exhibits: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned()],
+        artifacts: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned()],
         fails,
         not_proven: None,
     })
@@ -199,7 +201,7 @@ pub(super) fn quiet(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow
             None => format!("firing at {firing} evaluations, {told} notifications"),
             Some(_) => format!("firing at {firing} evaluations; notifications out of reach"),
         },
-        exhibits: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned()],
+        artifacts: vec!["samples/alerts.json".to_owned(), "notifications.jsonl".to_owned()],
         fails: (firing > 0 || told > 0).then(|| format!("{alert} fired, and nothing in the scenario should make it")),
         not_proven: if firing > 0 || told > 0 {
             None
@@ -218,7 +220,7 @@ pub(super) fn pictured(experiment: &Experiment, tree: &Tree, alert: &str, page: 
         finding.not_proven = Some(missing.map_or("nothing tells what became of it", |missing| &missing.why).to_owned());
         return Ok(finding);
     };
-    finding.exhibits = vec![Picture::file(alert, page)];
+    finding.artifacts = vec![artifacts::picture(alert, page)];
     let bytes = experiment.picture(picture).unwrap_or_default();
     finding.population = usize::from(bytes.starts_with(b"\x89PNG\r\n\x1a\n"));
     let cycle = cycle_of(experiment, tree, alert)?;

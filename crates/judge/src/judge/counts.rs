@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::alerts::{felt_its_fault, took_us};
 use super::{Finding, first_of, reconcile, sends};
+use crate::artifacts::HELD_BY_LOKI;
 use crate::claims::Family;
-use crate::experiment::{Experiment, HELD_BY_LOKI, Unseen};
+use crate::experiment::Experiment;
+use crate::run::Unseen;
 use aiclipx_model::traffic::ledger::Outcome;
 
 /// What was sent is what scenario, seed and speed give rise to, computed again.
@@ -17,7 +19,7 @@ pub(super) fn schedule(experiment: &Experiment) -> Finding {
         population: experiment.ledger.entries.len().max(experiment.scenario.phases.len()),
         expected: format!("the schedule of {} with seed {} at speed {}", head.scenario, head.seed, head.speed),
         observed: format!("{} requests, schedule {}", head.scheduled, head.schedule_sha256.get(..12).unwrap_or("?")),
-        exhibits: vec!["scenario.toml".to_owned(), "ledger.jsonl".to_owned()],
+        artifacts: vec!["scenario.toml".to_owned(), "ledger.jsonl".to_owned()],
         fails: recomputed.err().map(|failure| failure.to_string()),
         not_proven: None,
     }
@@ -67,7 +69,7 @@ pub(super) fn counters(experiment: &Experiment, family: Family) -> anyhow::Resul
                 format!("; {}", reconciliation.explained.join("; "))
             }
         ),
-        exhibits: vec!["ledger.jsonl".to_owned(), format!("samples/{sample}.json")],
+        artifacts: vec!["ledger.jsonl".to_owned(), format!("samples/{sample}.json")],
         fails: (!wrong.is_empty() && undecided.is_none()).then(|| wrong.join("; ")),
         not_proven: undecided.or_else(|| {
             (vacuous && injects_errors && family == Family::Errors)
@@ -84,7 +86,7 @@ pub(super) fn buckets(experiment: &Experiment) -> anyhow::Result<Finding> {
         population: if vacuous { 0 } else { found.buckets },
         expected: "growing from bound to bound, and at each no less than the client's own times".to_owned(),
         observed: format!("{} requests in {} buckets", found.observed, found.buckets),
-        exhibits: vec![
+        artifacts: vec![
             "exposition/before-0.prom".to_owned(),
             "exposition/after-0.prom".to_owned(),
             "ledger.jsonl".to_owned(),
@@ -111,7 +113,7 @@ pub(super) fn faults(experiment: &Experiment) -> Finding {
         population,
         expected: format!("{population} requests with a fault that came"),
         observed: format!("{} came", came.len()),
-        exhibits: vec!["ledger.jsonl".to_owned()],
+        artifacts: vec!["ledger.jsonl".to_owned()],
         fails: (!ignored.is_empty()).then(|| first_of(ignored)),
         not_proven: None,
     }
@@ -131,7 +133,7 @@ pub(super) fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
         }
     }
     let mut wrong = Vec::new();
-    let mut exhibits = vec!["ledger.jsonl".to_owned(), "logs/app.log".to_owned()];
+    let mut artifacts = vec!["ledger.jsonl".to_owned(), "logs/app.log".to_owned()];
     let mut in_loki = String::new();
     let mut unproven = None;
     // The same lines, a second way: what was forwarded is what was written.
@@ -139,7 +141,7 @@ pub(super) fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
         if held != written {
             wrong.push(format!("Loki holds {held} lines of these requests, the files {written}"));
         }
-        exhibits.push(HELD_BY_LOKI.to_owned());
+        artifacts.push(HELD_BY_LOKI.to_owned());
         in_loki = format!(", {held} of these requests in Loki");
     } else if experiment.samples("up")?.iter().any(|series| series.labels.get("job").is_some_and(|job| job == "loki")) {
         // It is a target, so it is part of the stack.
@@ -171,7 +173,7 @@ pub(super) fn logs(experiment: &Experiment) -> anyhow::Result<Finding> {
         population: if sends(experiment) { answered } else { lines.len() },
         expected: format!("{answered} answered requests, each logged once"),
         observed: format!("{} log lines in the window{in_loki}", lines.len()),
-        exhibits,
+        artifacts,
         not_proven: unproven,
         fails: (!wrong.is_empty()).then(|| first_of(wrong)),
     })
@@ -211,7 +213,7 @@ pub(super) fn stored_equals_exposed(experiment: &Experiment) -> anyhow::Result<F
         population: exposed.len(),
         expected: format!("{} series as exposed", exposed.len()),
         observed: format!("{} series as stored", stored.len()),
-        exhibits: vec!["exposition/after-0.prom".to_owned(), "samples/requests.json".to_owned()],
+        artifacts: vec!["exposition/after-0.prom".to_owned(), "samples/requests.json".to_owned()],
         fails: (!wrong.is_empty()).then(|| wrong.join("; ")),
         not_proven: None,
     })

@@ -20,7 +20,7 @@ pub(super) fn scenario_of_tree(experiment: &Experiment, tree: &Tree) -> Finding 
             Some(_) => "the same bytes".to_owned(),
             None => "a scenario of somebody's own".to_owned(),
         },
-        exhibits: vec!["scenario.toml".to_owned()],
+        artifacts: vec!["scenario.toml".to_owned()],
         fails: differs.then(|| format!("scenario.toml differs from the tree's {id}.toml")),
         not_proven: known.is_none().then(|| format!("the tree has no scenario {id}: it was given by its path")),
     }
@@ -41,7 +41,7 @@ pub(super) fn loaded_equals_tree(experiment: &Experiment, tree: &Tree) -> anyhow
             experiment.speed()
         ),
         observed: format!("{rules} rules loaded, compared as syntax trees"),
-        exhibits: vec!["loaded/rules.json".to_owned()],
+        artifacts: vec!["loaded/rules.json".to_owned()],
         fails: (!differences.is_empty()).then(|| differences.join("; ")),
         not_proven: None,
     })
@@ -52,8 +52,8 @@ pub(super) fn config_equals_tree(experiment: &Experiment, tree: &Tree, whose: Lo
         Loader::Prometheus => ("config", Some(experiment.loaded("flags")?)),
         Loader::Alertmanager => ("alertmanager", None),
     };
-    let mut exhibits = vec![format!("loaded/{file}.json")];
-    exhibits.extend(flags.is_some().then(|| "loaded/flags.json".to_owned()));
+    let mut artifacts = vec![format!("loaded/{file}.json")];
+    artifacts.extend(flags.is_some().then(|| "loaded/flags.json".to_owned()));
     let files = rendered(tree, &experiment.run.addresses, experiment.speed())?;
     let compared = configuration(whose, &experiment.loaded(file)?, flags.as_ref(), &files, experiment.speed())?;
     Ok(Finding {
@@ -64,7 +64,7 @@ pub(super) fn config_equals_tree(experiment: &Experiment, tree: &Tree, whose: Lo
             1 => "1 difference".to_owned(),
             count => format!("{count} differences"),
         },
-        exhibits,
+        artifacts,
         fails: (!compared.differences.is_empty()).then(|| compared.differences.join("; ")),
         not_proven: None,
     })

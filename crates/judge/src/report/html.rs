@@ -5,6 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::strip::{self, Lane};
 use super::words::{image, made, not_proven, revision, seeds, sign, utc};
+use crate::artifacts::{dashboard_picture, panel_drawing};
 use crate::claims::{Family, Kind, Step};
 use crate::experiment::Experiment;
 use crate::judge::{self, Judgement, Verdict};
@@ -376,7 +377,7 @@ fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup>
         p.soft {
             "Beside this page, drawn as well: "
             @for (panel, _) in &beside {
-                a href=(format!("experiments/{}/panels/{}.svg", experiment.name, panel.replace('/', "-"))) { (panel) } " "
+                a href=(format!("experiments/{}/{}", experiment.name, panel_drawing(panel))) { (panel) } " "
             }
         }
         @if !run.pictures.is_empty() {
@@ -399,7 +400,7 @@ fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup>
         @for (dashboard, seen) in &in_grafana {
             @if seen.missing.is_none() {
                 p.soft {
-                    a href=(format!("experiments/{}/{}", experiment.name, grafana::picture(dashboard))) { "Grafana's page of " (dashboard) }
+                    a href=(format!("experiments/{}/{}", experiment.name, dashboard_picture(dashboard))) { "Grafana's page of " (dashboard) }
                     ", " (utc(seen.taken_ms)) ", " (seen.url)
                 }
             }

@@ -133,7 +133,7 @@ mod tests {
             population: 1,
             expected: String::new(),
             observed: String::new(),
-            exhibits: Vec::new(),
+            artifacts: Vec::new(),
             verdict,
         };
         let judgements = vec![judgement(CLAIM, kind, verdict), judgement("quiet/log", Kind::LogsEqualLedger, other)];

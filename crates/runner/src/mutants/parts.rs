@@ -108,7 +108,7 @@ mod tests {
             kind: Kind::CountersEqualLedger { family: Family::Requests },
         };
         let (expected, observed) = (String::new(), String::new());
-        Judgement { claim, population: 0, expected, observed, exhibits: Vec::new(), verdict }
+        Judgement { claim, population: 0, expected, observed, artifacts: Vec::new(), verdict }
     }
 
     /// A component that is optional, and left out here, would let a mutant that it must find survive.
