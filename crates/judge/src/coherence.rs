@@ -14,7 +14,7 @@ use super::artifacts::{
     self, GRAFANA_PAGE, GRAPH, HELD_BY_LOKI, LEAKED, LEDGER, LOADED, LOADED_ANSWERS, LOG, NAMES, NOTIFICATIONS, PACKED,
     PLANTED, RUN, SAMPLE, SAMPLES, SCENARIO, SNAPSHOT,
 };
-use super::claims::PICTURED_PAGES;
+use super::claims::pictured::PAGES;
 use super::experiment::{Experiment, PanelAnswer};
 use super::files::files_in;
 use super::grafana;
@@ -174,7 +174,7 @@ fn pages_as_expected(provenance: &Provenance, experiment: &Experiment) -> anyhow
     let pictured = run.pictures.iter().map(|picture| (picture.alert.as_str(), picture.page.as_str()));
     let missing = run.missing_pictures.iter().map(|missing| (missing.alert.as_str(), missing.page.as_str()));
     let mut told: Vec<_> = pictured.chain(missing).collect();
-    let of_alert = |alert: &'_ String| PICTURED_PAGES.map(|page| (alert.clone(), page));
+    let of_alert = |alert: &'_ String| PAGES.map(|page| (alert.clone(), page));
     let mut expected: Vec<_> = fires.iter().flat_map(of_alert).collect();
     told.sort_unstable();
     expected.sort_unstable();

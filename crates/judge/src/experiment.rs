@@ -19,7 +19,7 @@ use aiclipx_model::failure::Failure;
 use aiclipx_model::notification::Notification;
 use aiclipx_model::prom::answer::{self, Data, Series};
 use aiclipx_model::prom::exposition::{self, Exposition};
-use aiclipx_model::scenario::Scenario;
+use aiclipx_model::scenario::{Scenario, Volume};
 use aiclipx_model::traffic::ledger::Ledger;
 
 /// One planned dashboard query with its answer.
@@ -125,6 +125,17 @@ impl Experiment {
     /// When the scenario was over: what happens while the last notifications are waited for is not its doing.
     pub fn over_ms(&self) -> i64 {
         self.run.phases.iter().map(|phase| phase.end_ms).max().unwrap_or(self.run.end_ms).max(self.ended_ms())
+    }
+
+    /// Whether it took less than its scenario says at this speed, as `--duration` has it.
+    pub fn was_shortened(&self) -> bool {
+        let whole: u128 = self.scenario.phases.iter().map(|phase| phase.duration.as_micros()).sum();
+        u128::from(self.ledger.head.length_us) < whole / u128::from(self.speed().factor())
+    }
+
+    /// Whether the scenario sends anything at all.
+    pub fn sends(&self) -> bool {
+        self.scenario.phases.iter().any(|phase| phase.volume != Volume::Silent)
     }
 
     /// How many times faster than production the stack lived.

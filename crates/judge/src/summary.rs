@@ -9,7 +9,6 @@ use aiclipx_model::failure::{Failure, print, tell};
 
 use crate::attest;
 use crate::bundle::{Bundle, SIGNATURE};
-use crate::claims::Kind;
 use crate::judge::Verdict;
 use crate::outcome::Outcome;
 use crate::run::SCHEMA;
@@ -87,7 +86,7 @@ pub fn conclude(bundle: &Bundle, outcome: &Outcome, require: &[String]) -> Resul
             Verdict::Holds | Verdict::Fails(_) => "✗",
         };
         // Where something else was loaded than is judged by, that explains the rest: it comes first.
-        let explains = matches!(judgement.claim.kind, Kind::LoadedEqualsTree | Kind::ConfigEqualsTree { .. });
+        let explains = judgement.claim.kind.rules().explains_others();
         told.entry((!explains, sign, judgement.verdict.why())).or_default().push(&judgement.claim.id);
     }
     for ((_, sign, why), claims) in told {
