@@ -44,7 +44,7 @@ pub(super) fn configuration(
     Ok(compared)
 }
 
-/// The answers of a stack, by their names in [`super::experiment::LOADED`]; Alertmanager's only where it can be asked.
+/// The answers of a stack, by their names in [`super::artifacts::LOADED_ANSWERS`]; Alertmanager's only where it can be asked.
 #[derive(Debug, Clone)]
 pub struct Loaded(pub BTreeMap<String, Value>);
 

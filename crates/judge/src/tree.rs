@@ -34,8 +34,8 @@ impl Tree {
         let monitoring = Monitoring::read(&root.join("monitoring"))?;
         let scenarios = scenario::all(&root.join("scripts/traffic"))?;
         let mut dashboards = Vec::new();
-        for file in super::experiment::files_in(&root.join("monitoring/grafana/dashboards"), ".json")? {
-            let text = super::experiment::read_tree_text(&file)?;
+        for file in super::files::files_in(&root.join("monitoring/grafana/dashboards"), ".json")? {
+            let text = super::files::read_tree_text(&file)?;
             let shown = file.strip_prefix(root).unwrap_or(&file);
             dashboards.push(model::read(shown, &text)?);
         }

@@ -58,7 +58,7 @@ fn a_kind_that_loses_its_mutant_is_told() {
         let mut poorer = table.clone();
         poorer.mutants.retain(|mutant| {
             let claim = mutant.check(&tree, &rendered, speed).unwrap();
-            claim.is_none_or(|claim| kinds::name(&claim.kind) != kind)
+            claim.is_none_or(|claim| claim.kind.rules().name() != kind)
         });
         let told = kinds::uncovered(&poorer, &tree, &rendered, speed);
         assert_eq!(told, [format!("no mutant shows that a claim of the kind {kind} can fail")]);

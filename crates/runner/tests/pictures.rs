@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aiclipx_base::address::Address;
-use aiclipx_judge::experiment::MissingPicture;
+use aiclipx_judge::run::MissingPicture;
 use aiclipx_runner::browser::prometheus::PrometheusPages;
 use aiclipx_runner::browser::{Browser, PageOptions};
 use aiclipx_runner::pictures::{Album, AtWork, PATIENCE, Photographer};

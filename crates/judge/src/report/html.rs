@@ -4,12 +4,16 @@ use base64::Engine;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::strip::{self, Lane};
-use super::{image, made, not_proven, revision, seeds, sign, utc};
-use crate::bundle::Outcome;
-use crate::claims::{Family, Kind, Step};
+use super::words::{image, made, not_proven, revision, seeds, sign, utc};
+use crate::artifacts::{dashboard_picture, panel_drawing};
+use crate::claims::Kind;
+use crate::claims::alert_cycle::{AlertCycle, Step};
 use crate::experiment::Experiment;
-use crate::judge::{self, Judgement, Verdict};
+use crate::faults::fault_window;
+use crate::judge::{Judgement, Verdict};
+use crate::outcome::Outcome;
 use crate::provenance::Mode;
+use crate::reconcile::{Family, reconcile};
 use crate::{grafana, panels, timeline};
 use aiclipx_model::monitoring::WATCHDOG;
 use aiclipx_model::traffic::ledger::Quantiles;
@@ -65,7 +69,7 @@ fn card(outcome: &Outcome) -> Markup {
                 (fact("Run", &provenance.id))
                 (fact("Revision", &revision(outcome)))
                 (fact("Recorded", &utc(provenance.began_ms)))
-                (fact("Duration", &judge::seconds(provenance.ended_ms - provenance.began_ms)))
+                (fact("Duration", &timeline::seconds(provenance.ended_ms - provenance.began_ms)))
                 (fact("Speed", &format!("{}× production time", provenance.speed)))
                 (fact("Seed", &seeds(outcome)))
                 (fact("Made", made(outcome)))
@@ -94,9 +98,10 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
         let worst = of_it.iter().map(|judgement| &judgement.verdict).min_by_key(|verdict| gravity(verdict));
         let mut alerts = Vec::new();
         for alert in &experiment.scenario.expect.fires {
-            let cycle = judge::cycle_of(experiment, &outcome.tree, alert)?;
-            let after = |from: Option<i64>, at: Option<i64>| from.zip(at).map(|(from, at)| judge::seconds(at - from));
-            let window = judge::fault_window(experiment);
+            let cycle = timeline::cycle_of(experiment, &outcome.tree, alert)?;
+            let after =
+                |from: Option<i64>, at: Option<i64>| from.zip(at).map(|(from, at)| timeline::seconds(at - from));
+            let window = fault_window(experiment);
             let fired = after(window.map(|(start, _)| start), cycle.firing_ms);
             let resolved = after(window.map(|(_, end)| end), cycle.resolved_ms);
             alerts.push((alert, fired, resolved));
@@ -176,31 +181,28 @@ fn not_holding(outcome: &Outcome) -> Markup {
 /// The claims of one experiment. Of the quiet alerts and the panels that answer, those that hold and those that are not
 /// proven are a line each.
 fn claims(outcome: &Outcome, experiment: &Experiment) -> Markup {
-    let (dull, told): (Vec<&Judgement>, Vec<&Judgement>) = of(outcome, experiment).partition(|judgement| {
-        matches!(judgement.verdict, Verdict::Holds | Verdict::NotProven(_))
-            && matches!(judgement.claim.kind, Kind::AlertQuiet { .. } | Kind::PanelAnswers { .. })
-    });
-    let names = |quiet: bool, holds: bool| -> Vec<&str> {
-        let wanted = |judgement: &&&Judgement| {
-            matches!(judgement.claim.kind, Kind::AlertQuiet { .. }) == quiet
-                && (judgement.verdict == Verdict::Holds) == holds
-        };
-        dull.iter().filter(wanted).map(|judgement| subject(&judgement.claim.kind)).collect()
-    };
-    let lines = [
-        (names(true, true), true, "alerts stay quiet, as they should"),
-        (names(false, true), true, "panels answer every query"),
-        (names(true, false), false, "alerts of whose silence nothing is known"),
-        (names(false, false), false, "panels whose answers show nothing"),
-    ];
+    let mut told = Vec::new();
+    let mut lines: Vec<(bool, &str, Vec<&str>)> = Vec::new();
+    for judgement in of(outcome, experiment) {
+        let holds = judgement.verdict == Verdict::Holds;
+        match judgement.claim.kind.rules().folded() {
+            Some(folded) if holds || matches!(judgement.verdict, Verdict::NotProven(_)) => {
+                let words = if holds { folded.hold } else { folded.open };
+                match lines.iter_mut().find(|(_, known, _)| *known == words) {
+                    Some((.., about)) => about.push(folded.about),
+                    None => lines.push((holds, words, vec![folded.about])),
+                }
+            }
+            _ => told.push(judgement),
+        }
+    }
+    lines.sort_by_key(|(holds, ..)| !holds);
     html! {
         (claim_table(&told, false))
-        @for (names, holds, words) in lines {
-            @if !names.is_empty() {
-                p.soft {
-                    (mark(&if holds { Verdict::Holds } else { Verdict::NotProven(String::new()) }))
-                    " " (names.len()) " " (words) ": " (names.join(", ")) "."
-                }
+        @for (holds, words, about) in lines {
+            p.soft {
+                (mark(&if holds { Verdict::Holds } else { Verdict::NotProven(String::new()) }))
+                " " (about.len()) " " (words) ": " (about.join(", ")) "."
             }
         }
     }
@@ -233,14 +235,6 @@ fn why_class(verdict: &Verdict) -> &'static str {
     if matches!(verdict, Verdict::NotProven(_)) { "why open" } else { "why" }
 }
 
-fn subject(kind: &Kind) -> &str {
-    match kind {
-        Kind::AlertQuiet { alert } | Kind::AlertCycle { alert, .. } | Kind::Pictured { alert, .. } => alert,
-        Kind::PanelAnswers { panel } | Kind::PanelShows { panel, .. } => panel,
-        _ => "",
-    }
-}
-
 fn mark(verdict: &Verdict) -> Markup {
     let class = match verdict {
         Verdict::Holds => "holds",
@@ -255,11 +249,7 @@ fn mark(verdict: &Verdict) -> Markup {
 /// have spoken.
 fn is_open(outcome: &Outcome, experiment: &Experiment, alert: &str) -> bool {
     of(outcome, experiment).any(|judged| {
-        let is_it = match &judged.claim.kind {
-            Kind::AlertQuiet { alert: quiet } => quiet == alert,
-            Kind::AlertCycle { alert: expected, step: Step::Fires, .. } => expected == alert,
-            _ => false,
-        };
+        let is_it = judged.claim.kind.rules().tells_of() == Some(alert);
         is_it && matches!(judged.verdict, Verdict::NotProven(_))
     })
 }
@@ -315,7 +305,7 @@ fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
 
 fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup> {
     let run = &experiment.run;
-    let reconciliation = judge::reconcile(experiment, Family::Requests);
+    let reconciliation = reconcile(experiment, Family::Requests);
     // The page people came for, and what the scenario is about; the others are files.
     let expected = &experiment.scenario.expect.panels;
     let (shown, beside): (Vec<_>, Vec<_>) = panels::drawings(experiment, &outcome.tree)?
@@ -376,7 +366,7 @@ fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup>
         p.soft {
             "Beside this page, drawn as well: "
             @for (panel, _) in &beside {
-                a href=(format!("experiments/{}/panels/{}.svg", experiment.name, panel.replace('/', "-"))) { (panel) } " "
+                a href=(format!("experiments/{}/{}", experiment.name, panel_drawing(panel))) { (panel) } " "
             }
         }
         @if !run.pictures.is_empty() {
@@ -399,7 +389,7 @@ fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup>
         @for (dashboard, seen) in &in_grafana {
             @if seen.missing.is_none() {
                 p.soft {
-                    a href=(format!("experiments/{}/{}", experiment.name, grafana::picture(dashboard))) { "Grafana's page of " (dashboard) }
+                    a href=(format!("experiments/{}/{}", experiment.name, dashboard_picture(dashboard))) { "Grafana's page of " (dashboard) }
                     ", " (utc(seen.taken_ms)) ", " (seen.url)
                 }
             }
@@ -435,16 +425,16 @@ fn difference(row: &crate::reconcile::Row) -> f64 {
 }
 
 fn lanes(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Vec<Lane>> {
-    let fault = judge::fault_window(experiment);
+    let fault = fault_window(experiment);
     let mut lanes = Vec::new();
     for alert in outcome.tree.monitoring.alerts().iter().filter(|alert| alert.name != WATCHDOG) {
-        let cycle = judge::cycle_of(experiment, &outcome.tree, &alert.name)?;
+        let cycle = timeline::cycle_of(experiment, &outcome.tree, &alert.name)?;
         let expected = experiment.scenario.expect.fires.contains(&alert.name);
         if !expected && cycle.pending_ms.is_none() {
             continue;
         }
         let within = outcome.judgements.iter().find_map(|judgement| match &judgement.claim.kind {
-            Kind::AlertCycle { alert: name, step: Step::Fires, not_after_ms, .. }
+            Kind::AlertCycle(AlertCycle { alert: name, step: Step::Fires, not_after_ms, .. })
                 if *name == alert.name && judgement.claim.experiment == experiment.name =>
             {
                 Some(*not_after_ms)

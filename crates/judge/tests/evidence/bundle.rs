@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aiclipx_base::duration::Speed;
-use aiclipx_judge::bundle::{Bundle, Draft, Outcome, sha256_of};
-use aiclipx_judge::experiment::{OLDEST, SCHEMA, json_text, write_json};
+use aiclipx_judge::bundle::{Bundle, Draft};
+use aiclipx_judge::files::{json_text, write_json};
 use aiclipx_judge::judge::Judgement;
+use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, bundle_id};
+use aiclipx_judge::run::{OLDEST, SCHEMA};
 use aiclipx_judge::tree::copy_folder;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::revision::label;
+use aiclipx_model::sum;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -86,10 +89,10 @@ impl Archive {
         Outcome::derive(self.draft.folder()).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
-    /// With its long exhibits packed, as a bundle that is published has them.
+    /// With its long artifacts packed, as a bundle that is published has them.
     pub(crate) fn packed(self) -> Archive {
         for name in ["error-rate", "quiet"] {
-            aiclipx_judge::experiment::pack(&self.draft.experiment(name)).unwrap();
+            aiclipx_judge::files::pack(&self.draft.experiment(name)).unwrap();
         }
         self
     }
@@ -164,7 +167,7 @@ impl Sealed {
                     walk(root, &path, lines);
                 } else if !path.ends_with("SHA256SUMS") {
                     let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                    lines.push((name, sha256_of(&path).unwrap()));
+                    lines.push((name, sum::of_file(&path).unwrap()));
                 }
             }
         }
@@ -213,9 +216,9 @@ fn a_bundle_in_which_a_claim_fails_can_be_trusted_all_the_same() {
     assert_eq!(outcome.exit_code(&[]), 1);
 }
 
-/// What is told of an exhibit that can't be read must not be told otherwise where the bundle lies elsewhere.
+/// What is told of an artifact that can't be read must not be told otherwise where the bundle lies elsewhere.
 #[test]
-fn a_bundle_with_an_unreadable_exhibit_can_be_trusted_all_the_same() {
+fn a_bundle_with_an_unreadable_artifact_can_be_trusted_all_the_same() {
     let unreadable = Room::with_errors().text("exposition/before-0.prom", |text| format!("{text}junk\n"));
     let outcome = Archive::new().with("error-rate", &unreadable).sealed().verify();
     assert_eq!(outcome.unwrap_or_else(|failure| panic!("{failure}")).exit_code(&[]), 1);
@@ -503,7 +506,7 @@ fn a_byte_of_a_packed_file_is_told_as_a_change_and_not_as_a_size() {
 }
 
 #[test]
-fn packed_exhibits_say_what_they_said_before_and_no_file_hides_behind_one() {
+fn packed_artifacts_say_what_they_said_before_and_no_file_hides_behind_one() {
     let plain = Archive::sound().sealed();
     let judged = Bundle::open(&plain.folder).unwrap().verify().unwrap().judgements;
     let with_a_snapshot = Archive::sound();
@@ -555,7 +558,7 @@ fn a_bundle_that_unpacks_to_more_than_any_of_ours_is_refused() {
 
 /// What is read first is held against what was recorded, and nothing lies in a bundle that nobody asked for.
 #[test]
-fn what_a_bundle_says_of_itself_is_what_its_exhibits_say() {
+fn what_a_bundle_says_of_itself_is_what_its_artifacts_say() {
     fn told(sealed: &Sealed, from: &str, to: &str) {
         for file in ["run.json", "report.html", "report.md"] {
             let text = fs::read_to_string(sealed.path(file)).unwrap();
@@ -658,7 +661,7 @@ fn what_a_bundle_says_of_itself_is_what_its_exhibits_say() {
 }
 
 #[test]
-fn nothing_stands_behind_what_an_exhibit_packs() {
+fn nothing_stands_behind_what_an_artifact_packs() {
     let sealed = Archive::sound().packed().sealed();
     let file = sealed.path("experiments/error-rate/ledger.jsonl.gz");
     let mut bytes = fs::read(&file).unwrap();
@@ -845,7 +848,7 @@ fn what_another_program_wrote_is_bound_by_the_sums_and_told() {
     sealed.resum();
     let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(outcome.others, ["report.html", drawing]);
-    // Its verdicts are held to the exhibits all the same.
+    // Its verdicts are held to the artifacts all the same.
     sealed.verdicts(|verdicts| verdicts[0]["observed"] = json!("all is well"));
     sealed.resum();
     assert_eq!(sealed.verify().unwrap_err().kind(), Kind::InvalidBundle);
