@@ -13,8 +13,8 @@ use std::time::Duration;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::{self, Speed};
 use aiclipx_judge::bundle::Bundle;
-use aiclipx_judge::{attest, mutants, summary};
-use aiclipx_model::failure::{self, Failure, print, tell, without_just};
+use aiclipx_judge::{attest, summary};
+use aiclipx_model::failure::{Failure, print, tell};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
 use aiclipx_model::scenario;
 use aiclipx_model::traffic::schedule::Schedule;
@@ -25,6 +25,7 @@ use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::viewer;
 use aiclipx_stack::{Foreign, Found, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder};
 use aiclipx_stack::{guard, receiver};
+use aiclipx_tool::program::{self, JOBS, OnPrivateStacks, SEED, as_called_here, seed};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
@@ -257,14 +258,6 @@ enum Evidence {
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
     },
-    /// Break the monitoring on purpose, one thing at a time on private stacks: a named claim must find each.
-    Mutants {
-        /// Only these mutants, by their id in monitoring/mutants.toml.
-        #[arg(long, value_name = "ID")]
-        only: Vec<String>,
-        #[command(flatten)]
-        how: OnPrivateStacks,
-    },
     /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its exhibits.
     Verify {
         /// The bundle's folder.
@@ -289,61 +282,12 @@ enum Evidence {
     },
 }
 
-#[derive(Args)]
-struct OnPrivateStacks {
-    /// What the schedules are computed from.
-    #[arg(long, default_value_t = SEED, value_parser = seed)]
-    seed: u64,
-    /// How many times faster than production.
-    #[arg(long, default_value = "30")]
-    speed: Speed,
-    /// Stacks side by side.
-    #[arg(long, default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
-    jobs: u8,
-    /// Where the outcome gets a folder of its own [default: evidence/runs at the repository's root,
-    /// ./aiclipx-evidence where that can't be written].
-    #[arg(long)]
-    out: Option<PathBuf>,
-}
-
-impl OnPrivateStacks {
-    fn options(self, root: &Path, only: Vec<String>) -> prove::Options {
-        let OnPrivateStacks { seed, speed, jobs, out } = self;
-        prove::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| bundles_folder(root)) }
-    }
-}
-
-/// As `--seed` takes it.
-fn seed(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a seed; write a whole number like {SEED}"))
-}
-
-/// Any number does; the same one for everybody makes runs comparable.
-const SEED: u64 = 42;
 /// Lines of each log that `logs` shows unless told otherwise.
 const LINES: usize = 50;
-/// Stacks side by side: on two idle processors three keep a whole `prove` under three minutes, and requests leave on time.
-const JOBS: u8 = 3;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (code, was_interrupted) = match Signals::listen() {
-        Ok(signals) => (run(arguments, &signals).await, signals.were_heard()),
-        Err(failure) => (Err(failure), false),
-    };
-    let code = code.unwrap_or_else(|failure| {
-        tell(&as_called_here(&format!("aiclipx: {failure}")));
-        failure.exit_code()
-    });
-    // Whatever it came to in the moment that was left.
-    if was_interrupted { ExitCode::from(failure::Kind::Interrupted as u8) } else { code }
-}
-
-/// Messages name commands by their recipes; beside a tree without a justfile there is only the tool.
-fn as_called_here(text: &str) -> String {
-    let has_recipes = find_tree().is_ok_and(|root| root.join("justfile").is_file());
-    if has_recipes { text.to_owned() } else { without_just(text) }
+    program::run("aiclipx", async |signals| run(arguments, signals).await).await
 }
 
 async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
@@ -418,15 +362,6 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let root = find_tree()?;
             let (bundle, outcome) = prove::prove(&root, &how.options(&root, only), &signals.held()).await?;
             summary::conclude(&bundle, &outcome, &require)
-        }
-        Command::Evidence(Evidence::Mutants { only, how }) => {
-            let root = find_tree()?;
-            let (folder, outcome) =
-                aiclipx_runner::mutants::run::try_all(&root, &how.options(&root, only), &signals.held()).await?;
-            print(outcome.table().trim_end())?;
-            tell(&format!("{}.", outcome.tally()));
-            print(&folder.join(mutants::outcome::FILE).display().to_string())?;
-            Ok(ExitCode::from(outcome.exit_code()))
         }
         Command::Evidence(Evidence::Verify { ref bundle, ref repo, ref signers, ref require }) => {
             summary::verify(bundle, repo.as_deref(), signers.as_deref(), require)

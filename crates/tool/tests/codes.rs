@@ -89,9 +89,16 @@ impl Place {
         arguments.split_whitespace().map(|word| if word == "''" { String::new() } else { filled(word) }).collect()
     }
 
+    /// Of the tool; or of the program that comes first.
     fn command(&self, state: &str, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
-        command.args(self.words(arguments)).current_dir(self.folder.path()).stdin(Stdio::null());
+        let mut words = self.words(arguments);
+        let is_another = words.first().is_some_and(|word| word.starts_with("aiclipx-"));
+        let name = if is_another { words.remove(0) } else { "aiclipx".to_owned() };
+        // All lie in one folder; that of another package is not named to us.
+        let program = Path::new(env!("CARGO_BIN_EXE_aiclipx")).with_file_name(&name);
+        assert!(program.is_file(), "{name} is not built: `cargo build`");
+        let mut command = Command::new(program);
+        command.args(words).current_dir(self.folder.path()).stdin(Stdio::null());
         command.env("AICLIPX_HOME", repository()).env("AICLIPX_STATE", self.at(state));
         command
     }
@@ -161,7 +168,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 89] = [
+const TABLE: [(&str, &str, u8, &str); 99] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -251,8 +258,6 @@ const TABLE: [(&str, &str, u8, &str); 89] = [
     ("evidence collect --require ''", "missing", 2, "For more information, try '--help'."),
     ("evidence run --only no-such", "missing", 2, "there are "),
     ("evidence run --only error-rate --out {file}", "missing", 2, "choose another folder with --out DIR"),
-    ("evidence mutants --only rules-not-loaded --out {file}", "missing", 2, "choose another folder with --out DIR"),
-    ("evidence mutants --only no-such", "missing", 2, "there "),
     ("evidence verify {bundle}", "missing", 0, "claims hold"),
     ("evidence verify {bundle} --require ''", "missing", 2, "For more information, try '--help'."),
     ("evidence verify {bundle} --require no-such", "missing", 2, "verdicts.json"),
@@ -268,8 +273,20 @@ const TABLE: [(&str, &str, u8, &str); 89] = [
     ("receiver --listen {held} --notifications {nowhere/x}", "missing", 2, "--notifications names a file"),
     ("receiver --listen {held} --notifications {pipe}", "missing", 2, "--notifications names a file"),
     ("receiver --listen 127.0.0.1:1 --check", "missing", 3, "127.0.0.1:1"),
+    ("front --listen {held} --to 127.0.0.1:1", "missing", 2, "cannot listen on 127.0.0.1:"),
+    ("front --listen {held}", "missing", 2, "For more information, try '--help'."),
     ("secrets --env-file {nowhere} --folder {secrets}", "missing", 0, ""),
     ("secrets --env-file {pipe} --folder {secrets}", "missing", 2, "then a password is generated"),
+    ("aiclipx-mutants --only rules-not-loaded --out {file}", "missing", 2, "choose another folder with --out DIR"),
+    ("aiclipx-mutants --only no-such", "missing", 2, "there "),
+    ("aiclipx-mutants --jobs 0", "missing", 2, "For more information, try '--help'."),
+    ("aiclipx-verify {bundle}", "missing", 0, "claims hold"),
+    ("aiclipx-verify {bundle} --require pictured", "missing", 1, "claims hold"),
+    ("aiclipx-verify {bundle} --require no-such", "missing", 2, "verdicts.json"),
+    ("aiclipx-verify {nowhere}", "missing", 2, "a bundle is the folder"),
+    ("aiclipx-verify", "missing", 2, "For more information, try '--help'."),
+    ("aiclipx-verify {tampered}", "missing", 4, "report.md has changed since the bundle was sealed"),
+    ("aiclipx-verify {bundle} --signers {file}", "missing", 4, "it is not signed"),
     // Last: what it clears is not there afterwards.
     ("down", "killed", 0, "The stack had been killed; its traces are removed."),
 ];
@@ -291,6 +308,32 @@ fn every_verb_ends_with_the_code_of_what_came_of_it_and_touches_nothing_of_other
     assert_eq!(place.theirs(), theirs);
     assert!(!place.at("missing").exists() && place.at("empty").is_dir());
     assert_eq!(std::fs::read_to_string(place.at("file")).unwrap(), "theirs");
+}
+
+/// What a program can be told to do, as its own help has it, and below each what that can be told.
+fn verbs(program: &Place, before: &str) -> Vec<String> {
+    let output = program.command("missing", &format!("{before} --help")).output().unwrap();
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    let Some((_, listed)) = help.split_once("\nCommands:\n") else { return vec![before.trim().to_owned()] };
+    let name = |line: &str| line.strip_prefix("  ")?.split_whitespace().next().map(str::to_owned);
+    let listed = listed.lines().take_while(|line| !line.is_empty()).filter_map(name).filter(|name| name != "help");
+    listed.flat_map(|name| verbs(program, &format!("{before} {name}"))).collect()
+}
+
+/// What helps it do its work, and is in no help.
+const HIDDEN: [&str; 3] = ["front", "receiver", "secrets"];
+
+#[test]
+fn no_verb_is_missing_from_the_table_and_each_is_in_it_with_success_or_a_failure_of_its_own() {
+    let verbs = verbs(&Place::new(), "");
+    assert!(verbs.len() > 12 && verbs.contains(&"evidence verify".to_owned()), "{verbs:?}");
+    let programs = ["aiclipx-mutants", "aiclipx-verify"].map(str::to_owned);
+    for verb in verbs.into_iter().chain(HIDDEN.map(str::to_owned)).chain(programs) {
+        let is_its = |arguments: &str| arguments == verb || arguments.starts_with(&format!("{verb} "));
+        let own = |last: &str| last != "For more information, try '--help'.";
+        let rows = TABLE.iter().filter(|(arguments, _, _, last)| is_its(arguments) && own(last));
+        assert!(rows.count() > 0, "{verb} is not in the table");
+    }
 }
 
 /// The address of a server that answers 200 whatever it is asked, and so takes no faults.

@@ -135,7 +135,8 @@ fn recipes() -> BTreeMap<String, (bool, Option<String>)> {
         // By itself, or through a script of its name.
         let handed = line.strip_suffix(" \"$@\"").and_then(|body| {
             let script = || body.strip_prefix("    @scripts/")?.strip_suffix(".sh {{ tool }}");
-            body.strip_prefix("    @{{ tool }} ").or_else(script)
+            let mutants = || (body == "    @{{ mutants }}").then_some("aiclipx-mutants");
+            body.strip_prefix("    @{{ tool }} ").or_else(script).or_else(mutants)
         });
         if let (Some(command), Some((_, hands))) = (handed, recipes.get_mut(&last)) {
             *hands = Some(command.to_owned());
@@ -149,9 +150,17 @@ fn recipes() -> BTreeMap<String, (bool, Option<String>)> {
     recipes
 }
 
-/// Whether the tool has this command, with these options.
+/// Whether the tool has this command, with these options; or that program beside it.
 fn is_understood(command: &str, options: &[&str]) -> Result<(), String> {
-    let help = Command::new(env!("CARGO_BIN_EXE_aiclipx")).args(command.split(' ')).arg("--help").output().unwrap();
+    let mut help = match command {
+        "aiclipx-mutants" => Command::new(env!("CARGO_BIN_EXE_aiclipx-mutants")),
+        command => {
+            let mut tool = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
+            tool.args(command.split(' '));
+            tool
+        }
+    };
+    let help = help.arg("--help").output().unwrap();
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
     if !help.status.success() {
         return Err(format!("aiclipx has no `{command}`"));
@@ -306,7 +315,10 @@ fn every_command_of_the_justfile_is_on_the_table_of_tools() {
         let body = body.trim_start_matches(['@', '-']).replace("&&", ";").replace("||", ";").replace('|', ";");
         for part in body.split(';') {
             let command = part.split_whitespace().next().unwrap_or_default();
-            if command.is_empty() || part.trim_start().starts_with("{{ tool }}") || EVERYWHERE.contains(&command) {
+            if command.is_empty()
+                || ["{{ tool }}", "{{ mutants }}"].iter().any(|ours| part.trim_start().starts_with(ours))
+                || EVERYWHERE.contains(&command)
+            {
                 continue;
             }
             commands += 1;
