@@ -13,13 +13,19 @@ use crate::judge::Verdict;
 use crate::outcome::Outcome;
 use crate::run::SCHEMA;
 
-/// Each level that was asked for, in order; the first that fails ends it, exit 4.
+/// Each level that was asked for, and what came of it.
 pub fn verify(
     bundle: &Path,
     repo: Option<&Path>,
     signers: Option<&Path>,
     require: &[String],
 ) -> Result<ExitCode, Failure> {
+    let (bundle, outcome) = verified(bundle, repo, signers)?;
+    conclude(&bundle, &outcome, require)
+}
+
+/// Each level that was asked for, in order; the first that fails ends it, exit 4.
+pub fn verified(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>) -> Result<(Bundle, Outcome), Failure> {
     let bundle = Bundle::open(bundle)?;
     let outcome = bundle.verify()?;
     tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
@@ -53,7 +59,7 @@ pub fn verify(
              put aside, or a death that Prometheus did not record.",
         ),
     }
-    conclude(&bundle, &outcome, require)
+    Ok((bundle, outcome))
 }
 
 /// What is known of what people read first.

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use crate::browser::Browser;
 use crate::browser::grafana::{DashboardPage, Shown};
+use crate::surroundings::look_for_a_browser;
 use aiclipx_base::address::Address;
 use aiclipx_judge::artifacts::{GRAFANA_PAGE, dashboard_picture};
 use aiclipx_judge::files::{write, write_json};
@@ -34,6 +35,7 @@ pub async fn collect(
     if wanted.is_empty() {
         return Ok(());
     }
+    look_for_a_browser().await;
     let browser = match Browser::find() {
         Some(program) => Browser::start(&program).await.map_err(|failure| failure.in_one_line()),
         None => Err("Chromium is not on PATH (Debian: apt install chromium)".to_owned()),

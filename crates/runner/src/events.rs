@@ -391,7 +391,7 @@ mod tests {
         let file = folder.path().join("events.jsonl");
         std::fs::write(&file, "of an earlier run\n").unwrap();
         let events = Events::open(Some(&file)).unwrap();
-        let count = 200;
+        let count = 20;
         for number in 0..count {
             events.tell("quiet", Event::Collecting { scenario: "00-quiet".to_owned(), number, of: count });
         }
@@ -399,7 +399,7 @@ mod tests {
         let text = std::fs::read_to_string(&file).unwrap();
         let numbers =
             text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["number"].as_u64());
-        assert!(numbers.eq((0..200).map(Some)), "{text}");
+        assert!(numbers.eq((0..20).map(Some)), "{text}");
     }
 
     #[test]

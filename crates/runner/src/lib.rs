@@ -19,6 +19,7 @@ pub mod enact;
 pub mod events;
 mod graphs;
 pub mod ground;
+pub mod junit;
 pub mod mutants;
 pub mod pdf;
 pub mod pictures;

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::browser::prometheus::{PrometheusPages, Shot};
 use crate::browser::{Browser, PageOptions};
+use crate::surroundings::look_for_a_browser;
 use aiclipx_base::address::Address;
 use aiclipx_judge::alert_graph;
 use aiclipx_judge::artifacts;
@@ -226,6 +227,7 @@ impl AtWork {
 async fn equipment(prometheus: &Address) -> Result<(Browser, PrometheusPages), String> {
     let pages = PrometheusPages::probe(prometheus).await.map_err(|failure| failure.in_one_line())?;
     let pages = pages.ok_or("this Prometheus serves no pages of its own")?;
+    look_for_a_browser().await;
     let program = Browser::find().ok_or("Chromium is not on PATH (Debian: apt install chromium)")?;
     let browser = Browser::start(&program).await.map_err(|failure| failure.in_one_line())?;
     Ok((browser, pages))

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::collect;
-use super::enact::{self, Enactment, enact};
+use super::enact::{self, Enactment, Say, enact};
 use super::ground::Ground;
 use super::publish::publish;
 use super::runner::{self, Ended, Job, Options, Try, Which, gravest, invalid};
@@ -59,7 +59,7 @@ pub async fn prove(
 
     // Once for all: a file that is edited meanwhile is not in what was read.
     let label = revision::label(commit.as_deref(), dirty.as_deref());
-    let common = Arc::new(Common {
+    let host = Arc::new(PrivateStacks {
         root: root.to_owned(),
         tree: Arc::clone(&tree),
         options: options.clone(),
@@ -67,8 +67,8 @@ pub async fn prove(
         events: events.clone(),
         interrupt: interrupt.clone(),
     });
-    let jobs = scenarios.iter().map(|scenario| Proof::new(&common, scenario, &draft)).collect();
-    let told = |ended: &Ended<Proof>, _| tell(ended, events);
+    let jobs = scenarios.iter().map(|scenario| Proof::new(&host, &tree, scenario, &draft, events)).collect();
+    let told = |ended: &Ended<Proof<_>>, _| tell(ended, events);
     let ended = runner::run(jobs, options.jobs, events, interrupt, told).await;
     let (facts, failures) = gathered(ended);
     // What went wrong with some is told of them in the bundle of the others, if there are any.
@@ -128,7 +128,7 @@ impl Facts {
 }
 
 /// What all experiments told of their stacks, and why some could not be recorded.
-fn gathered(ended: Vec<Ended<Proof>>) -> (Facts, Vec<Failure>) {
+fn gathered<H: Host>(ended: Vec<Ended<Proof<H>>>) -> (Facts, Vec<Failure>) {
     let (mut facts, mut failures) = (Facts::default(), Vec::new());
     for Ended { job, came } in ended {
         let name = job.scenario.name;
@@ -144,7 +144,7 @@ fn gathered(ended: Vec<Ended<Proof>>) -> (Facts, Vec<Failure>) {
 }
 
 /// Tells how an experiment ended.
-fn tell(ended: &Ended<Proof>, events: &Events) {
+fn tell<H: Host>(ended: &Ended<Proof<H>>, events: &Events) {
     let event = match &ended.came {
         Ok(recorded) => {
             let (holds, claims) = (recorded.holds, recorded.claims);
@@ -159,14 +159,105 @@ fn tell(ended: &Ended<Proof>, events: &Events) {
     events.tell(ended.job.name(), event);
 }
 
-/// What all experiments are run with.
-struct Common {
+/// Where experiments are run: on private stacks, or on what stands in for them.
+trait Host: Send + Sync + 'static {
+    type Stack: Send + Sync;
+
+    fn start(&self, say: &Say<'_>) -> impl Future<Output = Result<Self::Stack, Failure>> + Send;
+
+    /// What a stack tells of itself, for the provenance.
+    fn facts(&self, stack: &Self::Stack) -> Result<Facts, Failure>;
+
+    /// Enacts a scenario, and collects what was recorded into a folder.
+    fn record(
+        &self,
+        stack: &Self::Stack,
+        scenario: &Scenario,
+        folder: &Path,
+        say: &Say<'_>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send;
+
+    /// Whether a component died that nobody stopped.
+    fn has_died(&self, stack: &Self::Stack) -> impl Future<Output = bool> + Send;
+
+    /// What it leaves until it is stopped: the folder of its runs, and its logs by name.
+    fn leaves(&self, stack: &Self::Stack) -> (PathBuf, Vec<(String, PathBuf)>);
+
+    fn stop(&self, stack: Self::Stack) -> impl Future<Output = Result<(), Failure>> + Send;
+}
+
+/// A stack of its own for each experiment.
+struct PrivateStacks {
     root: PathBuf,
     tree: Arc<Tree>,
     options: Options,
     revision: String,
     events: Events,
     interrupt: Interrupt,
+}
+
+/// A stack, and the folder that goes with it.
+struct PrivateStack {
+    stack: Stack,
+    _state: tempfile::TempDir,
+}
+
+impl Host for PrivateStacks {
+    type Stack = PrivateStack;
+
+    async fn start(&self, say: &Say<'_>) -> Result<PrivateStack, Failure> {
+        let state = tempfile::Builder::new().prefix("aiclipx-").tempdir();
+        let state = state.map_err(|error| no_temporary_folder(&error))?;
+        let mut plan = Plan::private(&self.root, state.path(), self.options.speed)?;
+        plan.settled_revision = Some(self.revision.clone());
+        let rendered = self.tree.monitoring.render(&plan.rendered_with(), plan.speed)?;
+        say(Doing::StartingAStack);
+        let flags = prometheus_flags(plan.speed);
+        let stack = Stack::start(plan, rendered, flags, &mut Silent, self.interrupt.requested()).await?;
+        Ok(PrivateStack { stack, _state: state })
+    }
+
+    fn facts(&self, PrivateStack { stack, .. }: &PrivateStack) -> Result<Facts, Failure> {
+        let (versions, absent) = Ground::Ours(stack).told();
+        Ok(Facts { versions, absent: absent.into_iter().collect(), secrets: stack.secrets()?, ..Facts::default() })
+    }
+
+    async fn record(
+        &self,
+        PrivateStack { stack, .. }: &PrivateStack,
+        scenario: &Scenario,
+        folder: &Path,
+        say: &Say<'_>,
+    ) -> Result<(), Failure> {
+        let ground = Ground::Ours(stack);
+        let what = Enactment {
+            ground,
+            tree: &self.tree,
+            scenario,
+            seed: self.options.seed,
+            length: None,
+            show: false,
+            pictures: true,
+            from_quiet: true,
+        };
+        let enacted = enact(what, say, &self.interrupt).await?;
+        say(Doing::Collecting);
+        self.interrupt.or(collect::collect(ground, &self.tree, &enacted.folder, folder, &self.events)).await
+    }
+
+    async fn has_died(&self, PrivateStack { stack, .. }: &PrivateStack) -> bool {
+        Ground::Ours(stack).dead().await.is_some()
+    }
+
+    fn leaves(&self, PrivateStack { stack, .. }: &PrivateStack) -> (PathBuf, Vec<(String, PathBuf)>) {
+        let plan = stack.plan();
+        let logs = stack.processes().into_iter().map(|process| (process.name.clone(), plan.log(&process.name)));
+        (plan.state.join(RUNS), logs.collect())
+    }
+
+    async fn stop(&self, PrivateStack { stack, .. }: PrivateStack) -> Result<(), Failure> {
+        stack.stop().await
+    }
 }
 
 /// What came of an experiment whose record stays.
@@ -177,9 +268,11 @@ struct Recorded {
     claims: usize,
 }
 
-/// An experiment on a private stack, and where it is kept.
-struct Proof {
-    common: Arc<Common>,
+/// An experiment, and where it is kept.
+struct Proof<H: Host> {
+    host: Arc<H>,
+    tree: Arc<Tree>,
+    events: Events,
     scenario: Scenario,
     began: Instant,
     folder: PathBuf,
@@ -190,7 +283,7 @@ struct Proof {
     facts: Facts,
 }
 
-impl Job for Proof {
+impl<H: Host> Job for Proof<H> {
     type Came = Recorded;
 
     fn name(&self) -> &str {
@@ -205,7 +298,7 @@ impl Job for Proof {
             self.clear();
         }
         self.once(which).await?;
-        let (tree, folder) = (Arc::clone(&self.common.tree), self.folder.clone());
+        let (tree, folder) = (Arc::clone(&self.tree), self.folder.clone());
         let judged = tokio::task::spawn_blocking(move || judged(&folder, &tree));
         let (recorded, disturbed) = judged.await.context("judging an experiment")??;
         if which == Which::First && disturbed.is_some() {
@@ -236,11 +329,13 @@ fn judged(folder: &Path, tree: &Tree) -> anyhow::Result<(Recorded, Option<String
     Ok((Recorded { result, holds, claims: judgements.len() }, disturbed))
 }
 
-impl Proof {
-    fn new(common: &Arc<Common>, scenario: &Scenario, draft: &Draft) -> Proof {
+impl<H: Host> Proof<H> {
+    fn new(host: &Arc<H>, tree: &Arc<Tree>, scenario: &Scenario, draft: &Draft, events: &Events) -> Proof<H> {
         let first = format!("{}{FIRST_TRY}", scenario.name);
         Proof {
-            common: Arc::clone(common),
+            host: Arc::clone(host),
+            tree: Arc::clone(tree),
+            events: events.clone(),
             folder: draft.experiment(&scenario.name),
             aside: draft.experiment(&first),
             broken_off: [draft.broken_off(&first), draft.broken_off(&scenario.name)],
@@ -250,71 +345,47 @@ impl Proof {
         }
     }
 
-    fn say(&self, step: Doing) {
-        self.common.events.tell(&self.scenario.name, Event::Doing(step));
-    }
-
     async fn once(&mut self, which: Which) -> Result<(), Failure> {
-        let Common { root, tree, options, revision, interrupt, .. } = &*Arc::clone(&self.common);
-        let state = tempfile::Builder::new().prefix("aiclipx-").tempdir();
-        let state = state.map_err(|error| no_temporary_folder(&error))?;
-        let mut plan = Plan::private(root, state.path(), options.speed)?;
-        plan.settled_revision = Some(revision.clone());
-        let rendered = tree.monitoring.render(&plan.rendered_with(), plan.speed)?;
-        self.say(Doing::StartingAStack);
-        let flags = prometheus_flags(plan.speed);
-        let stack = Stack::start(plan, rendered, flags, &mut Silent, interrupt.requested()).await?;
-        let done = self.on(&stack).await;
+        let (host, events, name) = (Arc::clone(&self.host), self.events.clone(), self.scenario.name.clone());
+        let say = |step| events.tell(&name, Event::Doing(step));
+        let stack = host.start(&say).await?;
+        let done = match host.facts(&stack) {
+            Ok(facts) => {
+                self.facts.add(facts);
+                host.record(&stack, &self.scenario, &self.folder, &say).await
+            }
+            Err(failure) => Err(failure),
+        };
         if let Err(failure) = &done
             && failure.kind() == Kind::Infrastructure
         {
-            let died = Ground::Ours(&stack).dead().await.is_some();
-            self.keep(which, &stack, End { why: failure.in_one_line(), died })?;
+            let end = End { why: failure.in_one_line(), died: host.has_died(&stack).await };
+            self.keep(which, &stack, end)?;
         }
-        let stopped = stack.stop().await;
+        let stopped = host.stop(stack).await;
         done.and(stopped)
     }
 
     /// Keeps what is left of a try that did not come to its end, before its stack's folder goes: its run, and the log of
     /// who died. That of a second try is told as what could not be recorded.
-    fn keep(&mut self, which: Which, stack: &Stack, end: End) -> anyhow::Result<()> {
+    fn keep(&mut self, which: Which, stack: &H::Stack, end: End) -> anyhow::Result<()> {
         let [first, second] = &self.broken_off;
         let kept = if which == Which::First { first } else { second };
         if which == Which::First {
             self.facts.broken_off.push(BrokenOff { run: format!("{}{FIRST_TRY}", self.scenario.name), end });
         }
-        for run in files::files_in(&stack.plan().state.join(RUNS), "")? {
+        let (runs, logs) = self.host.leaves(stack);
+        for run in files::files_in(&runs, "")? {
             copy_folder(&run, kept)?;
         }
         let _ = std::fs::remove_file(kept.join(enact::END));
-        for process in stack.processes() {
+        for (name, log) in logs {
             // Who never wrote has no log.
-            if let Ok(log) = aiclipx_stack::logs::joined(&stack.plan().log(&process.name), collect::LONGEST_LOG) {
-                files::write(&kept.join(LOG.named(&process.name)), &log)?;
+            if let Ok(log) = aiclipx_stack::logs::joined(&log, collect::LONGEST_LOG) {
+                files::write(&kept.join(LOG.named(&name)), &log)?;
             }
         }
         Ok(())
-    }
-
-    async fn on(&mut self, stack: &Stack) -> Result<(), Failure> {
-        let (versions, absent) = Ground::Ours(stack).told();
-        self.facts.versions.extend(versions);
-        self.facts.absent.extend(absent);
-        self.facts.secrets.extend(stack.secrets()?);
-        let Common { tree, options, events, interrupt, .. } = &*self.common;
-        let what = Enactment {
-            ground: Ground::Ours(stack),
-            tree,
-            scenario: &self.scenario,
-            seed: options.seed,
-            length: None,
-            show: false,
-            pictures: true,
-            from_quiet: true,
-        };
-        let enacted = enact(what, &|step| self.say(step), interrupt).await?;
-        self.say(Doing::Collecting);
-        interrupt.or(collect::collect(Ground::Ours(stack), tree, &enacted.folder, &self.folder, events)).await
     }
 }
 
@@ -338,3 +409,6 @@ fn chosen<'a>(tree: &'a Tree, only: &[String]) -> Result<Vec<&'a Scenario>, Fail
     chosen.sort_by_key(|scenario| std::cmp::Reverse(length(scenario)));
     Ok(chosen)
 }
+
+#[cfg(test)]
+mod tests;

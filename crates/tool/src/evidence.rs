@@ -1,34 +1,47 @@
 //! Evidence of what ran on a stack that is up.
 
-use std::path::Path;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aiclipx_judge::summary::conclude;
+use aiclipx_judge::bundle::Bundle;
+use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::{self, Failure, tell};
 use aiclipx_runner::events::Events;
 use aiclipx_runner::ground::Held;
-use aiclipx_runner::{asked, attached};
+use aiclipx_runner::{asked, attached, prove};
 use aiclipx_stack::interrupt::Signals;
+use aiclipx_stack::{Foreign, Found, Stack, Whereabouts};
 
-use super::as_called_here;
+use super::{OnPrivateStacks, as_called_here, stack};
 
-/// Evidence of what ran on a stack. That its tree was edited meanwhile is said first, and judged all the same.
+/// Evidence of what ran on a stack: on that of somebody else, on ours, or on private ones where none is up.
 pub(super) async fn collect(
     root: &Path,
-    held: Arc<Held>,
+    attach: Option<&Whereabouts>,
+    state: &dyn Fn() -> Result<PathBuf, Failure>,
     out: &Path,
-    require: &[String],
     events: &Events,
     signals: &Signals,
-) -> Result<ExitCode, Failure> {
+) -> Result<(Bundle, Outcome), Failure> {
+    let held = match attach {
+        Some(whereabouts) => Held::Theirs(Box::new(Foreign::find(whereabouts, &state()?).await?)),
+        None => match Stack::find(&state()?).await? {
+            Found::Running(stack) => Held::Ours(stack),
+            Found::Stale(_) => return Err(stack::killed(&state()?)),
+            Found::Absent => {
+                tell("No stack is up: every experiment runs on a private stack.");
+                let how = OnPrivateStacks { out: Some(out.to_owned()), ..OnPrivateStacks::default() };
+                return prove::prove(root, &how.options(root, Vec::new()), events, &signals.held()).await;
+            }
+        },
+    };
+    // That its tree was edited meanwhile is said first, and judged all the same.
     match asked::is_the_tree(held.ground(), &Tree::read(root)?).await {
         Err(failure) if failure.kind() == failure::Kind::Usage => {
             tell(&as_called_here(&format!("  ! {failure}, `just traffic` runs on it")));
         }
         loaded => loaded?,
     }
-    let (bundle, outcome) = attached::collect(root, held, out, events, &signals.held()).await?;
-    conclude(&bundle, &outcome, require)
+    attached::collect(root, Arc::new(held), out, events, &signals.held()).await
 }

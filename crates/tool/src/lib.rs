@@ -16,3 +16,4 @@
 
 pub mod check;
 pub mod program;
+pub mod programs;

@@ -8,7 +8,6 @@ mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aiclipx_base::address::Address;
@@ -19,14 +18,14 @@ use aiclipx_model::failure::{Failure, print, tell};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
 use aiclipx_model::scenario;
 use aiclipx_model::traffic::schedule::Schedule;
-use aiclipx_runner::ground::Held;
 use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::viewer;
-use aiclipx_stack::{Foreign, Found, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder};
+use aiclipx_stack::{Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder};
 use aiclipx_stack::{guard, receiver};
-use aiclipx_tool::program::{self, JOBS, OnPrivateStacks, SEED, ToPrograms, as_called_here, seed};
+use aiclipx_tool::program::{self, OnPrivateStacks, SEED, as_called_here, seed};
+use aiclipx_tool::programs::{Events, Verdicts};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
@@ -245,7 +244,9 @@ enum Evidence {
         #[arg(long)]
         out: Option<PathBuf>,
         #[command(flatten)]
-        told: ToPrograms,
+        told: Events,
+        #[command(flatten)]
+        verdicts: Verdicts,
         /// Claims (by a part of their id) that must be proven, else exit 1.
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
@@ -258,7 +259,9 @@ enum Evidence {
         #[command(flatten)]
         how: OnPrivateStacks,
         #[command(flatten)]
-        told: ToPrograms,
+        told: Events,
+        #[command(flatten)]
+        verdicts: Verdicts,
         /// Claims (by a part of their id) that must be proven, else exit 1.
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
@@ -276,6 +279,8 @@ enum Evidence {
         /// Claims (by a part of their id) that must be proven, else exit 1.
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
+        #[command(flatten)]
+        verdicts: Verdicts,
     },
     /// Sign a bundle with an SSH key, once it verifies.
     Sign {
@@ -344,45 +349,26 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
             Ok(ExitCode::SUCCESS)
         }
-        Command::Evidence(Evidence::Collect { ref attach, ref out, ref require, ref told }) => {
-            let events = told.events()?;
+        Command::Evidence(Evidence::Collect { ref attach, ref out, ref require, ref told, ref verdicts }) => {
             let root = find_tree()?;
             let out = out.clone().unwrap_or_else(|| bundles_folder(&root));
-            if let Some(whereabouts) = attach {
-                let foreign = Foreign::find(whereabouts, &state()?).await?;
-                return evidence::collect(
-                    &root,
-                    Arc::new(Held::Theirs(Box::new(foreign))),
-                    &out,
-                    require,
-                    &events,
-                    signals,
-                )
-                .await;
-            }
-            match Stack::find(&state()?).await? {
-                Found::Running(stack) => {
-                    return evidence::collect(&root, Arc::new(Held::Ours(stack)), &out, require, &events, signals)
-                        .await;
-                }
-                Found::Stale(_) => return Err(stack::killed(&state()?)),
-                Found::Absent => {}
-            }
-            tell("No stack is up: every experiment runs on a private stack.");
-            let speed = "30".parse().context("the default speed")?;
-            let how = OnPrivateStacks { seed: SEED, speed, jobs: JOBS, out: Some(out) };
-            let (bundle, outcome) =
-                prove::prove(&root, &how.options(&root, Vec::new()), &events, &signals.held()).await?;
+            let (verdicts, events) = (verdicts.reserve()?, told.open()?);
+            let judged = evidence::collect(&root, attach.as_ref(), &state, &out, &events, signals).await;
+            let (bundle, outcome) = verdicts.of_bundle(judged, require)?;
             summary::conclude(&bundle, &outcome, require)
         }
-        Command::Evidence(Evidence::Run { only, how, require, told }) => {
-            let events = told.events()?;
+        Command::Evidence(Evidence::Run { only, how, require, told, verdicts }) => {
             let root = find_tree()?;
-            let (bundle, outcome) = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await?;
+            let (verdicts, events) = (verdicts.reserve()?, told.open()?);
+            let judged = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await;
+            let (bundle, outcome) = verdicts.of_bundle(judged, &require)?;
             summary::conclude(&bundle, &outcome, &require)
         }
-        Command::Evidence(Evidence::Verify { ref bundle, ref repo, ref signers, ref require }) => {
-            summary::verify(bundle, repo.as_deref(), signers.as_deref(), require)
+        Command::Evidence(Evidence::Verify { ref bundle, ref repo, ref signers, ref require, ref verdicts }) => {
+            let verdicts = verdicts.reserve()?;
+            let verified = summary::verified(bundle, repo.as_deref(), signers.as_deref());
+            let (bundle, outcome) = verdicts.of_bundle(verified, require)?;
+            summary::conclude(&bundle, &outcome, require)
         }
         Command::Evidence(Evidence::Sign { ref bundle, ref key }) => {
             print(&attest::sign(&Bundle::open(bundle)?, key)?.display().to_string())?;

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use aiclipx_base::duration::Speed;
 use aiclipx_model::failure::{Failure, Kind, tell, without_just};
-use aiclipx_runner::events::Events;
 use aiclipx_runner::runner;
 use aiclipx_stack::bundles_folder;
 use aiclipx_stack::interrupt::Signals;
@@ -35,26 +34,18 @@ pub struct OnPrivateStacks {
     pub out: Option<PathBuf>,
 }
 
+impl Default for OnPrivateStacks {
+    fn default() -> OnPrivateStacks {
+        let speed = "30".parse().expect("the default speed is one");
+        OnPrivateStacks { seed: SEED, speed, jobs: JOBS, out: None }
+    }
+}
+
 impl OnPrivateStacks {
     /// Only these experiments, or mutants; all where none is named.
     pub fn options(self, root: &Path, only: Vec<String>) -> runner::Options {
         let OnPrivateStacks { seed, speed, jobs, out } = self;
         runner::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| bundles_folder(root)) }
-    }
-}
-
-/// What programs are told beside people.
-#[derive(Args)]
-pub struct ToPrograms {
-    /// Write what happens as JSON lines, as it happens.
-    #[arg(long, value_name = "FILE")]
-    events: Option<PathBuf>,
-}
-
-impl ToPrograms {
-    /// Opened before anything starts: a file that can't be written ends the command at once.
-    pub fn events(&self) -> Result<Events, Failure> {
-        Events::open(self.events.as_deref())
     }
 }
 
