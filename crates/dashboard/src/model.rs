@@ -6,6 +6,7 @@
 //! its place. [`read`] wants all of a dashboard, [`read_partly`] shows what is sound beside what isn't. Nothing here
 //! evaluates a query or panics on a file.
 
+mod fields;
 mod pattern;
 mod read;
 

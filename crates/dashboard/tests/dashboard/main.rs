@@ -501,6 +501,25 @@ fn what_is_outside_the_subset_is_told_with_dashboard_panel_and_field() {
 }
 
 #[test]
+fn every_finding_has_the_line_of_its_field_and_all_are_told_at_once() {
+    let line = |text: &str, what: &str| 1 + text[..text.find(what).unwrap()].matches('\n').count();
+    let text = EXAMPLE
+        .replacen("\"description\":", "\"descriptoin\": \"\",\n \"description\":", 1)
+        .replacen("\"unit\": \"", "\"unit\": \"furlongs", 1)
+        .replacen("\"gridPos\": {", "\"gridPos\": {\n\"z\": 1, ", 1);
+    let findings = model::read(Path::new("a.json"), &text).unwrap_err();
+    let told: Vec<(usize, &str)> =
+        findings.iter().map(|finding| (finding.line, finding.what.split('`').nth(3).unwrap())).collect();
+    let at = |key, field| (line(&text, key), field);
+    let wanted = [
+        at("\"descriptoin\"", "descriptoin"),
+        at("furlongs", "fieldConfig.defaults.unit"),
+        at("\"z\": 1", "gridPos.z"),
+    ];
+    assert!(wanted.iter().all(|one| told.contains(one)) && told.len() == 3, "{told:?}, not {wanted:?}");
+}
+
+#[test]
 fn names_are_matched_as_far_as_overrides_need_it() {
     for (pattern, name, found) in [
         ("/^app.*/", "app-1", Some(true)),
