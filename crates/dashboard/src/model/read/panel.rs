@@ -37,7 +37,6 @@ pub(super) fn read(reader: &Reader<'_>, dashboard: &str, at: &At<'_>, within: Op
         calculations: vec![Calculation::LastNotNull],
         legend: Some(vec![Calculation::LastNotNull, Calculation::Mean, Calculation::Max]),
         sparkline: false,
-        background: false,
         columns: Columns::default(),
         links: map.at("links").items().iter().filter_map(|one| link(reader, one)).collect(),
     };
@@ -81,7 +80,6 @@ fn kind(map: &Map<'_>, is_in_a_row: bool) -> Kind {
     match kind.as_str() {
         "timeseries" => Kind::Timeseries,
         "stat" => Kind::Stat,
-        "gauge" => Kind::Gauge,
         "bargauge" => Kind::BarGauge,
         "table" => Kind::Table,
         "row" if !is_in_a_row => Kind::Row,
@@ -243,7 +241,7 @@ fn defaults(map: &Map<'_>, kind: &Kind) -> Field {
         _ => (None, *kind != Kind::Timeseries),
     };
     let thresholds = map.at("thresholds").map();
-    let mode = thresholds.at("mode").word(&["absolute", "percentage"]);
+    thresholds.at("mode").word(&["absolute"]);
     let steps = steps(&thresholds.at("steps"));
     thresholds.only("");
     let custom = map.at("custom").map();
@@ -258,7 +256,6 @@ fn defaults(map: &Map<'_>, kind: &Kind) -> Field {
         color,
         color_by_threshold,
         thresholds: steps,
-        percentage_thresholds: mode == "percentage",
         mappings: mappings(&map.at("mappings")),
         ..style
     };
@@ -296,12 +293,10 @@ fn lines(map: &Map<'_>) -> Field {
         "stepBefore" => Interpolation::StepBefore,
         _ => Interpolation::Linear,
     };
-    let known = ["off", "line", "dashed", "area", "line+area", "dashed+area"];
-    let style = map.at("thresholdsStyle").map().at("mode").word(&known);
+    let thresholds = map.at("thresholdsStyle").map().at("mode").word(&["off", "line"]);
     let field = Field {
         interpolation,
-        threshold_lines: style.contains("line") || style.contains("dashed"),
-        threshold_areas: style.contains("area"),
+        threshold_lines: thresholds == "line",
         span_nulls: map.at("spanNulls").flag(),
         line_width: map.at("lineWidth").number().unwrap_or(1.0).clamp(0.0, 10.0),
         fill_opacity: map.at("fillOpacity").number().unwrap_or(0.0).clamp(0.0, 100.0),
@@ -361,12 +356,11 @@ fn options(map: &Map<'_>, panel: &mut Panel) {
     reduce.only("limit");
     if panel.kind == Kind::Stat {
         panel.sparkline = map.at("graphMode").word(&["area", "none"]) == "area";
-        let color = map.at("colorMode").word(&["value", "background", "background_solid", "none"]);
-        panel.background = color.starts_with("background");
-        map.at("textMode").word(&["auto", "value", "value_and_name"]);
+        map.at("colorMode").word(&["value"]);
+        map.at("textMode").word(&["auto"]);
     }
     if panel.kind == Kind::BarGauge {
-        map.at("displayMode").word(&["gradient", "basic", "lcd"]);
+        map.at("displayMode").word(&["basic"]);
     }
     if let Some(one) = map.at("sortBy").items().first() {
         let one = one.map();
