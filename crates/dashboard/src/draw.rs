@@ -46,7 +46,6 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
         _ if !has_data => words(&clean(panel.defaults.no_value.as_deref().unwrap_or("No data")), body, &paint),
         Kind::Timeseries => timeseries::draw(panel, &curves, canvas, body, &paint),
         Kind::Stat => single::stats(panel, &curves, body, &paint),
-        Kind::Gauge => single::gauges(panel, &curves, body, &paint),
         Kind::BarGauge => single::bars(panel, &curves, body, &paint),
         Kind::Table => table::draw(panel, &curves, body, &paint),
     };

@@ -104,23 +104,18 @@ pub(super) fn shown(field: &Field, value: f64) -> String {
 }
 
 /// The colour of a value: a mapping's, a fixed one, or its threshold's.
-pub(super) fn value_color(field: &Field, value: f64, ends: (f64, f64), paint: &Paint) -> String {
+pub(super) fn value_color(field: &Field, value: f64, paint: &Paint) -> String {
     if let Some((_, _, Some(color))) = mapped(field, value) {
         return resolved(color, paint);
     }
     if let Some(color) = &field.color {
         return resolved(color, paint);
     }
-    let step = field.thresholds.iter().rev().find(|step| value >= threshold_value(field, step.value, ends));
+    let step = field.thresholds.iter().rev().find(|step| value >= step.value);
     match step.or(field.thresholds.first()) {
         Some(step) if field.color_by_threshold => resolved(&step.color, paint),
         _ => paint.series(0),
     }
-}
-
-/// A threshold as a value: percentages lie between the ends.
-pub(super) fn threshold_value(field: &Field, value: f64, (low, high): (f64, f64)) -> f64 {
-    if field.percentage_thresholds && value.is_finite() { low + (high - low) * value / 100.0 } else { value }
 }
 
 /// A coordinate with at most two digits behind the point, and none for nothing.

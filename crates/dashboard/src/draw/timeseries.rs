@@ -4,7 +4,7 @@
 use maud::{Markup, html};
 
 use super::super::model::{Calculation, Interpolation, Panel};
-use super::canvas::{Area, Canvas, Curve, Mark, clean, n, shown, threshold_value};
+use super::canvas::{Area, Canvas, Curve, Mark, clean, n, shown};
 use super::font;
 use super::scale::{ValueAxis, time_ticks};
 use super::theme::{Paint, resolved};
@@ -55,7 +55,6 @@ pub(super) fn draw(panel: &Panel, curves: &[Curve], canvas: &Canvas, body: Area,
     html! {
         (shading(canvas.faults, &time, plot, paint.fault, "0.10"))
         (shading(canvas.alerts, &time, plot, paint.alert, "0.06"))
-        (threshold_areas(panel, &axis, plot, paint))
         @for (value, label) in &axis.ticks {
             line x1=(n(plot.x)) x2=(n(plot.right())) y1=(n(y(*value))) y2=(n(y(*value))) stroke=(paint.grid) {}
             text x=(n(plot.x - 6.0)) y=(n(y(*value) + 3.5)) font-size=(n(LABEL)) text-anchor="end" fill=(paint.muted) {
@@ -86,7 +85,7 @@ fn plot_bounds(panel: &Panel, curves: &[Curve]) -> Bounds {
         || curves.iter().flat_map(|curve| curve.samples).map(|sample| sample.value).filter(|value| value.is_finite());
     let low = panel.defaults.min.unwrap_or_else(|| finite().fold(0.0, f64::min));
     let mut high = finite().fold(f64::NEG_INFINITY, f64::max);
-    if panel.defaults.threshold_lines && !panel.defaults.percentage_thresholds {
+    if panel.defaults.threshold_lines {
         let thresholds = panel.defaults.thresholds.iter().map(|step| step.value).filter(|value| value.is_finite());
         // Headroom, for the threshold's own label.
         high = thresholds.map(|value| value * 1.1).fold(high, f64::max);
@@ -295,33 +294,10 @@ fn time_axis(time: &Time, plot: Area, paint: &Paint) -> Markup {
     }
 }
 
-fn threshold_areas(panel: &Panel, axis: &ValueAxis, plot: Area, paint: &Paint) -> Markup {
-    let field = &panel.defaults;
-    let y = |value: f64| plot.bottom() - axis.share(value) * plot.h;
-    html! {
-        @if field.threshold_areas {
-            @for (at, step) in field.thresholds.iter().enumerate().skip(1) {
-                @let from = threshold_value(field, step.value, (axis.low, axis.high));
-                @let to = field.thresholds.get(at + 1).map_or(axis.high, |next| {
-                    threshold_value(field, next.value, (axis.low, axis.high))
-                });
-                @if to > from && from < axis.high {
-                    rect x=(n(plot.x)) y=(n(y(to))) width=(n(plot.w)) height=(n(y(from) - y(to)))
-                        fill=(resolved(&step.color, paint)) fill-opacity="0.08" {}
-                }
-            }
-        }
-    }
-}
-
 fn threshold_lines(panel: &Panel, axis: &ValueAxis, plot: Area, paint: &Paint) -> Markup {
     let field = &panel.defaults;
     let in_view = |value: f64| value >= axis.low && value <= axis.high;
-    let lines = field
-        .thresholds
-        .iter()
-        .skip(1)
-        .map(|step| (threshold_value(field, step.value, (axis.low, axis.high)), resolved(&step.color, paint)));
+    let lines = field.thresholds.iter().skip(1).map(|step| (step.value, resolved(&step.color, paint)));
     html! {
         @if field.threshold_lines {
             @for (value, color) in lines.filter(|(value, _)| in_view(*value)) {

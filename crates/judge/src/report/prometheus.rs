@@ -171,7 +171,6 @@ fn graph(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Ma
         calculations: Vec::new(),
         legend: Some(vec![Calculation::Max]),
         sparkline: false,
-        background: false,
         columns: Columns::default(),
         links: Vec::new(),
     };
