@@ -12,17 +12,20 @@ use crate::experiment::Experiment;
 use crate::faults::fault_window;
 use crate::judge::{Judgement, Verdict};
 use crate::outcome::Outcome;
+use crate::panels::Drawings;
 use crate::provenance::Mode;
 use crate::reconcile::{Family, reconcile};
-use crate::{grafana, panels, timeline};
+use crate::{grafana, timeline};
 use aiclipx_model::monitoring::WATCHDOG;
 use aiclipx_model::traffic::ledger::Quantiles;
 
 /// The whole page.
-pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
+pub(super) fn page(outcome: &Outcome, drawings: &[Drawings]) -> anyhow::Result<String> {
     let provenance = &outcome.provenance;
-    let experiments: Vec<Markup> =
-        outcome.experiments.iter().map(|experiment| section(outcome, experiment)).collect::<anyhow::Result<_>>()?;
+    let experiments = outcome.experiments.iter().zip(drawings);
+    let experiments: Vec<Markup> = experiments
+        .map(|(experiment, drawings)| section(outcome, experiment, drawings))
+        .collect::<anyhow::Result<_>>()?;
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -303,14 +306,13 @@ fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
     })
 }
 
-fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup> {
+fn section(outcome: &Outcome, experiment: &Experiment, drawings: &Drawings) -> anyhow::Result<Markup> {
     let run = &experiment.run;
     let reconciliation = reconcile(experiment, Family::Requests);
     // The page people came for, and what the scenario is about; the others are files.
     let expected = &experiment.scenario.expect.panels;
-    let (shown, beside): (Vec<_>, Vec<_>) = panels::drawings(experiment, &outcome.tree)?
-        .into_iter()
-        .partition(|(panel, _)| expected.contains_key(panel) || panel.starts_with("app-overview/"));
+    let is_shown = |(panel, _): &&(String, String)| expected.contains_key(panel) || panel.starts_with("app-overview/");
+    let (shown, beside): (Vec<_>, Vec<_>) = drawings.iter().partition(is_shown);
     let disturbed = outcome.disturbances(&experiment.name);
     let mut in_grafana = Vec::new();
     for dashboard in grafana::dashboards(&experiment.scenario) {

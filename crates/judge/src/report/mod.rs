@@ -13,16 +13,19 @@ mod words;
 
 use super::artifacts::panel_drawing;
 use super::outcome::Outcome;
+use super::panels::{Drawings, drawings};
 
 /// report.html as a browser prints it, beside it.
 pub const PDF: &str = "report.pdf";
 
 /// The files that tell people: path below the bundle, and text.
 pub fn write(outcome: &Outcome) -> anyhow::Result<Vec<(String, String)>> {
-    let mut files =
-        vec![("report.html".to_owned(), html::page(outcome)?), ("report.md".to_owned(), markdown::page(outcome)?)];
-    for experiment in &outcome.experiments {
-        for (panel, svg) in super::panels::drawings(experiment, &outcome.tree)? {
+    let drawn = |experiment| drawings(experiment, &outcome.tree);
+    let drawings: Vec<Drawings> = outcome.experiments.iter().map(drawn).collect::<anyhow::Result<_>>()?;
+    let html = html::page(outcome, &drawings)?;
+    let mut files = vec![("report.html".to_owned(), html), ("report.md".to_owned(), markdown::page(outcome)?)];
+    for (experiment, drawings) in outcome.experiments.iter().zip(drawings) {
+        for (panel, svg) in drawings {
             files.push((format!("experiments/{}/{}", experiment.name, panel_drawing(&panel)), svg));
         }
     }

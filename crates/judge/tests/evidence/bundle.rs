@@ -4,10 +4,11 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use aiclipx_base::duration::Speed;
-use aiclipx_judge::bundle::{Bundle, Draft};
-use aiclipx_judge::files::{json_text, write_json};
+use aiclipx_judge::bundle::{Bundle, Draft, SUMS};
+use aiclipx_judge::files::{json_text, write, write_json};
 use aiclipx_judge::judge::Judgement;
 use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, bundle_id};
@@ -19,6 +20,7 @@ use aiclipx_model::sum;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::artifacts::Files;
 use crate::room::Room;
 use crate::world::{self, SEED, SPEED};
 
@@ -134,7 +136,25 @@ pub(crate) struct Sealed {
     pub(crate) folder: PathBuf,
 }
 
+/// The files of the sound bundle: to seal one flushes each to disk, and most tests only want to change one that is sealed.
+static SOUND_FILES: LazyLock<Files> = LazyLock::new(|| {
+    let sealed = Archive::sound().sealed();
+    let names = Bundle::open(&sealed.folder).unwrap().files().unwrap();
+    let names = names.into_iter().chain([SUMS.to_owned()]);
+    names.map(|name| (name.clone(), fs::read(sealed.path(&name)).unwrap())).collect()
+});
+
 impl Sealed {
+    /// Both sound experiments, sealed before, in a place of their own.
+    pub(crate) fn sound() -> Sealed {
+        let place = tempfile::Builder::new().prefix("a place ").tempdir().unwrap();
+        let folder = place.path().join("runs").join(NAME);
+        for (file, bytes) in &*SOUND_FILES {
+            write(&folder.join(file), bytes).unwrap();
+        }
+        Sealed { folder, _place: place }
+    }
+
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.join(file)
     }
@@ -188,7 +208,7 @@ type Tampering = (&'static str, fn(&Sealed), &'static [&'static str]);
 
 fn are_found(tamperings: &[Tampering]) {
     for (what, tamper, named) in tamperings {
-        let sealed = Archive::sound().sealed();
+        let sealed = Sealed::sound();
         tamper(&sealed);
         let Err(failure) = sealed.verify() else { panic!("{what}: not found") };
         assert_eq!(failure.kind(), Kind::InvalidBundle, "{what}: {failure}");
@@ -507,7 +527,7 @@ fn a_byte_of_a_packed_file_is_told_as_a_change_and_not_as_a_size() {
 
 #[test]
 fn packed_artifacts_say_what_they_said_before_and_no_file_hides_behind_one() {
-    let plain = Archive::sound().sealed();
+    let plain = Sealed::sound();
     let judged = Bundle::open(&plain.folder).unwrap().verify().unwrap().judgements;
     let with_a_snapshot = Archive::sound();
     fs::write(with_a_snapshot.draft.experiment("quiet").join("tsdb.tar"), [0; 1024]).unwrap();
@@ -684,7 +704,7 @@ fn what_was_not_run_is_told_with_the_alerts_that_nobody_saw() {
     let outcome = Archive::new().with("quiet", &Room::silent()).derived();
     assert_eq!(outcome.not_run().len(), 11);
     assert!(outcome.not_provoked().contains(&"AppDown"));
-    let sealed = Archive::sound().sealed();
+    let sealed = Sealed::sound();
     let report = fs::read_to_string(sealed.path("report.md")).unwrap();
     assert!(report.contains("2 of 12 scenarios were run"), "{report}");
     assert!(
@@ -769,7 +789,7 @@ fn what_sealing_returns_says_the_same_as_verifying_even_of_a_try_put_aside() {
 
 #[test]
 fn a_statement_of_a_version_that_nobody_here_knows_is_not_called_untrustworthy() {
-    let sealed = Archive::sound().sealed();
+    let sealed = Sealed::sound();
     sealed.replace("run.json", &format!("\"schema\": {SCHEMA}"), &format!("\"schema\": {}", SCHEMA + 1));
     sealed.resum();
     let failure = sealed.verify().unwrap_err();
@@ -835,7 +855,7 @@ fn a_statement_passed_off_as_older_is_refused_by_what_was_recorded() {
 /// A later tool shows the same otherwise; what was claimed and judged is the same.
 #[test]
 fn what_another_program_wrote_is_bound_by_the_sums_and_told() {
-    let sealed = Archive::sound().sealed();
+    let sealed = Sealed::sound();
     let program = provenance::program().expect("this test is a program");
     sealed.replace("run.json", &program, &"0".repeat(64));
     sealed.resum();

@@ -291,7 +291,7 @@ impl Attempt<'_> {
             let made = match &mutant.edit {
                 Edit::Dashboard(change) => match change.dashboards(self.tree) {
                     Ok(dashboards) => {
-                        let tree = self.with_dashboards(dashboards);
+                        let tree = self.tree.with_dashboards(dashboards);
                         interrupt.or(collect(Ground::Ours(stack), &tree, &enacted.folder, &copy)).await?;
                         Ok(())
                     }
@@ -334,15 +334,6 @@ impl Attempt<'_> {
             Ok(Found { judgements: judge::judge(&experiment, &tree), disturbances, lacking: Vec::new() })
         });
         looked.await.context("looking at an experiment")?
-    }
-
-    fn with_dashboards(&self, dashboards: Vec<aiclipx_dashboard::model::Dashboard>) -> Tree {
-        Tree {
-            root: self.tree.root.clone(),
-            monitoring: self.tree.monitoring.clone(),
-            dashboards,
-            scenarios: self.tree.scenarios.clone(),
-        }
     }
 
     /// Where an experiment is recorded. The last folder's name is the experiment's, and begins its claims' ids.
