@@ -149,10 +149,33 @@ impl Sealed {
     pub(crate) fn sound() -> Sealed {
         let place = tempfile::Builder::new().prefix("a place ").tempdir().unwrap();
         let folder = place.path().join("runs").join(NAME);
-        for (file, bytes) in &*SOUND_FILES {
-            write(&folder.join(file), bytes).unwrap();
+        let sealed = Sealed { folder, _place: place };
+        sealed.restore();
+        sealed
+    }
+
+    /// Makes it the sound bundle again, whatever was done to it. What is as it was stays: to make some hundred files anew, and
+    /// delete them, is dear on a file system that waits before it gives away the place of one that was deleted.
+    fn restore(&self) {
+        fn remove_others(root: &Path, folder: &Path) {
+            for entry in fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                let name = path.strip_prefix(root).unwrap().to_str().map(str::to_owned);
+                let is = path.symlink_metadata().unwrap();
+                let as_it_was = || SOUND_FILES.get(&name?).map(|bytes| fs::read(&path).unwrap() == *bytes);
+                if is.is_dir() {
+                    remove_others(root, &path);
+                    // One that is not empty stays.
+                    let _ = fs::remove_dir(&path);
+                } else if !is.is_file() || as_it_was() != Some(true) {
+                    fs::remove_file(&path).unwrap();
+                }
+            }
         }
-        Sealed { folder, _place: place }
+        remove_others(&self.folder, &self.folder);
+        for (file, bytes) in SOUND_FILES.iter().filter(|(file, _)| !self.path(file).exists()) {
+            write(&self.path(file), bytes).unwrap();
+        }
     }
 
     pub(crate) fn path(&self, file: &str) -> PathBuf {
@@ -207,15 +230,17 @@ impl Sealed {
 type Tampering = (&'static str, fn(&Sealed), &'static [&'static str]);
 
 fn are_found(tamperings: &[Tampering]) {
+    let sealed = Sealed::sound();
     for (what, tamper, named) in tamperings {
-        let sealed = Sealed::sound();
         tamper(&sealed);
         let Err(failure) = sealed.verify() else { panic!("{what}: not found") };
         assert_eq!(failure.kind(), Kind::InvalidBundle, "{what}: {failure}");
         for named in *named {
             assert!(failure.to_string().contains(named), "{what}: `{named}` is not in: {failure}");
         }
+        sealed.restore();
     }
+    sealed.verify().unwrap_or_else(|failure| panic!("it is not as it was: {failure}"));
 }
 
 #[test]
