@@ -125,8 +125,11 @@ pub fn time_range(run: &Run) -> TimeRange {
     TimeRange { from_millis: run.quiet_ms, to_millis: end }
 }
 
-/// Every panel drawn from the answers that were kept, as `uid/id` and SVG.
-pub fn drawings(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Vec<(String, String)>> {
+/// An experiment's panels, drawn: `uid/id` and SVG. A report shows some of them, and all lie beside it.
+pub type Drawings = Vec<(String, String)>;
+
+/// Every panel drawn from the answers that were kept.
+pub fn drawings(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Drawings> {
     let run = &experiment.run;
     let mark = |label: &str, from_millis, to_millis| Mark { from_millis, to_millis, label: label.to_owned() };
     let faults: Vec<Mark> = run

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use aiclipx_base::duration::Speed;
 use aiclipx_judge::mutants::kinds;
-use aiclipx_judge::mutants::table::{Edit, FoundBy, Rendered, Table};
-use aiclipx_judge::tree::Tree;
+use aiclipx_judge::mutants::table::{Edit, FoundBy, Table};
+use aiclipx_judge::tree::{Rendered, Tree};
 use aiclipx_model::monitoring::addresses::Addresses;
 
 struct Known {

@@ -49,11 +49,8 @@ impl AlertCycle {
             scenario.phases.iter().filter(|phase| phase.is_faulty()).map(|phase| phase.duration).sum();
         let within = scenario.expect.within.unwrap_or(fault).min(fault);
         let evaluation = real(alert.evaluation_interval);
-        let reason = if scenario.phases.iter().any(|phase| phase.provokes) {
-            "what provokes it began"
-        } else {
-            "the first faulty request"
-        };
+        let provokes = scenario.phases.iter().any(|phase| phase.provokes);
+        let reason = if provokes { "what provokes it began" } else { "the first faulty request" };
         let ratio = if k == 1 { String::new() } else { format!(" of production time ({})", seconds(real(within))) };
         let is_lost = scenario.phases.iter().flat_map(|phase| &phase.steps).any(|step| step.component == RECEIVER);
         let (once_back, retries) =

@@ -6,7 +6,7 @@ use super::kind::{ClaimKind, Stated};
 use crate::artifacts::LOADED;
 use crate::experiment::Experiment;
 use crate::finding::Finding;
-use crate::loaded::{configuration, rendered};
+use crate::loaded::configuration;
 use crate::run::Unseen;
 use crate::tree::Tree;
 use aiclipx_model::monitoring::Loader;
@@ -50,7 +50,9 @@ impl ClaimKind for ConfigEqualsTree {
         };
         let mut artifacts = vec![LOADED.named(file)];
         artifacts.extend(flags.is_some().then(|| LOADED.named("flags")));
-        let files = rendered(tree, &experiment.run.addresses, experiment.speed())?;
+        let files = tree
+            .rendered(&experiment.run.addresses, experiment.speed())
+            .map_err(|failure| anyhow::anyhow!("{failure}"))?;
         let compared =
             configuration(self.loader, &experiment.loaded(file)?, flags.as_ref(), &files, experiment.speed())?;
         Ok(Finding {

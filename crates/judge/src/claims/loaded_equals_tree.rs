@@ -6,7 +6,6 @@ use super::kind::{ClaimKind, Stated};
 use crate::artifacts::LOADED;
 use crate::experiment::Experiment;
 use crate::finding::Finding;
-use crate::loaded::rendered;
 use crate::tree::Tree;
 use aiclipx_model::monitoring;
 
@@ -34,7 +33,9 @@ impl ClaimKind for LoadedEqualsTree {
 
     fn decide(&self, experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
         let loaded = experiment.loaded("rules")?;
-        let files = rendered(tree, &experiment.run.addresses, experiment.speed())?;
+        let files = tree
+            .rendered(&experiment.run.addresses, experiment.speed())
+            .map_err(|failure| anyhow::anyhow!("{failure}"))?;
         let differences = monitoring::rules_equal(&loaded, &files).err().unwrap_or_default();
         let rules: usize = loaded["data"]["groups"]
             .as_array()

@@ -11,7 +11,7 @@ use crate::experiment::Experiment;
 use crate::finding::{Finding, first_of};
 use crate::run::{APP, Unseen};
 use crate::tree::Tree;
-use aiclipx_model::traffic::ledger::Outcome;
+use aiclipx_model::traffic::ledger::{Ledger, Outcome};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LogsEqualLedger {}
@@ -65,25 +65,7 @@ impl ClaimKind for LogsEqualLedger {
             // It is a target, so it is part of the stack.
             unproven = Some("Loki did not say how many of these requests it holds".to_owned());
         }
-        let mut answered = 0;
-        for entry in &experiment.ledger.entries {
-            let seen = logged.remove(&entry.id).unwrap_or_default();
-            match &entry.outcome {
-                Outcome::Answered { status } => {
-                    answered += 1;
-                    if seen != [u64::from(*status)] {
-                        wrong.push(format!("{}: answered {status}, logged {seen:?}", entry.id));
-                    }
-                }
-                Outcome::Failed { .. } if seen.len() > 1 => {
-                    wrong.push(format!("{}: logged {} times", entry.id, seen.len()));
-                }
-                Outcome::NotSent { .. } if !seen.is_empty() => {
-                    wrong.push(format!("{}: never sent, yet logged", entry.id));
-                }
-                Outcome::Failed { .. } | Outcome::NotSent { .. } => {}
-            }
-        }
+        let answered = hold_against(&experiment.ledger, &mut logged, &mut wrong);
         wrong.extend(logged.keys().map(|id| format!("{id}: logged, not in the ledger")));
         if junk > 0 {
             wrong.push(format!("{junk} lines of the log are no JSON objects"));
@@ -98,4 +80,28 @@ impl ClaimKind for LogsEqualLedger {
             fails: (!wrong.is_empty()).then(|| first_of(wrong)),
         })
     }
+}
+
+/// Each request of the ledger against the statuses that were logged of it, which are taken out; how many were answered.
+fn hold_against(ledger: &Ledger, logged: &mut BTreeMap<String, Vec<u64>>, wrong: &mut Vec<String>) -> usize {
+    let mut answered = 0;
+    for entry in &ledger.entries {
+        let seen = logged.remove(&entry.id).unwrap_or_default();
+        match &entry.outcome {
+            Outcome::Answered { status } => {
+                answered += 1;
+                if seen != [u64::from(*status)] {
+                    wrong.push(format!("{}: answered {status}, logged {seen:?}", entry.id));
+                }
+            }
+            Outcome::Failed { .. } if seen.len() > 1 => {
+                wrong.push(format!("{}: logged {} times", entry.id, seen.len()));
+            }
+            Outcome::NotSent { .. } if !seen.is_empty() => {
+                wrong.push(format!("{}: never sent, yet logged", entry.id));
+            }
+            Outcome::Failed { .. } | Outcome::NotSent { .. } => {}
+        }
+    }
+    answered
 }

@@ -164,3 +164,54 @@ impl Claims<'_> {
         }));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use crate::judge::{Judgement, Verdict};
+
+    /// What bundles hold: another spelling of one of these and an older bundle can't be judged.
+    fn written() -> Vec<Value> {
+        vec![
+            json!({"kind": "scenario-of-tree"}),
+            json!({"kind": "schedule-follows"}),
+            json!({"kind": "loaded-equals-tree"}),
+            json!({"kind": "config-equals-tree", "loader": "alertmanager"}),
+            json!({"kind": "counters-equal-ledger", "family": "latency-inf"}),
+            json!({"kind": "buckets-hold"}),
+            json!({"kind": "stored-equals-exposed"}),
+            json!({"kind": "logs-equal-ledger"}),
+            json!({"kind": "secrets-kept-out"}),
+            json!({"kind": "faults-arrive"}),
+            json!({"kind": "watchdog-arrives"}),
+            json!({"kind": "alert-cycle", "alert": "A", "step": "resolved-notified", "not_before_ms": -1, "not_after_ms": 2}),
+            json!({"kind": "pictured", "alert": "A", "page": "graph"}),
+            json!({"kind": "alert-inhibited", "alert": "A"}),
+            json!({"kind": "alert-quiet", "alert": "A"}),
+            json!({"kind": "panel-answers", "panel": "slo/1"}),
+            json!({"kind": "panel-shows", "panel": "slo/1", "measure": "error_share"}),
+            json!({"kind": "dashboard-pictured", "dashboard": "slo"}),
+        ]
+    }
+
+    #[test]
+    fn every_kind_is_written_into_a_bundle_as_ever_and_read_again() {
+        let mut names = BTreeSet::new();
+        for kind in written() {
+            let mut judgement = json!({"id": "a/b", "experiment": "a", "says": "It.", "population": 1, "expected": "",
+                "observed": "", "exhibits": ["run.json"], "verdict": "fails", "why": "so"});
+            judgement.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
+            let read: Judgement = serde_json::from_value(judgement.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&read).unwrap(), judgement);
+            assert_eq!(read.verdict, Verdict::Fails("so".to_owned()));
+            // What mutants.toml calls it begins as it is written.
+            let name = read.claim.kind.rules().name();
+            assert_eq!(Some(name.split('/').next().unwrap()), kind["kind"].as_str());
+            names.insert(name);
+        }
+        assert_eq!(names.len(), written().len());
+    }
+}

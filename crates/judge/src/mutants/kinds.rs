@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::table::{Rendered, Table};
+use super::table::Table;
 use crate::claims::claims;
-use crate::tree::Tree;
+use crate::tree::{Rendered, Tree};
 use aiclipx_base::duration::Speed;
 
 /// Every kind that the tree's scenarios give rise to.

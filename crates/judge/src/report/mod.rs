@@ -4,7 +4,9 @@
 //! Pure but for the print, and deterministic: `verify` writes the reports again and compares, so a number in them that no artifact gives
 //! rise to is found. Nothing is said here that was not recorded in this run.
 
+mod experiment;
 mod html;
+mod judgements;
 mod markdown;
 mod mutants;
 mod prometheus;
@@ -13,16 +15,19 @@ mod words;
 
 use super::artifacts::panel_drawing;
 use super::outcome::Outcome;
+use super::panels::{Drawings, drawings};
 
 /// report.html as a browser prints it, beside it.
 pub const PDF: &str = "report.pdf";
 
 /// The files that tell people: path below the bundle, and text.
 pub fn write(outcome: &Outcome) -> anyhow::Result<Vec<(String, String)>> {
-    let mut files =
-        vec![("report.html".to_owned(), html::page(outcome)?), ("report.md".to_owned(), markdown::page(outcome)?)];
-    for experiment in &outcome.experiments {
-        for (panel, svg) in super::panels::drawings(experiment, &outcome.tree)? {
+    let drawn = |experiment| drawings(experiment, &outcome.tree);
+    let drawings: Vec<Drawings> = outcome.experiments.iter().map(drawn).collect::<anyhow::Result<_>>()?;
+    let html = html::page(outcome, &drawings)?;
+    let mut files = vec![("report.html".to_owned(), html), ("report.md".to_owned(), markdown::page(outcome)?)];
+    for (experiment, drawings) in outcome.experiments.iter().zip(drawings) {
+        for (panel, svg) in drawings {
             files.push((format!("experiments/{}/{}", experiment.name, panel_drawing(&panel)), svg));
         }
     }

@@ -14,7 +14,7 @@ fn differences(room: &Room, without: &[&str]) -> Vec<String> {
     let answer = |name: &str| read_json(&room.folder.join(format!("loaded/{name}.json"))).unwrap();
     let loaded = Loaded(names.map(|name| (name.to_owned(), answer(name))).collect());
     let run = room.experiment().run;
-    loaded.differences(&world::tree(), &run.addresses, room.experiment().speed()).unwrap()
+    loaded.differences(world::tree(), &run.addresses, room.experiment().speed()).unwrap()
 }
 
 #[test]

@@ -152,12 +152,12 @@ impl Room {
     }
 
     pub(crate) fn disturbances(&self) -> Vec<Disturbance> {
-        judge::disturbances(&self.experiment(), &world::tree())
+        judge::disturbances(&self.experiment(), world::tree())
     }
 
     pub(crate) fn judged(&self) -> Judged {
         let experiment = self.experiment();
-        Judged(judge::judge(&experiment, &world::tree()))
+        Judged(judge::judge(&experiment, world::tree()))
     }
 }
 

@@ -101,9 +101,10 @@ static TREE: LazyLock<PathBuf> = LazyLock::new(|| {
     root
 });
 
-/// The tree that the worlds are about.
-pub(crate) fn tree() -> Tree {
-    Tree::read(&TREE).unwrap_or_else(|failure| panic!("{failure}"))
+/// The tree that the worlds are about: read once, for nobody changes it.
+pub(crate) fn tree() -> &'static Tree {
+    static READ: LazyLock<Tree> = LazyLock::new(|| Tree::read(&TREE).unwrap_or_else(|failure| panic!("{failure}")));
+    &READ
 }
 
 /// The sound world of [`ERROR_RATE`].
@@ -154,7 +155,7 @@ pub(crate) struct World {
     /// By alert.
     pub(crate) lives: BTreeMap<String, Life>,
     pub(crate) counters: Vec<Counter>,
-    pub(crate) tree: Tree,
+    pub(crate) tree: &'static Tree,
 }
 
 impl World {
