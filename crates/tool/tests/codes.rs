@@ -156,6 +156,12 @@ fn ended(child: Child, what: &str) -> Output {
     )
 }
 
+/// To its end, with all that it says.
+fn output(command: &mut Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    ended(child, &format!("{command:?}"))
+}
+
 /// The last line said; to a person, or else on standard output.
 fn last_line(output: &Output) -> String {
     let (said, printed) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
@@ -297,8 +303,7 @@ fn every_verb_ends_with_the_code_of_what_came_of_it_and_touches_nothing_of_other
     let theirs = place.theirs();
     let mut wrong = Vec::new();
     for (arguments, state, code, last) in TABLE {
-        let child = place.command(state, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let output = ended(child, arguments);
+        let output = output(&mut place.command(state, arguments));
         let said = last_line(&output);
         if output.status.code() != Some(code.into()) || !said.contains(last) {
             wrong.push(format!("{arguments} ({state}): {:?}, {said:?}", output.status.code()));
@@ -312,7 +317,7 @@ fn every_verb_ends_with_the_code_of_what_came_of_it_and_touches_nothing_of_other
 
 /// What a program can be told to do, as its own help has it, and below each what that can be told.
 fn verbs(program: &Place, before: &str) -> Vec<String> {
-    let output = program.command("missing", &format!("{before} --help")).output().unwrap();
+    let output = output(&mut program.command("missing", &format!("{before} --help")));
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
     let Some((_, listed)) = help.split_once("\nCommands:\n") else { return vec![before.trim().to_owned()] };
     let name = |line: &str| line.strip_prefix("  ")?.split_whitespace().next().map(str::to_owned);
@@ -363,7 +368,7 @@ fn what_was_sent_to_a_url_is_told_also_when_the_next_scenario_is_refused() {
     let place = Place::new();
     let run = |names: &str| {
         let arguments = format!("traffic run {names} --duration 300ms --base-url {}", answering());
-        let output = place.command("missing", &arguments).output().unwrap();
+        let output = output(&mut place.command("missing", &arguments));
         let [printed, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
         (output.status.code(), printed, said)
     };
@@ -414,7 +419,7 @@ fn a_bundle_that_may_not_be_read_is_not_called_untrustworthy() {
         let closed = place.at(closed);
         let was = closed.metadata().unwrap().permissions().mode();
         close(&closed, 0);
-        let output = bound_by_modes(&place.command("missing", arguments)).output().unwrap();
+        let output = output(&mut bound_by_modes(&place.command("missing", arguments)));
         close(&closed, was);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{arguments}, {}: {said}", closed.display());
@@ -496,12 +501,12 @@ fn a_start_that_still_reads_its_files_is_under_way() {
     });
     assert!(!has_ended, "it read its files before it took its turn");
     for verb in ["down", "status", "up", "clean", "logs"] {
-        let output = place.command("new", verb).output().unwrap();
+        let output = output(&mut place.command("new", verb));
         assert_eq!((output.status.code(), last_line(&output).as_str()), (Some(2), &*format!("  → {BUSY}")), "{verb}");
     }
     send(&up, Signal::Term);
     assert_eq!(ended(up, "up").status.code(), Some(130));
-    let output = place.command("new", "down").output().unwrap();
+    let output = output(&mut place.command("new", "down"));
     assert_eq!((output.status.code(), last_line(&output).starts_with("No stack runs")), (Some(0), true));
 }
 
@@ -571,7 +576,7 @@ fn what_is_found_is_told_with_its_name_and_to_editors_as_an_object_a_line() {
     std::fs::remove_dir_all(clone.join("scripts")).unwrap();
     copy_folder(&repository().join("scripts/traffic"), &clone.join("scripts/traffic")).unwrap();
     let check = |arguments: &str| {
-        let output = place.command("empty", arguments).env("AICLIPX_HOME", &clone).output().unwrap();
+        let output = output(place.command("empty", arguments).env("AICLIPX_HOME", &clone));
         let [printed, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
         let json = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
         let found = if arguments.contains("--json") { printed.lines().map(json).collect() } else { Vec::new() };

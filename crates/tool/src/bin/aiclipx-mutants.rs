@@ -8,6 +8,7 @@ use aiclipx_model::failure::{print, tell};
 use aiclipx_runner::mutants::run::try_all;
 use aiclipx_stack::plan::find_tree;
 use aiclipx_tool::program::{self, OnPrivateStacks};
+use aiclipx_tool::programs::{Events, Verdicts};
 use clap::Parser;
 
 /// Break the monitoring on purpose, one thing at a time on private stacks: a named claim must find each.
@@ -22,14 +23,20 @@ struct Arguments {
     only: Vec<String>,
     #[command(flatten)]
     how: OnPrivateStacks,
+    #[command(flatten)]
+    told: Events,
+    #[command(flatten)]
+    verdicts: Verdicts,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Arguments { only, how } = Arguments::parse();
+    let Arguments { only, how, told, verdicts } = Arguments::parse();
     program::run("aiclipx-mutants", async |signals| {
         let root = find_tree()?;
-        let (folder, outcome) = try_all(&root, &how.options(&root, only), &signals.held()).await?;
+        let (verdicts, events) = (verdicts.reserve()?, told.open()?);
+        let tried = try_all(&root, &how.options(&root, only), &events, &signals.held()).await;
+        let (folder, outcome) = verdicts.of_mutants(tried)?;
         print(outcome.table().trim_end())?;
         tell(&format!("{}.", outcome.tally()));
         print(&folder.join(mutants::outcome::FILE).display().to_string())?;
