@@ -4,16 +4,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 
 use super::collect;
-use super::enact::{self, END, Enacted, Enactment, goes_on};
-use super::ground::Ground;
+use super::enact::{self, END, Enacted, Enactment, Say, goes_on};
+use super::ground::{Ground, Held};
 use super::publish::publish;
-use super::retry::{Try, invalid, once_or_twice};
+use super::runner::{self, Ended, Job, Try, Which, gravest, invalid, why_again};
+use crate::events::{Event, Events};
 use crate::publish::in_a_second_of_its_own;
-use crate::surroundings::asked_of;
+use crate::surroundings::{asked_of, look_for_a_browser};
 use aiclipx_judge::artifacts::{LEDGER, RUN};
 use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::coherence::FIRST_TRY;
@@ -25,7 +27,7 @@ use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, compact_
 use aiclipx_judge::run::{SCHEMA, read_run};
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::epoch::Epoch;
-use aiclipx_model::failure::{Failure, Kind, tell};
+use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::revision::{Revision, label};
 use aiclipx_model::traffic::ledger::{Head, Ledger};
 use aiclipx_stack::Component;
@@ -38,46 +40,50 @@ use aiclipx_stack::layout::RUNS;
 /// Both leave a run, and [`collect`] puts the first aside.
 pub async fn enact(
     what: Enactment<'_>,
-    say: &dyn Fn(&str),
+    say: &Say<'_>,
     ended: &dyn Fn(&Enacted) -> Result<(), Failure>,
+    events: &Events,
     interrupt: &Interrupt,
 ) -> Result<Vec<String>, Failure> {
-    let enacted = once_or_twice(&what.scenario.name, async |_| {
+    let attempt = async || {
         let enacted = enact::enact(what, say, interrupt).await?;
+        events.settle();
         ended(&enacted)?;
         let found = interrupt.or(collect::disturbances(what.ground, what.tree, &enacted.folder)).await?;
         Ok(Try { disturbed: invalid(found.iter().cloned()), came: found })
-    });
-    enacted.await
+    };
+    let mut tried = attempt().await;
+    if let Some(why) = why_again(&tried) {
+        events.tell(&what.scenario.name, Event::TriedAgain { why });
+        tried = attempt().await;
+    }
+    events.settle();
+    Ok(tried?.came)
 }
 
-/// Collects every run since the stack came up. Progress goes to stderr.
+/// Collects every run since the stack came up.
 ///
 /// A component that is down, dies or is restarted meanwhile ends it, exit 3: what was recorded could no longer be compared
 /// with what runs. One that a stack may do without is told as absent. A run that can't be collected takes no other with it.
 pub async fn collect(
     root: &Path,
-    ground: Ground<'_>,
+    held: Arc<Held>,
     out: &Path,
+    events: &Events,
     interrupt: &Interrupt,
 ) -> Result<(Bundle, Outcome), Failure> {
-    let tree = Tree::read(root)?;
+    let ground = held.ground();
+    let tree = Arc::new(Tree::read(root)?);
     let runs = runs_of(ground)?;
     if runs.ended.is_empty() {
-        let what = "nothing has run to its end on this stack since it came up";
-        return Err(Failure::usage(what).remedy(match ground {
-            _ if !runs.broken_off.is_empty() => {
-                "a run is under way or was broken off: let `just traffic` end, or run it again"
-            }
-            Ground::Ours(_) => "run `just traffic` first; evidence is about what ran",
-            Ground::Theirs(_) => "run `just traffic` with the same --attach first; evidence is about what ran",
-        }));
+        return Err(nothing_ended(ground, !runs.broken_off.is_empty()));
     }
     for one in &runs.broken_off {
-        tell(&format!("  · {}: not judged: {}", one.run, one.end.why));
+        events.tell(&one.run, Event::NotJudged { why: one.end.why.clone() });
     }
+    look_for_a_browser().await;
     let seeds: Vec<u64> = runs.ended.iter().map(|(_, one)| one.seed).collect::<BTreeSet<_>>().into_iter().collect();
-    let Revision { commit, dirty, untold } = asked_of(root).await?;
+    let Revision { commit, dirty, untold } = asked_of(root, events).await?;
     let label = label(commit.as_deref(), dirty.as_deref());
     let mut before = ground.epochs().await?;
     let (versions, mut absent) = ground.told();
@@ -93,37 +99,31 @@ pub async fn collect(
     .await?;
     draft.take(&tree)?;
 
-    let (mut tries, mut disturbed, mut unfinished) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let (mut others, mut failures) = (BTreeSet::new(), Vec::new());
-    for (index, (run, one)) in runs.ended.iter().enumerate() {
-        tell(&format!("  · {}: collecting ({} of {})", one.scenario, index + 1, runs.ended.len()));
-        let folder = draft.experiment(&one.run);
-        let collected = async {
-            collect::collect(ground, &tree, run, &folder).await?;
-            Ok(Experiment::read(&folder)?)
-        };
-        match interrupt.or(collected).await {
-            Ok(experiment) => {
-                others.extend(experiment.built_from().filter(|built| *built != label));
-                disturbed.push(!judge::disturbances(&experiment, &tree).is_empty());
-                tries.push(one);
-            }
-            // One run that may not be read is no reason to lose the others.
-            Err(failure) if failure.kind() == Kind::Infrastructure || failure.is_denied() => {
-                tell(&format!("  ! {}: {failure}", one.run));
-                // Half an experiment can't be judged, and the run itself lies where it lay.
-                let _ = std::fs::remove_dir_all(&folder);
-                unfinished.insert(one.run.clone(), failure.to_string());
-                failures.push(failure);
-            }
-            Err(failure) => return Err(failure),
+    let began_ms = read_run(&runs.ended[0].0)?.quiet_ms;
+    let of = runs.ended.len();
+    let jobs = runs.ended.into_iter().zip(1..).map(|((run, one), number)| Collecting {
+        held: Arc::clone(&held),
+        tree: Arc::clone(&tree),
+        folder: draft.experiment(&one.run),
+        run,
+        one,
+        place: (number, of),
+        events: events.clone(),
+        interrupt: interrupt.clone(),
+    });
+    let told = |ended: &Ended<Collecting>, _| {
+        if let Err(failure) = &ended.came
+            && is_left_out(failure)
+        {
+            events.tell(ended.job.name(), Event::Unfinished { why: failure.to_string() });
         }
-    }
-    if tries.is_empty() {
-        return Err(failures.remove(0));
-    }
+    };
+    // One after the other: they ask the same Prometheus.
+    let ended = runner::run(jobs.collect(), 1, events, interrupt, told).await;
+    events.settle();
+    let Taken { tries, disturbed, others, unfinished } = taken(ended, &label)?;
     absent.extend(others.into_iter().map(|built| provenance::of_another_revision(&built, &label)));
-    let (names, superseded) = names(&tries, &disturbed);
+    let (names, superseded) = names(&tries.iter().collect::<Vec<_>>(), &disturbed);
     for (one, name) in tries.iter().zip(&names) {
         std::fs::rename(draft.experiment(&one.run), draft.experiment(name)).context("cannot name an experiment")?;
     }
@@ -152,7 +152,7 @@ pub async fn collect(
         },
         seeds,
         speed: ground.speed(),
-        began_ms: read_run(&runs.ended[0].0)?.quiet_ms,
+        began_ms,
         ended_ms: now_ms(),
         versions,
         image: None,
@@ -163,7 +163,106 @@ pub async fn collect(
         absent,
     };
     aiclipx_judge::mutants::outcome::take(out, draft.folder(), &provenance)?;
-    publish(draft, &provenance, &ground.secrets()?, interrupt).await
+    publish(draft, &provenance, &ground.secrets()?, events, interrupt).await
+}
+
+fn nothing_ended(ground: Ground<'_>, was_broken_off: bool) -> Failure {
+    Failure::usage("nothing has run to its end on this stack since it came up").remedy(match ground {
+        _ if was_broken_off => "a run is under way or was broken off: let `just traffic` end, or run it again",
+        Ground::Ours(_) => "run `just traffic` first; evidence is about what ran",
+        Ground::Theirs(_) => "run `just traffic` with the same --attach first; evidence is about what ran",
+    })
+}
+
+/// A run that is collected into an experiment's folder.
+struct Collecting {
+    held: Arc<Held>,
+    tree: Arc<Tree>,
+    run: PathBuf,
+    one: Earlier,
+    folder: PathBuf,
+    /// Which of how many.
+    place: (usize, usize),
+    events: Events,
+    interrupt: Interrupt,
+}
+
+/// Of a run that was collected: whether the machine disturbed it, and the revisions its service was built from.
+type Collected = (bool, Vec<String>);
+
+impl Job for Collecting {
+    type Came = Collected;
+
+    fn name(&self) -> &str {
+        &self.one.run
+    }
+
+    async fn attempt(&mut self, _: Which) -> Result<Try<Collected>, Failure> {
+        let (number, of) = self.place;
+        self.events.tell(self.name(), Event::Collecting { scenario: self.one.scenario.clone(), number, of });
+        let collected = async {
+            collect::collect(self.held.ground(), &self.tree, &self.run, &self.folder, &self.events).await?;
+            let (tree, folder) = (Arc::clone(&self.tree), self.folder.clone());
+            let looked = tokio::task::spawn_blocking(move || {
+                let experiment = Experiment::read(&folder)?;
+                let built = experiment.built_from().collect();
+                anyhow::Ok((!judge::disturbances(&experiment, &tree).is_empty(), built))
+            });
+            Ok(looked.await.context("looking at an experiment")??)
+        };
+        Ok(Try { came: self.interrupt.or(collected).await?, disturbed: None })
+    }
+
+    /// The run lies where it lay: whoever wants it again collects again.
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
+    /// Half an experiment can't be judged.
+    fn clear(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// One run that may not be read is no reason to lose the others.
+fn is_left_out(failure: &Failure) -> bool {
+    failure.kind() == Kind::Infrastructure || failure.is_denied()
+}
+
+/// What was collected, in order of time.
+struct Taken {
+    tries: Vec<Earlier>,
+    disturbed: Vec<bool>,
+    /// Revisions that a service was built from, and that are not the tree's.
+    others: BTreeSet<String>,
+    /// Why the other runs are not among them.
+    unfinished: BTreeMap<String, String>,
+}
+
+/// What came of all; a failure where that is nothing, or one that concerns more than its run.
+fn taken(ended: Vec<Ended<Collecting>>, label: &str) -> Result<Taken, Failure> {
+    let mut taken =
+        Taken { tries: Vec::new(), disturbed: Vec::new(), others: BTreeSet::new(), unfinished: BTreeMap::new() };
+    let (mut left_out, mut grave) = (Vec::new(), Vec::new());
+    for Ended { job, came } in ended {
+        match came {
+            Ok((is_disturbed, built)) => {
+                taken.others.extend(built.into_iter().filter(|built| built != label));
+                taken.disturbed.push(is_disturbed);
+                taken.tries.push(job.one);
+            }
+            Err(failure) if is_left_out(&failure) => {
+                taken.unfinished.insert(job.one.run, failure.to_string());
+                left_out.push(failure);
+            }
+            Err(failure) => grave.push(failure),
+        }
+    }
+    match gravest(grave.into_iter()) {
+        Some(failure) => Err(failure),
+        None if taken.tries.is_empty() => Err(left_out.swap_remove(0)),
+        None => Ok(taken),
+    }
 }
 
 /// Whether a stack may do without a process of this name.

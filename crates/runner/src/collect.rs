@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use super::ground::Ground;
+use super::ground::{ASK_LIMIT, Ground};
 use crate::dashboard_pages;
+use crate::events::{Event, Events};
 use crate::graphs;
 use aiclipx_base::duration::Speed;
 use aiclipx_dashboard::query::{self, View};
@@ -25,7 +26,7 @@ use aiclipx_judge::files::write;
 use aiclipx_judge::run::{Run, read_run};
 use aiclipx_judge::tree::{Tree, copy_folder};
 use aiclipx_judge::{judge, planted};
-use aiclipx_model::failure::{Failure, no_temporary_folder, tell};
+use aiclipx_model::failure::{Failure, no_temporary_folder};
 use aiclipx_model::monitoring::Loader;
 use aiclipx_model::notification::Notification;
 use aiclipx_model::prom::answer::percent_encoded;
@@ -35,14 +36,26 @@ use aiclipx_stack::{Component, Lifetime, Stack};
 /// Copies a run folder to `target` and adds samples, loaded configuration, notifications, logs and panels.
 ///
 /// A component that died is named.
-pub async fn collect(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &Path) -> Result<(), Failure> {
-    match collected(ground, tree, run_folder, target).await {
+pub async fn collect(
+    ground: Ground<'_>,
+    tree: &Tree,
+    run_folder: &Path,
+    target: &Path,
+    events: &Events,
+) -> Result<(), Failure> {
+    match collected(ground, tree, run_folder, target, events).await {
         Ok(()) => Ok(()),
         Err(failure) => Err(ground.blame(failure).await),
     }
 }
 
-async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &Path) -> Result<(), Failure> {
+async fn collected(
+    ground: Ground<'_>,
+    tree: &Tree,
+    run_folder: &Path,
+    target: &Path,
+    events: &Events,
+) -> Result<(), Failure> {
     let prometheus = Api::new(ground.prometheus());
     let run = begun(ground, &prometheus, run_folder, target).await?;
     for LoadedAnswer { name, of, path } in LOADED_ANSWERS {
@@ -52,24 +65,28 @@ async fn collected(ground: Ground<'_>, tree: &Tree, run_folder: &Path, target: &
             write(&target.join(LOADED.named(name)), &api.get(path).await?)?;
         }
     }
+    let lacks = |why: String| {
+        let name = run.scenario.split_once('-').map_or(run.scenario.as_str(), |(_, name)| name);
+        events.tell(name, Event::Lacks { scenario: run.scenario.clone(), why });
+    };
     if let Ground::Ours(stack) = ground {
-        logs(stack, &run, target)?;
+        logs(stack, &run, target).await?;
         if stack.programs().contains_key(&Component::Loki) && stack.programs().contains_key(&Component::Vector) {
             // The files hold the same lines; a Loki that does not answer takes them from nobody.
             if let Err(error) = store_of_logs(&run, target).await {
-                tell(&format!("  · {}: {error:#}", run.scenario));
+                lacks(format!("{error:#}"));
             }
             if read_scenario(target, &run)?.expect.redacts
                 && let Err(error) = planted_lines(&run, target).await
             {
-                tell(&format!("  · {}: {error:#}", run.scenario));
+                lacks(format!("{error:#}"));
             }
         }
         // A stack that outlives us does not let anybody write to Prometheus' folder.
         if stack.plan().lifetime == Lifetime::Private {
             // It is for people: no claim rests on it.
             if let Err(error) = snapshot(stack, target).await {
-                tell(&format!("  · {}: no {}: {error:#}", run.scenario, SNAPSHOT.path));
+                lacks(format!("no {}: {error:#}", SNAPSHOT.path));
             }
         }
     }
@@ -131,21 +148,26 @@ pub const LONGEST_LOG: u64 = 16 << 20;
 /// The service's log of the window, line by line by its own times, and the end of the other components' logs.
 ///
 /// A line of the service that tells no time is kept: whether it may be there is for the judge.
-fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
-    for process in stack.processes() {
-        let file = stack.plan().log(&process.name);
-        let most = if process.component == Component::App { u64::MAX } else { LONGEST_LOG };
-        let bytes =
-            aiclipx_stack::logs::joined(&file, most).with_context(|| format!("cannot read {}", file.display()))?;
-        let text = String::from_utf8_lossy(&bytes);
-        let kept: String = if process.component == Component::App {
-            text.split_inclusive('\n').filter(|line| in_window(line, run)).collect()
-        } else {
-            text.into_owned()
-        };
-        write(&target.join(LOG.named(&process.name)), kept.as_bytes())?;
-    }
-    Ok(())
+async fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
+    let processes: Vec<_> = stack.processes().into_iter().map(|one| (stack.plan().log(&one.name), one)).collect();
+    let (run, target) = (run.clone(), target.to_owned());
+    let written = tokio::task::spawn_blocking(move || {
+        for (file, process) in processes {
+            let is_service = process.component == Component::App;
+            let most = if is_service { u64::MAX } else { LONGEST_LOG };
+            let bytes =
+                aiclipx_stack::logs::joined(&file, most).with_context(|| format!("cannot read {}", file.display()))?;
+            let text = String::from_utf8_lossy(&bytes);
+            let kept: String = if is_service {
+                text.split_inclusive('\n').filter(|line| in_window(line, &run)).collect()
+            } else {
+                text.into_owned()
+            };
+            write(&target.join(LOG.named(&process.name)), kept.as_bytes())?;
+        }
+        anyhow::Ok(())
+    });
+    written.await.context("copying the logs")?
 }
 
 /// How many lines of this run's requests Loki holds, as it answers: asked again until it is as many as the files hold, or
@@ -276,7 +298,7 @@ async fn panels(prometheus: &Api, tree: &Tree, speed: Speed, run: &Run, target: 
         for plan in dashboard.panels.iter().flat_map(|panel| query::plan(dashboard, panel, &view)) {
             let panel = format!("{}/{}", dashboard.uid, plan.panel);
             // A refused query is an answer too: it is kept, and the claim on this panel fails.
-            let answer = client::get(&prometheus.address, &plan.path_and_query, super::enact::ASK_LIMIT)
+            let answer = client::get(&prometheus.address, &plan.path_and_query, ASK_LIMIT)
                 .await
                 .with_context(|| format!("panel {panel}"))?;
             let answer =

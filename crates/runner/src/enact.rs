@@ -15,8 +15,9 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::ground::{Ground, not_ours};
+use super::ground::{ASK_LIMIT, Ground, not_ours};
 use super::pictures::{PATIENCE, Photographer};
+use crate::events::Doing;
 use crate::traffic::progress::Progress;
 use crate::traffic::send::{Limits, Sent, Tcp, send};
 use aiclipx_base::address::Address;
@@ -39,14 +40,15 @@ use aiclipx_stack::layout::{RUNS, RUNS_LOCK};
 use aiclipx_stack::lock::Lock;
 use aiclipx_stack::prom::client::{ActiveAlert, Api};
 
-/// What a component may take to answer a small question.
-pub const ASK_LIMIT: Duration = Duration::from_secs(10);
 /// How often a run beside others shows that it goes on.
 pub(super) const STILL_AT_IT: Duration = Duration::from_secs(8);
 /// How often we look while waiting.
 const LOOK: Duration = Duration::from_millis(100);
 /// Prometheus scrapes a new target about five seconds after its start, whatever the interval (2.42, measured).
 const FIRST_SCRAPE: Duration = Duration::from_secs(20);
+
+/// Is told what a run does, or waits for.
+pub type Say<'a> = dyn Fn(Doing) + Sync + 'a;
 
 /// What is enacted, and how.
 #[derive(Debug, Clone, Copy)]
@@ -78,10 +80,10 @@ pub struct Enacted {
     pub sent: Sent,
 }
 
-/// Enacts a scenario once. `say` is told in a few words what is being waited for.
+/// Enacts a scenario once.
 ///
 /// One at a time on a stack: two runs at once would each count the other's requests. A component that died is named.
-pub async fn enact(what: Enactment<'_>, say: &dyn Fn(&str), interrupt: &Interrupt) -> Result<Enacted, Failure> {
+pub async fn enact(what: Enactment<'_>, say: &Say<'_>, interrupt: &Interrupt) -> Result<Enacted, Failure> {
     if let (Ground::Theirs(_), Some(step)) = (what.ground, what.scenario.phases.iter().find_map(|p| p.steps.first())) {
         return Err(not_ours(&format!("{} {} for {}", step.action.name(), step.component, what.scenario.id())));
     }
@@ -125,7 +127,7 @@ fn turn(state: &Path) -> Result<Lock, Failure> {
 
 async fn enacted(
     what: Enactment<'_>,
-    say: &dyn Fn(&str),
+    say: &Say<'_>,
     interrupt: &Interrupt,
     begun: &mut Option<PathBuf>,
 ) -> Result<Enacted, Failure> {
@@ -146,7 +148,7 @@ async fn enacted(
     let scrape = ground.speed().real(what.tree.monitoring.scrape_interval()).context("the scrape interval")?;
     let first_scrape = FIRST_SCRAPE + scrape;
     // A new stack's first scrape comes seconds after its start: a window that began before would look like one missed.
-    say("waiting for Prometheus' first scrapes");
+    say(Doing::WaitingForFirstScrapes);
     interrupt.or(async { Ok(scraped_after(&prometheus, targets, 0, first_scrape).await?) }).await?;
     let (quiet, quiet_ms) = (Instant::now(), now_ms());
     let id = format!("{}-{}-s{}", compact_utc(quiet_ms)?, what.scenario.id(), what.seed);
@@ -164,7 +166,7 @@ async fn enacted(
         planted::plant(&stack.plan().logs(), &id)?;
     }
 
-    say("sending");
+    say(Doing::Sending);
     let mut photographer = photographer.start(folder.clone());
     let (sent, steps) = traffic(what, &schedule, &id, say, interrupt).await?;
     photographer.traffic_is_over();
@@ -177,7 +179,7 @@ async fn enacted(
     disturbances.extend(expositions(ground.app_metrics(), &folder, "after").await?);
     let at_end = ground.epochs().await?;
 
-    say("waiting for the last pictures");
+    say(Doing::WaitingForLastPictures);
     let album = interrupt.or(async { Ok(photographer.done().await?) }).await?;
     let (end_ms, stepped) = ended(quiet_ms, now_ms(), quiet.elapsed());
     disturbances.extend(stepped);
@@ -209,7 +211,7 @@ async fn enacted(
     };
     // A receiver that can't be asked now is asked when the run is collected.
     if let Err(error) = super::collect::notifications(ground, &run, &folder).await {
-        say(&format!("what was notified is not kept with the run: {error:#}"));
+        say(Doing::NotificationsNotKept { why: format!("{error:#}") });
     }
     write_json(&RUN.below(&folder), &run)?;
     Ok(Enacted { folder, sent })
@@ -231,7 +233,7 @@ async fn traffic(
     what: Enactment<'_>,
     schedule: &Schedule,
     id: &str,
-    say: &dyn Fn(&str),
+    say: &Say<'_>,
     interrupt: &Interrupt,
 ) -> Result<(Sent, Vec<StepTime>), Failure> {
     let app = what.ground.app().first().context("the stack has no service")?;
@@ -274,7 +276,8 @@ async fn traffic(
         loop {
             sleep(STILL_AT_IT).await;
             let now = progress.snapshot();
-            say(&format!("{}, {} of {} s", now.phase, now.elapsed.as_secs(), now.length.as_secs()));
+            let (seconds, of_seconds) = (now.elapsed.as_secs(), now.length.as_secs());
+            say(Doing::InPhase { phase: now.phase, seconds, of_seconds });
         }
     };
     let sent = tokio::select! {
@@ -350,7 +353,7 @@ pub async fn faults_are_on(app: &[Address]) -> Result<(), Failure> {
 const MUTE: Duration = Duration::from_secs(5);
 
 /// Waits until no alert but the watchdog is active: what fires later is then this scenario's doing.
-async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) -> Result<(), Failure> {
+async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &Say<'_>) -> Result<(), Failure> {
     // The longest memory of those that are waited for: half an hour, of AppTrafficDrop and of the pairs of six hours.
     let longest = what.ground.speed().real(Duration::from_mins(45)).context("waiting for quiet")?;
     let began = Instant::now();
@@ -364,15 +367,12 @@ async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &dyn Fn(&str)) 
         let names = names.join(", ");
         if began.elapsed() > longest + FIRST_SCRAPE {
             // A rule that fires at everything is the monitoring's fault, and a claim's to find.
-            say(&format!(
-                "{names} still active after {} s: going on, and the claims will tell",
-                began.elapsed().as_secs()
-            ));
+            say(Doing::NotQuiet { alerts: names, seconds: began.elapsed().as_secs() });
             return Ok(());
         }
         if names != told || spoke.elapsed() >= MUTE {
-            let waited = if names == told { format!(" ({} s)", began.elapsed().as_secs()) } else { String::new() };
-            say(&format!("waiting until {names} is over{waited}"));
+            let seconds = (names == told).then(|| began.elapsed().as_secs());
+            say(Doing::WaitingForQuiet { alerts: names.clone(), seconds });
             (told, spoke) = (names, Instant::now());
         }
         sleep(LOOK * 3).await;
@@ -446,11 +446,11 @@ struct After<'a> {
 
 impl After<'_> {
     /// Waits for the last notification and the final scrape; what did not come in time is told, and judged later.
-    async fn until_over(&self, say: &dyn Fn(&str)) -> Result<Vec<String>, Failure> {
+    async fn until_over(&self, say: &Say<'_>) -> Result<Vec<String>, Failure> {
         let speed = self.what.ground.speed();
         let mut disturbances = Vec::new();
         let ended_ms = i64::try_from(self.sent.ledger.head.ended_unix_us.div_ceil(1000)).unwrap_or(i64::MAX);
-        say("waiting for the final scrape");
+        say(Doing::WaitingForFinalScrape);
         let scrape = speed.real(self.what.tree.monitoring.scrape_interval()).context("the scrape interval")?;
         let limit = scrape * 3 + Duration::from_secs(2);
         if let Err(error) = scraped_after(self.prometheus, self.targets, ended_ms, limit).await {
@@ -476,10 +476,10 @@ impl After<'_> {
         Ok(disturbances)
     }
 
-    async fn until_resolved(&self, alert: &str, say: &dyn Fn(&str)) {
+    async fn until_resolved(&self, alert: &str, say: &Say<'_>) {
         let ground = self.what.ground;
-        let waiting = format!("waiting until {alert} is resolved and told so");
-        say(&waiting);
+        let waiting = |seconds| Doing::WaitingUntilResolved { alert: alert.to_owned(), seconds };
+        say(waiting(None));
         let (began, mut spoke) = (Instant::now(), Instant::now());
         let began_ms = i64::try_from(self.sent.ledger.head.started_unix_us / 1000).unwrap_or(i64::MAX);
         loop {
@@ -491,7 +491,7 @@ impl After<'_> {
                 return;
             }
             if spoke.elapsed() >= MUTE {
-                say(&format!("{waiting} ({} s)", began.elapsed().as_secs()));
+                say(waiting(Some(began.elapsed().as_secs())));
                 spoke = Instant::now();
             }
             sleep(LOOK).await;

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 
-use super::enact::ASK_LIMIT;
 use crate::surroundings;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
@@ -22,6 +22,9 @@ use aiclipx_stack::receiver;
 use aiclipx_stack::start::no_room;
 use aiclipx_stack::{Component, Foreign, Stack};
 
+/// What a component may take to answer a small question.
+pub(super) const ASK_LIMIT: Duration = Duration::from_secs(10);
+
 /// A stack under a scenario.
 #[derive(Debug, Clone, Copy)]
 pub enum Ground<'a> {
@@ -29,6 +32,22 @@ pub enum Ground<'a> {
     Ours(&'a Stack),
     /// Started by somebody else: it answers questions, and that is all.
     Theirs(&'a Foreign),
+}
+
+/// The same, for who must own it: an experiment's own task.
+#[derive(Debug)]
+pub enum Held {
+    Ours(Box<Stack>),
+    Theirs(Box<Foreign>),
+}
+
+impl Held {
+    pub fn ground(&self) -> Ground<'_> {
+        match self {
+            Held::Ours(stack) => Ground::Ours(stack),
+            Held::Theirs(foreign) => Ground::Theirs(foreign),
+        }
+    }
 }
 
 impl<'a> Ground<'a> {

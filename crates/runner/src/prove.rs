@@ -1,25 +1,23 @@
 //! Every experiment on a stack of its own, some of them side by side; stopped whatever happens.
 //!
-//! A run that the machine disturbed is repeated once and both tries are kept, as far as each came. A run whose claims fail
-//! is never repeated: that would be trying until it holds. What ends one experiment neither ends nor takes the others.
+//! Both tries of a disturbed run are kept, as far as each came.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use futures_util::future::join_all;
-use tokio::sync::Semaphore;
 
 use super::collect;
 use super::enact::{self, Enactment, enact};
 use super::ground::Ground;
 use super::publish::publish;
-use super::retry::{Try, Which, invalid, once_or_twice};
+use super::runner::{self, Ended, Job, Options, Try, Which, gravest, invalid};
+use crate::events::{self, Doing, Event, Events};
 use crate::publish::in_a_second_of_its_own;
 use crate::surroundings;
 use crate::surroundings::asked_of;
-use aiclipx_base::duration::Speed;
 use aiclipx_judge::artifacts::LOG;
 use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::coherence::FIRST_TRY;
@@ -31,7 +29,7 @@ use aiclipx_judge::provenance;
 use aiclipx_judge::provenance::{BrokenOff, End, Mode, Provenance, now_ms};
 use aiclipx_judge::run::SCHEMA;
 use aiclipx_judge::tree::{Tree, copy_folder};
-use aiclipx_model::failure::{Failure, Kind, no_temporary_folder, tell};
+use aiclipx_model::failure::{Failure, Kind, no_temporary_folder};
 use aiclipx_model::monitoring::prometheus_flags;
 use aiclipx_model::revision;
 use aiclipx_model::revision::Revision;
@@ -41,27 +39,17 @@ use aiclipx_stack::layout::RUNS;
 use aiclipx_stack::table::Silent;
 use aiclipx_stack::{Plan, Stack};
 
-/// What to do on private stacks, and how: of experiments here, of mutants in `mutants::run`.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Names of scenarios (`error-rate`), or ids of mutants; all where empty.
-    pub only: Vec<String>,
-    /// Seed of every schedule.
-    pub seed: u64,
-    /// Speed of every stack.
-    pub speed: Speed,
-    /// Stacks side by side.
-    pub jobs: usize,
-    /// The folder in which the outcome gets a folder of its own.
-    pub out: PathBuf,
-}
-
-/// Proves on private stacks, and seals. Progress goes to stderr.
-pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Result<(Bundle, Outcome), Failure> {
+/// Proves on private stacks, and seals.
+pub async fn prove(
+    root: &Path,
+    options: &Options,
+    events: &Events,
+    interrupt: &Interrupt,
+) -> Result<(Bundle, Outcome), Failure> {
     let tree = Arc::new(Tree::read(root)?);
     let scenarios = chosen(&tree, &options.only)?;
     surroundings::look_for_a_browser().await;
-    let Revision { commit, dirty, untold } = asked_of(root).await?;
+    let Revision { commit, dirty, untold } = asked_of(root, events).await?;
     let (began_ms, id, draft) = in_a_second_of_its_own(|now_ms| {
         let id = provenance::bundle_id(now_ms, commit.as_deref(), &[options.seed])?;
         Ok(Draft::begin(&options.out, &id)?.map(|draft| (now_ms, id, draft)))
@@ -71,28 +59,27 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
 
     // Once for all: a file that is edited meanwhile is not in what was read.
     let label = revision::label(commit.as_deref(), dirty.as_deref());
-    let facts = Mutex::new(Facts::default());
-    let slots = Semaphore::new(options.jobs.max(1));
-    let runs = scenarios.iter().map(|scenario| async {
-        let _slot = slots.acquire().await.context("waiting for a turn")?;
-        if interrupt.is_requested() {
-            return Err(Failure::interrupted());
-        }
-        let work = Work { root, tree: &tree, scenario, options, revision: &label, draft: &draft, facts: &facts };
-        work.experiment(interrupt).await.map_err(|failure| failure.context(format!("experiment {}", scenario.name)))
+    let common = Arc::new(Common {
+        root: root.to_owned(),
+        tree: Arc::clone(&tree),
+        options: options.clone(),
+        revision: label,
+        events: events.clone(),
+        interrupt: interrupt.clone(),
     });
-    let mut failures: Vec<Failure> = join_all(runs).await.into_iter().filter_map(Result::err).collect();
-    // An interruption explains whatever else went wrong at that moment.
-    failures.sort_by_key(|failure| failure.kind() != Kind::Interrupted);
+    let jobs = scenarios.iter().map(|scenario| Proof::new(&common, scenario, &draft)).collect();
+    let told = |ended: &Ended<Proof>, _| tell(ended, events);
+    let ended = runner::run(jobs, options.jobs, events, interrupt, told).await;
+    let (facts, failures) = gathered(ended);
     // What went wrong with some is told of them in the bundle of the others, if there are any.
     let nothing_to_judge = files::files_in(&draft.folder().join("experiments"), "")?.is_empty();
-    if let Some(failure) = failures.into_iter().next()
+    if let Some(failure) = gravest(failures.into_iter())
         && (failure.kind() == Kind::Interrupted || nothing_to_judge)
     {
+        events.settle();
         return Err(failure);
     }
 
-    let facts = facts.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let provenance = Provenance {
         schema: SCHEMA,
         id,
@@ -115,105 +102,169 @@ pub async fn prove(root: &Path, options: &Options, interrupt: &Interrupt) -> Res
         absent: untold.iter().map(|why| provenance::of_unknown(why)).chain(facts.absent).collect(),
     };
     aiclipx_judge::mutants::outcome::take(&options.out, draft.folder(), &provenance)?;
-    publish(draft, &provenance, &facts.secrets, interrupt).await
+    publish(draft, &provenance, &facts.secrets, events, interrupt).await
 }
 
 /// What the stacks told, for the provenance of all.
 #[derive(Debug, Default)]
 struct Facts {
-    versions: std::collections::BTreeMap<String, String>,
-    absent: std::collections::BTreeSet<String>,
+    versions: BTreeMap<String, String>,
+    absent: BTreeSet<String>,
     superseded: Vec<String>,
-    unfinished: std::collections::BTreeMap<String, String>,
+    unfinished: BTreeMap<String, String>,
     broken_off: Vec<BrokenOff>,
     secrets: Vec<String>,
 }
 
-struct Work<'a> {
-    root: &'a Path,
-    tree: &'a Arc<Tree>,
-    scenario: &'a Scenario,
-    options: &'a Options,
-    revision: &'a str,
-    draft: &'a Draft,
-    facts: &'a Mutex<Facts>,
+impl Facts {
+    fn add(&mut self, other: Facts) {
+        self.versions.extend(other.versions);
+        self.absent.extend(other.absent);
+        self.superseded.extend(other.superseded);
+        self.unfinished.extend(other.unfinished);
+        self.broken_off.extend(other.broken_off);
+        self.secrets.extend(other.secrets);
+    }
 }
 
-impl Work<'_> {
-    /// One experiment, and again if the machine disturbed it.
-    async fn experiment(&self, interrupt: &Interrupt) -> Result<(), Failure> {
-        let name = self.scenario.name.as_str();
-        let began = Instant::now();
-        let tried = once_or_twice(name, async |which| self.tried(which, interrupt).await).await;
-        let (experiment, is_disturbed) = match tried {
-            Ok(tried) => tried,
-            Err(failure) => {
-                if failure.kind() != Kind::Interrupted {
-                    tell(&format!("  ! {name}: {failure}"));
-                    self.facts().unfinished.insert(name.to_owned(), failure.to_string());
-                }
-                return Err(failure);
+/// What all experiments told of their stacks, and why some could not be recorded.
+fn gathered(ended: Vec<Ended<Proof>>) -> (Facts, Vec<Failure>) {
+    let (mut facts, mut failures) = (Facts::default(), Vec::new());
+    for Ended { job, came } in ended {
+        let name = job.scenario.name;
+        facts.add(job.facts);
+        if let Err(failure) = came {
+            if failure.kind() != Kind::Interrupted {
+                facts.unfinished.insert(name.clone(), failure.to_string());
             }
-        };
-        let tree = Arc::clone(self.tree);
-        let judged = tokio::task::spawn_blocking(move || judge::judge(&experiment, &tree));
-        let judgements = judged.await.context("judging an experiment")?;
-        let holds = judgements.iter().filter(|judgement| judgement.verdict == Verdict::Holds).count();
-        let failed = judgements.iter().any(|judgement| matches!(judgement.verdict, Verdict::Fails(_)));
-        let sign = match (failed, is_disturbed) {
-            (true, _) => "✗",
-            (false, true) => "!",
-            (false, false) => "✓",
-        };
-        let took = began.elapsed().as_secs_f64();
-        tell(&format!("  {sign} {name}: {holds} of {} claims hold ({took:.0} s)", judgements.len()));
-        Ok(())
-    }
-
-    /// The experiment, whether the machine disturbed it, and how. A disturbed first try is kept under a name of its own.
-    async fn tried(&self, which: Which, interrupt: &Interrupt) -> Result<Try<(Experiment, bool)>, Failure> {
-        let name = self.scenario.name.as_str();
-        let folder = self.draft.experiment(name);
-        let looked = async {
-            self.once(which, &folder, interrupt).await?;
-            // Off the task on which the others send: what lasts there makes their requests late.
-            let (tree, read) = (Arc::clone(self.tree), folder.clone());
-            let looked = tokio::task::spawn_blocking(move || {
-                let experiment = Experiment::read(&read)?;
-                let disturbances = judge::disturbances(&experiment, &tree);
-                anyhow::Ok((experiment, disturbances))
-            });
-            Ok::<_, Failure>(looked.await.context("looking at an experiment")??)
-        };
-        let (experiment, disturbances) = match looked.await {
-            Ok(looked) => looked,
-            Err(failure) => {
-                // What can't be judged must not look like an experiment, nor keep the others from being sealed.
-                let _ = std::fs::remove_dir_all(&folder);
-                return Err(failure);
-            }
-        };
-        let disturbed = invalid(disturbances.iter().map(ToString::to_string));
-        if which == Which::First && disturbed.is_some() {
-            let kept = format!("{name}{FIRST_TRY}");
-            std::fs::rename(&folder, self.draft.experiment(&kept)).context("cannot keep the first try")?;
-            self.facts().superseded.push(kept);
+            failures.push(failure.context(format!("experiment {name}")));
         }
-        Ok(Try { came: (experiment, disturbed.is_some()), disturbed })
+    }
+    (facts, failures)
+}
+
+/// Tells how an experiment ended.
+fn tell(ended: &Ended<Proof>, events: &Events) {
+    let event = match &ended.came {
+        Ok(recorded) => {
+            let (holds, claims) = (recorded.holds, recorded.claims);
+            // To the nearest second.
+            let seconds = (ended.job.began.elapsed() + Duration::from_millis(500)).as_secs();
+            Event::Judged { result: recorded.result, holds, claims, seconds }
+        }
+        // It is told once, of the command.
+        Err(failure) if failure.kind() == Kind::Interrupted => return,
+        Err(failure) => Event::Unfinished { why: failure.to_string() },
+    };
+    events.tell(ended.job.name(), event);
+}
+
+/// What all experiments are run with.
+struct Common {
+    root: PathBuf,
+    tree: Arc<Tree>,
+    options: Options,
+    revision: String,
+    events: Events,
+    interrupt: Interrupt,
+}
+
+/// What came of an experiment whose record stays.
+#[derive(Debug, Clone, Copy)]
+struct Recorded {
+    result: events::Result,
+    holds: usize,
+    claims: usize,
+}
+
+/// An experiment on a private stack, and where it is kept.
+struct Proof {
+    common: Arc<Common>,
+    scenario: Scenario,
+    began: Instant,
+    folder: PathBuf,
+    /// A disturbed first try's.
+    aside: PathBuf,
+    /// What is left of a try that did not end, by try.
+    broken_off: [PathBuf; 2],
+    facts: Facts,
+}
+
+impl Job for Proof {
+    type Came = Recorded;
+
+    fn name(&self) -> &str {
+        &self.scenario.name
     }
 
-    async fn once(&self, which: Which, folder: &Path, interrupt: &Interrupt) -> Result<(), Failure> {
-        let name = self.scenario.name.as_str();
-        let say = |what: &str| tell(&format!("  · {name}: {what}"));
+    /// A disturbed first try is kept under a name of its own.
+    async fn attempt(&mut self, which: Which) -> Result<Try<Recorded>, Failure> {
+        if which == Which::First {
+            self.began = Instant::now();
+        } else {
+            self.clear();
+        }
+        self.once(which).await?;
+        let (tree, folder) = (Arc::clone(&self.common.tree), self.folder.clone());
+        let judged = tokio::task::spawn_blocking(move || judged(&folder, &tree));
+        let (recorded, disturbed) = judged.await.context("judging an experiment")??;
+        if which == Which::First && disturbed.is_some() {
+            std::fs::rename(&self.folder, &self.aside).context("cannot keep the first try")?;
+            self.facts.superseded.push(format!("{}{FIRST_TRY}", self.scenario.name));
+        }
+        Ok(Try { came: recorded, disturbed })
+    }
+
+    /// What can't be judged must not look like an experiment, nor keep the others from being sealed.
+    fn clear(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// What an experiment's folder shows, and what disturbed it.
+fn judged(folder: &Path, tree: &Tree) -> anyhow::Result<(Recorded, Option<String>)> {
+    let experiment = Experiment::read(folder)?;
+    let disturbed = invalid(judge::disturbances(&experiment, tree).iter().map(ToString::to_string));
+    let judgements = judge::judge(&experiment, tree);
+    let holds = judgements.iter().filter(|judgement| judgement.verdict == Verdict::Holds).count();
+    let fails = judgements.iter().any(|judgement| matches!(judgement.verdict, Verdict::Fails(_)));
+    let result = match (fails, &disturbed) {
+        (true, _) => events::Result::Fails,
+        (false, Some(_)) => events::Result::Invalid,
+        (false, None) => events::Result::Holds,
+    };
+    Ok((Recorded { result, holds, claims: judgements.len() }, disturbed))
+}
+
+impl Proof {
+    fn new(common: &Arc<Common>, scenario: &Scenario, draft: &Draft) -> Proof {
+        let first = format!("{}{FIRST_TRY}", scenario.name);
+        Proof {
+            common: Arc::clone(common),
+            folder: draft.experiment(&scenario.name),
+            aside: draft.experiment(&first),
+            broken_off: [draft.broken_off(&first), draft.broken_off(&scenario.name)],
+            scenario: scenario.clone(),
+            began: Instant::now(),
+            facts: Facts::default(),
+        }
+    }
+
+    fn say(&self, step: Doing) {
+        self.common.events.tell(&self.scenario.name, Event::Doing(step));
+    }
+
+    async fn once(&mut self, which: Which) -> Result<(), Failure> {
+        let Common { root, tree, options, revision, interrupt, .. } = &*Arc::clone(&self.common);
         let state = tempfile::Builder::new().prefix("aiclipx-").tempdir();
         let state = state.map_err(|error| no_temporary_folder(&error))?;
-        let mut plan = Plan::private(self.root, state.path(), self.options.speed)?;
-        plan.settled_revision = Some(self.revision.to_owned());
-        let rendered = self.tree.monitoring.render(&plan.rendered_with(), plan.speed)?;
-        say("starting a stack");
+        let mut plan = Plan::private(root, state.path(), options.speed)?;
+        plan.settled_revision = Some(revision.clone());
+        let rendered = tree.monitoring.render(&plan.rendered_with(), plan.speed)?;
+        self.say(Doing::StartingAStack);
         let flags = prometheus_flags(plan.speed);
         let stack = Stack::start(plan, rendered, flags, &mut Silent, interrupt.requested()).await?;
-        let done = self.on(&stack, folder, &say, interrupt).await;
+        let done = self.on(&stack).await;
         if let Err(failure) = &done
             && failure.kind() == Kind::Infrastructure
         {
@@ -226,15 +277,14 @@ impl Work<'_> {
 
     /// Keeps what is left of a try that did not come to its end, before its stack's folder goes: its run, and the log of
     /// who died. That of a second try is told as what could not be recorded.
-    fn keep(&self, which: Which, stack: &Stack, end: End) -> anyhow::Result<()> {
-        let mut name = self.scenario.name.clone();
+    fn keep(&mut self, which: Which, stack: &Stack, end: End) -> anyhow::Result<()> {
+        let [first, second] = &self.broken_off;
+        let kept = if which == Which::First { first } else { second };
         if which == Which::First {
-            name += FIRST_TRY;
-            self.facts().broken_off.push(BrokenOff { run: name.clone(), end });
+            self.facts.broken_off.push(BrokenOff { run: format!("{}{FIRST_TRY}", self.scenario.name), end });
         }
-        let kept = self.draft.broken_off(&name);
         for run in files::files_in(&stack.plan().state.join(RUNS), "")? {
-            copy_folder(&run, &kept)?;
+            copy_folder(&run, kept)?;
         }
         let _ = std::fs::remove_file(kept.join(enact::END));
         for process in stack.processes() {
@@ -246,31 +296,25 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn on(&self, stack: &Stack, folder: &Path, say: &dyn Fn(&str), interrupt: &Interrupt) -> Result<(), Failure> {
-        {
-            let mut facts = self.facts();
-            let (versions, absent) = Ground::Ours(stack).told();
-            facts.versions.extend(versions);
-            facts.absent.extend(absent);
-            facts.secrets.extend(stack.secrets()?);
-        }
+    async fn on(&mut self, stack: &Stack) -> Result<(), Failure> {
+        let (versions, absent) = Ground::Ours(stack).told();
+        self.facts.versions.extend(versions);
+        self.facts.absent.extend(absent);
+        self.facts.secrets.extend(stack.secrets()?);
+        let Common { tree, options, events, interrupt, .. } = &*self.common;
         let what = Enactment {
             ground: Ground::Ours(stack),
-            tree: self.tree,
-            scenario: self.scenario,
-            seed: self.options.seed,
+            tree,
+            scenario: &self.scenario,
+            seed: options.seed,
             length: None,
             show: false,
             pictures: true,
             from_quiet: true,
         };
-        let enacted = enact(what, say, interrupt).await?;
-        say("collecting");
-        interrupt.or(collect::collect(Ground::Ours(stack), self.tree, &enacted.folder, folder)).await
-    }
-
-    fn facts(&self) -> std::sync::MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        let enacted = enact(what, &|step| self.say(step), interrupt).await?;
+        self.say(Doing::Collecting);
+        interrupt.or(collect::collect(Ground::Ours(stack), tree, &enacted.folder, &self.folder, events)).await
     }
 }
 

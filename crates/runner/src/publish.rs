@@ -3,44 +3,57 @@
 use std::fs;
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::time::{Instant, sleep};
 
 use super::enact::STILL_AT_IT;
+use crate::events::{Event, Events};
 use crate::pdf;
 use aiclipx_judge::bundle::{BROKEN_OFF, Bundle, Draft};
 use aiclipx_judge::files;
 use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance::{Provenance, now_ms};
 use aiclipx_judge::report::PDF;
-use aiclipx_model::failure::{Failure, tell};
+use aiclipx_model::failure::Failure;
 use aiclipx_stack::interrupt::Interrupt;
 
-/// Reports, prints, seals: all that is done with a draft once everything is recorded. Progress goes to stderr.
+/// Reports, prints, seals: all that is done with a draft once everything is recorded.
 pub async fn publish(
     draft: Draft,
     provenance: &Provenance,
     secrets: &[String],
+    events: &Events,
     interrupt: &Interrupt,
 ) -> Result<(Bundle, Outcome), Failure> {
-    for place in ["experiments", BROKEN_OFF] {
-        for folder in files::files_in(&draft.folder().join(place), "")? {
-            files::pack(&folder)?;
+    let judging = Telling::of("judging", events);
+    events.settle();
+    let told = provenance.clone();
+    let reported = tokio::task::spawn_blocking(move || {
+        for place in ["experiments", BROKEN_OFF] {
+            for folder in files::files_in(&draft.folder().join(place), "")? {
+                files::pack(&folder)?;
+            }
         }
-    }
-    let judging = Telling::of("judging");
-    let outcome = draft.report(provenance)?;
+        let outcome = draft.report(&told)?;
+        Ok::<_, Failure>((draft, outcome))
+    });
+    let (draft, outcome) = reported.await.context("judging")??;
     drop(judging);
-    let _printing = Telling::of("printing the report");
+    let printing = Telling::of("printing the report", events);
     let print = async { Ok(pdf::print(draft.folder(), &provenance.id).await) };
     if let Err(why) = interrupt.or(print).await? {
-        tell(&format!("  · no {PDF}: {why}"));
+        events.tell_all(Event::NotPrinted { why });
         // Half a print is none.
         let _ = fs::remove_file(draft.folder().join(PDF));
     }
     if interrupt.is_requested() {
         return Err(Failure::interrupted());
     }
-    Ok((draft.seal(secrets)?, outcome))
+    drop(printing);
+    events.settle();
+    let secrets = secrets.to_vec();
+    let sealed = tokio::task::spawn_blocking(move || draft.seal(&secrets)).await.context("sealing")??;
+    Ok((sealed, outcome))
 }
 
 /// Begins what is named by the second in which it begins; of two commands in the same one, the later waits for the next.
@@ -58,13 +71,14 @@ pub async fn in_a_second_of_its_own<T>(begin: impl Fn(i64) -> Result<Option<T>, 
 struct Telling(tokio::task::JoinHandle<()>);
 
 impl Telling {
-    fn of(what: &'static str) -> Telling {
-        tell(&format!("  · {what}"));
+    fn of(work: &'static str, events: &Events) -> Telling {
+        let events = events.clone();
+        events.tell_all(Event::Concluding { work, seconds: None });
         let began = Instant::now();
         Telling(tokio::spawn(async move {
             loop {
                 sleep(STILL_AT_IT).await;
-                tell(&format!("  · {what} ({} s)", began.elapsed().as_secs()));
+                events.tell_all(Event::Concluding { work, seconds: Some(began.elapsed().as_secs()) });
             }
         }))
     }

@@ -5,16 +5,16 @@ use std::path::Path;
 use anyhow::Context;
 
 use crate::browser::Browser;
+use crate::events::{Event, Events};
 use aiclipx_judge::provenance::of_unknown;
-use aiclipx_model::failure::tell;
 use aiclipx_model::revision::Revision;
 
 /// A tree's revision, asked off the task that others share. That git could not say it is told at once.
-pub async fn asked_of(tree: &Path) -> anyhow::Result<Revision> {
+pub async fn asked_of(tree: &Path, events: &Events) -> anyhow::Result<Revision> {
     let tree = tree.to_owned();
     let revision = tokio::task::spawn_blocking(move || Revision::of(&tree)).await.context("asking git")?;
     if let Some(why) = &revision.untold {
-        tell(&format!("  ! {}", of_unknown(why)));
+        events.tell_all(Event::Warning { why: of_unknown(why) });
     }
     Ok(revision)
 }

@@ -1,18 +1,14 @@
-//! The components of a stack as one table: what each is called, where it listens, how it is started and recognised.
+//! The components of a stack as one table: what each is called, where it listens, how it is recognised.
 //!
 //! Everything that must agree on a component (preflight, the supervisor's configuration, readiness, the tables people
-//! read) reads it here; a new component is a variant, a row and an arm of [`Component::arguments`].
+//! read) reads it here; a new component is a variant, a row and an arm of `arguments`.
 
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::{Plan, Process};
-use super::tools::{Elder, Tool, Wanted};
-use aiclipx_base::duration;
+use super::tools::{Elder, Wanted};
 
 /// A part of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -52,9 +48,6 @@ pub enum Source {
 /// The port at which the service is reached by the monitoring.
 const APP_ADMIN_PORT: u16 = 8081;
 
-/// How long the Watchdog may be silent, in production time: five of its notifications.
-const WATCHDOG_PATIENCE: Duration = Duration::from_mins(5);
-
 /// A row of the table.
 struct Row {
     name: &'static str,
@@ -89,10 +82,6 @@ const PROBE: Wanted = Wanted {
     debian: Some("apt-get install --no-install-recommends prometheus-blackbox-exporter"),
 };
 
-/// How much less than its scrape a probe may take in production time, so that a failed one is told and not lost. It is the
-/// exporter's own default; a faster stack's scrapes take no longer than that.
-const PROBE_MARGIN: Duration = Duration::from_millis(500);
-
 /// Debian's `loki` is a program of genetics, and `vector` is anybody's name: what it says decides.
 const VECTOR: Wanted = Wanted { names: &["vector"], marker: "vector ", elder: None, nix: "nix develop", debian: None };
 const LOKI: Wanted = Wanted {
@@ -111,7 +100,7 @@ const GRAFANA: Wanted = Wanted {
     nix: "nix develop",
     debian: None,
 };
-const GRAFANA_SERVER: &str = "grafana-server";
+pub(super) const GRAFANA_SERVER: &str = "grafana-server";
 
 impl Component {
     /// All there are, in the order people read them.
@@ -236,148 +225,6 @@ impl Component {
             Component::Prometheus | Component::Alertmanager | Component::Probe | Component::Vector | Component::Loki
         )
     }
-
-    /// The command line behind the program, which listens there: where it is looked for, unless a front does.
-    pub fn arguments(self, process: &Process, plan: &Plan, program: &Tool, prometheus_flags: &[String]) -> Vec<String> {
-        let etc = plan.etc();
-        let (address, listens) = (&process.address, plan.listens(process));
-        let path = |path: &Path| path.to_string_lossy().into_owned();
-        match self {
-            Component::App => Vec::new(),
-            Component::Prometheus => {
-                let mut arguments = vec![
-                    format!("--config.file={}", path(&etc.join("prometheus/prometheus.yml"))),
-                    format!("--storage.tsdb.path={}", path(&plan.prometheus_data(&program.version))),
-                    // The error budget looks back 30 days; the size bound is what keeps a forgotten stack harmless.
-                    "--storage.tsdb.retention.time=31d".to_owned(),
-                    "--storage.tsdb.retention.size=2GB".to_owned(),
-                    format!("--web.listen-address={listens}"),
-                    format!("--web.external-url={}", address.url("/")),
-                    // No origin is called so: no page of somebody else's reads the answers. Its own default is every one.
-                    "--web.cors.origin=nobody".to_owned(),
-                ];
-                arguments.extend_from_slice(prometheus_flags);
-                arguments
-            }
-            Component::Alertmanager => vec![
-                format!("--config.file={}", path(&etc.join("alertmanager/alertmanager.yml"))),
-                format!("--storage.path={}", path(&plan.data(self))),
-                format!("--web.listen-address={listens}"),
-                format!("--web.external-url={}", address.url("/")),
-                // One node: no gossip, and no second port.
-                "--cluster.listen-address=".to_owned(),
-            ],
-            Component::Receiver => vec![
-                "receiver".to_owned(),
-                "--listen".to_owned(),
-                address.to_string(),
-                "--notifications".to_owned(),
-                path(&plan.notifications()),
-                "--patience".to_owned(),
-                duration::print(WATCHDOG_PATIENCE / plan.speed.factor()),
-            ],
-            Component::Viewer => vec![
-                "dashboard".to_owned(),
-                "--listen".to_owned(),
-                address.to_string(),
-                "--folder".to_owned(),
-                path(&etc.join("grafana")),
-            ],
-            Component::Probe => vec![
-                format!("--config.file={}", path(&etc.join("blackbox/blackbox.yml"))),
-                format!("--web.listen-address={listens}"),
-                format!("--timeout-offset={:.3}", (PROBE_MARGIN / plan.speed.factor()).as_secs_f64()),
-            ],
-            Component::Vector => vec![
-                "--config".to_owned(),
-                // Not the whole path: Vector takes a comma in it for the end of it.
-                "etc/vector/vector.yaml".to_owned(),
-                // What Loki has not taken by then is read again: it was not acknowledged.
-                "--graceful-shutdown-limit-secs".to_owned(),
-                "1".to_owned(),
-                "--log-format".to_owned(),
-                "json".to_owned(),
-                "--color".to_owned(),
-                "never".to_owned(),
-            ],
-            Component::Loki => {
-                let (grpc, data) = (&plan.addresses.logging.loki_grpc, plan.data(self));
-                vec![
-                    // As Vector: of a list of files it takes the first that is there.
-                    "-config.file=etc/loki/loki.yaml".to_owned(),
-                    format!("-common.path-prefix={}", path(&data)),
-                    format!("-common.storage.filesystem.chunk-directory={}", path(&data.join("chunks"))),
-                    format!("-common.storage.filesystem.rules-directory={}", path(&data.join("rules"))),
-                    format!("-server.http-listen-address={}", listens.host),
-                    format!("-server.http-listen-port={}", listens.port),
-                    format!("-server.grpc-listen-address={}", grpc.host),
-                    format!("-server.grpc-listen-port={}", grpc.port),
-                ]
-            }
-            Component::Grafana => {
-                let file = |name| format!("$__file{{{}}}", path(&plan.secrets().join(name)));
-                let data = plan.data(self);
-                let is_elder = program.path.file_name().is_some_and(|name| name == GRAFANA_SERVER);
-                let mut arguments = if is_elder { Vec::new() } else { vec!["server".to_owned()] };
-                arguments.extend([
-                    "--homepath".to_owned(),
-                    path(&grafana_home(&program.path)),
-                    "--config".to_owned(),
-                    path(&etc.join("grafana/grafana.ini")),
-                    format!("cfg:server.http_addr={}", address.host),
-                    format!("cfg:server.http_port={}", address.port),
-                    // Who calls it by another name, as one that a page has made to resolve here, is sent to this one.
-                    format!("cfg:server.domain={}", address.host),
-                    "cfg:server.enforce_domain=true".to_owned(),
-                    format!("cfg:paths.data={}", path(&data)),
-                    format!("cfg:paths.logs={}", path(&data.join("log"))),
-                    format!("cfg:paths.plugins={}", path(&data.join("plugins"))),
-                    format!("cfg:paths.provisioning={}", path(&etc.join("grafana/provisioning"))),
-                    format!(
-                        "cfg:dashboards.default_home_dashboard_path={}",
-                        path(&etc.join("grafana/dashboards/app-overview.json"))
-                    ),
-                    format!("cfg:security.admin_password={}", file(super::secrets::GRAFANA_ADMIN_PASSWORD)),
-                    format!("cfg:security.secret_key={}", file(super::secrets::GRAFANA_SECRET_KEY)),
-                ]);
-                arguments
-            }
-        }
-    }
-
-    /// What its environment holds beside the supervisor's. Never a secret: an environment is readable in /proc.
-    pub fn environment(self, process: &Process, plan: &Plan, revision: &str) -> Vec<(&'static str, String)> {
-        match self {
-            Component::App => [("APP_LISTEN", Some(&process.address)), ("APP_ADMIN_LISTEN", process.admin.as_ref())]
-                .into_iter()
-                .filter_map(|(name, address)| Some((name, address?.to_string())))
-                .chain([
-                    ("APP_FAULTS", if plan.faults { "on" } else { "off" }.to_owned()),
-                    ("APP_REVISION", revision.to_owned()),
-                    // Nobody balances load in front of a local stack, so nobody has to notice before the listener closes.
-                    ("APP_DRAIN_DELAY", "0s".to_owned()),
-                ])
-                .collect(),
-            Component::Prometheus
-            | Component::Alertmanager
-            | Component::Receiver
-            | Component::Grafana
-            | Component::Viewer
-            | Component::Probe
-            | Component::Vector
-            | Component::Loki => Vec::new(),
-        }
-    }
-}
-
-/// Where Grafana's own files lie: beside the program in a tarball, in `share` under Nix, in /usr/share from a package.
-fn grafana_home(program: &Path) -> std::path::PathBuf {
-    let program = program.canonicalize().unwrap_or_else(|_| program.to_owned());
-    let prefix = program.parent().and_then(Path::parent).unwrap_or(Path::new("/")).to_owned();
-    [prefix.join("share/grafana"), prefix.clone(), "/usr/share/grafana".into()]
-        .into_iter()
-        .find(|home| home.join("conf/defaults.ini").is_file())
-        .unwrap_or(prefix)
 }
 
 impl fmt::Display for Component {
@@ -399,9 +246,7 @@ impl FromStr for Component {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plan::Lifetime;
     use super::*;
-    use aiclipx_base::duration::Speed;
 
     #[test]
     fn names_and_ports_are_unique_and_read_back() {
@@ -420,76 +265,5 @@ mod tests {
             assert_eq!(component.name().parse(), Ok(component));
         }
         assert!("loki2".parse::<Component>().unwrap_err().contains("alertmanager"));
-    }
-
-    fn arguments(component: Component, lifetime: Lifetime) -> Vec<String> {
-        arguments_of("/opt/tool", component, lifetime)
-    }
-
-    fn arguments_of(program: &str, component: Component, lifetime: Lifetime) -> Vec<String> {
-        let plan = Plan::attached(Path::new("/tree"), Path::new("/a b"), Speed::PRODUCTION).unwrap();
-        let plan = Plan { lifetime, ..plan };
-        let process = plan.processes().into_iter().find(|process| process.component == component).unwrap();
-        let tool = Tool { path: program.into(), version: "3.12.0".to_owned() };
-        component.arguments(&process, &plan, &tool, &["--query.lookback-delta=10s".to_owned()])
-    }
-
-    #[test]
-    fn no_prometheus_takes_orders_or_lets_other_origins_read() {
-        for lifetime in [Lifetime::Private, Lifetime::Attached] {
-            let arguments = arguments(Component::Prometheus, lifetime);
-            assert!(arguments.contains(&"--web.cors.origin=nobody".to_owned()), "{arguments:?}");
-            let takes_orders = |argument: &String| argument.contains("admin-api") || argument.contains("lifecycle");
-            assert!(!arguments.iter().any(takes_orders), "{arguments:?}");
-        }
-    }
-
-    #[test]
-    fn what_a_front_stands_before_listens_where_it_is_told_and_not_where_it_is_looked_for() {
-        let plan = Plan::attached(Path::new("/tree"), Path::new("/a b"), Speed::PRODUCTION).unwrap();
-        let tool = Tool { path: "/opt/tool".into(), version: "3.12.0".to_owned() };
-        let mut guarded = 0;
-        // Vector is told in its configuration.
-        let by_arguments = |component: Component| component.is_guarded() && component != Component::Vector;
-        for process in plan.processes().into_iter().filter(|process| by_arguments(process.component)) {
-            let hidden = &plan.hidden[&process.component];
-            let arguments = process.component.arguments(&process, &plan, &tool, &[]);
-            let listens: Vec<_> =
-                arguments.iter().filter(|one| one.contains("listen-") && !one.contains("grpc")).cloned().collect();
-            let told = listens.join(" ");
-            assert!(
-                told.contains(&hidden.host) && told.contains(&hidden.port.to_string()),
-                "{}: {arguments:?}",
-                process.name
-            );
-            assert!(!told.contains(&process.address.port.to_string()), "{}: {arguments:?}", process.name);
-            guarded += 1;
-        }
-        assert_eq!(guarded, 4);
-    }
-
-    #[test]
-    fn prometheus_keeps_a_month_and_lives_at_the_stacks_speed() {
-        let arguments = arguments(Component::Prometheus, Lifetime::Attached);
-        for expected in [
-            "--storage.tsdb.retention.time=31d",
-            "--storage.tsdb.path=/a b/data/prometheus/v3",
-            "--query.lookback-delta=10s",
-        ] {
-            assert!(arguments.iter().any(|argument| argument == expected), "{expected} is not in {arguments:?}");
-        }
-    }
-
-    #[test]
-    fn grafana_is_told_where_its_secrets_lie_and_not_what_they_are() {
-        let arguments = arguments(Component::Grafana, Lifetime::Attached);
-        let expected = "cfg:security.admin_password=$__file{/a b/secrets/grafana_admin_password}";
-        assert!(arguments.iter().any(|argument| argument == expected), "{arguments:?}");
-    }
-
-    #[test]
-    fn an_older_grafana_is_its_server_and_has_no_word_for_it() {
-        let first = |program| arguments_of(program, Component::Grafana, Lifetime::Attached)[0].clone();
-        assert_eq!([first("/opt/grafana"), first("/opt/grafana-server")], ["server", "--homepath"]);
     }
 }

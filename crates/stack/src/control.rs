@@ -1,23 +1,18 @@
 //! A running stack under one's hands: how its processes are, and hurting or helping one of them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use anyhow::Context;
 use futures_util::future::join_all;
 
-use super::component::Component;
+use super::life::{is_paused, started_ms};
 use super::plan::Process;
+use super::readiness::{ready, watchdog_silence};
 use super::start::{READY_LIMIT, Stack, TICK};
 use super::supervisor::{ProgramState, front_of};
 use super::table::{Health, StatusRow};
-use crate::prom::source;
-use aiclipx_http::client;
 use aiclipx_model::epoch::Epoch;
 use aiclipx_model::failure::Failure;
-
-/// One look at a component.
-const PROBE_LIMIT: Duration = Duration::from_millis(500);
 
 impl Stack {
     /// Ends a process as a crash would. In an attached stack supervisord starts it again.
@@ -155,62 +150,12 @@ impl Seen<'_> {
     }
 }
 
-/// One look at a process, or why it is not ready. Prometheus is when it has loaded its rules, too, if there are any;
-/// Grafana when a query through its datasource is answered.
-pub(super) async fn ready(process: &Process, has_rules: bool) -> Result<(), String> {
-    let (address, component) = (process.monitored(), process.component);
-    let path = component.readiness_path();
-    let answer = client::get(address, path, PROBE_LIMIT).await.map_err(|error| error.to_string())?;
-    if !answer.status.is_success() {
-        return Err(format!("{} answers {}", address.url(path), answer.status));
-    }
-    match component {
-        Component::Prometheus if has_rules => {
-            let rules = client::get(address, "/api/v1/rules", PROBE_LIMIT).await.map_err(|error| error.to_string())?;
-            let rules: serde_json::Value = serde_json::from_slice(&rules.body).unwrap_or_default();
-            let loaded = rules["data"]["groups"].as_array().is_some_and(|groups| !groups.is_empty());
-            loaded.then_some(()).ok_or_else(|| "it has not loaded its rules".to_owned())
-        }
-        Component::Grafana => source::answers(address, PROBE_LIMIT).await.map_err(|error| format!("{error:#}")),
-        _ => Ok(()),
-    }
-}
-
-/// Since when the receiver misses the Watchdog, if it does.
-async fn watchdog_silence(process: &Process) -> Option<String> {
-    if process.component != Component::Receiver {
-        return None;
-    }
-    let answer = client::get(&process.address, "/health", PROBE_LIMIT).await.ok()?;
-    let health: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
-    Some(health["since"].as_str()?.to_owned())
-}
-
-/// When a process was started, in milliseconds since the machine's start.
-fn started_ms(pid: u32) -> Option<u64> {
-    // The kernel's clock ticks in /proc are 100 a second on every Linux there is.
-    const MS_PER_TICK: u64 = 10;
-    stat_fields(pid)?.get(19)?.parse::<u64>().ok().map(|ticks| ticks * MS_PER_TICK)
-}
-
-/// Whether a process was stopped in its tracks.
-pub(super) fn is_paused(pid: u32) -> bool {
-    stat_fields(pid).is_some_and(|fields| fields.first().is_some_and(|state| state == "T"))
-}
-
-/// The fields of /proc/PID/stat behind the name, which may hold anything: state first.
-fn stat_fields(pid: u32) -> Option<Vec<String>> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = text.rsplit_once(") ")?;
-    Some(fields.split_whitespace().map(str::to_owned).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::Plan;
+    use crate::{Component, Plan};
     use aiclipx_base::duration::Speed;
 
     #[test]

@@ -49,6 +49,16 @@ impl Signals {
         Ok(signals)
     }
 
+    /// None: only [`Signals::ask`] asks to end. For who has no terminal, as tests.
+    pub fn unheard() -> Signals {
+        Signals(Arc::new(watch::Sender::new(false)))
+    }
+
+    /// Asks as a signal does.
+    pub fn ask(&self) {
+        self.0.send_replace(true);
+    }
+
     /// From here on there is something to stop.
     pub fn held(&self) -> Interrupt {
         Interrupt(self.0.subscribe())

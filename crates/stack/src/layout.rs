@@ -1,6 +1,5 @@
 //! What lies in a state directory, by name: one list for who makes it, who asks whose the folder is, and who removes it.
 
-use super::mark::Mark;
 use aiclipx_model::files;
 
 pub(super) const ETC: &str = "etc";
@@ -9,6 +8,8 @@ pub(super) const LOGS: &str = "logs";
 pub(super) const SECRETS: &str = "secrets";
 /// Of runs on stacks that somebody else started, a state directory of its own for each.
 pub(super) const ATTACHED: &str = "attached";
+/// The mark of a state directory: see [`Mark`](super::mark::Mark).
+pub(super) const STATE_MARK: &str = ".aiclipx-state";
 /// What was started: there as long as it runs.
 pub(super) const RECORD: &str = "stack.json";
 pub(super) const SUPERVISORD_CONF: &str = "supervisord.conf";
@@ -40,7 +41,7 @@ const ALL: [&str; 14] = [
     "stack.new",
     "supervisord.new",
     RUNS_LOCK,
-    Mark::State.file(),
+    STATE_MARK,
     LOCK,
 ];
 

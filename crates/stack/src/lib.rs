@@ -17,12 +17,16 @@
 //! ```
 
 mod alarms;
+mod arguments;
+mod busy;
 pub mod component;
 pub mod control;
 pub mod foreign;
 pub mod layout;
+mod life;
 pub mod logs;
 pub mod plan;
+mod readiness;
 pub mod secrets;
 pub mod start;
 pub mod table;

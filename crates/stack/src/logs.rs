@@ -14,13 +14,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::busy::{being_changed, is_busy};
 use super::component::Component;
 use super::layout;
-use super::start::{being_changed, is_busy};
 use aiclipx_base::duration;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
 
+mod entry;
 mod line;
 mod show;
 mod stream;
@@ -28,7 +29,7 @@ mod stream;
 pub use line::Level;
 pub use show::Format;
 
-use line::Line;
+use entry::Entry;
 use stream::{Fresh, Stream};
 
 /// How often a followed log is looked at, and so how long a line waits for an older one of another component.
@@ -80,20 +81,6 @@ pub struct Shown {
     pub lines: usize,
     /// The earliest and the latest time among them.
     pub between: Option<(Timestamp, Timestamp)>,
-}
-
-/// A line of a component, with what it takes over from the line before it.
-#[derive(Debug, Clone)]
-struct Entry {
-    /// Where it belongs among the others.
-    place: Timestamp,
-    /// When it was written, as far as that is known.
-    at: Option<Timestamp>,
-    level: Option<Level>,
-    endpoint: Option<String>,
-    request_id: Option<String>,
-    pub line: Line,
-    bytes: Vec<u8>,
 }
 
 impl Request {

@@ -23,7 +23,7 @@ impl Mark {
     /// The file that is the mark.
     pub const fn file(self) -> &'static str {
         match self {
-            Mark::State => ".aiclipx-state",
+            Mark::State => layout::STATE_MARK,
             Mark::Rendered => ".aiclipx-rendered",
         }
     }

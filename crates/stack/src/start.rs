@@ -17,12 +17,14 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Child;
 use tokio::time::Instant;
 
+use super::busy::{being_changed, is_busy};
 use super::component::Component;
-use super::control::{is_paused, ready};
 use super::layout;
+use super::life::is_paused;
 use super::mark::Mark;
 use super::plan::{Lifetime, Plan, Process};
 use super::preflight::{Preflight, held_by_others, preflight, present};
+use super::readiness::ready;
 use super::supervisor::{self, Control, Journal, News, Program, SOCKET, SOCKET_FOLDER_PREFIX, front_of};
 use super::table::{Row, State, Watch};
 use super::tools::Tool;
@@ -662,16 +664,6 @@ pub fn no_room(state: &Path) -> Option<Failure> {
 
 fn record_file(state: &Path) -> PathBuf {
     state.join(layout::RECORD)
-}
-
-/// Whether a command is starting or stopping a stack there.
-pub(super) fn is_busy(state: &Path) -> bool {
-    Lock::is_held(&state.join(layout::LOCK))
-}
-
-pub(super) fn being_changed(state: &Path) -> Failure {
-    Failure::usage(format!("another command is starting or stopping the stack of {}", state.display()))
-        .remedy("wait until it has ended; a start that gets Ctrl-C stops what it started")
 }
 
 /// Refuses a path that a component would not take for what it is.

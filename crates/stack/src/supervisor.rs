@@ -17,8 +17,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
 use super::Component;
-use super::control::is_paused;
 use super::layout::{self, SUPERVISORD_PID};
+use super::life::is_paused;
 use super::mark::RENDERED_LINE;
 use super::plan::{Lifetime, Plan, Process};
 use super::tools::{Wanted, executables, helper};

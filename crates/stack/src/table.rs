@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::plan::Plan;
-use super::start::Stack;
+use aiclipx_base::duration::Speed;
 
 /// Where lines are written: after this long without one, a line says what is waited for.
 const MUTE: Duration = Duration::from_secs(5);
@@ -306,9 +306,9 @@ pub fn status(rows: &[StatusRow], paint: Paint) -> String {
     text
 }
 
-/// What to say under the table of a start that went well.
-pub fn all_ready(stack: &Stack, took: Duration, paint: Paint) -> String {
-    let k = stack.plan().speed.factor();
+/// What to say under the table of a start that went well. `dies_together`: a killed supervisord takes its programs with it.
+pub fn all_ready(speed: Speed, dies_together: bool, took: Duration, paint: Paint) -> String {
+    let k = speed.factor();
     let speed = match k {
         1 => "Production time".to_owned(),
         _ => format!("Speed {k}: a minute of production takes {}", seconds(60.0 / f64::from(k))),
@@ -318,7 +318,7 @@ pub fn all_ready(stack: &Stack, took: Duration, paint: Paint) -> String {
         let _ = writeln!(text, "  {}", paint.faint(line));
     };
     add("Prometheus scrapes for the first time about 5 s from now.");
-    if !stack.dies_together() {
+    if !dies_together {
         add("There is no setpriv here: if supervisord is killed, what it runs goes on. Use `just down`.");
     }
     add("Next: just traffic · just evidence · just down");

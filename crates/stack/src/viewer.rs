@@ -15,6 +15,7 @@
 //! policy of every answer forbids whatever escaping might have missed. Only this machine may ask, by a name of its own,
 //! so that no page of somebody else's can read along ([`gate`](crate::http::gate)).
 
+mod answer;
 mod ask;
 mod lines;
 mod look;
@@ -46,6 +47,7 @@ use aiclipx_http::serve::{Incoming, Limits, Plain, serve};
 use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
 use aiclipx_model::prom::answer::percent_encoded;
+use answer::respond;
 use ask::Silence;
 use look::Look;
 use page::{Layout, Shown};
@@ -326,7 +328,7 @@ async fn of_logs(
     for variable in texts {
         let value = look.chosen.get(&variable.name).and_then(|asked| asked.last()).or(variable.current.first());
         let value = value.cloned().unwrap_or_default();
-        if value.is_empty() && queries.iter().any(|query| asks_for(query, &variable.name)) {
+        if value.is_empty() && queries.iter().any(|query| lines::asks_for(query, &variable.name)) {
             let note = format!("Of which? Write it above, as {}, or follow a line’s link.", variable.label);
             return Shown::Unasked(note);
         }
@@ -351,31 +353,8 @@ async fn of_logs(
     Shown::Lines { note, lines: all }
 }
 
-/// Whether a query has this variable in it.
-fn asks_for(query: &str, variable: &str) -> bool {
-    query.contains(&format!("${variable}")) || query.contains(&format!("${{{variable}"))
-}
-
 fn style() -> String {
     let rules = include_str!("viewer/style.css");
     let (light, dark) = (theme::variables(Theme::Light), theme::variables(Theme::Dark));
     format!(":root{{color-scheme:light dark;{light}}}\n@media(prefers-color-scheme:dark){{:root{{{dark}}}}}\n{rules}")
-}
-
-/// An answer under our policy; `styles` are sources of style beside our own file.
-fn respond(status: StatusCode, kind: &'static str, styles: &str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'{styles}; img-src 'self'; connect-src 'self'; \
-         base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    );
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    let policy = HeaderValue::try_from(policy).expect("the policy is plain ASCII");
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    response
 }

@@ -1,5 +1,6 @@
 //! The operator's command line: each command is one call into the library, and one exit code.
 
+mod checks;
 mod evidence;
 mod render;
 mod stack;
@@ -7,26 +8,25 @@ mod traffic;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::{self, Speed};
 use aiclipx_judge::bundle::Bundle;
-use aiclipx_judge::{attest, mutants, summary};
-use aiclipx_model::failure::{self, Failure, print, tell, without_just};
+use aiclipx_judge::{attest, summary};
+use aiclipx_model::failure::{Failure, print, tell};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
 use aiclipx_model::scenario;
 use aiclipx_model::traffic::schedule::Schedule;
-use aiclipx_runner::ground::Ground;
+use aiclipx_runner::ground::Held;
 use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::viewer;
-use aiclipx_stack::{
-    Component, Foreign, Found, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder,
-};
+use aiclipx_stack::{Foreign, Found, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder};
 use aiclipx_stack::{guard, receiver};
-use aiclipx_tool::check;
+use aiclipx_tool::program::{self, JOBS, OnPrivateStacks, SEED, ToPrograms, as_called_here, seed};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 
@@ -91,6 +91,12 @@ enum Command {
         /// Ask the running stack instead whether every panel shows something and every rule is evaluated.
         #[arg(long)]
         live: bool,
+        /// For editors: each finding an object in a line of its own, with `file`, `line`, `name`, `subject`, `what` and `remedy`.
+        #[arg(long)]
+        json: bool,
+        /// Instead, list the names that findings have: an exception in monitoring/exceptions.toml goes by one.
+        #[arg(long, conflicts_with_all = ["live", "json"])]
+        names: bool,
     },
     /// Serve the provisioned dashboards live, drawn here; `up` does where Grafana is absent.
     Dashboard {
@@ -238,6 +244,8 @@ enum Evidence {
         /// ./aiclipx-evidence where that can't be written].
         #[arg(long)]
         out: Option<PathBuf>,
+        #[command(flatten)]
+        told: ToPrograms,
         /// Claims (by a part of their id) that must be proven, else exit 1.
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
@@ -249,17 +257,11 @@ enum Evidence {
         only: Vec<String>,
         #[command(flatten)]
         how: OnPrivateStacks,
+        #[command(flatten)]
+        told: ToPrograms,
         /// Claims (by a part of their id) that must be proven, else exit 1.
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
-    },
-    /// Break the monitoring on purpose, one thing at a time on private stacks: a named claim must find each.
-    Mutants {
-        /// Only these mutants, by their id in monitoring/mutants.toml.
-        #[arg(long, value_name = "ID")]
-        only: Vec<String>,
-        #[command(flatten)]
-        how: OnPrivateStacks,
     },
     /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its exhibits.
     Verify {
@@ -285,61 +287,13 @@ enum Evidence {
     },
 }
 
-#[derive(Args)]
-struct OnPrivateStacks {
-    /// What the schedules are computed from.
-    #[arg(long, default_value_t = SEED, value_parser = seed)]
-    seed: u64,
-    /// How many times faster than production.
-    #[arg(long, default_value = "30")]
-    speed: Speed,
-    /// Stacks side by side.
-    #[arg(long, default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
-    jobs: u8,
-    /// Where the outcome gets a folder of its own [default: evidence/runs at the repository's root,
-    /// ./aiclipx-evidence where that can't be written].
-    #[arg(long)]
-    out: Option<PathBuf>,
-}
-
-impl OnPrivateStacks {
-    fn options(self, root: &Path, only: Vec<String>) -> prove::Options {
-        let OnPrivateStacks { seed, speed, jobs, out } = self;
-        prove::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| bundles_folder(root)) }
-    }
-}
-
-/// As `--seed` takes it.
-fn seed(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a seed; write a whole number like {SEED}"))
-}
-
-/// Any number does; the same one for everybody makes runs comparable.
-const SEED: u64 = 42;
 /// Lines of each log that `logs` shows unless told otherwise.
 const LINES: usize = 50;
-/// Stacks side by side: on two idle processors three keep a whole `prove` under three minutes, and requests leave on time.
-const JOBS: u8 = 3;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (code, was_interrupted) = match Signals::listen() {
-        Ok(signals) => (run(arguments, &signals).await, signals.were_heard()),
-        Err(failure) => (Err(failure), false),
-    };
-    let code = code.unwrap_or_else(|failure| {
-        tell(&as_called_here(&format!("aiclipx: {failure}")));
-        failure.exit_code()
-    });
-    // Whatever it came to in the moment that was left.
-    if was_interrupted { ExitCode::from(failure::Kind::Interrupted as u8) } else { code }
-}
-
-/// Messages name commands by their recipes; beside a tree without a justfile there is only the tool.
-fn as_called_here(text: &str) -> String {
-    let has_recipes = find_tree().is_ok_and(|root| root.join("justfile").is_file());
-    if has_recipes { text.to_owned() } else { without_just(text) }
+    program::run("aiclipx", async |signals| run(arguments, signals).await).await
 }
 
 async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
@@ -368,27 +322,10 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
         Command::Render { slo: true, .. } => render::slo(),
         Command::Render { speed, out, external_url, .. } => render::render(speed, out.as_deref(), external_url),
-        Command::Check { live } => {
-            let root = find_tree()?;
-            let findings = if live {
-                let stack = Stack::attach(&state()?).await?;
-                let plan = stack.plan();
-                let addresses = &plan.addresses;
-                let has_grafana = stack.programs().contains_key(&Component::Grafana);
-                let grafana = has_grafana.then_some(&addresses.dashboards);
-                check::live::check(&root, &addresses.prometheus, grafana, plan.speed).await?
-            } else {
-                check::check(&root)?
-            };
-            for finding in &findings {
-                print(&as_called_here(&finding.to_string()))?;
-            }
-            tell(&match findings.len() {
-                0 => "Nothing found.".to_owned(),
-                1 => "1 finding".to_owned(),
-                found => format!("{found} findings"),
-            });
-            Ok(ExitCode::from(u8::from(!findings.is_empty())))
+        Command::Check { names: true, .. } => checks::names(),
+        Command::Check { live, json, .. } => {
+            let stack = if live { Some(state()?) } else { None };
+            checks::run(stack.as_deref(), if json { checks::Form::Json } else { checks::Form::Text }).await
         }
         Command::Traffic(Traffic::Run(TrafficRun { list: true, .. })) => {
             for scenario in scenario::all(&find_tree()?.join(SCENARIOS))? {
@@ -407,16 +344,26 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
             Ok(ExitCode::SUCCESS)
         }
-        Command::Evidence(Evidence::Collect { ref attach, ref out, ref require }) => {
+        Command::Evidence(Evidence::Collect { ref attach, ref out, ref require, ref told }) => {
+            let events = told.events()?;
             let root = find_tree()?;
             let out = out.clone().unwrap_or_else(|| bundles_folder(&root));
             if let Some(whereabouts) = attach {
                 let foreign = Foreign::find(whereabouts, &state()?).await?;
-                return evidence::collect(&root, Ground::Theirs(&foreign), &out, require, signals).await;
+                return evidence::collect(
+                    &root,
+                    Arc::new(Held::Theirs(Box::new(foreign))),
+                    &out,
+                    require,
+                    &events,
+                    signals,
+                )
+                .await;
             }
             match Stack::find(&state()?).await? {
                 Found::Running(stack) => {
-                    return evidence::collect(&root, Ground::Ours(&stack), &out, require, signals).await;
+                    return evidence::collect(&root, Arc::new(Held::Ours(stack)), &out, require, &events, signals)
+                        .await;
                 }
                 Found::Stale(_) => return Err(stack::killed(&state()?)),
                 Found::Absent => {}
@@ -424,22 +371,15 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             tell("No stack is up: every experiment runs on a private stack.");
             let speed = "30".parse().context("the default speed")?;
             let how = OnPrivateStacks { seed: SEED, speed, jobs: JOBS, out: Some(out) };
-            let (bundle, outcome) = prove::prove(&root, &how.options(&root, Vec::new()), &signals.held()).await?;
+            let (bundle, outcome) =
+                prove::prove(&root, &how.options(&root, Vec::new()), &events, &signals.held()).await?;
             summary::conclude(&bundle, &outcome, require)
         }
-        Command::Evidence(Evidence::Run { only, how, require }) => {
+        Command::Evidence(Evidence::Run { only, how, require, told }) => {
+            let events = told.events()?;
             let root = find_tree()?;
-            let (bundle, outcome) = prove::prove(&root, &how.options(&root, only), &signals.held()).await?;
+            let (bundle, outcome) = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await?;
             summary::conclude(&bundle, &outcome, &require)
-        }
-        Command::Evidence(Evidence::Mutants { only, how }) => {
-            let root = find_tree()?;
-            let (folder, outcome) =
-                aiclipx_runner::mutants::run::try_all(&root, &how.options(&root, only), &signals.held()).await?;
-            print(outcome.table().trim_end())?;
-            tell(&format!("{}.", outcome.tally()));
-            print(&folder.join(mutants::outcome::FILE).display().to_string())?;
-            Ok(ExitCode::from(outcome.exit_code()))
         }
         Command::Evidence(Evidence::Verify { ref bundle, ref repo, ref signers, ref require }) => {
             summary::verify(bundle, repo.as_deref(), signers.as_deref(), require)

@@ -16,6 +16,7 @@ use aiclipx_model::traffic::schedule::Schedule;
 use aiclipx_runner::attached;
 use aiclipx_runner::counted::{Told, together};
 use aiclipx_runner::enact::{Enacted, Enactment, faults_are_on};
+use aiclipx_runner::events::{Doing, Events};
 use aiclipx_runner::ground::Ground;
 use aiclipx_runner::traffic::progress::Progress;
 use aiclipx_runner::traffic::send::{Limits, Sent, Tcp, send};
@@ -37,7 +38,7 @@ pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) 
     if run.duration.is_none() {
         let findings = check::check_scenarios(&root, &scenarios)?;
         if !findings.is_empty() {
-            return Err(Failure::from(findings));
+            return Err(check::refusal(findings));
         }
     }
     let tree = Tree::read(&root)?;
@@ -76,7 +77,7 @@ async fn each(
     told: &RefCell<BTreeMap<usize, Told>>,
     signals: &Signals,
 ) -> Result<Vec<String>, Failure> {
-    let interrupt = &signals.held();
+    let (events, interrupt) = (Events::open(None)?, &signals.held());
     let mut mute = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
@@ -90,13 +91,13 @@ async fn each(
             pictures: true,
             from_quiet: true,
         };
-        let say = |waiting: &str| tell(&format!("  · {waiting}"));
+        let say = |waiting: Doing| tell(&format!("  · {waiting}"));
         let ended = |enacted: &Enacted| {
             let line = Told::of_run(&enacted.folder, ground.app_metrics().len(), &enacted.sent.ledger);
             told.borrow_mut().insert(index, line);
             report(&enacted.sent, run)
         };
-        let disturbed = attached::enact(what, &say, &ended, interrupt).await?;
+        let disturbed = attached::enact(what, &say, &ended, &events, interrupt).await?;
         if !disturbed.is_empty() {
             tell(&format!("  ! {}: invalid again ({})", scenario.name, disturbed.join("; ")));
             mute.push(format!("{}: {}", scenario.id(), disturbed.join("; ")));

@@ -146,7 +146,11 @@ fn supervisord(plan: &Plan) -> u32 {
 /// Runs a command of the tool on the stack of this place to its end.
 async fn tool(place: &Place, arguments: &[&str]) -> std::process::Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
-    command.args(arguments).arg("--state").arg(place.state()).env("AICLIPX_HOME", env!("CARGO_MANIFEST_DIR"));
+    command
+        .args(arguments)
+        .arg("--state")
+        .arg(place.state())
+        .env("AICLIPX_HOME", concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     command.output().await.unwrap()
 }
 
@@ -161,7 +165,7 @@ fn up(plan: &Plan) -> Command {
     for (listener, _, address) in plan.processes().iter().flat_map(Process::listeners) {
         up.arg("--port").arg(format!("{listener}={}", address.port));
     }
-    up.env("AICLIPX_HOME", env!("CARGO_MANIFEST_DIR")).stderr(Stdio::piped());
+    up.env("AICLIPX_HOME", concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).stderr(Stdio::piped());
     up
 }
 

@@ -3,9 +3,10 @@
 use maud::{Markup, html};
 
 use super::super::model::Panel;
+use super::canvas::{Area, Curve, n, shown, threshold_value, value_color};
+use super::font;
 use super::scale::ValueAxis;
 use super::theme::{Paint, resolved};
-use super::{Area, Curve, font, n, shown, threshold_value, value_color};
 
 /// What is shown of a curve; a curve without a number shows a dash.
 fn reduced(panel: &Panel, curve: &Curve) -> Option<f64> {

@@ -7,22 +7,20 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use futures_util::future::join_all;
-use tokio::sync::Semaphore;
 
 use super::fate::{self, Findings, Found};
 use super::parts;
 use super::proxy::Proxy;
 use crate::collect::collect;
 use crate::enact::{Enactment, enact};
+use crate::events::{Event, Events};
 use crate::ground::Ground;
-use crate::prove::Options;
 use crate::publish::in_a_second_of_its_own;
-use crate::retry::{Try, invalid, once_or_twice};
+use crate::runner::{self, Ended, Job, Options, Try, Which, gravest, invalid};
 use crate::surroundings::{asked_of, look_for_a_browser};
 use aiclipx_judge::bundle::{PARTIAL, made_in};
 use aiclipx_judge::experiment::Experiment;
@@ -32,8 +30,8 @@ use aiclipx_judge::mutants::outcome::Fate;
 use aiclipx_judge::mutants::outcome::{Outcome, SCHEMA, Tried};
 use aiclipx_judge::mutants::table::{Change, Edit, Mutant, Table};
 use aiclipx_judge::provenance::{compact_utc, now_ms};
-use aiclipx_judge::tree::{Tree, copy_folder};
-use aiclipx_model::failure::{Failure, Kind, tell};
+use aiclipx_judge::tree::{Rendered, Tree, copy_folder};
+use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::monitoring::prometheus_flags;
 use aiclipx_model::revision::Revision;
@@ -42,14 +40,19 @@ use aiclipx_stack::interrupt::Interrupt;
 use aiclipx_stack::table::Silent;
 use aiclipx_stack::{Plan, Stack};
 
-/// Tries mutants, and writes `mutants.json` into a folder of its own below `out`, which is returned. Progress goes to
-/// stderr. The experiments of what was not killed are kept beside it.
-pub async fn try_all(root: &Path, options: &Options, interrupt: &Interrupt) -> Result<(PathBuf, Outcome), Failure> {
+/// Tries mutants, and writes `mutants.json` into a folder of its own below `out`, which is returned. The experiments of what
+/// was not killed are kept beside it.
+pub async fn try_all(
+    root: &Path,
+    options: &Options,
+    events: &Events,
+    interrupt: &Interrupt,
+) -> Result<(PathBuf, Outcome), Failure> {
     let tree = Arc::new(Tree::read(root)?);
     let table = Table::read(root)?;
     let chosen = chosen(&table, &options.only)?;
     look_for_a_browser().await;
-    let Revision { commit, dirty, .. } = asked_of(root).await?;
+    let Revision { commit, dirty, .. } = asked_of(root, events).await?;
     let name = commit.as_deref().map_or("norev", |commit| &commit[..commit.len().min(7)]);
     let (began_ms, folder) = in_a_second_of_its_own(|now_ms| {
         let folder = options.out.join(format!("mutants-{}-{name}", compact_utc(now_ms)?));
@@ -57,18 +60,28 @@ pub async fn try_all(root: &Path, options: &Options, interrupt: &Interrupt) -> R
     })
     .await?;
 
-    let tried = Attempt { root, tree: &tree, options, folder: &folder, began: Instant::now() };
-    let mutants = match tried.all(&chosen, interrupt).await {
+    let common = Arc::new(Common {
+        root: root.to_owned(),
+        tree,
+        options: options.clone(),
+        folder: folder.clone(),
+        began: Instant::now(),
+        events: events.clone(),
+        interrupt: interrupt.clone(),
+    });
+    let mutants = match all(&common, &chosen).await {
         Ok(mutants) => mutants,
         Err(failure) => {
             // Half a run is no outcome, and must not look like one; what was recorded of it stays. Of nothing nothing does.
             let left = PathBuf::from(format!("{}{PARTIAL}", folder.display()));
             if fs::remove_dir(&folder).is_err() && fs::rename(&folder, &left).is_ok() {
-                tell(&format!("  · no outcome; what was recorded stays in {}", left.display()));
+                events.tell_all(Event::NoOutcome { kept_in: left.display().to_string() });
             }
+            events.settle();
             return Err(failure);
         }
     };
+    events.settle();
     let outcome = Outcome {
         schema: SCHEMA,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
@@ -95,137 +108,179 @@ fn chosen<'a>(table: &'a Table, only: &[String]) -> Result<Vec<&'a Mutant>, Fail
     Ok(table.mutants.iter().filter(|mutant| only.is_empty() || only.contains(&mutant.id)).collect())
 }
 
-/// What one stack is for.
-enum Job<'a> {
-    /// A scenario as it stands, with the mutants that need no stack of their own.
-    Sound(&'a Scenario, Vec<&'a Mutant>),
-    /// A mutant of the stack itself, and its scenario.
-    Broken(&'a Scenario, &'a Mutant),
-}
-
-impl Job<'_> {
-    fn scenario(&self) -> &Scenario {
-        match self {
-            Job::Sound(scenario, _) | Job::Broken(scenario, _) => scenario,
+/// Tries mutants; what came of each, in their order.
+async fn all(common: &Arc<Common>, mutants: &[&Mutant]) -> Result<Vec<Tried>, Failure> {
+    let speed = common.options.speed;
+    let rendered = common.tree.monitoring.render(&Addresses::canonical(), speed)?;
+    let (trials, mut unapplied) = trials(common, mutants, &rendered);
+    let of = trials.len();
+    let told = |ended: &Ended<Trial>, number| tell(ended, number, of, common);
+    let ended = runner::run(trials, common.options.jobs, &common.events, &common.interrupt, told).await;
+    let (mut found, mut failures) = (Findings::new(), Vec::new());
+    for Ended { job, came } in ended {
+        match came {
+            Ok(findings) => found.extend(findings),
+            Err(failure) if failure.kind() == Kind::Infrastructure => {
+                found.insert(job.name().to_owned(), Err(Fate::Invalid(failure.to_string())));
+            }
+            Err(failure) => failures.push(failure.context(format!("mutants, {}", job.name()))),
         }
     }
-
-    /// The folder of its experiments, and its name in what is told.
-    fn name(&self) -> &str {
-        match self {
-            Job::Sound(scenario, _) => &scenario.name,
-            Job::Broken(_, mutant) => &mutant.id,
-        }
+    if let Some(failure) = gravest(failures.into_iter()) {
+        return Err(failure);
     }
+    let tried: Vec<Tried> = mutants
+        .iter()
+        .map(|mutant| match unapplied.remove(mutant.id.as_str()) {
+            Some(why) => Tried::new(mutant, Fate::DidNotApply(why), Vec::new()),
+            None => fate::judged(mutant, &found),
+        })
+        .collect();
+    clear(&common.folder, &tried)?;
+    Ok(tried)
 }
 
-struct Attempt<'a> {
-    root: &'a Path,
-    tree: &'a Arc<Tree>,
-    options: &'a Options,
-    folder: &'a Path,
+/// The stacks that these mutants take, and why some of them can't be made.
+fn trials<'a>(
+    common: &Arc<Common>,
+    mutants: &[&'a Mutant],
+    rendered: &Rendered,
+) -> (Vec<Trial>, BTreeMap<&'a str, String>) {
+    let (tree, speed) = (&common.tree, common.options.speed);
+    let mut unapplied = BTreeMap::new();
+    let mut sound: BTreeMap<&str, Vec<Mutant>> = BTreeMap::new();
+    let mut trials = Vec::new();
+    let trial = |scenario: &Scenario, what| Trial { common: Arc::clone(common), scenario: scenario.clone(), what };
+    for &mutant in mutants {
+        let scenario = match mutant.check(tree, rendered, speed).and_then(|_| mutant.scenario(tree)) {
+            Ok(scenario) => scenario,
+            Err(why) => {
+                common.events.tell(&mutant.id, Event::DidNotApply { why: why.clone() });
+                unapplied.insert(mutant.id.as_str(), why);
+                continue;
+            }
+        };
+        let free = sound.entry(&scenario.name).or_default();
+        if needs_a_stack(mutant) {
+            trials.push(trial(scenario, What::Broken(mutant.clone())));
+        } else {
+            free.push(mutant.clone());
+        }
+    }
+    for scenario in &tree.scenarios {
+        if let Some(mutants) = sound.remove(scenario.name.as_str()) {
+            trials.push(trial(scenario, What::Sound(mutants)));
+        }
+    }
+    // The longest first: side by side, that ends soonest.
+    let length = |scenario: &Scenario| scenario.phases.iter().map(|phase| phase.duration).sum::<Duration>();
+    trials.sort_by_key(|trial| std::cmp::Reverse(length(&trial.scenario)));
+    (trials, unapplied)
+}
+
+/// What is told when a stack is done with.
+fn tell(ended: &Ended<Trial>, number: usize, of: usize, common: &Common) {
+    let trial = &ended.job;
+    let of_fate = |fate: &Fate| format!("{}: {}", fate.word(), fate.brief());
+    let told = match &ended.came {
+        Err(failure) if failure.kind() == Kind::Infrastructure => of_fate(&Fate::Invalid(failure.to_string())),
+        // It is told once, of the command.
+        Err(_) => return,
+        Ok(findings) => match (&findings[trial.name()], &trial.what) {
+            (Err(fate), _) => of_fate(fate),
+            (Ok(found), _) if !found.disturbances.is_empty() && !trial.is_wanted(found) => {
+                format!("says nothing: {}", found.disturbances.join("; "))
+            }
+            (Ok(found), What::Sound(mutants)) => {
+                let holds = found.judgements.iter().filter(|judged| judged.verdict == Verdict::Holds).count();
+                let free =
+                    if mutants.is_empty() { String::new() } else { format!("; {} mutants asked on it", mutants.len()) };
+                format!("as it stands, {holds} of {} claims hold{free}", found.judgements.len())
+            }
+            (Ok(found), What::Broken(mutant)) => fate::so_far(mutant, found),
+        },
+    };
+    let seconds = common.began.elapsed().as_secs();
+    common.events.tell(trial.name(), Event::Tried { told, number, of, seconds });
+}
+
+/// Keeps the experiments of what lives, with those of the sound stacks; nobody looks at a mutant that is dead, and one
+/// that was not tried has nothing to show.
+fn clear(folder: &Path, tried: &[Tried]) -> anyhow::Result<()> {
+    let lives = |tried: &Tried| !matches!(tried.fate, Fate::Killed(_) | Fate::NotTried(_));
+    let living = |name: &str| tried.iter().any(|tried| tried.id == name && lives(tried));
+    let none_lives = !tried.iter().any(lives);
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let of_a_mutant = tried.iter().any(|tried| tried.id == name);
+        if none_lives || (of_a_mutant && !living(&name)) {
+            fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// What all stacks are run with.
+struct Common {
+    root: PathBuf,
+    tree: Arc<Tree>,
+    options: Options,
+    folder: PathBuf,
     began: Instant,
+    events: Events,
+    interrupt: Interrupt,
 }
 
-impl Attempt<'_> {
-    async fn all(&self, mutants: &[&Mutant], interrupt: &Interrupt) -> Result<Vec<Tried>, Failure> {
-        let speed = self.options.speed;
-        let rendered = self.tree.monitoring.render(&Addresses::canonical(), speed)?;
-        let mut unapplied: BTreeMap<&str, String> = BTreeMap::new();
-        let mut sound: BTreeMap<&str, Vec<&Mutant>> = BTreeMap::new();
-        let mut jobs = Vec::new();
-        for &mutant in mutants {
-            let scenario = match mutant.check(self.tree, &rendered, speed) {
-                Ok(_) => mutant.scenario(self.tree),
-                Err(why) => Err(why),
-            };
-            let scenario = match scenario {
-                Ok(scenario) => scenario,
-                Err(why) => {
-                    tell(&format!("  ✗ {}: did not apply: {why}", mutant.id));
-                    unapplied.insert(&mutant.id, why);
-                    continue;
-                }
-            };
-            let free = sound.entry(&scenario.name).or_default();
-            if needs_a_stack(mutant) {
-                jobs.push(Job::Broken(scenario, mutant));
-            } else {
-                free.push(mutant);
-            }
-        }
-        for scenario in &self.tree.scenarios {
-            if let Some(mutants) = sound.remove(scenario.name.as_str()) {
-                jobs.push(Job::Sound(scenario, mutants));
-            }
-        }
-        // The longest first: side by side, that ends soonest.
-        let length = |scenario: &Scenario| scenario.phases.iter().map(|phase| phase.duration).sum::<Duration>();
-        jobs.sort_by_key(|job| std::cmp::Reverse(length(job.scenario())));
+/// What one stack is for.
+enum What {
+    /// A scenario as it stands, with the mutants that need no stack of their own.
+    Sound(Vec<Mutant>),
+    /// A mutant of the stack itself.
+    Broken(Mutant),
+}
 
-        let found = Mutex::new(Findings::new());
-        let done = Mutex::new(0_usize);
-        let slots = Semaphore::new(self.options.jobs.max(1));
-        let runs = jobs.iter().map(|job| async {
-            let _slot = slots.acquire().await.context("waiting for a turn")?;
-            if interrupt.is_requested() {
-                return Err(Failure::interrupted());
-            }
-            let findings = self.job(job, interrupt).await?;
-            let number = {
-                let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
-                *done += 1;
-                *done
-            };
-            self.tell(job, &findings, number, jobs.len());
-            found.lock().unwrap_or_else(PoisonError::into_inner).extend(findings);
-            Ok(())
-        });
-        let mut failures: Vec<Failure> = join_all(runs).await.into_iter().filter_map(Result::err).collect();
-        failures.sort_by_key(|failure| failure.kind() != Kind::Interrupted);
-        if let Some(failure) = failures.into_iter().next() {
-            return Err(failure);
-        }
-        let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let tried: Vec<Tried> = mutants
-            .iter()
-            .map(|mutant| match unapplied.remove(mutant.id.as_str()) {
-                Some(why) => Tried::new(mutant, Fate::DidNotApply(why), Vec::new()),
-                None => fate::judged(mutant, &found),
-            })
-            .collect();
-        self.clear(&tried)?;
-        Ok(tried)
-    }
+/// A scenario on a stack of its own.
+struct Trial {
+    common: Arc<Common>,
+    scenario: Scenario,
+    what: What,
+}
 
-    /// One stack, and again if the machine disturbed it.
-    async fn job(&self, job: &Job<'_>, interrupt: &Interrupt) -> Result<Findings, Failure> {
-        let alone = |fate| Findings::from([(job.name().to_owned(), Err(fate))]);
-        let tried = once_or_twice(job.name(), async |_| {
-            let _ = fs::remove_dir_all(self.experiment(job.name(), job.scenario()));
-            let findings = self.once(job, interrupt).await?;
-            let disturbed = match &findings[job.name()] {
-                Err(Fate::Invalid(why)) => Some(why.clone()),
-                Ok(found) if !is_wanted(job, found) => invalid(found.disturbances.iter().cloned()),
-                _ => None,
-            };
-            Ok(Try { came: findings, disturbed })
-        });
-        match tried.await {
-            Err(failure) if failure.kind() == Kind::Infrastructure => Ok(alone(Fate::Invalid(failure.to_string()))),
-            tried => tried.map_err(|failure| failure.context(format!("mutants, {}", job.name()))),
+impl Job for Trial {
+    type Came = Findings;
+
+    /// The folder of its experiments is called so, too.
+    fn name(&self) -> &str {
+        match &self.what {
+            What::Sound(_) => &self.scenario.name,
+            What::Broken(mutant) => &mutant.id,
         }
     }
 
-    async fn once(&self, job: &Job<'_>, interrupt: &Interrupt) -> Result<Findings, Failure> {
-        let speed = self.options.speed;
+    async fn attempt(&mut self, _: Which) -> Result<Try<Findings>, Failure> {
+        let _ = fs::remove_dir_all(self.experiment(self.name()));
+        let findings = self.once().await?;
+        let disturbed = match &findings[self.name()] {
+            Err(Fate::Invalid(why)) => Some(why.clone()),
+            Ok(found) if !self.is_wanted(found) => invalid(found.disturbances.iter().cloned()),
+            _ => None,
+        };
+        Ok(Try { came: findings, disturbed })
+    }
+}
+
+impl Trial {
+    async fn once(&self) -> Result<Findings, Failure> {
+        let Common { root, tree, options, interrupt, .. } = &*self.common;
+        let speed = options.speed;
         let state = tempfile::Builder::new().prefix("aiclipx-").tempdir().context("cannot make a temporary folder")?;
-        let mut plan = Plan::private(self.root, &state.path().join("state"), speed)?;
+        let mut plan = Plan::private(root, &state.path().join("state"), speed)?;
         let mut scraped = plan.rendered_with();
         let mut proxy = None;
-        let unapplied = |why: String| Ok(Findings::from([(job.name().to_owned(), Err(Fate::DidNotApply(why)))]));
+        let unapplied = |why: String| Ok(Findings::from([(self.name().to_owned(), Err(Fate::DidNotApply(why)))]));
         let mut change: Option<&Change> = None;
-        if let Job::Broken(_, mutant) = job {
+        if let What::Broken(mutant) = &self.what {
             match &mutant.edit {
                 Edit::Configuration(configuration) => change = Some(configuration),
                 Edit::Setting { name, value } => {
@@ -240,7 +295,7 @@ impl Attempt<'_> {
                 Edit::Dashboard(_) | Edit::Record(_) | Edit::Loss(_) => {}
             }
         }
-        let mut rendered = self.tree.monitoring.render(&scraped, speed)?;
+        let mut rendered = tree.monitoring.render(&scraped, speed)?;
         if let Some(change) = change {
             rendered = match change.apply_to(&rendered, speed) {
                 Ok(changed) => changed,
@@ -253,8 +308,8 @@ impl Attempt<'_> {
             None => None,
         };
         let findings = match unread {
-            Some(why) => Ok(Findings::from([(job.name().to_owned(), Err(Fate::NotTried(why)))])),
-            None => self.on(&stack, job, interrupt).await,
+            Some(why) => Ok(Findings::from([(self.name().to_owned(), Err(Fate::NotTried(why)))])),
+            None => self.on(&stack).await,
         };
         let stopped = stack.stop().await;
         if let Some(proxy) = proxy {
@@ -265,54 +320,40 @@ impl Attempt<'_> {
     }
 
     /// Enacts on a stack that runs, collects, and looks at what came of it.
-    async fn on(&self, stack: &Stack, job: &Job<'_>, interrupt: &Interrupt) -> Result<Findings, Failure> {
-        let scenario = job.scenario();
+    async fn on(&self, stack: &Stack) -> Result<Findings, Failure> {
+        let Common { tree, options, events, interrupt, .. } = &*self.common;
+        let is_sound = matches!(self.what, What::Sound(_));
         let what = Enactment {
             ground: Ground::Ours(stack),
-            tree: self.tree,
-            scenario,
-            seed: self.options.seed,
+            tree,
+            scenario: &self.scenario,
+            seed: options.seed,
             length: None,
             show: false,
             // A mutant of the stack is found by what was recorded; what pictures prove is shown by the sound one.
-            pictures: matches!(job, Job::Sound(..)),
-            from_quiet: matches!(job, Job::Sound(..)),
+            pictures: is_sound,
+            from_quiet: is_sound,
         };
         let enacted = enact(what, &|_| {}, interrupt).await?;
-        let folder = self.experiment(job.name(), scenario);
-        interrupt.or(collect(Ground::Ours(stack), self.tree, &enacted.folder, &folder)).await?;
+        let folder = self.experiment(self.name());
+        interrupt.or(collect(Ground::Ours(stack), tree, &enacted.folder, &folder, events)).await?;
         let mut found = self.look(&folder).await?;
         found.lacking = parts::lacking(stack).await;
-        let Job::Sound(_, mutants) = job else { return Ok(Findings::from([(job.name().to_owned(), Ok(found))])) };
-        let mut findings = Findings::from([(job.name().to_owned(), Ok(found))]);
+        let mut findings = Findings::from([(self.name().to_owned(), Ok(found))]);
+        let What::Sound(mutants) = &self.what else { return Ok(findings) };
         for mutant in mutants {
-            let copy = self.experiment(&mutant.id, scenario);
+            let copy = self.experiment(&mutant.id);
             let _ = fs::remove_dir_all(&copy);
             let made = match &mutant.edit {
-                Edit::Dashboard(change) => match change.dashboards(self.tree) {
+                Edit::Dashboard(change) => match change.dashboards(tree) {
                     Ok(dashboards) => {
-                        let tree = self.tree.with_dashboards(dashboards);
-                        interrupt.or(collect(Ground::Ours(stack), &tree, &enacted.folder, &copy)).await?;
+                        let tree = tree.with_dashboards(dashboards);
+                        interrupt.or(collect(Ground::Ours(stack), &tree, &enacted.folder, &copy, events)).await?;
                         Ok(())
                     }
                     Err(why) => Err(why),
                 },
-                Edit::Record(change) => {
-                    copy_folder(&folder, &copy)?;
-                    let file = copy.join(&change.file);
-                    let edited = read_text(&file).map_err(|error| format!("{error:#}"));
-                    match edited.and_then(|text| change.apply(&text, self.options.speed)) {
-                        Ok(text) => write(&file, text.as_bytes()).map_err(|error| format!("{error:#}")),
-                        Err(why) => Err(why),
-                    }
-                }
-                Edit::Loss(lost) => {
-                    copy_folder(&folder, &copy)?;
-                    fs::remove_file(copy.join(lost)).map_err(|error| format!("{}: {error}", lost.display()))
-                }
-                Edit::Configuration(_) | Edit::Exposition(_) | Edit::Setting { .. } => {
-                    unreachable!("these have a stack of their own")
-                }
+                _ => self.edited(mutant, &folder, &copy).await?,
             };
             let found = match made {
                 Ok(()) => Ok(self.look(&copy).await?),
@@ -323,11 +364,34 @@ impl Attempt<'_> {
         Ok(findings)
     }
 
+    /// Makes a copy of an experiment's folder with a mutant of its record in it, or says why that can't be made.
+    async fn edited(&self, mutant: &Mutant, folder: &Path, copy: &Path) -> anyhow::Result<Result<(), String>> {
+        let (edit, speed) = (mutant.edit.clone(), self.common.options.speed);
+        let (folder, copy) = (folder.to_owned(), copy.to_owned());
+        let made = tokio::task::spawn_blocking(move || {
+            copy_folder(&folder, &copy)?;
+            anyhow::Ok(match edit {
+                Edit::Record(change) => {
+                    let file = copy.join(&change.file);
+                    let edited = read_text(&file).map_err(|error| format!("{error:#}"));
+                    edited
+                        .and_then(|text| change.apply(&text, speed))
+                        .and_then(|text| write(&file, text.as_bytes()).map_err(|error| format!("{error:#}")))
+                }
+                Edit::Loss(lost) => {
+                    fs::remove_file(copy.join(&lost)).map_err(|error| format!("{}: {error}", lost.display()))
+                }
+                Edit::Dashboard(_) | Edit::Configuration(_) | Edit::Exposition(_) | Edit::Setting { .. } => {
+                    unreachable!("these are no edits of a record")
+                }
+            })
+        });
+        made.await.context("copying an experiment")?
+    }
+
     /// Judges an experiment's folder against the tree as it is, whatever was done to the stack.
-    ///
-    /// Off the task on which the others send: what lasts there makes their requests late.
     async fn look(&self, folder: &Path) -> anyhow::Result<Found> {
-        let (tree, folder) = (Arc::clone(self.tree), folder.to_owned());
+        let (tree, folder) = (Arc::clone(&self.common.tree), folder.to_owned());
         let looked = tokio::task::spawn_blocking(move || {
             let experiment = Experiment::read(&folder)?;
             let disturbances = judge::disturbances(&experiment, &tree).iter().map(ToString::to_string).collect();
@@ -337,44 +401,16 @@ impl Attempt<'_> {
     }
 
     /// Where an experiment is recorded. The last folder's name is the experiment's, and begins its claims' ids.
-    fn experiment(&self, name: &str, scenario: &Scenario) -> PathBuf {
-        self.folder.join(name).join(&scenario.name)
+    fn experiment(&self, name: &str) -> PathBuf {
+        self.common.folder.join(name).join(&self.scenario.name)
     }
 
-    /// What is told when a stack is done with.
-    fn tell(&self, job: &Job<'_>, findings: &Findings, number: usize, of: usize) {
-        let at = self.began.elapsed().as_secs();
-        let what = match (&findings[job.name()], job) {
-            (Err(fate), _) => format!("{}: {}", fate.word(), fate.brief()),
-            (Ok(found), _) if !found.disturbances.is_empty() && !is_wanted(job, found) => {
-                format!("says nothing: {}", found.disturbances.join("; "))
-            }
-            (Ok(found), Job::Sound(_, mutants)) => {
-                let holds = found.judgements.iter().filter(|judged| judged.verdict == Verdict::Holds).count();
-                let free =
-                    if mutants.is_empty() { String::new() } else { format!("; {} mutants asked on it", mutants.len()) };
-                format!("as it stands, {holds} of {} claims hold{free}", found.judgements.len())
-            }
-            (Ok(found), Job::Broken(_, mutant)) => fate::so_far(mutant, found),
-        };
-        tell(&format!("  {number}/{of} {}: {what} ({at} s)", job.name()));
-    }
-
-    /// Keeps the experiments of what lives, with those of the sound stacks; nobody looks at a mutant that is dead, and one
-    /// that was not tried has nothing to show.
-    fn clear(&self, tried: &[Tried]) -> anyhow::Result<()> {
-        let lives = |tried: &Tried| !matches!(tried.fate, Fate::Killed(_) | Fate::NotTried(_));
-        let living = |name: &str| tried.iter().any(|tried| tried.id == name && lives(tried));
-        let none_lives = !tried.iter().any(lives);
-        for entry in fs::read_dir(self.folder).with_context(|| format!("cannot read {}", self.folder.display()))? {
-            let path = entry.with_context(|| format!("cannot read {}", self.folder.display()))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let of_a_mutant = tried.iter().any(|tried| tried.id == name);
-            if none_lives || (of_a_mutant && !living(&name)) {
-                fs::remove_dir_all(&path).with_context(|| format!("cannot remove {}", path.display()))?;
-            }
+    /// Whether the run was disturbed as its mutant must disturb it.
+    fn is_wanted(&self, found: &Found) -> bool {
+        match &self.what {
+            What::Broken(mutant) => fate::is_wanted(mutant, found),
+            What::Sound(_) => false,
         }
-        Ok(())
     }
 }
 
@@ -383,14 +419,6 @@ fn needs_a_stack(mutant: &Mutant) -> bool {
     match mutant.edit {
         Edit::Configuration(_) | Edit::Exposition(_) | Edit::Setting { .. } => true,
         Edit::Dashboard(_) | Edit::Record(_) | Edit::Loss(_) => false,
-    }
-}
-
-/// Whether the run was disturbed as its mutant must disturb it.
-fn is_wanted(job: &Job<'_>, found: &Found) -> bool {
-    match job {
-        Job::Broken(_, mutant) => fate::is_wanted(mutant, found),
-        Job::Sound(..) => false,
     }
 }
 

@@ -8,7 +8,7 @@ use std::io::Write;
 
 use serde_json::{Map, Value};
 
-use super::Entry;
+use super::entry::Entry;
 use super::line::Level;
 use crate::table::Paint;
 use aiclipx_model::failure::visible;

@@ -21,6 +21,11 @@ const LONGEST: usize = 600;
 /// A page waits no longer for lines: the other panels have theirs by then.
 const LIMIT: Duration = Duration::from_secs(3);
 
+/// Whether a query has this variable in it.
+pub(super) fn asks_for(query: &str, variable: &str) -> bool {
+    query.contains(&format!("${variable}")) || query.contains(&format!("${{{variable}"))
+}
+
 /// One line.
 #[derive(Debug, PartialEq)]
 pub(super) struct Line {

@@ -16,7 +16,8 @@ use hyper::{Response, StatusCode};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::lines::Line;
+use super::answer::respond;
+use super::lines::{self, Line};
 use super::look::Look;
 use super::provisioned::Provisioned;
 use aiclipx_base::duration;
@@ -45,7 +46,7 @@ pub(super) struct Page {
 impl From<Page> for Response<Full<Bytes>> {
     fn from(page: Page) -> Response<Full<Bytes>> {
         let hash = STANDARD.encode(Sha256::digest(page.style.as_bytes()));
-        super::respond(page.status, "text/html; charset=utf-8", &format!(" 'sha256-{hash}'"), page.html)
+        respond(page.status, "text/html; charset=utf-8", &format!(" 'sha256-{hash}'"), page.html)
     }
 }
 
@@ -353,7 +354,7 @@ fn panel(dashboard: &Dashboard, look: &Look, placed: &Placed, shown: &Shown) -> 
 /// The lines of a panel of logs. A request's id leads to the panel that asks for one.
 fn of_logs(dashboard: &Dashboard, look: &Look, panel: &Panel, note: &str, lines: &[Line]) -> Markup {
     let request = dashboard.panels.iter().find(|panel| match &panel.kind {
-        Kind::Logs(queries) => queries.iter().any(|query| super::asks_for(query, REQUEST)),
+        Kind::Logs(queries) => queries.iter().any(|query| lines::asks_for(query, REQUEST)),
         _ => false,
     });
     let to = |id: &str| {
