@@ -51,7 +51,6 @@ impl Verdict {
 /// A claim, decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// The claim.
     #[serde(flatten)]
     pub claim: Claim,
     /// What it was decided on: so many series, samples, requests, points.
@@ -63,7 +62,6 @@ pub struct Judgement {
     /// Files of the experiment's folder it rests on; verdicts.json has called them so since its first version.
     #[serde(rename = "exhibits")]
     pub artifacts: Vec<String>,
-    /// The decision.
     #[serde(flatten)]
     pub verdict: Verdict,
 }
