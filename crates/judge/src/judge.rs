@@ -70,9 +70,14 @@ pub struct Judgement {
 ///
 /// An artifact that is missing or doesn't parse makes the claims resting on it fail: nothing was shown.
 pub fn judge(experiment: &Experiment, tree: &Tree) -> Vec<Judgement> {
+    judge_disturbed(experiment, tree, &disturbances(experiment, tree))
+}
+
+/// The same where it is known what disturbed it.
+pub fn judge_disturbed(experiment: &Experiment, tree: &Tree, disturbances: &[Disturbance]) -> Vec<Judgement> {
     let claims = claims::claims(&experiment.name, &experiment.scenario, tree, experiment.speed());
     let claims = claims.into_iter().filter(|claim| experiment.is_since(claim.kind.rules().since()));
-    let disturbed: Vec<String> = disturbances(experiment, tree).iter().map(ToString::to_string).collect();
+    let disturbed: Vec<String> = disturbances.iter().map(ToString::to_string).collect();
     let disturbed = (!disturbed.is_empty()).then(|| disturbed.join("; "));
     claims.map(|claim| decide(experiment, tree, claim, disturbed.as_deref())).collect()
 }
