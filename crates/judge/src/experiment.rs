@@ -1,4 +1,4 @@
-//! One enacted scenario as a folder, read: what its files say, as types. Which files there are: [`artifacts`](super::artifacts).
+//! One enacted scenario as a folder, read: what its files say, as types. Which files there are: [`artifacts`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ pub struct Experiment {
 }
 
 impl Experiment {
-    /// Reads a folder that [`super::collect`] left. What is missing or doesn't parse is an error naming the file.
+    /// Reads a folder that the runner collected. What is missing or doesn't parse is an error naming the file.
     pub fn read(folder: &Path) -> anyhow::Result<Experiment> {
         let run = read_run(folder)?;
         let scenario = read_scenario(folder, &run)?;
@@ -217,8 +217,6 @@ impl Experiment {
     pub fn service_log(&self) -> anyhow::Result<(Vec<LogLine>, usize)> {
         service_log(&self.folder).map_err(|error| self.here(&error))
     }
-
-    /// Where it lies.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -263,7 +261,6 @@ pub fn held_by_loki(answer: &[u8]) -> anyhow::Result<u64> {
 /// What a line of the service's log says of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogLine {
-    /// Whose.
     pub request_id: String,
     /// How it was answered, where the line says so.
     pub status: Option<u64>,

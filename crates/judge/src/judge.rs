@@ -51,7 +51,6 @@ impl Verdict {
 /// A claim, decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
-    /// The claim.
     #[serde(flatten)]
     pub claim: Claim,
     /// What it was decided on: so many series, samples, requests, points.
@@ -63,7 +62,6 @@ pub struct Judgement {
     /// Files of the experiment's folder it rests on; verdicts.json has called them so since its first version.
     #[serde(rename = "exhibits")]
     pub artifacts: Vec<String>,
-    /// The decision.
     #[serde(flatten)]
     pub verdict: Verdict,
 }
@@ -72,9 +70,14 @@ pub struct Judgement {
 ///
 /// An artifact that is missing or doesn't parse makes the claims resting on it fail: nothing was shown.
 pub fn judge(experiment: &Experiment, tree: &Tree) -> Vec<Judgement> {
+    judge_disturbed(experiment, tree, &disturbances(experiment, tree))
+}
+
+/// The same where it is known what disturbed it.
+pub fn judge_disturbed(experiment: &Experiment, tree: &Tree, disturbances: &[Disturbance]) -> Vec<Judgement> {
     let claims = claims::claims(&experiment.name, &experiment.scenario, tree, experiment.speed());
     let claims = claims.into_iter().filter(|claim| experiment.is_since(claim.kind.rules().since()));
-    let disturbed: Vec<String> = disturbances(experiment, tree).iter().map(ToString::to_string).collect();
+    let disturbed: Vec<String> = disturbances.iter().map(ToString::to_string).collect();
     let disturbed = (!disturbed.is_empty()).then(|| disturbed.join("; "));
     claims.map(|claim| decide(experiment, tree, claim, disturbed.as_deref())).collect()
 }

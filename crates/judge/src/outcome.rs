@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::experiment::Experiment;
 use super::files::{files_in, read_json};
-use super::judge::{self, Judgement, Verdict, judge};
+use super::judge::{self, Judgement, Verdict};
 use super::mutants;
 use super::provenance::Provenance;
 use super::tree::Tree;
@@ -46,9 +46,13 @@ impl Outcome {
             experiments.push(read);
         }
         experiments.sort_by_key(|experiment| (experiment.run.quiet_ms, experiment.name.clone()));
-        let judgements = experiments.iter().flat_map(|experiment| judge(experiment, &tree)).collect();
-        let disturbed = |experiment: &Experiment| (experiment.name.clone(), judge::disturbances(experiment, &tree));
-        let disturbances = experiments.iter().map(disturbed).collect();
+        let mut judgements = Vec::new();
+        let mut disturbances = BTreeMap::new();
+        for experiment in &experiments {
+            let disturbed = judge::disturbances(experiment, &tree);
+            judgements.extend(judge::judge_disturbed(experiment, &tree, &disturbed));
+            disturbances.insert(experiment.name.clone(), disturbed);
+        }
         let mutants = mutants::outcome::of_bundle(folder, &provenance)?;
         Ok(Outcome { provenance, tree, experiments, judgements, mutants, others: Vec::new(), disturbances })
     }

@@ -70,7 +70,6 @@ pub struct BrokenOff {
 /// What ended a try before its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
-    /// In words.
     pub why: String,
     /// Whether a component died that nobody stopped: no later try explains that.
     pub died: bool,

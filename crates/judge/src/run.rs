@@ -87,9 +87,7 @@ pub struct PhaseTime {
     pub name: String,
     /// Whether it injected faults.
     pub faulty: bool,
-    /// Start.
     pub start_ms: i64,
-    /// End.
     pub end_ms: i64,
 }
 
@@ -97,7 +95,6 @@ pub struct PhaseTime {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StepTime {
-    /// What.
     pub action: Action,
     /// To which component.
     pub component: String,
@@ -171,7 +168,6 @@ impl Run {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Process {
-    /// The component.
     pub component: String,
     /// Its life at the start of the run.
     pub at_start: Epoch,

@@ -17,9 +17,7 @@ use aiclipx_base::duration;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertCycle {
-    /// The alert.
     pub alert: String,
-    /// The step.
     pub step: Step,
     /// Not before, real milliseconds after the step's beginning.
     pub not_before_ms: i64,

@@ -14,7 +14,6 @@ use aiclipx_model::monitoring::WATCHDOG;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlertQuiet {
-    /// The alert.
     pub alert: String,
 }
 

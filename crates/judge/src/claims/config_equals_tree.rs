@@ -13,7 +13,6 @@ use aiclipx_model::monitoring::Loader;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ConfigEqualsTree {
-    /// Whose.
     pub loader: Loader,
 }
 

@@ -12,7 +12,6 @@ use crate::tree::Tree;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Pictured {
-    /// The alert.
     pub alert: String,
     /// One of [`PAGES`].
     pub page: String,

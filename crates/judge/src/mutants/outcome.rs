@@ -206,8 +206,6 @@ impl Fate {
             Fate::NotTried(_) => "○",
         }
     }
-
-    /// Why.
     pub fn why(&self) -> &str {
         match self {
             Fate::Killed(why)

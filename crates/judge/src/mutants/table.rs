@@ -49,7 +49,6 @@ pub enum Edit {
     Setting {
         /// `APP_ACCESS_LOG`.
         name: String,
-        /// Its value.
         value: String,
     },
 }
