@@ -6,6 +6,7 @@
 //! arithmetic is used, so that a mistake there can't hide here.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -80,17 +81,22 @@ silent = true
 [expect]
 "#;
 
-/// The repository's own monitoring and scenarios, with ours in the place of two of them.
-static TREE: LazyLock<PathBuf> = LazyLock::new(|| {
-    // Two runs at once of the same build must not take each other's tree away; what an earlier one left goes.
-    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("the tree of the evidence tests");
-    for left in std::fs::read_dir(&root).into_iter().flatten().filter_map(Result::ok) {
-        if !Path::new("/proc").join(left.file_name()).exists() {
-            let _ = std::fs::remove_dir_all(left.path());
+/// The repository's own monitoring and scenarios, with ours in the place of two of them; a folder of this process's own, for as long as
+/// it holds the lock.
+static TREE: LazyLock<(PathBuf, File)> = LazyLock::new(|| {
+    let trees = Path::new(env!("CARGO_TARGET_TMPDIR")).join("trees of the evidence tests");
+    std::fs::create_dir_all(&trees).unwrap();
+    // Nothing is dropped at a process's end: what an earlier one left goes.
+    for left in std::fs::read_dir(&trees).unwrap().filter_map(Result::ok).map(|entry| entry.path()) {
+        if left.extension().is_some_and(|kind| kind == "lock")
+            && File::open(&left).is_ok_and(|lock| lock.try_lock().is_ok())
+        {
+            let _ = std::fs::remove_dir_all(left.with_extension("")).and_then(|()| std::fs::remove_file(&left));
         }
     }
-    let root = root.join(std::process::id().to_string());
-    let _ = std::fs::remove_dir_all(&root);
+    let (lock, name) = tempfile::Builder::new().suffix(".lock").tempfile_in(&trees).unwrap().keep().unwrap();
+    lock.lock().unwrap();
+    let root = name.with_extension("");
     for folder in FOLDERS {
         copy_folder(&Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(folder), &root.join(folder))
             .unwrap();
@@ -98,12 +104,12 @@ static TREE: LazyLock<PathBuf> = LazyLock::new(|| {
     for (id, text) in [("02-error-rate", ERROR_RATE), ("00-quiet", SILENT)] {
         std::fs::write(root.join(format!("scripts/traffic/{id}.toml")), text).unwrap();
     }
-    root
+    (root, lock)
 });
 
 /// The tree that the worlds are about: read once, for nobody changes it.
 pub(crate) fn tree() -> &'static Tree {
-    static READ: LazyLock<Tree> = LazyLock::new(|| Tree::read(&TREE).unwrap_or_else(|failure| panic!("{failure}")));
+    static READ: LazyLock<Tree> = LazyLock::new(|| Tree::read(&TREE.0).unwrap_or_else(|failure| panic!("{failure}")));
     &READ
 }
 
