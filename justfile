@@ -6,6 +6,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 tool := quote(target / "debug" / "aiclipx")
+mutants := quote(target / "debug" / "aiclipx-mutants")
 
 # First, so that it is what a bare `just` does.
 _list:
@@ -64,7 +65,7 @@ prove *options: _build
 # break the monitoring on purpose, one thing at a time: a named claim must find each; some ten minutes
 [group('proof')]
 mutants *options: _build
-    @{{ tool }} evidence mutants "$@"
+    @{{ mutants }} "$@"
 
 # make evidence/sample anew: the small bundle that anyone can look at and verify
 [group('proof')]
@@ -140,6 +141,8 @@ fmt:
 # lint Rust, shell and Nix
 [group('development')]
 lint:
+    # The service by itself, with no more of any crate than it asks for; then all of them.
+    cargo clippy --locked --package aiclipx-app --all-targets -- -D warnings
     cargo clippy --locked --all-targets -- -D warnings
     shellcheck --external-sources dev .ci/run scripts/bin/* scripts/*.sh
     scripts/nix-files.sh
@@ -185,9 +188,7 @@ _formatted:
     cargo fmt --all --check
     just --fmt --check --unstable
 
-# The service by itself first, with no more than it asks for: the second run leaves all programs as a stack uses them.
 _tests:
-    cargo test --locked --package aiclipx-app
     cargo test --locked
 
 # For these two the programs are there: the tests built them, and a build of its own would build half of them again.

@@ -99,6 +99,15 @@ rustPlatform.buildRustPackage (
       {
         # Tested by checks.nix on the whole tree: here the tests would lack the files they hold to account.
         doCheck = false;
+        # Not aiclipx-mutants, which is for who develops the stack.
+        cargoBuildFlags = [
+          "--bin"
+          "aiclipx"
+          "--bin"
+          "aiclipx-app"
+          "--bin"
+          "aiclipx-verify"
+        ];
         nativeBuildInputs = [ makeBinaryWrapper ];
         postInstall = ''
           mkdir -p $out/share/aiclipx

@@ -37,6 +37,7 @@
 //! ```
 
 mod access;
+mod audience;
 mod body;
 mod budget;
 pub mod config;
@@ -74,6 +75,7 @@ use warp::reply::Response;
 
 use aiclipx_base::duration;
 use aiclipx_http::serve::{self, Broken, ConnectionOutcome, Contained, Limits, Service};
+pub use audience::Audience;
 use budget::Budget;
 use config::Config;
 use endpoint::{Endpoint, Verb};
@@ -167,28 +169,6 @@ pub async fn run(listeners: Listeners, config: Config, meter: Arc<Meter>, stop: 
         );
     }
     log::info!(requests = meter.requests(), errors = meter.errors(); "Stopped.");
-}
-
-/// Who is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
-    /// Everybody.
-    Clients,
-    /// Those who watch the service.
-    Admin,
-}
-
-impl Audience {
-    /// Both, in the order of their declaration.
-    pub const ALL: [Audience; 2] = [Audience::Clients, Audience::Admin];
-
-    /// The metric label `listener`.
-    pub fn label(self) -> &'static str {
-        match self {
-            Audience::Clients => "clients",
-            Audience::Admin => "admin",
-        }
-    }
 }
 
 /// What stands behind both listeners.

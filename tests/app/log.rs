@@ -7,13 +7,13 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use crate::exposition::{Exposition, whole};
-use crate::harness::{Client, eventually, soon};
+use crate::harness::{Client, LIMIT, eventually, soon};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_aiclipx-app");
 
@@ -57,14 +57,17 @@ impl Writing {
     /// Lines that are lost, once lines are written again: then two looks agree, of which the second one would see what became
     /// of the first one's line.
     async fn lost_in_all(&mut self) -> u64 {
-        let mut before = None;
-        loop {
-            let lost = self.lost().await;
-            if before.replace(lost) == Some(lost) {
-                return lost;
+        soon(async {
+            let mut before = None;
+            loop {
+                let lost = self.lost().await;
+                if before.replace(lost) == Some(lost) {
+                    return lost;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        })
+        .await
     }
 }
 
@@ -84,11 +87,13 @@ fn access_lines(log: &str) -> u64 {
 }
 
 fn first_line_of(file: &Path) -> String {
+    let deadline = Instant::now() + LIMIT;
     loop {
         let text = std::fs::read_to_string(file).unwrap();
         if let Some((first, _)) = text.split_once('\n') {
             return first.to_owned();
         }
+        assert!(Instant::now() < deadline, "it writes no line");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -5,6 +5,7 @@
 //! id, no request; so many of them share a page, under any content policy. Texts come from labels and may be hostile:
 //! they are escaped, and characters XML can't hold are replaced. A panel without data says so in its place.
 
+mod canvas;
 mod font;
 mod scale;
 mod single;
@@ -16,94 +17,12 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::format;
-use super::model::{Field, Kind, Panel};
-use super::query::{self, PlannedQuery, TimeRange};
-use aiclipx_model::prom::answer::{Sample, Series};
+use super::model::{Kind, Panel};
+use super::query;
+use canvas::{Area, Curve, n};
+pub use canvas::{Canvas, Frame, Mark, clean};
 pub use scale::written;
-use theme::{Paint, Theme, resolved};
-
-/// What a query was answered with.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Frame {
-    /// The question.
-    pub query: PlannedQuery,
-    /// The answer's series.
-    pub series: Vec<Series>,
-}
-
-/// A time in which something was so: a fault was injected, an alert was firing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
-    /// Unix milliseconds.
-    pub from_millis: i64,
-    /// Unix milliseconds.
-    pub to_millis: i64,
-    /// A few words: `30 % errors`, `AppHigh5xxErrorRate`.
-    pub label: String,
-}
-
-/// What a panel is drawn on.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Canvas<'a> {
-    /// Pixels; at least 120.
-    pub width: u32,
-    /// Pixels; at least 60.
-    pub height: u32,
-    /// Light or dark.
-    pub theme: Theme,
-    /// The time shown.
-    pub range: TimeRange,
-    /// The day is written at the headline; not needed where the page says it.
-    pub dated: bool,
-    /// What went on, one thing after the other: named above the plot, which is not tinted for it.
-    pub phases: &'a [Mark],
-    /// When faults were injected.
-    pub faults: &'a [Mark],
-    /// When alerts were firing.
-    pub alerts: &'a [Mark],
-}
-
-/// One series, ready to be drawn.
-struct Curve<'a> {
-    name: String,
-    field: Field,
-    color: String,
-    samples: &'a [Sample],
-    labels: &'a BTreeMap<String, String>,
-    ref_id: &'a str,
-    /// Samples further apart than this are not joined.
-    step_seconds: Option<f64>,
-}
-
-impl Curve<'_> {
-    fn values(&self) -> Vec<f64> {
-        self.samples.iter().map(|sample| sample.value).collect()
-    }
-}
-
-/// A rectangle in pixels.
-#[derive(Debug, Clone, Copy)]
-struct Area {
-    x: f64,
-    y: f64,
-    w: f64,
-    h: f64,
-}
-
-impl Area {
-    fn right(self) -> f64 {
-        self.x + self.w
-    }
-
-    fn bottom(self) -> f64 {
-        self.y + self.h
-    }
-
-    fn middle(self) -> f64 {
-        self.x + self.w / 2.0
-    }
-}
+use theme::{Paint, resolved};
 
 const PADDING: f64 = 12.0;
 const TITLE_SIZE: f64 = 13.0;
@@ -127,7 +46,6 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
         _ if !has_data => words(&clean(panel.defaults.no_value.as_deref().unwrap_or("No data")), body, &paint),
         Kind::Timeseries => timeseries::draw(panel, &curves, canvas, body, &paint),
         Kind::Stat => single::stats(panel, &curves, body, &paint),
-        Kind::Gauge => single::gauges(panel, &curves, body, &paint),
         Kind::BarGauge => single::bars(panel, &curves, body, &paint),
         Kind::Table => table::draw(panel, &curves, body, &paint),
     };
@@ -192,40 +110,6 @@ fn curves<'a>(panel: &Panel, frames: &'a [Frame], paint: &Paint) -> Vec<Curve<'a
     curves
 }
 
-/// The mapping of exactly this value, as Grafana compares.
-#[allow(clippy::float_cmp)]
-fn mapped(field: &Field, value: f64) -> Option<&(f64, String, Option<String>)> {
-    field.mappings.iter().find(|(mapped, _, _)| *mapped == value)
-}
-
-/// A value as its field writes it: a word where one is mapped, else a number with its unit.
-fn shown(field: &Field, value: f64) -> String {
-    match mapped(field, value) {
-        Some((_, text, _)) if !text.is_empty() => clean(text),
-        _ => format::value(&field.unit, value, field.decimals),
-    }
-}
-
-/// The colour of a value: a mapping's, a fixed one, or its threshold's.
-fn value_color(field: &Field, value: f64, ends: (f64, f64), paint: &Paint) -> String {
-    if let Some((_, _, Some(color))) = mapped(field, value) {
-        return resolved(color, paint);
-    }
-    if let Some(color) = &field.color {
-        return resolved(color, paint);
-    }
-    let step = field.thresholds.iter().rev().find(|step| value >= threshold_value(field, step.value, ends));
-    match step.or(field.thresholds.first()) {
-        Some(step) if field.color_by_threshold => resolved(&step.color, paint),
-        _ => paint.series(0),
-    }
-}
-
-/// A threshold as a value: percentages lie between the ends.
-fn threshold_value(field: &Field, value: f64, (low, high): (f64, f64)) -> f64 {
-    if field.percentage_thresholds && value.is_finite() { low + (high - low) * value / 100.0 } else { value }
-}
-
 /// A few muted words in the middle of an area.
 fn words(what: &str, area: Area, paint: &Paint) -> Markup {
     let fitted = font::fitted(what, 13.0, false, area.w);
@@ -234,24 +118,4 @@ fn words(what: &str, area: Area, paint: &Paint) -> Markup {
             (fitted)
         }
     }
-}
-
-/// A coordinate with at most two digits behind the point, and none for nothing.
-fn n(value: f64) -> String {
-    let rounded = libm::round(value * 100.0) / 100.0;
-    // A negative zero would be written as such.
-    format!("{}", if rounded == 0.0 || !rounded.is_finite() { 0.0 } else { rounded })
-}
-
-/// The text without what XML 1.0 can't hold, and without line breaks.
-pub fn clean(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\t' | '\n' | '\r' => ' ',
-            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}'
-            // Marks that turn the reading direction can make one value read as another.
-            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-            other => other,
-        })
-        .collect()
 }

@@ -6,6 +6,7 @@
 //! its place. [`read`] wants all of a dashboard, [`read_partly`] shows what is sound beside what isn't. Nothing here
 //! evaluates a query or panics on a file.
 
+mod fields;
 mod pattern;
 mod read;
 
@@ -179,8 +180,6 @@ pub enum Kind {
     Timeseries,
     /// One large number a series.
     Stat,
-    /// A dial a series.
-    Gauge,
     /// A bar a series.
     BarGauge,
     /// A row a series.
@@ -225,8 +224,6 @@ pub struct Panel {
     pub legend: Option<Vec<Calculation>>,
     /// A stat's sparkline.
     pub sparkline: bool,
-    /// A stat's colour fills the tile rather than the digits.
-    pub background: bool,
     /// A table's columns: what is left out and what is renamed.
     pub columns: Columns,
     /// Where it leads, in its order.
@@ -294,12 +291,8 @@ pub struct Field {
     pub color_by_threshold: bool,
     /// Upwards from the base, whose value is minus infinity.
     pub thresholds: Vec<Threshold>,
-    /// Thresholds are percentages between min and max.
-    pub percentage_thresholds: bool,
     /// Thresholds are drawn as lines.
     pub threshold_lines: bool,
-    /// Thresholds are drawn as areas.
-    pub threshold_areas: bool,
     /// 0…100; 10 is a tint.
     pub fill_opacity: f64,
     /// Pixels.

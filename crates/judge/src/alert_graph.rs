@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::experiment::{Experiment, Run, is_there, read_json};
+use super::artifacts::GRAPH;
+use super::experiment::Experiment;
+use super::files::{is_there, read_json};
+use super::run::Run;
 use aiclipx_dashboard::query::{self, PlannedQuery, TimeRange};
 use aiclipx_model::monitoring::promql;
 use aiclipx_model::prom::answer::{self, Series};
@@ -21,11 +24,6 @@ pub struct AlertGraph {
     pub plan: PlannedQuery,
     /// The answer, as JSON; Prometheus' own.
     pub answer: Box<RawValue>,
-}
-
-/// Its place below an experiment's folder.
-pub fn file(alert: &str) -> String {
-    format!("graphs/{alert}.json")
 }
 
 /// The expression of a loaded alert without its comparison, out of an answer of `/api/v1/rules`.
@@ -43,12 +41,12 @@ pub fn plan(expression: &str, run: &Run, step: Duration) -> PlannedQuery {
 
 /// What was kept of an alert, held against what was loaded and the run: another question's answer is an error.
 pub(super) fn read(experiment: &Experiment, alert: &str) -> anyhow::Result<Option<(PlannedQuery, Vec<Series>)>> {
-    let path = experiment.folder().join(file(alert));
+    let path = experiment.folder().join(GRAPH.named(alert));
     if !is_there(&path) {
         return Ok(None);
     }
     let graph: AlertGraph = read_json(&path).map_err(|error| experiment.here(&error))?;
-    let asked = || format!("{} is not the graph of {alert}", file(alert));
+    let asked = || format!("{} is not the graph of {alert}", GRAPH.named(alert));
     let expression = expression(&experiment.loaded("rules")?, alert).with_context(asked)?;
     let query::QueryKind::Range { step_millis, .. } = graph.plan.kind else { anyhow::bail!(asked()) };
     ensure!(graph.plan == plan(&expression, &experiment.run, Duration::from_millis(step_millis)), asked());

@@ -10,15 +10,12 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::Context;
 
-use super::bundle::{Bundle, SUMS};
+use super::bundle::{Bundle, SIGNATURE, SUMS};
 use super::provenance::Provenance;
 use super::tree::FOLDERS;
 use aiclipx_model::failure::{Failure, no_temporary_folder};
 use aiclipx_model::files;
 use aiclipx_model::revision::git;
-
-/// The signature's file, as `ssh-keygen -Y sign` names it.
-pub const SIGNATURE: &str = "SHA256SUMS.sig";
 
 /// What the signature is for: one given for another purpose is refused.
 const NAMESPACE: &str = "aiclipx-evidence";

@@ -1,16 +1,6 @@
 //! A Draft is written, a Bundle is read: what was shown, sealed so that anyone can check it later, offline.
 //!
-//! ```text
-//! report.html report.md report.pdf   for people
-//! run.json                 [`Provenance`]: revision, versions, seed, speed
-//! verdicts.json            every claim with its judgement
-//! tree/                    the monitoring and the scenarios that it is about
-//! experiments/NAME/        what was recorded: see `experiment`; what is long is packed, `.gz`
-//! broken-off/NAME/         what is left of a try on a private stack that did not come to its end: not judged
-//! mutants.json             what came of the mutants of this very tree, where they were tried
-//! SHA256SUMS               every other file, in the form `sha256sum -c` reads
-//! SHA256SUMS.sig           where it is signed: see `attest`
-//! ```
+//! What lies in it is in one table, [`artifacts`]; evidence/README.md says it for people.
 //!
 //! A draft is a folder `NAME.partial` beside the place of the bundle, flushed to disk and renamed last: whatever goes
 //! wrong before leaves nothing that looks complete, and nothing that was recorded is lost with it. There is no verifying a
@@ -28,21 +18,23 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use super::attest::SIGNATURE;
+use super::artifacts::{self, OF_A_BUNDLE, PACKED};
 use super::coherence;
-use super::experiment::{self, Experiment, json_text, read_json, read_text, write, write_json};
-use super::judge::{self, Judgement, Verdict, judge};
-use super::mutants;
+use super::files::{self, json_text, read_json, read_text, write, write_json};
+use super::judge::Judgement;
+use super::outcome::Outcome;
 use super::provenance::{self, Provenance};
 use super::report;
+use super::run;
 use super::tree::Tree;
-use super::validity::Disturbance;
 use aiclipx_model::failure::{self, Failure, tell};
-use aiclipx_model::files;
 use aiclipx_model::sum;
 
 /// The file that names every other with its sum.
 pub const SUMS: &str = "SHA256SUMS";
+
+/// The signature of that file, where there is one, as `ssh-keygen -Y sign` names it: see `attest`.
+pub const SIGNATURE: &str = "SHA256SUMS.sig";
 
 /// What a draft's folder ends in.
 pub const PARTIAL: &str = ".partial";
@@ -137,13 +129,13 @@ impl Draft {
     /// `secrets` are texts that must not be in any file: one that is stops the sealing.
     pub fn seal(mut self, secrets: &[String]) -> Result<Bundle, Failure> {
         scan_for_secrets(&self.folder, secrets)?;
-        experiment::within_bounds(list(&self.folder)?.iter().map(|file| self.folder.join(file)))?;
+        files::within_bounds(list(&self.folder)?.iter().map(|file| self.folder.join(file)))?;
         let mut sums = String::new();
         for file in list(&self.folder)? {
             if !is_of_a_bundle(&file) {
                 return Err(anyhow::anyhow!("{file} is no file of a bundle; nothing was sealed").into());
             }
-            writeln!(sums, "{}  {file}", sha256_of(&self.folder.join(&file))?).context("writing sums")?;
+            writeln!(sums, "{}  {file}", sum::of_file(&self.folder.join(&file))?).context("writing sums")?;
         }
         write(&self.folder.join(SUMS), sums.as_bytes())?;
         flush(&self.folder)?;
@@ -193,159 +185,6 @@ impl Drop for Draft {
 #[derive(Debug)]
 pub struct Bundle {
     folder: PathBuf,
-}
-
-/// Everything derived from the folder of a bundle or a draft.
-#[derive(Debug)]
-pub struct Outcome {
-    /// `run.json`.
-    pub provenance: Provenance,
-    /// `tree/`.
-    pub tree: Tree,
-    /// `experiments/`, by name.
-    pub experiments: Vec<Experiment>,
-    /// Every claim of every experiment, decided.
-    pub judgements: Vec<Judgement>,
-    /// `mutants.json`, where there is one. No verdict rests on it.
-    pub mutants: Option<mutants::outcome::Outcome>,
-    /// Reports and drawings that are not as this program writes them, for another one wrote them: nothing but the sums binds
-    /// them. Only verifying tells.
-    pub others: Vec<String>,
-    /// What disturbed which experiment. Kept, for a draft's folder is renamed when it is sealed.
-    disturbances: BTreeMap<String, Vec<Disturbance>>,
-}
-
-impl Outcome {
-    /// Reads `run.json`, `tree/` and `experiments/`, derives the claims and decides them.
-    pub fn derive(folder: &Path) -> Result<Outcome, Failure> {
-        let provenance: Provenance = read_json(&folder.join("run.json"))?;
-        let tree = Tree::read(&folder.join("tree"))?;
-        let mut experiments = Vec::new();
-        for path in experiment::files_in(&folder.join("experiments"), "")? {
-            let read = Experiment::read(&path).with_context(|| format!("the experiment in {}", path.display()))?;
-            experiments.push(read);
-        }
-        experiments.sort_by_key(|experiment| (experiment.run.quiet_ms, experiment.name.clone()));
-        let judgements = experiments.iter().flat_map(|experiment| judge(experiment, &tree)).collect();
-        let disturbed = |experiment: &Experiment| (experiment.name.clone(), judge::disturbances(experiment, &tree));
-        let disturbances = experiments.iter().map(disturbed).collect();
-        let mutants = mutants::outcome::of_bundle(folder, &provenance)?;
-        Ok(Outcome { provenance, tree, experiments, judgements, mutants, others: Vec::new(), disturbances })
-    }
-
-    /// What disturbed an experiment.
-    pub fn disturbances(&self, experiment: &str) -> &[Disturbance] {
-        self.disturbances.get(experiment).map_or(&[], Vec::as_slice)
-    }
-
-    /// Deaths in tries that do not count: a repeated run that is sound does not explain them.
-    pub fn deaths_put_aside(&self) -> Vec<String> {
-        let put_aside = self.provenance.superseded.iter().flat_map(|experiment| self.disturbances(experiment));
-        let put_aside = put_aside.filter(|disturbance| matches!(disturbance, Disturbance::Death(_)));
-        let broken_off = self.provenance.broken_off.iter().filter(|one| one.end.died);
-        put_aside.map(ToString::to_string).chain(broken_off.map(|one| one.end.why.clone())).collect()
-    }
-
-    /// The judgements that count: not those of a try that was invalid and repeated.
-    pub fn counting(&self) -> impl Iterator<Item = &Judgement> {
-        self.judgements.iter().filter(|judgement| !self.provenance.superseded.contains(&judgement.claim.experiment))
-    }
-
-    /// How many of the judgements that count have a verdict like this.
-    pub fn count(&self, like: impl Fn(&Verdict) -> bool) -> usize {
-        self.counting().filter(|judgement| like(&judgement.verdict)).count()
-    }
-
-    /// The verdict over everything, a sentence without its full stop.
-    pub fn headline(&self) -> String {
-        let fails = self.count(|verdict| matches!(verdict, Verdict::Fails(_)));
-        let invalid = self.count(|verdict| matches!(verdict, Verdict::Invalid(_)));
-        let deaths = self.deaths_put_aside();
-        match (fails, invalid) {
-            (0, 0) if !self.provenance.unfinished.is_empty() => {
-                let names: Vec<&str> = self.provenance.unfinished.keys().map(String::as_str).collect();
-                format!("The run says nothing of {}", names.join(", "))
-            }
-            (0, 0) if deaths.is_empty() => "Every claim that could be shown holds".to_owned(),
-            (0, 0) => format!("A first try was disturbed: {}", deaths.join("; ")),
-            (0, invalid) => format!("The run says nothing: {invalid} claims are invalid"),
-            (1, _) => "One claim fails".to_owned(),
-            (fails, _) => format!("{fails} claims fail"),
-        }
-    }
-
-    /// The same as one word: `holds`, `fails` or `invalid`.
-    pub fn class(&self) -> &'static str {
-        match self.exit_code(&[]) {
-            0 => "holds",
-            1 => "fails",
-            _ => "invalid",
-        }
-    }
-
-    /// `104 of 106 claims hold, 2 not proven`.
-    pub fn tally(&self) -> String {
-        let all = self.counting().count();
-        let mut text = format!("{} of {all} claims hold", self.count(|verdict| *verdict == Verdict::Holds));
-        for (count, word) in [
-            (self.count(|verdict| matches!(verdict, Verdict::Fails(_))), "failed"),
-            (self.count(|verdict| matches!(verdict, Verdict::Invalid(_))), "invalid"),
-            (self.count(|verdict| matches!(verdict, Verdict::NotProven(_))), "not proven"),
-        ] {
-            if count > 0 {
-                write!(text, ", {count} {word}").expect("writing to a String does not fail");
-            }
-        }
-        let (all, missing) = (self.tree.scenarios.len(), self.not_run().len());
-        if missing > 0 {
-            let run = all - missing;
-            let were = if run == 1 { "was" } else { "were" };
-            write!(text, "; {run} of {all} scenarios {were} run").expect("as above");
-        }
-        text
-    }
-
-    /// Ids of the tree's scenarios of which there is no experiment.
-    pub fn not_run(&self) -> Vec<String> {
-        let was_run = |id: &String| self.experiments.iter().any(|experiment| experiment.run.scenario == *id);
-        self.tree.scenarios.iter().map(aiclipx_model::scenario::Scenario::id).filter(|id| !was_run(id)).collect()
-    }
-
-    /// Alerts that only scenarios which were not run would have made fire.
-    pub fn not_provoked(&self) -> Vec<&str> {
-        let not_run = self.not_run();
-        let (missed, run): (Vec<_>, Vec<_>) =
-            self.tree.scenarios.iter().partition(|scenario| not_run.contains(&scenario.id()));
-        let is_provoked = |alert: &String| run.iter().any(|scenario| scenario.expect.fires.contains(alert));
-        let missed = missed.into_iter().flat_map(|scenario| &scenario.expect.fires);
-        missed.filter(|alert| !is_provoked(alert)).map(String::as_str).collect()
-    }
-
-    /// Of names that must be proven, those that no claim has in its id.
-    pub fn unmatched<'a>(&self, require: &'a [String]) -> Vec<&'a str> {
-        let is_matched =
-            |wanted: &&String| self.counting().any(|judgement| judgement.claim.id.contains(wanted.as_str()));
-        require.iter().filter(|wanted| !is_matched(wanted)).map(String::as_str).collect()
-    }
-
-    /// The exit code: 1 a claim fails, 3 the run says nothing, 0 else. `require` names kinds (or ids) of claims that
-    /// must be proven.
-    pub fn exit_code(&self, require: &[String]) -> u8 {
-        let unproven = |judgement: &&Judgement| {
-            matches!(judgement.verdict, Verdict::NotProven(_))
-                && require.iter().any(|wanted| judgement.claim.id.contains(wanted.as_str()))
-        };
-        if self.count(|verdict| matches!(verdict, Verdict::Fails(_))) > 0 || self.counting().any(|j| unproven(&j)) {
-            1
-        } else if self.count(|verdict| matches!(verdict, Verdict::Invalid(_))) > 0
-            || !self.deaths_put_aside().is_empty()
-            || !self.provenance.unfinished.is_empty()
-        {
-            3
-        } else {
-            0
-        }
-    }
 }
 
 impl Bundle {
@@ -407,8 +246,8 @@ impl Bundle {
     fn is_judged_here(&self) -> Result<(), Failure> {
         let told = read_json::<serde_json::Value>(&self.folder.join("run.json")).unwrap_or_default();
         match told["schema"].as_u64().map(u32::try_from) {
-            Some(schema) if !schema.is_ok_and(experiment::is_judged) => {
-                let (oldest, newest) = (experiment::OLDEST, experiment::SCHEMA);
+            Some(schema) if !schema.is_ok_and(run::is_judged) => {
+                let (oldest, newest) = (run::OLDEST, run::SCHEMA);
                 let what = format!(
                     "{} makes a statement of version {}, and this tool judges by versions {oldest} to {newest}; L0, integrity, \
                      holds",
@@ -434,18 +273,17 @@ impl Bundle {
         let found = list(&self.folder)?;
         for file in &found {
             let Some(sum) = stored.remove(file) else { bail!("{file} is in the bundle but not in {SUMS}") };
-            ensure!(sha256_of(&self.folder.join(file))? == sum, "{file} has changed since the bundle was sealed");
+            ensure!(sum::of_file(&self.folder.join(file))? == sum, "{file} has changed since the bundle was sealed");
             ensure!(is_of_a_bundle(file), "{file} is no file of a bundle");
             // Only one of the two would be read.
-            let twice =
-                file.strip_suffix(experiment::PACKED).is_some_and(|plain| found.iter().any(|other| other == plain));
+            let twice = file.strip_suffix(PACKED).is_some_and(|plain| found.iter().any(|other| other == plain));
             ensure!(!twice, "{file} is there unpacked as well");
         }
         if let Some((file, _)) = stored.pop_first() {
             bail!("{file} is missing");
         }
         // Behind the sums: what was changed is that first, and not a packed file that can't be unpacked.
-        experiment::within_bounds(found.iter().map(|file| self.folder.join(file)))?;
+        files::within_bounds(found.iter().map(|file| self.folder.join(file)))?;
         Ok(())
     }
 
@@ -501,33 +339,15 @@ fn difference(told: &Judgement, derived: &Judgement) -> anyhow::Result<String> {
 
 /// Whether the layout has a place for a file: what nobody reads, nobody has looked at.
 fn is_of_a_bundle(file: &str) -> bool {
-    const TOP: [&str; 6] = ["run.json", "verdicts.json", "mutants.json", "report.html", "report.md", report::PDF];
-    const OF_AN_EXPERIMENT: [&str; 5] =
-        ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", experiment::SNAPSHOT];
-    const FOLDERS: [(&str, &[&str]); 9] = [
-        ("graphs", &["json"]),
-        ("grafana", &["json"]),
-        ("exposition", &["prom"]),
-        ("samples", &["json"]),
-        ("loaded", &["json"]),
-        ("logs", &["log"]),
-        ("loki", &["json"]),
-        ("panels", &["json", "svg"]),
-        ("screens", &["png"]),
-    ];
-    let packed = file.strip_suffix(experiment::PACKED);
-    let may_be_packed = |file: &str| file.splitn(3, '/').nth(2).is_some_and(experiment::is_packed);
-    if packed.is_some_and(|file| !may_be_packed(file)) {
-        return false;
-    }
-    match packed.unwrap_or(file).split('/').collect::<Vec<_>>()[..] {
-        [name] => TOP.contains(&name),
-        ["tree", ..] => super::tree::FOLDERS.iter().any(|folder| file.starts_with(&format!("tree/{folder}/"))),
-        ["experiments" | BROKEN_OFF, _, name] => OF_AN_EXPERIMENT.contains(&name),
-        ["experiments" | BROKEN_OFF, _, folder, name] => {
-            let kind = name.rsplit_once('.').map_or("", |(_, kind)| kind);
-            FOLDERS.iter().any(|(known, kinds)| *known == folder && kinds.contains(&kind))
+    let packed = file.strip_suffix(PACKED);
+    let plain = packed.unwrap_or(file);
+    match plain.splitn(3, '/').collect::<Vec<_>>()[..] {
+        ["experiments" | BROKEN_OFF, _, place] => {
+            artifacts::of(place).is_some_and(|artifact| artifact.packed || packed.is_none())
         }
+        _ if packed.is_some() => false,
+        ["tree", ..] => super::tree::FOLDERS.iter().any(|folder| file.starts_with(&format!("tree/{folder}/"))),
+        [name] => OF_A_BUNDLE.contains(&name),
         _ => false,
     }
 }
@@ -575,16 +395,10 @@ fn remove_empty(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// SHA-256 of a file, in hexadecimal.
-pub fn sha256_of(file: &Path) -> anyhow::Result<String> {
-    let read = || sum::of(&mut files::open(file)?);
-    read().with_context(|| format!("cannot read {}", file.display()))
-}
-
 fn scan_for_secrets(folder: &Path, secrets: &[String]) -> anyhow::Result<()> {
     for file in list(folder)? {
         // Packed, a secret would not be recognised.
-        let bytes = experiment::read_bytes(&folder.join(file.strip_suffix(experiment::PACKED).unwrap_or(&file)))?;
+        let bytes = files::read_bytes(&folder.join(file.strip_suffix(PACKED).unwrap_or(&file)))?;
         for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             ensure!(!found, "{file} holds a secret of the stack; nothing was sealed");

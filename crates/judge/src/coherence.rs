@@ -1,7 +1,7 @@
-//! Whether what a bundle says of itself is what its exhibits say, and whether it holds anything that nothing asked for.
+//! Whether what a bundle says of itself is what its artifacts say, and whether it holds anything that nothing asked for.
 //!
-//! The first screen of a report is read by many and its exhibits by few: seeds, speed, times, versions, revision and what
-//! was put aside are held against the exhibits here, before sealing and again in `verify`. A picture or a panel that no
+//! The first screen of a report is read by many and its artifacts by few: seeds, speed, times, versions, revision and what
+//! was put aside are held against the artifacts here, before sealing and again in `verify`. A picture or a panel that no
 //! claim looks at could say anything, so it has no place.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,13 +10,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 
 use super::alert_graph;
-use super::bundle::Outcome;
-use super::claims::PICTURED_PAGES;
-use super::experiment::{APP, Experiment, HELD_BY_LOKI, LOADED, NAMES, SAMPLES, SNAPSHOT, StepTime, files_in};
+use super::artifacts::{
+    self, GRAFANA_PAGE, GRAPH, HELD_BY_LOKI, LEAKED, LEDGER, LOADED, LOADED_ANSWERS, LOG, NAMES, NOTIFICATIONS, PACKED,
+    PLANTED, RUN, SAMPLE, SAMPLES, SCENARIO, SNAPSHOT,
+};
+use super::claims::pictured::PAGES;
+use super::experiment::{Experiment, PanelAnswer};
+use super::files::files_in;
 use super::grafana;
 use super::judge::Verdict;
-use super::planted;
+use super::outcome::Outcome;
 use super::provenance::{Mode, Provenance, bundle_id, of_another_revision, time_of_id};
+use super::run::{APP, StepTime};
 use aiclipx_model::prom::answer::Series;
 use aiclipx_model::revision::label;
 use aiclipx_model::scenario::{Action, Step};
@@ -169,7 +174,7 @@ fn pages_as_expected(provenance: &Provenance, experiment: &Experiment) -> anyhow
     let pictured = run.pictures.iter().map(|picture| (picture.alert.as_str(), picture.page.as_str()));
     let missing = run.missing_pictures.iter().map(|missing| (missing.alert.as_str(), missing.page.as_str()));
     let mut told: Vec<_> = pictured.chain(missing).collect();
-    let of_alert = |alert: &'_ String| PICTURED_PAGES.map(|page| (alert.clone(), page));
+    let of_alert = |alert: &'_ String| PAGES.map(|page| (alert.clone(), page));
     let mut expected: Vec<_> = fires.iter().flat_map(of_alert).collect();
     told.sort_unstable();
     expected.sort_unstable();
@@ -202,7 +207,7 @@ pub fn no_file_more(outcome: &Outcome, files: &[String], drawn: &BTreeSet<String
         let Some((name, place)) = file.strip_prefix("experiments/").and_then(|rest| rest.split_once('/')) else {
             continue;
         };
-        let place = place.strip_suffix(super::experiment::PACKED).unwrap_or(place);
+        let place = place.strip_suffix(PACKED).unwrap_or(place);
         let known = asked.get(name).is_some_and(|asked| asked.contains(place)) || drawn.contains(file);
         ensure!(known, "{file} is nothing that was asked for");
     }
@@ -219,7 +224,7 @@ pub fn unasked(experiment: &Experiment, folder: &Path) -> anyhow::Result<Vec<Pat
     let asked = asked(experiment);
     let known = |place: &Path| {
         let place = place.to_str().unwrap_or_default();
-        asked.contains(place.strip_suffix(super::experiment::PACKED).unwrap_or(place)) || is_drawn(place)
+        asked.contains(place.strip_suffix(PACKED).unwrap_or(place)) || is_drawn(place)
     };
     let holds = |place: &Path| asked.iter().any(|file| Path::new(file).parent() == Some(place));
     let mut unasked = Vec::new();
@@ -240,30 +245,28 @@ pub fn unasked(experiment: &Experiment, folder: &Path) -> anyhow::Result<Vec<Pat
     Ok(unasked)
 }
 
-/// Every exhibit an experiment can have, by its name without the ending of a packed one.
+/// Every artifact an experiment can have, by its path without the ending of a packed one.
 fn asked(experiment: &Experiment) -> BTreeSet<String> {
     let run = &experiment.run;
-    let mut asked: BTreeSet<String> =
-        ["scenario.toml", "run.json", "ledger.jsonl", "notifications.jsonl", SNAPSHOT, HELD_BY_LOKI]
-            .map(str::to_owned)
-            .into();
+    let mut asked = BTreeSet::from([SCENARIO, RUN, LEDGER, NOTIFICATIONS, SNAPSHOT].map(|artifact| artifact.file()));
+    asked.insert(HELD_BY_LOKI.to_owned());
     if experiment.scenario.expect.redacts {
-        asked.extend([planted::ARRIVED, planted::LEAKED].map(str::to_owned));
+        asked.extend([PLANTED, LEAKED].map(str::to_owned));
     }
     if experiment.is_since(3) {
         asked.insert(NAMES.to_owned());
     }
     for replica in 0..run.addresses.app.len() {
-        asked.extend(["before", "after"].map(|when| format!("exposition/{when}-{replica}.prom")));
+        asked.extend(["before", "after"].map(|when| artifacts::exposition(when, replica)));
     }
-    asked.extend(SAMPLES.iter().map(|(name, _)| format!("samples/{name}.json")));
-    asked.extend(LOADED.iter().map(|(name, ..)| format!("loaded/{name}.json")));
-    asked.extend(run.processes.iter().map(|process| format!("logs/{}.log", process.component)));
-    asked.extend(experiment.panels.iter().map(super::experiment::PanelAnswer::file));
+    asked.extend(SAMPLES.map(|sample| SAMPLE.named(sample.name)));
+    asked.extend(LOADED_ANSWERS.map(|answer| LOADED.named(answer.name)));
+    asked.extend(run.processes.iter().map(|process| LOG.named(&process.component)));
+    asked.extend(experiment.panels.iter().map(PanelAnswer::file));
     asked.extend(run.pictures.iter().map(|picture| picture.file.clone()));
-    asked.extend(experiment.scenario.expect.fires.iter().map(|alert| alert_graph::file(alert)));
+    asked.extend(experiment.scenario.expect.fires.iter().map(|alert| GRAPH.named(alert)));
     for dashboard in grafana::dashboards(&experiment.scenario) {
-        asked.extend([grafana::file(dashboard), grafana::picture(dashboard)]);
+        asked.extend([GRAFANA_PAGE.named(dashboard), artifacts::dashboard_picture(dashboard)]);
     }
     asked
 }

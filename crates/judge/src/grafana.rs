@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::experiment::{Experiment, read_json};
-use super::judge::Finding;
-use aiclipx_model::prom::grafana::{leaves_out, values_in};
+use super::artifacts::GRAFANA_PAGE;
+use super::experiment::Experiment;
+use super::files::read_json;
 use aiclipx_model::scenario::Scenario;
 use serde::{Deserialize, Serialize};
 
@@ -36,70 +36,13 @@ pub fn dashboards(scenario: &Scenario) -> BTreeSet<&str> {
     scenario.expect.panels.keys().filter_map(|panel| Some(panel.split_once('/')?.0)).collect()
 }
 
-/// The picture of a dashboard's page, below an experiment's folder.
-pub fn picture(dashboard: &str) -> String {
-    format!("screens/dashboard-{dashboard}.png")
-}
-
-/// What was seen of it, likewise.
-pub fn file(dashboard: &str) -> String {
-    format!("grafana/{dashboard}.json")
-}
-
 /// What was seen of a dashboard, where there was a Grafana.
 pub fn seen(experiment: &Experiment, dashboard: &str) -> anyhow::Result<Option<Seen>> {
-    let path = experiment.folder().join(file(dashboard));
-    if !super::experiment::is_there(&path) {
+    let path = experiment.folder().join(GRAFANA_PAGE.named(dashboard));
+    if !super::files::is_there(&path) {
         return Ok(None);
     }
     read_json(&path).map(Some).map_err(|error| experiment.here(&error))
-}
-
-/// The page was pictured, every query of it was answered without an error, and at least one with values.
-pub(super) fn shows(experiment: &Experiment, dashboard: &str) -> anyhow::Result<Finding> {
-    let mut finding = Finding {
-        expected: "a picture, every query answered, and values among the answers".to_owned(),
-        exhibits: vec![file(dashboard), picture(dashboard)],
-        ..Finding::default()
-    };
-    let open = |why: String| Finding {
-        expected: finding.expected.clone(),
-        observed: "no picture".to_owned(),
-        not_proven: Some(why),
-        ..Finding::default()
-    };
-    let Some(seen) = seen(experiment, dashboard)? else {
-        return Ok(open("no Grafana served the dashboards of this stack".to_owned()));
-    };
-    if let Some(why) = seen.missing {
-        return Ok(open(why));
-    }
-    if experiment.ledger.entries.iter().all(|entry| entry.status().is_none()) {
-        return Ok(open("the client saw no answer, so there was nothing to show".to_owned()));
-    }
-    let mut wrong = Vec::new();
-    let mut with_values = 0;
-    for exchange in &seen.exchanges {
-        match values_in(exchange.status, exchange.body.as_bytes()) {
-            Ok(values) => with_values += usize::from(values > 0),
-            Err(why) => wrong.push(why),
-        }
-    }
-    wrong.extend(seen.failed.iter().map(|panel| format!("the panel \"{panel}\" shows an error")));
-    if with_values == 0 {
-        wrong.push("no answer holds a value".to_owned());
-    }
-    let bytes = std::fs::read(experiment.folder().join(picture(dashboard))).unwrap_or_default();
-    if !bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
-        wrong.push("there is no picture".to_owned());
-    }
-    finding.population = seen.exchanges.len();
-    finding.observed = format!("{} queries answered, {with_values} with values", seen.exchanges.len());
-    if let Some(left_out) = leaves_out(&seen.version) {
-        finding.observed = format!("{}; Grafana {} leaves out {left_out}", finding.observed, seen.version);
-    }
-    finding.fails = (!wrong.is_empty()).then(|| super::judge::first_of(wrong));
-    Ok(finding)
 }
 
 /// A request that a page made for its data, and what came of it.

@@ -2,11 +2,13 @@
 //!
 //! Read it in this order:
 //!
-//! 1. [`experiment`]: what lies in an experiment's folder, as types. Scenario, ledger, samples, answers, logs.
-//! 2. [`claims`]: what must hold, derived from the scenario and the monitoring files ([`tree`]) alone.
-//! 3. [`judge`]: decides each claim on that folder; [`timeline`], [`reconcile`], [`panels`], [`loaded`], [`grafana`],
-//!    [`alert_graph`] and [`planted`] are what single kinds of claims ask; [`validity`] says what disturbed the run.
-//! 4. [`bundle`]: a draft that is sealed, and a sealed one that is opened and judged again; [`coherence`] holds what it says of
+//! 1. [`artifacts`]: every file of a bundle, in one table; [`files`] reads and writes them, [`run`] and [`experiment`] are what an
+//!    experiment's folder says, as types: scenario, ledger, samples, answers, logs.
+//! 2. [`claims`]: what must hold, derived from the scenario and the monitoring files ([`tree`]) alone; a file a kind, which also
+//!    decides it. What several kinds ask is beside them: [`timeline`], [`faults`], [`silence`], [`reconcile`], [`panels`], [`loaded`],
+//!    [`grafana`], [`alert_graph`], [`planted`].
+//! 3. [`judge`]: decides all of them; [`validity`] says what disturbed the run.
+//! 4. [`outcome`]: all that a folder shows; [`bundle`]: a draft that is sealed, and a sealed one that is opened and judged again; [`coherence`] holds what it says of
 //!    itself against its files, [`attest`] its revision and its signature, [`provenance`] says how it was made.
 //! 5. [`report`]: for people, [`summary`]: for a terminal.
 //! 6. [`mutants`]: small wrongs in the monitoring that a named claim must find, and what came of them.
@@ -29,20 +31,27 @@
 //! ```
 
 pub mod alert_graph;
+pub mod artifacts;
 pub mod attest;
 pub mod bundle;
 pub mod claims;
 pub mod coherence;
 pub mod experiment;
+pub mod faults;
+pub mod files;
+pub mod finding;
 pub mod grafana;
 pub mod judge;
 pub mod loaded;
 pub mod mutants;
+pub mod outcome;
 pub mod panels;
 pub mod planted;
 pub mod provenance;
 pub mod reconcile;
 pub mod report;
+pub mod run;
+pub mod silence;
 pub mod summary;
 pub mod timeline;
 pub mod tree;

@@ -3,25 +3,14 @@
 //! Who edits a rule while a stack runs would else be told last: after minutes of traffic, by a verdict.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use anyhow::Context;
 use serde_json::Value;
 
-use super::tree::Tree;
+use super::tree::{Rendered, Tree};
 use aiclipx_base::duration::Speed;
-use aiclipx_model::failure::Failure;
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::monitoring::{self, Compared, Loader};
-
-/// The tree's monitoring files as a stack of these addresses gets them.
-pub(super) type Rendered = BTreeMap<PathBuf, Vec<u8>>;
-
-/// Renders a tree that has been read.
-pub(super) fn rendered(tree: &Tree, addresses: &Addresses, speed: Speed) -> anyhow::Result<Rendered> {
-    let rendered = tree.monitoring.render(addresses, speed);
-    rendered.map_err(|findings| anyhow::anyhow!("{}", Failure::from(findings)))
-}
 
 /// A component's configuration, out of the answer in which it gives it, against its file; of Prometheus its flags, too.
 pub(super) fn configuration(
@@ -44,14 +33,14 @@ pub(super) fn configuration(
     Ok(compared)
 }
 
-/// The answers of a stack, by their names in [`super::experiment::LOADED`]; Alertmanager's only where it can be asked.
+/// The answers of a stack, by their names in [`super::artifacts::LOADED_ANSWERS`]; Alertmanager's only where it can be asked.
 #[derive(Debug, Clone)]
 pub struct Loaded(pub BTreeMap<String, Value>);
 
 impl Loaded {
     /// What differs from a tree, in words; nothing where the claims on it will hold.
     pub fn differences(&self, tree: &Tree, addresses: &Addresses, speed: Speed) -> anyhow::Result<Vec<String>> {
-        let files = rendered(tree, addresses, speed)?;
+        let files = tree.rendered(addresses, speed).map_err(|failure| anyhow::anyhow!("{failure}"))?;
         let answer = |name: &str| self.0.get(name).with_context(|| format!("nobody was asked for {name}"));
         let mut differences = monitoring::rules_equal(answer("rules")?, &files).err().unwrap_or_default();
         let prometheus = configuration(Loader::Prometheus, answer("config")?, Some(answer("flags")?), &files, speed)?;

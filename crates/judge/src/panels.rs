@@ -10,8 +10,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
 
-use super::experiment::{Experiment, NAMES, PanelAnswer, PhaseTime, Run};
-use super::judge::Finding;
+use super::experiment::{Experiment, PanelAnswer};
+use super::faults::delay_us;
+use super::run::{PhaseTime, Run};
 use super::timeline::{self, millis};
 use super::tree::Tree;
 use aiclipx_dashboard::draw::theme::Theme;
@@ -32,100 +33,22 @@ const RELATIVE_TOLERANCE: f64 = 0.10;
 /// … or, where that is more, this many requests: one in the air at either scrape.
 const REQUESTS_AT_THE_EDGES: f64 = 2.0;
 
-/// Every target of a panel was asked and answered.
-pub(super) fn answers(experiment: &Experiment, tree: &Tree, panel: &str) -> anyhow::Result<Finding> {
-    let definition = find(tree, panel)?;
-    let mut wrong = Vec::new();
-    let mut series = 0;
-    let mut exhibits = Vec::new();
-    let mut asked = Vec::new();
-    let mut empty = Vec::new();
-    for target in &definition.targets {
-        let answer = answer_of(experiment, panel, &target.ref_id);
-        asked.extend(answer.map(|answer| answer.plan.expr.as_str()));
-        match answer {
-            None => wrong.push(format!("query {} was not asked", target.ref_id)),
-            Some(answer) => {
-                exhibits.push(answer.file());
-                match read(answer) {
-                    Ok(found) => {
-                        series += found.len();
-                        empty.extend(found.is_empty().then_some(answer));
-                    }
-                    Err(error) => wrong.push(format!("query {}: {error:#}", target.ref_id)),
-                }
-            }
-        }
-    }
-    let mut not_proven = if wrong.is_empty() { super::judge::asks_nobody(experiment, asked)? } else { None };
-    // Nothing is an answer of a metric that there is, and none of one that never was.
-    if wrong.is_empty() && not_proven.is_none() && !empty.is_empty() && experiment.is_since(3) {
-        let mut unknown = unknown(experiment, tree, &empty)?;
-        exhibits.push(NAMES.to_owned());
-        // What the service counts it exposes from its start; of others some things are counted only when they happen.
-        let of_the_service = |(_, name): &(&str, String)| name.starts_with("app_");
-        let is_wrong = unknown.iter().any(of_the_service);
-        unknown.retain(|one| !is_wrong || of_the_service(one));
-        let told = unknown.iter().map(|(query, name)| format!("query {query}: Prometheus has no metric {name}"));
-        let told: Vec<String> = told.collect();
-        if is_wrong {
-            wrong = told;
-        } else {
-            not_proven = (!told.is_empty()).then(|| told.join("; "));
-        }
-    }
-    Ok(Finding {
-        population: definition.targets.len(),
-        expected: format!("{} queries answered", definition.targets.len()),
-        observed: format!("{series} series"),
-        exhibits,
-        not_proven,
-        fails: (!wrong.is_empty()).then(|| wrong.join("; ")),
-    })
-}
-
-/// What the service tells only where the machine has it: a limit that nobody set is no number.
-const OF_SOME_MACHINES: [&str; 2] = ["app_memory_limit_bytes", "app_cpu_limit_cores"];
-
-/// The metrics that queries ask for and that Prometheus never had: by query, and name. What a rule records comes when there
-/// is something to record.
-fn unknown<'a>(
-    experiment: &Experiment,
-    tree: &Tree,
-    queries: &[&'a PanelAnswer],
-) -> anyhow::Result<Vec<(&'a str, String)>> {
-    let names = experiment.metric_names()?;
-    let mut unknown = Vec::new();
-    for query in queries {
-        let expression = &query.plan.expr;
-        let parsed = promql::parse(expression).map_err(|error| anyhow::anyhow!("{expression}: {error}"))?;
-        for name in promql::selectors(&parsed).into_iter().filter_map(|selector| selector.name.as_ref()) {
-            let is_known = names.contains(name) || tree.monitoring.recording(name).is_some();
-            if !is_known && !OF_SOME_MACHINES.contains(&name.as_str()) {
-                unknown.push((query.plan.ref_id.as_str(), name.clone()));
-            }
-        }
-    }
-    unknown.dedup();
-    Ok(unknown)
-}
-
 /// A panel's points held against the ledger.
-struct Points<'a> {
-    answer: &'a PanelAnswer,
-    compared: usize,
+pub(super) struct Points<'a> {
+    pub(super) answer: &'a PanelAnswer,
+    pub(super) compared: usize,
     /// Those that differ …
-    wrong: usize,
+    pub(super) wrong: usize,
     /// … and of them those that an answer, or a scrape, that was late explains.
-    late: usize,
+    pub(super) late: usize,
     /// Whether anything but nothing was to be shown.
-    any: bool,
+    pub(super) any: bool,
     /// Shown, and what the ledger says, furthest off.
-    worst: Option<(f64, f64)>,
+    pub(super) worst: Option<(f64, f64)>,
 }
 
 /// A panel's first query against the ledger, wherever its window lies inside one phase.
-fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Measure) -> anyhow::Result<Points<'a>> {
+pub(super) fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Measure) -> anyhow::Result<Points<'a>> {
     let answer = experiment
         .panels
         .iter()
@@ -141,7 +64,7 @@ fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Measure) -> a
     let buckets = if measure == Measure::LatencyP95 { buckets(experiment)? } else { Vec::new() };
     let took_ms = scrapes_took_ms(experiment)?;
     // Nothing equals nothing: a panel that shows none of what never came shows no more than an empty one.
-    let any = !super::judge::sends(experiment);
+    let any = !experiment.sends();
     let mut points = Points { answer, compared: 0, wrong: 0, late: 0, any, worst: None };
     let mut furthest = -1.0;
     for (at, shown) in shown {
@@ -196,45 +119,17 @@ pub(super) fn put_off(experiment: &Experiment) -> Vec<String> {
     told
 }
 
-/// A panel's first query agrees with the ledger wherever its window lies inside one phase.
-pub(super) fn shows(experiment: &Experiment, panel: &str, measure: Measure) -> anyhow::Result<Finding> {
-    let Points { answer, compared, wrong, any, worst, .. } = points_of(experiment, panel, measure)?;
-    let observed = worst.map_or_else(
-        || "no point whose window lies inside one phase".to_owned(),
-        |(shown, ledger)| {
-            let points = if compared == 1 { "point" } else { "points" };
-            format!("{compared} {points}; the furthest off shows {shown:.3} where the ledger says {ledger:.3}")
-        },
-    );
-    Ok(Finding {
-        population: if any { compared } else { 0 },
-        expected: match measure {
-            Measure::LatencyP95 => {
-                "the histogram bucket of the ledger's value, wherever the window lies inside a fault"
-            }
-            _ => "the ledger's value wherever the window lies inside one phase, within 10 % or two requests",
-        }
-        .to_owned(),
-        fails: if wrong > 0 {
-            Some(format!("{wrong} of {compared} points differ; {observed}"))
-        } else {
-            (experiment.is_since(3) && (compared == 0 || !any))
-                .then(|| format!("there is nothing to decide it on: {} shows nothing", answer.plan.expr))
-        },
-        observed,
-        exhibits: vec![answer.file(), "ledger.jsonl".to_owned()],
-        not_proven: None,
-    })
-}
-
 /// The time at which dashboards are looked at: from quiet to the end of the traffic, when the last window is full.
 pub fn time_range(run: &Run) -> TimeRange {
     let end = run.phases.iter().map(|phase| phase.end_ms).max().unwrap_or(run.end_ms);
     TimeRange { from_millis: run.quiet_ms, to_millis: end }
 }
 
-/// Every panel drawn from the answers that were kept, as `uid/id` and SVG.
-pub fn drawings(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Vec<(String, String)>> {
+/// An experiment's panels, drawn: `uid/id` and SVG. A report shows some of them, and all lie beside it.
+pub type Drawings = Vec<(String, String)>;
+
+/// Every panel drawn from the answers that were kept.
+pub fn drawings(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Drawings> {
     let run = &experiment.run;
     let mark = |label: &str, from_millis, to_millis| Mark { from_millis, to_millis, label: label.to_owned() };
     let faults: Vec<Mark> = run
@@ -378,7 +273,7 @@ fn scrapes_took_ms(experiment: &Experiment) -> anyhow::Result<BTreeMap<i64, i64>
 /// tell, and its answer was not there yet.
 fn in_the_air(experiment: &Experiment, from_us: u64, to_us: u64) -> usize {
     let entries = experiment.ledger.entries.iter();
-    let times = entries.filter_map(|entry| Some((entry.sent_us? + super::judge::delay_us(entry), entry.ended_us?)));
+    let times = entries.filter_map(|entry| Some((entry.sent_us? + delay_us(entry), entry.ended_us?)));
     times.filter(|(counted_us, ended_us)| *counted_us <= to_us && *ended_us >= from_us).count()
 }
 
@@ -395,7 +290,7 @@ fn points(series: &[Series], measure: Measure) -> Vec<(i64, f64)> {
     sums.into_iter().collect()
 }
 
-fn find<'a>(tree: &'a Tree, name: &str) -> anyhow::Result<&'a Panel> {
+pub(super) fn find<'a>(tree: &'a Tree, name: &str) -> anyhow::Result<&'a Panel> {
     let (uid, id) = name.split_once('/').with_context(|| format!("`{name}` is not uid/id"))?;
     let dashboard = tree.dashboards.iter().find(|dashboard| dashboard.uid == uid);
     let dashboard = dashboard.with_context(|| format!("there is no dashboard {uid}"))?;
@@ -403,11 +298,11 @@ fn find<'a>(tree: &'a Tree, name: &str) -> anyhow::Result<&'a Panel> {
     panel.with_context(|| format!("dashboard {uid} has no panel {id}"))
 }
 
-fn answer_of<'a>(experiment: &'a Experiment, panel: &str, ref_id: &str) -> Option<&'a PanelAnswer> {
+pub(super) fn answer_of<'a>(experiment: &'a Experiment, panel: &str, ref_id: &str) -> Option<&'a PanelAnswer> {
     experiment.panels.iter().find(|answer| answer.panel() == panel && answer.plan.ref_id == ref_id)
 }
 
-fn read(answer: &PanelAnswer) -> anyhow::Result<Vec<Series>> {
+pub(super) fn read(answer: &PanelAnswer) -> anyhow::Result<Vec<Series>> {
     Ok(answer::parse(answer.answer.get().as_bytes())?.data.into_series())
 }
 

@@ -9,16 +9,11 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::experiment::Experiment;
-use super::judge::{Finding, first_of, silence_of};
+use super::artifacts::{LEAKED, PLANTED};
 use aiclipx_model::sum::Sum;
 
 /// Their log, beside the components' own: the forwarder takes every file there.
 const LOG: &str = "planted.log";
-/// Loki's answer to which of the lines it holds.
-pub const ARRIVED: &str = "loki/planted.json";
-/// Loki's answer to which lines of any component hold one of the secrets.
-pub const LEAKED: &str = "loki/leaked.json";
 /// The most lines an answer is asked for: more than are planted, were each of them there twice.
 pub const MOST: usize = 200;
 
@@ -48,6 +43,9 @@ const FORMS: [(&str, &str); 22] = [
     ("JSON in a text of JSON", r#"{"level":"INFO","msg":"MARK","body":"{\"password\":\"SECRET\"}"}"#),
     ("a sign written by its number", r#"{"level":"INFO","msg":"MARK","pass\u0077ord":"SECRET"}"#),
 ];
+
+/// How many lines are planted.
+pub(super) const COUNT: usize = FORMS.len();
 
 /// A form, filled.
 struct Planted {
@@ -85,7 +83,7 @@ pub fn plant(logs: &Path, run: &str) -> anyhow::Result<()> {
 pub fn questions(run: &str) -> [(&'static str, String); 2] {
     let secrets: Vec<String> = all(run).map(|planted| planted.secret).collect();
     [
-        (ARRIVED, format!(r#"{{component="other"}} |= "planted {run} ""#)),
+        (PLANTED, format!(r#"{{component="other"}} |= "planted {run} ""#)),
         (LEAKED, format!(r#"{{component=~".+"}} |~ "{}""#, secrets.join("|"))),
     ]
 }
@@ -97,7 +95,7 @@ pub fn have_arrived(run: &str, answer: &[u8]) -> anyhow::Result<bool> {
 }
 
 /// The texts of all lines of an answer.
-fn lines_of(answer: &[u8]) -> anyhow::Result<Vec<String>> {
+pub(super) fn lines_of(answer: &[u8]) -> anyhow::Result<Vec<String>> {
     let answer: serde_json::Value = serde_json::from_slice(answer).context("Loki's answer is no JSON")?;
     let streams = answer["data"]["result"].as_array().context("Loki's answer has no result")?;
     let mut lines = Vec::new();
@@ -109,18 +107,8 @@ fn lines_of(answer: &[u8]) -> anyhow::Result<Vec<String>> {
     Ok(lines)
 }
 
-/// Every planted line is in the store of logs, and none of the secrets.
-pub(super) fn kept_out(experiment: &Experiment) -> anyhow::Result<Finding> {
-    let run = experiment.run.id.as_str();
-    let (Some(arrived), Some(leaked)) = (experiment.bytes_of(ARRIVED)?, experiment.bytes_of(LEAKED)?) else {
-        let why = silence_of(experiment, "loki");
-        let why = why.unwrap_or_else(|| "Loki did not say which of the planted lines it holds".to_owned());
-        return Ok(Finding { observed: "no answer".to_owned(), not_proven: Some(why), ..Finding::default() });
-    };
-    Ok(decide(run, &lines_of(&arrived)?, &lines_of(&leaked)?))
-}
-
-fn decide(run: &str, arrived: &[String], leaked: &[String]) -> Finding {
+/// What is wrong with what the store of logs holds: the secrets that are told, the planted lines that are missing.
+pub(super) fn told_or_missing(run: &str, arrived: &[String], leaked: &[String]) -> Vec<String> {
     let mut wrong = Vec::new();
     for planted in all(run) {
         let is_told = |lines: &[String]| lines.iter().any(|line| line.contains(&planted.secret));
@@ -130,14 +118,7 @@ fn decide(run: &str, arrived: &[String], leaked: &[String]) -> Finding {
             wrong.push(format!("the line with {} is missing: {}", planted.form, planted.mark));
         }
     }
-    Finding {
-        population: FORMS.len(),
-        expected: format!("{} lines in Loki, without their secrets", FORMS.len()),
-        observed: format!("{} lines, {} that tell a secret", arrived.len(), leaked.len()),
-        exhibits: vec![ARRIVED.to_owned(), LEAKED.to_owned()],
-        fails: (!wrong.is_empty()).then(|| first_of(wrong)),
-        not_proven: None,
-    }
+    wrong
 }
 
 #[cfg(test)]
@@ -167,18 +148,19 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_told_and_a_line_that_is_missing_fail_and_each_names_its_form() {
-        assert_eq!(decide(RUN, &redacted(), &[]).fails, None);
+        let wrong = |arrived: &[String], leaked: &[String]| told_or_missing(RUN, arrived, leaked).join("; ");
+        assert_eq!(wrong(&redacted(), &[]), "");
         for (index, planted) in all(RUN).enumerate() {
-            let told = decide(RUN, &redacted(), &[format!("elsewhere {}", planted.secret)]).fails.unwrap();
+            let told = wrong(&redacted(), &[format!("elsewhere {}", planted.secret)]);
             assert!(told.contains(planted.form) && told.contains("is told"), "{told}");
             let mut lines = redacted();
             lines[index].clone_from(&planted.line);
-            assert!(decide(RUN, &lines, &[]).fails.unwrap().contains(planted.form));
+            assert!(wrong(&lines, &[]).contains(planted.form));
             lines.remove(index);
-            let missing = decide(RUN, &lines, &[]).fails.unwrap();
+            let missing = wrong(&lines, &[]);
             assert!(missing.contains(planted.form) && missing.contains("is missing"), "{missing}");
         }
-        assert!(decide(RUN, &[], &[]).fails.is_some());
+        assert_ne!(wrong(&[], &[]), "");
     }
 
     #[test]

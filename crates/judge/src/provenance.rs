@@ -7,8 +7,8 @@ use std::sync::OnceLock;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use super::bundle::sha256_of;
 use aiclipx_base::duration::Speed;
+use aiclipx_model::sum;
 
 /// `run.json` of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -70,7 +70,6 @@ pub struct BrokenOff {
 /// What ended a try before its time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
-    /// In words.
     pub why: String,
     /// Whether a component died that nobody stopped: no later try explains that.
     pub died: bool,
@@ -114,14 +113,14 @@ pub fn of_another_revision(built: &str, tree: &str) -> String {
 /// SHA-256 of the tree's flake.lock, if it has one.
 pub fn flake_lock(tree: &Path) -> anyhow::Result<Option<String>> {
     let file = tree.join("flake.lock");
-    if file.exists() { sha256_of(&file).map(Some) } else { Ok(None) }
+    if file.exists() { sum::of_file(&file).map(Some) } else { Ok(None) }
 }
 
 /// SHA-256 of the program that runs now.
 pub fn program() -> Option<String> {
     static PROGRAM: OnceLock<Option<String>> = OnceLock::new();
     // By its process: a file of that name may be a newer one.
-    PROGRAM.get_or_init(|| sha256_of(Path::new("/proc/self/exe")).ok()).clone()
+    PROGRAM.get_or_init(|| sum::of_file(Path::new("/proc/self/exe")).ok()).clone()
 }
 
 /// `linux x86_64, 2 processors`.

@@ -51,10 +51,45 @@ pub struct Reconciliation {
     pub explained: Vec<String>,
 }
 
+/// The counters that are reconciled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// `app_requests_total`.
+    Requests,
+    /// `app_request_latency_seconds_count`.
+    LatencyCount,
+    /// `app_request_latency_seconds_bucket{le="+Inf"}`.
+    LatencyInf,
+    /// `app_errors_total`.
+    Errors,
+}
+
+impl Family {
+    /// The name of its samples.
+    pub fn sample(self) -> &'static str {
+        match self {
+            Family::Requests => "requests",
+            Family::LatencyCount => "latency_count",
+            Family::LatencyInf => "latency_inf",
+            Family::Errors => "errors",
+        }
+    }
+}
+
+/// The reconciliation of a family, as claims and the report show it.
+pub fn reconcile(experiment: &Experiment, family: Family) -> anyhow::Result<Reconciliation> {
+    match family {
+        Family::Requests => requests(experiment),
+        Family::LatencyCount | Family::LatencyInf => latencies(experiment, family.sample()),
+        Family::Errors => errors(experiment),
+    }
+}
+
 /// Requests per method, endpoint and status.
-pub fn requests(experiment: &Experiment) -> anyhow::Result<Reconciliation> {
+fn requests(experiment: &Experiment) -> anyhow::Result<Reconciliation> {
     let (expected, explained) = expected_requests(experiment)?;
-    let deltas = deltas(experiment, "requests", |labels| {
+    let deltas = deltas(experiment, Family::Requests.sample(), |labels| {
         (!INTERNAL.contains(&label(labels, "endpoint"))).then(|| {
             format!("{} {} {}", label(labels, "method"), label(labels, "endpoint"), label(labels, "http_status"))
         })
@@ -63,7 +98,7 @@ pub fn requests(experiment: &Experiment) -> anyhow::Result<Reconciliation> {
 }
 
 /// Observations of the latency histogram per endpoint; `name` is `latency_count` or `latency_inf`.
-pub fn latencies(experiment: &Experiment, name: &str) -> anyhow::Result<Reconciliation> {
+fn latencies(experiment: &Experiment, name: &str) -> anyhow::Result<Reconciliation> {
     let (per_status, explained) = expected_requests(experiment)?;
     let mut expected: BTreeMap<String, u64> = BTreeMap::new();
     for (what, count) in per_status {
@@ -78,12 +113,12 @@ pub fn latencies(experiment: &Experiment, name: &str) -> anyhow::Result<Reconcil
 }
 
 /// Server faults: answers of 500 and above, against `app_errors_total`.
-pub fn errors(experiment: &Experiment) -> anyhow::Result<Reconciliation> {
+fn errors(experiment: &Experiment) -> anyhow::Result<Reconciliation> {
     let (per_status, explained) = expected_requests(experiment)?;
     let is_fault = |what: &str| what.rsplit(' ').next().is_some_and(|status| status.starts_with('5'));
     let faults = per_status.iter().filter(|(what, _)| is_fault(what)).map(|(_, count)| count).sum();
     let expected = BTreeMap::from([("server faults".to_owned(), faults)]);
-    let deltas = deltas(experiment, "errors", |_| Some("server faults".to_owned()))?;
+    let deltas = deltas(experiment, Family::Errors.sample(), |_| Some("server faults".to_owned()))?;
     Ok(Reconciliation { explained, ..join(&expected, &deltas) })
 }
 

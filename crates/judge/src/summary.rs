@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use aiclipx_model::failure::{Failure, print, tell};
 
 use crate::attest;
-use crate::bundle::{Bundle, Outcome};
-use crate::claims::Kind;
-use crate::experiment::SCHEMA;
+use crate::bundle::{Bundle, SIGNATURE};
 use crate::judge::Verdict;
+use crate::outcome::Outcome;
+use crate::run::SCHEMA;
 
 /// Each level that was asked for, and what came of it.
 pub fn verify(
@@ -51,7 +51,7 @@ pub fn verified(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>) -> R
     }
     match signers {
         Some(signers) => tell(&format!("L3 signature: by {}.", attest::signed_by(&bundle, signers)?)),
-        None if bundle.folder().join(attest::SIGNATURE).exists() => {
+        None if bundle.folder().join(SIGNATURE).exists() => {
             tell("L3 signature: there is one; by whom was not looked at; --signers FILE names who may sign.");
         }
         None => tell(
@@ -92,7 +92,7 @@ pub fn conclude(bundle: &Bundle, outcome: &Outcome, require: &[String]) -> Resul
             Verdict::Holds | Verdict::Fails(_) => "✗",
         };
         // Where something else was loaded than is judged by, that explains the rest: it comes first.
-        let explains = matches!(judgement.claim.kind, Kind::LoadedEqualsTree | Kind::ConfigEqualsTree { .. });
+        let explains = judgement.claim.kind.rules().explains_others();
         told.entry((!explains, sign, judgement.verdict.why())).or_default().push(&judgement.claim.id);
     }
     for ((_, sign, why), claims) in told {

@@ -4,6 +4,10 @@
 //! are evaluation times, exact to the evaluation interval. The webhook's `startsAt` is not used for them: it is the
 //! time of firing as Prometheus told it, and the chain should be seen from both of its ends.
 
+use std::time::Duration;
+
+use super::experiment::Experiment;
+use super::tree::Tree;
 use aiclipx_model::notification::Notification;
 use aiclipx_model::prom::answer::Series;
 
@@ -100,6 +104,31 @@ pub fn millis(seconds: f64) -> i64 {
 
 fn is(series: &Series, label: &str, value: &str) -> bool {
     series.labels.get(label).is_some_and(|found| found == value)
+}
+
+/// An expected alert's life in the window.
+pub fn cycle_of(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Cycle> {
+    let evaluation = evaluation_ms(experiment, tree, alert);
+    let alerts = experiment.samples("alerts")?;
+    Ok(cycle(alert, &alerts, &experiment.notifications, evaluation, experiment.run.end_ms))
+}
+
+/// How often an alert's group is evaluated on the experiment's stack, in milliseconds.
+pub fn evaluation_ms(experiment: &Experiment, tree: &Tree, alert: &str) -> i64 {
+    let monitoring = &tree.monitoring;
+    let interval = monitoring.alert(alert).map_or(monitoring.evaluation_interval(), |alert| alert.evaluation_interval);
+    real_ms(interval, experiment.speed().factor())
+}
+
+/// Production time on a stack that lives so many times faster, in whole milliseconds.
+pub fn real_ms(production: Duration, k: u32) -> i64 {
+    i64::try_from(production.as_millis()).unwrap_or(i64::MAX) / i64::from(k)
+}
+
+/// `7.2 s`.
+#[allow(clippy::cast_precision_loss)] // minutes at most
+pub fn seconds(millis: i64) -> String {
+    format!("{:.1} s", millis as f64 / 1000.0)
 }
 
 #[cfg(test)]

@@ -2,14 +2,18 @@
 //!
 //! The same type for both, so that what is claimed before a run and what `verify` claims later come from one reading.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, ensure};
 
+use aiclipx_base::duration::Speed;
 use aiclipx_dashboard::model::{self, Dashboard};
 use aiclipx_model::failure::Failure;
 use aiclipx_model::monitoring::Monitoring;
+use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::scenario::{self, Scenario};
 
 /// The folders that a tree consists of, and that a bundle keeps a copy of.
@@ -26,7 +30,11 @@ pub struct Tree {
     pub dashboards: Vec<Dashboard>,
     /// The scenarios, in order of number.
     pub scenarios: Vec<Scenario>,
+    rendered_before: Mutex<Vec<(Addresses, Speed, Arc<Rendered>)>>,
 }
+
+/// Monitoring files as a stack gets them, by path below `etc/`.
+pub type Rendered = BTreeMap<PathBuf, Vec<u8>>;
 
 impl Tree {
     /// Reads a tree; everything that doesn't parse is told at once.
@@ -34,12 +42,38 @@ impl Tree {
         let monitoring = Monitoring::read(&root.join("monitoring"))?;
         let scenarios = scenario::all(&root.join("scripts/traffic"))?;
         let mut dashboards = Vec::new();
-        for file in super::experiment::files_in(&root.join("monitoring/grafana/dashboards"), ".json")? {
-            let text = super::experiment::read_tree_text(&file)?;
+        for file in super::files::files_in(&root.join("monitoring/grafana/dashboards"), ".json")? {
+            let text = super::files::read_tree_text(&file)?;
             let shown = file.strip_prefix(root).unwrap_or(&file);
             dashboards.push(model::read(shown, &text)?);
         }
-        Ok(Tree { root: root.to_owned(), monitoring, dashboards, scenarios })
+        let rendered_before = Mutex::default();
+        Ok(Tree { root: root.to_owned(), monitoring, dashboards, scenarios, rendered_before })
+    }
+
+    /// The same with other dashboards.
+    #[must_use]
+    pub fn with_dashboards(&self, dashboards: Vec<Dashboard>) -> Tree {
+        Tree {
+            root: self.root.clone(),
+            monitoring: self.monitoring.clone(),
+            dashboards,
+            scenarios: self.scenarios.clone(),
+            rendered_before: Mutex::default(),
+        }
+    }
+
+    /// The monitoring files as a stack of these addresses gets them.
+    ///
+    /// Several claims of every experiment ask for them, and rendering divides every expression there is: done once.
+    pub fn rendered(&self, addresses: &Addresses, speed: Speed) -> Result<Arc<Rendered>, Failure> {
+        let mut before = self.rendered_before.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((.., rendered)) = before.iter().find(|(a, s, _)| (a, *s) == (addresses, speed)) {
+            return Ok(Arc::clone(rendered));
+        }
+        let rendered = Arc::new(self.monitoring.render(addresses, speed)?);
+        before.push((addresses.clone(), speed, Arc::clone(&rendered)));
+        Ok(rendered)
     }
 
     /// Every panel that asks Prometheus something, as `uid/id`.

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::experiment::{Experiment, PROMETHEUS, Process, Run};
+use super::experiment::Experiment;
+use super::run::{PROMETHEUS, Process, Run};
 use super::timeline::millis;
 use aiclipx_model::prom::answer::Series;
 use aiclipx_model::traffic::ledger::Outcome;

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use aiclipx_base::duration::Speed;
 use aiclipx_judge::mutants::kinds;
-use aiclipx_judge::mutants::table::{Edit, FoundBy, Rendered, Table};
-use aiclipx_judge::tree::Tree;
+use aiclipx_judge::mutants::table::{Edit, FoundBy, Table};
+use aiclipx_judge::tree::{Rendered, Tree};
 use aiclipx_model::monitoring::addresses::Addresses;
 
 struct Known {
@@ -58,7 +58,7 @@ fn a_kind_that_loses_its_mutant_is_told() {
         let mut poorer = table.clone();
         poorer.mutants.retain(|mutant| {
             let claim = mutant.check(&tree, &rendered, speed).unwrap();
-            claim.is_none_or(|claim| kinds::name(&claim.kind) != kind)
+            claim.is_none_or(|claim| claim.kind.rules().name() != kind)
         });
         let told = kinds::uncovered(&poorer, &tree, &rendered, speed);
         assert_eq!(told, [format!("no mutant shows that a claim of the kind {kind} can fail")]);

@@ -111,27 +111,29 @@ pub struct Failure {
     kind: Kind,
     error: anyhow::Error,
     remedy: Option<String>,
+    /// Where files are why.
+    findings: Vec<Finding>,
 }
 
 impl Failure {
     /// Bad input or a missing precondition: exit 2.
     pub fn usage(error: impl Into<Message>) -> Failure {
-        Failure { kind: Kind::Usage, error: error.into().0, remedy: None }
+        Failure { kind: Kind::Usage, error: error.into().0, remedy: None, findings: Vec::new() }
     }
 
     /// The environment let us down: exit 3.
     pub fn infrastructure(error: impl Into<Message>) -> Failure {
-        Failure { kind: Kind::Infrastructure, error: error.into().0, remedy: None }
+        Failure { kind: Kind::Infrastructure, error: error.into().0, remedy: None, findings: Vec::new() }
     }
 
     /// A bundle that can't be trusted: exit 4.
     pub fn invalid_bundle(error: impl Into<Message>) -> Failure {
-        Failure { kind: Kind::InvalidBundle, error: error.into().0, remedy: None }
+        Failure { kind: Kind::InvalidBundle, error: error.into().0, remedy: None, findings: Vec::new() }
     }
 
     /// The user pressed Ctrl-C or sent SIGTERM: exit 130.
     pub fn interrupted() -> Failure {
-        Failure { kind: Kind::Interrupted, error: anyhow::anyhow!("interrupted"), remedy: None }
+        Failure { kind: Kind::Interrupted, error: anyhow::anyhow!("interrupted"), remedy: None, findings: Vec::new() }
     }
 
     /// Adds what the reader can do about it, one line.
@@ -161,6 +163,11 @@ impl Failure {
     /// Whether it is that a file may not be read or written by who asks.
     pub fn is_denied(&self) -> bool {
         cause(&self.error) == Some(io::ErrorKind::PermissionDenied)
+    }
+
+    /// What is wrong in files, where that is why it stopped.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// Why it stopped.
@@ -204,7 +211,7 @@ impl From<anyhow::Error> for Failure {
             Some(io::ErrorKind::PermissionDenied) => {
                 Failure::usage(error).remedy("let this user read and write it, or ask as one who may")
             }
-            _ => Failure { kind: Kind::Infrastructure, error, remedy: None },
+            _ => Failure { kind: Kind::Infrastructure, error, remedy: None, findings: Vec::new() },
         }
     }
 }
@@ -261,7 +268,8 @@ const FINDINGS_TOLD: usize = 12;
 
 /// Findings that stop a command are a usage failure which lists them, the first of very many.
 impl From<Vec<Finding>> for Failure {
-    fn from(mut findings: Vec<Finding>) -> Failure {
+    fn from(found: Vec<Finding>) -> Failure {
+        let mut findings = found.clone();
         let more = findings.len().saturating_sub(FINDINGS_TOLD);
         // What helps against all of them is told once, at the end.
         let remedy = findings.first().map(|finding| finding.remedy.clone()).unwrap_or_default();
@@ -275,7 +283,7 @@ impl From<Vec<Finding>> for Failure {
         if more > 0 {
             lines.push(format!("… and {more} more"));
         }
-        let failure = Failure::usage(lines.join("\n"));
+        let failure = Failure { findings: found, ..Failure::usage(lines.join("\n")) };
         if is_shared { failure.remedy(remedy) } else { failure }
     }
 }

@@ -197,16 +197,23 @@ mod tests {
         assert_eq!(reserve(&at("pipe")).unwrap_err().to_string(), "it is a pipe that nobody reads");
         let mut cat = Command::new("cat");
         let reader = cat.arg(at("pipe")).stdout(std::process::Stdio::piped()).spawn().unwrap();
-        let reserved = loop {
-            match reserve(&at("pipe")) {
-                Ok(reserved) => break reserved,
-                Err(_) => std::thread::sleep(std::time::Duration::from_millis(5)),
-            }
-        };
+        let reserved = once_read(|| reserve(&at("pipe")));
         written(&at("pipe")).unwrap();
         written(&at("pipe")).unwrap();
         drop(reserved);
         assert_eq!(reader.wait_with_output().unwrap().stdout, b"newnew");
+    }
+
+    /// What can be done with a pipe once its reader has come.
+    fn once_read<T>(attempt: impl Fn() -> io::Result<T>) -> T {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+        loop {
+            match attempt() {
+                Ok(done) => return done,
+                Err(error) => assert!(std::time::Instant::now() < deadline, "nobody reads: {error}"),
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     #[test]
@@ -216,9 +223,7 @@ mod tests {
         fifo(&pipe);
         assert!(written(&pipe).is_err(), "nobody reads, and nobody is waited for");
         let reader = Command::new("cat").arg(&pipe).stdout(std::process::Stdio::piped()).spawn().unwrap();
-        while written(&pipe).is_err() {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        once_read(|| written(&pipe));
         assert_eq!(reader.wait_with_output().unwrap().stdout, b"new");
         assert!(pipe.symlink_metadata().unwrap().file_type().is_fifo());
         let full = written(Path::new("/dev/full")).unwrap_err();

@@ -1,8 +1,12 @@
 //! What bytes are known by: their SHA-256, in hexadecimal digits.
 
 use std::io::{self, Read, Write};
+use std::path::Path;
 
+use anyhow::Context;
 use sha2::{Digest, Sha256};
+
+use crate::files;
 
 /// Bytes on their way to a sum: whatever is written to it is counted and forgotten.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +45,12 @@ pub fn of(source: &mut impl Read) -> io::Result<String> {
     let mut sum = Sum::new();
     io::copy(source, &mut sum)?;
     Ok(sum.hex())
+}
+
+/// The sum of a file.
+pub fn of_file(path: &Path) -> anyhow::Result<String> {
+    let read = || of(&mut files::open(path)?);
+    read().with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Lower-case hexadecimal digits.

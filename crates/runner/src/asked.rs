@@ -3,20 +3,21 @@
 use std::collections::BTreeMap;
 
 use super::ground::Ground;
-use aiclipx_judge::experiment::LOADED;
+use aiclipx_judge::artifacts::{LOADED_ANSWERS, LoadedAnswer};
 use aiclipx_judge::loaded::Loaded;
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::Failure;
+use aiclipx_model::monitoring::Loader;
 use aiclipx_stack::prom::client::Api;
 
-/// Asks for all of [`LOADED`].
+/// Asks for all of [`LOADED_ANSWERS`].
 pub async fn loaded(ground: Ground<'_>) -> Result<Loaded, Failure> {
     let asked = async {
         let mut answers = BTreeMap::new();
-        for (name, of_alertmanager, path) in LOADED {
-            let address = if *of_alertmanager { ground.alertmanager() } else { Some(ground.prometheus()) };
+        for LoadedAnswer { name, of, path } in LOADED_ANSWERS {
+            let address = if of == Loader::Alertmanager { ground.alertmanager() } else { Some(ground.prometheus()) };
             if let Some(address) = address {
-                answers.insert((*name).to_owned(), Api::new(address).json(path).await?);
+                answers.insert(name.to_owned(), Api::new(address).json(path).await?);
             }
         }
         anyhow::Ok(Loaded(answers))

@@ -16,11 +16,15 @@ use super::runner::{self, Ended, Job, Try, Which, gravest, invalid, why_again};
 use crate::events::{Event, Events};
 use crate::publish::in_a_second_of_its_own;
 use crate::surroundings::{asked_of, look_for_a_browser};
-use aiclipx_judge::bundle::{Bundle, Draft, Outcome};
+use aiclipx_judge::artifacts::{LEDGER, RUN};
+use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::coherence::FIRST_TRY;
-use aiclipx_judge::experiment::{Experiment, SCHEMA, files_in, read_json, read_run};
+use aiclipx_judge::experiment::Experiment;
+use aiclipx_judge::files::{files_in, read_json};
 use aiclipx_judge::judge;
+use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, compact_utc, now_ms};
+use aiclipx_judge::run::{SCHEMA, read_run};
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::epoch::Epoch;
 use aiclipx_model::failure::{Failure, Kind};
@@ -353,14 +357,14 @@ fn runs_of(ground: Ground<'_>) -> anyhow::Result<Runs> {
         if !folder.is_dir() || name.as_str() < compact_utc(started_ms)?.as_str() {
             continue;
         }
-        if folder.join("run.json").is_file() {
+        if RUN.below(&folder).is_file() {
             let read = || {
                 let run = read_run(&folder)?;
                 ensure!(run.schema == SCHEMA, "an older version of this tool enacted it");
                 Ok((
                     run.quiet_ms,
                     Earlier::of(
-                        Ledger::read(&folder.join("ledger.jsonl"))
+                        Ledger::read(&LEDGER.below(&folder))
                             .map_err(|failure| anyhow::anyhow!("{}", failure.in_one_line()))?,
                     ),
                 ))

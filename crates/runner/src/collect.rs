@@ -17,12 +17,17 @@ use crate::graphs;
 use aiclipx_base::duration::Speed;
 use aiclipx_dashboard::query::{self, View};
 use aiclipx_http::client;
-use aiclipx_judge::experiment::{
-    Experiment, LOADED, NAMES, PanelAnswer, Run, SAMPLES, SNAPSHOT, read_run, read_scenario, write,
+use aiclipx_judge::artifacts::{
+    HELD_BY_LOKI, LOADED, LOADED_ANSWERS, LOG, LoadedAnswer, NAMES, NOTIFICATIONS, PLANTED, SAMPLE, SAMPLES, SNAPSHOT,
+    Sample,
 };
+use aiclipx_judge::experiment::{Experiment, PanelAnswer, read_scenario};
+use aiclipx_judge::files::write;
+use aiclipx_judge::run::{Run, read_run};
 use aiclipx_judge::tree::{Tree, copy_folder};
 use aiclipx_judge::{judge, planted};
 use aiclipx_model::failure::{Failure, no_temporary_folder};
+use aiclipx_model::monitoring::Loader;
 use aiclipx_model::notification::Notification;
 use aiclipx_model::prom::answer::percent_encoded;
 use aiclipx_stack::prom::client::{Api, query_path};
@@ -53,10 +58,11 @@ async fn collected(
 ) -> Result<(), Failure> {
     let prometheus = Api::new(ground.prometheus());
     let run = begun(ground, &prometheus, run_folder, target).await?;
-    for (name, of_alertmanager, path) in LOADED {
-        let api = if *of_alertmanager { ground.alertmanager().map(Api::new) } else { Some(prometheus.clone()) };
+    for LoadedAnswer { name, of, path } in LOADED_ANSWERS {
+        let api =
+            if of == Loader::Alertmanager { ground.alertmanager().map(Api::new) } else { Some(prometheus.clone()) };
         if let Some(api) = api {
-            write(&target.join("loaded").join(format!("{name}.json")), &api.get(path).await?)?;
+            write(&target.join(LOADED.named(name)), &api.get(path).await?)?;
         }
     }
     let lacks = |why: String| {
@@ -80,7 +86,7 @@ async fn collected(
         if stack.plan().lifetime == Lifetime::Private {
             // It is for people: no claim rests on it.
             if let Err(error) = snapshot(stack, target).await {
-                lacks(format!("no {SNAPSHOT}: {error:#}"));
+                lacks(format!("no {}: {error:#}", SNAPSHOT.path));
             }
         }
     }
@@ -110,10 +116,10 @@ async fn begun(ground: Ground<'_>, prometheus: &Api, run_folder: &Path, target: 
     let run = read_run(target)?;
     let window = run.end_ms - run.quiet_ms;
     ensure!(window > 0, "it ended at {}, before it began at {}: the clock was set back", run.end_ms, run.quiet_ms);
-    for (name, selector) in SAMPLES {
+    for Sample { name, selector } in SAMPLES {
         let path = query_path(&format!("{selector}[{window}ms]"), Some(seconds(run.end_ms)));
         let answer = prometheus.get(&path).await?;
-        write(&target.join("samples").join(format!("{name}.json")), &answer)?;
+        write(&target.join(SAMPLE.named(name)), &answer)?;
     }
     notifications(ground, &run, target).await?;
     Ok(run)
@@ -121,7 +127,7 @@ async fn begun(ground: Ground<'_>, prometheus: &Api, run_folder: &Path, target: 
 
 /// The receiver's lines of the window, kept with the run: the receiver itself keeps them for so long and no longer.
 pub(super) async fn notifications(ground: Ground<'_>, run: &Run, target: &Path) -> anyhow::Result<()> {
-    let file = target.join(aiclipx_judge::experiment::NOTIFICATIONS);
+    let file = NOTIFICATIONS.below(target);
     if file.exists() {
         return Ok(());
     }
@@ -144,7 +150,7 @@ pub const LONGEST_LOG: u64 = 16 << 20;
 /// A line of the service that tells no time is kept: whether it may be there is for the judge.
 async fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
     let processes: Vec<_> = stack.processes().into_iter().map(|one| (stack.plan().log(&one.name), one)).collect();
-    let (run, folder) = (run.clone(), target.join("logs"));
+    let (run, target) = (run.clone(), target.to_owned());
     let written = tokio::task::spawn_blocking(move || {
         for (file, process) in processes {
             let is_service = process.component == Component::App;
@@ -157,7 +163,7 @@ async fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
             } else {
                 text.into_owned()
             };
-            write(&folder.join(format!("{}.log", process.name)), kept.as_bytes())?;
+            write(&target.join(LOG.named(&process.name)), kept.as_bytes())?;
         }
         anyhow::Ok(())
     });
@@ -186,7 +192,7 @@ async fn store_of_logs(run: &Run, target: &Path) -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     };
-    write(&target.join(aiclipx_judge::experiment::HELD_BY_LOKI), &answer)
+    write(&target.join(HELD_BY_LOKI), &answer)
 }
 
 /// What Loki holds of the secrets that were planted for this run: asked again until every line is there, or forwarding has
@@ -216,7 +222,7 @@ async fn ask_for_planted(loki: &Api, run: &str, window_ms: Range<i64>, target: &
         let mut answers = Vec::new();
         for (file, query) in &questions {
             let answer = loki.get(&path(query)).await.context("which of the planted lines Loki holds")?;
-            have_arrived &= *file != planted::ARRIVED || planted::have_arrived(run, &answer)?;
+            have_arrived &= *file != PLANTED || planted::have_arrived(run, &answer)?;
             answers.push((*file, answer));
         }
         if have_arrived || tokio::time::Instant::now() > deadline {
@@ -249,7 +255,7 @@ async fn snapshot(stack: &Stack, target: &Path) -> anyhow::Result<()> {
     let folder = stack.plan().prometheus_data(version);
     let what = format!("cannot keep {}", folder.display());
     let bytes = tokio::task::spawn_blocking(move || archived(&folder)).await.context("copying it")?.context(what)?;
-    write(&target.join(SNAPSHOT), &bytes)
+    write(&SNAPSHOT.below(target), &bytes)
 }
 
 /// The log and the blocks of a folder of Prometheus' as one archive.

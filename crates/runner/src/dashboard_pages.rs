@@ -9,10 +9,12 @@ use crate::browser::Browser;
 use crate::browser::grafana::{DashboardPage, Shown};
 use crate::surroundings::look_for_a_browser;
 use aiclipx_base::address::Address;
-use aiclipx_judge::experiment::{Run, write, write_json};
-use aiclipx_judge::grafana::{Seen, dashboards, file, picture};
+use aiclipx_judge::artifacts::{GRAFANA_PAGE, dashboard_picture};
+use aiclipx_judge::files::{write, write_json};
+use aiclipx_judge::grafana::{Seen, dashboards};
 use aiclipx_judge::panels;
 use aiclipx_judge::provenance::now_ms;
+use aiclipx_judge::run::Run;
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::scenario::Scenario;
@@ -60,14 +62,14 @@ pub async fn collect(
         let (Shown { exchanges, failed }, missing) = match taken {
             Ok((shown, png)) => {
                 // Only now: an experiment whose picture can't be had has no place for it.
-                write(&target.join(picture(dashboard)), &png)?;
+                write(&target.join(dashboard_picture(dashboard)), &png)?;
                 (shown, None)
             }
             Err(why) => (Shown { exchanges: Vec::new(), failed: Vec::new() }, Some(why)),
         };
         let version = version.to_owned();
         let seen = Seen { url: page.url(), taken_ms, version, exchanges, failed, missing };
-        write_json(&target.join(file(dashboard)), &seen)?;
+        write_json(&target.join(GRAFANA_PAGE.named(dashboard)), &seen)?;
     }
     if let Ok(browser) = browser {
         // Its process is killed with the value anyway; a browser that ends badly takes no picture back.
@@ -86,7 +88,8 @@ async fn pictured(page: &DashboardPage<'_>, browser: &Browser) -> Result<(Shown,
 
 #[cfg(test)]
 mod tests {
-    use aiclipx_judge::experiment::{Experiment, read_json};
+    use aiclipx_judge::experiment::Experiment;
+    use aiclipx_judge::files::read_json;
 
     use super::*;
 

@@ -22,9 +22,11 @@ use crate::traffic::progress::Progress;
 use crate::traffic::send::{Limits, Sent, Tcp, send};
 use aiclipx_base::address::Address;
 use aiclipx_http::client;
-use aiclipx_judge::experiment::{PhaseTime, Process, Run, SCHEMA, StepTime, exposition_file, write, write_json};
+use aiclipx_judge::artifacts::{self, LEDGER, RUN, SCENARIO};
+use aiclipx_judge::files::{write, write_json};
 use aiclipx_judge::planted;
 use aiclipx_judge::provenance::{End, compact_utc, now_ms};
+use aiclipx_judge::run::{PhaseTime, Process, Run, SCHEMA, StepTime};
 use aiclipx_judge::timeline::millis;
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::epoch::Epoch;
@@ -152,7 +154,7 @@ async fn enacted(
     let id = format!("{}-{}-s{}", compact_utc(quiet_ms)?, what.scenario.id(), what.seed);
     let folder = ground.state().join(RUNS).join(&id);
     interrupt.or(async { Ok(scraped_after(&prometheus, targets, quiet_ms, first_scrape).await?) }).await?;
-    write(&folder.join("scenario.toml"), what.scenario.text.as_bytes())?;
+    write(&SCENARIO.below(&folder), what.scenario.text.as_bytes())?;
     *begun = Some(folder.clone());
     let mut disturbances = expositions(ground.app_metrics(), &folder, "before").await?;
     let at_start = ground.epochs().await?;
@@ -168,7 +170,7 @@ async fn enacted(
     let mut photographer = photographer.start(folder.clone());
     let (sent, steps) = traffic(what, &schedule, &id, say, interrupt).await?;
     photographer.traffic_is_over();
-    sent.ledger.write(&folder.join("ledger.jsonl"))?;
+    sent.ledger.write(&LEDGER.below(&folder))?;
     if sent.ledger.head.interrupted {
         return Err(Failure::interrupted());
     }
@@ -211,7 +213,7 @@ async fn enacted(
     if let Err(error) = super::collect::notifications(ground, &run, &folder).await {
         say(Doing::NotificationsNotKept { why: format!("{error:#}") });
     }
-    write_json(&folder.join("run.json"), &run)?;
+    write_json(&RUN.below(&folder), &run)?;
     Ok(Enacted { folder, sent })
 }
 
@@ -413,7 +415,7 @@ async fn expositions(app: &[Address], folder: &Path, when: &str) -> anyhow::Resu
     for (index, address) in app.iter().enumerate() {
         match client::get(address, "/metrics", ASK_LIMIT).await {
             Ok(answer) if answer.status.is_success() => {
-                write(&exposition_file(folder, when, index), &answer.body)?;
+                write(&folder.join(artifacts::exposition(when, index)), &answer.body)?;
             }
             Ok(answer) => unanswered.push(format!("GET /metrics of {address}, {when}: {}", answer.status)),
             Err(error) => unanswered.push(format!("GET /metrics of {address}, {when}: {error:#}")),

@@ -12,7 +12,7 @@ use crate::surroundings;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
 use aiclipx_http::client;
-use aiclipx_judge::experiment::Unseen;
+use aiclipx_judge::run::Unseen;
 use aiclipx_judge::validity::OPTIONAL;
 use aiclipx_model::epoch::Epoch;
 use aiclipx_model::failure::{Failure, Kind};

@@ -8,13 +8,13 @@ use std::time::Duration;
 use anyhow::Context;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use aiclipx_judge::bundle;
 use aiclipx_judge::judge::{Judgement, Verdict};
 use aiclipx_judge::mutants::outcome::{self, Fate};
+use aiclipx_judge::outcome::Outcome;
 use aiclipx_model::failure::Failure;
 
 /// What a bundle shows. Of `require`, a claim that is not proven fails, as it does for the exit code.
-pub fn of_bundle(outcome: &bundle::Outcome, require: &[String]) -> anyhow::Result<String> {
+pub fn of_bundle(outcome: &Outcome, require: &[String]) -> anyhow::Result<String> {
     let mut report = Report::new(&outcome.provenance.id);
     for experiment in &outcome.experiments {
         if outcome.provenance.superseded.contains(&experiment.name) {
@@ -118,7 +118,7 @@ mod tests {
     use std::path::Path;
 
     use aiclipx_base::duration::Speed;
-    use aiclipx_judge::bundle::{Bundle, Outcome};
+    use aiclipx_judge::bundle::Bundle;
     use aiclipx_judge::mutants::outcome::Tried;
     use aiclipx_judge::provenance::{BrokenOff, End};
 

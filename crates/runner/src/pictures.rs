@@ -21,9 +21,11 @@ use crate::browser::{Browser, PageOptions};
 use crate::surroundings::look_for_a_browser;
 use aiclipx_base::address::Address;
 use aiclipx_judge::alert_graph;
-use aiclipx_judge::claims::PICTURED_PAGES;
-use aiclipx_judge::experiment::{MissingPicture, Picture, write};
+use aiclipx_judge::artifacts;
+use aiclipx_judge::claims::pictured;
+use aiclipx_judge::files::write;
 use aiclipx_judge::provenance::now_ms;
+use aiclipx_judge::run::{MissingPicture, Picture};
 use aiclipx_model::failure::Failure;
 use aiclipx_stack::prom::client::Api;
 
@@ -101,7 +103,7 @@ impl Photographer {
     /// Of what is still awaited there will be no picture.
     fn give_up(&mut self, why: impl Fn(&str) -> String) {
         for alert in std::mem::take(&mut self.awaited) {
-            for page in PICTURED_PAGES {
+            for page in pictured::PAGES {
                 self.album.miss(&alert, page, &why(&alert));
             }
         }
@@ -189,7 +191,7 @@ impl Photographer {
             "targets" => Ok(pages.targets()),
             _ => pages.graph(&expression, range, now / 1000),
         };
-        PICTURED_PAGES.iter().map(|page| (*page, shot(page))).collect()
+        pictured::PAGES.iter().map(|page| (*page, shot(page))).collect()
     }
 
     /// Keeps a picture if the alert fires still: one that came too late shows something else.
@@ -199,7 +201,7 @@ impl Photographer {
         if !active.iter().any(|active| active.name() == alert && active.state == "firing") {
             return Err(format!("Prometheus' {page} page was ready only when {alert} no longer fired"));
         }
-        let file = Picture::file(alert, page);
+        let file = artifacts::picture(alert, page);
         write(&folder.join(&file), png).map_err(|error| format!("{error:#}"))?;
         Ok(Picture { file, page: page.to_owned(), url, alert: alert.to_owned(), taken_ms })
     }

@@ -18,12 +18,16 @@ use crate::events::{self, Doing, Event, Events};
 use crate::publish::in_a_second_of_its_own;
 use crate::surroundings;
 use crate::surroundings::asked_of;
-use aiclipx_judge::bundle::{Bundle, Draft, Outcome};
+use aiclipx_judge::artifacts::LOG;
+use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::coherence::FIRST_TRY;
-use aiclipx_judge::experiment::{self, Experiment};
+use aiclipx_judge::experiment::Experiment;
+use aiclipx_judge::files;
 use aiclipx_judge::judge::{self, Verdict};
+use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance;
 use aiclipx_judge::provenance::{BrokenOff, End, Mode, Provenance, now_ms};
+use aiclipx_judge::run::SCHEMA;
 use aiclipx_judge::tree::{Tree, copy_folder};
 use aiclipx_model::failure::{Failure, Kind, no_temporary_folder};
 use aiclipx_model::monitoring::prometheus_flags;
@@ -68,7 +72,7 @@ pub async fn prove(
     let ended = runner::run(jobs, options.jobs, events, interrupt, told).await;
     let (facts, failures) = gathered(ended);
     // What went wrong with some is told of them in the bundle of the others, if there are any.
-    let nothing_to_judge = experiment::files_in(&draft.folder().join("experiments"), "")?.is_empty();
+    let nothing_to_judge = files::files_in(&draft.folder().join("experiments"), "")?.is_empty();
     if let Some(failure) = gravest(failures.into_iter())
         && (failure.kind() == Kind::Interrupted || nothing_to_judge)
     {
@@ -77,7 +81,7 @@ pub async fn prove(
     }
 
     let provenance = Provenance {
-        schema: experiment::SCHEMA,
+        schema: SCHEMA,
         id,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
         program: provenance::program(),
@@ -371,14 +375,14 @@ impl<H: Host> Proof<H> {
             self.facts.broken_off.push(BrokenOff { run: format!("{}{FIRST_TRY}", self.scenario.name), end });
         }
         let (runs, logs) = self.host.leaves(stack);
-        for run in experiment::files_in(&runs, "")? {
+        for run in files::files_in(&runs, "")? {
             copy_folder(&run, kept)?;
         }
         let _ = std::fs::remove_file(kept.join(enact::END));
         for (name, log) in logs {
             // Who never wrote has no log.
             if let Ok(log) = aiclipx_stack::logs::joined(&log, collect::LONGEST_LOG) {
-                experiment::write(&kept.join("logs").join(format!("{name}.log")), &log)?;
+                files::write(&kept.join(LOG.named(&name)), &log)?;
             }
         }
         Ok(())

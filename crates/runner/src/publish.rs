@@ -9,8 +9,9 @@ use tokio::time::{Instant, sleep};
 use super::enact::STILL_AT_IT;
 use crate::events::{Event, Events};
 use crate::pdf;
-use aiclipx_judge::bundle::{BROKEN_OFF, Bundle, Draft, Outcome};
-use aiclipx_judge::experiment;
+use aiclipx_judge::bundle::{BROKEN_OFF, Bundle, Draft};
+use aiclipx_judge::files;
+use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance::{Provenance, now_ms};
 use aiclipx_judge::report::PDF;
 use aiclipx_model::failure::Failure;
@@ -29,8 +30,8 @@ pub async fn publish(
     let told = provenance.clone();
     let reported = tokio::task::spawn_blocking(move || {
         for place in ["experiments", BROKEN_OFF] {
-            for folder in experiment::files_in(&draft.folder().join(place), "")? {
-                experiment::pack(&folder)?;
+            for folder in files::files_in(&draft.folder().join(place), "")? {
+                files::pack(&folder)?;
             }
         }
         let outcome = draft.report(&told)?;

@@ -7,10 +7,10 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aiclipx_base::address::Address;
-use aiclipx_judge::experiment::MissingPicture;
+use aiclipx_judge::run::MissingPicture;
 use aiclipx_runner::browser::prometheus::PrometheusPages;
 use aiclipx_runner::browser::{Browser, PageOptions};
 use aiclipx_runner::pictures::{Album, AtWork, PATIENCE, Photographer};
@@ -106,6 +106,14 @@ async fn started(address: &Address, folder: &Path, patience: Duration) -> AtWork
     Photographer::hire(&[ALERT.to_owned()], address, patience).await.start(folder.to_owned())
 }
 
+async fn eventually(what: &str, holds: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never came true that {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Sorted, as `page` and why there is none.
 fn missing(album: &Album) -> Vec<(&str, &str)> {
     let mut missing: Vec<(&str, &str)> =
@@ -131,7 +139,7 @@ async fn a_page_that_never_shows_costs_its_own_picture_and_tells_why_in_a_senten
     });
     let folder = tempfile::tempdir().unwrap();
     let at_work = started(&address, folder.path(), SHORT).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    eventually("a picture is there", || !files(folder.path()).is_empty()).await;
     let album = at_work.done().await.unwrap();
     assert_eq!(album.pictures.iter().map(|picture| picture.page.as_str()).collect::<Vec<_>>(), ["targets"]);
     assert_eq!(files(folder.path()), ["AppDown-targets.png"]);
@@ -156,9 +164,7 @@ async fn a_page_that_is_under_way_when_the_traffic_ends_is_pictured_still() {
     let folder = tempfile::tempdir().unwrap();
     let mut at_work = started(&address, folder.path(), PATIENCE).await;
     // The pages that are quick are there, the slow one is not.
-    while files(folder.path()).is_empty() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("a picture is there", || !files(folder.path()).is_empty()).await;
     at_work.traffic_is_over();
     let album = at_work.done().await.unwrap();
     assert_eq!(missing(&album), []);
@@ -179,7 +185,7 @@ async fn a_page_that_shows_when_the_alert_is_over_is_no_picture_of_it() {
     });
     let folder = tempfile::tempdir().unwrap();
     let at_work = started(&address, folder.path(), SHORT).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    eventually("the graph is asked for", || !fires.load(Ordering::Relaxed)).await;
     let album = at_work.done().await.unwrap();
     let why = missing(&album).into_iter().find(|(page, _)| *page == "graph").unwrap().1;
     assert_eq!(why, "Prometheus' graph page was ready only when AppDown no longer fired");
@@ -255,13 +261,9 @@ async fn who_is_sent_away_amid_a_page_leaves_no_browser() {
     };
     let before = children();
     let at_work = started(&address, folder.path(), PATIENCE).await;
-    while !asked.load(Ordering::Relaxed) {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the page is asked for", || asked.load(Ordering::Relaxed)).await;
     assert!(children() > before, "a browser runs");
     drop(at_work);
-    while children() > before {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the browser is gone", || children() <= before).await;
     assert_eq!(files(folder.path()), [] as [&str; 0]);
 }

@@ -153,7 +153,11 @@ impl Plan {
     /// Everything, on the usual ports, until `down`.
     pub fn attached(tree: &Path, state: &Path, speed: Speed) -> Result<Plan, Failure> {
         let port = |component: Component| Address::loopback(component.default_port());
-        let tool_program = std::env::current_exe().context("cannot find this program's own file")?;
+        let mut tool_program = std::env::current_exe().context("cannot find this program's own file")?;
+        // Components of ours are commands of the tool's, beside which a program for developers lies.
+        if tool_program.file_name().is_some_and(|name| name == "aiclipx-mutants") {
+            tool_program.set_file_name("aiclipx");
+        }
         let app_program =
             std::env::var_os(APP_VARIABLE).map_or_else(|| tool_program.with_file_name("aiclipx-app"), PathBuf::from);
         Ok(Plan {

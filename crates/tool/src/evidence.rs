@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aiclipx_judge::bundle::{Bundle, Outcome};
+use aiclipx_judge::bundle::Bundle;
+use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::{self, Failure, tell};
 use aiclipx_runner::events::Events;

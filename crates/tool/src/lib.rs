@@ -1,5 +1,6 @@
 //! The operator's tool. This library is its static checks: scenarios, rules, routes, dashboards and runbooks held against each
-//! other, each finding with file and line. The program, `aiclipx`, is one call a command into the crates below.
+//! other, each finding with file, line and a name. The program, `aiclipx`, is one call a command into the crates below;
+//! `aiclipx-mutants` is for who develops the stack, and [`program`] what the two share.
 //!
 //! Not for: what a command does; each is a crate's function.
 //!
@@ -14,3 +15,5 @@
 //! ```
 
 pub mod check;
+pub mod program;
+pub mod programs;

@@ -1,7 +1,7 @@
 //! The operator's command line: each command is one call into the library, and one exit code.
 
+mod checks;
 mod evidence;
-mod programs;
 mod render;
 mod stack;
 mod traffic;
@@ -13,21 +13,21 @@ use std::time::Duration;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::{self, Speed};
 use aiclipx_judge::bundle::Bundle;
-use aiclipx_judge::{attest, mutants, summary};
-use aiclipx_model::failure::{self, Failure, print, tell, without_just};
+use aiclipx_judge::{attest, summary};
+use aiclipx_model::failure::{Failure, print, tell};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
 use aiclipx_model::scenario;
 use aiclipx_model::traffic::schedule::Schedule;
-use aiclipx_runner::{prove, runner};
+use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::viewer;
-use aiclipx_stack::{Component, Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder};
+use aiclipx_stack::{Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder};
 use aiclipx_stack::{guard, receiver};
-use aiclipx_tool::check;
+use aiclipx_tool::program::{self, OnPrivateStacks, SEED, as_called_here, seed};
+use aiclipx_tool::programs::{Events, Verdicts};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use programs::{Events, Verdicts};
 
 /// An observability stack that proves itself.
 ///
@@ -90,6 +90,12 @@ enum Command {
         /// Ask the running stack instead whether every panel shows something and every rule is evaluated.
         #[arg(long)]
         live: bool,
+        /// For editors: each finding an object in a line of its own, with `file`, `line`, `name`, `subject`, `what` and `remedy`.
+        #[arg(long)]
+        json: bool,
+        /// Instead, list the names that findings have: an exception in monitoring/exceptions.toml goes by one.
+        #[arg(long, conflicts_with_all = ["live", "json"])]
+        names: bool,
     },
     /// Serve the provisioned dashboards live, drawn here; `up` does where Grafana is absent.
     Dashboard {
@@ -260,18 +266,6 @@ enum Evidence {
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
     },
-    /// Break the monitoring on purpose, one thing at a time on private stacks: a named claim must find each.
-    Mutants {
-        /// Only these mutants, by their id in monitoring/mutants.toml.
-        #[arg(long, value_name = "ID")]
-        only: Vec<String>,
-        #[command(flatten)]
-        how: OnPrivateStacks,
-        #[command(flatten)]
-        told: Events,
-        #[command(flatten)]
-        verdicts: Verdicts,
-    },
     /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its exhibits.
     Verify {
         /// The bundle's folder.
@@ -298,68 +292,13 @@ enum Evidence {
     },
 }
 
-#[derive(Args)]
-struct OnPrivateStacks {
-    /// What the schedules are computed from.
-    #[arg(long, default_value_t = SEED, value_parser = seed)]
-    seed: u64,
-    /// How many times faster than production.
-    #[arg(long, default_value = "30")]
-    speed: Speed,
-    /// Stacks side by side.
-    #[arg(long, default_value_t = JOBS, value_parser = clap::value_parser!(u8).range(1..=16))]
-    jobs: u8,
-    /// Where the outcome gets a folder of its own [default: evidence/runs at the repository's root,
-    /// ./aiclipx-evidence where that can't be written].
-    #[arg(long)]
-    out: Option<PathBuf>,
-}
-
-impl Default for OnPrivateStacks {
-    fn default() -> OnPrivateStacks {
-        let speed = "30".parse().expect("the default speed is one");
-        OnPrivateStacks { seed: SEED, speed, jobs: JOBS, out: None }
-    }
-}
-
-impl OnPrivateStacks {
-    fn options(self, root: &Path, only: Vec<String>) -> runner::Options {
-        let OnPrivateStacks { seed, speed, jobs, out } = self;
-        runner::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| bundles_folder(root)) }
-    }
-}
-
-/// As `--seed` takes it.
-fn seed(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("`{text}` is not a seed; write a whole number like {SEED}"))
-}
-
-/// Any number does; the same one for everybody makes runs comparable.
-const SEED: u64 = 42;
 /// Lines of each log that `logs` shows unless told otherwise.
 const LINES: usize = 50;
-/// Stacks side by side: on two idle processors three keep a whole `prove` under three minutes, and requests leave on time.
-const JOBS: u8 = 3;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let (code, was_interrupted) = match Signals::listen() {
-        Ok(signals) => (run(arguments, &signals).await, signals.were_heard()),
-        Err(failure) => (Err(failure), false),
-    };
-    let code = code.unwrap_or_else(|failure| {
-        tell(&as_called_here(&format!("aiclipx: {failure}")));
-        failure.exit_code()
-    });
-    // Whatever it came to in the moment that was left.
-    if was_interrupted { ExitCode::from(failure::Kind::Interrupted as u8) } else { code }
-}
-
-/// Messages name commands by their recipes; beside a tree without a justfile there is only the tool.
-fn as_called_here(text: &str) -> String {
-    let has_recipes = find_tree().is_ok_and(|root| root.join("justfile").is_file());
-    if has_recipes { text.to_owned() } else { without_just(text) }
+    program::run("aiclipx", async |signals| run(arguments, signals).await).await
 }
 
 async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
@@ -388,27 +327,10 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
         Command::Render { slo: true, .. } => render::slo(),
         Command::Render { speed, out, external_url, .. } => render::render(speed, out.as_deref(), external_url),
-        Command::Check { live } => {
-            let root = find_tree()?;
-            let findings = if live {
-                let stack = Stack::attach(&state()?).await?;
-                let plan = stack.plan();
-                let addresses = &plan.addresses;
-                let has_grafana = stack.programs().contains_key(&Component::Grafana);
-                let grafana = has_grafana.then_some(&addresses.dashboards);
-                check::live::check(&root, &addresses.prometheus, grafana, plan.speed).await?
-            } else {
-                check::check(&root)?
-            };
-            for finding in &findings {
-                print(&as_called_here(&finding.to_string()))?;
-            }
-            tell(&match findings.len() {
-                0 => "Nothing found.".to_owned(),
-                1 => "1 finding".to_owned(),
-                found => format!("{found} findings"),
-            });
-            Ok(ExitCode::from(u8::from(!findings.is_empty())))
+        Command::Check { names: true, .. } => checks::names(),
+        Command::Check { live, json, .. } => {
+            let stack = if live { Some(state()?) } else { None };
+            checks::run(stack.as_deref(), if json { checks::Form::Json } else { checks::Form::Text }).await
         }
         Command::Traffic(Traffic::Run(TrafficRun { list: true, .. })) => {
             for scenario in scenario::all(&find_tree()?.join(SCENARIOS))? {
@@ -441,17 +363,6 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let judged = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await;
             let (bundle, outcome) = verdicts.of_bundle(judged, &require)?;
             summary::conclude(&bundle, &outcome, &require)
-        }
-        Command::Evidence(Evidence::Mutants { only, how, told, verdicts }) => {
-            let root = find_tree()?;
-            let (verdicts, events) = (verdicts.reserve(Some(&told))?, told.open()?);
-            let options = how.options(&root, only);
-            let tried = aiclipx_runner::mutants::run::try_all(&root, &options, &events, &signals.held()).await;
-            let (folder, outcome) = verdicts.of_mutants(tried)?;
-            print(outcome.table().trim_end())?;
-            tell(&format!("{}.", outcome.tally()));
-            print(&folder.join(mutants::outcome::FILE).display().to_string())?;
-            Ok(ExitCode::from(outcome.exit_code()))
         }
         Command::Evidence(Evidence::Verify { ref bundle, ref repo, ref signers, ref require, ref verdicts }) => {
             let verdicts = verdicts.reserve(None)?;

@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use aiclipx_judge::bundle::{Bundle, Outcome};
+use aiclipx_judge::bundle::Bundle;
 use aiclipx_judge::mutants;
+use aiclipx_judge::outcome::Outcome;
 use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files::{self, Reserved};
 use aiclipx_runner::{events, junit};
@@ -12,21 +13,21 @@ use clap::Args;
 
 /// Of what goes on.
 #[derive(Args)]
-pub(super) struct Events {
+pub struct Events {
     /// Write what happens as JSON lines, while it happens.
     #[arg(long, value_name = "FILE")]
     events: Option<PathBuf>,
 }
 
 impl Events {
-    pub(super) fn open(&self) -> Result<events::Events, Failure> {
+    pub fn open(&self) -> Result<events::Events, Failure> {
         events::Events::open(self.events.as_deref())
     }
 }
 
 /// Of what came of it.
 #[derive(Args)]
-pub(super) struct Verdicts {
+pub struct Verdicts {
     /// Write the verdicts as JUnit's XML, which CI systems show: a suite an experiment, a case a claim (or a mutant).
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
@@ -34,7 +35,7 @@ pub(super) struct Verdicts {
 
 impl Verdicts {
     /// Asked for before anything starts, and not when it ran for minutes.
-    pub(super) fn reserve(&self, beside: Option<&Events>) -> Result<Place<'_>, Failure> {
+    pub fn reserve(&self, beside: Option<&Events>) -> Result<Place<'_>, Failure> {
         let Some(file) = &self.junit else { return Ok(Place(None)) };
         if let Some(Events { events: Some(events) }) = beside
             && files::are_one(events, file)
@@ -50,11 +51,11 @@ impl Verdicts {
 }
 
 /// Where the verdicts go, if anywhere.
-pub(super) struct Place<'a>(Option<(&'a Path, Reserved)>);
+pub struct Place<'a>(Option<(&'a Path, Reserved)>);
 
 impl Place<'_> {
     /// Writes what a bundle shows, or what kept it from being made or trusted.
-    pub(super) fn of_bundle(
+    pub fn of_bundle(
         &self,
         judged: Result<(Bundle, Outcome), Failure>,
         require: &[String],
@@ -63,7 +64,7 @@ impl Place<'_> {
     }
 
     /// Writes what came of mutants, or what kept them from being tried.
-    pub(super) fn of_mutants(
+    pub fn of_mutants(
         &self,
         tried: Result<(PathBuf, mutants::outcome::Outcome), Failure>,
     ) -> Result<(PathBuf, mutants::outcome::Outcome), Failure> {

@@ -38,7 +38,7 @@ pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) 
     if run.duration.is_none() {
         let findings = check::check_scenarios(&root, &scenarios)?;
         if !findings.is_empty() {
-            return Err(Failure::from(findings));
+            return Err(check::refusal(findings));
         }
     }
     let tree = Tree::read(&root)?;

@@ -151,7 +151,9 @@ async fn an_error_a_wait_in_vain_and_an_empty_page_never_become_a_picture() {
 
     page.open(&format!("{site}/leaves")).await.unwrap();
     page.wait_until("true", LIMIT).await.unwrap();
+    let deadline = std::time::Instant::now() + LIMIT;
     while page.status() != Some(401) {
+        assert!(std::time::Instant::now() < deadline, "it left for a page of {:?}", page.status());
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(page.picture(&file, false).await.is_err());
@@ -341,7 +343,16 @@ async fn every_page_of_prometheus_becomes_a_picture_while_an_alert_fires() {
     let mut shots = vec![pages.targets(), pages.alerts(&["TargetGone"]), pages.rules()];
     // The first scrape comes some 5 s after the start: a graph needs a few samples.
     pages.alerts(&["TargetGone"]).show(&mut page, LIMIT).await.unwrap_or_else(|failure| panic!("{failure}"));
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    let enough = "/api/v1/query?query=count_over_time(up[1m])>3";
+    let deadline = std::time::Instant::now() + LIMIT;
+    loop {
+        let answer = get(&prometheus.address, enough, LIMIT).await.unwrap();
+        if !answer::parse(&answer.body).unwrap().data.into_series().is_empty() {
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "it does not scrape");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     let now = unix_seconds();
     shots.push(pages.graph("up", Duration::from_mins(1), now).unwrap());
     for shot in &shots {

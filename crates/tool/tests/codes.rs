@@ -89,9 +89,16 @@ impl Place {
         arguments.split_whitespace().map(|word| if word == "''" { String::new() } else { filled(word) }).collect()
     }
 
+    /// Of the tool; or of the program that comes first.
     fn command(&self, state: &str, arguments: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
-        command.args(self.words(arguments)).current_dir(self.folder.path()).stdin(Stdio::null());
+        let mut words = self.words(arguments);
+        let is_another = words.first().is_some_and(|word| word.starts_with("aiclipx-"));
+        let name = if is_another { words.remove(0) } else { "aiclipx".to_owned() };
+        // All lie in one folder; that of another package is not named to us.
+        let program = Path::new(env!("CARGO_BIN_EXE_aiclipx")).with_file_name(&name);
+        assert!(program.is_file(), "{name} is not built: `cargo build`");
+        let mut command = Command::new(program);
+        command.args(words).current_dir(self.folder.path()).stdin(Stdio::null());
         command.env("AICLIPX_HOME", repository()).env("AICLIPX_STATE", self.at(state));
         command
     }
@@ -149,6 +156,12 @@ fn ended(child: Child, what: &str) -> Output {
     )
 }
 
+/// To its end, with all that it says.
+fn output(command: &mut Command) -> Output {
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    ended(child, &format!("{command:?}"))
+}
+
 /// The last line said; to a person, or else on standard output.
 fn last_line(output: &Output) -> String {
     let (said, printed) = (String::from_utf8_lossy(&output.stderr), String::from_utf8_lossy(&output.stdout));
@@ -161,7 +174,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 94] = [
+const TABLE: [(&str, &str, u8, &str); 106] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -194,6 +207,8 @@ const TABLE: [(&str, &str, u8, &str); 94] = [
     ("render --out {file}", "empty", 2, "choose another with --out"),
     ("render --speed 7", "empty", 2, "… and "),
     ("check", "empty", 0, "Nothing found."),
+    ("check --json", "empty", 0, "Nothing found."),
+    ("check --names", "empty", 0, "vector/unread"),
     ("check --live", "missing", 2, NO_STACK),
     ("check --live", "killed", 3, "`just up` cleans up and starts it anew"),
     ("dashboard", "missing", 2, NO_STACK),
@@ -249,11 +264,9 @@ const TABLE: [(&str, &str, u8, &str); 94] = [
     ("evidence collect --require ''", "missing", 2, "For more information, try '--help'."),
     ("evidence run --only no-such", "missing", 2, "there are "),
     ("evidence run --only error-rate --out {file}", "missing", 2, "choose another folder with --out DIR"),
-    ("evidence mutants --only rules-not-loaded --out {file}", "missing", 2, "choose another folder with --out DIR"),
-    ("evidence mutants --only no-such", "missing", 2, "there "),
     ("evidence run --only no-such --events {nowhere/x}", "missing", 2, "--events names a file in a folder"),
     ("evidence run --only no-such --events {pipe}", "missing", 2, "--events names a file in a folder"),
-    ("evidence mutants --only no-such --events {one} --junit {empty/../one}", "missing", 2, "name two"),
+    ("evidence run --only no-such --events {one} --junit {empty/../one}", "missing", 2, "name two"),
     ("evidence collect --junit {empty}", "missing", 2, "--junit names a file in a folder"),
     ("evidence verify {tampered} --junit /dev/full", "missing", 2, "--junit names a file in a folder"),
     ("evidence verify {tampered} --junit {one}", "missing", 4, "report.md has changed since the bundle was sealed"),
@@ -273,8 +286,20 @@ const TABLE: [(&str, &str, u8, &str); 94] = [
     ("receiver --listen {held} --notifications {nowhere/x}", "missing", 2, "--notifications names a file"),
     ("receiver --listen {held} --notifications {pipe}", "missing", 2, "--notifications names a file"),
     ("receiver --listen 127.0.0.1:1 --check", "missing", 3, "127.0.0.1:1"),
+    ("front --listen {held} --to 127.0.0.1:1", "missing", 2, "cannot listen on 127.0.0.1:"),
+    ("front --listen {held}", "missing", 2, "For more information, try '--help'."),
     ("secrets --env-file {nowhere} --folder {secrets}", "missing", 0, ""),
     ("secrets --env-file {pipe} --folder {secrets}", "missing", 2, "then a password is generated"),
+    ("aiclipx-mutants --only rules-not-loaded --out {file}", "missing", 2, "choose another folder with --out DIR"),
+    ("aiclipx-mutants --only no-such", "missing", 2, "there "),
+    ("aiclipx-mutants --jobs 0", "missing", 2, "For more information, try '--help'."),
+    ("aiclipx-verify {bundle}", "missing", 0, "claims hold"),
+    ("aiclipx-verify {bundle} --require pictured", "missing", 1, "claims hold"),
+    ("aiclipx-verify {bundle} --require no-such", "missing", 2, "verdicts.json"),
+    ("aiclipx-verify {nowhere}", "missing", 2, "a bundle is the folder"),
+    ("aiclipx-verify", "missing", 2, "For more information, try '--help'."),
+    ("aiclipx-verify {tampered}", "missing", 4, "report.md has changed since the bundle was sealed"),
+    ("aiclipx-verify {bundle} --signers {file}", "missing", 4, "it is not signed"),
     // Last: what it clears is not there afterwards.
     ("down", "killed", 0, "The stack had been killed; its traces are removed."),
 ];
@@ -285,8 +310,7 @@ fn every_verb_ends_with_the_code_of_what_came_of_it_and_touches_nothing_of_other
     let theirs = place.theirs();
     let mut wrong = Vec::new();
     for (arguments, state, code, last) in TABLE {
-        let child = place.command(state, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let output = ended(child, arguments);
+        let output = output(&mut place.command(state, arguments));
         let said = last_line(&output);
         if output.status.code() != Some(code.into()) || !said.contains(last) {
             wrong.push(format!("{arguments} ({state}): {:?}, {said:?}", output.status.code()));
@@ -296,6 +320,32 @@ fn every_verb_ends_with_the_code_of_what_came_of_it_and_touches_nothing_of_other
     assert_eq!(place.theirs(), theirs);
     assert!(!place.at("missing").exists() && place.at("empty").is_dir());
     assert_eq!(std::fs::read_to_string(place.at("file")).unwrap(), "theirs");
+}
+
+/// What a program can be told to do, as its own help has it, and below each what that can be told.
+fn verbs(program: &Place, before: &str) -> Vec<String> {
+    let output = output(&mut program.command("missing", &format!("{before} --help")));
+    let help = String::from_utf8_lossy(&output.stdout).into_owned();
+    let Some((_, listed)) = help.split_once("\nCommands:\n") else { return vec![before.trim().to_owned()] };
+    let name = |line: &str| line.strip_prefix("  ")?.split_whitespace().next().map(str::to_owned);
+    let listed = listed.lines().take_while(|line| !line.is_empty()).filter_map(name).filter(|name| name != "help");
+    listed.flat_map(|name| verbs(program, &format!("{before} {name}"))).collect()
+}
+
+/// What helps it do its work, and is in no help.
+const HIDDEN: [&str; 3] = ["front", "receiver", "secrets"];
+
+#[test]
+fn no_verb_is_missing_from_the_table_and_each_is_in_it_with_success_or_a_failure_of_its_own() {
+    let verbs = verbs(&Place::new(), "");
+    assert!(verbs.len() > 12 && verbs.contains(&"evidence verify".to_owned()), "{verbs:?}");
+    let programs = ["aiclipx-mutants", "aiclipx-verify"].map(str::to_owned);
+    for verb in verbs.into_iter().chain(HIDDEN.map(str::to_owned)).chain(programs) {
+        let is_its = |arguments: &str| arguments == verb || arguments.starts_with(&format!("{verb} "));
+        let own = |last: &str| last != "For more information, try '--help'.";
+        let rows = TABLE.iter().filter(|(arguments, _, _, last)| is_its(arguments) && own(last));
+        assert!(rows.count() > 0, "{verb} is not in the table");
+    }
 }
 
 /// The address of a server that answers 200 whatever it is asked, and so takes no faults.
@@ -325,7 +375,7 @@ fn what_was_sent_to_a_url_is_told_also_when_the_next_scenario_is_refused() {
     let place = Place::new();
     let run = |names: &str| {
         let arguments = format!("traffic run {names} --duration 300ms --base-url {}", answering());
-        let output = place.command("missing", &arguments).output().unwrap();
+        let output = output(&mut place.command("missing", &arguments));
         let [printed, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
         (output.status.code(), printed, said)
     };
@@ -376,7 +426,7 @@ fn a_bundle_that_may_not_be_read_is_not_called_untrustworthy() {
         let closed = place.at(closed);
         let was = closed.metadata().unwrap().permissions().mode();
         close(&closed, 0);
-        let output = bound_by_modes(&place.command("missing", arguments)).output().unwrap();
+        let output = output(&mut bound_by_modes(&place.command("missing", arguments)));
         close(&closed, was);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{arguments}, {}: {said}", closed.display());
@@ -458,12 +508,12 @@ fn a_start_that_still_reads_its_files_is_under_way() {
     });
     assert!(!has_ended, "it read its files before it took its turn");
     for verb in ["down", "status", "up", "clean", "logs"] {
-        let output = place.command("new", verb).output().unwrap();
+        let output = output(&mut place.command("new", verb));
         assert_eq!((output.status.code(), last_line(&output).as_str()), (Some(2), &*format!("  → {BUSY}")), "{verb}");
     }
     send(&up, Signal::Term);
     assert_eq!(ended(up, "up").status.code(), Some(130));
-    let output = place.command("new", "down").output().unwrap();
+    let output = output(&mut place.command("new", "down"));
     assert_eq!((output.status.code(), last_line(&output).starts_with("No stack runs")), (Some(0), true));
 }
 
@@ -524,4 +574,44 @@ fn a_viewer_whose_folder_holds_a_pipe_answers_and_ends() {
     }
     send(&child, Signal::Term);
     assert_eq!(ended(child, "TERM").status.code(), Some(130));
+}
+
+#[test]
+fn what_is_found_is_told_with_its_name_and_to_editors_as_an_object_a_line() {
+    let place = Place::new();
+    let clone = place.at("clone");
+    std::fs::remove_dir_all(clone.join("scripts")).unwrap();
+    copy_folder(&repository().join("scripts/traffic"), &clone.join("scripts/traffic")).unwrap();
+    let check = |arguments: &str| {
+        let output = output(place.command("empty", arguments).env("AICLIPX_HOME", &clone));
+        let [printed, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        let json = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap();
+        let found = if arguments.contains("--json") { printed.lines().map(json).collect() } else { Vec::new() };
+        (output.status.code(), printed, said, found)
+    };
+    let edit = |path: &str, from: &str, to: &str| {
+        let text = std::fs::read_to_string(clone.join(path)).unwrap();
+        assert!(text.contains(from), "{path} has no {from}");
+        std::fs::write(clone.join(path), text.replacen(from, to, 1)).unwrap();
+    };
+    let overview = "monitoring/grafana/dashboards/app-overview.json";
+    edit(overview, "\"unit\": \"reqps\"", "\"unit\": \"bytes\"");
+    let (code, printed, said, _) = check("check");
+    let first = printed.lines().next().unwrap_or_default();
+    assert!(code == Some(1) && said == "1 finding\n", "{code:?} {said} {printed}");
+    assert!(first.starts_with(&format!("{overview}:")) && first.ends_with(" (panel/unit)"), "{printed}");
+    let (code, _, said, found) = check("check --json");
+    let [finding] = &found[..] else { panic!("{found:#?}") };
+    assert!(code == Some(1) && said == "1 finding\n", "{code:?} {said}");
+    assert_eq!([&finding["file"], &finding["name"], &finding["subject"]], [overview, "panel/unit", "app-overview/1"]);
+    assert!(finding["line"].as_u64().is_some_and(|line| line > 1), "{finding}");
+    assert!(finding["what"].as_str().is_some_and(|what| what.contains("shows `bytes`")), "{finding}");
+    assert!(finding["remedy"].is_string(), "{finding}");
+    // What can't be read stops the check, with the code of bad input, and is told in the same form.
+    edit("monitoring/prometheus/prometheus.yml", "scrape_interval: 15s", "scrape_interval: soon");
+    let (code, printed, said, _) = check("check");
+    assert!(code == Some(2) && printed.is_empty() && said.contains(" (monitoring/file)"), "{code:?} {printed} {said}");
+    let (code, _, _, found) = check("check --json");
+    assert_eq!(code, Some(2));
+    assert!(!found.is_empty() && found.iter().all(|finding| finding["name"] == "monitoring/file"), "{found:#?}");
 }

@@ -46,6 +46,15 @@ fn files(under: &str) -> Vec<PathBuf> {
     found
 }
 
+/// The programs' own sources, of all crates.
+fn sources() -> Vec<PathBuf> {
+    let of_programs = |file: &PathBuf| {
+        let is_rust = file.extension().is_some_and(|kind| kind == "rs");
+        is_rust && !file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "benches")
+    };
+    files("src").into_iter().chain(files("crates")).filter(of_programs).collect()
+}
+
 fn manifest() -> toml::Table {
     read("Cargo.toml").parse().unwrap()
 }
@@ -82,13 +91,7 @@ fn no_findings(findings: &[String]) {
 fn every_command_that_a_message_names_is_there_without_just_too() {
     let mut findings = Vec::new();
     let mut named = 0;
-    for file in files("src")
-        .into_iter()
-        .chain(files("crates"))
-        .collect::<Vec<_>>()
-        .iter()
-        .filter(|file| file.extension().is_some_and(|kind| kind == "rs"))
-    {
+    for file in &sources() {
         let source = read(file);
         let spoken = source.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
         for (at, line) in spoken.filter(|(_, line)| line.contains("`just ")) {
@@ -132,7 +135,8 @@ fn recipes() -> BTreeMap<String, (bool, Option<String>)> {
         // By itself, or through a script of its name.
         let handed = line.strip_suffix(" \"$@\"").and_then(|body| {
             let script = || body.strip_prefix("    @scripts/")?.strip_suffix(".sh {{ tool }}");
-            body.strip_prefix("    @{{ tool }} ").or_else(script)
+            let mutants = || (body == "    @{{ mutants }}").then_some("aiclipx-mutants");
+            body.strip_prefix("    @{{ tool }} ").or_else(script).or_else(mutants)
         });
         if let (Some(command), Some((_, hands))) = (handed, recipes.get_mut(&last)) {
             *hands = Some(command.to_owned());
@@ -146,9 +150,17 @@ fn recipes() -> BTreeMap<String, (bool, Option<String>)> {
     recipes
 }
 
-/// Whether the tool has this command, with these options.
+/// Whether the tool has this command, with these options; or that program beside it.
 fn is_understood(command: &str, options: &[&str]) -> Result<(), String> {
-    let help = Command::new(env!("CARGO_BIN_EXE_aiclipx")).args(command.split(' ')).arg("--help").output().unwrap();
+    let mut help = match command {
+        "aiclipx-mutants" => Command::new(env!("CARGO_BIN_EXE_aiclipx-mutants")),
+        command => {
+            let mut tool = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
+            tool.args(command.split(' '));
+            tool
+        }
+    };
+    let help = help.arg("--help").output().unwrap();
     let text = String::from_utf8_lossy(&help.stdout).into_owned();
     if !help.status.success() {
         return Err(format!("aiclipx has no `{command}`"));
@@ -303,7 +315,10 @@ fn every_command_of_the_justfile_is_on_the_table_of_tools() {
         let body = body.trim_start_matches(['@', '-']).replace("&&", ";").replace("||", ";").replace('|', ";");
         for part in body.split(';') {
             let command = part.split_whitespace().next().unwrap_or_default();
-            if command.is_empty() || part.trim_start().starts_with("{{ tool }}") || EVERYWHERE.contains(&command) {
+            if command.is_empty()
+                || ["{{ tool }}", "{{ mutants }}"].iter().any(|ours| part.trim_start().starts_with(ours))
+                || EVERYWHERE.contains(&command)
+            {
                 continue;
             }
             commands += 1;

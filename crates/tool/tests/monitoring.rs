@@ -403,7 +403,8 @@ impl Prometheus {
     async fn end(mut self, signal: Signal) {
         let pid = self.process.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).expect("it runs");
         kill_process(pid, signal).expect("it takes a signal");
-        self.process.wait().await.expect("it ends");
+        let ended = tokio::time::timeout(Duration::from_mins(1), self.process.wait()).await;
+        ended.expect("it ends within a minute").expect("it was started");
     }
 }
 

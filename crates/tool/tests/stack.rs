@@ -146,8 +146,17 @@ fn supervisord(plan: &Plan) -> u32 {
 /// Runs a command of the tool on the stack of this place to its end.
 async fn tool(place: &Place, arguments: &[&str]) -> std::process::Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
-    command.args(arguments).arg("--state").arg(place.state()).env("AICLIPX_HOME", env!("CARGO_MANIFEST_DIR"));
-    command.output().await.unwrap()
+    command
+        .args(arguments)
+        .arg("--state")
+        .arg(place.state())
+        .env("AICLIPX_HOME", concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
+    ended(&mut command).await
+}
+
+/// To its end, with all that it says.
+async fn ended(command: &mut Command) -> std::process::Output {
+    tokio::time::timeout(LIMIT, command.kill_on_drop(true).output()).await.expect("it ends").unwrap()
 }
 
 /// `aiclipx up` on the plan's ports; what else is on PATH, Vector and Loki, gets free ones, for tests run side by side.
@@ -161,7 +170,7 @@ fn up(plan: &Plan) -> Command {
     for (listener, _, address) in plan.processes().iter().flat_map(Process::listeners) {
         up.arg("--port").arg(format!("{listener}={}", address.port));
     }
-    up.env("AICLIPX_HOME", env!("CARGO_MANIFEST_DIR")).stderr(Stdio::piped());
+    up.env("AICLIPX_HOME", concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).stderr(Stdio::piped());
     up
 }
 
@@ -371,7 +380,7 @@ async fn a_missing_program_is_named_with_what_brings_it() {
 async fn every_missing_tool_is_named_at_once_with_what_brings_it() {
     let place = Place::new();
     let plan = place.plan(Lifetime::Attached);
-    let output = up(&plan).env("PATH", place.folder.path()).output().await.unwrap();
+    let output = ended(up(&plan).env("PATH", place.folder.path())).await;
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stderr).unwrap();
     for expected in [
@@ -391,7 +400,7 @@ async fn a_start_asks_a_program_once_what_it_is() {
     let programs = place.folder.path().join("bin");
     std::fs::create_dir(&programs).unwrap();
     executable::script(&programs.join("grafana"), "echo \"$*\" >>\"$0.asked\"\n");
-    let output = up(&place.plan(Lifetime::Attached)).env("PATH", &programs).output().await.unwrap();
+    let output = ended(up(&place.plan(Lifetime::Attached)).env("PATH", &programs)).await;
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "the others are missing: {said}");
     let asked = std::fs::read_to_string(programs.join("grafana.asked")).unwrap();
@@ -734,7 +743,7 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_what_is_said_and_l
         *folder = links;
     }
     let path = std::env::join_paths(folders).unwrap();
-    let output = up(&plan).env("PATH", &path).output().await.unwrap();
+    let output = ended(up(&plan).env("PATH", &path)).await;
     let table = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "{table}");
     // Where alerts lead to.
@@ -794,7 +803,7 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_what_is_said_and_l
 async fn on_a_stack_that_has_loaded_something_else_than_the_tree_nothing_is_sent() {
     let place = Place::new();
     let plan = place.plan(Lifetime::Attached);
-    let output = up(&plan).output().await.unwrap();
+    let output = ended(&mut up(&plan)).await;
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let tree = place.folder.path().join("edited");
     for folder in aiclipx_judge::tree::FOLDERS {
@@ -944,7 +953,7 @@ async fn where_the_exporter_is_the_service_is_asked_from_outside_at_no_cost_to_w
     let mut programs: Vec<(&str, &Path)> = usual.iter().map(|(name, program)| (*name, &**program)).collect();
     programs.push((other, &exporter));
     let path = only(&place, &programs);
-    let came = up(&place.plan(Lifetime::Attached)).args(["--speed", "30"]).env("PATH", path).output().await.unwrap();
+    let came = ended(up(&place.plan(Lifetime::Attached)).args(["--speed", "30"]).env("PATH", path)).await;
     assert!(came.status.success(), "{}", String::from_utf8_lossy(&came.stderr));
     let stack = Stack::attach(&place.state()).await.unwrap();
     let addresses = stack.plan().addresses.clone();
@@ -986,7 +995,7 @@ async fn without_the_exporter_nobody_is_probed_and_up_says_what_that_costs_and_w
     let place = Place::new();
     let usual = usual();
     let path = only(&place, &usual.iter().map(|(name, program)| (*name, &**program)).collect::<Vec<_>>());
-    let came = up(&place.plan(Lifetime::Attached)).args(["--speed", "30"]).env("PATH", path).output().await.unwrap();
+    let came = ended(up(&place.plan(Lifetime::Attached)).args(["--speed", "30"]).env("PATH", path)).await;
     let told = String::from_utf8(came.stderr).unwrap();
     assert!(came.status.success(), "{told}");
     let line = told.lines().find(|line| line.contains("probe ")).unwrap_or_else(|| panic!("{told}"));
@@ -1028,7 +1037,7 @@ fn told(component: &str, at_millis: i64, line: &serde_json::Value) -> Option<Tol
 #[tokio::test]
 async fn aiclipx_logs_and_loki_tell_the_same_lines() {
     let place = Place::new();
-    let came = up(&place.plan(Lifetime::Attached)).output().await.unwrap();
+    let came = ended(&mut up(&place.plan(Lifetime::Attached))).await;
     assert!(came.status.success(), "{}", String::from_utf8_lossy(&came.stderr));
     let stack = Stack::attach(&place.state()).await.unwrap();
     let addresses = &stack.plan().addresses;

@@ -1,11 +1,12 @@
-//! One number a series: stat, gauge and bar gauge.
+//! One number a series: stat and bar gauge.
 
 use maud::{Markup, html};
 
 use super::super::model::Panel;
+use super::canvas::{Area, Curve, n, shown, value_color};
+use super::font;
 use super::scale::ValueAxis;
-use super::theme::{Paint, resolved};
-use super::{Area, Curve, font, n, shown, threshold_value, value_color};
+use super::theme::Paint;
 
 /// What is shown of a curve; a curve without a number shows a dash.
 fn reduced(panel: &Panel, curve: &Curve) -> Option<f64> {
@@ -54,24 +55,19 @@ fn fitting_size(text: &str, width: f64, height: f64) -> f64 {
 }
 
 pub(super) fn stats(panel: &Panel, curves: &[Curve], body: Area, paint: &Paint) -> Markup {
-    let ends = ends(panel, curves);
     let named = curves.len() > 1;
     html! {
         @for (curve, tile) in curves.iter().zip(tiles(curves.len(), body, 2.2)) {
             @let inner = Area { x: tile.x + 3.0, y: tile.y + 3.0, w: tile.w - 6.0, h: tile.h - 6.0 };
             @let value = reduced(panel, curve);
             @let text = value.map_or("–".to_owned(), |value| shown(&curve.field, value));
-            @let color = value.map_or(paint.muted.to_owned(), |value| value_color(&curve.field, value, ends, paint));
+            @let color = value.map_or(paint.muted.to_owned(), |value| value_color(&curve.field, value, paint));
             @let drawn = panel.sparkline && curve.samples.len() > 1 && inner.h > 60.0;
             @let graph = Area { y: inner.bottom() - inner.h * 0.36, h: inner.h * 0.36, ..inner };
             @let upper = if drawn { inner.h * 0.64 } else { inner.h };
             @let name_height = if named { 16.0 } else { 0.0 };
             @let size = fitting_size(&text, inner.w - 16.0, (upper - name_height) * 0.62);
             @let baseline = inner.y + name_height + (upper - name_height) / 2.0 + size * 0.36;
-            @if panel.background {
-                rect x=(n(inner.x)) y=(n(inner.y)) width=(n(inner.w)) height=(n(inner.h)) rx="4" fill=(color)
-                    fill-opacity="0.16" {}
-            }
             @if drawn { (sparkline(curve, graph, &color)) }
             @if named {
                 text x=(n(inner.middle())) y=(n(inner.y + 14.0)) font-size="11" text-anchor="middle" fill=(paint.muted) {
@@ -106,75 +102,6 @@ fn sparkline(curve: &Curve, area: Area, color: &str) -> Markup {
     }
 }
 
-/// A dial opens downwards: it begins and ends this far from straight down, in radians.
-const OPENING: f64 = 0.7;
-
-pub(super) fn gauges(panel: &Panel, curves: &[Curve], body: Area, paint: &Paint) -> Markup {
-    let (low, high) = ends(panel, curves);
-    let share = |value: f64| ((value - low) / (high - low)).clamp(0.0, 1.0);
-    let named = curves.len() > 1;
-    html! {
-        @for (curve, tile) in curves.iter().zip(tiles(curves.len(), body, 1.1)) {
-            @let value = reduced(panel, curve);
-            @let text = value.map_or("–".to_owned(), |value| shown(&curve.field, value));
-            @let color = value.map_or(paint.muted.to_owned(), |value| value_color(&curve.field, value, (low, high), paint));
-            @let name_height = if named { 18.0 } else { 0.0 };
-            @let radius = ((tile.h - name_height - 8.0) / (1.0 + OPENING.cos())).min(tile.w / 2.0 - 8.0).clamp(18.0, 130.0);
-            @let cx = tile.middle();
-            @let cy = tile.y + (tile.h - name_height - radius * (1.0 + OPENING.cos())) / 2.0 + radius;
-            @let band = (radius * 0.2).clamp(6.0, 22.0);
-            @let ring = Ring { cx, cy, radius: radius - band / 2.0 - 5.0 };
-            @let rim = Ring { cx, cy, radius: radius - 1.5 };
-            path d=(ring.arc(0.0, 1.0)) fill="none" stroke=(paint.track) stroke-width=(n(band)) {}
-            @for (at, step) in curve.field.thresholds.iter().enumerate() {
-                @let from = share(threshold_value(&curve.field, step.value.max(low), (low, high)).max(low));
-                @let to = curve.field.thresholds.get(at + 1)
-                    .map_or(1.0, |next| share(threshold_value(&curve.field, next.value, (low, high))));
-                @if to > from {
-                    path d=(rim.arc(from, to)) fill="none" stroke=(resolved(&step.color, paint)) stroke-width="3" {}
-                }
-            }
-            @if let Some(value) = value {
-                @if share(value) > 0.0 {
-                    path d=(ring.arc(0.0, share(value))) fill="none" stroke=(color) stroke-width=(n(band)) {}
-                }
-            }
-            @let size = fitting_size(&text, (ring.radius - band / 2.0) * 1.7, radius * 0.42);
-            text x=(n(cx)) y=(n(cy + size * 0.36)) font-size=(n(size)) font-weight="bold" text-anchor="middle"
-                fill=(paint.ink) { (text) }
-            @if named {
-                text x=(n(cx)) y=(n(tile.bottom() - 4.0)) font-size="11" text-anchor="middle" fill=(paint.muted) {
-                    (font::fitted(&curve.name, 11.0, false, tile.w - 8.0))
-                }
-            }
-        }
-    }
-}
-
-/// A circle of a dial.
-struct Ring {
-    cx: f64,
-    cy: f64,
-    radius: f64,
-}
-
-impl Ring {
-    /// The stretch between two shares of the dial.
-    fn arc(&self, from: f64, to: f64) -> String {
-        let angle = |share: f64| {
-            let sweep = std::f64::consts::TAU - 2.0 * OPENING;
-            std::f64::consts::FRAC_PI_2 + OPENING + share * sweep
-        };
-        let at = |share: f64| {
-            let (sin, cos) = libm::sincos(angle(share));
-            format!("{} {}", n(self.cx + self.radius * cos), n(self.cy + self.radius * sin))
-        };
-        let large = i32::from(angle(to) - angle(from) > std::f64::consts::PI);
-        let radius = n(self.radius);
-        format!("M{}A{radius} {radius} 0 {large} 1 {}", at(from), at(to))
-    }
-}
-
 pub(super) fn bars(panel: &Panel, curves: &[Curve], body: Area, paint: &Paint) -> Markup {
     const NAME: f64 = 11.5;
     let (low, high) = ends(panel, curves);
@@ -199,7 +126,7 @@ pub(super) fn bars(panel: &Panel, curves: &[Curve], body: Area, paint: &Paint) -
             @let middle = top + height / 2.0;
             @let bar = (height * 0.56).clamp(8.0, 22.0);
             @let color = value(curve).map_or(paint.muted.to_owned(), |value| {
-                value_color(&curve.field, value, (low, high), paint)
+                value_color(&curve.field, value, paint)
             });
             @let share = value(curve).map_or(0.0, |value| ((value - low) / (high - low)).clamp(0.0, 1.0));
             text x=(n(body.x)) y=(n(middle + 4.0)) font-size=(n(NAME)) fill=(paint.ink) {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::super::model::Panel;
+use super::canvas::{Area, Curve, clean, n, shown};
+use super::font;
 use super::theme::Paint;
-use super::{Area, Curve, clean, font, n, shown};
 
 const SIZE: f64 = 11.0;
 const ROW: f64 = 20.0;

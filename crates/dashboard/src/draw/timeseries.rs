@@ -4,9 +4,12 @@
 use maud::{Markup, html};
 
 use super::super::model::{Calculation, Interpolation, Panel};
+use super::canvas::{Area, Canvas, Curve, Mark, clean, n, shown};
+use super::font;
 use super::scale::{ValueAxis, time_ticks};
 use super::theme::{Paint, resolved};
-use super::{Area, Canvas, Curve, Mark, font, format, n, shown};
+use crate::format;
+use crate::query::TimeRange;
 
 const LABEL: f64 = 10.0;
 const LANE: f64 = 15.0;
@@ -52,7 +55,6 @@ pub(super) fn draw(panel: &Panel, curves: &[Curve], canvas: &Canvas, body: Area,
     html! {
         (shading(canvas.faults, &time, plot, paint.fault, "0.10"))
         (shading(canvas.alerts, &time, plot, paint.alert, "0.06"))
-        (threshold_areas(panel, &axis, plot, paint))
         @for (value, label) in &axis.ticks {
             line x1=(n(plot.x)) x2=(n(plot.right())) y1=(n(y(*value))) y2=(n(y(*value))) stroke=(paint.grid) {}
             text x=(n(plot.x - 6.0)) y=(n(y(*value) + 3.5)) font-size=(n(LABEL)) text-anchor="end" fill=(paint.muted) {
@@ -83,7 +85,7 @@ fn plot_bounds(panel: &Panel, curves: &[Curve]) -> Bounds {
         || curves.iter().flat_map(|curve| curve.samples).map(|sample| sample.value).filter(|value| value.is_finite());
     let low = panel.defaults.min.unwrap_or_else(|| finite().fold(0.0, f64::min));
     let mut high = finite().fold(f64::NEG_INFINITY, f64::max);
-    if panel.defaults.threshold_lines && !panel.defaults.percentage_thresholds {
+    if panel.defaults.threshold_lines {
         let thresholds = panel.defaults.thresholds.iter().map(|step| step.value).filter(|value| value.is_finite());
         // Headroom, for the threshold's own label.
         high = thresholds.map(|value| value * 1.1).fold(high, f64::max);
@@ -98,7 +100,7 @@ fn plot_bounds(panel: &Panel, curves: &[Curve]) -> Bounds {
 
 /// From time to pixels.
 struct Time {
-    range: super::TimeRange,
+    range: TimeRange,
     across: Area,
 }
 
@@ -157,7 +159,7 @@ fn strip(marks: &[Mark], time: &Time) -> Lanes {
         .iter()
         .filter_map(|mark| {
             let (from, to) = time.span(mark)?;
-            let whole = super::clean(&mark.label);
+            let whole = clean(&mark.label);
             // What two runs at once did lies on one another: the first name stays to be read.
             let room = if from < told_until { 0.0 } else { to - from - 8.0 };
             // `error-rate: recovery`: what is at the end tells it from its neighbours.
@@ -182,7 +184,7 @@ fn lanes(marks: &[Mark], time: &Time, most: usize) -> Lanes {
     let mut hidden = 0;
     for mark in marks {
         let Some((from, to)) = time.span(mark) else { continue };
-        let label = super::clean(&mark.label);
+        let label = clean(&mark.label);
         let width = font::width(&label, MARK_LABEL, false) + 10.0;
         let (start, end, label_at) = if from + width <= time.across.right() {
             (from, to.max(from + width), Some(from + 5.0))
@@ -292,32 +294,10 @@ fn time_axis(time: &Time, plot: Area, paint: &Paint) -> Markup {
     }
 }
 
-fn threshold_areas(panel: &Panel, axis: &ValueAxis, plot: Area, paint: &Paint) -> Markup {
-    let field = &panel.defaults;
-    let y = |value: f64| plot.bottom() - axis.share(value) * plot.h;
-    html! {
-        @if field.threshold_areas {
-            @for (at, step) in field.thresholds.iter().enumerate().skip(1) {
-                @let from = super::threshold_value(field, step.value, (axis.low, axis.high));
-                @let to = field.thresholds.get(at + 1).map_or(axis.high, |next| {
-                    super::threshold_value(field, next.value, (axis.low, axis.high))
-                });
-                @if to > from && from < axis.high {
-                    rect x=(n(plot.x)) y=(n(y(to))) width=(n(plot.w)) height=(n(y(from) - y(to)))
-                        fill=(resolved(&step.color, paint)) fill-opacity="0.08" {}
-                }
-            }
-        }
-    }
-}
-
 fn threshold_lines(panel: &Panel, axis: &ValueAxis, plot: Area, paint: &Paint) -> Markup {
     let field = &panel.defaults;
     let in_view = |value: f64| value >= axis.low && value <= axis.high;
-    let lines =
-        field.thresholds.iter().skip(1).map(|step| {
-            (super::threshold_value(field, step.value, (axis.low, axis.high)), resolved(&step.color, paint))
-        });
+    let lines = field.thresholds.iter().skip(1).map(|step| (step.value, resolved(&step.color, paint)));
     html! {
         @if field.threshold_lines {
             @for (value, color) in lines.filter(|(value, _)| in_view(*value)) {
@@ -499,7 +479,7 @@ mod tests {
     #[test]
     fn no_bar_lies_under_the_name_of_another() {
         let time = Time {
-            range: super::super::TimeRange { from_millis: 0, to_millis: 1000 },
+            range: TimeRange { from_millis: 0, to_millis: 1000 },
             across: Area { x: 0.0, y: 0.0, w: 300.0, h: 100.0 },
         };
         let mark = |label: &str, from_millis, to_millis| Mark { from_millis, to_millis, label: label.to_owned() };
@@ -522,7 +502,7 @@ mod tests {
     #[test]
     fn of_phases_that_overlap_the_first_name_can_be_read() {
         let time = Time {
-            range: super::super::TimeRange { from_millis: 0, to_millis: 1000 },
+            range: TimeRange { from_millis: 0, to_millis: 1000 },
             across: Area { x: 0.0, y: 0.0, w: 500.0, h: 100.0 },
         };
         let mark = |label: &str, from_millis, to_millis| Mark { from_millis, to_millis, label: label.to_owned() };

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::idle::{IdleTimer, Watched};
 use super::incoming;
-use super::{ConnectionOutcome, Limits, Service};
+use super::service::{ConnectionOutcome, Limits, Service};
 
 /// A request's head and the pieces of its body pass through a buffer of at most this size: longer heads are 431.
 pub const BUFFER_BYTES: usize = 16 << 10;

@@ -13,7 +13,8 @@ use hyper::{Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::{Incoming, Service};
+use super::incoming::Incoming;
+use super::service::Service;
 
 /// Why work has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

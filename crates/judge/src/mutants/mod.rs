@@ -7,14 +7,12 @@
 //! machine disturbed says nothing, and is repeated once. Where the stack lacks what the claim rests on (a browser, Grafana),
 //! the claim is not proven without the mutant either: it was not tried, for want of that part.
 //!
-//! - [`table`]: monitoring/mutants.toml as types, and what an edit makes of a text. Pure.
-//! - [`kinds`]: which kinds of claims there are, and that each has a mutant.
-//! - [`exposition`]: what a service would get wrong in what it exposes, as functions on the text. Pure.
-//! - [`proxy`]: stands between Prometheus and the service, and does that to every scrape.
-//! - `parts`: what a stack may lack, so that a mutant can't be tried on it.
-//! - [`run`]: all of them on private stacks, side by side.
-//! - [`fate`]: what became of a mutant, from what was found with it and without it. Pure.
-//! - [`outcome`]: what came of it: `mutants.json`, a table, an exit code.
+//! - [`table`]: monitoring/mutants.toml as types, and what an edit makes of a text.
+//! - [`kinds`]: that each kind of claim has a mutant.
+//! - [`exposition`]: what a service would get wrong in what it exposes, as functions on the text.
+//! - [`outcome`]: what came of them: `mutants.json`, a table, an exit code.
+//!
+//! Trying them on stacks, and deciding what became of each, is aiclipx-runner's.
 
 pub mod exposition;
 pub mod kinds;

@@ -7,7 +7,7 @@ use anyhow::ensure;
 use serde::{Deserialize, Serialize};
 
 use super::table::{Mutant, Table};
-use crate::experiment::{files_in, read_json, write_json};
+use crate::files::{files_in, read_json, write_json};
 use crate::provenance::Provenance;
 use aiclipx_base::duration::Speed;
 use aiclipx_model::revision::UNTOLD;
@@ -206,8 +206,6 @@ impl Fate {
             Fate::NotTried(_) => "○",
         }
     }
-
-    /// Why.
     pub fn why(&self) -> &str {
         match self {
             Fate::Killed(why)

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::exposition::Rewriting;
 use crate::claims::{Claim, claims};
-use crate::tree::Tree;
+use crate::tree::{Rendered, Tree};
 use aiclipx_base::duration::{self, Speed};
 use aiclipx_dashboard::model::{self, Dashboard};
 use aiclipx_model::failure::Failure;
@@ -18,9 +18,6 @@ use aiclipx_model::scenario::Scenario;
 
 /// Below the repository's root.
 pub const FILE: &str = "monitoring/mutants.toml";
-
-/// The files of a rendered configuration, by path below `etc/`.
-pub type Rendered = BTreeMap<PathBuf, Vec<u8>>;
 
 /// One wrong, and what must find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +49,6 @@ pub enum Edit {
     Setting {
         /// `APP_ACCESS_LOG`.
         name: String,
-        /// Its value.
         value: String,
     },
 }
@@ -258,8 +254,8 @@ impl Change {
     /// The tree's dashboards with this one changed, in production time as the tree has them: who asks their queries
     /// divides them.
     pub fn dashboards(&self, tree: &Tree) -> Result<Vec<Dashboard>, String> {
-        let rendered = tree.monitoring.render(&Addresses::canonical(), Speed::PRODUCTION);
-        let changed = self.apply_to(&rendered.map_err(|found| Failure::from(found).to_string())?, Speed::PRODUCTION)?;
+        let rendered = tree.rendered(&Addresses::canonical(), Speed::PRODUCTION);
+        let changed = self.apply_to(&*rendered.map_err(|failure| failure.to_string())?, Speed::PRODUCTION)?;
         let folder = Path::new("grafana/dashboards");
         changed
             .iter()

@@ -1,24 +1,25 @@
 //! report.html: one file, opens from a disk, prints.
 
-use base64::Engine;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::strip::{self, Lane};
-use super::{image, made, not_proven, revision, seeds, sign, utc};
-use crate::bundle::Outcome;
-use crate::claims::{Family, Kind, Step};
-use crate::experiment::Experiment;
-use crate::judge::{self, Judgement, Verdict};
+use super::experiment::section;
+use super::judgements::{claim_table, is_open, mark, of};
+use super::words::{image, made, not_proven, revision, seeds, utc};
+use crate::faults::fault_window;
+use crate::judge::{Judgement, Verdict};
+use crate::outcome::Outcome;
+use crate::panels::Drawings;
 use crate::provenance::Mode;
-use crate::{grafana, panels, timeline};
+use crate::timeline;
 use aiclipx_model::monitoring::WATCHDOG;
-use aiclipx_model::traffic::ledger::Quantiles;
 
 /// The whole page.
-pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
+pub(super) fn page(outcome: &Outcome, drawings: &[Drawings]) -> anyhow::Result<String> {
     let provenance = &outcome.provenance;
-    let experiments: Vec<Markup> =
-        outcome.experiments.iter().map(|experiment| section(outcome, experiment)).collect::<anyhow::Result<_>>()?;
+    let experiments = outcome.experiments.iter().zip(drawings);
+    let experiments: Vec<Markup> = experiments
+        .map(|(experiment, drawings)| section(outcome, experiment, drawings))
+        .collect::<anyhow::Result<_>>()?;
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -65,7 +66,7 @@ fn card(outcome: &Outcome) -> Markup {
                 (fact("Run", &provenance.id))
                 (fact("Revision", &revision(outcome)))
                 (fact("Recorded", &utc(provenance.began_ms)))
-                (fact("Duration", &judge::seconds(provenance.ended_ms - provenance.began_ms)))
+                (fact("Duration", &timeline::seconds(provenance.ended_ms - provenance.began_ms)))
                 (fact("Speed", &format!("{}× production time", provenance.speed)))
                 (fact("Seed", &seeds(outcome)))
                 (fact("Made", made(outcome)))
@@ -94,9 +95,10 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
         let worst = of_it.iter().map(|judgement| &judgement.verdict).min_by_key(|verdict| gravity(verdict));
         let mut alerts = Vec::new();
         for alert in &experiment.scenario.expect.fires {
-            let cycle = judge::cycle_of(experiment, &outcome.tree, alert)?;
-            let after = |from: Option<i64>, at: Option<i64>| from.zip(at).map(|(from, at)| judge::seconds(at - from));
-            let window = judge::fault_window(experiment);
+            let cycle = timeline::cycle_of(experiment, &outcome.tree, alert)?;
+            let after =
+                |from: Option<i64>, at: Option<i64>| from.zip(at).map(|(from, at)| timeline::seconds(at - from));
+            let window = fault_window(experiment);
             let fired = after(window.map(|(start, _)| start), cycle.firing_ms);
             let resolved = after(window.map(|(_, end)| end), cycle.resolved_ms);
             alerts.push((alert, fired, resolved));
@@ -146,10 +148,6 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
     })
 }
 
-fn of<'a>(outcome: &'a Outcome, experiment: &'a Experiment) -> impl Iterator<Item = &'a Judgement> {
-    outcome.judgements.iter().filter(|judgement| judgement.claim.experiment == experiment.name)
-}
-
 /// Failures first, then what says nothing, what is open, and what holds.
 fn gravity(verdict: &Verdict) -> u8 {
     match verdict {
@@ -171,97 +169,6 @@ fn not_holding(outcome: &Outcome) -> Markup {
             (claim_table(&open, true))
         }
     }
-}
-
-/// The claims of one experiment. Of the quiet alerts and the panels that answer, those that hold and those that are not
-/// proven are a line each.
-fn claims(outcome: &Outcome, experiment: &Experiment) -> Markup {
-    let (dull, told): (Vec<&Judgement>, Vec<&Judgement>) = of(outcome, experiment).partition(|judgement| {
-        matches!(judgement.verdict, Verdict::Holds | Verdict::NotProven(_))
-            && matches!(judgement.claim.kind, Kind::AlertQuiet { .. } | Kind::PanelAnswers { .. })
-    });
-    let names = |quiet: bool, holds: bool| -> Vec<&str> {
-        let wanted = |judgement: &&&Judgement| {
-            matches!(judgement.claim.kind, Kind::AlertQuiet { .. }) == quiet
-                && (judgement.verdict == Verdict::Holds) == holds
-        };
-        dull.iter().filter(wanted).map(|judgement| subject(&judgement.claim.kind)).collect()
-    };
-    let lines = [
-        (names(true, true), true, "alerts stay quiet, as they should"),
-        (names(false, true), true, "panels answer every query"),
-        (names(true, false), false, "alerts of whose silence nothing is known"),
-        (names(false, false), false, "panels whose answers show nothing"),
-    ];
-    html! {
-        (claim_table(&told, false))
-        @for (names, holds, words) in lines {
-            @if !names.is_empty() {
-                p.soft {
-                    (mark(&if holds { Verdict::Holds } else { Verdict::NotProven(String::new()) }))
-                    " " (names.len()) " " (words) ": " (names.join(", ")) "."
-                }
-            }
-        }
-    }
-}
-
-fn claim_table(judgements: &[&Judgement], with_experiment: bool) -> Markup {
-    html! {
-        div.wide { table.rows {
-            thead { tr {
-                @if with_experiment { th { "Experiment" } }
-                th { "Claim" } th { "Must be" } th { "Was" } th { "Verdict" }
-            } }
-            tbody {
-                @for judgement in judgements {
-                    tr {
-                        @if with_experiment { td.name { (judgement.claim.experiment) } }
-                        td { (judgement.claim.says) @if !judgement.verdict.why().is_empty() { div class=(why_class(&judgement.verdict)) { (judgement.verdict.why()) } } }
-                        td data-label="Must be" { (judgement.expected) }
-                        td data-label="Was" { (judgement.observed) }
-                        td.verdict { (mark(&judgement.verdict)) }
-                    }
-                }
-            }
-        } }
-    }
-}
-
-/// Red is for what failed.
-fn why_class(verdict: &Verdict) -> &'static str {
-    if matches!(verdict, Verdict::NotProven(_)) { "why open" } else { "why" }
-}
-
-fn subject(kind: &Kind) -> &str {
-    match kind {
-        Kind::AlertQuiet { alert } | Kind::AlertCycle { alert, .. } | Kind::Pictured { alert, .. } => alert,
-        Kind::PanelAnswers { panel } | Kind::PanelShows { panel, .. } => panel,
-        _ => "",
-    }
-}
-
-fn mark(verdict: &Verdict) -> Markup {
-    let class = match verdict {
-        Verdict::Holds => "holds",
-        Verdict::Fails(_) => "fails",
-        Verdict::NotProven(_) => "notproven",
-        Verdict::Invalid(_) => "invalid",
-    };
-    html! { span.mark.(class) { (sign(verdict)) } }
-}
-
-/// Whether nothing is known of an alert in an experiment: quiet because nobody was asked is not the quiet of an alert that could
-/// have spoken.
-fn is_open(outcome: &Outcome, experiment: &Experiment, alert: &str) -> bool {
-    of(outcome, experiment).any(|judged| {
-        let is_it = match &judged.claim.kind {
-            Kind::AlertQuiet { alert: quiet } => quiet == alert,
-            Kind::AlertCycle { alert: expected, step: Step::Fires, .. } => expected == alert,
-            _ => false,
-        };
-        is_it && matches!(judged.verdict, Verdict::NotProven(_))
-    })
 }
 
 /// Which alert fired in which experiment, and whether it should have.
@@ -311,150 +218,6 @@ fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
             }
         } }
     })
-}
-
-fn section(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Markup> {
-    let run = &experiment.run;
-    let reconciliation = judge::reconcile(experiment, Family::Requests);
-    // The page people came for, and what the scenario is about; the others are files.
-    let expected = &experiment.scenario.expect.panels;
-    let (shown, beside): (Vec<_>, Vec<_>) = panels::drawings(experiment, &outcome.tree)?
-        .into_iter()
-        .partition(|(panel, _)| expected.contains_key(panel) || panel.starts_with("app-overview/"));
-    let disturbed = outcome.disturbances(&experiment.name);
-    let mut in_grafana = Vec::new();
-    for dashboard in grafana::dashboards(&experiment.scenario) {
-        in_grafana.extend(grafana::seen(experiment, dashboard)?.map(|seen| (dashboard, seen)));
-    }
-    Ok(html! {
-        h2 id=(experiment.name) { (experiment.scenario.title) }
-        p.soft {
-            "Experiment " (experiment.name) " · scenario " code { (run.scenario) } " · " (utc(run.quiet_ms)) " to " (utc(run.end_ms))
-            " · schedule " code { (experiment.ledger.head.schedule_sha256.get(..16).unwrap_or("?")) }
-        }
-        @if !disturbed.is_empty() {
-            div.open-list { strong { "Disturbed" } ul { @for line in disturbed { li { (line) } } } }
-        }
-        figure {
-            div.timeline { (strip::draw(experiment, &lanes(outcome, experiment)?)) }
-            figcaption {
-                "Seconds since the first request could leave. Red ground: what the alerts are about happens. "
-                @if !experiment.scenario.expect.fires.is_empty() {
-                    "Yellow: pending; red: firing; dashed: must fire before; triangles: the receiver is told of firing (red), of the end (green)."
-                }
-            }
-        }
-        h3 { "Claims" }
-        (claims(outcome, experiment))
-        @match reconciliation {
-            Ok(reconciliation) if reconciliation.rows.is_empty() => {
-                h3 { "Requests, client and Prometheus" }
-                p { "None was sent, and none was counted in " (reconciliation.series) " series." }
-            },
-            Ok(reconciliation) => {
-                h3 { "Requests, client and Prometheus" }
-                div.wide { table {
-                    thead { tr { th { "Request" } th.number { "Client" } th.number { "Prometheus" } th.number { "Difference" } } }
-                    tbody {
-                        @for row in &reconciliation.rows {
-                            tr {
-                                td { code { (row.what) } }
-                                td.number { (row.ledger) }
-                                td.number { (row.prometheus) }
-                                td.number { @if row.agrees() { "0" } @else { span.mark.fails { (difference(row)) } } }
-                            }
-                        }
-                    }
-                } }
-                @for line in &reconciliation.explained { p.soft { (line) } }
-            },
-            Err(error) => { p.why { (format!("{error:#}")) } },
-        }
-        (generator(experiment))
-        h3 { "Dashboard panels, drawn from their own queries" }
-        div.panels { @for (_, svg) in &shown { figure { (PreEscaped(svg)) } } }
-        p.soft {
-            "Beside this page, drawn as well: "
-            @for (panel, _) in &beside {
-                a href=(format!("experiments/{}/panels/{}.svg", experiment.name, panel.replace('/', "-"))) { (panel) } " "
-            }
-        }
-        @if !run.pictures.is_empty() {
-            h3 { "Pictures taken while the alert fired" }
-            div.shots {
-                @for picture in &run.pictures {
-                    // Always the same four lines: the file will do.
-                    @if picture.page == "targets" {
-                        p.soft { a href=(format!("experiments/{}/{}", experiment.name, picture.file)) { "The targets page" } " for " (picture.alert) ", " (utc(picture.taken_ms)) }
-                    } @else if let Some(bytes) = experiment.picture(picture) {
-                        figure {
-                            img alt=(format!("Prometheus: {}", picture.page)) src=(format!("data:image/png;base64,{}", base64::engine::general_purpose::STANDARD.encode(bytes)));
-                            figcaption { (picture.page) " for " (picture.alert) ", " (utc(picture.taken_ms)) ", " (picture.url) }
-                        }
-                    }
-                }
-            }
-        }
-        (super::prometheus::pages(experiment, &outcome.tree)?)
-        @for (dashboard, seen) in &in_grafana {
-            @if seen.missing.is_none() {
-                p.soft {
-                    a href=(format!("experiments/{}/{}", experiment.name, grafana::picture(dashboard))) { "Grafana's page of " (dashboard) }
-                    ", " (utc(seen.taken_ms)) ", " (seen.url)
-                }
-            }
-        }
-    })
-}
-
-/// The generator's check of itself: how late requests left.
-fn generator(experiment: &Experiment) -> Markup {
-    let totals = experiment.ledger.totals();
-    if totals.scheduled == 0 {
-        return html! {};
-    }
-    let lag =
-        Quantiles::of(experiment.ledger.entries.iter().filter_map(|e| Some(e.sent_us?.saturating_sub(e.intended_us))));
-    #[allow(clippy::cast_precision_loss)] // microseconds of a run
-    let millis = |us: u64| format!("{:.1} ms", us as f64 / 1000.0);
-    html! {
-        p.soft {
-            "Generator: " (totals.sent) " of " (totals.scheduled) " scheduled requests sent, behind their intended times by "
-            (millis(lag.p50_us)) " (median), " (millis(lag.p99_us)) " (p99), " (millis(lag.max_us)) " (max). "
-            @if totals.answered < totals.sent {
-                (totals.sent - totals.answered) " of them got no answer: "
-                (totals.failed.iter().map(|(kind, count)| format!("{count} {}", kind.words())).collect::<Vec<_>>().join(", ")) "."
-            }
-        }
-    }
-}
-
-#[allow(clippy::cast_precision_loss)] // a ledger holds far less than 2^53 lines
-fn difference(row: &crate::reconcile::Row) -> f64 {
-    row.prometheus - row.ledger as f64
-}
-
-fn lanes(outcome: &Outcome, experiment: &Experiment) -> anyhow::Result<Vec<Lane>> {
-    let fault = judge::fault_window(experiment);
-    let mut lanes = Vec::new();
-    for alert in outcome.tree.monitoring.alerts().iter().filter(|alert| alert.name != WATCHDOG) {
-        let cycle = judge::cycle_of(experiment, &outcome.tree, &alert.name)?;
-        let expected = experiment.scenario.expect.fires.contains(&alert.name);
-        if !expected && cycle.pending_ms.is_none() {
-            continue;
-        }
-        let within = outcome.judgements.iter().find_map(|judgement| match &judgement.claim.kind {
-            Kind::AlertCycle { alert: name, step: Step::Fires, not_after_ms, .. }
-                if *name == alert.name && judgement.claim.experiment == experiment.name =>
-            {
-                Some(*not_after_ms)
-            }
-            _ => None,
-        });
-        let deadline_ms = fault.zip(within).map(|((start, _), within)| start + within);
-        lanes.push(Lane { alert: alert.name.clone(), cycle, deadline_ms });
-    }
-    Ok(lanes)
 }
 
 fn provenance_section(outcome: &Outcome) -> Markup {

@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
-use super::{image, made, not_proven, revision, seeds, sign, utc};
-use crate::bundle::Outcome;
-use crate::claims::{Family, Kind};
-use crate::judge::{self, Verdict};
+use super::words::{cell, image, made, not_proven, revision, seeds, sign, utc};
+use crate::judge::Verdict;
+use crate::outcome::Outcome;
+use crate::reconcile::{Family, reconcile};
+use crate::timeline::seconds;
 
 /// The whole text.
 pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
@@ -17,7 +18,7 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
     for (name, value) in [
         ("revision", revision(outcome)),
         ("recorded", utc(provenance.began_ms)),
-        ("duration", judge::seconds(provenance.ended_ms - provenance.began_ms)),
+        ("duration", seconds(provenance.ended_ms - provenance.began_ms)),
         ("speed, seed", format!("{}, {}", provenance.speed, seeds(outcome))),
         ("made", made(outcome).to_owned()),
         ("service image", image(outcome).to_owned()),
@@ -39,7 +40,7 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
     let mut folded = 0;
     for judgement in &outcome.judgements {
         // What is quiet and answers fills pages; it is in verdicts.json, and here where it is not as it should be.
-        let dull = matches!(judgement.claim.kind, Kind::AlertQuiet { .. } | Kind::PanelAnswers { .. });
+        let dull = judgement.claim.kind.rules().folded().is_some();
         let open_everywhere = dull && matches!(judgement.verdict, Verdict::NotProven(_));
         if dull && judgement.verdict == Verdict::Holds || open_everywhere {
             folded += 1;
@@ -63,7 +64,7 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
          they are in verdicts.json."
     )?;
     for experiment in &outcome.experiments {
-        let Ok(reconciliation) = judge::reconcile(experiment, Family::Requests) else { continue };
+        let Ok(reconciliation) = reconcile(experiment, Family::Requests) else { continue };
         if reconciliation.rows.is_empty() {
             continue;
         }
@@ -77,9 +78,4 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
     }
     writeln!(text, "\nVerify: `aiclipx evidence verify .` in this folder, offline.")?;
     Ok(text)
-}
-
-/// A text as it may stand in a table's cell.
-pub(super) fn cell(text: &str) -> String {
-    text.replace('|', "\\|").replace('\n', " ")
 }

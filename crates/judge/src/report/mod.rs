@@ -1,128 +1,35 @@
 //! What people read: report.html (self-contained, no script) and report.md, out of what was judged; and report.pdf, the
 //! first of them printed.
 //!
-//! Pure but for the print, and deterministic: `verify` writes the reports again and compares, so a number in them that no exhibit gives
+//! Pure but for the print, and deterministic: `verify` writes the reports again and compares, so a number in them that no artifact gives
 //! rise to is found. Nothing is said here that was not recorded in this run.
 
+mod experiment;
 mod html;
+mod judgements;
 mod markdown;
 mod mutants;
 mod prometheus;
 mod strip;
+mod words;
 
-use std::collections::BTreeMap;
-
-use super::bundle::Outcome;
-use super::judge::Verdict;
-use super::provenance::Mode;
+use super::artifacts::panel_drawing;
+use super::outcome::Outcome;
+use super::panels::{Drawings, drawings};
 
 /// report.html as a browser prints it, beside it.
 pub const PDF: &str = "report.pdf";
 
 /// The files that tell people: path below the bundle, and text.
 pub fn write(outcome: &Outcome) -> anyhow::Result<Vec<(String, String)>> {
-    let mut files =
-        vec![("report.html".to_owned(), html::page(outcome)?), ("report.md".to_owned(), markdown::page(outcome)?)];
-    for experiment in &outcome.experiments {
-        for (panel, svg) in super::panels::drawings(experiment, &outcome.tree)? {
-            files.push((format!("experiments/{}/panels/{}.svg", experiment.name, panel.replace('/', "-")), svg));
+    let drawn = |experiment| drawings(experiment, &outcome.tree);
+    let drawings: Vec<Drawings> = outcome.experiments.iter().map(drawn).collect::<anyhow::Result<_>>()?;
+    let html = html::page(outcome, &drawings)?;
+    let mut files = vec![("report.html".to_owned(), html), ("report.md".to_owned(), markdown::page(outcome)?)];
+    for (experiment, drawings) in outcome.experiments.iter().zip(drawings) {
+        for (panel, svg) in drawings {
+            files.push((format!("experiments/{}/{}", experiment.name, panel_drawing(&panel)), svg));
         }
     }
     Ok(files)
-}
-
-/// What is not proven, each reason once with the claims it covers: one that is open in many experiments is told once.
-fn not_proven(outcome: &Outcome) -> Vec<String> {
-    /// By kind of claim: what those claims are about.
-    type Kinds<'a> = BTreeMap<&'a str, Vec<&'a str>>;
-    let mut open: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for judgement in outcome.counting() {
-        if let Verdict::NotProven(why) = &judgement.verdict {
-            let claim = judgement.claim.id.split_once('/').map_or("", |(_, claim)| claim);
-            open.entry((why, claim)).or_default().push(&judgement.claim.experiment);
-        }
-    }
-    let mut reasons: BTreeMap<(&str, Vec<&str>), Kinds> = BTreeMap::new();
-    for ((why, claim), experiments) in open {
-        let (kind, about) = claim.split_once('/').unwrap_or((claim, ""));
-        reasons.entry((why, experiments)).or_default().entry(kind).or_default().push(about);
-    }
-    let kind = |(kind, about): (&str, Vec<&str>)| {
-        if about.iter().all(|about| about.is_empty()) {
-            kind.to_owned()
-        } else {
-            format!("{kind} {}", about.join(", "))
-        }
-    };
-    let mut list: Vec<String> = reasons
-        .into_iter()
-        .map(|((why, experiments), claims)| {
-            let claims = claims.into_iter().map(kind).collect::<Vec<_>>().join("; ");
-            let place = match experiments[..] {
-                [experiment] => experiment.to_owned(),
-                _ => format!("{} experiments", experiments.len()),
-            };
-            format!("{claims}, in {place} — {why}")
-        })
-        .collect();
-    let not_run = outcome.not_run();
-    if !not_run.is_empty() {
-        let alerts = outcome.not_provoked();
-        let alerts =
-            if alerts.is_empty() { String::new() } else { format!("; so nobody saw {} fire", alerts.join(", ")) };
-        list.push(format!("not run: {}{alerts}", not_run.join(", ")));
-    }
-    list.extend(outcome.provenance.superseded.iter().map(|name| format!("{name} was invalid, repeated and put aside")));
-    list.extend(outcome.provenance.unfinished.iter().map(|(name, why)| format!("{name} could not be recorded: {why}")));
-    let broken_off = outcome.provenance.broken_off.iter();
-    list.extend(broken_off.map(|one| format!("{} is not judged: {}", one.run, one.end.why)));
-    list.extend(outcome.provenance.absent.iter().cloned());
-    list
-}
-
-/// `2026-11-24 03:30:00 UTC`.
-fn utc(millis: i64) -> String {
-    jiff::Timestamp::from_millisecond(millis)
-        .map_or_else(|_| "?".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
-}
-
-/// `Holds`, `Fails`, … as a word for people with its sign, so that colour is not alone.
-fn sign(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Holds => "✓ holds",
-        Verdict::Fails(_) => "✗ fails",
-        Verdict::NotProven(_) => "○ not proven",
-        Verdict::Invalid(_) => "! invalid",
-    }
-}
-
-/// On what kind of stack.
-fn made(outcome: &Outcome) -> &'static str {
-    match outcome.provenance.mode {
-        Mode::Attached => "on the stack that was up",
-        Mode::Private => "every experiment on a stack of its own",
-        Mode::Foreign => "on a stack that somebody else started",
-    }
-}
-
-/// The service's image.
-fn image(outcome: &Outcome) -> &str {
-    outcome.provenance.image.as_deref().unwrap_or(match outcome.provenance.mode {
-        Mode::Foreign => "not told by the service",
-        Mode::Attached | Mode::Private => "none: the service ran as a process",
-    })
-}
-
-/// `42`, or `7, 8`.
-fn seeds(outcome: &Outcome) -> String {
-    outcome.provenance.seeds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// The commit and whether the tree was clean.
-fn revision(outcome: &Outcome) -> String {
-    match (&outcome.provenance.revision, &outcome.provenance.dirty) {
-        (None, _) => "none is known".to_owned(),
-        (Some(commit), None) => format!("{}, clean", &commit[..commit.len().min(12)]),
-        (Some(commit), Some(_)) => format!("{}, with uncommitted changes", &commit[..commit.len().min(12)]),
-    }
 }

@@ -1,13 +1,12 @@
 //! The section on mutants: what was broken on purpose, what must find it, what came of it.
 //!
-//! It tells what the run that tried them told; a bundle holds no exhibits of it, and the section says so.
+//! It tells what the run that tried them told; a bundle holds no artifacts of it, and the section says so.
 
 use std::fmt::Write;
 
 use maud::{Markup, html};
 
-use super::markdown::cell;
-use super::utc;
+use super::words::{cell, utc};
 use crate::mutants::outcome::Fate;
 use crate::mutants::outcome::Outcome;
 

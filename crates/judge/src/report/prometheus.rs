@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::utc;
+use super::words::utc;
 use crate::alert_graph;
-use crate::claims::PICTURED_PAGES;
+use crate::claims::pictured::PAGES;
 use crate::experiment::Experiment;
-use crate::judge;
+use crate::timeline;
 use crate::timeline::millis;
 use crate::tree::Tree;
 use aiclipx_dashboard::draw::theme::Theme;
@@ -26,7 +26,7 @@ pub(super) fn pages(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Mark
     let mut drawn = Vec::new();
     for alert in &experiment.scenario.expect.fires {
         let lacking = lacking(experiment, alert);
-        let Some(at_ms) = judge::cycle_of(experiment, tree, alert)?.firing_ms.filter(|_| !lacking.is_empty()) else {
+        let Some(at_ms) = timeline::cycle_of(experiment, tree, alert)?.firing_ms.filter(|_| !lacking.is_empty()) else {
             continue;
         };
         let mut parts = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn pages(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Mark
 fn lacking(experiment: &Experiment, alert: &str) -> Vec<&'static str> {
     let pictured =
         |page: &&str| experiment.run.pictures.iter().any(|picture| picture.alert == alert && picture.page == **page);
-    PICTURED_PAGES.into_iter().filter(|page| !pictured(page)).collect()
+    PAGES.into_iter().filter(|page| !pictured(page)).collect()
 }
 
 /// Why there are no pictures, each reason once.
@@ -89,7 +89,7 @@ fn targets(up: &[Series], at_ms: i64) -> Markup {
                         @match newest {
                             Some((at, value)) => {
                                 td { @if value > 0.0 { "up" } @else { span.mark.fails { "down" } } }
-                                td { (judge::seconds(at_ms - at)) " before" }
+                                td { (timeline::seconds(at_ms - at)) " before" }
                             }
                             None => { td.soft { "not scraped yet" } td {} }
                         }
@@ -104,7 +104,7 @@ fn targets(up: &[Series], at_ms: i64) -> Markup {
 fn active_alerts(experiment: &Experiment, tree: &Tree, at_ms: i64) -> anyhow::Result<Markup> {
     let samples = experiment.samples("alerts")?;
     let is_active = |series: &&Series| {
-        let evaluation = judge::evaluation_ms(experiment, tree, label(series, "alertname"));
+        let evaluation = timeline::evaluation_ms(experiment, tree, label(series, "alertname"));
         newest(series, at_ms).is_some_and(|(at, _)| at > at_ms - evaluation)
     };
     let active: Vec<&Series> = samples.iter().filter(is_active).collect();
@@ -171,12 +171,11 @@ fn graph(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Ma
         calculations: Vec::new(),
         legend: Some(vec![Calculation::Max]),
         sparkline: false,
-        background: false,
         columns: Columns::default(),
         links: Vec::new(),
     };
     let run = &experiment.run;
-    let cycle = judge::cycle_of(experiment, tree, alert)?;
+    let cycle = timeline::cycle_of(experiment, tree, alert)?;
     let fires = cycle.firing_ms.zip(cycle.resolved_ms.or(cycle.last_firing_ms));
     let fires: Vec<Mark> = fires
         .map(|(from_millis, to_millis)| Mark { from_millis, to_millis, label: alert.to_owned() })

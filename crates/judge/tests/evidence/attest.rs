@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use aiclipx_judge::attest::{SIGNATURE, bound_to, sign, signed_by};
-use aiclipx_judge::bundle::Bundle;
+use aiclipx_judge::attest::{bound_to, sign, signed_by};
+use aiclipx_judge::bundle::{Bundle, SIGNATURE};
 use aiclipx_model::failure::{Failure, Kind};
 use tempfile::TempDir;
 

@@ -4,18 +4,23 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use aiclipx_base::duration::Speed;
-use aiclipx_judge::bundle::{Bundle, Draft, Outcome, sha256_of};
-use aiclipx_judge::experiment::{OLDEST, SCHEMA, json_text, write_json};
+use aiclipx_judge::bundle::{Bundle, Draft, SUMS};
+use aiclipx_judge::files::{json_text, write, write_json};
 use aiclipx_judge::judge::Judgement;
+use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, bundle_id};
+use aiclipx_judge::run::{OLDEST, SCHEMA};
 use aiclipx_judge::tree::copy_folder;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::revision::label;
+use aiclipx_model::sum;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::artifacts::Files;
 use crate::room::Room;
 use crate::world::{self, SEED, SPEED};
 
@@ -86,10 +91,10 @@ impl Archive {
         Outcome::derive(self.draft.folder()).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
-    /// With its long exhibits packed, as a bundle that is published has them.
+    /// With its long artifacts packed, as a bundle that is published has them.
     pub(crate) fn packed(self) -> Archive {
         for name in ["error-rate", "quiet"] {
-            aiclipx_judge::experiment::pack(&self.draft.experiment(name)).unwrap();
+            aiclipx_judge::files::pack(&self.draft.experiment(name)).unwrap();
         }
         self
     }
@@ -131,7 +136,48 @@ pub(crate) struct Sealed {
     pub(crate) folder: PathBuf,
 }
 
+/// The files of the sound bundle: to seal one flushes each to disk, and most tests only want to change one that is sealed.
+static SOUND_FILES: LazyLock<Files> = LazyLock::new(|| {
+    let sealed = Archive::sound().sealed();
+    let names = Bundle::open(&sealed.folder).unwrap().files().unwrap();
+    let names = names.into_iter().chain([SUMS.to_owned()]);
+    names.map(|name| (name.clone(), fs::read(sealed.path(&name)).unwrap())).collect()
+});
+
 impl Sealed {
+    /// Both sound experiments, sealed before, in a place of their own.
+    pub(crate) fn sound() -> Sealed {
+        let place = tempfile::Builder::new().prefix("a place ").tempdir().unwrap();
+        let folder = place.path().join("runs").join(NAME);
+        let sealed = Sealed { folder, _place: place };
+        sealed.restore();
+        sealed
+    }
+
+    /// Makes it the sound bundle again, whatever was done to it. What is as it was stays: to make some hundred files anew, and
+    /// delete them, is dear on a file system that waits before it gives away the place of one that was deleted.
+    fn restore(&self) {
+        fn remove_others(root: &Path, folder: &Path) {
+            for entry in fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                let name = path.strip_prefix(root).unwrap().to_str().map(str::to_owned);
+                let is = path.symlink_metadata().unwrap();
+                let as_it_was = || SOUND_FILES.get(&name?).map(|bytes| fs::read(&path).unwrap() == *bytes);
+                if is.is_dir() {
+                    remove_others(root, &path);
+                    // One that is not empty stays.
+                    let _ = fs::remove_dir(&path);
+                } else if !is.is_file() || as_it_was() != Some(true) {
+                    fs::remove_file(&path).unwrap();
+                }
+            }
+        }
+        remove_others(&self.folder, &self.folder);
+        for (file, bytes) in SOUND_FILES.iter().filter(|(file, _)| !self.path(file).exists()) {
+            write(&self.path(file), bytes).unwrap();
+        }
+    }
+
     pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.join(file)
     }
@@ -164,7 +210,7 @@ impl Sealed {
                     walk(root, &path, lines);
                 } else if !path.ends_with("SHA256SUMS") {
                     let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-                    lines.push((name, sha256_of(&path).unwrap()));
+                    lines.push((name, sum::of_file(&path).unwrap()));
                 }
             }
         }
@@ -184,15 +230,17 @@ impl Sealed {
 type Tampering = (&'static str, fn(&Sealed), &'static [&'static str]);
 
 fn are_found(tamperings: &[Tampering]) {
+    let sealed = Sealed::sound();
     for (what, tamper, named) in tamperings {
-        let sealed = Archive::sound().sealed();
         tamper(&sealed);
         let Err(failure) = sealed.verify() else { panic!("{what}: not found") };
         assert_eq!(failure.kind(), Kind::InvalidBundle, "{what}: {failure}");
         for named in *named {
             assert!(failure.to_string().contains(named), "{what}: `{named}` is not in: {failure}");
         }
+        sealed.restore();
     }
+    sealed.verify().unwrap_or_else(|failure| panic!("it is not as it was: {failure}"));
 }
 
 #[test]
@@ -213,9 +261,9 @@ fn a_bundle_in_which_a_claim_fails_can_be_trusted_all_the_same() {
     assert_eq!(outcome.exit_code(&[]), 1);
 }
 
-/// What is told of an exhibit that can't be read must not be told otherwise where the bundle lies elsewhere.
+/// What is told of an artifact that can't be read must not be told otherwise where the bundle lies elsewhere.
 #[test]
-fn a_bundle_with_an_unreadable_exhibit_can_be_trusted_all_the_same() {
+fn a_bundle_with_an_unreadable_artifact_can_be_trusted_all_the_same() {
     let unreadable = Room::with_errors().text("exposition/before-0.prom", |text| format!("{text}junk\n"));
     let outcome = Archive::new().with("error-rate", &unreadable).sealed().verify();
     assert_eq!(outcome.unwrap_or_else(|failure| panic!("{failure}")).exit_code(&[]), 1);
@@ -503,8 +551,8 @@ fn a_byte_of_a_packed_file_is_told_as_a_change_and_not_as_a_size() {
 }
 
 #[test]
-fn packed_exhibits_say_what_they_said_before_and_no_file_hides_behind_one() {
-    let plain = Archive::sound().sealed();
+fn packed_artifacts_say_what_they_said_before_and_no_file_hides_behind_one() {
+    let plain = Sealed::sound();
     let judged = Bundle::open(&plain.folder).unwrap().verify().unwrap().judgements;
     let with_a_snapshot = Archive::sound();
     fs::write(with_a_snapshot.draft.experiment("quiet").join("tsdb.tar"), [0; 1024]).unwrap();
@@ -555,7 +603,7 @@ fn a_bundle_that_unpacks_to_more_than_any_of_ours_is_refused() {
 
 /// What is read first is held against what was recorded, and nothing lies in a bundle that nobody asked for.
 #[test]
-fn what_a_bundle_says_of_itself_is_what_its_exhibits_say() {
+fn what_a_bundle_says_of_itself_is_what_its_artifacts_say() {
     fn told(sealed: &Sealed, from: &str, to: &str) {
         for file in ["run.json", "report.html", "report.md"] {
             let text = fs::read_to_string(sealed.path(file)).unwrap();
@@ -658,7 +706,7 @@ fn what_a_bundle_says_of_itself_is_what_its_exhibits_say() {
 }
 
 #[test]
-fn nothing_stands_behind_what_an_exhibit_packs() {
+fn nothing_stands_behind_what_an_artifact_packs() {
     let sealed = Archive::sound().packed().sealed();
     let file = sealed.path("experiments/error-rate/ledger.jsonl.gz");
     let mut bytes = fs::read(&file).unwrap();
@@ -681,7 +729,7 @@ fn what_was_not_run_is_told_with_the_alerts_that_nobody_saw() {
     let outcome = Archive::new().with("quiet", &Room::silent()).derived();
     assert_eq!(outcome.not_run().len(), 11);
     assert!(outcome.not_provoked().contains(&"AppDown"));
-    let sealed = Archive::sound().sealed();
+    let sealed = Sealed::sound();
     let report = fs::read_to_string(sealed.path("report.md")).unwrap();
     assert!(report.contains("2 of 12 scenarios were run"), "{report}");
     assert!(
@@ -766,7 +814,7 @@ fn what_sealing_returns_says_the_same_as_verifying_even_of_a_try_put_aside() {
 
 #[test]
 fn a_statement_of_a_version_that_nobody_here_knows_is_not_called_untrustworthy() {
-    let sealed = Archive::sound().sealed();
+    let sealed = Sealed::sound();
     sealed.replace("run.json", &format!("\"schema\": {SCHEMA}"), &format!("\"schema\": {}", SCHEMA + 1));
     sealed.resum();
     let failure = sealed.verify().unwrap_err();
@@ -832,7 +880,7 @@ fn a_statement_passed_off_as_older_is_refused_by_what_was_recorded() {
 /// A later tool shows the same otherwise; what was claimed and judged is the same.
 #[test]
 fn what_another_program_wrote_is_bound_by_the_sums_and_told() {
-    let sealed = Archive::sound().sealed();
+    let sealed = Sealed::sound();
     let program = provenance::program().expect("this test is a program");
     sealed.replace("run.json", &program, &"0".repeat(64));
     sealed.resum();
@@ -845,7 +893,7 @@ fn what_another_program_wrote_is_bound_by_the_sums_and_told() {
     sealed.resum();
     let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(outcome.others, ["report.html", drawing]);
-    // Its verdicts are held to the exhibits all the same.
+    // Its verdicts are held to the artifacts all the same.
     sealed.verdicts(|verdicts| verdicts[0]["observed"] = json!("all is well"));
     sealed.resum();
     assert_eq!(sealed.verify().unwrap_err().kind(), Kind::InvalidBundle);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use aiclipx_judge::artifacts::{self, Needed};
 use aiclipx_judge::judge::Verdict;
 
 use crate::room::Room;
@@ -39,14 +40,16 @@ fn on_a_sound_silent_run_every_claim_holds() {
 }
 
 #[test]
-fn a_claim_that_holds_was_decided_on_something_and_names_its_exhibits() {
+fn a_claim_that_holds_was_decided_on_something_and_names_its_artifacts() {
     for room in [Room::with_errors(), Room::silent()] {
         for judgement in room.judged().0 {
             let id = &judgement.claim.id;
             assert!(judgement.verdict == Verdict::Holds && judgement.population > 0, "{id} on nothing");
-            assert!(!judgement.exhibits.is_empty(), "{id} rests on no exhibit");
-            for exhibit in &judgement.exhibits {
-                assert!(room.folder.join(exhibit).is_file(), "{id} rests on {exhibit}, which is not there");
+            assert!(!judgement.artifacts.is_empty(), "{id} rests on no artifact");
+            for artifact in &judgement.artifacts {
+                assert!(room.folder.join(artifact).is_file(), "{id} rests on {artifact}, which is not there");
+                let kind = artifacts::of(artifact).expect("a kind of file that the table has");
+                assert_ne!(kind.needed_by, Needed::ByPeople, "{id} rests on {artifact}");
             }
         }
     }

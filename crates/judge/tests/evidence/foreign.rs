@@ -1,8 +1,8 @@
 //! On a stack that somebody else started, what was out of reach is not proven, with the reason; the rest is judged as ever.
 
-use aiclipx_judge::experiment::Unseen;
 use aiclipx_judge::judge::{Judgement, Verdict};
 use aiclipx_judge::provenance::Mode;
+use aiclipx_judge::run::Unseen;
 use aiclipx_model::traffic::ledger::{FailureKind, Outcome};
 
 use crate::bundle::Archive;

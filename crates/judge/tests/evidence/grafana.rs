@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use aiclipx_judge::experiment::write_json;
+use aiclipx_judge::files::write_json;
 use aiclipx_judge::grafana::Exchange;
 use aiclipx_judge::grafana::Seen;
 use aiclipx_judge::judge::Verdict;

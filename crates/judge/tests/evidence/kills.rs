@@ -182,8 +182,7 @@ fn lines_that_did_not_reach_the_store_of_logs_are_found() {
         let written =
             lines.filter(|line| line["request_id"].as_str().is_some_and(|id| id.starts_with(&prefix))).count();
         let answer = json!({"status": "success", "data": {"resultType": "vector", "result": held(written)}});
-        aiclipx_judge::experiment::write(&room.folder.join("loki/requests.json"), answer.to_string().as_bytes())
-            .unwrap();
+        aiclipx_judge::files::write(&room.folder.join("loki/requests.json"), answer.to_string().as_bytes()).unwrap();
         room.judged()
     };
     let sum = |count: usize| json!([{"metric": {}, "value": [1_795_000_000, count.to_string()]}]);

@@ -1,6 +1,7 @@
 //! What a stack has loaded is held against the tree before anything is sent, as the claims hold it afterwards.
 
-use aiclipx_judge::experiment::{LOADED, read_json};
+use aiclipx_judge::artifacts::LOADED_ANSWERS;
+use aiclipx_judge::files::read_json;
 use aiclipx_judge::loaded::Loaded;
 
 use crate::bundle::Archive;
@@ -9,11 +10,11 @@ use crate::world;
 
 /// What a room's stack answered, against the tree; without some of it.
 fn differences(room: &Room, without: &[&str]) -> Vec<String> {
-    let names = LOADED.iter().map(|(name, ..)| *name).filter(|name| !without.contains(name));
+    let names = LOADED_ANSWERS.iter().map(|answer| answer.name).filter(|name| !without.contains(name));
     let answer = |name: &str| read_json(&room.folder.join(format!("loaded/{name}.json"))).unwrap();
     let loaded = Loaded(names.map(|name| (name.to_owned(), answer(name))).collect());
     let run = room.experiment().run;
-    loaded.differences(&world::tree(), &run.addresses, room.experiment().speed()).unwrap()
+    loaded.differences(world::tree(), &run.addresses, room.experiment().speed()).unwrap()
 }
 
 #[test]

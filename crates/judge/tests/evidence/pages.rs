@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use aiclipx_dashboard::query::{TimeRange, over};
-use aiclipx_judge::experiment::{MissingPicture, Run};
+use aiclipx_judge::run::{MissingPicture, Run};
 use serde_json::json;
 
 use crate::bundle::Archive;

@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aiclipx_judge::experiment::{Experiment, Run, read_json, write, write_json};
+use aiclipx_judge::experiment::Experiment;
+use aiclipx_judge::files::{read_json, write, write_json};
 use aiclipx_judge::judge::{self, Judgement, Verdict};
+use aiclipx_judge::run::Run;
 use aiclipx_judge::validity::Disturbance;
 use aiclipx_model::traffic::ledger::Ledger;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::exhibits::{Files, ledger_lines};
+use crate::artifacts::{Files, ledger_lines};
 use crate::world::{self, Life, WITH_ERRORS};
 
 /// One experiment's folder, in a place whose path contains a space.
@@ -40,7 +42,7 @@ impl Room {
         Room { _place: place, folder }
     }
 
-    /// Edits an exhibit of text.
+    /// Edits an artifact of text.
     pub(crate) fn text(self, file: &str, edit: impl FnOnce(&str) -> String) -> Room {
         let path = self.folder.join(file);
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
@@ -58,7 +60,7 @@ impl Room {
         self.text("run.json", edit).text("ledger.jsonl", edit).text("logs/app.log", edit)
     }
 
-    /// Edits an exhibit of JSON.
+    /// Edits an artifact of JSON.
     pub(crate) fn json(self, file: &str, edit: impl FnOnce(&mut Value)) -> Room {
         self.text(file, |text| {
             let mut value = serde_json::from_str(text).unwrap();
@@ -67,7 +69,7 @@ impl Room {
         })
     }
 
-    /// Edits an exhibit of JSON lines.
+    /// Edits an artifact of JSON lines.
     pub(crate) fn lines(self, file: &str, edit: impl FnOnce(&mut Vec<String>)) -> Room {
         self.text(file, |text| {
             let mut lines = text.lines().map(str::to_owned).collect();
@@ -92,7 +94,7 @@ impl Room {
         })
     }
 
-    /// With an exhibit that was not there.
+    /// With an artifact that was not there.
     pub(crate) fn with(self, file: &str, text: &str) -> Room {
         assert!(!self.folder.join(file).exists(), "{file} is there");
         write(&self.folder.join(file), text.as_bytes()).unwrap();
@@ -150,12 +152,12 @@ impl Room {
     }
 
     pub(crate) fn disturbances(&self) -> Vec<Disturbance> {
-        judge::disturbances(&self.experiment(), &world::tree())
+        judge::disturbances(&self.experiment(), world::tree())
     }
 
     pub(crate) fn judged(&self) -> Judged {
         let experiment = self.experiment();
-        Judged(judge::judge(&experiment, &world::tree()))
+        Judged(judge::judge(&experiment, world::tree()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Nothing shown is nothing proven: a claim never holds on an empty exhibit, an empty ledger, or a fault nobody saw.
+//! Nothing shown is nothing proven: a claim never holds on an empty artifact, an empty ledger, or a fault nobody saw.
 
 use std::fs;
 
@@ -48,7 +48,7 @@ fn nothing_holds_on_samples_that_are_empty() {
 }
 
 #[test]
-fn nothing_holds_on_an_exhibit_that_is_not_there_or_not_what_it_should_be() {
+fn nothing_holds_on_an_artifact_that_is_not_there_or_not_what_it_should_be() {
     for (file, claims) in [
         ("samples/requests.json", &["counters/requests", "exposed"][..]),
         ("samples/latency_count.json", &["counters/latency-count"]),

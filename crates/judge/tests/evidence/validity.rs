@@ -1,7 +1,8 @@
 //! A disturbed run says nothing: every claim is invalid, none fails and none holds.
 
-use aiclipx_judge::experiment::{StepTime, read_json};
+use aiclipx_judge::files::read_json;
 use aiclipx_judge::judge::Verdict;
+use aiclipx_judge::run::StepTime;
 use aiclipx_judge::validity::Disturbance;
 use aiclipx_model::scenario::Action;
 use aiclipx_model::traffic::ledger::Outcome;

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
-use aiclipx_judge::experiment::{MissingPicture, PhaseTime, Picture, Process, Run, SCHEMA};
+use aiclipx_judge::run::{MissingPicture, PhaseTime, Picture, Process, Run, SCHEMA};
 use aiclipx_judge::tree::{FOLDERS, Tree, copy_folder};
 use aiclipx_model::epoch::Epoch;
 use aiclipx_model::monitoring::addresses::{Addresses, Logging};
@@ -19,7 +19,7 @@ use aiclipx_model::scenario::Scenario;
 use aiclipx_model::traffic::ledger::{Entry, Head, Ledger, Outcome};
 use aiclipx_model::traffic::schedule::Schedule;
 
-use crate::exhibits::Files;
+use crate::artifacts::Files;
 
 /// When nothing was in flight any more, Unix milliseconds; everything is counted from here.
 pub(crate) const QUIET: i64 = 1_795_000_000_000;
@@ -101,9 +101,10 @@ static TREE: LazyLock<PathBuf> = LazyLock::new(|| {
     root
 });
 
-/// The tree that the worlds are about.
-pub(crate) fn tree() -> Tree {
-    Tree::read(&TREE).unwrap_or_else(|failure| panic!("{failure}"))
+/// The tree that the worlds are about: read once, for nobody changes it.
+pub(crate) fn tree() -> &'static Tree {
+    static READ: LazyLock<Tree> = LazyLock::new(|| Tree::read(&TREE).unwrap_or_else(|failure| panic!("{failure}")));
+    &READ
 }
 
 /// The sound world of [`ERROR_RATE`].
@@ -154,7 +155,7 @@ pub(crate) struct World {
     /// By alert.
     pub(crate) lives: BTreeMap<String, Life>,
     pub(crate) counters: Vec<Counter>,
-    pub(crate) tree: Tree,
+    pub(crate) tree: &'static Tree,
 }
 
 impl World {

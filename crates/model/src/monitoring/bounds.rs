@@ -14,7 +14,8 @@
 
 use std::time::Duration;
 
-use super::{Alert, Monitoring, promql};
+use super::rule::Alert;
+use super::{Monitoring, promql};
 
 /// Where an alert's steps must lie, in production time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::layout::{PROMETHEUS, RULES, duration_of, texts_of};
 use super::located::{self, Node};
-use super::{PROMETHEUS, RULES, duration_of, promql, texts_of};
+use super::promql;
 
 /// A group in the terms both sides have: its interval in seconds, and its rules.
 #[derive(Debug)]

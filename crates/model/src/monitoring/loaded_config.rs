@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::layout::{ALERTMANAGER, PROMETHEUS, prometheus_flags};
 use super::located::{self, Node, Value};
 use super::matcher;
-use super::{ALERTMANAGER, PROMETHEUS};
 use aiclipx_base::duration::{self, Speed};
 
 /// Lists that newer versions write out where the file has none.
@@ -85,7 +85,7 @@ pub fn speed_of(answer: &str) -> Result<Speed, String> {
 impl Compared {
     /// Compares the flags that Prometheus says it was started with, by name, with those it must be told at a speed.
     pub fn flags(&mut self, answer: &serde_json::Value, speed: Speed) {
-        for flag in super::prometheus_flags(speed) {
+        for flag in prometheus_flags(speed) {
             let (name, wanted) = flag.trim_start_matches("--").split_once('=').unwrap_or_default();
             let loaded = answer[name].as_str().unwrap_or("not told");
             self.values += 1;

@@ -16,6 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -28,6 +29,7 @@ use aiclipx_base::duration::{self, DurationError, Speed};
 mod adapted;
 pub mod addresses;
 mod bounds;
+mod layout;
 mod loaded;
 mod loaded_config;
 pub mod located;
@@ -36,6 +38,7 @@ mod memo;
 pub mod promql;
 mod render;
 mod routes;
+mod rule;
 mod series;
 mod shape;
 pub mod slo;
@@ -50,8 +53,11 @@ pub use routes::GroupTimings;
 pub use walk::{UNKNOWN, panel_query_at, without_variables};
 
 use addresses::Component;
+use layout::{ALERTMANAGER, PROMETHEUS, RULES, duration_of, texts_of};
+pub use layout::{DATASOURCES, holds_logs, is_of_logs, prometheus_flags};
 use located::Node;
 use promql::Recorded;
+pub use rule::{Alert, Recording};
 use shape::Shape;
 use walk::Walk;
 
@@ -60,46 +66,6 @@ const FOLDER: &str = "monitoring";
 
 /// The alert that always fires, so that its silence tells that none arrives. Its route is its own.
 pub const WATCHDOG: &str = "Watchdog";
-
-/// An alerting rule, as its file has it: production time.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Alert {
-    /// Its name, `AppDown`. Several rules may share one.
-    pub name: String,
-    /// The expression's text.
-    pub expr: String,
-    /// How long it must hold before the alert fires.
-    pub hold: Duration,
-    /// How long it keeps firing after it stopped holding.
-    pub keep_firing_for: Duration,
-    /// Static labels, the name not among them.
-    pub labels: BTreeMap<String, String>,
-    /// Annotations, templates unexpanded.
-    pub annotations: BTreeMap<String, String>,
-    /// The group it is evaluated in.
-    pub group: String,
-    /// How often it is evaluated.
-    pub evaluation_interval: Duration,
-    /// The file, relative to the repository's root.
-    pub file: PathBuf,
-    /// The line the rule begins at.
-    pub line: usize,
-}
-
-/// A recording rule, as its file has it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Recording {
-    /// `level:metric:operations`.
-    pub name: String,
-    /// The expression's text.
-    pub expr: String,
-    /// Labels that it adds.
-    pub labels: BTreeMap<String, String>,
-    /// The file, relative to the repository's root.
-    pub file: PathBuf,
-    /// The line the rule begins at.
-    pub line: usize,
-}
 
 /// What lies under monitoring/, read and understood.
 #[derive(Debug, Clone)]
@@ -259,7 +225,7 @@ impl Monitoring {
                             }
                             let (name, file, line) = (name.to_owned(), file.clone(), rule.line);
                             if let Ok(tree) = promql::parse(&expr)
-                                && self.recorded.insert(name.clone(), tree).is_some()
+                                && self.recorded.insert(name.clone(), Arc::new(tree)).is_some()
                             {
                                 find(line, format!("a second recording rule of the name `{name}`"));
                             }
@@ -331,6 +297,16 @@ impl Monitoring {
         Some((tree, seen.iter().copied().chain([name.as_str()]).collect()))
     }
 
+    /// The rhythm in which an alert is notified, by the first route its static labels match.
+    pub fn group_timings(&self, alert: &Alert) -> &GroupTimings {
+        self.route.timings_of(alert)
+    }
+
+    /// The receiver of alerts that no route is for.
+    pub fn default_receiver(&self) -> &str {
+        self.route.receiver()
+    }
+
     /// A file as a tree whose values know their lines; `None` for a file that is copied as it is.
     pub fn document(&self, path: &Path) -> Option<&Node> {
         self.documents.get(path).map(|(_, node)| node)
@@ -369,50 +345,8 @@ impl Monitoring {
     }
 }
 
-const PROMETHEUS: &str = "prometheus/prometheus.yml";
-const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
-const RULES: &str = "prometheus/rules";
-pub const DATASOURCES: &str = "grafana/provisioning/datasources";
-
 /// Grafana's own, where a datasource says none.
 pub const DEFAULT_PANEL_INTERVAL: Duration = Duration::from_secs(15);
-
-/// The flags Prometheus needs on a stack of that speed, for they are durations that no file holds: how long a sample
-/// is taken for current (5m), how often a firing alert is sent again (1m), and how long `for` must be to outlast a
-/// restart (10m).
-///
-/// A speed that leaves a fraction of a millisecond here is refused by [`Monitoring::render`] already, since it does not
-/// divide the scrape interval either.
-pub fn prometheus_flags(speed: Speed) -> Vec<String> {
-    [("query.lookback-delta", 300), ("rules.alert.resend-delay", 60), ("rules.alert.for-grace-period", 600)]
-        .into_iter()
-        .map(|(flag, seconds)| format!("--{flag}={}", duration::print(Duration::from_secs(seconds) / speed.factor())))
-        .collect()
-}
-
-/// The datasource type whose queries are not Prometheus': who walks panels asks here, and only here.
-const LOGS: &str = "loki";
-
-/// Whether a datasource of this type holds logs: its queries are `LogQL`, which Prometheus is not asked.
-pub fn holds_logs(datasource_type: &str) -> bool {
-    datasource_type == LOGS
-}
-
-/// Whether a part of a dashboard (a panel, a query, an annotation) asks a store of logs.
-pub fn is_of_logs(node: &Node) -> bool {
-    node.get("datasource").and_then(|source| source.text_of("type")).is_some_and(holds_logs)
-}
-
-/// A key's duration, zero where there is none.
-fn duration_of(node: &Node, key: &str) -> Duration {
-    node.text_of(key).and_then(|text| duration::parse(text).ok()).unwrap_or_default()
-}
-
-/// A key's texts.
-fn texts_of(node: &Node, key: &str) -> BTreeMap<String, String> {
-    let entries = node.get(key).map_or(&[][..], Node::entries);
-    entries.iter().filter_map(|entry| Some((entry.key.clone(), entry.node.as_text()?.to_owned()))).collect()
-}
 
 /// Bytes of a file: a thousand times what any of ours has.
 const LARGEST: u64 = 16 << 20;

@@ -19,12 +19,12 @@ use aiclipx_base::duration::Speed;
 
 mod dimension;
 mod text;
+mod tree;
 
 use dimension::Treats;
 pub(super) use dimension::hazards;
-
-/// What the recording rules record: an expression may name another's result.
-pub(super) type Recorded = BTreeMap<String, Expr>;
+pub use tree::{Recorded, children, gives, nodes, print, selectors};
+use tree::{children_mut, is_name, recordings, without};
 
 /// Parses an expression that every Prometheus from 2.42 on reads as it is meant.
 ///
@@ -67,24 +67,6 @@ fn named(expr: &mut Expr) -> Result<(), String> {
         }
     }
     children_mut(expr).into_iter().try_for_each(named)
-}
-
-fn is_name(name: &str) -> bool {
-    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
-}
-
-/// The recording rules whose results a selector gives, by their name or by what it asks of names.
-fn recordings<'a>(selector: &VectorSelector, recorded: &'a Recorded) -> Vec<(&'a String, &'a Expr)> {
-    recorded.iter().filter(|(name, _)| gives(selector, name)).collect()
-}
-
-/// Whether a selector gives series of this name.
-pub fn gives(selector: &VectorSelector, name: &str) -> bool {
-    let mut asks = selector.matchers.matchers.iter().filter(|matcher| matcher.name == "__name__");
-    match &selector.name {
-        Some(own) => own == name,
-        None => asks.all(|matcher| matcher.is_match(name)),
-    }
 }
 
 /// Nodes that an expression may come to, and rules that may stand in one another, once recording rules are followed.
@@ -149,52 +131,11 @@ fn newer(node: &Expr) -> Option<String> {
     }
 }
 
-/// The one printed form of an expression: what is compared and what is written.
-pub fn print(expr: &Expr) -> String {
-    expr.to_string()
-}
-
 /// Whether two texts are the same expression: their trees print the same.
 pub fn same(one: &str, other: &str) -> bool {
     match (parse(one), parse(other)) {
         (Ok(one), Ok(other)) => print(&one) == print(&other),
         _ => false,
-    }
-}
-
-/// The children of an expression. Unlike the parser's own walk, it visits the parameter of an aggregation, which may
-/// hold a range: `topk(scalar(count_over_time(x[5m])), y)`.
-pub fn children(expr: &Expr) -> Vec<&Expr> {
-    match expr {
-        Expr::Aggregate(aggregate) => aggregate.param.iter().map(AsRef::as_ref).chain([&*aggregate.expr]).collect(),
-        Expr::Unary(unary) => vec![&*unary.expr],
-        Expr::Binary(binary) => vec![&*binary.lhs, &*binary.rhs],
-        Expr::Paren(paren) => vec![&*paren.expr],
-        Expr::Subquery(subquery) => vec![&*subquery.expr],
-        Expr::Call(call) => call.args.args.iter().map(AsRef::as_ref).collect(),
-        Expr::NumberLiteral(_)
-        | Expr::StringLiteral(_)
-        | Expr::VectorSelector(_)
-        | Expr::MatrixSelector(_)
-        | Expr::Extension(_) => Vec::new(),
-    }
-}
-
-fn children_mut(expr: &mut Expr) -> Vec<&mut Expr> {
-    match expr {
-        Expr::Aggregate(aggregate) => {
-            aggregate.param.iter_mut().map(AsMut::as_mut).chain([&mut *aggregate.expr]).collect()
-        }
-        Expr::Unary(unary) => vec![&mut *unary.expr],
-        Expr::Binary(binary) => vec![&mut *binary.lhs, &mut *binary.rhs],
-        Expr::Paren(paren) => vec![&mut *paren.expr],
-        Expr::Subquery(subquery) => vec![&mut *subquery.expr],
-        Expr::Call(call) => call.args.args.iter_mut().map(AsMut::as_mut).collect(),
-        Expr::NumberLiteral(_)
-        | Expr::StringLiteral(_)
-        | Expr::VectorSelector(_)
-        | Expr::MatrixSelector(_)
-        | Expr::Extension(_) => Vec::new(),
     }
 }
 
@@ -230,32 +171,11 @@ pub(crate) fn divide(expr: &mut Expr, speed: Speed) -> Result<(), Vec<String>> {
     if refused.is_empty() { Ok(()) } else { Err(refused) }
 }
 
-/// Every node of an expression, outermost first.
-pub fn nodes(expr: &Expr) -> Vec<&Expr> {
-    [expr].into_iter().chain(children(expr).into_iter().flat_map(nodes)).collect()
-}
-
-/// Every selector of an expression.
-pub fn selectors(expr: &Expr) -> Vec<&VectorSelector> {
-    let mut selectors = Vec::new();
-    for node in nodes(expr) {
-        if let Expr::VectorSelector(selector) | Expr::MatrixSelector(MatrixSelector { vs: selector, .. }) = node {
-            selectors.push(selector);
-        }
-    }
-    selectors
-}
-
 /// Every duration written in an expression, outermost first.
 pub fn durations(expr: &Expr) -> Vec<Duration> {
     let mut found: Vec<Duration> = durations_mut(&mut expr.clone()).into_iter().map(|duration| *duration).collect();
     found.extend(children(expr).into_iter().flat_map(durations));
     found
-}
-
-/// A recording rule that names itself would be followed for ever.
-fn without(recorded: &Recorded, name: &str) -> Recorded {
-    recorded.iter().filter(|(key, _)| *key != name).map(|(key, expr)| (key.clone(), expr.clone())).collect()
 }
 
 /// The number that an expression stands for, where it stands for one: written, computed of others, or made a vector.

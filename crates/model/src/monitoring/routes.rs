@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use promql_parser::label::Matcher;
 
+use super::layout::duration_of;
 use super::located::Node;
 use super::matcher;
-use super::{Alert, Monitoring, duration_of};
+use super::rule::Alert;
 
 /// When notifications of a group of alerts are sent, and to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,18 @@ impl Route {
         }
     }
 
+    /// The rhythm in which an alert is notified, by the first route its static labels match.
+    pub(super) fn timings_of(&self, alert: &Alert) -> &GroupTimings {
+        let mut labels = alert.labels.clone();
+        labels.insert("alertname".to_owned(), alert.name.clone());
+        &self.find(&labels).timings
+    }
+
+    /// The receiver of the root: of alerts that no route is for.
+    pub(super) fn receiver(&self) -> &str {
+        &self.timings.receiver
+    }
+
     /// Depth first, the first child that matches; the node itself when none does.
     fn find(&self, labels: &BTreeMap<String, String>) -> &Route {
         let matches = |matcher: &Matcher| matcher.is_match(labels.get(&matcher.name).map_or("", String::as_str));
@@ -79,19 +92,5 @@ impl Route {
             configuration.items_of("receivers").iter().any(|node| node.text_of("name") == Some(&self.timings.receiver));
         let own = (!known).then(|| (self.line, self.timings.receiver.clone()));
         own.into_iter().chain(self.routes.iter().flat_map(|route| route.unknown_receivers(configuration))).collect()
-    }
-}
-
-impl Monitoring {
-    /// The rhythm in which an alert is notified, by the first route its static labels match.
-    pub fn group_timings(&self, alert: &Alert) -> &GroupTimings {
-        let mut labels = alert.labels.clone();
-        labels.insert("alertname".to_owned(), alert.name.clone());
-        &self.route.find(&labels).timings
-    }
-
-    /// Who is told what no route is for.
-    pub fn default_receiver(&self) -> &str {
-        &self.route.timings.receiver
     }
 }

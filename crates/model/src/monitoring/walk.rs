@@ -4,11 +4,14 @@
 //! not parse. When it renders, it puts the stack's addresses and speed in place, and tells what can't be divided.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Component};
+use super::layout::is_of_logs;
 use super::located::{Entry, Node, Value};
 use super::matcher;
+use super::memo::Memo;
 use super::promql::{self, Recorded};
 use super::series;
 use super::shape::{Field, SERIES, Shape};
@@ -357,7 +360,7 @@ impl Walk<'_> {
 
     fn dashboard_part(&mut self, node: &mut Node) {
         let line = node.line;
-        if super::is_of_logs(node) {
+        if is_of_logs(node) {
             return;
         }
         match &mut node.value {
@@ -435,11 +438,18 @@ const VARIABLE: Duration = Duration::from_millis(123_456_789);
 /// What stands for a variable of which nothing is known.
 pub const UNKNOWN: &str = "unknown_variable";
 
+/// Bytes of expressions with variables whose filled-in text is kept: some ten times those of this tree.
+const MOST_FILLED: usize = 1 << 20;
+
 /// A panel's expression with Grafana's variables filled in, so that it parses: a length for what is one, and for the others
 /// [`UNKNOWN`], or a number where only that can stand.
 pub fn without_variables(text: &str) -> String {
-    let with_numbers = filled(text, "1");
-    if promql::parse(&with_numbers).is_ok() { with_numbers } else { filled(text, UNKNOWN) }
+    // Of each panel a check asks some five times.
+    static FILLED: LazyLock<Memo<String>> = LazyLock::new(|| Memo::of(MOST_FILLED));
+    FILLED.get(text.as_bytes(), || {
+        let with_numbers = filled(text, "1");
+        if promql::parse(&with_numbers).is_ok() { with_numbers } else { filled(text, UNKNOWN) }
+    })
 }
 
 /// An expression with its variables filled in; with this, where it does not show whether it is a word or a number.

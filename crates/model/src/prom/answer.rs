@@ -1,6 +1,6 @@
 //! Answers of Prometheus' query API as types: `/api/v1/query` and `/api/v1/query_range`.
 //!
-//! Pure: bytes in, values out. The bytes themselves are the exhibit and stay with the caller. Sample values travel as
+//! Pure: bytes in, values out. The bytes themselves are the artifact and stay with the caller. Sample values travel as
 //! strings, so that `NaN` and `+Inf` survive; they are read as such. Native histograms are refused by name: nothing
 //! here exposes them, and to drop them in silence would be to show less than was answered.
 

@@ -1,5 +1,7 @@
 //! What a scenario file may say, what it may not, and where each mistake is pointed at.
 
+use std::time::Duration;
+
 use super::*;
 use crate::failure::Kind;
 

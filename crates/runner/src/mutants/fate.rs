@@ -99,6 +99,11 @@ fn verdict<'a>(found: &'a Found, claim: &str) -> Option<&'a Verdict> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aiclipx_judge::claims::alert_quiet::AlertQuiet;
+    use aiclipx_judge::claims::dashboard_pictured::DashboardPictured;
+    use aiclipx_judge::claims::loaded_equals_tree::LoadedEqualsTree;
+    use aiclipx_judge::claims::logs_equal_ledger::LogsEqualLedger;
+    use aiclipx_judge::claims::pictured::Pictured;
     use aiclipx_judge::claims::{Claim, Kind};
     use aiclipx_judge::mutants::exposition::Rewriting;
     use aiclipx_judge::mutants::table::Edit;
@@ -123,7 +128,7 @@ mod tests {
     }
 
     fn found(verdict: Verdict, other: Verdict) -> Found {
-        found_of(Kind::LoadedEqualsTree, verdict, other)
+        found_of(Kind::LoadedEqualsTree(LoadedEqualsTree {}), verdict, other)
     }
 
     /// An experiment in which the claim, of this kind, and another came out like this.
@@ -133,10 +138,13 @@ mod tests {
             population: 1,
             expected: String::new(),
             observed: String::new(),
-            exhibits: Vec::new(),
+            artifacts: Vec::new(),
             verdict,
         };
-        let judgements = vec![judgement(CLAIM, kind, verdict), judgement("quiet/log", Kind::LogsEqualLedger, other)];
+        let judgements = vec![
+            judgement(CLAIM, kind, verdict),
+            judgement("quiet/log", Kind::LogsEqualLedger(LogsEqualLedger {}), other),
+        ];
         Found { judgements, disturbances: Vec::new(), lacking: Vec::new() }
     }
 
@@ -184,9 +192,9 @@ mod tests {
 
     #[test]
     fn a_claim_that_is_not_proven_for_want_of_a_part_leaves_its_mutant_untried() {
-        let graph = || Kind::Pictured { alert: "AppDown".to_owned(), page: "graph".to_owned() };
-        let dashboard = || Kind::DashboardPictured { dashboard: "slo".to_owned() };
-        let dropped = || Kind::AlertQuiet { alert: "MonitoringLogsDropped".to_owned() };
+        let graph = || Kind::Pictured(Pictured { alert: "AppDown".to_owned(), page: "graph".to_owned() });
+        let dashboard = || Kind::DashboardPictured(DashboardPictured { dashboard: "slo".to_owned() });
+        let dropped = || Kind::AlertQuiet(AlertQuiet { alert: "MonitoringLogsDropped".to_owned() });
         let none = "there is none";
         let vector = "vector is not part of this stack";
         for (kind, why, lacking, told) in [
@@ -224,7 +232,7 @@ mod tests {
         let absent = || Verdict::NotProven("loki is not part of this stack".to_owned());
         let broken = |verdict: Verdict, lacking: &[Part]| Found {
             lacking: lacking.to_vec(),
-            ..found_of(Kind::LogsEqualLedger, verdict, Verdict::Holds)
+            ..found_of(Kind::LogsEqualLedger(LogsEqualLedger {}), verdict, Verdict::Holds)
         };
         let told = |found: Found| so_far(&by_claim(), &found);
         assert_eq!(

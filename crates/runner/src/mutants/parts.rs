@@ -7,8 +7,9 @@ use crate::browser::Browser;
 use crate::browser::prometheus::PrometheusPages;
 use crate::ground::Ground;
 use aiclipx_judge::claims::Kind;
-use aiclipx_judge::judge::{Judgement, Verdict, not_part_of_the_stack};
+use aiclipx_judge::judge::{Judgement, Verdict};
 use aiclipx_judge::mutants::table::Mutant;
+use aiclipx_judge::silence::not_part_of_the_stack;
 use aiclipx_stack::{Component, Stack};
 
 /// A part that is optional.
@@ -56,9 +57,9 @@ impl Part {
     fn leaves_open(self, judgement: &Judgement) -> bool {
         let Verdict::NotProven(why) = &judgement.verdict else { return false };
         match (self, &judgement.claim.kind) {
-            (Part::Browser, Kind::Pictured { .. } | Kind::DashboardPictured { .. })
-            | (Part::Pages, Kind::Pictured { .. })
-            | (Part::Grafana, Kind::DashboardPictured { .. }) => true,
+            (Part::Browser, Kind::Pictured(_) | Kind::DashboardPictured(_))
+            | (Part::Pages, Kind::Pictured(_))
+            | (Part::Grafana, Kind::DashboardPictured(_)) => true,
             _ => self.component().is_some_and(|component| *why == not_part_of_the_stack(component.name())),
         }
     }
@@ -98,17 +99,19 @@ pub(super) fn wanting(mutant: &Mutant, sound: &[Judgement], lacking: &[Part]) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aiclipx_judge::claims::{Claim, Family};
+    use aiclipx_judge::claims::Claim;
+    use aiclipx_judge::claims::counters_equal_ledger::CountersEqualLedger;
+    use aiclipx_judge::reconcile::Family;
 
     fn judged(verdict: Verdict) -> Judgement {
         let claim = Claim {
             id: "quiet/up".to_owned(),
             experiment: "quiet".to_owned(),
             says: String::new(),
-            kind: Kind::CountersEqualLedger { family: Family::Requests },
+            kind: Kind::CountersEqualLedger(CountersEqualLedger { family: Family::Requests }),
         };
         let (expected, observed) = (String::new(), String::new());
-        Judgement { claim, population: 0, expected, observed, exhibits: Vec::new(), verdict }
+        Judgement { claim, population: 0, expected, observed, artifacts: Vec::new(), verdict }
     }
 
     /// A component that is optional, and left out here, would let a mutant that it must find survive.

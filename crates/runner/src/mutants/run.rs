@@ -23,13 +23,14 @@ use crate::publish::in_a_second_of_its_own;
 use crate::runner::{self, Ended, Job, Options, Try, Which, gravest, invalid};
 use crate::surroundings::{asked_of, look_for_a_browser};
 use aiclipx_judge::bundle::{PARTIAL, made_in};
-use aiclipx_judge::experiment::{Experiment, read_text, write};
+use aiclipx_judge::experiment::Experiment;
+use aiclipx_judge::files::{read_text, write};
 use aiclipx_judge::judge::{self, Verdict};
 use aiclipx_judge::mutants::outcome::Fate;
 use aiclipx_judge::mutants::outcome::{Outcome, SCHEMA, Tried};
-use aiclipx_judge::mutants::table::{Change, Edit, Mutant, Rendered, Table};
+use aiclipx_judge::mutants::table::{Change, Edit, Mutant, Table};
 use aiclipx_judge::provenance::{compact_utc, now_ms};
-use aiclipx_judge::tree::{Tree, copy_folder};
+use aiclipx_judge::tree::{Rendered, Tree, copy_folder};
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::monitoring::prometheus_flags;
@@ -346,7 +347,7 @@ impl Trial {
             let made = match &mutant.edit {
                 Edit::Dashboard(change) => match change.dashboards(tree) {
                     Ok(dashboards) => {
-                        let tree = self.with_dashboards(dashboards);
+                        let tree = tree.with_dashboards(dashboards);
                         interrupt.or(collect(Ground::Ours(stack), &tree, &enacted.folder, &copy, events)).await?;
                         Ok(())
                     }
@@ -397,11 +398,6 @@ impl Trial {
             Ok(Found { judgements: judge::judge(&experiment, &tree), disturbances, lacking: Vec::new() })
         });
         looked.await.context("looking at an experiment")?
-    }
-
-    fn with_dashboards(&self, dashboards: Vec<aiclipx_dashboard::model::Dashboard>) -> Tree {
-        let Tree { root, monitoring, scenarios, .. } = &*self.common.tree;
-        Tree { root: root.clone(), monitoring: monitoring.clone(), dashboards, scenarios: scenarios.clone() }
     }
 
     /// Where an experiment is recorded. The last folder's name is the experiment's, and begins its claims' ids.

@@ -38,9 +38,9 @@ impl Host for StandIn {
     async fn start(&self, say: &Say<'_>) -> Result<tempfile::TempDir, Failure> {
         say(Doing::StartingAStack);
         let state = tempfile::tempdir().unwrap();
-        experiment::write(&state.path().join("runs/it/ledger.jsonl"), b"half").unwrap();
-        experiment::write(&state.path().join("runs/it").join(enact::END), b"{}").unwrap();
-        experiment::write(&state.path().join("prometheus.log"), b"it fell").unwrap();
+        files::write(&state.path().join("runs/it/ledger.jsonl"), b"half").unwrap();
+        files::write(&state.path().join("runs/it").join(enact::END), b"{}").unwrap();
+        files::write(&state.path().join("prometheus.log"), b"it fell").unwrap();
         Ok(state)
     }
 
@@ -60,15 +60,15 @@ impl Host for StandIn {
             tries.get_mut(&scenario.name).and_then(VecDeque::pop_front).expect("it is not tried so often")
         };
         let sample = repository().join("evidence/sample/experiments");
-        let sample = experiment::files_in(&sample, "").unwrap().pop().expect("the sample has an experiment");
+        let sample = files::files_in(&sample, "").unwrap().pop().expect("the sample has an experiment");
         copy_folder(&sample, folder).unwrap();
         match next {
             Comes::ToItsEnd => Ok(()),
             Comes::Disturbed => {
                 let file = folder.join("run.json");
-                let mut run: serde_json::Value = experiment::read_json(&file).unwrap();
+                let mut run: serde_json::Value = files::read_json(&file).unwrap();
                 run["disturbances"] = serde_json::json!(["a disk was slow"]);
-                experiment::write_json(&file, &run).unwrap();
+                files::write_json(&file, &run).unwrap();
                 Ok(())
             }
             Comes::Broken => Err(Failure::infrastructure("prometheus died\nand said so")),
@@ -105,7 +105,7 @@ struct Proven {
 
 impl Proven {
     fn names(&self, folder: &str) -> Vec<String> {
-        let found = experiment::files_in(&self.draft.folder().join(folder), "").unwrap();
+        let found = files::files_in(&self.draft.folder().join(folder), "").unwrap();
         found.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
     }
 

@@ -6,7 +6,9 @@ use std::path::Path;
 use promql_parser::label::Matcher;
 use promql_parser::parser::Expr;
 
-use super::{Findings, Tree, line_with, metrics};
+use super::finding::Findings;
+use super::known;
+use super::tree::{DashboardFile, Tree, line_with};
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::located::Node;
 use aiclipx_model::monitoring::{Alert, Monitoring, WATCHDOG, promql};
@@ -43,14 +45,25 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
     let names: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
     for (index, alert) in monitoring.alerts().iter().enumerate() {
         if names[..index].contains(&alert.name.as_str()) {
-            findings.at(alert, format!("a second alert of the name {}", alert.name), "claims and tests go by the name");
+            findings.at(
+                "alert/twice",
+                alert,
+                format!("a second alert of the name {}", alert.name),
+                "claims and tests go by the name",
+            );
         }
     }
     for path in monitoring.files().keys().filter(|path| path.starts_with("runbooks")) {
         let page = Path::new("monitoring").join(path);
         let is_of = |alert: &Alert| alert.annotations.get("runbook_url").is_some_and(|url| Path::new(url) == page);
         if !monitoring.alerts().iter().any(is_of) {
-            findings.find(page, 0, "a runbook of no alert", "name it in a rule's `runbook_url`, or remove it");
+            findings.find(
+                "runbook/unused",
+                page,
+                0,
+                "a runbook of no alert",
+                "name it in a rule's `runbook_url`, or remove it",
+            );
         }
     }
     routes(monitoring, findings);
@@ -70,11 +83,11 @@ fn jobs(tree: &Tree, findings: &mut Findings) {
         let folders = ["monitoring/runbooks", "monitoring/grafana"];
         folders.iter().any(|folder| file.starts_with(folder)) && !pages.iter().any(|page| Path::new(page) == file)
     };
-    let looked_at = metrics::expressions(tree).into_iter().filter(|(file, ..)| is_looked_at(file));
+    let looked_at = known::expressions(tree).into_iter().filter(|(file, ..)| is_looked_at(file));
     for (file, line, expr) in alerts.chain(recordings).chain(looked_at) {
         for selector in of_one_job(&expr, false) {
             let what = format!("`{selector}` takes one job of the service, and not a second, like app-canary");
-            findings.find(&file, line, what, "job=~\"app(-.+)?\"");
+            findings.find("query/one-job", &file, line, what, "job=~\"app(-.+)?\"");
         }
     }
 }
@@ -99,20 +112,25 @@ fn labels(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
     let services = SERVICES.map(|(service, _)| service);
     for (label, known) in [("severity", &SEVERITIES[..]), ("service", &services[..])] {
         if !alert.labels.get(label).is_some_and(|value| known.contains(&value.as_str())) {
-            findings.at(alert, format!("the label `{label}` of {name} is none of {}", known.join(", ")), "");
+            findings.at(
+                "alert/label",
+                alert,
+                format!("the label `{label}` of {name} is none of {}", known.join(", ")),
+                "",
+            );
         }
     }
     for (label, value) in &alert.labels {
         if value.contains("{{") {
             let what = format!("the label `{label}` of {name} is a template: a value that changes makes another alert");
-            findings.at(alert, what, "put it in an annotation");
+            findings.at("alert/label", alert, what, "put it in an annotation");
         }
     }
     for (service, prefixes) in SERVICES {
         let is_its = alert.labels.get("service").is_some_and(|value| value == service);
         if is_its && !prefixes.iter().any(|prefix| name.starts_with(prefix)) {
             let what = format!("{name} begins with none of {}, and is of the service {service}", prefixes.join(", "));
-            findings.at(alert, what, "a reader goes by the name, inhibition by both");
+            findings.at("alert/name", alert, what, "a reader goes by the name, inhibition by both");
         }
     }
     // What its windows are must be what it says they are.
@@ -126,7 +144,7 @@ fn labels(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
         if let Some(window) = alert.labels.get(key)
             && !ranges(&tree).contains(window)
         {
-            findings.at(alert, format!("{name} says `{key}: {window}` and asks no such window"), "");
+            findings.at("alert/window", alert, format!("{name} says `{key}: {window}` and asks no such window"), "");
         }
     }
 }
@@ -138,11 +156,17 @@ fn sentences(alert: &Alert, findings: &mut Findings) {
         let text = text(key);
         let begins = text.starts_with(|c: char| c.is_uppercase() || c == '{');
         if !(begins && text.ends_with('.')) {
-            findings.at(alert, format!("the {key} of {name} is no sentence"), "a capital, and a full stop");
+            findings.at(
+                "alert/sentence",
+                alert,
+                format!("the {key} of {name} is no sentence"),
+                "a capital, and a full stop",
+            );
         }
     }
     if text("summary").contains("{{") {
         findings.at(
+            "alert/summary",
             alert,
             format!("the summary of {name} is a template"),
             "it heads a group: values go in the description",
@@ -151,6 +175,7 @@ fn sentences(alert: &Alert, findings: &mut Findings) {
     let is_humanize = |word: &str| word == "humanize";
     if text("description").split(|c: char| !c.is_alphanumeric()).any(is_humanize) {
         findings.at(
+            "alert/humanize",
             alert,
             format!("the description of {name} writes what is below 1 in thousandths: `humanize` prints 0.93 as 930m"),
             "write `printf \"%.2f\"`, or another form for what is below 10",
@@ -159,13 +184,14 @@ fn sentences(alert: &Alert, findings: &mut Findings) {
     let depends = promql::parse(&alert.expr).is_ok_and(|tree| !promql::selectors(&tree).is_empty());
     if depends && !text("description").contains("{{") {
         findings.at(
+            "alert/description",
             alert,
             format!("the description of {name} tells nothing of the case"),
             "say which job, and its value",
         );
     }
     if text("dashboard_url").is_empty() {
-        findings.at(alert, format!("{name} has no `dashboard_url`"), "");
+        findings.at("alert/dashboard", alert, format!("{name} has no `dashboard_url`"), "");
     }
 }
 
@@ -174,29 +200,35 @@ fn runbook(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
     let url = alert.annotations.get("runbook_url").map_or("", String::as_str);
     let page = Path::new(url).strip_prefix("monitoring").ok().and_then(|path| monitoring.files().get_key_value(path));
     let Some((path, bytes)) = page.filter(|(path, _)| path.starts_with("runbooks")) else {
-        return findings.at(alert, format!("{name} has no runbook `{url}`"), "a page under monitoring/runbooks");
+        return findings.at(
+            "alert/runbook",
+            alert,
+            format!("{name} has no runbook `{url}`"),
+            "a page under monitoring/runbooks",
+        );
     };
     let text = String::from_utf8_lossy(bytes);
     let page = Path::new("monitoring").join(path);
     if !text.contains(name.as_str()) {
-        findings.find(&page, 1, format!("this page does not name {name}, whose runbook it is"), "");
+        findings.find("runbook/alert", &page, 1, format!("this page does not name {name}, whose runbook it is"), "");
     }
     let mut after = 0;
     for section in SECTIONS {
         match text.find(&format!("**{section}")) {
             Some(at) if at >= after => after = at,
             Some(at) => findings.find(
+                "runbook/section",
                 &page,
                 line_with(&text, &text[at..at + section.len()]),
                 format!("**{section}** is out of place"),
                 "",
             ),
-            None => findings.find(&page, 1, format!("the section **{section}** is missing"), ""),
+            None => findings.find("runbook/section", &page, 1, format!("the section **{section}** is missing"), ""),
         }
     }
     let overview = monitoring.files().get(Path::new("README.md")).map(|bytes| String::from_utf8_lossy(bytes));
     if overview.is_some_and(|text| !text.lines().any(|line| is_row_of(alert, line))) {
-        findings.find("monitoring/README.md", 0, format!("{name} is not in the table of alerts"), "");
+        findings.find("alert/overview", "monitoring/README.md", 0, format!("{name} is not in the table of alerts"), "");
     }
 }
 
@@ -218,7 +250,7 @@ fn routes(monitoring: &Monitoring, findings: &mut Findings) {
         let severity = |alert: &Alert| alert.labels.get("severity").cloned().unwrap_or_default();
         if receiver == monitoring.default_receiver() {
             let what = format!("no route is for {} (severity {})", alert.name, severity(alert));
-            findings.find(&file, line, what, "the default receiver is for what nobody thought of");
+            findings.find("route/default", &file, line, what, "the default receiver is for what nobody thought of");
         }
         let first = *reached.entry(receiver).or_insert(alert);
         if severity(first) != severity(alert) {
@@ -229,19 +261,31 @@ fn routes(monitoring: &Monitoring, findings: &mut Findings) {
                 alert.name,
                 severity(alert)
             );
-            findings.find(&file, line, what, "a severity is where its route leads");
+            findings.find("route/severity", &file, line, what, "a severity is where its route leads");
         }
         if alert.name == WATCHDOG && timings.repeat_interval >= timings.group_interval {
             let (repeat, group) = (duration::print(timings.repeat_interval), duration::print(timings.group_interval));
             let what = format!("the Watchdog is repeated every {repeat}, its group looked at every {group}");
-            findings.find(&file, line, what, "a repeat that is not shorter than the interval skips some");
+            findings.find(
+                "route/watchdog",
+                &file,
+                line,
+                what,
+                "a repeat that is not shorter than the interval skips some",
+            );
         }
     }
     let receivers = document.items_of("receivers").iter();
     for receiver in receivers {
         let name = receiver.text_of("name").unwrap_or_default();
         if name != monitoring.default_receiver() && !reached.contains_key(name) {
-            findings.find(&file, receiver.line, format!("no alert reaches the receiver `{name}`"), "");
+            findings.find(
+                "receiver/unreached",
+                &file,
+                receiver.line,
+                format!("no alert reaches the receiver `{name}`"),
+                "",
+            );
         }
     }
 }
@@ -263,7 +307,7 @@ pub(super) fn leads_somewhere(url: &str, tree: &Tree) -> bool {
 }
 
 /// The panel an alert leads to, if it leads to one.
-pub(super) fn panel_of<'a>(alert: &Alert, tree: &'a Tree) -> Option<(&'a super::DashboardFile, &'a Node)> {
+pub(super) fn panel_of<'a>(alert: &Alert, tree: &'a Tree) -> Option<(&'a DashboardFile, &'a Node)> {
     let url = alert.annotations.get("dashboard_url")?;
     let (uid, id) = url.split_once("/d/")?.1.split_once("?viewPanel=")?;
     let dashboard = tree.dashboards.iter().find(|one| one.node.text_of("uid") == Some(uid))?;

@@ -24,8 +24,8 @@ use std::time::Duration;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::Expr;
 
-use super::Findings;
 use super::events::OF_ONE_EVENT;
+use super::finding::Findings;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::located::Node;
 use aiclipx_model::monitoring::{Alert, Monitoring, promql};
@@ -92,14 +92,20 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     for alert in monitoring.alerts() {
         for missing in missing_cases(alert, &Looks::of(alert, monitoring), &tests) {
             let what = format!("no unit test in which {} {missing}", alert.name);
-            findings.at(alert, what, "add one to monitoring/prometheus/rules/tests");
+            findings.at("test/case", alert, what, "add one to monitoring/prometheus/rules/tests");
         }
     }
     for (name, file, line) in counters(monitoring) {
         for (what, there) in [("starts again", &restarted), ("is born with a count", &born)] {
             if !there.contains(&name) {
                 let what = format!("no unit test in which the counter {name} {what}");
-                findings.find(&file, line, what, "add a series of it to monitoring/prometheus/rules/tests");
+                findings.find(
+                    "test/counter",
+                    &file,
+                    line,
+                    what,
+                    "add a series of it to monitoring/prometheus/rules/tests",
+                );
             }
         }
     }
@@ -256,7 +262,13 @@ fn read(test: &Node, monitoring: &Monitoring, file: &Path, findings: &mut Findin
     for node in test.items_of("alert_rule_test") {
         let alert = node.text_of("alertname").unwrap_or_default().to_owned();
         if monitoring.alert(&alert).is_none() {
-            findings.find(file, node.line_of("alertname"), format!("a test of {alert}, which no rule has"), "");
+            findings.find(
+                "test/alert",
+                file,
+                node.line_of("alertname"),
+                format!("a test of {alert}, which no rule has"),
+                "",
+            );
         }
         let expected = node.items_of("exp_alerts");
         let present = !expected.is_empty();
@@ -287,7 +299,13 @@ fn read(test: &Node, monitoring: &Monitoring, file: &Path, findings: &mut Findin
             let fits = |alert: &&Alert| named.iter().all(|matcher| matcher.is_match(&alert.name));
             let mut alerts: Vec<&Alert> = monitoring.alerts().iter().filter(fits).collect();
             if alerts.is_empty() {
-                findings.find(file, line, format!("`{selector}` is of no alert"), "the rules have none of that name");
+                findings.find(
+                    "test/alert",
+                    file,
+                    line,
+                    format!("`{selector}` is of no alert"),
+                    "the rules have none of that name",
+                );
             }
             // A pattern fits alerts that its writer did not know of: it is a question about those alone that it spells out.
             alerts.retain(|alert| {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Findings;
+use super::finding::Findings;
 use aiclipx_app::config;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
@@ -116,7 +116,7 @@ pub(super) fn check(root: &Path, findings: &mut Findings) -> Result<(), Failure>
     };
     match located::read(&bytes) {
         Ok(document) => of(root, &document, findings),
-        Err((line, what)) => findings.find(FILE, line, what, ""),
+        Err((line, what)) => findings.find("compose/file", FILE, line, what, ""),
     }
     Ok(())
 }
@@ -127,6 +127,7 @@ fn of(root: &Path, document: &Node, findings: &mut Findings) {
     for entry in document.entries() {
         if !KEYS.contains(&entry.key.as_str()) && !entry.key.starts_with("x-") {
             findings.find(
+                "compose/key",
                 FILE,
                 entry.line,
                 format!("unknown key `{}`", entry.key),
@@ -135,29 +136,45 @@ fn of(root: &Path, document: &Node, findings: &mut Findings) {
         }
     }
     if entries("services").is_empty() {
-        findings.find(FILE, 0, "no service", "");
+        findings.find("compose/file", FILE, 0, "no service", "");
     }
     if document.get("networks").and_then(|node| node.get("monitoring")?.get("internal")).map(|node| &node.value)
         != Some(&Value::Switch(true))
     {
         let line = document.get("networks").map_or(0, |node| node.line_of("monitoring"));
-        findings.find(FILE, line, "the network `monitoring` leads outside", "internal: true");
+        findings.find("compose/network", FILE, line, "the network `monitoring` leads outside", "internal: true");
     }
     for service in entries("services") {
         let (name, node) = (&service.key, &service.node);
         for entry in node.entries() {
             if !OF_SERVICE.contains(&entry.key.as_str()) && !entry.key.starts_with("x-") {
-                findings.find(FILE, entry.line, format!("`{name}` has an unknown key `{}`", entry.key), "");
+                findings.about(
+                    "compose/key",
+                    name,
+                    FILE,
+                    entry.line,
+                    format!("`{name}` has an unknown key `{}`", entry.key),
+                    "",
+                );
             }
         }
         if node.get("image").is_none() && node.get("build").is_none() {
-            findings.find(FILE, service.line, format!("`{name}` has neither `image` nor `build`"), "");
+            findings.about(
+                "compose/image",
+                name,
+                FILE,
+                service.line,
+                format!("`{name}` has neither `image` nor `build`"),
+                "",
+            );
         }
         safe(name, node, service.line, findings);
         for (key, where_) in [("networks", "networks"), ("depends_on", "services")] {
             for (line, wanted) in names_of(node, key) {
                 if !has(where_, wanted) {
-                    findings.find(
+                    findings.about(
+                        "compose/missing",
+                        name,
                         FILE,
                         line,
                         format!("`{name}` names `{wanted}`, which is not among the {where_}"),
@@ -168,7 +185,14 @@ fn of(root: &Path, document: &Node, findings: &mut Findings) {
         }
         for (line, path) in paths_of(node) {
             if !root.join(&path).exists() {
-                findings.find(FILE, line, format!("`{name}` is told of {path}, which is not there"), "");
+                findings.about(
+                    "compose/missing",
+                    name,
+                    FILE,
+                    line,
+                    format!("`{name}` is told of {path}, which is not there"),
+                    "",
+                );
             }
         }
         for volume in node.items_of("volumes") {
@@ -178,9 +202,18 @@ fn of(root: &Path, document: &Node, findings: &mut Findings) {
                 && !root.join(inside).exists()
             {
                 // An engine would make an empty folder of that name.
-                findings.find(FILE, volume.line, format!("`{name}` mounts {source}, which is not there"), "");
+                findings.about(
+                    "compose/missing",
+                    name,
+                    FILE,
+                    volume.line,
+                    format!("`{name}` mounts {source}, which is not there"),
+                    "",
+                );
             } else if !is_path && !has("volumes", source) {
-                findings.find(
+                findings.about(
+                    "compose/missing",
+                    name,
                     FILE,
                     volume.line,
                     format!("`{name}` mounts `{source}`, which is not among the volumes"),
@@ -201,43 +234,58 @@ const CONDITIONS: [&str; 3] = ["service_started", "service_healthy", "service_co
 
 /// Nothing is reachable from elsewhere or may do more than it has to; files lie where they are looked for.
 fn safe(name: &str, node: &Node, line: usize, findings: &mut Findings) {
-    let mut find = |line, what: String, remedy: &str| findings.find(FILE, line, what, remedy);
+    let mut find = |code, line, what: String, remedy: &str| findings.about(code, name, FILE, line, what, remedy);
     for port in node.items_of("ports") {
         let text = port.as_text().or_else(|| port.text_of("host_ip")).unwrap_or_default();
         let host = text.strip_prefix("${").and_then(|rest| Some(rest.split_once(":-")?.1)).unwrap_or(text);
         if !["127.", "[::1]", "::1"].iter().any(|loopback| host.starts_with(loopback)) {
-            find(port.line, format!("`{name}` is published beyond this machine: `{text}`"), "127.0.0.1:");
+            find(
+                "compose/published",
+                port.line,
+                format!("`{name}` is published beyond this machine: `{text}`"),
+                "127.0.0.1:",
+            );
         }
         let inside = port.as_text().and_then(|text| text.rsplit(':').next()?.split('/').next()?.parse::<u16>().ok());
         let wanted = ports().into_iter().find(|(known, _)| *known == name).map(|(_, port)| port);
         if let (Some(inside), Some(wanted)) = (inside, wanted)
             && inside != wanted
         {
-            find(port.line, format!("`{name}` listens on {wanted}: `{text}`"), "");
+            find("compose/port", port.line, format!("`{name}` listens on {wanted}: `{text}`"), "");
         }
     }
     // What it may take can stand there, too.
     let is_deployed = |key: &&str| node.get("deploy").is_some() && ["mem_limit", "cpus", "pids_limit"].contains(key);
     for key in HELD.into_iter().filter(|key| node.get(key).is_none() && !is_deployed(key)) {
-        find(line, format!("`{name}` has no `{key}`"), "it could take all there is");
+        find("compose/limit", line, format!("`{name}` has no `{key}`"), "it could take all there is");
     }
     for key in OPEN.into_iter().filter(|key| node.get(key).is_some()) {
-        find(node.line_of(key), format!("`{name}` has `{key}`"), "a container that is none");
+        find("compose/open", node.line_of(key), format!("`{name}` has `{key}`"), "a container that is none");
     }
     if node.get("read_only").is_some_and(|one| one.value == Value::Switch(false)) {
-        find(node.line_of("read_only"), format!("`{name}` may write to its image"), "");
+        find("compose/writable", node.line_of("read_only"), format!("`{name}` may write to its image"), "");
     }
     let is_all = |one: &Node| one.as_text().is_some_and(|text| text.eq_ignore_ascii_case("all"));
     if !node.items_of("cap_drop").iter().any(is_all) && node.get("cap_drop").is_some() {
-        find(node.line_of("cap_drop"), format!("`{name}` keeps capabilities"), "cap_drop: [ALL]");
+        find(
+            "compose/capabilities",
+            node.line_of("cap_drop"),
+            format!("`{name}` keeps capabilities"),
+            "cap_drop: [ALL]",
+        );
     }
     // Without one it is the image's.
     let user = node.text_of("user").and_then(|user| user.split(':').next());
     if user.is_some_and(|user| ["0", "root"].contains(&user)) && !OF_ROOT.contains(&name) {
-        find(node.line_of("user"), format!("`{name}` runs as root"), "");
+        find("compose/root", node.line_of("user"), format!("`{name}` runs as root"), "");
     }
     if node.text_of("restart") == Some("no") && name != "secrets" {
-        find(node.line_of("restart"), format!("`{name}` does not come back"), "restart: unless-stopped");
+        find(
+            "compose/restart",
+            node.line_of("restart"),
+            format!("`{name}` does not come back"),
+            "restart: unless-stopped",
+        );
     }
     if let Some(memory) = node.text_of("mem_limit") {
         let memory = memory.split_once(":-").map_or(memory, |(_, rest)| rest.trim_end_matches('}'));
@@ -246,7 +294,7 @@ fn safe(name: &str, node: &Node, line: usize, findings: &mut Findings) {
         let digits = digits.strip_suffix('i').unwrap_or(digits);
         let digits = digits.strip_suffix(['k', 'm', 'g', 't', 'p']).unwrap_or(digits).trim_end();
         if !memory.contains('$') && digits.parse::<f64>().is_err() {
-            find(node.line_of("mem_limit"), format!("`{memory}` is no size"), "like 64m");
+            find("compose/size", node.line_of("mem_limit"), format!("`{memory}` is no size"), "like 64m");
         }
     }
     if let Some(image) = node.text_of("image") {
@@ -255,6 +303,7 @@ fn safe(name: &str, node: &Node, line: usize, findings: &mut Findings) {
         let is_known = image.starts_with("localhost/") || image.contains(['@', '$']);
         if !is_known && tag.is_none_or(|tag| tag == "latest") {
             find(
+                "compose/version",
                 node.line_of("image"),
                 format!("`{image}` is of no version"),
                 "name one: the next pull brings another",
@@ -263,30 +312,42 @@ fn safe(name: &str, node: &Node, line: usize, findings: &mut Findings) {
     }
     for wanted in node.get("depends_on").map_or(&[][..], Node::entries) {
         if let Some(condition) = wanted.node.text_of("condition").filter(|text| !CONDITIONS.contains(text)) {
-            find(wanted.node.line_of("condition"), format!("`{condition}` is no condition"), &CONDITIONS.join(", "));
+            find(
+                "compose/condition",
+                wanted.node.line_of("condition"),
+                format!("`{condition}` is no condition"),
+                &CONDITIONS.join(", "),
+            );
         }
     }
     for volume in node.items_of("volumes") {
         let text = volume.as_text().unwrap_or_default();
         let parts: Vec<&str> = text.split(':').collect();
         if text.contains("docker.sock") || text.contains("podman.sock") {
-            find(volume.line, format!("`{name}` has the engine's socket: it is root on this machine"), "");
+            find(
+                "compose/socket",
+                volume.line,
+                format!("`{name}` has the engine's socket: it is root on this machine"),
+                "",
+            );
         }
         let Some(below) = parts[0].strip_prefix("./monitoring/") else { continue };
         if parts.get(1) != Some(&format!("/etc/{below}").as_str()) {
             find(
+                "compose/mount",
                 volume.line,
                 format!("`{name}` has {below} at {}", parts.get(1).unwrap_or(&"")),
                 &format!("/etc/{below}"),
             );
         }
         if !parts.get(2).is_some_and(|options| options.split(',').any(|one| one == "ro")) {
-            find(volume.line, format!("`{name}` may write to {}", parts[0]), ":ro");
+            find("compose/writable", volume.line, format!("`{name}` may write to {}", parts[0]), ":ro");
         }
     }
     let networks = names_of(node, "networks");
     if node.get("network_mode").is_none() && !networks.iter().any(|(_, network)| *network == "monitoring") {
         find(
+            "compose/network",
             node.line_of("networks"),
             format!("`{name}` is not in the network `monitoring`: nobody reaches it there"),
             "",
@@ -300,12 +361,12 @@ fn safe(name: &str, node: &Node, line: usize, findings: &mut Findings) {
         };
         if let Some(strange) = config::unknown_variables(entries.iter().map(|one| (one.key.clone(), value(one)))) {
             let line = entries.iter().find(|entry| strange.contains(&entry.key)).map_or(line, |entry| entry.line);
-            find(line, format!("{strange}: the service has no such setting"), "aiclipx-app --help");
+            find("compose/setting", line, format!("{strange}: the service has no such setting"), "aiclipx-app --help");
         }
         let given = |key: &str| entries.iter().find(|entry| entry.key == key).map(value);
         for error in config::Config::read(given).err().unwrap_or_default() {
             let line = entries.iter().find(|entry| error.starts_with(&entry.key)).map_or(line, |entry| entry.line);
-            find(line, error, "");
+            find("compose/setting", line, error, "");
         }
     }
 }
@@ -361,7 +422,7 @@ mod tests {
     }
 
     /// What is found in a file like ours with this text, beside its tree.
-    fn found(text: &str) -> Vec<aiclipx_model::failure::Finding> {
+    fn found(text: &str) -> Vec<super::super::finding::Finding> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::os::unix::fs::symlink(root().join("monitoring"), folder.path().join("monitoring"))
             .expect("a link is made");

@@ -7,7 +7,9 @@ use std::path::Path;
 use promql_parser::parser::{BinaryExpr, Expr};
 
 use super::alerts::{leads_somewhere, panel_of};
-use super::{DashboardFile, Findings, Tree, labels};
+use super::finding::Findings;
+use super::labels;
+use super::tree::{DashboardFile, Tree, panel_name};
 use aiclipx_base::duration;
 use aiclipx_dashboard::format;
 use aiclipx_model::monitoring::located::{Node, Value};
@@ -45,7 +47,13 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         let uid = dashboard.node.text_of("uid").unwrap_or_default();
         if let Some(other) = uids.insert(uid, &dashboard.file) {
             let what = format!("the uid `{uid}` is that of {}, too", other.display());
-            findings.find(&dashboard.file, dashboard.node.line_of("uid"), what, "one of them would not be there");
+            findings.find(
+                "dashboard/uid",
+                &dashboard.file,
+                dashboard.node.line_of("uid"),
+                what,
+                "one of them would not be there",
+            );
         }
         whole(dashboard, findings);
         labels::variables(dashboard, findings);
@@ -63,32 +71,43 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
 
 /// Panels lie beside each other, and ask something; times are times.
 fn places(dashboard: &DashboardFile, findings: &mut Findings) {
-    let mut find = |line, what: String, remedy: &str| findings.find(&dashboard.file, line, what, remedy);
+    let mut find = |name, line, what: String, remedy: &str| findings.find(name, &dashboard.file, line, what, remedy);
     let node = &dashboard.node;
     let is_refresh = |text: &str| ["", "auto"].contains(&text) || duration::parse(text).is_ok();
     if let Some(refresh) = node.text_of("refresh").filter(|text| !is_refresh(text)) {
-        find(node.line_of("refresh"), format!("`{refresh}` is no time to refresh after"), "like 5s");
+        find("dashboard/time", node.line_of("refresh"), format!("`{refresh}` is no time to refresh after"), "like 5s");
     }
     for entry in node.get("time").map_or(&[][..], Node::entries) {
         let text = entry.node.as_text().unwrap_or_default();
         // Of a moment there are many forms.
         if text.strip_prefix("now").is_some_and(|rest| !is_relative(rest)) {
-            find(entry.line, format!("`{text}` is no time that Grafana reads"), "like now-15m");
+            find("dashboard/time", entry.line, format!("`{text}` is no time that Grafana reads"), "like now-15m");
         }
     }
     let mut taken: Vec<([f64; 4], String)> = Vec::new();
     for panel in dashboard.panels() {
         let title = panel.text_of("title").unwrap_or_default();
+        let name = panel_name(dashboard, panel);
         let targets = panel.items_of("targets");
         let is = |target: &Node, key: &str, wanted: bool| {
             target.get(key).is_some_and(|one| one.value == Value::Switch(wanted))
         };
         for target in targets {
             if is(target, "hide", true) {
-                find(target.line_of("hide"), format!("a query of panel \"{title}\" is hidden"), "remove it");
+                findings.about(
+                    "panel/query",
+                    &name,
+                    &dashboard.file,
+                    target.line_of("hide"),
+                    format!("a query of panel \"{title}\" is hidden"),
+                    "remove it",
+                );
             }
             if is(target, "range", false) && !is(target, "instant", true) {
-                find(
+                findings.about(
+                    "panel/query",
+                    &name,
+                    &dashboard.file,
                     target.line_of("range"),
                     format!("a query of panel \"{title}\" asks for neither a range nor a moment"),
                     "",
@@ -104,7 +123,14 @@ fn places(dashboard: &DashboardFile, findings: &mut Findings) {
         let meets =
             |[left, top, wide, high]: &[f64; 4]| x < left + wide && *left < x + w && y < top + high && *top < y + h;
         if let Some((_, other)) = taken.iter().find(|(place, _)| meets(place)) {
-            find(panel.line_of("gridPos"), format!("panel \"{title}\" lies on panel \"{other}\""), "");
+            findings.about(
+                "panel/overlap",
+                &panel_name(dashboard, panel),
+                &dashboard.file,
+                panel.line_of("gridPos"),
+                format!("panel \"{title}\" lies on panel \"{other}\""),
+                "",
+            );
         }
         taken.push(([x, y, w, h], title.to_owned()));
     }
@@ -134,6 +160,7 @@ fn linked(tree: &Tree, findings: &mut Findings) {
                 asked.into_iter().find(|name| made.iter().all(|variable| variable.text_of("name") != Some(name)));
             if dashboard.is_none() || strange.is_some() {
                 findings.find(
+                    "datasource/link",
                     Path::new("monitoring").join(path),
                     field.line_of("url"),
                     format!("`{url}` leads nowhere"),
@@ -156,40 +183,45 @@ fn is_chosen(uid: &str, kind: Option<&str>, dashboard: &DashboardFile) -> bool {
 
 fn whole(dashboard: &DashboardFile, findings: &mut Findings) {
     let node = &dashboard.node;
-    let mut demand = |holds: bool, key: &str, what: &str, remedy: &str| {
+    let mut demand = |holds: bool, name, key: &str, what: &str, remedy: &str| {
         if !holds {
-            findings.find(&dashboard.file, node.line_of(key), what, remedy);
+            findings.find(name, &dashboard.file, node.line_of(key), what, remedy);
         }
     };
     let schema = node.get("schemaVersion").and_then(Node::as_number);
     demand(
         schema.is_some_and(|schema| schema <= LAST_SCHEMA),
+        "dashboard/schema",
         "schemaVersion",
         "`schemaVersion` is above 42, or missing",
         "what comes later is not the classic format",
     );
     let uid = node.text_of("uid").unwrap_or_default();
-    demand(uid.len() <= LONGEST_UID, "uid", "the uid is longer than 40 characters", "Grafana cuts it");
+    demand(uid.len() <= LONGEST_UID, "dashboard/uid", "uid", "the uid is longer than 40 characters", "Grafana cuts it");
     demand(
         node.get("id").is_some_and(|id| id.value == Value::Null),
+        "dashboard/id",
         "id",
         "`id` is not null",
         "it is the database's to give",
     );
     demand(
         node.get("editable").is_some_and(|one| one.value == Value::Switch(false)),
+        "dashboard/editable",
         "editable",
         "the dashboard is editable",
         "a change in the browser would be lost",
     );
     demand(
         node.text_of("timezone") == Some("utc"),
+        "dashboard/timezone",
         "timezone",
         "the time zone is not `utc`",
         "logs and notifications tell UTC",
     );
     demand(
         node.text_of("description").is_some_and(|text| !text.is_empty()),
+        "dashboard/description",
         "description",
         "the dashboard has no description",
         "",
@@ -199,7 +231,14 @@ fn whole(dashboard: &DashboardFile, findings: &mut Findings) {
     for panel in dashboard.panels() {
         let id = panel.get("id").and_then(Node::as_number).unwrap_or_default();
         if ids.iter().filter(|other| other.total_cmp(&id).is_eq()).count() > 1 {
-            findings.find(&dashboard.file, panel.line_of("id"), format!("two panels have the id {id}"), "");
+            findings.about(
+                "panel/id",
+                &panel_name(dashboard, panel),
+                &dashboard.file,
+                panel.line_of("id"),
+                format!("two panels have the id {id}"),
+                "",
+            );
         }
     }
 }
@@ -216,6 +255,7 @@ fn references(node: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mu
                     let is_own = uid == "grafana" || uid.starts_with("--");
                     if !is_own && !is_chosen(uid, entry.node.text_of("type"), dashboard) {
                         findings.find(
+                            "dashboard/datasource",
                             &dashboard.file,
                             entry.line,
                             format!("the datasource `{uid}` is no variable of this dashboard's of that type"),
@@ -230,7 +270,7 @@ fn references(node: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mu
                     .any(|begin| url.starts_with(begin));
                 if entry.key == "url" && is_ours && !leads_somewhere(url, tree) {
                     let what = format!("`{url}` leads nowhere");
-                    findings.find(&dashboard.file, entry.line, what, "");
+                    findings.find("dashboard/link", &dashboard.file, entry.line, what, "");
                 }
                 references(&entry.node, dashboard, tree, findings);
             }
@@ -241,14 +281,16 @@ fn references(node: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mu
 
 fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Findings) {
     let title = panel.text_of("title").unwrap_or_default();
-    let mut find = |line, what: String, remedy: &str| findings.find(&dashboard.file, line, what, remedy);
+    let subject = panel_name(dashboard, panel);
+    let mut find =
+        |name, line, what: String, remedy: &str| findings.about(name, &subject, &dashboard.file, line, what, remedy);
     let is_row = panel.text_of("type") == Some("row");
     // A text, a list of dashboards: it shows what it is.
     if !is_row && panel.items_of("targets").is_empty() {
         return;
     }
     if title.is_empty() {
-        find(panel.line, "a panel without a title".to_owned(), "");
+        find("panel/title", panel.line, "a panel without a title".to_owned(), "");
     }
     if is_row {
         return;
@@ -256,6 +298,7 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
     let description = panel.text_of("description").unwrap_or_default();
     if !description.ends_with('.') {
         find(
+            "panel/description",
             panel.line_of("description"),
             format!("panel \"{title}\" does not say what it shows"),
             "a sentence or two as `description`",
@@ -263,11 +306,12 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
     }
     for word in description.split_whitespace().filter(|word| word.starts_with("monitoring/")) {
         if !leads_somewhere(word.trim_end_matches(['.', ',']), tree) {
-            find(panel.line_of("description"), format!("`{word}` leads nowhere"), "");
+            find("panel/link", panel.line_of("description"), format!("`{word}` leads nowhere"), "");
         }
     }
     if panel.get("datasource").is_none() {
         find(
+            "panel/datasource",
             panel.line,
             format!("panel \"{title}\" names no datasource"),
             "by its variable: the default one may be of another type",
@@ -279,10 +323,10 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
     }
     let defaults = panel.get("fieldConfig").and_then(|config| config.get("defaults"));
     let Some((unit, line)) = defaults.and_then(|node| Some((node.text_of("unit")?, node.line_of("unit")))) else {
-        return find(panel.line, format!("panel \"{title}\" has no unit"), "`short` where there is none");
+        return find("panel/unit", panel.line, format!("panel \"{title}\" has no unit"), "`short` where there is none");
     };
     if !format::is_known(unit) {
-        find(line, format!("`{unit}` is no unit that we know"), "see crates/dashboard/src/format.rs");
+        find("panel/unit", line, format!("`{unit}` is no unit that we know"), "see crates/dashboard/src/format.rs");
     }
     let id = panel.get("id").and_then(Node::as_number).map(|id| id.to_string());
     let drawn =
@@ -297,6 +341,7 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
             && !fitting.contains(&unit.as_str())
         {
             find(
+                "panel/unit",
                 line,
                 format!("panel \"{title}\" shows `{unit}`, and its query's value is in {}", fitting.join(" or ")),
                 "",
@@ -369,18 +414,22 @@ fn alerts_shown(tree: &Tree, findings: &mut Findings) {
         let url = alert.annotations.get("dashboard_url").map_or("", String::as_str);
         if !leads_somewhere(url, tree) {
             findings.at(
+                "alert/dashboard",
                 alert,
                 format!("the dashboard of {}, `{url}`, is not there", alert.name),
                 "/d/<uid>, or with ?viewPanel=<id>",
             );
         }
         let Some((dashboard, panel)) = panel_of(alert, tree) else { continue };
+        let name = panel_name(dashboard, panel);
         let runbook = alert.annotations.get("runbook_url").map_or("", String::as_str);
         let links = panel.items_of("links").iter().filter_map(|link| link.text_of("url"));
         let is_linked = links.map(|url| url.trim_start_matches('/')).any(|url| url == runbook);
         if !is_linked {
             let what = format!("{} leads to this panel, which does not lead to {runbook}", alert.name);
-            findings.find(
+            findings.about(
+                "panel/runbook",
+                &name,
                 &dashboard.file,
                 panel.line_of("links"),
                 what,
@@ -393,7 +442,7 @@ fn alerts_shown(tree: &Tree, findings: &mut Findings) {
             for missing in drawn.lacks(&comparison, &tree.monitoring) {
                 let what = format!("{} leads to this panel, which does not draw `{missing}`", alert.name);
                 let remedy = "the expression that the alert compares, and no other like it";
-                findings.find(&dashboard.file, panel.line_of("targets"), what, remedy);
+                findings.about("panel/drawn", &name, &dashboard.file, panel.line_of("targets"), what, remedy);
             }
             // A line at zero would colour zero itself.
             let Some(number) = comparison.number().filter(|number| *number != 0.0) else { continue };
@@ -410,6 +459,7 @@ fn alerts_shown(tree: &Tree, findings: &mut Findings) {
 
 /// A panel's lines against the alerts' numbers.
 fn lines(LedTo { dashboard, panel, numbers }: &LedTo, findings: &mut Findings) {
+    let name = panel_name(dashboard, panel);
     let config = panel.get("fieldConfig").and_then(|config| config.get("defaults")?.get("thresholds"));
     let steps = config.map_or(&[][..], |thresholds| thresholds.items_of("steps"));
     let lines: Vec<(f64, usize)> =
@@ -418,7 +468,14 @@ fn lines(LedTo { dashboard, panel, numbers }: &LedTo, findings: &mut Findings) {
     for (number, alert) in numbers {
         if !lines.iter().any(|(line, _)| same(*line, *number)) {
             let line = config.map_or(panel.line, |node| node.line_of("steps"));
-            findings.find(&dashboard.file, line, format!("no line at {number}, where {alert} fires"), "");
+            findings.about(
+                "panel/threshold",
+                &name,
+                &dashboard.file,
+                line,
+                format!("no line at {number}, where {alert} fires"),
+                "",
+            );
         }
     }
     for (line, at) in &lines {
@@ -426,7 +483,7 @@ fn lines(LedTo { dashboard, panel, numbers }: &LedTo, findings: &mut Findings) {
             let alerts: Vec<String> =
                 numbers.iter().map(|(number, alert)| format!("{alert} fires at {number}")).collect();
             let what = format!("a line at {line}, where no alert fires");
-            findings.find(&dashboard.file, *at, what, alerts.join(", "));
+            findings.about("panel/threshold", &name, &dashboard.file, *at, what, alerts.join(", "));
         }
     }
 }
@@ -497,7 +554,13 @@ fn steps(monitoring: &Monitoring, findings: &mut Findings) {
             if duration::parse(written).is_ok_and(|interval| interval < slowest) {
                 let what = format!("a panel's rate is taken every {written}, and some targets are scraped more rarely");
                 let remedy = format!("`timeInterval` must be at least {}", duration::print(slowest));
-                findings.find(Path::new("monitoring").join(path), settings.line_of("timeInterval"), what, remedy);
+                findings.find(
+                    "datasource/interval",
+                    Path::new("monitoring").join(path),
+                    settings.line_of("timeInterval"),
+                    what,
+                    remedy,
+                );
             }
         }
     }
@@ -520,7 +583,13 @@ fn settings(monitoring: &Monitoring, findings: &mut Findings) {
         let (is, line) = there.get(&(section, key)).copied().unwrap_or(("missing", 0));
         if is != value {
             let what = format!("[{section}] {key} is {is}");
-            findings.find(Path::new("monitoring").join(path), line, what, format!("it must be {value}"));
+            findings.find(
+                "grafana/setting",
+                Path::new("monitoring").join(path),
+                line,
+                what,
+                format!("it must be {value}"),
+            );
         }
     }
 }

@@ -12,7 +12,7 @@ use promql_parser::parser::token::{
 };
 use promql_parser::parser::{BinaryExpr, Call, Expr};
 
-use super::Findings;
+use super::finding::Findings;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::{Alert, Monitoring, promql};
 
@@ -42,7 +42,12 @@ fn one_event(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
     {
         let window = duration::print(window);
         let what = format!("{} fires at one event: it holds for {window} after it", alert.name);
-        findings.at(alert, what, format!("`for: {window}` or more, or compare with what is more than one event"));
+        findings.at(
+            "alert/one-event",
+            alert,
+            what,
+            format!("`for: {window}` or more, or compare with what is more than one event"),
+        );
     }
 }
 

@@ -1,36 +1,30 @@
-//! monitoring/exceptions.toml: what is excepted from a check, each with its reason.
+//! monitoring/exceptions.toml: findings that are no fault here, each with its reason. A table is called by the finding's name,
+//! an entry by what the finding is about: a file, or what [`Finding::subject`] may be.
 //!
-//! The list may not outlive what it excuses: an entry for what does not exist, or for what is proven after all, is a
-//! finding like what it would have hidden.
+//! The list may not outlive what it excuses: an entry that excepts nothing is a finding like what it would have hidden.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use super::runbooks::{self, Query};
-use super::{Findings, Tree, line_with};
+use super::finding::{Finding, Findings};
+use super::names;
+use super::pasted;
+use super::tree::Tree;
 use aiclipx_model::monitoring::Monitoring;
-use aiclipx_model::scenario::Scenario;
 
 /// Below monitoring/.
 const FILE: &str = "exceptions.toml";
 
-/// Entries by name: the line they stand at.
-type Entries = BTreeMap<String, usize>;
-
-/// The list.
-#[derive(Default)]
-pub(super) struct Exceptions {
-    /// Alerts that no scenario expects: proven by their unit tests only.
-    pub(super) alerts: Entries,
-    /// Panels (`uid/id`, or `uid` for all of a dashboard) that no scenario holds to a measure.
-    pub(super) panels: Entries,
-    /// Panels whose queries may be empty under traffic.
-    pub(super) empty: Entries,
-    /// Queries of runbooks (as they stand there, or a page's name for all of it) that may be empty under traffic.
-    pub(super) queries: Entries,
+struct Entry {
+    /// The finding's name.
+    name: String,
+    about: String,
+    line: usize,
 }
+
+#[derive(Default)]
+pub(super) struct Exceptions(Vec<Entry>);
 
 impl Exceptions {
     /// Reads the list; without a file nothing is excepted.
@@ -39,53 +33,75 @@ impl Exceptions {
         let Some(bytes) = monitoring.files().get(Path::new(FILE)) else { return exceptions };
         let text = String::from_utf8_lossy(bytes);
         let line = |at: usize| text[..at].matches('\n').count() + 1;
-        let (table, errors) = DeTable::parse_recoverable(&text);
+        let (tables, errors) = DeTable::parse_recoverable(&text);
         for error in errors {
             let at = error.span().map_or(0, |span| line(span.start));
-            findings.find(file(), at, format!("not TOML: {}", error.message()), "");
+            findings.find("exception/file", file(), at, format!("not TOML: {}", error.message()), "");
         }
-        for (key, value) in table.get_ref() {
-            let entries = match key.get_ref().as_ref() {
-                "alerts" => &mut exceptions.alerts,
-                "panels" => &mut exceptions.panels,
-                "empty" => &mut exceptions.empty,
-                "queries" => &mut exceptions.queries,
-                other => {
-                    let what = format!("there is no list `{other}`");
-                    findings.find(
-                        file(),
-                        line(key.span().start),
-                        what,
-                        "the lists are alerts, panels, empty and queries",
-                    );
-                    continue;
-                }
+        for (name, table) in tables.get_ref() {
+            let at = line(name.span().start);
+            let name = name.get_ref().as_ref();
+            if names::of(name).is_none() {
+                let what = format!("no finding is called `{name}`");
+                findings.find("exception/name", file(), at, what, "`aiclipx check --names` lists them");
+            }
+            let DeValue::Table(table) = table.get_ref() else {
+                let what = format!("`{name}` is no table");
+                findings.find(
+                    "exception/file",
+                    file(),
+                    at,
+                    what,
+                    "[\"name\"], and lines of: \"file or subject\" = \"why\"",
+                );
+                continue;
             };
-            let DeValue::Table(table) = value.get_ref() else { continue };
-            for (name, reason) in table {
-                let at = line(name.span().start);
+            for (about, reason) in table {
+                let at = line(about.span().start);
+                let about = about.get_ref().as_ref();
                 if reason.get_ref().as_str().is_none_or(|reason| reason.trim().is_empty()) {
-                    findings.find(
-                        file(),
-                        at,
-                        format!("`{}` has no reason", name.get_ref()),
-                        "write why, in a sentence",
-                    );
+                    let what = format!("`{about}` has no reason");
+                    findings.find("exception/reason", file(), at, what, "write why, in a sentence");
                 }
-                entries.insert(name.get_ref().to_string(), at);
+                exceptions.0.push(Entry { name: name.to_owned(), about: about.to_owned(), line: at });
             }
         }
         exceptions
     }
 
-    /// Whether this query, or the whole page it stands on, may be empty.
-    pub(super) fn excuses(&self, query: &Query) -> bool {
-        self.queries.contains_key(&query.expr) || self.queries.contains_key(&query.page)
+    pub(super) fn excepts(&self, finding: &Finding) -> bool {
+        self.0.iter().any(|entry| entry.excepts(finding))
     }
 
-    /// Whether a panel, or its whole dashboard, is on a list.
-    pub(super) fn holds(entries: &Entries, panel: &str) -> bool {
-        entries.contains_key(panel) || panel.split_once('/').is_some_and(|(uid, _)| entries.contains_key(uid))
+    /// What is left of these.
+    pub(super) fn leave(&self, findings: Vec<Finding>) -> Vec<Finding> {
+        findings.into_iter().filter(|finding| !self.excepts(finding)).collect()
+    }
+
+    /// Every entry excepts something of what was found; one of what only a running stack shows is of a panel or a page that
+    /// there is.
+    pub(super) fn check(&self, tree: &Tree, found: &[Finding]) -> Findings {
+        let mut idle = Findings::default();
+        for entry in self.0.iter().filter(|entry| names::of(&entry.name).is_some()) {
+            let Entry { name, about, line } = entry;
+            if names::is_of_a_stack(name) {
+                if !asked(name, tree).iter().any(|finding| entry.excepts(finding)) {
+                    let what = format!("there is nothing called `{about}` that `{name}` could be of");
+                    let remedy = "a panel as uid/id, a dashboard's uid, a query as a runbook has it, or a file";
+                    idle.find("exception/idle", file(), *line, what, remedy);
+                }
+            } else if !found.iter().any(|finding| entry.excepts(finding)) {
+                let what = format!("`{about}` excepts nothing: there is no {name} of it");
+                idle.find("exception/idle", file(), *line, what, "take it off the list, if its name is right");
+            }
+        }
+        idle
+    }
+}
+
+impl Entry {
+    fn excepts(&self, finding: &Finding) -> bool {
+        self.name == finding.name && finding.is_about(&self.about)
     }
 }
 
@@ -93,66 +109,21 @@ pub(super) fn file() -> PathBuf {
     Path::new("monitoring").join(FILE)
 }
 
-/// What no scenario proves is on the list, and nothing else.
-pub(super) fn check(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings) {
-    let listed = &tree.exceptions;
-    // One that is inhibited fires, too: nobody is told.
-    let fires_in = |scenario: &Scenario, name: &str| {
-        scenario.expect.fires.iter().chain(&scenario.expect.inhibits).any(|fires| fires == name)
-    };
-    let expected = |name: &str| scenarios.iter().find(|scenario| fires_in(scenario, name));
+/// What a running stack would be asked, each as if it were found.
+fn asked(name: &str, tree: &Tree) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    let Some(name) = names::of(name) else { return findings.0 };
+    for (panel, dashboard, _) in tree.panels() {
+        findings.about(name, &panel, &dashboard.file, 0, "", "");
+    }
+    for query in pasted::queries(&tree.monitoring) {
+        findings.about(name, &query.expr, query.file, query.line, "", "");
+    }
     for alert in tree.monitoring.alerts() {
-        if expected(&alert.name).is_none() && !listed.alerts.contains_key(&alert.name) {
-            let what = format!("no scenario expects {} to fire", alert.name);
-            findings.at(
-                alert,
-                what,
-                format!(
-                    "name it in a scenario's `fires` or `inhibits`, or under [alerts] in {} with a reason",
-                    file().display()
-                ),
-            );
-        }
+        findings.at(name, alert, "", "");
     }
-    for (name, line) in &listed.alerts {
-        if tree.monitoring.alert(name).is_none() {
-            findings.find(file(), *line, format!("there is no alert {name}"), "");
-        } else if let Some(scenario) = expected(name) {
-            let what = format!("{name} is proven: {} expects it", scenario.id());
-            findings.find(file(), *line, what, "take it off the list");
-        }
+    for rule in tree.monitoring.recordings() {
+        findings.about(name, &rule.name, &rule.file, rule.line, "", "");
     }
-
-    let shown_by = |panel: &str| scenarios.iter().find(|scenario| scenario.expect.panels.contains_key(panel));
-    for (panel, dashboard, node) in tree.panels() {
-        if shown_by(&panel).is_none() && !Exceptions::holds(&listed.panels, &panel) {
-            let what = format!("no scenario holds panel {panel} to a measure");
-            let remedy =
-                format!("name it in a scenario's `panels`, or under [panels] in {} with a reason", file().display());
-            findings.find(&dashboard.file, node.line, what, remedy);
-        }
-    }
-    let panels: Vec<String> = tree.panels().map(|(name, ..)| name).collect();
-    let exists = |name: &str| {
-        panels.iter().any(|panel| panel == name || panel.split_once('/').is_some_and(|(uid, _)| uid == name))
-    };
-    for (name, line) in listed.panels.iter().chain(&listed.empty) {
-        if !exists(name) {
-            findings.find(file(), *line, format!("there is no panel {name}"), "");
-        }
-    }
-    let queries = runbooks::queries(&tree.monitoring);
-    for (name, line) in &listed.queries {
-        if !queries.iter().any(|query| query.expr == *name || query.page == *name) {
-            let what = format!("no runbook asks `{name}`, and none is called so");
-            findings.find(file(), *line, what, "a query as it stands there, or a page's name without .md");
-        }
-    }
-    for (name, line) in &listed.panels {
-        if let Some(scenario) = shown_by(name) {
-            let at = line_with(&scenario.text, name);
-            let what = format!("panel {name} is proven: {}, line {at}, expects it", scenario.id());
-            findings.find(file(), *line, what, "take it off the list");
-        }
-    }
+    findings.0
 }

@@ -9,8 +9,8 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_LAND, T_LUNLESS};
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::Findings;
 use super::alerts::ALERTMANAGER;
+use super::finding::Findings;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::located::Node;
 use aiclipx_model::monitoring::{Alert, Monitoring, matcher, promql};
@@ -27,7 +27,13 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
         if said(example.items_of("inhibit_rules")) != said(rules) {
             let file = Path::new("monitoring").join(path);
             let what = format!("its `inhibit_rules` are not those of {ALERTMANAGER}");
-            findings.find(file, example.line_of("inhibit_rules"), what, "who takes it loses what is silenced there");
+            findings.find(
+                "inhibition/example",
+                file,
+                example.line_of("inhibit_rules"),
+                what,
+                "who takes it loses what is silenced there",
+            );
         }
     }
 }
@@ -51,7 +57,13 @@ fn of_one_service(rule: &Node, findings: &mut Findings) {
         if !rule.items_of("equal").iter().any(|node| node.as_text() == Some(label)) {
             let what = format!("this inhibition is not for the same `{label}`");
             let remedy = "one's outage must not silence another's";
-            findings.find(Path::new("monitoring").join(ALERTMANAGER), rule.line_of("equal"), what, remedy);
+            findings.find(
+                "inhibition/equal",
+                Path::new("monitoring").join(ALERTMANAGER),
+                rule.line_of("equal"),
+                what,
+                remedy,
+            );
         }
     }
 }
@@ -100,7 +112,7 @@ fn outlasts<'a>(rule: &Node, monitoring: &'a Monitoring, told: &mut BTreeSet<&'a
                 source.name, target.name
             );
             let remedy = format!("`keep_firing_for` of more than {}", duration::print(longest));
-            findings.at(source, what, remedy);
+            findings.at("inhibition/outlasts", source, what, remedy);
         }
     }
 }

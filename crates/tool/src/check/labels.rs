@@ -9,8 +9,9 @@ use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{BinaryExpr, Expr, LabelModifier, VectorMatchCardinality, VectorSelector};
 
 use super::alerts::ALERTMANAGER;
-use super::metrics::{self, Known};
-use super::{Findings, Tree};
+use super::finding::Findings;
+use super::known::{self, Known};
+use super::tree::{DashboardFile, Tree, panel_name};
 use aiclipx_app::endpoint::{Endpoint, Verb};
 use aiclipx_app::meter::LATENCY_BUCKETS;
 use aiclipx_model::monitoring::located::{Node, Value};
@@ -26,7 +27,7 @@ pub(super) fn check(tree: &Tree, known: &Known, findings: &mut Findings) {
         for (key, text) in &alert.annotations {
             for asked in named(text, "$labels.").filter(|asked| !labels.contains(*asked)) {
                 let what = format!("the {key} of {} asks for the label `{asked}`, which its value has not", alert.name);
-                findings.at(alert, what, has(&labels));
+                findings.at("alert/annotation", alert, what, has(&labels));
             }
         }
     }
@@ -39,7 +40,14 @@ pub(super) fn check(tree: &Tree, known: &Known, findings: &mut Findings) {
                 let asked = legend.split("{{").skip(1).filter_map(|rest| rest.split("}}").next()).map(str::trim);
                 for asked in asked.filter(|asked| !labels.contains(*asked)) {
                     let what = format!("the legend asks for the label `{asked}`, which the query's value has not");
-                    findings.find(&dashboard.file, target.line_of("legendFormat"), what, has(&labels));
+                    findings.about(
+                        "panel/legend",
+                        &panel_name(dashboard, panel),
+                        &dashboard.file,
+                        target.line_of("legendFormat"),
+                        what,
+                        has(&labels),
+                    );
                 }
             }
         }
@@ -66,7 +74,7 @@ fn groups(world: &World, findings: &mut Findings) {
             let labels: Vec<&str> = by.items().iter().filter_map(Node::as_text).collect();
             for label in labels.into_iter().filter(|label| is_known && *label != "..." && !known.contains(*label)) {
                 let what = format!("grouped by `{label}`, which no alert has");
-                findings.find(file(), route.line_of("group_by"), what, has(known));
+                findings.find("route/group", file(), route.line_of("group_by"), what, has(known));
             }
         }
         route.items_of("routes").iter().for_each(|child| look(child, known, is_known, findings));
@@ -89,7 +97,13 @@ fn groups(world: &World, findings: &mut Findings) {
     };
     if route.get("group_by").is_none() {
         let file = Path::new("monitoring").join(ALERTMANAGER);
-        findings.find(file, route.line, "no `group_by`: all alerts are one group", "group_by: [alertname]");
+        findings.find(
+            "route/group",
+            file,
+            route.line,
+            "no `group_by`: all alerts are one group",
+            "group_by: [alertname]",
+        );
     }
     look(route, &labels, all_known, findings);
 }
@@ -224,8 +238,8 @@ pub(super) fn is_idle(matcher: &Matcher, values: &[String]) -> bool {
 }
 
 /// A dashboard's variables, and those that its queries ask for and nobody makes.
-pub(super) fn variables(dashboard: &super::DashboardFile, findings: &mut Findings) {
-    fn look(node: &Node, made: &BTreeSet<&str>, dashboard: &super::DashboardFile, findings: &mut Findings) {
+pub(super) fn variables(dashboard: &DashboardFile, findings: &mut Findings) {
+    fn look(node: &Node, made: &BTreeSet<&str>, dashboard: &DashboardFile, findings: &mut Findings) {
         match &node.value {
             Value::List(items) => items.iter().for_each(|item| look(item, made, dashboard, findings)),
             Value::Map(entries) => {
@@ -238,7 +252,13 @@ pub(super) fn variables(dashboard: &super::DashboardFile, findings: &mut Finding
                         let is_group = |name: &str| text.contains(&format!("<{name}>"));
                         for name in strange.filter(|name| !is_digit(name) && !is_group(name) && !made.contains(name)) {
                             let what = format!("`${name}` is no variable of this dashboard");
-                            findings.find(&dashboard.file, entry.line, what, "Grafana would ask for it as it stands");
+                            findings.find(
+                                "dashboard/variable",
+                                &dashboard.file,
+                                entry.line,
+                                what,
+                                "Grafana would ask for it as it stands",
+                            );
                         }
                     }
                     look(&entry.node, made, dashboard, findings);
@@ -254,7 +274,7 @@ pub(super) fn variables(dashboard: &super::DashboardFile, findings: &mut Finding
 
 /// The names that rules, panels and runbooks ask for, so that what is kept of a target can be held against them.
 pub(super) fn asked(tree: &Tree) -> BTreeSet<String> {
-    let parsed = metrics::expressions(tree).into_iter().filter_map(|(_, _, text)| promql::parse(&text).ok());
+    let parsed = known::expressions(tree).into_iter().filter_map(|(_, _, text)| promql::parse(&text).ok());
     let names =
         |expr: Expr| promql::selectors(&expr).into_iter().filter_map(|one| one.name.clone()).collect::<Vec<_>>();
     parsed.flat_map(names).collect()

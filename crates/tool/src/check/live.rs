@@ -8,11 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 
 use super::exceptions::{self, Exceptions};
-use super::{Findings, Tree, read_dashboards, runbooks};
+use super::finding::{Finding, Findings};
+use super::pasted;
+use super::tree::{Tree, read_dashboards};
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
 use aiclipx_dashboard::query::{self, PlannedQuery, QueryKind, TimeRange, View};
-use aiclipx_model::failure::{Failure, Finding, tell};
+use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::monitoring::{Monitoring, panel_query_at};
 use aiclipx_model::prom::answer::{self, Series};
 use aiclipx_stack::prom::client::Api;
@@ -44,12 +46,12 @@ pub async fn check(
 ) -> Result<Vec<Finding>, Failure> {
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let mut findings = Findings::default();
-    let exceptions = Exceptions::read(&monitoring, &mut findings);
+    let listed = Exceptions::read(&monitoring, &mut findings);
     let mut dashboards = read_dashboards(&monitoring, &mut findings);
     for model in dashboards.iter_mut().filter_map(|dashboard| dashboard.model.as_mut()) {
         *model = model.at(speed).map_err(|refused| anyhow::anyhow!(refused.join("; ")))?;
     }
-    let tree = Tree { monitoring, dashboards, exceptions };
+    let tree = Tree { monitoring, dashboards };
     let api = Api::new(prometheus);
     until_scraped(&api, speed.real(tree.monitoring.scrape_interval()).context("the scrape interval")?).await?;
     rules(&api, &tree, &mut findings).await?;
@@ -60,54 +62,47 @@ pub async fn check(
         chosen: &BTreeMap::new(),
     };
     let is_called = is_called(&api, view.range).await?;
-    let mut mute = 0_usize;
+    let mut mute = 0;
     for dashboard in &tree.dashboards {
         let Some(model) = &dashboard.model else { continue };
         for panel in &model.panels {
             let name = format!("{}/{}", model.uid, panel.id);
             for planned in query::plan(model, panel, &view) {
                 let empty = is_empty(&api, &planned).await;
-                if matches!(empty, Ok(false)) || (empty.is_ok() && Exceptions::holds(&tree.exceptions.empty, &name)) {
-                    continue;
-                }
-                // What is shown of a service that nobody calls is one thing to know, not one for every query.
-                if empty.is_ok() && !is_called {
-                    mute += 1;
-                    continue;
-                }
                 let node = dashboard.panel(&panel.id.to_string());
                 let target = node.and_then(|panel| {
                     panel.items_of("targets").iter().find(|target| target.text_of("refId") == Some(&planned.ref_id))
                 });
-                let line = target.map_or(0, |target| target.line_of("expr"));
-                let what = format!(
-                    "panel {name} \"{}\", query {}, {}: {} answers {}",
-                    panel.title,
-                    planned.ref_id,
-                    in_words(view.range)?,
-                    planned.expr,
-                    empty.map_or_else(|error| format!("{error:#}"), |_| "nothing".to_owned())
-                );
-                let remedy =
-                    format!("is there traffic? what may be empty stands in {}, [empty]", exceptions::file().display());
-                findings.find(&dashboard.file, line, what, remedy);
+                let asked = Asked {
+                    subject: &name,
+                    file: &dashboard.file,
+                    line: target.map_or(0, |target| target.line_of("expr")),
+                    what: format!(
+                        "panel {name} \"{}\", query {}, {}: {}",
+                        panel.title,
+                        planned.ref_id,
+                        in_words(view.range)?,
+                        planned.expr
+                    ),
+                };
+                mute += asked.hold(["panel/empty", "panel/answer"], empty, &listed, is_called, &mut findings);
             }
         }
     }
-    mute += pages(&api, &tree, speed, is_called, &mut findings).await;
+    mute += pages(&api, &tree, &listed, speed, is_called, &mut findings).await;
     if mute > 0 {
         let what = format!(
             "{mute} queries answer nothing, and nobody called the service in what they show, {}",
             in_words(view.range)?
         );
-        findings.find("monitoring", 0, what, "`just traffic 01`, and ask meanwhile");
+        findings.find("live/no-traffic", "monitoring", 0, what, "`just traffic 01`, and ask meanwhile");
     }
     if let Some(grafana) = grafana {
         for length in [view.range.length()].into_iter().chain(LONGER) {
             through(grafana, &tree, &View { range: last(length)?, ..view }, &mut findings).await?;
         }
     }
-    Ok(findings.0)
+    Ok(listed.leave(findings.0))
 }
 
 /// Waits until Prometheus has scraped every target so often that every rate of a panel is one. Before that a new stack would
@@ -151,11 +146,19 @@ async fn through(grafana: &Address, tree: &Tree, view: &View<'_>, findings: &mut
         let Some(model) = &dashboard.model else { continue };
         for panel in model.panels.iter().filter(|panel| !panel.targets.is_empty()) {
             let line = dashboard.panel(&panel.id.to_string()).map_or(0, |node| node.line);
-            let name = format!("panel {}/{} \"{}\"", model.uid, panel.id, panel.title);
+            let subject = format!("{}/{}", model.uid, panel.id);
+            let name = format!("panel {subject} \"{}\"", panel.title);
             let source = match Source::find(grafana, panel.datasource.as_deref(), LIMIT).await {
                 Ok(source) => source,
                 Err(error) => {
-                    findings.find(&dashboard.file, line, format!("{name}: {error:#}"), "what does Grafana's log say?");
+                    findings.about(
+                        "panel/grafana",
+                        &subject,
+                        &dashboard.file,
+                        line,
+                        format!("{name}: {error:#}"),
+                        "what does Grafana's log say?",
+                    );
                     continue;
                 }
             };
@@ -181,7 +184,7 @@ async fn through(grafana: &Address, tree: &Tree, view: &View<'_>, findings: &mut
                         source.version,
                         in_words(view.range)?
                     );
-                    findings.find(&dashboard.file, line, what, "");
+                    findings.about("panel/grafana", &subject, &dashboard.file, line, what, "");
                 }
             }
         }
@@ -198,14 +201,23 @@ async fn rules(api: &Api, tree: &Tree, findings: &mut Findings) -> Result<(), Fa
     let recordings = tree.monitoring.recordings().iter().map(|rule| (&rule.name, &rule.file, rule.line));
     for (name, file, line) in recordings.chain(alerts) {
         match loaded().find(|rule| rule["name"] == name.as_str()) {
-            None => findings.find(
+            None => findings.about(
+                "rule/absent",
+                name,
                 file,
                 line,
                 format!("{name} is not loaded"),
                 "start the stack anew: `just down`, `just up`",
             ),
             Some(rule) if rule["health"] == "err" => {
-                findings.find(file, line, format!("{name} can't be evaluated: {}", rule["lastError"]), "");
+                findings.about(
+                    "rule/health",
+                    name,
+                    file,
+                    line,
+                    format!("{name} can't be evaluated: {}", rule["lastError"]),
+                    "",
+                );
             }
             Some(_) => {}
         }
@@ -223,26 +235,58 @@ fn has_a_number(answer: &[Series]) -> bool {
 }
 
 /// What a runbook has one paste is answered, and with a value. With how many were not, of a service that nobody called.
-async fn pages(api: &Api, tree: &Tree, speed: Speed, is_called: bool, findings: &mut Findings) -> usize {
+async fn pages(
+    api: &Api,
+    tree: &Tree,
+    listed: &Exceptions,
+    speed: Speed,
+    is_called: bool,
+    findings: &mut Findings,
+) -> usize {
     let mut mute = 0;
-    for query in runbooks::queries(&tree.monitoring) {
+    for query in pasted::queries(&tree.monitoring) {
         let empty = is_empty_now(api, &query.expr, speed).await;
-        match empty {
-            Ok(false) => {}
-            Ok(true) if tree.exceptions.excuses(&query) => {}
-            Ok(true) if !is_called => mute += 1,
-            empty => {
-                let answer = empty.map_or_else(|error| format!("{error:#}"), |_| "nothing".to_owned());
-                let what = format!("the query {} of the runbook {} answers {answer}", query.expr, query.page);
-                let remedy = format!(
-                    "is there traffic? what may be empty stands in {}, [queries]",
-                    exceptions::file().display()
-                );
-                findings.find(query.file, query.line, what, remedy);
-            }
-        }
+        let what = format!("the query {} of the runbook {}", query.expr, query.page);
+        let asked = Asked { subject: &query.expr, file: &query.file, line: query.line, what };
+        mute += asked.hold(["runbook/empty", "runbook/answer"], empty, listed, is_called, findings);
     }
     mute
+}
+
+/// What was asked.
+struct Asked<'a> {
+    subject: &'a str,
+    file: &'a Path,
+    line: usize,
+    what: String,
+}
+
+impl Asked<'_> {
+    /// Whether it was answered: with nothing (the first name), or with an error (the second). 1 where that is since nobody called
+    /// the service, which is one thing to know and not one for every query.
+    fn hold(
+        self,
+        [empty, error]: [&'static str; 2],
+        is_empty: anyhow::Result<bool>,
+        listed: &Exceptions,
+        is_called: bool,
+        findings: &mut Findings,
+    ) -> usize {
+        let (name, answer) = match is_empty {
+            Ok(false) => return 0,
+            Ok(true) => (empty, "nothing".to_owned()),
+            Err(failed) => (error, format!("{failed:#}")),
+        };
+        let remedy = format!("is there traffic? what may be empty stands in {}", exceptions::file().display());
+        let mut found = Findings::default();
+        found.about(name, self.subject, self.file, self.line, format!("{} answers {answer}", self.what), remedy);
+        let left = listed.leave(found.0);
+        if name == empty && !is_called {
+            return left.len();
+        }
+        findings.0.extend(left);
+        0
+    }
 }
 
 /// Whether this, divided as the stack's rules are, is answered with no sample that is a number.

@@ -3,8 +3,8 @@
 //! The service is called, not scraped, and so is the receiver; what rules record is known. Of Prometheus, Alertmanager, the
 //! blackbox exporter and Vector the names in use are listed here, and crates/tool/tests/monitoring.rs asks real ones of the first two.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use anyhow::Context;
 use prometheus::proto::{LabelPair, Metric, MetricType};
@@ -12,12 +12,14 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::T_EQL_REGEX;
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::{Findings, Tree, labels, runbooks};
+use super::finding::Findings;
+use super::known::{Known, expressions};
+use super::labels;
+use super::tree::Tree;
 use aiclipx_app::meter::Meter;
-use aiclipx_model::monitoring::located::{self, Node, Value};
-use aiclipx_model::monitoring::{Monitoring, UNKNOWN, is_of_logs, promql, without_variables};
+use aiclipx_model::monitoring::located::Node;
+use aiclipx_model::monitoring::{Monitoring, UNKNOWN, promql};
 use aiclipx_stack::receiver;
-use aiclipx_stack::viewer;
 
 /// What Prometheus makes itself of every target and alert.
 const SYNTHETIC: [&str; 6] =
@@ -76,9 +78,6 @@ const WHOLE_BOUNDS: std::ops::RangeInclusive<u32> = 1..=1000;
 /// Labels that every scraped series has, or that Prometheus adds when it is alone with them.
 const OF_TARGETS: [&str; 3] = ["job", "instance", "__name__"];
 
-/// Names, and the labels a series of that name may have, where they are known.
-pub(super) type Known = BTreeMap<String, Option<BTreeSet<String>>>;
-
 pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> {
     let known = known(&tree.monitoring)?;
     for (file, line, text) in expressions(tree) {
@@ -90,7 +89,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> 
                     idle(&expr, &tree.monitoring, &file, line, findings);
                 }
             }
-            Err(error) => findings.find(file, line, format!("not an expression: {}", error.trim()), ""),
+            Err(error) => findings.find("query/syntax", file, line, format!("not an expression: {}", error.trim()), ""),
         }
     }
     labels::check(tree, &known, findings);
@@ -107,7 +106,7 @@ fn idle(expr: &Expr, monitoring: &Monitoring, file: &Path, line: usize, findings
             if let Some(values) = values.filter(|values| labels::is_idle(matcher, values)) {
                 let what = format!("`{matcher}` finds nothing: `{}` is never such", matcher.name);
                 let few = if values.len() > 20 { String::new() } else { format!("it is one of {}", values.join(", ")) };
-                findings.find(file, line, what, few);
+                findings.find("query/matcher", file, line, what, few);
             }
         }
     }
@@ -137,10 +136,16 @@ fn kept(tree: &Tree, findings: &mut Findings) {
             match Matcher::new_matcher(T_EQL_REGEX, "__name__".to_owned(), regex.to_owned()) {
                 Ok(regex) => {
                     for name in of_job.iter().filter(|name| regex.is_match(name) != keeps) {
-                        findings.find(file, kept.line_of("regex"), format!("`{name}` is asked for and not kept"), "");
+                        findings.find(
+                            "scrape/kept",
+                            file,
+                            kept.line_of("regex"),
+                            format!("`{name}` is asked for and not kept"),
+                            "",
+                        );
                     }
                 }
-                Err(error) => findings.find(file, kept.line_of("regex"), error, ""),
+                Err(error) => findings.find("scrape/kept", file, kept.line_of("regex"), error, ""),
             }
         }
     }
@@ -181,51 +186,6 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     Ok(known)
 }
 
-/// Every expression there is, with its place.
-pub(super) fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
-    let mut found = Vec::new();
-    let monitoring = &tree.monitoring;
-    for (path, node) in
-        monitoring.documents_in("prometheus/rules").chain(monitoring.documents_in("prometheus/rules/tests"))
-    {
-        collect(node, &Path::new("monitoring").join(path), &mut found);
-    }
-    for dashboard in &tree.dashboards {
-        collect(&dashboard.node, &dashboard.file, &mut found);
-    }
-    found.extend(runbooks::asked(monitoring).into_iter().map(|query| (query.file, query.line, query.expr)));
-    found
-}
-
-/// The values of `expr` and `series`, wherever they stand, that Prometheus is asked: in a link to Grafana's Explore, too.
-fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) {
-    if is_of_logs(node) {
-        return;
-    }
-    match &node.value {
-        Value::Map(entries) => {
-            for entry in entries {
-                match entry.node.as_text() {
-                    Some(text) if ["expr", "series"].contains(&entry.key.as_str()) => {
-                        found.push((file.to_owned(), entry.line, without_variables(text)));
-                    }
-                    Some(url) if url.contains("/explore?") => {
-                        let queries = viewer::explored(url).and_then(|left| located::read(left.as_bytes()).ok());
-                        let first = found.len();
-                        if let Some(queries) = &queries {
-                            collect(queries, file, found);
-                        }
-                        found[first..].iter_mut().for_each(|(_, line, _)| *line = entry.line);
-                    }
-                    _ => collect(&entry.node, file, found),
-                }
-            }
-        }
-        Value::List(items) => items.iter().for_each(|item| collect(item, file, found)),
-        _ => {}
-    }
-}
-
 fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Findings) {
     for selector in promql::selectors(expr) {
         for matcher in selector.matchers.matchers.iter().filter(|matcher| matcher.name == "le") {
@@ -234,19 +194,25 @@ fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Fi
             if let Some(bound) = WHOLE_BOUNDS.clone().find(tells_apart) {
                 let what =
                     format!("`{matcher}` is not found by every Prometheus: 2.x stores {bound}, 3.x stores {bound}.0");
-                findings.find(file, line, what, "take both, `le=~\"1([.]0)?\"`, or a bound that is no whole number");
+                findings.find(
+                    "query/bucket",
+                    file,
+                    line,
+                    what,
+                    "take both, `le=~\"1([.]0)?\"`, or a bound that is no whole number",
+                );
             }
         }
         // Of a selector without a name nothing is known.
         let Some(name) = selector.name.as_deref().filter(|name| !name.contains(UNKNOWN)) else { continue };
         match known.get(name) {
-            None => findings.find(file, line, format!("nobody exposes `{name}`"), nearest(name, known)),
+            None => findings.find("query/name", file, line, format!("nobody exposes `{name}`"), nearest(name, known)),
             Some(None) => {}
             Some(Some(labels)) => {
                 for label in unknown_labels(selector, labels) {
                     let has: Vec<&str> = labels.iter().map(String::as_str).collect();
                     let what = format!("`{name}` has no label `{label}`");
-                    findings.find(file, line, what, format!("it has {}", has.join(", ")));
+                    findings.find("query/label", file, line, what, format!("it has {}", has.join(", ")));
                 }
             }
         }
@@ -258,7 +224,13 @@ fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Fi
         if promql::OF_COUNTERS.contains(&call.func.name)
             && let Some(name) = names.filter(|name| known.contains_key(*name)).find(|name| !grows(name))
         {
-            findings.find(file, line, format!("`{}` of `{name}`, which is no counter", call.func.name), "");
+            findings.find(
+                "query/counter",
+                file,
+                line,
+                format!("`{}` of `{name}`, which is no counter", call.func.name),
+                "",
+            );
         }
     }
 }

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use promql_parser::parser::{Expr, LabelModifier};
 
-use super::{DASHBOARDS, Findings, Tree, metrics};
+use super::finding::Findings;
+use super::known;
+use super::tree::{DASHBOARDS, Tree};
 use aiclipx_model::monitoring::promql;
 
 /// Recorded names read `level:metric:operations`, somebody asks for them, and no ratio is averaged.
@@ -15,7 +17,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         alerts.chain(monitoring.recordings().iter().map(|rule| (&rule.expr, &rule.file, rule.line)))
     };
     let folder = Path::new("monitoring").join(DASHBOARDS);
-    let panels = metrics::expressions(tree).into_iter().filter(|(file, ..)| file.starts_with(&folder));
+    let panels = known::expressions(tree).into_iter().filter(|(file, ..)| file.starts_with(&folder));
     let panels: Vec<String> = panels.map(|(.., expr)| expr).collect();
     let variables = tree.dashboards.iter().filter_map(|dashboard| dashboard.node.get("templating"));
     let variables: Vec<&str> =
@@ -25,7 +27,14 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         let parts: Vec<&str> = rule.name.split(':').collect();
         if parts.len() != 3 || parts.iter().any(|part| part.is_empty()) || parts[1].ends_with("_total") {
             let what = format!("`{}` is not level:metric:operations", rule.name);
-            findings.find(&rule.file, rule.line, what, "as job:app_requests:rate5m, without _total");
+            findings.about(
+                "recording/name",
+                &rule.name,
+                &rule.file,
+                rule.line,
+                what,
+                "as job:app_requests:rate5m, without _total",
+            );
         }
         let asks = |text: &str| {
             promql::parse(text)
@@ -36,7 +45,14 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         let chooses = |query: &&str| query.split(|c| !is_name(c)).any(|word| word == rule.name);
         let is_asked = others.any(|(expr, ..)| asks(expr)) || panels.iter().any(|expr| asks(expr));
         if !is_asked && !variables.iter().any(chooses) {
-            findings.find(&rule.file, rule.line, format!("nobody asks for `{}`", rule.name), "remove it");
+            findings.about(
+                "recording/unasked",
+                &rule.name,
+                &rule.file,
+                rule.line,
+                format!("nobody asks for `{}`", rule.name),
+                "remove it",
+            );
         }
     }
     for (expr, file, line) in rules() {
@@ -57,6 +73,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
             let ratio = |name: &str| name.contains("ratio") || name.contains("burn") || name.contains(":p9");
             if is_mean && promql::selectors(node).iter().filter_map(|selector| selector.name.as_deref()).any(ratio) {
                 findings.find(
+                    "recording/mean",
                     file,
                     line,
                     format!("`{}` is a mean of ratios", promql::print(node)),
@@ -65,6 +82,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
             }
             if !keeps_job {
                 findings.find(
+                    "recording/job",
                     file,
                     line,
                     format!("`{}` does not aggregate by job", promql::print(node)),
@@ -78,6 +96,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
                     .any(|selector| monitoring.recording(selector.name.as_deref().unwrap_or_default()).is_some())
             {
                 findings.find(
+                    "recording/rate",
                     file,
                     line,
                     format!("`{}` is the rate of what is recorded", promql::print(node)),

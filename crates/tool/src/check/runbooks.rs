@@ -1,14 +1,17 @@
-//! What a page has a tired reader paste: its queries, for whoever holds them against something, and its commands, which name
-//! services, recipes, settings, alerts, panels, scenarios and pages that there are. It runs none, and reads no prose.
+//! What a page has a tired reader paste names services, recipes, settings, alerts, panels, scenarios and pages that there are.
+//! It runs none, and reads no prose.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_EQL, T_EQL_REGEX};
 
 use super::alerts::SEVERITIES;
-use super::{DashboardFile, Findings, SCENARIOS, alerts, compose};
+use super::finding::Findings;
+use super::pasted::{Page, blocks, pages};
+use super::tree::{DashboardFile, SCENARIOS};
+use super::{alerts, compose};
 use aiclipx_app::config;
 use aiclipx_base::duration;
 use aiclipx_model::failure::Failure;
@@ -16,8 +19,6 @@ use aiclipx_model::files;
 use aiclipx_model::monitoring::located::{self, Node};
 use aiclipx_model::monitoring::{Alert, Monitoring, WATCHDOG};
 
-/// Below monitoring/.
-const FOLDER: &str = "runbooks";
 const RECIPES: &str = "justfile";
 /// Whose commands the first section has: the words that its comments begin with, and the programs that are of that place alone.
 const PLACES: [(&str, &[&str]); 4] = [
@@ -28,85 +29,6 @@ const PLACES: [(&str, &[&str]); 4] = [
 ];
 /// Options of docker's and compose's that are followed by a value.
 const WITH_VALUE: [&str; 8] = ["--profile", "--since", "--tail", "--signal", "--index", "--timeout", "--env", "--user"];
-
-/// A query to paste.
-pub(super) struct Query {
-    /// Relative to the repository's root.
-    pub(super) file: PathBuf,
-    pub(super) line: usize,
-    /// The page's name, without its ending.
-    pub(super) page: String,
-    pub(super) expr: String,
-}
-
-/// Every query of every page: a line of a block is one.
-pub(super) fn queries(monitoring: &Monitoring) -> Vec<Query> {
-    let of_page = |page: Page| {
-        let lines = blocks(&page.text, "promql");
-        let query =
-            |(line, expr): (usize, String)| Query { file: page.file.clone(), line, page: page.name.clone(), expr };
-        lines.into_iter().map(query).collect::<Vec<_>>()
-    };
-    pages(monitoring).flat_map(of_page).collect()
-}
-
-/// Those, and what commands have Prometheus asked: `promtool query instant http://… 'QUERY'`.
-pub(super) fn asked(monitoring: &Monitoring) -> Vec<Query> {
-    let of_page = |page: Page| {
-        let lines = blocks(&page.text, "sh").into_iter();
-        let of_command = |(line, command): (usize, String)| {
-            let (_, rest) = command.split_once("promtool query ")?;
-            let expr = rest.split_once('\'')?.1.rsplit_once('\'')?.0.to_owned();
-            Some(Query { file: page.file.clone(), line, page: page.name.clone(), expr })
-        };
-        lines.filter_map(of_command).collect::<Vec<_>>()
-    };
-    queries(monitoring).into_iter().chain(pages(monitoring).flat_map(of_page)).collect()
-}
-
-struct Page {
-    file: PathBuf,
-    name: String,
-    text: String,
-}
-
-fn pages(monitoring: &Monitoring) -> impl Iterator<Item = Page> {
-    monitoring.files().iter().filter(|(path, _)| path.starts_with(FOLDER)).map(|(path, bytes)| Page {
-        file: Path::new("monitoring").join(path),
-        name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
-        text: String::from_utf8_lossy(bytes).into_owned(),
-    })
-}
-
-impl Page {
-    /// What can be typed, with its line: the commands of the blocks, and what stands between backticks in the text.
-    fn commands(&self) -> Vec<(usize, String)> {
-        let mut found = blocks(&self.text, "sh");
-        let mut inside = false;
-        for (index, line) in self.text.lines().enumerate() {
-            if line.starts_with("```") {
-                inside = !inside;
-            } else if !inside {
-                found.extend(line.split('`').skip(1).step_by(2).map(|code| (index + 1, code.to_owned())));
-            }
-        }
-        found
-    }
-}
-
-/// The lines of this language's blocks, with their numbers.
-fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
-    let mut inside = false;
-    let mut found = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        if let Some(rest) = line.strip_prefix("```") {
-            inside = rest == language;
-        } else if inside {
-            found.push((index + 1, line.to_owned()));
-        }
-    }
-    found
-}
 
 /// What commands may name.
 #[derive(Default)]
@@ -165,30 +87,43 @@ fn read(file: &Path) -> Result<String, Failure> {
 fn of(monitoring: &Monitoring, there: &There, findings: &mut Findings) {
     let names: BTreeSet<String> = pages(monitoring).map(|page| page.name).collect();
     for page in pages(monitoring) {
-        let mut find = |line: usize, what: String, remedy: &str| findings.find(&page.file, line, what, remedy);
+        let mut find =
+            |name, line: usize, what: String, remedy: &str| findings.find(name, &page.file, line, what, remedy);
         commands_for_every_place(&page, &mut find);
         for (line, command) in page.commands() {
-            services(&command, there, |what| find(line, what, "compose.yaml has the services"));
-            recipe(&command, there, |what| find(line, what, "`just` lists what there is"));
+            services(&command, there, |what| find("runbook/service", line, what, "compose.yaml has the services"));
+            recipe(&command, there, |what| find("runbook/recipe", line, what, "`just` lists what there is"));
             for name in settings(&command) {
                 let is_known = config::SETTINGS.iter().any(|setting| setting.name == name);
-                if !is_known && !there.variables.contains(name) {
-                    find(line, format!("there is no setting {name}"), "`aiclipx-app --help` lists them");
+                // Without compose.yaml nobody knows which are its own.
+                let is_of_compose = there.services.is_empty() || there.variables.contains(name);
+                if !is_known && !is_of_compose {
+                    find(
+                        "runbook/setting",
+                        line,
+                        format!("there is no setting {name}"),
+                        "`aiclipx-app --help` lists them",
+                    );
                 }
             }
         }
         for (index, line) in page.text.lines().enumerate() {
             for title in panels(line).into_iter().filter(|title| !there.panels.contains(*title)) {
-                find(index + 1, format!("there is no panel *{title}*"), "a panel is named by its title");
+                find(
+                    "runbook/panel",
+                    index + 1,
+                    format!("there is no panel *{title}*"),
+                    "a panel is named by its title",
+                );
             }
             for linked in line.split("](").skip(1).filter_map(|rest| rest.split_once(".md)").map(|(name, _)| name)) {
                 if !linked.contains('/') && !names.contains(linked) {
-                    find(index + 1, format!("there is no page {linked}.md"), "");
+                    find("runbook/page", index + 1, format!("there is no page {linked}.md"), "");
                 }
             }
             let scenario = line.split("(scenario `").nth(1).and_then(|rest| rest.split('`').next());
             if let Some(scenario) = scenario.filter(|name| !there.scenarios.contains(*name)) {
-                find(index + 1, format!("there is no scenario {scenario}"), "");
+                find("runbook/scenario", index + 1, format!("there is no scenario {scenario}"), "");
             }
         }
         silences(&page, monitoring, &mut find);
@@ -197,6 +132,7 @@ fn of(monitoring: &Monitoring, there: &There, findings: &mut Findings) {
         for alert in severities {
             let what = format!("this page does not say that {} is {}", alert.name, severity(alert));
             find(
+                "runbook/severity",
                 1,
                 what,
                 "`Severity: …`, or a table whose row begins with the alert's name and ends with its severity",
@@ -242,14 +178,14 @@ fn rows(monitoring: &Monitoring, findings: &mut Findings) {
         for (cell, what) in [(1, severity(alert)), (3, hold.as_str())] {
             if !says(cell, what) {
                 let told = format!("the row of {} does not say {what}, as its rule does", alert.name);
-                findings.find("monitoring/README.md", index + 1, told, "");
+                findings.find("alert/overview", "monitoring/README.md", index + 1, told, "");
             }
         }
     }
 }
 
 /// The first section has commands for every place the stack runs in.
-fn commands_for_every_place(page: &Page, find: &mut impl FnMut(usize, String, &str)) {
+fn commands_for_every_place(page: &Page, find: &mut impl FnMut(&'static str, usize, String, &str)) {
     let first = page.text.split("**Stop the bleeding").nth(1).and_then(|rest| rest.split("**Meaning").next());
     let lines = blocks(first.unwrap_or_default(), "sh");
     let place_of = |line: &str| PLACES.iter().find(|(place, _)| line.starts_with(place));
@@ -261,7 +197,12 @@ fn commands_for_every_place(page: &Page, find: &mut impl FnMut(usize, String, &s
         own.any(|pair| !pair[1].1.starts_with('#') && programs.iter().any(|program| pair[1].1.contains(program)))
     };
     for (place, _) in PLACES.iter().filter(|(place, programs)| !has_one(place, programs)) {
-        find(1, format!("no command is for `{place}`"), "whoever is woken runs it in one of four ways, and pastes");
+        find(
+            "runbook/place",
+            1,
+            format!("no command is for `{place}`"),
+            "whoever is woken runs it in one of four ways, and pastes",
+        );
     }
 }
 
@@ -329,7 +270,7 @@ fn panels(line: &str) -> Vec<&str> {
 }
 
 /// What a page has silenced is its own alerts, all of them and no other; the Watchdog is never silenced.
-fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(usize, String, &str)) {
+fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(&'static str, usize, String, &str)) {
     let own = |name: &str| monitoring.alert(name).is_some_and(|alert| is_of(alert, page));
     let mut silenced = BTreeSet::new();
     for (line, command) in blocks(&page.text, "sh") {
@@ -341,13 +282,18 @@ fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(usize, S
         };
         let Ok(matcher) = Matcher::new_matcher(kind, "alertname".to_owned(), value.unwrap_or_default().to_owned())
         else {
-            find(line, format!("`{}` is no pattern", value.unwrap_or_default()), "");
+            find("runbook/silence", line, format!("`{}` is no pattern", value.unwrap_or_default()), "");
             continue;
         };
         let fitting: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
         let fitting: Vec<&str> = fitting.into_iter().filter(|name| matcher.is_match(name)).collect();
         for name in fitting.iter().filter(|name| !own(name)) {
-            find(line, format!("this silences {name}, whose page is another"), "a page silences its own alerts");
+            find(
+                "runbook/silence",
+                line,
+                format!("this silences {name}, whose page is another"),
+                "a page silences its own alerts",
+            );
         }
         silenced.extend(fitting);
     }
@@ -359,15 +305,18 @@ fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(usize, S
             } else {
                 format!("no command silences {}", alert.name)
             };
-            find(1, what, "amtool … silence add alertname=…");
+            find("runbook/silence", 1, what, "amtool … silence add alertname=…");
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
-    use crate::check::read_dashboards;
+    use crate::check::pasted::FOLDER;
+    use crate::check::tree::read_dashboards;
 
     /// What is found on a page, and was not before, when one text of it is another.
     fn found(page: &str, from: &str, to: &str) -> Vec<String> {

@@ -4,7 +4,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Findings, wiring};
+use super::finding::Findings;
+use super::wiring;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::monitoring::located::{Node, Value};
@@ -130,7 +131,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
                     }
                 };
                 if !holds {
-                    findings.find(&file, line, format!("`{path}` is {is}, not {wanted}"), *why);
+                    findings.find("setting/value", &file, line, format!("`{path}` is {is}, not {wanted}"), *why);
                 }
             }
         }
@@ -150,7 +151,13 @@ fn paths(monitoring: &Monitoring, findings: &mut Findings) {
         if wiring::is_component(name) && is != wanted {
             let line = job.get("metrics_path").map_or(job.line, |_| job.line_of("metrics_path"));
             let what = format!("the `metrics_path` of {name} is {is}, not {wanted}");
-            findings.find(Path::new("monitoring").join(PROMETHEUS), line, what, "it answers there and nowhere else");
+            findings.find(
+                "scrape/path",
+                Path::new("monitoring").join(PROMETHEUS),
+                line,
+                what,
+                "it answers there and nowhere else",
+            );
         }
     }
 }
@@ -208,6 +215,7 @@ fn streams(monitoring: &Monitoring, findings: &mut Findings) {
         for label in asked.filter(|label| !STREAMS.contains(label)) {
             let what = format!("`{label}` as a label of Loki's: each of its values is a stream");
             findings.find(
+                "vector/stream",
                 Path::new("monitoring").join(VECTOR),
                 entry.line,
                 what,
@@ -225,7 +233,13 @@ fn default_source(monitoring: &Monitoring, findings: &mut Findings) {
             let file = Path::new("monitoring").join(path);
             let kind = source.text_of("type").unwrap_or_default();
             if source.text_of("url").is_some_and(|url| !url.contains(kind)) {
-                findings.find(&file, source.line_of("url"), format!("its type is {kind}, and another is there"), "");
+                findings.find(
+                    "datasource/type",
+                    &file,
+                    source.line_of("url"),
+                    format!("its type is {kind}, and another is there"),
+                    "",
+                );
             }
             let is_default = source.get("isDefault").is_some_and(|node| node.value == Value::Switch(true));
             sources.push((file, source.line_of("isDefault"), is_default));
@@ -236,6 +250,6 @@ fn default_source(monitoring: &Monitoring, findings: &mut Findings) {
     let last = sources.len().saturating_sub(1);
     let told = sources.iter().enumerate().filter(|(at, (.., is_default))| *is_default || defaults == 0 && *at == last);
     for (_, (file, line, _)) in told.filter(|_| defaults != 1) {
-        findings.find(file, *line, format!("{defaults} datasources are the default"), "one is");
+        findings.find("datasource/default", file, *line, format!("{defaults} datasources are the default"), "one is");
     }
 }

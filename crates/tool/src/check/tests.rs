@@ -1,8 +1,10 @@
 //! Every check on the files of this repository, broken on purpose in one place: what is found, and where.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::tree::DASHBOARDS;
 use super::*;
 use aiclipx_dashboard::query::{self, Intervals, TimeRange, View};
 use aiclipx_model::monitoring::promql;
@@ -22,8 +24,8 @@ fn scenarios() -> Vec<Scenario> {
 
 fn found(files: BTreeMap<PathBuf, Vec<u8>>) -> Vec<Finding> {
     match Monitoring::from_files(files) {
-        Ok(monitoring) => of(monitoring, &scenarios()).expect("it can be checked"),
-        Err(findings) => findings,
+        Ok(monitoring) => of(monitoring, &scenarios(), Findings::default()).expect("it can be checked"),
+        Err(findings) => findings.into_iter().map(|read| Finding::of_reader("monitoring/file", read)).collect(),
     }
 }
 
@@ -112,7 +114,7 @@ type Row = (&'static str, &'static str, &'static str, &'static str, &'static str
 
 #[test]
 fn what_is_broken_is_found_with_file_and_line() {
-    let rows: [Row; 52] = [
+    let rows: [Row; 54] = [
         // A threshold, and the line that shows it.
         (
             APP,
@@ -302,7 +304,7 @@ fn what_is_broken_is_found_with_file_and_line() {
             "probe_success = ",
             "probe_successes = ",
             EXCEPTIONS,
-            "no runbook asks `probe_successes`, and none is called so",
+            "there is nothing called `probe_successes`",
             "probe_successes",
         ),
         // What an alert says.
@@ -444,17 +446,26 @@ fn what_is_broken_is_found_with_file_and_line() {
             "AppTargetMissing = ",
             "AppTargetMising = ",
             EXCEPTIONS,
-            "there is no alert AppTargetMising",
+            "`AppTargetMising` excepts nothing",
             "AppTargetMising",
         ),
         (
             EXCEPTIONS,
-            "[panels]\n",
-            "[panels]\n\"app-overview/1\" = \"Why not.\"\n",
+            "[\"panel/unproven\"]\n",
+            "[\"panel/unproven\"]\n\"app-overview/1\" = \"Why not.\"\n",
             EXCEPTIONS,
-            "panel app-overview/1 is proven",
+            "`app-overview/1` excepts nothing",
             "app-overview/1",
         ),
+        (
+            EXCEPTIONS,
+            "[\"panel/unproven\"]",
+            "[\"panel/unprovable\"]",
+            EXCEPTIONS,
+            "no finding is called `panel/unprovable`",
+            "unprovable",
+        ),
+        (EXCEPTIONS, "[\"alert/unproven\"]", "panels = 1\n[\"alert/unproven\"]", EXCEPTIONS, "is no table", "panels"),
         (EXCEPTIONS, "\"What the service says of itself.\"", "\"\"", EXCEPTIONS, "has no reason", "\"\""),
     ];
     for (path, from, to, found_in, what, at) in rows {
@@ -1326,7 +1337,7 @@ fn a_scenario_that_gives_too_little_time_or_expects_what_is_not_there_is_found()
     let monitoring = Monitoring::from_files(files()).expect("they read");
     let mut all = scenarios();
     all.push(scenario);
-    let findings = of(monitoring, &all).expect("it can be checked");
+    let findings = of(monitoring, &all, Findings::default()).expect("it can be checked");
     let told: Vec<(usize, &str)> = findings
         .iter()
         .filter(|finding| finding.file.ends_with("42-short.toml"))
@@ -1384,4 +1395,33 @@ fn a_scenario_of_ones_own_is_held_to_what_there_is_before_anything_is_sent() {
         told.iter().any(|line| line.contains("may fire as late as") && line.contains("`within` is 1s")),
         "{told:?}"
     );
+}
+
+/// By its file, its subject, the dashboard of its subject; and by nothing else.
+#[test]
+fn a_finding_is_excepted_by_its_name_and_what_it_is_about() {
+    const BROKEN: (&str, &str) = ("\"unit\": \"reqps\"", "\"unit\": \"bytes\"");
+    let units = |exception: &str| {
+        let mut files = files();
+        for (path, from, to) in [(OVERVIEW, BROKEN.0, BROKEN.1), (EXCEPTIONS, "[\"panel/unproven\"]", exception)] {
+            let text = text_of(&files, path);
+            assert!(text.contains(from), "{path} does not contain {from}");
+            files.insert(path.into(), text.replacen(from, to, 1).into_bytes());
+        }
+        let found = found(files).into_iter().map(|finding| (finding.name, finding.subject));
+        found.filter(|(name, _)| *name != "panel/unproven").collect::<Vec<_>>()
+    };
+    let with = |name: &str, about: &str| units(&format!("[\"{name}\"]\n\"{about}\" = \"So.\"\n[\"panel/unproven\"]"));
+    let all = units("[\"panel/unproven\"]");
+    let subject = all[0].1.clone();
+    assert!(all.iter().all(|found| *found == ("panel/unit", subject.clone())), "{all:?}");
+    assert!(subject.starts_with("app-overview/"), "{subject}");
+    for about in [subject.as_str(), "app-overview", "monitoring/grafana/dashboards/app-overview.json"] {
+        assert_eq!(with("panel/unit", about), [], "{about}");
+    }
+    let idle = ("exception/idle", String::new());
+    let both: Vec<_> = [idle].into_iter().chain(all).collect();
+    for (name, about) in [("panel/unit", "app"), ("panel/title", "app-overview"), ("panel/unit", "app-overview/1000")] {
+        assert_eq!(with(name, about), both, "{name} {about}");
+    }
 }

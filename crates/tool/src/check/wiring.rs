@@ -8,8 +8,8 @@ use std::time::Duration;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::token::T_EQL_REGEX;
 
-use super::Findings;
 use super::alerts::ALERTMANAGER;
+use super::finding::Findings;
 use aiclipx_app::endpoint::Endpoint;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::addresses::Addresses;
@@ -57,7 +57,13 @@ fn patterns(monitoring: &Monitoring, findings: &mut Findings) {
             let found: Vec<&PathBuf> = monitoring.files().keys().filter(|file| finds(&wanted, file)).collect();
             if found.is_empty() {
                 let remedy = format!("it is looked for from {}", file_of(path).with_file_name("").display());
-                findings.find(file_of(path), pattern.line, format!("`{text}` finds no file: {what}"), remedy);
+                findings.find(
+                    "files/pattern",
+                    file_of(path),
+                    pattern.line,
+                    format!("`{text}` finds no file: {what}"),
+                    remedy,
+                );
             }
             all.extend(found.into_iter().cloned());
         }
@@ -92,10 +98,16 @@ fn patterns(monitoring: &Monitoring, findings: &mut Findings) {
     }
     for (file, line, alert) in elsewhere {
         let what = format!("{} is asked for, and is in {}, which is not loaded here", alert.name, alert.file.display());
-        findings.find(file, line, what, "name it in `rule_files`");
+        findings.find("test/not-loaded", file, line, what, "name it in `rule_files`");
     }
     for (path, _) in monitoring.documents_in(RULES).filter(|(path, _)| !loaded.contains(*path)) {
-        findings.find(file_of(path), 0, "no `rule_files` finds this file: nobody loads it", "name it, or remove it");
+        findings.find(
+            "rule/not-loaded",
+            file_of(path),
+            0,
+            "no `rule_files` finds this file: nobody loads it",
+            "name it, or remove it",
+        );
     }
 }
 
@@ -187,22 +199,23 @@ fn scrapes(monitoring: &Monitoring, findings: &mut Findings) {
                 duration::print(interval),
                 duration::print(LOOKBACK)
             );
-            findings.find(file_of(PROMETHEUS), line, what, "scrape at least every two minutes");
+            findings.find("scrape/interval", file_of(PROMETHEUS), line, what, "scrape at least every two minutes");
         }
         if interval.is_zero() {
-            findings.find(file_of(PROMETHEUS), line, "a scrape interval of nothing", "");
+            findings.find("scrape/interval", file_of(PROMETHEUS), line, "a scrape interval of nothing", "");
         }
         if let Some((timeout, line)) = timing(node, "scrape_timeout")
             && timeout > interval
         {
             let (timeout, interval) = (duration::print(timeout), duration::print(interval));
             let what = format!("a scrape may take {timeout}, and the next begins after {interval}");
-            findings.find(file_of(PROMETHEUS), line, what, "Prometheus refuses it");
+            findings.find("scrape/timeout", file_of(PROMETHEUS), line, what, "Prometheus refuses it");
         }
         if let Some(name) = node.text_of("job_name")
             && !names.insert(name)
         {
             findings.find(
+                "scrape/job",
                 file_of(PROMETHEUS),
                 node.line_of("job_name"),
                 format!("a second job of the name {name}"),
@@ -225,7 +238,13 @@ fn targets(monitoring: &Monitoring, findings: &mut Findings) {
     let Some(document) = monitoring.document(Path::new(PROMETHEUS)) else { return };
     let jobs = document.items_of("scrape_configs");
     for name in NEEDED.into_iter().filter(|name| jobs.iter().all(|job| job.text_of("job_name") != Some(name))) {
-        findings.find(file_of(PROMETHEUS), document.line_of("scrape_configs"), format!("no job is for {name}"), "");
+        findings.find(
+            "scrape/missing",
+            file_of(PROMETHEUS),
+            document.line_of("scrape_configs"),
+            format!("no job is for {name}"),
+            "",
+        );
     }
     let alertmanagers = document.get("alerting").map_or(&[][..], |node| node.items_of("alertmanagers"));
     let named = jobs.iter().map(|job| (job.text_of("job_name").unwrap_or_default(), job));
@@ -235,7 +254,7 @@ fn targets(monitoring: &Monitoring, findings: &mut Findings) {
             let text = file.as_text().unwrap_or_default();
             if !finds(Path::new(text), Path::new(&format!("targets/{name}.json"))) {
                 let what = format!("the targets of {name} are asked for in `{text}`");
-                findings.find(file_of(PROMETHEUS), file.line, what, format!("targets/{name}.json"));
+                findings.find("scrape/targets", file_of(PROMETHEUS), file.line, what, format!("targets/{name}.json"));
             }
         }
     }
@@ -249,7 +268,13 @@ fn targets(monitoring: &Monitoring, findings: &mut Findings) {
             // Without a place of its own for it the service answers where it serves.
             let is_served = name == "app" && text == Addresses::canonical().app[0].to_string();
             if is_ours && !is_served && !places.iter().any(|(known, at)| *known == name && at == text) {
-                findings.find(file_of(path), target.line, format!("{name} does not answer at {text}"), "");
+                findings.find(
+                    "target/address",
+                    file_of(path),
+                    target.line,
+                    format!("{name} does not answer at {text}"),
+                    "",
+                );
             }
         }
     }
@@ -267,26 +292,32 @@ fn probes(monitoring: &Monitoring, findings: &mut Findings) {
     for group in document.items().iter().filter(|group| !group.items_of("targets").is_empty()) {
         let labels = group.get("labels");
         let label = |name: &str| labels.and_then(|labels| labels.text_of(name)).unwrap_or_default();
-        let mut find = |name: &str, what: &str, remedy: String| {
-            let line = labels.filter(|labels| labels.get(name).is_some()).map_or(group.line, |one| one.line_of(name));
-            findings.find(file_of(path), line, format!("`{name}` is `{}`: {what}", label(name)), remedy);
+        let mut find = |name, key: &str, what: &str, remedy: String| {
+            let line = labels.filter(|labels| labels.get(key).is_some()).map_or(group.line, |one| one.line_of(key));
+            findings.find(name, file_of(path), line, format!("`{key}` is `{}`: {what}", label(key)), remedy);
         };
         let (host, asked) = label("__param_target").trim_start_matches("http://").split_once('/').unwrap_or_default();
         if !Endpoint::of(&format!("/{asked}")).is_monitoring() {
             find(
+                "probe/target",
                 "__param_target",
                 "what is asked there counts as a client's",
                 "http://app:8080/health/live".to_owned(),
             );
         }
         if label("instance") != host {
-            find("instance", "of two replicas the answers would be one series", host.to_owned());
+            find("probe/target", "instance", "of two replicas the answers would be one series", host.to_owned());
         }
         if !modules.contains(&label("__param_module")) {
-            find("__param_module", "blackbox.yml has no such module", modules.join(", "));
+            find("probe/target", "__param_module", "blackbox.yml has no such module", modules.join(", "));
         }
         if !jobs.contains(&label("probed")) {
-            find("probed", "there is no such job, and rules ask for the answers by it", jobs.join(", "));
+            find(
+                "probe/target",
+                "probed",
+                "there is no such job, and rules ask for the answers by it",
+                jobs.join(", "),
+            );
         }
     }
 }
@@ -332,7 +363,7 @@ fn inhibitions(document: &Node, monitoring: &Monitoring, findings: &mut Findings
         };
         if targets.iter().any(|alert| alert.name == WATCHDOG && is_met(alert)) {
             let what = "the Watchdog is inhibited, and its silence is an alarm";
-            findings.find(file_of(ALERTMANAGER), rule.line_of("target_matchers"), what, "");
+            findings.find("inhibition/watchdog", file_of(ALERTMANAGER), rule.line_of("target_matchers"), what, "");
         }
     }
 }
@@ -347,17 +378,35 @@ fn routes(route: &Node, parent: &GroupTimings, watchdog: Option<&str>, findings:
         [("group_interval", group_interval, group_line), ("repeat_interval", repeat_interval, repeat_line)]
     {
         if interval.is_zero() {
-            findings.find(file_of(ALERTMANAGER), line, format!("a `{key}` of nothing"), "Alertmanager refuses it");
+            findings.find(
+                "route/interval",
+                file_of(ALERTMANAGER),
+                line,
+                format!("a `{key}` of nothing"),
+                "Alertmanager refuses it",
+            );
         }
     }
     if repeat_interval < group_interval && watchdog != Some(receiver.as_str()) {
         let (repeat, group) = (duration::print(repeat_interval), duration::print(group_interval));
         let what = format!("repeated every {repeat}, and looked at every {group} only");
-        findings.find(file_of(ALERTMANAGER), repeat_line, what, "a repeat is not shorter than the group's interval");
+        findings.find(
+            "route/repeat",
+            file_of(ALERTMANAGER),
+            repeat_line,
+            what,
+            "a repeat is not shorter than the group's interval",
+        );
     }
     if route.get("continue").is_some_and(|node| node.value == Value::Switch(true)) {
         let what = "a route that continues: an alert would go to several receivers, and each claim is about one";
-        findings.find(file_of(ALERTMANAGER), route.line_of("continue"), what, "give the receiver several channels");
+        findings.find(
+            "route/continue",
+            file_of(ALERTMANAGER),
+            route.line_of("continue"),
+            what,
+            "give the receiver several channels",
+        );
     }
     let timings = GroupTimings { receiver, group_interval, repeat_interval, ..parent.clone() };
     for child in route.items_of("routes") {
@@ -371,12 +420,24 @@ fn receivers(document: &Node, findings: &mut Findings) {
         let name = receiver.text_of("name").unwrap_or_default();
         let channels = receiver.items_of("webhook_configs");
         if channels.is_empty() {
-            findings.find(file_of(ALERTMANAGER), receiver.line, format!("the receiver `{name}` tells nobody"), "");
+            findings.find(
+                "receiver/silent",
+                file_of(ALERTMANAGER),
+                receiver.line,
+                format!("the receiver `{name}` tells nobody"),
+                "",
+            );
         }
         for channel in channels {
             if channel.get("send_resolved").is_some_and(|node| node.value == Value::Switch(false)) {
                 let what = format!("the receiver `{name}` is not told when an alert ends");
-                findings.find(file_of(ALERTMANAGER), channel.line_of("send_resolved"), what, "send_resolved: true");
+                findings.find(
+                    "receiver/resolved",
+                    file_of(ALERTMANAGER),
+                    channel.line_of("send_resolved"),
+                    what,
+                    "send_resolved: true",
+                );
             }
         }
     }
@@ -426,7 +487,7 @@ fn names(monitoring: &Monitoring, (line, text): (usize, &str), findings: &mut Fi
                 )
             };
             let what = format!("no alert has the {} `{wanted}` of `{text}`", matcher.name);
-            findings.find(file_of(ALERTMANAGER), line, what, remedy);
+            findings.find("route/matcher", file_of(ALERTMANAGER), line, what, remedy);
         }
     }
 }
@@ -491,18 +552,25 @@ fn inputs(monitoring: &Monitoring, findings: &mut Findings) {
         let Some((_, keys)) = TRANSFORMS.iter().find(|(name, _)| entry.node.text_of("type") == Some(name)) else {
             let known: Vec<&str> = TRANSFORMS.iter().map(|(name, _)| *name).collect();
             let what = format!("the `type` of `{}` is none that we know", entry.key);
-            findings.find(file_of(VECTOR), entry.line, what, format!("known are {}", known.join(", ")));
+            findings.find("vector/type", file_of(VECTOR), entry.line, what, format!("known are {}", known.join(", ")));
             continue;
         };
         let is_unknown = |key: &str| !["type", "inputs"].contains(&key) && !keys.contains(&key);
         for unknown in entry.node.entries().iter().filter(|part| is_unknown(&part.key)) {
             let what = format!("`{}` has an unknown key `{}`", entry.key, unknown.key);
-            findings.find(file_of(VECTOR), unknown.line, what, format!("known here: {}", keys.join(", ")));
+            findings.find(
+                "vector/key",
+                file_of(VECTOR),
+                unknown.line,
+                what,
+                format!("known here: {}", keys.join(", ")),
+            );
         }
     }
     for entry in ["transforms", "sinks"].into_iter().flat_map(entries) {
         if entry.node.items_of("inputs").is_empty() {
             findings.find(
+                "vector/input",
                 file_of(VECTOR),
                 entry.line,
                 format!("`{}` takes from nobody", entry.key),
@@ -517,10 +585,10 @@ fn inputs(monitoring: &Monitoring, findings: &mut Findings) {
             }
             if !makers.contains(maker) {
                 let what = format!("`{}` takes from `{name}`, which is neither a source nor a transform", entry.key);
-                findings.find(file_of(VECTOR), input.line, what, "");
+                findings.find("vector/input", file_of(VECTOR), input.line, what, "");
             } else if !outputs(document, maker).contains(&output) {
                 let what = format!("`{}` takes from `{name}`, and `{maker}` has no such output", entry.key);
-                findings.find(file_of(VECTOR), input.line, what, "");
+                findings.find("vector/input", file_of(VECTOR), input.line, what, "");
             }
         }
     }
@@ -539,10 +607,22 @@ fn inputs(monitoring: &Monitoring, findings: &mut Findings) {
     }
     for entry in ["sources", "transforms"].into_iter().flat_map(entries) {
         if !asked_for.iter().any(|pattern| fits(pattern, &entry.key)) {
-            findings.find(file_of(VECTOR), entry.line, format!("nobody takes from `{}`", entry.key), "");
+            findings.find(
+                "vector/unread",
+                file_of(VECTOR),
+                entry.line,
+                format!("nobody takes from `{}`", entry.key),
+                "",
+            );
         }
         if !fed.contains(entry.key.as_str()) {
-            findings.find(file_of(VECTOR), entry.line, format!("no source leads to `{}`", entry.key), "");
+            findings.find(
+                "vector/unfed",
+                file_of(VECTOR),
+                entry.line,
+                format!("no source leads to `{}`", entry.key),
+                "",
+            );
         }
     }
 }

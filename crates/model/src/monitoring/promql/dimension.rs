@@ -20,7 +20,7 @@ use promql_parser::parser::token::{
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{AggregateExpr, AtModifier, BinaryExpr, Call, Expr, UnaryExpr, VectorSelector};
 
-use super::{Recorded, children, is_name, print, recordings, without};
+use super::tree::{Recorded, children, is_name, print, recordings, without};
 use crate::monitoring::series;
 
 /// What a value is to the speed.

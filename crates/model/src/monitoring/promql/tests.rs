@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::process::Command;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -24,7 +25,7 @@ fn recorded() -> Recorded {
         ("job:x:mean", "avg_over_time(x[5m]) + 1"),
         ("job:p95", "histogram_quantile(0.95, sum by (le) (rate(b[5m])))"),
     ];
-    rules.into_iter().map(|(name, text)| (name.to_owned(), expr(text))).collect()
+    rules.into_iter().map(|(name, text)| (name.to_owned(), Arc::new(expr(text)))).collect()
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! through the same levels, stocks (gauges, too) that are as full as they were and fill at the same rate, moments of the clock, and
 //! what is recorded of them.
 
+use std::sync::Arc;
+
 use super::*;
 use promql_parser::parser::token::{
     T_ADD, T_COUNT, T_EQLC, T_GTE, T_GTR, T_LAND, T_LOR, T_LSS, T_LTE, T_LUNLESS, T_MOD, T_NEQ, T_POW, T_STDDEV, T_SUB,
@@ -23,7 +25,7 @@ const SERIES: [&str; 9] =
 fn recorded() -> Recorded {
     [("r:growth", "increase(a_total[5m])"), ("r:rate", "rate(b_total[10m])"), ("r:stock", "avg_over_time(s[30m]) + 7")]
         .into_iter()
-        .map(|(name, text)| (name.to_owned(), expr(text)))
+        .map(|(name, text)| (name.to_owned(), Arc::new(expr(text))))
         .collect()
 }
 
@@ -46,7 +48,7 @@ impl World {
     fn new(speed: u32) -> World {
         let mut recorded = recorded();
         for expr in recorded.values_mut() {
-            divide(expr, Speed::new(speed).expect("a speed")).expect("it divides");
+            divide(Arc::make_mut(expr), Speed::new(speed).expect("a speed")).expect("it divides");
         }
         World { speed: f64::from(speed), moment: 0.0, recorded }
     }

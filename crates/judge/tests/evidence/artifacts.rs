@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use aiclipx_base::duration;
 use aiclipx_dashboard::query::{PlannedQuery, QueryKind, View, plan};
-use aiclipx_judge::experiment::{LOADED, PanelAnswer, SAMPLES};
+use aiclipx_judge::artifacts::{LOADED_ANSWERS, LoadedAnswer, SAMPLES, Sample, dashboard_picture};
+use aiclipx_judge::experiment::PanelAnswer;
 use aiclipx_judge::grafana;
 use aiclipx_judge::panels::{PANEL_SIZE, time_range};
 use aiclipx_model::monitoring::prometheus_flags;
@@ -32,11 +33,11 @@ impl World {
         text("exposition/after-0.prom", self.exposition(self.run.end_ms));
         text("logs/app.log", self.log());
         text("logs/prometheus.log", "ts=2026-11-18T10:13:20Z level=info msg=\"Server is ready\"\n".to_owned());
-        for (name, selector) in SAMPLES {
+        for Sample { name, selector } in SAMPLES {
             text(&format!("samples/{name}.json"), self.samples(name, selector));
         }
-        for (name, _, _) in LOADED {
-            let answer = match *name {
+        for LoadedAnswer { name, .. } in LOADED_ANSWERS {
+            let answer = match name {
                 "rules" => self.rules(),
                 "config" => json!({"status": "success", "data": {"yaml": self.rendered("prometheus/prometheus.yml")}}),
                 "alertmanager" => json!({"config": {"original": self.rendered("alertmanager/alertmanager.yml")},
@@ -71,7 +72,7 @@ impl World {
         for dashboard in grafana::dashboards(&self.scenario) {
             let seen = crate::grafana::seen(vec![crate::grafana::answered(200, &crate::grafana::with_values())], None);
             files.insert(format!("grafana/{dashboard}.json"), pretty(&seen).into_bytes());
-            files.insert(grafana::picture(dashboard), b"\x89PNG\r\n\x1a\n of a dashboard".to_vec());
+            files.insert(dashboard_picture(dashboard), b"\x89PNG\r\n\x1a\n of a dashboard".to_vec());
         }
         files.extend(self.alert_files(&self.lives));
         files

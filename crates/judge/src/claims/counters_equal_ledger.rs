@@ -1,0 +1,99 @@
+//! Prometheus counted exactly what the client did.
+
+use serde::{Deserialize, Serialize};
+
+use super::kind::{ClaimKind, Stated};
+use crate::artifacts::{LEDGER, SAMPLE};
+use crate::experiment::Experiment;
+use crate::finding::Finding;
+use crate::reconcile::{self, Family, reconcile};
+use crate::run::Unseen;
+use crate::tree::Tree;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CountersEqualLedger {
+    /// Which counter.
+    pub family: Family,
+}
+
+impl CountersEqualLedger {
+    pub(super) fn derive() -> impl Iterator<Item = Stated<Self>> {
+        [
+            (
+                Family::Requests,
+                "requests",
+                "Prometheus counted every request exactly once, as the client saw it answered",
+            ),
+            (Family::LatencyCount, "latency-count", "every request has exactly one latency observation"),
+            (Family::LatencyInf, "latency-inf", "no latency observation is missing from the histogram's buckets"),
+            (Family::Errors, "errors", "server faults were counted exactly as injected"),
+        ]
+        .into_iter()
+        .map(|(family, id, says)| Stated::new(format!("counters/{id}"), says, CountersEqualLedger { family }))
+    }
+}
+
+impl ClaimKind for CountersEqualLedger {
+    fn name(&self) -> &'static str {
+        match self.family {
+            Family::Requests => "counters-equal-ledger/requests",
+            Family::LatencyCount => "counters-equal-ledger/latency-count",
+            Family::LatencyInf => "counters-equal-ledger/latency-inf",
+            Family::Errors => "counters-equal-ledger/errors",
+        }
+    }
+
+    fn decide(&self, experiment: &Experiment, _: &Tree) -> anyhow::Result<Finding> {
+        let family = self.family;
+        let reconciliation = reconcile(experiment, family)?;
+        let ledger: u64 = reconciliation.rows.iter().map(|row| row.ledger).sum();
+        // Not `sum`, whose zero has a minus.
+        let prometheus = reconciliation.rows.iter().fold(0.0, |sum, row| sum + row.prometheus);
+        let wrong: Vec<String> = reconciliation
+            .rows
+            .iter()
+            .filter(|row| !row.agrees())
+            .map(|row| format!("{}: client {}, Prometheus {}", row.what, row.ledger, row.prometheus))
+            .collect();
+        // Whether the service counted a request that got no answer is in its log. That explains one too many each, none too few.
+        let unanswered = experiment.ledger.entries.iter().filter(|entry| entry.outcome.may_be_counted()).count();
+        #[allow(clippy::cast_precision_loss)] // a ledger holds far less than 2^53 lines
+        let (may_be_more, ledger_of) = (unanswered as f64, |row: &reconcile::Row| row.ledger as f64);
+        let surplus = reconciliation.rows.iter().filter(|row| !row.agrees()).try_fold(0.0, |sum, row| {
+            let more = row.prometheus - ledger_of(row);
+            (more > 0.0).then_some(sum + more)
+        });
+        let undecided = surplus
+            .filter(|surplus| (1.0..=may_be_more).contains(surplus))
+            .and_then(|_| experiment.run.unseen.get(&Unseen::Logs))
+            .map(|why| {
+                format!("{unanswered} requests got no answer, and whether they were counted is in the log: {why}")
+            });
+        // Nothing equals nothing: where something was to be sent, or to fail, agreeing on none of it shows nothing.
+        let vacuous = ledger == 0 && wrong.is_empty();
+        let injects_errors = experiment.scenario.fault_share().is_some();
+        Ok(Finding {
+            population: if vacuous && experiment.sends() && family != Family::Errors {
+                0
+            } else {
+                reconciliation.series
+            },
+            expected: format!("{ledger}, by the client"),
+            observed: format!(
+                "{prometheus}, over {} series{}",
+                reconciliation.series,
+                if reconciliation.explained.is_empty() {
+                    String::new()
+                } else {
+                    format!("; {}", reconciliation.explained.join("; "))
+                }
+            ),
+            artifacts: vec![LEDGER.file(), SAMPLE.named(family.sample())],
+            fails: (!wrong.is_empty() && undecided.is_none()).then(|| wrong.join("; ")),
+            not_proven: undecided.or_else(|| {
+                (vacuous && injects_errors && family == Family::Errors)
+                    .then(|| "the client saw no server fault, so there was none to count".to_owned())
+            }),
+        })
+    }
+}

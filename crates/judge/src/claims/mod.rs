@@ -1,0 +1,217 @@
+//! What must hold for an experiment: derived from its scenario and the monitoring files, and from nothing else.
+//!
+//! Each kind of claim is a file here, and says all there is to say of it: which claims there are, with id and sentence; what they
+//! need; when they are not proven; how they are decided; how the report tells them. This file is the list. A new kind is a file,
+//! its line in each of the three lists below (the compiler asks for them), and a mutant in monitoring/mutants.toml that shows it
+//! can fail (a test asks for it). Ids and kinds are written in bundles: they stay.
+//!
+//! One pure function derives all of them, before the judging and again in `verify`: a claim that someone removed from a bundle is
+//! derived again and missed. Nobody writes a list of claims by hand, so none can be forgotten.
+
+pub mod alert_cycle;
+pub mod alert_inhibited;
+pub mod alert_quiet;
+pub mod buckets_hold;
+pub mod config_equals_tree;
+pub mod counters_equal_ledger;
+pub mod dashboard_pictured;
+pub mod faults_arrive;
+pub mod kind;
+pub mod loaded_equals_tree;
+pub mod logs_equal_ledger;
+pub mod panel_answers;
+pub mod panel_shows;
+pub mod pictured;
+pub mod scenario_of_tree;
+pub mod schedule_follows;
+pub mod secrets_kept_out;
+pub mod stored_equals_exposed;
+pub mod watchdog_arrives;
+
+use serde::{Deserialize, Serialize};
+
+use aiclipx_base::duration::Speed;
+use aiclipx_model::scenario::Scenario;
+
+use crate::tree::Tree;
+use alert_cycle::AlertCycle;
+use alert_inhibited::AlertInhibited;
+use alert_quiet::AlertQuiet;
+use buckets_hold::BucketsHold;
+use config_equals_tree::ConfigEqualsTree;
+use counters_equal_ledger::CountersEqualLedger;
+use dashboard_pictured::DashboardPictured;
+use faults_arrive::FaultsArrive;
+use kind::{ClaimKind, Given, Stated};
+use loaded_equals_tree::LoadedEqualsTree;
+use logs_equal_ledger::LogsEqualLedger;
+use panel_answers::PanelAnswers;
+use panel_shows::PanelShows;
+use pictured::Pictured;
+use scenario_of_tree::ScenarioOfTree;
+use schedule_follows::ScheduleFollows;
+use secrets_kept_out::SecretsKeptOut;
+use stored_equals_exposed::StoredEqualsExposed;
+use watchdog_arrives::WatchdogArrives;
+
+/// Something that must hold for one experiment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Claim {
+    /// `error-rate/alert-fires/AppHigh5xxErrorRate`: stable, unique in a bundle.
+    pub id: String,
+    /// The experiment's name.
+    pub experiment: String,
+    /// In words a reader understands.
+    pub says: String,
+    /// What is to be decided.
+    #[serde(flatten)]
+    pub kind: Kind,
+}
+
+/// The kinds of claims there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Kind {
+    ScenarioOfTree(ScenarioOfTree),
+    ScheduleFollows(ScheduleFollows),
+    LoadedEqualsTree(LoadedEqualsTree),
+    ConfigEqualsTree(ConfigEqualsTree),
+    CountersEqualLedger(CountersEqualLedger),
+    BucketsHold(BucketsHold),
+    StoredEqualsExposed(StoredEqualsExposed),
+    LogsEqualLedger(LogsEqualLedger),
+    SecretsKeptOut(SecretsKeptOut),
+    FaultsArrive(FaultsArrive),
+    WatchdogArrives(WatchdogArrives),
+    AlertCycle(AlertCycle),
+    Pictured(Pictured),
+    AlertInhibited(AlertInhibited),
+    AlertQuiet(AlertQuiet),
+    PanelAnswers(PanelAnswers),
+    PanelShows(PanelShows),
+    DashboardPictured(DashboardPictured),
+}
+
+impl Kind {
+    /// What its file says of it.
+    pub fn rules(&self) -> &dyn ClaimKind {
+        match self {
+            Kind::ScenarioOfTree(kind) => kind,
+            Kind::ScheduleFollows(kind) => kind,
+            Kind::LoadedEqualsTree(kind) => kind,
+            Kind::ConfigEqualsTree(kind) => kind,
+            Kind::CountersEqualLedger(kind) => kind,
+            Kind::BucketsHold(kind) => kind,
+            Kind::StoredEqualsExposed(kind) => kind,
+            Kind::LogsEqualLedger(kind) => kind,
+            Kind::SecretsKeptOut(kind) => kind,
+            Kind::FaultsArrive(kind) => kind,
+            Kind::WatchdogArrives(kind) => kind,
+            Kind::AlertCycle(kind) => kind,
+            Kind::Pictured(kind) => kind,
+            Kind::AlertInhibited(kind) => kind,
+            Kind::AlertQuiet(kind) => kind,
+            Kind::PanelAnswers(kind) => kind,
+            Kind::PanelShows(kind) => kind,
+            Kind::DashboardPictured(kind) => kind,
+        }
+    }
+}
+
+/// Everything that must hold for a scenario enacted at a speed; `experiment` is the name of its folder in the bundle.
+///
+/// In the order in which verdicts and reports have them: of the run, of each alert in turn, of the dashboards.
+pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) -> Vec<Claim> {
+    let given = &Given { scenario, tree, speed };
+    let mut claims = Claims { experiment, list: Vec::new() };
+    claims.add(Kind::ScenarioOfTree, ScenarioOfTree::derive());
+    claims.add(Kind::ScheduleFollows, ScheduleFollows::derive());
+    claims.add(Kind::LoadedEqualsTree, LoadedEqualsTree::derive());
+    claims.add(Kind::ConfigEqualsTree, ConfigEqualsTree::derive());
+    claims.add(Kind::CountersEqualLedger, CountersEqualLedger::derive());
+    claims.add(Kind::BucketsHold, BucketsHold::derive(given));
+    claims.add(Kind::StoredEqualsExposed, StoredEqualsExposed::derive());
+    claims.add(Kind::LogsEqualLedger, LogsEqualLedger::derive());
+    claims.add(Kind::SecretsKeptOut, SecretsKeptOut::derive(given));
+    claims.add(Kind::FaultsArrive, FaultsArrive::derive(given));
+    claims.add(Kind::WatchdogArrives, WatchdogArrives::derive());
+    for alert in given.alerts() {
+        claims.add(Kind::AlertCycle, AlertCycle::derive(given, alert));
+        claims.add(Kind::Pictured, Pictured::derive(given, alert));
+        claims.add(Kind::AlertInhibited, AlertInhibited::derive(given, alert));
+        claims.add(Kind::AlertQuiet, AlertQuiet::derive(given, alert));
+    }
+    claims.add(Kind::PanelAnswers, PanelAnswers::derive(given));
+    claims.add(Kind::PanelShows, PanelShows::derive(given));
+    claims.add(Kind::DashboardPictured, DashboardPictured::derive(given));
+    claims.list
+}
+
+/// The claims of an experiment so far.
+struct Claims<'a> {
+    experiment: &'a str,
+    list: Vec<Claim>,
+}
+
+impl Claims<'_> {
+    fn add<K>(&mut self, kind: fn(K) -> Kind, stated: impl IntoIterator<Item = Stated<K>>) {
+        let experiment = self.experiment;
+        self.list.extend(stated.into_iter().map(|Stated { id, says, kind: data }| Claim {
+            id: format!("{experiment}/{id}"),
+            experiment: experiment.to_owned(),
+            says,
+            kind: kind(data),
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Value, json};
+
+    use crate::judge::{Judgement, Verdict};
+
+    /// What bundles hold: another spelling of one of these and an older bundle can't be judged.
+    fn written() -> Vec<Value> {
+        vec![
+            json!({"kind": "scenario-of-tree"}),
+            json!({"kind": "schedule-follows"}),
+            json!({"kind": "loaded-equals-tree"}),
+            json!({"kind": "config-equals-tree", "loader": "alertmanager"}),
+            json!({"kind": "counters-equal-ledger", "family": "latency-inf"}),
+            json!({"kind": "buckets-hold"}),
+            json!({"kind": "stored-equals-exposed"}),
+            json!({"kind": "logs-equal-ledger"}),
+            json!({"kind": "secrets-kept-out"}),
+            json!({"kind": "faults-arrive"}),
+            json!({"kind": "watchdog-arrives"}),
+            json!({"kind": "alert-cycle", "alert": "A", "step": "resolved-notified", "not_before_ms": -1, "not_after_ms": 2}),
+            json!({"kind": "pictured", "alert": "A", "page": "graph"}),
+            json!({"kind": "alert-inhibited", "alert": "A"}),
+            json!({"kind": "alert-quiet", "alert": "A"}),
+            json!({"kind": "panel-answers", "panel": "slo/1"}),
+            json!({"kind": "panel-shows", "panel": "slo/1", "measure": "error_share"}),
+            json!({"kind": "dashboard-pictured", "dashboard": "slo"}),
+        ]
+    }
+
+    #[test]
+    fn every_kind_is_written_into_a_bundle_as_ever_and_read_again() {
+        let mut names = BTreeSet::new();
+        for kind in written() {
+            let mut judgement = json!({"id": "a/b", "experiment": "a", "says": "It.", "population": 1, "expected": "",
+                "observed": "", "exhibits": ["run.json"], "verdict": "fails", "why": "so"});
+            judgement.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
+            let read: Judgement = serde_json::from_value(judgement.clone()).unwrap();
+            assert_eq!(serde_json::to_value(&read).unwrap(), judgement);
+            assert_eq!(read.verdict, Verdict::Fails("so".to_owned()));
+            // What mutants.toml calls it begins as it is written.
+            let name = read.claim.kind.rules().name();
+            assert_eq!(Some(name.split('/').next().unwrap()), kind["kind"].as_str());
+            names.insert(name);
+        }
+        assert_eq!(names.len(), written().len());
+    }
+}

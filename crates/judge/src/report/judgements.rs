@@ -1,0 +1,88 @@
+//! Judgements as report.html shows them: a table of claims, a mark for a verdict, the claims of one experiment.
+
+use maud::{Markup, html};
+
+use super::words::sign;
+use crate::experiment::Experiment;
+use crate::judge::{Judgement, Verdict};
+use crate::outcome::Outcome;
+
+pub(super) fn of<'a>(outcome: &'a Outcome, experiment: &'a Experiment) -> impl Iterator<Item = &'a Judgement> {
+    outcome.judgements.iter().filter(|judgement| judgement.claim.experiment == experiment.name)
+}
+
+/// The claims of one experiment. Of the quiet alerts and the panels that answer, those that hold and those that are not
+/// proven are a line each.
+pub(super) fn claims(outcome: &Outcome, experiment: &Experiment) -> Markup {
+    let mut told = Vec::new();
+    let mut lines: Vec<(bool, &str, Vec<&str>)> = Vec::new();
+    for judgement in of(outcome, experiment) {
+        let holds = judgement.verdict == Verdict::Holds;
+        match judgement.claim.kind.rules().folded() {
+            Some(folded) if holds || matches!(judgement.verdict, Verdict::NotProven(_)) => {
+                let words = if holds { folded.hold } else { folded.open };
+                match lines.iter_mut().find(|(_, known, _)| *known == words) {
+                    Some((.., about)) => about.push(folded.about),
+                    None => lines.push((holds, words, vec![folded.about])),
+                }
+            }
+            _ => told.push(judgement),
+        }
+    }
+    lines.sort_by_key(|(holds, ..)| !holds);
+    html! {
+        (claim_table(&told, false))
+        @for (holds, words, about) in lines {
+            p.soft {
+                (mark(&if holds { Verdict::Holds } else { Verdict::NotProven(String::new()) }))
+                " " (about.len()) " " (words) ": " (about.join(", ")) "."
+            }
+        }
+    }
+}
+
+pub(super) fn claim_table(judgements: &[&Judgement], with_experiment: bool) -> Markup {
+    html! {
+        div.wide { table.rows {
+            thead { tr {
+                @if with_experiment { th { "Experiment" } }
+                th { "Claim" } th { "Must be" } th { "Was" } th { "Verdict" }
+            } }
+            tbody {
+                @for judgement in judgements {
+                    tr {
+                        @if with_experiment { td.name { (judgement.claim.experiment) } }
+                        td { (judgement.claim.says) @if !judgement.verdict.why().is_empty() { div class=(why_class(&judgement.verdict)) { (judgement.verdict.why()) } } }
+                        td data-label="Must be" { (judgement.expected) }
+                        td data-label="Was" { (judgement.observed) }
+                        td.verdict { (mark(&judgement.verdict)) }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+/// Red is for what failed.
+fn why_class(verdict: &Verdict) -> &'static str {
+    if matches!(verdict, Verdict::NotProven(_)) { "why open" } else { "why" }
+}
+
+pub(super) fn mark(verdict: &Verdict) -> Markup {
+    let class = match verdict {
+        Verdict::Holds => "holds",
+        Verdict::Fails(_) => "fails",
+        Verdict::NotProven(_) => "notproven",
+        Verdict::Invalid(_) => "invalid",
+    };
+    html! { span.mark.(class) { (sign(verdict)) } }
+}
+
+/// Whether nothing is known of an alert in an experiment: quiet because nobody was asked is not the quiet of an alert that could
+/// have spoken.
+pub(super) fn is_open(outcome: &Outcome, experiment: &Experiment, alert: &str) -> bool {
+    of(outcome, experiment).any(|judged| {
+        let is_it = judged.claim.kind.rules().tells_of() == Some(alert);
+        is_it && matches!(judged.verdict, Verdict::NotProven(_))
+    })
+}

@@ -1,0 +1,58 @@
+//! What is asked of Prometheus, wherever it stands, and what is known of the names that it is asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::pasted;
+use super::tree::Tree;
+use aiclipx_model::monitoring::located::{self, Node, Value};
+use aiclipx_model::monitoring::{is_of_logs, without_variables};
+use aiclipx_stack::viewer;
+
+/// Names, and the labels a series of that name may have, where they are known.
+pub(super) type Known = BTreeMap<String, Option<BTreeSet<String>>>;
+
+/// Every expression there is, with its place.
+pub(super) fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
+    let mut found = Vec::new();
+    let monitoring = &tree.monitoring;
+    for (path, node) in
+        monitoring.documents_in("prometheus/rules").chain(monitoring.documents_in("prometheus/rules/tests"))
+    {
+        collect(node, &Path::new("monitoring").join(path), &mut found);
+    }
+    for dashboard in &tree.dashboards {
+        collect(&dashboard.node, &dashboard.file, &mut found);
+    }
+    found.extend(pasted::asked(monitoring).into_iter().map(|query| (query.file, query.line, query.expr)));
+    found
+}
+
+/// The values of `expr` and `series`, wherever they stand, that Prometheus is asked: in a link to Grafana's Explore, too.
+fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) {
+    if is_of_logs(node) {
+        return;
+    }
+    match &node.value {
+        Value::Map(entries) => {
+            for entry in entries {
+                match entry.node.as_text() {
+                    Some(text) if ["expr", "series"].contains(&entry.key.as_str()) => {
+                        found.push((file.to_owned(), entry.line, without_variables(text)));
+                    }
+                    Some(url) if url.contains("/explore?") => {
+                        let queries = viewer::explored(url).and_then(|left| located::read(left.as_bytes()).ok());
+                        let first = found.len();
+                        if let Some(queries) = &queries {
+                            collect(queries, file, found);
+                        }
+                        found[first..].iter_mut().for_each(|(_, line, _)| *line = entry.line);
+                    }
+                    _ => collect(&entry.node, file, found),
+                }
+            }
+        }
+        Value::List(items) => items.iter().for_each(|item| collect(item, file, found)),
+        _ => {}
+    }
+}

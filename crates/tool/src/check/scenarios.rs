@@ -1,0 +1,109 @@
+//! Scenarios against the service and the monitoring: what is sent has a route, what is expected exists, and faults last long
+//! enough for it to come true.
+
+use std::path::Path;
+
+use super::exceptions;
+use super::finding::Findings;
+use super::tree::{DashboardFile, SCENARIOS, Tree, asking_panels, line_with};
+use aiclipx_app::endpoint::Endpoint;
+use aiclipx_base::duration;
+use aiclipx_model::monitoring::Monitoring;
+use aiclipx_model::scenario::Scenario;
+
+pub(super) fn check(
+    scenario: &Scenario,
+    monitoring: &Monitoring,
+    dashboards: &[DashboardFile],
+    findings: &mut Findings,
+) {
+    let ours = Path::new(SCENARIOS).join(format!("{}.toml", scenario.id()));
+    let file = if scenario.file.ends_with(&ours) { ours } else { scenario.file.clone() };
+    let mut find = |name, needle: &str, what: String, remedy: String| {
+        findings.find(name, &file, line_with(&scenario.text, needle), what, remedy);
+    };
+    let expect = &scenario.expect;
+    for name in expect.fires.iter().chain(&expect.may_fire).chain(&expect.inhibits) {
+        if monitoring.alert(name).is_none() {
+            let known: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
+            find(
+                "scenario/alert",
+                name,
+                format!("there is no alert {name}"),
+                format!("the alerts are {}", known.join(", ")),
+            );
+        }
+    }
+    for request in scenario.phases.iter().flat_map(|phase| &phase.requests) {
+        let sent = request.path.replace("{seq}", "1");
+        let counted = Endpoint::of(sent.split('?').next().unwrap_or_default());
+        if counted.label() == request.endpoint {
+            continue;
+        }
+        let path = &request.path;
+        let what = if counted == Endpoint::Unmatched {
+            format!("the service has no route `{path}`: it answers 404, and counts it as `unmatched`")
+        } else {
+            format!("`{path}` is counted as `{}`, not as `{}`", counted.label(), request.endpoint)
+        };
+        let remedy = if counted == Endpoint::Unmatched {
+            let routes = Endpoint::ALL.iter().filter(|endpoint| **endpoint != Endpoint::Unmatched);
+            let routes: Vec<&str> = routes.map(|endpoint| endpoint.label()).collect();
+            format!("the routes are {}; a 404 that is meant is written endpoint = \"unmatched\"", routes.join(", "))
+        } else {
+            format!("endpoint = \"{}\"", counted.label())
+        };
+        find("scenario/request", &format!("\"{path}\""), what, remedy);
+    }
+    let panels: Vec<String> = asking_panels(dashboards).map(|(name, ..)| name).collect();
+    for panel in expect.panels.keys() {
+        if !panels.contains(panel) {
+            find(
+                "scenario/panel",
+                panel,
+                format!("there is no panel {panel}"),
+                format!("the panels are {}", panels.join(", ")),
+            );
+        }
+    }
+    for alert in expect.fires.iter().filter_map(|name| monitoring.alert(name)) {
+        let latest = monitoring.bounds(alert, scenario.fault_share()).latest_firing;
+        let fault = scenario.phases.iter().filter(|phase| phase.is_faulty()).map(|phase| phase.duration).sum();
+        for (what, given) in [("`within`", expect.within.unwrap_or(fault)), ("the faulty phases together", fault)] {
+            if latest > given {
+                let (name, latest) = (&alert.name, duration::print(latest));
+                let remedy =
+                    format!("{latest} is window, scrape, two evaluations and `for` of {}", alert.file.display());
+                find(
+                    "scenario/length",
+                    name,
+                    format!("{name} may fire as late as {latest}; {what} is {}", duration::print(given)),
+                    remedy,
+                );
+            }
+        }
+    }
+}
+
+/// Some scenario expects each alert to fire, and holds each panel to a measure.
+pub(super) fn unproven(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings) {
+    let listed = exceptions::file().display().to_string();
+    // One that is inhibited fires, too: nobody is told.
+    let fires_in = |scenario: &Scenario, name: &str| {
+        scenario.expect.fires.iter().chain(&scenario.expect.inhibits).any(|fires| fires == name)
+    };
+    for alert in tree.monitoring.alerts() {
+        if !scenarios.iter().any(|scenario| fires_in(scenario, &alert.name)) {
+            let what = format!("no scenario expects {} to fire", alert.name);
+            let remedy = format!("name it in a scenario's `fires` or `inhibits`, or in {listed} with a reason");
+            findings.at("alert/unproven", alert, what, remedy);
+        }
+    }
+    for (panel, dashboard, node) in tree.panels() {
+        if !scenarios.iter().any(|scenario| scenario.expect.panels.contains_key(&panel)) {
+            let what = format!("no scenario holds panel {panel} to a measure");
+            let remedy = format!("name it in a scenario's `panels`, or in {listed} with a reason");
+            findings.about("panel/unproven", &panel, &dashboard.file, node.line, what, remedy);
+        }
+    }
+}

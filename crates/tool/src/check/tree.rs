@@ -1,0 +1,110 @@
+//! What is checked: monitoring and its dashboards, each read once.
+
+use std::path::{Path, PathBuf};
+
+use super::finding::{Finding, Findings};
+use aiclipx_dashboard::model::{self, Dashboard};
+use aiclipx_model::monitoring::located::{Entry, Node, Value};
+use aiclipx_model::monitoring::{Monitoring, is_of_logs};
+
+/// Where scenarios lie, below the repository's root.
+pub(super) const SCENARIOS: &str = "scripts/traffic";
+
+/// Where dashboards lie, below monitoring/.
+pub(super) const DASHBOARDS: &str = "grafana/dashboards";
+
+/// What is held against each other.
+pub(super) struct Tree {
+    pub(super) monitoring: Monitoring,
+    pub(super) dashboards: Vec<DashboardFile>,
+}
+
+impl Tree {
+    /// Every panel that asks Prometheus something, as `uid/id`, with its dashboard and itself.
+    pub(super) fn panels(&self) -> impl Iterator<Item = (String, &DashboardFile, &Node)> {
+        asking_panels(&self.dashboards)
+    }
+}
+
+/// Panels of Prometheus: one of logs asks another.
+pub(super) fn asking_panels(dashboards: &[DashboardFile]) -> impl Iterator<Item = (String, &DashboardFile, &Node)> {
+    dashboards.iter().flat_map(|dashboard| {
+        let asking = |panel: &&&Node| !panel.items_of("targets").is_empty() && !is_of_logs(panel);
+        dashboard
+            .panels()
+            .into_iter()
+            .filter(move |panel| asking(&panel))
+            .map(move |panel| (panel_name(dashboard, panel), dashboard, panel))
+    })
+}
+
+/// How a panel is named: `uid/id`.
+pub(super) fn panel_name(dashboard: &DashboardFile, panel: &Node) -> String {
+    let id = panel.get("id").and_then(Node::as_number).unwrap_or_default();
+    format!("{}/{id}", dashboard.node.text_of("uid").unwrap_or_default())
+}
+
+/// A dashboard: as its file has it, with lines, and as it is drawn.
+pub(super) struct DashboardFile {
+    /// Relative to the repository's root.
+    pub(super) file: PathBuf,
+    pub(super) node: Node,
+    /// None where it can't be drawn; that is told.
+    pub(super) model: Option<Dashboard>,
+}
+
+impl DashboardFile {
+    /// Panels and rows, what rows hold in place.
+    pub(super) fn panels(&self) -> Vec<&Node> {
+        let top = self.node.items_of("panels").iter();
+        top.flat_map(|panel| [panel].into_iter().chain(panel.items_of("panels"))).collect()
+    }
+
+    pub(super) fn panel(&self, id: &str) -> Option<&Node> {
+        let is_it = |panel: &&Node| panel.get("id").and_then(Node::as_number).map(|number| number.to_string());
+        self.panels().into_iter().find(|panel| is_it(panel).as_deref() == Some(id))
+    }
+
+    /// The line of what a message of the reader speaks of: the panel it names, and in it the last key of the field.
+    fn line_of(&self, message: &str) -> usize {
+        let named = |from: &str, to: char| message.split_once(from).and_then(|(_, rest)| rest.split(to).next());
+        let panel = named(", panel ", ' ').and_then(|id| self.panel(id)).unwrap_or(&self.node);
+        let key = named("field `", '`').and_then(|field| field.rsplit('.').next()).unwrap_or_default();
+        entry_of(panel, key).map_or(panel.line, |entry| entry.line)
+    }
+}
+
+/// The first entry of a key, at any depth.
+fn entry_of<'a>(node: &'a Node, key: &str) -> Option<&'a Entry> {
+    let inside = |node: &'a Node| entry_of(node, key);
+    match &node.value {
+        Value::Map(entries) => entries
+            .iter()
+            .find(|entry| entry.key == key)
+            .or_else(|| entries.iter().find_map(|entry| inside(&entry.node))),
+        Value::List(items) => items.iter().find_map(inside),
+        _ => None,
+    }
+}
+
+pub(super) fn read_dashboards(monitoring: &Monitoring, findings: &mut Findings) -> Vec<DashboardFile> {
+    let read = |(path, node): (&Path, &Node)| {
+        let file = Path::new("monitoring").join(path);
+        let text = String::from_utf8_lossy(&monitoring.files()[path]).into_owned();
+        let mut dashboard = DashboardFile { file: file.clone(), node: node.clone(), model: None };
+        match model::read(&file, &text) {
+            Ok(model) => dashboard.model = Some(model),
+            Err(found) => findings.0.extend(found.into_iter().map(|found| {
+                let line = if found.line == 0 { dashboard.line_of(&found.what) } else { found.line };
+                Finding { line, ..Finding::of_reader("dashboard/file", found) }
+            })),
+        }
+        dashboard
+    };
+    monitoring.documents_in(DASHBOARDS).map(read).collect()
+}
+
+/// The line of the first text that holds this; 0 for none.
+pub(super) fn line_with(text: &str, needle: &str) -> usize {
+    text.lines().position(|line| line.contains(needle)).map_or(0, |index| index + 1)
+}

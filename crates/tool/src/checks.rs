@@ -1,0 +1,75 @@
+//! `check`: what is found goes to standard output, a finding after the other, and how many they are to who reads.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use aiclipx_model::failure::{Failure, print, tell};
+use aiclipx_stack::plan::find_tree;
+use aiclipx_stack::{Component, Stack};
+use aiclipx_tool::check::{self, Finding};
+
+use super::as_called_here;
+
+/// How findings are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Text,
+    /// An object a line.
+    Json,
+}
+
+/// The files; or, where its state directory is given, the running stack.
+pub(super) async fn run(stack: Option<&Path>, form: Form) -> Result<ExitCode, Failure> {
+    let root = find_tree()?;
+    let found = match stack {
+        Some(state) => live(&root, state).await,
+        None => check::check(&root),
+    };
+    let findings = match found {
+        Ok(findings) => findings,
+        // Files that can't be read stop it, and are what is found all the same.
+        Err(failure) => {
+            let refused = check::refused(&failure);
+            if refused.is_empty() {
+                return Err(failure);
+            }
+            if form == Form::Json {
+                tell_all(&refused, form)?;
+            }
+            return Err(check::refusal(refused));
+        }
+    };
+    tell_all(&findings, form)?;
+    tell(&match findings.len() {
+        0 => "Nothing found.".to_owned(),
+        1 => "1 finding".to_owned(),
+        found => format!("{found} findings"),
+    });
+    Ok(ExitCode::from(u8::from(!findings.is_empty())))
+}
+
+async fn live(root: &Path, state: &Path) -> Result<Vec<Finding>, Failure> {
+    let stack = Stack::attach(state).await?;
+    let plan = stack.plan();
+    let has_grafana = stack.programs().contains_key(&Component::Grafana);
+    let grafana = has_grafana.then_some(&plan.addresses.dashboards);
+    check::live::check(root, &plan.addresses.prometheus, grafana, plan.speed).await
+}
+
+fn tell_all(findings: &[Finding], form: Form) -> Result<(), Failure> {
+    for finding in findings {
+        print(&match form {
+            Form::Text => as_called_here(&finding.to_string()),
+            Form::Json => finding.to_json(),
+        })?;
+    }
+    Ok(())
+}
+
+/// Every name that a finding may have, with what it says.
+pub(super) fn names() -> Result<ExitCode, Failure> {
+    for (name, says) in check::names::ALL {
+        print(&format!("{name:<22} {says}"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
