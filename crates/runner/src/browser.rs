@@ -5,7 +5,6 @@
 //! read from a file) and the last [`Page::wait_until`] still holds. Each browser has a fresh profile that goes with
 //! it. What is on the page is not judged here.
 
-mod base64;
 pub mod grafana;
 mod pipe;
 pub mod prometheus;
@@ -19,6 +18,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -237,8 +239,9 @@ impl Process {
     /// Kills the whole group at once and waits for the browser itself. Does nothing once it is gone.
     fn kill_group(&mut self) {
         let Some(group) = self.0.id() else { return };
-        let kill = format!("kill -KILL -- -{group}");
-        let _ = std::process::Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status();
+        if let Some(group) = i32::try_from(group).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::Kill);
+        }
         let _ = self.0.start_kill();
         for _ in 0..200 {
             if !matches!(self.0.try_wait(), Ok(None)) {
@@ -572,7 +575,7 @@ impl Page {
                 let answer = self.call("Network.getResponseBody", json!({ "requestId": id })).await?;
                 let body = answer["body"].as_str().unwrap_or_default();
                 exchange.body = if answer["base64Encoded"] == true {
-                    String::from_utf8_lossy(&base64::decode(body).unwrap_or_default()).into_owned()
+                    String::from_utf8_lossy(&STANDARD.decode(body).unwrap_or_default()).into_owned()
                 } else {
                     body.to_owned()
                 };
@@ -667,7 +670,7 @@ impl Page {
 
     fn decoded(&self, answer: &Value) -> Result<Vec<u8>, Failure> {
         let text = answer["data"].as_str().unwrap_or_default();
-        match base64::decode(text) {
+        match STANDARD.decode(text).ok() {
             Some(bytes) if !bytes.is_empty() => Ok(bytes),
             _ => Err(self.failure("Chromium sent no picture")),
         }

@@ -389,7 +389,7 @@ mod tests {
     fn a_file_has_a_line_for_each_event_in_their_order_once_all_is_settled() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("events.jsonl");
-        std::fs::write(&file, "of an earlier run\n").unwrap();
+        std::fs::write(&file, "of an earlier run\n".repeat(1000)).unwrap();
         let events = Events::open(Some(&file)).unwrap();
         let count = 20;
         for number in 0..count {

@@ -567,7 +567,7 @@ async fn progress_counts_what_the_ledger_says() {
     let sent = send(&schedule, "run", server, &at_runtime_pace(), &progress, |_| {}, pending()).await.unwrap();
     let shown = progress.snapshot();
     assert_eq!((shown.launched, shown.in_flight, shown.failed), (1000, 0, 250));
-    assert_eq!(shown.p95_us.unwrap() / 1000, latencies(&sent.ledger).p95_us / 1000);
+    assert_eq!(shown.p95_us.unwrap(), latencies(&sent.ledger).p95_us);
     let line = shown.line(99.96);
     assert!(line.starts_with("steady · 10/10 s · 100.0/s · 0 in flight · 250 failed · p95 2"), "{line}");
     assert!(Progress::new(&schedule).snapshot().line(0.0).ends_with("p95 –"), "nothing has ended, nothing is told");

@@ -352,20 +352,20 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         Command::Evidence(Evidence::Collect { ref attach, ref out, ref require, ref told, ref verdicts }) => {
             let root = find_tree()?;
             let out = out.clone().unwrap_or_else(|| bundles_folder(&root));
-            let (verdicts, events) = (verdicts.reserve()?, told.open()?);
+            let (verdicts, events) = (verdicts.reserve(Some(told))?, told.open()?);
             let judged = evidence::collect(&root, attach.as_ref(), &state, &out, &events, signals).await;
             let (bundle, outcome) = verdicts.of_bundle(judged, require)?;
             summary::conclude(&bundle, &outcome, require)
         }
         Command::Evidence(Evidence::Run { only, how, require, told, verdicts }) => {
             let root = find_tree()?;
-            let (verdicts, events) = (verdicts.reserve()?, told.open()?);
+            let (verdicts, events) = (verdicts.reserve(Some(&told))?, told.open()?);
             let judged = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await;
             let (bundle, outcome) = verdicts.of_bundle(judged, &require)?;
             summary::conclude(&bundle, &outcome, &require)
         }
         Command::Evidence(Evidence::Verify { ref bundle, ref repo, ref signers, ref require, ref verdicts }) => {
-            let verdicts = verdicts.reserve()?;
+            let verdicts = verdicts.reserve(None)?;
             let verified = summary::verified(bundle, repo.as_deref(), signers.as_deref());
             let (bundle, outcome) = verdicts.of_bundle(verified, require)?;
             summary::conclude(&bundle, &outcome, require)

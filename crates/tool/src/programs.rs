@@ -35,8 +35,13 @@ pub struct Verdicts {
 
 impl Verdicts {
     /// Asked for before anything starts, and not when it ran for minutes.
-    pub fn reserve(&self) -> Result<Place<'_>, Failure> {
+    pub fn reserve(&self, beside: Option<&Events>) -> Result<Place<'_>, Failure> {
         let Some(file) = &self.junit else { return Ok(Place(None)) };
+        if let Some(Events { events: Some(events) }) = beside
+            && files::are_one(events, file)
+        {
+            return Err(Failure::usage("--events and --junit name the same file").remedy("name two"));
+        }
         let reserved = files::reserve(file).map_err(|error| {
             Failure::usage(format!("cannot write {}: {error}", file.display()))
                 .remedy("--junit names a file in a folder that is there and can be written, or a pipe that is read")

@@ -174,7 +174,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 99] = [
+const TABLE: [(&str, &str, u8, &str); 106] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -264,6 +264,13 @@ const TABLE: [(&str, &str, u8, &str); 99] = [
     ("evidence collect --require ''", "missing", 2, "For more information, try '--help'."),
     ("evidence run --only no-such", "missing", 2, "there are "),
     ("evidence run --only error-rate --out {file}", "missing", 2, "choose another folder with --out DIR"),
+    ("evidence run --only no-such --events {nowhere/x}", "missing", 2, "--events names a file in a folder"),
+    ("evidence run --only no-such --events {pipe}", "missing", 2, "--events names a file in a folder"),
+    ("evidence run --only no-such --events {one} --junit {empty/../one}", "missing", 2, "name two"),
+    ("evidence collect --junit {empty}", "missing", 2, "--junit names a file in a folder"),
+    ("evidence verify {tampered} --junit /dev/full", "missing", 2, "--junit names a file in a folder"),
+    ("evidence verify {tampered} --junit {one}", "missing", 4, "report.md has changed since the bundle was sealed"),
+    ("evidence verify {bundle} --junit {one}", "missing", 0, "claims hold"),
     ("evidence verify {bundle}", "missing", 0, "claims hold"),
     ("evidence verify {bundle} --require ''", "missing", 2, "For more information, try '--help'."),
     ("evidence verify {bundle} --require no-such", "missing", 2, "verdicts.json"),

@@ -7,7 +7,6 @@ use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
@@ -18,8 +17,6 @@ use aiclipx_model::traffic::schedule::{PlannedPhase, Schedule};
 const REDRAW: Duration = Duration::from_millis(200);
 /// How often a plain line comes.
 const PLAIN: Duration = Duration::from_secs(5);
-/// Latencies up to an hour, to three digits.
-const MAX_LATENCY_US: u64 = 3_600_000_000;
 
 /// Counters of a run, shared between the sender and whoever shows them.
 #[derive(Debug)]
@@ -31,7 +28,8 @@ pub struct Progress {
 struct State {
     shown: Snapshot,
     started: Option<Instant>,
-    latencies: Histogram<u64>,
+    /// In microseconds, of what has ended since the phase began.
+    latencies: Vec<u64>,
 }
 
 /// The counters at one moment.
@@ -57,7 +55,6 @@ pub struct Snapshot {
 
 impl Progress {
     /// Counters at zero.
-    #[expect(clippy::missing_panics_doc, reason = "it does not")]
     pub fn new(schedule: &Schedule) -> Arc<Progress> {
         let shown = Snapshot {
             scenario: schedule.scenario.clone(),
@@ -69,25 +66,24 @@ impl Progress {
             failed: 0,
             p95_us: None,
         };
-        let latencies = Histogram::new_with_max(MAX_LATENCY_US, 3).expect("an hour at three digits is in range");
-        Arc::new(Progress { state: Mutex::new(State { shown, started: None, latencies }) })
+        Arc::new(Progress { state: Mutex::new(State { shown, started: None, latencies: Vec::new() }) })
     }
 
     /// The counters now.
     pub fn snapshot(&self) -> Snapshot {
         let state = self.lock();
-        Snapshot {
-            elapsed: state.started.map_or(Duration::ZERO, |started| started.elapsed()),
-            p95_us: (!state.latencies.is_empty()).then(|| state.latencies.value_at_quantile(0.95)),
-            ..state.shown.clone()
-        }
+        let elapsed = state.started.map_or(Duration::ZERO, |started| started.elapsed());
+        let (shown, latencies) = (state.shown.clone(), state.latencies.clone());
+        // The sender waits for nothing but the copy.
+        drop(state);
+        Snapshot { elapsed, p95_us: p95(latencies), ..shown }
     }
 
     pub(super) fn phase_began(&self, phase: &PlannedPhase) {
         let mut state = self.lock();
         state.started.get_or_insert_with(Instant::now);
         state.shown.phase.clone_from(&phase.name);
-        state.latencies.reset();
+        state.latencies.clear();
     }
 
     pub(super) fn launched(&self) {
@@ -100,9 +96,7 @@ impl Progress {
         let mut state = self.lock();
         state.shown.in_flight -= 1;
         state.shown.failed += u64::from(is_error);
-        if let Some(latency) = latency_us {
-            state.latencies.saturating_record(latency);
-        }
+        state.latencies.extend(latency_us);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -167,6 +161,12 @@ impl Snapshot {
             self.p95_us.map_or_else(|| "–".to_owned(), super::table::milliseconds),
         )
     }
+}
+
+/// Nearest rank, as the table has it.
+fn p95(mut values: Vec<u64>) -> Option<u64> {
+    let rank = (values.len() * 95).div_ceil(100).checked_sub(1)?;
+    Some(*values.select_nth_unstable(rank).1)
 }
 
 fn per_second(count: u64, span: Duration) -> f64 {

@@ -34,7 +34,7 @@ async fn main() -> ExitCode {
     let Arguments { only, how, told, verdicts } = Arguments::parse();
     program::run("aiclipx-mutants", async |signals| {
         let root = find_tree()?;
-        let (verdicts, events) = (verdicts.reserve()?, told.open()?);
+        let (verdicts, events) = (verdicts.reserve(Some(&told))?, told.open()?);
         let tried = try_all(&root, &how.options(&root, only), &events, &signals.held()).await;
         let (folder, outcome) = verdicts.of_mutants(tried)?;
         print(outcome.table().trim_end())?;
