@@ -174,6 +174,16 @@ impl<'r> At<'r> {
         })
     }
 
+    /// A datasource's uid; none where a variable stands for it.
+    pub(super) fn source(&self) -> Option<String> {
+        let uid = self.words()?;
+        let Some(name) = uid.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else { return Some(uid) };
+        if !self.reader.sources.borrow().iter().any(|one| one == name) {
+            self.note(&format!("there is no variable `{name}` of datasources"));
+        }
+        None
+    }
+
     /// As the file has it.
     pub(super) fn shown(&self) -> String {
         self.node.and_then(|node| serde_json::to_string(node).ok()).unwrap_or_else(|| "null".to_owned())
@@ -211,6 +221,15 @@ impl<'r> Map<'r> {
 
     pub(super) fn has(&self, key: &str) -> bool {
         self.at.node.is_some_and(|node| node.get(key).is_some())
+    }
+
+    /// The uid of the object's datasource, which must be Prometheus.
+    pub(super) fn prometheus(&self) -> Option<String> {
+        let map = self.at("datasource").map().called("datasource");
+        map.at("type").word(&["prometheus"]);
+        let uid = map.at("uid").source();
+        map.only("");
+        uid
     }
 
     /// Every key and what stands there, of an object whose keys are names.

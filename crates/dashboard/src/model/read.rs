@@ -75,7 +75,7 @@ fn dashboard(reader: &Reader<'_>, file: &At<'_>) -> Dashboard {
     let list = map.at("templating").map().at("list").items();
     let variables = list.iter().filter_map(|one| variable(reader, one)).collect();
     let list = map.at("annotations").map().at("list").items();
-    let annotations = list.iter().filter_map(|one| annotation(reader, one)).collect();
+    let annotations = list.iter().filter_map(annotation).collect();
     let mut panels = Vec::new();
     for one in map.at("panels").items() {
         panel::read(reader, &place, &one, None, &mut panels);
@@ -152,7 +152,7 @@ fn chosen(map: &Map<'_>, name: String, kind: VariableKind) -> Variable {
     Variable { name, label, kind, current, all_value, include_all, multi }
 }
 
-fn annotation(reader: &Reader<'_>, at: &At<'_>) -> Option<Annotation> {
+fn annotation(at: &At<'_>) -> Option<Annotation> {
     let map = at.map();
     // Grafana's own annotations live in its database: nothing to draw.
     if map.at("builtIn").as_number() == Some(1.0) || map.at("enable").as_flag() == Some(false) {
@@ -170,30 +170,11 @@ fn annotation(reader: &Reader<'_>, at: &At<'_>) -> Option<Annotation> {
         own.note("must be there");
         return None;
     }
-    datasource(reader, &map);
+    map.prometheus();
     let by_value = map.at("useValueForTime");
     by_value.outside_unless(!by_value.flag());
     let title_format = map.at("titleFormat").text();
     let step = map.at("step");
     let step = step.words().and_then(|text| duration::parse(&text).map_err(|error| step.note(&error.to_string())).ok());
     Some(Annotation { name, expr, title_format, step })
-}
-
-/// The datasource of an object: Prometheus, by its uid.
-fn datasource(reader: &Reader<'_>, map: &Map<'_>) -> Option<String> {
-    let map = map.at("datasource").called("datasource").map();
-    map.at("type").word(&["prometheus"]);
-    let uid = source(reader, &map.at("uid"));
-    map.only("");
-    uid
-}
-
-/// A datasource's uid; none where a variable stands for it.
-fn source(reader: &Reader<'_>, at: &At<'_>) -> Option<String> {
-    let uid = at.words()?;
-    let Some(name) = uid.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else { return Some(uid) };
-    if !reader.sources.borrow().iter().any(|one| one == name) {
-        at.note(&format!("there is no variable `{name}` of datasources"));
-    }
-    None
 }

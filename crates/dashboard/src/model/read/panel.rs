@@ -5,7 +5,6 @@ use super::super::{
     Calculation, Columns, Field, Grid, Interpolation, Kind, Link, Matcher, Override, Panel, Property, Target,
     Threshold, pattern_matches,
 };
-use super::{datasource, source};
 use crate::{draw, format};
 use aiclipx_model::monitoring::holds_logs;
 
@@ -44,7 +43,7 @@ pub(super) fn read(reader: &Reader<'_>, dashboard: &str, at: &At<'_>, within: Op
     match panel.kind {
         Kind::Undrawn(_) => panels.push(panel),
         Kind::Logs(_) => {
-            panel.datasource = source(reader, &map.at("datasource").map().at("uid"));
+            panel.datasource = map.at("datasource").map().at("uid").source();
             panel.kind = Kind::Logs(map.at("targets").items().iter().filter_map(log_query).collect());
             panels.push(panel);
         }
@@ -59,8 +58,8 @@ pub(super) fn read(reader: &Reader<'_>, dashboard: &str, at: &At<'_>, within: Op
             }
         }
         _ => {
-            panel.datasource = datasource(reader, &map);
-            panel.targets = map.at("targets").items().iter().filter_map(|one| target(reader, one)).collect();
+            panel.datasource = map.prometheus();
+            panel.targets = map.at("targets").items().iter().filter_map(target).collect();
             field_config(&map.at("fieldConfig").map(), &mut panel);
             options(&map.at("options").map(), &mut panel);
             transformations(&map.at("transformations"), &mut panel.columns);
@@ -115,7 +114,7 @@ fn link(reader: &Reader<'_>, at: &At<'_>) -> Option<Link> {
     Some(Link { title, url })
 }
 
-fn target(reader: &Reader<'_>, at: &At<'_>) -> Option<Target> {
+fn target(at: &At<'_>) -> Option<Target> {
     let map = at.map();
     let exemplar = map.at("exemplar");
     exemplar.outside_unless(exemplar.as_flag() == Some(false));
@@ -131,7 +130,7 @@ fn target(reader: &Reader<'_>, at: &At<'_>) -> Option<Target> {
     if is_hidden {
         return None;
     }
-    datasource(reader, &map);
+    map.prometheus();
     map.at("format").word(&["time_series", "table"]);
     if target.expr.trim().is_empty() {
         map.at("expr").note("must be there");
