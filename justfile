@@ -55,12 +55,12 @@ traffic *scenarios: _build
 # collect and judge what the running stack shows; without a stack, prove
 [group('proof')]
 evidence *options: _build
-    @{{ tool }} evidence collect "$@"
+    @{{ tool }} evidence "$@"
 
 # every experiment on a private stack of its own
 [group('proof')]
 prove *options: _build
-    @{{ tool }} evidence run "$@"
+    @{{ tool }} prove "$@"
 
 # break the monitoring on purpose, one thing at a time: a named claim must find each; some ten minutes
 [group('proof')]
@@ -76,7 +76,7 @@ evidence-sample: _build
 [group('proof')]
 [no-cd]
 verify bundle *options: _build
-    @{{ tool }} evidence verify "$@"
+    @{{ tool }} verify "$@"
 
 # print the monitoring configuration as a local stack gets it
 [group('monitoring')]
@@ -152,7 +152,7 @@ lint:
 fresh *suites:
     @scripts/fresh.sh "$@"
 
-# print every tool's version, the least one that will do, where it was found, and every pin
+# print every tool's version, the minimum version, where it was found, and every pin
 [group('development')]
 versions:
     @scripts/tools.sh

@@ -50,15 +50,15 @@ lib.mapAttrs app {
     description = "Run scenarios against the running stack";
   };
   evidence = {
-    verb = "evidence collect";
+    verb = "evidence";
     description = "Collect and judge what the running stack shows; without a stack, prove";
   };
   prove = {
-    verb = "evidence run";
+    verb = "prove";
     description = "Every experiment on a private stack; the last line on stdout is the bundle";
   };
   verify = {
-    verb = "evidence verify";
+    verb = "verify";
     description = "Judge a bundle again, offline";
   };
 }

@@ -1,5 +1,5 @@
 # `nix build .#evidence`: every experiment with the pinned tools inside the build sandbox, without a network but loopback; the
-# output is the bundle, bound to the revision it was built from (`aiclipx evidence verify BUNDLE --repo CLONE`). A package and
+# output is the bundle, bound to the revision it was built from (`aiclipx verify BUNDLE --repo CLONE`). A package and
 # not a check: it is timed, and a busy machine may make it say nothing (exit 3). The build fails unless every claim that could
 # be shown holds. Asked for twice it is the same bundle; --rebuild makes another, which differs in every time it tells.
 {
@@ -29,7 +29,7 @@ runCommand "aiclipx-evidence"
     set -o pipefail
     export HOME=$TMPDIR/home AICLIPX_STATE=$TMPDIR/state
     mkdir -p "$HOME"
-    bundle=$(aiclipx evidence run --out "$TMPDIR/bundles" | tee /dev/stderr | tail -n 1)
+    bundle=$(aiclipx prove --out "$TMPDIR/bundles" | tee /dev/stderr | tail -n 1)
     cp -r "$bundle" $out
-    aiclipx evidence verify $out
+    aiclipx verify $out
   ''

@@ -9,9 +9,9 @@ said=$(mktemp)
 trap 'rm -f "$said"' EXIT
 
 status=0
-"$tool" evidence run --only request-rate --out "$folder" | tee "$said" || status=${PIPESTATUS[0]}
+"$tool" prove --only request-rate --out "$folder" | tee "$said" || status=${PIPESTATUS[0]}
 bundle=$(tail -n 1 "$said")
-if ((status == 0)); then (cd / && "$tool" evidence verify "$bundle") || status=$?; fi
+if ((status == 0)); then (cd / && "$tool" verify "$bundle") || status=$?; fi
 
 if ((status)); then
   printf 'live: ended with %d; what it left is in %s\n' "$status" "$folder" >&2

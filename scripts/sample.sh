@@ -12,7 +12,7 @@ if [[ -n $(git status --porcelain) ]]; then
 fi
 place=$(mktemp -d)
 trap 'rm -rf -- "$place"' EXIT
-bundle=$("$tool" evidence run --only request-rate --out "$place")
+bundle=$("$tool" prove --only request-rate --out "$place")
 bytes=$(find "$bundle" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum }')
 if ((bytes > most)); then
   echo "sample: $bundle has $bytes bytes, more than $most; evidence/sample stays as it was" >&2

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use log::Level;
 use serde::Serialize;
 
-use super::journal::Journal;
+use super::log_writer::LogWriter;
 
 /// A request that has ended.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +38,7 @@ impl Ended<'_> {
         if self.level() > log::max_level() {
             return;
         }
-        let Some(journal) = Journal::installed() else { return };
+        let Some(journal) = LogWriter::installed() else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         LINE.with_borrow_mut(|line| journal.put(line.write(now, self)));
     }
@@ -142,7 +142,7 @@ mod tests {
 
     use super::*;
     use crate::endpoint::{Endpoint, Verb};
-    use crate::journal;
+    use crate::log_writer;
 
     const NOW: Duration = Duration::from_millis(1_767_323_045_678);
 
@@ -177,7 +177,7 @@ mod tests {
                 .key_values(&fields)
                 .build();
             let mut expected = Vec::new();
-            journal::write_json(&mut expected, "2026-01-02T03:04:05.678Z", &record).unwrap();
+            log_writer::write_json(&mut expected, "2026-01-02T03:04:05.678Z", &record).unwrap();
             expected.push(b'\n');
             assert_eq!(line.write(NOW, &ended).escape_ascii().to_string(), expected.escape_ascii().to_string());
         }

@@ -20,7 +20,7 @@ use super::refusal::Refusal;
 const FIRST_BYTES: usize = 1 << 10;
 
 /// What a body may be.
-pub(super) struct Allowance {
+pub(super) struct BodyLimit {
     /// Its length.
     pub(super) bytes: usize,
     /// From the request's head to its last byte.
@@ -30,7 +30,7 @@ pub(super) struct Allowance {
 }
 
 /// Reads a body of JSON of one shape.
-pub(super) async fn json<T, S, B>(headers: &HeaderMap, body: S, allowance: &Allowance) -> Result<T, Refusal>
+pub(super) async fn json<T, S, B>(headers: &HeaderMap, body: S, allowance: &BodyLimit) -> Result<T, Refusal>
 where
     T: DeserializeOwned,
     S: Stream<Item = Result<B, warp::Error>>,
@@ -43,7 +43,7 @@ where
     whole.await.map_err(|_| Refusal::BodyTooSlow)?
 }
 
-async fn read<T, S, B>(headers: &HeaderMap, body: S, allowance: &Allowance) -> Result<T, Refusal>
+async fn read<T, S, B>(headers: &HeaderMap, body: S, allowance: &BodyLimit) -> Result<T, Refusal>
 where
     T: DeserializeOwned,
     S: Stream<Item = Result<B, warp::Error>>,

@@ -19,11 +19,11 @@ use tower_service::Service;
 use warp::reply::Response;
 use warp::{Buf, Filter, Stream};
 
-use super::body::{self, Allowance};
+use super::body::{self, BodyLimit};
 use super::budget::Budget;
 use super::config::Config;
 use super::endpoint::{Endpoint, Verb};
-use super::meter::Meter;
+use super::metrics::Metrics;
 use super::phase::Lifecycle;
 use super::refusal::Refusal;
 use super::reply::{fixed, json};
@@ -48,19 +48,19 @@ const SMALL_BYTES: usize = 2 << 10;
 /// What the handlers share.
 pub(super) struct Handlers {
     store: Store,
-    meter: Arc<Meter>,
+    meter: Arc<Metrics>,
     lifecycle: Arc<Lifecycle>,
-    body: Allowance,
+    body: BodyLimit,
 }
 
 impl Handlers {
     /// Handlers over an empty store.
-    pub(super) fn new(config: &Config, budget: Budget, meter: Arc<Meter>, lifecycle: Arc<Lifecycle>) -> Handlers {
+    pub(super) fn new(config: &Config, budget: Budget, meter: Arc<Metrics>, lifecycle: Arc<Lifecycle>) -> Handlers {
         Handlers {
             store: Store::new(config.max_items, meter.items(config.max_items)),
             meter,
             lifecycle,
-            body: Allowance { bytes: config.max_body_bytes, time: config.header_timeout, budget },
+            body: BodyLimit { bytes: config.max_body_bytes, time: config.header_timeout, budget },
         }
     }
 

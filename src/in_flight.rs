@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use super::access::Ended;
 use super::endpoint::{ABANDONED, Endpoint, Verb};
-use super::journal;
-use super::meter::Meter;
+use super::log_writer;
+use super::metrics::Metrics;
 
 /// The header that names a request, in both directions.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,7 +31,7 @@ pub(super) const PIECE_BYTES: usize = 4 << 10;
 
 /// Where requests begin: what they share.
 pub(super) struct Requests {
-    meter: Arc<Meter>,
+    meter: Arc<Metrics>,
     access_log: bool,
     /// Makes our ids unique among processes, 16 digits and a dash; the count does within this one.
     prefix: [u8; 17],
@@ -40,7 +40,7 @@ pub(super) struct Requests {
 
 impl Requests {
     /// Requests counted by `meter` and, if `access_log`, logged.
-    pub(super) fn new(meter: Arc<Meter>, access_log: bool) -> Requests {
+    pub(super) fn new(meter: Arc<Metrics>, access_log: bool) -> Requests {
         let mut prefix = [b'-'; 17];
         hexadecimal(RandomState::new().build_hasher().finish(), &mut prefix[..16]);
         Requests { meter, access_log, prefix, count: AtomicU64::new(0) }
@@ -81,7 +81,7 @@ fn hexadecimal(mut number: u64, digits: &mut [u8]) {
 
 /// A request that has begun and not ended.
 pub(super) struct InFlight {
-    meter: Arc<Meter>,
+    meter: Arc<Metrics>,
     endpoint: Endpoint,
     verb: Verb,
     id: HeaderValue,
@@ -115,7 +115,7 @@ impl InFlight {
 
     /// Does a part of its work; a panic there, which must be contained, is logged under its name.
     pub(super) fn named<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        journal::named(&mut self.id, work)
+        log_writer::named(&mut self.id, work)
     }
 
     fn record(&self, status: u16, bytes: u64, at_fault: bool) {
@@ -234,7 +234,7 @@ mod tests {
 
     use super::*;
 
-    fn begun(meter: &Arc<Meter>, verb: Verb) -> InFlight {
+    fn begun(meter: &Arc<Metrics>, verb: Verb) -> InFlight {
         Requests::new(Arc::clone(meter), false).begin(Endpoint::Index, verb, None, Instant::now())
     }
 
@@ -242,18 +242,18 @@ mod tests {
         Response::new(Full::from(body))
     }
 
-    fn counted(meter: &Meter) -> Vec<(&'static str, u16, u64)> {
+    fn counted(meter: &Metrics) -> Vec<(&'static str, u16, u64)> {
         let moved = meter.totals().filter(|total| total.requests > 0);
         moved.map(|total| (total.method, total.status, total.requests)).collect()
     }
 
-    fn in_flight(meter: &Meter) -> bool {
+    fn in_flight(meter: &Metrics) -> bool {
         !meter.encode().contains("app_requests_in_flight 0")
     }
 
     #[test]
     fn a_request_that_is_dropped_before_its_answer_is_counted_once_as_abandoned() {
-        let meter = Arc::new(Meter::new("0", "test").unwrap());
+        let meter = Arc::new(Metrics::new("0", "test").unwrap());
         let request = begun(&meter, Verb::Get);
         assert!(in_flight(&meter));
         drop(request);
@@ -264,7 +264,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_ends_with_the_last_piece_of_its_answer() {
-        let meter = Arc::new(Meter::new("0", "test").unwrap());
+        let meter = Arc::new(Metrics::new("0", "test").unwrap());
         let mut body = begun(&meter, Verb::Get).answered(answer(vec![b'x'; 2 * PIECE_BYTES + 1]), false).into_body();
         for (piece, ended) in [(PIECE_BYTES, false), (PIECE_BYTES, false), (1, true)] {
             assert!(in_flight(&meter));
@@ -278,7 +278,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_whose_answer_breaks_off_is_counted_once_as_abandoned() {
-        let meter = Arc::new(Meter::new("0", "test").unwrap());
+        let meter = Arc::new(Metrics::new("0", "test").unwrap());
         let mut body = begun(&meter, Verb::Get).answered(answer(vec![b'x'; 2 * PIECE_BYTES]), true).into_body();
         body.frame().await;
         drop(body);
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn an_answer_without_a_body_ends_its_request_at_once() {
-        let meter = Arc::new(Meter::new("0", "test").unwrap());
+        let meter = Arc::new(Metrics::new("0", "test").unwrap());
         drop(begun(&meter, Verb::Get).answered(answer(Vec::new()), false));
         drop(begun(&meter, Verb::Head).answered(answer(vec![b'x'; 10]), false));
         assert_eq!(counted(&meter), [("GET", 200, 1), ("HEAD", 200, 1)]);
@@ -296,7 +296,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_time_in_flight_is_what_is_observed() {
-        let meter = Arc::new(Meter::new("0", "test").unwrap());
+        let meter = Arc::new(Metrics::new("0", "test").unwrap());
         let body = begun(&meter, Verb::Get).answered(answer(vec![b'x']), false).into_body();
         tokio::time::advance(Duration::from_millis(300)).await;
         body.collect().await.unwrap();
@@ -317,7 +317,7 @@ mod tests {
 
     #[test]
     fn our_own_ids_are_valid_and_distinct() {
-        let requests = Requests::new(Arc::new(Meter::new("0", "test").unwrap()), false);
+        let requests = Requests::new(Arc::new(Metrics::new("0", "test").unwrap()), false);
         let ids: Vec<_> = (0..300).map(|_| requests.new_id()).collect();
         assert!(ids.iter().all(is_valid));
         let text = |at: usize| ids[at].to_str().unwrap()[17..].to_owned();

@@ -3,7 +3,7 @@
 //! - `GET /` -- what this is.
 //! - `GET /items`, `POST /items`, `GET` and `DELETE /items/{id}` -- the store.
 //! - `GET /health/live`, `GET /health/ready` -- the state machine of [`phase`].
-//! - `GET /metrics` -- [`meter`], in Prometheus' text format.
+//! - `GET /metrics` -- [`metrics`], in Prometheus' text format.
 //!
 //! warp routes, hyper carries (`aiclipx_http::serve`). Every request is counted and logged exactly once, from its head to the
 //! last byte of its answer (`in_flight`). Those who watch the service have a listener of their own, with the same `/health`
@@ -16,14 +16,14 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use aiclipx_app::{Listeners, config::Config, meter::Meter};
+//! use aiclipx_app::{Listeners, config::Config, metrics::Metrics};
 //! use aiclipx_http::client;
 //! use tokio::net::TcpListener;
 //!
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (clients, admin) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
 //! let address = clients.local_addr()?.to_string().parse()?;
-//! let meter = Arc::new(Meter::new("0.1.0", "a doctest")?);
+//! let meter = Arc::new(Metrics::new("0.1.0", "a doctest")?);
 //! let service = aiclipx_app::run(Listeners { clients, admin }, Config::default(), Arc::clone(&meter), std::future::pending());
 //! tokio::spawn(service);
 //!
@@ -49,8 +49,8 @@ mod handlers;
 mod head;
 pub mod heap;
 mod in_flight;
-pub mod journal;
-pub mod meter;
+pub mod log_writer;
+pub mod metrics;
 pub mod phase;
 mod refusal;
 mod reply;
@@ -84,7 +84,7 @@ pub use handlers::MAX_PAGE_BYTES;
 use handlers::{Handlers, Route};
 use head::Head;
 use in_flight::{Counted, InFlight, Requests};
-use meter::{Connections, Meter};
+use metrics::{Connections, Metrics};
 use phase::Lifecycle;
 use refusal::Refusal;
 use reply::BodyOf;
@@ -111,7 +111,7 @@ pub struct Listeners {
 /// Logs the final totals when nothing is in flight any more.
 ///
 /// The counters live in `meter`, which the caller keeps.
-pub async fn run(listeners: Listeners, config: Config, meter: Arc<Meter>, stop: impl Future<Output = ()>) {
+pub async fn run(listeners: Listeners, config: Config, meter: Arc<Metrics>, stop: impl Future<Output = ()>) {
     let lifecycle = Arc::new(Lifecycle::starting(meter.ready()));
     meter.faults_enabled().set(i64::from(config.faults));
     // At info, as those are that did not fail.

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use aiclipx_app as app;
 use aiclipx_app::config::{self, Config};
-use aiclipx_app::journal::Journal;
-use aiclipx_app::meter::Meter;
+use aiclipx_app::log_writer::LogWriter;
+use aiclipx_app::metrics::Metrics;
 use aiclipx_app::{Listeners, descriptors, heap};
 use aiclipx_base::address::Address;
 use aiclipx_http::client;
@@ -105,8 +105,8 @@ fn with_runtime(builder: &mut Builder, work: impl Future<Output = ExitCode>) -> 
 
 async fn serve(config: Config, limit: usize) -> ExitCode {
     let version = env!("CARGO_PKG_VERSION");
-    let meter = Arc::new(Meter::new(version, &config.revision).expect("the metrics' names are valid and distinct"));
-    let journal = match Journal::install(config.log, &meter.log_records_dropped()) {
+    let meter = Arc::new(Metrics::new(version, &config.revision).expect("the metrics' names are valid and distinct"));
+    let journal = match LogWriter::install(config.log, &meter.log_records_dropped()) {
         Ok(journal) => journal,
         Err(error) => return refuse(&format!("cannot start logging: {error}")),
     };
@@ -167,7 +167,7 @@ fn within_descriptors(config: Config, limit: usize) -> Config {
 }
 
 /// Resolves at the first signal; from then on, a second one ends the process.
-async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal, journal: &'static Journal) {
+async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal, journal: &'static LogWriter) {
     let mut told = async move || {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     };

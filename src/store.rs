@@ -28,12 +28,12 @@ pub(super) struct Full;
 pub(super) struct Store {
     capacity: usize,
     /// Held for as long as it takes to look at a page, and never across an await.
-    stock: RwLock<Stock>,
+    stock: RwLock<StoreInner>,
     /// `app_items`, set under the lock that changes their number.
     count: IntGauge,
 }
 
-struct Stock {
+struct StoreInner {
     items: BTreeMap<u64, String>,
     next_id: u64,
 }
@@ -42,7 +42,7 @@ impl Store {
     /// An empty store of at most `capacity` items, whose number `count` shows.
     pub(super) fn new(capacity: usize, count: IntGauge) -> Store {
         count.set(0);
-        Store { capacity, stock: RwLock::new(Stock { items: BTreeMap::new(), next_id: 1 }), count }
+        Store { capacity, stock: RwLock::new(StoreInner { items: BTreeMap::new(), next_id: 1 }), count }
     }
 
     /// A page as JSON: at most `limit` items with ids above `after` in their order, as many as fit in `bytes` but at least
@@ -103,15 +103,15 @@ impl Store {
     }
 
     // A panic can't leave the map half-changed.
-    fn read(&self) -> RwLockReadGuard<'_, Stock> {
+    fn read(&self) -> RwLockReadGuard<'_, StoreInner> {
         self.stock.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Stock> {
+    fn write(&self) -> RwLockWriteGuard<'_, StoreInner> {
         self.stock.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show(&self, stock: &Stock) {
+    fn show(&self, stock: &StoreInner) {
         self.count.set(i64::try_from(stock.items.len()).unwrap_or(i64::MAX));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use aiclipx_app::Listeners;
 use aiclipx_app::config::Config;
-use aiclipx_app::meter::Meter;
+use aiclipx_app::metrics::Metrics;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -24,7 +24,7 @@ pub(crate) struct App {
     pub(crate) address: SocketAddr,
     /// Where the monitoring asks.
     pub(crate) admin: SocketAddr,
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) meter: Arc<Metrics>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
 }
@@ -45,7 +45,7 @@ impl App {
         let [clients, admin] =
             [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
         let addresses = [&clients, &admin].map(|listener| listener.local_addr().unwrap());
-        let meter = Arc::new(Meter::new("0.0.0", "test").unwrap());
+        let meter = Arc::new(Metrics::new("0.0.0", "test").unwrap());
         let (stop, stopped) = oneshot::channel();
         let told = async { drop(stopped.await) };
         let running = tokio::spawn(aiclipx_app::run(Listeners { clients, admin }, config, Arc::clone(&meter), told));

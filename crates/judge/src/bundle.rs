@@ -19,7 +19,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 
 use super::artifacts::{self, OF_A_BUNDLE, PACKED};
-use super::coherence;
+use super::consistency;
 use super::files::{self, json_text, read_json, read_text, write, write_json};
 use super::judge::Judgement;
 use super::outcome::Outcome;
@@ -93,7 +93,7 @@ impl Draft {
     pub fn report(&self, provenance: &Provenance) -> Result<Outcome, Failure> {
         write_json(&self.folder.join("run.json"), provenance)?;
         let outcome = Outcome::derive(&self.folder)?;
-        coherence::check(&outcome)?;
+        consistency::check(&outcome)?;
         self.leave_out(&outcome)?;
         write_json(&self.folder.join("verdicts.json"), &outcome.judgements)?;
         let reports = report::write(&outcome)?;
@@ -102,7 +102,7 @@ impl Draft {
         }
         // What `verify` would refuse is not sealed either.
         let drawn = reports.into_iter().map(|(file, _)| file).collect();
-        coherence::no_file_more(&outcome, &list(&self.folder)?, &drawn)?;
+        consistency::no_file_more(&outcome, &list(&self.folder)?, &drawn)?;
         Ok(outcome)
     }
 
@@ -110,7 +110,7 @@ impl Draft {
     fn leave_out(&self, outcome: &Outcome) -> anyhow::Result<()> {
         for experiment in &outcome.experiments {
             let folder = self.experiment(&experiment.name);
-            for file in coherence::unasked(experiment, &folder)? {
+            for file in consistency::unasked(experiment, &folder)? {
                 tell(&format!("  · {}: {} is left out: nothing asked for it", experiment.name, file.display()));
                 let path = folder.join(&file);
                 let gone = if path.is_dir() && !path.is_symlink() {
@@ -289,7 +289,7 @@ impl Bundle {
 
     fn derivation(&self) -> anyhow::Result<Outcome> {
         let mut outcome = Outcome::derive(&self.folder).map_err(Failure::into_chain)?;
-        coherence::check(&outcome)?;
+        consistency::check(&outcome)?;
         let text = read_text(&self.folder.join("verdicts.json"))?;
         let stored: Vec<Judgement> = serde_json::from_str(&text).context("verdicts.json")?;
         for derived in &outcome.judgements {
@@ -317,9 +317,9 @@ impl Bundle {
             let is_by_us = told.is_some() && *told == provenance::program();
             ensure!(!is_by_us, "{file} does not say what the exhibits say");
             // Another program may have drawn more.
-            drawn.extend(files.iter().filter(|file| coherence::is_drawn(file)).cloned());
+            drawn.extend(files.iter().filter(|file| consistency::is_drawn(file)).cloned());
         }
-        coherence::no_file_more(&outcome, &files, &drawn)?;
+        consistency::no_file_more(&outcome, &files, &drawn)?;
         Ok(outcome)
     }
 }

@@ -249,7 +249,7 @@ impl Experiment {
     }
 }
 
-/// The number in Loki's answer to how many lines of the run's requests it holds. Of nothing Loki makes no sum, but an empty one.
+/// The number in Loki's answer to how many lines of the run's requests it holds. Loki answers an empty vector, not 0, when nothing matches.
 pub fn held_by_loki(answer: &[u8]) -> anyhow::Result<u64> {
     let answer: serde_json::Value = serde_json::from_slice(answer).context("Loki's answer is no JSON")?;
     let result = answer["data"]["result"].as_array().context("Loki's answer has no result")?;

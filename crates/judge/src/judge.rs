@@ -24,7 +24,7 @@ pub enum Verdict {
     Fails(String),
     /// It could not be shown, and why.
     NotProven(String),
-    /// The run says nothing, and why.
+    /// The run is inconclusive, and why.
     Invalid(String),
 }
 

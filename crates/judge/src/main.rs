@@ -1,4 +1,4 @@
-//! `aiclipx-verify`: judges a bundle again by what lies in it. What `aiclipx evidence verify` does, without the rest of the tool.
+//! `aiclipx-verify`: judges a bundle again by what lies in it. What `aiclipx verify` does, without the rest of the tool.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use clap::Parser;
 
 /// Check a bundle of evidence, offline: that nothing changed, and that its verdicts follow from its exhibits.
 ///
-/// Exit codes: 0 every claim that could be shown holds; 1 a claim fails; 2 bad input; 3 the run says nothing; 4 a bundle that
+/// Exit codes: 0 every claim that could be shown holds; 1 a claim fails; 2 bad input; 3 the run is inconclusive; 4 a bundle that
 /// can't be trusted.
 #[derive(Parser)]
 #[command(version)]

@@ -31,7 +31,7 @@ pub struct Outcome {
     /// Reports and drawings that are not as this program writes them, for another one wrote them: nothing but the sums binds
     /// them. Only verifying tells.
     pub others: Vec<String>,
-    /// What disturbed which experiment. Kept, for a draft's folder is renamed when it is sealed.
+    /// What disturbed which experiment. Computed once: the folder's path changes when the draft is sealed.
     disturbances: BTreeMap<String, Vec<Disturbance>>,
 }
 
@@ -88,11 +88,11 @@ impl Outcome {
         match (fails, invalid) {
             (0, 0) if !self.provenance.unfinished.is_empty() => {
                 let names: Vec<&str> = self.provenance.unfinished.keys().map(String::as_str).collect();
-                format!("The run says nothing of {}", names.join(", "))
+                format!("{} could not be recorded", names.join(", "))
             }
             (0, 0) if deaths.is_empty() => "Every claim that could be shown holds".to_owned(),
             (0, 0) => format!("A first try was disturbed: {}", deaths.join("; ")),
-            (0, invalid) => format!("The run says nothing: {invalid} claims are invalid"),
+            (0, invalid) => format!("The run is inconclusive: {invalid} claims are invalid"),
             (1, _) => "One claim fails".to_owned(),
             (fails, _) => format!("{fails} claims fail"),
         }
@@ -152,7 +152,7 @@ impl Outcome {
         require.iter().filter(|wanted| !is_matched(wanted)).map(String::as_str).collect()
     }
 
-    /// The exit code: 1 a claim fails, 3 the run says nothing, 0 else. `require` names kinds (or ids) of claims that
+    /// The exit code: 1 a claim fails, 3 the run is inconclusive, 0 else. `require` names kinds (or ids) of claims that
     /// must be proven.
     pub fn exit_code(&self, require: &[String]) -> u8 {
         let unproven = |judgement: &&Judgement| {

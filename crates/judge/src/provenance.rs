@@ -48,7 +48,7 @@ pub struct Provenance {
     pub machine: String,
     /// Experiments that were invalid and repeated; kept, and not counted.
     pub superseded: Vec<String>,
-    /// Experiments of which nothing could be recorded, twice, and why: the run says nothing of them.
+    /// Experiments of which nothing could be recorded, twice, and why.
     pub unfinished: BTreeMap<String, String>,
     /// Tries that did not come to their end, and so are not judged; in order of time.
     pub broken_off: Vec<BrokenOff>,

@@ -43,7 +43,7 @@ impl Row {
 /// A reconciliation: its rows and how many series stand behind them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reconciliation {
-    /// One row for each label set that either side counted, and one for each that neither did is left out.
+    /// One row per label set that either side counted; sets that are zero on both sides are left out.
     pub rows: Vec<Row>,
     /// Series that had a baseline and a final sample.
     pub series: usize,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::artifacts::RUN;
 use super::files::read_json;
-use aiclipx_model::epoch::Epoch;
 use aiclipx_model::monitoring::addresses::Addresses;
+use aiclipx_model::process_identity::ProcessIdentity;
 use aiclipx_model::scenario::Action;
 
 /// The version of the statement: the layout of [`artifacts`](super::artifacts), what is claimed of it, and how that is decided, word for word. Whatever
@@ -170,9 +170,9 @@ impl Run {
 pub struct Process {
     pub component: String,
     /// Its life at the start of the run.
-    pub at_start: Epoch,
+    pub at_start: ProcessIdentity,
     /// The same at its end; another one, or none, is a restart or a death.
-    pub at_end: Epoch,
+    pub at_end: ProcessIdentity,
 }
 
 /// A picture of a page.

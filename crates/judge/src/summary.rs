@@ -1,5 +1,5 @@
 //! What people are told of a verified bundle: the levels that were looked at, what does not hold, the summary line, and on
-//! stdout the bundle's path. One text for `aiclipx evidence verify` and `aiclipx-verify`.
+//! stdout the bundle's path. One text for `aiclipx verify` and `aiclipx-verify`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

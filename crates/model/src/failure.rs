@@ -59,8 +59,8 @@ const COMMANDS: [(&str, &str); 8] = [
     ("just status", "aiclipx status"),
     ("just logs", "aiclipx logs"),
     ("just traffic", "aiclipx traffic run"),
-    ("just evidence", "aiclipx evidence collect"),
-    ("just prove", "aiclipx evidence run"),
+    ("just evidence", "aiclipx evidence"),
+    ("just prove", "aiclipx prove"),
     ("just slo", "aiclipx render --slo"),
 ];
 
@@ -69,7 +69,7 @@ pub fn without_just(text: &str) -> String {
     COMMANDS.iter().fold(text.to_owned(), |text, (recipe, command)| text.replace(recipe, command))
 }
 
-/// There is no place for what is needed only for a while: the user's to mend.
+/// No temporary folder can be made; the user has to mend that (exit 2).
 pub fn no_temporary_folder(error: &io::Error) -> Failure {
     let folder = std::env::temp_dir();
     Failure::usage(format!("cannot make a temporary folder in {}: {error}", folder.display()))
@@ -97,7 +97,7 @@ pub fn is_of_the_system(error: &anyhow::Error) -> bool {
 pub enum Kind {
     /// Bad input, a missing tool, a busy port, a folder that can't be written.
     Usage = 2,
-    /// The run says nothing: a component died, a scrape was missed, the generator could not keep up.
+    /// The run is inconclusive: a component died, a scrape was missed, the generator could not keep up.
     Infrastructure = 3,
     /// A bundle that can't be trusted.
     InvalidBundle = 4,

@@ -10,11 +10,11 @@
 //! assert_eq!(promql::selectors(&expr).len(), 1);
 //! ```
 
-pub mod epoch;
 pub mod failure;
 pub mod files;
 pub mod monitoring;
 pub mod notification;
+pub mod process_identity;
 pub mod prom;
 pub mod revision;
 pub mod scenario;

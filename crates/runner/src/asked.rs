@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ground::Ground;
+use super::environment::Environment;
 use aiclipx_judge::artifacts::{LOADED_ANSWERS, LoadedAnswer};
 use aiclipx_judge::loaded::Loaded;
 use aiclipx_judge::tree::Tree;
@@ -11,11 +11,12 @@ use aiclipx_model::monitoring::Loader;
 use aiclipx_stack::prom::client::Api;
 
 /// Asks for all of [`LOADED_ANSWERS`].
-pub async fn loaded(ground: Ground<'_>) -> Result<Loaded, Failure> {
+pub async fn loaded(environment: Environment<'_>) -> Result<Loaded, Failure> {
     let asked = async {
         let mut answers = BTreeMap::new();
         for LoadedAnswer { name, of, path } in LOADED_ANSWERS {
-            let address = if of == Loader::Alertmanager { ground.alertmanager() } else { Some(ground.prometheus()) };
+            let address =
+                if of == Loader::Alertmanager { environment.alertmanager() } else { Some(environment.prometheus()) };
             if let Some(address) = address {
                 answers.insert(name.to_owned(), Api::new(address).json(path).await?);
             }
@@ -24,7 +25,7 @@ pub async fn loaded(ground: Ground<'_>) -> Result<Loaded, Failure> {
     };
     match asked.await {
         Ok(loaded) => Ok(loaded),
-        Err(error) => Err(ground.blame(error.into()).await),
+        Err(error) => Err(environment.blame(error.into()).await),
     }
 }
 
@@ -32,9 +33,9 @@ pub async fn loaded(ground: Ground<'_>) -> Result<Loaded, Failure> {
 const TOLD: usize = 4;
 
 /// Refuses a stack that has loaded something else than the tree.
-pub async fn is_the_tree(ground: Ground<'_>, tree: &Tree) -> Result<(), Failure> {
-    let loaded = loaded(ground).await?;
-    let mut differences = loaded.differences(tree, &ground.configured(), ground.speed())?;
+pub async fn is_the_tree(environment: Environment<'_>, tree: &Tree) -> Result<(), Failure> {
+    let loaded = loaded(environment).await?;
+    let mut differences = loaded.differences(tree, &environment.configured(), environment.speed())?;
     if differences.is_empty() {
         return Ok(());
     }
@@ -44,8 +45,10 @@ pub async fn is_the_tree(ground: Ground<'_>, tree: &Tree) -> Result<(), Failure>
         differences.push(format!("… and {more} more"));
     }
     let what = format!("the running stack has loaded something else than the tree:\n  {}", differences.join("\n  "));
-    Err(Failure::usage(what).remedy(match ground {
-        Ground::Ours(_) => "`just down && just up` loads the tree as it is now",
-        Ground::Theirs(_) => "start it anew with this tree's monitoring/, or work in the tree that it was started from",
+    Err(Failure::usage(what).remedy(match environment {
+        Environment::Managed(_) => "`just down && just up` loads the tree as it is now",
+        Environment::External(_) => {
+            "start it anew with this tree's monitoring/, or work in the tree that it was started from"
+        }
     }))
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 
 use super::collect;
-use super::enact::{self, END, Enacted, Enactment, Say, goes_on};
-use super::ground::{Ground, Held};
+use super::enact::{self, END, RunResult, RunSpec, Say, goes_on};
+use super::environment::{Environment, Held};
 use super::publish::publish;
 use super::runner::{self, Ended, Job, Try, Which, gravest, invalid, why_again};
 use crate::events::{Event, Events};
@@ -18,7 +18,7 @@ use crate::publish::in_a_second_of_its_own;
 use crate::surroundings::{asked_of, look_for_a_browser};
 use aiclipx_judge::artifacts::{LEDGER, RUN};
 use aiclipx_judge::bundle::{Bundle, Draft};
-use aiclipx_judge::coherence::FIRST_TRY;
+use aiclipx_judge::consistency::FIRST_TRY;
 use aiclipx_judge::experiment::Experiment;
 use aiclipx_judge::files::{files_in, read_json};
 use aiclipx_judge::judge;
@@ -26,8 +26,8 @@ use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, compact_utc, now_ms};
 use aiclipx_judge::run::{SCHEMA, read_run};
 use aiclipx_judge::tree::Tree;
-use aiclipx_model::epoch::Epoch;
 use aiclipx_model::failure::{Failure, Kind};
+use aiclipx_model::process_identity::ProcessIdentity;
 use aiclipx_model::revision::{Revision, label};
 use aiclipx_model::traffic::ledger::{Head, Ledger};
 use aiclipx_stack::Component;
@@ -39,9 +39,9 @@ use aiclipx_stack::layout::RUNS;
 /// What disturbed the last try is returned, in words; nothing for a run that can be judged. `ended` is told of each try.
 /// Both leave a run, and [`collect`] puts the first aside.
 pub async fn enact(
-    what: Enactment<'_>,
+    what: RunSpec<'_>,
     say: &Say<'_>,
-    ended: &dyn Fn(&Enacted) -> Result<(), Failure>,
+    ended: &dyn Fn(&RunResult) -> Result<(), Failure>,
     events: &Events,
     interrupt: &Interrupt,
 ) -> Result<Vec<String>, Failure> {
@@ -49,7 +49,7 @@ pub async fn enact(
         let enacted = enact::enact(what, say, interrupt).await?;
         events.settle();
         ended(&enacted)?;
-        let found = interrupt.or(collect::disturbances(what.ground, what.tree, &enacted.folder)).await?;
+        let found = interrupt.or(collect::disturbances(what.environment, what.tree, &enacted.folder)).await?;
         Ok(Try { disturbed: invalid(found.iter().cloned()), came: found })
     };
     let mut tried = attempt().await;
@@ -72,11 +72,11 @@ pub async fn collect(
     events: &Events,
     interrupt: &Interrupt,
 ) -> Result<(Bundle, Outcome), Failure> {
-    let ground = held.ground();
+    let environment = held.environment();
     let tree = Arc::new(Tree::read(root)?);
-    let runs = runs_of(ground)?;
+    let runs = runs_of(environment)?;
     if runs.ended.is_empty() {
-        return Err(nothing_ended(ground, !runs.broken_off.is_empty()));
+        return Err(nothing_ended(environment, !runs.broken_off.is_empty()));
     }
     for one in &runs.broken_off {
         events.tell(&one.run, Event::NotJudged { why: one.end.why.clone() });
@@ -85,8 +85,8 @@ pub async fn collect(
     let seeds: Vec<u64> = runs.ended.iter().map(|(_, one)| one.seed).collect::<BTreeSet<_>>().into_iter().collect();
     let Revision { commit, dirty, untold } = asked_of(root, events).await?;
     let label = label(commit.as_deref(), dirty.as_deref());
-    let mut before = ground.epochs().await?;
-    let (versions, mut absent) = ground.told();
+    let mut before = environment.epochs().await?;
+    let (versions, mut absent) = environment.told();
     for name in is_down(&before)? {
         absent.push(format!("{name} was not running when this was collected"));
         before.remove(&name);
@@ -127,7 +127,7 @@ pub async fn collect(
     for (one, name) in tries.iter().zip(&names) {
         std::fs::rename(draft.experiment(&one.run), draft.experiment(name)).context("cannot name an experiment")?;
     }
-    let after = ground.epochs().await?;
+    let after = environment.epochs().await?;
     let changed = before.iter().filter(|(name, epoch)| after.get(*name) != Some(*epoch)).map(|(name, _)| name);
     for name in changed {
         if may_lack(name) {
@@ -146,12 +146,12 @@ pub async fn collect(
         revision: commit,
         dirty,
         flake_lock_sha256: provenance::flake_lock(root)?,
-        mode: match ground {
-            Ground::Ours(_) => Mode::Attached,
-            Ground::Theirs(_) => Mode::Foreign,
+        mode: match environment {
+            Environment::Managed(_) => Mode::Attached,
+            Environment::External(_) => Mode::Foreign,
         },
         seeds,
-        speed: ground.speed(),
+        speed: environment.speed(),
         began_ms,
         ended_ms: now_ms(),
         versions,
@@ -163,14 +163,14 @@ pub async fn collect(
         absent,
     };
     aiclipx_judge::mutants::outcome::take(out, draft.folder(), &provenance)?;
-    publish(draft, &provenance, &ground.secrets()?, events, interrupt).await
+    publish(draft, &provenance, &environment.secrets()?, events, interrupt).await
 }
 
-fn nothing_ended(ground: Ground<'_>, was_broken_off: bool) -> Failure {
-    Failure::usage("nothing has run to its end on this stack since it came up").remedy(match ground {
+fn nothing_ended(environment: Environment<'_>, was_broken_off: bool) -> Failure {
+    Failure::usage("nothing has run to its end on this stack since it came up").remedy(match environment {
         _ if was_broken_off => "a run is under way or was broken off: let `just traffic` end, or run it again",
-        Ground::Ours(_) => "run `just traffic` first; evidence is about what ran",
-        Ground::Theirs(_) => "run `just traffic` with the same --attach first; evidence is about what ran",
+        Environment::Managed(_) => "run `just traffic` first; evidence is about what ran",
+        Environment::External(_) => "run `just traffic` with the same --attach first; evidence is about what ran",
     })
 }
 
@@ -201,7 +201,7 @@ impl Job for Collecting {
         let (number, of) = self.place;
         self.events.tell(self.name(), Event::Collecting { scenario: self.one.scenario.clone(), number, of });
         let collected = async {
-            collect::collect(self.held.ground(), &self.tree, &self.run, &self.folder, &self.events).await?;
+            collect::collect(self.held.environment(), &self.tree, &self.run, &self.folder, &self.events).await?;
             let (tree, folder) = (Arc::clone(&self.tree), self.folder.clone());
             let looked = tokio::task::spawn_blocking(move || {
                 let experiment = Experiment::read(&folder)?;
@@ -271,7 +271,7 @@ fn may_lack(name: &str) -> bool {
 }
 
 /// The processes that do not run, of those that a stack may do without; one of the others ends it before anything is asked.
-fn is_down(epochs: &BTreeMap<String, Epoch>) -> Result<Vec<String>, Failure> {
+fn is_down(epochs: &BTreeMap<String, ProcessIdentity>) -> Result<Vec<String>, Failure> {
     let down = epochs.iter().filter(|(_, epoch)| epoch.pid.is_none()).map(|(name, _)| name.clone());
     let (optional, needed): (Vec<_>, Vec<_>) = down.partition(|name| may_lack(name));
     if needed.is_empty() {
@@ -348,10 +348,10 @@ struct Runs {
     broken_off: Vec<BrokenOff>,
 }
 
-fn runs_of(ground: Ground<'_>) -> anyhow::Result<Runs> {
-    let started_ms = ground.started_ms()?;
+fn runs_of(environment: Environment<'_>) -> anyhow::Result<Runs> {
+    let started_ms = environment.started_ms()?;
     let (mut ended, mut broken_off) = (Vec::new(), Vec::new());
-    for folder in files_in(&ground.state().join(RUNS), "")? {
+    for folder in files_in(&environment.state().join(RUNS), "")? {
         // Its name begins with the time, as `compact_utc` writes it: so they compare as texts.
         let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if !folder.is_dir() || name.as_str() < compact_utc(started_ms)?.as_str() {
@@ -382,7 +382,7 @@ fn runs_of(ground: Ground<'_>) -> anyhow::Result<Runs> {
         }
     }
     ended.sort_by_key(|(quiet_ms, ..)| *quiet_ms);
-    let broken_off = not_ended(broken_off, goes_on(ground.state()));
+    let broken_off = not_ended(broken_off, goes_on(environment.state()));
     Ok(Runs { ended: ended.into_iter().map(|(_, folder, one)| (folder, one)).collect(), broken_off })
 }
 
@@ -406,8 +406,8 @@ mod tests {
 
     #[test]
     fn who_was_down_before_is_told_before_anything_is_asked() {
-        let epoch = |pid| Epoch { pid, started_ms: pid.map(u64::from) };
-        let stack = |down: &[&str]| -> BTreeMap<String, Epoch> {
+        let epoch = |pid| ProcessIdentity { pid, started_ms: pid.map(u64::from) };
+        let stack = |down: &[&str]| -> BTreeMap<String, ProcessIdentity> {
             let names = ["app", "prometheus", "alertmanager", "receiver", "vector", "loki", "viewer"];
             names.map(|name| (name.to_owned(), epoch((!down.contains(&name)).then_some(7)))).into()
         };

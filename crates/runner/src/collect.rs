@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-use super::ground::{ASK_LIMIT, Ground};
+use super::environment::{ASK_LIMIT, Environment};
 use crate::dashboard_pages;
 use crate::events::{Event, Events};
 use crate::graphs;
@@ -37,30 +37,33 @@ use aiclipx_stack::{Component, Lifetime, Stack};
 ///
 /// A component that died is named.
 pub async fn collect(
-    ground: Ground<'_>,
+    environment: Environment<'_>,
     tree: &Tree,
     run_folder: &Path,
     target: &Path,
     events: &Events,
 ) -> Result<(), Failure> {
-    match collected(ground, tree, run_folder, target, events).await {
+    match collected(environment, tree, run_folder, target, events).await {
         Ok(()) => Ok(()),
-        Err(failure) => Err(ground.blame(failure).await),
+        Err(failure) => Err(environment.blame(failure).await),
     }
 }
 
 async fn collected(
-    ground: Ground<'_>,
+    environment: Environment<'_>,
     tree: &Tree,
     run_folder: &Path,
     target: &Path,
     events: &Events,
 ) -> Result<(), Failure> {
-    let prometheus = Api::new(ground.prometheus());
-    let run = begun(ground, &prometheus, run_folder, target).await?;
+    let prometheus = Api::new(environment.prometheus());
+    let run = begun(environment, &prometheus, run_folder, target).await?;
     for LoadedAnswer { name, of, path } in LOADED_ANSWERS {
-        let api =
-            if of == Loader::Alertmanager { ground.alertmanager().map(Api::new) } else { Some(prometheus.clone()) };
+        let api = if of == Loader::Alertmanager {
+            environment.alertmanager().map(Api::new)
+        } else {
+            Some(prometheus.clone())
+        };
         if let Some(api) = api {
             write(&target.join(LOADED.named(name)), &api.get(path).await?)?;
         }
@@ -69,7 +72,7 @@ async fn collected(
         let name = run.scenario.split_once('-').map_or(run.scenario.as_str(), |(_, name)| name);
         events.tell(name, Event::Lacks { scenario: run.scenario.clone(), why });
     };
-    if let Ground::Ours(stack) = ground {
+    if let Environment::Managed(stack) = environment {
         logs(stack, &run, target).await?;
         if stack.programs().contains_key(&Component::Loki) && stack.programs().contains_key(&Component::Vector) {
             // The files hold the same lines; a Loki that does not answer takes them from nobody.
@@ -92,26 +95,36 @@ async fn collected(
     }
     let window = format!("start={}&end={}", seconds(run.quiet_ms), seconds(run.end_ms));
     write(&target.join(NAMES), &prometheus.get(&format!("/api/v1/label/__name__/values?{window}")).await?)?;
-    panels(&prometheus, tree, ground.speed(), &run, target).await?;
+    panels(&prometheus, tree, environment.speed(), &run, target).await?;
     let scenario = read_scenario(target, &run)?;
-    let evaluation = ground.speed().real(tree.monitoring.evaluation_interval()).context("the evaluation interval")?;
+    let evaluation =
+        environment.speed().real(tree.monitoring.evaluation_interval()).context("the evaluation interval")?;
     graphs::collect(&prometheus, &scenario.expect.fires, &run, evaluation, target).await;
-    if let Some(address) = ground.grafana() {
+    if let Some(address) = environment.grafana() {
         dashboard_pages::collect(address, tree, &scenario, &run, target).await?;
     }
     Ok(())
 }
 
 /// What disturbed a run, in words, as its samples tell; empty for one that can be judged.
-pub async fn disturbances(ground: Ground<'_>, tree: &Tree, run_folder: &Path) -> Result<Vec<String>, Failure> {
+pub async fn disturbances(
+    environment: Environment<'_>,
+    tree: &Tree,
+    run_folder: &Path,
+) -> Result<Vec<String>, Failure> {
     let aside = tempfile::Builder::new().prefix("aiclipx-").tempdir().map_err(|error| no_temporary_folder(&error))?;
-    begun(ground, &Api::new(ground.prometheus()), run_folder, aside.path()).await?;
+    begun(environment, &Api::new(environment.prometheus()), run_folder, aside.path()).await?;
     let found = judge::disturbances(&Experiment::read(aside.path())?, tree);
     Ok(found.iter().map(ToString::to_string).collect())
 }
 
 /// The run's folder with raw samples and notifications: an experiment as far as what disturbed it can be told.
-async fn begun(ground: Ground<'_>, prometheus: &Api, run_folder: &Path, target: &Path) -> anyhow::Result<Run> {
+async fn begun(
+    environment: Environment<'_>,
+    prometheus: &Api,
+    run_folder: &Path,
+    target: &Path,
+) -> anyhow::Result<Run> {
     copy_folder(run_folder, target)?;
     let run = read_run(target)?;
     let window = run.end_ms - run.quiet_ms;
@@ -121,18 +134,18 @@ async fn begun(ground: Ground<'_>, prometheus: &Api, run_folder: &Path, target: 
         let answer = prometheus.get(&path).await?;
         write(&target.join(SAMPLE.named(name)), &answer)?;
     }
-    notifications(ground, &run, target).await?;
+    notifications(environment, &run, target).await?;
     Ok(run)
 }
 
 /// The receiver's lines of the window, kept with the run: the receiver itself keeps them for so long and no longer.
-pub(super) async fn notifications(ground: Ground<'_>, run: &Run, target: &Path) -> anyhow::Result<()> {
+pub(super) async fn notifications(environment: Environment<'_>, run: &Run, target: &Path) -> anyhow::Result<()> {
     let file = NOTIFICATIONS.below(target);
     if file.exists() {
         return Ok(());
     }
     let mut kept = String::new();
-    for line in ground.notifications(run.quiet_ms).await?.lines() {
+    for line in environment.notifications(run.quiet_ms).await?.lines() {
         let notification = Notification::read(line).context("a line of the receiver's")?;
         if notification.received_ms <= run.end_ms {
             kept += line;

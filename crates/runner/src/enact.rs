@@ -15,8 +15,8 @@ use anyhow::{Context, bail};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::ground::{ASK_LIMIT, Ground, not_ours};
-use super::pictures::{PATIENCE, Photographer};
+use super::environment::{ASK_LIMIT, Environment, not_ours};
+use super::pictures::{PATIENCE, Screenshots};
 use crate::events::Doing;
 use crate::traffic::progress::Progress;
 use crate::traffic::send::{Limits, Sent, Tcp, send};
@@ -29,9 +29,9 @@ use aiclipx_judge::provenance::{End, compact_utc, now_ms};
 use aiclipx_judge::run::{PhaseTime, Process, Run, SCHEMA, StepTime};
 use aiclipx_judge::timeline::millis;
 use aiclipx_judge::tree::Tree;
-use aiclipx_model::epoch::Epoch;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::monitoring::WATCHDOG;
+use aiclipx_model::process_identity::ProcessIdentity;
 use aiclipx_model::scenario::{Action, Scenario, Step};
 use aiclipx_model::traffic::schedule::Schedule;
 use aiclipx_stack::Component;
@@ -52,9 +52,9 @@ pub type Say<'a> = dyn Fn(Doing) + Sync + 'a;
 
 /// What is enacted, and how.
 #[derive(Debug, Clone, Copy)]
-pub struct Enactment<'a> {
+pub struct RunSpec<'a> {
     /// The stack it happens on.
-    pub ground: Ground<'a>,
+    pub environment: Environment<'a>,
     /// The rules, for how long an alert may take.
     pub tree: &'a Tree,
     /// The scenario.
@@ -73,7 +73,7 @@ pub struct Enactment<'a> {
 
 /// A run that ended by itself.
 #[derive(Debug)]
-pub struct Enacted {
+pub struct RunResult {
     /// Its folder, below the stack's `runs/`.
     pub folder: PathBuf,
     /// What was sent.
@@ -83,18 +83,20 @@ pub struct Enacted {
 /// Enacts a scenario once.
 ///
 /// One at a time on a stack: two runs at once would each count the other's requests. A component that died is named.
-pub async fn enact(what: Enactment<'_>, say: &Say<'_>, interrupt: &Interrupt) -> Result<Enacted, Failure> {
-    if let (Ground::Theirs(_), Some(step)) = (what.ground, what.scenario.phases.iter().find_map(|p| p.steps.first())) {
+pub async fn enact(what: RunSpec<'_>, say: &Say<'_>, interrupt: &Interrupt) -> Result<RunResult, Failure> {
+    if let (Environment::External(_), Some(step)) =
+        (what.environment, what.scenario.phases.iter().find_map(|p| p.steps.first()))
+    {
         return Err(not_ours(&format!("{} {} for {}", step.action.name(), step.component, what.scenario.id())));
     }
-    let _turn = turn(what.ground.state())?;
+    let _turn = turn(what.environment.state())?;
     let mut begun = None;
     let failure = match enacted(what, say, interrupt, &mut begun).await {
         Ok(enacted) => return Ok(enacted),
         Err(failure) => failure,
     };
-    let died = failure.kind() == Kind::Infrastructure && what.ground.dead().await.is_some();
-    let failure = what.ground.blame(failure).await;
+    let died = failure.kind() == Kind::Infrastructure && what.environment.dead().await.is_some();
+    let failure = what.environment.blame(failure).await;
     if let Some(folder) = begun {
         // Without it nobody is told why, and no more than that.
         let _ = write_json(&folder.join(END), &End { why: failure.in_one_line(), died });
@@ -114,7 +116,7 @@ fn runs_lock(state: &Path) -> PathBuf {
     state.join(RUNS_LOCK)
 }
 
-/// The right to send: whoever holds it is the only one.
+/// The run lock: one run at a time per stack.
 fn turn(state: &Path) -> Result<Lock, Failure> {
     let file = runs_lock(state);
     let lock = Lock::try_take(&file);
@@ -126,61 +128,61 @@ fn turn(state: &Path) -> Result<Lock, Failure> {
 }
 
 async fn enacted(
-    what: Enactment<'_>,
+    what: RunSpec<'_>,
     say: &Say<'_>,
     interrupt: &Interrupt,
     begun: &mut Option<PathBuf>,
-) -> Result<Enacted, Failure> {
-    let ground = what.ground;
-    let schedule = Schedule::new(what.scenario, what.seed, ground.speed(), what.length)?;
-    let prometheus = Api::new(ground.prometheus());
+) -> Result<RunResult, Failure> {
+    let environment = what.environment;
+    let schedule = Schedule::new(what.scenario, what.seed, environment.speed(), what.length)?;
+    let prometheus = Api::new(environment.prometheus());
     if schedule.injects_faults() {
-        interrupt.or(faults_are_on(ground.app_metrics())).await?;
+        interrupt.or(faults_are_on(environment.app_metrics())).await?;
     }
 
     let alerts: Vec<String> = if what.pictures { what.scenario.expect.fires.clone() } else { Vec::new() };
-    let photographer =
-        interrupt.or(async { Ok(Photographer::hire(&alerts, ground.prometheus(), PATIENCE).await) }).await?;
+    let screenshots =
+        interrupt.or(async { Ok(Screenshots::open(&alerts, environment.prometheus(), PATIENCE).await) }).await?;
     if what.from_quiet {
         interrupt.or(until_quiet(what, &prometheus, say)).await?;
     }
-    let targets = ground.app().len() + 3;
-    let scrape = ground.speed().real(what.tree.monitoring.scrape_interval()).context("the scrape interval")?;
+    let targets = environment.app().len() + 3;
+    let scrape = environment.speed().real(what.tree.monitoring.scrape_interval()).context("the scrape interval")?;
     let first_scrape = FIRST_SCRAPE + scrape;
     // A new stack's first scrape comes seconds after its start: a window that began before would look like one missed.
     say(Doing::WaitingForFirstScrapes);
     interrupt.or(async { Ok(scraped_after(&prometheus, targets, 0, first_scrape).await?) }).await?;
     let (quiet, quiet_ms) = (Instant::now(), now_ms());
     let id = format!("{}-{}-s{}", compact_utc(quiet_ms)?, what.scenario.id(), what.seed);
-    let folder = ground.state().join(RUNS).join(&id);
+    let folder = environment.state().join(RUNS).join(&id);
     interrupt.or(async { Ok(scraped_after(&prometheus, targets, quiet_ms, first_scrape).await?) }).await?;
     write(&SCENARIO.below(&folder), what.scenario.text.as_bytes())?;
     *begun = Some(folder.clone());
-    let mut disturbances = expositions(ground.app_metrics(), &folder, "before").await?;
-    let at_start = ground.epochs().await?;
+    let mut disturbances = expositions(environment.app_metrics(), &folder, "before").await?;
+    let at_start = environment.epochs().await?;
 
     if what.scenario.expect.redacts
-        && let Ground::Ours(stack) = ground
+        && let Environment::Managed(stack) = environment
         && stack.programs().contains_key(&Component::Vector)
     {
         planted::plant(&stack.plan().logs(), &id)?;
     }
 
     say(Doing::Sending);
-    let mut photographer = photographer.start(folder.clone());
+    let mut screenshots = screenshots.start(folder.clone());
     let (sent, steps) = traffic(what, &schedule, &id, say, interrupt).await?;
-    photographer.traffic_is_over();
+    screenshots.traffic_is_over();
     sent.ledger.write(&LEDGER.below(&folder))?;
     if sent.ledger.head.interrupted {
         return Err(Failure::interrupted());
     }
     let after = After { what, prometheus: &prometheus, targets, sent: &sent };
     disturbances.extend(interrupt.or(after.until_over(say)).await?);
-    disturbances.extend(expositions(ground.app_metrics(), &folder, "after").await?);
-    let at_end = ground.epochs().await?;
+    disturbances.extend(expositions(environment.app_metrics(), &folder, "after").await?);
+    let at_end = environment.epochs().await?;
 
     say(Doing::WaitingForLastPictures);
-    let album = interrupt.or(async { Ok(photographer.done().await?) }).await?;
+    let album = interrupt.or(async { Ok(screenshots.done().await?) }).await?;
     let (end_ms, stepped) = ended(quiet_ms, now_ms(), quiet.elapsed());
     disturbances.extend(stepped);
     let started_us = sent.ledger.head.started_unix_us;
@@ -189,7 +191,7 @@ async fn enacted(
         schema: SCHEMA,
         id,
         scenario: what.scenario.id(),
-        addresses: ground.configured(),
+        addresses: environment.configured(),
         quiet_ms,
         end_ms,
         phases: schedule
@@ -207,14 +209,14 @@ async fn enacted(
         pictures: album.pictures,
         missing_pictures: album.missing,
         disturbances,
-        unseen: ground.unseen(),
+        unseen: environment.unseen(),
     };
     // A receiver that can't be asked now is asked when the run is collected.
-    if let Err(error) = super::collect::notifications(ground, &run, &folder).await {
+    if let Err(error) = super::collect::notifications(environment, &run, &folder).await {
         say(Doing::NotificationsNotKept { why: format!("{error:#}") });
     }
     write_json(&RUN.below(&folder), &run)?;
-    Ok(Enacted { folder, sent })
+    Ok(RunResult { folder, sent })
 }
 
 /// A wall clock that moves by more against the monotonic one, from quiet to the end, was set: slewing takes half an hour for it.
@@ -230,23 +232,23 @@ fn ended(quiet_ms: i64, now_ms: i64, lasted: Duration) -> (i64, Option<String>) 
 
 /// Sends the schedule while phases are posted.
 async fn traffic(
-    what: Enactment<'_>,
+    what: RunSpec<'_>,
     schedule: &Schedule,
     id: &str,
     say: &Say<'_>,
     interrupt: &Interrupt,
 ) -> Result<(Sent, Vec<StepTime>), Failure> {
-    let app = what.ground.app().first().context("the stack has no service")?;
+    let app = what.environment.app().first().context("the stack has no service")?;
     let progress = Progress::new(schedule);
     let (phases, mut began) = mpsc::unbounded_channel::<Option<String>>();
-    let mut steps = Steps { ground: what.ground, done: Vec::new(), failure: None };
+    let mut steps = Steps { environment: what.environment, done: Vec::new(), failure: None };
     let posting = async {
         while let Some(phase) = began.recv().await {
             let planned = what.scenario.phases.iter().filter(|planned| Some(&planned.name) == phase.as_ref());
             steps.take(planned.flat_map(|planned| &planned.steps)).await;
             // Phases are for graphs; a receiver that misses one makes no run invalid.
             let body = serde_json::json!({"run": id, "scenario": what.scenario.id(), "phase": phase}).to_string();
-            if let Some(receiver) = what.ground.receiver() {
+            if let Some(receiver) = what.environment.receiver() {
                 let _ = client::post_json(receiver, "/phase", body, ASK_LIMIT).await;
             }
         }
@@ -294,7 +296,7 @@ async fn traffic(
 
 /// What a scenario does to components, and that none of them stays down for it.
 struct Steps<'a> {
-    ground: Ground<'a>,
+    environment: Environment<'a>,
     done: Vec<StepTime>,
     failure: Option<Failure>,
 }
@@ -303,11 +305,11 @@ impl Steps<'_> {
     async fn take(&mut self, steps: impl Iterator<Item = &Step>) {
         for step in steps {
             // What is claimed of an optional component that is not there says so itself.
-            if self.ground.lacks(&step.component) {
+            if self.environment.lacks(&step.component) {
                 continue;
             }
             let start_ms = now_ms();
-            if let Err(failure) = self.ground.order(step.action, &step.component).await {
+            if let Err(failure) = self.environment.order(step.action, &step.component).await {
                 let what = format!("cannot {} {}", step.action.name(), step.component);
                 self.failure.get_or_insert(failure.context(what));
             }
@@ -353,9 +355,9 @@ pub async fn faults_are_on(app: &[Address]) -> Result<(), Failure> {
 const MUTE: Duration = Duration::from_secs(5);
 
 /// Waits until no alert but the watchdog is active: what fires later is then this scenario's doing.
-async fn until_quiet(what: Enactment<'_>, prometheus: &Api, say: &Say<'_>) -> Result<(), Failure> {
+async fn until_quiet(what: RunSpec<'_>, prometheus: &Api, say: &Say<'_>) -> Result<(), Failure> {
     // The longest memory of those that are waited for: half an hour, of AppTrafficDrop and of the pairs of six hours.
-    let longest = what.ground.speed().real(Duration::from_mins(45)).context("waiting for quiet")?;
+    let longest = what.environment.speed().real(Duration::from_mins(45)).context("waiting for quiet")?;
     let began = Instant::now();
     let (mut told, mut spoke) = (String::new(), began);
     loop {
@@ -424,8 +426,8 @@ async fn expositions(app: &[Address], folder: &Path, when: &str) -> anyhow::Resu
     Ok(unanswered)
 }
 
-fn processes(at_start: &BTreeMap<String, Epoch>, at_end: &BTreeMap<String, Epoch>) -> Vec<Process> {
-    let gone = Epoch { pid: None, started_ms: None };
+fn processes(at_start: &BTreeMap<String, ProcessIdentity>, at_end: &BTreeMap<String, ProcessIdentity>) -> Vec<Process> {
+    let gone = ProcessIdentity { pid: None, started_ms: None };
     at_start
         .iter()
         .map(|(component, epoch)| Process {
@@ -438,7 +440,7 @@ fn processes(at_start: &BTreeMap<String, Epoch>, at_end: &BTreeMap<String, Epoch
 
 /// Waiting for the end after the last request.
 struct After<'a> {
-    what: Enactment<'a>,
+    what: RunSpec<'a>,
     prometheus: &'a Api,
     targets: usize,
     sent: &'a Sent,
@@ -447,7 +449,7 @@ struct After<'a> {
 impl After<'_> {
     /// Waits for the last notification and the final scrape; what did not come in time is told, and judged later.
     async fn until_over(&self, say: &Say<'_>) -> Result<Vec<String>, Failure> {
-        let speed = self.what.ground.speed();
+        let speed = self.what.environment.speed();
         let mut disturbances = Vec::new();
         let ended_ms = i64::try_from(self.sent.ledger.head.ended_unix_us.div_ceil(1000)).unwrap_or(i64::MAX);
         say(Doing::WaitingForFinalScrape);
@@ -459,7 +461,7 @@ impl After<'_> {
         // What a shortened run could not make fire is not waited for, nor what was not done to a component that is not there:
         // it is not proven anyway.
         let mut steps = self.what.scenario.phases.iter().flat_map(|phase| &phase.steps);
-        let is_whole = self.what.length.is_none() && !steps.any(|step| self.what.ground.lacks(&step.component));
+        let is_whole = self.what.length.is_none() && !steps.any(|step| self.what.environment.lacks(&step.component));
         let awaited = self.what.scenario.expect.fires.iter().filter(|_| is_whole);
         for alert in awaited {
             let share = self.what.scenario.fault_share();
@@ -477,7 +479,7 @@ impl After<'_> {
     }
 
     async fn until_resolved(&self, alert: &str, say: &Say<'_>) {
-        let ground = self.what.ground;
+        let environment = self.what.environment;
         let waiting = |seconds| Doing::WaitingUntilResolved { alert: alert.to_owned(), seconds };
         say(waiting(None));
         let (began, mut spoke) = (Instant::now(), Instant::now());
@@ -485,8 +487,8 @@ impl After<'_> {
         loop {
             // Who does not answer says nothing yet. The receiver is asked only when there is something to be told.
             if active_alerts(self.prometheus).await.is_ok_and(|active| !active.contains(alert))
-                && (ground.receiver().is_none()
-                    || ground.notifications(began_ms).await.is_ok_and(|lines| tells_resolved(&lines, alert)))
+                && (environment.receiver().is_none()
+                    || environment.notifications(began_ms).await.is_ok_and(|lines| tells_resolved(&lines, alert)))
             {
                 return;
             }

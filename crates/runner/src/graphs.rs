@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::ground::ASK_LIMIT;
+use super::environment::ASK_LIMIT;
 use aiclipx_http::client;
 use aiclipx_judge::alert_graph::{AlertGraph, expression, plan};
 use aiclipx_judge::artifacts::{GRAPH, LOADED};

@@ -9,7 +9,7 @@ use anyhow::Context;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use aiclipx_judge::judge::{Judgement, Verdict};
-use aiclipx_judge::mutants::outcome::{self, Fate};
+use aiclipx_judge::mutants::outcome::{self, MutantStatus};
 use aiclipx_judge::outcome::Outcome;
 use aiclipx_model::failure::Failure;
 
@@ -44,10 +44,10 @@ pub fn of_mutants(outcome: &outcome::Outcome) -> anyhow::Result<String> {
     suite.set_time(Duration::from_millis(taken));
     for tried in &outcome.mutants {
         let kind = match tried.fate {
-            Fate::Killed(_) => None,
-            Fate::Survived(_) | Fate::DidNotApply(_) => Some(NonSuccessKind::Failure),
-            Fate::Invalid(_) => Some(NonSuccessKind::Error),
-            Fate::NotTried(_) => {
+            MutantStatus::Killed(_) => None,
+            MutantStatus::Survived(_) | MutantStatus::DidNotApply(_) => Some(NonSuccessKind::Failure),
+            MutantStatus::Invalid(_) => Some(NonSuccessKind::Error),
+            MutantStatus::NotTried(_) => {
                 suite.add_test_case(case("mutants", &tried.id, skipped(tried.fate.why())));
                 continue;
             }
@@ -199,11 +199,11 @@ mod tests {
     fn a_mutant_is_a_case_that_fails_where_it_lives() {
         let why = || "why".to_owned();
         let fates = [
-            Fate::Killed(why()),
-            Fate::Survived(why()),
-            Fate::DidNotApply(why()),
-            Fate::Invalid(why()),
-            Fate::NotTried(why()),
+            MutantStatus::Killed(why()),
+            MutantStatus::Survived(why()),
+            MutantStatus::DidNotApply(why()),
+            MutantStatus::Invalid(why()),
+            MutantStatus::NotTried(why()),
         ];
         let tried = |fate| Tried {
             id: "m".to_owned(),

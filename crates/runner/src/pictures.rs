@@ -41,7 +41,7 @@ const SIZE: PageOptions = PageOptions { width: 1200, height: 700, scale: 1.0 };
 const SHORTEST_GRAPH: Duration = Duration::from_secs(30);
 
 /// What is to be pictured, and with what.
-pub struct Photographer {
+pub struct Screenshots {
     patience: Duration,
     equipment: Option<(Browser, PrometheusPages)>,
     prometheus: Api,
@@ -67,17 +67,17 @@ impl Album {
     }
 }
 
-/// A photographer at work, on a task of its own: pictures must not make requests late. Dropped, it stops.
+/// A screenshots at work, on a task of its own: pictures must not make requests late. Dropped, it stops.
 pub struct AtWork {
     task: JoinSet<Album>,
     over: Option<oneshot::Sender<()>>,
 }
 
-impl Photographer {
+impl Screenshots {
     /// Starts a browser where there is something to picture. Without one the run goes on, and says why.
     /// A page has `patience` to show what it must; [`PATIENCE`] outside of tests.
-    pub async fn hire(alerts: &[String], prometheus: &Address, patience: Duration) -> Photographer {
-        let mut photographer = Photographer {
+    pub async fn open(alerts: &[String], prometheus: &Address, patience: Duration) -> Screenshots {
+        let mut screenshots = Screenshots {
             patience,
             equipment: None,
             prometheus: Api::new(prometheus),
@@ -87,17 +87,17 @@ impl Photographer {
             album: Album::default(),
         };
         if alerts.is_empty() {
-            return photographer;
+            return screenshots;
         }
         match equipment(prometheus).await {
-            Ok(equipment) => photographer.equipment = Some(equipment),
-            Err(why) => photographer.give_up(|_| why.clone()),
+            Ok(equipment) => screenshots.equipment = Some(equipment),
+            Err(why) => screenshots.give_up(|_| why.clone()),
         }
-        let rules = photographer.prometheus.json("/api/v1/rules?type=alert").await.unwrap_or_default();
+        let rules = screenshots.prometheus.json("/api/v1/rules?type=alert").await.unwrap_or_default();
         let expressions =
             alerts.iter().filter_map(|alert| Some((alert.clone(), alert_graph::expression(&rules, alert)?)));
-        photographer.expressions = expressions.collect();
-        photographer
+        screenshots.expressions = expressions.collect();
+        screenshots
     }
 
     /// Of what is still awaited there will be no picture.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::collect;
-use super::enact::{self, Enactment, Say, enact};
-use super::ground::Ground;
+use super::enact::{self, RunSpec, Say, enact};
+use super::environment::Environment;
 use super::publish::publish;
 use super::runner::{self, Ended, Job, Options, Try, Which, gravest, invalid};
 use crate::events::{self, Doing, Event, Events};
@@ -20,7 +20,7 @@ use crate::surroundings;
 use crate::surroundings::asked_of;
 use aiclipx_judge::artifacts::LOG;
 use aiclipx_judge::bundle::{Bundle, Draft};
-use aiclipx_judge::coherence::FIRST_TRY;
+use aiclipx_judge::consistency::FIRST_TRY;
 use aiclipx_judge::experiment::Experiment;
 use aiclipx_judge::files;
 use aiclipx_judge::judge::{self, Verdict};
@@ -218,7 +218,7 @@ impl Host for PrivateStacks {
     }
 
     fn facts(&self, PrivateStack { stack, .. }: &PrivateStack) -> Result<Facts, Failure> {
-        let (versions, absent) = Ground::Ours(stack).told();
+        let (versions, absent) = Environment::Managed(stack).told();
         Ok(Facts { versions, absent: absent.into_iter().collect(), secrets: stack.secrets()?, ..Facts::default() })
     }
 
@@ -229,9 +229,9 @@ impl Host for PrivateStacks {
         folder: &Path,
         say: &Say<'_>,
     ) -> Result<(), Failure> {
-        let ground = Ground::Ours(stack);
-        let what = Enactment {
-            ground,
+        let environment = Environment::Managed(stack);
+        let what = RunSpec {
+            environment,
             tree: &self.tree,
             scenario,
             seed: self.options.seed,
@@ -242,11 +242,11 @@ impl Host for PrivateStacks {
         };
         let enacted = enact(what, say, &self.interrupt).await?;
         say(Doing::Collecting);
-        self.interrupt.or(collect::collect(ground, &self.tree, &enacted.folder, folder, &self.events)).await
+        self.interrupt.or(collect::collect(environment, &self.tree, &enacted.folder, folder, &self.events)).await
     }
 
     async fn has_died(&self, PrivateStack { stack, .. }: &PrivateStack) -> bool {
-        Ground::Ours(stack).dead().await.is_some()
+        Environment::Managed(stack).dead().await.is_some()
     }
 
     fn leaves(&self, PrivateStack { stack, .. }: &PrivateStack) -> (PathBuf, Vec<(String, PathBuf)>) {

@@ -1,4 +1,4 @@
-//! Runs experiments, some of them side by side: the one loop of `evidence run`, `evidence collect` and `evidence mutants`.
+//! Runs experiments, some of them side by side: the one loop of `prove`, `evidence` and `aiclipx-mutants`.
 //!
 //! Each is a task of its own, so that nothing one does makes another's requests late. What the machine disturbed is tried once
 //! more; a run whose claims fail is not: that would be trying until it holds. What ends one experiment, be it a panic, neither

@@ -13,7 +13,7 @@ use aiclipx_base::address::Address;
 use aiclipx_judge::run::MissingPicture;
 use aiclipx_runner::browser::prometheus::PrometheusPages;
 use aiclipx_runner::browser::{Browser, PageOptions};
-use aiclipx_runner::pictures::{Album, AtWork, PATIENCE, Photographer};
+use aiclipx_runner::pictures::{Album, AtWork, PATIENCE, Screenshots};
 
 const ALERT: &str = "AppDown";
 /// Pages that show nothing are given up after that.
@@ -103,7 +103,7 @@ fn prometheus(
 }
 
 async fn started(address: &Address, folder: &Path, patience: Duration) -> AtWork {
-    Photographer::hire(&[ALERT.to_owned()], address, patience).await.start(folder.to_owned())
+    Screenshots::open(&[ALERT.to_owned()], address, patience).await.start(folder.to_owned())
 }
 
 async fn eventually(what: &str, holds: impl Fn() -> bool) {

@@ -1,4 +1,4 @@
-//! A running stack under one's hands: how its processes are, and hurting or helping one of them.
+//! Status of a running stack; kill, stop, start, pause, resume one process.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use super::readiness::{ready, watchdog_silence};
 use super::start::{READY_LIMIT, Stack, TICK};
 use super::supervisor::{ProgramState, front_of};
 use super::table::{Health, StatusRow};
-use aiclipx_model::epoch::Epoch;
 use aiclipx_model::failure::Failure;
+use aiclipx_model::process_identity::ProcessIdentity;
 
 impl Stack {
     /// Ends a process as a crash would. In an attached stack supervisord starts it again.
@@ -54,12 +54,12 @@ impl Stack {
     }
 
     /// The life each process is in now. Taken before and after, equal epochs say that nothing was restarted.
-    pub async fn epochs(&self) -> Result<BTreeMap<String, Epoch>, Failure> {
+    pub async fn epochs(&self) -> Result<BTreeMap<String, ProcessIdentity>, Failure> {
         let mut states = self.control().states().await?;
         // A front's death changes nothing that anybody kept; what it cost is seen where it was asked.
         let fronts: Vec<String> = self.processes().iter().filter_map(front_of).collect();
         states.retain(|program| !fronts.contains(&program.name));
-        let epoch = |pid: Option<u32>| Epoch { pid, started_ms: pid.and_then(started_ms) };
+        let epoch = |pid: Option<u32>| ProcessIdentity { pid, started_ms: pid.and_then(started_ms) };
         Ok(states.into_iter().map(|program| (program.name, epoch(program.pid))).collect())
     }
 

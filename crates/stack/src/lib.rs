@@ -2,7 +2,7 @@
 //! programs of ours in it: [`receiver`], [`viewer`], [`guard`].
 //!
 //! [`Stack::start`] is the one way to make a plan run, for `up`, tests and evidence alike; [`Stack::find`] gets hold of a stack an
-//! earlier command started, [`Foreign::find`] of one that somebody else did. Supervision itself (restarts, log files,
+//! earlier command started, [`ExternalStack::find`] of one that somebody else did. Supervision itself (restarts, log files,
 //! signals) is supervisord's. [`prom`] asks what monitors.
 //!
 //! Not for: scenarios, claims, and what monitoring files say: the rendered configuration comes from `aiclipx-model`.
@@ -21,7 +21,7 @@ mod arguments;
 mod busy;
 pub mod component;
 pub mod control;
-pub mod foreign;
+pub mod external;
 pub mod layout;
 mod life;
 pub mod logs;
@@ -43,10 +43,10 @@ pub mod receiver;
 mod supervisor;
 pub mod viewer;
 
-pub use aiclipx_model::epoch::Epoch;
+pub use aiclipx_model::process_identity::ProcessIdentity;
 pub use alarms::Alarms;
 pub use component::Component;
-pub use foreign::{Foreign, Whereabouts};
+pub use external::{Endpoints, ExternalStack};
 pub use mark::Mark;
 pub use plan::{Lifetime, Listener, Plan, PortChoice, Process, bundles_folder, state_folder};
 pub use start::{Down, Found, Stack};

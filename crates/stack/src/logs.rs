@@ -101,7 +101,7 @@ impl Request {
 struct Source {
     name: String,
     stream: Stream,
-    /// The last line with a time of its own, as far as those behind it take over from it.
+    /// What lines without a time inherit from the last line that had one.
     head: Head,
 }
 

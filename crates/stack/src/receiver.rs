@@ -46,7 +46,7 @@ pub use kept::since;
 pub use seen::metric_names;
 use seen::{PhaseChange, Seen};
 
-/// The alert that always fires, as `monitoring` has it: what is below that room can't ask it, and `check`'s tests hold the two alike.
+/// The alert that always fires, as `monitoring` has it: what is below that module can't ask it, and `check`'s tests hold the two alike.
 pub const WATCHDOG: &str = "Watchdog";
 
 /// For who opens its address to see what it is.

@@ -25,7 +25,7 @@ use super::mark::Mark;
 use super::plan::{Lifetime, Plan, Process};
 use super::preflight::{Preflight, held_by_others, preflight, present};
 use super::readiness::ready;
-use super::supervisor::{self, Control, Journal, News, Program, SOCKET, SOCKET_FOLDER_PREFIX, front_of};
+use super::supervisor::{self, Control, News, Program, SOCKET, SOCKET_FOLDER_PREFIX, SupervisorLogTail, front_of};
 use super::table::{Row, State, Watch};
 use super::tools::Tool;
 use super::{holder, logs, secrets};
@@ -80,14 +80,14 @@ pub enum Found {
     /// A stack runs.
     Running(Box<Stack>),
     /// One ran and was not stopped by us; what is left of it.
-    Stale(Box<Leftovers>),
+    Stale(Box<StaleStack>),
     /// None.
     Absent,
 }
 
 /// What a stack that was killed left behind.
 #[derive(Debug)]
-pub struct Leftovers(Record);
+pub struct StaleStack(Record);
 
 /// What `down` found to do.
 #[derive(Debug)]
@@ -159,9 +159,9 @@ impl Stack {
         let mut plan = Plan { components: preflight.components.clone(), ..plan };
         let rendered = render(&mut plan).inspect_err(|_| watch.finish(&[]))?;
         let has_rules = rendered.keys().any(|file| file.starts_with("prometheus/rules"));
-        furnish(&plan, &preflight, &rendered).inspect_err(|_| watch.finish(&[]))?;
+        prepare_state_dir(&plan, &preflight, &rendered).inspect_err(|_| watch.finish(&[]))?;
         let log_ends = log_ends(&plan);
-        let journal = Journal::from_now(&plan);
+        let journal = SupervisorLogTail::from_now(&plan);
 
         let began = Instant::now();
         let mut rows = rows(&plan, &preflight.programs, &preflight.absent, State::Starting);
@@ -254,7 +254,7 @@ impl Stack {
         }
         Ok(match running {
             Some(_) => Found::Running(Box::new(Stack { record, child: None, _socket_folder: None })),
-            None => Found::Stale(Box::new(Leftovers(record))),
+            None => Found::Stale(Box::new(StaleStack(record))),
         })
     }
 
@@ -378,7 +378,7 @@ impl Stack {
 
     async fn until_ready(
         &mut self,
-        mut journal: Journal,
+        mut journal: SupervisorLogTail,
         began: Instant,
         has_rules: bool,
         rows: &mut [Row],
@@ -514,7 +514,7 @@ impl Stack {
     }
 }
 
-impl Leftovers {
+impl StaleStack {
     /// Removes them. What ran was killed with its supervisor.
     fn remove(self) {
         remove_traces(&self.0);
@@ -734,7 +734,7 @@ fn rows(
 }
 
 /// Folders, configuration and secrets in the state directory.
-fn furnish(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), Failure> {
+fn prepare_state_dir(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), Failure> {
     let etc = plan.etc();
     match std::fs::remove_dir_all(&etc) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -777,8 +777,8 @@ fn furnish(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<
         let file = etc.join(path);
         // Whoever is not there is no target: nothing is missed that was never to come. Nor does anything lead there.
         let mut content = Cow::Borrowed(&content[..]);
-        if is_about(path, &preflight.absent) {
-            content = Cow::Borrowed(ABOUT_NOBODY);
+        if is_targets_of(path, &preflight.absent) {
+            content = Cow::Borrowed(NO_TARGETS);
         } else if path == Path::new(STORE_OF_LOGS) && lacks(Component::Loki) && lacks(Component::Grafana) {
             // The viewer, which has nothing but these files, then says that there is none, and does not ask.
             content = Cow::Borrowed(NO_DATASOURCE);
@@ -797,13 +797,13 @@ fn furnish(plan: &Plan, preflight: &Preflight, rendered: &BTreeMap<PathBuf, Vec<
 }
 
 /// An empty list of targets.
-const ABOUT_NOBODY: &[u8] = b"[]\n";
+const NO_TARGETS: &[u8] = b"[]\n";
 /// Where dashboards are told of Loki, and what tells them of nothing.
 const STORE_OF_LOGS: &str = "grafana/provisioning/datasources/loki.yml";
 const NO_DATASOURCE: &[u8] = b"datasources: []\n";
 
 /// Whether a file tells others where to find a component that is absent.
-fn is_about(path: &Path, absent: &BTreeMap<Component, String>) -> bool {
+fn is_targets_of(path: &Path, absent: &BTreeMap<Component, String>) -> bool {
     let folder = path.parent().unwrap_or(Path::new(""));
     let tells = folder == Path::new("prometheus/targets");
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
@@ -901,7 +901,7 @@ mod tests {
             death_prefix: Vec::new(),
             revision: "unknown".to_owned(),
         };
-        let start = || furnish(&plan, &preflight, &BTreeMap::new());
+        let start = || prepare_state_dir(&plan, &preflight, &BTreeMap::new());
         start().unwrap();
         let (alerts, samples) = (plan.data(Component::Alertmanager), plan.prometheus_data("3.5.0"));
         let kept =

@@ -372,17 +372,17 @@ fn program_state(line: &str) -> Option<ProgramState> {
 }
 
 /// supervisord's own log from a point on: the cheapest way to hear of a start or a death at once.
-pub(super) struct Journal {
+pub(super) struct SupervisorLogTail {
     file: PathBuf,
     read: u64,
 }
 
-impl Journal {
+impl SupervisorLogTail {
     /// From now on.
-    pub(super) fn from_now(plan: &Plan) -> Journal {
+    pub(super) fn from_now(plan: &Plan) -> SupervisorLogTail {
         let file = plan.log("supervisord");
         let read = file.metadata().map_or(0, |meta| meta.len());
-        Journal { file, read }
+        SupervisorLogTail { file, read }
     }
 
     /// What was told since the last call.
@@ -522,7 +522,7 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let plan = Plan::attached(Path::new("/t"), state.path(), Speed::PRODUCTION).unwrap();
         std::fs::create_dir(plan.logs()).unwrap();
-        let mut journal = Journal::from_now(&plan);
+        let mut journal = SupervisorLogTail::from_now(&plan);
         let log = b"2026-11-24 03:00:00,123 WARN what \xff is\n2026-11-24 03:00:00,124 INFO exited: app (exit status 2)\nhalf";
         std::fs::write(plan.log("supervisord"), log).unwrap();
         assert_eq!(journal.news(), [("app".to_owned(), News::Died("exit status 2".to_owned()))]);

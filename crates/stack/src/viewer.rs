@@ -48,8 +48,8 @@ use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
 use aiclipx_model::prom::answer::percent_encoded;
 use answer::respond;
-use ask::Silence;
-use look::Look;
+use ask::QueryError;
+use look::ViewParams;
 use page::{Layout, Shown};
 use provisioned::Provisioned;
 
@@ -199,7 +199,7 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
     let Some(Partly { dashboard, refused }) = provisioned.dashboard(uid) else {
         return page::unknown(uid, &provisioned);
     };
-    let look = match Look::read(query, dashboard, jiff::Timestamp::now().as_millisecond()) {
+    let look = match ViewParams::read(query, dashboard, jiff::Timestamp::now().as_millisecond()) {
         Ok(look) => look,
         Err(why) => return page::trouble(StatusCode::BAD_REQUEST, &format!("{why}.")),
     };
@@ -249,7 +249,7 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
     let (phases, faults, alerts) = (windows(Marking::Phases), windows(Marking::Faults), windows(Marking::Alerts));
 
     let unreachable = answers.iter().chain(&of_annotations).find_map(|answer| match answer {
-        Err(Silence::Unreachable(why)) => Some(why.clone()),
+        Err(QueryError::Unreachable(why)) => Some(why.clone()),
         _ => None,
     });
     let mut answers = answers.into_iter();
@@ -271,8 +271,8 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
         for answer in answers.by_ref().take(count) {
             match answer {
                 Ok(frame) => frames.push(frame),
-                Err(Silence::Unreachable(_)) => failed.push("Prometheus did not answer.".to_owned()),
-                Err(Silence::Refused(why)) => failed.push(why),
+                Err(QueryError::Unreachable(_)) => failed.push("Prometheus did not answer.".to_owned()),
+                Err(QueryError::Refused(why)) => failed.push(why),
             }
         }
         failed.dedup();
@@ -316,7 +316,7 @@ async fn of_logs(
     dashboard: &Dashboard,
     panel: &Panel,
     queries: &[String],
-    look: &Look,
+    look: &ViewParams,
     view: &View<'_>,
 ) -> Shown {
     let store = match provisioned.store(panel.datasource.as_deref()) {
@@ -339,8 +339,8 @@ async fn of_logs(
     for query in queries {
         match lines::ask(store, &query::plan_lines(dashboard, query, &view, lines::MOST)).await {
             Ok(lines) => all.extend(lines),
-            Err(Silence::Unreachable(why)) => return Shown::Elsewhere(why),
-            Err(Silence::Refused(why)) => return Shown::Failed(vec![why]),
+            Err(QueryError::Unreachable(why)) => return Shown::Elsewhere(why),
+            Err(QueryError::Refused(why)) => return Shown::Failed(vec![why]),
         }
     }
     let note = match all.len() {

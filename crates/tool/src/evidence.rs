@@ -7,27 +7,27 @@ use aiclipx_judge::bundle::Bundle;
 use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::{self, Failure, tell};
+use aiclipx_runner::environment::Held;
 use aiclipx_runner::events::Events;
-use aiclipx_runner::ground::Held;
 use aiclipx_runner::{asked, attached, prove};
 use aiclipx_stack::interrupt::Signals;
-use aiclipx_stack::{Foreign, Found, Stack, Whereabouts};
+use aiclipx_stack::{Endpoints, ExternalStack, Found, Stack};
 
 use super::{OnPrivateStacks, as_called_here, stack};
 
 /// Evidence of what ran on a stack: on that of somebody else, on ours, or on private ones where none is up.
 pub(super) async fn collect(
     root: &Path,
-    attach: Option<&Whereabouts>,
+    attach: Option<&Endpoints>,
     state: &dyn Fn() -> Result<PathBuf, Failure>,
     out: &Path,
     events: &Events,
     signals: &Signals,
 ) -> Result<(Bundle, Outcome), Failure> {
     let held = match attach {
-        Some(whereabouts) => Held::Theirs(Box::new(Foreign::find(whereabouts, &state()?).await?)),
+        Some(endpoints) => Held::External(Box::new(ExternalStack::find(endpoints, &state()?).await?)),
         None => match Stack::find(&state()?).await? {
-            Found::Running(stack) => Held::Ours(stack),
+            Found::Running(stack) => Held::Managed(stack),
             Found::Stale(_) => return Err(stack::killed(&state()?)),
             Found::Absent => {
                 tell("No stack is up: every experiment runs on a private stack.");
@@ -37,7 +37,7 @@ pub(super) async fn collect(
         },
     };
     // That its tree was edited meanwhile is said first, and judged all the same.
-    match asked::is_the_tree(held.ground(), &Tree::read(root)?).await {
+    match asked::is_the_tree(held.environment(), &Tree::read(root)?).await {
         Err(failure) if failure.kind() == failure::Kind::Usage => {
             tell(&as_called_here(&format!("  ! {failure}, `just traffic` runs on it")));
         }

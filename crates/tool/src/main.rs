@@ -6,6 +6,7 @@ mod render;
 mod stack;
 mod traffic;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::viewer;
-use aiclipx_stack::{Stack, Whereabouts, bundles_folder, logs, secrets, start, state_folder};
+use aiclipx_stack::{Endpoints, Stack, bundles_folder, logs, secrets, start, state_folder};
 use aiclipx_stack::{guard, receiver};
 use aiclipx_tool::program::{self, OnPrivateStacks, SEED, as_called_here, seed};
 use aiclipx_tool::programs::{Events, Verdicts};
@@ -31,8 +32,8 @@ use clap::{Args, Parser, Subcommand};
 
 /// An observability stack that proves itself.
 ///
-/// Exit codes: 0 all is well; 1 a claim or a check fails; 2 bad input or a missing precondition; 3 the run says
-/// nothing; 4 a bundle that can't be trusted; 130 interrupted.
+/// Exit codes: 0 all is well; 1 a claim or a check fails; 2 bad input or a missing precondition; 3 the run is
+/// inconclusive; 4 a bundle that can't be trusted; 130 interrupted.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -112,9 +113,62 @@ enum Command {
     /// Seeded traffic.
     #[command(subcommand)]
     Traffic(Traffic),
-    /// Evidence: collect it, make it, verify it.
-    #[command(subcommand)]
-    Evidence(Evidence),
+    /// Judge every run on the stack that is up; where none is up, prove.
+    Evidence {
+        /// Judge the runs on a stack that this tool did not start, as `traffic run` takes it.
+        #[arg(long, value_name = "WHERE")]
+        attach: Option<Endpoints>,
+        /// Where bundles go [default: evidence/runs at the repository's root,
+        /// ./aiclipx-evidence where that can't be written].
+        #[arg(long)]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        told: Events,
+        #[command(flatten)]
+        verdicts: Verdicts,
+        /// Claims (by a part of their id) that must be proven, else exit 1.
+        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        require: Vec<String>,
+    },
+    /// Enact every experiment on a private stack, judge, and seal.
+    Prove {
+        /// Only these experiments.
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        #[command(flatten)]
+        how: OnPrivateStacks,
+        #[command(flatten)]
+        told: Events,
+        #[command(flatten)]
+        verdicts: Verdicts,
+        /// Claims (by a part of their id) that must be proven, else exit 1.
+        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        require: Vec<String>,
+    },
+    /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its exhibits.
+    Verify {
+        /// The bundle's folder.
+        bundle: PathBuf,
+        /// A clone of the repository: the bundle's tree must be that of its revision.
+        #[arg(long, value_name = "DIR")]
+        repo: Option<PathBuf>,
+        /// Who may have signed it, in OpenSSH's form of allowed signers.
+        #[arg(long, value_name = "FILE")]
+        signers: Option<PathBuf>,
+        /// Claims (by a part of their id) that must be proven, else exit 1.
+        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        require: Vec<String>,
+        #[command(flatten)]
+        verdicts: Verdicts,
+    },
+    /// Sign a bundle with an SSH key, once it verifies.
+    Sign {
+        /// The bundle's folder.
+        bundle: PathBuf,
+        /// The private key, or the public one of a key that the agent holds.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
     /// Hand on what no page of another origin asks to a program that listens elsewhere (before what has no gate).
     #[command(hide = true)]
     Front {
@@ -217,7 +271,7 @@ struct TrafficRun {
     /// Run on a stack that this tool did not start: a host, where each component is on its usual port, or
     /// app=URL,prometheus=URL[,alertmanager=URL][,receiver=URL].
     #[arg(long, value_name = "WHERE", conflicts_with = "base_url")]
-    attach: Option<Whereabouts>,
+    attach: Option<Endpoints>,
     /// What the schedules are computed from.
     #[arg(long, default_value_t = SEED, value_parser = seed)]
     seed: u64,
@@ -232,73 +286,27 @@ struct TrafficRun {
     json: Option<PathBuf>,
 }
 
-#[derive(Subcommand)]
-enum Evidence {
-    /// Judge every run on the stack that is up; where none is up, run everything on private stacks.
-    Collect {
-        /// Judge the runs on a stack that this tool did not start, as `traffic run` takes it.
-        #[arg(long, value_name = "WHERE")]
-        attach: Option<Whereabouts>,
-        /// Where bundles go [default: evidence/runs at the repository's root,
-        /// ./aiclipx-evidence where that can't be written].
-        #[arg(long)]
-        out: Option<PathBuf>,
-        #[command(flatten)]
-        told: Events,
-        #[command(flatten)]
-        verdicts: Verdicts,
-        /// Claims (by a part of their id) that must be proven, else exit 1.
-        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        require: Vec<String>,
-    },
-    /// Enact every experiment on a private stack, judge, and seal.
-    Run {
-        /// Only these experiments.
-        #[arg(long, value_name = "NAME")]
-        only: Vec<String>,
-        #[command(flatten)]
-        how: OnPrivateStacks,
-        #[command(flatten)]
-        told: Events,
-        #[command(flatten)]
-        verdicts: Verdicts,
-        /// Claims (by a part of their id) that must be proven, else exit 1.
-        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        require: Vec<String>,
-    },
-    /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its exhibits.
-    Verify {
-        /// The bundle's folder.
-        bundle: PathBuf,
-        /// A clone of the repository: the bundle's tree must be that of its revision.
-        #[arg(long, value_name = "DIR")]
-        repo: Option<PathBuf>,
-        /// Who may have signed it, in OpenSSH's form of allowed signers.
-        #[arg(long, value_name = "FILE")]
-        signers: Option<PathBuf>,
-        /// Claims (by a part of their id) that must be proven, else exit 1.
-        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        require: Vec<String>,
-        #[command(flatten)]
-        verdicts: Verdicts,
-    },
-    /// Sign a bundle with an SSH key, once it verifies.
-    Sign {
-        /// The bundle's folder.
-        bundle: PathBuf,
-        /// The private key, or the public one of a key that the agent holds.
-        #[arg(long, value_name = "FILE")]
-        key: PathBuf,
-    },
-}
-
 /// Lines of each log that `logs` shows unless told otherwise.
 const LINES: usize = 50;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(as_spelled_now(std::env::args_os()));
     program::run("aiclipx", async |signals| run(arguments, signals).await).await
+}
+
+/// Bundles made until November 2026 say `aiclipx evidence verify .`; that and its neighbours are verbs of their own since.
+fn as_spelled_now(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.collect();
+    if arguments.get(1).is_some_and(|verb| verb == "evidence") {
+        match arguments.get(2).and_then(|verb| verb.to_str()) {
+            Some("collect") => drop(arguments.remove(2)),
+            Some("run") => drop(arguments.splice(1..3, ["prove".into()])),
+            Some("verify" | "sign") => drop(arguments.remove(1)),
+            _ => {}
+        }
+    }
+    arguments
 }
 
 async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
@@ -349,7 +357,7 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
             Ok(ExitCode::SUCCESS)
         }
-        Command::Evidence(Evidence::Collect { ref attach, ref out, ref require, ref told, ref verdicts }) => {
+        Command::Evidence { ref attach, ref out, ref require, ref told, ref verdicts } => {
             let root = find_tree()?;
             let out = out.clone().unwrap_or_else(|| bundles_folder(&root));
             let (verdicts, events) = (verdicts.reserve(Some(told))?, told.open()?);
@@ -357,20 +365,20 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let (bundle, outcome) = verdicts.of_bundle(judged, require)?;
             summary::conclude(&bundle, &outcome, require)
         }
-        Command::Evidence(Evidence::Run { only, how, require, told, verdicts }) => {
+        Command::Prove { only, how, require, told, verdicts } => {
             let root = find_tree()?;
             let (verdicts, events) = (verdicts.reserve(Some(&told))?, told.open()?);
             let judged = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await;
             let (bundle, outcome) = verdicts.of_bundle(judged, &require)?;
             summary::conclude(&bundle, &outcome, &require)
         }
-        Command::Evidence(Evidence::Verify { ref bundle, ref repo, ref signers, ref require, ref verdicts }) => {
+        Command::Verify { ref bundle, ref repo, ref signers, ref require, ref verdicts } => {
             let verdicts = verdicts.reserve(None)?;
             let verified = summary::verified(bundle, repo.as_deref(), signers.as_deref());
             let (bundle, outcome) = verdicts.of_bundle(verified, require)?;
             summary::conclude(&bundle, &outcome, require)
         }
-        Command::Evidence(Evidence::Sign { ref bundle, ref key }) => {
+        Command::Sign { ref bundle, ref key } => {
             print(&attest::sign(&Bundle::open(bundle)?, key)?.display().to_string())?;
             Ok(ExitCode::SUCCESS)
         }

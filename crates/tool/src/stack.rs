@@ -112,7 +112,7 @@ pub(super) async fn show_logs(state: &Path, wanted: &Logs, interrupt: &Interrupt
     let mut out = std::io::BufWriter::new(std::io::stdout());
     let shown = interrupt.or(logs::print(state, &request, &mut out, format)).await?;
     if shown.lines == 0 && filters {
-        tell("No line is like that.");
+        tell("No log line matches.");
     }
     if let (Some(_), Some((from, to)), Found::Running(stack)) = (request_id, shown.between, Stack::find(state).await?) {
         tell(&format!("The panels around it: {}", table::panels_around(stack.plan(), from, to)));

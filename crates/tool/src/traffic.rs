@@ -15,15 +15,15 @@ use aiclipx_model::traffic::ledger::Ledger;
 use aiclipx_model::traffic::schedule::Schedule;
 use aiclipx_runner::attached;
 use aiclipx_runner::counted::{Told, together};
-use aiclipx_runner::enact::{Enacted, Enactment, faults_are_on};
+use aiclipx_runner::enact::{RunResult, RunSpec, faults_are_on};
+use aiclipx_runner::environment::Environment;
 use aiclipx_runner::events::{Doing, Events};
-use aiclipx_runner::ground::Ground;
 use aiclipx_runner::traffic::progress::Progress;
 use aiclipx_runner::traffic::send::{Limits, Sent, Tcp, send};
 use aiclipx_runner::traffic::table::Summary;
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::plan::find_tree;
-use aiclipx_stack::{Foreign, Stack};
+use aiclipx_stack::{ExternalStack, Stack};
 use aiclipx_tool::check;
 use anyhow::Context;
 
@@ -43,20 +43,20 @@ pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) 
     }
     let tree = Tree::read(&root)?;
     let (ours, theirs);
-    let ground = if let Some(whereabouts) = &run.attach {
-        theirs = Foreign::find(whereabouts, state).await?;
+    let environment = if let Some(endpoints) = &run.attach {
+        theirs = ExternalStack::find(endpoints, state).await?;
         for why in theirs.absent.values() {
             tell(&format!("  · {why}"));
         }
-        Ground::Theirs(&theirs)
+        Environment::External(&theirs)
     } else {
         ours = Stack::attach(state).await?;
-        Ground::Ours(&ours)
+        Environment::Managed(&ours)
     };
-    asked::is_the_tree(ground, &tree).await?;
+    asked::is_the_tree(environment, &tree).await?;
     // Of each scenario its last try.
     let told = RefCell::new(BTreeMap::new());
-    let enacted = each(ground, &tree, &scenarios, run, &told, signals).await;
+    let enacted = each(environment, &tree, &scenarios, run, &told, signals).await;
     // What stopped the others is no reason to keep back what came of these.
     conclude(&told.into_inner().into_values().collect::<Vec<_>>())?;
     let mute = enacted?;
@@ -64,13 +64,13 @@ pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) 
         tell(&as_called_here("`just evidence` says what Prometheus, its alerts and the panels made of it."));
         return Ok(ExitCode::SUCCESS);
     }
-    Err(Failure::infrastructure(format!("disturbed twice, this says nothing: {}", mute.join("; ")))
+    Err(Failure::infrastructure(format!("disturbed twice, so this is inconclusive: {}", mute.join("; ")))
         .remedy("see `just logs` and `just status`, and give the machine less else to do; then run it again"))
 }
 
 /// Enacts the scenarios, one after the other; who was disturbed twice is returned.
 async fn each(
-    ground: Ground<'_>,
+    environment: Environment<'_>,
     tree: &Tree,
     scenarios: &[Scenario],
     run: &TrafficRun,
@@ -81,8 +81,8 @@ async fn each(
     let mut mute = Vec::new();
     for (index, scenario) in scenarios.iter().enumerate() {
         tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
-        let what = Enactment {
-            ground,
+        let what = RunSpec {
+            environment,
             tree,
             scenario,
             seed: run.seed,
@@ -92,8 +92,8 @@ async fn each(
             from_quiet: true,
         };
         let say = |waiting: Doing| tell(&format!("  · {waiting}"));
-        let ended = |enacted: &Enacted| {
-            let line = Told::of_run(&enacted.folder, ground.app_metrics().len(), &enacted.sent.ledger);
+        let ended = |enacted: &RunResult| {
+            let line = Told::of_run(&enacted.folder, environment.app_metrics().len(), &enacted.sent.ledger);
             told.borrow_mut().insert(index, line);
             report(&enacted.sent, run)
         };

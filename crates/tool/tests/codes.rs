@@ -174,7 +174,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 106] = [
+const TABLE: [(&str, &str, u8, &str); 108] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -259,29 +259,31 @@ const TABLE: [(&str, &str, u8, &str); 106] = [
     ("traffic run --attach app=127.0.0.1:1,prometheus=127.0.0.1:1", "missing", 2, "--attach"),
     ("traffic schedule 01", "missing", 0, " requests, sha256 "),
     ("traffic schedule no-such", "missing", 2, "name one by number, name or path"),
-    ("evidence collect", "busy", 2, BUSY),
-    ("evidence collect", "killed", 3, KILLED),
-    ("evidence collect --require ''", "missing", 2, "For more information, try '--help'."),
-    ("evidence run --only no-such", "missing", 2, "there are "),
-    ("evidence run --only error-rate --out {file}", "missing", 2, "choose another folder with --out DIR"),
-    ("evidence run --only no-such --events {nowhere/x}", "missing", 2, "--events names a file in a folder"),
-    ("evidence run --only no-such --events {pipe}", "missing", 2, "--events names a file in a folder"),
-    ("evidence run --only no-such --events {one} --junit {empty/../one}", "missing", 2, "name two"),
-    ("evidence collect --junit {empty}", "missing", 2, "--junit names a file in a folder"),
-    ("evidence verify {tampered} --junit /dev/full", "missing", 2, "--junit names a file in a folder"),
-    ("evidence verify {tampered} --junit {one}", "missing", 4, "report.md has changed since the bundle was sealed"),
-    ("evidence verify {bundle} --junit {one}", "missing", 0, "claims hold"),
+    ("evidence", "busy", 2, BUSY),
+    ("evidence", "killed", 3, KILLED),
+    ("evidence --require ''", "missing", 2, "For more information, try '--help'."),
+    ("prove --only no-such", "missing", 2, "there are "),
+    ("prove --only error-rate --out {file}", "missing", 2, "choose another folder with --out DIR"),
+    ("prove --only no-such --events {nowhere/x}", "missing", 2, "--events names a file in a folder"),
+    ("prove --only no-such --events {pipe}", "missing", 2, "--events names a file in a folder"),
+    ("prove --only no-such --events {one} --junit {empty/../one}", "missing", 2, "name two"),
+    ("evidence --junit {empty}", "missing", 2, "--junit names a file in a folder"),
+    ("verify {tampered} --junit /dev/full", "missing", 2, "--junit names a file in a folder"),
+    ("verify {tampered} --junit {one}", "missing", 4, "report.md has changed since the bundle was sealed"),
+    ("verify {bundle} --junit {one}", "missing", 0, "claims hold"),
+    ("verify {bundle}", "missing", 0, "claims hold"),
     ("evidence verify {bundle}", "missing", 0, "claims hold"),
-    ("evidence verify {bundle} --require ''", "missing", 2, "For more information, try '--help'."),
-    ("evidence verify {bundle} --require no-such", "missing", 2, "verdicts.json"),
-    ("evidence verify {bundle} --require pictured", "missing", 1, "claims hold"),
-    ("evidence verify {bundle} --repo {empty}", "missing", 2, "--repo names a clone"),
-    ("evidence verify {bundle} --signers {file}", "missing", 4, "it is not signed"),
-    ("evidence verify {tampered}", "missing", 4, "report.md has changed since the bundle was sealed"),
-    ("evidence verify {nowhere}", "missing", 2, "a bundle is the folder"),
-    ("evidence verify {pipe}", "missing", 2, "a bundle is the folder"),
-    ("evidence sign {bundle} --key {nowhere}", "missing", 2, "--key names a private key"),
-    ("evidence sign {tampered} --key {nowhere}", "missing", 4, "report.md has changed since the bundle was sealed"),
+    ("evidence run --only no-such", "missing", 2, "there are "),
+    ("verify {bundle} --require ''", "missing", 2, "For more information, try '--help'."),
+    ("verify {bundle} --require no-such", "missing", 2, "verdicts.json"),
+    ("verify {bundle} --require pictured", "missing", 1, "claims hold"),
+    ("verify {bundle} --repo {empty}", "missing", 2, "--repo names a clone"),
+    ("verify {bundle} --signers {file}", "missing", 4, "it is not signed"),
+    ("verify {tampered}", "missing", 4, "report.md has changed since the bundle was sealed"),
+    ("verify {nowhere}", "missing", 2, "a bundle is the folder"),
+    ("verify {pipe}", "missing", 2, "a bundle is the folder"),
+    ("sign {bundle} --key {nowhere}", "missing", 2, "--key names a private key"),
+    ("sign {tampered} --key {nowhere}", "missing", 4, "report.md has changed since the bundle was sealed"),
     ("receiver --listen {held} --notifications {new}", "missing", 2, "cannot listen on 127.0.0.1:"),
     ("receiver --listen {held} --notifications {nowhere/x}", "missing", 2, "--notifications names a file"),
     ("receiver --listen {held} --notifications {pipe}", "missing", 2, "--notifications names a file"),
@@ -338,7 +340,7 @@ const HIDDEN: [&str; 3] = ["front", "receiver", "secrets"];
 #[test]
 fn no_verb_is_missing_from_the_table_and_each_is_in_it_with_success_or_a_failure_of_its_own() {
     let verbs = verbs(&Place::new(), "");
-    assert!(verbs.len() > 12 && verbs.contains(&"evidence verify".to_owned()), "{verbs:?}");
+    assert!(verbs.len() > 12 && verbs.contains(&"verify".to_owned()), "{verbs:?}");
     let programs = ["aiclipx-mutants", "aiclipx-verify"].map(str::to_owned);
     for verb in verbs.into_iter().chain(HIDDEN.map(str::to_owned)).chain(programs) {
         let is_its = |arguments: &str| arguments == verb || arguments.starts_with(&format!("{verb} "));
@@ -416,12 +418,12 @@ fn a_bundle_that_may_not_be_read_is_not_called_untrustworthy() {
     std::fs::write(&signers, "").unwrap();
     std::fs::write(place.at("bundle/SHA256SUMS.sig"), "no signature").unwrap();
     for (closed, arguments) in [
-        ("bundle/report.md", "evidence verify {bundle}"),
-        ("bundle/SHA256SUMS", "evidence verify {bundle}"),
-        ("bundle/experiments", "evidence verify {bundle}"),
-        ("bundle", "evidence verify {bundle}"),
-        ("bundle/SHA256SUMS.sig", "evidence verify {bundle} --signers {signers}"),
-        ("bundle/tree", "evidence sign {bundle} --key {nowhere}"),
+        ("bundle/report.md", "verify {bundle}"),
+        ("bundle/SHA256SUMS", "verify {bundle}"),
+        ("bundle/experiments", "verify {bundle}"),
+        ("bundle", "verify {bundle}"),
+        ("bundle/SHA256SUMS.sig", "verify {bundle} --signers {signers}"),
+        ("bundle/tree", "sign {bundle} --key {nowhere}"),
     ] {
         let closed = place.at(closed);
         let was = closed.metadata().unwrap().permissions().mode();

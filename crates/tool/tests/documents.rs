@@ -281,7 +281,7 @@ fn the_readme_has_every_metric_with_its_labels_and_every_route() {
             row[0].split('`').filter(|part| part.starts_with("app_")).map(str::to_owned).collect::<Vec<_>>()
         })
         .collect();
-    let meter = aiclipx_app::meter::Meter::new("0", "0").unwrap();
+    let meter = aiclipx_app::metrics::Metrics::new("0", "0").unwrap();
     let shape = |family: &prometheus::proto::MetricFamily| {
         let labels: Vec<&str> =
             family.get_metric()[0].get_label().iter().map(prometheus::proto::LabelPair::name).collect();

@@ -188,7 +188,7 @@ impl Watch for Remember {
 
 #[test]
 fn promtool_finds_nothing_to_say_about_the_services_exposition() {
-    let meter = aiclipx_app::meter::Meter::new("1.2.3", "abc").unwrap();
+    let meter = aiclipx_app::metrics::Metrics::new("1.2.3", "abc").unwrap();
     let mut promtool = std::process::Command::new("promtool");
     let mut promtool =
         promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("promtool");

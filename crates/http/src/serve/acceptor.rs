@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 /// The pauses after a failed accept: doubled from the first to the last while it goes on failing.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
-/// A trouble that lasts is told again after this long, however often accepting fails meanwhile.
+/// Minimum interval between log messages while accepting keeps failing.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 /// Connections that wait to be accepted, at most, before the kernel lets more of them try again: what to listen with; the

@@ -25,7 +25,7 @@ pub enum Rewriting {
     /// What is exposed is what was so at the first scrape.
     GoStale,
     /// Two processes behind one target take turns: every second scrape meets one that has counted nothing. It says the same
-    /// start time: of two, the run would say nothing.
+    /// start time: of two, the run would be inconclusive.
     SecondProcess,
 }
 

@@ -4,7 +4,7 @@
 //! names the claim (or the disturbance) that must tell, and is killed only if that claim *fails* with the mutant and
 //! *holds* without it: every scenario in use is enacted once more as it stands, in the same run. A mutant that nothing
 //! found has survived; one whose text was not there, or not once, did not apply; both are failures. A run that the
-//! machine disturbed says nothing, and is repeated once. Where the stack lacks what the claim rests on (a browser, Grafana),
+//! machine disturbed is inconclusive, and is repeated once. Where the stack lacks what the claim rests on (a browser, Grafana),
 //! the claim is not proven without the mutant either: it was not tried, for want of that part.
 //!
 //! - [`table`]: monitoring/mutants.toml as types, and what an edit makes of a text.

@@ -30,12 +30,12 @@ pub struct Tried {
     pub also_fail: Vec<String>,
     /// What came of it.
     #[serde(flatten)]
-    pub fate: Fate,
+    pub fate: MutantStatus,
 }
 
 impl Tried {
     /// A mutant and its fate.
-    pub fn new(mutant: &Mutant, fate: Fate, also_fail: Vec<String>) -> Tried {
+    pub fn new(mutant: &Mutant, fate: MutantStatus, also_fail: Vec<String>) -> Tried {
         let (id, breaks) = (mutant.id.clone(), mutant.breaks.clone());
         Tried { id, breaks, found_by: mutant.found_by.to_string(), also_fail, fate }
     }
@@ -85,7 +85,7 @@ impl Outcome {
         self.mutants.iter().filter(|tried| tried.fate.word() == word).count()
     }
 
-    /// 1: one survived or did not apply; 3: a run says nothing, or nothing was tried; 0: all that could be tried are killed.
+    /// 1: one survived or did not apply; 3: a run is inconclusive, or nothing was tried; 0: all that could be tried are killed.
     pub fn exit_code(&self) -> u8 {
         if self.count("survived") + self.count("did not apply") > 0 {
             1
@@ -116,7 +116,7 @@ impl Outcome {
         let line = |tried: &Tried| {
             let (sign, word) = (tried.fate.sign(), tried.fate.word());
             let why = match &tried.fate {
-                Fate::Killed(_) => String::new(),
+                MutantStatus::Killed(_) => String::new(),
                 other => format!("  {:ids$}  → {}\n", "", other.why()),
             };
             let (id, found_by, breaks) = (&tried.id, &tried.found_by, &tried.breaks);
@@ -172,47 +172,47 @@ pub fn of_bundle(bundle: &Path, provenance: &Provenance) -> anyhow::Result<Optio
 /// What came of one mutant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fate", content = "why", rename_all = "snake_case")]
-pub enum Fate {
+pub enum MutantStatus {
     /// Its claim fails with it and holds without it; what the claim says.
     Killed(String),
     /// Nothing found it; what the claim says instead.
     Survived(String),
     /// Its text was not there exactly once, or what must find it does not exist.
     DidNotApply(String),
-    /// The run says nothing, with it or without it.
+    /// The run is inconclusive, with it or without it.
     Invalid(String),
     /// Its claim is not proven without it, for want of a part of the stack; which, and why.
     NotTried(String),
 }
 
-impl Fate {
+impl MutantStatus {
     /// For tables.
     pub fn word(&self) -> &'static str {
         match self {
-            Fate::Killed(_) => "killed",
-            Fate::Survived(_) => "survived",
-            Fate::DidNotApply(_) => "did not apply",
-            Fate::Invalid(_) => "invalid",
-            Fate::NotTried(_) => "not tried",
+            MutantStatus::Killed(_) => "killed",
+            MutantStatus::Survived(_) => "survived",
+            MutantStatus::DidNotApply(_) => "did not apply",
+            MutantStatus::Invalid(_) => "invalid",
+            MutantStatus::NotTried(_) => "not tried",
         }
     }
 
     /// The same as a sign.
     pub fn sign(&self) -> &'static str {
         match self {
-            Fate::Killed(_) => "✓",
-            Fate::Survived(_) | Fate::DidNotApply(_) => "✗",
-            Fate::Invalid(_) => "!",
-            Fate::NotTried(_) => "○",
+            MutantStatus::Killed(_) => "✓",
+            MutantStatus::Survived(_) | MutantStatus::DidNotApply(_) => "✗",
+            MutantStatus::Invalid(_) => "!",
+            MutantStatus::NotTried(_) => "○",
         }
     }
     pub fn why(&self) -> &str {
         match self {
-            Fate::Killed(why)
-            | Fate::Survived(why)
-            | Fate::DidNotApply(why)
-            | Fate::Invalid(why)
-            | Fate::NotTried(why) => why,
+            MutantStatus::Killed(why)
+            | MutantStatus::Survived(why)
+            | MutantStatus::DidNotApply(why)
+            | MutantStatus::Invalid(why)
+            | MutantStatus::NotTried(why) => why,
         }
     }
 
@@ -235,8 +235,8 @@ impl Fate {
 mod tests {
     use super::*;
 
-    fn outcome(fates: &[Fate]) -> Outcome {
-        let tried = |(index, fate): (usize, &Fate)| Tried {
+    fn outcome(fates: &[MutantStatus]) -> Outcome {
+        let tried = |(index, fate): (usize, &MutantStatus)| Tried {
             id: format!("m{index}"),
             breaks: "Something.".to_owned(),
             found_by: "quiet/loaded".to_owned(),
@@ -260,9 +260,9 @@ mod tests {
     #[test]
     fn only_all_killed_that_could_be_tried_is_success() {
         let why = || "why".to_owned();
-        let (killed, survived) = (Fate::Killed(why()), Fate::Survived(why()));
-        let (unapplied, invalid) = (Fate::DidNotApply(why()), Fate::Invalid(why()));
-        let untried = Fate::NotTried(why());
+        let (killed, survived) = (MutantStatus::Killed(why()), MutantStatus::Survived(why()));
+        let (unapplied, invalid) = (MutantStatus::DidNotApply(why()), MutantStatus::Invalid(why()));
+        let untried = MutantStatus::NotTried(why());
         for (fates, code) in [
             (&[killed.clone(), killed.clone()][..], 0),
             (&[killed.clone(), survived.clone()], 1),
@@ -282,7 +282,8 @@ mod tests {
     #[test]
     fn it_reads_back_and_says_why_where_a_mutant_lives() {
         let folder = tempfile::tempdir().unwrap();
-        let outcome = outcome(&[Fate::Killed("found".to_owned()), Fate::Survived("it holds".to_owned())]);
+        let outcome =
+            outcome(&[MutantStatus::Killed("found".to_owned()), MutantStatus::Survived("it holds".to_owned())]);
         outcome.write(folder.path()).unwrap();
         assert_eq!(Outcome::read(&folder.path().join(FILE)).unwrap(), outcome);
         assert_eq!(outcome.tally(), "1 of 2 mutants are killed, 1 survived");
@@ -293,10 +294,11 @@ mod tests {
 
     #[test]
     fn a_long_reason_is_cut_and_a_short_one_is_not() {
-        assert_eq!(Fate::Killed("ü".repeat(200)).brief(), "ü".repeat(200));
-        assert_eq!(Fate::Killed("ü".repeat(201)).brief(), format!("{} …", "ü".repeat(200)));
-        assert_eq!(Fate::Invalid("it ended\nits last lines".to_owned()).brief(), "it ended …");
-        let words = |last: &str| Fate::Killed(format!("{} {last} twelve", "word ".repeat(39).trim_end())).brief();
+        assert_eq!(MutantStatus::Killed("ü".repeat(200)).brief(), "ü".repeat(200));
+        assert_eq!(MutantStatus::Killed("ü".repeat(201)).brief(), format!("{} …", "ü".repeat(200)));
+        assert_eq!(MutantStatus::Invalid("it ended\nits last lines".to_owned()).brief(), "it ended …");
+        let words =
+            |last: &str| MutantStatus::Killed(format!("{} {last} twelve", "word ".repeat(39).trim_end())).brief();
         assert_eq!(words("whole"), format!("{}whole …", "word ".repeat(39)));
         assert_eq!(words("halved"), format!("{}…", "word ".repeat(39)));
     }

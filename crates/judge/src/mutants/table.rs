@@ -69,7 +69,7 @@ pub struct Change {
 pub enum FoundBy {
     /// This claim fails, by its id as it is derived.
     Claim(String),
-    /// The run says nothing, and says so: one of its disturbances holds the words.
+    /// The run is inconclusive, and one of its disturbances holds the words.
     Disturbance {
         /// The experiment's name.
         experiment: String,
@@ -216,7 +216,7 @@ impl Row {
     }
 }
 
-/// Where a change happens says its file's first folder.
+/// The file's first folder (`etc/` or `experiment/`) says what is changed.
 fn changed(file: &Path, text: String, replacement: String) -> Result<Edit, String> {
     let change = |file: &Path| Change { file: file.to_owned(), text, replacement };
     if let Ok(record) = file.strip_prefix("experiment") {

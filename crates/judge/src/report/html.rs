@@ -148,7 +148,7 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
     })
 }
 
-/// Failures first, then what says nothing, what is open, and what holds.
+/// Failures first, then what is inconclusive, what is open, and what holds.
 fn gravity(verdict: &Verdict) -> u8 {
     match verdict {
         Verdict::Fails(_) => 0,
@@ -259,7 +259,7 @@ fn verify_section(outcome: &Outcome) -> Markup {
     html! {
         h2 #verify { "Verify it" }
         p { "In the folder that holds this report, offline, with nothing but the tool or nothing but coreutils:" }
-        pre { "aiclipx evidence verify .\nsha256sum -c SHA256SUMS" }
+        pre { "aiclipx verify .\nsha256sum -c SHA256SUMS" }
         p { "The first judges every exhibit again and compares; the second checks only that no listed file changed." }
         @if provenance.dirty.is_some() {
             p { "It was made with uncommitted changes: to run it again, lay what " code { "tree/" } " holds over the revision first." }

@@ -76,6 +76,6 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
     if let Some(mutants) = &outcome.mutants {
         text += &super::mutants::text(mutants)?;
     }
-    writeln!(text, "\nVerify: `aiclipx evidence verify .` in this folder, offline.")?;
+    writeln!(text, "\nVerify: `aiclipx verify .` in this folder, offline.")?;
     Ok(text)
 }

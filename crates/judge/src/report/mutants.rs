@@ -7,7 +7,7 @@ use std::fmt::Write;
 use maud::{Markup, html};
 
 use super::words::{cell, utc};
-use crate::mutants::outcome::Fate;
+use crate::mutants::outcome::MutantStatus;
 use crate::mutants::outcome::Outcome;
 
 /// Why a reader should care, and what it rests on.
@@ -22,17 +22,17 @@ fn says(mutants: &Outcome) -> String {
 
 /// For report.html.
 pub(super) fn section(mutants: &Outcome) -> Markup {
-    let class = |fate: &Fate| match fate {
-        Fate::Killed(_) => "holds",
-        Fate::Survived(_) | Fate::DidNotApply(_) => "fails",
-        Fate::Invalid(_) => "invalid",
-        Fate::NotTried(_) => "notproven",
+    let class = |fate: &MutantStatus| match fate {
+        MutantStatus::Killed(_) => "holds",
+        MutantStatus::Survived(_) | MutantStatus::DidNotApply(_) => "fails",
+        MutantStatus::Invalid(_) => "invalid",
+        MutantStatus::NotTried(_) => "notproven",
     };
     html! {
         h2 #mutants { "Mutants" }
         p { (says(mutants)) }
         div.wide { table {
-            thead { tr { th { "What would be wrong" } th { "Must be found by" } th { "Told by it" } th { "Fate" } } }
+            thead { tr { th { "What would be wrong" } th { "Must be found by" } th { "Told by it" } th { "MutantStatus" } } }
             tbody {
                 @for tried in &mutants.mutants {
                     tr {
@@ -55,7 +55,7 @@ pub(super) fn text(mutants: &Outcome) -> anyhow::Result<String> {
     );
     for tried in &mutants.mutants {
         let (sign, word) = (tried.fate.sign(), tried.fate.word());
-        let why = if let Fate::NotTried(why) = &tried.fate { format!(", {why}") } else { String::new() };
+        let why = if let MutantStatus::NotTried(why) = &tried.fate { format!(", {why}") } else { String::new() };
         let fate = cell(&format!("{sign} {word}{why}"));
         writeln!(text, "| {} | {} | {fate} |", cell(&tried.breaks), cell(&tried.found_by))?;
     }

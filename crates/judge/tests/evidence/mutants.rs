@@ -3,7 +3,7 @@
 use std::fs;
 
 use aiclipx_base::duration::Speed;
-use aiclipx_judge::mutants::outcome::Fate;
+use aiclipx_judge::mutants::outcome::MutantStatus;
 use aiclipx_judge::mutants::outcome::{Outcome, SCHEMA, Tried, take};
 use aiclipx_judge::mutants::table::Table;
 use aiclipx_model::failure::Kind;
@@ -16,9 +16,9 @@ fn outcome(archive: &Archive) -> Outcome {
     let provenance = archive.derived().provenance;
     let table = Table::read(&world::tree().root).unwrap();
     let fate = |at: usize| match at {
-        0 => Fate::Survived("it holds".to_owned()),
-        1 => Fate::NotTried("for want of Grafana: there is none".to_owned()),
-        _ => Fate::Killed("found".to_owned()),
+        0 => MutantStatus::Survived("it holds".to_owned()),
+        1 => MutantStatus::NotTried("for want of Grafana: there is none".to_owned()),
+        _ => MutantStatus::Killed("found".to_owned()),
     };
     Outcome {
         schema: SCHEMA,
@@ -77,7 +77,11 @@ fn those_of_another_tree_or_too_few_or_mended_are_found() {
         ("a dirty tree's", |outcome| outcome.dirty = Some("f".repeat(64)), "another revision"),
         ("one left out", |outcome| drop(outcome.mutants.remove(0)), "other mutants"),
         ("another claim", |outcome| outcome.mutants[1].found_by = "quiet/log".to_owned(), "other mutants"),
-        ("a survivor called dead", |outcome| outcome.mutants[0].fate = Fate::Killed("found".to_owned()), "report."),
+        (
+            "a survivor called dead",
+            |outcome| outcome.mutants[0].fate = MutantStatus::Killed("found".to_owned()),
+            "report.",
+        ),
     ];
     let archive = Archive::sound();
     let sound = outcome(&archive);

@@ -101,5 +101,5 @@ fn the_headline_counts_what_fails() {
     assert_eq!(headline([Room::with_errors(), Room::silent()]), "Every claim that could be shown holds");
     assert_eq!(headline([failing(), Room::silent()]), "One claim fails");
     assert_eq!(headline([failing(), failing()]), "2 claims fail");
-    assert!(headline([invalid(), Room::silent()]).starts_with("The run says nothing: "));
+    assert!(headline([invalid(), Room::silent()]).starts_with("The run is inconclusive: "));
 }

@@ -1,4 +1,4 @@
-//! A disturbed run says nothing: every claim is invalid, none fails and none holds.
+//! A disturbed run is inconclusive: every claim is invalid, none fails and none holds.
 
 use aiclipx_judge::files::read_json;
 use aiclipx_judge::judge::Verdict;

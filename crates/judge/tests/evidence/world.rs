@@ -14,8 +14,8 @@ use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
 use aiclipx_judge::run::{MissingPicture, PhaseTime, Picture, Process, Run, SCHEMA};
 use aiclipx_judge::tree::{FOLDERS, Tree, copy_folder};
-use aiclipx_model::epoch::Epoch;
 use aiclipx_model::monitoring::addresses::{Addresses, Logging};
+use aiclipx_model::process_identity::ProcessIdentity;
 use aiclipx_model::scenario::Scenario;
 use aiclipx_model::traffic::ledger::{Entry, Head, Ledger, Outcome};
 use aiclipx_model::traffic::schedule::Schedule;
@@ -291,7 +291,7 @@ fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
     let wall = |us: u64| ((ledger.head.started_unix_us + us) / 1000) as i64;
     let at = |index: usize| Address { host: "127.0.0.1".to_owned(), port: 18_000 + index as u16 };
     let process = |(index, (component, _)): (usize, &(String, String))| {
-        let epoch = Epoch { pid: Some(4000 + index as u32), started_ms: Some(9_000_000 + index as u64) };
+        let epoch = ProcessIdentity { pid: Some(4000 + index as u32), started_ms: Some(9_000_000 + index as u64) };
         Process { component: component.clone(), at_start: epoch, at_end: epoch }
     };
     Run {

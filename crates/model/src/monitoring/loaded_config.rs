@@ -26,7 +26,7 @@ const HIDDEN: &str = "<secret>";
 pub enum Loader {
     /// Prometheus: what it scrapes and whom it tells.
     Prometheus,
-    /// Alertmanager: who is told of what.
+    /// Alertmanager: routing.
     Alertmanager,
 }
 

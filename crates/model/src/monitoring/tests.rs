@@ -1,4 +1,4 @@
-//! The room as its neighbours use it, on the files of this repository and on files broken on purpose.
+//! The module as its neighbours use it, on the files of this repository and on files broken on purpose.
 
 use super::addresses::{Addresses, ExternalUrl, Logging};
 use super::*;

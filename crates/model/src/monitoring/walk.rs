@@ -1,4 +1,4 @@
-//! One walk over a document and its shape, for both that is asked of it.
+//! Walks a document along its shape: validates it, and rewrites it when rendering.
 //!
 //! It tells every finding: a key we don't know, a value that is something else, a duration or an expression that does
 //! not parse. When it renders, it puts the stack's addresses and speed in place, and tells what can't be divided.

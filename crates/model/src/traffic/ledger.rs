@@ -53,7 +53,7 @@ pub struct Head {
     pub ended_unix_us: u64,
     /// The run's length on the monotonic clock; against the wall clock it shows a clock that stepped.
     pub elapsed_us: u64,
-    /// Why the generator could not keep up, if it could not: then the run says nothing.
+    /// Why the generator could not keep up, if it could not: then the run is inconclusive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limited: Option<String>,
     /// Whether the user stopped it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::parts::{self, Part};
 use aiclipx_judge::judge::{Judgement, Verdict};
-use aiclipx_judge::mutants::outcome::Fate;
+use aiclipx_judge::mutants::outcome::MutantStatus;
 use aiclipx_judge::mutants::outcome::Tried;
 use aiclipx_judge::mutants::table::{FoundBy, Mutant};
 
@@ -17,7 +17,7 @@ pub(super) struct Found {
 }
 
 /// By a scenario's or a mutant's name; what was not recorded is a mutant's fate already.
-pub(super) type Findings = BTreeMap<String, Result<Found, Fate>>;
+pub(super) type Findings = BTreeMap<String, Result<Found, MutantStatus>>;
 
 /// Whether the run was disturbed as the mutant must disturb it.
 pub(super) fn is_wanted(mutant: &Mutant, found: &Found) -> bool {
@@ -29,7 +29,7 @@ pub(super) fn is_wanted(mutant: &Mutant, found: &Found) -> bool {
 
 /// A mutant's fate, from its own experiment and the sound one of its scenario.
 pub(super) fn judged(mutant: &Mutant, found: &Findings) -> Tried {
-    let nothing = |why: &str| Tried::new(mutant, Fate::Invalid(why.to_owned()), Vec::new());
+    let nothing = |why: &str| Tried::new(mutant, MutantStatus::Invalid(why.to_owned()), Vec::new());
     let experiment = mutant.found_by.experiment();
     let sound = match found.get(experiment) {
         Some(Ok(sound)) if sound.disturbances.is_empty() => sound,
@@ -42,11 +42,17 @@ pub(super) fn judged(mutant: &Mutant, found: &Findings) -> Tried {
             Some(Verdict::Holds) => {}
             Some(other) => {
                 return match parts::wanting(mutant, &sound.judgements, &sound.lacking) {
-                    Some(why) => Tried::new(mutant, Fate::NotTried(why), Vec::new()),
+                    Some(why) => Tried::new(mutant, MutantStatus::NotTried(why), Vec::new()),
                     None => nothing(&format!("{claim} {} without it: {}", other.word(), other.why())),
                 };
             }
-            None => return Tried::new(mutant, Fate::DidNotApply(format!("no claim {claim} is derived")), Vec::new()),
+            None => {
+                return Tried::new(
+                    mutant,
+                    MutantStatus::DidNotApply(format!("no claim {claim} is derived")),
+                    Vec::new(),
+                );
+            }
         }
     }
     let broken = match found.get(&mutant.id) {
@@ -62,19 +68,21 @@ pub(super) fn judged(mutant: &Mutant, found: &Findings) -> Tried {
 }
 
 /// What its own experiment says of a mutant: the claim is taken to hold without it.
-pub(super) fn alone(mutant: &Mutant, broken: &Found) -> Fate {
+pub(super) fn alone(mutant: &Mutant, broken: &Found) -> MutantStatus {
     let told = || broken.disturbances.join("; ");
     match &mutant.found_by {
         FoundBy::Disturbance { words, .. } => match broken.disturbances.iter().find(|told| told.contains(words)) {
-            Some(disturbance) => Fate::Killed(disturbance.clone()),
-            None if broken.disturbances.is_empty() => Fate::Survived("nothing disturbed the run".to_owned()),
-            None => Fate::Invalid(told()),
+            Some(disturbance) => MutantStatus::Killed(disturbance.clone()),
+            None if broken.disturbances.is_empty() => MutantStatus::Survived("nothing disturbed the run".to_owned()),
+            None => MutantStatus::Invalid(told()),
         },
-        FoundBy::Claim(_) if !broken.disturbances.is_empty() => Fate::Invalid(told()),
+        FoundBy::Claim(_) if !broken.disturbances.is_empty() => MutantStatus::Invalid(told()),
         FoundBy::Claim(claim) => match verdict(broken, claim) {
-            Some(Verdict::Fails(why)) => Fate::Killed(why.clone()),
-            Some(other) => Fate::Survived(format!("{claim} {} {}", other.word(), other.why()).trim().to_owned()),
-            None => Fate::DidNotApply(format!("no claim {claim} is derived")),
+            Some(Verdict::Fails(why)) => MutantStatus::Killed(why.clone()),
+            Some(other) => {
+                MutantStatus::Survived(format!("{claim} {} {}", other.word(), other.why()).trim().to_owned())
+            }
+            None => MutantStatus::DidNotApply(format!("no claim {claim} is derived")),
         },
     }
 }
@@ -83,11 +91,11 @@ pub(super) fn alone(mutant: &Mutant, broken: &Found) -> Fate {
 /// of the mutant.
 pub(super) fn so_far(mutant: &Mutant, found: &Found) -> String {
     let fate = match parts::wanting(mutant, &found.judgements, &found.lacking) {
-        Some(why) => Fate::NotTried(why),
+        Some(why) => MutantStatus::NotTried(why),
         None => alone(mutant, found),
     };
     match fate {
-        Fate::Killed(_) => format!("found by {}: {}", mutant.found_by, fate.brief()),
+        MutantStatus::Killed(_) => format!("found by {}: {}", mutant.found_by, fate.brief()),
         _ => format!("{}: {}", fate.word(), fate.brief()),
     }
 }
@@ -160,7 +168,7 @@ mod tests {
     #[test]
     fn a_kill_is_a_claim_that_fails_with_it_and_holds_without() {
         let tried = fate_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(fails(), fails()));
-        assert_eq!(tried.fate, Fate::Killed("it differs".to_owned()));
+        assert_eq!(tried.fate, MutantStatus::Killed("it differs".to_owned()));
         assert_eq!(tried.also_fail, ["quiet/log"]);
     }
 
@@ -174,7 +182,7 @@ mod tests {
     fn what_is_not_proven_was_not_found() {
         let unproven = Verdict::NotProven("no picture".to_owned());
         let tried = fate_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(unproven, Verdict::Holds));
-        assert_eq!(tried.fate, Fate::Survived("quiet/loaded not proven no picture".to_owned()));
+        assert_eq!(tried.fate, MutantStatus::Survived("quiet/loaded not proven no picture".to_owned()));
     }
 
     #[test]
@@ -216,7 +224,7 @@ mod tests {
             let sound = Found { lacking: lacking.to_vec(), ..sound };
             let tried = fate_of(&by_claim(), sound, found_of(kind, fails(), Verdict::Holds));
             match told {
-                Some(told) => assert_eq!(tried.fate, Fate::NotTried(told.to_owned())),
+                Some(told) => assert_eq!(tried.fate, MutantStatus::NotTried(told.to_owned())),
                 None => assert_eq!(tried.fate.word(), "invalid", "{tried:?}"),
             }
         }
@@ -249,7 +257,10 @@ mod tests {
         let sound = || found(Verdict::Holds, Verdict::Holds);
         let told = || disturbed("3 scrapes failed");
         assert_eq!(fate_of(&by_claim(), sound(), told()).fate.word(), "invalid");
-        assert_eq!(fate_of(&by_disturbance(), sound(), told()).fate, Fate::Killed("3 scrapes failed".to_owned()));
+        assert_eq!(
+            fate_of(&by_disturbance(), sound(), told()).fate,
+            MutantStatus::Killed("3 scrapes failed".to_owned())
+        );
         assert_eq!(fate_of(&by_disturbance(), sound(), disturbed("the clock stepped")).fate.word(), "invalid");
         assert_eq!(fate_of(&by_disturbance(), sound(), sound()).fate.word(), "survived");
         assert_eq!(fate_of(&by_disturbance(), told(), told()).fate.word(), "invalid", "so was the sound one");
@@ -259,7 +270,7 @@ mod tests {
     #[test]
     fn an_edit_that_did_not_apply_and_a_claim_nobody_derives_are_told() {
         let sound = || found(Verdict::Holds, Verdict::Holds);
-        let unapplied = Fate::DidNotApply("it is not there".to_owned());
+        let unapplied = MutantStatus::DidNotApply("it is not there".to_owned());
         let tried = Findings::from([("quiet".to_owned(), Ok(sound())), ("m".to_owned(), Err(unapplied.clone()))]);
         assert_eq!(judged(&by_claim(), &tried).fate, unapplied);
         let gone = mutant(FoundBy::Claim("quiet/gone".to_owned()));

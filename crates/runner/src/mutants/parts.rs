@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::browser::Browser;
 use crate::browser::prometheus::PrometheusPages;
-use crate::ground::Ground;
+use crate::environment::Environment;
 use aiclipx_judge::claims::Kind;
 use aiclipx_judge::judge::{Judgement, Verdict};
 use aiclipx_judge::mutants::table::Mutant;
@@ -70,7 +70,7 @@ pub(super) async fn lacking(stack: &Stack) -> Vec<Part> {
     let is_there = [
         (Part::Browser, Browser::find().is_some()),
         // One that does not answer in time may have them.
-        (Part::Pages, !matches!(PrometheusPages::probe(Ground::Ours(stack).prometheus()).await, Ok(None))),
+        (Part::Pages, !matches!(PrometheusPages::probe(Environment::Managed(stack).prometheus()).await, Ok(None))),
     ];
     let others = is_there.into_iter().filter(|(_, is_there)| !is_there).map(|(part, _)| part);
     others.chain(absent(|component| stack.programs().contains_key(&component))).collect()

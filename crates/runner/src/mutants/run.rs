@@ -16,9 +16,9 @@ use super::fate::{self, Findings, Found};
 use super::parts;
 use super::proxy::Proxy;
 use crate::collect::collect;
-use crate::enact::{Enactment, enact};
+use crate::enact::{RunSpec, enact};
+use crate::environment::Environment;
 use crate::events::{Event, Events};
-use crate::ground::Ground;
 use crate::publish::in_a_second_of_its_own;
 use crate::runner::{self, Ended, Job, Options, Try, Which, gravest, invalid};
 use crate::surroundings::{asked_of, look_for_a_browser};
@@ -26,7 +26,7 @@ use aiclipx_judge::bundle::{PARTIAL, made_in};
 use aiclipx_judge::experiment::Experiment;
 use aiclipx_judge::files::{read_text, write};
 use aiclipx_judge::judge::{self, Verdict};
-use aiclipx_judge::mutants::outcome::Fate;
+use aiclipx_judge::mutants::outcome::MutantStatus;
 use aiclipx_judge::mutants::outcome::{Outcome, SCHEMA, Tried};
 use aiclipx_judge::mutants::table::{Change, Edit, Mutant, Table};
 use aiclipx_judge::provenance::{compact_utc, now_ms};
@@ -121,7 +121,7 @@ async fn all(common: &Arc<Common>, mutants: &[&Mutant]) -> Result<Vec<Tried>, Fa
         match came {
             Ok(findings) => found.extend(findings),
             Err(failure) if failure.kind() == Kind::Infrastructure => {
-                found.insert(job.name().to_owned(), Err(Fate::Invalid(failure.to_string())));
+                found.insert(job.name().to_owned(), Err(MutantStatus::Invalid(failure.to_string())));
             }
             Err(failure) => failures.push(failure.context(format!("mutants, {}", job.name()))),
         }
@@ -132,7 +132,7 @@ async fn all(common: &Arc<Common>, mutants: &[&Mutant]) -> Result<Vec<Tried>, Fa
     let tried: Vec<Tried> = mutants
         .iter()
         .map(|mutant| match unapplied.remove(mutant.id.as_str()) {
-            Some(why) => Tried::new(mutant, Fate::DidNotApply(why), Vec::new()),
+            Some(why) => Tried::new(mutant, MutantStatus::DidNotApply(why), Vec::new()),
             None => fate::judged(mutant, &found),
         })
         .collect();
@@ -181,15 +181,15 @@ fn trials<'a>(
 /// What is told when a stack is done with.
 fn tell(ended: &Ended<Trial>, number: usize, of: usize, common: &Common) {
     let trial = &ended.job;
-    let of_fate = |fate: &Fate| format!("{}: {}", fate.word(), fate.brief());
+    let of_fate = |fate: &MutantStatus| format!("{}: {}", fate.word(), fate.brief());
     let told = match &ended.came {
-        Err(failure) if failure.kind() == Kind::Infrastructure => of_fate(&Fate::Invalid(failure.to_string())),
+        Err(failure) if failure.kind() == Kind::Infrastructure => of_fate(&MutantStatus::Invalid(failure.to_string())),
         // It is told once, of the command.
         Err(_) => return,
         Ok(findings) => match (&findings[trial.name()], &trial.what) {
             (Err(fate), _) => of_fate(fate),
             (Ok(found), _) if !found.disturbances.is_empty() && !trial.is_wanted(found) => {
-                format!("says nothing: {}", found.disturbances.join("; "))
+                format!("inconclusive: {}", found.disturbances.join("; "))
             }
             (Ok(found), What::Sound(mutants)) => {
                 let holds = found.judgements.iter().filter(|judged| judged.verdict == Verdict::Holds).count();
@@ -207,7 +207,7 @@ fn tell(ended: &Ended<Trial>, number: usize, of: usize, common: &Common) {
 /// Keeps the experiments of what lives, with those of the sound stacks; nobody looks at a mutant that is dead, and one
 /// that was not tried has nothing to show.
 fn clear(folder: &Path, tried: &[Tried]) -> anyhow::Result<()> {
-    let lives = |tried: &Tried| !matches!(tried.fate, Fate::Killed(_) | Fate::NotTried(_));
+    let lives = |tried: &Tried| !matches!(tried.fate, MutantStatus::Killed(_) | MutantStatus::NotTried(_));
     let living = |name: &str| tried.iter().any(|tried| tried.id == name && lives(tried));
     let none_lives = !tried.iter().any(lives);
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
@@ -262,7 +262,7 @@ impl Job for Trial {
         let _ = fs::remove_dir_all(self.experiment(self.name()));
         let findings = self.once().await?;
         let disturbed = match &findings[self.name()] {
-            Err(Fate::Invalid(why)) => Some(why.clone()),
+            Err(MutantStatus::Invalid(why)) => Some(why.clone()),
             Ok(found) if !self.is_wanted(found) => invalid(found.disturbances.iter().cloned()),
             _ => None,
         };
@@ -278,7 +278,8 @@ impl Trial {
         let mut plan = Plan::private(root, &state.path().join("state"), speed)?;
         let mut scraped = plan.rendered_with();
         let mut proxy = None;
-        let unapplied = |why: String| Ok(Findings::from([(self.name().to_owned(), Err(Fate::DidNotApply(why)))]));
+        let unapplied =
+            |why: String| Ok(Findings::from([(self.name().to_owned(), Err(MutantStatus::DidNotApply(why)))]));
         let mut change: Option<&Change> = None;
         if let What::Broken(mutant) = &self.what {
             match &mutant.edit {
@@ -308,7 +309,7 @@ impl Trial {
             None => None,
         };
         let findings = match unread {
-            Some(why) => Ok(Findings::from([(self.name().to_owned(), Err(Fate::NotTried(why)))])),
+            Some(why) => Ok(Findings::from([(self.name().to_owned(), Err(MutantStatus::NotTried(why)))])),
             None => self.on(&stack).await,
         };
         let stopped = stack.stop().await;
@@ -323,8 +324,8 @@ impl Trial {
     async fn on(&self, stack: &Stack) -> Result<Findings, Failure> {
         let Common { tree, options, events, interrupt, .. } = &*self.common;
         let is_sound = matches!(self.what, What::Sound(_));
-        let what = Enactment {
-            ground: Ground::Ours(stack),
+        let what = RunSpec {
+            environment: Environment::Managed(stack),
             tree,
             scenario: &self.scenario,
             seed: options.seed,
@@ -336,7 +337,7 @@ impl Trial {
         };
         let enacted = enact(what, &|_| {}, interrupt).await?;
         let folder = self.experiment(self.name());
-        interrupt.or(collect(Ground::Ours(stack), tree, &enacted.folder, &folder, events)).await?;
+        interrupt.or(collect(Environment::Managed(stack), tree, &enacted.folder, &folder, events)).await?;
         let mut found = self.look(&folder).await?;
         found.lacking = parts::lacking(stack).await;
         let mut findings = Findings::from([(self.name().to_owned(), Ok(found))]);
@@ -348,7 +349,9 @@ impl Trial {
                 Edit::Dashboard(change) => match change.dashboards(tree) {
                     Ok(dashboards) => {
                         let tree = tree.with_dashboards(dashboards);
-                        interrupt.or(collect(Ground::Ours(stack), &tree, &enacted.folder, &copy, events)).await?;
+                        interrupt
+                            .or(collect(Environment::Managed(stack), &tree, &enacted.folder, &copy, events))
+                            .await?;
                         Ok(())
                     }
                     Err(why) => Err(why),
@@ -357,7 +360,7 @@ impl Trial {
             };
             let found = match made {
                 Ok(()) => Ok(self.look(&copy).await?),
-                Err(why) => Err(Fate::DidNotApply(why)),
+                Err(why) => Err(MutantStatus::DidNotApply(why)),
             };
             findings.insert(mutant.id.clone(), found);
         }

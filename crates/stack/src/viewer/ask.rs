@@ -27,7 +27,7 @@ const MOST_WINDOWS: usize = 200;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Silence {
+pub(super) enum QueryError {
     /// Nobody is there.
     Unreachable(String),
     /// Refused, or what came was no answer.
@@ -35,17 +35,17 @@ pub(super) enum Silence {
 }
 
 /// All questions of a page at once, the answers in their order.
-pub(super) async fn all(questions: Vec<(Address, PlannedQuery)>) -> Vec<Result<Frame, Silence>> {
+pub(super) async fn all(questions: Vec<(Address, PlannedQuery)>) -> Vec<Result<Frame, QueryError>> {
     let answers = questions.into_iter().map(|(address, query)| async move {
         let body = get(&address, &query.path_and_query).await?;
-        let answer = answer::parse(&body).map_err(|error| Silence::Refused(error.to_string()))?;
+        let answer = answer::parse(&body).map_err(|error| QueryError::Refused(error.to_string()))?;
         Ok(Frame { query, series: answer.data.into_series() })
     });
     stream::iter(answers).buffered(AT_ONCE).collect().await
 }
 
 /// What annotations tell, by what they mark, each in the order of time: of more than a picture can show, the last.
-pub(super) fn windows(dashboard: &Dashboard, answers: &[Result<Frame, Silence>], marking: Marking) -> Vec<Mark> {
+pub(super) fn windows(dashboard: &Dashboard, answers: &[Result<Frame, QueryError>], marking: Marking) -> Vec<Mark> {
     let told = dashboard.annotations.iter().zip(answers).filter(|(annotation, _)| annotation.marking() == marking);
     let mut windows: Vec<Mark> = told.filter_map(|(_, answer)| answer.as_ref().ok()).flat_map(marks::marks).collect();
     windows.sort_by_key(|mark| mark.from_millis);
@@ -103,26 +103,27 @@ async fn label_values(
     metric: Option<&str>,
     label: &str,
     range: TimeRange,
-) -> Result<Vec<String>, Silence> {
+) -> Result<Vec<String>, QueryError> {
     let (start, end) = (range.from_millis.div_euclid(1000), range.to_millis.div_euclid(1000) + 1);
     let mut path = format!("/api/v1/label/{}/values?start={start}&end={end}", percent_encoded(label));
     if let Some(metric) = metric {
         path.extend(["&match%5B%5D=", &percent_encoded(metric)]);
     }
     let body = get(address, &path).await?;
-    let values: Values = serde_json::from_slice(&body).map_err(|error| Silence::Refused(error.to_string()))?;
+    let values: Values = serde_json::from_slice(&body).map_err(|error| QueryError::Refused(error.to_string()))?;
     Ok(values.data)
 }
 
-async fn get(address: &Address, path_and_query: &str) -> Result<bytes::Bytes, Silence> {
-    let answer =
-        client::get(address, path_and_query, LIMIT).await.map_err(|error| Silence::Unreachable(error.to_string()))?;
+async fn get(address: &Address, path_and_query: &str) -> Result<bytes::Bytes, QueryError> {
+    let answer = client::get(address, path_and_query, LIMIT)
+        .await
+        .map_err(|error| QueryError::Unreachable(error.to_string()))?;
     // A refusal is JSON with its reason; anything else but 200 comes from nobody we know.
     if answer.status.is_success() || answer.body.starts_with(b"{") {
         return Ok(answer.body);
     }
     let words = String::from_utf8_lossy(&answer.body).trim().chars().take(200).collect::<String>();
-    Err(Silence::Unreachable(format!("{address} answered {}: {words}", answer.status)))
+    Err(QueryError::Unreachable(format!("{address} answered {}: {words}", answer.status)))
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::ask::Silence;
+use super::ask::QueryError;
 use aiclipx_base::address::Address;
 use aiclipx_dashboard::draw::clean;
 use aiclipx_http::client;
@@ -44,15 +44,15 @@ pub(super) struct Line {
 }
 
 /// The lines of one query, in no order.
-pub(super) async fn ask(address: &Address, path_and_query: &str) -> Result<Vec<Line>, Silence> {
+pub(super) async fn ask(address: &Address, path_and_query: &str) -> Result<Vec<Line>, QueryError> {
     let answer = client::get(address, path_and_query, LIMIT)
         .await
-        .map_err(|error| Silence::Unreachable(format!("Loki at {} does not answer: {error}", address.url(""))))?;
+        .map_err(|error| QueryError::Unreachable(format!("Loki at {} does not answer: {error}", address.url(""))))?;
     if answer.status.is_success() {
-        return read(&answer.body).map_err(Silence::Refused);
+        return read(&answer.body).map_err(QueryError::Refused);
     }
     let words = String::from_utf8_lossy(&answer.body).trim().chars().take(300).collect::<String>();
-    Err(Silence::Refused(format!("Loki answered {}: {words}", answer.status)))
+    Err(QueryError::Refused(format!("Loki answered {}: {words}", answer.status)))
 }
 
 #[derive(Deserialize)]

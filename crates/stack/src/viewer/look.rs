@@ -18,7 +18,7 @@ const LEAST_REFRESH: Duration = Duration::from_secs(1);
 
 /// What is to be seen, and the parameters that say it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Look {
+pub(super) struct ViewParams {
     /// In the order they are written, names unique but for variables' values.
     parameters: Vec<(String, String)>,
     /// As asked for, or the dashboard's own: `now-15m`, `now`.
@@ -35,9 +35,9 @@ pub(super) struct Look {
     pub(super) chosen: BTreeMap<String, Vec<String>>,
 }
 
-impl Look {
+impl ViewParams {
     /// Reads the part of an address behind the question mark, or says what in it can't be meant.
-    pub(super) fn read(query: &str, dashboard: &Dashboard, now_millis: i64) -> Result<Look, String> {
+    pub(super) fn read(query: &str, dashboard: &Dashboard, now_millis: i64) -> Result<ViewParams, String> {
         let mut parameters: Vec<(String, String)> = Vec::new();
         let mut chosen: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -83,7 +83,7 @@ impl Look {
             return Err(format!("the dashboard `{}` has no panel {id}", dashboard.uid));
         }
         let refresh = refresh.filter(|_| to.starts_with("now"));
-        Ok(Look { parameters, from, to, range, refresh, panel, chosen })
+        Ok(ViewParams { parameters, from, to, range, refresh, panel, chosen })
     }
 
     fn given(&self, name: &str) -> Option<&str> {
@@ -208,8 +208,8 @@ mod tests {
         aiclipx_dashboard::model::read(std::path::Path::new("a.json"), text).unwrap()
     }
 
-    fn look(query: &str) -> Result<Look, String> {
-        Look::read(query, &dashboard(), NOW)
+    fn look(query: &str) -> Result<ViewParams, String> {
+        ViewParams::read(query, &dashboard(), NOW)
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
         assert!(!look.is_folded(dashboard().panel(4).unwrap()));
         let address = look.address("a b", &[("viewPanel", ""), ("from", "now-1h"), ("to", "now")]);
         assert_eq!(address, "/d/a%20b?orgId=1&refresh=100ms&var-j=x%20y&var-j=z%26&row-4=open&from=now-1h&to=now");
-        assert_eq!(Look::read("var-j=All", &dashboard(), NOW).unwrap().chosen["j"], ["$__all"]);
+        assert_eq!(ViewParams::read("var-j=All", &dashboard(), NOW).unwrap().chosen["j"], ["$__all"]);
     }
 
     #[test]

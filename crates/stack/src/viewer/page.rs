@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 use super::answer::respond;
 use super::lines::{self, Line};
-use super::look::Look;
+use super::look::ViewParams;
 use super::provisioned::Provisioned;
 use aiclipx_base::duration;
 use aiclipx_dashboard::draw::written;
@@ -77,7 +77,7 @@ pub(super) struct Layout<'a> {
 
 impl<'a> Layout<'a> {
     /// For a window so many pixels wide.
-    pub(super) fn new(dashboard: &'a Dashboard, look: &Look, window: u32) -> Layout<'a> {
+    pub(super) fn new(dashboard: &'a Dashboard, look: &ViewParams, window: u32) -> Layout<'a> {
         let is_narrow = window <= NARROW;
         let width = window.saturating_sub(if is_narrow { 16 } else { 32 }).max(240);
         if let Some(panel) = look.panel.and_then(|id| dashboard.panel(id)) {
@@ -245,7 +245,7 @@ pub(super) fn list(provisioned: &Provisioned) -> Page {
 /// A dashboard; `shown` goes with the layout's panels.
 pub(super) fn dashboard(
     dashboard: &Dashboard,
-    look: &Look,
+    look: &ViewParams,
     layout: &Layout,
     shown: &[Shown],
     possible: &BTreeMap<String, Vec<String>>,
@@ -310,7 +310,7 @@ fn elsewhere(shown: &[Shown]) -> Option<&str> {
     })?
 }
 
-fn panel(dashboard: &Dashboard, look: &Look, placed: &Placed, shown: &Shown) -> Markup {
+fn panel(dashboard: &Dashboard, look: &ViewParams, placed: &Placed, shown: &Shown) -> Markup {
     let uid = &dashboard.uid;
     let Placed { panel, width, height, .. } = placed;
     let id = panel.id.to_string();
@@ -352,7 +352,7 @@ fn panel(dashboard: &Dashboard, look: &Look, placed: &Placed, shown: &Shown) -> 
 }
 
 /// The lines of a panel of logs. A request's id leads to the panel that asks for one.
-fn of_logs(dashboard: &Dashboard, look: &Look, panel: &Panel, note: &str, lines: &[Line]) -> Markup {
+fn of_logs(dashboard: &Dashboard, look: &ViewParams, panel: &Panel, note: &str, lines: &[Line]) -> Markup {
     let request = dashboard.panels.iter().find(|panel| match &panel.kind {
         Kind::Logs(queries) => queries.iter().any(|query| lines::asks_for(query, REQUEST)),
         _ => false,
@@ -400,7 +400,7 @@ const RANGES: [&str; 6] = ["5m", "15m", "1h", "6h", "24h", "7d"];
 /// How often they want it anew.
 const REFRESHES: [&str; 4] = ["off", "5s", "30s", "1m"];
 
-fn range_controls(dashboard: &Dashboard, look: &Look) -> Markup {
+fn range_controls(dashboard: &Dashboard, look: &ViewParams) -> Markup {
     let uid = &dashboard.uid;
     let ago = look.from.strip_prefix("now-").filter(|_| look.to == "now").unwrap_or_default();
     let with = |listed: &[&str], own: &str| {
@@ -455,7 +455,7 @@ fn is_chosen(variable: &Variable, has_lines: bool) -> bool {
 
 fn variables(
     dashboard: &Dashboard,
-    look: &Look,
+    look: &ViewParams,
     chosen: &[&Variable],
     possible: &BTreeMap<String, Vec<String>>,
 ) -> Markup {
@@ -468,7 +468,7 @@ fn variables(
     }
 }
 
-fn choice(variable: &Variable, look: &Look, possible: &BTreeMap<String, Vec<String>>) -> Markup {
+fn choice(variable: &Variable, look: &ViewParams, possible: &BTreeMap<String, Vec<String>>) -> Markup {
     let asked = look.chosen.get(&variable.name).unwrap_or(&variable.current);
     let values = possible.get(&variable.name).map_or(&[][..], Vec::as_slice);
     let is_asked = |value: &str| asked.iter().any(|one| one == value);
@@ -490,7 +490,7 @@ fn choice(variable: &Variable, look: &Look, possible: &BTreeMap<String, Vec<Stri
 }
 
 /// From when to when, in UTC.
-fn shown_range(look: &Look) -> String {
+fn shown_range(look: &ViewParams) -> String {
     let (from, to) = (look.range.from_millis, look.range.to_millis);
     let day = |millis| written(millis, "%Y-%m-%d");
     let end = if day(from) == day(to) { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };

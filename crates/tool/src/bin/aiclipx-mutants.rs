@@ -13,8 +13,8 @@ use clap::Parser;
 
 /// Break the monitoring on purpose, one thing at a time on private stacks: a named claim must find each.
 ///
-/// Exit codes: 0 every mutant that could be tried is found; 1 one is not; 2 bad input or a missing precondition; 3 the run says
-/// nothing; 130 interrupted.
+/// Exit codes: 0 every mutant that could be tried is found; 1 one is not; 2 bad input or a missing precondition; 3 the run is
+/// inconclusive; 130 interrupted.
 #[derive(Parser)]
 #[command(name = "aiclipx-mutants", version)]
 struct Arguments {

@@ -13,7 +13,7 @@ use super::finding::Findings;
 use super::known::{self, Known};
 use super::tree::{DashboardFile, Tree, panel_name};
 use aiclipx_app::endpoint::{Endpoint, Verb};
-use aiclipx_app::meter::LATENCY_BUCKETS;
+use aiclipx_app::metrics::LATENCY_BUCKETS;
 use aiclipx_model::monitoring::located::{Node, Value};
 use aiclipx_model::monitoring::{Monitoring, UNKNOWN, promql, without_variables};
 

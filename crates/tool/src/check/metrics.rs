@@ -16,7 +16,7 @@ use super::finding::Findings;
 use super::known::{Known, expressions};
 use super::labels;
 use super::tree::Tree;
-use aiclipx_app::meter::Meter;
+use aiclipx_app::metrics::Metrics;
 use aiclipx_model::monitoring::located::Node;
 use aiclipx_model::monitoring::{Monitoring, UNKNOWN, promql};
 use aiclipx_stack::receiver;
@@ -159,7 +159,7 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let given = given.filter(|key| !key.starts_with("__"));
     let of_all: Vec<&str> = given.chain(OF_TARGETS).collect();
     let labels = |names: &[&str]| Some(names.iter().chain(&of_all).map(|name| (*name).to_owned()).collect());
-    for family in Meter::new("", "").context("the service's own meter")?.gather() {
+    for family in Metrics::new("", "").context("the service's own meter")?.gather() {
         let own: Vec<&str> = family.get_metric().iter().flat_map(Metric::get_label).map(LabelPair::name).collect();
         let name = family.name();
         if family.get_field_type() == MetricType::HISTOGRAM {

@@ -1,6 +1,6 @@
 //! Every static check, as findings with file and line: what can be known to be wrong before anything runs.
 //!
-//! Each file by itself is read by its own room; here they are held against each other:
+//! Each file by itself is read by its own module; here they are held against each other:
 //!
 //! | here | what agrees with what |
 //! |---|---|

@@ -475,7 +475,7 @@ fn evidence_is_collected_from_the_stack_in_containers() {
     let (code, _, said) = aiclipx(&["traffic", "run", "02", "--duration", "60s", "--attach", &there]);
     assert_eq!(code, Some(0), "{said}");
     let out = place.path().join("bundles");
-    let (code, path, said) = aiclipx(&["evidence", "collect", "--attach", &there, "--out", out.to_str().unwrap()]);
+    let (code, path, said) = aiclipx(&["evidence", "--attach", &there, "--out", out.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{said}");
     let bundle = Path::new(path.trim());
     let verdicts = std::fs::read_to_string(bundle.join("verdicts.json")).unwrap();
@@ -491,7 +491,7 @@ fn evidence_is_collected_from_the_stack_in_containers() {
     assert_eq!(verdict("config/alertmanager"), "holds", "{said}");
     assert_eq!(verdict("log"), "not_proven", "its files are the engine's");
     assert_eq!(verdict("alert-fires/AppHigh5xxErrorRate"), "not_proven", "a minute is too short for it");
-    let (code, _, said) = aiclipx(&["evidence", "verify", bundle.to_str().unwrap()]);
+    let (code, _, said) = aiclipx(&["verify", bundle.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{said}");
     // What somebody else started nobody stops from here.
     let (code, _, said) = aiclipx(&["traffic", "run", "07", "--attach", &there]);

@@ -46,7 +46,7 @@ const RETRY: Duration = Duration::from_millis(100);
 
 /// The writer that logger, access log and panic hook share: the service's one global. Of `once_cell`, because making it can
 /// fail and std's `OnceLock` has no stable `get_or_try_init`.
-static JOURNAL: OnceCell<Journal> = OnceCell::new();
+static WRITER: OnceCell<LogWriter> = OnceCell::new();
 
 thread_local! {
     /// What this thread works on, for the panic hook; of no request, empty.
@@ -67,15 +67,15 @@ pub(super) fn named<T>(id: &mut HeaderValue, work: impl FnOnce() -> T) -> T {
 }
 
 /// The way to stdout.
-pub struct Journal {
+pub struct LogWriter {
     queue: Arc<Queue>,
 }
 
-impl Journal {
+impl LogWriter {
     /// Installs the process's logger and panic hook; once, a second call returns what stands. `dropped` counts the
     /// lines that nobody took in time. Fails when the process has another logger or no thread left.
-    pub fn install(level: LevelFilter, dropped: &IntCounter) -> io::Result<&'static Journal> {
-        JOURNAL.get_or_try_init(|| {
+    pub fn install(level: LevelFilter, dropped: &IntCounter) -> io::Result<&'static LogWriter> {
+        WRITER.get_or_try_init(|| {
             // Not `io::stdout`: it keeps the rest of a line that was not taken whole, and says it was.
             let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
             if last_line_is_torn(Path::new("/proc/self/fd/1")) {
@@ -85,7 +85,7 @@ impl Journal {
             let queue = Arc::new(Queue::new(QUEUE_BYTES, dropped.clone()));
             let entries = Arc::clone(&queue);
             std::thread::Builder::new()
-                .name("journal".to_owned())
+                .name("log-writer".to_owned())
                 .spawn(move || write_out(&entries, Lines::to(stdout, at_once)))?;
             let logger = env_logger::Builder::new()
                 .filter_level(level.min(LevelFilter::Warn))
@@ -107,17 +107,17 @@ impl Journal {
                 }
                 let _ = REQUEST.try_with(|own| own.set(request));
                 // The end of the main thread is the end of the process.
-                if let Some(journal) = JOURNAL.get().filter(|_| thread == "main") {
-                    journal.flush(Duration::from_secs(1));
+                if let Some(writer) = WRITER.get().filter(|_| thread == "main") {
+                    writer.flush(Duration::from_secs(1));
                 }
             }));
-            Ok(Journal { queue })
+            Ok(LogWriter { queue })
         })
     }
 
-    /// What [`Journal::install`] made, if it did.
-    pub(super) fn installed() -> Option<&'static Journal> {
-        JOURNAL.get()
+    /// What [`LogWriter::install`] made, if it did.
+    pub(super) fn installed() -> Option<&'static LogWriter> {
+        WRITER.get()
     }
 
     /// Lets a line, its end included, wait for stdout. Whether its level is logged is the caller's to ask.
@@ -344,7 +344,7 @@ impl Write for Pipe {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(()) // called for every record; `Journal::flush` is the one that waits
+        Ok(()) // called for every record; `LogWriter::flush` is the one that waits
     }
 }
 
@@ -498,22 +498,22 @@ mod tests {
 
     #[test]
     fn flushing_waits_for_what_was_logged_and_no_longer_than_it_may() {
-        let journal = Journal { queue: queue(100) };
-        journal.put(b"line\n");
-        assert!(!journal.flush(Duration::from_millis(1)), "nobody writes");
-        let writer = {
-            let queue = Arc::clone(&journal.queue);
+        let writer = LogWriter { queue: queue(100) };
+        writer.put(b"line\n");
+        assert!(!writer.flush(Duration::from_millis(1)), "nobody writes");
+        let thread = {
+            let queue = Arc::clone(&writer.queue);
             std::thread::spawn(move || {
                 let mut out = Vec::new();
                 write_out(&queue, Lines::to(&mut out, 100));
                 out
             })
         };
-        assert!(journal.flush(Duration::from_hours(1)));
-        journal.put(b"later\n");
-        assert!(journal.flush(Duration::from_hours(1)));
-        journal.queue.close();
-        assert_eq!(writer.join().unwrap(), b"line\nlater\n");
+        assert!(writer.flush(Duration::from_hours(1)));
+        writer.put(b"later\n");
+        assert!(writer.flush(Duration::from_hours(1)));
+        writer.queue.close();
+        assert_eq!(thread.join().unwrap(), b"line\nlater\n");
     }
 
     /// What happens to a write.

@@ -23,7 +23,7 @@ const MEMORY_LIMIT: &str = "app_memory_limit_bytes";
 const CPU_LIMIT: &str = "app_cpu_limit_cores";
 
 /// All of the service's metrics. By value: two services in one process share nothing.
-pub struct Meter {
+pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     /// By endpoint and verb, in the order of their declarations: the statuses it may end with and their counters.
@@ -59,9 +59,9 @@ pub struct Total {
     pub requests: u64,
 }
 
-impl Meter {
+impl Metrics {
     /// A meter at zero. `version` and `revision` are what `app_build_info` shows.
-    pub fn new(version: &str, revision: &str) -> Result<Meter, prometheus::Error> {
+    pub fn new(version: &str, revision: &str) -> Result<Metrics, prometheus::Error> {
         let registry = Registry::new();
         let requests = IntCounterVec::new(
             Opts::new(
@@ -86,7 +86,7 @@ impl Meter {
             &["outcome"],
         )?;
         let build = IntGaugeVec::new(Opts::new("app_build_info", "What runs; always 1."), &["version", "revision"])?;
-        let meter = Meter {
+        let meter = Metrics {
             children: Endpoint::ALL
                 .into_iter()
                 .flat_map(|endpoint| Verb::ALL.map(|verb| (endpoint, verb)))
@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn limits_are_exposed_where_there_are_any_and_known_everywhere() {
-        let meter = Meter::new("0", "test").unwrap();
+        let meter = Metrics::new("0", "test").unwrap();
         for (limits, memory, processors) in [
             (Limits { memory: Some(64 << 20), processors: Some(0.5) }, Some("67108864"), Some("0.5")),
             // As they are now, and not as they were.

@@ -31,7 +31,7 @@ const MAX_CLOCK_DIFFERENCE_MS: i64 = 500;
 /// Where a stack's components are, as `--attach` takes it: a host, at which each is on its usual port, or `NAME=URL`s,
 /// or both, with commas between. Of a component that is neither named nor answers, what only it knows is not shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Whereabouts {
+pub struct Endpoints {
     /// Several of the service are its replicas.
     app: Vec<Address>,
     others: BTreeMap<Component, Address>,
@@ -41,10 +41,10 @@ pub struct Whereabouts {
 const ASKED: [Component; 5] =
     [Component::App, Component::Prometheus, Component::Alertmanager, Component::Receiver, Component::Grafana];
 
-impl FromStr for Whereabouts {
+impl FromStr for Endpoints {
     type Err = String;
 
-    fn from_str(text: &str) -> Result<Whereabouts, String> {
+    fn from_str(text: &str) -> Result<Endpoints, String> {
         let mut host = None;
         let (mut app, mut others) = (Vec::new(), BTreeMap::new());
         for part in text.split(',') {
@@ -92,13 +92,13 @@ impl FromStr for Whereabouts {
                 return Err(format!("nothing can be shown without {component}; add {component}=URL"));
             }
         }
-        Ok(Whereabouts { app, others })
+        Ok(Endpoints { app, others })
     }
 }
 
 /// A foreign stack as it was found.
 #[derive(Debug, Clone)]
-pub struct Foreign {
+pub struct ExternalStack {
     /// The service's replicas.
     pub app: Vec<Address>,
     /// Prometheus.
@@ -121,19 +121,19 @@ pub struct Foreign {
     pub state: PathBuf,
 }
 
-impl Foreign {
+impl ExternalStack {
     /// Asks every component for its version. A service or a Prometheus that does not answer is a usage failure; of
     /// another component it is kept.
     ///
     /// Runs will lie in a folder of this stack's own below `state`.
-    pub async fn find(whereabouts: &Whereabouts, state: &Path) -> Result<Foreign, Failure> {
+    pub async fn find(endpoints: &Endpoints, state: &Path) -> Result<ExternalStack, Failure> {
         let mut versions = BTreeMap::new();
-        for (index, address) in whereabouts.app.iter().enumerate() {
+        for (index, address) in endpoints.app.iter().enumerate() {
             let name = if index == 0 { "app".to_owned() } else { format!("app-{}", index + 1) };
             let version = version_of_service(address).await.map_err(|why| cannot(Component::App, address, &why))?;
             versions.insert(name, version);
         }
-        let address = &whereabouts.others[&Component::Prometheus];
+        let address = &endpoints.others[&Component::Prometheus];
         let cannot_ask = |why: &str| cannot(Component::Prometheus, address, why);
         let prometheus = Api::new(address);
         let asked = async {
@@ -164,7 +164,7 @@ impl Foreign {
             (Component::Receiver, "/health", "/watchdog"),
             (Component::Grafana, "/api/health", "/version"),
         ] {
-            let Some(address) = whereabouts.others.get(&component) else {
+            let Some(address) = endpoints.others.get(&component) else {
                 absent.insert(component, format!("--attach does not say where {component} is"));
                 continue;
             };
@@ -186,9 +186,9 @@ impl Foreign {
                 .remedy("choose another with --state or AICLIPX_STATE")
         })?;
         let answers =
-            |component| whereabouts.others.get(&component).filter(|_| !absent.contains_key(&component)).cloned();
-        Ok(Foreign {
-            app: whereabouts.app.clone(),
+            |component| endpoints.others.get(&component).filter(|_| !absent.contains_key(&component)).cloned();
+        Ok(ExternalStack {
+            app: endpoints.app.clone(),
             prometheus: address.clone(),
             alertmanager: answers(Component::Alertmanager),
             receiver: answers(Component::Receiver),
@@ -234,7 +234,7 @@ fn text_of(answer: &Value, pointer: &str) -> String {
 mod tests {
     use super::*;
 
-    fn parsed(text: &str) -> Result<Whereabouts, String> {
+    fn parsed(text: &str) -> Result<Endpoints, String> {
         text.parse()
     }
 

@@ -14,48 +14,48 @@ use aiclipx_base::duration::Speed;
 use aiclipx_http::client;
 use aiclipx_judge::run::Unseen;
 use aiclipx_judge::validity::OPTIONAL;
-use aiclipx_model::epoch::Epoch;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::monitoring::addresses::Addresses;
+use aiclipx_model::process_identity::ProcessIdentity;
 use aiclipx_model::scenario::Action;
 use aiclipx_stack::receiver;
 use aiclipx_stack::start::no_room;
-use aiclipx_stack::{Component, Foreign, Stack};
+use aiclipx_stack::{Component, ExternalStack, Stack};
 
 /// What a component may take to answer a small question.
 pub(super) const ASK_LIMIT: Duration = Duration::from_secs(10);
 
 /// A stack under a scenario.
 #[derive(Debug, Clone, Copy)]
-pub enum Ground<'a> {
+pub enum Environment<'a> {
     /// Started by this tool: its processes and its files are at hand.
-    Ours(&'a Stack),
+    Managed(&'a Stack),
     /// Started by somebody else: it answers questions, and that is all.
-    Theirs(&'a Foreign),
+    External(&'a ExternalStack),
 }
 
 /// The same, for who must own it: an experiment's own task.
 #[derive(Debug)]
 pub enum Held {
-    Ours(Box<Stack>),
-    Theirs(Box<Foreign>),
+    Managed(Box<Stack>),
+    External(Box<ExternalStack>),
 }
 
 impl Held {
-    pub fn ground(&self) -> Ground<'_> {
+    pub fn environment(&self) -> Environment<'_> {
         match self {
-            Held::Ours(stack) => Ground::Ours(stack),
-            Held::Theirs(foreign) => Ground::Theirs(foreign),
+            Held::Managed(stack) => Environment::Managed(stack),
+            Held::External(foreign) => Environment::External(foreign),
         }
     }
 }
 
-impl<'a> Ground<'a> {
+impl<'a> Environment<'a> {
     /// The service's replicas.
     pub fn app(self) -> &'a [Address] {
         match self {
-            Ground::Ours(stack) => &stack.plan().addresses.app,
-            Ground::Theirs(foreign) => &foreign.app,
+            Environment::Managed(stack) => &stack.plan().addresses.app,
+            Environment::External(foreign) => &foreign.app,
         }
     }
 
@@ -63,92 +63,92 @@ impl<'a> Ground<'a> {
     /// monitoring is out of reach from here.
     pub fn app_metrics(self) -> &'a [Address] {
         match self {
-            Ground::Ours(stack) => stack.plan().addresses.scraped_app(),
-            Ground::Theirs(foreign) => &foreign.app,
+            Environment::Managed(stack) => stack.plan().addresses.scraped_app(),
+            Environment::External(foreign) => &foreign.app,
         }
     }
 
     /// Where Prometheus is asked.
     pub fn prometheus(self) -> &'a Address {
         match self {
-            Ground::Ours(stack) => &stack.plan().addresses.prometheus,
-            Ground::Theirs(foreign) => &foreign.prometheus,
+            Environment::Managed(stack) => &stack.plan().addresses.prometheus,
+            Environment::External(foreign) => &foreign.prometheus,
         }
     }
 
     /// Where Alertmanager is asked, if it can be.
     pub fn alertmanager(self) -> Option<&'a Address> {
         match self {
-            Ground::Ours(stack) => Some(&stack.plan().addresses.alertmanager),
-            Ground::Theirs(foreign) => foreign.alertmanager.as_ref(),
+            Environment::Managed(stack) => Some(&stack.plan().addresses.alertmanager),
+            Environment::External(foreign) => foreign.alertmanager.as_ref(),
         }
     }
 
     /// Where the receiver is told of phases, if it can be.
     pub fn receiver(self) -> Option<&'a Address> {
         match self {
-            Ground::Ours(stack) => Some(&stack.plan().addresses.receiver),
-            Ground::Theirs(foreign) => foreign.receiver.as_ref(),
+            Environment::Managed(stack) => Some(&stack.plan().addresses.receiver),
+            Environment::External(foreign) => foreign.receiver.as_ref(),
         }
     }
 
     /// Grafana, where it serves the dashboards.
     pub fn grafana(self) -> Option<&'a Address> {
         match self {
-            Ground::Ours(stack) => {
+            Environment::Managed(stack) => {
                 stack.programs().contains_key(&Component::Grafana).then_some(&stack.plan().addresses.dashboards)
             }
-            Ground::Theirs(foreign) => foreign.grafana.as_ref(),
+            Environment::External(foreign) => foreign.grafana.as_ref(),
         }
     }
 
     /// The addresses that its configuration was rendered with.
     pub fn configured(self) -> Addresses {
         match self {
-            Ground::Ours(stack) => stack.plan().addresses.clone(),
-            Ground::Theirs(foreign) => Addresses { app: foreign.app.clone(), ..Addresses::canonical() },
+            Environment::Managed(stack) => stack.plan().addresses.clone(),
+            Environment::External(foreign) => Addresses { app: foreign.app.clone(), ..Addresses::canonical() },
         }
     }
 
     /// How many times faster than production it lives.
     pub fn speed(self) -> Speed {
         match self {
-            Ground::Ours(stack) => stack.plan().speed,
-            Ground::Theirs(foreign) => foreign.speed,
+            Environment::Managed(stack) => stack.plan().speed,
+            Environment::External(foreign) => foreign.speed,
         }
     }
 
     /// The folder that keeps its runs, in `runs/`.
     pub fn state(self) -> &'a Path {
         match self {
-            Ground::Ours(stack) => &stack.plan().state,
-            Ground::Theirs(foreign) => &foreign.state,
+            Environment::Managed(stack) => &stack.plan().state,
+            Environment::External(foreign) => &foreign.state,
         }
     }
 
     /// When it came up, Unix milliseconds; of theirs, when its Prometheus did.
     pub fn started_ms(self) -> anyhow::Result<i64> {
         match self {
-            Ground::Ours(stack) => {
+            Environment::Managed(stack) => {
                 let started: jiff::Timestamp =
                     stack.started().parse().context("the time at which the stack came up")?;
                 Ok(started.as_millisecond())
             }
-            Ground::Theirs(foreign) => Ok(foreign.started_ms),
+            Environment::External(foreign) => Ok(foreign.started_ms),
         }
     }
 
     /// The life each process is in. Of theirs no process is seen: their start times, which Prometheus scrapes, tell.
-    pub async fn epochs(self) -> Result<BTreeMap<String, Epoch>, Failure> {
+    pub async fn epochs(self) -> Result<BTreeMap<String, ProcessIdentity>, Failure> {
         match self {
-            Ground::Ours(stack) => stack.epochs().await,
-            Ground::Theirs(_) => Ok(BTreeMap::new()),
+            Environment::Managed(stack) => stack.epochs().await,
+            Environment::External(_) => Ok(BTreeMap::new()),
         }
     }
 
     /// Does something to every process of a component.
     pub async fn order(self, action: Action, component: &str) -> Result<(), Failure> {
-        let Ground::Ours(stack) = self else {
+        let Environment::Managed(stack) = self else {
             return Err(not_ours(&format!("{} {component}", action.name())));
         };
         let processes = stack.processes();
@@ -171,21 +171,21 @@ impl<'a> Ground<'a> {
 
     /// Whether a component of this name is one that a stack may do without, and this one does.
     pub(super) fn lacks(self, component: &str) -> bool {
-        let Ground::Ours(stack) = self else { return false };
+        let Environment::Managed(stack) = self else { return false };
         OPTIONAL.contains(&component) && !stack.processes().iter().any(|process| process.component.name() == component)
     }
 
     /// The receiver's lines of a time and since; none where they are out of reach.
     pub async fn notifications(self, since_ms: i64) -> anyhow::Result<String> {
         match self {
-            Ground::Ours(stack) => {
+            Environment::Managed(stack) => {
                 let file = stack.plan().notifications();
                 let told = receiver::since(&file, since_ms, usize::MAX);
                 let told = told.with_context(|| format!("what the receiver was told, in {}", file.display()))?;
                 Ok(told.unwrap_or_default())
             }
-            Ground::Theirs(Foreign { receiver: None, .. }) => Ok(String::new()),
-            Ground::Theirs(Foreign { receiver: Some(receiver), .. }) => {
+            Environment::External(ExternalStack { receiver: None, .. }) => Ok(String::new()),
+            Environment::External(ExternalStack { receiver: Some(receiver), .. }) => {
                 let answer = client::get(receiver, &format!("/notifications?since={since_ms}"), ASK_LIMIT).await;
                 let answer = answer.context("what the receiver was told")?;
                 let text = String::from_utf8_lossy(&answer.body).into_owned();
@@ -197,7 +197,7 @@ impl<'a> Ground<'a> {
 
     /// What can't be seen of it, and why.
     pub fn unseen(self) -> BTreeMap<Unseen, String> {
-        let Ground::Theirs(foreign) = self else { return BTreeMap::new() };
+        let Environment::External(foreign) = self else { return BTreeMap::new() };
         let out_of_reach =
             [(Unseen::Notifications, Component::Receiver), (Unseen::Alertmanager, Component::Alertmanager)];
         let why = |(what, component): (Unseen, Component)| Some((what, foreign.absent.get(&component)?.clone()));
@@ -207,7 +207,7 @@ impl<'a> Ground<'a> {
 
     /// A failure that a component's death explains says so first.
     pub(super) async fn blame(self, failure: Failure) -> Failure {
-        let Ground::Ours(stack) = self else { return failure };
+        let Environment::Managed(stack) = self else { return failure };
         if failure.kind() != Kind::Infrastructure {
             return failure;
         }
@@ -222,7 +222,7 @@ impl<'a> Ground<'a> {
 
     /// Who does not run and should, in words.
     pub(super) async fn dead(self) -> Option<String> {
-        let Ground::Ours(stack) = self else { return None };
+        let Environment::Managed(stack) = self else { return None };
         let Ok(epochs) = stack.epochs().await else {
             // Who is killed leaves its record, who is told to stop takes it away.
             return Some(if stack.is_recorded() {
@@ -239,7 +239,7 @@ impl<'a> Ground<'a> {
     /// Versions as its components told them, and what is not there, in words.
     pub fn told(self) -> (BTreeMap<String, String>, Vec<String>) {
         let (mut versions, absent) = match self {
-            Ground::Ours(stack) => (
+            Environment::Managed(stack) => (
                 stack
                     .programs()
                     .iter()
@@ -251,7 +251,7 @@ impl<'a> Ground<'a> {
                     .map(|(component, missed)| format!("{component} is not there: {missed}"))
                     .collect(),
             ),
-            Ground::Theirs(foreign) => (foreign.versions.clone(), foreign.absent.values().cloned().collect()),
+            Environment::External(foreign) => (foreign.versions.clone(), foreign.absent.values().cloned().collect()),
         };
         versions.extend(surroundings::browser());
         (versions, absent)
@@ -260,8 +260,8 @@ impl<'a> Ground<'a> {
     /// The texts of its secrets, as far as they are known here.
     pub fn secrets(self) -> Result<Vec<String>, Failure> {
         match self {
-            Ground::Ours(stack) => stack.secrets(),
-            Ground::Theirs(_) => Ok(Vec::new()),
+            Environment::Managed(stack) => stack.secrets(),
+            Environment::External(_) => Ok(Vec::new()),
         }
     }
 }

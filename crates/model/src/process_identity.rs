@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One life of a process. Two that differ tell of a restart in between, asked for or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Epoch {
+pub struct ProcessIdentity {
     /// `None` when it does not run.
     pub pid: Option<u32>,
     /// When it was started, in milliseconds since the machine's; `None` when it does not run or there is no /proc.
