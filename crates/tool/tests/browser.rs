@@ -343,7 +343,8 @@ async fn every_page_of_prometheus_becomes_a_picture_while_an_alert_fires() {
     let mut shots = vec![pages.targets(), pages.alerts(&["TargetGone"]), pages.rules()];
     // The first scrape comes some 5 s after the start: a graph needs a few samples.
     pages.alerts(&["TargetGone"]).show(&mut page, LIMIT).await.unwrap_or_else(|failure| panic!("{failure}"));
-    let enough = "/api/v1/query?query=count_over_time(up[1m])>3";
+    // count_over_time(up[1m]) > 3
+    let enough = "/api/v1/query?query=count_over_time(up%5B1m%5D)%3E3";
     let deadline = std::time::Instant::now() + LIMIT;
     loop {
         let answer = get(&prometheus.address, enough, LIMIT).await.unwrap();
