@@ -20,5 +20,5 @@ if ((bytes > most)); then
 fi
 rm -rf -- evidence/sample
 cp -R -- "$bundle" evidence/sample
-"$tool" evidence verify --repo . evidence/sample
+"$tool" verify --repo . evidence/sample
 echo "sample: $bytes bytes; commit evidence/sample" >&2
