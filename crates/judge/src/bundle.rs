@@ -300,7 +300,7 @@ impl Bundle {
             ensure!(told == derived, "{id}: {}", difference(told, derived)?);
         }
         ensure!(stored.len() == outcome.judgements.len(), "verdicts.json holds claims that nothing gives rise to");
-        ensure!(text == json_text(&outcome.judgements)?, "verdicts.json says more than the exhibits give rise to");
+        ensure!(text == json_text(&outcome.judgements)?, "verdicts.json says more than the artifacts give rise to");
         let reports = report::write(&outcome)?;
         let mut drawn = BTreeSet::new();
         for (file, text) in reports {
@@ -315,7 +315,7 @@ impl Bundle {
         if let Some(file) = outcome.others.first() {
             let told = &outcome.provenance.program;
             let is_by_us = told.is_some() && *told == provenance::program();
-            ensure!(!is_by_us, "{file} does not say what the exhibits say");
+            ensure!(!is_by_us, "{file} does not say what the artifacts say");
             // Another program may have drawn more.
             drawn.extend(files.iter().filter(|file| consistency::is_drawn(file)).cloned());
         }
@@ -328,13 +328,13 @@ impl Bundle {
 fn difference(told: &Judgement, derived: &Judgement) -> anyhow::Result<String> {
     if told.verdict.word() != derived.verdict.word() {
         let (told, (is, why)) = (told.verdict.word(), (derived.verdict.word(), derived.verdict.why()));
-        return Ok(format!("verdicts.json says {told}, the exhibits say {is} ({}) {why}", derived.observed));
+        return Ok(format!("verdicts.json says {told}, the artifacts say {is} ({}) {why}", derived.observed));
     }
     let (told, derived) = (serde_json::to_value(told)?, serde_json::to_value(derived)?);
     let keys = derived.as_object().into_iter().chain(told.as_object()).flat_map(serde_json::Map::keys);
     let differs = keys.into_iter().find(|key| told.get(key) != derived.get(key)).context("they differ in nothing")?;
     let of = |judgement: &serde_json::Value| judgement.get(differs).map_or("nothing".to_owned(), ToString::to_string);
-    Ok(format!("as `{differs}` verdicts.json says {}, and the exhibits say {}", of(&told), of(&derived)))
+    Ok(format!("as `{differs}` verdicts.json says {}, and the artifacts say {}", of(&told), of(&derived)))
 }
 
 /// Whether the layout has a place for a file: what nobody reads, nobody has looked at.

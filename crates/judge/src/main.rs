@@ -7,7 +7,7 @@ use aiclipx_judge::summary;
 use aiclipx_model::failure::{tell, without_just};
 use clap::Parser;
 
-/// Check a bundle of evidence, offline: that nothing changed, and that its verdicts follow from its exhibits.
+/// Check a bundle of evidence, offline: that nothing changed, and that its verdicts follow from its artifacts.
 ///
 /// Exit codes: 0 every claim that could be shown holds; 1 a claim fails; 2 bad input; 3 the run is inconclusive; 4 a bundle that
 /// can't be trusted.

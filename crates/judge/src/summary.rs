@@ -29,7 +29,7 @@ pub fn verified(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>) -> R
     let bundle = Bundle::open(bundle)?;
     let outcome = bundle.verify()?;
     tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
-    tell(&format!("L1 derivation: claims and verdicts follow from the exhibits. {}", presentation(&outcome)));
+    tell(&format!("L1 derivation: claims and verdicts follow from the artifacts. {}", presentation(&outcome)));
     let (version, newest) = (outcome.provenance.schema, SCHEMA);
     if version < newest {
         tell(&format!(

@@ -145,7 +145,7 @@ enum Command {
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
     },
-    /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its exhibits.
+    /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its artifacts.
     Verify {
         /// The bundle's folder.
         bundle: PathBuf,

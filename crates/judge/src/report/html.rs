@@ -249,7 +249,7 @@ fn limits(outcome: &Outcome) -> Markup {
             } @else {
                 li { "Client, service and Prometheus shared one machine and one clock." }
             }
-            li { "The sums show that nothing changed since the bundle was sealed, and the derivation that its verdicts follow from its exhibits. Neither shows who made it." }
+            li { "The sums show that nothing changed since the bundle was sealed, and the derivation that its verdicts follow from its artifacts. Neither shows who made it." }
         }
     }
 }
@@ -260,7 +260,7 @@ fn verify_section(outcome: &Outcome) -> Markup {
         h2 #verify { "Verify it" }
         p { "In the folder that holds this report, offline, with nothing but the tool or nothing but coreutils:" }
         pre { "aiclipx verify .\nsha256sum -c SHA256SUMS" }
-        p { "The first judges every exhibit again and compares; the second checks only that no listed file changed." }
+        p { "The first judges every artifact again and compares; the second checks only that no listed file changed." }
         @if provenance.dirty.is_some() {
             p { "It was made with uncommitted changes: to run it again, lay what " code { "tree/" } " holds over the revision first." }
         }

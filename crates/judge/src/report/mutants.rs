@@ -14,7 +14,7 @@ use crate::mutants::outcome::Outcome;
 fn says(mutants: &Outcome) -> String {
     format!(
         "Each is one wrong, done on purpose to a private stack of this revision; it is killed when its claim fails with it \
-         and holds without it. {}. That is what the run of {} told that tried them; its exhibits are not in this bundle.",
+         and holds without it. {}. That is what the run of {} told that tried them; its artifacts are not in this bundle.",
         mutants.tally(),
         utc(mutants.began_ms)
     )

@@ -399,7 +399,7 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
                 sealed.replace("experiments/error-rate/ledger.jsonl", "\"status\":500", "\"status\":200");
                 sealed.resum();
             },
-            &["L1", "error-rate/counters/requests", "verdicts.json says holds", "the exhibits say fails"],
+            &["L1", "error-rate/counters/requests", "verdicts.json says holds", "the artifacts say fails"],
         ),
         (
             "a word more in a ledger",
@@ -423,7 +423,7 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
                 });
                 sealed.resum();
             },
-            &["L1", "error-rate/log", "verdicts.json says fails", "the exhibits say holds"],
+            &["L1", "error-rate/log", "verdicts.json says fails", "the artifacts say holds"],
         ),
         (
             "a number in a judgement edited",
@@ -470,7 +470,7 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
                 sealed.replace("report.html", "Prometheus</th>", "Prometheus, certified</th>");
                 sealed.resum();
             },
-            &["L1", "report.html does not say what the exhibits say"],
+            &["L1", "report.html does not say what the artifacts say"],
         ),
         (
             "a number in the report for pull requests edited",
@@ -478,7 +478,7 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
                 sealed.replace("report.md", " of ", " out of ");
                 sealed.resum();
             },
-            &["L1", "report.md does not say what the exhibits say"],
+            &["L1", "report.md does not say what the artifacts say"],
         ),
         (
             "a drawing edited",
@@ -486,7 +486,7 @@ fn a_forgery_with_its_sums_written_anew_is_found_by_deriving_again() {
                 sealed.replace("experiments/error-rate/panels/app-overview-3.svg", "<svg", "<svg id=\"x\"");
                 sealed.resum();
             },
-            &["L1", "app-overview-3.svg does not say what the exhibits say"],
+            &["L1", "app-overview-3.svg does not say what the artifacts say"],
         ),
         (
             "a threshold of the tree edited",
@@ -641,7 +641,7 @@ fn what_a_bundle_says_of_itself_is_what_its_artifacts_say() {
                 sealed.verdicts(|verdicts| verdicts[0]["population"] = json!(4711));
                 sealed.resum();
             },
-            &["L1", "as `population` verdicts.json says 4711, and the exhibits say "],
+            &["L1", "as `population` verdicts.json says 4711, and the artifacts say "],
         ),
         ("another seed", |sealed| in_run(sealed, "run.json", |run| run["seeds"] = json!([7])), &["L1", "seeds {7}"]),
         (
@@ -780,7 +780,7 @@ fn an_experiment_taken_out_is_found() {
                 });
                 sealed.resum();
             },
-            &["L1", "does not say what the exhibits say"],
+            &["L1", "does not say what the artifacts say"],
         ),
         (
             "a file without which it is none",
