@@ -98,7 +98,7 @@ check *options: _build
 schema *files:
     @scripts/dashboard-schema.sh "$@"
 
-# what CI runs: formatting, lints, tests with and without the tool, static checks, one live experiment
+# what CI runs: formatting, lints, tests, static checks, one live experiment
 [group('development')]
 test: _formatted lint _tests _checked _live
 

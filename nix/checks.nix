@@ -36,6 +36,8 @@ let
       ../compose.yaml
       ../benches
       ../crates
+      # A unit test of the model reads it when it is compiled.
+      ../monitoring/grafana/dashboards/app-overview.json
       ../src
       ../tests
     ];

@@ -1,6 +1,6 @@
 # `nix build .#evidence`: every experiment with the pinned tools inside the build sandbox, without a network but loopback; the
 # output is the bundle, bound to the revision it was built from (`aiclipx verify BUNDLE --repo CLONE`). A package and
-# not a check: it is timed, and a busy machine may make it say nothing (exit 3). The build fails unless every claim that could
+# not a check: it is timed, and a busy machine may make it inconclusive (exit 3). The build fails unless every claim that could
 # be shown holds. Asked for twice it is the same bundle; --rebuild makes another, which differs in every time it tells.
 {
   lib,

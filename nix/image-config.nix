@@ -1,5 +1,5 @@
 # What the service's image says of itself, by the Docker image format's names. One text for two makers: nix/image.nix uses it,
-# and the Containerfile's image is compared with it field by field (crates/tool/tests/containers.rs). It needs no nixpkgs.
+# and the Containerfile's image is compared with it field by field (crates/tool/tests/containers/image.rs). It needs no nixpkgs.
 { version, revision }:
 let
   program = "/bin/aiclipx-app";

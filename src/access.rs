@@ -1,4 +1,4 @@
-//! The access log: one line for each request, in the very bytes the journal's general formatter would write, at a fraction of
+//! The access log: one line for each request, in the very bytes the log writer's general formatter would write, at a fraction of
 //! its cost.
 //!
 //! Nothing in it needs escaping: keys and labels are ours, and an id was checked when its request began. How it begins is the

@@ -106,8 +106,8 @@ fn with_runtime(builder: &mut Builder, work: impl Future<Output = ExitCode>) -> 
 async fn serve(config: Config, limit: usize) -> ExitCode {
     let version = env!("CARGO_PKG_VERSION");
     let meter = Arc::new(Metrics::new(version, &config.revision).expect("the metrics' names are valid and distinct"));
-    let journal = match LogWriter::install(config.log, &meter.log_records_dropped()) {
-        Ok(journal) => journal,
+    let log_writer = match LogWriter::install(config.log, &meter.log_records_dropped()) {
+        Ok(log_writer) => log_writer,
         Err(error) => return refuse(&format!("cannot start logging: {error}")),
     };
     let ended = Arc::clone(&meter);
@@ -134,7 +134,7 @@ async fn serve(config: Config, limit: usize) -> ExitCode {
     let config = within_descriptors(config, limit);
 
     app::run(listeners, config, meter, told_to_stop(terminate, interrupt, journal)).await;
-    journal.flush(FLUSH_LIMIT);
+    log_writer.flush(FLUSH_LIMIT);
     ExitCode::SUCCESS
 }
 
@@ -175,7 +175,7 @@ async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal, journal: &'s
     tokio::spawn(async move {
         told().await;
         log::warn!("Told to stop a second time: ending at once.");
-        journal.flush(FLUSH_LIMIT);
+        log_writer.flush(FLUSH_LIMIT);
         std::process::exit(130);
     });
 }

@@ -1,4 +1,6 @@
-//! `aiclipx-verify`: judges a bundle again by what lies in it. What `aiclipx verify` does, without the rest of the tool.
+//! `aiclipx-verify`: judges a bundle again by what lies in it. What `aiclipx verify` does, without the rest of the tool; but the
+//! program that made a bundle holds its reports to what it writes itself, and this one is another: to it they are bound by their
+//! sums alone, as the claims and verdicts are not.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! The files of aiclipx as types: scenarios, monitoring, schedules, ledgers, what Prometheus and Grafana answer.
 //!
-//! Pure and synchronous: files are read, nothing is asked, written or waited for; no tokio. Not for: what is claimed of these
+//! Synchronous: files are read, and git is asked for a tree's revision; no network, no tokio. Not for: what is claimed of these
 //! files (`aiclipx-judge`), how they are drawn (`aiclipx-dashboard`), whether they agree (`aiclipx-tool`'s `check`).
 //!
 //! ```

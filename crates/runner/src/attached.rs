@@ -55,6 +55,7 @@ pub async fn enact(
     let mut tried = attempt().await;
     if let Some(why) = why_again(&tried) {
         events.tell(&what.scenario.name, Event::TriedAgain { why });
+        events.settle();
         tried = attempt().await;
     }
     events.settle();
@@ -201,7 +202,8 @@ impl Job for Collecting {
         let (number, of) = self.place;
         self.events.tell(self.name(), Event::Collecting { scenario: self.one.scenario.clone(), number, of });
         let collected = async {
-            collect::collect(self.held.environment(), &self.tree, &self.run, &self.folder, &self.events).await?;
+            collect::collect(self.name(), self.held.environment(), &self.tree, &self.run, &self.folder, &self.events)
+                .await?;
             let (tree, folder) = (Arc::clone(&self.tree), self.folder.clone());
             let looked = tokio::task::spawn_blocking(move || {
                 let experiment = Experiment::read(&folder)?;

@@ -35,21 +35,23 @@ use aiclipx_stack::{Component, Lifetime, Stack};
 
 /// Copies a run folder to `target` and adds samples, loaded configuration, notifications, logs and panels.
 ///
-/// A component that died is named.
+/// A component that died is named. What is lacking is told of `job`, whose run it is.
 pub async fn collect(
+    job: &str,
     environment: Environment<'_>,
     tree: &Tree,
     run_folder: &Path,
     target: &Path,
     events: &Events,
 ) -> Result<(), Failure> {
-    match collected(environment, tree, run_folder, target, events).await {
+    match collected(job, environment, tree, run_folder, target, events).await {
         Ok(()) => Ok(()),
         Err(failure) => Err(environment.blame(failure).await),
     }
 }
 
 async fn collected(
+    job: &str,
     environment: Environment<'_>,
     tree: &Tree,
     run_folder: &Path,
@@ -69,8 +71,7 @@ async fn collected(
         }
     }
     let lacks = |why: String| {
-        let name = run.scenario.split_once('-').map_or(run.scenario.as_str(), |(_, name)| name);
-        events.tell(name, Event::Lacks { scenario: run.scenario.clone(), why });
+        events.tell(job, Event::Lacks { scenario: run.scenario.clone(), why });
     };
     if let Environment::Managed(stack) = environment {
         logs(stack, &run, target).await?;

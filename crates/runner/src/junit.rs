@@ -33,6 +33,11 @@ pub fn of_bundle(outcome: &Outcome, require: &[String]) -> anyhow::Result<String
     if !deaths.is_empty() {
         report.add_test_suite(of_one("first tries", "undisturbed", NonSuccessKind::Error, &deaths.join("; ")));
     }
+    let unmatched = outcome.unmatched(require);
+    if !unmatched.is_empty() {
+        let why = format!("no claim here is called {}", unmatched.join(", or "));
+        report.add_test_suite(of_one("required", "named", NonSuccessKind::Error, &why));
+    }
     written(&report)
 }
 
@@ -180,6 +185,8 @@ mod tests {
         let id = sample().judgements[0].claim.id.clone();
         let required = it_and_others(&sample(), &id);
         assert_eq!(of(&unproven, &[id]), (vec![mine(0, required)], 1));
+        let no_such = of_bundle(&sample(), &["no-such".to_owned()]).unwrap();
+        assert_eq!(read(&no_such).errors, 1);
         let unfinished = |it: &mut Outcome| drop(it.provenance.unfinished.insert("app-down".to_owned(), why()));
         assert_eq!(of(&unfinished, &[]), (vec![mine(0, 0), one("app-down", 1, 0)], 3));
         let died = BrokenOff { run: "x-try-1".to_owned(), end: End { why: why(), died: true } };

@@ -242,7 +242,9 @@ impl Host for PrivateStacks {
         };
         let enacted = enact(what, say, &self.interrupt).await?;
         say(Doing::Collecting);
-        self.interrupt.or(collect::collect(environment, &self.tree, &enacted.folder, folder, &self.events)).await
+        self.interrupt
+            .or(collect::collect(&scenario.name, environment, &self.tree, &enacted.folder, folder, &self.events))
+            .await
     }
 
     async fn has_died(&self, PrivateStack { stack, .. }: &PrivateStack) -> bool {

@@ -8,7 +8,7 @@ use aiclipx_stack::plan::find_tree;
 use aiclipx_stack::{Component, Stack};
 use aiclipx_tool::check::{self, Finding};
 
-use super::as_called_here;
+use aiclipx_tool::program::as_called_here;
 
 /// How findings are written.
 #[derive(Clone, Copy, PartialEq, Eq)]

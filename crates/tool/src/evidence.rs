@@ -13,7 +13,8 @@ use aiclipx_runner::{asked, attached, prove};
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::{Endpoints, ExternalStack, Found, Stack};
 
-use super::{OnPrivateStacks, as_called_here, stack};
+use super::stack;
+use aiclipx_tool::program::{OnPrivateStacks, as_called_here};
 
 /// Evidence of what ran on a stack: on that of somebody else, on ours, or on private ones where none is up.
 pub(super) async fn collect(

@@ -23,12 +23,12 @@ use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::viewer;
-use aiclipx_stack::{Endpoints, Stack, bundles_folder, logs, secrets, start, state_folder};
+use aiclipx_stack::{Endpoints, Stack, bundles_folder, secrets, start, state_folder};
 use aiclipx_stack::{guard, receiver};
-use aiclipx_tool::program::{self, OnPrivateStacks, SEED, as_called_here, seed};
+use aiclipx_tool::program::{self, OnPrivateStacks, SEED, seed};
 use aiclipx_tool::programs::{Events, Verdicts};
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
 /// An observability stack that proves itself.
 ///
@@ -70,7 +70,7 @@ enum Command {
     /// Show what runs, which alerts are active, and which silences are set.
     Status,
     /// Show the components' logs, merged by time; JSON lines where stdout is no terminal.
-    Logs(Logs),
+    Logs(stack::Logs),
     /// Write the monitoring configuration as a stack of a speed gets it.
     Render {
         /// How many times faster than production.
@@ -213,38 +213,10 @@ enum Command {
     },
 }
 
-#[derive(Args)]
-struct Logs {
-    /// Components; also supervisord, whose log is shown only when it is named.
-    #[arg(value_name = "COMPONENT")]
-    components: Vec<String>,
-    /// One component; may be said several times.
-    #[arg(long = "component", value_name = "COMPONENT")]
-    named: Vec<String>,
-    /// Lines of this level or graver: error, warn, info, debug, trace.
-    #[arg(long)]
-    level: Option<logs::Level>,
-    /// Requests to one endpoint, as metrics name it: '/items/{id}'.
-    #[arg(long)]
-    endpoint: Option<String>,
-    /// One request: what its answer said in x-request-id, and the ledger, too.
-    #[arg(long)]
-    request_id: Option<String>,
-    /// Nothing older: 5m (real time) or 2026-11-26T18:00:00Z.
-    #[arg(long)]
-    since: Option<logs::Since>,
-    /// Go on until interrupted.
-    #[arg(long, short)]
-    follow: bool,
-    /// The last so many lines of each [default: 50; all, with a filter].
-    #[arg(long, short = 'n')]
-    lines: Option<usize>,
-}
-
 #[derive(Subcommand)]
 enum Traffic {
     /// Run scenarios against the running stack, one after the other; all where none is named.
-    Run(TrafficRun),
+    Run(traffic::TrafficRun),
     /// Print the schedule that a scenario and a seed give rise to, and its hash.
     Schedule {
         /// Number, name or path.
@@ -258,44 +230,13 @@ enum Traffic {
     },
 }
 
-#[derive(Args)]
-struct TrafficRun {
-    /// Numbers, names or paths.
-    scenarios: Vec<String>,
-    /// List the scenarios and send nothing.
-    #[arg(long)]
-    list: bool,
-    /// Send there and don't look at any stack.
-    #[arg(long, value_name = "URL")]
-    base_url: Option<Address>,
-    /// Run on a stack that this tool did not start: a host, where each component is on its usual port, or
-    /// app=URL,prometheus=URL[,alertmanager=URL][,receiver=URL].
-    #[arg(long, value_name = "WHERE", conflicts_with = "base_url")]
-    attach: Option<Endpoints>,
-    /// What the schedules are computed from.
-    #[arg(long, default_value_t = SEED, value_parser = seed)]
-    seed: u64,
-    /// Real length of each scenario's traffic, in place of its own.
-    #[arg(long, value_parser = duration::parse)]
-    duration: Option<Duration>,
-    /// With one scenario: write the ledger here too.
-    #[arg(long)]
-    ledger: Option<PathBuf>,
-    /// With one scenario: write the table as JSON.
-    #[arg(long)]
-    json: Option<PathBuf>,
-}
-
-/// Lines of each log that `logs` shows unless told otherwise.
-const LINES: usize = 50;
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse_from(as_spelled_now(std::env::args_os()));
     program::run("aiclipx", async |signals| run(arguments, signals).await).await
 }
 
-/// Bundles made until November 2026 say `aiclipx evidence verify .`; that and its neighbours are verbs of their own since.
+/// Bundles made until November 2026 have people type aiclipx evidence verify; that and its neighbours are verbs of their own since.
 fn as_spelled_now(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.collect();
     if arguments.get(1).is_some_and(|verb| verb == "evidence") {
@@ -340,8 +281,8 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let stack = if live { Some(state()?) } else { None };
             checks::run(stack.as_deref(), if json { checks::Form::Json } else { checks::Form::Text }).await
         }
-        Command::Traffic(Traffic::Run(TrafficRun { list: true, .. })) => {
-            for scenario in scenario::all(&find_tree()?.join(SCENARIOS))? {
+        Command::Traffic(Traffic::Run(traffic::TrafficRun { list: true, .. })) => {
+            for scenario in scenario::all(&find_tree()?.join(traffic::SCENARIOS))? {
                 print(&format!("{:<18} {}", scenario.id(), scenario.title))?;
             }
             Ok(ExitCode::SUCCESS)
@@ -351,7 +292,7 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             None => traffic::on_stack(&state()?, run, signals).await,
         },
         Command::Traffic(Traffic::Schedule { scenario, seed, speed }) => {
-            let scenario = scenario::find(&find_tree()?.join(SCENARIOS), &scenario)?;
+            let scenario = scenario::find(&find_tree()?.join(traffic::SCENARIOS), &scenario)?;
             let schedule = Schedule::new(&scenario, seed, speed, None)?;
             print(schedule.to_jsonl().trim_end())?;
             tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
@@ -430,6 +371,3 @@ async fn bound(address: &Address) -> Result<tokio::net::TcpListener, Failure> {
     let bound = tokio::net::TcpListener::bind((address.host.as_str(), address.port)).await;
     bound.with_context(|| format!("cannot listen on {address}")).map_err(Failure::usage)
 }
-
-/// Where scenarios lie, below the repository's root.
-const SCENARIOS: &str = "scripts/traffic";

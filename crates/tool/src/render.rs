@@ -14,7 +14,7 @@ use aiclipx_stack::Mark;
 use aiclipx_stack::plan::find_tree;
 use anyhow::Context;
 
-use super::print;
+use aiclipx_model::failure::print;
 
 pub(super) fn render(speed: Speed, out: Option<&Path>, external: Option<ExternalUrl>) -> Result<ExitCode, Failure> {
     let root = find_tree()?;

@@ -12,7 +12,41 @@ use aiclipx_stack::interrupt::{Interrupt, Signals};
 use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::{Found, Plan, Stack, logs, start, table};
 
-use super::{LINES, Logs, as_called_here, print};
+use aiclipx_model::failure::print;
+use aiclipx_tool::program::as_called_here;
+use clap::Args;
+
+/// Lines of each log that `logs` shows unless told otherwise.
+const LINES: usize = 50;
+
+/// What is asked of logs.
+#[derive(Args)]
+pub(super) struct Logs {
+    /// Components; also supervisord, whose log is shown only when it is named.
+    #[arg(value_name = "COMPONENT")]
+    pub(super) components: Vec<String>,
+    /// One component; may be said several times.
+    #[arg(long = "component", value_name = "COMPONENT")]
+    pub(super) named: Vec<String>,
+    /// Lines of this level or graver: error, warn, info, debug, trace.
+    #[arg(long)]
+    pub(super) level: Option<logs::Level>,
+    /// Requests to one endpoint, as metrics name it: '/items/{id}'.
+    #[arg(long)]
+    pub(super) endpoint: Option<String>,
+    /// One request: what its answer said in x-request-id, and the ledger, too.
+    #[arg(long)]
+    pub(super) request_id: Option<String>,
+    /// Nothing older: 5m (real time) or 2026-11-26T18:00:00Z.
+    #[arg(long)]
+    pub(super) since: Option<logs::Since>,
+    /// Go on until interrupted.
+    #[arg(long, short)]
+    pub(super) follow: bool,
+    /// The last so many lines of each [default: 50; all, with a filter].
+    #[arg(long, short = 'n')]
+    pub(super) lines: Option<usize>,
+}
 
 /// Where a stack is reached, as the command line says it.
 pub(super) struct Places<'a> {

@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use aiclipx_base::address::Address;
-use aiclipx_base::duration::Speed;
+use aiclipx_base::duration::{self, Speed};
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files::{self, Reserved};
@@ -23,12 +24,45 @@ use aiclipx_runner::traffic::send::{Limits, Sent, Tcp, send};
 use aiclipx_runner::traffic::table::Summary;
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::plan::find_tree;
-use aiclipx_stack::{ExternalStack, Stack};
+use aiclipx_stack::{Endpoints, ExternalStack, Stack};
 use aiclipx_tool::check;
 use anyhow::Context;
 
-use super::{SCENARIOS, TrafficRun, as_called_here, print};
+use aiclipx_model::failure::print;
 use aiclipx_runner::asked;
+use aiclipx_tool::program::{SEED, as_called_here, seed};
+use clap::Args;
+
+/// Where scenarios lie, below the repository's root.
+pub(super) const SCENARIOS: &str = "scripts/traffic";
+
+#[derive(Args)]
+pub(super) struct TrafficRun {
+    /// Numbers, names or paths.
+    pub(super) scenarios: Vec<String>,
+    /// List the scenarios and send nothing.
+    #[arg(long)]
+    pub(super) list: bool,
+    /// Send there and don't look at any stack.
+    #[arg(long, value_name = "URL")]
+    pub(super) base_url: Option<Address>,
+    /// Run on a stack that this tool did not start: a host, where each component is on its usual port, or
+    /// app=URL,prometheus=URL[,alertmanager=URL][,receiver=URL].
+    #[arg(long, value_name = "WHERE", conflicts_with = "base_url")]
+    pub(super) attach: Option<Endpoints>,
+    /// What the schedules are computed from.
+    #[arg(long, default_value_t = SEED, value_parser = seed)]
+    pub(super) seed: u64,
+    /// Real length of each scenario's traffic, in place of its own.
+    #[arg(long, value_parser = duration::parse)]
+    pub(super) duration: Option<Duration>,
+    /// With one scenario: write the ledger here too.
+    #[arg(long)]
+    pub(super) ledger: Option<PathBuf>,
+    /// With one scenario: write the table as JSON.
+    #[arg(long)]
+    pub(super) json: Option<PathBuf>,
+}
 
 pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let root = find_tree()?;

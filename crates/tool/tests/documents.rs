@@ -202,9 +202,13 @@ fn every_command_that_a_document_a_panel_or_a_message_names_can_be_typed() {
                 }
             } else {
                 named[1] += 1;
-                let depth = if ["traffic", "evidence"].contains(first) { 2 } else { 1 };
+                let depth = if *first == "traffic" { 2 } else { 1 };
                 let verbs: Vec<&str> = words.iter().take(depth).copied().collect();
-                is_understood(&verbs.join(" "), &options)
+                match words.get(1).filter(is_verb).filter(|_| *first == "evidence") {
+                    // The tool still takes them, for bundles that say so; nothing of now may.
+                    Some(second) => Err(format!("`evidence {second}` is a verb of before")),
+                    None => is_understood(&verbs.join(" "), &options),
+                }
             };
             if let Err(why) = understood {
                 findings.push(format!("{}:{line}: `{command}`: {why}", file.display()));

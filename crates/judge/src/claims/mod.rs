@@ -172,6 +172,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::judge::{Judgement, Verdict};
+    use crate::run::OLDEST;
 
     /// What bundles hold: another spelling of one of these and an older bundle can't be judged.
     fn written() -> Vec<Value> {
@@ -213,5 +214,49 @@ mod tests {
             names.insert(name);
         }
         assert_eq!(names.len(), written().len());
+    }
+
+    /// What a file leaves out is a default, which nothing else would miss.
+    #[test]
+    fn what_each_kind_needs_and_how_it_is_judged_is_written_down_twice() {
+        let told: Vec<String> = written()
+            .into_iter()
+            .map(|kind| {
+                let mut judgement = json!({"id": "a/b", "experiment": "a", "says": "It.", "population": 1, "expected": "",
+                    "observed": "", "exhibits": ["run.json"], "verdict": "fails", "why": "so"});
+                judgement.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
+                let read: Judgement = serde_json::from_value(judgement).unwrap();
+                let rules = read.claim.kind.rules();
+                let mut told = vec![kind["kind"].as_str().unwrap().to_owned()];
+                told.extend(rules.needs().map(|needs| format!("needs {needs:?}")));
+                told.extend((rules.since() != OLDEST).then(|| format!("since {}", rules.since())));
+                told.extend(rules.takes_time().then(|| "takes time".to_owned()));
+                told.extend(rules.explains_others().then(|| "explains others".to_owned()));
+                told.join(", ")
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "scenario-of-tree",
+                "schedule-follows",
+                "loaded-equals-tree, explains others",
+                "config-equals-tree, needs Alertmanager, explains others",
+                "counters-equal-ledger",
+                "buckets-hold",
+                "stored-equals-exposed",
+                "logs-equal-ledger, needs Logs",
+                "secrets-kept-out, needs Logs",
+                "faults-arrive, since 3, takes time",
+                "watchdog-arrives, needs Notifications",
+                "alert-cycle, needs Notifications, takes time",
+                "pictured, takes time",
+                "alert-inhibited, needs Notifications",
+                "alert-quiet",
+                "panel-answers",
+                "panel-shows, takes time",
+                "dashboard-pictured, takes time",
+            ]
+        );
     }
 }

@@ -337,7 +337,7 @@ impl Trial {
         };
         let enacted = enact(what, &|_| {}, interrupt).await?;
         let folder = self.experiment(self.name());
-        interrupt.or(collect(Environment::Managed(stack), tree, &enacted.folder, &folder, events)).await?;
+        interrupt.or(collect(self.name(), Environment::Managed(stack), tree, &enacted.folder, &folder, events)).await?;
         let mut found = self.look(&folder).await?;
         found.lacking = parts::lacking(stack).await;
         let mut findings = Findings::from([(self.name().to_owned(), Ok(found))]);
@@ -350,7 +350,7 @@ impl Trial {
                     Ok(dashboards) => {
                         let tree = tree.with_dashboards(dashboards);
                         interrupt
-                            .or(collect(Environment::Managed(stack), &tree, &enacted.folder, &copy, events))
+                            .or(collect(&mutant.id, Environment::Managed(stack), &tree, &enacted.folder, &copy, events))
                             .await?;
                         Ok(())
                     }
