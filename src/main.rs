@@ -133,7 +133,7 @@ async fn serve(config: Config, limit: usize) -> ExitCode {
     }
     let config = within_descriptors(config, limit);
 
-    app::run(listeners, config, meter, told_to_stop(terminate, interrupt, journal)).await;
+    app::run(listeners, config, meter, told_to_stop(terminate, interrupt, log_writer)).await;
     log_writer.flush(FLUSH_LIMIT);
     ExitCode::SUCCESS
 }
@@ -167,7 +167,7 @@ fn within_descriptors(config: Config, limit: usize) -> Config {
 }
 
 /// Resolves at the first signal; from then on, a second one ends the process.
-async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal, journal: &'static LogWriter) {
+async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal, log_writer: &'static LogWriter) {
     let mut told = async move || {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     };

@@ -7,10 +7,11 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc::{Sender, SyncSender, channel, sync_channel};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -201,38 +202,78 @@ enum Message {
     Settle(SyncSender<()>),
 }
 
-/// Where events go. Cheap to clone; the last one to go waits until all is written.
+/// Where events go. Cheap to clone; the last one to go waits until all is written, but for no reader of the file that stalls.
 #[derive(Debug, Clone)]
 pub struct Events(Arc<Writer>);
+
+/// How long who reads the file may take for what is left, when all else is done.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 struct Writer {
     to: Option<Sender<Message>>,
     thread: Option<JoinHandle<()>>,
+    file: Option<ToFile>,
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.to.take());
         let _ = self.thread.take().map(JoinHandle::join);
+        if let Some(ToFile { to, written, path }) = self.file.take() {
+            drop(to);
+            let written = written.into_inner().unwrap_or_else(PoisonError::into_inner);
+            if written.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                tell(&format!("  ! {} is not read: its last events are not written", path.display()));
+            }
+        }
+    }
+}
+
+/// A file that is written on a thread of its own: a pipe whose reader stalls delays neither the terminal nor a run.
+#[derive(Debug)]
+struct ToFile {
+    to: Sender<Told>,
+    /// Nothing is ever sent: it ends with the thread.
+    written: Mutex<Receiver<()>>,
+    path: PathBuf,
+}
+
+impl ToFile {
+    fn open(path: &Path) -> std::result::Result<ToFile, Failure> {
+        Ok(ToFile::of(Lines::open(path)?, path))
+    }
+
+    fn of(mut lines: Lines, path: &Path) -> ToFile {
+        let (to, from) = channel::<Told>();
+        let (ends, written) = sync_channel::<()>(1);
+        std::thread::spawn(move || {
+            for told in from {
+                if let Err(why) = lines.write(&told) {
+                    tell(&format!("  ! no more events are written: {why}"));
+                    break;
+                }
+            }
+            drop(ends);
+        });
+        ToFile { to, written: Mutex::new(written), path: path.to_owned() }
     }
 }
 
 impl Events {
-    /// To people, and to a file, if one is named: it is opened, and emptied, before anything is told.
+    /// To people, and to a file, if one is named: it is opened before anything is told, and emptied by the first event.
     pub fn open(file: Option<&Path>) -> std::result::Result<Events, Failure> {
-        let mut lines = file.map(Lines::open).transpose()?;
-        Ok(Events::to(move |told| {
-            tell(&told.event.line(told.experiment.as_deref().unwrap_or_default()));
-            if let Some(Err(why)) = lines.as_mut().map(|lines| lines.write(told)) {
-                tell(&format!("  ! no more events are written: {why}"));
-                lines = None;
-            }
-        }))
+        let file = file.map(ToFile::open).transpose()?;
+        let take = |told: &Told| tell(&told.event.line(told.experiment.as_deref().unwrap_or_default()));
+        Ok(Events::both(take, file))
     }
 
     /// To whoever takes them, one after the other, on a thread of its own.
-    pub fn to(mut take: impl FnMut(&Told) + Send + 'static) -> Events {
+    pub fn to(take: impl FnMut(&Told) + Send + 'static) -> Events {
+        Events::both(take, None)
+    }
+
+    fn both(mut take: impl FnMut(&Told) + Send + 'static, file: Option<ToFile>) -> Events {
         let (to, from) = channel();
         let thread = std::thread::spawn(move || {
             for message in from {
@@ -242,7 +283,7 @@ impl Events {
                 }
             }
         });
-        Events(Arc::new(Writer { to: Some(to), thread: Some(thread) }))
+        Events(Arc::new(Writer { to: Some(to), thread: Some(thread), file }))
     }
 
     /// Tells something of an experiment.
@@ -257,11 +298,15 @@ impl Events {
 
     fn send(&self, experiment: Option<String>, event: Event) {
         let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
-        // A writer that is gone has panicked, and that was told.
-        let _ = self.0.to.as_ref().map(|to| to.send(Message::Told(Told { time, experiment, event })));
+        let told = Told { time, experiment, event };
+        // A writer that is gone said why.
+        if let Some(file) = &self.0.file {
+            let _ = file.to.send(told.clone());
+        }
+        let _ = self.0.to.as_ref().map(|to| to.send(Message::Told(told)));
     }
 
-    /// Waits until all that was told is written: before others write to the same terminal.
+    /// Waits until all that was told is on the terminal: before others write to the same terminal.
     pub fn settle(&self) {
         let (done, settled) = sync_channel(1);
         if self.0.to.as_ref().is_some_and(|to| to.send(Message::Settle(done)).is_ok()) {
@@ -270,26 +315,32 @@ impl Events {
     }
 }
 
-/// A file of JSON lines.
-struct Lines(File);
+/// A file of JSON lines. What was in it goes with the first of them: a command that tells none leaves it as it was.
+struct Lines {
+    file: File,
+    is_emptied: bool,
+}
 
 impl Lines {
     fn open(path: &Path) -> std::result::Result<Lines, Failure> {
         // A pipe that nobody reads would be waited for without end.
         let opened = files::reserve(path)
-            .and_then(|_reserved| OpenOptions::new().write(true).create(true).truncate(true).open(path));
+            .and_then(|_reserved| OpenOptions::new().write(true).create(true).truncate(false).open(path));
         let opened = opened.map_err(|error| {
             Failure::usage(format!("cannot write {}: {error}", path.display()))
                 .remedy("--events names a file in a folder that is there and can be written, or a pipe that is read")
         });
-        Ok(Lines(opened?))
+        Ok(Lines { file: opened?, is_emptied: false })
     }
 
     fn write(&mut self, told: &Told) -> std::io::Result<()> {
         // One write a line, so that who follows the file never reads half of one.
         let mut line = serde_json::to_vec(told)?;
         line.push(b'\n');
-        self.0.write_all(&line)
+        if !std::mem::replace(&mut self.is_emptied, true) && self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+        }
+        self.file.write_all(&line)
     }
 }
 
@@ -386,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_a_line_for_each_event_in_their_order_once_all_is_settled() {
+    fn a_file_has_a_line_for_each_event_in_their_order_once_the_last_has_told() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("events.jsonl");
         std::fs::write(&file, "of an earlier run\n".repeat(1000)).unwrap();
@@ -395,7 +446,7 @@ mod tests {
         for number in 0..count {
             events.tell("quiet", Event::Collecting { scenario: "00-quiet".to_owned(), number, of: count });
         }
-        events.settle();
+        drop(events);
         let text = std::fs::read_to_string(&file).unwrap();
         let numbers =
             text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["number"].as_u64());
@@ -410,5 +461,23 @@ mod tests {
             assert_eq!(failure.kind(), Kind::Usage);
             assert!(failure.to_string().contains(&format!("cannot write {}", path.display())), "{failure}");
         }
+    }
+
+    /// A pipe takes some 64 KiB; who tells more than that to nobody goes on all the same, and so does the terminal.
+    #[test]
+    fn a_pipe_whose_reader_stalls_delays_neither_the_terminal_nor_who_tells() {
+        let (stalls, pipe) = std::io::pipe().unwrap();
+        let lines = Lines { file: File::from(std::os::fd::OwnedFd::from(pipe)), is_emptied: false };
+        let (to, shown) = channel();
+        let take = move |told: &Told| to.send(told.event.clone()).unwrap();
+        let events = Events::both(take, Some(ToFile::of(lines, Path::new("a pipe"))));
+        let long = || Event::Warning { why: "x".repeat(1000) };
+        for _ in 0..200 {
+            events.tell_all(long());
+        }
+        events.settle();
+        assert_eq!(shown.try_iter().count(), 200);
+        // It is not waited for in the end: nobody is there any more.
+        drop(stalls);
     }
 }

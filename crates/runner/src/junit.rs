@@ -115,7 +115,9 @@ fn skipped(why: &str) -> TestCaseStatus {
 }
 
 fn written(report: &Report) -> anyhow::Result<String> {
-    report.to_string().context("writing JUnit's XML")
+    let text = report.to_string().context("writing JUnit's XML")?;
+    // XML has no place for these two, and the library lets them through.
+    Ok(text.replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}"))
 }
 
 #[cfg(test)]

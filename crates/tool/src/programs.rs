@@ -1,13 +1,15 @@
 //! What programs are told beside people: events as JSON lines, verdicts as JUnit's XML.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use aiclipx_judge::bundle::Bundle;
-use aiclipx_judge::mutants;
 use aiclipx_judge::outcome::Outcome;
-use aiclipx_model::failure::{Failure, tell};
+use aiclipx_judge::{mutants, summary};
+use aiclipx_model::failure::{Failure, print, tell};
 use aiclipx_model::files::{self, Reserved};
 use aiclipx_runner::{events, junit};
+use aiclipx_stack::interrupt::Signals;
 use anyhow::Context;
 use clap::Args;
 
@@ -45,8 +47,14 @@ impl Verdicts {
         let reserved = files::reserve(file).map_err(|error| {
             Failure::usage(format!("cannot write {}: {error}", file.display()))
                 .remedy("--junit names a file in a folder that is there and can be written, or a pipe that is read")
-        });
-        Ok(Place(Some((file, reserved?))))
+        })?;
+        let place = Place(Some((file, reserved)));
+        // What ends the command at once, a second Ctrl-C or a kill, must not leave an earlier report to be taken for this one's.
+        if !std::fs::metadata(file).is_ok_and(|there| !there.is_file()) {
+            let unfinished = Failure::infrastructure("the command did not come to its end");
+            place.write(&junit::of_failure(&unfinished)?)?;
+        }
+        Ok(place)
     }
 }
 
@@ -54,30 +62,45 @@ impl Verdicts {
 pub struct Place<'a>(Option<(&'a Path, Reserved)>);
 
 impl Place<'_> {
-    /// Writes what a bundle shows, or what kept it from being made or trusted.
+    /// Says what a bundle shows, and writes it as well; or what kept it from being made or trusted.
     pub fn of_bundle(
         &self,
         judged: Result<(Bundle, Outcome), Failure>,
         require: &[String],
-    ) -> Result<(Bundle, Outcome), Failure> {
-        self.of(judged, |(_, outcome)| junit::of_bundle(outcome, require))
+        signals: &Signals,
+    ) -> Result<ExitCode, Failure> {
+        let conclude = |(bundle, outcome): &(Bundle, Outcome)| summary::conclude(bundle, outcome, require);
+        self.of(judged, conclude, |(_, outcome)| junit::of_bundle(outcome, require), signals)
     }
 
-    /// Writes what came of mutants, or what kept them from being tried.
+    /// The same of mutants.
     pub fn of_mutants(
         &self,
         tried: Result<(PathBuf, mutants::outcome::Outcome), Failure>,
-    ) -> Result<(PathBuf, mutants::outcome::Outcome), Failure> {
-        self.of(tried, |(_, outcome)| junit::of_mutants(outcome))
+        signals: &Signals,
+    ) -> Result<ExitCode, Failure> {
+        let conclude = |(folder, outcome): &(PathBuf, mutants::outcome::Outcome)| {
+            print(outcome.table().trim_end())?;
+            tell(&format!("{}.", outcome.tally()));
+            print(&folder.join(mutants::outcome::FILE).display().to_string())?;
+            Ok(ExitCode::from(outcome.exit_code()))
+        };
+        self.of(tried, conclude, |(_, outcome)| junit::of_mutants(outcome), signals)
     }
 
-    fn of<T>(&self, came: Result<T, Failure>, report: impl Fn(&T) -> anyhow::Result<String>) -> Result<T, Failure> {
-        let Some((file, _)) = &self.0 else { return came };
-        let text = came.as_ref().map_or_else(junit::of_failure, report)?;
-        let written = files::replace(file, |to| to.write_all(text.as_bytes()));
-        let written = written.with_context(|| format!("cannot write {}", file.display())).map_err(Failure::usage);
-        match (came, written) {
-            (Ok(came), Ok(())) => Ok(came),
+    /// First what people are told, whose failure is one of the report's: it is green where the exit code is 0, and nowhere else.
+    fn of<T>(
+        &self,
+        came: Result<T, Failure>,
+        conclude: impl FnOnce(&T) -> Result<ExitCode, Failure>,
+        report: impl Fn(&T) -> anyhow::Result<String>,
+        signals: &Signals,
+    ) -> Result<ExitCode, Failure> {
+        let came = came.and_then(|came| conclude(&came).map(|code| (code, came)));
+        let came = if signals.were_heard() { came.and_then(|_| Err(Failure::interrupted())) } else { came };
+        let text = came.as_ref().map_or_else(junit::of_failure, |(_, came)| report(came))?;
+        match (came, self.write(&text)) {
+            (Ok((code, _)), Ok(())) => Ok(code),
             (Ok(_), Err(failure)) => Err(failure),
             // What stopped it is the news.
             (Err(failure), written) => {
@@ -87,5 +110,12 @@ impl Place<'_> {
                 Err(failure)
             }
         }
+    }
+
+    fn write(&self, text: &str) -> Result<(), Failure> {
+        let Some((file, _)) = &self.0 else { return Ok(()) };
+        let written = files::replace(file, |to| to.write_all(text.as_bytes()));
+        let written = written.with_context(|| format!("cannot write {}", file.display()));
+        written.map_err(|error| Failure::usage(error).remedy("--junit names a file that can be written"))
     }
 }

@@ -509,11 +509,14 @@ fn a_start_that_still_reads_its_files_is_under_way() {
         has_ended || is_held()
     });
     assert!(!has_ended, "it read its files before it took its turn");
+    // However fast it reads: it goes on when all were asked.
+    send(&up, Signal::Stop);
     for verb in ["down", "status", "up", "clean", "logs"] {
         let output = output(&mut place.command("new", verb));
         assert_eq!((output.status.code(), last_line(&output).as_str()), (Some(2), &*format!("  → {BUSY}")), "{verb}");
     }
     send(&up, Signal::Term);
+    send(&up, Signal::Cont);
     assert_eq!(ended(up, "up").status.code(), Some(130));
     let output = output(&mut place.command("new", "down"));
     assert_eq!((output.status.code(), last_line(&output).starts_with("No stack runs")), (Some(0), true));
@@ -616,4 +619,30 @@ fn what_is_found_is_told_with_its_name_and_to_editors_as_an_object_a_line() {
     let (code, _, _, found) = check("check --json");
     assert_eq!(code, Some(2));
     assert!(!found.is_empty() && found.iter().all(|finding| finding["name"] == "monitoring/file"), "{found:#?}");
+}
+
+/// Who shows the report must not show an earlier one, nor a green one of a command that failed.
+#[test]
+fn a_report_is_green_where_the_exit_code_is_0_and_no_earlier_one_is_left() {
+    let place = Place::new();
+    let report = place.at("report.xml");
+    for (arguments, code) in [
+        ("verify {bundle}", 0),
+        ("verify {bundle} --require no-such", 2),
+        ("verify {tampered}", 4),
+        ("prove --only no-such", 2),
+        ("prove --only no-such --events {empty}", 2),
+    ] {
+        std::fs::write(&report, "<testsuites/>").unwrap();
+        let output = output(&mut place.command("missing", &format!("{arguments} --junit {{report.xml}}")));
+        assert_eq!(output.status.code(), Some(code), "{arguments}");
+        let text = std::fs::read_to_string(&report).unwrap();
+        let is_red = text.contains("<error") || text.contains("<failure");
+        assert_eq!(is_red, code != 0, "{arguments}: {text}");
+        assert!(text.contains("<testcase"), "{arguments}: {text}");
+    }
+    let events = place.at("events");
+    std::fs::write(&events, "precious").unwrap();
+    output(&mut place.command("missing", "prove --only no-such --events {events}"));
+    assert_eq!(std::fs::read_to_string(&events).unwrap(), "precious", "nothing was told, and nothing is emptied");
 }

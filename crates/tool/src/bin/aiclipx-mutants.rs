@@ -3,8 +3,6 @@
 
 use std::process::ExitCode;
 
-use aiclipx_judge::mutants;
-use aiclipx_model::failure::{print, tell};
 use aiclipx_runner::mutants::run::try_all;
 use aiclipx_stack::plan::find_tree;
 use aiclipx_tool::program::{self, OnPrivateStacks};
@@ -33,14 +31,10 @@ struct Arguments {
 async fn main() -> ExitCode {
     let Arguments { only, how, told, verdicts } = Arguments::parse();
     program::run("aiclipx-mutants", async |signals| {
-        let root = find_tree()?;
         let (verdicts, events) = (verdicts.reserve(Some(&told))?, told.open()?);
+        let root = find_tree()?;
         let tried = try_all(&root, &how.options(&root, only), &events, &signals.held()).await;
-        let (folder, outcome) = verdicts.of_mutants(tried)?;
-        print(outcome.table().trim_end())?;
-        tell(&format!("{}.", outcome.tally()));
-        print(&folder.join(mutants::outcome::FILE).display().to_string())?;
-        Ok(ExitCode::from(outcome.exit_code()))
+        verdicts.of_mutants(tried, signals)
     })
     .await
 }

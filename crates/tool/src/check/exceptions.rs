@@ -41,6 +41,10 @@ impl Exceptions {
         for (name, table) in tables.get_ref() {
             let at = line(name.span().start);
             let name = name.get_ref().as_ref();
+            if may_not_be_excepted(name) {
+                let what = format!("`{name}` hides others, and can't be excepted");
+                findings.find("exception/name", file(), at, what, "take it off the list, and mend what it says");
+            }
             if names::of(name).is_none() {
                 let what = format!("no finding is called `{name}`");
                 findings.find("exception/name", file(), at, what, "`aiclipx check --names` lists them");
@@ -59,6 +63,11 @@ impl Exceptions {
             for (about, reason) in table {
                 let at = line(about.span().start);
                 let about = about.get_ref().as_ref();
+                if about.is_empty() {
+                    let what = format!("`{name}` is excepted of nothing");
+                    findings.find("exception/file", file(), at, what, "name a file, or what the finding is about");
+                    continue;
+                }
                 if reason.get_ref().as_str().is_none_or(|reason| reason.trim().is_empty()) {
                     let what = format!("`{about}` has no reason");
                     findings.find("exception/reason", file(), at, what, "write why, in a sentence");
@@ -101,8 +110,13 @@ impl Exceptions {
 
 impl Entry {
     fn excepts(&self, finding: &Finding) -> bool {
-        self.name == finding.name && finding.is_about(&self.about)
+        self.name == finding.name && !may_not_be_excepted(&self.name) && finding.is_about(&self.about)
     }
+}
+
+/// Findings about this list itself, and those at which a check of the rest ends.
+fn may_not_be_excepted(name: &str) -> bool {
+    name.starts_with("exception/") || ["rule/none", "test/none"].contains(&name)
 }
 
 pub(super) fn file() -> PathBuf {

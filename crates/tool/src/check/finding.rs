@@ -38,7 +38,7 @@ impl Finding {
     pub fn to_json(&self) -> String {
         let Finding { file, line, what, remedy, name, subject } = self;
         serde_json::json!({
-            "file": file, "line": line, "name": name, "subject": subject, "what": what, "remedy": remedy,
+            "file": file.to_string_lossy(), "line": line, "name": name, "subject": subject, "what": what, "remedy": remedy,
         })
         .to_string()
     }

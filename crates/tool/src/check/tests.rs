@@ -1425,3 +1425,22 @@ fn a_finding_is_excepted_by_its_name_and_what_it_is_about() {
         assert_eq!(with(name, about), both, "{name} {about}");
     }
 }
+
+/// An exception takes away one finding, and never the search for others; nor what is wrong with the list of exceptions.
+#[test]
+fn what_hides_others_can_not_be_excepted_and_nothing_is_excepted_of_everything() {
+    let with = |name: &str, about: &str, reason: &str| {
+        let mut files = files();
+        let text = text_of(&files, EXCEPTIONS);
+        files.insert(EXCEPTIONS.into(), format!("[\"{name}\"]\n\"{about}\" = \"{reason}\"\n{text}").into_bytes());
+        files.insert("prometheus/rules/empty.yml".into(), b"groups: []\n".to_vec());
+        found(files).into_iter().map(|finding| finding.name).collect::<BTreeSet<_>>()
+    };
+    for name in ["rule/none", "exception/name", "exception/reason"] {
+        let about = if name == "rule/none" { "prometheus/rules/empty.yml" } else { EXCEPTIONS };
+        let found = with(name, &format!("monitoring/{about}"), "");
+        let wanted = BTreeSet::from(["exception/name", "exception/reason", "rule/none"]);
+        assert!(found.is_superset(&wanted), "{name}: {found:?}");
+    }
+    assert!(with("runbook/place", "", "So.").contains("exception/file"));
+}
