@@ -1,4 +1,4 @@
-# The project's programs. By default all of them, the tool wrapped with what it runs and with monitoring/ and scripts/ beside it;
+# The project's programs. By default all, the tool wrapped with what it runs and with monitoring/ and scripts/ beside it;
 # with `static` one program by its name, static and referring to nothing: what an image holds.
 {
   lib,
