@@ -5,7 +5,7 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -69,8 +69,8 @@ pub struct Reserved(#[expect(dead_code, reason = "it is kept open")] Option<File
 
 /// What [`replace`] would fail at, as far as that is known before there is anything to write: for who works long for it. A pipe
 /// must have its reader by now.
-pub fn reserve(path: &Path) -> io::Result<Reserved> {
-    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+pub fn reserve(named: &Path) -> io::Result<Reserved> {
+    let path = &destination(named)?;
     match fs::metadata(path) {
         Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(there) if !there.is_file() => {
@@ -85,7 +85,7 @@ pub fn reserve(path: &Path) -> io::Result<Reserved> {
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         // A folder's name, of none that is there.
-        Err(_) if path.as_os_str().as_encoded_bytes().ends_with(b"/") => {
+        Err(_) if named.as_os_str().as_encoded_bytes().ends_with(b"/") => {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         _ => {}
@@ -95,13 +95,29 @@ pub fn reserve(path: &Path) -> io::Result<Reserved> {
 
 /// Whether two paths name one file, be it there yet or not.
 pub fn are_one(one: &Path, other: &Path) -> bool {
-    let place = |path: &Path| {
-        fs::canonicalize(path).or_else(|_| {
+    one == other || destination(one).is_ok_and(|one| destination(other).is_ok_and(|other| one == other))
+}
+
+/// Whether a file is, or would be, below a folder.
+pub fn is_in(file: &Path, folder: &Path) -> bool {
+    destination(file).is_ok_and(|file| fs::canonicalize(folder).is_ok_and(|folder| file.starts_with(folder)))
+}
+
+/// Where a path leads, by whatever links, be something there or not.
+fn destination(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    // As many links as the system follows.
+    for _ in 0..40 {
+        if let Ok(there) = fs::canonicalize(&path) {
+            return Ok(there);
+        }
+        let Ok(next) = fs::read_link(&path) else {
             let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-            fs::canonicalize(folder_of(path)).map(|folder| folder.join(name))
-        })
-    };
-    one == other || place(one).is_ok_and(|one| place(other).is_ok_and(|other| one == other))
+            return Ok(fs::canonicalize(folder_of(&path))?.join(name));
+        };
+        path = folder_of(&path).join(next);
+    }
+    Err(Errno::LOOP.into())
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -165,6 +181,32 @@ mod tests {
         assert_eq!(read_to_string(&file).unwrap(), "newer");
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o640);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_place_behind_a_link_is_looked_at_where_it_leads_be_something_there_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("bundle")).unwrap();
+        for (name, leads_to) in [
+            ("astray", "no/such"),
+            ("inside", "bundle/later"),
+            ("again", "inside"),
+            ("round", "round"),
+            ("beside", "later"),
+        ] {
+            symlink(leads_to, at(name)).unwrap();
+        }
+        assert_eq!(reserve(&at("astray")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(reserve(&at("round")).unwrap_err().raw_os_error(), Some(Errno::LOOP.raw_os_error()));
+        reserve(&at("inside")).unwrap();
+        assert!(are_one(&at("inside"), &at("bundle/../bundle/later")) && are_one(&at("again"), &at("inside")));
+        assert!(!are_one(&at("inside"), &at("beside")));
+        for (name, is_inside) in
+            [("inside", true), ("again", true), ("bundle/SHA256SUMS", true), ("beside", false), ("bundle2", false)]
+        {
+            assert_eq!(is_in(&at(name), &at("bundle")), is_inside, "{name}");
+        }
     }
 
     #[test]

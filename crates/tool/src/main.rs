@@ -299,20 +299,20 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             Ok(ExitCode::SUCCESS)
         }
         Command::Evidence { ref attach, ref out, ref require, ref told, ref verdicts } => {
-            let (verdicts, events) = (verdicts.reserve(Some(told))?, told.open()?);
+            let (verdicts, events) = (verdicts.reserve(Some(told), None)?, told.open()?);
             let root = find_tree()?;
             let out = out.clone().unwrap_or_else(|| bundles_folder(&root));
             let judged = evidence::collect(&root, attach.as_ref(), &state, &out, &events, signals).await;
             verdicts.of_bundle(judged, require, signals)
         }
         Command::Prove { only, how, require, told, verdicts } => {
-            let (verdicts, events) = (verdicts.reserve(Some(&told))?, told.open()?);
+            let (verdicts, events) = (verdicts.reserve(Some(&told), None)?, told.open()?);
             let root = find_tree()?;
             let judged = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await;
             verdicts.of_bundle(judged, &require, signals)
         }
         Command::Verify { ref bundle, ref repo, ref signers, ref require, ref verdicts } => {
-            let verdicts = verdicts.reserve(None)?;
+            let verdicts = verdicts.reserve(None, Some(bundle))?;
             let verified = summary::verified(bundle, repo.as_deref(), signers.as_deref());
             verdicts.of_bundle(verified, require, signals)
         }

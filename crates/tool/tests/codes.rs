@@ -174,7 +174,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 108] = [
+const TABLE: [(&str, &str, u8, &str); 109] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -271,6 +271,7 @@ const TABLE: [(&str, &str, u8, &str); 108] = [
     ("verify {tampered} --junit /dev/full", "missing", 2, "--junit names a file in a folder"),
     ("verify {tampered} --junit {one}", "missing", 4, "report.md has changed since the bundle was sealed"),
     ("verify {bundle} --junit {one}", "missing", 0, "claims hold"),
+    ("verify {bundle} --junit {bundle/SHA256SUMS}", "missing", 2, "--junit names a file elsewhere"),
     ("verify {bundle}", "missing", 0, "claims hold"),
     ("evidence verify {bundle}", "missing", 0, "claims hold"),
     ("evidence run --only no-such", "missing", 2, "there are "),

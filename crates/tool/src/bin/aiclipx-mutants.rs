@@ -31,7 +31,7 @@ struct Arguments {
 async fn main() -> ExitCode {
     let Arguments { only, how, told, verdicts } = Arguments::parse();
     program::run("aiclipx-mutants", async |signals| {
-        let (verdicts, events) = (verdicts.reserve(Some(&told))?, told.open()?);
+        let (verdicts, events) = (verdicts.reserve(Some(&told), None)?, told.open()?);
         let root = find_tree()?;
         let tried = try_all(&root, &how.options(&root, only), &events, &signals.held()).await;
         verdicts.of_mutants(tried, signals)
