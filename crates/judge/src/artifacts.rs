@@ -4,7 +4,7 @@
 //! writes or reads one of these files takes its path from here; what is packed, what a bundle has a place for, and the tables of
 //! evidence/README.md follow. A new artifact is a row here, what writes it, and what reads it.
 //!
-//! Which of them one experiment must consist of, and may not exceed, is [`consistency`](super::coherence)'s to say.
+//! Which of them one experiment must consist of, and may not exceed, is [`consistency`](super::consistency)'s to say.
 
 use std::path::{Path, PathBuf};
 

@@ -12,8 +12,9 @@ use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::process_identity::ProcessIdentity;
 use aiclipx_model::scenario::Action;
 
-/// The version of the statement: the layout of [`artifacts`](super::artifacts), what is claimed of it, and how that is decided, word for word. Whatever
-/// changes one of them is a new version, which is asked for where it begins ([`Experiment::is_since](super::experiment::Experiment::is_since`]); so a bundle is judged
+/// The version of the statement: the layout of [`artifacts`](super::artifacts), what is claimed of it, and how that is decided,
+/// word for word. Whatever changes one of them is a new version, which is asked for where it begins
+/// ([`Experiment::is_since`](super::experiment::Experiment::is_since)); so a bundle is judged
 /// by the version it was made under, for as long as that one is kept here. How a report looks is none of it.
 ///
 /// 3: a scenario's faults must come; a query about a metric that never was is no answer; quiet is asked for while the scenario

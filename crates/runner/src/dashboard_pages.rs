@@ -1,4 +1,4 @@
-//! Takes the pictures of Grafana's own pages, with the data they were given: what [`grafana`](super::grafana) judges.
+//! Takes the pictures of Grafana's own pages, with the data they were given: what [`grafana`](aiclipx_judge::grafana) judges.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Asks for the graphs of expected alerts: what [`alert_graph`](super::alert_graph) reads.
+//! Asks for the graphs of expected alerts: what [`alert_graph`](aiclipx_judge::alert_graph) reads.
 
 use std::path::Path;
 use std::time::Duration;

@@ -15,7 +15,7 @@
 //! taken back. Nothing is forwarded.
 //!
 //! No page of another origin is answered, and what is to be kept must be said to be JSON, which no form can send
-//! ([`gate`](crate::http::gate)). Everything that is kept is bounded: the file, the runs, and the names of what they do.
+//! ([`gate`](aiclipx_http::gate)). Everything that is kept is bounded: the file, the runs, and the names of what they do.
 //!
 //! The Watchdog's notifications come all the time. When they stay away for longer than the caller says, no other alert
 //! would arrive either: then the alarm is raised here, for nobody else can, in the log, in the gauge

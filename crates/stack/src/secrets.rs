@@ -83,7 +83,7 @@ pub(super) fn texts(plan: &Plan) -> Result<Vec<String>, Failure> {
 }
 
 /// Written aside and renamed: no moment at which others could read it, none at which it is half there. Not as
-/// [`files::replace`](crate::files::replace) does it, which keeps who could read the old one, and writes where a link leads.
+/// [`files::replace`](aiclipx_model::files::replace) does it, which keeps who could read the old one, and writes where a link leads.
 fn write(file: &Path, secret: &str, owner: Option<u32>) -> Result<(), Failure> {
     let aside = file.with_extension("new");
     let written = || -> std::io::Result<()> {

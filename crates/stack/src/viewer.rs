@@ -13,15 +13,15 @@
 //! can't be shown. Loki is asked for what panels of logs ask, and where it is not there their row takes one line. It needs nothing from outside and runs nothing but `view.js`, which tells us the window's width (the
 //! step of a query depends on it) and draws anew in place; without it the page reloads itself. Labels are text: the
 //! policy of every answer forbids whatever escaping might have missed. Only this machine may ask, by a name of its own,
-//! so that no page of somebody else's can read along ([`gate`](crate::http::gate)).
+//! so that no page of somebody else's can read along ([`gate`](aiclipx_http::gate)).
 
 mod answer;
 mod ask;
 mod lines;
-mod look;
 mod page;
 mod provisioned;
 mod runbook;
+mod view_params;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -49,9 +49,9 @@ use aiclipx_model::files;
 use aiclipx_model::prom::answer::percent_encoded;
 use answer::respond;
 use ask::QueryError;
-use look::ViewParams;
 use page::{Layout, Shown};
 use provisioned::Provisioned;
+use view_params::ViewParams;
 
 /// A few browsers with a few connections each.
 const MAX_CONNECTIONS: usize = 64;
@@ -111,7 +111,7 @@ async fn answer(sources: &Sources, gate: &Gate, request: &Parts) -> Response<Ful
         _ => match (path.strip_prefix("/d/"), path.strip_prefix("/monitoring/runbooks/")) {
             // Grafana puts the title behind the uid.
             (Some(rest), _) => {
-                let uid = look::decoded(rest.split('/').next().unwrap_or_default());
+                let uid = view_params::decoded(rest.split('/').next().unwrap_or_default());
                 dashboard(sources, &uid, request.uri.query().unwrap_or_default(), &request.headers).await.into()
             }
             (None, Some(name)) => runbook_page(sources, name).await.into(),
@@ -152,7 +152,7 @@ struct ExploredRange {
 
 /// What a link to Grafana's Explore, or the query of one, has it look at: JSON.
 pub fn explored(link: &str) -> Option<String> {
-    link.split(['?', '&']).find_map(|pair| pair.strip_prefix("left=")).map(look::decoded)
+    link.split(['?', '&']).find_map(|pair| pair.strip_prefix("left=")).map(view_params::decoded)
 }
 
 /// Leads on to Prometheus' page of graphs, with the same queries over the same time.
@@ -199,8 +199,8 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
     let Some(Partly { dashboard, refused }) = provisioned.dashboard(uid) else {
         return page::unknown(uid, &provisioned);
     };
-    let look = match ViewParams::read(query, dashboard, jiff::Timestamp::now().as_millisecond()) {
-        Ok(look) => look,
+    let params = match ViewParams::read(query, dashboard, jiff::Timestamp::now().as_millisecond()) {
+        Ok(params) => params,
         Err(why) => return page::trouble(StatusCode::BAD_REQUEST, &format!("{why}.")),
     };
     let source = match provisioned.source(None) {
@@ -210,8 +210,8 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
             return page::trouble(StatusCode::INTERNAL_SERVER_ERROR, &format!("{}.", told.join("; ")));
         }
     };
-    let layout = Layout::new(dashboard, &look, page::told_width(headers));
-    let (possible, chosen) = ask::values(&source.address, dashboard, look.range, &look.chosen).await;
+    let layout = Layout::new(dashboard, &params, page::told_width(headers));
+    let (possible, chosen) = ask::values(&source.address, dashboard, params.range, &params.chosen).await;
 
     // One list of questions, so that they are asked side by side: every panel's, then the annotations'.
     let mut questions = Vec::new();
@@ -219,7 +219,7 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
     for placed in layout.panels() {
         let plan =
             plan(&provisioned, dashboard, placed.panel, refused.contains_key(&placed.panel.id), &|min_interval| View {
-                range: look.range,
+                range: params.range,
                 width: placed.width,
                 min_interval,
                 chosen: &chosen,
@@ -231,7 +231,8 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
     }
     let of_panels = questions.len();
     if layout.panels().any(|placed| placed.panel.kind == Kind::Timeseries) {
-        let view = View { range: look.range, width: layout.width, min_interval: source.min_interval, chosen: &chosen };
+        let view =
+            View { range: params.range, width: layout.width, min_interval: source.min_interval, chosen: &chosen };
         let annotations = dashboard.annotations.iter().map(|one| query::plan_annotation(dashboard, one, &view));
         questions.extend(annotations.map(|query| (source.address.clone(), query)));
     }
@@ -240,8 +241,8 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
         futures_util::future::join_all(layout.panels().map(|placed| async {
             let Kind::Logs(queries) = &placed.panel.kind else { return None };
             let view =
-                View { range: look.range, width: placed.width, min_interval: source.min_interval, chosen: &chosen };
-            Some(of_logs(&provisioned, dashboard, placed.panel, queries, &look, &view).await)
+                View { range: params.range, width: placed.width, min_interval: source.min_interval, chosen: &chosen };
+            Some(of_logs(&provisioned, dashboard, placed.panel, queries, &params, &view).await)
         }))
     );
     let of_annotations = answers.split_off(of_panels);
@@ -280,7 +281,7 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
             width: placed.width,
             height: placed.height,
             theme: Theme::Page,
-            range: look.range,
+            range: params.range,
             dated: false,
             phases: &phases,
             faults: &faults,
@@ -293,7 +294,7 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
         });
     }
     let problem = unreachable.map(|why| format!("Prometheus at {} does not answer: {why}", source.address.url("")));
-    page::dashboard(dashboard, &look, &layout, &shown, &possible, problem.as_deref())
+    page::dashboard(dashboard, &params, &layout, &shown, &possible, problem.as_deref())
 }
 
 /// Whom to ask what for a panel, or why nobody can be.
@@ -316,7 +317,7 @@ async fn of_logs(
     dashboard: &Dashboard,
     panel: &Panel,
     queries: &[String],
-    look: &ViewParams,
+    params: &ViewParams,
     view: &View<'_>,
 ) -> Shown {
     let store = match provisioned.store(panel.datasource.as_deref()) {
@@ -326,7 +327,7 @@ async fn of_logs(
     let texts = dashboard.variables.iter().filter(|variable| variable.kind == VariableKind::Text);
     let mut chosen: BTreeMap<String, Vec<String>> = view.chosen.clone();
     for variable in texts {
-        let value = look.chosen.get(&variable.name).and_then(|asked| asked.last()).or(variable.current.first());
+        let value = params.chosen.get(&variable.name).and_then(|asked| asked.last()).or(variable.current.first());
         let value = value.cloned().unwrap_or_default();
         if value.is_empty() && queries.iter().any(|query| lines::asks_for(query, &variable.name)) {
             let note = format!("Of which? Write it above, as {}, or follow a line’s link.", variable.label);

@@ -15,5 +15,5 @@
 //! ```
 
 pub mod check;
+pub mod outputs;
 pub mod program;
-pub mod programs;

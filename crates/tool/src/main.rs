@@ -25,8 +25,8 @@ use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::viewer;
 use aiclipx_stack::{Endpoints, Stack, bundles_folder, secrets, start, state_folder};
 use aiclipx_stack::{guard, receiver};
+use aiclipx_tool::outputs::{Events, Verdicts};
 use aiclipx_tool::program::{self, OnPrivateStacks, SEED, seed};
-use aiclipx_tool::programs::{Events, Verdicts};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 

@@ -47,7 +47,7 @@ pub(super) struct TrafficRun {
     #[arg(long, value_name = "URL")]
     pub(super) base_url: Option<Address>,
     /// Run on a stack that this tool did not start: a host, where each component is on its usual port, or
-    /// app=URL,prometheus=URL[,alertmanager=URL][,receiver=URL].
+    /// `app=URL,prometheus=URL[,alertmanager=URL][,receiver=URL]`.
     #[arg(long, value_name = "WHERE", conflicts_with = "base_url")]
     pub(super) attach: Option<Endpoints>,
     /// What the schedules are computed from.

@@ -1,4 +1,4 @@
-//! What is read of a Grafana's answers, and what one of a version knows; [`source`](super::source) asks.
+//! What is read of a Grafana's answers, and what one of a version knows; `aiclipx_stack::prom::source` asks.
 
 use serde_json::Value;
 

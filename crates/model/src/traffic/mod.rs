@@ -1,5 +1,5 @@
-//! Seeded traffic: a scenario and a seed become a [`schedule`], [`send`] sends it open loop, the [`ledger`] holds what
-//! became of every request, and the [`table`] says it in numbers; [`progress`] is what a run shows meanwhile.
+//! Seeded traffic: a scenario and a seed become a [`schedule`], and the [`ledger`] holds what became of every request. Who sends
+//! it, and says it in numbers, is `aiclipx-runner`.
 
 pub mod ledger;
 pub mod schedule;

@@ -2,7 +2,7 @@
 //!
 //! One old file is kept, `….1`: so there are always the last [`FULL`] bytes at least, and never much more than twice as
 //! many. Who reads begins at the end and stops where the time asked for begins: that costs as much as was received since,
-//! however old the stack is. A line is kept only if [`Notification::read`] reads it; evidence reads with nothing else.
+//! however old the stack is. A line is kept only if [`Notification::read`](aiclipx_model::notification::Notification::read) reads it; evidence reads with nothing else.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};

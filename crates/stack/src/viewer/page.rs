@@ -18,8 +18,8 @@ use sha2::{Digest, Sha256};
 
 use super::answer::respond;
 use super::lines::{self, Line};
-use super::look::ViewParams;
 use super::provisioned::Provisioned;
+use super::view_params::ViewParams;
 use aiclipx_base::duration;
 use aiclipx_dashboard::draw::written;
 use aiclipx_dashboard::model::{ALL, Dashboard, Kind, Panel, Variable, VariableKind};
@@ -77,17 +77,17 @@ pub(super) struct Layout<'a> {
 
 impl<'a> Layout<'a> {
     /// For a window so many pixels wide.
-    pub(super) fn new(dashboard: &'a Dashboard, look: &ViewParams, window: u32) -> Layout<'a> {
+    pub(super) fn new(dashboard: &'a Dashboard, params: &ViewParams, window: u32) -> Layout<'a> {
         let is_narrow = window <= NARROW;
         let width = window.saturating_sub(if is_narrow { 16 } else { 32 }).max(240);
-        if let Some(panel) = look.panel.and_then(|id| dashboard.panel(id)) {
+        if let Some(panel) = params.panel.and_then(|id| dashboard.panel(id)) {
             let height = if is_narrow { ALONE_HEIGHT * 3 / 4 } else { ALONE_HEIGHT };
             let placed = vec![Placed { panel, width, height, area: (1, 1, 1, COLUMNS) }];
             return Layout { width, blocks: vec![Block { row: None, folded: false, placed }] };
         }
         let column = f64::from(width - GAP * (COLUMNS - 1)) / f64::from(COLUMNS);
         let blocks = dashboard.sections().into_iter().map(|section| {
-            let folded = section.row.is_some_and(|row| look.is_folded(row));
+            let folded = section.row.is_some_and(|row| params.is_folded(row));
             let top = section.panels.iter().map(|panel| panel.grid.y).min().unwrap_or(0);
             let place = |panel: &'a Panel| {
                 // What says no size gets the grid's whole width, and a usual height.
@@ -245,14 +245,14 @@ pub(super) fn list(provisioned: &Provisioned) -> Page {
 /// A dashboard; `shown` goes with the layout's panels.
 pub(super) fn dashboard(
     dashboard: &Dashboard,
-    look: &ViewParams,
+    params: &ViewParams,
     layout: &Layout,
     shown: &[Shown],
     possible: &BTreeMap<String, Vec<String>>,
     problem: Option<&str>,
 ) -> Page {
     let uid = &dashboard.uid;
-    let seconds = look.refresh.map(|refresh| refresh.as_secs().max(1));
+    let seconds = params.refresh.map(|refresh| refresh.as_secs().max(1));
     let head = html! {
         script src="/view.js" defer {}
         @if let Some(seconds) = seconds { noscript { meta http-equiv="refresh" content=(seconds); } }
@@ -262,17 +262,17 @@ pub(super) fn dashboard(
         header {
             div.title {
                 a.home href="/" { "Dashboards" }
-                h1 { a href=(look.address(uid, &[("viewPanel", "")])) { (dashboard.title) } }
-                @if let Some(panel) = look.panel.and_then(|id| dashboard.panel(id)) { span { (panel.title) } }
+                h1 { a href=(params.address(uid, &[("viewPanel", "")])) { (dashboard.title) } }
+                @if let Some(panel) = params.panel.and_then(|id| dashboard.panel(id)) { span { (panel.title) } }
             }
-            (range_controls(dashboard, look))
+            (range_controls(dashboard, params))
         }
         @let has_lines = shown.iter().any(|shown| matches!(shown, Shown::Lines { .. }));
         @let chosen: Vec<&Variable> = dashboard.variables.iter().filter(|one| is_chosen(one, has_lines)).collect();
-        @if !chosen.is_empty() { (variables(dashboard, look, &chosen, possible)) }
+        @if !chosen.is_empty() { (variables(dashboard, params, &chosen, possible)) }
         p.lost role="alert" hidden { "The viewer does not answer; what you see is old." }
-        main data-width=(layout.width) data-refresh=[look.refresh.map(|refresh| refresh.as_millis())] {
-            p.shown { (shown_range(look)) }
+        main data-width=(layout.width) data-refresh=[params.refresh.map(|refresh| refresh.as_millis())] {
+            p.shown { (shown_range(params)) }
             @if let Some(problem) = problem { p.problem role="alert" { (problem) } }
             @for block in &layout.blocks {
                 @let shown = rest.split_off(..block.placed.len()).unwrap_or_default();
@@ -280,14 +280,14 @@ pub(super) fn dashboard(
                 @if let Some(row) = block.row {
                     @let other = if block.folded { "open" } else { "folded" };
                     h2 {
-                        a href=(look.address(uid, &[(&format!("row-{}", row.id), other)]))
+                        a href=(params.address(uid, &[(&format!("row-{}", row.id), other)]))
                             aria-expanded=(if block.folded { "false" } else { "true" }) { (row.title) }
                         @if let Some(why) = elsewhere { " " span { (why) (ELSEWHERE) } }
                     }
                 }
                 @if elsewhere.is_none() || block.row.is_none() {
                     section.grid {
-                        @for (placed, shown) in block.placed.iter().zip(shown) { (panel(dashboard, look, placed, shown)) }
+                        @for (placed, shown) in block.placed.iter().zip(shown) { (panel(dashboard, params, placed, shown)) }
                     }
                 }
             }
@@ -310,7 +310,7 @@ fn elsewhere(shown: &[Shown]) -> Option<&str> {
     })?
 }
 
-fn panel(dashboard: &Dashboard, look: &ViewParams, placed: &Placed, shown: &Shown) -> Markup {
+fn panel(dashboard: &Dashboard, params: &ViewParams, placed: &Placed, shown: &Shown) -> Markup {
     let uid = &dashboard.uid;
     let Placed { panel, width, height, .. } = placed;
     let id = panel.id.to_string();
@@ -322,15 +322,15 @@ fn panel(dashboard: &Dashboard, look: &ViewParams, placed: &Placed, shown: &Show
         Shown::Unasked(_) => ("unasked", "", &[][..]),
         Shown::Elsewhere(_) => ("elsewhere", "", &[][..]),
     };
-    let href = look.address(uid, &[("viewPanel", if look.panel.is_some() { "" } else { &id })]);
-    let (verb, sign) = if look.panel.is_some() { ("Back to all panels", "×") } else { ("Show alone", "⤢") };
+    let href = params.address(uid, &[("viewPanel", if params.panel.is_some() { "" } else { &id })]);
+    let (verb, sign) = if params.panel.is_some() { ("Back to all panels", "×") } else { ("Show alone", "⤢") };
     html! {
         article id={ "panel-" (id) } data-state=(state) {
             @if let Shown::Drawn(svg) = shown { (PreEscaped(svg)) } @else {
                 // As tall as the picture would have been.
                 svg.place viewBox={ "0 0 " (width) " " (height) } aria-hidden="true" {}
                 @match shown {
-                    Shown::Lines { note, lines } => (of_logs(dashboard, look, panel, note, lines)),
+                    Shown::Lines { note, lines } => (of_logs(dashboard, params, panel, note, lines)),
                     Shown::Unasked(how) => div.why { h3 { (panel.title) } (how) },
                     Shown::Elsewhere(why) => div.why { h3 { (panel.title) } (why) (ELSEWHERE) },
                     _ => div.why role="alert" {
@@ -341,10 +341,10 @@ fn panel(dashboard: &Dashboard, look: &ViewParams, placed: &Placed, shown: &Show
                 }
             }
             a.alone href=(href) title=(panel.description) aria-label={ (verb) ": " (panel.title) } { span { (sign) } }
-            @if look.panel.is_some() && !panel.description.is_empty() { p.told { (panel.description) } }
+            @if params.panel.is_some() && !panel.description.is_empty() { p.told { (panel.description) } }
             @if !panel.links.is_empty() {
                 nav.links aria-label={ "From " (panel.title) } {
-                    @for link in &panel.links { a href=(look.filled_in(&link.url)) { (link.title) } }
+                    @for link in &panel.links { a href=(params.filled_in(&link.url)) { (link.title) } }
                 }
             }
         }
@@ -352,17 +352,17 @@ fn panel(dashboard: &Dashboard, look: &ViewParams, placed: &Placed, shown: &Show
 }
 
 /// The lines of a panel of logs. A request's id leads to the panel that asks for one.
-fn of_logs(dashboard: &Dashboard, look: &ViewParams, panel: &Panel, note: &str, lines: &[Line]) -> Markup {
+fn of_logs(dashboard: &Dashboard, params: &ViewParams, panel: &Panel, note: &str, lines: &[Line]) -> Markup {
     let request = dashboard.panels.iter().find(|panel| match &panel.kind {
         Kind::Logs(queries) => queries.iter().any(|query| lines::asks_for(query, REQUEST)),
         _ => false,
     });
     let to = |id: &str| {
         let changes = [(&format!("var-{REQUEST}")[..], id), ("viewPanel", "")];
-        request.map(|panel| format!("{}#panel-{}", look.address(&dashboard.uid, &changes), panel.id))
+        request.map(|panel| format!("{}#panel-{}", params.address(&dashboard.uid, &changes), panel.id))
     };
     let day = |millis| written(millis, "%Y-%m-%d");
-    let is_dated = day(look.range.from_millis) != day(look.range.to_millis);
+    let is_dated = day(params.range.from_millis) != day(params.range.to_millis);
     let time = if is_dated { "%m-%d %H:%M:%S%.3f" } else { "%H:%M:%S%.3f" };
     html! {
         div.lines data-dated[is_dated] {
@@ -400,9 +400,9 @@ const RANGES: [&str; 6] = ["5m", "15m", "1h", "6h", "24h", "7d"];
 /// How often they want it anew.
 const REFRESHES: [&str; 4] = ["off", "5s", "30s", "1m"];
 
-fn range_controls(dashboard: &Dashboard, look: &ViewParams) -> Markup {
+fn range_controls(dashboard: &Dashboard, params: &ViewParams) -> Markup {
     let uid = &dashboard.uid;
-    let ago = look.from.strip_prefix("now-").filter(|_| look.to == "now").unwrap_or_default();
+    let ago = params.from.strip_prefix("now-").filter(|_| params.to == "now").unwrap_or_default();
     let with = |listed: &[&str], own: &str| {
         let mut all: Vec<String> = listed.iter().map(|one| (*one).to_owned()).collect();
         if !own.is_empty() && !all.iter().any(|one| one == own) {
@@ -411,32 +411,32 @@ fn range_controls(dashboard: &Dashboard, look: &ViewParams) -> Markup {
         all.sort_by_key(|one| duration::parse(one).unwrap_or(Duration::ZERO));
         all
     };
-    let refresh = look.refresh.map_or_else(|| "off".to_owned(), |refresh| spelt(refresh, &REFRESHES));
+    let refresh = params.refresh.map_or_else(|| "off".to_owned(), |refresh| spelt(refresh, &REFRESHES));
     html! {
         nav aria-label="Time" {
             span.group {
                 span { "Last" }
                 @for one in with(&RANGES, ago) {
-                    a href=(look.address(uid, &[("from", &format!("now-{one}")), ("to", "now")]))
+                    a href=(params.address(uid, &[("from", &format!("now-{one}")), ("to", "now")]))
                         aria-current=[(one == ago).then_some("true")] { (one) }
                 }
             }
             span.group {
-                a href=(look.moved(uid, -0.5)) aria-label="Earlier" title="Earlier" { "‹" }
-                a href=(look.wider(uid)) aria-label="Wider" title="Twice the range" { "−" }
-                a href=(look.moved(uid, 0.5)) aria-label="Later" title="Later" { "›" }
+                a href=(params.moved(uid, -0.5)) aria-label="Earlier" title="Earlier" { "‹" }
+                a href=(params.wider(uid)) aria-label="Wider" title="Twice the range" { "−" }
+                a href=(params.moved(uid, 0.5)) aria-label="Later" title="Later" { "›" }
             }
-            @if look.is_live() {
+            @if params.is_live() {
                 span.group {
                     span { "Refresh" }
                     @for one in with(&REFRESHES, &refresh) {
-                        a href=(look.address(uid, &[("refresh", &one)])) aria-current=[(one == refresh).then_some("true")] {
+                        a href=(params.address(uid, &[("refresh", &one)])) aria-current=[(one == refresh).then_some("true")] {
                             (one)
                         }
                     }
                 }
             } @else {
-                span.group { a href=(look.address(uid, &[("from", ""), ("to", "")])) { "Back to now" } }
+                span.group { a href=(params.address(uid, &[("from", ""), ("to", "")])) { "Back to now" } }
             }
         }
     }
@@ -455,21 +455,21 @@ fn is_chosen(variable: &Variable, has_lines: bool) -> bool {
 
 fn variables(
     dashboard: &Dashboard,
-    look: &ViewParams,
+    params: &ViewParams,
     chosen: &[&Variable],
     possible: &BTreeMap<String, Vec<String>>,
 ) -> Markup {
     html! {
         form.variables action={ "/d/" (aiclipx_model::prom::answer::percent_encoded(&dashboard.uid)) } {
-            @for (name, value) in look.carried() { input type="hidden" name=(name) value=(value); }
-            @for variable in chosen { (choice(variable, look, possible)) }
+            @for (name, value) in params.carried() { input type="hidden" name=(name) value=(value); }
+            @for variable in chosen { (choice(variable, params, possible)) }
             button { "Show" }
         }
     }
 }
 
-fn choice(variable: &Variable, look: &ViewParams, possible: &BTreeMap<String, Vec<String>>) -> Markup {
-    let asked = look.chosen.get(&variable.name).unwrap_or(&variable.current);
+fn choice(variable: &Variable, params: &ViewParams, possible: &BTreeMap<String, Vec<String>>) -> Markup {
+    let asked = params.chosen.get(&variable.name).unwrap_or(&variable.current);
     let values = possible.get(&variable.name).map_or(&[][..], Vec::as_slice);
     let is_asked = |value: &str| asked.iter().any(|one| one == value);
     if variable.kind == VariableKind::Text {
@@ -490,8 +490,8 @@ fn choice(variable: &Variable, look: &ViewParams, possible: &BTreeMap<String, Ve
 }
 
 /// From when to when, in UTC.
-fn shown_range(look: &ViewParams) -> String {
-    let (from, to) = (look.range.from_millis, look.range.to_millis);
+fn shown_range(params: &ViewParams) -> String {
+    let (from, to) = (params.range.from_millis, params.range.to_millis);
     let day = |millis| written(millis, "%Y-%m-%d");
     let end = if day(from) == day(to) { "%H:%M:%S" } else { "%Y-%m-%d %H:%M:%S" };
     format!("{} – {} UTC", written(from, "%Y-%m-%d %H:%M:%S"), written(to, end))

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use aiclipx_runner::mutants::run::try_all;
 use aiclipx_stack::plan::find_tree;
+use aiclipx_tool::outputs::{Events, Verdicts};
 use aiclipx_tool::program::{self, OnPrivateStacks};
-use aiclipx_tool::programs::{Events, Verdicts};
 use clap::Parser;
 
 /// Break the monitoring on purpose, one thing at a time on private stacks: a named claim must find each.
