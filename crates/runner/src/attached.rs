@@ -37,7 +37,7 @@ use aiclipx_stack::layout::RUNS;
 /// Lets a scenario happen on the stack that is up, and once more if the machine disturbed it.
 ///
 /// What disturbed the last try is returned, in words; nothing for a run that can be judged. `ended` is told of each try.
-/// Both leave a run, and [`collect`] puts the first aside.
+/// Both leave a run, and [`collect()`] puts the first aside.
 pub async fn enact(
     what: RunSpec<'_>,
     say: &Say<'_>,
