@@ -1,6 +1,6 @@
 //! Grafana's dashboards without Grafana: the same JSON, the same queries, drawn by us.
 //!
-//! [`model`] reads the classic dashboard JSON, [`query`] makes Grafana's query plan of it, [`format`] writes values in
+//! [`model`] reads the classic dashboard JSON, [`query`] makes Grafana's query plan of it, [`format`](mod@format) writes values in
 //! Grafana's units, [`marks`] finds what annotations tell, [`draw`] makes an SVG of a panel and what Prometheus
 //! answered. Pixel parity with Grafana is no goal; the same numbers are.
 //!

@@ -3,7 +3,7 @@
 //! Strict on purpose: a field outside the subset is a [`Finding`](aiclipx_model::failure::Finding) that names dashboard, panel
 //! and field, because what Grafana would honour and we would skip is a panel that lies. Two lists per object keep that honest: what is read,
 //! and what has no bearing on a picture. A panel type that isn't drawn ([`Kind::Undrawn`]) is no error: it says so in
-//! its place. [`read`] wants all of a dashboard, [`read_partly`] shows what is sound beside what isn't. Nothing here
+//! its place. [`read()`] wants all of a dashboard, [`read_partly`] shows what is sound beside what isn't. Nothing here
 //! evaluates a query or panics on a file.
 
 mod fields;

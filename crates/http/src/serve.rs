@@ -10,7 +10,7 @@
 //!   what is left at [`Limits::drain`] is cut.
 //!
 //! It knows nothing of routes, metrics or logs: a [`Service`] answers requests and is told how connections ended.
-//! A service contains its own panics and time-outs with [`contain`], because only it knows how to count them;
+//! A service contains its own panics and time-outs with [`contain()`], because only it knows how to count them;
 //! [`Plain`] is that for an ordinary `async fn`. No TLS, no HTTP/2: a proxy's work.
 
 mod acceptor;

@@ -1,7 +1,7 @@
 //! What happens and what the monitoring must say about it: `scripts/traffic/NN-name.toml` as types.
 //!
 //! Times are production time; a stack of speed k lives them k times faster. Rates are real. The format, key by key, is
-//! in scripts/README.md; [`file`] reads it. Whether an alert or a panel named here exists is not known here.
+//! in scripts/README.md; [`file`](mod@file) reads it. Whether an alert or a panel named here exists is not known here.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! The components' logs, merged by time, filtered, followed: what everybody gets, with no forwarder and no store.
 //!
-//! [`stream`] joins the files supervisord cuts a log into, [`line`] understands a line, [`show`] writes it out. A line that
+//! [`stream`] joins the files supervisord cuts a log into, [`line`](mod@line) understands a line, [`show`] writes it out. A line that
 //! tells no time of its own (a panic, a stack trace) belongs to the line before it: it has its time and shares its fate under
 //! a filter. Within a component the order is the log's own, whatever its clock says; between components it is time's, and of
 //! the same time the component's place in the table. Logs are read from the state directory, whether a stack runs or not.

@@ -71,7 +71,7 @@ pub trait Service: Send + Sync + 'static {
 
     /// Takes one request, whose head was read `now`, and answers it in the future that it returns. What must have happened
     /// for every request whose head was read happens in the call: the future is dropped, looked at or not, when the
-    /// connection breaks before the answer exists. A panic that leaves it costs the connection, so see [`super::contain`].
+    /// connection breaks before the answer exists. A panic that leaves it costs the connection, so see [`super::contain()`].
     /// Its body is to be read by [`super::Incoming::of`], so that the connection knows what is left of it.
     fn call(
         &self,
