@@ -144,7 +144,7 @@ lint:
     # The service by itself, with no more of any crate than it asks for; then all of them.
     cargo clippy --locked --package aiclipx-app --all-targets -- -D warnings
     cargo clippy --locked --all-targets -- -D warnings
-    RUSTDOCFLAGS='-D rustdoc::broken_intra_doc_links -A rustdoc::private_intra_doc_links' cargo doc --locked --no-deps --workspace --document-private-items --quiet
+    cargo doc --locked --no-deps --workspace --document-private-items --quiet
     shellcheck --external-sources dev .ci/run scripts/bin/* scripts/*.sh
     scripts/nix-files.sh
 
