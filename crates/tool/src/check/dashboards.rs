@@ -12,6 +12,7 @@ use super::labels;
 use super::tree::{DashboardFile, Tree, panel_name};
 use aiclipx_base::duration;
 use aiclipx_dashboard::format;
+use aiclipx_dashboard::model::Kind;
 use aiclipx_model::monitoring::located::{Node, Value};
 use aiclipx_model::monitoring::promql::Bare;
 use aiclipx_model::monitoring::{DATASOURCES, Monitoring, UNKNOWN, holds_logs, is_of_logs, promql, without_variables};
@@ -321,6 +322,13 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
     if is_of_logs(panel) {
         return;
     }
+    let id = panel.get("id").and_then(Node::as_number).map(|id| id.to_string());
+    let drawn =
+        dashboard.model.as_ref().and_then(|model| model.panels.iter().find(|one| Some(one.id.to_string()) == id));
+    if let Some(Kind::Undrawn(kind)) = drawn.map(|drawn| &drawn.kind) {
+        let what = format!("panel \"{title}\" is of type `{kind}`, which is not drawn here");
+        return find("panel/type", panel.line_of("type"), what, "take another type, or except it: Grafana may draw it");
+    }
     let defaults = panel.get("fieldConfig").and_then(|config| config.get("defaults"));
     let Some((unit, line)) = defaults.and_then(|node| Some((node.text_of("unit")?, node.line_of("unit")))) else {
         return find("panel/unit", panel.line, format!("panel \"{title}\" has no unit"), "`short` where there is none");
@@ -328,9 +336,6 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
     if !format::is_known(unit) {
         find("panel/unit", line, format!("`{unit}` is no unit that we know"), "see crates/dashboard/src/format.rs");
     }
-    let id = panel.get("id").and_then(Node::as_number).map(|id| id.to_string());
-    let drawn =
-        dashboard.model.as_ref().and_then(|model| model.panels.iter().find(|one| Some(one.id.to_string()) == id));
     for target in panel.items_of("targets") {
         let expr = without_variables(target.text_of("expr").unwrap_or_default());
         let Ok(expr) = promql::parse(&expr) else { continue };

@@ -4,7 +4,7 @@
 type Row = (&'static str, &'static str);
 
 /// In the order of names; crates/tool/tests/names.rs holds it to those that are used.
-pub const ALL: [Row; 146] = [
+pub const ALL: [Row; 147] = [
     ("alert/annotation", "an annotation asks for a label that the rule's value has not"),
     ("alert/dashboard", "it has no `dashboard_url`, or one that leads nowhere"),
     ("alert/description", "its description says nothing of the case"),
@@ -80,6 +80,7 @@ pub const ALL: [Row; 146] = [
     ("panel/runbook", "it has no link to the runbook of an alert that leads to it"),
     ("panel/threshold", "its lines are not at the numbers of the alerts that lead to it"),
     ("panel/title", "it has no title"),
+    ("panel/type", "its type is one that is not drawn here"),
     ("panel/unit", "its unit is missing, unknown, or another than its query's"),
     ("panel/unproven", "no scenario holds it to a measure of the client's"),
     ("probe/target", "the blackbox exporter is told to ask what it should not, or in a way that there is not"),

@@ -1444,3 +1444,17 @@ fn what_hides_others_can_not_be_excepted_and_nothing_is_excepted_of_everything()
     }
     assert!(with("runbook/place", "", "So.").contains("exception/file"));
 }
+
+/// Of each panel, whatever its query and unit: nothing else is said of what nobody sees.
+#[test]
+fn a_panel_of_a_type_that_is_not_drawn_is_found_as_that() {
+    let mut files = files();
+    let text = text_of(&files, OVERVIEW);
+    let panels = text.matches("\"type\": \"timeseries\"").count();
+    files.insert(OVERVIEW.into(), text.replace("\"type\": \"timeseries\"", "\"type\": \"heatmap\"").into_bytes());
+    let found = found(files);
+    let of = |name: &str| found.iter().filter(|finding| finding.name == name).count();
+    assert!(panels > 10 && of("panel/type") == panels, "{panels} panels: {found:?}");
+    assert_eq!(of("panel/unit"), 0, "{found:?}");
+    assert!(found.iter().all(|finding| finding.name != "panel/type" || finding.line > 0), "{found:?}");
+}
