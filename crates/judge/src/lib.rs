@@ -13,7 +13,7 @@
 //! 5. [`report`]: for people, [`summary`]: for a terminal.
 //! 6. [`mutants`]: small wrongs in the monitoring that a named claim must find, and what came of them.
 //!
-//! The program `aiclipx-verify` is [`summary::verify`] and nothing more.
+//! The program `aiclipx-verify` is [`summary::verified`], [`summary::conclude`] and nothing more.
 //!
 //! Not for: making a record. Enacting scenarios and collecting what was recorded is `aiclipx-runner`'s. No tokio, no network; git and
 //! ssh-keygen are called where a clone or a signature is to be compared.

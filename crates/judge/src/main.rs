@@ -2,10 +2,9 @@
 //! program that made a bundle holds its reports to what it writes itself, and this one is another: to it they are bound by their
 //! sums alone, as the claims and verdicts are not.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use aiclipx_judge::summary;
+use aiclipx_judge::summary::{self, Asked};
 use aiclipx_model::failure::{tell, without_just};
 use clap::Parser;
 
@@ -16,22 +15,15 @@ use clap::Parser;
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// The bundle's folder.
-    bundle: PathBuf,
-    /// A clone of the repository: the bundle's tree must be that of its revision.
-    #[arg(long, value_name = "DIR")]
-    repo: Option<PathBuf>,
-    /// Who may have signed it, in OpenSSH's form of allowed signers.
-    #[arg(long, value_name = "FILE")]
-    signers: Option<PathBuf>,
-    /// Claims (by a part of their id) that must be proven, else exit 1.
-    #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    require: Vec<String>,
+    #[command(flatten)]
+    asked: Asked,
 }
 
 fn main() -> ExitCode {
-    let Arguments { bundle, repo, signers, require } = Arguments::parse();
-    summary::verify(&bundle, repo.as_deref(), signers.as_deref(), &require).unwrap_or_else(|failure| {
+    let Arguments { asked } = Arguments::parse();
+    let verified = summary::verified(&asked);
+    let concluded = verified.and_then(|(bundle, outcome)| summary::conclude(&bundle, &outcome, &asked.require));
+    concluded.unwrap_or_else(|failure| {
         tell(&without_just(&format!("aiclipx-verify: {failure}")));
         failure.exit_code()
     })

@@ -2,10 +2,11 @@
 //! stdout the bundle's path. One text for `aiclipx verify` and `aiclipx-verify`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use aiclipx_model::failure::{Failure, print, tell};
+use clap::Args;
 
 use crate::attest;
 use crate::bundle::{Bundle, SIGNATURE};
@@ -13,20 +14,25 @@ use crate::judge::Verdict;
 use crate::outcome::Outcome;
 use crate::run::SCHEMA;
 
-/// Each level that was asked for, and what came of it.
-pub fn verify(
-    bundle: &Path,
-    repo: Option<&Path>,
-    signers: Option<&Path>,
-    require: &[String],
-) -> Result<ExitCode, Failure> {
-    let (bundle, outcome) = verified(bundle, repo, signers)?;
-    conclude(&bundle, &outcome, require)
+/// What is to be verified, and by what: the options of both programs.
+#[derive(Debug, Args)]
+pub struct Asked {
+    /// The bundle's folder.
+    pub bundle: PathBuf,
+    /// A clone of the repository: the bundle's tree must be that of its revision.
+    #[arg(long, value_name = "DIR")]
+    pub repo: Option<PathBuf>,
+    /// Who may have signed it, in OpenSSH's form of allowed signers.
+    #[arg(long, value_name = "FILE")]
+    pub signers: Option<PathBuf>,
+    /// Claims (by a part of their id) that must be proven, else exit 1.
+    #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub require: Vec<String>,
 }
 
 /// Each level that was asked for, in order; the first that fails ends it, exit 4.
-pub fn verified(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>) -> Result<(Bundle, Outcome), Failure> {
-    let bundle = Bundle::open(bundle)?;
+pub fn verified(asked: &Asked) -> Result<(Bundle, Outcome), Failure> {
+    let bundle = Bundle::open(&asked.bundle)?;
     let outcome = bundle.verify()?;
     tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
     tell(&format!("L1 derivation: claims and verdicts follow from the artifacts. {}", presentation(&outcome)));
@@ -41,7 +47,7 @@ pub fn verified(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>) -> R
         "   By the sums alone are bound: report.pdf, pictures, tsdb.tar.gz, the logs of all but the service, and what of tree/",
     );
     tell("   no claim reads (runbooks, tests of rules, titles).");
-    match repo {
+    match &asked.repo {
         Some(repo) => {
             let files = attest::bound_to(&bundle, &outcome.provenance, repo)?;
             let revision = outcome.provenance.revision.as_deref().unwrap_or_default();
@@ -49,7 +55,7 @@ pub fn verified(bundle: &Path, repo: Option<&Path>, signers: Option<&Path>) -> R
         }
         None => tell("L2 binding: not attempted; --repo DIR names a clone."),
     }
-    match signers {
+    match &asked.signers {
         Some(signers) => tell(&format!("L3 signature: by {}.", attest::signed_by(&bundle, signers)?)),
         None if bundle.folder().join(SIGNATURE).exists() => {
             tell("L3 signature: there is one; by whom was not looked at; --signers FILE names who may sign.");

@@ -147,17 +147,8 @@ enum Command {
     },
     /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its artifacts.
     Verify {
-        /// The bundle's folder.
-        bundle: PathBuf,
-        /// A clone of the repository: the bundle's tree must be that of its revision.
-        #[arg(long, value_name = "DIR")]
-        repo: Option<PathBuf>,
-        /// Who may have signed it, in OpenSSH's form of allowed signers.
-        #[arg(long, value_name = "FILE")]
-        signers: Option<PathBuf>,
-        /// Claims (by a part of their id) that must be proven, else exit 1.
-        #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        require: Vec<String>,
+        #[command(flatten)]
+        asked: summary::Asked,
         #[command(flatten)]
         verdicts: Verdicts,
     },
@@ -311,10 +302,9 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let judged = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await;
             verdicts.of_bundle(judged, &require, signals)
         }
-        Command::Verify { ref bundle, ref repo, ref signers, ref require, ref verdicts } => {
-            let verdicts = verdicts.reserve(None, Some(bundle))?;
-            let verified = summary::verified(bundle, repo.as_deref(), signers.as_deref());
-            verdicts.of_bundle(verified, require, signals)
+        Command::Verify { ref asked, ref verdicts } => {
+            let verdicts = verdicts.reserve(None, Some(&asked.bundle))?;
+            verdicts.of_bundle(summary::verified(asked), &asked.require, signals)
         }
         Command::Sign { ref bundle, ref key } => {
             print(&attest::sign(&Bundle::open(bundle)?, key)?.display().to_string())?;
