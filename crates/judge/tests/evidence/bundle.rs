@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::artifacts::Files;
-use crate::room::Room;
+use crate::fixture::Fixture;
 use crate::world::{self, SEED, SPEED};
 
 /// Experiments on their way into a bundle.
@@ -66,11 +66,11 @@ impl Archive {
 
     /// Both sound experiments.
     pub(crate) fn sound() -> Archive {
-        Archive::new().with("error-rate", &Room::with_errors()).with("quiet", &Room::silent())
+        Archive::new().with("error-rate", &Fixture::with_errors()).with("quiet", &Fixture::silent())
     }
 
-    pub(crate) fn with(self, name: &str, room: &Room) -> Archive {
-        copy_folder(&room.folder, &self.draft.experiment(name)).unwrap();
+    pub(crate) fn with(self, name: &str, fixture: &Fixture) -> Archive {
+        copy_folder(&fixture.folder, &self.draft.experiment(name)).unwrap();
         self
     }
 
@@ -256,18 +256,18 @@ fn what_was_sealed_verifies_from_anywhere() {
 
 #[test]
 fn a_bundle_in_which_a_claim_fails_can_be_trusted_all_the_same() {
-    let room = Room::with_errors().stored("errors", &[], 1.0);
-    let outcome = Archive::new().with("error-rate", &room).sealed().verify().unwrap();
+    let fixture = Fixture::with_errors().stored("errors", &[], 1.0);
+    let outcome = Archive::new().with("error-rate", &fixture).sealed().verify().unwrap();
     assert_eq!(outcome.exit_code(&[]), 1);
 }
 
 /// What is told of an artifact that can't be read must not be told otherwise where the bundle lies elsewhere.
 #[test]
 fn a_bundle_with_an_unreadable_artifact_can_be_trusted_all_the_same() {
-    let unreadable = Room::with_errors().text("exposition/before-0.prom", |text| format!("{text}junk\n"));
+    let unreadable = Fixture::with_errors().text("exposition/before-0.prom", |text| format!("{text}junk\n"));
     let outcome = Archive::new().with("error-rate", &unreadable).sealed().verify();
     assert_eq!(outcome.unwrap_or_else(|failure| panic!("{failure}")).exit_code(&[]), 1);
-    let scrapes = Room::with_errors().text("samples/up.json", |text| text[..text.len() / 2].to_owned());
+    let scrapes = Fixture::with_errors().text("samples/up.json", |text| text[..text.len() / 2].to_owned());
     let outcome = Archive::new().with("error-rate", &scrapes).sealed().verify();
     assert_eq!(outcome.unwrap_or_else(|failure| panic!("{failure}")).exit_code(&[]), 3);
 }
@@ -726,7 +726,7 @@ fn what_must_be_proven_must_be_a_claim() {
 
 #[test]
 fn what_was_not_run_is_told_with_the_alerts_that_nobody_saw() {
-    let outcome = Archive::new().with("quiet", &Room::silent()).derived();
+    let outcome = Archive::new().with("quiet", &Fixture::silent()).derived();
     assert_eq!(outcome.not_run().len(), 11);
     assert!(outcome.not_provoked().contains(&"AppDown"));
     let sealed = Sealed::sound();
@@ -803,8 +803,9 @@ fn an_experiment_taken_out_is_found() {
 
 #[test]
 fn what_sealing_returns_says_the_same_as_verifying_even_of_a_try_put_aside() {
-    let dead = Room::with_errors().run(|run| run.processes[0].at_end.pid = None);
-    let archive = Archive::new().with("error-rate-try-1", &dead.run_before()).with("error-rate", &Room::with_errors());
+    let dead = Fixture::with_errors().run(|run| run.processes[0].at_end.pid = None);
+    let archive =
+        Archive::new().with("error-rate-try-1", &dead.run_before()).with("error-rate", &Fixture::with_errors());
     let (_place, sealed) = archive.superseded(&["error-rate-try-1"]).seal(&[]);
     let (bundle, outcome) = sealed.unwrap_or_else(|failure| panic!("{failure}"));
     let verified = bundle.verify().unwrap_or_else(|failure| panic!("{failure}"));

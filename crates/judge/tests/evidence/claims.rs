@@ -6,11 +6,11 @@ use std::path::Path;
 use aiclipx_judge::artifacts::{self, Needed};
 use aiclipx_judge::judge::Verdict;
 
-use crate::room::Room;
+use crate::fixture::Fixture;
 
 /// Compares with a golden list, one id a line.
-fn are_the_claims_of(room: &Room, golden: &str) {
-    let ids: String = room.judged().0.iter().map(|judgement| format!("{}\n", judgement.claim.id)).collect();
+fn are_the_claims_of(fixture: &Fixture, golden: &str) {
+    let ids: String = fixture.judged().0.iter().map(|judgement| format!("{}\n", judgement.claim.id)).collect();
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evidence/golden").join(golden);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&file, &ids).unwrap();
@@ -21,33 +21,33 @@ fn are_the_claims_of(room: &Room, golden: &str) {
 
 #[test]
 fn a_scenario_with_faults_gives_rise_to_exactly_these_claims() {
-    are_the_claims_of(&Room::with_errors(), "error-rate.txt");
+    are_the_claims_of(&Fixture::with_errors(), "error-rate.txt");
 }
 
 #[test]
 fn a_silent_scenario_gives_rise_to_exactly_these_claims() {
-    are_the_claims_of(&Room::silent(), "quiet.txt");
+    are_the_claims_of(&Fixture::silent(), "quiet.txt");
 }
 
 #[test]
 fn on_a_sound_run_with_faults_every_claim_holds() {
-    Room::with_errors().judged().fails_exactly("a sound run", &[]);
+    Fixture::with_errors().judged().fails_exactly("a sound run", &[]);
 }
 
 #[test]
 fn on_a_sound_silent_run_every_claim_holds() {
-    Room::silent().judged().fails_exactly("a sound silent run", &[]);
+    Fixture::silent().judged().fails_exactly("a sound silent run", &[]);
 }
 
 #[test]
 fn a_claim_that_holds_was_decided_on_something_and_names_its_artifacts() {
-    for room in [Room::with_errors(), Room::silent()] {
-        for judgement in room.judged().0 {
+    for fixture in [Fixture::with_errors(), Fixture::silent()] {
+        for judgement in fixture.judged().0 {
             let id = &judgement.claim.id;
             assert!(judgement.verdict == Verdict::Holds && judgement.population > 0, "{id} on nothing");
             assert!(!judgement.artifacts.is_empty(), "{id} rests on no artifact");
             for artifact in &judgement.artifacts {
-                assert!(room.folder.join(artifact).is_file(), "{id} rests on {artifact}, which is not there");
+                assert!(fixture.folder.join(artifact).is_file(), "{id} rests on {artifact}, which is not there");
                 let kind = artifacts::of(artifact).expect("a kind of file that the table has");
                 assert_ne!(kind.needed_by, Needed::ByPeople, "{id} rests on {artifact}");
             }
@@ -57,13 +57,13 @@ fn a_claim_that_holds_was_decided_on_something_and_names_its_artifacts() {
 
 #[test]
 fn judging_twice_says_the_same() {
-    let room = Room::with_errors();
-    assert_eq!(room.judged().0, room.judged().0);
+    let fixture = Fixture::with_errors();
+    assert_eq!(fixture.judged().0, fixture.judged().0);
 }
 
 #[test]
 fn ids_are_unique() {
-    let judged = Room::with_errors().judged();
+    let judged = Fixture::with_errors().judged();
     let mut ids: Vec<&str> = judged.0.iter().map(|judgement| judgement.claim.id.as_str()).collect();
     ids.sort_unstable();
     ids.dedup();

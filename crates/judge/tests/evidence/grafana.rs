@@ -10,7 +10,7 @@ use aiclipx_judge::provenance::Mode;
 use serde_json::{Value, json};
 
 use crate::bundle::Archive;
-use crate::room::Room;
+use crate::fixture::Fixture;
 use crate::world;
 
 const PICTURE: &str = "screens/dashboard-app-overview.png";
@@ -38,34 +38,34 @@ pub(crate) fn seen(exchanges: Vec<Exchange>, missing: Option<&str>) -> Seen {
 }
 
 /// An experiment whose stack had such a Grafana.
-fn room(exchanges: Vec<Exchange>, missing: Option<&str>) -> Room {
-    let room = Room::with_errors();
-    write_json(&room.folder.join("grafana/app-overview.json"), &seen(exchanges, missing)).unwrap();
+fn fixture(exchanges: Vec<Exchange>, missing: Option<&str>) -> Fixture {
+    let fixture = Fixture::with_errors();
+    write_json(&fixture.folder.join("grafana/app-overview.json"), &seen(exchanges, missing)).unwrap();
     match missing {
-        None => room,
-        Some(_) => room.without(PICTURE),
+        None => fixture,
+        Some(_) => fixture.without(PICTURE),
     }
 }
 
-fn verdict(room: &Room) -> Verdict {
-    let judged = room.judged().0;
+fn verdict(fixture: &Fixture) -> Verdict {
+    let judged = fixture.judged().0;
     judged.into_iter().find(|judgement| judgement.claim.id == CLAIM).expect("the claim is derived").verdict
 }
 
 #[test]
 fn a_picture_whose_queries_were_answered_with_values_holds() {
     // A panel may have nothing to show, as errors have before the first.
-    let sound = room(vec![answered(200, &with_values()), answered(200, &empty())], None);
+    let sound = fixture(vec![answered(200, &with_values()), answered(200, &empty())], None);
     assert_eq!(verdict(&sound), Verdict::Holds);
 }
 
 #[test]
 fn without_grafana_or_without_a_picture_the_claim_is_open_and_says_why() {
-    let Verdict::NotProven(why) = verdict(&Room::with_errors().without("grafana/app-overview.json")) else {
+    let Verdict::NotProven(why) = verdict(&Fixture::with_errors().without("grafana/app-overview.json")) else {
         panic!("not open")
     };
     assert!(why.contains("no Grafana"), "{why}");
-    let Verdict::NotProven(why) = verdict(&room(Vec::new(), Some("it went to /login"))) else { panic!("not open") };
+    let Verdict::NotProven(why) = verdict(&fixture(Vec::new(), Some("it went to /login"))) else { panic!("not open") };
     assert_eq!(why, "it went to /login");
 }
 
@@ -80,10 +80,10 @@ fn an_error_behind_the_picture_fails_it() {
         ("no results", vec![answered(200, &json!({}))], "no results"),
         ("no query", Vec::new(), "no answer holds a value"),
     ] {
-        let Verdict::Fails(why) = verdict(&room(exchanges, None)) else { panic!("{what} does not fail") };
+        let Verdict::Fails(why) = verdict(&fixture(exchanges, None)) else { panic!("{what} does not fail") };
         assert!(why.contains(told), "{what}: {why}");
     }
-    let lost = room(vec![answered(200, &with_values())], None).without(PICTURE);
+    let lost = fixture(vec![answered(200, &with_values())], None).without(PICTURE);
     assert_eq!(verdict(&lost), Verdict::Fails("there is no picture".to_owned()));
 }
 
@@ -102,9 +102,9 @@ fn an_older_page_is_judged_by_what_prometheus_answered_it_and_by_what_its_panels
         let exchanges = exchanges.iter().map(|exchange| (*exchange).clone()).collect();
         let failed = failed.iter().map(|panel| (*panel).to_owned()).collect();
         let seen = Seen { version: "7.5.17".to_owned(), failed, ..seen(exchanges, None) };
-        let room = Room::with_errors();
-        write_json(&room.folder.join("grafana/app-overview.json"), &seen).unwrap();
-        let judged = room.judged().0;
+        let fixture = Fixture::with_errors();
+        write_json(&fixture.folder.join("grafana/app-overview.json"), &seen).unwrap();
+        let judged = fixture.judged().0;
         judged.into_iter().find(|judgement| judgement.claim.id == CLAIM).expect("the claim is derived")
     };
     let held = older(&[&good], &[]);
@@ -118,7 +118,7 @@ fn an_older_page_is_judged_by_what_prometheus_answered_it_and_by_what_its_panels
 
 #[test]
 fn a_bundle_has_a_place_for_it() {
-    let sound = room(vec![answered(200, &with_values())], None);
+    let sound = fixture(vec![answered(200, &with_values())], None);
     let sealed = Archive::new().with("error-rate", &sound).made(Mode::Private).sealed();
     let judgements = sealed.verify().unwrap_or_else(|failure| panic!("{failure}")).judgements;
     assert!(judgements.iter().any(|judgement| judgement.claim.id == CLAIM && judgement.verdict == Verdict::Holds));

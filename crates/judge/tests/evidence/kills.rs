@@ -4,14 +4,14 @@ use aiclipx_judge::judge::Verdict;
 use aiclipx_model::traffic::ledger::Ledger;
 use serde_json::{Value, json};
 
-use crate::room::{Room, has};
+use crate::fixture::{Fixture, has};
 use crate::world::{self, ERROR_RATE, INTERVAL, Life, WITH_ERRORS, World};
 
 const ALERT: &str = "AppHigh5xxErrorRate";
 const ITEMS_GOOD: [(&str, &str); 3] = [("method", "GET"), ("endpoint", "/items"), ("http_status", "200")];
 
 /// What went wrong, how, and the claims that must fail of it.
-type Case = (&'static str, fn(Room) -> Room, &'static [&'static str]);
+type Case = (&'static str, fn(Fixture) -> Fixture, &'static [&'static str]);
 
 /// How the expected alert lived, and the claims that must fail of it.
 type Lived = (&'static str, fn(&mut Life), &'static [&'static str]);
@@ -21,7 +21,7 @@ type Sent = (&'static str, fn(&mut Ledger));
 
 fn kill(cases: &[Case]) {
     for (what, edit, claims) in cases {
-        edit(Room::with_errors()).judged().fails_exactly(what, claims);
+        edit(Fixture::with_errors()).judged().fails_exactly(what, claims);
     }
 }
 
@@ -30,27 +30,28 @@ fn what_was_counted_otherwise_than_sent_is_found() {
     kill(&[
         (
             "one request counted twice",
-            |room| {
+            |fixture| {
                 let series = r#"app_requests_total{endpoint="/items",http_status="200",method="GET"}"#;
-                room.stored("requests", &ITEMS_GOOD, 1.0).exposed(series, 1.0)
+                fixture.stored("requests", &ITEMS_GOOD, 1.0).exposed(series, 1.0)
             },
             &["counters/requests"],
         ),
         (
             "one request never counted",
-            |room| {
+            |fixture| {
                 let series = r#"app_requests_total{endpoint="/items",http_status="200",method="GET"}"#;
-                room.stored("requests", &ITEMS_GOOD, -1.0).exposed(series, -1.0)
+                fixture.stored("requests", &ITEMS_GOOD, -1.0).exposed(series, -1.0)
             },
             &["counters/requests"],
         ),
         (
             "a request counted under another status",
-            |room| {
+            |fixture| {
                 let other = [("method", "GET"), ("endpoint", "/items"), ("http_status", "500")];
                 let series = r#"app_requests_total{endpoint="/items",http_status="200",method="GET"}"#;
                 let another = r#"app_requests_total{endpoint="/items",http_status="500",method="GET"}"#;
-                room.stored("requests", &ITEMS_GOOD, -1.0)
+                fixture
+                    .stored("requests", &ITEMS_GOOD, -1.0)
                     .exposed(series, -1.0)
                     .stored("requests", &other, 1.0)
                     .exposed(another, 1.0)
@@ -59,30 +60,31 @@ fn what_was_counted_otherwise_than_sent_is_found() {
         ),
         (
             "a request nobody sent, under a path no route has",
-            |room| {
+            |fixture| {
                 let series = r#"app_requests_total{endpoint="unmatched",http_status="404",method="GET"}"#;
-                room.stored("requests", &[("endpoint", "unmatched")], 1.0).exposed(series, 1.0)
+                fixture.stored("requests", &[("endpoint", "unmatched")], 1.0).exposed(series, 1.0)
             },
             &["counters/requests"],
         ),
         (
             "a series lost, in the service and in Prometheus",
-            |room| {
+            |fixture| {
                 let series = r#"app_requests_total{endpoint="/items",http_status="200",method="GET"}"#;
-                room.series("requests", |all| all.retain(|series| !has(series, &ITEMS_GOOD)))
+                fixture
+                    .series("requests", |all| all.retain(|series| !has(series, &ITEMS_GOOD)))
                     .lines("exposition/after-0.prom", |lines| lines.retain(|line| !line.starts_with(series)))
             },
             &["counters/requests"],
         ),
         (
             "a series lost in Prometheus only",
-            |room| room.series("requests", |all| all.retain(|series| !has(series, &ITEMS_GOOD))),
+            |fixture| fixture.series("requests", |all| all.retain(|series| !has(series, &ITEMS_GOOD))),
             &["counters/requests", "exposed"],
         ),
         (
             "a counter that went down in between",
-            |room| {
-                room.series("requests", |all| {
+            |fixture| {
+                fixture.series("requests", |all| {
                     let series = all.iter_mut().find(|series| has(series, &ITEMS_GOOD)).unwrap();
                     series["values"][20][1] = json!("0");
                 })
@@ -91,25 +93,25 @@ fn what_was_counted_otherwise_than_sent_is_found() {
         ),
         (
             "an observation too many in the histogram",
-            |room| room.stored("latency_count", &[("endpoint", "/")], 1.0),
+            |fixture| fixture.stored("latency_count", &[("endpoint", "/")], 1.0),
             &["counters/latency-count"],
         ),
         (
             "an observation that fell in no bucket",
-            |room| room.stored("latency_inf", &[("endpoint", "/")], -1.0),
+            |fixture| fixture.stored("latency_inf", &[("endpoint", "/")], -1.0),
             &["counters/latency-inf"],
         ),
-        ("a fault counted twice", |room| room.stored("errors", &[], 1.0), &["counters/errors"]),
-        ("a fault not counted", |room| room.stored("errors", &[], -1.0), &["counters/errors"]),
+        ("a fault counted twice", |fixture| fixture.stored("errors", &[], 1.0), &["counters/errors"]),
+        ("a fault not counted", |fixture| fixture.stored("errors", &[], -1.0), &["counters/errors"]),
         (
             "an exposition that says more than was stored",
-            |room| room.exposed(r#"app_requests_total{endpoint="/",http_status="200",method="GET"}"#, 1.0),
+            |fixture| fixture.exposed(r#"app_requests_total{endpoint="/",http_status="200",method="GET"}"#, 1.0),
             &["exposed"],
         ),
         (
             "an exposition with a series that was not stored",
-            |room| {
-                room.lines("exposition/after-0.prom", |lines| {
+            |fixture| {
+                fixture.lines("exposition/after-0.prom", |lines| {
                     let new = r#"app_requests_total{endpoint="/new",http_status="200",method="GET"} 0"#;
                     lines.insert(1, new.to_owned());
                 })
@@ -118,22 +120,22 @@ fn what_was_counted_otherwise_than_sent_is_found() {
         ),
         (
             "no exposition",
-            |room| room.without("exposition/after-0.prom"),
+            |fixture| fixture.without("exposition/after-0.prom"),
             &["buckets", "exposed", "panel-shows/app-overview/2"],
         ),
         (
             "a bucket with less than the client saw answered in its time",
-            |room| room.exposed(r#"app_request_latency_seconds_bucket{endpoint="/",le="0.022"}"#, -1.0),
+            |fixture| fixture.exposed(r#"app_request_latency_seconds_bucket{endpoint="/",le="0.022"}"#, -1.0),
             &["buckets"],
         ),
         (
             "a bucket with more than the one above it",
-            |room| room.exposed(r#"app_request_latency_seconds_bucket{endpoint="/",le="0.018"}"#, 10_000.0),
+            |fixture| fixture.exposed(r#"app_request_latency_seconds_bucket{endpoint="/",le="0.018"}"#, 10_000.0),
             &["buckets"],
         ),
         (
             "a last bucket that is not everything",
-            |room| room.exposed(r#"app_request_latency_seconds_count{endpoint="/"}"#, 1.0),
+            |fixture| fixture.exposed(r#"app_request_latency_seconds_count{endpoint="/"}"#, 1.0),
             &["buckets"],
         ),
     ]);
@@ -142,27 +144,27 @@ fn what_was_counted_otherwise_than_sent_is_found() {
 #[test]
 fn scrapes_and_probes_are_nobodys_requests() {
     let series = r#"app_requests_total{endpoint="/metrics",http_status="200",method="GET"}"#;
-    let room = Room::with_errors().exposed(series, 3.0).stored("requests", &[("endpoint", "/metrics")], 1.0);
-    room.judged().fails_exactly("scraped once more", &[]);
+    let fixture = Fixture::with_errors().exposed(series, 3.0).stored("requests", &[("endpoint", "/metrics")], 1.0);
+    fixture.judged().fails_exactly("scraped once more", &[]);
 }
 
 #[test]
 fn a_log_that_is_not_the_ledgers_is_found() {
     const LOG: &str = "logs/app.log";
     kill(&[
-        ("a line missing", |room| room.lines(LOG, |lines| drop(lines.remove(100))), &["log"]),
-        ("a line twice", |room| room.lines(LOG, |lines| lines.push(lines[100].clone())), &["log"]),
+        ("a line missing", |fixture| fixture.lines(LOG, |lines| drop(lines.remove(100))), &["log"]),
+        ("a line twice", |fixture| fixture.lines(LOG, |lines| lines.push(lines[100].clone())), &["log"]),
         (
             "another status",
-            |room| room.lines(LOG, |lines| lines[2] = lines[2].replace("\"status\":200", "\"status\":404")),
+            |fixture| fixture.lines(LOG, |lines| lines[2] = lines[2].replace("\"status\":200", "\"status\":404")),
             &["log"],
         ),
-        ("a line of junk", |room| room.lines(LOG, |lines| lines.insert(7, "panicked at".to_owned())), &["log"]),
-        ("half a line", |room| room.lines(LOG, |lines| lines.last_mut().unwrap().truncate(30)), &["log"]),
+        ("a line of junk", |fixture| fixture.lines(LOG, |lines| lines.insert(7, "panicked at".to_owned())), &["log"]),
+        ("half a line", |fixture| fixture.lines(LOG, |lines| lines.last_mut().unwrap().truncate(30)), &["log"]),
         (
             "a request of this run that nobody sent",
-            |room| {
-                room.lines(LOG, |lines| {
+            |fixture| {
+                fixture.lines(LOG, |lines| {
                     let id = format!("{}-999999", WITH_ERRORS.run.id);
                     lines.push(json!({"msg": "request", "status": 200, "request_id": id}).to_string());
                 })
@@ -174,28 +176,28 @@ fn a_log_that_is_not_the_ledgers_is_found() {
 
 #[test]
 fn lines_that_did_not_reach_the_store_of_logs_are_found() {
-    let room = |held: &dyn Fn(usize) -> Value| {
-        let room = Room::with_errors();
+    let fixture = |held: &dyn Fn(usize) -> Value| {
+        let fixture = Fixture::with_errors();
         let prefix = format!("{}-", WITH_ERRORS.run.id);
-        let log = std::fs::read_to_string(room.folder.join("logs/app.log")).unwrap();
+        let log = std::fs::read_to_string(fixture.folder.join("logs/app.log")).unwrap();
         let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let written =
             lines.filter(|line| line["request_id"].as_str().is_some_and(|id| id.starts_with(&prefix))).count();
         let answer = json!({"status": "success", "data": {"resultType": "vector", "result": held(written)}});
-        aiclipx_judge::files::write(&room.folder.join("loki/requests.json"), answer.to_string().as_bytes()).unwrap();
-        room.judged()
+        aiclipx_judge::files::write(&fixture.folder.join("loki/requests.json"), answer.to_string().as_bytes()).unwrap();
+        fixture.judged()
     };
     let sum = |count: usize| json!([{"metric": {}, "value": [1_795_000_000, count.to_string()]}]);
-    room(&sum).fails_exactly("all of them", &[]);
-    room(&|written| sum(written - 1)).fails_exactly("one fewer", &["log"]);
-    room(&|written| sum(written + 1)).fails_exactly("one twice", &["log"]);
-    room(&|_| json!([])).fails_exactly("none", &["log"]);
+    fixture(&sum).fails_exactly("all of them", &[]);
+    fixture(&|written| sum(written - 1)).fails_exactly("one fewer", &["log"]);
+    fixture(&|written| sum(written + 1)).fails_exactly("one twice", &["log"]);
+    fixture(&|_| json!([])).fails_exactly("none", &["log"]);
 }
 
 #[test]
 fn a_store_of_logs_that_says_nothing_leaves_the_claim_on_logs_open_and_no_other() {
     let with_loki = || {
-        Room::with_errors().series("up", |all| {
+        Fixture::with_errors().series("up", |all| {
             let mut loki = all[0].clone();
             loki["metric"]["job"] = "loki".into();
             all.push(loki);
@@ -208,21 +210,21 @@ fn a_store_of_logs_that_says_nothing_leaves_the_claim_on_logs_open_and_no_other(
 
 #[test]
 fn a_panics_line_bears_its_requests_name_and_is_no_second_answer() {
-    let room = Room::with_errors().lines("logs/app.log", |lines| {
+    let fixture = Fixture::with_errors().lines("logs/app.log", |lines| {
         let of_run = |line: &Value| Some(line["request_id"].as_str()?.starts_with(&format!("{}-", WITH_ERRORS.run.id)));
         let mut told = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let request = told.find(|line| of_run(line) == Some(true)).unwrap();
         lines.push(json!({"msg": "Panicked.", "request_id": request["request_id"]}).to_string());
     });
-    room.judged().fails_exactly("a panic", &[]);
+    fixture.judged().fails_exactly("a panic", &[]);
 }
 
 #[test]
 fn a_log_line_of_another_run_is_no_matter() {
-    let room = Room::with_errors().lines("logs/app.log", |lines| {
+    let fixture = Fixture::with_errors().lines("logs/app.log", |lines| {
         lines.push(json!({"msg": "request", "status": 200, "request_id": "someone-else-1"}).to_string());
     });
-    room.judged().fails_exactly("somebody else's request", &[]);
+    fixture.judged().fails_exactly("somebody else's request", &[]);
 }
 
 #[test]
@@ -230,13 +232,13 @@ fn a_configuration_loaded_otherwise_than_written_is_found() {
     kill(&[
         (
             "a scrape every second",
-            |room| room.text("loaded/config.json", |text| text.replacen("500ms", "1s", 1)),
+            |fixture| fixture.text("loaded/config.json", |text| text.replacen("500ms", "1s", 1)),
             &["config/prometheus"],
         ),
         (
             "a target more",
-            |room| {
-                room.text("loaded/config.json", |text| {
+            |fixture| {
+                fixture.text("loaded/config.json", |text| {
                     text.replacen("scrape_configs:\\n", "scrape_configs:\\n- job_name: more\\n", 1)
                 })
             },
@@ -244,13 +246,13 @@ fn a_configuration_loaded_otherwise_than_written_is_found() {
         ),
         (
             "nobody told of what is critical",
-            |room| room.text("loaded/alertmanager.json", |text| text.replacen("critical", "severe", 1)),
+            |fixture| fixture.text("loaded/alertmanager.json", |text| text.replacen("critical", "severe", 1)),
             &["config/alertmanager"],
         ),
         (
             "no word of its end",
-            |room| {
-                room.text("loaded/alertmanager.json", |text| {
+            |fixture| {
+                fixture.text("loaded/alertmanager.json", |text| {
                     text.replacen("send_resolved: true", "send_resolved: false", 1)
                 })
             },
@@ -272,34 +274,38 @@ fn rules_loaded_otherwise_than_written_are_found() {
     kill(&[
         (
             "another threshold",
-            |room| {
-                room.json(RULES, |answer| {
+            |fixture| {
+                fixture.json(RULES, |answer| {
                     let query = &mut rule(answer, ALERT)["query"];
                     *query = query.as_str().unwrap().replace("0.05", "0.04").into();
                 })
             },
             &["loaded"],
         ),
-        ("a shorter `for`", |room| room.json(RULES, |answer| rule(answer, ALERT)["duration"] = json!(2)), &["loaded"]),
+        (
+            "a shorter `for`",
+            |fixture| fixture.json(RULES, |answer| rule(answer, ALERT)["duration"] = json!(2)),
+            &["loaded"],
+        ),
         (
             "`for` at production speed",
-            |room| room.json(RULES, |answer| rule(answer, ALERT)["duration"] = json!(120)),
+            |fixture| fixture.json(RULES, |answer| rule(answer, ALERT)["duration"] = json!(120)),
             &["loaded"],
         ),
         (
             "another severity",
-            |room| room.json(RULES, |answer| rule(answer, ALERT)["labels"]["severity"] = json!("info")),
+            |fixture| fixture.json(RULES, |answer| rule(answer, ALERT)["labels"]["severity"] = json!("info")),
             &["loaded"],
         ),
         (
             "a group too few",
-            |room| room.json(RULES, |answer| drop(answer["data"]["groups"].as_array_mut().unwrap().pop())),
+            |fixture| fixture.json(RULES, |answer| drop(answer["data"]["groups"].as_array_mut().unwrap().pop())),
             &["loaded"],
         ),
         (
             "a rule too many",
-            |room| {
-                room.json(RULES, |answer| {
+            |fixture| {
+                fixture.json(RULES, |answer| {
                     let rules = answer["data"]["groups"][0]["rules"].as_array_mut().unwrap();
                     rules.push(rules[0].clone());
                 })
@@ -308,7 +314,7 @@ fn rules_loaded_otherwise_than_written_are_found() {
         ),
         (
             "a slower evaluation",
-            |room| room.json(RULES, |answer| answer["data"]["groups"][0]["interval"] = json!(1)),
+            |fixture| fixture.json(RULES, |answer| answer["data"]["groups"][0]["interval"] = json!(1)),
             &["loaded"],
         ),
     ]);
@@ -408,13 +414,13 @@ fn an_alert_that_does_not_live_as_it_must_is_found() {
         ),
     ];
     for (what, change, claims) in cases {
-        let room = Room::with_errors().alert_lived(change);
-        let fired = room.experiment().run.pictures.len() == 3;
+        let fixture = Fixture::with_errors().alert_lived(change);
+        let fired = fixture.experiment().run.pictures.len() == 3;
         if fired {
-            room.judged().fails_exactly(what, claims);
+            fixture.judged().fails_exactly(what, claims);
         } else {
             // What never fired can't be pictured, which is no failure of the pictures.
-            let judged = room.judged();
+            let judged = fixture.judged();
             for claim in [PENDING, FIRES, NOTIFIED, RESOLVES, RESOLVED_NOTIFIED] {
                 let fails = matches!(judged.of(claim).verdict, Verdict::Fails(_));
                 assert_eq!(fails, claims.contains(&claim), "{what}: {}", judged.whys());
@@ -433,7 +439,7 @@ fn firing_within_the_promise_but_after_the_fault_is_no_proof() {
     let life = world.lives.get_mut(ALERT).unwrap();
     (life.firing, life.notified) = (Some(at), Some(at + 510));
     world.run.pictures = world::pictures(ALERT, at + 60);
-    let judged = Room::of("error-rate", &world.files()).judged();
+    let judged = Fixture::of("error-rate", &world.files()).judged();
     let why = judged.of(FIRES).verdict.why();
     assert_eq!(why, "it fired only when the fault was over", "{}", judged.whys());
 }
@@ -442,8 +448,8 @@ fn firing_within_the_promise_but_after_the_fault_is_no_proof() {
 fn rules_that_allow_a_later_alert_than_the_scenario_promises_are_found_even_when_it_was_in_time() {
     // The repository's rules allow 7.2 s at this speed, and this time it took less than 7.
     let hasty = ERROR_RATE.replace("within = \"8m\"", "within = \"3m30s\"");
-    let room = Room::of("error-rate", &World::new("02-error-rate", &hasty, |_| {}).files());
-    let judged = room.judged();
+    let fixture = Fixture::of("error-rate", &World::new("02-error-rate", &hasty, |_| {}).files());
+    let judged = fixture.judged();
     judged.fails_exactly("a promise the rules can't keep", &["scenario", FIRES]);
     assert!(judged.of(FIRES).verdict.why().contains("allows it to fire as late as"), "{}", judged.whys());
 }
@@ -451,8 +457,8 @@ fn rules_that_allow_a_later_alert_than_the_scenario_promises_are_found_even_when
 #[test]
 fn an_expected_alert_that_no_rule_defines_fails() {
     let text = ERROR_RATE.replace("fires = [", "fires = [\"AppOnFire\", ");
-    let room = Room::with_errors().text("scenario.toml", |_| text);
-    room.judged().fails_exactly("an alert without a rule", &["scenario", "alert-fires/AppOnFire"]);
+    let fixture = Fixture::with_errors().text("scenario.toml", |_| text);
+    fixture.judged().fails_exactly("an alert without a rule", &["scenario", "alert-fires/AppOnFire"]);
 }
 
 #[test]
@@ -467,10 +473,10 @@ fn an_alert_nobody_expects_is_found_by_its_samples_or_by_its_notification() {
         }
     };
     let quiet = "alert-quiet/AppDown";
-    Room::with_errors().series("alerts", firing("firing")).judged().fails_exactly("fired once", &[quiet]);
-    Room::silent().series("alerts", firing("firing")).judged().fails_exactly("fired once, in silence", &[quiet]);
-    Room::with_errors().series("alerts", firing("pending")).judged().fails_exactly("pending only", &[]);
-    let told = Room::with_errors().lines("notifications.jsonl", |lines| {
+    Fixture::with_errors().series("alerts", firing("firing")).judged().fails_exactly("fired once", &[quiet]);
+    Fixture::silent().series("alerts", firing("firing")).judged().fails_exactly("fired once, in silence", &[quiet]);
+    Fixture::with_errors().series("alerts", firing("pending")).judged().fails_exactly("pending only", &[]);
+    let told = Fixture::with_errors().lines("notifications.jsonl", |lines| {
         lines.push(lines[0].replace("Watchdog", "AppDown"));
     });
     told.judged().fails_exactly("told only", &[quiet]);
@@ -481,8 +487,8 @@ fn a_watchdog_with_gaps_or_without_a_voice_is_found() {
     kill(&[
         (
             "evaluations missing",
-            |room| {
-                room.series("alerts", |all| {
+            |fixture| {
+                fixture.series("alerts", |all| {
                     let watchdog = all.iter_mut().find(|series| has(series, &[("alertname", "Watchdog")])).unwrap();
                     watchdog["values"].as_array_mut().unwrap().drain(10..15);
                 })
@@ -491,15 +497,15 @@ fn a_watchdog_with_gaps_or_without_a_voice_is_found() {
         ),
         (
             "no notification of it",
-            |room| room.lines("notifications.jsonl", |lines| lines.retain(|line| !line.contains("Watchdog"))),
+            |fixture| fixture.lines("notifications.jsonl", |lines| lines.retain(|line| !line.contains("Watchdog"))),
             &["watchdog"],
         ),
     ]);
 }
 
 /// Every value that a panel was answered, changed.
-fn answered(room: Room, file: &str, change: impl Fn(f64) -> f64) -> Room {
-    room.json(file, |kept| {
+fn answered(fixture: Fixture, file: &str, change: impl Fn(f64) -> f64) -> Fixture {
+    fixture.json(file, |kept| {
         for series in kept["answer"]["data"]["result"].as_array_mut().unwrap() {
             let instant = series["value"].is_array();
             let samples: Vec<&mut Value> = if instant {
@@ -522,13 +528,13 @@ fn a_panel_that_shows_a_third_more_or_less_is_found_whatever_it_measures() {
         let file = format!("panels/app-overview-{panel}-A{kind}.json");
         let claim = format!("panel-shows/app-overview/{panel}");
         for factor in [0.7, 1.3] {
-            let room = answered(Room::with_errors(), &file, |value| value * factor);
-            room.judged().fails_exactly(&format!("panel {panel} times {factor}"), &[&claim]);
+            let fixture = answered(Fixture::with_errors(), &file, |value| value * factor);
+            fixture.judged().fails_exactly(&format!("panel {panel} times {factor}"), &[&claim]);
         }
-        let room = answered(Room::with_errors(), &file, |_| f64::NAN);
-        room.judged().fails_exactly(&format!("panel {panel} shows no number"), &[&claim]);
-        let room = answered(Room::with_errors(), &file, |value| value * 1.02);
-        room.judged().fails_exactly(&format!("panel {panel} two hundredths off"), &[]);
+        let fixture = answered(Fixture::with_errors(), &file, |_| f64::NAN);
+        fixture.judged().fails_exactly(&format!("panel {panel} shows no number"), &[&claim]);
+        let fixture = answered(Fixture::with_errors(), &file, |value| value * 1.02);
+        fixture.judged().fails_exactly(&format!("panel {panel} two hundredths off"), &[]);
     }
 }
 
@@ -539,23 +545,27 @@ fn a_panel_that_is_not_answered_is_found() {
     kill(&[
         (
             "refused",
-            |room| {
-                room.json(FILE, |kept| {
+            |fixture| {
+                fixture.json(FILE, |kept| {
                     kept["answer"] = json!({"status": "error", "errorType": "bad_data", "error": "parse error"});
                 })
             },
             BOTH,
         ),
-        ("no answer of Prometheus", |room| room.json(FILE, |kept| kept["answer"] = json!("404 page not found")), BOTH),
-        ("never asked", |room| room.without(FILE), BOTH),
+        (
+            "no answer of Prometheus",
+            |fixture| fixture.json(FILE, |kept| kept["answer"] = json!("404 page not found")),
+            BOTH,
+        ),
+        ("never asked", |fixture| fixture.without(FILE), BOTH),
         (
             "answered with nothing",
-            |room| room.json(FILE, |kept| kept["answer"]["data"]["result"] = json!([])),
+            |fixture| fixture.json(FILE, |kept| kept["answer"]["data"]["result"] = json!([])),
             &["panel-shows/app-overview/3"],
         ),
         (
             "asked without a window",
-            |room| room.json(FILE, |kept| kept["plan"]["expr"] = json!("vector(0.3)")),
+            |fixture| fixture.json(FILE, |kept| kept["plan"]["expr"] = json!("vector(0.3)")),
             &["panel-shows/app-overview/3"],
         ),
     ]);
@@ -566,11 +576,15 @@ fn a_picture_that_is_none_is_found() {
     const GRAPH: &str = "screens/AppHigh5xxErrorRate-graph.png";
     const CLAIM: &[&str] = &["pictured-graph/AppHigh5xxErrorRate"];
     kill(&[
-        ("taken before it fired", |room| room.run(|run| run.pictures[2].taken_ms = sound().firing.unwrap() - 1), CLAIM),
-        ("no file", |room| room.without(GRAPH), CLAIM),
+        (
+            "taken before it fired",
+            |fixture| fixture.run(|run| run.pictures[2].taken_ms = sound().firing.unwrap() - 1),
+            CLAIM,
+        ),
+        ("no file", |fixture| fixture.without(GRAPH), CLAIM),
         (
             "no picture in the file",
-            |room| room.text("run.json", |text| text.replace("-graph.png", "-../run.json")),
+            |fixture| fixture.text("run.json", |text| text.replace("-graph.png", "-../run.json")),
             CLAIM,
         ),
     ]);
@@ -580,38 +594,38 @@ fn a_picture_that_is_none_is_found() {
 fn a_picture_that_was_not_taken_leaves_its_claim_open_and_says_why() {
     let all: Vec<String> = ["targets", "alerts", "graph"].map(|page| format!("pictured-{page}/{ALERT}")).into();
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    let room = Room::with_errors().run(|run| {
+    let fixture = Fixture::with_errors().run(|run| {
         run.pictures.clear();
         run.missing_pictures = world::missing_pictures(ALERT, "Chromium is not on PATH");
     });
-    room.judged().leaves_open(&all, "Chromium is not on PATH");
+    fixture.judged().leaves_open(&all, "Chromium is not on PATH");
     // One that is late costs itself, and its reason is its own.
-    let room = Room::with_errors().run(|run| {
+    let fixture = Fixture::with_errors().run(|run| {
         run.pictures.retain(|picture| picture.page != "graph");
         run.missing_pictures = world::missing_pictures(ALERT, "the graph came late");
         run.missing_pictures.retain(|missing| missing.page == "graph");
     });
-    room.judged().leaves_open(&["pictured-graph/AppHigh5xxErrorRate"], "the graph came late");
-    let room = Room::with_errors().run(|run| drop(run.pictures.pop()));
-    room.judged().leaves_open(&["pictured-graph/AppHigh5xxErrorRate"], "nothing tells what became of it");
+    fixture.judged().leaves_open(&["pictured-graph/AppHigh5xxErrorRate"], "the graph came late");
+    let fixture = Fixture::with_errors().run(|run| drop(run.pictures.pop()));
+    fixture.judged().leaves_open(&["pictured-graph/AppHigh5xxErrorRate"], "nothing tells what became of it");
     // A browser that is slow on a busy machine is no fault of the monitoring's.
-    let room = Room::with_errors().run(|run| run.pictures[2].taken_ms = sound().last.unwrap() + 2 * INTERVAL);
-    room.judged().leaves_open(&["pictured-graph/AppHigh5xxErrorRate"], "not taken while the alert fired");
+    let fixture = Fixture::with_errors().run(|run| run.pictures[2].taken_ms = sound().last.unwrap() + 2 * INTERVAL);
+    fixture.judged().leaves_open(&["pictured-graph/AppHigh5xxErrorRate"], "not taken while the alert fired");
 }
 
 /// While the tool waits for a notification that never comes nobody calls, and `AppTrafficDrop` says so.
 #[test]
 fn what_fires_when_the_scenario_is_over_is_not_its_doing() {
-    let over = Room::with_errors().experiment().over_ms();
+    let over = Fixture::with_errors().experiment().over_ms();
     let fires_at = |at: i64| {
         let evaluation = evaluation_at(at);
-        let room = Room::with_errors().series("alerts", |all| {
+        let fixture = Fixture::with_errors().series("alerts", |all| {
             let mut series = all[0].clone();
             series["metric"]["alertname"] = json!("AppTrafficDrop");
             series["values"] = json!([[evaluation as f64 / 1000.0, "1"]]);
             all.push(series);
         });
-        let told = room.lines("notifications.jsonl", |lines| {
+        let told = fixture.lines("notifications.jsonl", |lines| {
             let mut told: Value = serde_json::from_str(&lines[0].replace("Watchdog", "AppTrafficDrop")).unwrap();
             told["received_ms"] = json!(evaluation + 20);
             lines.push(told.to_string());
@@ -624,30 +638,31 @@ fn what_fires_when_the_scenario_is_over_is_not_its_doing() {
 }
 
 /// Names of metrics that Prometheus never had.
-fn never_had(room: Room, name: &str) -> Room {
-    room.json("loaded/names.json", |names| names["data"].as_array_mut().unwrap().retain(|known| known != name))
+fn never_had(fixture: Fixture, name: &str) -> Fixture {
+    fixture.json("loaded/names.json", |names| names["data"].as_array_mut().unwrap().retain(|known| known != name))
 }
 
 #[test]
 fn a_query_about_a_metric_that_never_was_is_not_answered_by_nothing() {
     const ERRORS: &str = "panels/app-overview-5-A.json";
     const SHOWS: &str = "panel-shows/app-overview/5";
-    let nothing = |room: Room, file: &str| room.json(file, |kept| kept["answer"]["data"]["result"] = json!([]));
-    let judged = nothing(Room::with_errors(), ERRORS).judged();
+    let nothing =
+        |fixture: Fixture, file: &str| fixture.json(file, |kept| kept["answer"]["data"]["result"] = json!([]));
+    let judged = nothing(Fixture::with_errors(), ERRORS).judged();
     judged.fails_exactly("no errors", &[SHOWS]);
     assert!(judged.of(SHOWS).verdict.why().contains("sum by (job) (rate(app_errors_total{job=~"), "{}", judged.whys());
-    let judged = never_had(nothing(Room::with_errors(), ERRORS), "app_errors_total").judged();
+    let judged = never_had(nothing(Fixture::with_errors(), ERRORS), "app_errors_total").judged();
     judged.fails_exactly("a metric renamed", &[SHOWS, "panel-answers/app-overview/5"]);
     let why = judged.of("panel-answers/app-overview/5").verdict.why();
     assert_eq!(why, "query A: Prometheus has no metric app_errors_total");
     // What another component counts only when it happens has not happened.
-    let room = never_had(nothing(Room::with_errors(), "panels/logs-4-A.json"), "vector_component_errors_total");
-    room.judged().leaves_open(&["panel-answers/logs/4"], "has no metric vector_component_errors_total");
+    let fixture = never_had(nothing(Fixture::with_errors(), "panels/logs-4-A.json"), "vector_component_errors_total");
+    fixture.judged().leaves_open(&["panel-answers/logs/4"], "has no metric vector_component_errors_total");
     // What a rule records comes when there is something to record.
-    let room =
-        never_had(nothing(Room::with_errors(), "panels/slo-1-A-instant.json"), "job:app_error_budget:remaining30d");
-    room.judged().fails_exactly("nothing to record yet", &[]);
-    let judged = nothing(Room::with_errors().without("loaded/names.json"), ERRORS).judged();
+    let fixture =
+        never_had(nothing(Fixture::with_errors(), "panels/slo-1-A-instant.json"), "job:app_error_budget:remaining30d");
+    fixture.judged().fails_exactly("nothing to record yet", &[]);
+    let judged = nothing(Fixture::with_errors().without("loaded/names.json"), ERRORS).judged();
     let why = judged.of("panel-answers/app-overview/5").verdict.why();
     assert!(why.contains("cannot read loaded/names.json"), "{}", judged.whys());
 }
@@ -655,20 +670,20 @@ fn a_query_about_a_metric_that_never_was_is_not_answered_by_nothing() {
 /// Seen at a load of 26 on two cores: a panel two requests off, and a claim that failed.
 #[test]
 fn a_panel_that_a_late_scrape_puts_off_disturbs_the_run() {
-    let off = |room: Room| answered(room, "panels/app-overview-1-A.json", |value| value * 0.88);
-    off(Room::with_errors()).judged().fails_exactly("an eighth off", &["panel-shows/app-overview/1"]);
-    let slow = |room: Room| {
-        room.series("scrape_duration", |all| {
+    let off = |fixture: Fixture| answered(fixture, "panels/app-overview-1-A.json", |value| value * 0.88);
+    off(Fixture::with_errors()).judged().fails_exactly("an eighth off", &["panel-shows/app-overview/1"]);
+    let slow = |fixture: Fixture| {
+        fixture.series("scrape_duration", |all| {
             let samples = all.iter_mut().flat_map(|series| series["values"].as_array_mut().unwrap());
             samples.for_each(|sample| sample[1] = json!("0.3"));
         })
     };
-    assert_eq!(slow(Room::with_errors()).disturbances(), []);
-    let disturbances = off(slow(Room::with_errors())).disturbances();
+    assert_eq!(slow(Fixture::with_errors()).disturbances(), []);
+    let disturbances = off(slow(Fixture::with_errors())).disturbances();
     let [aiclipx_judge::validity::Disturbance::Noise(told)] = &disturbances[..] else { panic!("{disturbances:?}") };
     assert!(told.contains("points of panel app-overview/1 differ by no more than was late"), "{told}");
     // What no scrape explains fails, however late they are.
-    let wrong = answered(slow(Room::with_errors()), "panels/app-overview-1-A.json", |value| value * 3.0);
+    let wrong = answered(slow(Fixture::with_errors()), "panels/app-overview-1-A.json", |value| value * 3.0);
     wrong.judged().fails_exactly("three times", &["panel-shows/app-overview/1"]);
 }
 
@@ -693,41 +708,41 @@ fn traffic_that_is_not_what_scenario_and_seed_give_rise_to_is_found() {
     ];
     for (what, change) in cases {
         let world = World::new("02-error-rate", ERROR_RATE, change);
-        Room::of("error-rate", &world.files()).judged().fails_exactly(what, &["schedule"]);
+        Fixture::of("error-rate", &world.files()).judged().fails_exactly(what, &["schedule"]);
     }
 }
 
 #[test]
 fn a_ledger_line_that_is_gone_is_no_ledger() {
-    let room = Room::with_errors().lines("ledger.jsonl", |lines| drop(lines.remove(40)));
-    let error = aiclipx_judge::experiment::Experiment::read(&room.folder).expect_err("it is not whole");
+    let fixture = Fixture::with_errors().lines("ledger.jsonl", |lines| drop(lines.remove(40)));
+    let error = aiclipx_judge::experiment::Experiment::read(&fixture.folder).expect_err("it is not whole");
     assert!(format!("{error:#}").contains("ledger.jsonl:41"), "{error:#}");
 }
 
 #[test]
 fn a_scenario_edited_after_the_run_is_found() {
-    let room = Room::with_errors().text("scenario.toml", |text| text.replacen("rate = 40", "rate = 41", 1));
-    room.judged().fails_exactly("another rate", &["scenario", "schedule"]);
+    let fixture = Fixture::with_errors().text("scenario.toml", |text| text.replacen("rate = 40", "rate = 41", 1));
+    fixture.judged().fails_exactly("another rate", &["scenario", "schedule"]);
 }
 
 #[test]
 fn a_scenario_that_expects_less_than_the_trees_is_found() {
-    let room = Room::with_errors().text("scenario.toml", |text| {
+    let fixture = Fixture::with_errors().text("scenario.toml", |text| {
         text.replace("fires = [\"AppHigh5xxErrorRate\"]\n", "")
             .replace("within = \"8m\"\n", "")
             .replace("[\"AppHighExceptionRate\"]", "[\"AppHighExceptionRate\", \"AppHigh5xxErrorRate\"]")
     });
-    room.judged().fails_exactly("nothing need fire", &["scenario"]);
+    fixture.judged().fails_exactly("nothing need fire", &["scenario"]);
 }
 
 /// An answer came from another replica: what each counted adds up to what the client saw.
-fn with_two_replicas() -> Room {
+fn with_two_replicas() -> Fixture {
     const OTHER: &str = "127.0.0.1:18010";
     // No more than is counted from one scrape to the next: a counter never goes down.
     const MOVED: f64 = 1.0;
-    let mut room = Room::with_errors().run(|run| run.addresses.app.push(OTHER.parse().unwrap()));
+    let mut fixture = Fixture::with_errors().run(|run| run.addresses.app.push(OTHER.parse().unwrap()));
     for name in ["requests", "latency_count", "latency_inf", "errors", "up", "scrape_duration"] {
-        room = room.series(name, |all| {
+        fixture = fixture.series(name, |all| {
             let of_app: Vec<Value> = all.iter().filter(|series| has(series, &[("job", "app")])).cloned().collect();
             for mut series in of_app {
                 series["metric"]["instance"] = OTHER.into();
@@ -744,7 +759,7 @@ fn with_two_replicas() -> Room {
     }
     let series = r#"app_requests_total{endpoint="/items",http_status="200",method="GET"}"#;
     let of_other = [&ITEMS_GOOD[..], &[("instance", OTHER)]].concat();
-    let before = std::fs::read_to_string(room.folder.join("exposition/before-0.prom")).unwrap();
+    let before = std::fs::read_to_string(fixture.folder.join("exposition/before-0.prom")).unwrap();
     let after: String = before
         .lines()
         .map(|line| match line.strip_prefix(series) {
@@ -752,9 +767,9 @@ fn with_two_replicas() -> Room {
             None => format!("{line}\n"),
         })
         .collect();
-    std::fs::write(room.folder.join("exposition/before-1.prom"), before).unwrap();
-    std::fs::write(room.folder.join("exposition/after-1.prom"), after).unwrap();
-    room.stored("requests", &ITEMS_GOOD, -MOVED).exposed(series, -MOVED).stored("requests", &of_other, MOVED)
+    std::fs::write(fixture.folder.join("exposition/before-1.prom"), before).unwrap();
+    std::fs::write(fixture.folder.join("exposition/after-1.prom"), after).unwrap();
+    fixture.stored("requests", &ITEMS_GOOD, -MOVED).exposed(series, -MOVED).stored("requests", &of_other, MOVED)
 }
 
 #[test]

@@ -5,23 +5,23 @@ use aiclipx_judge::files::read_json;
 use aiclipx_judge::loaded::Loaded;
 
 use crate::bundle::Archive;
-use crate::room::Room;
+use crate::fixture::Fixture;
 use crate::world;
 
-/// What a room's stack answered, against the tree; without some of it.
-fn differences(room: &Room, without: &[&str]) -> Vec<String> {
+/// What a fixture's stack answered, against the tree; without some of it.
+fn differences(fixture: &Fixture, without: &[&str]) -> Vec<String> {
     let names = LOADED_ANSWERS.iter().map(|answer| answer.name).filter(|name| !without.contains(name));
-    let answer = |name: &str| read_json(&room.folder.join(format!("loaded/{name}.json"))).unwrap();
+    let answer = |name: &str| read_json(&fixture.folder.join(format!("loaded/{name}.json"))).unwrap();
     let loaded = Loaded(names.map(|name| (name.to_owned(), answer(name))).collect());
-    let run = room.experiment().run;
-    loaded.differences(world::tree(), &run.addresses, room.experiment().speed()).unwrap()
+    let run = fixture.experiment().run;
+    loaded.differences(world::tree(), &run.addresses, fixture.experiment().speed()).unwrap()
 }
 
 #[test]
 fn a_stack_that_runs_the_tree_differs_in_nothing() {
-    assert_eq!(differences(&Room::with_errors(), &[]), Vec::<String>::new());
+    assert_eq!(differences(&Fixture::with_errors(), &[]), Vec::<String>::new());
     // An Alertmanager that can't be asked is not proven later, and no reason to send nothing.
-    let mute = Room::with_errors().text("loaded/alertmanager.json", |text| text.replacen("critical", "severe", 1));
+    let mute = Fixture::with_errors().text("loaded/alertmanager.json", |text| text.replacen("critical", "severe", 1));
     assert_eq!(differences(&mute, &["alertmanager"]), Vec::<String>::new());
 }
 
@@ -33,17 +33,17 @@ fn an_edited_rule_route_scrape_or_flag_is_named() {
         ("flags", "\"10s\"", "\"20s\"", "Prometheus' configuration: --"),
         ("alertmanager", "critical", "severe", "Alertmanager's: `"),
     ] {
-        let room = Room::with_errors().text(&format!("loaded/{file}.json"), |text| text.replacen(from, to, 1));
-        let differences = differences(&room, &[]);
+        let fixture = Fixture::with_errors().text(&format!("loaded/{file}.json"), |text| text.replacen(from, to, 1));
+        let differences = differences(&fixture, &[]);
         assert!(differences.iter().any(|what| what.starts_with(says)), "{file}: {differences:?}");
     }
 }
 
 #[test]
 fn that_something_else_was_loaded_is_told_before_what_may_follow_from_it() {
-    let room = Room::with_errors().stored("requests", &[("endpoint", "unmatched")], 1.0);
-    let room = room.text("loaded/rules.json", |text| text.replacen("> 0.05", "> 0.04", 1));
-    let sealed = Archive::new().with("error-rate", &room).sealed();
+    let fixture = Fixture::with_errors().stored("requests", &[("endpoint", "unmatched")], 1.0);
+    let fixture = fixture.text("loaded/rules.json", |text| text.replacen("> 0.05", "> 0.04", 1));
+    let sealed = Archive::new().with("error-rate", &fixture).sealed();
     let verify = std::process::Command::new(env!("CARGO_BIN_EXE_aiclipx-verify")).arg(&sealed.folder).output().unwrap();
     let said = String::from_utf8_lossy(&verify.stderr).into_owned();
     assert_eq!(verify.status.code(), Some(1), "{said}");

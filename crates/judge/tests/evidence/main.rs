@@ -1,8 +1,8 @@
-//! The evidence room on worlds we know whole: a synthesised experiment in which every claim holds, and what one wrong
+//! The judge on worlds we know whole: a synthesised experiment in which every claim holds, and what one wrong
 //! artifact does to the claims.
 //!
 //! No stack, no clock, no network: [`world`] works out what a service, Prometheus and Alertmanager would have recorded
-//! of a schedule, [`artifacts`] writes it down, [`room`] edits it on disk and has it judged. What a real Prometheus answers is
+//! of a schedule, [`artifacts`] writes it down, [`fixture`] edits it on disk and has it judged. What a real Prometheus answers is
 //! `crates/tool/tests/stack.rs`' and `just prove`'s to show.
 //!
 //! - [`claims`]: the sound worlds, and which claims there are.
@@ -35,6 +35,7 @@ mod artifacts;
 mod attest;
 mod bundle;
 mod claims;
+mod fixture;
 mod foreign;
 mod grafana;
 mod kills;
@@ -42,7 +43,6 @@ mod loaded;
 mod mutants;
 mod outcome;
 mod pages;
-mod room;
 mod unanswered;
 mod vacuity;
 mod validity;

@@ -2,48 +2,48 @@
 //! not be shown counts only where it was required.
 
 use crate::bundle::Archive;
-use crate::room::Room;
+use crate::fixture::Fixture;
 
-fn failing() -> Room {
-    Room::with_errors().stored("errors", &[], 1.0)
+fn failing() -> Fixture {
+    Fixture::with_errors().stored("errors", &[], 1.0)
 }
 
-fn invalid() -> Room {
-    Room::with_errors().ledger(|ledger| ledger.head.limited = Some("late".to_owned()))
+fn invalid() -> Fixture {
+    Fixture::with_errors().ledger(|ledger| ledger.head.limited = Some("late".to_owned()))
 }
 
-fn dead() -> Room {
-    Room::with_errors().run(|run| run.processes[0].at_end.pid = None)
+fn dead() -> Fixture {
+    Fixture::with_errors().run(|run| run.processes[0].at_end.pid = None)
 }
 
-fn unpictured() -> Room {
-    Room::with_errors().run(|run| {
+fn unpictured() -> Fixture {
+    Fixture::with_errors().run(|run| {
         run.pictures.clear();
         run.missing_pictures = crate::world::missing_pictures("AppHigh5xxErrorRate", "Chromium is not on PATH");
     })
 }
 
 /// The rooms of an archive, those put aside, what is required, and the exit code with its word.
-type Case = (&'static str, &'static [(&'static str, fn() -> Room)], &'static [&'static str], u8, &'static str);
+type Case = (&'static str, &'static [(&'static str, fn() -> Fixture)], &'static [&'static str], u8, &'static str);
 
 #[test]
 fn the_exit_code_says_what_came_of_all_experiments() {
     let cases: &[Case] = &[
-        ("all sound", &[("error-rate", Room::with_errors), ("quiet", Room::silent)], &[], 0, "holds"),
-        ("a claim fails", &[("error-rate", failing), ("quiet", Room::silent)], &[], 1, "fails"),
-        ("a run is invalid", &[("error-rate", invalid), ("quiet", Room::silent)], &[], 3, "invalid"),
+        ("all sound", &[("error-rate", Fixture::with_errors), ("quiet", Fixture::silent)], &[], 0, "holds"),
+        ("a claim fails", &[("error-rate", failing), ("quiet", Fixture::silent)], &[], 1, "fails"),
+        ("a run is invalid", &[("error-rate", invalid), ("quiet", Fixture::silent)], &[], 3, "invalid"),
         ("one fails, one is invalid", &[("error-rate", failing), ("errors-2", invalid)], &[], 1, "fails"),
         ("not proven", &[("error-rate", unpictured)], &[], 0, "holds"),
         (
             "an invalid try put aside",
-            &[("error-rate-try-1", invalid), ("error-rate", Room::with_errors)],
+            &[("error-rate-try-1", invalid), ("error-rate", Fixture::with_errors)],
             &["error-rate-try-1"],
             0,
             "holds",
         ),
         (
             "a death in a try put aside",
-            &[("error-rate-try-1", dead), ("error-rate", Room::with_errors)],
+            &[("error-rate-try-1", dead), ("error-rate", Fixture::with_errors)],
             &["error-rate-try-1"],
             3,
             "invalid",
@@ -65,8 +65,8 @@ fn the_exit_code_says_what_came_of_all_experiments() {
     ];
     for (what, rooms, superseded, code, class) in cases {
         let mut archive = Archive::new();
-        for (name, room) in *rooms {
-            archive = archive.with(name, &room());
+        for (name, fixture) in *rooms {
+            archive = archive.with(name, &fixture());
         }
         let outcome = archive.superseded(superseded).derived();
         assert_eq!((outcome.exit_code(&[]), outcome.class()), (*code, *class), "{what}: {}", outcome.headline());
@@ -84,7 +84,7 @@ fn what_could_not_be_shown_counts_where_it_is_required() {
 
 #[test]
 fn a_try_put_aside_is_neither_counted_nor_forgotten() {
-    let archive = Archive::new().with("error-rate-try-1", &dead()).with("error-rate", &Room::with_errors());
+    let archive = Archive::new().with("error-rate-try-1", &dead()).with("error-rate", &Fixture::with_errors());
     let outcome = archive.superseded(&["error-rate-try-1"]).derived();
     assert!(outcome.counting().all(|judgement| judgement.claim.experiment == "error-rate"));
     assert_eq!(outcome.judgements.len(), 2 * outcome.counting().count());
@@ -94,12 +94,12 @@ fn a_try_put_aside_is_neither_counted_nor_forgotten() {
 
 #[test]
 fn the_headline_counts_what_fails() {
-    let headline = |rooms: [Room; 2]| {
+    let headline = |rooms: [Fixture; 2]| {
         let archive = Archive::new().with("one", &rooms[0]).with("two", &rooms[1]);
         archive.derived().headline()
     };
-    assert_eq!(headline([Room::with_errors(), Room::silent()]), "Every claim that could be shown holds");
-    assert_eq!(headline([failing(), Room::silent()]), "One claim fails");
+    assert_eq!(headline([Fixture::with_errors(), Fixture::silent()]), "Every claim that could be shown holds");
+    assert_eq!(headline([failing(), Fixture::silent()]), "One claim fails");
     assert_eq!(headline([failing(), failing()]), "2 claims fail");
-    assert!(headline([invalid(), Room::silent()]).starts_with("The run is inconclusive: "));
+    assert!(headline([invalid(), Fixture::silent()]).starts_with("The run is inconclusive: "));
 }

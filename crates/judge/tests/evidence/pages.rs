@@ -7,7 +7,7 @@ use aiclipx_judge::run::{MissingPicture, Run};
 use serde_json::json;
 
 use crate::bundle::Archive;
-use crate::room::Room;
+use crate::fixture::Fixture;
 use crate::world;
 
 const ALERT: &str = "AppHigh5xxErrorRate";
@@ -17,13 +17,13 @@ const GRAPH: &str = "graphs/AppHigh5xxErrorRate.json";
 const DRAWN: &str = "What Prometheus answered when AppHigh5xxErrorRate began to fire";
 
 /// A run without a picture of those pages, with the graph that was asked of this expression.
-fn without_pictures(pages: &[&str], expression: &str) -> Room {
-    let room = Room::with_errors().run(|run| {
+fn without_pictures(pages: &[&str], expression: &str) -> Fixture {
+    let fixture = Fixture::with_errors().run(|run| {
         run.pictures.retain(|picture| !pages.contains(&picture.page.as_str()));
         run.missing_pictures = world::missing_pictures(ALERT, "this Prometheus has no pages");
         run.missing_pictures.retain(|missing| pages.contains(&missing.page.as_str()));
     });
-    let run = room.experiment().run;
+    let run = fixture.experiment().run;
     let plan =
         over(expression, TimeRange { from_millis: run.quiet_ms, to_millis: run.end_ms }, Duration::from_millis(500));
     let at = run.quiet_ms / 1000;
@@ -31,12 +31,12 @@ fn without_pictures(pages: &[&str], expression: &str) -> Room {
         {"metric": {"job": "app"}, "values": [[at + 1, "0.1"], [at + 2, "0.3"]]}]}});
     let pictures = pages.iter().map(|page| format!("screens/{ALERT}-{page}.png"));
     pictures
-        .fold(room, |room, file| room.without(&file))
+        .fold(fixture, |fixture, file| fixture.without(&file))
         .with(GRAPH, &json!({"plan": plan, "answer": answer}).to_string())
 }
 
-fn report(room: &Room) -> String {
-    let sealed = Archive::new().with("error-rate", room).sealed();
+fn report(fixture: &Fixture) -> String {
+    let sealed = Archive::new().with("error-rate", fixture).sealed();
     sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
     std::fs::read_to_string(sealed.path("report.html")).unwrap()
 }
@@ -62,7 +62,7 @@ fn a_page_that_was_pictured_is_not_drawn_again() {
     let drawn = report.split(DRAWN).nth(1).expect("a section").split("<h2").next().unwrap();
     assert!(drawn.contains("no picture of graph:") && drawn.contains("<svg"), "{drawn}");
     assert!(!drawn.contains("<td>app</td>") && !drawn.contains("<td>Watchdog</td>"), "{drawn}");
-    let sound = Archive::new().with("error-rate", &Room::with_errors()).sealed();
+    let sound = Archive::new().with("error-rate", &Fixture::with_errors()).sealed();
     assert!(!std::fs::read_to_string(sound.path("report.html")).unwrap().contains(DRAWN));
 }
 
@@ -96,14 +96,14 @@ fn a_run_tells_of_every_page_that_was_to_be_pictured_once_and_of_no_other() {
         }),
     ];
     for (what, edit) in cases {
-        let failure = refused(&Room::with_errors().run(|run| edit(run, missing("graph"))));
+        let failure = refused(&Fixture::with_errors().run(|run| edit(run, missing("graph"))));
         assert!(failure.contains("it tells of the pages"), "{what}: {failure}");
     }
-    let elsewhere = Room::with_errors().run(|run| "http://evil.example/x".clone_into(&mut run.pictures[0].url));
+    let elsewhere = Fixture::with_errors().run(|run| "http://evil.example/x".clone_into(&mut run.pictures[0].url));
     assert!(refused(&elsewhere).contains("is told to be of http://evil.example/x"));
 }
 
-fn refused(room: &Room) -> String {
-    let (_place, sealed) = Archive::new().with("error-rate", room).seal(&[]);
+fn refused(fixture: &Fixture) -> String {
+    let (_place, sealed) = Archive::new().with("error-rate", fixture).seal(&[]);
     sealed.expect_err("it must not be sealed").to_string()
 }

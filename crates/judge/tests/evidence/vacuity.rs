@@ -5,7 +5,7 @@ use std::fs;
 use aiclipx_judge::judge::Verdict;
 use aiclipx_model::traffic::ledger::{Ledger, Outcome};
 
-use crate::room::{Judged, Room};
+use crate::fixture::{Fixture, Judged};
 use crate::world::{ERROR_RATE, World};
 
 const COUNTERS: [&str; 4] = ["counters/requests", "counters/latency-count", "counters/latency-inf", "counters/errors"];
@@ -23,8 +23,8 @@ fn none_holds<'a>(judged: &Judged, what: &str, claims: impl IntoIterator<Item = 
     assert!(any, "{what}: no such claim");
 }
 
-fn rooms() -> [Room; 2] {
-    [Room::with_errors(), Room::silent()]
+fn rooms() -> [Fixture; 2] {
+    [Fixture::with_errors(), Fixture::silent()]
 }
 
 #[test]
@@ -41,8 +41,8 @@ fn nothing_holds_on_samples_that_are_empty() {
         ("iterations_missed", &[""]),
         ("alerts", &["watchdog", "alert-"]),
     ] {
-        for room in rooms() {
-            none_holds(&room.series(samples, Vec::clear).judged(), &format!("no {samples}"), claims.iter().copied());
+        for fixture in rooms() {
+            none_holds(&fixture.series(samples, Vec::clear).judged(), &format!("no {samples}"), claims.iter().copied());
         }
     }
 }
@@ -65,16 +65,16 @@ fn nothing_holds_on_an_artifact_that_is_not_there_or_not_what_it_should_be() {
         ("loaded/rules.json", &["loaded"]),
         ("logs/app.log", &["/log/"]),
     ] {
-        for room in rooms() {
-            none_holds(&room.without(file).judged(), &format!("no {file}"), claims.iter().copied());
+        for fixture in rooms() {
+            none_holds(&fixture.without(file).judged(), &format!("no {file}"), claims.iter().copied());
         }
-        for room in rooms() {
-            fs::write(room.folder.join(file), "").unwrap();
-            none_holds(&room.judged(), &format!("an empty {file}"), claims.iter().copied());
+        for fixture in rooms() {
+            fs::write(fixture.folder.join(file), "").unwrap();
+            none_holds(&fixture.judged(), &format!("an empty {file}"), claims.iter().copied());
         }
-        for room in rooms() {
-            fs::write(room.folder.join(file), "<html>502 Bad Gateway</html>").unwrap();
-            none_holds(&room.judged(), &format!("an error page for {file}"), claims.iter().copied());
+        for fixture in rooms() {
+            fs::write(fixture.folder.join(file), "<html>502 Bad Gateway</html>").unwrap();
+            none_holds(&fixture.judged(), &format!("an error page for {file}"), claims.iter().copied());
         }
     }
 }
@@ -85,7 +85,7 @@ fn a_client_that_sent_nothing_proves_nothing_of_a_scenario_that_sends() {
         ledger.entries.clear();
         ledger.head.scheduled = 0;
     });
-    let judged = Room::of("error-rate", &world.files()).judged();
+    let judged = Fixture::of("error-rate", &world.files()).judged();
     let claims = ["schedule", "/log/", "/faults/", "pictured", "panel-shows", "buckets"];
     none_holds(&judged, "nothing sent", claims.into_iter().chain(COUNTERS).chain(CYCLE));
 }
@@ -100,7 +100,7 @@ fn unmoved(ledger: &mut Ledger) {
 #[test]
 fn a_fault_that_the_client_did_not_see_leaves_alerts_and_errors_open() {
     let world = World::new("02-error-rate", ERROR_RATE, unmoved);
-    let judged = Room::of("error-rate", &world.files()).judged();
+    let judged = Fixture::of("error-rate", &world.files()).judged();
     for claim in CYCLE.into_iter().chain(["counters/errors"]) {
         let judgement = judged.0.iter().find(|judgement| judgement.claim.id.contains(claim)).unwrap();
         let open = matches!(&judgement.verdict, Verdict::NotProven(why) if why.contains("the client saw no"));
@@ -117,7 +117,7 @@ fn an_alert_that_fires_without_a_fault_the_client_saw_is_no_proof_of_the_alert()
     let mut world = World::new("02-error-rate", ERROR_RATE, unmoved);
     world.lives.clone_from(&crate::world::WITH_ERRORS.lives);
     world.run.end_ms = crate::world::WITH_ERRORS.run.end_ms;
-    let judged = Room::of("error-rate", &world.files()).judged();
+    let judged = Fixture::of("error-rate", &world.files()).judged();
     none_holds(&judged, "no fault seen", CYCLE);
 }
 
@@ -125,23 +125,23 @@ fn an_alert_that_fires_without_a_fault_the_client_saw_is_no_proof_of_the_alert()
 fn a_delay_that_the_client_did_not_see_leaves_the_alert_open() {
     let text = ERROR_RATE.replace("fault = \"error\"", "fault = \"delay=750ms\"");
     let world = World::new("02-error-rate", &text, unmoved);
-    let judged = Room::of("error-rate", &world.files()).judged();
+    let judged = Fixture::of("error-rate", &world.files()).judged();
     none_holds(&judged, "no delay seen", CYCLE.into_iter().chain(["/faults/"]));
     assert!(matches!(judged.of("alert-fires/AppHigh5xxErrorRate").verdict, Verdict::NotProven(_)), "{}", judged.whys());
 }
 
 #[test]
 fn a_panel_without_a_point_inside_a_phase_shows_nothing() {
-    let room = Room::with_errors().json("panels/app-overview-1-A.json", |kept| {
+    let fixture = Fixture::with_errors().json("panels/app-overview-1-A.json", |kept| {
         kept["answer"]["data"]["result"][0]["values"].as_array_mut().unwrap().truncate(2);
     });
-    room.judged().fails_exactly("points before the traffic only", &["panel-shows/app-overview/1"]);
+    fixture.judged().fails_exactly("points before the traffic only", &["panel-shows/app-overview/1"]);
 }
 
 #[test]
 fn a_scenario_of_somebodys_own_leaves_it_open_whether_it_is_the_trees() {
     let world = World::new("90-own", ERROR_RATE, |_| {});
-    let judged = Room::of("own", &world.files()).judged();
+    let judged = Fixture::of("own", &world.files()).judged();
     let open: Vec<&str> =
         judged.0.iter().filter(|j| j.verdict != Verdict::Holds).map(|j| j.claim.id.as_str()).collect();
     assert_eq!(open, ["own/scenario"]);
@@ -150,9 +150,10 @@ fn a_scenario_of_somebodys_own_leaves_it_open_whether_it_is_the_trees() {
 
 #[test]
 fn a_run_cut_short_proves_no_alert_and_no_panel_and_refutes_none() {
-    let shortened = Room::with_errors().ledger(|ledger| ledger.head.length_us -= 5_000_000).series("alerts", |all| {
-        all.retain(|series| series["metric"]["alertname"] == "Watchdog");
-    });
+    let shortened =
+        Fixture::with_errors().ledger(|ledger| ledger.head.length_us -= 5_000_000).series("alerts", |all| {
+            all.retain(|series| series["metric"]["alertname"] == "Watchdog");
+        });
     for judgement in shortened.judged().0.iter().filter(|judgement| judgement.claim.id.contains("/alert-fires/")) {
         assert!(matches!(&judgement.verdict, Verdict::NotProven(why) if why.contains("shortened")), "{judgement:?}");
     }

@@ -8,7 +8,7 @@ use aiclipx_model::scenario::Action;
 use aiclipx_model::traffic::ledger::Outcome;
 use serde_json::{Value, json};
 
-use crate::room::{Room, has};
+use crate::fixture::{Fixture, has};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Sort {
@@ -18,17 +18,17 @@ enum Sort {
 use Sort::{Death, Noise};
 
 /// What disturbed the run, of which sort it is, and a part of what is told of it.
-type Case = (&'static str, fn(Room) -> Room, Sort, &'static str);
+type Case = (&'static str, fn(Fixture) -> Fixture, Sort, &'static str);
 
 fn disturb(cases: &[Case]) {
     for (what, edit, sort, told) in cases {
-        let room = edit(Room::with_errors());
-        let disturbances = room.disturbances();
+        let fixture = edit(Fixture::with_errors());
+        let disturbances = fixture.disturbances();
         let [found] = disturbances.as_slice() else { panic!("{what}: {disturbances:?}") };
         let is = if matches!(found, Disturbance::Death(_)) { Death } else { Noise };
         assert_eq!(is, *sort, "{what}: {found}");
         assert!(found.to_string().contains(told), "{what}: {found}");
-        for judgement in room.judged().0 {
+        for judgement in fixture.judged().0 {
             let why = found.to_string();
             assert_eq!(judgement.verdict, Verdict::Invalid(why), "{what}: {}", judgement.claim.id);
         }
@@ -37,8 +37,8 @@ fn disturb(cases: &[Case]) {
 
 #[test]
 fn a_sound_run_was_disturbed_by_nothing() {
-    assert_eq!(Room::with_errors().disturbances(), []);
-    assert_eq!(Room::silent().disturbances(), []);
+    assert_eq!(Fixture::with_errors().disturbances(), []);
+    assert_eq!(Fixture::silent().disturbances(), []);
 }
 
 #[test]
@@ -46,26 +46,26 @@ fn a_process_that_died_or_was_replaced_makes_every_claim_invalid() {
     disturb(&[
         (
             "another process at the end",
-            |room| room.run(|run| run.processes[0].at_end.pid = Some(1)),
+            |fixture| fixture.run(|run| run.processes[0].at_end.pid = Some(1)),
             Death,
             "app was restarted",
         ),
         (
             "the same number, another life",
-            |room| room.run(|run| run.processes[2].at_end.started_ms = Some(1)),
+            |fixture| fixture.run(|run| run.processes[2].at_end.started_ms = Some(1)),
             Death,
             "alertmanager was restarted",
         ),
         (
             "no process at the end",
-            |room| room.run(|run| run.processes[1].at_end.pid = None),
+            |fixture| fixture.run(|run| run.processes[1].at_end.pid = None),
             Death,
             "prometheus was not running at the end",
         ),
         (
             "another start time between two scrapes",
-            |room| {
-                room.series("process_start", |all| {
+            |fixture| {
+                fixture.series("process_start", |all| {
                     let app = all.iter_mut().find(|series| has(series, &[("job", "app")])).unwrap();
                     app["values"][40][1] = json!("1795000009.5");
                 })
@@ -81,8 +81,8 @@ fn a_machine_that_was_in_the_way_makes_every_claim_invalid() {
     disturb(&[
         (
             "two scrapes missed",
-            |room| {
-                room.series("up", |all| {
+            |fixture| {
+                fixture.series("up", |all| {
                     all[1]["values"].as_array_mut().unwrap().drain(20..22);
                 })
             },
@@ -91,14 +91,14 @@ fn a_machine_that_was_in_the_way_makes_every_claim_invalid() {
         ),
         (
             "one scrape missed",
-            |room| room.series("up", |all| drop(all[0]["values"].as_array_mut().unwrap().remove(20))),
+            |fixture| fixture.series("up", |all| drop(all[0]["values"].as_array_mut().unwrap().remove(20))),
             Noise,
             "nothing for 1000 ms",
         ),
         (
             "scrapes that end before the window does",
-            |room| {
-                room.series("up", |all| {
+            |fixture| {
+                fixture.series("up", |all| {
                     let samples = all[3]["values"].as_array_mut().unwrap();
                     samples.truncate(samples.len() - 3);
                 })
@@ -108,14 +108,14 @@ fn a_machine_that_was_in_the_way_makes_every_claim_invalid() {
         ),
         (
             "a scrape that failed",
-            |room| room.series("up", |all| all[0]["values"][30][1] = json!("0")),
+            |fixture| fixture.series("up", |all| all[0]["values"][30][1] = json!("0")),
             Noise,
             "1 scrapes of app at 127.0.0.1:18000 failed",
         ),
         (
             "evaluations missed",
-            |room| {
-                room.series("iterations_missed", |all| {
+            |fixture| {
+                fixture.series("iterations_missed", |all| {
                     for sample in &mut all[0]["values"].as_array_mut().unwrap()[30..] {
                         sample[1] = json!("2");
                     }
@@ -126,8 +126,8 @@ fn a_machine_that_was_in_the_way_makes_every_claim_invalid() {
         ),
         (
             "a step that was done only in the next phase",
-            |room| {
-                room.run(|run| {
+            |fixture| {
+                fixture.run(|run| {
                     let phase = &run.phases[0];
                     let (start_ms, end_ms) = (phase.start_ms, phase.end_ms + 393);
                     run.steps =
@@ -139,14 +139,14 @@ fn a_machine_that_was_in_the_way_makes_every_claim_invalid() {
         ),
         (
             "a generator that could not keep up",
-            |room| room.ledger(|ledger| ledger.head.limited = Some("1 200 ms late".to_owned())),
+            |fixture| fixture.ledger(|ledger| ledger.head.limited = Some("1 200 ms late".to_owned())),
             Noise,
             "GENERATOR_LIMITED: 1 200 ms late",
         ),
         (
             "requests that never left",
-            |room| {
-                room.ledger(|ledger| {
+            |fixture| {
+                fixture.ledger(|ledger| {
                     for entry in &mut ledger.entries[..2] {
                         (entry.sent_us, entry.ended_us) = (None, None);
                         entry.outcome = Outcome::NotSent { why: "too late".to_owned() };
@@ -158,19 +158,19 @@ fn a_machine_that_was_in_the_way_makes_every_claim_invalid() {
         ),
         (
             "a clock that stepped forth",
-            |room| room.ledger(|ledger| ledger.head.ended_unix_us += 150_000),
+            |fixture| fixture.ledger(|ledger| ledger.head.ended_unix_us += 150_000),
             Noise,
             "the wall clock moved by 150 ms",
         ),
         (
             "a clock that stepped back",
-            |room| room.ledger(|ledger| ledger.head.elapsed_us += 150_000),
+            |fixture| fixture.ledger(|ledger| ledger.head.elapsed_us += 150_000),
             Noise,
             "the wall clock moved by -149 ms",
         ),
         (
             "what the enactment saw",
-            |room| room.run(|run| run.disturbances.push("no scrape after the last request".to_owned())),
+            |fixture| fixture.run(|run| run.disturbances.push("no scrape after the last request".to_owned())),
             Noise,
             "no scrape after the last request",
         ),
@@ -179,17 +179,17 @@ fn a_machine_that_was_in_the_way_makes_every_claim_invalid() {
 
 #[test]
 fn a_scrape_that_is_a_little_late_disturbs_nothing() {
-    let room = Room::with_errors().series("up", |all| {
+    let fixture = Fixture::with_errors().series("up", |all| {
         let at = &mut all[0]["values"][20][0];
         *at = json!(at.as_f64().unwrap() + 0.4);
     });
-    assert_eq!(room.disturbances(), []);
+    assert_eq!(fixture.disturbances(), []);
 }
 
 #[test]
 fn a_target_that_was_never_scraped_disturbs_the_run() {
-    let room = Room::with_errors().series("up", Vec::clear);
-    assert_eq!(room.disturbances(), [Disturbance::Noise("Prometheus scraped nothing".to_owned())]);
+    let fixture = Fixture::with_errors().series("up", Vec::clear);
+    assert_eq!(fixture.disturbances(), [Disturbance::Noise("Prometheus scraped nothing".to_owned())]);
 }
 
 #[test]
@@ -197,26 +197,26 @@ fn what_nobody_looked_at_was_not_sound() {
     disturb(&[
         (
             "a process that nobody saw",
-            |room| room.run(|run| run.processes.retain(|process| process.component != "receiver")),
+            |fixture| fixture.run(|run| run.processes.retain(|process| process.component != "receiver")),
             Noise,
             "nobody looked whether receiver lived",
         ),
         (
             "a target in no answer",
-            |room| room.series("up", |all| all.truncate(3)),
+            |fixture| fixture.series("up", |all| all.truncate(3)),
             Noise,
             "samples/up.json is of 3 targets; there are 4",
         ),
         (
             "components that tell no start",
-            |room| room.series("process_start", |all| all.truncate(2)),
+            |fixture| fixture.series("process_start", |all| all.truncate(2)),
             Noise,
             "samples/process_start.json is of 2 targets; there are 3",
         ),
         (
             "evaluations that are no numbers",
-            |room| {
-                room.series("iterations_missed", |all| {
+            |fixture| {
+                fixture.series("iterations_missed", |all| {
                     for sample in all[0]["values"].as_array_mut().unwrap() {
                         sample[1] = json!("NaN");
                     }
@@ -227,7 +227,7 @@ fn what_nobody_looked_at_was_not_sound() {
         ),
         (
             "a run broken off",
-            |room| room.ledger(|ledger| ledger.head.interrupted = true),
+            |fixture| fixture.ledger(|ledger| ledger.head.interrupted = true),
             Noise,
             "broke the traffic off",
         ),
@@ -236,28 +236,28 @@ fn what_nobody_looked_at_was_not_sound() {
 
 #[test]
 fn several_disturbances_are_all_told() {
-    let room = Room::with_errors()
+    let fixture = Fixture::with_errors()
         .run(|run| run.processes[0].at_end.pid = Some(1))
         .ledger(|ledger| ledger.head.limited = Some("late".to_owned()));
-    let why = room.judged().0[0].verdict.why().to_owned();
+    let why = fixture.judged().0[0].verdict.why().to_owned();
     assert!(why.contains("app was restarted") && why.contains("GENERATOR_LIMITED"), "{why}");
 }
 
 #[test]
 fn a_service_that_died_does_not_fail_its_claims() {
     // A restart sets counters back; what they say afterwards is nobody's fault.
-    let room = Room::with_errors().run(|run| run.processes[0].at_end.pid = Some(1)).stored(
+    let fixture = Fixture::with_errors().run(|run| run.processes[0].at_end.pid = Some(1)).stored(
         "requests",
         &[("endpoint", "/items"), ("http_status", "200")],
         -3.0,
     );
-    assert!(room.judged().0.iter().all(|judgement| matches!(judgement.verdict, Verdict::Invalid(_))));
+    assert!(fixture.judged().0.iter().all(|judgement| matches!(judgement.verdict, Verdict::Invalid(_))));
 }
 
 /// The service's counters as if it had begun again at zero between two scrapes in the middle.
-fn restarted(mut room: Room) -> Room {
+fn restarted(mut fixture: Fixture) -> Fixture {
     for samples in ["requests", "latency_count", "latency_inf", "errors"] {
-        room = room.series(samples, |all| {
+        fixture = fixture.series(samples, |all| {
             for series in all {
                 let values = series["values"].as_array_mut().unwrap();
                 let number = |value: &Value| value[1].as_str().unwrap().parse::<f64>().unwrap();
@@ -268,21 +268,21 @@ fn restarted(mut room: Room) -> Room {
             }
         });
     }
-    room
+    fixture
 }
 
 #[test]
 fn a_service_that_was_restarted_on_purpose_is_counted_across_it_and_no_other() {
     let counters =
         ["counters/requests", "counters/latency-count", "counters/latency-inf", "counters/errors", "exposed"];
-    restarted(Room::with_errors()).judged().fails_exactly("counters that begin again", &counters);
+    restarted(Fixture::with_errors()).judged().fails_exactly("counters that begin again", &counters);
 
-    let room = restarted(Room::with_errors());
-    let requests: Value = read_json(&room.folder.join("samples/requests.json")).unwrap();
+    let fixture = restarted(Fixture::with_errors());
+    let requests: Value = read_json(&fixture.folder.join("samples/requests.json")).unwrap();
     let at = |n: usize| (requests["data"]["result"][0]["values"][n][0].as_f64().unwrap() * 1000.0) as i64;
     let (before, after) = (at(40), at(41));
     let step = |action, start_ms| StepTime { action, component: "app".to_owned(), start_ms, end_ms: start_ms + 1 };
-    let ordered = room.run(|run| run.steps = vec![step(Action::Stop, before + 10), step(Action::Start, after - 10)]);
+    let ordered = fixture.run(|run| run.steps = vec![step(Action::Stop, before + 10), step(Action::Start, after - 10)]);
     // What it exposes at the end was written for a service that never began again.
     ordered.judged().fails_exactly("the same, as ordered", &["exposed"]);
 }
@@ -290,7 +290,7 @@ fn a_service_that_was_restarted_on_purpose_is_counted_across_it_and_no_other() {
 #[test]
 fn who_was_away_can_be_told_from_the_order_on_that_brings_it_back() {
     let step = |action, start_ms| StepTime { action, component: "receiver".to_owned(), start_ms, end_ms: start_ms + 5 };
-    let mut run = Room::silent().experiment().run;
+    let mut run = Fixture::silent().experiment().run;
     assert_eq!(run.ordered_back("receiver", 50), None);
     run.steps =
         vec![step(Action::Stop, 100), step(Action::Start, 200), step(Action::Pause, 300), step(Action::Resume, 400)];

@@ -17,33 +17,33 @@ use crate::artifacts::{Files, ledger_lines};
 use crate::world::{self, Life, WITH_ERRORS};
 
 /// One experiment's folder, in a place whose path contains a space.
-pub(crate) struct Room {
+pub(crate) struct Fixture {
     _place: TempDir,
     pub(crate) folder: PathBuf,
 }
 
-impl Room {
+impl Fixture {
     /// Three requests of ten fail; everything holds.
-    pub(crate) fn with_errors() -> Room {
-        Room::of("error-rate", &world::WITH_ERRORS_FILES)
+    pub(crate) fn with_errors() -> Fixture {
+        Fixture::of("error-rate", &world::WITH_ERRORS_FILES)
     }
 
     /// Nobody calls; everything holds.
-    pub(crate) fn silent() -> Room {
-        Room::of("quiet", &world::SILENT_FILES)
+    pub(crate) fn silent() -> Fixture {
+        Fixture::of("quiet", &world::SILENT_FILES)
     }
 
-    pub(crate) fn of(name: &str, files: &Files) -> Room {
+    pub(crate) fn of(name: &str, files: &Files) -> Fixture {
         let place = tempfile::Builder::new().prefix("a place ").tempdir().unwrap();
         let folder = place.path().join(name);
         for (file, bytes) in files {
             write(&folder.join(file), bytes).unwrap();
         }
-        Room { _place: place, folder }
+        Fixture { _place: place, folder }
     }
 
     /// Edits an artifact of text.
-    pub(crate) fn text(self, file: &str, edit: impl FnOnce(&str) -> String) -> Room {
+    pub(crate) fn text(self, file: &str, edit: impl FnOnce(&str) -> String) -> Fixture {
         let path = self.folder.join(file);
         let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
         let edited = edit(&text);
@@ -53,7 +53,7 @@ impl Room {
     }
 
     /// The same as another run: no two have one id.
-    pub(crate) fn run_before(self) -> Room {
+    pub(crate) fn run_before(self) -> Fixture {
         let id = self.experiment().run.id;
         let other = format!("before-{id}");
         let edit = |text: &str| text.replace(&id, &other);
@@ -61,7 +61,7 @@ impl Room {
     }
 
     /// Edits an artifact of JSON.
-    pub(crate) fn json(self, file: &str, edit: impl FnOnce(&mut Value)) -> Room {
+    pub(crate) fn json(self, file: &str, edit: impl FnOnce(&mut Value)) -> Fixture {
         self.text(file, |text| {
             let mut value = serde_json::from_str(text).unwrap();
             edit(&mut value);
@@ -70,7 +70,7 @@ impl Room {
     }
 
     /// Edits an artifact of JSON lines.
-    pub(crate) fn lines(self, file: &str, edit: impl FnOnce(&mut Vec<String>)) -> Room {
+    pub(crate) fn lines(self, file: &str, edit: impl FnOnce(&mut Vec<String>)) -> Fixture {
         self.text(file, |text| {
             let mut lines = text.lines().map(str::to_owned).collect();
             edit(&mut lines);
@@ -78,7 +78,7 @@ impl Room {
         })
     }
 
-    pub(crate) fn run(self, edit: impl FnOnce(&mut Run)) -> Room {
+    pub(crate) fn run(self, edit: impl FnOnce(&mut Run)) -> Fixture {
         let path = self.folder.join("run.json");
         let mut run: Run = read_json(&path).unwrap();
         edit(&mut run);
@@ -86,7 +86,7 @@ impl Room {
         self
     }
 
-    pub(crate) fn ledger(self, edit: impl FnOnce(&mut Ledger)) -> Room {
+    pub(crate) fn ledger(self, edit: impl FnOnce(&mut Ledger)) -> Fixture {
         self.text("ledger.jsonl", |text| {
             let mut ledger = Ledger::from_lines(Path::new("ledger.jsonl"), text.as_bytes()).unwrap();
             edit(&mut ledger);
@@ -95,26 +95,26 @@ impl Room {
     }
 
     /// With an artifact that was not there.
-    pub(crate) fn with(self, file: &str, text: &str) -> Room {
+    pub(crate) fn with(self, file: &str, text: &str) -> Fixture {
         assert!(!self.folder.join(file).exists(), "{file} is there");
         write(&self.folder.join(file), text.as_bytes()).unwrap();
         self
     }
 
-    pub(crate) fn without(self, file: &str) -> Room {
+    pub(crate) fn without(self, file: &str) -> Fixture {
         fs::remove_file(self.folder.join(file)).unwrap();
         self
     }
 
     /// Edits the stored samples of one file, series by series.
-    pub(crate) fn series(self, name: &str, edit: impl FnOnce(&mut Vec<Value>)) -> Room {
+    pub(crate) fn series(self, name: &str, edit: impl FnOnce(&mut Vec<Value>)) -> Fixture {
         self.json(&format!("samples/{name}.json"), |answer| {
             edit(answer["data"]["result"].as_array_mut().expect("a matrix"));
         })
     }
 
     /// The service counted otherwise than it should have from the middle of the traffic on: Prometheus stored it so.
-    pub(crate) fn stored(self, name: &str, labels: &[(&str, &str)], by: f64) -> Room {
+    pub(crate) fn stored(self, name: &str, labels: &[(&str, &str)], by: f64) -> Fixture {
         self.series(name, |all| {
             let series = all.iter_mut().find(|series| has(series, labels)).expect("there is such a series");
             let samples = series["values"].as_array_mut().unwrap();
@@ -127,7 +127,7 @@ impl Room {
     }
 
     /// The same as it is exposed at the end.
-    pub(crate) fn exposed(self, series: &str, by: f64) -> Room {
+    pub(crate) fn exposed(self, series: &str, by: f64) -> Fixture {
         self.lines("exposition/after-0.prom", |lines| {
             let line = lines.iter_mut().find(|line| line.starts_with(series)).expect("there is such a series");
             let (name, value) = line.rsplit_once(' ').unwrap();
@@ -136,7 +136,7 @@ impl Room {
     }
 
     /// The expected alert lived otherwise; its pictures are taken while it fires, as they should be.
-    pub(crate) fn alert_lived(self, change: impl FnOnce(&mut Life)) -> Room {
+    pub(crate) fn alert_lived(self, change: impl FnOnce(&mut Life)) -> Fixture {
         let mut lives = WITH_ERRORS.lives.clone();
         let life = lives.get_mut("AppHigh5xxErrorRate").unwrap();
         change(life);
