@@ -1,8 +1,8 @@
 //! What a run tells while it goes on, as typed events: for people a line each on stderr, for programs a line of JSON each in the
 //! file that `--events` names.
 //!
-//! Whoever tells hands the event over and goes on: a thread of its own writes, so that a terminal that stalls, or a pipe that
-//! nobody reads, makes no request late. How an event reads is said in one place, [`Event::line`].
+//! Whoever tells hands the event over and goes on: one thread writes to the terminal and another to the file, so that a terminal
+//! that stalls, or a pipe that nobody reads, makes no request late. How an event reads is said in one place, [`Event::line`].
 
 use std::fmt;
 use std::fs::{File, OpenOptions};

@@ -134,7 +134,7 @@ async fn once_or_twice<J: Job>(job: &mut J, events: &Events) -> Result<J::Came, 
 fn panicked(panic: &(dyn Any + Send)) -> Failure {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-    let what = text.unwrap_or_else(|| "it says nothing of why".to_owned());
+    let what = text.unwrap_or_else(|| "without a message".to_owned());
     Failure::infrastructure(format!("this tool panicked: {what}")).remedy("please report it; the others go on")
 }
 

@@ -3,6 +3,7 @@
 //! On a terminal the line stays in place; elsewhere (a log, CI) a plain line comes every few seconds. Nothing here
 //! decides anything: the ledger is the truth, and a reader of stderr that stalls must not slow the sender down.
 
+use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,10 +12,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 use aiclipx_model::failure::tell;
+use aiclipx_model::traffic::ledger::Quantiles;
 use aiclipx_model::traffic::schedule::{PlannedPhase, Schedule};
 
 /// How often the line in place is drawn again.
 const REDRAW: Duration = Duration::from_millis(200);
+/// Of so many answers the line in place shows the percentile: it is drawn five times a second, on the sender's processor.
+const SHOWN: usize = 4096;
 /// How often a plain line comes.
 const PLAIN: Duration = Duration::from_secs(5);
 
@@ -28,8 +32,8 @@ pub struct Progress {
 struct State {
     shown: Snapshot,
     started: Option<Instant>,
-    /// In microseconds, of what has ended since the phase began.
-    latencies: Vec<u64>,
+    /// In microseconds, of what has ended since the phase began; the last [`SHOWN`] of them.
+    latencies: VecDeque<u64>,
 }
 
 /// The counters at one moment.
@@ -49,7 +53,7 @@ pub struct Snapshot {
     pub in_flight: u64,
     /// Answers of 500 and above, and attempts without a whole answer.
     pub failed: u64,
-    /// 95th percentile of latency since the phase began, in microseconds; none while nothing has ended in it.
+    /// 95th percentile of latency of the phase's last [`SHOWN`] answers, in microseconds; none while nothing has ended in it.
     pub p95_us: Option<u64>,
 }
 
@@ -66,7 +70,9 @@ impl Progress {
             failed: 0,
             p95_us: None,
         };
-        Arc::new(Progress { state: Mutex::new(State { shown, started: None, latencies: Vec::new() }) })
+        Arc::new(Progress {
+            state: Mutex::new(State { shown, started: None, latencies: VecDeque::with_capacity(SHOWN) }),
+        })
     }
 
     /// The counters now.
@@ -76,7 +82,8 @@ impl Progress {
         let (shown, latencies) = (state.shown.clone(), state.latencies.clone());
         // The sender waits for nothing but the copy.
         drop(state);
-        Snapshot { elapsed, p95_us: p95(latencies), ..shown }
+        let Quantiles { count, p95_us, .. } = Quantiles::of(latencies);
+        Snapshot { elapsed, p95_us: (count > 0).then_some(p95_us), ..shown }
     }
 
     pub(super) fn phase_began(&self, phase: &PlannedPhase) {
@@ -96,7 +103,12 @@ impl Progress {
         let mut state = self.lock();
         state.shown.in_flight -= 1;
         state.shown.failed += u64::from(is_error);
-        state.latencies.extend(latency_us);
+        if let Some(latency_us) = latency_us {
+            if state.latencies.len() == SHOWN {
+                state.latencies.pop_front();
+            }
+            state.latencies.push_back(latency_us);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -161,12 +173,6 @@ impl Snapshot {
             self.p95_us.map_or_else(|| "–".to_owned(), super::table::milliseconds),
         )
     }
-}
-
-/// Nearest rank, as the table has it.
-fn p95(mut values: Vec<u64>) -> Option<u64> {
-    let rank = (values.len() * 95).div_ceil(100).checked_sub(1)?;
-    Some(*values.select_nth_unstable(rank).1)
 }
 
 fn per_second(count: u64, span: Duration) -> f64 {
