@@ -18,5 +18,7 @@ pub mod process_identity;
 pub mod prom;
 pub mod revision;
 pub mod scenario;
+mod section;
+pub mod service;
 pub mod sum;
 pub mod traffic;

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use http::Uri;
-use toml::de::DeTable;
 
-use super::section::{Reader, Section};
 use super::types::{Action, Arrival, Expect, FaultQuota, Measure, Phase, RequestTemplate, Scenario, Step, Volume};
 use crate::failure::Finding;
+use crate::section::{Reader, Section};
 use aiclipx_base::duration;
 
 /// Weights and quotas repeat in blocks; a longer block would never come full in a run.
@@ -33,24 +32,7 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Scenario, Vec<Finding>> {
         reader.note(0, what, "rename the file");
         (0, String::new())
     });
-    let (root, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        let line = error.span().map_or(0, |span| reader.line(span.start));
-        reader.note(line, format!("not TOML: {}", error.message()), "");
-    }
-    // What a recovering parser makes of broken TOML would only be told twice.
-    let scenario = errors.is_empty().then(|| {
-        let root = Section::new(&reader, "a scenario", root.get_ref(), 1);
-        let scenario = scenario(&root, file, text, number, name);
-        root.finish();
-        scenario
-    });
-    let mut findings = reader.found();
-    findings.sort();
-    match scenario {
-        Some(scenario) if findings.is_empty() => Ok(scenario),
-        _ => Err(findings),
-    }
+    reader.read("a scenario", |root| scenario(root, file, text, number, name))
 }
 
 fn scenario(root: &Section<'_, '_>, file: &Path, text: &str, number: u32, name: String) -> Scenario {
