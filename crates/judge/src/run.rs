@@ -108,9 +108,6 @@ pub struct StepTime {
 /// The component that scrapes: while it is away nothing is recorded.
 pub const PROMETHEUS: &str = "prometheus";
 
-/// The component that is called.
-pub const APP: &str = "app";
-
 /// The component that is told: while it is away nothing is told.
 pub const RECEIVER: &str = "receiver";
 

@@ -11,6 +11,7 @@ use super::experiment::Experiment;
 use super::run::{PROMETHEUS, Process, Run};
 use super::timeline::millis;
 use aiclipx_model::prom::answer::Series;
+use aiclipx_model::service::{APP, Service};
 use aiclipx_model::traffic::ledger::Outcome;
 
 /// A clock that moved by more against the monotonic one has stepped; slewing stays far below.
@@ -24,7 +25,7 @@ const MISSED_SCRAPE_INTERVALS: f64 = 1.9;
 pub const OPTIONAL: [&str; 3] = ["probe", "vector", "loki"];
 
 /// The components without which there is no stack.
-pub const NEEDED: [&str; 4] = ["app", "prometheus", "alertmanager", "receiver"];
+pub const NEEDED: [&str; 4] = [APP, "prometheus", "alertmanager", "receiver"];
 /// All of them but the receiver tell when they were started.
 const TELL_THEIR_START: usize = 3;
 
@@ -46,7 +47,7 @@ impl fmt::Display for Disturbance {
 }
 
 /// Everything that disturbed a run; empty for a sound one. `scrape_ms` is the real scrape interval.
-pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<Vec<Disturbance>> {
+pub fn disturbances(experiment: &Experiment, service: &Service, scrape_ms: i64) -> anyhow::Result<Vec<Disturbance>> {
     let run = &experiment.run;
     let mut found: Vec<Disturbance> = run.disturbances.iter().cloned().map(Disturbance::Noise).collect();
     if let Some(why) = &experiment.ledger.head.limited {
@@ -69,7 +70,11 @@ pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<V
     found.extend(deaths(run));
     // Of a stack that somebody else started no process is seen.
     let names = if run.unseen.is_empty() { &NEEDED[..] } else { &[] };
-    for name in names.iter().filter(|name| !run.processes.iter().any(|process| process.component == **name)) {
+    // Nor of a service that somebody else starts.
+    let is_ours = |name: &&&str| **name != APP || service.start.is_some();
+    for name in
+        names.iter().filter(is_ours).filter(|name| !run.processes.iter().any(|process| process.component == **name))
+    {
         found.push(Disturbance::Noise(format!("nobody looked whether {name} lived")));
     }
     let starts = experiment.samples("process_start")?;
@@ -80,17 +85,18 @@ pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<V
             found.push(Disturbance::Noise(format!("Prometheus recorded nothing for samples/{name}.json")));
         }
     }
-    restarts(run, &starts, &mut found);
+    restarts(run, service, &starts, &mut found);
     let up = experiment.samples("up")?;
     // Silence of a target that is in no answer is no sign of health. Counted, for what a target is called is the
     // monitoring's doing, and a wrong name a claim's to find.
-    for (name, recorded, least) in [("up", &up, NEEDED.len()), ("process_start", &starts, TELL_THEIR_START)] {
+    let tell_their_start = TELL_THEIR_START - usize::from(service.process_start.is_none());
+    for (name, recorded, least) in [("up", &up, NEEDED.len()), ("process_start", &starts, tell_their_start)] {
         let targets = recorded.iter().map(target).collect::<std::collections::BTreeSet<_>>().len();
         if (1..least).contains(&targets) {
             found.push(Disturbance::Noise(format!("samples/{name}.json is of {targets} targets; there are {least}")));
         }
     }
-    scrapes(run, &up, scrape_ms, &mut found);
+    scrapes(run, service, &up, scrape_ms, &mut found);
     for series in missed.iter() {
         if series.samples.iter().any(|sample| !sample.value.is_finite()) {
             found.push(Disturbance::Noise("samples/iterations_missed.json holds no numbers".to_owned()));
@@ -137,9 +143,9 @@ pub fn deaths(run: &Run) -> Vec<Disturbance> {
 }
 
 /// One target must be one process: more than one start time is a restart, or a second process behind it.
-fn restarts(run: &Run, series: &[Series], found: &mut Vec<Disturbance>) {
+fn restarts(run: &Run, service: &Service, series: &[Series], found: &mut Vec<Disturbance>) {
     for series in series {
-        let ordered = run.restarts_of(series.labels.get("job").map_or("", String::as_str));
+        let ordered = run.restarts_of(service.component_of(series.labels.get("job").map_or("", String::as_str)));
         let mut starts: Vec<u64> = series.samples.iter().map(|sample| sample.value.to_bits()).collect();
         starts.sort_unstable();
         starts.dedup();
@@ -154,7 +160,7 @@ fn restarts(run: &Run, series: &[Series], found: &mut Vec<Disturbance>) {
 }
 
 /// Every target is scraped, successfully, all through the run.
-fn scrapes(run: &Run, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance>) {
+fn scrapes(run: &Run, service: &Service, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance>) {
     let mut by_target: BTreeMap<String, Vec<(i64, f64)>> = BTreeMap::new();
     for series in up {
         by_target
@@ -173,7 +179,7 @@ fn scrapes(run: &Run, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance
         if OPTIONAL.contains(&job) {
             continue;
         }
-        let outages = run.outages(&[job, PROMETHEUS]);
+        let outages = run.outages(&[service.component_of(job), PROMETHEUS]);
         let wanted = |from: i64, to: i64| outages.iter().any(|outage| from < outage.1 && to > outage.0);
         let failed = samples.iter().filter(|(at, up)| *up < 1.0 && !wanted(*at, *at)).count();
         if failed > 0 {

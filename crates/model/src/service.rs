@@ -7,18 +7,42 @@
 //! Not for: whether a service does what is written here. Evidence finds that.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Finding;
+use crate::failure::{Failure, Finding};
+use crate::files;
 use aiclipx_base::address::Target;
 
 mod file;
 
 /// Its place in a tree.
 pub const FILE: &str = "monitoring/service.toml";
+/// The same in monitoring/.
+const NAME: &str = "service.toml";
+
+/// The service of files by their paths relative to monitoring/; [ours](Service::ours) where none of them says.
+pub fn of_files(files: &BTreeMap<PathBuf, Vec<u8>>) -> Result<Service, Vec<Finding>> {
+    match files.get(Path::new(NAME)) {
+        Some(text) => Service::from_text(&String::from_utf8_lossy(text)),
+        None => Ok(Service::ours().clone()),
+    }
+}
+
+/// The service of a tree, by its root; [ours](Service::ours) where no file says.
+pub fn of_tree(root: &Path) -> Result<Service, Failure> {
+    let file = root.join(FILE);
+    match files::read(&file) {
+        Ok(text) => Ok(Service::from_text(&String::from_utf8_lossy(&text))?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Service::ours().clone()),
+        Err(error) => Err(Failure::usage(format!("cannot read {}: {error}", file.display()))),
+    }
+}
+
+/// What a stack calls the service among its components, whatever its own name is.
+pub const APP: &str = "app";
 
 /// A service, by the names of its things.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +59,8 @@ pub struct Service {
     pub base: String,
     /// Routes that probes and scrapes ask for, a `*` at the end for whatever follows.
     pub internal: Vec<String>,
+    /// Whether every series it can ever have is there at 0 from the first scrape; else one that appears has grown from nothing.
+    pub from_zero: bool,
     /// The gauge that tells when its process was started.
     pub process_start: Option<String>,
     /// How it is started; none of one that somebody else starts.
@@ -178,6 +204,11 @@ impl Service {
         };
         let (section, words) = part.words();
         (!is_there).then(|| format!("the service has no {words}: {FILE} has no [{section}]"))
+    }
+
+    /// The component of a stack that a job scrapes, as steps of scenarios call it.
+    pub fn component_of<'a>(&self, job: &'a str) -> &'a str {
+        if job == self.job { APP } else { job }
     }
 
     /// Whether probes and scrapes ask for this route, too.

@@ -64,7 +64,7 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
          they are in verdicts.json."
     )?;
     for experiment in &outcome.experiments {
-        let Ok(reconciliation) = reconcile(experiment, Family::Requests) else { continue };
+        let Ok(reconciliation) = reconcile(experiment, outcome.tree.service(), Family::Requests) else { continue };
         if reconciliation.rows.is_empty() {
             continue;
         }

@@ -56,6 +56,7 @@ fn service(root: &Section<'_, '_>) -> Service {
         own_listener,
         base,
         internal,
+        from_zero: root.flag("from_zero"),
         process_start: name(root, "process_start"),
         start,
         address,

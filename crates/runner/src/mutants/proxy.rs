@@ -34,10 +34,10 @@ pub struct Proxy {
 
 impl Proxy {
     /// Listens on a port of this machine that nobody uses, in front of the service at `app`.
-    pub async fn start(app: Address, rewriting: Rewriting) -> anyhow::Result<Proxy> {
+    pub async fn start(app: Address, service: &Service, rewriting: Rewriting) -> anyhow::Result<Proxy> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen for the proxy of /metrics")?;
         let address = Address::loopback(listener.local_addr().context("the proxy's own address")?.port());
-        let rewriter = Arc::new(Mutex::new(Rewriter::new(rewriting)));
+        let rewriter = Arc::new(Mutex::new(Rewriter::new(rewriting, service)));
         let service = Plain::new(REQUEST_LIMIT, move |request| {
             let (app, rewriter) = (app.clone(), Arc::clone(&rewriter));
             async move { pass_on(&app, &rewriter, request).await }
