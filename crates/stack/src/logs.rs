@@ -14,9 +14,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::busy::{being_changed, is_busy};
 use super::component::Component;
 use super::layout;
+use super::state::{being_changed, is_busy};
 use aiclipx_base::duration;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
