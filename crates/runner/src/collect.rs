@@ -36,7 +36,7 @@ use aiclipx_stack::{Component, Lifetime, Stack};
 /// Copies a run folder to `target` and adds samples, loaded configuration, notifications, logs and panels.
 ///
 /// A component that died is named. What is lacking is told of `job`, whose run it is.
-pub async fn collect(
+pub(super) async fn collect(
     job: &str,
     environment: Environment<'_>,
     tree: &Tree,
@@ -108,7 +108,7 @@ async fn collected(
 }
 
 /// What disturbed a run, in words, as its samples tell; empty for one that can be judged.
-pub async fn disturbances(
+pub(super) async fn disturbances(
     environment: Environment<'_>,
     tree: &Tree,
     run_folder: &Path,
@@ -157,7 +157,7 @@ pub(super) async fn notifications(environment: Environment<'_>, run: &Run, targe
 }
 
 /// Of a log that is for people: as much as a stack writes in days.
-pub const LONGEST_LOG: u64 = 16 << 20;
+pub(super) const LONGEST_LOG: u64 = 16 << 20;
 
 /// The service's log of the window, line by line by its own times, and the end of the other components' logs.
 ///
@@ -326,7 +326,7 @@ async fn panels(prometheus: &Api, tree: &Tree, speed: Speed, run: &Run, target: 
 }
 
 /// Unix milliseconds as the seconds that Prometheus' API takes.
-pub fn seconds(millis: i64) -> f64 {
+pub(super) fn seconds(millis: i64) -> f64 {
     #[allow(clippy::cast_precision_loss)] // milliseconds of this century lie far below 2^53
     let seconds = millis as f64 / 1000.0;
     seconds

@@ -24,7 +24,7 @@ use aiclipx_stack::prom::client::Api;
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Pictures the dashboards of a run. What can't be pictured is told in its file; only a disk ends it.
-pub async fn collect(
+pub(super) async fn collect(
     address: &Address,
     tree: &Tree,
     scenario: &Scenario,

@@ -19,7 +19,7 @@ use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::process_identity::ProcessIdentity;
 use aiclipx_model::scenario::Action;
 use aiclipx_stack::receiver;
-use aiclipx_stack::start::no_room;
+use aiclipx_stack::state::no_room;
 use aiclipx_stack::{Component, ExternalStack, Stack};
 
 /// What a component may take to answer a small question.

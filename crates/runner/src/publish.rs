@@ -18,7 +18,7 @@ use aiclipx_model::failure::Failure;
 use aiclipx_stack::interrupt::Interrupt;
 
 /// Reports, prints, seals: all that is done with a draft once everything is recorded.
-pub async fn publish(
+pub(super) async fn publish(
     draft: Draft,
     provenance: &Provenance,
     secrets: &[String],
@@ -57,7 +57,7 @@ pub async fn publish(
 }
 
 /// Begins what is named by the second in which it begins; of two commands in the same one, the later waits for the next.
-pub async fn in_a_second_of_its_own<T>(begin: impl Fn(i64) -> Result<Option<T>, Failure>) -> Result<T, Failure> {
+pub(super) async fn in_a_second_of_its_own<T>(begin: impl Fn(i64) -> Result<Option<T>, Failure>) -> Result<T, Failure> {
     loop {
         let now = now_ms();
         if let Some(begun) = begin(now)? {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::start::Stack;
+use super::stack::Stack;
 use super::table::Paint;
 use crate::prom::client::{ActiveAlert, Api, Silence};
 use aiclipx_model::failure::visible;

@@ -7,9 +7,10 @@ use futures_util::future::join_all;
 
 use super::life::{is_paused, started_ms};
 use super::plan::Process;
-use super::readiness::{ready, watchdog_silence};
-use super::start::{READY_LIMIT, Stack, TICK};
-use super::supervisor::{ProgramState, front_of};
+use super::readiness::{READY_LIMIT, TICK, ready, watchdog_silence};
+use super::stack::Stack;
+use super::supervisor::configuration::front_of;
+use super::supervisor::supervisorctl::ProgramState;
 use super::table::{Health, StatusRow};
 use aiclipx_model::failure::Failure;
 use aiclipx_model::process_identity::ProcessIdentity;

@@ -11,7 +11,8 @@ use futures_util::future::join_all;
 
 use super::component::{Component, Source};
 use super::holder;
-use super::plan::{APP_VARIABLE, Listener, Plan, Process, shared_ports};
+use super::plan::{APP_VARIABLE, Plan, Process, shared_ports};
+use super::ports::Listener;
 use super::supervisor::{self, SUPERVISORD};
 use super::tools::{Tool, Wanted, executables, find, helper, is_executable};
 use aiclipx_model::failure::Failure;

@@ -230,7 +230,7 @@ impl Paint {
     }
 
     /// Not yet, or not quite.
-    pub fn middling(self, text: &str) -> String {
+    pub(super) fn middling(self, text: &str) -> String {
         self.with("33", text)
     }
 
@@ -240,7 +240,7 @@ impl Paint {
     }
 
     /// Beside the point.
-    pub fn faint(self, text: &str) -> String {
+    pub(super) fn faint(self, text: &str) -> String {
         self.with("2", text)
     }
 

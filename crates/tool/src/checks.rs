@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use aiclipx_model::failure::{Failure, print, tell};
-use aiclipx_stack::plan::find_tree;
+use aiclipx_stack::find_tree;
 use aiclipx_stack::{Component, Stack};
 use aiclipx_tool::check::{self, Finding};
 

@@ -21,9 +21,9 @@ use aiclipx_model::scenario;
 use aiclipx_model::traffic::schedule::Schedule;
 use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
-use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::viewer;
-use aiclipx_stack::{Endpoints, Stack, bundles_folder, secrets, start, state_folder};
+use aiclipx_stack::{Endpoints, Stack, bundles_folder, secrets, state_folder, stop};
+use aiclipx_stack::{PortChoice, find_tree};
 use aiclipx_stack::{guard, receiver};
 use aiclipx_tool::outputs::{Events, Verdicts};
 use aiclipx_tool::program::{self, OnPrivateStacks, SEED, seed};
@@ -255,11 +255,11 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         Command::Down => {
             // Half stopped helps nobody: Ctrl-C changes the exit code, not what is done.
             let _held = signals.held();
-            stack::stopped(&state()?, start::down(&state()?).await?)
+            stack::stopped(&state()?, stop::down(&state()?).await?)
         }
         Command::Clean => {
             let _held = signals.held();
-            stack::stopped(&state()?, start::clean(&state()?).await?)?;
+            stack::stopped(&state()?, stop::clean(&state()?).await?)?;
             tell(&format!("Nothing of a stack is left in {}.", state()?.display()));
             Ok(ExitCode::SUCCESS)
         }

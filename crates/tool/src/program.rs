@@ -7,8 +7,8 @@ use aiclipx_base::duration::Speed;
 use aiclipx_model::failure::{Failure, Kind, tell, without_just};
 use aiclipx_runner::runner;
 use aiclipx_stack::bundles_folder;
+use aiclipx_stack::find_tree;
 use aiclipx_stack::interrupt::Signals;
-use aiclipx_stack::plan::find_tree;
 use clap::Args;
 
 /// Any number does; the same one for everybody makes runs comparable.

@@ -11,7 +11,7 @@ use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::monitoring::addresses::{Addresses, ExternalUrl};
 use aiclipx_model::monitoring::slo;
 use aiclipx_stack::Mark;
-use aiclipx_stack::plan::find_tree;
+use aiclipx_stack::find_tree;
 use anyhow::Context;
 
 use aiclipx_model::failure::print;

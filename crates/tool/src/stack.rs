@@ -9,8 +9,8 @@ use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
 use aiclipx_model::monitoring::{Monitoring, prometheus_flags};
 use aiclipx_stack::interrupt::{Interrupt, Signals};
-use aiclipx_stack::plan::{PortChoice, find_tree};
-use aiclipx_stack::{Found, Plan, Stack, logs, start, table};
+use aiclipx_stack::{Found, Plan, Stack, logs, start, stop, table};
+use aiclipx_stack::{PortChoice, find_tree};
 
 use aiclipx_model::failure::print;
 use aiclipx_tool::program::as_called_here;
@@ -93,17 +93,15 @@ pub(super) async fn up(
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn stopped(state: &Path, down: start::Down) -> Result<ExitCode, Failure> {
+pub(super) fn stopped(state: &Path, down: stop::Down) -> Result<ExitCode, Failure> {
     tell(&match down {
-        start::Down::Stopped => "The stack is stopped; nothing is left running.".to_owned(),
-        start::Down::Cleaned(held) if held.is_empty() => {
-            "The stack had been killed; its traces are removed.".to_owned()
-        }
-        start::Down::Cleaned(held) => {
+        stop::Down::Stopped => "The stack is stopped; nothing is left running.".to_owned(),
+        stop::Down::Cleaned(held) if held.is_empty() => "The stack had been killed; its traces are removed.".to_owned(),
+        stop::Down::Cleaned(held) => {
             let what = format!("the stack had been killed; its traces are removed, but {}", held.join(", "));
             return Err(Failure::infrastructure(what).remedy("if that is left of the stack, end it with `kill`"));
         }
-        start::Down::Absent => format!("No stack runs from {}.", state.display()),
+        stop::Down::Absent => format!("No stack runs from {}.", state.display()),
     });
     Ok(ExitCode::SUCCESS)
 }

@@ -22,7 +22,7 @@ use aiclipx_base::duration::Speed;
 use aiclipx_http::client;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::monitoring::addresses::Addresses;
-use aiclipx_stack::start::{Down, down};
+use aiclipx_stack::stop::{Down, down};
 use aiclipx_stack::table::{Health, Paint, Row, Silent, State, Watch};
 use aiclipx_stack::{Component, Found, Lifetime, Plan, Process, Stack, logs};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
