@@ -46,7 +46,7 @@ impl fmt::Display for Disturbance {
 }
 
 /// Everything that disturbed a run; empty for a sound one. `scrape_ms` is the real scrape interval.
-pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<Vec<Disturbance>> {
+pub(crate) fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<Vec<Disturbance>> {
     let run = &experiment.run;
     let mut found: Vec<Disturbance> = run.disturbances.iter().cloned().map(Disturbance::Noise).collect();
     if let Some(why) = &experiment.ledger.head.limited {
@@ -123,7 +123,7 @@ fn late_steps(run: &Run) -> impl Iterator<Item = Disturbance> + '_ {
 }
 
 /// Processes that are not those of the start.
-pub fn deaths(run: &Run) -> Vec<Disturbance> {
+pub(crate) fn deaths(run: &Run) -> Vec<Disturbance> {
     let death = |process: &Process| {
         let name = &process.component;
         match (process.at_start.pid, process.at_end.pid) {

@@ -81,7 +81,7 @@ impl Outcome {
     }
 
     /// How many have a fate of this word.
-    pub fn count(&self, word: &str) -> usize {
+    pub(crate) fn count(&self, word: &str) -> usize {
         self.mutants.iter().filter(|tried| tried.fate.word() == word).count()
     }
 
@@ -151,7 +151,7 @@ pub fn take(runs: &Path, bundle: &Path, provenance: &Provenance) -> anyhow::Resu
 }
 
 /// A bundle's `mutants.json`, if it has one. It must be of the bundle's revision, and of all mutants of its tree.
-pub fn of_bundle(bundle: &Path, provenance: &Provenance) -> anyhow::Result<Option<Outcome>> {
+pub(crate) fn of_bundle(bundle: &Path, provenance: &Provenance) -> anyhow::Result<Option<Outcome>> {
     let file = bundle.join(FILE);
     if !file.exists() {
         return Ok(None);
@@ -198,7 +198,7 @@ impl MutantStatus {
     }
 
     /// The same as a sign.
-    pub fn sign(&self) -> &'static str {
+    pub(crate) fn sign(&self) -> &'static str {
         match self {
             MutantStatus::Killed(_) => "✓",
             MutantStatus::Survived(_) | MutantStatus::DidNotApply(_) => "✗",
