@@ -133,7 +133,7 @@ fn newer(node: &Expr) -> Option<String> {
 }
 
 /// Whether two texts are the same expression: their trees print the same.
-pub fn same(one: &str, other: &str) -> bool {
+pub(crate) fn same(one: &str, other: &str) -> bool {
     match (parse(one), parse(other)) {
         (Ok(one), Ok(other)) => print(&one) == print(&other),
         _ => false,
