@@ -176,7 +176,8 @@ fn a_signature_is_of_these_sums_and_no_others() {
     let signers = place.path().join("signers");
     fs::write(&signers, alice).unwrap();
     let (one, other) = (Archive::sound().sealed(), Archive::sound().superseded(&[]).of_revision("0123", None).sealed());
-    let signature = sign(&Bundle::open(&one.folder).unwrap(), &alices, false).unwrap_or_else(|failure| panic!("{failure}"));
+    let signature =
+        sign(&Bundle::open(&one.folder).unwrap(), &alices, false).unwrap_or_else(|failure| panic!("{failure}"));
     fs::copy(signature, other.folder.join(SIGNATURE)).unwrap();
     refused(signed_by(&Bundle::open(&other.folder).unwrap(), &signers), Kind::InvalidBundle, "L3, signature");
 
