@@ -87,7 +87,7 @@ pub const NOTIFICATIONS: Artifact = Artifact {
 };
 
 /// A replica's exposition, around the traffic.
-pub const EXPOSITION: Artifact = Artifact {
+pub(crate) const EXPOSITION: Artifact = Artifact {
     path: "exposition/*.prom",
     packed: true,
     written_by: WrittenBy::Enact,
@@ -123,7 +123,7 @@ pub const LOG: Artifact = Artifact {
 };
 
 /// Loki's answers: [`HELD_BY_LOKI`], [`PLANTED`], [`LEAKED`].
-pub const LOKI: Artifact = Artifact {
+pub(crate) const LOKI: Artifact = Artifact {
     path: "loki/*.json",
     packed: false,
     written_by: WrittenBy::Collect,
@@ -132,7 +132,7 @@ pub const LOKI: Artifact = Artifact {
 };
 
 /// A dashboard query: [`PanelAnswer`](super::experiment::PanelAnswer).
-pub const PANEL_ANSWER: Artifact = Artifact {
+pub(crate) const PANEL_ANSWER: Artifact = Artifact {
     path: "panels/*.json",
     packed: true,
     written_by: WrittenBy::Collect,
@@ -141,7 +141,7 @@ pub const PANEL_ANSWER: Artifact = Artifact {
 };
 
 /// A panel drawn from those answers.
-pub const PANEL_DRAWING: Artifact = Artifact {
+pub(crate) const PANEL_DRAWING: Artifact = Artifact {
     path: "panels/*.svg",
     packed: false,
     written_by: WrittenBy::Report,
@@ -168,7 +168,7 @@ pub const GRAPH: Artifact = Artifact {
 };
 
 /// A picture of a page, while the expected alert fired; of a dashboard's page in Grafana, after the run.
-pub const PICTURE: Artifact = Artifact {
+pub(crate) const PICTURE: Artifact = Artifact {
     path: "screens/*.png",
     packed: false,
     written_by: WrittenBy::Enact,
@@ -211,7 +211,7 @@ pub const HELD_BY_LOKI: &str = "loki/requests.json";
 /// Loki's answer to which of the planted lines it holds: see [`planted`](super::planted).
 pub const PLANTED: &str = "loki/planted.json";
 /// Loki's answer to which lines of any component hold one of the planted secrets.
-pub const LEAKED: &str = "loki/leaked.json";
+pub(crate) const LEAKED: &str = "loki/leaked.json";
 
 /// Raw samples that are kept of a run.
 #[derive(Debug, Clone)]
@@ -304,7 +304,7 @@ impl Artifact {
     }
 
     /// The path of the only one there is.
-    pub fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         self.path.to_owned()
     }
 
@@ -314,7 +314,7 @@ impl Artifact {
     }
 
     /// Whether a file is one of this kind, by its place in the experiment's folder without [`PACKED`].
-    pub fn is(&self, file: &str) -> bool {
+    pub(crate) fn is(&self, file: &str) -> bool {
         match self.path.split_once('*') {
             None => file == self.path,
             Some((before, after)) => file
@@ -325,7 +325,7 @@ impl Artifact {
     }
 
     /// The folder in which there are several, and what their names end in; none where there is only one.
-    pub fn several(&self) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn several(&self) -> Option<(&'static str, &'static str)> {
         let (before, after) = self.path.split_once('*')?;
         Some((before.trim_end_matches('/'), after))
     }
@@ -342,7 +342,7 @@ pub fn exposition(when: &str, replica: usize) -> String {
 }
 
 /// Where the drawing of a panel, `uid/id`, lies.
-pub fn panel_drawing(panel: &str) -> String {
+pub(crate) fn panel_drawing(panel: &str) -> String {
     PANEL_DRAWING.named(&panel.replace('/', "-"))
 }
 

@@ -84,7 +84,7 @@ impl Draft {
     }
 
     /// Whether anything was recorded in it.
-    pub fn holds_anything(&self) -> bool {
+    pub(crate) fn holds_anything(&self) -> bool {
         let holds = |folder: &str| fs::read_dir(self.folder.join(folder)).is_ok_and(|mut found| found.next().is_some());
         holds("experiments") || holds(BROKEN_OFF)
     }

@@ -31,7 +31,7 @@ use aiclipx_model::service::Service;
 pub const FIRST_TRY: &str = "-try-1";
 
 /// Everything; the first thing that is not so is the error.
-pub fn check(outcome: &Outcome) -> anyhow::Result<()> {
+pub(crate) fn check(outcome: &Outcome) -> anyhow::Result<()> {
     ensure!(outcome.counting().next().is_some(), "there is no experiment to judge");
     put_aside(outcome)?;
     let mut runs = BTreeSet::new();
@@ -197,7 +197,7 @@ fn pages_as_expected(provenance: &Provenance, experiment: &Experiment) -> anyhow
 
 /// That every file of the experiments is one that something asked for. `files` are those of the bundle, packed or not;
 /// `drawn` those that its reports consist of.
-pub fn no_file_more(outcome: &Outcome, files: &[String], drawn: &BTreeSet<String>) -> anyhow::Result<()> {
+pub(crate) fn no_file_more(outcome: &Outcome, files: &[String], drawn: &BTreeSet<String>) -> anyhow::Result<()> {
     let asked: BTreeMap<&str, BTreeSet<String>> =
         outcome.experiments.iter().map(|experiment| (experiment.name.as_str(), asked(experiment))).collect();
     let Provenance { broken_off, unfinished, .. } = &outcome.provenance;
@@ -217,12 +217,12 @@ pub fn no_file_more(outcome: &Outcome, files: &[String], drawn: &BTreeSet<String
 }
 
 /// Whether a file of a bundle is a drawing: of those each program makes its own.
-pub fn is_drawn(file: &str) -> bool {
+pub(crate) fn is_drawn(file: &str) -> bool {
     Path::new(file).extension().is_some_and(|kind| kind == "svg")
 }
 
 /// What lies in an experiment's folder, or in a folder of it, and nothing asked for: by its place there.
-pub fn unasked(experiment: &Experiment, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn unasked(experiment: &Experiment, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let asked = asked(experiment);
     let known = |place: &Path| {
         let place = place.to_str().unwrap_or_default();

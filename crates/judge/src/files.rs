@@ -44,12 +44,12 @@ fn packed_name(file: &Path) -> PathBuf {
 }
 
 /// Whether an artifact is there, packed or not, by its name without [`PACKED`].
-pub fn is_there(file: &Path) -> bool {
+pub(crate) fn is_there(file: &Path) -> bool {
     file.exists() || packed_name(file).exists()
 }
 
 /// Reads a whole file, packed or not, by its name without [`PACKED`].
-pub fn read_bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn read_bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
     read_up_to(file, LARGEST)
 }
 
@@ -61,7 +61,7 @@ pub(super) fn read_up_to(file: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
 }
 
 /// How long all these files are together, unpacked; an error where that is more than a bundle has.
-pub fn within_bounds(files: impl IntoIterator<Item = PathBuf>) -> anyhow::Result<u64> {
+pub(crate) fn within_bounds(files: impl IntoIterator<Item = PathBuf>) -> anyhow::Result<u64> {
     let mut all = 0;
     for file in files {
         let plain = file.to_str().and_then(|name| name.strip_suffix(PACKED)).map_or(file.clone(), Into::into);
@@ -104,7 +104,7 @@ pub fn read_text(file: &Path) -> anyhow::Result<String> {
 }
 
 /// The same of what is read as a tree of values, or is of the tree.
-pub fn read_tree_text(file: &Path) -> anyhow::Result<String> {
+pub(crate) fn read_tree_text(file: &Path) -> anyhow::Result<String> {
     text(file, read_up_to(file, LARGEST_TREE)?)
 }
 

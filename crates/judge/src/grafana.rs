@@ -37,7 +37,7 @@ pub fn dashboards(scenario: &Scenario) -> BTreeSet<&str> {
 }
 
 /// What was seen of a dashboard, where there was a Grafana.
-pub fn seen(experiment: &Experiment, dashboard: &str) -> anyhow::Result<Option<Seen>> {
+pub(crate) fn seen(experiment: &Experiment, dashboard: &str) -> anyhow::Result<Option<Seen>> {
     let path = experiment.folder().join(GRAFANA_PAGE.named(dashboard));
     if !super::files::is_there(&path) {
         return Ok(None);

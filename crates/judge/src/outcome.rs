@@ -58,7 +58,7 @@ impl Outcome {
     }
 
     /// What disturbed an experiment.
-    pub fn disturbances(&self, experiment: &str) -> &[Disturbance] {
+    pub(crate) fn disturbances(&self, experiment: &str) -> &[Disturbance] {
         self.disturbances.get(experiment).map_or(&[], Vec::as_slice)
     }
 

@@ -132,10 +132,10 @@ pub fn time_range(run: &Run) -> TimeRange {
 }
 
 /// An experiment's panels, drawn: `uid/id` and SVG. A report shows some of them, and all lie beside it.
-pub type Drawings = Vec<(String, String)>;
+pub(crate) type Drawings = Vec<(String, String)>;
 
 /// Every panel drawn from the answers that were kept.
-pub fn drawings(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Drawings> {
+pub(crate) fn drawings(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Drawings> {
     let run = &experiment.run;
     let mark = |label: &str, from_millis, to_millis| Mark { from_millis, to_millis, label: label.to_owned() };
     let faults: Vec<Mark> = run

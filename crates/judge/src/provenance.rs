@@ -83,7 +83,7 @@ pub fn bundle_id(began_ms: i64, commit: Option<&str>, seeds: &[u64]) -> anyhow::
 }
 
 /// The time in the name of a bundle, Unix milliseconds.
-pub fn time_of_id(id: &str) -> Option<i64> {
+pub(crate) fn time_of_id(id: &str) -> Option<i64> {
     let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", id.split('-').next()?).ok()?;
     Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
 }

@@ -21,7 +21,7 @@ use aiclipx_model::traffic::ledger::{Entry, Outcome};
 
 /// One line of the reconciliation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// What was counted: `GET /items 200`, or an endpoint.
     pub what: String,
     /// By the client.
@@ -33,14 +33,14 @@ pub struct Row {
 impl Row {
     /// Whether both counted the same.
     #[allow(clippy::cast_precision_loss)] // a ledger holds far less than 2^53 lines
-    pub fn agrees(&self) -> bool {
+    pub(crate) fn agrees(&self) -> bool {
         self.prometheus.to_bits() == (self.ledger as f64).to_bits()
     }
 }
 
 /// A reconciliation: its rows and how many series stand behind them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reconciliation {
+pub(crate) struct Reconciliation {
     /// One row per label set that either side counted; sets that are zero on both sides are left out.
     pub rows: Vec<Row>,
     /// Series that had a baseline and a final sample.
@@ -83,7 +83,7 @@ impl Family {
     }
 
     /// The name of its samples.
-    pub fn sample(self) -> &'static str {
+    pub(crate) fn sample(self) -> &'static str {
         match self {
             Family::Requests => "requests",
             Family::LatencyCount => "latency_count",
@@ -94,7 +94,7 @@ impl Family {
 }
 
 /// The reconciliation of a family, as claims and the report show it.
-pub fn reconcile(experiment: &Experiment, service: &Service, family: Family) -> anyhow::Result<Reconciliation> {
+pub(crate) fn reconcile(experiment: &Experiment, service: &Service, family: Family) -> anyhow::Result<Reconciliation> {
     let metric = family.metric(service)?;
     let (requests, explained) = expected_requests(experiment, service)?;
     let mut expected: BTreeMap<String, u64> = BTreeMap::new();
@@ -120,7 +120,7 @@ const FAULTS: &str = "server faults";
 
 /// What came of holding the latency histogram against the client's own times.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     /// Buckets looked at, over all endpoints.
     pub buckets: usize,
     /// Requests the service put into them.
@@ -134,7 +134,7 @@ pub struct Histogram {
 /// A service is done before its client hears of it. So at every bound it has put at least as many requests below as the
 /// client saw answered within that time; each bucket holds the one below it, and the last one everything.
 #[allow(clippy::cast_precision_loss)] // a ledger holds far less than 2^53 lines
-pub fn histogram(experiment: &Experiment, service: &Service) -> anyhow::Result<Histogram> {
+pub(crate) fn histogram(experiment: &Experiment, service: &Service) -> anyhow::Result<Histogram> {
     let metric = Family::LatencyCount.metric(service)?;
     let mut grown: BTreeMap<(String, String), f64> = BTreeMap::new();
     let mut balances = BTreeMap::new();

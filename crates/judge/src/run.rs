@@ -30,7 +30,7 @@ pub const SCHEMA: u32 = 5;
 pub const OLDEST: u32 = 2;
 
 /// Whether a statement of this version can be judged here.
-pub fn is_judged(schema: u32) -> bool {
+pub(crate) fn is_judged(schema: u32) -> bool {
     (OLDEST..=SCHEMA).contains(&schema)
 }
 
@@ -106,10 +106,10 @@ pub struct StepTime {
 }
 
 /// The component that scrapes: while it is away nothing is recorded.
-pub const PROMETHEUS: &str = "prometheus";
+pub(crate) const PROMETHEUS: &str = "prometheus";
 
 /// The component that is told: while it is away nothing is told.
-pub const RECEIVER: &str = "receiver";
+pub(crate) const RECEIVER: &str = "receiver";
 
 /// After its start Prometheus scrapes for the first time some five seconds later, whatever the interval (2.42, measured).
 const FIRST_SCRAPE_MS: i64 = 8_000;
@@ -118,14 +118,14 @@ const BACK_MS: i64 = 2_500;
 
 impl Run {
     /// How often a component was ended on purpose, and so has another process since.
-    pub fn restarts_of(&self, component: &str) -> usize {
+    pub(crate) fn restarts_of(&self, component: &str) -> usize {
         let ended =
             |step: &&StepTime| step.component == component && matches!(step.action, Action::Kill | Action::Stop);
         self.steps.iter().filter(ended).count()
     }
 
     /// When a component was away because the scenario wanted it so, until it had been scraped again, or scraped itself.
-    pub fn outages(&self, components: &[&str]) -> Vec<(i64, i64)> {
+    pub(crate) fn outages(&self, components: &[&str]) -> Vec<(i64, i64)> {
         let of_them = |step: &&StepTime| components.contains(&step.component.as_str());
         let ends = self
             .steps
@@ -215,6 +215,6 @@ pub fn read_run(folder: &Path) -> anyhow::Result<Run> {
 }
 
 /// Whether Unix milliseconds can be of a run: this century's. Whoever adds and subtracts them need not look again.
-pub fn is_a_time(millis: i64) -> bool {
+pub(crate) fn is_a_time(millis: i64) -> bool {
     (0..=4_102_444_800_000).contains(&millis)
 }

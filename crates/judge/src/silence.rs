@@ -12,7 +12,7 @@ use aiclipx_model::monitoring::promql;
 
 /// Why nothing is known of what expressions ask for, where nothing can come of any without one optional component and that one
 /// never answered: what is asked of nobody shows nothing.
-pub fn asks_nobody<'a>(
+pub(crate) fn asks_nobody<'a>(
     experiment: &Experiment,
     expressions: impl IntoIterator<Item = &'a str>,
 ) -> anyhow::Result<Option<String>> {
@@ -75,7 +75,7 @@ fn source(expr: &Expr) -> Option<&'static str> {
 }
 
 /// Why an optional component tells nothing: it was not there, or never answered.
-pub fn silence_of(experiment: &Experiment, component: &str) -> Option<String> {
+pub(crate) fn silence_of(experiment: &Experiment, component: &str) -> Option<String> {
     match experiment.scraped.get(component) {
         Some(true) => None,
         Some(false) if experiment.is_since(4) => {

@@ -155,10 +155,10 @@ fn answered(tree: &Path, arguments: &[&str], to: &mut impl Write) -> Result<u64,
 }
 
 /// Says what commit the tree is of, `-dirty` behind it, where no git can: what Nix copies has no history.
-pub const REVISION_VARIABLE: &str = "AICLIPX_REVISION";
+pub(crate) const REVISION_VARIABLE: &str = "AICLIPX_REVISION";
 
 /// What [`REVISION_VARIABLE`] says, for who has asked git in vain.
-pub fn told_revision() -> Option<String> {
+pub(crate) fn told_revision() -> Option<String> {
     std::env::var(REVISION_VARIABLE).ok().filter(|revision| !revision.is_empty() && revision != "unknown")
 }
 

@@ -41,7 +41,7 @@ impl Write for Sum {
 }
 
 /// The sum of all that is read, however much it is.
-pub fn of(source: &mut impl Read) -> io::Result<String> {
+pub(crate) fn of(source: &mut impl Read) -> io::Result<String> {
     let mut sum = Sum::new();
     io::copy(source, &mut sum)?;
     Ok(sum.hex())

@@ -284,6 +284,7 @@ const TABLE: [(&str, &str, u8, &str); 109] = [
     ("verify {nowhere}", "missing", 2, "a bundle is the folder"),
     ("verify {pipe}", "missing", 2, "a bundle is the folder"),
     ("sign {bundle} --key {nowhere}", "missing", 2, "--key names a private key"),
+    ("sign {bundle} --key {pipe}", "missing", 2, "--key names a private key"),
     ("sign {tampered} --key {nowhere}", "missing", 4, "report.md has changed since the bundle was sealed"),
     ("receiver --listen {held} --notifications {new}", "missing", 2, "cannot listen on 127.0.0.1:"),
     ("receiver --listen {held} --notifications {nowhere/x}", "missing", 2, "--notifications names a file"),

@@ -69,7 +69,7 @@ pub struct Folded<'a> {
 
 /// What claims are derived from.
 #[derive(Debug, Clone, Copy)]
-pub struct Given<'a> {
+pub(crate) struct Given<'a> {
     /// What happens, and what the monitoring must say.
     pub scenario: &'a Scenario,
     /// Rules, routes, dashboards.
@@ -100,7 +100,7 @@ impl Given<'_> {
 
 /// A claim as its kind derives it, of whatever experiment.
 #[derive(Debug)]
-pub struct Stated<K> {
+pub(crate) struct Stated<K> {
     /// `alert-fires/AppDown`: stable, unique in an experiment.
     pub(super) id: String,
     /// In words a reader understands.

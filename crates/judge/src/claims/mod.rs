@@ -121,7 +121,7 @@ impl Kind {
 /// Everything that must hold for a scenario enacted at a speed; `experiment` is the name of its folder in the bundle.
 ///
 /// In the order in which verdicts and reports have them: of the run, of each alert in turn, of the dashboards.
-pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) -> Vec<Claim> {
+pub(crate) fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) -> Vec<Claim> {
     let given = &Given { scenario, tree, speed };
     let mut claims = Claims { experiment, list: Vec::new() };
     claims.add(Kind::ScenarioOfTree, ScenarioOfTree::derive());

@@ -30,14 +30,13 @@ pub struct Tried {
     pub also_fail: Vec<String>,
     /// What came of it.
     #[serde(flatten)]
-    pub fate: MutantStatus,
+    pub status: MutantStatus,
 }
 
 impl Tried {
-    /// A mutant and its fate.
-    pub fn new(mutant: &Mutant, fate: MutantStatus, also_fail: Vec<String>) -> Tried {
+    pub fn new(mutant: &Mutant, status: MutantStatus, also_fail: Vec<String>) -> Tried {
         let (id, breaks) = (mutant.id.clone(), mutant.breaks.clone());
-        Tried { id, breaks, found_by: mutant.found_by.to_string(), also_fail, fate }
+        Tried { id, breaks, found_by: mutant.found_by.to_string(), also_fail, status }
     }
 }
 
@@ -80,9 +79,9 @@ impl Outcome {
         write_json(&folder.join(FILE), self)
     }
 
-    /// How many have a fate of this word.
-    pub fn count(&self, word: &str) -> usize {
-        self.mutants.iter().filter(|tried| tried.fate.word() == word).count()
+    /// How many have a status of this word.
+    pub(crate) fn count(&self, word: &str) -> usize {
+        self.mutants.iter().filter(|tried| tried.status.word() == word).count()
     }
 
     /// 1: one survived or did not apply; 3: a run is inconclusive, or nothing was tried; 0: all that could be tried are killed.
@@ -112,10 +111,10 @@ impl Outcome {
     pub fn table(&self) -> String {
         let width =
             |of: fn(&Tried) -> &str| self.mutants.iter().map(|tried| of(tried).chars().count()).max().unwrap_or(0);
-        let (ids, words) = (width(|tried| &tried.id), width(|tried| tried.fate.word()));
+        let (ids, words) = (width(|tried| &tried.id), width(|tried| tried.status.word()));
         let line = |tried: &Tried| {
-            let (sign, word) = (tried.fate.sign(), tried.fate.word());
-            let why = match &tried.fate {
+            let (sign, word) = (tried.status.sign(), tried.status.word());
+            let why = match &tried.status {
                 MutantStatus::Killed(_) => String::new(),
                 other => format!("  {:ids$}  → {}\n", "", other.why()),
             };
@@ -151,7 +150,7 @@ pub fn take(runs: &Path, bundle: &Path, provenance: &Provenance) -> anyhow::Resu
 }
 
 /// A bundle's `mutants.json`, if it has one. It must be of the bundle's revision, and of all mutants of its tree.
-pub fn of_bundle(bundle: &Path, provenance: &Provenance) -> anyhow::Result<Option<Outcome>> {
+pub(crate) fn of_bundle(bundle: &Path, provenance: &Provenance) -> anyhow::Result<Option<Outcome>> {
     let file = bundle.join(FILE);
     if !file.exists() {
         return Ok(None);
@@ -169,7 +168,7 @@ pub fn of_bundle(bundle: &Path, provenance: &Provenance) -> anyhow::Result<Optio
     Ok(Some(outcome))
 }
 
-/// What came of one mutant.
+/// What came of one mutant; `mutants.json` has called it `fate` since its first version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fate", content = "why", rename_all = "snake_case")]
 pub enum MutantStatus {
@@ -198,7 +197,7 @@ impl MutantStatus {
     }
 
     /// The same as a sign.
-    pub fn sign(&self) -> &'static str {
+    pub(crate) fn sign(&self) -> &'static str {
         match self {
             MutantStatus::Killed(_) => "✓",
             MutantStatus::Survived(_) | MutantStatus::DidNotApply(_) => "✗",
@@ -235,13 +234,13 @@ impl MutantStatus {
 mod tests {
     use super::*;
 
-    fn outcome(fates: &[MutantStatus]) -> Outcome {
-        let tried = |(index, fate): (usize, &MutantStatus)| Tried {
+    fn outcome(statuses: &[MutantStatus]) -> Outcome {
+        let tried = |(index, status): (usize, &MutantStatus)| Tried {
             id: format!("m{index}"),
             breaks: "Something.".to_owned(),
             found_by: "quiet/loaded".to_owned(),
             also_fail: Vec::new(),
-            fate: fate.clone(),
+            status: status.clone(),
         };
         Outcome {
             schema: SCHEMA,
@@ -253,7 +252,7 @@ mod tests {
             began_ms: 0,
             ended_ms: 1,
             complete: true,
-            mutants: fates.iter().enumerate().map(tried).collect(),
+            mutants: statuses.iter().enumerate().map(tried).collect(),
         }
     }
 
@@ -263,7 +262,7 @@ mod tests {
         let (killed, survived) = (MutantStatus::Killed(why()), MutantStatus::Survived(why()));
         let (unapplied, invalid) = (MutantStatus::DidNotApply(why()), MutantStatus::Invalid(why()));
         let untried = MutantStatus::NotTried(why());
-        for (fates, code) in [
+        for (statuses, code) in [
             (&[killed.clone(), killed.clone()][..], 0),
             (&[killed.clone(), survived.clone()], 1),
             (&[killed.clone(), unapplied], 1),
@@ -275,7 +274,7 @@ mod tests {
             (&[untried], 3),
             (&[], 3),
         ] {
-            assert_eq!(outcome(fates).exit_code(), code, "{fates:?}");
+            assert_eq!(outcome(statuses).exit_code(), code, "{statuses:?}");
         }
     }
 

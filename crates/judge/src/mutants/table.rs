@@ -17,7 +17,7 @@ use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::scenario::Scenario;
 
 /// Below the repository's root.
-pub const FILE: &str = "monitoring/mutants.toml";
+pub(crate) const FILE: &str = "monitoring/mutants.toml";
 
 /// One wrong, and what must find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl Table {
     }
 
     /// Understands the table's text; everything but its TOML is told at once.
-    pub fn from_text(text: &str) -> Result<Table, Failure> {
+    pub(crate) fn from_text(text: &str) -> Result<Table, Failure> {
         let file: File = toml::from_str(text).map_err(|error| Failure::usage(format!("{FILE}: {error}")))?;
         let mut wrong = Vec::new();
         let mut seen = BTreeSet::new();

@@ -21,7 +21,7 @@ use super::panels::{Drawings, drawings};
 pub const PDF: &str = "report.pdf";
 
 /// The files that tell people: path below the bundle, and text.
-pub fn write(outcome: &Outcome) -> anyhow::Result<Vec<(String, String)>> {
+pub(crate) fn write(outcome: &Outcome) -> anyhow::Result<Vec<(String, String)>> {
     let drawn = |experiment| drawings(experiment, &outcome.tree);
     let drawings: Vec<Drawings> = outcome.experiments.iter().map(drawn).collect::<anyhow::Result<_>>()?;
     let html = html::page(outcome, &drawings)?;

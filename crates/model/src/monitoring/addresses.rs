@@ -57,7 +57,7 @@ pub struct ExternalUrl(String);
 
 impl ExternalUrl {
     /// The address of a path there, which begins with a slash.
-    pub fn to(&self, path: &str) -> String {
+    pub(crate) fn to(&self, path: &str) -> String {
         format!("{}{path}", self.0)
     }
 }

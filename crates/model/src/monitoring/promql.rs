@@ -18,11 +18,12 @@ use super::memo::Memo;
 use aiclipx_base::duration::Speed;
 
 mod dimension;
+mod functions;
 mod text;
 mod tree;
 
-use dimension::Treats;
 pub(super) use dimension::hazards;
+use functions::Treats;
 pub use tree::{Recorded, children, gives, nodes, print, selectors};
 use tree::{children_mut, is_name, recordings, without};
 
@@ -111,7 +112,7 @@ fn followed<'a>(
 /// What in a node itself is newer than the oldest Prometheus that is promised.
 fn newer(node: &Expr) -> Option<String> {
     match node {
-        Expr::Call(call) if dimension::treats(call.func.name) == Treats::Newer => Some(call.func.name.to_owned()),
+        Expr::Call(call) if functions::treats(call.func.name) == Treats::Newer => Some(call.func.name.to_owned()),
         Expr::Aggregate(aggregate) => {
             let labels = match &aggregate.modifier {
                 Some(LabelModifier::Include(labels) | LabelModifier::Exclude(labels)) => &labels.labels[..],
@@ -132,7 +133,7 @@ fn newer(node: &Expr) -> Option<String> {
 }
 
 /// Whether two texts are the same expression: their trees print the same.
-pub fn same(one: &str, other: &str) -> bool {
+pub(crate) fn same(one: &str, other: &str) -> bool {
     match (parse(one), parse(other)) {
         (Ok(one), Ok(other)) => print(&one) == print(&other),
         _ => false,

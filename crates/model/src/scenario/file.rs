@@ -76,26 +76,9 @@ fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
     let provokes = section.flag("provokes");
     let steps = steps(section);
     if silent {
-        for key in ["rate", "count", "arrival", "burst", "requests", "faults"] {
-            if section.has(key) {
-                section.complain(key, format!("a silent phase sends nothing, so it has no `{key}`"));
-            }
-        }
+        sends_nothing(section);
     } else {
-        match (section.has("rate"), section.has("count")) {
-            (false, false) => section.note(
-                "a phase has a `rate` in requests a second, or a `count` of requests",
-                "for a phase without traffic write silent = true",
-            ),
-            (true, true) => section.complain("count", "a phase has a `rate` or a `count`, not both"),
-            _ => {}
-        }
-        if count == Some(0) {
-            section.complain("count", "a phase sends at least one request, or is silent");
-        }
-        if section.has("count") && arrival == Arrival::Poisson {
-            section.complain("arrival", "gaps that are drawn give no exact count: poisson goes with a `rate`");
-        }
+        sends_so_many(section, count, arrival);
         if own.is_empty() && mix.is_empty() && !section.has("requests") {
             section.note("nothing says what this phase sends", "give `requests` here, or before the first [[phase]]");
         }
@@ -108,10 +91,8 @@ fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
     if !faults.is_empty()
         && let Some(spared) = requests.iter().find(|request| is_spared(&request.path))
     {
-        section.complain(
-            "faults",
-            format!("no fault may fall on {}: health and metrics never fail on purpose", spared.path),
-        );
+        let what = format!("no fault may fall on {}: health and metrics never fail on purpose", spared.path);
+        section.complain("faults", what);
     }
     section.finish();
     let volume = match (rate, count) {
@@ -120,6 +101,31 @@ fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
         (None, None) => Volume::Silent,
     };
     Phase { name, duration, volume, arrival, requests, faults, provokes, steps }
+}
+
+fn sends_nothing(section: &Section<'_, '_>) {
+    for key in ["rate", "count", "arrival", "burst", "requests", "faults"] {
+        if section.has(key) {
+            section.complain(key, format!("a silent phase sends nothing, so it has no `{key}`"));
+        }
+    }
+}
+
+fn sends_so_many(section: &Section<'_, '_>, count: Option<u32>, arrival: Arrival) {
+    match (section.has("rate"), section.has("count")) {
+        (false, false) => section.note(
+            "a phase has a `rate` in requests a second, or a `count` of requests",
+            "for a phase without traffic write silent = true",
+        ),
+        (true, true) => section.complain("count", "a phase has a `rate` or a `count`, not both"),
+        _ => {}
+    }
+    if count == Some(0) {
+        section.complain("count", "a phase sends at least one request, or is silent");
+    }
+    if section.has("count") && arrival == Arrival::Poisson {
+        section.complain("arrival", "gaps that are drawn give no exact count: poisson goes with a `rate`");
+    }
 }
 
 fn steps(section: &Section<'_, '_>) -> Vec<Step> {

@@ -105,7 +105,7 @@ pub enum Action {
 
 impl Action {
     /// All there are, in the order in which one phase does them: what starts comes last.
-    pub const ALL: [Action; 5] = [Action::Kill, Action::Stop, Action::Pause, Action::Resume, Action::Start];
+    pub(crate) const ALL: [Action; 5] = [Action::Kill, Action::Stop, Action::Pause, Action::Resume, Action::Start];
 
     /// As a scenario writes it.
     pub fn name(self) -> &'static str {
@@ -209,11 +209,11 @@ pub enum Measure {
 
 impl Measure {
     /// All there are.
-    pub const ALL: [Measure; 5] =
+    pub(crate) const ALL: [Measure; 5] =
         [Measure::RequestRate, Measure::ErrorShare, Measure::ErrorRate, Measure::LatencyP95, Measure::TopEndpoint];
 
     /// As a scenario writes it: `request_rate`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Measure::RequestRate => "request_rate",
             Measure::ErrorShare => "error_share",

@@ -164,7 +164,7 @@ impl Entry {
     }
 
     /// From the first byte sent to the end, in microseconds: what the service and the wire took, queueing left out.
-    pub fn service_time_us(&self) -> Option<u64> {
+    pub(crate) fn service_time_us(&self) -> Option<u64> {
         self.status().and(Some(self.ended_us?.saturating_sub(self.sent_us?)))
     }
 }

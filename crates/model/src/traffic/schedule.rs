@@ -165,7 +165,7 @@ impl Schedule {
     }
 
     /// Writes the schedule as JSON lines: one about the whole, one a request. These bytes are what is hashed.
-    pub fn write_jsonl(&self, mut out: impl Write) -> io::Result<()> {
+    pub(crate) fn write_jsonl(&self, mut out: impl Write) -> io::Result<()> {
         let head = Head { scenario: &self.scenario, seed: self.seed, speed: self.speed, phases: &self.phases };
         serde_json::to_writer(&mut out, &head)?;
         out.write_all(b"\n")?;
