@@ -46,7 +46,11 @@ impl fmt::Display for Disturbance {
 }
 
 /// Everything that disturbed a run; empty for a sound one. `scrape_ms` is the real scrape interval.
-pub(crate) fn disturbances(experiment: &Experiment, service: &Service, scrape_ms: i64) -> anyhow::Result<Vec<Disturbance>> {
+pub(crate) fn disturbances(
+    experiment: &Experiment,
+    service: &Service,
+    scrape_ms: i64,
+) -> anyhow::Result<Vec<Disturbance>> {
     let run = &experiment.run;
     let mut found: Vec<Disturbance> = run.disturbances.iter().cloned().map(Disturbance::Noise).collect();
     sending(&experiment.ledger, &mut found);

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::tools::{Elder, Wanted};
+use aiclipx_model::service::APP;
 
 /// A part of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -118,9 +119,7 @@ impl Component {
 
     const fn row(self) -> Row {
         match self {
-            Component::App => {
-                Row { name: "app", source: Source::Service, port: 8080, ready: "/health/ready", missed: None }
-            }
+            Component::App => Row { name: APP, source: Source::Service, port: 8080, ready: "/", missed: None },
             Component::Prometheus => Row {
                 name: "prometheus",
                 source: Source::Path(&PROMETHEUS),
@@ -194,7 +193,7 @@ impl Component {
         (self == Component::App).then_some(APP_ADMIN_PORT)
     }
 
-    /// The path that answers 200 once it can do its work.
+    /// The path that answers 200 once it can do its work; of the service its own file says.
     pub(super) fn readiness_path(self) -> &'static str {
         self.row().ready
     }

@@ -137,9 +137,13 @@ fn leave_out_halves(found: &mut BTreeMap<Component, Tool>, absent: &mut BTreeMap
 async fn program(component: Component, plan: &Plan, path: &OsStr) -> Result<Tool, String> {
     let ours = |file: &Path| {
         if is_executable(file) {
-            return Ok(Tool { path: file.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() });
+            let is_ours = component != Component::App || plan.service.is_ours();
+            // Of somebody's own program nobody knows how it tells its version.
+            let version = if is_ours { env!("CARGO_PKG_VERSION") } else { "unknown" };
+            return Ok(Tool { path: file.to_owned(), version: version.to_owned() });
         }
-        Err(format!("{} is no program; `cargo build` makes it, or let {} name it", file.display(), APP_VARIABLE))
+        let how = if plan.service.is_ours() { "`cargo build` makes it" } else { "monitoring/service.toml names it" };
+        Err(format!("{} is no program; {how}, or let {APP_VARIABLE} name one", file.display()))
     };
     match component.source() {
         Source::Service => ours(&plan.app_program),

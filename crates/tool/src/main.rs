@@ -2,6 +2,7 @@
 
 mod checks;
 mod evidence;
+mod init;
 mod render;
 mod stack;
 mod traffic;
@@ -109,6 +110,18 @@ enum Command {
         /// Where Prometheus is, if not where the folder says.
         #[arg(long, value_name = "URL")]
         prometheus: Option<Address>,
+    },
+    /// Write a first monitoring/service.toml, scenario, rule and panel for a service that runs, from its metrics.
+    Init {
+        /// Where its metrics are.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/metrics")]
+        url: String,
+        /// What Prometheus is to call it.
+        #[arg(long, value_name = "NAME", default_value = "service")]
+        job: String,
+        /// The folder to write to; what is there already stays.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
     },
     /// Seeded traffic.
     #[command(subcommand)]
@@ -275,6 +288,7 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let stack = if live { Some(state()?) } else { None };
             checks::run(stack.as_deref(), if json { checks::Form::Json } else { checks::Form::Text }).await
         }
+        Command::Init { ref url, ref job, ref out } => init::init(url, job, out).await,
         Command::Traffic(Traffic::Run(traffic::TrafficRun { list: true, .. })) => {
             for scenario in scenario::all(&find_tree()?.join(traffic::SCENARIOS))? {
                 print(&format!("{:<18} {}", scenario.id(), scenario.title))?;
