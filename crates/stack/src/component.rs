@@ -203,6 +203,21 @@ impl Component {
         self.row().missed
     }
 
+    /// The file of monitoring/ that it can't run without, where a tree may have none.
+    pub(super) fn configuration(self) -> Option<&'static str> {
+        match self {
+            Component::Probe => Some("blackbox/blackbox.yml"),
+            Component::Vector => Some("vector/vector.yaml"),
+            Component::Loki => Some("loki/loki.yaml"),
+            Component::Grafana => Some("grafana/grafana.ini"),
+            Component::App
+            | Component::Prometheus
+            | Component::Alertmanager
+            | Component::Receiver
+            | Component::Viewer => None,
+        }
+    }
+
     /// Whether a stack may do without it.
     pub fn is_optional(self) -> bool {
         self.missed_without().is_some() || self.stands_in_for().is_some()

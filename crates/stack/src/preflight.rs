@@ -145,6 +145,12 @@ async fn program(component: Component, plan: &Plan, path: &OsStr) -> Result<Tool
         let how = if plan.service.is_ours() { "`cargo build` makes it" } else { "monitoring/service.toml names it" };
         Err(format!("{} is no program; {how}, or let {APP_VARIABLE} name one", file.display()))
     };
+    // A tree that has no configuration of an optional component does without it.
+    let monitoring = plan.tree.join("monitoring");
+    if let Some(file) = component.configuration().filter(|file| monitoring.is_dir() && !monitoring.join(file).is_file())
+    {
+        return Err(format!("monitoring/{file} is not there: this tree does without"));
+    }
     match component.source() {
         Source::Service => ours(&plan.app_program),
         Source::Tool => ours(&plan.tool_program),
