@@ -52,7 +52,7 @@ pub struct Plan {
     /// of it is the running stack's to tell.
     #[serde(skip)]
     pub settled_revision: Option<String>,
-    /// Whether the service obeys `x-fault`.
+    /// Whether the service makes requests fail that ask for it.
     pub faults: bool,
     /// What the service is called, and its things.
     #[serde(default = "our_service")]

@@ -88,12 +88,6 @@ fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
         (false, true) => mix.to_vec(),
         (false, false) => own,
     };
-    if !faults.is_empty()
-        && let Some(spared) = requests.iter().find(|request| is_spared(&request.path))
-    {
-        let what = format!("no fault may fall on {}: health and metrics never fail on purpose", spared.path);
-        section.complain("faults", what);
-    }
     section.finish();
     let volume = match (rate, count) {
         (Some(rate), _) => Volume::Rate(rate),
@@ -306,16 +300,10 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// What `x-fault` takes: `error`, `panic`, `delay=750ms`, or several with commas.
+/// What a fault may be: `error`, `panic`, `delay=750ms`, or several with commas.
 fn is_fault(text: &str) -> bool {
     text.split(',').map(str::trim).all(|part| match part.strip_prefix("delay=") {
         Some(delay) => duration::parse(delay).is_ok_and(|delay| !delay.is_zero()),
         None => part == "error" || part == "panic",
     })
-}
-
-/// Paths the service never fails on purpose.
-fn is_spared(path: &str) -> bool {
-    let path = path.split('?').next().unwrap_or_default();
-    path == "/metrics" || path == "/health" || path.starts_with("/health/")
 }

@@ -66,7 +66,7 @@ pub struct Head {
 pub struct Entry {
     /// Place in the schedule, from 0.
     pub seq: u64,
-    /// `x-request-id` as sent: `<run>-<seq>`.
+    /// As its header was sent: `<run>-<seq>`.
     pub id: String,
     /// Name of the scenario's phase.
     pub phase: String,
@@ -76,7 +76,7 @@ pub struct Entry {
     pub path: String,
     /// Route template the service must count it under.
     pub endpoint: String,
-    /// `x-fault` as sent.
+    /// As its header was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
     /// When the schedule wanted it sent.
@@ -439,7 +439,7 @@ impl Entry {
     }
 }
 
-/// `x-request-id` of one request of a run.
+/// The id of one request of a run.
 pub fn request_id(run: &str, seq: u64) -> String {
     format!("{run}-{seq}")
 }

@@ -69,7 +69,7 @@ pub struct Intended {
     pub endpoint: String,
     /// A JSON body.
     pub body: Option<String>,
-    /// The value of `x-fault`.
+    /// What its header says.
     pub fault: Option<String>,
 }
 

@@ -98,7 +98,7 @@ fn service(asked: &Asked<'_>, guess: &Guess) -> String {
         }
     }
     text += "\n# Metrics don't tell of these:\n# [request_id]\n# header = \"x-request-id\"\n\
-             # [faults]\n# header = \"x-fault\"\n\
+             # [faults]\n# header = \"x-fail-on-purpose\"\n\
              # [log]\n# format = \"json\"\n# time = \"ts\"\n# request_id = \"request_id\"\n# status = \"status\"\n";
     text
 }
