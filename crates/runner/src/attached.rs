@@ -9,7 +9,8 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 
 use super::collect;
-use super::enact::{self, END, RunResult, RunSpec, Say, goes_on};
+use super::enact::spec::{RunResult, RunSpec, Say};
+use super::enact::{self, END, goes_on};
 use super::environment::{Environment, Held};
 use super::publish::publish;
 use super::runner::{self, Ended, Job, Try, Which, gravest, invalid, why_again};

@@ -19,6 +19,9 @@ use aiclipx_judge::report::PDF;
 use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files;
 
+/// How often one that goes on beside others shows it.
+pub(super) const STILL_AT_IT: Duration = Duration::from_secs(8);
+
 /// What an experiment does, or waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]

@@ -16,8 +16,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::browser::Browser;
+use crate::browser::page::PageOptions;
 use crate::browser::prometheus::{PrometheusPages, Shot};
-use crate::browser::{Browser, PageOptions};
 use crate::surroundings::look_for_a_browser;
 use aiclipx_base::address::Address;
 use aiclipx_judge::alert_graph;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::collect;
-use super::enact::{self, RunSpec, Say, enact};
+use super::enact::spec::{RunSpec, Say};
+use super::enact::{self, enact};
 use super::environment::Environment;
 use super::publish::publish;
 use super::runner::{self, Ended, Job, Options, Try, Which, gravest, invalid};

@@ -6,8 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::time::{Instant, sleep};
 
-use super::enact::STILL_AT_IT;
-use crate::events::{Event, Events};
+use crate::events::{Event, Events, STILL_AT_IT};
 use crate::pdf;
 use aiclipx_judge::bundle::{BROKEN_OFF, Bundle, Draft};
 use aiclipx_judge::files;

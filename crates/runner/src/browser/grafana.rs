@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Browser, Page, PageOptions};
+use super::Browser;
+use super::page::{Page, PageOptions};
 use aiclipx_base::address::Address;
 use aiclipx_judge::grafana::Exchange;
 use aiclipx_model::failure::Failure;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Page;
+use super::page::Page;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration;
 use aiclipx_http::client;
