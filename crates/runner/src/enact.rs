@@ -107,7 +107,7 @@ async fn enacted(
     write(&SCENARIO.below(&folder), what.scenario.text.as_bytes())?;
     *begun = Some(folder.clone());
     let mut disturbances = expositions(environment.app_metrics(), &folder, "before").await?;
-    let at_start = environment.epochs().await?;
+    let at_start = environment.identities().await?;
     plant(what, &id)?;
 
     say(Doing::Sending);
@@ -120,7 +120,7 @@ async fn enacted(
     }
     disturbances.extend(interrupt.or(waiting.until_over(&sent.ledger.head)).await?);
     disturbances.extend(expositions(environment.app_metrics(), &folder, "after").await?);
-    let at_end = environment.epochs().await?;
+    let at_end = environment.identities().await?;
 
     say(Doing::WaitingForLastPictures);
     let album = interrupt.or(async { Ok(screenshots.done().await?) }).await?;
@@ -222,9 +222,9 @@ fn processes(at_start: &BTreeMap<String, ProcessIdentity>, at_end: &BTreeMap<Str
     let gone = ProcessIdentity { pid: None, started_ms: None };
     at_start
         .iter()
-        .map(|(component, epoch)| Process {
+        .map(|(component, identity)| Process {
             component: component.clone(),
-            at_start: *epoch,
+            at_start: *identity,
             at_end: at_end.get(component).copied().unwrap_or(gone),
         })
         .collect()
@@ -232,7 +232,11 @@ fn processes(at_start: &BTreeMap<String, ProcessIdentity>, at_end: &BTreeMap<Str
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
+    use crate::stand_in;
+    use aiclipx_stack::interrupt::Signals;
 
     #[test]
     fn a_clock_that_is_set_back_makes_no_window_that_ends_before_it_begins() {
@@ -251,6 +255,41 @@ mod tests {
         let turn = turn(state.path()).unwrap();
         assert!(goes_on(state.path()));
         drop(turn);
+        assert!(!goes_on(state.path()));
+    }
+
+    #[tokio::test]
+    async fn of_two_that_send_traffic_at_one_stack_the_second_is_refused_and_asks_it_nothing() {
+        let state = tempfile::tempdir().unwrap();
+        // A Prometheus that is asked, and never answers.
+        let prometheus = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stack = stand_in::external(prometheus.local_addr().unwrap(), state.path());
+        let tree = stand_in::tree();
+        let what = RunSpec {
+            environment: Environment::External(&stack),
+            tree: &tree,
+            scenario: tree.scenarios.iter().find(|scenario| scenario.name == "request-rate").unwrap(),
+            seed: 42,
+            length: None,
+            show: false,
+            pictures: false,
+            from_quiet: false,
+        };
+        let (signals, unheard) = (Signals::unheard(), Signals::unheard());
+        let (interrupt, not_interrupted) = (signals.held(), unheard.held());
+        let mut first = std::pin::pin!(enact(what, &|_| {}, &interrupt));
+        let _asks = tokio::select! {
+            ended = &mut first => panic!("it waits for scrapes: {ended:?}"),
+            asks = prometheus.accept() => asks.unwrap(),
+        };
+        let refused = enact(what, &|_| {}, &not_interrupted).await.unwrap_err();
+        assert_eq!(refused.kind(), Kind::Usage);
+        assert!(refused.to_string().starts_with("another run is under way on this stack"), "{refused}");
+        assert!(prometheus.accept().now_or_never().is_none(), "the second asks nothing");
+        assert!(goes_on(state.path()), "and takes nothing from the first");
+        turn(tempfile::tempdir().unwrap().path()).expect("another stack is another's");
+        signals.ask();
+        assert_eq!(first.await.unwrap_err().kind(), Kind::Interrupted);
         assert!(!goes_on(state.path()));
     }
 

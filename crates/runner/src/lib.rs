@@ -26,5 +26,7 @@ pub mod pictures;
 pub mod prove;
 mod publish;
 pub mod runner;
+#[cfg(test)]
+mod stand_in;
 mod surroundings;
 pub mod traffic;

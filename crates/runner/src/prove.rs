@@ -243,9 +243,8 @@ impl Host for PrivateStacks {
         };
         let enacted = enact(what, say, &self.interrupt).await?;
         say(Doing::Collecting);
-        self.interrupt
-            .or(collect::collect(&scenario.name, environment, &self.tree, &enacted.folder, folder, &self.events))
-            .await
+        let tell = |event| self.events.tell(&scenario.name, event);
+        self.interrupt.or(collect::collect(environment, &self.tree, &enacted.folder, folder, &tell)).await
     }
 
     async fn has_died(&self, PrivateStack { stack, .. }: &PrivateStack) -> bool {

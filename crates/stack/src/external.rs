@@ -96,7 +96,7 @@ impl FromStr for Endpoints {
     }
 }
 
-/// A foreign stack as it was found.
+/// Such a stack as it was found.
 #[derive(Debug, Clone)]
 pub struct ExternalStack {
     /// The service's replicas.

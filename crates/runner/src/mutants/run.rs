@@ -262,11 +262,7 @@ impl Job for Trial {
     async fn attempt(&mut self, _: Which) -> Result<Try<Findings>, Failure> {
         let _ = fs::remove_dir_all(self.experiment(self.name()));
         let findings = self.once().await?;
-        let disturbed = match &findings[self.name()] {
-            Err(MutantStatus::Invalid(why)) => Some(why.clone()),
-            Ok(found) if !self.is_wanted(found) => invalid(found.disturbances.iter().cloned()),
-            _ => None,
-        };
+        let disturbed = self.disturbed(&findings[self.name()]);
         Ok(Try { came: findings, disturbed })
     }
 }
@@ -338,7 +334,8 @@ impl Trial {
         };
         let enacted = enact(what, &|_| {}, interrupt).await?;
         let folder = self.experiment(self.name());
-        interrupt.or(collect(self.name(), Environment::Managed(stack), tree, &enacted.folder, &folder, events)).await?;
+        let tell = |event| events.tell(self.name(), event);
+        interrupt.or(collect(Environment::Managed(stack), tree, &enacted.folder, &folder, &tell)).await?;
         let mut found = self.look(&folder).await?;
         found.lacking = parts::lacking(stack).await;
         let mut findings = Findings::from([(self.name().to_owned(), Ok(found))]);
@@ -350,8 +347,9 @@ impl Trial {
                 Edit::Dashboard(change) => match change.dashboards(tree) {
                     Ok(dashboards) => {
                         let tree = tree.with_dashboards(dashboards);
+                        let tell = |event| events.tell(&mutant.id, event);
                         interrupt
-                            .or(collect(&mutant.id, Environment::Managed(stack), &tree, &enacted.folder, &copy, events))
+                            .or(collect(Environment::Managed(stack), &tree, &enacted.folder, &copy, &tell))
                             .await?;
                         Ok(())
                     }
@@ -409,6 +407,15 @@ impl Trial {
         self.common.folder.join(name).join(&self.scenario.name)
     }
 
+    /// Why it is tried again, where it is not its mutant that disturbed the run.
+    fn disturbed(&self, found: &Result<Found, MutantStatus>) -> Option<String> {
+        match found {
+            Err(MutantStatus::Invalid(why)) => Some(why.clone()),
+            Ok(found) if !self.is_wanted(found) => invalid(found.disturbances.iter().cloned()),
+            _ => None,
+        }
+    }
+
     /// Whether the run was disturbed as its mutant must disturb it.
     fn is_wanted(&self, found: &Found) -> bool {
         match &self.what {
@@ -436,3 +443,6 @@ fn wrapped(app: &Path, name: &str, value: &str, folder: &Path) -> anyhow::Result
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).context("cannot make the service's program one")?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests;
