@@ -12,10 +12,9 @@ use super::collect;
 use super::enact::spec::{RunResult, RunSpec, Say};
 use super::enact::{self, END, goes_on};
 use super::environment::{Environment, Held};
-use super::publish::publish;
+use super::publish::{begun, publish};
 use super::runner::{self, Ended, Job, Try, Which, gravest, invalid, why_again};
 use crate::events::{Event, Events};
-use crate::publish::in_a_second_of_its_own;
 use crate::surroundings::{asked_of, look_for_a_browser};
 use aiclipx_judge::artifacts::{LEDGER, RUN};
 use aiclipx_judge::bundle::{Bundle, Draft};
@@ -87,19 +86,11 @@ pub async fn collect(
     let seeds: Vec<u64> = runs.ended.iter().map(|(_, one)| one.seed).collect::<BTreeSet<_>>().into_iter().collect();
     let Revision { commit, dirty, untold } = asked_of(root, events).await?;
     let label = label(commit.as_deref(), dirty.as_deref());
-    let mut before = environment.identities().await?;
+    let before = environment.identities().await?;
     let (versions, mut absent) = environment.told();
-    for name in is_down(&before)? {
-        absent.push(format!("{name} was not running when this was collected"));
-        before.remove(&name);
-    }
+    absent.extend(is_down(&before)?.iter().map(|name| format!("{name} was not running when this was collected")));
     absent.extend(untold.iter().map(|why| provenance::of_unknown(why)));
-    let (id, draft) = in_a_second_of_its_own(|now_ms| {
-        let id = provenance::bundle_id(now_ms, commit.as_deref(), &seeds)?;
-        Ok(Draft::begin(out, &id)?.map(|draft| (id, draft)))
-    })
-    .await?;
-    draft.take(&tree)?;
+    let (_, id, draft) = begun(out, commit.as_deref(), &seeds, &tree).await?;
 
     let began_ms = read_run(&runs.ended[0].0)?.quiet_ms;
     let ended = collect_all(&held, &tree, &draft, runs.ended, events, interrupt).await;
@@ -184,12 +175,13 @@ fn name_experiments(
     Ok(superseded)
 }
 
-/// The processes that were not the same throughout, in words; a failure for one that the stack can't do without.
+/// The processes that ran and were not the same throughout, in words; a failure for one that the stack can't do without.
 fn changed(
     before: &BTreeMap<String, ProcessIdentity>,
     after: &BTreeMap<String, ProcessIdentity>,
 ) -> Result<Vec<String>, Failure> {
-    let changed = before.iter().filter(|(name, identity)| after.get(*name) != Some(*identity)).map(|(name, _)| name);
+    let ran = before.iter().filter(|(_, identity)| identity.pid.is_some());
+    let changed = ran.filter(|(name, identity)| after.get(*name) != Some(*identity)).map(|(name, _)| name);
     let told = changed.map(|name| {
         if may_lack(name) {
             return Ok(format!("{name} was restarted or died while this was collected"));

@@ -51,7 +51,6 @@ impl Held {
 }
 
 impl<'a> Environment<'a> {
-    /// The service's replicas.
     pub fn app(self) -> &'a [Address] {
         match self {
             Environment::Managed(stack) => &stack.plan().addresses.app,

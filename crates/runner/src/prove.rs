@@ -13,12 +13,10 @@ use super::collect;
 use super::enact::spec::{RunSpec, Say};
 use super::enact::{self, enact};
 use super::environment::Environment;
-use super::publish::publish;
+use super::publish::{begun, publish};
 use super::runner::{self, Ended, Job, Options, Try, Which, gravest, invalid};
 use crate::events::{self, Doing, Event, Events};
-use crate::publish::in_a_second_of_its_own;
-use crate::surroundings;
-use crate::surroundings::asked_of;
+use crate::surroundings::{self, asked_of};
 use aiclipx_judge::artifacts::LOG;
 use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::consistency::FIRST_TRY;
@@ -26,14 +24,12 @@ use aiclipx_judge::experiment::Experiment;
 use aiclipx_judge::files;
 use aiclipx_judge::judge::{self, Verdict};
 use aiclipx_judge::outcome::Outcome;
-use aiclipx_judge::provenance;
-use aiclipx_judge::provenance::{BrokenOff, End, Mode, Provenance, now_ms};
+use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, now_ms};
 use aiclipx_judge::run::SCHEMA;
 use aiclipx_judge::tree::{Tree, copy_folder};
 use aiclipx_model::failure::{Failure, Kind, no_temporary_folder};
 use aiclipx_model::monitoring::prometheus_flags;
-use aiclipx_model::revision;
-use aiclipx_model::revision::Revision;
+use aiclipx_model::revision::{self, Revision};
 use aiclipx_model::scenario::Scenario;
 use aiclipx_stack::interrupt::Interrupt;
 use aiclipx_stack::layout::RUNS;
@@ -51,12 +47,7 @@ pub async fn prove(
     let scenarios = chosen(&tree, &options.only)?;
     surroundings::look_for_a_browser().await;
     let Revision { commit, dirty, untold } = asked_of(root, events).await?;
-    let (began_ms, id, draft) = in_a_second_of_its_own(|now_ms| {
-        let id = provenance::bundle_id(now_ms, commit.as_deref(), &[options.seed])?;
-        Ok(Draft::begin(&options.out, &id)?.map(|draft| (now_ms, id, draft)))
-    })
-    .await?;
-    draft.take(&tree)?;
+    let (began_ms, id, draft) = begun(&options.out, commit.as_deref(), &[options.seed], &tree).await?;
 
     // Once for all: a file that is edited meanwhile is not in what was read.
     let label = revision::label(commit.as_deref(), dirty.as_deref());

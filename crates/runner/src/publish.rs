@@ -1,6 +1,7 @@
 //! What ends a run: the draft is reported, printed and sealed; and how one begins in a second of its own.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -11,8 +12,9 @@ use crate::pdf;
 use aiclipx_judge::bundle::{BROKEN_OFF, Bundle, Draft};
 use aiclipx_judge::files;
 use aiclipx_judge::outcome::Outcome;
-use aiclipx_judge::provenance::{Provenance, now_ms};
+use aiclipx_judge::provenance::{self, Provenance, now_ms};
 use aiclipx_judge::report::PDF;
+use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::Failure;
 use aiclipx_stack::interrupt::Interrupt;
 
@@ -53,6 +55,22 @@ pub(super) async fn publish(
     let secrets = secrets.to_vec();
     let sealed = tokio::task::spawn_blocking(move || draft.seal(&secrets)).await.context("sealing")??;
     Ok((sealed, outcome))
+}
+
+/// Begins a bundle of this tree: when, its id, and its draft.
+pub(super) async fn begun(
+    out: &Path,
+    commit: Option<&str>,
+    seeds: &[u64],
+    tree: &Tree,
+) -> Result<(i64, String, Draft), Failure> {
+    let (began_ms, id, draft) = in_a_second_of_its_own(|now_ms| {
+        let id = provenance::bundle_id(now_ms, commit, seeds)?;
+        Ok(Draft::begin(out, &id)?.map(|draft| (now_ms, id, draft)))
+    })
+    .await?;
+    draft.take(tree)?;
+    Ok((began_ms, id, draft))
 }
 
 /// Begins what is named by the second in which it begins; of two commands in the same one, the later waits for the next.

@@ -14,11 +14,8 @@ use super::tools::{Elder, Wanted};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Component {
-    /// The service.
     App,
-    /// Prometheus.
     Prometheus,
-    /// Alertmanager.
     Alertmanager,
     /// The receiver of notifications and traffic phases: this tool itself.
     Receiver,
@@ -39,7 +36,6 @@ pub enum Component {
 pub enum Source {
     /// Built with this tool: the service.
     Service,
-    /// This tool.
     Tool,
     /// A program of its own, looked for on PATH.
     Path(&'static Wanted),

@@ -99,9 +99,7 @@ impl FromStr for Endpoints {
 /// Such a stack as it was found.
 #[derive(Debug, Clone)]
 pub struct ExternalStack {
-    /// The service's replicas.
     pub app: Vec<Address>,
-    /// Prometheus.
     pub prometheus: Address,
     /// Alertmanager, where it answers.
     pub alertmanager: Option<Address>,

@@ -39,7 +39,6 @@ const END: u64 = 1 << 20;
 /// Of a long log only its end is understood; so much more than is shown, so that a stack trace has its beginning.
 const BEFORE: usize = 1000;
 
-/// What to show.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Processes by name (`app-2`, also `supervisord`), a component's name for all its replicas; all components where
@@ -74,10 +73,8 @@ impl std::str::FromStr for Since {
     }
 }
 
-/// What was shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// Lines.
     pub lines: usize,
     /// The earliest and the latest time among them.
     pub between: Option<(Timestamp, Timestamp)>,
@@ -97,7 +94,6 @@ impl Request {
     }
 }
 
-/// One process's log.
 struct Source {
     name: String,
     stream: Stream,

@@ -53,7 +53,6 @@ pub struct Plan {
     pub settled_revision: Option<String>,
     /// Whether the service obeys `x-fault`.
     pub faults: bool,
-    /// The service's program.
     pub app_program: PathBuf,
     /// This tool's program, which is also the receiver and the viewer.
     pub tool_program: PathBuf,
@@ -62,11 +61,9 @@ pub struct Plan {
 /// One program to run: a component, or one replica of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Which component.
     pub component: Component,
     /// `app`, `prometheus`, …; further replicas are `app-2`, `app-3`, ….
     pub name: String,
-    /// Where it listens.
     pub address: Address,
     /// Where it listens to the monitoring alone, if it does.
     pub admin: Option<Address>,

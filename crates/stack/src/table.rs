@@ -49,9 +49,7 @@ impl State {
 /// A line of the table of a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The process's name.
     pub name: String,
-    /// How it is.
     pub state: State,
     /// Since its start; until it was ready, once it is.
     pub time: Option<Duration>,
@@ -62,9 +60,7 @@ pub struct Row {
 /// A line of the table of `status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusRow {
-    /// The process's name.
     pub name: String,
-    /// How it is.
     pub health: Health,
     /// While it runs.
     pub pid: Option<u32>,

@@ -53,7 +53,6 @@ pub struct PrometheusPages {
 pub struct Shot {
     /// `targets`, `rules`, `alerts`, `graph`: good for a file name.
     pub name: &'static str,
-    /// What to open.
     pub url: String,
     /// JavaScript that unfolds or sets what the address can't, to run once the page is loaded; may be empty.
     pub unfold: String,

@@ -19,7 +19,6 @@ pub struct RunSpec<'a> {
     pub environment: Environment<'a>,
     /// The rules, for how long an alert may take.
     pub tree: &'a Tree,
-    /// The scenario.
     pub scenario: &'a Scenario,
     /// The seed of its schedule.
     pub seed: u64,
@@ -38,6 +37,5 @@ pub struct RunSpec<'a> {
 pub struct RunResult {
     /// Its folder, below the stack's `runs/`.
     pub folder: PathBuf,
-    /// What was sent.
     pub sent: Sent,
 }

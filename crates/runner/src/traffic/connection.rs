@@ -29,7 +29,6 @@ pub trait Connect: Send + Sync + 'static {
     /// A connection's two directions.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// Opens one connection.
     fn connect(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
 
     /// What the `Host` header says.
@@ -44,7 +43,6 @@ pub struct Tcp {
 }
 
 impl Tcp {
-    /// Resolves the address.
     pub async fn resolve(address: &Address) -> Result<Tcp, Failure> {
         let found = tokio::net::lookup_host((address.host.as_str(), address.port))
             .await

@@ -143,7 +143,6 @@ pub async fn send<C: Connect>(
     Ok(traffic.sent(schedule, schedule_sha256, started_unix_us, ending))
 }
 
-/// How sending ended.
 enum Ending {
     Complete,
     Limited(String),
