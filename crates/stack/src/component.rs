@@ -235,7 +235,7 @@ impl FromStr for Component {
     fn from_str(text: &str) -> Result<Component, String> {
         Component::ALL.into_iter().find(|component| component.name() == text).ok_or_else(|| {
             let names: Vec<_> = Component::ALL.iter().map(|component| component.name()).collect();
-            format!("`{text}` is no component; there are {}", names.join(", "))
+            format!("unknown component `{text}`; known: {}", names.join(", "))
         })
     }
 }

@@ -36,7 +36,7 @@ use stream::{Fresh, Stream};
 const LOOK: Duration = Duration::from_millis(150);
 /// Bytes of a log's end that are read where the last lines are wanted; where they are not in it, eight times as many.
 const END: u64 = 1 << 20;
-/// Of a long log only its end is understood; so much more than is shown, so that a stack trace has its beginning.
+/// Lines read before the first one shown, so that a stack trace keeps its first line.
 const BEFORE: usize = 1000;
 
 #[derive(Debug, Clone, Default)]

@@ -47,8 +47,8 @@ pub struct Plan {
     pub speed: Speed,
     /// Who it lives for.
     pub lifetime: Lifetime,
-    /// What the service says it is built from, where the caller has settled it; else git is asked at the start. What came
-    /// of it is the running stack's to tell.
+    /// The revision that the service says it is built from; `None`: git is asked at the start. The running stack records the
+    /// result.
     #[serde(skip)]
     pub settled_revision: Option<String>,
     /// Whether the service obeys `x-fault`.
