@@ -3,17 +3,11 @@
 //!
 //! The texts follow from the run's name, so that `verify` knows what to look for without a list in the bundle.
 
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::Path;
-
 use anyhow::Context;
 
 use super::artifacts::{LEAKED, PLANTED};
 use aiclipx_model::sum::Sum;
 
-/// Their log, beside the components' own: the forwarder takes every file there.
-const LOG: &str = "planted.log";
 /// The most lines an answer is asked for: more than are planted, were each of them there twice.
 pub const MOST: usize = 200;
 
@@ -69,14 +63,9 @@ fn all(run: &str) -> impl Iterator<Item = Planted> {
     })
 }
 
-/// Writes them into their log in a stack's folder of logs.
-pub fn plant(logs: &Path, run: &str) -> anyhow::Result<()> {
-    let file = logs.join(LOG);
-    let lines: String = all(run).map(|planted| planted.line + "\n").collect();
-    let opened = OpenOptions::new().create(true).append(true).open(&file);
-    opened
-        .and_then(|mut log| log.write_all(lines.as_bytes()))
-        .with_context(|| format!("cannot write {}", file.display()))
+/// The lines to plant.
+pub fn lines(run: &str) -> String {
+    all(run).map(|planted| planted.line + "\n").collect()
 }
 
 /// What Loki is asked for the two answers, in `LogQL`.

@@ -110,12 +110,6 @@ pub fn of_another_revision(built: &str, tree: &str) -> String {
     format!("the service that ran says it is of {built}; the tree is {tree}")
 }
 
-/// SHA-256 of the tree's flake.lock, if it has one.
-pub fn flake_lock(tree: &Path) -> anyhow::Result<Option<String>> {
-    let file = tree.join("flake.lock");
-    if file.exists() { sum::of_file(&file).map(Some) } else { Ok(None) }
-}
-
 /// SHA-256 of the program that runs now.
 pub fn program() -> Option<String> {
     static PROGRAM: OnceLock<Option<String>> = OnceLock::new();
@@ -123,19 +117,8 @@ pub fn program() -> Option<String> {
     PROGRAM.get_or_init(|| sum::of_file(Path::new("/proc/self/exe")).ok()).clone()
 }
 
-/// `linux x86_64, 2 processors`.
-pub fn machine() -> String {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    format!("{} {}, {processors} processors", std::env::consts::OS, std::env::consts::ARCH)
-}
-
 /// Unix milliseconds as `20261124T033000Z`, for names of files and folders.
 pub fn compact_utc(millis: i64) -> anyhow::Result<String> {
     let at = jiff::Timestamp::from_millisecond(millis).context("a time outside the calendar")?;
     Ok(at.strftime("%Y%m%dT%H%M%SZ").to_string())
-}
-
-/// Now, in Unix milliseconds of the wall clock.
-pub fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }

@@ -15,7 +15,7 @@ use super::publish::publish;
 use super::runner::{self, Ended, Job, Try, Which, gravest, invalid, why_again};
 use crate::events::{Event, Events};
 use crate::publish::in_a_second_of_its_own;
-use crate::surroundings::{asked_of, look_for_a_browser};
+use crate::surroundings::{self, asked_of, look_for_a_browser};
 use aiclipx_judge::artifacts::{LEDGER, RUN};
 use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::consistency::FIRST_TRY;
@@ -23,12 +23,11 @@ use aiclipx_judge::experiment::Experiment;
 use aiclipx_judge::files::{files_in, read_json};
 use aiclipx_judge::judge;
 use aiclipx_judge::outcome::Outcome;
-use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, compact_utc, now_ms};
+use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, compact_utc};
 use aiclipx_judge::run::{SCHEMA, read_run};
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::process_identity::ProcessIdentity;
-use aiclipx_model::revision::{Revision, label};
 use aiclipx_model::traffic::ledger::{Head, Ledger};
 use aiclipx_stack::Component;
 use aiclipx_stack::interrupt::Interrupt;
@@ -84,17 +83,16 @@ pub async fn collect(
     }
     look_for_a_browser().await;
     let seeds: Vec<u64> = runs.ended.iter().map(|(_, one)| one.seed).collect::<BTreeSet<_>>().into_iter().collect();
-    let Revision { commit, dirty, untold } = asked_of(root, events).await?;
-    let label = label(commit.as_deref(), dirty.as_deref());
+    let revision = asked_of(root, events).await?;
+    let label = revision.label();
     let mut before = environment.epochs().await?;
     let (versions, mut absent) = environment.told();
     for name in is_down(&before)? {
         absent.push(format!("{name} was not running when this was collected"));
         before.remove(&name);
     }
-    absent.extend(untold.iter().map(|why| provenance::of_unknown(why)));
     let (id, draft) = in_a_second_of_its_own(|now_ms| {
-        let id = provenance::bundle_id(now_ms, commit.as_deref(), &seeds)?;
+        let id = provenance::bundle_id(now_ms, revision.commit.as_deref(), &seeds)?;
         Ok(Draft::begin(out, &id)?.map(|draft| (id, draft)))
     })
     .await?;
@@ -139,30 +137,14 @@ pub async fn collect(
             .remedy("see `just logs`; run `just traffic` and `just evidence` again"));
     }
 
-    let provenance = Provenance {
-        schema: SCHEMA,
-        id,
-        tool: env!("CARGO_PKG_VERSION").to_owned(),
-        program: provenance::program(),
-        revision: commit,
-        dirty,
-        flake_lock_sha256: provenance::flake_lock(root)?,
-        mode: match environment {
-            Environment::Managed(_) => Mode::Attached,
-            Environment::External(_) => Mode::Foreign,
-        },
-        seeds,
-        speed: environment.speed(),
-        began_ms,
-        ended_ms: now_ms(),
-        versions,
-        image: None,
-        machine: provenance::machine(),
-        superseded,
-        unfinished,
-        broken_off: runs.broken_off,
-        absent,
+    let mode = match environment {
+        Environment::Managed(_) => Mode::Attached,
+        Environment::External(_) => Mode::Foreign,
     };
+    let known = surroundings::provenance(root, id, mode, &revision, seeds, environment.speed(), began_ms)?;
+    absent.extend(known.absent);
+    let broken_off = runs.broken_off;
+    let provenance = Provenance { versions, superseded, unfinished, broken_off, absent, ..known };
     aiclipx_judge::mutants::outcome::take(out, draft.folder(), &provenance)?;
     publish(draft, &provenance, &environment.secrets()?, events, interrupt).await
 }
