@@ -267,6 +267,11 @@ pub const OF_A_BUNDLE: [&str; 9] = [
     "broken-off/",
 ];
 
+/// Where the experiments lie, each in a folder.
+pub const EXPERIMENTS: &str = "experiments";
+/// Where a bundle keeps what is left of tries that did not come to their end, each in a folder.
+pub const BROKEN_OFF: &str = "broken-off";
+
 impl Artifact {
     /// The path of the one that is called so.
     pub fn named(&self, name: &str) -> String {

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use super::artifacts::EXPERIMENTS;
 use super::experiment::Experiment;
 use super::files::{files_in, read_json};
 use super::judge::{self, Judgement, Verdict};
@@ -41,7 +42,7 @@ impl Outcome {
         let provenance: Provenance = read_json(&folder.join("run.json"))?;
         let tree = Tree::read(&folder.join("tree"))?;
         let mut experiments = Vec::new();
-        for path in files_in(&folder.join("experiments"), "")? {
+        for path in files_in(&folder.join(EXPERIMENTS), "")? {
             let read = Experiment::read(&path).with_context(|| format!("the experiment in {}", path.display()))?;
             experiments.push(read);
         }

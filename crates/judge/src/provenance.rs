@@ -96,8 +96,9 @@ pub enum Mode {
     Attached,
     /// Every experiment on a stack of its own.
     Private,
-    /// From the runs on a stack that somebody else started.
-    Foreign,
+    /// From the runs on a stack that somebody else started; bundles have called it so since the first.
+    #[serde(rename = "foreign")]
+    External,
 }
 
 /// That the revision, or what differs from it, is not known.

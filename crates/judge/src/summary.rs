@@ -44,9 +44,9 @@ pub fn verified(asked: &Asked) -> Result<(Bundle, Outcome), Failure> {
         ));
     }
     tell(
-        "   By the sums alone are bound: report.pdf, pictures, tsdb.tar.gz, the logs of all but the service, and what of tree/",
+        "   By the sums alone are bound: report.pdf, pictures, tsdb.tar.gz, the logs of all but the service, what is left of tries",
     );
-    tell("   no claim reads (runbooks, tests of rules, titles).");
+    tell("   that were broken off, and what of tree/ no claim reads (runbooks, tests of rules, titles).");
     match &asked.repo {
         Some(repo) => {
             let files = attest::bound_to(&bundle, &outcome.provenance, repo)?;

@@ -139,7 +139,7 @@ pub async fn collect(
 
     let mode = match environment {
         Environment::Managed(_) => Mode::Attached,
-        Environment::External(_) => Mode::Foreign,
+        Environment::External(_) => Mode::External,
     };
     let known = surroundings::provenance(root, id, mode, &revision, seeds, environment.speed(), began_ms)?;
     absent.extend(known.absent);

@@ -10,7 +10,8 @@ use super::enact::STILL_AT_IT;
 use crate::events::{Event, Events};
 use crate::pdf;
 use crate::surroundings::now_ms;
-use aiclipx_judge::bundle::{BROKEN_OFF, Bundle, Draft};
+use aiclipx_judge::artifacts::{BROKEN_OFF, EXPERIMENTS};
+use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::files;
 use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance::Provenance;
@@ -30,7 +31,7 @@ pub async fn publish(
     events.settle();
     let told = provenance.clone();
     let reported = tokio::task::spawn_blocking(move || {
-        for place in ["experiments", BROKEN_OFF] {
+        for place in [EXPERIMENTS, BROKEN_OFF] {
             for folder in files::files_in(&draft.folder().join(place), "")? {
                 files::pack(&folder)?;
             }

@@ -76,14 +76,14 @@ pub(super) fn made(outcome: &Outcome) -> &'static str {
     match outcome.provenance.mode {
         Mode::Attached => "on the stack that was up",
         Mode::Private => "every experiment on a stack of its own",
-        Mode::Foreign => "on a stack that somebody else started",
+        Mode::External => "on a stack that somebody else started",
     }
 }
 
 /// The service's image.
 pub(super) fn image(outcome: &Outcome) -> &str {
     outcome.provenance.image.as_deref().unwrap_or(match outcome.provenance.mode {
-        Mode::Foreign => "not told by the service",
+        Mode::External => "not told by the service",
         Mode::Attached | Mode::Private => "none: the service ran as a process",
     })
 }
