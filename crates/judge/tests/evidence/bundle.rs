@@ -1014,7 +1014,8 @@ fn what_is_left_of_a_try_holds_what_enacting_leaves_and_nothing_more() {
         let file = format!("{left}/{file}");
         write(&sealed.path(&file), b"").unwrap();
         sealed.resum();
-        let failure = sealed.verify().expect_err(&file).to_string();
+        let Err(failure) = sealed.verify() else { panic!("{file} has a place there") };
+        let failure = failure.to_string();
         assert!(
             failure.contains("L1") && failure.contains(&format!("{file} is nothing that was asked for")),
             "{failure}"
