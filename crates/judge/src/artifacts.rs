@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use aiclipx_model::monitoring::Loader;
 
-/// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Artifact {
     /// Below its folder; `*` stands for a name, where there are several.
@@ -33,7 +32,7 @@ pub enum WrittenBy {
     Enact,
     /// What was recorded is collected.
     Collect,
-    /// All is judged and told.
+    /// All is judged, and the reports are written.
     Report,
 }
 
@@ -49,7 +48,6 @@ pub enum Needed {
 /// What a packed artifact's name ends in.
 pub const PACKED: &str = ".gz";
 
-/// What was enacted.
 pub const SCENARIO: Artifact = Artifact {
     path: "scenario.toml",
     packed: false,
@@ -112,7 +110,6 @@ pub const LOADED: Artifact = Artifact {
     holds: "what Prometheus and Alertmanager say they run; `names`: of all metrics that Prometheus had in the window",
 };
 
-/// A component's log.
 pub const LOG: Artifact = Artifact {
     path: "logs/*.log",
     packed: true,

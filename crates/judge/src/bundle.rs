@@ -59,7 +59,7 @@ impl Draft {
         Ok((!draft.target.exists()).then_some(draft))
     }
 
-    /// Copies what the evidence is about. What no bundle could hold is told now, and not when all was recorded.
+    /// Copies what the evidence is about. What no bundle can hold is refused now, not once all is recorded.
     pub fn take(&self, tree: &Tree) -> Result<(), Failure> {
         tree.copy_to(&self.folder.join("tree")).and_then(|()| remove_empty(&self.folder)).map_err(Failure::usage)?;
         list(&self.folder).map(drop).map_err(Failure::usage)
@@ -335,7 +335,7 @@ fn difference(told: &Judgement, derived: &Judgement) -> anyhow::Result<String> {
     Ok(format!("as `{differs}` verdicts.json says {}, and the artifacts say {}", of(&told), of(&derived)))
 }
 
-/// Whether the layout has a place for a file: what nobody reads, nobody has looked at.
+/// Whether the layout has a place for a file.
 fn is_of_a_bundle(file: &str) -> bool {
     let packed = file.strip_suffix(PACKED);
     let plain = packed.unwrap_or(file);

@@ -41,7 +41,7 @@ pub(crate) fn check(outcome: &Outcome) -> anyhow::Result<()> {
             "{name} says that something was out of reach, and it ran on a stack of ours"
         );
         ensure!(runs.insert(&experiment.run.id), "{name} is the run of another experiment, {}", experiment.run.id);
-        told_as_recorded(&outcome.provenance, experiment).with_context(|| format!("run.json against {name}"))?;
+        says_what_was_recorded(&outcome.provenance, experiment).with_context(|| format!("run.json against {name}"))?;
         steps_as_planned(experiment).with_context(|| format!("run.json of {name}"))?;
     }
     let seeds: BTreeSet<u64> = outcome.experiments.iter().map(|experiment| experiment.ledger.head.seed).collect();
@@ -57,8 +57,8 @@ pub(crate) fn check(outcome: &Outcome) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was done to components is what the scenario does to them, as far as it came, and what was away is put back: a step more
-/// would explain a death that nobody asked for.
+/// The steps are the scenario's, as far as it came, and what they stopped or paused is put back. A step more would explain a death
+/// that nobody asked for.
 fn steps_as_planned(experiment: &Experiment) -> anyhow::Result<()> {
     let planned = experiment.scenario.phases.iter().flat_map(|phase| &phase.steps);
     let done = &experiment.run.steps;
@@ -113,12 +113,12 @@ fn put_aside(outcome: &Outcome) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the bundle tells of speed, time, versions and revision, against one experiment.
-fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow::Result<()> {
+/// What run.json of the bundle says of speed, time, versions and revision, against one experiment.
+fn says_what_was_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow::Result<()> {
     let (told, recorded) = (provenance.schema, experiment.run.schema);
     ensure!(told == recorded, "its statement is of version {recorded}, not {told}");
-    // What a version does not know, none of its bundles holds, whether it is named or not: nobody passes a later one off as
-    // older, and is asked less.
+    // No bundle of an older version holds what only a later one has: otherwise a bundle could claim an older version, and be asked
+    // for less.
     if !experiment.is_since(3) {
         let addresses = &experiment.run.addresses;
         let scraped = experiment.samples("up")?;
@@ -179,7 +179,7 @@ fn pages_as_expected(provenance: &Provenance, experiment: &Experiment) -> anyhow
     expected.sort_unstable();
     let same = told.iter().copied().eq(expected.iter().map(|(alert, page)| (alert.as_str(), *page)));
     ensure!(same, "it tells of the pages {told:?}, and those to be pictured are {expected:?}");
-    // Of a stack that somebody else started the addresses are those it calls its own parts by.
+    // An external stack's addresses are those by which its own parts call each other.
     if provenance.mode != Mode::External {
         let own = run.addresses.prometheus.url("/");
         for picture in &run.pictures {

@@ -29,8 +29,8 @@ pub struct Outcome {
     pub judgements: Vec<Judgement>,
     /// `mutants.json`, where there is one. No verdict rests on it.
     pub mutants: Option<mutants::outcome::Outcome>,
-    /// Reports and drawings that are not as this program writes them, for another one wrote them: nothing but the sums binds
-    /// them. Only verifying tells.
+    /// Reports and drawings that another program wrote otherwise than this one: nothing but the sums binds them. Filled by
+    /// verifying.
     pub others: Vec<String>,
     /// What disturbed which experiment. Computed once: the folder's path changes when the draft is sealed.
     disturbances: BTreeMap<String, Vec<Disturbance>>,

@@ -30,17 +30,14 @@ pub struct Provenance {
     pub dirty: Option<String>,
     /// SHA-256 of flake.lock, which pins every tool under Nix.
     pub flake_lock_sha256: Option<String>,
-    /// How it was made.
     pub mode: Mode,
     /// What the schedules were computed from, each once.
     pub seeds: Vec<u64>,
     /// How much faster than production the stacks lived.
     pub speed: Speed,
-    /// Unix milliseconds.
     pub began_ms: i64,
-    /// Unix milliseconds.
     pub ended_ms: i64,
-    /// Versions, as each component tells its own.
+    /// Versions, as each component reports its own.
     pub versions: BTreeMap<String, String>,
     /// Digest of the service's image, where it ran from one.
     pub image: Option<String>,
@@ -62,7 +59,6 @@ pub struct Provenance {
 pub struct BrokenOff {
     /// The run's name; of a private stack the experiment's, with the number of the try.
     pub run: String,
-    /// What ended it.
     #[serde(flatten)]
     pub end: End,
 }
@@ -71,7 +67,7 @@ pub struct BrokenOff {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     pub why: String,
-    /// Whether a component died that nobody stopped: no later try explains that.
+    /// Whether a component died unasked: no later try explains that.
     pub died: bool,
 }
 

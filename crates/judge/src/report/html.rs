@@ -13,7 +13,6 @@ use crate::provenance::Mode;
 use crate::timeline;
 use aiclipx_model::monitoring::WATCHDOG;
 
-/// The whole page.
 pub(super) fn page(outcome: &Outcome, drawings: &[Drawings]) -> anyhow::Result<String> {
     let provenance = &outcome.provenance;
     let experiments = outcome.experiments.iter().zip(drawings);

@@ -6,7 +6,7 @@ use crate::judge::Verdict;
 use crate::outcome::Outcome;
 use crate::provenance::Mode;
 
-/// What is not proven, each reason once with the claims it covers: one that is open in many experiments is told once.
+/// What is not proven: each reason once, with all the claims it covers.
 pub(super) fn not_proven(outcome: &Outcome) -> Vec<String> {
     /// By kind of claim: what those claims are about.
     type Kinds<'a> = BTreeMap<&'a str, Vec<&'a str>>;
@@ -80,7 +80,6 @@ pub(super) fn made(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// The service's image.
 pub(super) fn image(outcome: &Outcome) -> &str {
     outcome.provenance.image.as_deref().unwrap_or(match outcome.provenance.mode {
         Mode::External => "not told by the service",

@@ -1,4 +1,4 @@
-//! What a scenario's file means, and what can't be meant: `NN-name.toml` into a [`Scenario`]. Everything wrong is told at once.
+//! Reads a scenario's file, `NN-name.toml`, into a [`Scenario`]. Everything wrong with it is reported at once.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -38,7 +38,7 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Scenario, Vec<Finding>> {
         let line = error.span().map_or(0, |span| reader.line(span.start));
         reader.note(line, format!("not TOML: {}", error.message()), "");
     }
-    // What a recovering parser makes of broken TOML would only be told twice.
+    // What a recovering parser makes of broken TOML would only be reported twice.
     let scenario = errors.is_empty().then(|| {
         let root = Section::new(&reader, "a scenario", root.get_ref(), 1);
         let scenario = scenario(&root, file, text, number, name);
