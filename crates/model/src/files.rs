@@ -1,6 +1,6 @@
 //! Files that people name: read only where they are regular, and replaced only where a file or nothing lies.
 //!
-//! A pipe that nobody writes to would be waited for without end, and a device renamed over is gone.
+//! Reading a pipe without a writer would wait without end, and a device renamed over is gone.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read, Write};

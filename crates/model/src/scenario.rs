@@ -17,7 +17,7 @@ mod types;
 pub use types::{Action, Arrival, Expect, FaultQuota, Measure, Phase, RequestTemplate, Scenario, Step, Volume};
 
 impl Scenario {
-    /// Reads one scenario file; everything wrong in it is told at once.
+    /// Reads one scenario file; everything wrong in it is reported at once.
     pub fn read(file: &Path) -> Result<Scenario, Failure> {
         let text = files::read_to_string(file)
             .with_context(|| format!("cannot read the scenario {}", file.display()))
@@ -31,7 +31,7 @@ impl Scenario {
     }
 }
 
-/// Every scenario of a folder, by number. All that is wrong in all of them is told at once.
+/// Every scenario of a folder, by number. All that is wrong in any of them is reported at once.
 pub fn all(folder: &Path) -> Result<Vec<Scenario>, Failure> {
     let mut scenarios: Vec<Scenario> = Vec::new();
     let mut findings = Vec::new();

@@ -15,7 +15,7 @@ use super::environment::{Environment, Held};
 use super::publish::{begun, publish};
 use super::runner::{self, Ended, Job, Try, Which, gravest, invalid, why_again};
 use crate::events::{Event, Events};
-use crate::surroundings::{asked_of, look_for_a_browser};
+use crate::surroundings::{self, asked_of, look_for_a_browser};
 use aiclipx_judge::artifacts::{LEDGER, RUN};
 use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::consistency::FIRST_TRY;
@@ -23,12 +23,11 @@ use aiclipx_judge::experiment::Experiment;
 use aiclipx_judge::files::{files_in, read_json};
 use aiclipx_judge::judge;
 use aiclipx_judge::outcome::Outcome;
-use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, compact_utc, now_ms};
+use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, compact_utc};
 use aiclipx_judge::run::{SCHEMA, read_run};
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::process_identity::ProcessIdentity;
-use aiclipx_model::revision::{Revision, label};
 use aiclipx_model::traffic::ledger::{Head, Ledger};
 use aiclipx_stack::Component;
 use aiclipx_stack::interrupt::Interrupt;
@@ -84,13 +83,12 @@ pub async fn collect(
     }
     look_for_a_browser().await;
     let seeds: Vec<u64> = runs.ended.iter().map(|(_, one)| one.seed).collect::<BTreeSet<_>>().into_iter().collect();
-    let Revision { commit, dirty, untold } = asked_of(root, events).await?;
-    let label = label(commit.as_deref(), dirty.as_deref());
+    let revision = asked_of(root, events).await?;
+    let label = revision.label();
     let before = environment.identities().await?;
     let (versions, mut absent) = environment.told();
     absent.extend(is_down(&before)?.iter().map(|name| format!("{name} was not running when this was collected")));
-    absent.extend(untold.iter().map(|why| provenance::of_unknown(why)));
-    let (_, id, draft) = begun(out, commit.as_deref(), &seeds, &tree).await?;
+    let (_, id, draft) = begun(out, revision.commit.as_deref(), &seeds, &tree).await?;
 
     let began_ms = read_run(&runs.ended[0].0)?.quiet_ms;
     let ended = collect_all(&held, &tree, &draft, runs.ended, events, interrupt).await;
@@ -99,30 +97,14 @@ pub async fn collect(
     let superseded = name_experiments(&draft, &tries, &disturbed, events)?;
     absent.extend(changed(&before, &environment.identities().await?)?);
 
-    let provenance = Provenance {
-        schema: SCHEMA,
-        id,
-        tool: env!("CARGO_PKG_VERSION").to_owned(),
-        program: provenance::program(),
-        revision: commit,
-        dirty,
-        flake_lock_sha256: provenance::flake_lock(root)?,
-        mode: match environment {
-            Environment::Managed(_) => Mode::Attached,
-            Environment::External(_) => Mode::Foreign,
-        },
-        seeds,
-        speed: environment.speed(),
-        began_ms,
-        ended_ms: now_ms(),
-        versions,
-        image: None,
-        machine: provenance::machine(),
-        superseded,
-        unfinished,
-        broken_off: runs.broken_off,
-        absent,
+    let mode = match environment {
+        Environment::Managed(_) => Mode::Attached,
+        Environment::External(_) => Mode::External,
     };
+    let known = surroundings::provenance(root, id, mode, &revision, seeds, environment.speed(), began_ms)?;
+    absent.extend(known.absent);
+    let broken_off = runs.broken_off;
+    let provenance = Provenance { versions, superseded, unfinished, broken_off, absent, ..known };
     aiclipx_judge::mutants::outcome::take(out, draft.folder(), &provenance)?;
     publish(draft, &provenance, &environment.secrets()?, events, interrupt).await
 }

@@ -50,17 +50,17 @@ pub fn of_mutants(outcome: &outcome::Outcome) -> anyhow::Result<String> {
     let taken = u64::try_from(outcome.ended_ms - outcome.began_ms).unwrap_or(0);
     suite.set_time(Duration::from_millis(taken));
     for tried in &outcome.mutants {
-        let kind = match tried.fate {
+        let kind = match tried.status {
             MutantStatus::Killed(_) => None,
             MutantStatus::Survived(_) | MutantStatus::DidNotApply(_) => Some(NonSuccessKind::Failure),
             MutantStatus::Invalid(_) => Some(NonSuccessKind::Error),
             MutantStatus::NotTried(_) => {
-                suite.add_test_case(case("mutants", &tried.id, skipped(tried.fate.why())));
+                suite.add_test_case(case("mutants", &tried.id, skipped(tried.status.why())));
                 continue;
             }
         };
         let status = kind.map_or_else(TestCaseStatus::success, |kind| {
-            let mut status = not_good(kind, tried.fate.word(), tried.fate.why());
+            let mut status = not_good(kind, tried.status.word(), tried.status.why());
             status.set_description(format!("{}\n{} should find it.", tried.breaks, tried.found_by));
             status
         });
@@ -218,12 +218,12 @@ mod tests {
             MutantStatus::Invalid(why()),
             MutantStatus::NotTried(why()),
         ];
-        let tried = |fate| Tried {
+        let tried = |status| Tried {
             id: "m".to_owned(),
             breaks: "Something.".to_owned(),
             found_by: "quiet/loaded".to_owned(),
             also_fail: Vec::new(),
-            fate,
+            status,
         };
         let outcome = outcome::Outcome {
             schema: outcome::SCHEMA,

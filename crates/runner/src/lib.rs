@@ -23,6 +23,7 @@ pub mod junit;
 pub mod mutants;
 pub mod pdf;
 pub mod pictures;
+mod planted;
 pub mod prove;
 mod publish;
 pub mod runner;

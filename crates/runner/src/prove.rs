@@ -24,12 +24,10 @@ use aiclipx_judge::experiment::Experiment;
 use aiclipx_judge::files;
 use aiclipx_judge::judge::{self, Verdict};
 use aiclipx_judge::outcome::Outcome;
-use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, now_ms};
-use aiclipx_judge::run::SCHEMA;
+use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance};
 use aiclipx_judge::tree::{Tree, copy_folder};
 use aiclipx_model::failure::{Failure, Kind, no_temporary_folder};
 use aiclipx_model::monitoring::prometheus_flags;
-use aiclipx_model::revision::{self, Revision};
 use aiclipx_model::scenario::Scenario;
 use aiclipx_stack::interrupt::Interrupt;
 use aiclipx_stack::layout::RUNS;
@@ -46,16 +44,15 @@ pub async fn prove(
     let tree = Arc::new(Tree::read(root)?);
     let scenarios = chosen(&tree, &options.only)?;
     surroundings::look_for_a_browser().await;
-    let Revision { commit, dirty, untold } = asked_of(root, events).await?;
-    let (began_ms, id, draft) = begun(&options.out, commit.as_deref(), &[options.seed], &tree).await?;
+    let revision = asked_of(root, events).await?;
+    let (began_ms, id, draft) = begun(&options.out, revision.commit.as_deref(), &[options.seed], &tree).await?;
 
     // Once for all: a file that is edited meanwhile is not in what was read.
-    let label = revision::label(commit.as_deref(), dirty.as_deref());
     let host = Arc::new(PrivateStacks {
         root: root.to_owned(),
         tree: Arc::clone(&tree),
         options: options.clone(),
-        revision: label,
+        revision: revision.label(),
         events: events.clone(),
         interrupt: interrupt.clone(),
     });
@@ -72,29 +69,13 @@ pub async fn prove(
         return Err(failure);
     }
 
-    let provenance = Provenance {
-        schema: SCHEMA,
-        id,
-        tool: env!("CARGO_PKG_VERSION").to_owned(),
-        program: provenance::program(),
-        revision: commit,
-        dirty,
-        flake_lock_sha256: provenance::flake_lock(root)?,
-        mode: Mode::Private,
-        seeds: vec![options.seed],
-        speed: options.speed,
-        began_ms,
-        ended_ms: now_ms(),
-        versions: facts.versions,
-        image: None,
-        machine: provenance::machine(),
-        superseded: facts.superseded,
-        unfinished: facts.unfinished,
-        broken_off: facts.broken_off,
-        absent: untold.iter().map(|why| provenance::of_unknown(why)).chain(facts.absent).collect(),
-    };
+    let (seeds, speed) = (vec![options.seed], options.speed);
+    let known = surroundings::provenance(root, id, Mode::Private, &revision, seeds, speed, began_ms)?;
+    let Facts { versions, absent, superseded, unfinished, broken_off, secrets } = facts;
+    let absent = known.absent.into_iter().chain(absent).collect();
+    let provenance = Provenance { versions, superseded, unfinished, broken_off, absent, ..known };
     aiclipx_judge::mutants::outcome::take(&options.out, draft.folder(), &provenance)?;
-    publish(draft, &provenance, &facts.secrets, events, interrupt).await
+    publish(draft, &provenance, &secrets, events, interrupt).await
 }
 
 /// What the stacks told, for the provenance of all.

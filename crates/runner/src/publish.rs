@@ -9,10 +9,12 @@ use tokio::time::{Instant, sleep};
 
 use crate::events::{Event, Events, STILL_AT_IT};
 use crate::pdf;
-use aiclipx_judge::bundle::{BROKEN_OFF, Bundle, Draft};
+use crate::surroundings::now_ms;
+use aiclipx_judge::artifacts::{BROKEN_OFF, EXPERIMENTS};
+use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::files;
 use aiclipx_judge::outcome::Outcome;
-use aiclipx_judge::provenance::{self, Provenance, now_ms};
+use aiclipx_judge::provenance::{self, Provenance};
 use aiclipx_judge::report::PDF;
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::Failure;
@@ -30,7 +32,7 @@ pub(super) async fn publish(
     events.settle();
     let told = provenance.clone();
     let reported = tokio::task::spawn_blocking(move || {
-        for place in ["experiments", BROKEN_OFF] {
+        for place in [EXPERIMENTS, BROKEN_OFF] {
             for folder in files::files_in(&draft.folder().join(place), "")? {
                 files::pack(&folder)?;
             }

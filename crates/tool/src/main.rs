@@ -159,6 +159,9 @@ enum Command {
         /// The private key, or the public one of a key that the agent holds.
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
+        /// Replace a signature by another key.
+        #[arg(long)]
+        force: bool,
     },
     /// Hand on what no page of another origin asks to a program that listens elsewhere (before what has no gate).
     #[command(hide = true)]
@@ -306,8 +309,8 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let verdicts = verdicts.reserve(None, Some(&asked.bundle))?;
             verdicts.of_bundle(summary::verified(asked), &asked.require, signals)
         }
-        Command::Sign { ref bundle, ref key } => {
-            print(&attest::sign(&Bundle::open(bundle)?, key)?.display().to_string())?;
+        Command::Sign { ref bundle, ref key, force } => {
+            print(&attest::sign(&Bundle::open(bundle)?, key, force)?.display().to_string())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Dashboard { ref listen, ref folder, ref prometheus } => {

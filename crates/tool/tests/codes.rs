@@ -174,7 +174,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 109] = [
+const TABLE: [(&str, &str, u8, &str); 110] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -284,6 +284,7 @@ const TABLE: [(&str, &str, u8, &str); 109] = [
     ("verify {nowhere}", "missing", 2, "a bundle is the folder"),
     ("verify {pipe}", "missing", 2, "a bundle is the folder"),
     ("sign {bundle} --key {nowhere}", "missing", 2, "--key names a private key"),
+    ("sign {bundle} --key {pipe}", "missing", 2, "--key names a private key"),
     ("sign {tampered} --key {nowhere}", "missing", 4, "report.md has changed since the bundle was sealed"),
     ("receiver --listen {held} --notifications {new}", "missing", 2, "cannot listen on 127.0.0.1:"),
     ("receiver --listen {held} --notifications {nowhere/x}", "missing", 2, "--notifications names a file"),
