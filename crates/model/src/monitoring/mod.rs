@@ -55,8 +55,8 @@ pub use panel_query::{UNKNOWN, panel_query_at, without_variables};
 pub use routes::GroupTimings;
 
 use addresses::Component;
-use layout::{ALERTMANAGER, PROMETHEUS, RULES, duration_of, texts_of};
-pub use layout::{DATASOURCES, holds_logs, is_of_logs, prometheus_flags};
+pub use layout::{ALERTMANAGER, DATASOURCES, PROMETHEUS, RULES, holds_logs, is_of_logs, prometheus_flags};
+use layout::{duration_of, texts_of};
 use located::Node;
 use promql::Recorded;
 pub use rule::{Alert, Recording};

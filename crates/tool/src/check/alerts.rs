@@ -8,10 +8,10 @@ use promql_parser::parser::Expr;
 
 use super::finding::Findings;
 use super::known;
-use super::tree::{DashboardFile, Tree, line_with};
+use super::tree::{DashboardFile, Tree, file_of, line_with};
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::located::Node;
-use aiclipx_model::monitoring::{Alert, Monitoring, WATCHDOG, promql};
+use aiclipx_model::monitoring::{ALERTMANAGER, Alert, Monitoring, WATCHDOG, promql};
 
 /// What a severity means is decided by its route; another one would reach nobody in particular.
 pub(super) const SEVERITIES: [&str; 3] = ["critical", "warning", "none"];
@@ -33,8 +33,6 @@ const SECTIONS: [&str; 10] = [
     "Reproduce",
 ];
 
-pub(super) const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
-
 pub(super) fn check(tree: &Tree, findings: &mut Findings) {
     let monitoring = &tree.monitoring;
     for alert in monitoring.alerts() {
@@ -54,7 +52,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         }
     }
     for path in monitoring.files().keys().filter(|path| path.starts_with("runbooks")) {
-        let page = Path::new("monitoring").join(path);
+        let page = file_of(path);
         let is_of = |alert: &Alert| alert.annotations.get("runbook_url").is_some_and(|url| Path::new(url) == page);
         if !monitoring.alerts().iter().any(is_of) {
             findings.find(
@@ -208,7 +206,7 @@ fn runbook(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
         );
     };
     let text = String::from_utf8_lossy(bytes);
-    let page = Path::new("monitoring").join(path);
+    let page = file_of(path);
     if !text.contains(name.as_str()) {
         findings.find("runbook/alert", &page, 1, format!("this page does not name {name}, whose runbook it is"), "");
     }
@@ -240,7 +238,7 @@ pub(super) fn is_row_of(alert: &Alert, line: &str) -> bool {
 
 /// Every severity goes to a receiver of its own, and the Watchdog to its own.
 fn routes(monitoring: &Monitoring, findings: &mut Findings) {
-    let file = Path::new("monitoring").join(ALERTMANAGER);
+    let file = file_of(ALERTMANAGER);
     let Some(document) = monitoring.document(Path::new(ALERTMANAGER)) else { return };
     let line = document.get("route").map_or(0, |route| route.line_of("routes"));
     let mut reached: BTreeMap<&str, &Alert> = BTreeMap::new();

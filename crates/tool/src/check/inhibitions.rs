@@ -9,11 +9,11 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_LAND, T_LUNLESS};
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::alerts::ALERTMANAGER;
 use super::finding::Findings;
+use super::tree::file_of;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::located::Node;
-use aiclipx_model::monitoring::{Alert, Monitoring, matcher, promql};
+use aiclipx_model::monitoring::{ALERTMANAGER, Alert, Monitoring, matcher, promql};
 
 pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     let Some(document) = monitoring.document(Path::new(ALERTMANAGER)) else { return };
@@ -25,7 +25,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     }
     for (path, example) in monitoring.documents_in("alertmanager/examples") {
         if said(example.items_of("inhibit_rules")) != said(rules) {
-            let file = Path::new("monitoring").join(path);
+            let file = file_of(path);
             let what = format!("its `inhibit_rules` are not those of {ALERTMANAGER}");
             findings.find(
                 "inhibition/example",
@@ -57,13 +57,7 @@ fn of_one_service(rule: &Node, findings: &mut Findings) {
         if !rule.items_of("equal").iter().any(|node| node.as_text() == Some(label)) {
             let what = format!("this inhibition is not for the same `{label}`");
             let remedy = "one's outage must not silence another's";
-            findings.find(
-                "inhibition/equal",
-                Path::new("monitoring").join(ALERTMANAGER),
-                rule.line_of("equal"),
-                what,
-                remedy,
-            );
+            findings.find("inhibition/equal", file_of(ALERTMANAGER), rule.line_of("equal"), what, remedy);
         }
     }
 }

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::pasted;
-use super::tree::Tree;
+use super::tree::{Tree, file_of};
 use aiclipx_model::monitoring::located::{self, Node, Value};
-use aiclipx_model::monitoring::{is_of_logs, without_variables};
+use aiclipx_model::monitoring::{RULES, is_of_logs, without_variables};
 use aiclipx_stack::viewer;
 
 /// Names, and the labels a series of that name may have, where they are known.
@@ -16,10 +16,8 @@ pub(super) type Known = BTreeMap<String, Option<BTreeSet<String>>>;
 pub(super) fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
     let mut found = Vec::new();
     let monitoring = &tree.monitoring;
-    for (path, node) in
-        monitoring.documents_in("prometheus/rules").chain(monitoring.documents_in("prometheus/rules/tests"))
-    {
-        collect(node, &Path::new("monitoring").join(path), &mut found);
+    for (path, node) in monitoring.documents_in(RULES).chain(monitoring.documents_in("prometheus/rules/tests")) {
+        collect(node, &file_of(path), &mut found);
     }
     for dashboard in &tree.dashboards {
         collect(&dashboard.node, &dashboard.file, &mut found);

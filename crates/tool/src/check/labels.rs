@@ -8,14 +8,13 @@ use promql_parser::parser::token::{T_BOTTOMK, T_COUNT_VALUES, T_LAND, T_LOR, T_L
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{BinaryExpr, Expr, LabelModifier, VectorMatchCardinality, VectorSelector};
 
-use super::alerts::ALERTMANAGER;
 use super::finding::Findings;
 use super::known::{self, Known};
-use super::tree::{DashboardFile, Tree, panel_name};
+use super::tree::{DashboardFile, Tree, file_of, panel_name};
 use aiclipx_app::endpoint::{Endpoint, Verb};
 use aiclipx_app::metrics::LATENCY_BUCKETS;
 use aiclipx_model::monitoring::located::{Node, Value};
-use aiclipx_model::monitoring::{Monitoring, UNKNOWN, promql, without_variables};
+use aiclipx_model::monitoring::{ALERTMANAGER, Monitoring, PROMETHEUS, UNKNOWN, promql, without_variables};
 
 /// Through how many recorded names labels are followed: a name that leads back to itself ends here.
 const DEEPEST: usize = 8;
@@ -69,7 +68,7 @@ fn named<'a>(text: &'a str, before: &'a str) -> impl Iterator<Item = &'a str> {
 /// Alerts are grouped, and by labels that some alert has.
 fn groups(world: &World, findings: &mut Findings) {
     fn look(route: &Node, known: &BTreeSet<String>, is_known: bool, findings: &mut Findings) {
-        let file = || Path::new("monitoring").join(ALERTMANAGER);
+        let file = || file_of(ALERTMANAGER);
         if let Some(by) = route.get("group_by") {
             let labels: Vec<&str> = by.items().iter().filter_map(Node::as_text).collect();
             for label in labels.into_iter().filter(|label| is_known && *label != "..." && !known.contains(*label)) {
@@ -80,7 +79,7 @@ fn groups(world: &World, findings: &mut Findings) {
         route.items_of("routes").iter().for_each(|child| look(child, known, is_known, findings));
     }
     let mut labels: BTreeSet<String> = BTreeSet::from(["alertname".to_owned()]);
-    let document = world.monitoring.document(Path::new("prometheus/prometheus.yml"));
+    let document = world.monitoring.document(Path::new(PROMETHEUS));
     let external = document.and_then(|document| document.get("global")?.get("external_labels"));
     labels.extend(external.map_or(&[][..], Node::entries).iter().map(|entry| entry.key.clone()));
     let mut all_known = true;
@@ -96,7 +95,7 @@ fn groups(world: &World, findings: &mut Findings) {
         return;
     };
     if route.get("group_by").is_none() {
-        let file = Path::new("monitoring").join(ALERTMANAGER);
+        let file = file_of(ALERTMANAGER);
         findings.find(
             "route/group",
             file,
@@ -211,7 +210,7 @@ pub(super) fn values(monitoring: &Monitoring, series: Option<&str>, label: &str)
     let is_app = series.is_some_and(|name| name.starts_with("app_"));
     Some(match label {
         "job" => {
-            let document = monitoring.document(Path::new("prometheus/prometheus.yml"))?;
+            let document = monitoring.document(Path::new(PROMETHEUS))?;
             document
                 .items_of("scrape_configs")
                 .iter()

@@ -62,33 +62,7 @@ pub async fn check(
         chosen: &BTreeMap::new(),
     };
     let is_called = is_called(&api, view.range).await?;
-    let mut mute = 0;
-    for dashboard in &tree.dashboards {
-        let Some(model) = &dashboard.model else { continue };
-        for panel in &model.panels {
-            let name = format!("{}/{}", model.uid, panel.id);
-            for planned in query::plan(model, panel, &view) {
-                let empty = is_empty(&api, &planned).await;
-                let node = dashboard.panel(&panel.id.to_string());
-                let target = node.and_then(|panel| {
-                    panel.items_of("targets").iter().find(|target| target.text_of("refId") == Some(&planned.ref_id))
-                });
-                let asked = Asked {
-                    subject: &name,
-                    file: &dashboard.file,
-                    line: target.map_or(0, |target| target.line_of("expr")),
-                    what: format!(
-                        "panel {name} \"{}\", query {}, {}: {}",
-                        panel.title,
-                        planned.ref_id,
-                        in_words(view.range)?,
-                        planned.expr
-                    ),
-                };
-                mute += asked.hold(["panel/empty", "panel/answer"], empty, &listed, is_called, &mut findings);
-            }
-        }
-    }
+    let mut mute = panels(&api, &tree, &view, &listed, is_called, &mut findings).await?;
     mute += pages(&api, &tree, &listed, speed, is_called, &mut findings).await;
     if mute > 0 {
         let what = format!(
@@ -103,6 +77,35 @@ pub async fn check(
         }
     }
     Ok(listed.leave(findings.0))
+}
+
+/// Every query of every panel is answered, and with a value. With how many were not, of a service that nobody called.
+async fn panels(
+    api: &Api,
+    tree: &Tree,
+    view: &View<'_>,
+    listed: &Exceptions,
+    is_called: bool,
+    findings: &mut Findings,
+) -> anyhow::Result<usize> {
+    let mut mute = 0;
+    let drawn = tree.dashboards.iter().filter_map(|dashboard| Some((dashboard, dashboard.model.as_ref()?)));
+    for (dashboard, model) in drawn {
+        for panel in &model.panels {
+            let name = format!("{}/{}", model.uid, panel.id);
+            let targets = dashboard.panel(&panel.id.to_string()).map_or(&[][..], |node| node.items_of("targets"));
+            for planned in query::plan(model, panel, view) {
+                let empty = is_empty(api, &planned).await;
+                let (title, shown) = (&panel.title, in_words(view.range)?);
+                let what = format!("panel {name} \"{title}\", query {}, {shown}: {}", planned.ref_id, planned.expr);
+                let target = targets.iter().find(|target| target.text_of("refId") == Some(&planned.ref_id));
+                let line = target.map_or(0, |target| target.line_of("expr"));
+                let asked = Asked { subject: &name, file: &dashboard.file, line, what };
+                mute += asked.hold(["panel/empty", "panel/answer"], empty, listed, is_called, findings);
+            }
+        }
+    }
+    Ok(mute)
 }
 
 /// Waits until Prometheus has scraped every target so often that every rate of a panel is one. Before that a new stack would

@@ -18,7 +18,7 @@ use super::labels;
 use super::tree::Tree;
 use aiclipx_app::metrics::Metrics;
 use aiclipx_model::monitoring::located::Node;
-use aiclipx_model::monitoring::{Monitoring, UNKNOWN, promql};
+use aiclipx_model::monitoring::{Monitoring, PROMETHEUS, UNKNOWN, promql};
 use aiclipx_stack::receiver;
 
 /// What Prometheus makes itself of every target and alert.
@@ -114,7 +114,7 @@ fn idle(expr: &Expr, monitoring: &Monitoring, file: &Path, line: usize, findings
 
 /// Whom a list of names is kept of is asked for those alone.
 fn kept(tree: &Tree, findings: &mut Findings) {
-    let Some(document) = tree.monitoring.document(Path::new("prometheus/prometheus.yml")) else { return };
+    let Some(document) = tree.monitoring.document(Path::new(PROMETHEUS)) else { return };
     let asked = labels::asked(tree);
     for job in document.items_of("scrape_configs") {
         let of_job: Vec<&str> = match job.text_of("job_name") {
@@ -159,7 +159,7 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let given = given.filter(|key| !key.starts_with("__"));
     let of_all: Vec<&str> = given.chain(OF_TARGETS).collect();
     let labels = |names: &[&str]| Some(names.iter().chain(&of_all).map(|name| (*name).to_owned()).collect());
-    for family in Metrics::new("", "").context("the service's own meter")?.gather() {
+    for family in Metrics::new("", "").context("the service's own metrics")?.gather() {
         let own: Vec<&str> = family.get_metric().iter().flat_map(Metric::get_label).map(LabelPair::name).collect();
         let name = family.name();
         if family.get_field_type() == MetricType::HISTOGRAM {

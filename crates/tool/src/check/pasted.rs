@@ -1,7 +1,8 @@
 //! What stands in runbooks to be pasted: queries and commands, with their lines.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::tree::file_of;
 use aiclipx_model::monitoring::Monitoring;
 
 /// Below monitoring/.
@@ -52,7 +53,7 @@ pub(super) struct Page {
 
 pub(super) fn pages(monitoring: &Monitoring) -> impl Iterator<Item = Page> {
     monitoring.files().iter().filter(|(path, _)| path.starts_with(FOLDER)).map(|(path, bytes)| Page {
-        file: Path::new("monitoring").join(path),
+        file: file_of(path),
         name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
         text: String::from_utf8_lossy(bytes).into_owned(),
     })

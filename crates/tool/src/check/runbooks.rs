@@ -7,11 +7,11 @@ use std::path::Path;
 use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_EQL, T_EQL_REGEX};
 
+use super::alerts;
 use super::alerts::SEVERITIES;
 use super::finding::Findings;
 use super::pasted::{Page, blocks, pages};
-use super::tree::{DashboardFile, SCENARIOS};
-use super::{alerts, compose};
+use super::tree::{COMPOSE, DashboardFile, SCENARIOS};
 use aiclipx_app::config;
 use aiclipx_base::duration;
 use aiclipx_model::failure::Failure;
@@ -54,7 +54,7 @@ pub(super) fn check(
 
 impl There {
     fn read(root: &Path, dashboards: &[DashboardFile]) -> Result<There, Failure> {
-        let (compose, recipes) = (read(&root.join(compose::FILE))?, read(&root.join(RECIPES))?);
+        let (compose, recipes) = (read(&root.join(COMPOSE))?, read(&root.join(RECIPES))?);
         let mut there = There::default();
         if let Ok(document) = located::read(compose.as_bytes()) {
             there.services =

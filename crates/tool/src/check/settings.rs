@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::finding::Findings;
-use super::wiring;
+use super::tree::file_of;
+use super::wiring::scrapes;
 use aiclipx_base::duration;
-use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::monitoring::located::{Node, Value};
+use aiclipx_model::monitoring::{ALERTMANAGER, DATASOURCES, Monitoring, PROMETHEUS, RULES};
 
 /// What a setting must be.
 enum Must {
@@ -31,16 +32,13 @@ type Row = (&'static str, &'static str, Must, &'static str);
 const BLACKBOX: &str = "blackbox/blackbox.yml";
 const LOKI: &str = "loki/loki.yaml";
 const VECTOR: &str = "vector/vector.yaml";
-const PROMETHEUS: &str = "prometheus/prometheus.yml";
-const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
-const SOURCES: &str = "grafana/provisioning/datasources";
 
 /// Of 300 bytes each.
 const BURST: &str = "a burst of 5 000 lines a second would be refused";
 
 const ROWS: [Row; 49] = [
     (PROMETHEUS, "scrape_configs/*/honor_labels", Stay("false"), "a target could pass for another"),
-    ("prometheus/rules", "groups/*/limit", Stay("0"), "above it a rule gives nothing at all"),
+    (RULES, "groups/*/limit", Stay("0"), "above it a rule gives nothing at all"),
     (
         ALERTMANAGER,
         "receivers/*/webhook_configs/*/url",
@@ -48,10 +46,10 @@ const ROWS: [Row; 49] = [
         "the receiver takes alerts there",
     ),
     (ALERTMANAGER, "receivers/*/webhook_configs/*/max_alerts", Stay("0"), "of what is cut off nobody is told"),
-    (SOURCES, "datasources/*/access", Be(&["proxy"]), "a browser does not reach it"),
-    (SOURCES, "datasources/*/type", Be(&["prometheus", "loki"]), "there is no plugin of another name"),
-    (SOURCES, "datasources/*/editable", Be(&["false"]), "a change in the browser would be lost"),
-    (SOURCES, "datasources/*/jsonData/httpMethod", Stay("POST"), "a long query is refused"),
+    (DATASOURCES, "datasources/*/access", Be(&["proxy"]), "a browser does not reach it"),
+    (DATASOURCES, "datasources/*/type", Be(&["prometheus", "loki"]), "there is no plugin of another name"),
+    (DATASOURCES, "datasources/*/editable", Be(&["false"]), "a change in the browser would be lost"),
+    (DATASOURCES, "datasources/*/jsonData/httpMethod", Stay("POST"), "a long query is refused"),
     ("grafana/provisioning/dashboards", "providers/*/type", Be(&["file"]), "no dashboard would be there"),
     (BLACKBOX, "modules/*/prober", Be(&["http"]), "the service speaks nothing else"),
     (BLACKBOX, "modules/http_200/http/method", Be(&["GET"]), "the service answers no other at its health"),
@@ -107,7 +105,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     for (place, path, must, why) in &ROWS {
         let of_file = monitoring.document(Path::new(place)).map(|document| (Path::new(*place), document));
         for (file, document) in monitoring.documents_in(place).chain(of_file) {
-            let file = Path::new("monitoring").join(file);
+            let file = file_of(file);
             let mut found = Vec::new();
             walk(document, document.line, path, &mut found);
             for (line, node) in found {
@@ -148,16 +146,10 @@ fn paths(monitoring: &Monitoring, findings: &mut Findings) {
         let name = job.text_of("job_name").unwrap_or_default();
         let wanted = if name == "probe" { "/probe" } else { "/metrics" };
         let is = job.text_of("metrics_path").unwrap_or("/metrics");
-        if wiring::is_component(name) && is != wanted {
+        if scrapes::is_component(name) && is != wanted {
             let line = job.get("metrics_path").map_or(job.line, |_| job.line_of("metrics_path"));
             let what = format!("the `metrics_path` of {name} is {is}, not {wanted}");
-            findings.find(
-                "scrape/path",
-                Path::new("monitoring").join(PROMETHEUS),
-                line,
-                what,
-                "it answers there and nowhere else",
-            );
+            findings.find("scrape/path", file_of(PROMETHEUS), line, what, "it answers there and nowhere else");
         }
     }
 }
@@ -180,7 +172,7 @@ fn walk<'a>(node: &'a Node, line: usize, path: &str, found: &mut Vec<(usize, Opt
         return rest.into_iter().for_each(|rest| walk(item, item.line, rest, found));
     }
     if first == "*" {
-        let is_ours = |item: &&Node| item.text_of("job_name").is_none_or(wiring::is_component);
+        let is_ours = |item: &&Node| item.text_of("job_name").is_none_or(scrapes::is_component);
         for item in node.items().iter().filter(is_ours) {
             match rest {
                 Some(rest) => walk(item, item.line, rest, found),
@@ -216,7 +208,7 @@ fn streams(monitoring: &Monitoring, findings: &mut Findings) {
             let what = format!("`{label}` as a label of Loki's: each of its values is a stream");
             findings.find(
                 "vector/stream",
-                Path::new("monitoring").join(VECTOR),
+                file_of(VECTOR),
                 entry.line,
                 what,
                 format!("of few values are {}", STREAMS.join(", ")),
@@ -228,9 +220,9 @@ fn streams(monitoring: &Monitoring, findings: &mut Findings) {
 /// Of all datasources one is the default, and each is what its type says.
 fn default_source(monitoring: &Monitoring, findings: &mut Findings) {
     let mut sources = Vec::new();
-    for (path, document) in monitoring.documents_in(SOURCES) {
+    for (path, document) in monitoring.documents_in(DATASOURCES) {
         for source in document.items_of("datasources") {
-            let file = Path::new("monitoring").join(path);
+            let file = file_of(path);
             let kind = source.text_of("type").unwrap_or_default();
             if source.text_of("url").is_some_and(|url| !url.contains(kind)) {
                 findings.find(
