@@ -1,13 +1,14 @@
 //! The operator's command line: each command is one call into the library, and one exit code.
 
 mod checks;
+mod components;
 mod evidence;
 mod render;
 mod stack;
 mod traffic;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,16 +16,12 @@ use aiclipx_base::address::Address;
 use aiclipx_base::duration::{self, Speed};
 use aiclipx_judge::bundle::Bundle;
 use aiclipx_judge::{attest, summary};
-use aiclipx_model::failure::{Failure, print, tell};
+use aiclipx_model::failure::{Failure, print};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
-use aiclipx_model::scenario;
-use aiclipx_model::traffic::schedule::Schedule;
 use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::plan::{PortChoice, find_tree};
-use aiclipx_stack::viewer;
-use aiclipx_stack::{Endpoints, Stack, bundles_folder, secrets, start, state_folder};
-use aiclipx_stack::{guard, receiver};
+use aiclipx_stack::{Endpoints, bundles_folder, secrets, state_folder};
 use aiclipx_tool::outputs::{Events, Verdicts};
 use aiclipx_tool::program::{self, OnPrivateStacks, SEED, seed};
 use anyhow::Context;
@@ -242,27 +239,13 @@ fn as_spelled_now(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
-    let state = || -> Result<PathBuf, Failure> {
-        match &arguments.state {
-            Some(state) => Ok(state.clone()),
-            None => state_folder(),
-        }
-    };
+    let state = || -> Result<PathBuf, Failure> { arguments.state.clone().map_or_else(state_folder, Ok) };
     match arguments.command {
         Command::Up { speed, ref ports, free_ports, ref external_url } => {
             stack::up(&state()?, speed, &stack::Places { ports, free_ports, external_url }, signals).await
         }
-        Command::Down => {
-            // Half stopped helps nobody: Ctrl-C changes the exit code, not what is done.
-            let _held = signals.held();
-            stack::stopped(&state()?, start::down(&state()?).await?)
-        }
-        Command::Clean => {
-            let _held = signals.held();
-            stack::stopped(&state()?, start::clean(&state()?).await?)?;
-            tell(&format!("Nothing of a stack is left in {}.", state()?.display()));
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Down => stack::down(&state()?, signals).await,
+        Command::Clean => stack::clean(&state()?, signals).await,
         Command::Status => stack::status(&state()?).await,
         Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
         Command::Render { slo: true, .. } => render::slo(),
@@ -272,23 +255,8 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let stack = if live { Some(state()?) } else { None };
             checks::run(stack.as_deref(), if json { checks::Form::Json } else { checks::Form::Text }).await
         }
-        Command::Traffic(Traffic::Run(traffic::TrafficRun { list: true, .. })) => {
-            for scenario in scenario::all(&find_tree()?.join(traffic::SCENARIOS))? {
-                print(&format!("{:<18} {}", scenario.id(), scenario.title))?;
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Traffic(Traffic::Run(ref run)) => match run.base_url {
-            Some(ref address) => traffic::to(address, run, signals).await,
-            None => traffic::on_stack(&state()?, run, signals).await,
-        },
-        Command::Traffic(Traffic::Schedule { scenario, seed, speed }) => {
-            let scenario = scenario::find(&find_tree()?.join(traffic::SCENARIOS), &scenario)?;
-            let schedule = Schedule::new(&scenario, seed, speed, None)?;
-            print(schedule.to_jsonl().trim_end())?;
-            tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Traffic(Traffic::Run(ref run)) => traffic::run(&state, run, signals).await,
+        Command::Traffic(Traffic::Schedule { ref scenario, seed, speed }) => traffic::schedule(scenario, seed, speed),
         Command::Evidence { ref attach, ref out, ref require, ref told, ref verdicts } => {
             let (verdicts, events) = (verdicts.reserve(Some(told), None)?, told.open()?);
             let root = find_tree()?;
@@ -310,51 +278,18 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             print(&attest::sign(&Bundle::open(bundle)?, key)?.display().to_string())?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Dashboard { ref listen, ref folder, ref prometheus } => {
-            let folder = match folder {
-                Some(folder) => folder.clone(),
-                None => Stack::attach(&state()?).await?.plan().etc().join("grafana"),
-            };
-            if !folder.is_dir() {
-                return Err(Failure::usage(format!("{} is no folder", folder.display())).remedy(
-                    "--folder names one that holds provisioning/ and dashboards/, as `aiclipx render` writes grafana/",
-                ));
-            }
-            let listener = bound(listen).await?;
-            tell(&format!("Dashboards at {}", listen.url("/")));
-            let sources = viewer::Sources { folder, prometheus: prometheus.clone() };
-            viewer::run(listener, sources, signals.held().requested()).await?;
-            Ok(ExitCode::SUCCESS)
+        Command::Dashboard { ref listen, folder, prometheus } => {
+            components::dashboards(listen, folder, prometheus, &state, signals).await
         }
-        Command::Front { listen, to } => {
-            guard::front(bound(&listen).await?, to, signals.held().requested()).await?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Receiver { listen, check: true, .. } => {
-            receiver::check(&listen).await?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Front { listen, to } => components::front(&listen, to, signals).await,
+        Command::Receiver { listen, check: true, .. } => components::receiver_is_well(&listen).await,
         Command::Receiver { listen, notifications, patience, names, .. } => {
             let notifications = notifications.context("clap demands it")?;
-            if notifications.metadata().map_or_else(
-                |_| !notifications.parent().is_some_and(|folder| folder == Path::new("") || folder.is_dir()),
-                |there| !there.is_file(),
-            ) {
-                let what = format!("{} is neither a regular file nor can it be made one", notifications.display());
-                return Err(Failure::usage(what).remedy("--notifications names a file in a folder that is there"));
-            }
-            let listener = bound(&listen).await?;
-            receiver::run(listener, &notifications, patience, names, signals.held().requested()).await?;
-            Ok(ExitCode::SUCCESS)
+            components::receiver(&listen, &notifications, patience, names, signals).await
         }
         Command::Secrets { env_file, folder, owner } => {
             secrets::make(&env_file, &folder, owner)?;
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-async fn bound(address: &Address) -> Result<tokio::net::TcpListener, Failure> {
-    let bound = tokio::net::TcpListener::bind((address.host.as_str(), address.port)).await;
-    bound.with_context(|| format!("cannot listen on {address}")).map_err(Failure::usage)
 }

@@ -93,7 +93,20 @@ pub(super) async fn up(
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn stopped(state: &Path, down: start::Down) -> Result<ExitCode, Failure> {
+pub(super) async fn down(state: &Path, signals: &Signals) -> Result<ExitCode, Failure> {
+    // Half stopped helps nobody: Ctrl-C changes the exit code, not what is done.
+    let _held = signals.held();
+    stopped(state, start::down(state).await?)
+}
+
+pub(super) async fn clean(state: &Path, signals: &Signals) -> Result<ExitCode, Failure> {
+    let _held = signals.held();
+    stopped(state, start::clean(state).await?)?;
+    tell(&format!("Nothing of a stack is left in {}.", state.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn stopped(state: &Path, down: start::Down) -> Result<ExitCode, Failure> {
     tell(&match down {
         start::Down::Stopped => "The stack is stopped; nothing is left running.".to_owned(),
         start::Down::Cleaned(held) if held.is_empty() => {

@@ -34,7 +34,7 @@ use aiclipx_tool::program::{SEED, as_called_here, seed};
 use clap::Args;
 
 /// Where scenarios lie, below the repository's root.
-pub(super) const SCENARIOS: &str = "scripts/traffic";
+const SCENARIOS: &str = "scripts/traffic";
 
 #[derive(Args)]
 pub(super) struct TrafficRun {
@@ -64,7 +64,34 @@ pub(super) struct TrafficRun {
     pub(super) json: Option<PathBuf>,
 }
 
-pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
+/// Runs scenarios on a stack or at an address, or lists them.
+pub(super) async fn run(
+    state: &dyn Fn() -> Result<PathBuf, Failure>,
+    run: &TrafficRun,
+    signals: &Signals,
+) -> Result<ExitCode, Failure> {
+    if run.list {
+        for scenario in scenario::all(&find_tree()?.join(SCENARIOS))? {
+            print(&format!("{:<18} {}", scenario.id(), scenario.title))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    match &run.base_url {
+        Some(address) => to(address, run, signals).await,
+        None => on_stack(&state()?, run, signals).await,
+    }
+}
+
+/// Prints what a scenario and a seed give rise to.
+pub(super) fn schedule(scenario: &str, seed: u64, speed: Speed) -> Result<ExitCode, Failure> {
+    let scenario = scenario::find(&find_tree()?.join(SCENARIOS), scenario)?;
+    let schedule = Schedule::new(&scenario, seed, speed, None)?;
+    print(schedule.to_jsonl().trim_end())?;
+    tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
     let scenarios = scenarios(&root, run)?;
     let _places = places(run)?;
@@ -157,7 +184,7 @@ fn nth(index: usize, of: usize) -> String {
 }
 
 /// Traffic to any address, with nothing looked at but the answers.
-pub(super) async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
+async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let scenarios = scenarios(&find_tree()?, run)?;
     // Before anything is sent, and not when those before it were.
     if let Some(scenario) = scenarios.iter().find(|one| one.orders_components()) {
