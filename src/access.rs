@@ -33,14 +33,14 @@ thread_local! {
 }
 
 impl Ended<'_> {
-    /// Logs it, if its level is logged and there is a journal.
+    /// Logs it, if its level is logged and a log writer is installed.
     pub(super) fn log(&self) {
         if self.level() > log::max_level() {
             return;
         }
-        let Some(journal) = LogWriter::installed() else { return };
+        let Some(log_writer) = LogWriter::installed() else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        LINE.with_borrow_mut(|line| journal.put(line.write(now, self)));
+        LINE.with_borrow_mut(|line| log_writer.put(line.write(now, self)));
     }
 
     fn level(&self) -> Level {

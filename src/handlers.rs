@@ -48,17 +48,17 @@ const SMALL_BYTES: usize = 2 << 10;
 /// What the handlers share.
 pub(super) struct Handlers {
     store: Store,
-    meter: Arc<Metrics>,
+    metrics: Arc<Metrics>,
     lifecycle: Arc<Lifecycle>,
     body: BodyLimit,
 }
 
 impl Handlers {
     /// Handlers over an empty store.
-    pub(super) fn new(config: &Config, budget: Budget, meter: Arc<Metrics>, lifecycle: Arc<Lifecycle>) -> Handlers {
+    pub(super) fn new(config: &Config, budget: Budget, metrics: Arc<Metrics>, lifecycle: Arc<Lifecycle>) -> Handlers {
         Handlers {
-            store: Store::new(config.max_items, meter.items(config.max_items)),
-            meter,
+            store: Store::new(config.max_items, metrics.items(config.max_items)),
+            metrics,
             lifecycle,
             body: BodyLimit { bytes: config.max_body_bytes, time: config.header_timeout, budget },
         }
@@ -105,8 +105,8 @@ impl Handlers {
     }
 
     fn metrics(&self, budget: &Budget) -> Result<Response, Refusal> {
-        self.meter.buffered(self.body.budget.taken(), self.body.budget.bytes());
-        let mut text = self.meter.encode();
+        self.metrics.buffered(self.body.budget.taken(), self.body.budget.bytes());
+        let mut text = self.metrics.encode();
         text.shrink_to_fit();
         let mut response = Response::new(charged(text.into_bytes(), budget)?.into());
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT_FORMAT));

@@ -23,8 +23,8 @@
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (clients, admin) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
 //! let address = clients.local_addr()?.to_string().parse()?;
-//! let meter = Arc::new(Metrics::new("0.1.0", "a doctest")?);
-//! let service = aiclipx_app::run(Listeners { clients, admin }, Config::default(), Arc::clone(&meter), std::future::pending());
+//! let metrics = Arc::new(Metrics::new("0.1.0", "a doctest")?);
+//! let service = aiclipx_app::run(Listeners { clients, admin }, Config::default(), Arc::clone(&metrics), std::future::pending());
 //! tokio::spawn(service);
 //!
 //! let answer = client::get(&address, "/items", Duration::from_secs(5)).await?;
@@ -110,12 +110,12 @@ pub struct Listeners {
 /// Serves until `stop` resolves: then not ready, still serving for the drain delay, then draining to the deadline.
 /// Logs the final totals when nothing is in flight any more.
 ///
-/// The counters live in `meter`, which the caller keeps.
-pub async fn run(listeners: Listeners, config: Config, meter: Arc<Metrics>, stop: impl Future<Output = ()>) {
-    let lifecycle = Arc::new(Lifecycle::starting(meter.ready()));
-    meter.faults_enabled().set(i64::from(config.faults));
+/// The counters live in `metrics`, which the caller keeps.
+pub async fn run(listeners: Listeners, config: Config, metrics: Arc<Metrics>, stop: impl Future<Output = ()>) {
+    let lifecycle = Arc::new(Lifecycle::starting(metrics.ready()));
+    metrics.faults_enabled().set(i64::from(config.faults));
     // At info, as those are that did not fail.
-    meter.access_log_enabled().set(i64::from(config.access_log && config.log >= log::LevelFilter::Info));
+    metrics.access_log_enabled().set(i64::from(config.access_log && config.log >= log::LevelFilter::Info));
     let limits = Limits {
         connections: config.max_connections,
         patience: config.header_timeout,
@@ -126,14 +126,14 @@ pub async fn run(listeners: Listeners, config: Config, meter: Arc<Metrics>, stop
     let drain_delay = config.drain_delay;
     // What clients hold is not the monitoring's, whose connections are few.
     let (budget, admin_budget) = (Budget::new(config.max_buffered_bytes), Budget::new(ADMIN_BYTES));
-    let handlers = Arc::new(Handlers::new(&config, budget.clone(), Arc::clone(&meter), Arc::clone(&lifecycle)));
+    let handlers = Arc::new(Handlers::new(&config, budget.clone(), Arc::clone(&metrics), Arc::clone(&lifecycle)));
     let app = Arc::new(App {
-        requests: Requests::new(Arc::clone(&meter), config.access_log),
+        requests: Requests::new(Arc::clone(&metrics), config.access_log),
         lifecycle: Arc::clone(&lifecycle),
         config,
     });
     let service = |audience, limits: &Limits, budget| {
-        let connections = meter.connections(audience, limits.connections);
+        let connections = metrics.connections(audience, limits.connections);
         let routes = handlers::routes(&handlers, budget);
         Arc::new(ListenerService { app: Arc::clone(&app), routes, audience, connections })
     };
@@ -162,13 +162,13 @@ pub async fn run(listeners: Listeners, config: Config, meter: Arc<Metrics>, stop
     if drained.cut > 0 {
         log::warn!(connections = drained.cut; "Connections were still open at the deadline, and cut.");
     }
-    for total in meter.totals().filter(|total| total.requests > 0) {
+    for total in metrics.totals().filter(|total| total.requests > 0) {
         log::info!(
             method = total.method, endpoint = total.endpoint, status = total.status, requests = total.requests;
             "Final total."
         );
     }
-    log::info!(requests = meter.requests(), errors = meter.errors(); "Stopped.");
+    log::info!(requests = metrics.requests(), errors = metrics.errors(); "Stopped.");
 }
 
 /// What stands behind both listeners.

@@ -105,12 +105,12 @@ fn with_runtime(builder: &mut Builder, work: impl Future<Output = ExitCode>) -> 
 
 async fn serve(config: Config, limit: usize) -> ExitCode {
     let version = env!("CARGO_PKG_VERSION");
-    let meter = Arc::new(Metrics::new(version, &config.revision).expect("the metrics' names are valid and distinct"));
-    let log_writer = match LogWriter::install(config.log, &meter.log_records_dropped()) {
+    let metrics = Arc::new(Metrics::new(version, &config.revision).expect("the metrics' names are valid and distinct"));
+    let log_writer = match LogWriter::install(config.log, &metrics.log_records_dropped()) {
         Ok(log_writer) => log_writer,
         Err(error) => return refuse(&format!("cannot start logging: {error}")),
     };
-    let ended = Arc::clone(&meter);
+    let ended = Arc::clone(&metrics);
     if let Err(error) = heap::return_freed_memory(move || ended.connections_ended()) {
         return refuse(&format!("cannot look after the memory: {error}"));
     }
@@ -133,7 +133,7 @@ async fn serve(config: Config, limit: usize) -> ExitCode {
     }
     let config = within_descriptors(config, limit);
 
-    app::run(listeners, config, meter, told_to_stop(terminate, interrupt, log_writer)).await;
+    app::run(listeners, config, metrics, told_to_stop(terminate, interrupt, log_writer)).await;
     log_writer.flush(FLUSH_LIMIT);
     ExitCode::SUCCESS
 }
