@@ -149,6 +149,12 @@ impl Failure {
         Failure { error: self.error.context(what), ..self }
     }
 
+    /// Which files it is about, for who lists what is wrong in each.
+    #[must_use]
+    pub fn of_files(self, findings: Vec<Finding>) -> Failure {
+        Failure { findings, ..self }
+    }
+
     /// The chain alone, in one line: without the remedy, and without what a program said while it died.
     pub fn in_one_line(&self) -> String {
         let told = format!("{:#}", self.error);

@@ -620,6 +620,23 @@ fn what_is_found_is_told_with_its_name_and_to_editors_as_an_object_a_line() {
     let (code, _, _, found) = check("check --json");
     assert_eq!(code, Some(2));
     assert!(!found.is_empty() && found.iter().all(|finding| finding["name"] == "monitoring/file"), "{found:#?}");
+    edit("monitoring/prometheus/prometheus.yml", "scrape_interval: soon", "scrape_interval: 15s");
+    // So it is with what can't be read at all.
+    for (name, path, code) in [
+        ("compose/file", "compose.yaml", 1),
+        ("runbook/recipe", "justfile", 1),
+        ("scenario/file", "scripts/traffic/90-pipe.toml", 2),
+    ] {
+        assert!(Command::new("mkfifo").arg(clone.join(path)).status().unwrap().success());
+        let (is, _, said, found) = check("check --json");
+        let about: Vec<_> = found.iter().filter(|finding| finding["name"] == name).collect();
+        let [finding] = &about[..] else { panic!("{path}: {found:#?} {said}") };
+        assert_eq!((is, &finding["file"]), (Some(code), &path.into()), "{said}");
+        assert!(finding["what"].as_str().is_some_and(|what| what.contains("it is not a regular file")), "{finding}");
+        let (is, printed, said, _) = check("check");
+        assert!(is == Some(code) && (printed + &said).contains(&format!("({name})")), "{said}");
+        std::fs::remove_file(clone.join(path)).unwrap();
+    }
 }
 
 /// Who shows the report must not show an earlier one, nor a green one of a command that failed.

@@ -366,13 +366,8 @@ impl Collected {
         self.findings.push(Finding { file, line: 0, what, remedy });
     }
 
-    /// By its own name: that of the folder would send somebody through all of it.
     fn unread(&mut self, path: &Path, error: &std::io::Error) {
-        self.find(
-            path,
-            &format!("it can't be read: {error}"),
-            "let whoever runs this read it (chmod, chown), or remove it",
-        );
+        self.findings.push(files::unread(&Path::new(FOLDER).join(path), error));
     }
 
     fn collect(&mut self, root: &Path, inside: &Path) -> std::io::Result<()> {

@@ -1,11 +1,11 @@
 //! compose.yaml: no key is one that engines leave out in silence ([`keys`]), what its services mount, join, wait for and share is
 //! there ([`references`]), and each is as safe as it can be ([`service`]).
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::finding::Findings;
 use super::tree::COMPOSE;
-use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
 use aiclipx_model::monitoring::located::{self, Node, Value};
 
@@ -16,17 +16,16 @@ mod service;
 use service::Service;
 
 /// Where there is none, as beside an installed tool, nothing is checked.
-pub(super) fn check(root: &Path, findings: &mut Findings) -> Result<(), Failure> {
+pub(super) fn check(root: &Path, findings: &mut Findings) {
     let bytes = match files::read(&root.join(COMPOSE)) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Failure::usage(format!("cannot read {COMPOSE}: {error}"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => return,
+        Err(error) => return findings.read("compose/file", vec![files::unread(Path::new(COMPOSE), &error)]),
     };
     match located::read(&bytes) {
         Ok(document) => of(root, &document, findings),
         Err((line, what)) => findings.find("compose/file", COMPOSE, line, what, ""),
     }
-    Ok(())
 }
 
 fn of(root: &Path, document: &Node, findings: &mut Findings) {
@@ -71,7 +70,7 @@ mod tests {
             .expect("a link is made");
         std::fs::write(folder.path().join(COMPOSE), text).expect("a file is written");
         let mut findings = Findings::default();
-        check(folder.path(), &mut findings).unwrap_or_else(|failure| panic!("{failure}"));
+        check(folder.path(), &mut findings);
         findings.0
     }
 
@@ -101,16 +100,23 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_none_or_too_large_is_refused_at_once() {
+    fn a_file_that_is_none_or_too_large_is_found_at_once() {
+        let refused = |folder: &Path| {
+            let mut findings = Findings::default();
+            check(folder, &mut findings);
+            findings.0.into_iter().map(|finding| (finding.name, finding.what)).collect::<Vec<_>>()
+        };
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = std::fs::File::create(folder.path().join(COMPOSE)).expect("a file is made");
         file.set_len(20 << 30).expect("a sparse one");
-        check(folder.path(), &mut Findings::default()).expect_err("it is too large");
+        let what = "it can't be read: it is larger than 16 MiB".to_owned();
+        assert_eq!(refused(folder.path()), [("compose/file", what)]);
         std::fs::remove_file(folder.path().join(COMPOSE)).expect("it is removed");
         let mode = rustix::fs::Mode::RUSR;
         let (at, kind) = (folder.path().join(COMPOSE), rustix::fs::FileType::Fifo);
         rustix::fs::mknodat(rustix::fs::CWD, at, kind, mode, 0).expect("a pipe is made");
-        check(folder.path(), &mut Findings::default()).expect_err("nobody writes to it");
+        let what = "it can't be read: it is not a regular file".to_owned();
+        assert_eq!(refused(folder.path()), [("compose/file", what)]);
     }
 
     #[test]

@@ -117,7 +117,7 @@ pub const ALL: [Row; 147] = [
     ("runbook/page", "it leads to a page that is not there"),
     ("runbook/panel", "it names a panel that is not there"),
     ("runbook/place", "no command is for one of the places that the stack runs in"),
-    ("runbook/recipe", "a command names a recipe that is not there"),
+    ("runbook/recipe", "a command names a recipe that is not there, or the justfile can't be read"),
     ("runbook/scenario", "it names a scenario that is not there"),
     ("runbook/section", "a section is missing or out of place"),
     ("runbook/service", "a command names a service that compose.yaml has not"),

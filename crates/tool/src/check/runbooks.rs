@@ -2,6 +2,7 @@
 //! It runs none, and reads no prose.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use promql_parser::label::Matcher;
@@ -14,7 +15,6 @@ use super::pasted::{Page, blocks, pages};
 use super::tree::{COMPOSE, DashboardFile, SCENARIOS};
 use aiclipx_app::config;
 use aiclipx_base::duration;
-use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
 use aiclipx_model::monitoring::located::{self, Node};
 use aiclipx_model::monitoring::{Alert, Monitoring, WATCHDOG};
@@ -42,19 +42,22 @@ struct There {
 }
 
 /// Checks the pages. Where compose.yaml or the justfile is not there, nothing is known of what they name.
-pub(super) fn check(
-    root: &Path,
-    monitoring: &Monitoring,
-    dashboards: &[DashboardFile],
-    findings: &mut Findings,
-) -> Result<(), Failure> {
-    of(monitoring, &There::read(root, dashboards)?, findings);
-    Ok(())
+pub(super) fn check(root: &Path, monitoring: &Monitoring, dashboards: &[DashboardFile], findings: &mut Findings) {
+    of(monitoring, &There::read(root, dashboards, findings), findings);
 }
 
 impl There {
-    fn read(root: &Path, dashboards: &[DashboardFile]) -> Result<There, Failure> {
-        let (compose, recipes) = (read(&root.join(COMPOSE))?, read(&root.join(RECIPES))?);
+    fn read(root: &Path, dashboards: &[DashboardFile], findings: &mut Findings) -> There {
+        // One that can't be read is found by who checks the file itself.
+        let read = |file: &str| files::read(&root.join(file));
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let compose = read(COMPOSE).map(text).unwrap_or_default();
+        let recipes = read(RECIPES).map(text).unwrap_or_else(|error| {
+            if error.kind() != ErrorKind::NotFound {
+                findings.read("runbook/recipe", vec![files::unread(Path::new(RECIPES), &error)]);
+            }
+            String::new()
+        });
         let mut there = There::default();
         if let Ok(document) = located::read(compose.as_bytes()) {
             there.services =
@@ -72,15 +75,7 @@ impl There {
         }
         let panels = dashboards.iter().flat_map(|dashboard| dashboard.panels());
         there.panels = panels.filter_map(|panel| panel.text_of("title")).map(str::to_owned).collect();
-        Ok(there)
-    }
-}
-
-fn read(file: &Path) -> Result<String, Failure> {
-    match files::read(file) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(Failure::usage(format!("cannot read {}: {error}", file.display()))),
+        there
     }
 }
 
@@ -329,7 +324,7 @@ mod tests {
         assert!(text.contains(from), "{page} does not contain {from}");
         *bytes = text.replacen(from, to, 1).into_bytes();
         let after = Monitoring::from_files(files).unwrap_or_else(|findings| panic!("{findings:#?}"));
-        let there = There::read(root, &read_dashboards(&before, &mut Findings::default())).expect("it can be read");
+        let there = There::read(root, &read_dashboards(&before, &mut Findings::default()), &mut Findings::default());
         let all = |monitoring: &Monitoring| -> Vec<String> {
             let mut findings = Findings::default();
             of(monitoring, &there, &mut findings);
