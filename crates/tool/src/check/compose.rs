@@ -156,6 +156,8 @@ mod tests {
             ("docker.io/grafana/grafana:13.0.7", "docker.io/grafana/grafana", "is of no version"),
             ("    mem_limit: 128m\n", "", "has no `mem_limit`"),
             ("mem_limit: 128m", "mem_limit: 128x", "`128x` is no size"),
+            ("cap_add: [CHOWN, ", "cap_add: [SYS_ADMIN, ", "`secrets` is given `SYS_ADMIN`"),
+            ("    cpus: 0.5\n", "    cpus: 0.5\n    cap_add: [CHOWN]\n", "is given `CHOWN`"),
             ("    cpus: 0.5\n", "    cpus: 0.5\n    privileged: true\n", "has `privileged`"),
             ("  alertmanager:\n    <<: *hardened\n", "  alertmanager:\n", "`alertmanager` has no `read_only`"),
             ("    user: \"65534:65534\"\n", "    user: \"0:0\"\n", "`prometheus` runs as root"),

@@ -19,7 +19,7 @@ pub const ALL: [Row; 147] = [
     ("alert/twice", "another alert has its name"),
     ("alert/unproven", "no scenario expects it to fire"),
     ("alert/window", "its label names a window that its expression does not ask for"),
-    ("compose/capabilities", "a service keeps capabilities"),
+    ("compose/capabilities", "a service keeps capabilities, or is given one"),
     ("compose/condition", "a service waits for a condition that there is not"),
     ("compose/file", "compose.yaml can't be read, or has no service"),
     ("compose/image", "a service has neither `image` nor `build`"),

@@ -36,7 +36,7 @@ const VECTOR: &str = "vector/vector.yaml";
 /// Of 300 bytes each.
 const BURST: &str = "a burst of 5 000 lines a second would be refused";
 
-const ROWS: [Row; 49] = [
+const ROWS: [Row; 50] = [
     (PROMETHEUS, "scrape_configs/*/honor_labels", Stay("false"), "a target could pass for another"),
     (RULES, "groups/*/limit", Stay("0"), "above it a rule gives nothing at all"),
     (
@@ -81,6 +81,7 @@ const ROWS: [Row; 49] = [
     (LOKI, "limits_config/retention_period", Last(24), "it works by the day, and with none nothing is ever deleted"),
     (LOKI, "compactor/retention_enabled", Be(&["true"]), "nothing would ever be deleted"),
     (LOKI, "compactor/delete_request_store", Be(&["filesystem"]), "retention needs it: Loki does not start"),
+    (VECTOR, "api/address", Be(&["127.0.0.1:8686"]), "who reaches it sees lines before they are redacted"),
     (VECTOR, "sources/logs/type", Be(&["file"]), "components write files"),
     (VECTOR, "sources/logs/read_from", Be(&["beginning"]), "what was written before Vector came would be lost"),
     (VECTOR, "sources/logs/exclude", Hold("/var/log/aiclipx/vector.log"), "each line would make another"),

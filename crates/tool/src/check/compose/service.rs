@@ -8,6 +8,8 @@ use aiclipx_model::monitoring::located::{Entry, Node, Value};
 
 /// Those of root, for what they are: one gives a file to another user, one reads the engine's files.
 const OF_ROOT: [&str; 2] = ["secrets", "vector"];
+/// To read a .env that is its owner's alone, and to give files away; `secrets` has these, and nobody else any.
+const GIVEN: [&str; 2] = ["CHOWN", "DAC_OVERRIDE"];
 /// What takes a container's walls away.
 const OPEN: [&str; 6] = ["privileged", "devices", "pid", "ipc", "userns_mode", "cgroup_parent"];
 /// What holds a service back.
@@ -105,6 +107,13 @@ impl Service<'_> {
         if !node.items_of("cap_drop").iter().any(is_all) && node.get("cap_drop").is_some() {
             let what = format!("`{name}` keeps capabilities");
             self.find(findings, "compose/capabilities", node.line_of("cap_drop"), what, "cap_drop: [ALL]");
+        }
+        for given in node.items_of("cap_add") {
+            let power = given.as_text().unwrap_or_default();
+            if *name != "secrets" || !GIVEN.contains(&power) {
+                let what = format!("`{name}` is given `{power}`");
+                self.find(findings, "compose/capabilities", given.line, what, "take it off: what needs it?");
+            }
         }
         // Without one it is the image's.
         let user = node.text_of("user").and_then(|user| user.split(':').next());
