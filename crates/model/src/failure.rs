@@ -58,7 +58,7 @@ const COMMANDS: [(&str, &str); 8] = [
     ("just down", "aiclipx down"),
     ("just status", "aiclipx status"),
     ("just logs", "aiclipx logs"),
-    ("just traffic", "aiclipx traffic run"),
+    ("just traffic", "aiclipx traffic"),
     ("just evidence", "aiclipx evidence"),
     ("just prove", "aiclipx prove"),
     ("just slo", "aiclipx render --slo"),
@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn without_just_a_message_names_the_tools_own_commands() {
         let failure = Failure::usage("no stack").remedy("`just up` starts one, `just traffic` runs on it");
-        let told = "no stack\n  → `aiclipx up` starts one, `aiclipx traffic run` runs on it";
+        let told = "no stack\n  → `aiclipx up` starts one, `aiclipx traffic` runs on it";
         assert_eq!(without_just(&failure.to_string()), told);
     }
 

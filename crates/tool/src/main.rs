@@ -23,7 +23,7 @@ use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::plan::{PortChoice, find_tree};
 use aiclipx_stack::{Endpoints, bundles_folder, secrets, state_folder};
 use aiclipx_tool::outputs::{Events, Verdicts};
-use aiclipx_tool::program::{self, OnPrivateStacks, SEED, seed};
+use aiclipx_tool::program::{self, OnPrivateStacks};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
@@ -107,12 +107,11 @@ enum Command {
         #[arg(long, value_name = "URL")]
         prometheus: Option<Address>,
     },
-    /// Seeded traffic.
-    #[command(subcommand)]
-    Traffic(Traffic),
-    /// Judge every run on the stack that is up; where none is up, prove.
+    /// Run scenarios against the running stack, one after the other; all where none is named.
+    Traffic(traffic::Traffic),
+    /// Collect and judge every run on the stack that is up; where none is up, prove.
     Evidence {
-        /// Judge the runs on a stack that this tool did not start, as `traffic run` takes it.
+        /// Judge the runs on a stack that this tool did not start, as `traffic` takes it.
         #[arg(long, value_name = "WHERE")]
         attach: Option<Endpoints>,
         /// Where bundles go [default: evidence/runs at the repository's root,
@@ -201,23 +200,6 @@ enum Command {
     },
 }
 
-#[derive(Subcommand)]
-enum Traffic {
-    /// Run scenarios against the running stack, one after the other; all where none is named.
-    Run(traffic::TrafficRun),
-    /// Print the schedule that a scenario and a seed give rise to, and its hash.
-    Schedule {
-        /// Number, name or path.
-        scenario: String,
-        /// What it is computed from.
-        #[arg(long, default_value_t = SEED, value_parser = seed)]
-        seed: u64,
-        /// How many times faster than production.
-        #[arg(long, default_value = "30")]
-        speed: Speed,
-    },
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse_from(as_spelled_now(std::env::args_os()));
@@ -255,8 +237,7 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let stack = if live { Some(state()?) } else { None };
             checks::run(stack.as_deref(), if json { checks::Form::Json } else { checks::Form::Text }).await
         }
-        Command::Traffic(Traffic::Run(ref run)) => traffic::run(&state, run, signals).await,
-        Command::Traffic(Traffic::Schedule { ref scenario, seed, speed }) => traffic::schedule(scenario, seed, speed),
+        Command::Traffic(ref asked) => traffic::traffic(&state, asked, signals).await,
         Command::Evidence { ref attach, ref out, ref require, ref told, ref verdicts } => {
             let (verdicts, events) = (verdicts.reserve(Some(told), None)?, told.open()?);
             let root = find_tree()?;

@@ -31,41 +31,80 @@ use anyhow::Context;
 use aiclipx_model::failure::print;
 use aiclipx_runner::asked;
 use aiclipx_tool::program::{SEED, as_called_here, seed};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 /// Where scenarios lie, below the repository's root.
 const SCENARIOS: &str = "scripts/traffic";
 
 #[derive(Args)]
-pub(super) struct TrafficRun {
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Traffic {
+    #[command(flatten)]
+    run: TrafficRun,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// The same, as it was typed until November 2026.
+    #[command(hide = true)]
+    Run(TrafficRun),
+    /// Print the schedule that a scenario and a seed give rise to, and its hash.
+    Schedule {
+        /// Number, name or path.
+        scenario: String,
+        /// What it is computed from.
+        #[arg(long, default_value_t = SEED, value_parser = seed)]
+        seed: u64,
+        /// How many times faster than production.
+        #[arg(long, default_value = "30")]
+        speed: Speed,
+    },
+}
+
+#[derive(Args)]
+struct TrafficRun {
     /// Numbers, names or paths.
-    pub(super) scenarios: Vec<String>,
+    scenarios: Vec<String>,
     /// List the scenarios and send nothing.
     #[arg(long)]
-    pub(super) list: bool,
+    list: bool,
     /// Send there and don't look at any stack.
     #[arg(long, value_name = "URL")]
-    pub(super) base_url: Option<Address>,
+    base_url: Option<Address>,
     /// Run on a stack that this tool did not start: a host, where each component is on its usual port, or
     /// `app=URL,prometheus=URL[,alertmanager=URL][,receiver=URL]`.
     #[arg(long, value_name = "WHERE", conflicts_with = "base_url")]
-    pub(super) attach: Option<Endpoints>,
+    attach: Option<Endpoints>,
     /// What the schedules are computed from.
     #[arg(long, default_value_t = SEED, value_parser = seed)]
-    pub(super) seed: u64,
+    seed: u64,
     /// Real length of each scenario's traffic, in place of its own.
     #[arg(long, value_parser = duration::parse)]
-    pub(super) duration: Option<Duration>,
+    duration: Option<Duration>,
     /// With one scenario: write the ledger here too.
     #[arg(long)]
-    pub(super) ledger: Option<PathBuf>,
+    ledger: Option<PathBuf>,
     /// With one scenario: write the table as JSON.
     #[arg(long)]
-    pub(super) json: Option<PathBuf>,
+    json: Option<PathBuf>,
+}
+
+pub(super) async fn traffic(
+    state: &dyn Fn() -> Result<PathBuf, Failure>,
+    asked: &Traffic,
+    signals: &Signals,
+) -> Result<ExitCode, Failure> {
+    match &asked.verb {
+        None => run(state, &asked.run, signals).await,
+        Some(Verb::Run(typed)) => run(state, typed, signals).await,
+        Some(Verb::Schedule { scenario, seed, speed }) => schedule(scenario, *seed, *speed),
+    }
 }
 
 /// Runs scenarios on a stack or at an address, or lists them.
-pub(super) async fn run(
+async fn run(
     state: &dyn Fn() -> Result<PathBuf, Failure>,
     run: &TrafficRun,
     signals: &Signals,
@@ -83,7 +122,7 @@ pub(super) async fn run(
 }
 
 /// Prints what a scenario and a seed give rise to.
-pub(super) fn schedule(scenario: &str, seed: u64, speed: Speed) -> Result<ExitCode, Failure> {
+fn schedule(scenario: &str, seed: u64, speed: Speed) -> Result<ExitCode, Failure> {
     let scenario = scenario::find(&find_tree()?.join(SCENARIOS), scenario)?;
     let schedule = Schedule::new(&scenario, seed, speed, None)?;
     print(schedule.to_jsonl().trim_end())?;

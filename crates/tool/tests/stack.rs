@@ -750,7 +750,7 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_what_is_said_and_l
     let page = client::get(&plan.addresses.dashboards, "/d/app-overview?viewPanel=3", LIMIT).await;
     let runbook = client::get(&plan.addresses.dashboards, "/monitoring/runbooks/AppDown.md", LIMIT).await;
     let logs = client::get(&plan.addresses.dashboards, "/d/logs", LIMIT).await;
-    let traffic = tool(&place, &["traffic", "run", "01", "--duration", "2s"]).await;
+    let traffic = tool(&place, &["traffic", "01", "--duration", "2s"]).await;
     let silence = serde_json::json!({
         "matchers": [{ "name": "alertname", "value": "AppDown", "isRegex": false, "isEqual": true }],
         "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2126-01-01T00:00:00Z", "createdBy": "ann", "comment": "known",
@@ -814,7 +814,7 @@ async fn on_a_stack_that_has_loaded_something_else_than_the_tree_nothing_is_sent
     let edited = std::fs::read_to_string(&rules).unwrap().replace("ratio_rate5m > 0.05\n", "ratio_rate5m > 0.04\n");
     std::fs::write(&rules, edited).unwrap();
     let traffic = Command::new(env!("CARGO_BIN_EXE_aiclipx"))
-        .args(["traffic", "run", "01", "--duration", "1s", "--state"])
+        .args(["traffic", "01", "--duration", "1s", "--state"])
         .arg(place.state())
         .env("AICLIPX_HOME", &tree)
         .output()

@@ -470,7 +470,7 @@ fn evidence_is_collected_from_the_stack_in_containers() {
         (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(said).unwrap())
     };
     // At production speed: a minute of traffic with faults is enough for all that is counted, and for no alert.
-    let (code, _, said) = aiclipx(&["traffic", "run", "02", "--duration", "60s", "--attach", &there]);
+    let (code, _, said) = aiclipx(&["traffic", "02", "--duration", "60s", "--attach", &there]);
     assert_eq!(code, Some(0), "{said}");
     let out = place.path().join("bundles");
     let (code, path, said) = aiclipx(&["evidence", "--attach", &there, "--out", out.to_str().unwrap()]);
@@ -492,7 +492,7 @@ fn evidence_is_collected_from_the_stack_in_containers() {
     let (code, _, said) = aiclipx(&["verify", bundle.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{said}");
     // What somebody else started nobody stops from here.
-    let (code, _, said) = aiclipx(&["traffic", "run", "07", "--attach", &there]);
+    let (code, _, said) = aiclipx(&["traffic", "07", "--attach", &there]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("did not start this stack"), "{said}");
 }
