@@ -1,6 +1,6 @@
-//! A request in flight. It begins when its head was read, and ends when the last byte of its answer was handed to the
-//! connection, or when it is dropped before that because the connection broke: exactly once. It is counted and logged
-//! there and then, so that the line and the count can't drift.
+//! The guard of a request in flight. It is made when the head was read, and counts and logs the request exactly once: when the
+//! last byte of its answer was handed to the connection, or when it is dropped before that because the connection broke. Line
+//! and count are made in one place, so they can't drift apart.
 //!
 //! The guard moves from the handler's future into the answer's body. Whatever hyper does with either, it drops them.
 
@@ -24,12 +24,12 @@ use super::metrics::Metrics;
 /// The header that names a request, in both directions.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A long body is handed over in pieces of this size, each to be written before the next. So a request ends when the kernel
-/// has taken nearly all of its answer, and not when hyper has queued it; and no connection whose client reads keeps a large
-/// buffer. Where the kernel takes no more, hyper queues pieces up to its own bound.
+/// A long body is handed over in pieces of this size, each written before the next. So a request ends when the kernel has taken
+/// nearly all of its answer, not when hyper has queued it; and a connection whose client reads never keeps a large buffer.
+/// Where the kernel takes no more, hyper queues pieces up to its own bound.
 pub(super) const PIECE_BYTES: usize = 4 << 10;
 
-/// Where requests begin: what they share.
+/// Makes the guards; holds what they share.
 pub(super) struct Requests {
     metrics: Arc<Metrics>,
     access_log: bool,
@@ -139,7 +139,7 @@ impl Drop for InFlight {
 /// An answer's body with its request: handed over piece by piece, and ended with the last.
 pub(super) struct Counted<B> {
     body: B,
-    /// Of the body's last frame, what was not handed over yet.
+    /// The rest of the body's last frame, not handed over yet.
     rest: Bytes,
     /// A piece was handed over, and is to be written before the next.
     pauses: bool,

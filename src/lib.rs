@@ -2,15 +2,15 @@
 //!
 //! - `GET /` -- what this is.
 //! - `GET /items`, `POST /items`, `GET` and `DELETE /items/{id}` -- the store.
-//! - `GET /health/live`, `GET /health/ready` -- the state machine of [`phase`].
+//! - `GET /health/live`, `GET /health/ready` -- the state machine of `phase`.
 //! - `GET /metrics` -- [`metrics`], in Prometheus' text format.
 //!
 //! warp routes, hyper carries (`aiclipx_http::serve`). Every request is counted and logged exactly once, from its head to the
-//! last byte of its answer (`in_flight`). Those who watch the service have a listener of their own, with the same `/health`
-//! and `/metrics`: clients that hold every connection can't blind them.
+//! last byte of its answer (`in_flight`). The monitoring has a listener of its own, with the same `/health` and `/metrics`:
+//! clients that hold every connection can't blind it.
 //!
 //! Not for: reading the environment, binding a socket, installing a logger, listening for signals. The binary does that
-//! (`src/main.rs`); tests do otherwise.
+//! (`src/main.rs`), and tests in their own way.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -30,9 +30,9 @@
 //! let answer = client::get(&address, "/items", Duration::from_secs(5)).await?;
 //! assert_eq!(answer.status, 200);
 //! // What `/metrics` shows: every series is there from the start, this one counted once.
-//! let metrics = client::get(&address, "/metrics", Duration::from_secs(5)).await?;
+//! let scrape = client::get(&address, "/metrics", Duration::from_secs(5)).await?;
 //! let counted = r#"app_requests_total{endpoint="/items",http_status="200",method="GET"} 1"#;
-//! assert!(String::from_utf8_lossy(&metrics.body).lines().any(|line| line == counted));
+//! assert!(String::from_utf8_lossy(&scrape.body).lines().any(|line| line == counted));
 //! # Ok(()) }
 //! ```
 
@@ -51,7 +51,7 @@ pub mod heap;
 mod in_flight;
 pub mod log_writer;
 pub mod metrics;
-pub mod phase;
+mod phase;
 mod refusal;
 mod reply;
 mod store;
@@ -75,7 +75,7 @@ use warp::reply::Response;
 
 use aiclipx_base::duration;
 use aiclipx_http::serve::{self, Broken, ConnectionOutcome, Contained, Limits, Service};
-pub use audience::Audience;
+use audience::Audience;
 use budget::Budget;
 use config::Config;
 use endpoint::{Endpoint, Verb};
@@ -89,13 +89,13 @@ use phase::Lifecycle;
 use refusal::Refusal;
 use reply::BodyOf;
 
-/// Connections of the listener for those who watch: a few Prometheus, a few probes, somebody who looks.
-pub const ADMIN_CONNECTIONS: usize = 16;
+/// Connections of the monitoring's listener: a few Prometheus, a few probes, somebody who looks.
+const ADMIN_CONNECTIONS: usize = 16;
 
-/// What the answers to those who watch may take together: as many scrapes as they have connections.
+/// Bytes that answers to the monitoring may take together: a scrape for each of its connections.
 const ADMIN_BYTES: usize = ADMIN_CONNECTIONS * (64 << 10);
 
-/// From the end of the clients' connections until those of who watches are cut.
+/// How long after the clients' connections the monitoring's are cut.
 const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 
 /// Where the service listens.
@@ -103,7 +103,7 @@ const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 pub struct Listeners {
     /// For everybody: every endpoint.
     pub clients: TcpListener,
-    /// For those who watch: `/health` and `/metrics`.
+    /// For the monitoring: `/health` and `/metrics`.
     pub admin: TcpListener,
 }
 
@@ -179,8 +179,8 @@ struct App {
 }
 
 impl App {
-    /// Refuses before routing what no route takes, so that a route never has to reject and 405 can name what it allows;
-    /// else the fault that the request asks for.
+    /// Refuses before routing what no route takes, so that no route has to reject and a 405 can name what is allowed; else
+    /// returns the fault that the request asks for.
     fn admit(&self, endpoint: Endpoint, verb: Verb, request: &Request<Incoming>) -> Result<Option<Fault>, Refusal> {
         match endpoint {
             // It names a host, and not a path.

@@ -1,14 +1,14 @@
-//! What the service counts about itself, in a registry of its own.
+//! What the service counts about itself.
 //!
-//! Every series a client can move exists at 0 from the first scrape (a counter born at 1 has no increase to see), and
-//! no client can make another: the children come out of [`endpoint`](super::endpoint)'s table.
+//! Every label set is there at 0 from the first scrape, so that `rate()` sees the first event, and no client can add one: label
+//! values come from [`endpoint`](super::endpoint)'s table.
 
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector, proto::MetricFamily,
 };
 
-use super::Audience;
+use super::audience::Audience;
 use super::control_group::{self, Limits};
 use super::endpoint::{Endpoint, Verb};
 use aiclipx_http::serve::ConnectionOutcome;
@@ -18,16 +18,19 @@ use aiclipx_http::serve::ConnectionOutcome;
 pub const LATENCY_BUCKETS: [f64; 16] =
     [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// These two are not exposed everywhere: where there is no limit there is nothing to tell.
+/// Exposed only where there is such a limit.
 const MEMORY_LIMIT: &str = "app_memory_limit_bytes";
 const CPU_LIMIT: &str = "app_cpu_limit_cores";
 
-/// All of the service's metrics. By value: two services in one process share nothing.
+/// The statuses that a request may end with, and their counters.
+type Children = Vec<(u16, IntCounter)>;
+
+/// All of the service's metrics, in a registry of its own: two services in one process share nothing.
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
-    /// By endpoint and verb, in the order of their declarations: the statuses it may end with and their counters.
-    children: Vec<Vec<(u16, IntCounter)>>,
+    /// By endpoint and verb, in the order of their declarations.
+    children: Vec<Children>,
     latency: Vec<Histogram>,
     errors: IntCounter,
     in_flight: IntGauge,
@@ -46,16 +49,12 @@ pub struct Metrics {
     log_records_dropped: IntCounter,
 }
 
-/// One series of `app_requests_total`.
+/// One series of `app_requests_total`: its labels, and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
-    /// Label `method`.
     pub method: &'static str,
-    /// Label `endpoint`.
     pub endpoint: &'static str,
-    /// Label `http_status`.
     pub status: u16,
-    /// Its value.
     pub requests: u64,
 }
 
@@ -69,6 +68,7 @@ impl Metrics {
         registry.register(Box::new(process::Process::new()?))?;
         let gauge = |name, help| registered(&registry, IntGauge::new(name, help));
         let counter = |name, help| registered(&registry, IntCounter::new(name, help));
+        let by_listener = |name, help| by_listener(&registry, name, help);
         Ok(Metrics {
             requests,
             children,
@@ -107,15 +107,10 @@ impl Metrics {
             access_log_enabled: gauge("app_access_log_enabled", "1 if each request is logged.")?,
             connections: connections(&registry)?,
             connections_open: by_listener(
-                &registry,
                 "app_connections_open",
                 "Connections that are open, by listener; at app_connections_max, more wait unaccepted.",
             )?,
-            connections_max: by_listener(
-                &registry,
-                "app_connections_max",
-                "Connections that may be open at once, by listener.",
-            )?,
+            connections_max: by_listener("app_connections_max", "Connections that may be open at once, by listener.")?,
             log_records_dropped: counter(
                 "app_log_records_dropped_total",
                 "Log lines lost because nobody took them in time.",
@@ -174,7 +169,7 @@ impl Metrics {
         self.errors.get()
     }
 
-    /// `app_log_records_dropped_total`, for who drops them.
+    /// `app_log_records_dropped_total`, for the log writer to count in.
     pub fn log_records_dropped(&self) -> IntCounter {
         self.log_records_dropped.clone()
     }
@@ -189,7 +184,7 @@ impl Metrics {
         self.items.clone()
     }
 
-    /// What of the bytes that bodies and answers share is taken, and how many there are.
+    /// Sets how many of the bytes that bodies and answers share are taken, and how many there are.
     pub(super) fn buffered(&self, taken: usize, most: usize) {
         self.buffered_bytes.set(gauged(taken));
         self.buffered_bytes_max.set(gauged(most));
@@ -203,7 +198,7 @@ impl Metrics {
         &self.access_log_enabled
     }
 
-    /// What a listener tells of its connections, of which it has at most so many.
+    /// The metrics of a listener's connections; it holds at most so many.
     pub(super) fn connections(&self, audience: Audience, most: usize) -> Connections {
         let label = [audience.label()];
         self.connections_max.with_label_values(&label).set(gauged(most));
@@ -246,7 +241,6 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// A connection was accepted.
     pub(super) fn opened(&self) {
         self.open.inc();
     }
@@ -280,7 +274,7 @@ fn build_info(registry: &Registry, version: &str, revision: &str) -> prometheus:
 }
 
 /// `app_requests_total`, and its counters by endpoint and verb.
-fn requests(registry: &Registry) -> prometheus::Result<(IntCounterVec, Vec<Vec<(u16, IntCounter)>>)> {
+fn requests(registry: &Registry) -> prometheus::Result<(IntCounterVec, Vec<Children>)> {
     let help = "Requests by method, route template and status; 499 is a client that left.";
     let labels = ["method", "endpoint", "http_status"];
     let requests = registered(registry, IntCounterVec::new(Opts::new("app_requests_total", help), &labels))?;

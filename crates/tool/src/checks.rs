@@ -1,4 +1,4 @@
-//! `check`: what is found goes to standard output, a finding after the other, and how many they are to who reads.
+//! `check`: findings go to standard output, their number to standard error.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -46,7 +46,7 @@ struct Arguments {
 enum Command {
     /// Start the stack and wait until all of it is ready.
     Up {
-        /// How many times faster than production it lives.
+        /// How many times faster than production it runs.
         #[arg(long, default_value = "30")]
         speed: Speed,
         /// Move one component: prometheus=9190; or another place of one: app-admin=8181, vector-metrics=9698, loki-grpc=9196.
@@ -68,7 +68,7 @@ enum Command {
     Status,
     /// Show the components' logs, merged by time; JSON lines where stdout is no terminal.
     Logs(stack::Logs),
-    /// Write the monitoring configuration as a stack of a speed gets it.
+    /// Write the monitoring configuration as a stack of this speed gets it.
     Render {
         /// How many times faster than production.
         #[arg(long, default_value = "30")]
@@ -76,7 +76,7 @@ enum Command {
         /// The folder to write to; without it, the files are listed with their text.
         #[arg(long)]
         out: Option<PathBuf>,
-        /// Instead, make the rules of the objectives anew: monitoring/prometheus/rules/slo.yml of monitoring/slo.toml.
+        /// Instead, generate the rules of the objectives anew: monitoring/prometheus/rules/slo.yml from monitoring/slo.toml.
         #[arg(long, conflicts_with_all = ["speed", "out", "external_url"])]
         slo: bool,
         /// What the links of alerts and panels begin with, as for `up`.
@@ -88,7 +88,8 @@ enum Command {
         /// Ask the running stack instead whether every panel shows something and every rule is evaluated.
         #[arg(long)]
         live: bool,
-        /// For editors: each finding an object in a line of its own, with `file`, `line`, `name`, `subject`, `what` and `remedy`.
+        /// For editors: each finding an object in a line of its own, with `file`, `line`, `name`, `subject`, `what` and
+        /// `remedy`.
         #[arg(long)]
         json: bool,
         /// Instead, list the names that findings have: an exception in monitoring/exceptions.toml goes by one.
@@ -108,7 +109,7 @@ enum Command {
         prometheus: Option<Address>,
     },
     /// Run scenarios against the running stack, one after the other; all where none is named.
-    Traffic(traffic::Traffic),
+    Traffic(Box<traffic::Traffic>),
     /// Collect and judge every run on the stack that is up; where none is up, prove.
     Evidence {
         /// Judge the runs on a stack that this tool did not start, as `traffic` takes it.
@@ -126,7 +127,7 @@ enum Command {
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
     },
-    /// Enact every experiment on a private stack, judge, and seal.
+    /// Run every experiment on a private stack, judge it, and seal the bundle.
     Prove {
         /// Only these experiments.
         #[arg(long, value_name = "NAME")]
@@ -156,13 +157,13 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
     },
-    /// Hand on what no page of another origin asks to a program that listens elsewhere (before what has no gate).
+    /// Forward requests to a program that has no gate of its own, but none that a page of another origin made.
     #[command(hide = true)]
     Front {
         /// Where to listen.
         #[arg(long)]
         listen: Address,
-        /// To whom.
+        /// Where that program listens.
         #[arg(long)]
         to: Address,
     },
@@ -178,7 +179,7 @@ enum Command {
         /// Ask the receiver that listens there whether it is well, and end.
         #[arg(long)]
         check: bool,
-        /// What it is called by, beside this machine's own names; a browser that asks for another is refused.
+        /// A host name it is reached by, beside this machine's own; a request for another is refused.
         #[arg(long = "host", value_name = "NAME")]
         names: Vec<String>,
         /// How long the Watchdog may be silent, real time.
@@ -206,7 +207,8 @@ async fn main() -> ExitCode {
     program::run("aiclipx", async |signals| run(arguments, signals).await).await
 }
 
-/// Bundles made until November 2026 have people type aiclipx evidence verify; that and its neighbours are verbs of their own since.
+/// Bundles made until November 2026 have people type aiclipx evidence verify; that and its neighbours are verbs of their own
+/// since.
 fn as_spelled_now(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.collect();
     if arguments.get(1).is_some_and(|verb| verb == "evidence") {

@@ -1,4 +1,4 @@
-//! The stack up and down, how it is, and what it says.
+//! Commands on the stack: up, down, clean, status, logs.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -19,7 +19,7 @@ use clap::Args;
 /// Lines of each log that `logs` shows unless told otherwise.
 const LINES: usize = 50;
 
-/// What is asked of logs.
+/// The options of `logs`.
 #[derive(Args)]
 pub(super) struct Logs {
     /// Components; also supervisord, whose log is shown only when it is named.
@@ -167,7 +167,7 @@ pub(super) async fn show_logs(state: &Path, wanted: &Logs, interrupt: &Interrupt
     Ok(ExitCode::SUCCESS)
 }
 
-/// The stack of this state directory ended without being told to: what it recorded can't be asked for any more.
+/// The failure where the stack of this state directory was killed, so that its components answer no more.
 pub(super) fn killed(state: &Path) -> Failure {
     Failure::infrastructure(format!("the stack of {} was killed", state.display()))
         .remedy("`just down` clears what is left, `just up` starts anew, `just prove` needs no stack")

@@ -1,4 +1,4 @@
-//! Scenarios, sent to a stack or to any address.
+//! Commands on scenarios: run them on a stack or against any address, list them, print their schedule.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -36,6 +36,7 @@ use clap::{Args, Subcommand};
 /// Where scenarios lie, below the repository's root.
 const SCENARIOS: &str = "scripts/traffic";
 
+/// What is asked of `traffic`: a run, unless another verb is named.
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Traffic {
@@ -122,9 +123,9 @@ async fn run(
 }
 
 /// Prints what a scenario and a seed give rise to.
-fn schedule(scenario: &str, seed: u64, speed: Speed) -> Result<ExitCode, Failure> {
+fn schedule(scenario: &str, drawn_from: u64, speed: Speed) -> Result<ExitCode, Failure> {
     let scenario = scenario::find(&find_tree()?.join(SCENARIOS), scenario)?;
-    let schedule = Schedule::new(&scenario, seed, speed, None)?;
+    let schedule = Schedule::new(&scenario, drawn_from, speed, None)?;
     print(schedule.to_jsonl().trim_end())?;
     tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
     Ok(ExitCode::SUCCESS)
@@ -168,7 +169,7 @@ async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<E
         .remedy("see `just logs` and `just status`, and give the machine less else to do; then run it again"))
 }
 
-/// Enacts the scenarios, one after the other; who was disturbed twice is returned.
+/// Runs the scenarios, one after the other; returns those that were disturbed twice.
 async fn each(
     environment: Environment<'_>,
     tree: &Tree,
@@ -300,8 +301,8 @@ fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
     Ok(chosen)
 }
 
-/// Where the run is told beside the terminal. Asked for before anything is sent, and not when the traffic ran for minutes; kept
-/// until it is written.
+/// Opens the files that the run is written to, before anything is sent rather than after minutes of traffic; kept open until
+/// they are written.
 fn places(run: &TrafficRun) -> Result<Vec<Reserved>, Failure> {
     let mut reserved = Vec::new();
     for (option, path) in [("--ledger", &run.ledger), ("--json", &run.json)] {

@@ -14,8 +14,8 @@
 //! - fires for one job and not for another.
 //!
 //! An alert without a selector (the Watchdog) can only fire, one of lost scrapes fires on over one more, and one whose rule
-//! names its job knows no other. For each counter that a rule takes the rate of there is a series that starts again, and one that is
-//! born with a count.
+//! names its job knows no other. For each counter that a rule takes the rate of there is a series that starts again, and one
+//! that is born with a count.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! compose.yaml: no key is one that engines leave out in silence ([`keys`]), what its services mount, join, wait for and share is
-//! there ([`references`]), and each is as safe as it can be ([`service`]).
+//! compose.yaml: no key is one that engines leave out in silence ([`keys`]), what its services mount, join, wait for and share
+//! is there ([`references`]), and each is as safe as it can be ([`service`]).
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -13,6 +13,7 @@ mod keys;
 mod references;
 mod service;
 
+use keys::{OF_FILE, OF_SERVICE, is_known};
 use service::Service;
 
 /// Where there is none, as beside an installed tool, nothing is checked.
@@ -29,10 +30,9 @@ pub(super) fn check(root: &Path, findings: &mut Findings) {
 }
 
 fn of(root: &Path, document: &Node, findings: &mut Findings) {
-    let is_unknown = |key: &str, known: &[&str]| !known.contains(&key) && !key.starts_with("x-");
-    for entry in document.entries().iter().filter(|entry| is_unknown(&entry.key, &keys::OF_FILE)) {
+    for entry in document.entries().iter().filter(|entry| !is_known(&entry.key, OF_FILE)) {
         let what = format!("unknown key `{}`", entry.key);
-        findings.find("compose/key", COMPOSE, entry.line, what, format!("known here: {}", keys::OF_FILE.join(", ")));
+        findings.find("compose/key", COMPOSE, entry.line, what, format!("known here: {OF_FILE}"));
     }
     let services = document.get("services").map_or(&[][..], Node::entries);
     if services.is_empty() {
@@ -46,7 +46,7 @@ fn of(root: &Path, document: &Node, findings: &mut Findings) {
     }
     for entry in services {
         let service = Service { name: &entry.key, node: &entry.node, line: entry.line };
-        for unknown in entry.node.entries().iter().filter(|one| is_unknown(&one.key, &keys::OF_SERVICE)) {
+        for unknown in entry.node.entries().iter().filter(|one| !is_known(&one.key, OF_SERVICE)) {
             let what = format!("`{}` has an unknown key `{}`", entry.key, unknown.key);
             service.find(findings, "compose/key", unknown.line, what, "");
         }

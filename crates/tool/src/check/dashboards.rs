@@ -1,5 +1,5 @@
-//! Dashboards: what Grafana needs to load and show one as it is meant; their panels ([`panel`], [`units`]), what alerts that lead to
-//! them ask of them ([`alerts_shown`]), and what Grafana is given beside them ([`provisioning`]).
+//! Dashboards: what Grafana needs to load and show one as it is meant; their panels ([`panel`], [`units`]), what alerts that
+//! lead to them ask of them ([`alerts_shown`]), and what Grafana is given beside them ([`provisioning`]).
 
 use std::collections::BTreeMap;
 

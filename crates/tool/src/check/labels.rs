@@ -1,4 +1,4 @@
-//! What a label can be, and which labels a value has: what asks for others is answered by nothing, in silence.
+//! Which labels a value has, and which values a label: a matcher that asks for others matches nothing, without an error.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +16,7 @@ use aiclipx_app::metrics::LATENCY_BUCKETS;
 use aiclipx_model::monitoring::located::{Node, Value};
 use aiclipx_model::monitoring::{ALERTMANAGER, Monitoring, PROMETHEUS, UNKNOWN, promql, without_variables};
 
-/// Through how many recorded names labels are followed: a name that leads back to itself ends here.
+/// Through how many recorded names labels are followed, so that a circle of them ends.
 const DEEPEST: usize = 8;
 
 pub(super) fn check(tree: &Tree, known: &Known, findings: &mut Findings) {
@@ -59,7 +59,7 @@ fn has(labels: &BTreeSet<String>) -> String {
     format!("it has {}", if labels.is_empty() { "none".to_owned() } else { labels.join(", ") })
 }
 
-/// The names that follow a text, wherever it stands.
+/// Every name that stands right behind this text.
 fn named<'a>(text: &'a str, before: &'a str) -> impl Iterator<Item = &'a str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split(before).skip(1).map(move |rest| &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())])
@@ -205,7 +205,7 @@ fn without(mut labels: BTreeSet<String>, less: &[String]) -> BTreeSet<String> {
     labels
 }
 
-/// The values of a label of a series, where all are known.
+/// All values that a series' label can have, where they are known.
 pub(super) fn values(monitoring: &Monitoring, series: Option<&str>, label: &str) -> Option<Vec<String>> {
     let is_app = series.is_some_and(|name| name.starts_with("app_"));
     Some(match label {
@@ -229,14 +229,14 @@ pub(super) fn values(monitoring: &Monitoring, series: Option<&str>, label: &str)
     })
 }
 
-/// Whether a matcher takes no value that there can be.
+/// Whether a matcher takes none of these values.
 pub(super) fn is_idle(matcher: &Matcher, values: &[String]) -> bool {
     // A series that lacks the label is asked for by one that takes nothing.
     let asks = matches!(matcher.op, MatchOp::Equal | MatchOp::Re(_)) && !matcher.is_match("");
     asks && !matcher.value.contains(UNKNOWN) && !values.iter().any(|value| matcher.is_match(value))
 }
 
-/// A dashboard's variables, and those that its queries ask for and nobody makes.
+/// A dashboard's variables: each that its queries use is defined.
 pub(super) fn variables(dashboard: &DashboardFile, findings: &mut Findings) {
     fn look(node: &Node, made: &BTreeSet<&str>, dashboard: &DashboardFile, findings: &mut Findings) {
         match &node.value {
@@ -271,7 +271,7 @@ pub(super) fn variables(dashboard: &DashboardFile, findings: &mut Findings) {
     look(&dashboard.node, &made, dashboard, findings);
 }
 
-/// The names that rules, panels and runbooks ask for, so that what is kept of a target can be held against them.
+/// The names that rules, panels and runbooks ask for, to compare with what a scrape keeps.
 pub(super) fn asked(tree: &Tree) -> BTreeSet<String> {
     let parsed = known::expressions(tree).into_iter().filter_map(|(_, _, text)| promql::parse(&text).ok());
     let names =

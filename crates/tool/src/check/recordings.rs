@@ -29,7 +29,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         let Ok(parsed) = promql::parse(expr) else { continue };
         for node in promql::nodes(&parsed) {
             let mut find = |name, is: &str, remedy: &str| {
-                findings.find(name, file, line, format!("`{}` {is}", promql::print(node)), remedy)
+                findings.find(name, file, line, format!("`{}` {is}", promql::print(node)), remedy);
             };
             if is_mean_of_ratios(node) {
                 find("recording/mean", "is a mean of ratios", "average both sides, then divide");

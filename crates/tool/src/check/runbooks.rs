@@ -1,5 +1,5 @@
-//! What a page has a tired reader paste names services, recipes, settings, alerts, panels, scenarios and pages that there are.
-//! It runs none, and reads no prose.
+//! Runbooks: whatever a tired reader pastes from a page names services, recipes, settings, alerts, panels, scenarios and pages
+//! that exist. No command is run, and no prose is checked.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -20,17 +20,17 @@ use aiclipx_model::monitoring::located::{self, Node};
 use aiclipx_model::monitoring::{Alert, Monitoring, WATCHDOG};
 
 const RECIPES: &str = "justfile";
-/// Whose commands the first section has: the words that its comments begin with, and the programs that are of that place alone.
+/// The places that the first section has commands for: the comment that begins each, and the programs that only that place has.
 const PLACES: [(&str, &[&str]); 4] = [
     ("# compose", &["docker "]),
     ("# systemd", &["systemctl ", "journalctl "]),
     ("# Kubernetes", &["kubectl "]),
     ("# a local stack", &["just "]),
 ];
-/// Options of docker's and compose's that are followed by a value.
+/// Options of docker and compose that take a value.
 const WITH_VALUE: [&str; 8] = ["--profile", "--since", "--tail", "--signal", "--index", "--timeout", "--env", "--user"];
 
-/// What commands may name.
+/// What commands can name.
 #[derive(Default)]
 struct There {
     services: BTreeSet<String>,
@@ -52,12 +52,13 @@ impl There {
         let read = |file: &str| files::read(&root.join(file));
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let compose = read(COMPOSE).map(text).unwrap_or_default();
-        let recipes = read(RECIPES).map(text).unwrap_or_else(|error| {
-            if error.kind() != ErrorKind::NotFound {
-                findings.read("runbook/recipe", vec![files::unread(Path::new(RECIPES), &error)]);
-            }
-            String::new()
-        });
+        let recipes = read(RECIPES).map(text);
+        if let Err(error) = recipes.as_ref()
+            && error.kind() != ErrorKind::NotFound
+        {
+            findings.read("runbook/recipe", vec![files::unread(Path::new(RECIPES), error)]);
+        }
+        let recipes = recipes.unwrap_or_default();
         let mut there = There::default();
         if let Ok(document) = located::read(compose.as_bytes()) {
             there.services =
@@ -247,7 +248,7 @@ fn settings(text: &str) -> Vec<&str> {
     words.filter(|word| word.strip_prefix("APP_").is_some_and(|rest| rest.len() > 1)).collect()
 }
 
-/// Titles between single stars behind the word panel, and those that are listed after one.
+/// Titles in *emphasis* behind the word panel, and those that are listed after one.
 fn panels(line: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut is_listed = false;
@@ -264,7 +265,7 @@ fn panels(line: &str) -> Vec<&str> {
     found
 }
 
-/// What a page has silenced is its own alerts, all of them and no other; the Watchdog is never silenced.
+/// A page's commands silence its own alerts, all of them and no others, and never the Watchdog.
 fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(&'static str, usize, String, &str)) {
     let own = |name: &str| monitoring.alert(name).is_some_and(|alert| is_of(alert, page));
     let mut silenced = BTreeSet::new();
@@ -313,7 +314,7 @@ mod tests {
     use crate::check::pasted::FOLDER;
     use crate::check::tree::read_dashboards;
 
-    /// What is found on a page, and was not before, when one text of it is another.
+    /// What a change of a page adds to the findings.
     fn found(page: &str, from: &str, to: &str) -> Vec<String> {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let before = Monitoring::read(&root.join("monitoring")).unwrap_or_else(|failure| panic!("{failure}"));

@@ -1,5 +1,5 @@
-//! Settings with one right value in this stack: with another everything loads, and lines are lost, messages go nowhere, or what is
-//! asked is answered by nobody.
+//! Settings with one right value in this stack: with another everything loads, but lines are lost, notifications arrive
+//! nowhere, or queries have no answer.
 
 use std::path::Path;
 use std::time::Duration;
@@ -140,7 +140,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     default_source(monitoring, findings);
 }
 
-/// Every component answers at one path and nowhere else; the exporter's is not its own health, but what it is asked to try.
+/// Every component is scraped at the one path where it has metrics; the blackbox exporter at `/probe`, not at its own.
 fn paths(monitoring: &Monitoring, findings: &mut Findings) {
     let Some(document) = monitoring.document(Path::new(PROMETHEUS)) else { return };
     for job in document.items_of("scrape_configs") {
@@ -165,8 +165,8 @@ fn size(text: &str) -> Option<f64> {
     Some(digits.trim_end().parse::<f64>().ok()? * unit)
 }
 
-/// Every node at a path, with its line; where the last key is not there, its parent's line and none. What a path goes through
-/// is the reader's to ask for, and what somebody else's job is told is theirs.
+/// Every node at a path, with its line; where the last key is missing, none and its parent's line. Keys before the last are the
+/// reader's to demand. Scrape jobs of programs that are not ours are left out.
 fn walk<'a>(node: &'a Node, line: usize, path: &str, found: &mut Vec<(usize, Option<&'a Node>)>) {
     let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
     if let Some(item) = first.parse().ok().and_then(|at: usize| node.items().get(at)) {
@@ -198,7 +198,7 @@ fn told(node: &Node) -> String {
     }
 }
 
-/// A label of many values is a stream for each of them, and Loki comes to a stand.
+/// Loki keeps a stream for each value of a label, and can't cope with a label of many.
 fn streams(monitoring: &Monitoring, findings: &mut Findings) {
     let Some(document) = monitoring.document(Path::new(VECTOR)) else { return };
     let labels = document.get("sinks").and_then(|node| node.get("loki")).and_then(|node| node.get("labels"));
@@ -218,7 +218,7 @@ fn streams(monitoring: &Monitoring, findings: &mut Findings) {
     }
 }
 
-/// Of all datasources one is the default, and each is what its type says.
+/// Exactly one datasource is the default, and each has the address of its type.
 fn default_source(monitoring: &Monitoring, findings: &mut Findings) {
     let mut sources = Vec::new();
     for (path, document) in monitoring.documents_in(DATASOURCES) {

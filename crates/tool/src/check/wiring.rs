@@ -1,5 +1,5 @@
-//! Whether what one file asks another for is there, and whether what it says of time can be so. Each of these loads without a word,
-//! and does nothing:
+//! Whether what one file asks another for is there, and whether what it says of time can be so. Each of these loads without a
+//! word, and does nothing:
 //!
 //! | here | what |
 //! |---|---|

@@ -23,7 +23,8 @@ pub(super) fn finds(pattern: &Path, file: &Path) -> bool {
     pattern.len() == file.len() && pattern.iter().zip(&file).all(|(pattern, name)| fits(pattern, name))
 }
 
-/// Whether a pattern finds a name. Of all stars only the last is tried anew, for what an earlier one took cannot matter any more.
+/// Whether a pattern finds a name. Of all stars only the last is tried anew, for what an earlier one took cannot matter any
+/// more.
 pub(super) fn fits(pattern: &str, name: &str) -> bool {
     let (mut rest, mut left) = (pattern, name);
     let mut star: Option<(&str, &str)> = None;

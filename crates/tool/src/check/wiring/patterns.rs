@@ -1,4 +1,4 @@
-//! Every pattern of files finds one, and every file of rules is found.
+//! Patterns of file names: each finds a file, and every file of rules is found by one.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -181,8 +181,8 @@ fn names(monitoring: &Monitoring, (line, text): (usize, &str), findings: &mut Fi
     }
 }
 
-/// What a pattern stands for, its alternatives one by one: of `A(b|c)|D.+` that is `Ab`, `Ac`, `D.+`. None where more than that is in
-/// it.
+/// What a pattern stands for, its alternatives one by one: of `A(b|c)|D.+` that is `Ab`, `Ac`, `D.+`. None where more than that
+/// is in it.
 fn alternatives(pattern: &str) -> Option<Vec<String>> {
     if pattern.contains(['\\', '[', '{']) || pattern.contains("(?") {
         return None;

@@ -1,4 +1,5 @@
-//! Jobs and their targets: each component has a job that asks where it answers, often enough, and the exporter asks the service.
+//! Jobs and their targets: each component has a job that asks where it answers, often enough, and the exporter asks the
+//! service.
 
 use std::collections::BTreeSet;
 use std::path::Path;
