@@ -57,7 +57,7 @@ const COMMANDS: [(&str, &str); 8] = [
     ("just down", "aiclipx down"),
     ("just status", "aiclipx status"),
     ("just logs", "aiclipx logs"),
-    ("just traffic", "aiclipx traffic run"),
+    ("just traffic", "aiclipx traffic"),
     ("just evidence", "aiclipx evidence"),
     ("just prove", "aiclipx prove"),
     ("just slo", "aiclipx render --slo"),
@@ -145,6 +145,12 @@ impl Failure {
     #[must_use]
     pub fn context(self, what: impl fmt::Display + Send + Sync + 'static) -> Failure {
         Failure { error: self.error.context(what), ..self }
+    }
+
+    /// Which files it is about, for who lists what is wrong in each.
+    #[must_use]
+    pub fn of_files(self, findings: Vec<Finding>) -> Failure {
+        Failure { findings, ..self }
     }
 
     /// The chain alone, in one line: without the remedy, and without what a program said while it died.
@@ -349,7 +355,7 @@ mod tests {
     #[test]
     fn without_just_a_message_names_the_tools_own_commands() {
         let failure = Failure::usage("no stack").remedy("`just up` starts one, `just traffic` runs on it");
-        let told = "no stack\n  → `aiclipx up` starts one, `aiclipx traffic run` runs on it";
+        let told = "no stack\n  → `aiclipx up` starts one, `aiclipx traffic` runs on it";
         assert_eq!(without_just(&failure.to_string()), told);
     }
 

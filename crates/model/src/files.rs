@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
+use crate::failure::Finding;
+
 /// Opens a regular file for reading, by whatever link; anything else is an error at once.
 pub fn open(path: &Path) -> io::Result<File> {
     let file = without_waiting().read(true).open(path)?;
@@ -31,6 +33,12 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// The whole of a regular file, as text.
 pub fn read_to_string(path: &Path) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
+}
+
+/// That a file can't be read, as a finding: by its own name, for that of its folder would send somebody through all of it.
+pub fn unread(file: &Path, error: &io::Error) -> Finding {
+    let remedy = "let whoever runs this read it (chmod, chown), or remove it".to_owned();
+    Finding { file: file.to_owned(), line: 0, what: format!("it can't be read: {error}"), remedy }
 }
 
 /// How what is being written is called until it stands; what a command that was killed leaves begins so.

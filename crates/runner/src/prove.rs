@@ -24,7 +24,7 @@ use aiclipx_judge::experiment::Experiment;
 use aiclipx_judge::files;
 use aiclipx_judge::judge::{self, Verdict};
 use aiclipx_judge::outcome::Outcome;
-use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance};
+use aiclipx_judge::provenance::{BrokenOff, End, Mode, Provenance};
 use aiclipx_judge::tree::{Tree, copy_folder};
 use aiclipx_model::failure::{Failure, Kind, no_temporary_folder};
 use aiclipx_model::monitoring::prometheus_flags;

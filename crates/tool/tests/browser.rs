@@ -514,7 +514,7 @@ async fn every_provisioned_dashboard_is_drawn_with_what_prometheus_answers_under
         Stack::start(place, rendered, prometheus_flags(speed), &mut Silent, std::future::pending()).await.unwrap();
     // The first scrape comes some 5 s after the start, and rates need a few.
     let traffic = tokio::process::Command::new(env!("CARGO_BIN_EXE_aiclipx"))
-        .args(["traffic", "run", "02", "--duration", "15s", "--base-url", &app])
+        .args(["traffic", "02", "--duration", "15s", "--base-url", &app])
         .env("AICLIPX_HOME", root)
         .output()
         .await

@@ -126,7 +126,7 @@ impl Logging {
     fn canonical() -> Logging {
         let at = |host: &str, port| Address { host: host.to_owned(), port };
         Logging {
-            vector: at("vector", 8686),
+            vector: Address::loopback(8686),
             vector_metrics: at("vector", 9598),
             loki: at("loki", 3100),
             loki_grpc: at("loki", 9096),

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::spec::{RunSpec, Say};
 use crate::events::Doing;
-use aiclipx_judge::provenance::now_ms;
+use crate::surroundings::now_ms;
 use aiclipx_judge::timeline::millis;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::monitoring::WATCHDOG;
