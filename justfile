@@ -50,7 +50,7 @@ logs *options: _build
 # run scenarios against the running stack, all of them unless named; does the service count what was sent?
 [group('proof')]
 traffic *scenarios: _build
-    @{{ tool }} traffic run "$@"
+    @{{ tool }} traffic "$@"
 
 # collect and judge what the running stack shows; without a stack, prove
 [group('proof')]

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use aiclipx_model::monitoring::Loader;
 use aiclipx_model::service::{Metric, Service};
 
-/// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Artifact {
     /// Below its folder; `*` stands for a name, where there are several.
@@ -34,7 +33,7 @@ pub enum WrittenBy {
     Enact,
     /// What was recorded is collected.
     Collect,
-    /// All is judged and told.
+    /// All is judged, and the reports are written.
     Report,
 }
 
@@ -50,7 +49,6 @@ pub enum Needed {
 /// What a packed artifact's name ends in.
 pub const PACKED: &str = ".gz";
 
-/// What was enacted.
 pub const SCENARIO: Artifact = Artifact {
     path: "scenario.toml",
     packed: false,
@@ -113,7 +111,6 @@ pub const LOADED: Artifact = Artifact {
     holds: "what Prometheus and Alertmanager say they run; `names`: of all metrics that Prometheus had in the window",
 };
 
-/// A component's log.
 pub const LOG: Artifact = Artifact {
     path: "logs/*.log",
     packed: true,
@@ -296,6 +293,11 @@ pub const OF_A_BUNDLE: [&str; 9] = [
     "experiments/",
     "broken-off/",
 ];
+
+/// Where the experiments lie, each in a folder.
+pub const EXPERIMENTS: &str = "experiments";
+/// Where a bundle keeps what is left of tries that did not come to their end, each in a folder.
+pub const BROKEN_OFF: &str = "broken-off";
 
 impl Artifact {
     /// The path of the one that is called so.

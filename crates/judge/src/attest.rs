@@ -157,7 +157,7 @@ pub fn signed_by(bundle: &Bundle, signers: &Path) -> Result<String, Failure> {
     if !signature.is_file() {
         return Err(unsigned("it is not signed".to_owned()));
     }
-    // ssh-keygen names nobody for what it can't read.
+    // Of a file that it can't read ssh-keygen says that no principal matches.
     File::open(&signature).with_context(|| format!("cannot read {}", signature.display()))?;
     if !signers.is_file() {
         return Err(Failure::usage(format!("there is no file {}", signers.display()))

@@ -28,7 +28,6 @@ use aiclipx_model::traffic::ledger::Ledger;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PanelAnswer {
-    /// The dashboard's uid.
     pub dashboard: String,
     /// What was asked, and how Grafana would have come to ask it.
     pub plan: PlannedQuery,
@@ -57,13 +56,9 @@ impl PanelAnswer {
 pub struct Experiment {
     /// The folder's name: the scenario's, with a number where it was enacted more than once.
     pub name: String,
-    /// `run.json`.
     pub run: Run,
-    /// `scenario.toml`.
     pub scenario: Scenario,
-    /// `ledger.jsonl`.
     pub ledger: Ledger,
-    /// `notifications.jsonl`.
     pub notifications: Vec<Notification>,
     /// `panels/*.json`, in order of file name.
     pub panels: Vec<PanelAnswer>,

@@ -76,7 +76,7 @@ pub(crate) fn within_bounds(files: impl IntoIterator<Item = PathBuf>) -> anyhow:
     Ok(all)
 }
 
-/// Copies a file, packed or not, and tells how long it is; an error where that is more than `most`.
+/// Copies a file, packed or not; its length, or an error where that is more than `most`.
 fn copy_up_to(file: &Path, most: u64, to: &mut impl std::io::Write) -> anyhow::Result<u64> {
     let cannot = || format!("cannot read {}", file.display());
     let packed = packed_name(file);
@@ -92,13 +92,12 @@ fn copy_up_to(file: &Path, most: u64, to: &mut impl std::io::Write) -> anyhow::R
     let mut reader = flate2::bufread::GzDecoder::new(stored).take(most + 1);
     let length = std::io::copy(&mut reader, to).with_context(cannot)?;
     ensure!(length <= most, too_long());
-    // Another reader would show people what stands behind.
+    // `zless` would also show what follows the first gzip member.
     let rest = reader.into_inner().into_inner().fill_buf().with_context(cannot)?.len();
     ensure!(rest == 0, "{}{PACKED} goes on behind what it packs", file.display());
     Ok(length)
 }
 
-/// Reads a whole text file, packed or not.
 pub fn read_text(file: &Path) -> anyhow::Result<String> {
     text(file, read_bytes(file)?)
 }
@@ -112,7 +111,6 @@ pub(super) fn text(file: &Path, bytes: Vec<u8>) -> anyhow::Result<String> {
     String::from_utf8(bytes).with_context(|| format!("{} is no UTF-8", file.display()))
 }
 
-/// Reads a JSON file.
 pub fn read_json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
     let text = text(file, read_up_to(file, LARGEST_JSON)?)?;
     serde_json::from_str(&text).with_context(|| format!("{} is not what it should be", file.display()))

@@ -1,8 +1,8 @@
 //! When an alert went pending, fired, was notified, resolved, was notified again: from raw samples and webhooks.
 //!
 //! Prometheus writes one sample of `ALERTS` at every evaluation for as long as the alert is active, so the times here
-//! are evaluation times, exact to the evaluation interval. The webhook's `startsAt` is not used for them: it is the
-//! time of firing as Prometheus told it, and the chain should be seen from both of its ends.
+//! are evaluation times, exact to the evaluation interval. The webhook's `startsAt` is not used: it is Prometheus' word again, and
+//! the chain should be seen from both of its ends.
 
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use aiclipx_model::prom::answer::Series;
 
 /// One alert's life in a window. Unix milliseconds; absent is: did not happen in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_field_names, reason = "the unit stands in the name")]
 pub(crate) struct Cycle {
     /// First evaluation at which it was pending (or firing, if it has no `for`).
     pub pending_ms: Option<i64>,

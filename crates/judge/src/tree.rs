@@ -38,7 +38,7 @@ pub struct Tree {
 pub type Rendered = BTreeMap<PathBuf, Vec<u8>>;
 
 impl Tree {
-    /// Reads a tree; everything that doesn't parse is told at once.
+    /// Reads a tree; all that doesn't parse is reported at once.
     pub fn read(root: &Path) -> Result<Tree, Failure> {
         let monitoring = Monitoring::read(&root.join("monitoring"))?;
         let scenarios = scenario::all(&root.join("scripts/traffic"))?;

@@ -25,13 +25,13 @@ pub const OPTIONAL: [&str; 3] = ["probe", "vector", "loki"];
 
 /// The components without which there is no stack.
 pub const NEEDED: [&str; 4] = [APP, "prometheus", "alertmanager", "receiver"];
-/// All of them but the receiver tell when they were started.
+/// All of them but the receiver expose when they were started.
 const TELL_THEIR_START: usize = 3;
 
 /// Something that disturbed a run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Disturbance {
-    /// A process died or was replaced, and nobody asked for it: worth a look even when a repeated run is sound.
+    /// A process died or was replaced unasked: worth a look even when a repeated run is sound.
     Death(String),
     /// The machine was in the way: a run repeated says what this one could not.
     Noise(String),
@@ -56,7 +56,7 @@ pub(crate) fn disturbances(
     sending(&experiment.ledger, &mut found);
     found.extend(late_steps(run));
     found.extend(deaths(run));
-    // Of a stack that somebody else started no process is seen.
+    // No process of an external stack is seen.
     let names = if run.unseen.is_empty() { &NEEDED[..] } else { &[] };
     // Nor of a service that somebody else starts.
     let is_ours = |name: &&&str| **name != APP || service.start.is_some();

@@ -13,12 +13,10 @@ use crate::files;
 pub struct Sum(Sha256);
 
 impl Sum {
-    /// Of nothing yet.
     pub fn new() -> Sum {
         Sum::default()
     }
 
-    /// These bytes, too.
     pub fn add(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
@@ -47,7 +45,6 @@ pub(crate) fn of(source: &mut impl Read) -> io::Result<String> {
     Ok(sum.hex())
 }
 
-/// The sum of a file.
 pub fn of_file(path: &Path) -> anyhow::Result<String> {
     let read = || of(&mut files::open(path)?);
     read().with_context(|| format!("cannot read {}", path.display()))

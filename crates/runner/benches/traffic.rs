@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 
 use aiclipx_base::duration::Speed;
 use aiclipx_model::scenario::Scenario;
-use aiclipx_model::service::Service;
 use aiclipx_model::traffic::ledger::{Entry, Quantiles};
 use aiclipx_model::traffic::schedule::Schedule;
+use aiclipx_runner::traffic::connection::Tcp;
 use aiclipx_runner::traffic::progress::Progress;
-use aiclipx_runner::traffic::send::{Limits, Named, Sent, Tcp, send};
+use aiclipx_runner::traffic::send::{Limits, Named, Sent, send};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::server::conn::http1;
@@ -32,7 +32,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 fn named(run: &str) -> Named<'_> {
-    Named { run, service: Service::ours() }
+    Named { run, service: aiclipx_model::service::Service::ours() }
 }
 
 /// Length of a measurement, and of one of the search for the highest rate.

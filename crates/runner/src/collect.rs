@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 
 use super::environment::{ASK_LIMIT, Environment};
 use crate::dashboard_pages;
-use crate::events::{Event, Events};
+use crate::events::Event;
 use crate::graphs;
 use aiclipx_base::duration::Speed;
 use aiclipx_dashboard::query::{self, View};
@@ -36,28 +36,26 @@ use aiclipx_stack::{Component, Lifetime, Stack};
 
 /// Copies a run folder to `target` and adds samples, loaded configuration, notifications, logs and panels.
 ///
-/// A component that died is named. What is lacking is told of `job`, whose run it is.
+/// A component that died is named. What is lacking is told.
 pub(super) async fn collect(
-    job: &str,
     environment: Environment<'_>,
     tree: &Tree,
     run_folder: &Path,
     target: &Path,
-    events: &Events,
+    tell: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Failure> {
-    match collected(job, environment, tree, run_folder, target, events).await {
+    match collected(environment, tree, run_folder, target, tell).await {
         Ok(()) => Ok(()),
         Err(failure) => Err(environment.blame(failure).await),
     }
 }
 
 async fn collected(
-    job: &str,
     environment: Environment<'_>,
     tree: &Tree,
     run_folder: &Path,
     target: &Path,
-    events: &Events,
+    tell: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Failure> {
     let prometheus = Api::new(environment.prometheus());
     let run = begun(environment, tree.service(), &prometheus, run_folder, target).await?;
@@ -71,9 +69,7 @@ async fn collected(
             write(&target.join(LOADED.named(name)), &api.get(path).await?)?;
         }
     }
-    let lacks = |why: String| {
-        events.tell(job, Event::Lacks { scenario: run.scenario.clone(), why });
-    };
+    let lacks = |why: String| tell(Event::Lacks { scenario: run.scenario.clone(), why });
     if let Environment::Managed(stack) = environment {
         logs(stack, tree.service().log.as_ref(), &run, target).await?;
         if stack.programs().contains_key(&Component::Loki) && stack.programs().contains_key(&Component::Vector) {

@@ -1,4 +1,5 @@
-//! Verdicts as JUnit's XML, which is what CI systems show: a suite an experiment, a case a claim.
+//! Verdicts as JUnit's XML, which is what CI systems show: a suite an experiment, a case a claim. The run that recorded it is a
+//! property of the suite; both are called as in the events.
 //!
 //! A case fails where its claim fails, is an error where the run is no evidence for it, and is skipped where it is not proven: so
 //! all is green where the exit code is 0, and nowhere else.
@@ -23,6 +24,7 @@ pub fn of_bundle(outcome: &Outcome, require: &[String]) -> anyhow::Result<String
         let mut suite = TestSuite::new(&experiment.name);
         let length = u64::try_from(experiment.run.end_ms - experiment.run.quiet_ms).unwrap_or(0);
         suite.set_time(Duration::from_millis(length));
+        suite.add_property(("run", experiment.run.id.as_str()));
         let judged = outcome.counting().filter(|judgement| judgement.claim.experiment == experiment.name);
         suite.add_test_cases(judged.map(|judgement| of_claim(judgement, require)));
         report.add_test_suite(suite);
@@ -153,6 +155,8 @@ mod tests {
         let unproven = outcome.count(|verdict| matches!(verdict, Verdict::NotProven(_)));
         assert!(unproven > 0);
         assert_eq!(told(&report), [("request-rate", [outcome.judgements.len(), unproven, 0, 0])]);
+        let run = &report.test_suites[0].properties[0];
+        assert_eq!((run.name.as_str(), run.value.as_str()), ("run", outcome.experiments[0].run.id.as_str()));
         let cases: Vec<&str> = report.test_suites[0].test_cases.iter().map(|case| case.name.as_str()).collect();
         let claims: Vec<&str> = outcome.judgements.iter().map(|judgement| judgement.claim.id.as_str()).collect();
         assert_eq!(cases, claims);

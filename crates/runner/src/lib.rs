@@ -23,8 +23,11 @@ pub mod junit;
 pub mod mutants;
 pub mod pdf;
 pub mod pictures;
+mod planted;
 pub mod prove;
 mod publish;
 pub mod runner;
+#[cfg(test)]
+mod stand_in;
 mod surroundings;
 pub mod traffic;

@@ -15,11 +15,8 @@ use aiclipx_model::service::APP;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Component {
-    /// The service.
     App,
-    /// Prometheus.
     Prometheus,
-    /// Alertmanager.
     Alertmanager,
     /// The receiver of notifications and traffic phases: this tool itself.
     Receiver,
@@ -40,7 +37,6 @@ pub enum Component {
 pub enum Source {
     /// Built with this tool: the service.
     Service,
-    /// This tool.
     Tool,
     /// A program of its own, looked for on PATH.
     Path(&'static Wanted),
@@ -253,7 +249,7 @@ impl FromStr for Component {
     fn from_str(text: &str) -> Result<Component, String> {
         Component::ALL.into_iter().find(|component| component.name() == text).ok_or_else(|| {
             let names: Vec<_> = Component::ALL.iter().map(|component| component.name()).collect();
-            format!("`{text}` is no component; there are {}", names.join(", "))
+            format!("unknown component `{text}`; known: {}", names.join(", "))
         })
     }
 }

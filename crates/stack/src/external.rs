@@ -97,12 +97,10 @@ impl FromStr for Endpoints {
     }
 }
 
-/// A foreign stack as it was found.
+/// Such a stack as it was found.
 #[derive(Debug, Clone)]
 pub struct ExternalStack {
-    /// The service's replicas.
     pub app: Vec<Address>,
-    /// Prometheus.
     pub prometheus: Address,
     /// Alertmanager, where it answers.
     pub alertmanager: Option<Address>,

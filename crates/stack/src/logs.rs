@@ -36,10 +36,9 @@ use stream::{Fresh, Stream};
 const LOOK: Duration = Duration::from_millis(150);
 /// Bytes of a log's end that are read where the last lines are wanted; where they are not in it, eight times as many.
 const END: u64 = 1 << 20;
-/// Of a long log only its end is understood; so much more than is shown, so that a stack trace has its beginning.
+/// Lines read before the first one shown, so that a stack trace keeps its first line.
 const BEFORE: usize = 1000;
 
-/// What to show.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Processes by name (`app-2`, also `supervisord`), a component's name for all its replicas; all components where
@@ -74,10 +73,8 @@ impl std::str::FromStr for Since {
     }
 }
 
-/// What was shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// Lines.
     pub lines: usize,
     /// The earliest and the latest time among them.
     pub between: Option<(Timestamp, Timestamp)>,
@@ -97,7 +94,6 @@ impl Request {
     }
 }
 
-/// One process's log.
 struct Source {
     name: String,
     stream: Stream,

@@ -48,8 +48,8 @@ pub struct Plan {
     pub speed: Speed,
     /// Who it lives for.
     pub lifetime: Lifetime,
-    /// What the service says it is built from, where the caller has settled it; else git is asked at the start. What came
-    /// of it is the running stack's to tell.
+    /// The revision that the service says it is built from; `None`: git is asked at the start. The running stack records the
+    /// result.
     #[serde(skip)]
     pub settled_revision: Option<String>,
     /// Whether the service makes requests fail that ask for it.
@@ -57,7 +57,6 @@ pub struct Plan {
     /// What the service is called, and its things.
     #[serde(default = "our_service")]
     pub service: Service,
-    /// The service's program.
     pub app_program: PathBuf,
     /// This tool's program, which is also the receiver and the viewer.
     pub tool_program: PathBuf,
@@ -71,11 +70,9 @@ fn our_service() -> Service {
 /// One program to run: a component, or one replica of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Which component.
     pub component: Component,
     /// `app`, `prometheus`, …; further replicas are `app-2`, `app-3`, ….
     pub name: String,
-    /// Where it listens.
     pub address: Address,
     /// Where it listens to the monitoring alone, if it does.
     pub admin: Option<Address>,

@@ -26,7 +26,6 @@ pub(super) struct Preflight {
     pub(super) programs: BTreeMap<Component, Tool>,
     /// With what is missed and what brings it.
     pub(super) absent: BTreeMap<Component, String>,
-    /// The supervisor.
     pub(super) supervisord: Tool,
     /// Put before a command, it makes that command die with its parent; empty where nothing does.
     pub(super) death_prefix: Vec<String>,

@@ -50,7 +50,7 @@ pub(super) fn prepare_state_dir(
     let lacks = |component| preflight.absent.contains_key(&component);
     for (path, content) in rendered {
         let file = etc.join(path);
-        // Whoever is not there is no target: nothing is missed that was never to come. Nor does anything lead there.
+        // An absent component gets an empty list of targets, so that Prometheus does not report it down. Nothing leads there.
         let mut content = Cow::Borrowed(&content[..]);
         if is_targets_of(path, &preflight.absent) {
             content = Cow::Borrowed(NO_TARGETS);

@@ -54,11 +54,9 @@ pub struct Stack {
 /// What a state directory tells.
 #[derive(Debug)]
 pub enum Found {
-    /// A stack runs.
     Running(Box<Stack>),
     /// One ran and was not stopped by us; what is left of it.
     Stale(Box<StaleStack>),
-    /// None.
     Absent,
 }
 

@@ -33,7 +33,6 @@ pub struct Wanted {
 /// An older program of the same use, which is taken where the newer one is not there.
 #[derive(Debug)]
 pub struct Elder {
-    /// Its name.
     pub name: &'static str,
     /// What makes it tell its version.
     pub flag: &'static str,
@@ -57,7 +56,6 @@ impl Wanted {
     }
 }
 
-/// A program found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     /// Absolute.

@@ -13,7 +13,6 @@ use aiclipx_model::service::{Part, Service};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CountersEqualLedger {
-    /// Which counter.
     pub family: Family,
 }
 

@@ -37,17 +37,17 @@ pub trait ClaimKind {
         false
     }
 
-    /// Whether it explains others that fail with it, and so is told before them.
+    /// Whether it explains others that fail with it, and so is printed before them.
     fn explains_others(&self) -> bool {
         false
     }
 
-    /// The alert of which it tells whether it fired.
-    fn tells_of(&self) -> Option<&str> {
+    /// The alert whose firing it is about.
+    fn alert(&self) -> Option<&str> {
         None
     }
 
-    /// How the report tells many of them in one line; others have a row each.
+    /// How the report sums up many of them in one line; others have a row each.
     fn folded(&self) -> Option<Folded<'_>> {
         None
     }
@@ -92,7 +92,7 @@ impl Given<'_> {
         self.scenario.expect.fires.iter().any(|fires| fires == alert)
     }
 
-    /// Whether it expects it to fire unheard, and not to be told of.
+    /// Whether the scenario expects it to fire while another inhibits its notifications.
     pub(super) fn is_inhibited(&self, alert: &str) -> bool {
         !self.is_expected(alert) && self.scenario.expect.inhibits.iter().any(|inhibited| inhibited == alert)
     }

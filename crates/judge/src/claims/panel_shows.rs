@@ -15,7 +15,6 @@ use aiclipx_model::service::Part;
 pub struct PanelShows {
     /// `uid/id`.
     pub panel: String,
-    /// What it must show.
     pub measure: Measure,
 }
 

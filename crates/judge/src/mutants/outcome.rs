@@ -14,21 +14,17 @@ use aiclipx_model::revision::UNTOLD;
 
 /// The layout of `mutants.json`.
 pub const SCHEMA: u32 = 1;
-/// The file's name.
 pub const FILE: &str = "mutants.json";
 
 /// One mutant with what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tried {
-    /// The mutant's id.
     pub id: String,
-    /// What it breaks.
     pub breaks: String,
     /// What must find it: a claim's id, or a disturbance in words.
     pub found_by: String,
     /// The other claims that fail with it, by id. They say how loud it is; nothing rests on them.
     pub also_fail: Vec<String>,
-    /// What came of it.
     #[serde(flatten)]
     pub status: MutantStatus,
 }
@@ -40,13 +36,10 @@ impl Tried {
     }
 }
 
-/// `mutants.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
-    /// [`SCHEMA`].
     pub schema: u32,
-    /// Version of the tool.
     pub tool: String,
     /// The commit, or none outside a repository.
     pub revision: Option<String>,
@@ -56,9 +49,7 @@ pub struct Outcome {
     pub seed: u64,
     /// How much faster than production the stacks lived.
     pub speed: Speed,
-    /// Unix milliseconds.
     pub began_ms: i64,
-    /// Unix milliseconds.
     pub ended_ms: i64,
     /// Whether all mutants of the table were to be tried; some may have been left for want of a part.
     pub complete: bool,
@@ -74,7 +65,6 @@ impl Outcome {
         Ok(outcome)
     }
 
-    /// Writes it into a folder.
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
         write_json(&folder.join(FILE), self)
     }
@@ -126,9 +116,9 @@ impl Outcome {
 }
 
 /// Copies the newest outcome below a folder of runs into a bundle's: of all mutants, on the very tree the bundle is about.
-/// Where there is none, or no commit to tell trees by, nothing is copied.
+/// Where there is none, or no commit to compare trees by, nothing is copied.
 pub fn take(runs: &Path, bundle: &Path, provenance: &Provenance) -> anyhow::Result<()> {
-    // Of two changed trees whose change nobody could tell, nobody can say that they are one.
+    // Two trees with unknown changes may differ.
     if provenance.revision.is_none() || provenance.dirty.as_deref() == Some(UNTOLD) {
         return Ok(());
     }
@@ -185,7 +175,6 @@ pub enum MutantStatus {
 }
 
 impl MutantStatus {
-    /// For tables.
     pub fn word(&self) -> &'static str {
         match self {
             MutantStatus::Killed(_) => "killed",
@@ -215,7 +204,7 @@ impl MutantStatus {
         }
     }
 
-    /// Why, short enough for a line or a table's cell: some claims tell every series. Cut between words, and said to be.
+    /// Why, short enough for a line or a table's cell: some claims list every series. Cut between words, and marked as cut.
     pub fn brief(&self) -> String {
         const LENGTH: usize = 200;
         let line = self.why().lines().next().unwrap_or_default();

@@ -8,7 +8,6 @@ use crate::outcome::Outcome;
 use crate::reconcile::{Family, reconcile};
 use crate::timeline::seconds;
 
-/// The whole text.
 pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
     let mut text = String::new();
     head(outcome, &mut text)?;

@@ -1,6 +1,6 @@
 //! The section on mutants: what was broken on purpose, what must find it, what came of it.
 //!
-//! It tells what the run that tried them told; a bundle holds no artifacts of it, and the section says so.
+//! It repeats what `just mutants` reported; the bundle holds no artifacts of that run, and the section says so.
 
 use std::fmt::Write;
 

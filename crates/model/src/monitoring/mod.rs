@@ -56,8 +56,8 @@ pub use panel_query::{UNKNOWN, panel_query_at, without_variables};
 pub use routes::GroupTimings;
 
 use addresses::Component;
-use layout::{ALERTMANAGER, PROMETHEUS, RULES, duration_of, texts_of};
-pub use layout::{DATASOURCES, holds_logs, is_of_logs, prometheus_flags};
+pub use layout::{ALERTMANAGER, DATASOURCES, PROMETHEUS, RULES, holds_logs, is_of_logs, prometheus_flags};
+use layout::{duration_of, texts_of};
 use located::Node;
 use promql::Recorded;
 pub use rule::{Alert, Recording};
@@ -378,13 +378,8 @@ impl Collected {
         self.findings.push(Finding { file, line: 0, what, remedy });
     }
 
-    /// By its own name: that of the folder would send somebody through all of it.
     fn unread(&mut self, path: &Path, error: &std::io::Error) {
-        self.find(
-            path,
-            &format!("it can't be read: {error}"),
-            "let whoever runs this read it (chmod, chown), or remove it",
-        );
+        self.findings.push(files::unread(&Path::new(FOLDER).join(path), error));
     }
 
     fn collect(&mut self, root: &Path, inside: &Path) -> std::io::Result<()> {

@@ -1,4 +1,4 @@
-//! What a scenario's file means, and what can't be meant: `NN-name.toml` into a [`Scenario`]. Everything wrong is told at once.
+//! Reads a scenario's file, `NN-name.toml`, into a [`Scenario`]. Everything wrong with it is reported at once.
 
 use std::collections::BTreeSet;
 use std::path::Path;

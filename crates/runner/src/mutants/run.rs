@@ -16,12 +16,13 @@ use super::parts;
 use super::proxy::Proxy;
 use super::status::{self, Findings, Found};
 use crate::collect::collect;
-use crate::enact::{RunSpec, enact};
+use crate::enact::enact;
+use crate::enact::spec::RunSpec;
 use crate::environment::Environment;
 use crate::events::{Event, Events};
 use crate::publish::in_a_second_of_its_own;
 use crate::runner::{self, Ended, Job, Options, Try, Which, gravest, invalid};
-use crate::surroundings::{asked_of, look_for_a_browser};
+use crate::surroundings::{asked_of, look_for_a_browser, now_ms};
 use aiclipx_judge::bundle::{PARTIAL, made_in};
 use aiclipx_judge::experiment::Experiment;
 use aiclipx_judge::files::{read_text, write};
@@ -29,7 +30,7 @@ use aiclipx_judge::judge::{self, Verdict};
 use aiclipx_judge::mutants::outcome::MutantStatus;
 use aiclipx_judge::mutants::outcome::{Outcome, SCHEMA, Tried};
 use aiclipx_judge::mutants::table::{Change, Edit, Mutant, Table};
-use aiclipx_judge::provenance::{compact_utc, now_ms};
+use aiclipx_judge::provenance::compact_utc;
 use aiclipx_judge::tree::{Rendered, Tree, copy_folder};
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::monitoring::addresses::Addresses;
@@ -263,11 +264,7 @@ impl Job for Trial {
     async fn attempt(&mut self, _: Which) -> Result<Try<Findings>, Failure> {
         let _ = fs::remove_dir_all(self.experiment(self.name()));
         let findings = self.once().await?;
-        let disturbed = match &findings[self.name()] {
-            Err(MutantStatus::Invalid(why)) => Some(why.clone()),
-            Ok(found) if !self.is_wanted(found) => invalid(found.disturbances.iter().cloned()),
-            _ => None,
-        };
+        let disturbed = self.disturbed(&findings[self.name()]);
         Ok(Try { came: findings, disturbed })
     }
 }
@@ -339,7 +336,8 @@ impl Trial {
         };
         let enacted = enact(what, &|_| {}, interrupt).await?;
         let folder = self.experiment(self.name());
-        interrupt.or(collect(self.name(), Environment::Managed(stack), tree, &enacted.folder, &folder, events)).await?;
+        let tell = |event| events.tell(self.name(), event);
+        interrupt.or(collect(Environment::Managed(stack), tree, &enacted.folder, &folder, &tell)).await?;
         let mut found = self.look(&folder).await?;
         found.lacking = parts::lacking(stack).await;
         let mut findings = Findings::from([(self.name().to_owned(), Ok(found))]);
@@ -351,8 +349,9 @@ impl Trial {
                 Edit::Dashboard(change) => match change.dashboards(tree) {
                     Ok(dashboards) => {
                         let tree = tree.with_dashboards(dashboards);
+                        let tell = |event| events.tell(&mutant.id, event);
                         interrupt
-                            .or(collect(&mutant.id, Environment::Managed(stack), &tree, &enacted.folder, &copy, events))
+                            .or(collect(Environment::Managed(stack), &tree, &enacted.folder, &copy, &tell))
                             .await?;
                         Ok(())
                     }
@@ -410,6 +409,15 @@ impl Trial {
         self.common.folder.join(name).join(&self.scenario.name)
     }
 
+    /// Why it is tried again, where it is not its mutant that disturbed the run.
+    fn disturbed(&self, found: &Result<Found, MutantStatus>) -> Option<String> {
+        match found {
+            Err(MutantStatus::Invalid(why)) => Some(why.clone()),
+            Ok(found) if !self.is_wanted(found) => invalid(found.disturbances.iter().cloned()),
+            _ => None,
+        }
+    }
+
     /// Whether the run was disturbed as its mutant must disturb it.
     fn is_wanted(&self, found: &Found) -> bool {
         match &self.what {
@@ -437,3 +445,6 @@ fn wrapped(app: &Path, name: &str, value: &str, folder: &Path) -> anyhow::Result
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).context("cannot make the service's program one")?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests;

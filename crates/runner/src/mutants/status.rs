@@ -16,7 +16,7 @@ pub(super) struct Found {
     pub(super) lacking: Vec<Part>,
 }
 
-/// Keyed by scenario or mutant; `Err` is the status of one that could not be recorded.
+/// By scenario or mutant; `Err` holds the status of one that could not be recorded.
 pub(super) type Findings = BTreeMap<String, Result<Found, MutantStatus>>;
 
 /// Whether the run was disturbed as the mutant must disturb it.

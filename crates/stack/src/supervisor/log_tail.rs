@@ -6,14 +6,12 @@ use std::path::PathBuf;
 
 use crate::plan::Plan;
 
-/// What was read of it.
 pub(crate) struct SupervisorLogTail {
     file: PathBuf,
     read: u64,
 }
 
 impl SupervisorLogTail {
-    /// From now on.
     pub(crate) fn from_now(plan: &Plan) -> SupervisorLogTail {
         let file = plan.log("supervisord");
         let read = file.metadata().map_or(0, |meta| meta.len());

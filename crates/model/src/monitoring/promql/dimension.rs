@@ -23,7 +23,7 @@ use promql_parser::parser::{AggregateExpr, AtModifier, BinaryExpr, Call, Expr, U
 use super::functions::{Treats, treats};
 use super::tree::{Recorded, children, is_name, print, recordings, without};
 use crate::monitoring::series;
-use kind::Kind::{self, Gauge, Moment, Number, Power, Told, Unlike};
+use kind::Kind::{self, Gauge, Moment, Number, Power, Refused, Unlike};
 use kind::{folded, power, product, sum};
 
 mod kind;
@@ -83,7 +83,7 @@ impl Walk<'_> {
 
     fn series(&self, name: &str) -> Kind {
         if let Some(expr) = self.recorded.get(name) {
-            // Its own hazards are told where it stands.
+            // Its own hazards are found where it stands.
             let recorded = without(self.recorded, name);
             return Walk { recorded: &recorded, found: Vec::new() }.kind(expr);
         }
@@ -164,10 +164,10 @@ impl Walk<'_> {
         !looks.is_empty()
     }
 
-    /// Tells what does not agree, and what no longer has to be told.
+    /// Notes what does not agree; what is made of it is refused with it.
     fn refuse(&mut self, expr: &Expr, what: &str) -> Kind {
         self.found.push(format!("`{}` {what}", print(expr)));
-        Told
+        Refused
     }
 
     fn fixed_moment(&mut self, at: Option<&AtModifier>) {
@@ -197,7 +197,7 @@ impl Walk<'_> {
             T_COUNT_VALUES if inner.is_plain() => Power(0),
             T_COUNT_VALUES => self.refuse(&whole(), "names its series by what shrinks with time"),
             T_STDDEV | T_STDVAR | T_SUM | T_AVG
-                if inner != Told && self.at_two_times(&aggregate.expr, &aggregate.expr) =>
+                if inner != Refused && self.at_two_times(&aggregate.expr, &aggregate.expr) =>
             {
                 Unlike
             }
@@ -240,8 +240,8 @@ impl Walk<'_> {
             Treats::Plain if is_constant && settings().all(|kind| matches!(kind, Number(_))) => Number(None),
             Treats::Plain if arguments.iter().all(|(_, kind)| kind.is_plain()) => Power(0),
             Treats::Nothing if settings().all(Kind::is_plain) => Power(0),
-            Treats::Count if inner == Told => Told,
-            // A moment is told anew by what happens in time (a process starts), and time alone is faster: as many as before.
+            Treats::Count if inner == Refused => Refused,
+            // A moment is set anew by what happens in time (a process starts), and time alone is faster: as many as before.
             Treats::Count if inner == Moment => Power(0),
             // As many as before where time alone is faster, and fewer where what changes does so at the same rate.
             Treats::Count => Unlike,
@@ -258,7 +258,7 @@ impl Walk<'_> {
             Treats::Clock => Moment,
             Treats::Calendar => self.refuse(&whole(), "asks the calendar, which no speed moves"),
             Treats::Ahead => match arguments.get(1) {
-                Some((_, ahead)) if ahead.is_free() || matches!(ahead, Power(1) | Told) => inner,
+                Some((_, ahead)) if ahead.is_free() || matches!(ahead, Power(1) | Refused) => inner,
                 _ => self.refuse(&whole(), "looks ahead by a duration written as a number"),
             },
             Treats::Bounded => self.refuse(&whole(), UNLIKE),
@@ -273,7 +273,7 @@ impl Walk<'_> {
             Gauge => Power(1),
             Unlike if self.is_unrecorded(range) => Power(1),
             Power(_) if self.has_gauges(range) => Unlike,
-            Power(_) | Told => counter,
+            Power(_) | Refused => counter,
             Moment | Unlike | Number(_) => Unlike,
         }
     }
@@ -286,7 +286,7 @@ impl Walk<'_> {
             if !left.agrees(right) {
                 return self.refuse(&whole(), UNLIKE);
             }
-            if ![left, right].contains(&Told)
+            if ![left, right].contains(&Refused)
                 && self.at_two_times(&binary.lhs, &binary.rhs)
                 && form(&binary.lhs).is_none_or(|one| form(&binary.rhs).is_none_or(|other| one != other))
             {
@@ -301,8 +301,8 @@ impl Walk<'_> {
         if [T_LAND, T_LUNLESS].contains(&op) {
             return left;
         }
-        if left == Told || right == Told {
-            return Told;
+        if left == Refused || right == Refused {
+            return Refused;
         }
         if let (Number(left), Number(right)) = (left, right) {
             return Number(left.zip(right).and_then(|(left, right)| folded(op, left, right)));

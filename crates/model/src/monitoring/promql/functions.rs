@@ -1,4 +1,4 @@
-//! How each function of PromQL treats time.
+//! How each function of an expression treats time.
 
 /// How a function treats time.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -8,7 +8,7 @@ const DEEPEST: usize = 64;
 
 /// The text as the parser reads it right, or why Prometheus 2.42 would not read it, or not so.
 ///
-/// What nobody would write is refused unread: parser and printer take a stack frame and more for every level. A duration in a
+/// What is too long or too deep is refused unread: parser and printer take a stack frame and more for every level. A duration in a
 /// number's place (`x > 5m`) is refused: once parsed it is a number that no division finds; and a number in a duration's.
 /// Texts in backticks become quoted ones: in them the parser knows escapes, and Prometheus none. Of a duration in large numbers the
 /// parser would read the rest alone.

@@ -7,7 +7,7 @@ use promql_parser::parser::token::{T_ADD, T_ATAN2, T_DIV, T_MOD, T_MUL, T_POW, T
 pub(super) enum Kind {
     /// A number that the expression itself has; its value where it is known.
     Number(Option<f64>),
-    /// A series of which nothing is known but that it is divided by nobody: a level, or a moment that its source tells.
+    /// A series of which nothing is known but that no division changes it: a level, or a moment that its source exposes.
     Gauge,
     /// Divided by k to this power: a rate 0, a count over a window and a span of time 1.
     Power(i32),
@@ -15,11 +15,11 @@ pub(super) enum Kind {
     Moment,
     /// How a gauge changes, one of several kinds, a series that no name is known of: agrees with nothing but zero.
     Unlike,
-    /// Told already.
-    Told,
+    /// Refused already.
+    Refused,
 }
 
-use Kind::{Gauge, Moment, Number, Power, Told, Unlike};
+use Kind::{Gauge, Moment, Number, Power, Refused, Unlike};
 
 impl Kind {
     /// Zero, infinity, no number: the same at every speed, whatever the unit.
@@ -29,13 +29,13 @@ impl Kind {
 
     /// A number of no unit of time: what a power, a logarithm, a rank may be taken of.
     pub(super) fn is_plain(self) -> bool {
-        matches!(self, Number(_) | Gauge | Power(0) | Told)
+        matches!(self, Number(_) | Gauge | Power(0) | Refused)
     }
 
     /// Whether the two can stand on either side of a comparison.
     pub(super) fn agrees(self, other: Kind) -> bool {
         match (self, other) {
-            (Told, _) | (_, Told) | (Moment, Moment | Gauge) | (Gauge, Moment) => true,
+            (Refused, _) | (_, Refused) | (Moment, Moment | Gauge) | (Gauge, Moment) => true,
             _ if self.is_free() || other.is_free() => true,
             (Power(one), Power(other)) => one == other,
             (Number(_) | Gauge | Power(0), Number(_) | Gauge | Power(0)) => true,
@@ -47,7 +47,7 @@ impl Kind {
     pub(super) fn change(self) -> Kind {
         match self {
             Moment => Power(1),
-            Power(_) | Told => self,
+            Power(_) | Refused => self,
             _ => Unlike,
         }
     }
@@ -65,7 +65,7 @@ impl Kind {
         match self {
             Power(power) => Power(power * times),
             Moment => Power(times),
-            Unlike | Told => self,
+            Unlike | Refused => self,
             Number(_) | Gauge => Power(0),
         }
     }
