@@ -520,8 +520,9 @@ async fn a_generator_that_falls_behind_says_so_and_stops() {
         tokio::time::advance(Duration::from_millis(100)).await;
         pending::<()>().await;
     };
+    let named = named("run");
     let sent = tokio::select! {
-        sent = send(&schedule, &named("run"), server, &limits, &progress, |_| {}, pending()) => sent.unwrap(),
+        sent = send(&schedule, &named, server, &limits, &progress, |_| {}, pending()) => sent.unwrap(),
         () = stalled => unreachable!(),
     };
     let why = sent.ledger.head.limited.clone().expect("it was limited");
