@@ -322,7 +322,9 @@ impl Events {
         if let Some(file) = &self.0.file {
             let _ = file.to.send(told.clone());
         }
-        let _ = self.0.to.as_ref().map(|to| to.send(Message::Told(told)));
+        if let Some(to) = &self.0.to {
+            let _ = to.send(Message::Told(told));
+        }
     }
 
     /// Waits until all that was told is on the terminal: before others write to the same terminal.

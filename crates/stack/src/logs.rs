@@ -101,6 +101,9 @@ struct Source {
     head: Head,
 }
 
+/// An entry, and which of the logs has it.
+type Numbered = (usize, Entry);
+
 #[derive(Clone)]
 struct Head {
     place: Timestamp,
@@ -162,7 +165,7 @@ pub async fn print(
 }
 
 /// The logs that can be read, and what of them is wanted; of the others it is said why not, and a failure where that is all.
-fn opened(folder: &Path, request: &Request, zone: &TimeZone) -> Result<(Vec<Source>, Vec<(usize, Entry)>), Failure> {
+fn opened(folder: &Path, request: &Request, zone: &TimeZone) -> Result<(Vec<Source>, Vec<Numbered>), Failure> {
     let (mut sources, mut all, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
     for name in names(folder, &request.names)? {
         let path = folder.join(format!("{name}.log"));
@@ -194,7 +197,7 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
-    fn write(&mut self, sources: &[Source], entries: Vec<(usize, Entry)>) -> std::io::Result<()> {
+    fn write(&mut self, sources: &[Source], entries: Vec<Numbered>) -> std::io::Result<()> {
         for (number, entry) in entries {
             show::write(self.out, self.format, self.width, &sources[number].name, number, &entry)?;
             self.shown.lines += 1;
@@ -310,12 +313,12 @@ fn history(name: String, path: &Path, request: &Request, zone: &TimeZone) -> std
 }
 
 /// By time; what is equal stays as it is, which is in the components' order and in each log's own.
-fn merge(entries: &mut [(usize, Entry)]) {
+fn merge(entries: &mut [Numbered]) {
     entries.sort_by_key(|(number, entry)| (entry.place, *number));
 }
 
 /// Takes what has waited for a look, the first `seen`, and what is older than that; the rest waits for one more.
-fn due(waiting: &mut Vec<(usize, Entry)>, seen: usize) -> Vec<(usize, Entry)> {
+fn due(waiting: &mut Vec<Numbered>, seen: usize) -> Vec<Numbered> {
     let last = waiting[..seen].iter().map(|(number, entry)| (entry.place, *number)).max();
     merge(waiting);
     let ends = waiting.partition_point(|(number, entry)| last.is_some_and(|last| (entry.place, *number) <= last));

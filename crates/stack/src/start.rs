@@ -46,7 +46,7 @@ impl Turn {
         let turn = Turn { _lock: lock(state).await? };
         match Stack::find_locked(state).await? {
             Found::Running(stack) => return Err(stack.already_running().await),
-            Found::Stale(stale) => stale.0.remove_traces(),
+            Found::Stale(killed) => killed.0.remove_traces(),
             Found::Absent => {}
         }
         Ok(turn)

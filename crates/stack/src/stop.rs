@@ -123,9 +123,9 @@ pub async fn down(state: &Path) -> Result<Down, Failure> {
 async fn down_locked(state: &Path) -> Result<Down, Failure> {
     match Stack::find_locked(state).await? {
         Found::Running(stack) => stack.stop_locked().await.map(|()| Down::Stopped),
-        Found::Stale(stale) => {
-            let held = held_ports(&stale.0.plan, &stale.0.absent, Duration::ZERO).await;
-            stale.0.remove_traces();
+        Found::Stale(killed) => {
+            let held = held_ports(&killed.0.plan, &killed.0.absent, Duration::ZERO).await;
+            killed.0.remove_traces();
             Ok(Down::Cleaned(held))
         }
         Found::Absent => Ok(Down::Absent),

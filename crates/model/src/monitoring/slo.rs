@@ -6,21 +6,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::FOLDER;
 use crate::failure::Finding;
-use table::Slo;
+pub use table::TABLE;
+use table::{RECORDS, Slo};
 
 mod table;
 mod written;
 
-/// The table, below monitoring/.
-pub const TABLE: &str = "slo.toml";
 /// What is made of it, below monitoring/.
 pub const MADE: &str = "prometheus/rules/slo.yml";
 /// What is read for it: the table, and how often what it counts is recorded.
 pub const SOURCES: [&str; 2] = [TABLE, RECORDS];
-/// The rules that record what the table names, below monitoring/.
-const RECORDS: &str = "prometheus/rules/app.yml";
 
 /// The rules, from the files of monitoring/; none where there is no table. All that is wrong with it is found at once.
 pub fn rules(files: &BTreeMap<PathBuf, Vec<u8>>) -> Result<Option<String>, Vec<Finding>> {

@@ -8,10 +8,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{FOLDER, RECORDS, TABLE};
 use crate::failure::Finding;
-use crate::monitoring::located;
+use crate::monitoring::{FOLDER, located};
 use aiclipx_base::duration;
+
+/// The table, below monitoring/.
+pub const TABLE: &str = "slo.toml";
+/// The rules that record what the table names, below monitoring/.
+pub(super) const RECORDS: &str = "prometheus/rules/app.yml";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

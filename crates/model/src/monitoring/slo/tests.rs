@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::monitoring::FOLDER;
 
 fn ours() -> String {
     read(TABLE)

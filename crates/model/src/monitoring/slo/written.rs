@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::TABLE;
-use super::table::{Objective, Pair, Slo, Times};
+use super::table::{Objective, Pair, Slo, TABLE, Times};
 use aiclipx_base::duration;
 
 /// Every window once, from short to long, each with whether it is some pair's long one.
