@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Finding};
 use crate::files;
-use aiclipx_base::address::Target;
+use aiclipx_base::address::{Address, Target};
 
 mod file;
 
@@ -67,6 +67,8 @@ pub struct Service {
     pub start: Option<Start>,
     /// Where it is, of one that somebody else starts.
     pub address: Option<Target>,
+    /// Where it is asked for its metrics, of such a one, if not there.
+    pub monitoring: Option<Address>,
     pub requests: Option<Metric>,
     pub latency: Option<Metric>,
     /// Grows by one with every answer of 500 and above.

@@ -124,7 +124,11 @@ impl Plan {
             state: absolute(state)?,
             addresses: Addresses {
                 app: vec![service.address.as_ref().map_or_else(|| port(Component::App), |there| there.address.clone())],
-                app_admin: admin_port.map(Address::loopback).into_iter().collect(),
+                app_admin: admin_port
+                    .map(Address::loopback)
+                    .or_else(|| service.monitoring.clone())
+                    .into_iter()
+                    .collect(),
                 prometheus: port(Component::Prometheus),
                 alertmanager: port(Component::Alertmanager),
                 receiver: port(Component::Receiver),
@@ -203,6 +207,7 @@ impl Plan {
     fn addresses_mut(&mut self, listener: Listener) -> &mut [Address] {
         let component = match listener {
             Listener::Main(component) => component,
+            Listener::AppAdmin if self.service.start.is_none() => return &mut [],
             Listener::AppAdmin => return &mut self.addresses.app_admin,
             Listener::VectorMetrics => return std::slice::from_mut(&mut self.addresses.logging.vector_metrics),
             Listener::LokiGrpc => return std::slice::from_mut(&mut self.addresses.logging.loki_grpc),

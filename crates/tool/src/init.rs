@@ -32,7 +32,7 @@ const READY: [&str; 8] =
     ["/health/ready", "/readyz", "/ready", "/healthz", "/health", "/-/ready", "/actuator/health", "/"];
 
 /// Writes what is not there yet below `out`; the last line is the next command.
-pub(super) async fn init(url: &str, job: &str, out: &Path) -> Result<ExitCode, Failure> {
+pub(super) async fn init(url: &str, clients: Option<&Target>, job: &str, out: &Path) -> Result<ExitCode, Failure> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if job.is_empty() || !job.chars().all(is_name) {
         return Err(Failure::usage(format!("`{job}` is no name of a job")).remedy("letters, digits, `-`, `_` and `.`"));
@@ -50,8 +50,10 @@ pub(super) async fn init(url: &str, job: &str, out: &Path) -> Result<ExitCode, F
         return Err(nothing(&guess, url));
     }
     let ready = ready(&target.address).await;
-    let address = Target { address: target.address.clone(), base: String::new() };
-    let asked = Asked { job, address: &address, metrics, ready: &ready };
+    let there = Target { address: target.address.clone(), base: String::new() };
+    let address = clients.unwrap_or(&there);
+    let monitoring = Some(&target.address).filter(|monitoring| **monitoring != address.address);
+    let asked = Asked { job, address, monitoring, metrics, ready: &ready };
     for why in &guess.why {
         tell(&format!("  · {why}"));
     }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aiclipx_base::address::Address;
+use aiclipx_base::address::{Address, Target};
 use aiclipx_base::duration::{self, Speed};
 use aiclipx_judge::bundle::Bundle;
 use aiclipx_judge::{attest, summary};
@@ -114,6 +114,9 @@ enum Command {
         /// Where its metrics are.
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/metrics")]
         url: String,
+        /// Where its clients call it, if not there.
+        #[arg(long, value_name = "URL")]
+        clients: Option<Target>,
         /// What Prometheus is to call it.
         #[arg(long, value_name = "NAME", default_value = "service")]
         job: String,
@@ -255,7 +258,7 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let stack = if live { Some(state()?) } else { None };
             checks::run(stack.as_deref(), if json { checks::Form::Json } else { checks::Form::Text }).await
         }
-        Command::Init { ref url, ref job, ref out } => init::init(url, job, out).await,
+        Command::Init { ref url, ref clients, ref job, ref out } => init::init(url, clients.as_ref(), job, out).await,
         Command::Traffic(ref asked) => traffic::traffic(&state, asked, signals).await,
         Command::Evidence { ref attach, ref out, ref require, ref told, ref verdicts } => {
             let (verdicts, events) = (verdicts.reserve(Some(told), None)?, told.open()?);

@@ -12,7 +12,7 @@ fn guessed(text: &str) -> Guess {
 
 fn written(guess: &Guess) -> std::collections::BTreeMap<PathBuf, String> {
     let address = "http://127.0.0.1:5000".parse().expect("an address");
-    files(&Asked { job: "shop", address: &address, metrics: "/metrics", ready: "/healthz" }, guess)
+    files(&Asked { job: "shop", address: &address, monitoring: None, metrics: "/metrics", ready: "/healthz" }, guess)
 }
 
 fn service(guess: &Guess) -> Service {
