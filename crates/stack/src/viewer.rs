@@ -40,8 +40,8 @@ use tokio::net::TcpListener;
 use aiclipx_base::address::Address;
 use aiclipx_dashboard::draw::theme::{self, Theme};
 use aiclipx_dashboard::draw::{self, Canvas};
-use aiclipx_dashboard::model::{Dashboard, Kind, Marking, Panel, Partly, VariableKind};
-use aiclipx_dashboard::query::{self, View};
+use aiclipx_dashboard::model::{Dashboard, Kind, Marking, Panel, VariableKind};
+use aiclipx_dashboard::query::{self, Filling, PlannedQuery, TimeRange, View};
 use aiclipx_http::gate::{Gate, is_read};
 use aiclipx_http::serve::{Incoming, Limits, Plain, serve};
 use aiclipx_model::failure::Failure;
@@ -196,7 +196,7 @@ async fn read(sources: &Sources) -> Provisioned {
 /// A dashboard as a page: read, asked, drawn.
 async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMap) -> page::Page {
     let provisioned = read(sources).await;
-    let Some(Partly { dashboard, refused }) = provisioned.dashboard(uid) else {
+    let Some(dashboard) = provisioned.dashboard(uid) else {
         return page::unknown(uid, &provisioned);
     };
     let params = match ViewParams::read(query, dashboard, jiff::Timestamp::now().as_millisecond()) {
@@ -210,23 +210,23 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
             return page::trouble(StatusCode::INTERNAL_SERVER_ERROR, &format!("{}.", told.join("; ")));
         }
     };
-    let layout = Layout::new(dashboard, &params, page::told_width(headers));
     let (possible, chosen) = ask::values(&source.address, dashboard, params.range, &params.chosen).await;
+    let dashboard = &filled_in(dashboard, &chosen, params.range);
+    if let Some(id) = params.panel.filter(|id| dashboard.panel(*id).is_none()) {
+        return page::trouble(StatusCode::BAD_REQUEST, &format!("The dashboard `{uid}` has no panel {id}."));
+    }
+    let layout = Layout::new(dashboard, &params, page::told_width(headers));
 
     // One list of questions, so that they are asked side by side: every panel's, then the annotations'.
     let mut questions = Vec::new();
     let mut planned = Vec::new();
     for placed in layout.panels() {
-        let plan =
-            plan(&provisioned, dashboard, placed.panel, refused.contains_key(&placed.panel.id), &|min_interval| View {
-                range: params.range,
-                width: placed.width,
-                min_interval,
-                chosen: &chosen,
-            });
-        planned.push(plan.map(|(address, queries)| {
-            questions.extend(queries.iter().map(|query| (address.clone(), query.clone())));
-            queries.len()
+        let range = own_range(dashboard, placed.panel, &params, &chosen);
+        let view = |min_interval| View { range, width: placed.width, min_interval, chosen: &chosen };
+        planned.push(plan(&provisioned, dashboard, placed.panel, &view).map(|queries| {
+            let count = queries.len();
+            questions.extend(queries);
+            count
         }));
     }
     let of_panels = questions.len();
@@ -256,7 +256,7 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
     let mut answers = answers.into_iter();
     let mut shown = Vec::new();
     for ((placed, plan), lines) in layout.panels().zip(planned).zip(lines) {
-        if let Some(lines) = lines.filter(|_| !refused.contains_key(&placed.panel.id)) {
+        if let Some(lines) = lines.filter(|_| placed.panel.undrawn.is_empty()) {
             shown.push(lines);
             continue;
         }
@@ -281,20 +281,41 @@ async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMa
             width: placed.width,
             height: placed.height,
             theme: Theme::Page,
-            range: params.range,
+            range: own_range(dashboard, placed.panel, &params, &chosen),
             dated: false,
             phases: &phases,
             faults: &faults,
             alerts: &alerts,
         };
-        shown.push(match (refused.get(&placed.panel.id), failed.is_empty()) {
-            (Some(findings), _) => Shown::Refused(findings.iter().map(|finding| finding.what.clone()).collect()),
-            (None, false) => Shown::Failed(failed),
-            (None, true) => Shown::Drawn(draw::panel_svg(placed.panel, &frames, &canvas)),
+        let undrawn = &placed.panel.undrawn;
+        shown.push(match (undrawn.is_empty(), failed.is_empty()) {
+            (false, _) => Shown::Refused(undrawn.iter().map(|finding| finding.what.clone()).collect()),
+            (true, false) => Shown::Failed(failed),
+            (true, true) => Shown::Drawn(draw::panel_svg(placed.panel, &frames, &canvas)),
         });
     }
     let problem = unreachable.map(|why| format!("Prometheus at {} does not answer: {why}", source.address.url("")));
     page::dashboard(dashboard, &params, &layout, &shown, &possible, problem.as_deref())
+}
+
+/// A dashboard as it is seen with these values: repeated for each that is chosen, its headlines with them in it.
+fn filled_in(dashboard: &Dashboard, chosen: &BTreeMap<String, Vec<String>>, range: TimeRange) -> Dashboard {
+    let mut repeated = dashboard.repeated(chosen);
+    for panel in &mut repeated.panels {
+        let filling = Filling::of(dashboard, panel, chosen, range);
+        (panel.title, panel.description) = (filling.words(&panel.title), filling.words(&panel.description));
+    }
+    repeated
+}
+
+/// The time a panel shows: its own, where the page's goes with the clock.
+fn own_range(
+    dashboard: &Dashboard,
+    panel: &Panel,
+    params: &ViewParams,
+    chosen: &BTreeMap<String, Vec<String>>,
+) -> TimeRange {
+    if params.is_live() { query::own_range(dashboard, panel, chosen, params.range) } else { params.range }
 }
 
 /// Whom to ask what for a panel, or why nobody can be.
@@ -302,13 +323,18 @@ fn plan<'a>(
     provisioned: &Provisioned,
     dashboard: &Dashboard,
     panel: &Panel,
-    is_refused: bool,
     view: &dyn Fn(Duration) -> View<'a>,
-) -> Result<(Address, Vec<query::PlannedQuery>), String> {
-    let uid = panel.datasource.as_deref().filter(|_| !matches!(panel.kind, Kind::Logs(_)));
-    let source = provisioned.source(uid)?;
-    let queries = if is_refused { Vec::new() } else { query::plan(dashboard, panel, &view(source.min_interval)) };
-    Ok((source.address.clone(), queries))
+) -> Result<Vec<(Address, PlannedQuery)>, String> {
+    let mut queries = Vec::new();
+    if !panel.undrawn.is_empty() || matches!(panel.kind, Kind::Undrawn(_)) {
+        return Ok(queries);
+    }
+    for target in query::targets(dashboard, panel) {
+        let source = provisioned.source(target.datasource.as_deref())?;
+        let planned = query::plan_target(dashboard, panel, target, &view(source.min_interval));
+        queries.extend(planned.into_iter().map(|query| (source.address.clone(), query)));
+    }
+    Ok(queries)
 }
 
 /// What stands in the place of a panel of logs.

@@ -13,6 +13,7 @@ use aiclipx_dashboard::draw::theme::{self, Theme};
 use aiclipx_dashboard::draw::{Canvas, Frame, Mark, panel_svg};
 use aiclipx_dashboard::model::{self, Dashboard, Kind, Marking, VariableKind};
 use aiclipx_dashboard::query::{PlannedQuery, QueryKind, TimeRange, View, plan, plan_annotation};
+use aiclipx_model::failure::Finding;
 use aiclipx_model::prom::answer::{Sample, Series};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -201,7 +202,8 @@ fn a_datasource_that_one_can_choose_is_the_one_there_is() {
     let own = example();
     assert!(own.panels.iter().any(|panel| panel.datasource.as_deref() == Some("prometheus")));
     assert!(chosen.panels.iter().all(|panel| panel.datasource.as_deref() != Some("prometheus")));
-    assert_eq!(chosen.variables, own.variables, "there is nothing to choose here");
+    let others = chosen.variables.iter().filter(|one| !matches!(one.kind, VariableKind::Datasource(_)));
+    assert!(others.eq(&own.variables) && chosen.variables.len() == own.variables.len() + 1);
     let links = chosen.panels.iter().flat_map(|panel| &panel.links).map(|link| link.url.as_str());
     assert_eq!(links.collect::<Vec<_>>(), ["/explore?left=&to=${__to}"]);
 }
@@ -424,16 +426,19 @@ fn annotations_are_asked_for_with_their_own_least_step() {
 }
 
 #[test]
-fn what_is_outside_the_subset_is_kept_apart_by_panel() {
+fn what_is_outside_the_subset_is_kept_apart_by_panel_and_refuses_nothing() {
     let mut dashboard: Value = serde_json::from_str(EXAMPLE).unwrap();
     dashboard["panels"][1]["fieldConfig"]["defaults"]["unit"] = Value::from("furlongs");
     dashboard["panels"][10]["panels"][0]["targets"][0]["expr"] = Value::from(7);
-    let partly = model::read_partly(Path::new("a.json"), &dashboard.to_string()).unwrap();
-    assert_eq!(partly.refused.keys().copied().collect::<Vec<_>>(), [1, 12]);
-    assert_eq!(partly.dashboard.panels.len(), 12);
-    dashboard["templating"]["list"][0]["type"] = Value::from("custom");
-    let whole = model::read_partly(Path::new("a.json"), &dashboard.to_string()).unwrap_err();
-    assert!(whole.iter().any(|finding| finding.what.contains("furlongs")), "{whole:?}");
+    dashboard["templating"]["list"][0]["type"] = Value::from("of the future");
+    let read = model::read(Path::new("a.json"), &dashboard.to_string()).unwrap();
+    let undrawn: Vec<u32> = read.panels.iter().filter(|one| !one.undrawn.is_empty()).map(|one| one.id).collect();
+    assert_eq!((undrawn, read.panels.len()), (vec![1, 12], 12));
+    assert!(read.undrawn.len() == 1 && read.undrawn[0].what.contains("`of the future`"), "{:?}", read.undrawn);
+    let svg = panel_svg(read.panel(1).unwrap(), &frames(&read, 1, 860), &canvas(860, 200, Theme::Light, &[], &[]));
+    assert_sound(&svg);
+    assert!(text_of(&svg).contains("Not drawn here: `fieldConfig.defaults.unit`: the unit `furlongs`"), "{svg}");
+    assert!(!svg.contains("<path"), "what would be drawn otherwise is drawn: {svg}");
 }
 
 #[test]
@@ -462,7 +467,12 @@ fn with(pointer: &str, value: Value) -> Result<Dashboard, String> {
         other => other[key] = value,
     }
     let read = model::read(Path::new("a.json"), &dashboard.to_string());
-    read.map_err(|findings| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    let told = |findings: Vec<&Finding>| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    match read {
+        Ok(dashboard) if dashboard.undrawn().count() > 0 => Err(told(dashboard.undrawn().collect())),
+        Ok(dashboard) => Ok(dashboard),
+        Err(findings) => Err(told(findings.iter().collect())),
+    }
 }
 
 #[test]
@@ -476,13 +486,8 @@ fn what_is_outside_the_subset_is_told_with_dashboard_panel_and_field() {
         ("/panels/1/fieldConfig/defaults/custom/thresholdsStyle/mode", Value::from("dashed"), "thresholdsStyle.mode"),
         ("/panels/5/options/colorMode", Value::from("background"), "options.colorMode"),
         ("/panels/5/options/textMode", Value::from("name"), "options.textMode"),
-        ("/panels/1/repeat", Value::from("job"), "field `repeat`"),
-        ("/panels/1/interval", Value::from("1m"), "field `interval`"),
-        ("/panels/1/maxDataPoints", Value::from(100), "field `maxDataPoints`"),
-        ("/panels/1/targets/0/intervalFactor", Value::from(2), "targets.intervalFactor"),
         ("/panels/1/targets/0/expr", Value::from(7), "targets.expr"),
         ("/panels/1/datasource/type", Value::from("influxdb"), "datasource.type"),
-        ("/panels/1/datasource/uid", Value::from("${source}"), "datasource.uid"),
         ("/panels/1/options/legend", serde_json::json!({"calcs": ["stdDev"]}), "options.legend.calcs"),
         ("/panels/1/transformations", serde_json::json!([{"id": "merge"}]), "transformations.id"),
         ("/panels/1/links", serde_json::json!([{"title": "A", "url": "javascript:alert(1)"}]), "links.url"),
@@ -492,12 +497,8 @@ fn what_is_outside_the_subset_is_told_with_dashboard_panel_and_field() {
         let error = with(pointer, value).expect_err(told);
         assert!(error.contains(told) && error.contains("dashboard `example`, panel"), "{error}");
     }
-    let error = with("/templating/list/0/type", Value::from("custom")).unwrap_err();
+    let error = with("/templating/list/0/type", Value::from("groupby")).unwrap_err();
     assert!(error.contains("templating.job.type"), "{error}");
-    let error = with("/panels/2/id", Value::from(1)).unwrap_err();
-    assert!(error.contains("two panels have the id 1"), "{error}");
-    let error = model::read(Path::new("a.json"), "{\n  \"uid\": oops").unwrap_err();
-    assert_eq!(error[0].line, 2);
 }
 
 #[test]
@@ -507,9 +508,9 @@ fn every_finding_has_the_line_of_its_field_and_all_are_told_at_once() {
         .replacen("\"description\":", "\"descriptoin\": \"\",\n \"description\":", 1)
         .replacen("\"unit\": \"", "\"unit\": \"furlongs", 1)
         .replacen("\"gridPos\": {", "\"gridPos\": {\n\"z\": 1, ", 1);
-    let findings = model::read(Path::new("a.json"), &text).unwrap_err();
+    let read = model::read(Path::new("a.json"), &text).unwrap();
     let told: Vec<(usize, &str)> =
-        findings.iter().map(|finding| (finding.line, finding.what.split('`').nth(3).unwrap())).collect();
+        read.undrawn().map(|finding| (finding.line, finding.what.split('`').nth(3).unwrap())).collect();
     let at = |key, field| (line(&text, key), field);
     let wanted = [
         at("\"descriptoin\"", "descriptoin"),
@@ -524,18 +525,40 @@ fn names_are_matched_as_far_as_overrides_need_it() {
     for (pattern, name, found) in [
         ("/^app.*/", "app-1", Some(true)),
         ("/^app.*/", "an app", Some(false)),
-        ("5..", "http 503", Some(true)),
+        ("5..", "503", Some(true)),
+        ("5..", "http 503", Some(false)),
+        ("/5../", "http 503", Some(true)),
+        ("/HTTP/i", "http 503", Some(true)),
+        ("", "a", Some(false)),
         ("/^(GET|POST)$/", "POST", Some(true)),
         ("/^(GET|POST)$/", "POSTS", Some(false)),
         ("a\\.b", "a.b", Some(true)),
         ("a\\.b", "axb", Some(false)),
-        ("a+", "aa", None),
-        ("[ab]", "a", None),
-        (".*.*.*.*.*", "a", None),
-        ("\\d", "1", None),
+        ("a+", "aa", Some(true)),
+        ("/[[b]/", "[", Some(true)),
+        ("/{id}/", "/items/{id}", Some(true)),
+        ("/^\\d{2,}$/", "12", Some(true)),
+        ("/a(?!b)/", "ac", None),
+        ("/(a)\\1/", "aa", None),
     ] {
         assert_eq!(model::pattern_matches(pattern, name), found, "{pattern} on {name}");
     }
+}
+
+#[test]
+fn what_grafana_refuses_is_refused_with_its_line_and_nothing_else() {
+    for (text, line, why) in [
+        ("{\n  \"uid\": oops", 2, "no JSON"),
+        ("[1]", 1, "not an object"),
+        ("{\n\"title\": \" \"}", 2, "needs a `title`"),
+        ("{\"title\": \"A\",\n\"uid\": \"a b\"}", 2, "`uid` must be"),
+        ("{\"title\": \"A\", \"elements\": {}}", 1, "v2 schema"),
+    ] {
+        let refused = model::read(Path::new("a.json"), text).unwrap_err();
+        assert!(refused.len() == 1 && refused[0].line == line && refused[0].what.contains(why), "{refused:?}");
+    }
+    let bare = model::read(Path::new("some folder/of mine.json"), "{\"title\": \"A\"}").unwrap();
+    assert_eq!((bare.uid.as_str(), bare.panels.len()), ("of mine", 0));
 }
 
 /// Every place in a JSON value, as a pointer.

@@ -50,7 +50,8 @@ impl Sources {
         }
         let variables = dashboard.get("templating").map_or(&[][..], |templating| templating.items_of("list"));
         for variable in variables {
-            if let ("datasource", Some(name)) = (variable.text_of("type").unwrap_or_default(), variable.text_of("name")) {
+            if let ("datasource", Some(name)) = (variable.text_of("type").unwrap_or_default(), variable.text_of("name"))
+            {
                 chosen.insert(name.to_owned(), variable.text_of("query").unwrap_or_default().to_owned());
             }
         }
@@ -180,8 +181,12 @@ mod tests {
         }
         let own = serde_json::json!({ "datasource": { "type": "prometheus", "uid": "p" } });
         assert_eq!(asked(&none, &own, &query), Source::Prometheus(Some("p".to_owned())));
-        let computed = serde_json::json!({ "datasource": { "type": "__expr__", "uid": "__expr__" }, "expression": "$A" });
+        let computed =
+            serde_json::json!({ "datasource": { "type": "__expr__", "uid": "__expr__" }, "expression": "$A" });
         assert_eq!(asked(&none, &own, &computed), Source::Other("__expr__".to_owned()));
-        assert_eq!(asked(&none, &none, &serde_json::json!({ "rawSql": "SELECT 1" })), Source::Other("unknown".to_owned()));
+        assert_eq!(
+            asked(&none, &none, &serde_json::json!({ "rawSql": "SELECT 1" })),
+            Source::Other("unknown".to_owned())
+        );
     }
 }

@@ -9,8 +9,8 @@ use promql_parser::parser::Expr;
 
 use super::memo::Memo;
 use super::promql;
-use super::variables::{Reference, reference};
-use aiclipx_base::duration::{self, Speed};
+use super::variables::{Reference, names, reference};
+use aiclipx_base::duration::{self, DurationError, Speed};
 
 /// A panel's query as a stack of that speed is asked it: the lengths it has of its own are divided, and its variables stand where
 /// they stood. What is an expression neither as it stands nor with its variables filled in is refused: nobody could say what in
@@ -47,6 +47,34 @@ pub fn panel_query_at(text: &str, speed: Speed) -> Result<String, Vec<String>> {
         printed = printed.replacen(&one.token, one.written, 1);
     }
     Ok(printed)
+}
+
+/// A least step of a panel or a query at a speed, in whole seconds and upwards as a data source's own: below it there is nothing to
+/// see. A number is one of seconds; what a variable stands for is divided with it.
+pub fn panel_step_at(text: &str, speed: Speed) -> Result<String, DurationError> {
+    let bare = text.trim_start_matches(['>', '=']).trim();
+    if speed == Speed::PRODUCTION || bare.is_empty() || names(text).next().is_some() {
+        return Ok(text.to_owned());
+    }
+    let seconds = bare.parse::<u32>().map(|seconds| format!("{seconds}s"));
+    let step = duration::parse(seconds.as_deref().unwrap_or(bare))?;
+    Ok(format!("{}s", duration::whole_seconds(step / speed.factor()).as_secs()))
+}
+
+/// How far back a panel looks by itself, `1h` or `now-1h`, at a speed.
+pub fn panel_range_at(text: &str, speed: Speed) -> Result<String, DurationError> {
+    let bare = text.trim_start_matches("now").trim_start_matches('-');
+    let before = &text[..text.len() - bare.len()];
+    if bare.is_empty() { Ok(text.to_owned()) } else { Ok(before.to_owned() + &length_at(bare, speed)?) }
+}
+
+/// A value of a variable by which queries look back, at a speed. What Grafana computes stays: it follows the range shown and the
+/// data source's interval, as a variable in it does.
+pub fn length_at(value: &str, speed: Speed) -> Result<String, DurationError> {
+    if speed == Speed::PRODUCTION || value.contains('$') || ["", "auto", "All"].contains(&value) {
+        return Ok(value.to_owned());
+    }
+    Ok(duration::print(speed.real(duration::parse(value)?)?))
 }
 
 /// The variables that stand in a query for a length of time: a range, a step, an offset.
@@ -285,10 +313,7 @@ mod tests {
             ("max_over_time(rate(a[$__rate_interval])[1h:])", "max_over_time(rate(a[$__rate_interval])[2m:])"),
             ("max_over_time(a[${__range_s}s:15s])", "max_over_time(a[${__range_s}s:500ms])"),
             ("rate(a[$__rate_interval] offset -5m)", "rate(a[$__rate_interval] offset -10s)"),
-            (
-                r#"rate(a{job=~"$job",$label="[[x]]"}[5m])"#,
-                r#"rate(a{job=~"$job",$label="[[x]]"}[10s])"#,
-            ),
+            (r#"rate(a{job=~"$job",$label="[[x]]"}[5m])"#, r#"rate(a{job=~"$job",$label="[[x]]"}[10s])"#),
         ] {
             let at = panel_query_at(text, Speed::new(30).unwrap());
             let without_layout = |text: &str| text.replace(' ', "");
@@ -311,6 +336,25 @@ mod tests {
             assert!(matches!(&refused, Err(told) if told[0].contains(why)), "{text}: {refused:?}");
             assert_eq!(panel_query_at(text, Speed::PRODUCTION).as_deref(), Ok(text));
         }
+    }
+
+    #[test]
+    fn steps_are_divided_to_whole_seconds_and_ranges_and_values_to_what_they_are() {
+        let speed = Speed::new(30).unwrap();
+        for (text, divided) in [("1m", "2s"), ("10s", "1s"), (">=5m", "10s"), ("90", "3s"), ("$i", "$i"), ("", "")] {
+            assert_eq!(panel_step_at(text, speed).as_deref(), Ok(divided), "{text}");
+            assert_eq!(panel_step_at(text, Speed::PRODUCTION).as_deref(), Ok(text));
+        }
+        assert!(panel_step_at("soon", speed).is_err());
+        for (text, divided) in [("1h", "2m"), ("now-1d", "now-48m"), ("", "")] {
+            assert_eq!(panel_range_at(text, speed).as_deref(), Ok(divided), "{text}");
+            assert_eq!(panel_range_at(text, Speed::PRODUCTION).as_deref(), Ok(text));
+        }
+        assert!(panel_range_at("1s", speed).is_err() && panel_range_at("1d/d", speed).is_err());
+        for (value, divided) in [("5m", "10s"), ("$__auto_interval_i", "$__auto_interval_i"), ("All", "All")] {
+            assert_eq!(length_at(value, speed).as_deref(), Ok(divided), "{value}");
+        }
+        assert!(length_at("10s", speed).is_err() && length_at("7", speed).is_err());
     }
 
     #[test]

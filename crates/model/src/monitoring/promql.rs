@@ -17,10 +17,12 @@ use promql_parser::parser::{self, Expr, LabelModifier, MatrixSelector, Offset, V
 use super::memo::Memo;
 use aiclipx_base::duration::Speed;
 
+mod conditions;
 mod dimension;
 mod text;
 mod tree;
 
+pub use conditions::with_conditions;
 use dimension::Treats;
 pub(super) use dimension::hazards;
 pub use tree::{Recorded, children, gives, nodes, print, selectors};

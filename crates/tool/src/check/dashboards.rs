@@ -15,7 +15,7 @@ use aiclipx_dashboard::format;
 use aiclipx_dashboard::model::Kind;
 use aiclipx_model::monitoring::located::{Node, Value};
 use aiclipx_model::monitoring::promql::Bare;
-use aiclipx_model::monitoring::{DATASOURCES, Monitoring, UNKNOWN, holds_logs, is_of_logs, promql, without_variables};
+use aiclipx_model::monitoring::{DATASOURCES, Monitoring, UNKNOWN, holds_logs, promql, without_variables};
 
 /// The last of the classic schema; 13 still reads it, and what comes later is another format.
 const LAST_SCHEMA: f64 = 42.0;
@@ -198,6 +198,13 @@ fn whole(dashboard: &DashboardFile, findings: &mut Findings) {
         "what comes later is not the classic format",
     );
     let uid = node.text_of("uid").unwrap_or_default();
+    demand(
+        !uid.is_empty(),
+        "dashboard/uid",
+        "uid",
+        "the dashboard has no uid",
+        "Grafana makes one up, and no link leads there",
+    );
     demand(uid.len() <= LONGEST_UID, "dashboard/uid", "uid", "the uid is longer than 40 characters", "Grafana cuts it");
     demand(
         node.get("id").is_some_and(|id| id.value == Value::Null),
@@ -319,7 +326,7 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
         );
     }
     // A line of a log has no unit.
-    if is_of_logs(panel) {
+    if !dashboard.asks_prometheus(panel) {
         return;
     }
     let id = panel.get("id").and_then(Node::as_number).map(|id| id.to_string());

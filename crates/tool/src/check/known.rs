@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::pasted;
 use super::tree::Tree;
+use aiclipx_model::monitoring::datasources::{Source, Sources};
 use aiclipx_model::monitoring::located::{self, Node, Value};
-use aiclipx_model::monitoring::{is_of_logs, without_variables};
+use aiclipx_model::monitoring::without_variables;
 use aiclipx_stack::viewer;
 
 /// Names, and the labels a series of that name may have, where they are known.
@@ -22,15 +23,20 @@ pub(super) fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
         collect(node, &Path::new("monitoring").join(path), &mut found);
     }
     for dashboard in &tree.dashboards {
-        collect(&dashboard.node, &dashboard.file, &mut found);
+        collect_of(&dashboard.node, &dashboard.file, Some(&dashboard.sources), &mut found);
     }
     found.extend(pasted::asked(monitoring).into_iter().map(|query| (query.file, query.line, query.expr)));
     found
 }
 
-/// The values of `expr` and `series`, wherever they stand, that Prometheus is asked: in a link to Grafana's Explore, too.
 fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) {
-    if is_of_logs(node) {
+    collect_of(node, file, None, found);
+}
+
+/// The values of `expr` and `series`, wherever they stand, that Prometheus is asked: in a link to Grafana's Explore, too.
+fn collect_of(node: &Node, file: &Path, sources: Option<&Sources>, found: &mut Vec<(PathBuf, usize, String)>) {
+    let named = sources.map_or_else(|| Sources::default().named(node), |sources| sources.named(node));
+    if named.is_some_and(|source| !matches!(source, Source::Prometheus(_) | Source::Mixed)) {
         return;
     }
     match &node.value {
@@ -44,15 +50,15 @@ fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) 
                         let queries = viewer::explored(url).and_then(|left| located::read(left.as_bytes()).ok());
                         let first = found.len();
                         if let Some(queries) = &queries {
-                            collect(queries, file, found);
+                            collect_of(queries, file, sources, found);
                         }
                         found[first..].iter_mut().for_each(|(_, line, _)| *line = entry.line);
                     }
-                    _ => collect(&entry.node, file, found),
+                    _ => collect_of(&entry.node, file, sources, found),
                 }
             }
         }
-        Value::List(items) => items.iter().for_each(|item| collect(item, file, found)),
+        Value::List(items) => items.iter().for_each(|item| collect_of(item, file, sources, found)),
         _ => {}
     }
 }

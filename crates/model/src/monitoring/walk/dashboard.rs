@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 
 use super::super::datasources::{Source, Sources};
 use super::super::located::{Entry, Node, Value};
-use super::super::panel_query::{VARIABLE, lengths_in, panel_query_at, without_variables};
+use super::super::panel_query::{
+    VARIABLE, length_at, lengths_in, panel_query_at, panel_range_at, panel_step_at, without_variables,
+};
 use super::super::promql;
 use super::super::variables;
 use super::{Rendering, Walk};
@@ -20,7 +22,11 @@ const LONGEST_UID: usize = 40;
 impl Walk<'_> {
     pub(super) fn dashboard(&mut self, node: &mut Node) {
         if node.get("spec").is_some() || node.get("elements").is_some() {
-            self.find(node.line, "this is a dashboard of the v2 schema; the classic one is read", "export it as classic JSON");
+            self.find(
+                node.line,
+                "this is a dashboard of the v2 schema; the classic one is read",
+                "export it as classic JSON",
+            );
             return;
         }
         if node.text_of("title").is_none_or(|title| title.trim().is_empty()) {
@@ -133,26 +139,16 @@ impl Walk<'_> {
         }
     }
 
-    /// A least step, in whole seconds and upwards as a data source's own: below it there is nothing to see. It can be a variable,
-    /// whose values are divided, and a number of seconds.
     fn divide_step(&mut self, line: usize, text: &mut String) {
-        if variables::names(text).next().is_some() {
-            return;
-        }
-        let bare = text.trim_start_matches(['>', '=']).trim();
-        let seconds = bare.parse::<u32>().map(|seconds| format!("{seconds}s"));
-        match duration::parse(seconds.as_deref().unwrap_or(bare)) {
-            Ok(step) => *text = format!("{}s", duration::whole_seconds(step / self.speed().factor()).as_secs()),
+        match panel_step_at(text, self.speed()) {
+            Ok(step) => *text = step,
             Err(error) => self.find(line, format!("a least step that nothing divides: {error}"), ""),
         }
     }
 
-    /// How far back a panel looks by itself: `1h`, `now-1h`.
     fn divide_range(&mut self, line: usize, text: &mut String) {
-        let bare = text.trim_start_matches("now").trim_start_matches('-');
-        let before = text[..text.len() - bare.len()].to_owned();
-        match duration::parse(bare).and_then(|length| self.speed().real(length)) {
-            Ok(real) => *text = before + &duration::print(real),
+        match panel_range_at(text, self.speed()) {
+            Ok(range) => *text = range,
             Err(error) => self.find(line, format!("a panel's own range that nothing divides: {error}"), ""),
         }
     }
@@ -201,7 +197,8 @@ impl Walk<'_> {
                     }
                 }
                 // What a value is called can be anything.
-                Some(Node { value: Value::Text(text), .. }) if key == "text" && duration::parse(text).is_err() => {}
+                Some(Node { value: Value::Text(text), .. })
+                    if key == "text" && duration::parse(text.trim()).is_err() => {}
                 _ => self.in_text(option, key, Walk::divide_values),
             }
         }
@@ -216,17 +213,11 @@ impl Walk<'_> {
     fn divided_value(&mut self, line: usize, one: &str) -> String {
         let value = one.rsplit_once(" : ").map_or(one, |(_, value)| value);
         let bare = value.trim().trim_matches(['"', '\'']);
-        // What Grafana computes follows the range shown and the scrape interval.
-        if bare.contains('$') || ["", "auto", "All"].contains(&bare) {
-            return one.to_owned();
-        }
-        match duration::parse(bare).and_then(|length| self.speed().real(length)) {
-            Ok(real) => {
-                let before = &one[..one.len() - value.len()];
-                before.to_owned() + &value.replacen(bare, &duration::print(real), 1)
-            }
+        match length_at(bare, self.speed()) {
+            Ok(real) => one[..one.len() - value.len()].to_owned() + &value.replacen(bare, &real, 1),
             Err(error) => {
-                let what = format!("a query looks back by `{bare}`, a variable's value, and nothing divides it: {error}");
+                let what =
+                    format!("a query looks back by `{bare}`, a variable's value, and nothing divides it: {error}");
                 self.find(line, what, "take it out, or render at a speed that divides it");
                 one.to_owned()
             }
