@@ -53,7 +53,8 @@ fn make_room(panels: &mut [Panel], within: Option<u32>, from: u32, by: u32) {
 
 fn repeat_panel(panels: &mut Vec<Panel>, panel: &Panel, values: &[String], next: &mut u32) {
     let Some(repeat) = &panel.asking.repeat else { return };
-    let Grid { y, h, w, .. } = panel.grid;
+    let Some(at) = panels.iter().position(|one| one.id == panel.id) else { return };
+    let Grid { y, h, w, .. } = panels[at].grid;
     let count = u32::try_from(values.len()).unwrap_or(u32::MAX);
     let (width, beside) = if repeat.is_vertical {
         (w, 1)
@@ -63,7 +64,6 @@ fn repeat_panel(panels: &mut Vec<Panel>, panel: &Panel, values: &[String], next:
     };
     let more = count.div_ceil(beside).saturating_sub(1);
     make_room(panels, panel.within, y.saturating_add(h.max(1)), more.saturating_mul(h));
-    let Some(at) = panels.iter().position(|one| one.id == panel.id) else { return };
     let mut copies = Vec::new();
     for (index, value) in (0..).zip(values) {
         let id = if index == 0 { panel.id } else { new_id(next) };

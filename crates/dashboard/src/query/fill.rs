@@ -1,9 +1,9 @@
 //! What Grafana puts in for the variables of a text: queries, legends, titles.
 //!
 //! Without a format, a query gets a value as a regular expression where it can be one of several, and as it is where it can't; a
-//! legend or a title gets `{a,b}`. `$__interval` and its kin are left to the [intervals](super::intervals). In two cases this is
-//! not Grafana's: it lets a value leave the string it stands in with a quote of that string's kind, and here none does; and in
-//! single values it puts two backslashes before `'`, which finds nothing.
+//! legend or a title gets `{a,b}`. `$__interval` and its kin are left to the [intervals](super::intervals). Where Grafana's own
+//! filling breaks a query, this is not Grafana's: it lets a value leave the string it stands in with a quote of that string's kind,
+//! and puts two backslashes before a `'` in a single value.
 
 use std::collections::BTreeMap;
 
@@ -162,11 +162,12 @@ fn quote_after(text: &str, mut quote: Option<char>) -> Option<char> {
     quote
 }
 
-/// A value inside a `PromQL` string of that quote; outside of any it is no string, and goes in as it is.
+/// A value inside a `PromQL` string of that quote. Grafana doubles backslashes wherever it stands.
 fn quoted(value: &str, quote: Option<char>) -> String {
+    let doubled = value.replace('\\', "\\\\");
     match quote {
-        Some(quote @ ('"' | '\'')) => value.replace('\\', "\\\\").replace(quote, &format!("\\{quote}")),
-        _ => value.to_owned(),
+        Some(quote @ ('"' | '\'')) => doubled.replace(quote, &format!("\\{quote}")),
+        _ => doubled,
     }
 }
 
@@ -232,7 +233,7 @@ mod tests {
         assert_eq!(filled(&[("job", &["\"} or up{"])]), r#"up{job=~"\"\\} or up\\{", n=~".*"}"#);
         let chosen = BTreeMap::from([("job".to_owned(), vec![r"'} or \up".to_owned()])]);
         let other = filling(&variables, &chosen).query("up{job='$job', n=`$job`} + $job");
-        assert_eq!(other, r"up{job='\'\\} or \\\\up', n=`'\} or \\up`} + '\} or \\up");
+        assert_eq!(other, r"up{job='\'\\} or \\\\up', n=`'\\} or \\\\up`} + '\\} or \\\\up");
     }
 
     fn named(name: &str, kind: VariableKind, current: &[&str]) -> Variable {
