@@ -103,7 +103,7 @@ fn curves<'a>(panel: &Panel, frames: &'a [Frame], paint: &Paint) -> Vec<Curve<'a
         };
         for series in &frame.series {
             let own = query::legend(&frame.query, &series.labels, &all);
-            let field = panel.field(&own);
+            let field = panel.field(&own, &frame.query.ref_id);
             let color = match &field.color {
                 Some(color) => resolved(color, paint),
                 None => paint.series(curves.len()),

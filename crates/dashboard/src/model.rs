@@ -16,7 +16,7 @@ mod variable;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use look::{Calculation, Field, Interpolation, Matcher, Override, Property, Threshold};
+pub use look::{Calculation, Field, Interpolation, Mapped, Mapping, Matcher, Override, Property, Threshold};
 pub(crate) use pattern::expression;
 pub use pattern::pattern_matches;
 pub use read::read;
@@ -237,6 +237,8 @@ pub struct Panel {
     pub legend: Option<Vec<Calculation>>,
     /// A stat's sparkline.
     pub sparkline: bool,
+    /// A stat's value has the colour of text.
+    pub plain: bool,
     /// A table's columns: what is left out and what is renamed.
     pub columns: Columns,
     /// Where it leads, in its order.

@@ -36,8 +36,44 @@ pub struct Field {
     pub interpolation: Interpolation,
     /// Lines go on over missing samples.
     pub span_nulls: bool,
-    /// Words instead of numbers, with a colour where one is given.
-    pub mappings: Vec<(f64, String, Option<String>)>,
+    /// Words instead of numbers.
+    pub mappings: Vec<Mapping>,
+    /// Lines stand on one another.
+    pub stacked: bool,
+}
+
+/// A word instead of a number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapping {
+    /// Of which.
+    pub of: Mapped,
+    /// The word; the number stays where it is empty.
+    pub text: String,
+    /// The value's colour.
+    pub color: Option<String>,
+}
+
+/// Which values a mapping is of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Mapped {
+    /// This one.
+    Value(f64),
+    /// Those from here to there.
+    Range(f64, f64),
+    /// What is no number.
+    Missing,
+}
+
+impl Mapped {
+    /// Whether it is of this value, as Grafana compares.
+    #[allow(clippy::float_cmp)]
+    pub fn covers(self, value: f64) -> bool {
+        match self {
+            Mapped::Value(wanted) => wanted == value,
+            Mapped::Range(from, to) => from <= value && value <= to,
+            Mapped::Missing => value.is_nan(),
+        }
+    }
 }
 
 /// How two samples are joined.
@@ -50,6 +86,19 @@ pub enum Interpolation {
     StepAfter,
     /// Level from the sample before.
     StepBefore,
+    /// A curve without corners.
+    Smooth,
+}
+
+impl Interpolation {
+    /// The same line from its end to its beginning.
+    pub(crate) fn mirrored(self) -> Interpolation {
+        match self {
+            Interpolation::StepAfter => Interpolation::StepBefore,
+            Interpolation::StepBefore => Interpolation::StepAfter,
+            other => other,
+        }
+    }
 }
 
 /// From this value on, this colour.
@@ -75,16 +124,19 @@ pub struct Override {
 pub enum Matcher {
     /// Exactly this name.
     ByName(String),
-    /// A name in which this expression occurs, of the subset [`pattern_matches`] knows.
+    /// A name that this expression is of, as [`pattern_matches`] has it.
     ByRegexp(String),
+    /// What this query was answered with.
+    ByQuery(String),
 }
 
 impl Matcher {
-    /// Whether an override is for a field of this name.
-    pub fn matches(&self, name: &str) -> bool {
+    /// Whether an override is for a field of this name and query.
+    pub fn matches(&self, name: &str, ref_id: &str) -> bool {
         match self {
             Matcher::ByName(wanted) => wanted == name,
             Matcher::ByRegexp(pattern) => pattern_matches(pattern, name) == Some(true),
+            Matcher::ByQuery(wanted) => wanted == ref_id,
         }
     }
 }
@@ -182,9 +234,9 @@ impl Calculation {
 impl Panel {
     /// How the values of one field look: the defaults, and what overrides say, in order. Overrides go by the name
     /// shown so far, as in Grafana.
-    pub fn field(&self, name: &str) -> Field {
+    pub fn field(&self, name: &str, ref_id: &str) -> Field {
         let mut field = self.defaults.clone();
-        for change in self.overrides.iter().filter(|change| change.matcher.matches(name)) {
+        for change in self.overrides.iter().filter(|change| change.matcher.matches(name, ref_id)) {
             for property in &change.properties {
                 match property.clone() {
                     Property::Unit(unit) => field.unit = unit,

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use aiclipx_dashboard::draw::panel_svg;
 use aiclipx_dashboard::draw::theme::Theme;
+use aiclipx_dashboard::draw::{Frame, panel_svg};
 use aiclipx_dashboard::model::{self, Dashboard, Grid, Kind, Panel, VariableKind};
 use aiclipx_dashboard::query::targets;
+use aiclipx_model::prom::answer::{Sample, Series};
 use serde_json::{Value, json};
 
 use super::{assert_sound, canvas, text_of};
@@ -194,4 +195,85 @@ fn panels_are_repeated_beside_and_below_one_another_and_rows_with_what_is_under_
     assert_eq!(own.len(), repeated.panels.len(), "every panel has an id of its own");
     assert!((1..=5).all(|id| own.contains(&id)));
     assert_eq!(dashboard.repeated(&BTreeMap::new()), dashboard);
+}
+
+/// One panel of the example's kind with these looks, answered with these values of two queries.
+fn drawn(kind: &str, looks: &Value, options: &Value, values: [[f64; 4]; 2]) -> String {
+    let targets =
+        json!([{ "refId": "A", "expr": "a", "legendFormat": "a" }, { "refId": "B", "expr": "b", "legendFormat": "b" }]);
+    let panel = json!({ "id": 1, "type": kind, "targets": targets, "fieldConfig": looks, "options": options });
+    let dashboard = read(&json!({ "title": "A", "panels": [panel] }));
+    let shown = dashboard.panel(1).unwrap();
+    assert_eq!(shown.undrawn, []);
+    let frames = super::planned(&dashboard, 1, 420).into_iter().zip(values).map(|(query, values)| {
+        let from = super::FROM as f64 / 1000.0;
+        let samples = (0..).zip(values).map(|(at, value)| Sample { seconds: from + f64::from(at) * 80.0, value });
+        let labels = super::labels(&[("job", "a")]);
+        Frame { query, series: vec![Series { labels, samples: samples.collect() }] }
+    });
+    let svg = panel_svg(shown, &frames.collect::<Vec<_>>(), &canvas(420, 280, Theme::Light, &[], &[]));
+    assert_sound(&svg);
+    svg
+}
+
+/// The heights of the points that a line of this kind goes through, by curve.
+fn lines(svg: &str) -> Vec<Vec<f64>> {
+    let document = roxmltree::Document::parse(svg).unwrap();
+    let curves = document.descendants().filter(|node| node.attribute("stroke-linecap") == Some("round"));
+    let points = |path: &str| {
+        let points = path.split(['M', 'L', 'C']).filter(|point| !point.is_empty());
+        points.map(|point| point.rsplit(' ').next().unwrap().parse().unwrap()).collect()
+    };
+    curves.map(|node| points(node.attribute("d").unwrap())).collect()
+}
+
+#[test]
+fn lines_that_stand_on_one_another_are_drawn_where_their_sum_is() {
+    let looks = |stacking: &str| {
+        let custom = json!({ "stacking": { "mode": stacking }, "spanNulls": true, "fillOpacity": 50 });
+        json!({ "defaults": { "custom": custom } })
+    };
+    let values = [[1.0, 2.0, 1.0, 2.0], [1.0, 1.0, 3.0, 0.0]];
+    let apart = lines(&drawn("timeseries", &looks("none"), &json!({}), values));
+    assert_eq!(apart.len(), 2);
+    let svg = drawn("timeseries", &looks("normal"), &json!({}), values);
+    let stacked = lines(&svg);
+    // From the axis to a height of the first: of one, of two.
+    let one = stacked[0][0] - stacked[0][1];
+    let sums: Vec<f64> = stacked[1].iter().map(|y| (2.0 + (stacked[0][1] - y) / one).round()).collect();
+    assert_eq!(sums, [2.0, 3.0, 4.0, 2.0], "{svg}");
+    assert_eq!(svg.matches("fill-opacity=\"0.5\"").count(), 2, "{svg}");
+    let hanging = lines(&drawn("timeseries", &looks("normal"), &json!({}), [values[0], [-1.0, -1.0, -1.0, -1.0]]));
+    assert!(hanging[1].iter().all(|y| *y > hanging[0][0]), "what is below zero hangs from zero: {hanging:?}");
+}
+
+#[test]
+fn smooth_lines_are_drawn_as_curves() {
+    let looks = json!({ "defaults": { "custom": { "lineInterpolation": "smooth", "spanNulls": true } } });
+    let svg = drawn("timeseries", &looks, &json!({}), [[1.0, 2.0, 1.0, 2.0]; 2]);
+    assert!(lines(&svg).iter().all(|line| line.len() == 4) && svg.contains('C'), "{svg}");
+}
+
+#[test]
+fn values_have_the_words_that_are_mapped_to_them() {
+    let words = json!([
+        { "type": "value", "options": { "1": { "text": "one", "color": "red" }, "x": { "text": "never" } } },
+        { "type": "range", "options": { "from": 2, "to": null, "result": { "text": "many" } } },
+        { "type": "special", "options": { "match": "null+nan", "result": { "text": "none at all" } } },
+        { "type": "regex", "options": { "pattern": ".*", "result": { "text": "never" } } },
+    ]);
+    let looks = json!({ "defaults": { "mappings": words } });
+    let nan = f64::NAN;
+    let text = text_of(&drawn("stat", &looks, &json!({ "colorMode": "none" }), [[1.0; 4], [5.0; 4]]));
+    assert!(text.contains("one") && text.contains("many") && !text.contains("never"), "{text}");
+    let text = text_of(&drawn("stat", &looks, &json!({}), [[0.0; 4], [nan; 4]]));
+    assert!(text.contains("none at all") && text.contains('0'), "{text}");
+}
+
+#[test]
+fn what_is_said_of_a_query_holds_for_what_it_was_answered_with() {
+    let of_b =
+        json!({ "matcher": { "id": "byFrameRefID", "options": "B" }, "properties": [{ "id": "unit", "value": "s" }] });
+    let text = text_of(&drawn("stat", &json!({ "overrides": [of_b] }), &json!({}), [[2.0; 4], [3.0; 4]]));
+    assert!(text.contains("3 s") && !text.contains("2 s"), "{text}");
 }

@@ -15,11 +15,9 @@ use std::time::Duration;
 
 use aiclipx_dashboard::draw::theme::{self, Theme};
 use aiclipx_dashboard::draw::{Canvas, Frame, Mark, panel_svg};
-use aiclipx_dashboard::model::{self, Dashboard, Kind, Marking, VariableKind};
-use aiclipx_dashboard::query::{PlannedQuery, QueryKind, TimeRange, View, plan, plan_annotation};
-use aiclipx_model::failure::Finding;
+use aiclipx_dashboard::model::{self, Dashboard, Kind};
+use aiclipx_dashboard::query::{PlannedQuery, QueryKind, TimeRange, View, plan};
 use aiclipx_model::prom::answer::{Sample, Series};
-use proptest::prelude::*;
 use serde_json::Value;
 
 const EXAMPLE: &str = include_str!("example.json");

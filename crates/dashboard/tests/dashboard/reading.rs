@@ -95,9 +95,12 @@ fn with(pointer: &str, value: Value) -> Result<Dashboard, String> {
 fn what_is_outside_the_subset_is_told_with_dashboard_panel_and_field() {
     for (pointer, value, told) in [
         ("/panels/1/fieldConfig/defaults/unit", Value::from("furlongs"), "fieldConfig.defaults.unit"),
-        ("/panels/1/fieldConfig/defaults/custom/stacking", serde_json::json!({"mode": "normal"}), "stacking.mode"),
+        ("/panels/1/fieldConfig/defaults/custom/stacking", serde_json::json!({"mode": "percent"}), "stacking.mode"),
         ("/panels/1/fieldConfig/defaults/custom/drawStyle", Value::from("bars"), "custom.drawStyle"),
-        ("/panels/1/fieldConfig/defaults/custom/lineInterpolation", Value::from("smooth"), "lineInterpolation"),
+        ("/panels/1/fieldConfig/defaults/custom/lineInterpolation", Value::from("wavy"), "lineInterpolation"),
+        ("/panels/1/fieldConfig/defaults/custom/showValues", Value::from(true), "custom.showValues"),
+        ("/panels/1/fieldConfig/defaults/custom/hideFrom", serde_json::json!({"viz": true}), "custom.hideFrom"),
+        ("/panels/1/fieldConfig/defaults/unitScale", Value::from(false), "defaults.unitScale"),
         ("/panels/2/fieldConfig/defaults/thresholds/mode", Value::from("percentage"), "thresholds.mode"),
         ("/panels/1/fieldConfig/defaults/custom/thresholdsStyle/mode", Value::from("dashed"), "thresholdsStyle.mode"),
         ("/panels/5/options/colorMode", Value::from("background"), "options.colorMode"),

@@ -174,6 +174,7 @@ fn graph(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Ma
         calculations: Vec::new(),
         legend: Some(vec![Calculation::Max]),
         sparkline: false,
+        plain: false,
         columns: Columns::default(),
         links: Vec::new(),
     };

@@ -348,7 +348,8 @@ fn panel(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fi
         let Ok(expr) = promql::parse(&expr) else { continue };
         // What its legend says beside the labels is what an override goes by.
         let legend = target.text_of("legendFormat").unwrap_or_default();
-        let unit = drawn.map_or_else(|| unit.to_owned(), |drawn| drawn.field(legend).unit);
+        let ref_id = target.text_of("refId").unwrap_or_default();
+        let unit = drawn.map_or_else(|| unit.to_owned(), |drawn| drawn.field(legend, ref_id).unit);
         if let Some(fitting) = units(&expr, &tree.monitoring, &BTreeSet::new())
             && !fitting.contains(&unit.as_str())
         {

@@ -3,7 +3,8 @@
 
 use super::super::fields::{At, Map};
 use super::super::{
-    Calculation, Columns, Field, Interpolation, Kind, Matcher, Override, Panel, Property, Threshold, pattern_matches,
+    Calculation, Columns, Field, Interpolation, Kind, Mapped, Mapping, Matcher, Override, Panel, Property, Threshold,
+    pattern_matches,
 };
 use crate::{draw, format};
 
@@ -19,7 +20,8 @@ fn field_config(map: &Map<'_>, panel: &mut Panel) {
         let map = one.map();
         let matcher = map.at("matcher").map();
         let options = matcher.at("options");
-        let matcher = match matcher.at("id").word(&["byName", "byRegexp"]) {
+        let matcher = match matcher.at("id").word(&["byName", "byRegexp", "byFrameRefID"]) {
+            "byFrameRefID" => Matcher::ByQuery(options.text()),
             "byRegexp" => {
                 let pattern = options.text();
                 if pattern_matches(&pattern, "").is_none() {
@@ -51,11 +53,18 @@ fn property(at: &At<'_>) -> Option<Property> {
         "custom.fillOpacity" => value.number().map(Property::FillOpacity),
         // A table's column widths are ours to choose, and how a cell is painted is its threshold's.
         "custom.width" | "custom.align" | "custom.cellOptions" => None,
+        // What is not seen in a picture.
+        "links" | "description" | "custom.hideFrom" if id != "custom.hideFrom" || !hides(&value) => None,
         _ => {
             value.note("is outside what is drawn here");
             None
         }
     }
+}
+
+/// Whether a field is hidden anywhere.
+fn hides(at: &At<'_>) -> bool {
+    at.is_map() && at.map().entries().any(|(_, one)| one.as_flag() == Some(true))
 }
 
 /// A name as it stands: what Grafana would fill in is refused.
@@ -124,6 +133,9 @@ fn defaults(map: &Map<'_>, kind: &Kind) -> Field {
         mappings: mappings(&map.at("mappings")),
         ..style
     };
+    // Off, a unit is written behind the number as it is.
+    let scaled = map.at("unitScale");
+    scaled.outside_unless(scaled.as_flag() == Some(true));
     map.only("links description fieldMinMax");
     field
 }
@@ -152,8 +164,13 @@ fn lines(map: &Map<'_>) -> Field {
     map.at("drawStyle").word(&["line"]);
     map.at("axisPlacement").word(&["auto", "left"]);
     map.at("scaleDistribution").map().at("type").word(&["linear"]);
-    map.at("stacking").map().at("mode").word(&["none"]);
-    let interpolation = match map.at("lineInterpolation").word(&["linear", "stepAfter", "stepBefore"]) {
+    let stacked = map.at("stacking").map().at("mode").word(&["none", "normal"]) == "normal";
+    // Of values beside the lines there are none.
+    map.at("showValues").outside_unless(map.at("showValues").as_flag() == Some(false));
+    let hidden = map.at("hideFrom");
+    hidden.outside_unless(!hides(&hidden));
+    let interpolation = match map.at("lineInterpolation").word(&["linear", "stepAfter", "stepBefore", "smooth"]) {
+        "smooth" => Interpolation::Smooth,
         "stepAfter" => Interpolation::StepAfter,
         "stepBefore" => Interpolation::StepBefore,
         _ => Interpolation::Linear,
@@ -162,6 +179,7 @@ fn lines(map: &Map<'_>) -> Field {
     let field = Field {
         interpolation,
         threshold_lines: thresholds == "line",
+        stacked,
         span_nulls: map.at("spanNulls").flag(),
         line_width: map.at("lineWidth").number().unwrap_or(1.0).clamp(0.0, 10.0),
         fill_opacity: map.at("fillOpacity").number().unwrap_or(0.0).clamp(0.0, 100.0),
@@ -169,30 +187,52 @@ fn lines(map: &Map<'_>) -> Field {
     };
     map.only(
         "gradientMode showPoints pointSize axisLabel axisColorMode axisBorderShow axisGridShow \
-         axisCenteredZero barAlignment barWidthFactor hideFrom tooltip viz legend insertNulls lineStyle \
+         axisCenteredZero barAlignment barWidthFactor tooltip viz legend insertNulls lineStyle \
          axisSoftMin axisSoftMax",
     );
     field
 }
 
-fn mappings(at: &At<'_>) -> Vec<(f64, String, Option<String>)> {
+fn mappings(at: &At<'_>) -> Vec<Mapping> {
     let mut mappings = Vec::new();
     for one in at.items() {
         let map = one.map();
-        map.at("type").word(&["value"]);
-        for (key, at) in map.at("options").map().entries() {
-            let result = at.map();
-            let color = result.at("color");
-            let color = color.is_there().then(|| color_name(&color));
-            match key.parse() {
-                Ok(number) => mappings.push((number, result.at("text").text(), color)),
-                Err(_) => at.note("must be a number"),
+        let options = map.at("options").map();
+        match map.at("type").word(&["value", "range", "special", "regex"]) {
+            "value" => {
+                for (key, at) in options.entries() {
+                    // Of a text that is no number no value is.
+                    let of = key.parse().ok().filter(|number: &f64| !number.is_nan()).map(Mapped::Value);
+                    mappings.extend(mapping(of, &at));
+                }
             }
-            result.only("text index icon");
+            "range" => {
+                let end = |key, none| options.at(key).as_number().unwrap_or(none);
+                let of = Mapped::Range(end("from", f64::NEG_INFINITY), end("to", f64::INFINITY));
+                mappings.extend(mapping(Some(of), &options.at("result")));
+            }
+            "special" => {
+                let of = match options.at("match").as_text() {
+                    Some("nan" | "null+nan" | "null") => Some(Mapped::Missing),
+                    _ => None,
+                };
+                mappings.extend(mapping(of, &options.at("result")));
+            }
+            // Of texts: a value is a number.
+            _ => {}
         }
         map.only("");
     }
     mappings
+}
+
+fn mapping(of: Option<Mapped>, at: &At<'_>) -> Option<Mapping> {
+    let result = at.map();
+    let color = result.at("color");
+    let color = color.is_there().then(|| color_name(&color));
+    let text = result.at("text").as_text().unwrap_or_default().to_owned();
+    result.only("text index icon");
+    of.map(|of| Mapping { of, text, color })
 }
 
 fn options(map: &Map<'_>, panel: &mut Panel) {
@@ -221,7 +261,7 @@ fn options(map: &Map<'_>, panel: &mut Panel) {
     reduce.only("limit");
     if panel.kind == Kind::Stat {
         panel.sparkline = map.at("graphMode").word(&["area", "none"]) == "area";
-        map.at("colorMode").word(&["value"]);
+        panel.plain = map.at("colorMode").word(&["value", "none"]) == "none";
         map.at("textMode").word(&["auto"]);
     }
     if panel.kind == Kind::BarGauge {
@@ -238,7 +278,7 @@ fn options(map: &Map<'_>, panel: &mut Panel) {
 const OPTIONS_OF_NO_BEARING: &str = "graphMode colorMode textMode displayMode showHeader tooltip orientation justifyMode \
     showThresholdLabels showThresholdMarkers showUnfilled minVizWidth minVizHeight maxVizHeight sizing \
     valueMode namePlacement wideLayout percentChangeColorMode showPercentChange text footer cellHeight \
-    frameIndex timezone";
+    frameIndex timezone alertThreshold dataLinks";
 
 fn calculations(at: &At<'_>) -> Vec<Calculation> {
     let mut calculations = Vec::new();

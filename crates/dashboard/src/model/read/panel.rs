@@ -63,7 +63,12 @@ pub(super) fn read(reader: &Reader<'_>, dashboard: &str, at: &At<'_>, within: Op
 /// What a panel of a drawn kind has that no picture shows: some of it is a former kind's and Grafana does not read it any more.
 const OF_NO_BEARING: &str = "pluginVersion transparent hideTimeOverride libraryPanel repeat repeatDirection maxPerRow \
     repeatPanelId repeatIteration repeatedByRow scopedVars datasource interval maxDataPoints timeFrom timeShift \
-    cacheTimeout queryCachingTTL error isNew span minSpan height editable renderer";
+    cacheTimeout queryCachingTTL error isNew span minSpan height editable renderer \
+    yaxes yaxis xaxis seriesOverrides nullPointMode fill fillGradient linewidth lines points pointradius bars stack \
+    steppedLine percentage dashes dashLength spaceLength aliasColors tooltip legend thresholds timeRegions decimals \
+    colors colorBackground colorValue format gauge mappingType mappingTypes nullText postfix postfixFontSize prefix \
+    prefixFontSize rangeMaps sparkline tableColumn valueFontSize valueMaps valueName styles columns fontSize scroll sort \
+    showHeader pageSize transform alert";
 
 /// A panel that says nothing yet.
 fn empty(id: u32, title: String, kind: Kind) -> Panel {
@@ -85,6 +90,7 @@ fn empty(id: u32, title: String, kind: Kind) -> Panel {
         calculations: vec![Calculation::LastNotNull],
         legend: Some(vec![Calculation::LastNotNull, Calculation::Mean, Calculation::Max]),
         sparkline: false,
+        plain: false,
         columns: Columns::default(),
         links: Vec::new(),
     }
