@@ -178,8 +178,8 @@ async fn a_folded_row_is_asked_for_when_it_is_opened() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn variables_are_chosen_from_what_there_is() {
-    let queries = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let seen = std::sync::Arc::clone(&queries);
+    let queries = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&queries);
     let prometheus = prometheus(move |path| {
         seen.lock().unwrap().push(path.to_owned());
         let data = if path.contains("/label/") {
@@ -207,8 +207,8 @@ async fn variables_are_chosen_from_what_there_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_chosen_of_one_variable_is_what_there_is_to_choose_of_the_next() {
-    let queries = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let seen = std::sync::Arc::clone(&queries);
+    let queries = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&queries);
     let prometheus = prometheus(move |path| {
         seen.lock().unwrap().push(decoded(path));
         let data = if path.contains("/label/") { json!(["a"]) } else { json!({"resultType": "matrix", "result": []}) };

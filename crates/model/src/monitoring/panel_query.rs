@@ -1,4 +1,4 @@
-//! A panel's query, which is an expression only once Grafana has filled in its variables: what can be told of it before, and what
+//! A panel's query, which is an expression only once Grafana has filled in its variables: what can be known of it before, and what
 //! it asks at a stack's speed.
 
 use std::collections::BTreeSet;
@@ -89,7 +89,7 @@ pub fn lengths_in(text: &str) -> BTreeSet<&str> {
     names
 }
 
-/// A length nobody writes stands for each of Grafana's variables of time.
+/// A length that no query has stands for each of Grafana's variables of time.
 pub(super) const VARIABLE: Duration = Duration::from_millis(123_456_789);
 
 /// What stands for a variable of which nothing is known.

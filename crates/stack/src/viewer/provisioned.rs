@@ -15,21 +15,18 @@ use aiclipx_model::failure::Finding;
 use aiclipx_model::files;
 use aiclipx_model::monitoring::{DEFAULT_PANEL_INTERVAL, holds_logs};
 
-/// A Prometheus.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Source {
     /// What panels call it.
     uid: String,
     /// What older ones call it.
     name: String,
-    /// Where it listens.
     pub(super) address: Address,
     /// How often it scrapes.
     pub(super) min_interval: Duration,
     is_default: bool,
 }
 
-/// A dashboard's file.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// Its name without the folder.
@@ -41,7 +38,6 @@ pub(super) struct Entry {
 /// Stores of logs: what panels call them, and where they listen.
 type Stores = Vec<(String, Address)>;
 
-/// Everything.
 #[derive(Debug, Default)]
 pub(super) struct Provisioned {
     sources: Vec<Source>,
