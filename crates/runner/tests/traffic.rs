@@ -595,7 +595,7 @@ fn original(number: &str, argument: &str, variables: &[(&str, &str)]) -> Result<
     let place = tempfile::tempdir().unwrap();
     let tool = place.path().join("tool");
     // No stack is up; what would be run is kept.
-    let keep = "[ \"$1\" = status ] && exit 3\ncp \"$3\" \"$(dirname \"$0\")\"; shift 3; echo \"$*\"\n";
+    let keep = "[ \"$1\" = status ] && exit 3\ncp \"$2\" \"$(dirname \"$0\")\"; shift 2; echo \"$*\"\n";
     executable::script(&tool, keep);
     // By name, not by its first line: a Nix sandbox has no /usr/bin/env.
     let mut script = std::process::Command::new("bash");
