@@ -12,6 +12,7 @@
 //!    itself against its files, [`attest`] its revision and its signature, [`provenance`] says how it was made.
 //! 5. [`report`]: for people, [`summary`]: for a terminal.
 //! 6. [`mutants`]: small wrongs in the monitoring that a named claim must find, and what came of them.
+//! 7. [`drill`]: the same for anybody's alerts, by their unit tests: another kind of bundle, sealed and verified alike.
 //!
 //! The program `aiclipx-verify` is [`summary::verified`], [`summary::conclude`] and nothing more.
 //!
@@ -36,6 +37,7 @@ pub mod attest;
 pub mod bundle;
 pub mod claims;
 pub mod consistency;
+pub mod drill;
 pub mod experiment;
 pub mod faults;
 pub mod files;

@@ -25,6 +25,7 @@ pub mod external;
 pub mod layout;
 mod life;
 pub mod logs;
+pub mod pair;
 pub mod plan;
 mod readiness;
 pub mod secrets;

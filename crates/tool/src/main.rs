@@ -1,6 +1,7 @@
 //! The operator's command line: each command is one call into the library, and one exit code.
 
 mod checks;
+mod drill;
 mod evidence;
 mod render;
 mod stack;
@@ -145,6 +146,8 @@ enum Command {
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
     },
+    /// Live the unit tests of rules on a real Prometheus and a real Alertmanager: does each alert fire, is it told, does it end?
+    Drill(drill::Drill),
     /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its artifacts.
     Verify {
         #[command(flatten)]
@@ -302,9 +305,10 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let judged = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await;
             verdicts.of_bundle(judged, &require, signals)
         }
+        Command::Drill(ref what) => what.run(signals).await,
         Command::Verify { ref asked, ref verdicts } => {
             let verdicts = verdicts.reserve(None, Some(&asked.bundle))?;
-            verdicts.of_bundle(summary::verified(asked), &asked.require, signals)
+            verdicts.of_verified(summary::verified(asked), &asked.require, signals)
         }
         Command::Sign { ref bundle, ref key } => {
             print(&attest::sign(&Bundle::open(bundle)?, key)?.display().to_string())?;

@@ -17,6 +17,7 @@ use promql_parser::parser::{self, Expr, LabelModifier, MatrixSelector, Offset, V
 use super::memo::Memo;
 use aiclipx_base::duration::Speed;
 
+pub mod clock;
 mod dimension;
 mod text;
 mod tree;
