@@ -62,6 +62,11 @@ evidence *options: _build
 prove *options: _build
     @{{ tool }} prove "$@"
 
+# live the unit tests of rules, ours or those of a folder, on a real Prometheus and Alertmanager: fires, told, says, resolves
+[group('proof')]
+drill *options: _build
+    @{{ tool }} drill "$@"
+
 # break the monitoring on purpose, one thing at a time: a named claim must find each; some ten minutes
 [group('proof')]
 mutants *options: _build

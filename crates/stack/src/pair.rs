@@ -115,9 +115,14 @@ impl Pair {
         folder: &Path,
         prometheus_flags: &[String],
     ) -> anyhow::Result<Pair> {
+        for data in ["data-prometheus", "data-alertmanager"] {
+            // What an earlier pair left there would be taken for this one's.
+            let _ = std::fs::remove_dir_all(folder.join(data));
+        }
         let path = |name: &str| folder.join(name).to_string_lossy().into_owned();
         let mut of_prometheus = vec![
-            format!("--config.file={}", path("prometheus.yml")),
+            // Not the whole path: of that of the rules Prometheus computes when they are evaluated.
+            "--config.file=prometheus.yml".to_owned(),
             format!("--storage.tsdb.path={}", path("data-prometheus")),
             format!("--web.listen-address={}", places.prometheus),
             // No page of somebody else's reads the answers.

@@ -136,31 +136,45 @@ fn cell(
             Column::Resolves => stage.resolves(&mut tally, plan.alerts.get(alert).map_or(&[][..], Vec::as_slice)),
         }
     }
-    let is_tested =
-        given.tests.iter().flat_map(|file| &file.tests).flat_map(|test| &test.alerts).any(|one| one.alert == alert);
-    if !is_tested {
-        tally.open.push("no unit test asks about it".to_owned());
-    } else if tally.population == 0 && tally.open.is_empty() && tally.disturbed.is_empty() {
-        tally.open.push(match column {
-            Column::ToldTo => "it never fires long enough, by its tests, for Alertmanager to tell of it".to_owned(),
-            Column::Resolves => "nobody was told of it, so nobody waits for its end".to_owned(),
-            Column::Fires | Column::Text => "no unit test expects it to fire".to_owned(),
-        });
+    if tally.population == 0 && tally.open.is_empty() && tally.disturbed.is_empty() {
+        tally.open.push(nothing_shown(given, alert, column).to_owned());
     }
     tally.decided(alert, column)
+}
+
+/// Why nothing is shown of an alert in a column.
+fn nothing_shown(given: &Given, alert: &str, column: Column) -> &'static str {
+    let tests = || given.tests.iter().flat_map(|file| &file.tests).flat_map(|test| &test.alerts);
+    let of_it = || tests().filter(|one| one.alert == alert);
+    if of_it().next().is_none() {
+        return "no unit test asks about it";
+    }
+    if of_it().all(|one| one.expected.is_empty()) {
+        return "no unit test expects it to fire";
+    }
+    match column {
+        Column::Fires | Column::Text => "it does not fire as its tests say",
+        Column::ToldTo => "as its tests say, it does not fire long enough for Alertmanager to tell of it",
+        Column::Resolves => "nobody was told of it, so nobody waits for its end",
+    }
 }
 
 impl Tally {
     fn decided(self, alert: &str, column: Column) -> Cell {
         let nothing = || "nothing could be seen".to_owned();
+        let told = |mut all: Vec<String>| {
+            let mut known = BTreeSet::new();
+            all.retain(|one| known.insert(one.clone()));
+            first_of(all)
+        };
         let joined =
             |all: BTreeSet<String>| if all.is_empty() { nothing() } else { first_of(all.into_iter().collect()) };
         let verdict = if !self.fails.is_empty() {
-            Verdict::Fails(first_of(self.fails))
+            Verdict::Fails(told(self.fails))
         } else if !self.disturbed.is_empty() {
-            Verdict::Invalid(first_of(self.disturbed))
+            Verdict::Invalid(told(self.disturbed))
         } else if !self.open.is_empty() {
-            Verdict::NotProven(first_of(self.open))
+            Verdict::NotProven(told(self.open))
         } else if self.population == 0 {
             Verdict::NotProven(nothing())
         } else {
@@ -213,6 +227,13 @@ impl Stage<'_> {
             }
         }
         all
+    }
+
+    /// Receivers, and which of them tell nobody.
+    fn in_words(&self, receivers: &[&str]) -> String {
+        let tells = |name: &str| self.given.configuration.receiver(name).is_some_and(|one| one.tells);
+        let word = |name: &&str| if tells(name) { (*name).to_owned() } else { format!("{name}, which tells nobody") };
+        receivers.iter().map(word).collect::<Vec<_>>().join(", ")
     }
 
     fn fires(&self, tally: &mut Tally) {
@@ -288,11 +309,7 @@ impl Stage<'_> {
                     let by = by.into_iter().cloned().collect::<Vec<_>>().join(", ");
                     tally.population += 1;
                     tally.expected.insert(format!("nobody, for {by} inhibits it"));
-                    tally.observed.insert(if firing.is_empty() {
-                        "nobody".to_owned()
-                    } else {
-                        firing.iter().copied().collect::<Vec<_>>().join(", ")
-                    });
+                    tally.observed.insert(names(&firing));
                     for receiver in firing {
                         tally.fails.push(format!(
                             "{receiver} was told of {shown}, though {by} fired all the time and inhibits it"
@@ -304,12 +321,8 @@ impl Stage<'_> {
                         continue;
                     }
                     tally.population += 1;
-                    tally.expected.insert(own.join(", "));
-                    tally.observed.insert(if firing.is_empty() {
-                        "nobody".to_owned()
-                    } else {
-                        firing.iter().copied().collect::<Vec<_>>().join(", ")
-                    });
+                    tally.expected.insert(self.in_words(&own));
+                    tally.observed.insert(names(&firing));
                     for receiver in own.iter().filter(|receiver| !firing.contains(*receiver)) {
                         let fired = time(last - first);
                         tally
@@ -348,6 +361,7 @@ impl Stage<'_> {
         }
         let external = &self.scene.group(self.given).external_labels;
         let own: Vec<_> = self.expected().iter().map(|(one, _)| as_told(&one.labels, external)).collect();
+        self.are_rendered(&own, tally);
         for message in &self.record.amtool.messages {
             let notification = self.record.notifications.get(message.notification);
             let is_about =
@@ -361,6 +375,24 @@ impl Stage<'_> {
             }
         }
         tally.artifacts.extend([self.record.file(STATES), self.record.file(AMTOOL)]);
+    }
+
+    /// Each template of a receiver that was told of it must have been filled in.
+    fn are_rendered(&self, own: &[Texts], tally: &mut Tally) {
+        let told = self
+            .record
+            .notifications
+            .iter()
+            .filter(|one| one.body.alerts.iter().any(|alert| own.contains(&alert.labels)));
+        let receivers: BTreeSet<&String> = told.map(|one| &one.body.receiver).collect();
+        for receiver in receivers.into_iter().filter_map(|name| self.given.configuration.receiver(name)) {
+            for (place, _) in &receiver.texts {
+                let mut messages = self.record.amtool.messages.iter();
+                if !messages.any(|message| message.receiver == receiver.name && message.place == *place) {
+                    tally.open.push(format!("amtool did not render {place} of {}", receiver.name));
+                }
+            }
+        }
     }
 
     fn resolves(&self, tally: &mut Tally, rules: &[Rule]) {
@@ -381,20 +413,25 @@ impl Stage<'_> {
                 continue;
             }
             let (firing, resolved) = (course.told_to(Status::Firing), course.told_to(Status::Resolved));
-            if firing.is_empty() {
+            // Of what was kept quiet all the time nobody need be told that it is over.
+            if firing.is_empty() && course.heard(stretch.step_ms).is_some() {
                 continue;
             }
             tally.population += 1;
-            let joined = |all: &BTreeSet<&str>| {
-                if all.is_empty() { "nobody".to_owned() } else { all.iter().copied().collect::<Vec<_>>().join(", ") }
-            };
-            tally.expected.insert(joined(&firing));
-            tally.observed.insert(joined(&resolved));
+            tally.expected.insert(names(&firing));
+            tally.observed.insert(names(&resolved));
             for receiver in firing.difference(&resolved) {
                 tally.fails.push(format!("{receiver} was told of {shown}, and never that it is over"));
             }
         }
         tally.artifacts.extend([self.record.file(ALERTS), self.record.file(NOTIFICATIONS)]);
+    }
+}
+
+fn names(receivers: &BTreeSet<&str>) -> String {
+    match receivers.len() {
+        0 => "nobody".to_owned(),
+        _ => receivers.iter().copied().collect::<Vec<_>>().join(", "),
     }
 }
 

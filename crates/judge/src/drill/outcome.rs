@@ -214,7 +214,7 @@ fn is_of_scene(given: &Given, scene: &Scene, record: &Record) -> anyhow::Result<
     let (run, stretch) = (&record.run, &scene.stretch);
     ensure!(run.stretch == *stretch, "it was not lived when the plan says");
     let rules = given.rules_of(&given.tests[scene.file]);
-    let planned = scene::rules_file(&rules, stretch).map_err(|why| anyhow::anyhow!(why.join("; ")))?;
+    let planned = scene::rules_file(&rules, stretch, &run.group).map_err(|why| anyhow::anyhow!(why.join("; ")))?;
     ensure!(record.files[0] == planned, "other rules were loaded than those that were given");
     let prometheus = scene::prometheus_file(scene.group(given), stretch, super::layout::RULES, &run.alertmanager);
     ensure!(record.files[1] == prometheus, "Prometheus ran another configuration");

@@ -222,7 +222,7 @@ fn at_speed(
     let refused = |all: Vec<String>| all.into_iter().next().unwrap_or_default();
     given.configuration.lived(speed, &nobody, &[]).map_err(refused)?;
     let draft = Stretch { speed, step_ms, begins_ms: 0, asked_until_ms: 0, ends_ms: 0, over_ms: 0, forgets: false };
-    scene::rules_file(rules, &draft).map_err(refused)?;
+    scene::rules_file(rules, &draft, "drill").map_err(refused)?;
     let names: BTreeSet<&str> = asked.iter().map(|one| one.alert.as_str()).collect();
     let looked_at: Vec<&Rule> =
         rules.iter().filter(|rule| rule.alert.is_some() && names.contains(rule.name.as_str())).collect();

@@ -20,6 +20,8 @@ use aiclipx_model::prom::answer;
 #[serde(deny_unknown_fields)]
 pub struct Run {
     pub stretch: Stretch,
+    /// What the group of all rules was called.
+    pub group: String,
     /// When the test's time was zero.
     pub origin_ms: i64,
     pub began_ms: i64,

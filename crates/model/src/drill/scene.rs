@@ -75,8 +75,8 @@ impl Stretch {
     }
 }
 
-/// The rules as Prometheus loads them; what can't be lived is told, with file and line.
-pub fn rules_file(rules: &[Rule], stretch: &Stretch) -> Result<String, Vec<String>> {
+/// The rules as Prometheus loads them, in a group of that name; what can't be lived is told, with file and line.
+pub fn rules_file(rules: &[Rule], stretch: &Stretch, group: &str) -> Result<String, Vec<String>> {
     let mut refused = Vec::new();
     let mut lived = vec![json!({ "record": EVALUATED, "expr": "vector(1)" })];
     for rule in rules {
@@ -86,7 +86,7 @@ pub fn rules_file(rules: &[Rule], stretch: &Stretch) -> Result<String, Vec<Strin
         }
     }
     let interval = printed(stretch.real_ms(stretch.step_ms));
-    let file = json!({ "groups": [{ "name": "drill", "interval": interval, "rules": lived }] });
+    let file = json!({ "groups": [{ "name": group, "interval": interval, "rules": lived }] });
     if refused.is_empty() { Ok(pretty(&file)) } else { Err(refused) }
 }
 
@@ -121,11 +121,19 @@ fn lived_rule(rule: &Rule, speed: Speed) -> Result<Value, Vec<String>> {
     }
     for text in rule.labels.values().chain(alert.annotations.values()) {
         // What a template asks, it asks of the drill's Prometheus, in its own words.
-        if text.contains("query") && text.contains("{{") {
+        if asks(text) {
             refused.push(format!("{place}: a template asks a query of its own, which is not lived"));
         }
     }
     if refused.is_empty() { Ok(lived) } else { Err(refused) }
+}
+
+/// Whether a template asks Prometheus something: `query` within an action.
+fn asks(template: &str) -> bool {
+    let actions = template.split("{{").skip(1).filter_map(|rest| rest.split("}}").next());
+    let is_of_a_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.' || c == '$' || c == '/';
+    let mut words = actions.flat_map(|action| action.split(move |c| !is_of_a_word(c)));
+    words.any(|word| word == "query")
 }
 
 /// Prometheus' configuration: nobody is scraped, rules are evaluated, and one Alertmanager is told.
@@ -263,4 +271,105 @@ fn printed(real_ms: i64) -> String {
 /// JSON is YAML, and leaves nothing to be taken for something else.
 fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::drill::rules;
+
+    const RULES: &str = "\
+groups:
+  - name: a
+    rules:
+      - {record: 'a:b', expr: sum(rate(x[5m]))}
+      - {alert: A, expr: 'a:b > 1 and absent(y{job=\"b\"})', for: 5m, annotations: {summary: 'curl /api/v1/query {{ $value }}'}}
+      - {alert: B, expr: 'time() > 1', keep_firing_for: 10m}
+";
+
+    fn stretch() -> Stretch {
+        let speed = Speed::new(100).unwrap();
+        Stretch {
+            speed,
+            step_ms: 60_000,
+            begins_ms: 60_000,
+            asked_until_ms: 180_000,
+            ends_ms: 300_000,
+            over_ms: 360_000,
+            forgets: false,
+        }
+    }
+
+    fn group(series: &[(&str, &str)]) -> TestGroup {
+        let series = series.iter().map(|(name, values)| InputSeries::read(name, values)).collect();
+        TestGroup {
+            name: String::new(),
+            line: 1,
+            interval: Duration::from_mins(1),
+            series,
+            alerts: Vec::new(),
+            external_labels: Texts::new(),
+            external_url: String::new(),
+        }
+    }
+
+    #[test]
+    fn rules_are_loaded_in_one_group_divided_and_wait_for_the_beginning() {
+        let rules = rules::read(Path::new("r.yml"), RULES.as_bytes()).unwrap();
+        let file: Value = serde_json::from_str(&rules_file(&rules, &stretch(), "drill").unwrap()).unwrap();
+        let [all] = &file["groups"].as_array().unwrap()[..] else { panic!("{file}") };
+        let told = |index: usize, key: &str| all["rules"][index][key].as_str().unwrap_or_default().to_owned();
+        assert_eq!((all["interval"].as_str(), told(0, "record")), (Some("600ms"), EVALUATED.to_owned()));
+        assert!(told(1, "expr").starts_with("(sum((round(rate(x[3s]) / 100, "), "{}", told(1, "expr"));
+        assert!((1..=3).all(|index| told(index, "expr").ends_with(") and on() drill:lives")), "{file}");
+        assert_eq!((told(2, "for"), told(3, "keep_firing_for")), ("3s".to_owned(), "6s".to_owned()));
+        let slower = Stretch { speed: Speed::new(7).unwrap(), ..stretch() };
+        let refused = rules_file(&rules, &slower, "drill").unwrap_err();
+        assert!(refused[0].starts_with("r.yml:4: "), "{refused:?}");
+        assert!(refused.iter().any(|why| why.starts_with("r.yml:5: for")), "{refused:?}");
+    }
+
+    #[test]
+    fn a_template_that_asks_for_itself_is_told_and_one_that_speaks_of_queries_is_not() {
+        assert!(asks("{{ query \"up\" | first | value }}") && asks("a {{ with printf \"x\" | query }}b{{ end }}"));
+        assert!(!asks("GET /api/v1/query?query=up {{ $value }}") && !asks("{{ $labels.query }}"));
+    }
+
+    #[test]
+    fn what_is_sent_is_the_tests_own_then_goes_on_and_ends() {
+        let rules = rules::read(Path::new("r.yml"), RULES.as_bytes()).unwrap();
+        let group = group(&[("x", "0+6x9"), ("gone", "1 1 stale _x9"), ("ended", "1")]);
+        let sent = sent(&group, &rules, &stretch(), 1_000_000);
+        let of = |name: &str| sent.iter().find(|one| one.labels["__name__"] == name).unwrap();
+        let values = |name: &str| {
+            let told = |value: &Option<Number>| value.as_ref().map_or("stale".to_owned(), |value| value.0.clone());
+            of(name).samples.iter().map(|(at, value)| (at - 1_000_000, told(value))).collect::<Vec<_>>()
+        };
+        let told =
+            |pairs: &[(i64, &str)]| pairs.iter().map(|(at, value)| (*at, (*value).to_owned())).collect::<Vec<_>>();
+        // Until the third minute it is the test's, then a step each, and at the fifth it ends.
+        let x = [(0, "0"), (600, "6"), (1200, "12"), (1800, "18"), (2400, "24"), (3000, "stale")];
+        assert_eq!(values("x"), told(&x));
+        assert_eq!(values("gone"), told(&[(0, "1"), (600, "1"), (1200, "stale")]));
+        assert_eq!(values("ended"), told(&[(0, "1"), (3000, "stale")]));
+        // What ends the absence that a rule waits for.
+        assert_eq!((of("y").labels["job"].as_str(), values("y")), ("b", told(&[(3600, "1")])));
+        assert_eq!(values(LIVES).first(), Some(&(600, "1".to_owned())));
+        assert_eq!(of(ORIGIN).samples[0], (1_000_000, Some(Number("1000".to_owned()))));
+    }
+
+    #[test]
+    fn how_far_rules_look_back_follows_what_they_record() {
+        let rules = rules::read(Path::new("r.yml"), RULES.as_bytes()).unwrap();
+        assert_eq!(looks_back(&rules, &rules[1]), Duration::from_mins(5));
+    }
+
+    #[test]
+    fn evaluations_come_at_every_step_from_the_beginning_on() {
+        let all: Vec<i64> = stretch().evaluations().collect();
+        assert_eq!(all, [60_000, 120_000, 180_000, 240_000, 300_000, 360_000]);
+        assert_eq!(stretch().evaluation_of(179_999), 120_000);
+    }
 }

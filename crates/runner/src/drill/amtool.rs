@@ -27,6 +27,8 @@ pub(super) struct Amtool {
 }
 
 const LIMIT: Duration = Duration::from_secs(20);
+/// A day of scrapes takes promtool minutes.
+const PROMTOOL_LIMIT: Duration = Duration::from_mins(5);
 
 impl Amtool {
     pub(super) fn of(programs: &Programs, given: &Given) -> Result<Amtool, Failure> {
@@ -53,6 +55,26 @@ impl Amtool {
         let said = [out, err].join("\n").replace(&here, "");
         let said = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
         Err(Failure::usage(format!("Alertmanager refuses its configuration: {said}")))
+    }
+
+    /// What promtool itself says against the tests: then a drill that finds the same is no news. Of files in a form that it does
+    /// not read it says that.
+    pub(super) async fn promtool_fails(&self, programs: &Programs, given: &Given) -> anyhow::Result<Vec<String>> {
+        let mut fails = Vec::new();
+        for tests in &given.tests {
+            let file = self.folder.path().join(&tests.path);
+            let arguments = ["test".to_owned(), "rules".to_owned(), file.to_string_lossy().into_owned()];
+            let (is_content, out, err) = asked(&programs.promtool.path, &arguments, PROMTOOL_LIMIT).await?;
+            if !is_content {
+                let here = format!("{}/", self.folder.path().display());
+                let said = [out, err].join("\n").replace(&here, "");
+                let lines = said.lines().map(str::trim);
+                let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("Unit Testing"));
+                let first: Vec<&str> = lines.take(3).collect();
+                fails.push(format!("promtool itself fails {}: {}", tests.path.display(), first.join(" ")));
+            }
+        }
+        Ok(fails)
     }
 
     /// Who is told of an alert, as `amtool config routes test` says.

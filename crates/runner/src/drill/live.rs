@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -22,6 +23,7 @@ use aiclipx_judge::drill::plan::Scene;
 use aiclipx_judge::drill::record::{Amtool, Notification, Run};
 use aiclipx_judge::files::{write, write_json};
 use aiclipx_judge::provenance::now_ms;
+use aiclipx_model::drill::grid::{self, VARIANTS};
 use aiclipx_model::drill::reading::Texts;
 use aiclipx_model::drill::rules::Rule;
 use aiclipx_model::drill::scene::{self, EVALUATED, Number, Sent, Stretch, millis};
@@ -61,13 +63,7 @@ pub(super) async fn live(
     let places = Places::free()?;
     let kept = state.path().join(NOTIFICATIONS);
     let alertmanager = places.alertmanager.clone();
-    let files = files(ground, scene, &rules, &alertmanager, &receiver)?;
     written(&ground.given, state.path())?;
-    for (name, text) in &files {
-        write(&state.path().join(name), text.as_bytes())?;
-        write(&folder.join(name), text.as_bytes())?;
-    }
-    are_accepted(ground, scene, &state.path().join(RULES)).await?;
     let (stop, stopped) = oneshot::channel::<()>();
     let receiving = {
         let kept = kept.clone();
@@ -77,18 +73,31 @@ pub(super) async fn live(
     };
     say(Doing::StartingAStack);
     let flags = scene::prometheus_arguments(scene.group(&ground.given), &scene.stretch);
-    let mut pair = Pair::start(&ground.programs, places, state.path(), &flags)?;
     let began_ms = now_ms();
-    let lived = ground.interrupt.or(lived(ground, scene, &rules, &mut pair, folder, takes_its_time, say)).await;
-    pair.stop().await;
+    let stage = Stage { ground, scene, rules: &rules, state: state.path(), folder, places, receiver: &receiver, flags };
+    let lived = async {
+        let (mut pair, group) = stage.on_the_grid().await?;
+        let lived = lived(ground, scene, &rules, &mut pair, folder, takes_its_time, say).await;
+        pair.stop().await;
+        lived.map(|(origin_ms, disturbances)| (group, origin_ms, disturbances))
+    };
+    let lived = ground.interrupt.or(lived).await;
     let _ = stop.send(());
     let received = receiving.await.context("the receiver")?;
-    let (origin_ms, disturbances) = lived?;
+    let (group, origin_ms, disturbances) = lived?;
     received?;
     let told = std::fs::read_to_string(&kept).unwrap_or_default();
     write(&folder.join(NOTIFICATIONS), told.as_bytes())?;
-    let run =
-        Run { stretch: scene.stretch, origin_ms, began_ms, ended_ms: now_ms(), alertmanager, receiver, disturbances };
+    let run = Run {
+        stretch: scene.stretch,
+        group,
+        origin_ms,
+        began_ms,
+        ended_ms: now_ms(),
+        alertmanager,
+        receiver,
+        disturbances,
+    };
     let amtool = ground.interrupt.or(async { Ok(asked_of_amtool(ground, scene, &told).await?) }).await?;
     write_json(&folder.join(AMTOOL), &amtool)?;
     // Last: a folder without it is none of a scene.
@@ -96,11 +105,59 @@ pub(super) async fn live(
     Ok(())
 }
 
+/// Where a scene is lived, before it begins.
+struct Stage<'a> {
+    ground: &'a Ground,
+    scene: &'a Scene,
+    rules: &'a [Rule],
+    state: &'a Path,
+    folder: &'a Path,
+    places: Places,
+    receiver: &'a Address,
+    flags: Vec<String>,
+}
+
+impl Stage<'_> {
+    /// Both programs, ready, with the rules in a group of that name.
+    async fn start(&self, group: &str) -> Result<Pair, Failure> {
+        for (name, text) in files(self.ground, self.scene, self.rules, group, &self.places.alertmanager, self.receiver)?
+        {
+            write(&self.state.join(name), text.as_bytes())?;
+            write(&self.folder.join(name), text.as_bytes())?;
+        }
+        are_accepted(self.ground, self.scene, &self.state.join(RULES)).await?;
+        let mut pair = Pair::start(&self.ground.programs, self.places.clone(), self.state, &self.flags)?;
+        pair.ready().await?;
+        Ok(pair)
+    }
+
+    /// A Prometheus whose evaluations come at whole multiples of their interval, and the name of the group that makes it so: of
+    /// the names for each way of hashing, the first that does. Where none does, subqueries see other points than the test's.
+    async fn on_the_grid(&self) -> Result<(Pair, String), Failure> {
+        let stretch = &self.scene.stretch;
+        let step_ms = stretch.real_ms(stretch.step_ms);
+        let first = self.ground.hashing.load(Ordering::Relaxed);
+        for way in (0..VARIANTS).map(|way| (first + way) % VARIANTS) {
+            let group = grid::name(RULES, step_ms, way);
+            let mut pair = self.start(&group).await?;
+            let prometheus = Api::new(&pair.places.prometheus);
+            let evaluated_ms = evaluated(&mut pair, &prometheus, stretch).await?;
+            if evaluated_ms.rem_euclid(step_ms) == 0 || way == (first + VARIANTS - 1) % VARIANTS {
+                self.ground.hashing.store(way, Ordering::Relaxed);
+                return Ok((pair, group));
+            }
+            pair.stop().await;
+        }
+        Err(Failure::infrastructure("Prometheus hashes labels in no way that is known"))
+    }
+}
+
 /// The three files that are loaded.
 fn files(
     ground: &Ground,
     scene: &Scene,
     rules: &[Rule],
+    group: &str,
     alertmanager: &Address,
     receiver: &Address,
 ) -> Result<[(&'static str, String); 3], Failure> {
@@ -108,7 +165,7 @@ fn files(
     let templates: Vec<String> = ground.given.templates().iter().map(|path| path.display().to_string()).collect();
     let speed = scene.stretch.speed;
     Ok([
-        (RULES, scene::rules_file(rules, &scene.stretch).map_err(refused)?),
+        (RULES, scene::rules_file(rules, &scene.stretch, group).map_err(refused)?),
         (PROMETHEUS, scene::prometheus_file(scene.group(&ground.given), &scene.stretch, RULES, alertmanager)),
         (ALERTMANAGER, ground.given.configuration.lived(speed, receiver, &templates).map_err(refused)?),
     ])
@@ -138,15 +195,17 @@ async fn lived(
     say: &(dyn Fn(Doing) + Send + Sync),
 ) -> Result<(i64, Vec<String>), Failure> {
     let stretch = &scene.stretch;
-    pair.ready().await?;
     let prometheus = Api::new(&pair.places.prometheus);
-    let evaluated_ms = evaluated_and_connected(pair, &prometheus, stretch).await?;
-    let step_ms = stretch.real_ms(stretch.step_ms);
+    connected(pair, &prometheus).await?;
+    let evaluated_ms = evaluated(pair, &prometheus, stretch).await?;
+    let (step_ms, period_ms) = (stretch.real_ms(stretch.step_ms), grid::period(rules, stretch));
     let lead = if takes_its_time { LONGER_LEAD_MS } else { LEAD_MS };
     let soonest = now_ms() + lead;
-    // Evaluations come at a distance of the interval that Prometheus chooses by the group's name: the test's time is laid on it.
-    let begins = evaluated_ms + (soonest - evaluated_ms).div_euclid(step_ms) * step_ms + step_ms;
-    let origin_ms = begins - stretch.real_ms(stretch.begins_ms);
+    // The test's time is laid on the moments at which Prometheus evaluates, and begins at one that suits every subquery.
+    let phase = evaluated_ms.rem_euclid(step_ms);
+    let begins = stretch.real_ms(stretch.begins_ms);
+    let origin_ms = phase + (soonest - begins - phase).div_euclid(period_ms) * period_ms + period_ms;
+    let begins = origin_ms + begins;
     let sent = scene::sent(scene.group(&ground.given), rules, stretch, origin_ms);
     feed::send(&pair.places.prometheus, &sent).await?;
     write_json(&folder.join(SENT), &sent)?;
@@ -187,26 +246,41 @@ async fn lived(
     Ok((origin_ms, disturbances))
 }
 
-/// Waits until rules have been evaluated, and Prometheus has found its Alertmanager: when the last evaluation was.
-async fn evaluated_and_connected(pair: &mut Pair, prometheus: &Api, stretch: &Stretch) -> Result<i64, Failure> {
+/// Waits until rules have been evaluated: when, at last.
+async fn evaluated(pair: &mut Pair, prometheus: &Api, stretch: &Stretch) -> Result<i64, Failure> {
     let began = Instant::now();
     let window = (stretch.real_ms(stretch.step_ms) * 4 / 1000).max(10);
     loop {
         pair.lives()?;
-        let found = prometheus.json("/api/v1/alertmanagers").await?;
-        let is_found = found["data"]["activeAlertmanagers"].as_array().is_some_and(|all| !all.is_empty());
         let answered = prometheus.query(&format!("{EVALUATED}[{window}s]"), None).await?.into_series();
-        let last = answered.first().and_then(|series| series.samples.last()).map(|sample| sample.seconds);
-        if let (true, Some(seconds)) = (is_found, last) {
+        if let Some(sample) = answered.first().and_then(|series| series.samples.last()) {
             #[allow(clippy::cast_possible_truncation)] // this century's milliseconds
-            return Ok((seconds * 1000.0).round() as i64);
+            return Ok((sample.seconds * 1000.0).round() as i64);
         }
-        if began.elapsed() > DISCOVERY_LIMIT {
-            let what = if is_found { "evaluated no rule" } else { "found no Alertmanager" };
-            return Err(Failure::infrastructure(format!("Prometheus {what} within {DISCOVERY_LIMIT:?}")));
-        }
+        is_in_time("evaluated no rule", began)?;
         sleep(LOOK).await;
     }
+}
+
+/// Waits until Prometheus has found its Alertmanager.
+async fn connected(pair: &mut Pair, prometheus: &Api) -> Result<(), Failure> {
+    let began = Instant::now();
+    loop {
+        pair.lives()?;
+        let found = prometheus.json("/api/v1/alertmanagers").await?;
+        if found["data"]["activeAlertmanagers"].as_array().is_some_and(|all| !all.is_empty()) {
+            return Ok(());
+        }
+        is_in_time("found no Alertmanager", began)?;
+        sleep(LOOK).await;
+    }
+}
+
+fn is_in_time(what: &str, began: Instant) -> Result<(), Failure> {
+    if began.elapsed() > DISCOVERY_LIMIT {
+        return Err(Failure::infrastructure(format!("Prometheus {what} within {DISCOVERY_LIMIT:?}")));
+    }
+    Ok(())
 }
 
 /// What recording rules made of the history: asked as they would have been, one after the other, and sent as they would have

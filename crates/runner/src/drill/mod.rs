@@ -12,6 +12,7 @@ mod live;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -57,6 +58,8 @@ struct Ground {
     amtool: Amtool,
     events: Events,
     interrupt: Interrupt,
+    /// How this Prometheus hashes labels, as far as it is known.
+    hashing: AtomicUsize,
 }
 
 /// Drills what was found, and seals.
@@ -85,10 +88,28 @@ pub async fn drill(
     {
         versions.insert(name.to_owned(), tool.version.clone());
     }
-    let ground = Arc::new(Ground { given, programs, amtool, events: events.clone(), interrupt: interrupt.clone() });
+    let ground = Arc::new(Ground {
+        given,
+        programs,
+        amtool,
+        events: events.clone(),
+        interrupt: interrupt.clone(),
+        hashing: AtomicUsize::new(0),
+    });
+    let promtool = tokio::spawn({
+        let ground = Arc::clone(&ground);
+        async move { ground.amtool.promtool_fails(&ground.programs, &ground.given).await }
+    });
     let jobs = plan.scenes.iter().map(|scene| Living::new(&ground, scene, &draft)).collect();
     let told = |ended: &Ended<Living>, _| tell(ended, events);
     let ended = runner::run(jobs, options.jobs, events, interrupt, told).await;
+    // It may take longer than the drill, and says nothing that a drill rests on.
+    if promtool.is_finished() {
+        let fails = promtool.await.context("asking promtool")??;
+        fails.into_iter().for_each(|why| events.tell_all(Event::Warning { why }));
+    } else {
+        promtool.abort();
+    }
     let (mut unfinished, mut repeated, mut failures) = (BTreeMap::new(), Vec::new(), Vec::new());
     for Ended { job, came } in ended {
         if job.was_repeated {
@@ -147,7 +168,10 @@ fn is_about_something(given: &Given, plan: &Plan, only: &[String]) -> Result<(),
         return Err(Failure::usage("there is no alerting rule here: nothing to drill")
             .remedy("name the folder that holds the rules"));
     }
-    if plan.scenes.is_empty() && plan.refused.is_empty() {
+    if let (true, Some(first)) = (plan.scenes.is_empty(), plan.refused.first()) {
+        return Err(Failure::usage(format!("none of the unit tests can be lived: {}", first.why)));
+    }
+    if plan.scenes.is_empty() {
         return Err(Failure::usage(format!(
             "none of these {} alerts has a unit test: nothing to drill",
             plan.alerts.len()
