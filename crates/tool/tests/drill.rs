@@ -162,6 +162,19 @@ fn fails(outcome: &Outcome, id: &str, says: &str) {
 }
 
 #[test]
+fn no_secret_is_kept_and_other_rules_than_those_that_were_given_are_found() {
+    let kept = std::fs::read_to_string(DRILLED.bundle.join("given/alertmanager.yml")).unwrap();
+    assert!(!kept.contains("127.0.0.1") && kept.contains("no such thing"), "{kept}");
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&DRILLED.bundle, copy.path()).unwrap();
+    let rules = copy.path().join("given/rules.yml");
+    let text = std::fs::read_to_string(&rules).unwrap();
+    std::fs::write(&rules, text.replace("{{ $labels.job }} is down.", "{{ $labels.job }} is well.")).unwrap();
+    let refused = Outcome::derive(copy.path()).unwrap_err();
+    assert!(refused.to_string().contains("other rules were loaded"), "{refused}");
+}
+
+#[test]
 fn who_is_told_instead_of_another_is_found() {
     let outcome = with(NOTIFICATIONS, |text| text.replace(r#""receiver":"page""#, r#""receiver":"mail""#));
     fails(&outcome, "told-to/Down", "mail was told of");

@@ -93,7 +93,8 @@ impl Given {
 
     /// The rules of a test file, in the order in which they are evaluated.
     pub fn rules_of(&self, tests: &TestFile) -> Vec<Rule> {
-        let named = tests.rule_files(self.rules.keys().map(PathBuf::as_path));
+        let all: Vec<&Path> = self.rules.keys().map(PathBuf::as_path).collect();
+        let named = tests.rule_files(&all);
         let rules = named.into_iter().flat_map(|path| self.rules[path].iter().cloned()).collect();
         rules::in_order(rules, &tests.group_order)
     }

@@ -129,21 +129,23 @@ impl Outcome {
         self.cells.iter().filter(|cell| like(&cell.verdict)).map(|cell| cell.alert.as_str()).collect()
     }
 
-    /// `20 of 22 alerts hold in all four, 2 have no proof; 80 of 88 claims hold, 8 not proven`.
+    /// `20 of 22 alerts hold in all four, 2 have no proof, 80 of 88 claims hold, 8 not proven`.
     pub fn tally(&self) -> String {
         let (holds, open, all) = self.alerts();
-        let mut text = format!("{holds} of {all} alerts hold in all four, {open} have no proof");
-        text += &format!("; {} of {} claims hold", self.count(|verdict| *verdict == Verdict::Holds), self.cells.len());
+        let mut parts = vec![
+            format!("{holds} of {all} alerts hold in all four, {open} have no proof"),
+            format!("{} of {} claims hold", self.count(|verdict| *verdict == Verdict::Holds), self.cells.len()),
+        ];
         for (count, word) in [
             (self.count(|verdict| matches!(verdict, Verdict::Fails(_))), "failed"),
             (self.count(|verdict| matches!(verdict, Verdict::Invalid(_))), "invalid"),
             (self.count(|verdict| matches!(verdict, Verdict::NotProven(_))), "not proven"),
         ] {
             if count > 0 {
-                text += &format!(", {count} {word}");
+                parts.push(format!("{count} {word}"));
             }
         }
-        text
+        parts.join(", ")
     }
 
     /// One word: `holds`, `fails` or `invalid`.

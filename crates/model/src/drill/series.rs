@@ -96,10 +96,10 @@ fn read_item(item: &str) -> Option<Vec<Item>> {
         return Some(vec![Item::Number(number); times.map_or(1, |times| times + 1)]);
     }
     // A sign behind the first character, and not that of an exponent, separates start and step.
-    let signs = start.char_indices().skip(1).filter(|(_, c)| ['+', '-'].contains(c)).map(|(at, _)| at);
+    let mut signs = start.char_indices().skip(1).filter(|(_, c)| ['+', '-'].contains(c)).map(|(at, _)| at);
     let read =
         |at: usize| Some((number(&start[..at])?, number(start[at..].strip_prefix('+').unwrap_or(&start[at..]))?));
-    let (first, step) = signs.filter_map(read).next()?;
+    let (first, step) = signs.find_map(read)?;
     let mut value = first;
     let mut items = vec![Item::Number(first)];
     // Added up as promtool does, last bits and all.

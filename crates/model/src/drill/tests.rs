@@ -67,15 +67,15 @@ impl TestFile {
     pub fn read(path: &Path, bytes: &[u8]) -> Result<TestFile, Vec<Finding>> {
         let (mut reading, document) = Reading::of(path, bytes);
         let read = document.map(|document| {
-            let texts = |key| document.items_of(key).iter().filter_map(scalar).collect();
+            let named = |key| document.items_of(key).iter().filter_map(scalar).collect();
             let evaluation_interval =
                 reading.duration(&document, "evaluation_interval").filter(|one| !one.is_zero()).unwrap_or(INTERVAL);
             let tests = document.items_of("tests").iter().enumerate();
             TestFile {
                 path: path.to_owned(),
-                rule_files: texts("rule_files"),
+                rule_files: named("rule_files"),
                 evaluation_interval,
-                group_order: texts("group_eval_order"),
+                group_order: named("group_eval_order"),
                 tests: tests.map(|(index, node)| group(&mut reading, index, node, evaluation_interval)).collect(),
             }
         });
@@ -83,12 +83,13 @@ impl TestFile {
     }
 
     /// The rule files that it names, relative to what is drilled, of those that there are.
-    pub fn rule_files<'a>(&self, all: impl Iterator<Item = &'a Path> + Clone) -> Vec<&'a Path> {
+    pub fn rule_files<'a>(&self, all: &[&'a Path]) -> Vec<&'a Path> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let mut named: Vec<&Path> = Vec::new();
         for pattern in &self.rule_files {
             let pattern = plain(&folder.join(pattern));
-            for path in all.clone().filter(|path| matches(&pattern.to_string_lossy(), &path.to_string_lossy())) {
+            for path in all.iter().copied().filter(|path| matches(&pattern.to_string_lossy(), &path.to_string_lossy()))
+            {
                 if !named.contains(&path) {
                     named.push(path);
                 }
@@ -205,7 +206,8 @@ tests:
     fn rule_files_are_found_beside_the_test() {
         let file = TestFile::read(Path::new("t/x_test.yml"), FILE.as_bytes()).unwrap();
         let all = ["rules/b.yml", "rules/deep/c.yml", "t/a.yml", "a.yml", "rules/d.yaml"].map(PathBuf::from);
-        assert_eq!(file.rule_files(all.iter().map(PathBuf::as_path)), [Path::new("rules/b.yml"), Path::new("t/a.yml")]);
+        let all: Vec<&Path> = all.iter().map(PathBuf::as_path).collect();
+        assert_eq!(file.rule_files(&all), [Path::new("rules/b.yml"), Path::new("t/a.yml")]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use super::written;
 use aiclipx_judge::drill::given::Given;
 use aiclipx_judge::drill::record::{Message, Notification, Routed};
+use aiclipx_judge::files;
 use aiclipx_model::drill::reading::Texts;
 use aiclipx_model::failure::{Failure, no_temporary_folder};
 use aiclipx_model::notification::Status;
@@ -31,13 +32,15 @@ const LIMIT: Duration = Duration::from_secs(20);
 const PROMTOOL_LIMIT: Duration = Duration::from_mins(5);
 
 impl Amtool {
-    pub(super) fn of(programs: &Programs, given: &Given) -> Result<Amtool, Failure> {
+    pub(super) fn of(programs: &Programs, given: &Given, configuration: &[u8]) -> Result<Amtool, Failure> {
         let folder = tempfile::Builder::new().prefix("aiclipx-").tempdir();
         let folder = folder.map_err(|error| no_temporary_folder(&error))?;
         written(given, folder.path())?;
+        let file = folder.path().join(&given.alertmanager);
+        files::write(&file, configuration)?;
         Ok(Amtool {
             program: programs.amtool.path.clone(),
-            configuration: folder.path().join(&given.alertmanager),
+            configuration: file,
             templates: given.templates().iter().map(|path| folder.path().join(path)).collect(),
             folder,
             routes: Mutex::default(),

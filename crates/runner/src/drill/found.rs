@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use aiclipx_judge::drill::given::{Role, role};
+use aiclipx_model::drill::alertmanager::{Configuration, without_secrets};
 use aiclipx_model::drill::tests::{TestFile, plain};
 use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
@@ -16,6 +17,8 @@ pub struct Found {
     pub files: BTreeMap<PathBuf, Vec<u8>>,
     /// Alertmanager's configuration among them.
     pub alertmanager: PathBuf,
+    /// That configuration as it stands: what a drill keeps holds no secret.
+    pub configuration: Vec<u8>,
 }
 
 /// No file of rules or tests has more.
@@ -55,10 +58,14 @@ pub fn look(folder: Option<&Path>, tests: &[PathBuf], alertmanager: Option<&Path
         configurations().map(|(path, _)| path.clone()).filter(|path| *path != alertmanager).collect();
     found.retain(|path, _| !others.contains(path));
     let bytes = files::read(&alertmanager).with_context(|| format!("cannot read {}", alertmanager.display()));
-    found.insert(alertmanager.clone(), bytes.map_err(Failure::usage)?);
+    let configuration = bytes.map_err(Failure::usage)?;
+    // What is wrong in it is told with the lines that its author knows.
+    Configuration::read(&alertmanager, &configuration).map_err(Failure::from)?;
+    found.insert(alertmanager.clone(), without_secrets(&configuration).unwrap_or_default());
     let root = common(found.keys());
     let relative = |path: &Path| path.strip_prefix(&root).unwrap_or(path).to_owned();
     Ok(Found {
+        configuration,
         alertmanager: relative(&alertmanager),
         files: found.iter().map(|(path, bytes)| (relative(path), bytes.clone())).collect(),
     })
@@ -116,17 +123,15 @@ fn beside(test: &Path, bytes: &[u8], found: &mut BTreeMap<PathBuf, Vec<u8>>) -> 
     let read = TestFile::read(test, bytes)?;
     for pattern in &read.rule_files {
         let path = plain(&test.parent().unwrap_or(Path::new("/")).join(pattern));
-        let text = path.to_string_lossy();
-        let named = if text.contains(['*', '?']) { matching(&text).unwrap_or_default() } else { vec![path.clone()] };
+        let shown = path.to_string_lossy();
+        let named = if shown.contains(['*', '?']) { matching(&shown).unwrap_or_default() } else { vec![path.clone()] };
         if named.is_empty() || !named.iter().all(|path| path.is_file()) {
             return Err(Failure::usage(format!("{}: there is no rule file {pattern}", test.display()))
                 .remedy("rule files are named relative to the test, as promtool takes them"));
         }
         for path in named {
-            if !found.contains_key(&path) {
-                let bytes = files::read(&path).with_context(|| format!("cannot read {}", path.display()));
-                found.insert(path, bytes.map_err(Failure::usage)?);
-            }
+            let bytes = files::read(&path).with_context(|| format!("cannot read {}", path.display()));
+            found.insert(path, bytes.map_err(Failure::usage)?);
         }
     }
     Ok(())

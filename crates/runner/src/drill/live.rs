@@ -56,14 +56,14 @@ pub(super) async fn live(
     takes_its_time: bool,
     say: &(dyn Fn(Doing) + Send + Sync),
 ) -> Result<(), Failure> {
-    let state = tempfile::Builder::new().prefix("aiclipx-").tempdir().map_err(|error| no_temporary_folder(&error))?;
+    let place = tempfile::Builder::new().prefix("aiclipx-").tempdir().map_err(|error| no_temporary_folder(&error))?;
     let rules = ground.given.rules_of(&ground.given.tests[scene.file]);
     let listener = TcpListener::bind("127.0.0.1:0").await.context("no free port on loopback")?;
     let receiver = Address::loopback(listener.local_addr().context("the receiver's own address")?.port());
     let places = Places::free()?;
-    let kept = state.path().join(NOTIFICATIONS);
+    let kept = place.path().join(NOTIFICATIONS);
     let alertmanager = places.alertmanager.clone();
-    written(&ground.given, state.path())?;
+    written(&ground.given, place.path())?;
     let (stop, stopped) = oneshot::channel::<()>();
     let receiving = {
         let kept = kept.clone();
@@ -74,18 +74,19 @@ pub(super) async fn live(
     say(Doing::StartingAStack);
     let flags = scene::prometheus_arguments(scene.group(&ground.given), &scene.stretch);
     let began_ms = now_ms();
-    let stage = Stage { ground, scene, rules: &rules, state: state.path(), folder, places, receiver: &receiver, flags };
+    let setting =
+        Setting { ground, scene, rules: &rules, state: place.path(), folder, places, receiver: &receiver, flags };
     let lived = async {
-        let (mut pair, group) = stage.on_the_grid().await?;
+        let (mut pair, group) = setting.on_the_grid().await?;
         let lived = lived(ground, scene, &rules, &mut pair, folder, takes_its_time, say).await;
         pair.stop().await;
         lived.map(|(origin_ms, disturbances)| (group, origin_ms, disturbances))
     };
     let lived = ground.interrupt.or(lived).await;
     let _ = stop.send(());
-    let received = receiving.await.context("the receiver")?;
+    let heard = receiving.await.context("the receiver")?;
     let (group, origin_ms, disturbances) = lived?;
-    received?;
+    heard?;
     let told = std::fs::read_to_string(&kept).unwrap_or_default();
     write(&folder.join(NOTIFICATIONS), told.as_bytes())?;
     let run = Run {
@@ -106,7 +107,7 @@ pub(super) async fn live(
 }
 
 /// Where a scene is lived, before it begins.
-struct Stage<'a> {
+struct Setting<'a> {
     ground: &'a Ground,
     scene: &'a Scene,
     rules: &'a [Rule],
@@ -117,7 +118,7 @@ struct Stage<'a> {
     flags: Vec<String>,
 }
 
-impl Stage<'_> {
+impl Setting<'_> {
     /// Both programs, ready, with the rules in a group of that name.
     async fn start(&self, group: &str) -> Result<Pair, Failure> {
         for (name, text) in files(self.ground, self.scene, self.rules, group, &self.places.alertmanager, self.receiver)?
@@ -208,9 +209,9 @@ async fn lived(
     let begins = origin_ms + begins;
     let sent = scene::sent(scene.group(&ground.given), rules, stretch, origin_ms);
     feed::send(&pair.places.prometheus, &sent).await?;
-    write_json(&folder.join(SENT), &sent)?;
+    write(&folder.join(SENT), &serde_json::to_vec(&sent).context(SENT)?)?;
     let recorded = history(&prometheus, &pair.places.prometheus, rules, stretch, origin_ms).await?;
-    write_json(&folder.join(RECORDED), &recorded)?;
+    write(&folder.join(RECORDED), &serde_json::to_vec(&recorded).context(RECORDED)?)?;
     let mut disturbances = Vec::new();
     let late = now_ms() - (begins - 10);
     if late > 0 {
@@ -226,7 +227,8 @@ async fn lived(
         until(stretch.at(origin_ms, test_ms), pair).await?;
         if let Some(body) = state(&prometheus, stretch.at(origin_ms, test_ms), step_ms).await? {
             let line = json!({ "test_ms": test_ms, "asked_ms": now_ms(), "body": body });
-            states += &format!("{line}\n");
+            states.push_str(&line.to_string());
+            states.push('\n');
         }
     }
     write(&folder.join(STATES), states.as_bytes())?;

@@ -69,12 +69,12 @@ pub async fn drill(
     events: &Events,
     interrupt: &Interrupt,
 ) -> Result<(Bundle, Outcome), Failure> {
-    let Found { files, alertmanager } = found;
+    let Found { files, alertmanager, configuration } = found;
     let given = Given::from_files(files, &alertmanager)?;
     let plan = Plan::of(&given, &Wanted { only: options.only.clone(), speed: options.speed });
     is_about_something(&given, &plan, &options.only)?;
     let programs = Programs::find().await?;
-    let amtool = Amtool::of(&programs, &given)?;
+    let amtool = Amtool::of(&programs, &given, &configuration)?;
     amtool.accepts().await?;
     let (began_ms, id, draft) = in_a_second_of_its_own(|now_ms| {
         let id = format!("{}-drill", compact_utc(now_ms)?);
@@ -106,7 +106,9 @@ pub async fn drill(
     // It may take longer than the drill, and says nothing that a drill rests on.
     if promtool.is_finished() {
         let fails = promtool.await.context("asking promtool")??;
-        fails.into_iter().for_each(|why| events.tell_all(Event::Warning { why }));
+        for why in fails {
+            events.tell_all(Event::Warning { why });
+        }
     } else {
         promtool.abort();
     }
