@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail, ensure};
 
 use super::cells::Cell;
+use super::given::Given;
 use super::layout::{GIVEN, RUN, VERDICTS};
 use super::outcome::{KIND, Made, Outcome, SCHEMA};
 use super::report;
@@ -19,8 +20,13 @@ pub fn is_drill(folder: &Path) -> bool {
 }
 
 /// Writes what was given where the drill keeps it.
-pub fn take(draft: &Draft, files: &std::collections::BTreeMap<std::path::PathBuf, Vec<u8>>) -> anyhow::Result<()> {
-    files.iter().try_for_each(|(path, bytes)| write(&draft.folder().join(GIVEN).join(path), bytes))
+pub fn take(draft: &Draft, given: &Given) -> anyhow::Result<()> {
+    lay_out(given, &draft.folder().join(GIVEN))
+}
+
+/// Writes what was given below a folder: programs of others read it as it is.
+pub fn lay_out(given: &Given, folder: &Path) -> anyhow::Result<()> {
+    given.files.iter().try_for_each(|(path, bytes)| write(&folder.join(path), bytes))
 }
 
 /// Judges everything in a draft and writes the reports.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::Mutex;
 
-use super::written;
+use aiclipx_judge::drill::bundle::lay_out;
 use aiclipx_judge::drill::given::Given;
 use aiclipx_judge::drill::record::{Message, Notification, Routed};
 use aiclipx_judge::files;
@@ -35,7 +35,7 @@ impl Amtool {
     pub(super) fn of(programs: &Programs, given: &Given, configuration: &[u8]) -> Result<Amtool, Failure> {
         let folder = tempfile::Builder::new().prefix("aiclipx-").tempdir();
         let folder = folder.map_err(|error| no_temporary_folder(&error))?;
-        written(given, folder.path())?;
+        lay_out(given, folder.path())?;
         let file = folder.path().join(&given.alertmanager);
         files::write(&file, configuration)?;
         Ok(Amtool {

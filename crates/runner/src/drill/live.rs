@@ -11,10 +11,12 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use super::{Ground, feed, written};
+use super::feed;
+use super::ground::Ground;
 use crate::events::Doing;
 use aiclipx_base::address::Address;
 use aiclipx_http::client;
+use aiclipx_judge::drill::bundle::lay_out;
 use aiclipx_judge::drill::course::as_told;
 use aiclipx_judge::drill::layout::{
     ALERTMANAGER, ALERTS, AMTOOL, LOADED, NOTIFICATIONS, PROMETHEUS, RECORDED, RULES, RUN, SENT, STATES,
@@ -63,7 +65,7 @@ pub(super) async fn live(
     let places = Places::free()?;
     let kept = place.path().join(NOTIFICATIONS);
     let alertmanager = places.alertmanager.clone();
-    written(&ground.given, place.path())?;
+    lay_out(&ground.given, place.path())?;
     let (stop, stopped) = oneshot::channel::<()>();
     let receiving = {
         let kept = kept.clone();

@@ -7,10 +7,11 @@
 mod amtool;
 mod feed;
 pub mod found;
+mod ground;
 mod live;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
@@ -36,6 +37,7 @@ use aiclipx_stack::interrupt::Interrupt;
 use aiclipx_stack::pair::Programs;
 use amtool::Amtool;
 use found::Found;
+use ground::Ground;
 
 /// What to drill, and how.
 #[derive(Debug, Clone)]
@@ -48,18 +50,6 @@ pub struct Options {
     pub jobs: usize,
     /// The folder in which the bundle gets a folder of its own.
     pub out: PathBuf,
-}
-
-/// What every scene needs.
-#[derive(Debug)]
-struct Ground {
-    given: Given,
-    programs: Programs,
-    amtool: Amtool,
-    events: Events,
-    interrupt: Interrupt,
-    /// How this Prometheus hashes labels, as far as it is known.
-    hashing: AtomicUsize,
 }
 
 /// Drills what was found, and seals.
@@ -81,7 +71,7 @@ pub async fn drill(
         Ok(Draft::begin(&options.out, &id)?.map(|draft| (now_ms, id, draft)))
     })
     .await?;
-    take(&draft, &given.files)?;
+    take(&draft, &given)?;
     let mut versions = BTreeMap::new();
     for (name, tool) in
         [("prometheus", &programs.prometheus), ("alertmanager", &programs.alertmanager), ("amtool", &programs.amtool)]
@@ -252,9 +242,4 @@ impl Job for Living {
     fn clear(&mut self) {
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-/// The folder where a drill's own programs find what was given: Alertmanager and amtool read it as it is.
-fn written(given: &Given, folder: &Path) -> anyhow::Result<()> {
-    given.files.iter().try_for_each(|(path, bytes)| files::write(&folder.join(path), bytes))
 }
