@@ -2,8 +2,9 @@
 //! each. What is wrong must be found, in its own cell; that is the proof that a drill can fail.
 #![allow(clippy::unwrap_used)] // a test file throughout
 
+use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use aiclipx_judge::drill::cells::Cell;
@@ -94,6 +95,7 @@ fn each_wrong_alert_fails_in_the_cell_that_its_wrong_is_about() {
         ("WrongText", "hhfh"),
         ("WrongMessage", "hhfh"),
         ("Endless", "hhhf"),
+        ("Misspelt", "fooo"),
     ] {
         assert_eq!(row(alert), cells, "{alert}: {:?}", self::cells());
     }
@@ -185,7 +187,7 @@ fn who_is_told_instead_of_another_is_found() {
 #[test]
 fn who_is_told_of_what_is_inhibited_or_not_told_of_an_end_is_found() {
     let b_is_a = |text: &str| text.replace(r#""job":"b""#, r#""job":"a""#);
-    fails(&with(NOTIFICATIONS, b_is_a), "told-to/Slow", "though Down fired all the time and inhibits it");
+    fails(&with(NOTIFICATIONS, b_is_a), "told-to/Slow", "while Down fired and inhibits it");
     let no_end = with(NOTIFICATIONS, |text| text.replace(r#""status":"resolved""#, r#""status":"firing""#));
     fails(&no_end, "resolves/Down", "never that it is over");
 }
@@ -217,4 +219,38 @@ fn a_drill_over_nothing_is_none() {
         .unwrap();
     let refused = drill(&["--only", "Down"]);
     assert!(refused.contains("rules.yml:3"), "{refused}");
+}
+
+/// Whose command line names a folder.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let name = folder.to_str().unwrap().to_owned();
+    let all = std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let lines = all.filter_map(|process| std::fs::read_to_string(process.join("cmdline")).ok());
+    lines.filter(|line| line.contains(&name)).collect()
+}
+
+#[test]
+fn an_interrupted_drill_leaves_nothing_running_and_no_bundle() {
+    let place = tempfile::tempdir().unwrap();
+    let (temporary, out) = (place.path().join("tmp"), place.path().join("out"));
+    std::fs::create_dir(&temporary).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_aiclipx"))
+        .arg("drill")
+        .arg(folder())
+        .args(["--only", "Down", "--out", out.to_str().unwrap()])
+        .env("TMPDIR", &temporary)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("lived, "))).expect("it lives").unwrap();
+    assert!(!processes_of(&temporary).is_empty());
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::Int).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(processes_of(&temporary).is_empty(), "{:?}", processes_of(&temporary));
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    let left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| name.to_str().unwrap().ends_with(".partial")), "{left:?}");
 }

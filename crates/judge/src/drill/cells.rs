@@ -302,6 +302,12 @@ impl Stage<'_> {
                     .fails
                     .extend(early.map(|(receiver, ..)| format!("{receiver} was told of {shown} before it fired")));
             }
+            let unquiet = course.told_though_inhibited(self.record);
+            for receiver in &unquiet {
+                let by: BTreeSet<&String> = course.inhibited.values().collect();
+                let by = by.into_iter().cloned().collect::<Vec<_>>().join(", ");
+                tally.fails.push(format!("{receiver} was told of {shown} while {by} fired and inhibits it"));
+            }
             match course.heard(stretch.step_ms) {
                 None if course.firing.is_empty() => {}
                 None => {
@@ -310,10 +316,8 @@ impl Stage<'_> {
                     tally.population += 1;
                     tally.expected.insert(format!("nobody, for {by} inhibits it"));
                     tally.observed.insert(names(&firing));
-                    for receiver in firing {
-                        tally.fails.push(format!(
-                            "{receiver} was told of {shown}, though {by} fired all the time and inhibits it"
-                        ));
+                    for receiver in firing.difference(&unquiet) {
+                        tally.fails.push(format!("{receiver} was told of {shown}, and {by} inhibits it all the time"));
                     }
                 }
                 Some((first, last)) => {

@@ -52,6 +52,18 @@ impl Course {
         Course { pending, firing, inhibited, told: told.collect(), labels: told_as }
     }
 
+    /// Who was told that it fires while another that fired kept it quiet, and had for a while.
+    pub fn told_though_inhibited(&self, record: &Record) -> BTreeSet<&str> {
+        let stretch = &record.run.stretch;
+        let is_quiet = |at_ms: i64| {
+            let until = stretch.test_ms(at_ms - record.run.origin_ms);
+            let mut lately = self.firing.range(until - stretch.test_ms(TELLING_MS)..=until).peekable();
+            lately.peek().is_some() && lately.all(|at| self.inhibited.contains_key(at))
+        };
+        let fires = self.told.iter().filter(|(_, status, at)| *status == Status::Firing && is_quiet(*at));
+        fires.map(|(receiver, ..)| receiver.as_str()).collect()
+    }
+
     /// Whom it was told to, in that state.
     pub fn told_to(&self, status: Status) -> BTreeSet<&str> {
         self.told.iter().filter(|(_, is, _)| *is == status).map(|(receiver, ..)| receiver.as_str()).collect()

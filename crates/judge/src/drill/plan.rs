@@ -18,7 +18,7 @@ use aiclipx_model::drill::tests::{AlertTest, TestFile, TestGroup};
 #[derive(Debug)]
 pub struct Plan {
     pub scenes: Vec<Scene>,
-    /// The alerts that it is about, by name; several rules may share one.
+    /// The alerts that it is about, by name; several rules may share one, and one that only a test names has none.
     pub alerts: BTreeMap<String, Vec<Rule>>,
     /// Tests of an alert that can't be lived, and why.
     pub refused: Vec<Refused>,
@@ -70,6 +70,12 @@ impl Plan {
         let mut alerts: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
         for rule in given.alerts().filter(|rule| is_wanted(&rule.name)) {
             alerts.entry(rule.name.clone()).or_default().push(rule.clone());
+        }
+        // One that a test asks about and no rule defines never fires: that is found, too.
+        for asked in given.tests.iter().flat_map(|file| &file.tests).flat_map(|test| &test.alerts) {
+            if is_wanted(&asked.alert) {
+                alerts.entry(asked.alert.clone()).or_default();
+            }
         }
         let mut plan = Plan { scenes: Vec::new(), alerts, refused: Vec::new() };
         let mut told_at_the_end: BTreeSet<String> = BTreeSet::new();
@@ -231,7 +237,7 @@ fn at_speed(
     let keeps = alerting().map(|one| millis(one.keep_firing_for)).max().unwrap_or(0);
     let window = looked_at.iter().map(|rule| millis(scene::looks_back(rules, rule))).max().unwrap_or(0);
     let forgets = window / k > WAITED_MS;
-    let hold = up_to(told_within(given, asked) + k * TELLING_MS, step_ms);
+    let hold = up_to(told_within(given, asked) + k * TELLING_MS, step_ms) + step_ms;
     let rest = up_to(keeps + if forgets { 0 } else { window }, step_ms) + 3 * step_ms;
     let stretch = |from: i64, until: i64| {
         let ends_ms = up_to(until, step_ms) + hold;
