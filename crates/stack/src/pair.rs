@@ -85,6 +85,38 @@ pub async fn asked(program: &Path, arguments: &[String], limit: Duration) -> any
     Ok((output.status.success(), text(output.stdout), text(output.stderr)))
 }
 
+/// The same, unless what it says is no longer wanted first: then it is gone when this returns. What it writes for itself it writes
+/// in that folder, and what it says in a file there.
+pub async fn asked_unless(
+    program: &Path,
+    arguments: &[String],
+    folder: &Path,
+    unwanted: impl Future<Output = ()>,
+) -> anyhow::Result<Option<(bool, String)>> {
+    let name = program.display();
+    let said = tempfile::NamedTempFile::new_in(folder).context("a file for what a helper says")?;
+    let to = said.reopen().context("a file for what a helper says")?;
+    let mut child = helper(program)
+        .args(arguments)
+        .env("TMPDIR", folder)
+        .stdout(to.try_clone().context("a file for what a helper says")?)
+        .stderr(to)
+        .spawn()
+        .with_context(|| format!("cannot run {name}"))?;
+    tokio::select! {
+        status = child.wait() => {
+            let status = status.with_context(|| format!("cannot wait for {name}"))?;
+            let text = std::fs::read(said.path()).with_context(|| format!("what {name} said"))?;
+            Ok(Some((status.success(), String::from_utf8_lossy(&text).into_owned())))
+        }
+        () = unwanted => {
+            // One that is gone already is what is wanted.
+            let _ = child.kill().await;
+            Ok(None)
+        }
+    }
+}
+
 /// Where the two will listen: chosen before they are configured.
 #[derive(Debug, Clone)]
 pub struct Places {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, oneshot};
 
 use aiclipx_judge::drill::bundle::lay_out;
 use aiclipx_judge::drill::given::Given;
@@ -14,7 +14,7 @@ use aiclipx_judge::files;
 use aiclipx_model::drill::reading::Texts;
 use aiclipx_model::failure::{Failure, no_temporary_folder};
 use aiclipx_model::notification::Status;
-use aiclipx_stack::pair::{Programs, asked};
+use aiclipx_stack::pair::{Programs, asked, asked_unless};
 
 /// amtool, with what was given laid out for it.
 #[derive(Debug)]
@@ -28,8 +28,6 @@ pub(super) struct Amtool {
 }
 
 const LIMIT: Duration = Duration::from_secs(20);
-/// A day of scrapes takes promtool minutes.
-const PROMTOOL_LIMIT: Duration = Duration::from_mins(5);
 
 impl Amtool {
     pub(super) fn of(programs: &Programs, given: &Given, configuration: &[u8]) -> Result<Amtool, Failure> {
@@ -62,15 +60,22 @@ impl Amtool {
 
     /// What promtool itself says against the tests: then a drill that finds the same is no news. Of files in a form that it does
     /// not read it says that.
-    pub(super) async fn promtool_fails(&self, programs: &Programs, given: &Given) -> anyhow::Result<Vec<String>> {
+    /// It takes no longer than until `enough`: a drill rests on nothing of it.
+    pub(super) async fn promtool_fails(
+        &self,
+        programs: &Programs,
+        given: &Given,
+        mut enough: oneshot::Receiver<()>,
+    ) -> anyhow::Result<Vec<String>> {
         let mut fails = Vec::new();
         for tests in &given.tests {
             let file = self.folder.path().join(&tests.path);
             let arguments = ["test".to_owned(), "rules".to_owned(), file.to_string_lossy().into_owned()];
-            let (is_content, out, err) = asked(&programs.promtool.path, &arguments, PROMTOOL_LIMIT).await?;
+            let unwanted = async { drop((&mut enough).await) };
+            let asked = asked_unless(&programs.promtool.path, &arguments, self.folder.path(), unwanted).await?;
+            let Some((is_content, said)) = asked else { break };
             if !is_content {
-                let here = format!("{}/", self.folder.path().display());
-                let said = [out, err].join("\n").replace(&here, "");
+                let said = said.replace(&format!("{}/", self.folder.path().display()), "");
                 let lines = said.lines().map(str::trim);
                 let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("Unit Testing"));
                 let first: Vec<&str> = lines.take(3).collect();

@@ -80,11 +80,13 @@ pub(super) async fn live(
         Setting { ground, scene, rules: &rules, state: place.path(), folder, places, receiver: &receiver, flags };
     let lived = async {
         let (mut pair, group) = setting.on_the_grid().await?;
-        let lived = lived(ground, scene, &rules, &mut pair, folder, takes_its_time, say).await;
+        let lived = lived(ground, scene, &rules, &mut pair, folder, takes_its_time, say);
+        let lived = ground.interrupt.or(lived).await;
+        // Until they are gone they write where nothing may be left.
         pair.stop().await;
         lived.map(|(origin_ms, disturbances)| (group, origin_ms, disturbances))
     };
-    let lived = ground.interrupt.or(lived).await;
+    let lived = lived.await;
     let _ = stop.send(());
     let heard = receiving.await.context("the receiver")?;
     let (group, origin_ms, disturbances) = lived?;
@@ -121,7 +123,7 @@ struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    /// Both programs, ready, with the rules in a group of that name.
+    /// Both programs, with the rules in a group of that name.
     async fn start(&self, group: &str) -> Result<Pair, Failure> {
         for (name, text) in files(self.ground, self.scene, self.rules, group, &self.places.alertmanager, self.receiver)?
         {
@@ -129,9 +131,14 @@ impl Setting<'_> {
             write(&self.folder.join(name), text.as_bytes())?;
         }
         are_accepted(self.ground, self.scene, &self.state.join(RULES)).await?;
-        let mut pair = Pair::start(&self.ground.programs, self.places.clone(), self.state, &self.flags)?;
+        Ok(Pair::start(&self.ground.programs, self.places.clone(), self.state, &self.flags)?)
+    }
+
+    /// When it evaluates, once it is ready.
+    async fn evaluates(&self, pair: &mut Pair) -> Result<i64, Failure> {
         pair.ready().await?;
-        Ok(pair)
+        let prometheus = Api::new(&pair.places.prometheus);
+        evaluated(pair, &prometheus, &self.scene.stretch).await
     }
 
     /// A Prometheus whose evaluations come at whole multiples of their interval, and the name of the group that makes it so: of
@@ -143,13 +150,19 @@ impl Setting<'_> {
         for way in (0..VARIANTS).map(|way| (first + way) % VARIANTS) {
             let group = grid::name(RULES, step_ms, way);
             let mut pair = self.start(&group).await?;
-            let prometheus = Api::new(&pair.places.prometheus);
-            let evaluated_ms = evaluated(&mut pair, &prometheus, stretch).await?;
-            if evaluated_ms.rem_euclid(step_ms) == 0 || way == (first + VARIANTS - 1) % VARIANTS {
-                self.ground.hashing.store(way, Ordering::Relaxed);
-                return Ok((pair, group));
+            let evaluated_ms = self.ground.interrupt.or(self.evaluates(&mut pair)).await;
+            let is_last = way == (first + VARIANTS - 1) % VARIANTS;
+            match evaluated_ms {
+                Ok(at) if at.rem_euclid(step_ms) == 0 || is_last => {
+                    self.ground.hashing.store(way, Ordering::Relaxed);
+                    return Ok((pair, group));
+                }
+                Ok(_) => pair.stop().await,
+                Err(failure) => {
+                    pair.stop().await;
+                    return Err(failure);
+                }
             }
-            pair.stop().await;
         }
         Err(Failure::infrastructure("Prometheus hashes labels in no way that is known"))
     }

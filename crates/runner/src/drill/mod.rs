@@ -17,6 +17,7 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Instant;
 
 use anyhow::Context;
+use tokio::sync::oneshot;
 
 use crate::events::{self, Event, Events};
 use crate::publish::in_a_second_of_its_own;
@@ -86,21 +87,17 @@ pub async fn drill(
         interrupt: interrupt.clone(),
         hashing: AtomicUsize::new(0),
     });
+    let (enough, is_enough) = oneshot::channel();
     let promtool = tokio::spawn({
         let ground = Arc::clone(&ground);
-        async move { ground.amtool.promtool_fails(&ground.programs, &ground.given).await }
+        async move { ground.amtool.promtool_fails(&ground.programs, &ground.given, is_enough).await }
     });
     let jobs = plan.scenes.iter().map(|scene| Living::new(&ground, scene, &draft)).collect();
     let told = |ended: &Ended<Living>, _| tell(ended, events);
     let ended = runner::run(jobs, options.jobs, events, interrupt, told).await;
-    // It may take longer than the drill, and says nothing that a drill rests on.
-    if promtool.is_finished() {
-        let fails = promtool.await.context("asking promtool")??;
-        for why in fails {
-            events.tell_all(Event::Warning { why });
-        }
-    } else {
-        promtool.abort();
+    drop(enough);
+    for why in promtool.await.context("asking promtool")?? {
+        events.tell_all(Event::Warning { why });
     }
     let (mut unfinished, mut repeated, mut failures) = (BTreeMap::new(), Vec::new(), Vec::new());
     for Ended { job, came } in ended {
