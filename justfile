@@ -50,7 +50,7 @@ logs *options: _build
 # run scenarios against the running stack, all of them unless named; does the service count what was sent?
 [group('proof')]
 traffic *scenarios: _build
-    @{{ tool }} traffic run "$@"
+    @{{ tool }} traffic "$@"
 
 # collect and judge what the running stack shows; without a stack, prove
 [group('proof')]
@@ -66,6 +66,11 @@ prove *options: _build
 [group('proof')]
 drill *options: _build
     @{{ tool }} drill "$@"
+
+# prove a service that nobody here wrote: flask, caddy; brings what it needs into .tools
+[group('proof')]
+example name *options: _build
+    @scripts/example.sh {{ tool }} "$@"
 
 # break the monitoring on purpose, one thing at a time: a named claim must find each; some ten minutes
 [group('proof')]

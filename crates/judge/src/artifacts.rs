@@ -9,8 +9,8 @@
 use std::path::{Path, PathBuf};
 
 use aiclipx_model::monitoring::Loader;
+use aiclipx_model::service::{Metric, Service};
 
-/// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Artifact {
     /// Below its folder; `*` stands for a name, where there are several.
@@ -33,7 +33,7 @@ pub enum WrittenBy {
     Enact,
     /// What was recorded is collected.
     Collect,
-    /// All is judged and told.
+    /// All is judged, and the reports are written.
     Report,
 }
 
@@ -49,7 +49,6 @@ pub enum Needed {
 /// What a packed artifact's name ends in.
 pub const PACKED: &str = ".gz";
 
-/// What was enacted.
 pub const SCENARIO: Artifact = Artifact {
     path: "scenario.toml",
     packed: false,
@@ -86,7 +85,7 @@ pub const NOTIFICATIONS: Artifact = Artifact {
 };
 
 /// A replica's exposition, around the traffic.
-pub const EXPOSITION: Artifact = Artifact {
+pub(crate) const EXPOSITION: Artifact = Artifact {
     path: "exposition/*.prom",
     packed: true,
     written_by: WrittenBy::Enact,
@@ -112,7 +111,6 @@ pub const LOADED: Artifact = Artifact {
     holds: "what Prometheus and Alertmanager say they run; `names`: of all metrics that Prometheus had in the window",
 };
 
-/// A component's log.
 pub const LOG: Artifact = Artifact {
     path: "logs/*.log",
     packed: true,
@@ -122,7 +120,7 @@ pub const LOG: Artifact = Artifact {
 };
 
 /// Loki's answers: [`HELD_BY_LOKI`], [`PLANTED`], [`LEAKED`].
-pub const LOKI: Artifact = Artifact {
+pub(crate) const LOKI: Artifact = Artifact {
     path: "loki/*.json",
     packed: false,
     written_by: WrittenBy::Collect,
@@ -131,7 +129,7 @@ pub const LOKI: Artifact = Artifact {
 };
 
 /// A dashboard query: [`PanelAnswer`](super::experiment::PanelAnswer).
-pub const PANEL_ANSWER: Artifact = Artifact {
+pub(crate) const PANEL_ANSWER: Artifact = Artifact {
     path: "panels/*.json",
     packed: true,
     written_by: WrittenBy::Collect,
@@ -140,7 +138,7 @@ pub const PANEL_ANSWER: Artifact = Artifact {
 };
 
 /// A panel drawn from those answers.
-pub const PANEL_DRAWING: Artifact = Artifact {
+pub(crate) const PANEL_DRAWING: Artifact = Artifact {
     path: "panels/*.svg",
     packed: false,
     written_by: WrittenBy::Report,
@@ -167,7 +165,7 @@ pub const GRAPH: Artifact = Artifact {
 };
 
 /// A picture of a page, while the expected alert fired; of a dashboard's page in Grafana, after the run.
-pub const PICTURE: Artifact = Artifact {
+pub(crate) const PICTURE: Artifact = Artifact {
     path: "screens/*.png",
     packed: false,
     written_by: WrittenBy::Enact,
@@ -210,29 +208,58 @@ pub const HELD_BY_LOKI: &str = "loki/requests.json";
 /// Loki's answer to which of the planted lines it holds: see [`planted`](super::planted).
 pub const PLANTED: &str = "loki/planted.json";
 /// Loki's answer to which lines of any component hold one of the planted secrets.
-pub const LEAKED: &str = "loki/leaked.json";
+pub(crate) const LEAKED: &str = "loki/leaked.json";
 
-/// Raw samples that are kept of every run.
-#[derive(Debug, Clone, Copy)]
+/// Raw samples that are kept of a run.
+#[derive(Debug, Clone)]
 pub struct Sample {
     /// Of the file, in `samples/`.
     pub name: &'static str,
     /// What is asked for over the window.
-    pub selector: &'static str,
+    pub selector: String,
 }
 
-/// One file of [`SAMPLE`] each.
-pub const SAMPLES: [Sample; 9] = [
-    Sample { name: "requests", selector: r#"app_requests_total{job="app"}"# },
-    Sample { name: "latency_count", selector: r#"app_request_latency_seconds_count{job="app"}"# },
-    Sample { name: "latency_inf", selector: r#"app_request_latency_seconds_bucket{job="app",le="+Inf"}"# },
-    Sample { name: "errors", selector: r#"app_errors_total{job="app"}"# },
-    Sample { name: "up", selector: "up" },
-    Sample { name: "scrape_duration", selector: r#"scrape_duration_seconds{job="app"}"# },
-    Sample { name: "process_start", selector: "process_start_time_seconds" },
-    Sample { name: "alerts", selector: "ALERTS" },
-    Sample { name: "iterations_missed", selector: "prometheus_rule_group_iterations_missed_total" },
+/// What every process of Go's own client, and ours, tells its start by.
+const PROCESS_START: &str = "process_start_time_seconds";
+
+/// The names of all there can be: one file of [`SAMPLE`] each.
+pub const SAMPLES: [&str; 9] = [
+    "requests",
+    "latency_count",
+    "latency_inf",
+    "errors",
+    "up",
+    "scrape_duration",
+    "process_start",
+    "alerts",
+    "iterations_missed",
 ];
+
+/// What is asked for of a service: of what it does not have there is nothing to ask.
+pub fn samples_of(service: &Service) -> Vec<Sample> {
+    let job = service.job.as_str();
+    let of_latency = |ending, more: &[(&str, &str)]| Some(service.latency.as_ref()?.selector(job, ending, more));
+    let plain = |metric: &Metric| metric.selector(job, "", &[]);
+    let starts = match service.process_start.as_deref() {
+        Some(PROCESS_START) => PROCESS_START.to_owned(),
+        Some(other) => format!(r#"{{__name__=~"{PROCESS_START}|{other}"}}"#),
+        // What else runs behind its target tells for itself.
+        None => format!(r#"{PROCESS_START}{{job!="{job}"}}"#),
+    };
+    let selectors = [
+        service.requests.as_ref().map(plain),
+        of_latency("_count", &[]),
+        of_latency("_bucket", &[("le", "+Inf")]),
+        service.errors.as_ref().map(plain),
+        Some("up".to_owned()),
+        Some(format!(r#"scrape_duration_seconds{{job="{job}"}}"#)),
+        Some(starts),
+        Some("ALERTS".to_owned()),
+        Some("prometheus_rule_group_iterations_missed_total".to_owned()),
+    ];
+    let asked = SAMPLES.into_iter().zip(selectors);
+    asked.filter_map(|(name, selector)| Some(Sample { name, selector: selector? })).collect()
+}
 
 /// An answer in which a component says what it runs.
 #[derive(Debug, Clone, Copy)]
@@ -267,6 +294,11 @@ pub const OF_A_BUNDLE: [&str; 9] = [
     "broken-off/",
 ];
 
+/// Where the experiments lie, each in a folder.
+pub const EXPERIMENTS: &str = "experiments";
+/// Where a bundle keeps what is left of tries that did not come to their end, each in a folder.
+pub const BROKEN_OFF: &str = "broken-off";
+
 impl Artifact {
     /// The path of the one that is called so.
     pub fn named(&self, name: &str) -> String {
@@ -274,7 +306,7 @@ impl Artifact {
     }
 
     /// The path of the only one there is.
-    pub fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         self.path.to_owned()
     }
 
@@ -284,7 +316,7 @@ impl Artifact {
     }
 
     /// Whether a file is one of this kind, by its place in the experiment's folder without [`PACKED`].
-    pub fn is(&self, file: &str) -> bool {
+    pub(crate) fn is(&self, file: &str) -> bool {
         match self.path.split_once('*') {
             None => file == self.path,
             Some((before, after)) => file
@@ -295,7 +327,7 @@ impl Artifact {
     }
 
     /// The folder in which there are several, and what their names end in; none where there is only one.
-    pub fn several(&self) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn several(&self) -> Option<(&'static str, &'static str)> {
         let (before, after) = self.path.split_once('*')?;
         Some((before.trim_end_matches('/'), after))
     }
@@ -312,7 +344,7 @@ pub fn exposition(when: &str, replica: usize) -> String {
 }
 
 /// Where the drawing of a panel, `uid/id`, lies.
-pub fn panel_drawing(panel: &str) -> String {
+pub(crate) fn panel_drawing(panel: &str) -> String {
     PANEL_DRAWING.named(&panel.replace('/', "-"))
 }
 

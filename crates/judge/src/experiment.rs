@@ -1,5 +1,6 @@
 //! One enacted scenario as a folder, read: what its files say, as types. Which files there are: [`artifacts`].
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,13 +21,13 @@ use aiclipx_model::notification::Notification;
 use aiclipx_model::prom::answer::{self, Data, Series};
 use aiclipx_model::prom::exposition::{self, Exposition};
 use aiclipx_model::scenario::{Scenario, Volume};
+use aiclipx_model::service::{APP, Log, Service};
 use aiclipx_model::traffic::ledger::Ledger;
 
 /// One planned dashboard query with its answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PanelAnswer {
-    /// The dashboard's uid.
     pub dashboard: String,
     /// What was asked, and how Grafana would have come to ask it.
     pub plan: PlannedQuery,
@@ -36,7 +37,7 @@ pub struct PanelAnswer {
 
 impl PanelAnswer {
     /// `uid/id` of its panel.
-    pub fn panel(&self) -> String {
+    pub(crate) fn panel(&self) -> String {
         format!("{}/{}", self.dashboard, self.plan.panel)
     }
 
@@ -55,13 +56,9 @@ impl PanelAnswer {
 pub struct Experiment {
     /// The folder's name: the scenario's, with a number where it was enacted more than once.
     pub name: String,
-    /// `run.json`.
     pub run: Run,
-    /// `scenario.toml`.
     pub scenario: Scenario,
-    /// `ledger.jsonl`.
     pub ledger: Ledger,
-    /// `notifications.jsonl`.
     pub notifications: Vec<Notification>,
     /// `panels/*.json`, in order of file name.
     pub panels: Vec<PanelAnswer>,
@@ -108,12 +105,12 @@ impl Experiment {
     }
 
     /// Whether it is judged by a version of the statement not older than this one.
-    pub fn is_since(&self, schema: u32) -> bool {
+    pub(crate) fn is_since(&self, schema: u32) -> bool {
         self.run.schema >= schema
     }
 
     /// The names of all metrics that Prometheus had in the window.
-    pub fn metric_names(&self) -> anyhow::Result<BTreeSet<String>> {
+    pub(crate) fn metric_names(&self) -> anyhow::Result<BTreeSet<String>> {
         #[derive(Deserialize)]
         struct Names {
             data: BTreeSet<String>,
@@ -128,13 +125,13 @@ impl Experiment {
     }
 
     /// Whether it took less than its scenario says at this speed, as `--duration` has it.
-    pub fn was_shortened(&self) -> bool {
+    pub(crate) fn was_shortened(&self) -> bool {
         let whole: u128 = self.scenario.phases.iter().map(|phase| phase.duration.as_micros()).sum();
         u128::from(self.ledger.head.length_us) < whole / u128::from(self.speed().factor())
     }
 
     /// Whether the scenario sends anything at all.
-    pub fn sends(&self) -> bool {
+    pub(crate) fn sends(&self) -> bool {
         self.scenario.phases.iter().any(|phase| phase.volume != Volume::Silent)
     }
 
@@ -144,22 +141,22 @@ impl Experiment {
     }
 
     /// The ledger's time zero: nothing was sent before. Unix milliseconds, rounded down.
-    pub fn sending_ms(&self) -> i64 {
+    pub(crate) fn sending_ms(&self) -> i64 {
         i64::try_from(self.ledger.head.started_unix_us / 1000).unwrap_or(i64::MAX)
     }
 
     /// Every request had ended by then. Unix milliseconds, rounded up.
-    pub fn ended_ms(&self) -> i64 {
+    pub(crate) fn ended_ms(&self) -> i64 {
         i64::try_from(self.ledger.head.ended_unix_us.div_ceil(1000)).unwrap_or(i64::MAX)
     }
 
     /// A time of the ledger on the wall clock, in Unix milliseconds.
-    pub fn wall_ms(&self, ledger_us: u64) -> i64 {
+    pub(crate) fn wall_ms(&self, ledger_us: u64) -> i64 {
         i64::try_from((self.ledger.head.started_unix_us + ledger_us) / 1000).unwrap_or(i64::MAX)
     }
 
     /// Raw samples of the window; `name` out of [`SAMPLES`](super::artifacts::SAMPLES). Samples outside the window were never asked for.
-    pub fn samples(&self, name: &str) -> anyhow::Result<Arc<Vec<Series>>> {
+    pub(crate) fn samples(&self, name: &str) -> anyhow::Result<Arc<Vec<Series>>> {
         // Some are asked for by every claim on an alert.
         let mut read_before = self.read_before.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(series) = read_before.get(name) {
@@ -183,28 +180,31 @@ impl Experiment {
     }
 
     /// What was loaded; `name` out of [`LOADED_ANSWERS`](super::artifacts::LOADED_ANSWERS).
-    pub fn loaded(&self, name: &str) -> anyhow::Result<serde_json::Value> {
+    pub(crate) fn loaded(&self, name: &str) -> anyhow::Result<serde_json::Value> {
         let file = self.folder.join(LOADED.named(name));
         let read = || serde_json::from_str(&read_tree_text(&file)?).with_context(|| file.display().to_string());
         read().map_err(|error| self.here(&error))
     }
 
     /// The replicas' expositions after the traffic, in order of replica.
-    pub fn expositions_after(&self) -> anyhow::Result<Vec<Exposition>> {
+    pub(crate) fn expositions_after(&self) -> anyhow::Result<Vec<Exposition>> {
         self.expositions("after")
     }
 
     /// The same from before it.
-    pub fn expositions_before(&self) -> anyhow::Result<Vec<Exposition>> {
+    pub(crate) fn expositions_before(&self) -> anyhow::Result<Vec<Exposition>> {
         self.expositions("before")
     }
 
-    /// The revision each replica says it was built from, as far as it says anything.
-    pub fn built_from(&self) -> impl Iterator<Item = String> + use<> {
-        self.expositions_after().unwrap_or_default().into_iter().map(|exposition| {
-            let build = exposition.keys().find(|series| series.name == "app_build_info");
-            build.and_then(|series| series.labels.get("revision")).map_or("nothing", String::as_str).to_owned()
-        })
+    /// The revision each replica says it was built from, of a service that says so.
+    pub fn built_from(&self, service: &Service) -> Vec<String> {
+        let told = service.build.as_ref().and_then(|build| Some((build, build.revision.as_ref()?)));
+        let Some((build, revision)) = told else { return Vec::new() };
+        let of = |exposition: Exposition| {
+            let told = exposition.keys().find(|series| series.name == build.info);
+            told.and_then(|series| series.labels.get(revision)).map_or("nothing", String::as_str).to_owned()
+        };
+        self.expositions_after().unwrap_or_default().into_iter().map(of).collect()
     }
 
     fn expositions(&self, when: &str) -> anyhow::Result<Vec<Exposition>> {
@@ -214,15 +214,15 @@ impl Experiment {
     /// The service's log lines of the window that are of a request, replicas one after the other.
     ///
     /// Lines that are no JSON objects are counted, not hidden: the second value.
-    pub fn service_log(&self) -> anyhow::Result<(Vec<LogLine>, usize)> {
-        service_log(&self.folder).map_err(|error| self.here(&error))
+    pub(crate) fn service_log(&self, log: &Log) -> anyhow::Result<(Vec<LogLine>, usize)> {
+        service_log(&self.folder, log).map_err(|error| self.here(&error))
     }
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
     /// How many lines of the run's requests Loki held, where it ran.
-    pub fn held_by_loki(&self) -> anyhow::Result<Option<u64>> {
+    pub(crate) fn held_by_loki(&self) -> anyhow::Result<Option<u64>> {
         let file = self.folder.join(HELD_BY_LOKI);
         if !file.exists() {
             return Ok(None);
@@ -232,7 +232,7 @@ impl Experiment {
     }
 
     /// The bytes of an artifact, by its name without the ending of a packed one; none where it is not there.
-    pub fn bytes_of(&self, artifact: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    pub(crate) fn bytes_of(&self, artifact: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let file = self.folder.join(artifact);
         if !is_there(&file) {
             return Ok(None);
@@ -241,7 +241,7 @@ impl Experiment {
     }
 
     /// A picture, or nothing if it isn't there, or is not where such a picture lies.
-    pub fn picture(&self, picture: &Picture) -> Option<Vec<u8>> {
+    pub(crate) fn picture(&self, picture: &Picture) -> Option<Vec<u8>> {
         if picture.file != artifacts::picture(&picture.alert, &picture.page) {
             return None;
         }
@@ -268,33 +268,27 @@ pub struct LogLine {
 
 impl LogLine {
     /// Nothing where it is of no request; an error where it is no JSON object.
-    fn read(line: &str) -> anyhow::Result<Option<LogLine>> {
-        #[derive(Deserialize)]
-        struct Wire<'a> {
-            #[serde(borrow)]
-            request_id: Option<&'a RawValue>,
-            #[serde(borrow)]
-            status: Option<&'a RawValue>,
-        }
+    fn read(line: &str, log: &Log) -> anyhow::Result<Option<LogLine>> {
         ensure!(line.trim_start().starts_with('{'), "no object");
-        let Wire { request_id, status } = serde_json::from_str(line)?;
-        let request_id = request_id.and_then(|id| serde_json::from_str(id.get()).ok());
-        let status = status.and_then(|status| serde_json::from_str(status.get()).ok());
+        let told: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(line)?;
+        let at = |key: &String| told.get(key.as_str()).map(|value| value.get());
+        let request_id = at(&log.request_id).and_then(|id| serde_json::from_str(id).ok());
+        let status = at(&log.status).and_then(|status| serde_json::from_str(status).ok());
         Ok(request_id.map(|request_id| LogLine { request_id, status }))
     }
 }
 
 /// As [`Experiment::service_log`], of any folder.
-pub fn service_log(folder: &Path) -> anyhow::Result<(Vec<LogLine>, usize)> {
+pub fn service_log(folder: &Path, log: &Log) -> anyhow::Result<(Vec<LogLine>, usize)> {
     let mut lines = Vec::new();
     let mut junk = 0;
     for file in files_in(&folder.join("logs"), ".log")? {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !name.starts_with("app") {
+        if !name.starts_with(APP) {
             continue;
         }
         for line in read_text(&file)?.lines() {
-            match LogLine::read(line) {
+            match LogLine::read(line, log) {
                 Ok(of_a_request) => lines.extend(of_a_request),
                 Err(_) => junk += 1,
             }

@@ -3,8 +3,9 @@
 //! A panel's point at time t is an average over the window its query looks back on, and what Prometheus knows of that
 //! window is what lies between its first and its last scrape; `rate()` stretches that towards the window's edges. So a
 //! point is held against the ledger between those two scrapes, stretched alike, and only where the window lies inside
-//! one phase: there the traffic is steady, and a difference is the panel's. Requests in the air at a scrape may fall on
-//! either side of it: hence a tolerance; a quantile is held to the histogram bucket it falls in. That counters agree exactly is another claim, decided on raw samples.
+//! one phase: there the traffic is steady, and a difference is the panel's. Requests in flight at a scrape may fall on
+//! either side of it: hence a tolerance; a quantile is held to the histogram bucket it falls in. That counters agree exactly is
+//! another claim, decided on raw samples.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +22,9 @@ use aiclipx_dashboard::model::Panel;
 use aiclipx_dashboard::query::TimeRange;
 use aiclipx_model::monitoring::promql;
 use aiclipx_model::prom::answer::{self, Series};
+use aiclipx_model::prom::exposition::SeriesName;
 use aiclipx_model::scenario::Measure;
+use aiclipx_model::service::Service;
 use aiclipx_model::traffic::ledger::Measured;
 
 /// The size panels are planned for and drawn in, in pixels: two beside each other on a page. Grafana's step depends on
@@ -48,7 +51,12 @@ pub(super) struct Points<'a> {
 }
 
 /// A panel's first query against the ledger, wherever its window lies inside one phase.
-pub(super) fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Measure) -> anyhow::Result<Points<'a>> {
+pub(super) fn points_of<'a>(
+    experiment: &'a Experiment,
+    service: &Service,
+    panel: &str,
+    measure: Measure,
+) -> anyhow::Result<Points<'a>> {
     let answer = experiment
         .panels
         .iter()
@@ -60,8 +68,8 @@ pub(super) fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Me
     let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
     let shown = points(&read(answer)?, measure);
     let run = &experiment.run;
-    let scrapes = scrapes(experiment)?;
-    let buckets = if measure == Measure::LatencyP95 { buckets(experiment)? } else { Vec::new() };
+    let scrapes = scrapes(experiment, service)?;
+    let buckets = if measure == Measure::LatencyP95 { buckets(experiment, service)? } else { Vec::new() };
     let took_ms = scrapes_took_ms(experiment)?;
     // Nothing equals nothing: a panel that shows none of what never came shows no more than an empty one.
     let any = !experiment.sends();
@@ -76,9 +84,8 @@ pub(super) fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Me
         }
         let Some(known) = Known::of(&scrapes, at - window_ms, at) else { continue };
         let micros = |at: i64| experiment.ledger.since_start_us(u64::try_from(at).unwrap_or(0) * 1000);
-        let Some(measured) = experiment.ledger.measure(measure, micros(known.first)..micros(known.last)) else {
-            continue;
-        };
+        let between = micros(known.first)..micros(known.last);
+        let Some(measured) = experiment.ledger.measure(measure, between, service) else { continue };
         let allowed = Allowed::by(measure, &measured, &known, &buckets, REQUESTS_AT_THE_EDGES);
         points.compared += 1;
         points.any |= allowed.expected != 0.0;
@@ -102,13 +109,12 @@ pub(super) fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Me
     Ok(points)
 }
 
-/// What disturbed a run as its panels show it: points that differ from the ledger, and that only what was late explains, a
-/// scrape or an answer on its way.
-pub(super) fn put_off(experiment: &Experiment) -> Vec<String> {
+/// Panels whose points differ from the ledger by no more than a late scrape or answer explains: a disturbance of the run.
+pub(super) fn put_off(experiment: &Experiment, service: &Service) -> Vec<String> {
     let mut told = Vec::new();
     for (panel, measure) in &experiment.scenario.expect.panels {
-        // What can't be compared is the claim's to tell.
-        let Ok(points) = points_of(experiment, panel, *measure) else { continue };
+        // What can't be compared fails the claim on it.
+        let Ok(points) = points_of(experiment, service, panel, *measure) else { continue };
         if points.wrong > 0 && points.wrong == points.late {
             let (late, of) = (points.late, points.compared);
             told.push(format!(
@@ -126,10 +132,10 @@ pub fn time_range(run: &Run) -> TimeRange {
 }
 
 /// An experiment's panels, drawn: `uid/id` and SVG. A report shows some of them, and all lie beside it.
-pub type Drawings = Vec<(String, String)>;
+pub(crate) type Drawings = Vec<(String, String)>;
 
 /// Every panel drawn from the answers that were kept.
-pub fn drawings(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Drawings> {
+pub(crate) fn drawings(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Drawings> {
     let run = &experiment.run;
     let mark = |label: &str, from_millis, to_millis| Mark { from_millis, to_millis, label: label.to_owned() };
     let faults: Vec<Mark> = run
@@ -204,11 +210,13 @@ impl Allowed {
 }
 
 /// The finite upper bounds of the service's latency histogram, as it exposes them, in order.
-fn buckets(experiment: &Experiment) -> anyhow::Result<Vec<f64>> {
+fn buckets(experiment: &Experiment, service: &Service) -> anyhow::Result<Vec<f64>> {
+    let metric = service.latency.as_ref().context("the service has no histogram of latency")?;
     let expositions = experiment.expositions_after()?;
+    let is_bucket = |series: &&SeriesName| series.name.strip_suffix("_bucket") == Some(&metric.name);
     let names = expositions.iter().flat_map(|exposition| exposition.keys());
     let mut bounds: Vec<f64> = names
-        .filter(|series| series.name == "app_request_latency_seconds_bucket")
+        .filter(|series| is_bucket(series) && metric.is_meant(&series.labels))
         .filter_map(|series| series.labels.get("le")?.parse().ok())
         .filter(|bound: &f64| bound.is_finite())
         .collect();
@@ -255,9 +263,9 @@ impl Known {
 }
 
 /// When the service was scraped, in Unix milliseconds; of several replicas the first, for they are scraped alike.
-fn scrapes(experiment: &Experiment) -> anyhow::Result<Vec<i64>> {
+fn scrapes(experiment: &Experiment, service: &Service) -> anyhow::Result<Vec<i64>> {
     let up = experiment.samples("up")?;
-    let of_the_service = up.iter().find(|series| series.labels.get("job").is_some_and(|job| job == "app"));
+    let of_the_service = up.iter().find(|series| series.labels.get("job").is_some_and(|job| *job == service.job));
     let series = of_the_service.context("the service was never scraped")?;
     Ok(series.samples.iter().map(|sample| millis(sample.seconds)).collect())
 }
@@ -269,8 +277,8 @@ fn scrapes_took_ms(experiment: &Experiment) -> anyhow::Result<BTreeMap<i64, i64>
     Ok(samples.map(|sample| (millis(sample.seconds), millis(sample.value))).collect())
 }
 
-/// Requests that the service may have counted before or after an edge: it had read them by then, as far as the client can
-/// tell, and its answer was not there yet.
+/// Requests that the service may have counted before or after an edge: as far as the client knows it had read them, and had not
+/// answered yet.
 fn in_the_air(experiment: &Experiment, from_us: u64, to_us: u64) -> usize {
     let entries = experiment.ledger.entries.iter();
     let times = entries.filter_map(|entry| Some((entry.sent_us? + delay_us(entry), entry.ended_us?)));

@@ -1,5 +1,5 @@
-//! What people are told of a verified bundle: the levels that were looked at, what does not hold, the summary line, and on
-//! stdout the bundle's path. One text for `aiclipx verify` and `aiclipx-verify`.
+//! What `aiclipx verify` and `aiclipx-verify` print of a bundle: the levels that were checked, what does not hold, the summary
+//! line, and on stdout the bundle's path.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -76,9 +76,9 @@ fn of_evidence(bundle: &Bundle, asked: &Asked) -> Result<Outcome, Failure> {
         ));
     }
     tell(
-        "   By the sums alone are bound: report.pdf, pictures, tsdb.tar.gz, the logs of all but the service, and what of tree/",
+        "   By the sums alone are bound: report.pdf, pictures, tsdb.tar.gz, the logs of all but the service, what is left of tries",
     );
-    tell("   no claim reads (runbooks, tests of rules, titles).");
+    tell("   that were broken off, and what of tree/ no claim reads (runbooks, tests of rules, titles).");
     match &asked.repo {
         Some(repo) => {
             let files = attest::bound_to(bundle, &outcome.provenance, repo)?;

@@ -15,6 +15,7 @@ use aiclipx_model::failure::Failure;
 use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::scenario::{self, Scenario};
+use aiclipx_model::service::Service;
 
 /// The folders that a tree consists of, and that a bundle keeps a copy of.
 pub const FOLDERS: [&str; 2] = ["monitoring", "scripts/traffic"];
@@ -37,7 +38,7 @@ pub struct Tree {
 pub type Rendered = BTreeMap<PathBuf, Vec<u8>>;
 
 impl Tree {
-    /// Reads a tree; everything that doesn't parse is told at once.
+    /// Reads a tree; all that doesn't parse is reported at once.
     pub fn read(root: &Path) -> Result<Tree, Failure> {
         let monitoring = Monitoring::read(&root.join("monitoring"))?;
         let scenarios = scenario::all(&root.join("scripts/traffic"))?;
@@ -66,7 +67,7 @@ impl Tree {
     /// The monitoring files as a stack of these addresses gets them.
     ///
     /// Several claims of every experiment ask for them, and rendering divides every expression there is: done once.
-    pub fn rendered(&self, addresses: &Addresses, speed: Speed) -> Result<Arc<Rendered>, Failure> {
+    pub(crate) fn rendered(&self, addresses: &Addresses, speed: Speed) -> Result<Arc<Rendered>, Failure> {
         let mut before = self.rendered_before.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((.., rendered)) = before.iter().find(|(a, s, _)| (a, *s) == (addresses, speed)) {
             return Ok(Arc::clone(rendered));
@@ -76,8 +77,18 @@ impl Tree {
         Ok(rendered)
     }
 
+    /// What the service is called, and its things.
+    pub fn service(&self) -> &Service {
+        self.monitoring.service()
+    }
+
+    /// The dashboard that people come for: the first.
+    pub fn home(&self) -> Option<&str> {
+        self.dashboards.first().map(|dashboard| dashboard.uid.as_str())
+    }
+
     /// Every panel that asks Prometheus something, as `uid/id`.
-    pub fn panels(&self) -> Vec<String> {
+    pub(crate) fn panels(&self) -> Vec<String> {
         self.dashboards
             .iter()
             .flat_map(|dashboard| {
@@ -91,7 +102,7 @@ impl Tree {
     }
 
     /// `uid/id` and, where the panel is known, its title: as people read it.
-    pub fn named(&self, panel: &str) -> String {
+    pub(crate) fn named(&self, panel: &str) -> String {
         let (uid, id) = panel.split_once('/').unwrap_or((panel, ""));
         let dashboard = self.dashboards.iter().find(|dashboard| dashboard.uid == uid);
         let found = dashboard.and_then(|dashboard| dashboard.panels.iter().find(|one| one.id.to_string() == id));

@@ -9,16 +9,14 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::tools::{Elder, Wanted};
+use aiclipx_model::service::APP;
 
 /// A part of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Component {
-    /// The service.
     App,
-    /// Prometheus.
     Prometheus,
-    /// Alertmanager.
     Alertmanager,
     /// The receiver of notifications and traffic phases: this tool itself.
     Receiver,
@@ -39,7 +37,6 @@ pub enum Component {
 pub enum Source {
     /// Built with this tool: the service.
     Service,
-    /// This tool.
     Tool,
     /// A program of its own, looked for on PATH.
     Path(&'static Wanted),
@@ -118,9 +115,7 @@ impl Component {
 
     const fn row(self) -> Row {
         match self {
-            Component::App => {
-                Row { name: "app", source: Source::Service, port: 8080, ready: "/health/ready", missed: None }
-            }
+            Component::App => Row { name: APP, source: Source::Service, port: 8080, ready: "/", missed: None },
             Component::Prometheus => Row {
                 name: "prometheus",
                 source: Source::Path(&PROMETHEUS),
@@ -185,17 +180,17 @@ impl Component {
     }
 
     /// The port of an attached stack, unless moved.
-    pub fn default_port(self) -> u16 {
+    pub(super) fn default_port(self) -> u16 {
         self.row().port
     }
 
     /// The port of an attached stack at which the monitoring alone reaches it, unless moved; the service has one.
-    pub fn default_admin_port(self) -> Option<u16> {
+    pub(super) fn default_admin_port(self) -> Option<u16> {
         (self == Component::App).then_some(APP_ADMIN_PORT)
     }
 
-    /// The path that answers 200 once it can do its work.
-    pub fn readiness_path(self) -> &'static str {
+    /// The path that answers 200 once it can do its work; of the service its own file says.
+    pub(super) fn readiness_path(self) -> &'static str {
         self.row().ready
     }
 
@@ -204,22 +199,37 @@ impl Component {
         self.row().missed
     }
 
+    /// The file of monitoring/ that it can't run without, where a tree may have none.
+    pub(super) fn configuration(self) -> Option<&'static str> {
+        match self {
+            Component::Probe => Some("blackbox/blackbox.yml"),
+            Component::Vector => Some("vector/vector.yaml"),
+            Component::Loki => Some("loki/loki.yaml"),
+            Component::Grafana => Some("grafana/grafana.ini"),
+            Component::App
+            | Component::Prometheus
+            | Component::Alertmanager
+            | Component::Receiver
+            | Component::Viewer => None,
+        }
+    }
+
     /// Whether a stack may do without it.
     pub fn is_optional(self) -> bool {
         self.missed_without().is_some() || self.stands_in_for().is_some()
     }
 
     /// Who is nothing without whom: half of the path of logs forwards to nobody, or keeps what nobody sends.
-    pub const PAIRS: [(Component, Component); 2] =
+    pub(super) const PAIRS: [(Component, Component); 2] =
         [(Component::Vector, Component::Loki), (Component::Loki, Component::Vector)];
 
     /// Whose place it takes: it is started only where that one is absent, and listens there.
-    pub fn stands_in_for(self) -> Option<Component> {
+    pub(super) fn stands_in_for(self) -> Option<Component> {
         (self == Component::Viewer).then_some(Component::Grafana)
     }
 
     /// Whether it answers whoever asks, by whatever name, and so stands behind a front of ours that does not.
-    pub fn is_guarded(self) -> bool {
+    pub(super) fn is_guarded(self) -> bool {
         matches!(
             self,
             Component::Prometheus | Component::Alertmanager | Component::Probe | Component::Vector | Component::Loki
@@ -239,7 +249,7 @@ impl FromStr for Component {
     fn from_str(text: &str) -> Result<Component, String> {
         Component::ALL.into_iter().find(|component| component.name() == text).ok_or_else(|| {
             let names: Vec<_> = Component::ALL.iter().map(|component| component.name()).collect();
-            format!("`{text}` is no component; there are {}", names.join(", "))
+            format!("unknown component `{text}`; known: {}", names.join(", "))
         })
     }
 }

@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep};
 
 use super::component::{Component, Source};
 use super::logs::last_lines;
-use super::plan::hidden_address;
-use super::start::{READY_LIMIT, TICK};
+use super::ports::hidden_address;
+use super::readiness::{READY_LIMIT, TICK};
 use super::supervisor::{death_prefix, environment};
 use super::tools::{self, Tool, Wanted, helper};
 use aiclipx_base::address::Address;

@@ -7,6 +7,10 @@ use super::plan::Process;
 use crate::prom::source;
 use aiclipx_http::client;
 
+/// A component that is not ready by then won't be: the slowest, a Grafana that makes its database, takes some 10 s.
+pub(super) const READY_LIMIT: Duration = Duration::from_mins(1);
+/// Between two looks.
+pub(super) const TICK: Duration = Duration::from_millis(80);
 /// One look at a component.
 const PROBE_LIMIT: Duration = Duration::from_millis(500);
 
@@ -14,7 +18,7 @@ const PROBE_LIMIT: Duration = Duration::from_millis(500);
 /// Grafana when a query through its datasource is answered.
 pub(super) async fn ready(process: &Process, has_rules: bool) -> Result<(), String> {
     let (address, component) = (process.monitored(), process.component);
-    let path = component.readiness_path();
+    let path = process.ready.as_str();
     let answer = client::get(address, path, PROBE_LIMIT).await.map_err(|error| error.to_string())?;
     if !answer.status.is_success() {
         return Err(format!("{} answers {}", address.url(path), answer.status));

@@ -1,10 +1,10 @@
-//! `check`: what is found goes to standard output, a finding after the other, and how many they are to who reads.
+//! `check`: findings go to standard output, their number to standard error.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use aiclipx_model::failure::{Failure, print, tell};
-use aiclipx_stack::plan::find_tree;
+use aiclipx_stack::find_tree;
 use aiclipx_stack::{Component, Stack};
 use aiclipx_tool::check::{self, Finding};
 
@@ -29,9 +29,12 @@ pub(super) async fn run(stack: Option<&Path>, form: Form) -> Result<ExitCode, Fa
         Ok(findings) => findings,
         // Files that can't be read stop it, and are what is found all the same.
         Err(failure) => {
-            let refused = check::refused(&failure);
+            let mut refused = check::refused(&failure);
             if refused.is_empty() {
                 return Err(failure);
+            }
+            for finding in &mut refused {
+                finding.file = finding.file.strip_prefix(&root).unwrap_or(&finding.file).to_owned();
             }
             if form == Form::Json {
                 tell_all(&refused, form)?;

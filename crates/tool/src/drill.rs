@@ -8,8 +8,8 @@ use aiclipx_judge::summary::Verified;
 use aiclipx_model::failure::Failure;
 use aiclipx_runner::drill::{self, found};
 use aiclipx_stack::bundles_folder;
+use aiclipx_stack::find_tree;
 use aiclipx_stack::interrupt::Signals;
-use aiclipx_stack::plan::find_tree;
 use aiclipx_tool::outputs::{Events, Verdicts};
 use clap::Args;
 

@@ -57,9 +57,12 @@ pub struct Expected {
 /// What promtool takes where nothing is said.
 const INTERVAL: Duration = Duration::from_mins(1);
 
-/// Whether a document is a test file: promtool's have `tests` and `rule_files`, and rules have `groups`.
+/// Whether a document is a test file. Others have `tests`, too (Vector's): promtool's name rules, or ask something of series.
 pub fn is_test_file(document: &Node) -> bool {
-    document.get("tests").is_some() && document.get("groups").is_none()
+    let asks =
+        |test: &Node| ["input_series", "alert_rule_test", "promql_expr_test"].iter().any(|key| test.get(key).is_some());
+    let is_promtools = document.get("rule_files").is_some() || document.items_of("tests").iter().any(asks);
+    document.get("tests").is_some() && document.get("groups").is_none() && is_promtools
 }
 
 impl TestFile {
@@ -200,6 +203,13 @@ tests:
         assert_eq!(labels, ["alertname=Down", "n=1"]);
         assert!(first.alerts[1].expected.is_empty() && first.alerts[1].at.is_zero());
         assert_eq!(file.group_order, ["b", "a"]);
+    }
+
+    #[test]
+    fn a_test_file_is_told_from_others_that_have_tests() {
+        let is_one = |text: &str| is_test_file(&crate::monitoring::located::read(text.as_bytes()).unwrap());
+        assert!(is_one(FILE) && is_one("tests: [{alert_rule_test: []}]") && is_one("{rule_files: [], tests: []}"));
+        assert!(!is_one("tests: [{name: of Vector, inputs: []}]") && !is_one("groups: []"));
     }
 
     #[test]

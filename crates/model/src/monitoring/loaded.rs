@@ -34,7 +34,7 @@ struct Rule {
 }
 
 /// Compares what `/api/v1/rules` answered (the whole answer, or its `data`) with files that
-/// [`render`](super::Monitoring::render) made, by paths relative to monitoring/. Every difference is told.
+/// [`render`](super::Monitoring::render) made, by paths relative to monitoring/. Every difference is reported.
 pub fn rules_equal(loaded_json: &Value, files: &BTreeMap<PathBuf, Vec<u8>>) -> Result<(), Vec<String>> {
     let mut differences = Vec::new();
     let rendered = rendered_groups(files, &mut differences);

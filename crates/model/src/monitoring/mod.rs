@@ -24,11 +24,13 @@ use promql_parser::parser::Expr;
 
 use crate::failure::{Failure, Finding};
 use crate::files;
+use crate::service::{self, Service};
 use aiclipx_base::duration::{self, DurationError, Speed};
 
 mod adapted;
 pub mod addresses;
 mod bounds;
+pub mod datasources;
 mod layout;
 mod loaded;
 mod loaded_config;
@@ -45,18 +47,21 @@ mod series;
 mod shape;
 pub mod slo;
 mod template;
+pub mod variables;
 mod walk;
 
 pub use adapted::{with_datasources_by_uid, without_links_to_logs};
 pub use bounds::Bounds;
 pub use loaded::rules_equal;
 pub use loaded_config::{Compared, Loader, config_equal, speed_of};
-pub use panel_query::{UNKNOWN, panel_query_at, without_variables};
+pub use panel_query::{
+    UNKNOWN, length_at, lengths_in, panel_query_at, panel_range_at, panel_step_at, without_variables,
+};
 pub use routes::GroupTimings;
 
 use addresses::Component;
-use layout::{ALERTMANAGER, PROMETHEUS, RULES, duration_of, texts_of};
-pub use layout::{DATASOURCES, holds_logs, is_of_logs, prometheus_flags};
+pub use layout::{ALERTMANAGER, DATASOURCES, PROMETHEUS, RULES, holds_logs, is_of_logs, prometheus_flags};
+use layout::{duration_of, texts_of};
 use located::Node;
 use promql::Recorded;
 pub use rule::{Alert, Recording};
@@ -78,6 +83,7 @@ pub struct Monitoring {
     recordings: Vec<Recording>,
     recorded: Recorded,
     route: routes::Route,
+    service: Service,
     scrape_interval: Duration,
     evaluation_interval: Duration,
 }
@@ -132,6 +138,7 @@ impl Monitoring {
             recordings: Vec::new(),
             recorded: Recorded::new(),
             route: routes::Route::default(),
+            service: Service::ours().clone(),
             scrape_interval: Duration::ZERO,
             evaluation_interval: Duration::ZERO,
         };
@@ -165,6 +172,10 @@ impl Monitoring {
                 what: format!("no receiver is called `{name}`"),
                 remedy: String::new(),
             }));
+        }
+        match service::of_files(&self.files) {
+            Ok(service) => self.service = service,
+            Err(found) => findings.extend(found),
         }
         self.understand_rules(findings);
         self.understand_recordings(findings);
@@ -320,6 +331,11 @@ impl Monitoring {
         self.documents.keys().filter(inside).map(|path| (path.as_path(), &self.documents[path].1))
     }
 
+    /// What the service is called, and its things; [ours](Service::ours) where no file says.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+
     /// How often targets are scraped; production time.
     pub fn scrape_interval(&self) -> Duration {
         self.scrape_interval
@@ -366,13 +382,8 @@ impl Collected {
         self.findings.push(Finding { file, line: 0, what, remedy });
     }
 
-    /// By its own name: that of the folder would send somebody through all of it.
     fn unread(&mut self, path: &Path, error: &std::io::Error) {
-        self.find(
-            path,
-            &format!("it can't be read: {error}"),
-            "let whoever runs this read it (chmod, chown), or remove it",
-        );
+        self.findings.push(files::unread(&Path::new(FOLDER).join(path), error));
     }
 
     fn collect(&mut self, root: &Path, inside: &Path) -> std::io::Result<()> {

@@ -111,7 +111,7 @@ impl Shape {
             | Shape::Folder
             | Shape::LogFile
             | Shape::Data => "a text",
-            Shape::Listen(_) => "an address like 0.0.0.0:8686",
+            Shape::Listen(_) => "an address like 0.0.0.0:9598",
             Shape::Own => "anything",
             Shape::Copied(shape) => shape.expected(),
             Shape::Number => "a number",

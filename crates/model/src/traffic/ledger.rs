@@ -18,12 +18,12 @@ use super::schedule::Schedule;
 use crate::failure::{Failure, Finding, Kind};
 use crate::files;
 use crate::scenario::{Measure, Scenario};
+use crate::service::Service;
 use aiclipx_base::duration::Speed;
 
 /// A run's requests and what it takes to place them in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
-    /// The first line.
     pub head: Head,
     /// One for each scheduled request, by `seq`.
     pub entries: Vec<Entry>,
@@ -35,9 +35,7 @@ pub struct Ledger {
 pub struct Head {
     /// What request ids begin with.
     pub run: String,
-    /// Id of the scenario.
     pub scenario: String,
-    /// Seed of the schedule.
     pub seed: u64,
     /// Speed of the stack it was sent to.
     pub speed: Speed,
@@ -65,17 +63,16 @@ pub struct Head {
 pub struct Entry {
     /// Place in the schedule, from 0.
     pub seq: u64,
-    /// `x-request-id` as sent: `<run>-<seq>`.
+    /// As its header was sent: `<run>-<seq>`.
     pub id: String,
     /// Name of the scenario's phase.
     pub phase: String,
-    /// Method.
     pub method: String,
     /// Path as sent.
     pub path: String,
     /// Route template the service must count it under.
     pub endpoint: String,
-    /// `x-fault` as sent.
+    /// As its header was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
     /// When the schedule wanted it sent.
@@ -86,7 +83,6 @@ pub struct Entry {
     /// When the last byte of the answer came, or the attempt failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_us: Option<u64>,
-    /// How it ended.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
@@ -96,20 +92,11 @@ pub struct Entry {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// A whole answer came.
-    Answered {
-        /// Its status code.
-        status: u16,
-    },
+    Answered { status: u16 },
     /// It was sent, or tried, and no whole answer came.
-    Failed {
-        /// What failed.
-        kind: FailureKind,
-    },
+    Failed { kind: FailureKind },
     /// It never left.
-    NotSent {
-        /// Why, in words.
-        why: String,
-    },
+    NotSent { why: String },
 }
 
 /// Why a request has no answer.
@@ -163,13 +150,8 @@ impl Entry {
     }
 
     /// From the first byte sent to the end, in microseconds: what the service and the wire took, queueing left out.
-    pub fn service_time_us(&self) -> Option<u64> {
+    pub(crate) fn service_time_us(&self) -> Option<u64> {
         self.status().and(Some(self.ended_us?.saturating_sub(self.sent_us?)))
-    }
-
-    /// Counted among the rates that rules and panels show: everything but health and metrics.
-    fn is_shown(&self) -> bool {
-        self.endpoint != "/metrics" && !self.endpoint.starts_with("/health/")
     }
 }
 
@@ -193,13 +175,11 @@ pub struct Totals {
 pub struct Quantiles {
     /// Over how many values.
     pub count: u64,
-    /// The median.
     pub p50_us: u64,
     /// 95 of 100 are at most this.
     pub p95_us: u64,
     /// 99 of 100 are at most this.
     pub p99_us: u64,
-    /// The largest.
     pub max_us: u64,
 }
 
@@ -261,7 +241,7 @@ impl Ledger {
         })
     }
 
-    /// The schedule this is the ledger of, computed again from the scenario. What fails is told: another hash, or a line
+    /// The schedule this is the ledger of, computed again from the scenario. An error is another hash, or a line
     /// that is not what was scheduled.
     pub fn schedule(&self, scenario: &Scenario) -> Result<Schedule, Failure> {
         let head = &self.head;
@@ -303,15 +283,16 @@ impl Ledger {
         wall - i128::from(self.head.elapsed_us)
     }
 
-    /// A measure over the answers that ended within a window of the run's clock (microseconds). Health and metrics
-    /// don't count, as in rules and panels. None where it has no value: a share, a quantile or a maximum of nothing,
+    /// A measure over the answers that ended within a window of the run's clock (microseconds). What probes and scrapes ask for,
+    /// too, does not count, as in rules and panels. None where it has no value: a share, a quantile or a maximum of nothing,
     /// a rate over no time.
-    pub fn measure(&self, measure: Measure, window: Range<u64>) -> Option<Measured> {
+    pub fn measure(&self, measure: Measure, window: Range<u64>, service: &Service) -> Option<Measured> {
         let answers: Vec<&Entry> = self
             .entries
             .iter()
             .filter(|entry| {
-                entry.is_shown() && entry.status().is_some() && entry.ended_us.is_some_and(|at| window.contains(&at))
+                let is_shown = !service.is_internal(&entry.endpoint) && entry.status().is_some();
+                is_shown && entry.ended_us.is_some_and(|at| window.contains(&at))
             })
             .collect();
         let population = answers.len() as u64;
@@ -396,7 +377,7 @@ impl Ledger {
     }
 }
 
-/// Microseconds until the year 2100: later no run began or ended, and whoever adds times need not look again.
+/// Microseconds until the year 2100: no run is later, so that adding times never overflows.
 const LATEST_US: u64 = 4_102_444_800_000_000;
 
 impl Head {
@@ -410,8 +391,7 @@ impl Head {
 }
 
 impl Entry {
-    /// Whether a line says nothing that was not read of it: what nobody read could say anything. (serde can't deny unknown
-    /// fields beside one that is flattened.)
+    /// Whether a line has no unknown field. (serde can't deny them beside one that is flattened.)
     fn is_all_of(&self, line: &str) -> Result<(), String> {
         let told: serde_json::Map<String, Value> = serde_json::from_str(line).map_err(|error| error.to_string())?;
         let read = serde_json::to_value(self).map_err(|error| error.to_string())?;
@@ -442,7 +422,7 @@ impl Entry {
     }
 }
 
-/// `x-request-id` of one request of a run.
+/// The id of one request of a run.
 pub fn request_id(run: &str, seq: u64) -> String {
     format!("{run}-{seq}")
 }
@@ -597,7 +577,7 @@ mod tests {
     }
 
     fn value(ledger: &Ledger, measure: Measure, window: Range<u64>) -> Option<f64> {
-        ledger.measure(measure, window).map(|measured| measured.value)
+        ledger.measure(measure, window, Service::ours()).map(|measured| measured.value)
     }
 
     #[test]
@@ -622,7 +602,7 @@ mod tests {
         assert_eq!(value(&ledger, Measure::ErrorRate, second.clone()), Some(1.0));
         assert_eq!(value(&ledger, Measure::ErrorShare, second.clone()), Some(1.0 / 3.0));
         assert_eq!(value(&ledger, Measure::LatencyP95, second.clone()), Some(0.0049));
-        let top = ledger.measure(Measure::TopEndpoint, second).unwrap();
+        let top = ledger.measure(Measure::TopEndpoint, second, Service::ours()).unwrap();
         assert_eq!((top.endpoint.as_deref(), top.value, top.population), (Some("/items"), 2.0, 3));
     }
 
@@ -630,7 +610,7 @@ mod tests {
     fn a_window_takes_its_start_and_leaves_its_end() {
         let ledger = mixed();
         assert_eq!(value(&ledger, Measure::RequestRate, 5000..6000), Some(1000.0));
-        assert_eq!(ledger.measure(Measure::RequestRate, 5000..6000).unwrap().population, 1);
+        assert_eq!(ledger.measure(Measure::RequestRate, 5000..6000, Service::ours()).unwrap().population, 1);
     }
 
     #[test]
@@ -639,9 +619,9 @@ mod tests {
         let later = 10_000_000..11_000_000;
         assert_eq!(value(&ledger, Measure::RequestRate, later.clone()), Some(0.0));
         for measure in [Measure::ErrorShare, Measure::LatencyP95, Measure::TopEndpoint] {
-            assert_eq!(ledger.measure(measure, later.clone()), None, "{measure:?}");
+            assert_eq!(ledger.measure(measure, later.clone(), Service::ours()), None, "{measure:?}");
         }
-        assert_eq!(ledger.measure(Measure::RequestRate, 5..5), None);
+        assert_eq!(ledger.measure(Measure::RequestRate, 5..5, Service::ours()), None);
     }
 
     #[test]

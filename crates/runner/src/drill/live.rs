@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep};
 use super::feed;
 use super::ground::Ground;
 use crate::events::Doing;
+use crate::surroundings::now_ms;
 use aiclipx_base::address::Address;
 use aiclipx_http::client;
 use aiclipx_judge::drill::bundle::lay_out;
@@ -24,7 +25,6 @@ use aiclipx_judge::drill::layout::{
 use aiclipx_judge::drill::plan::Scene;
 use aiclipx_judge::drill::record::{Amtool, Notification, Run};
 use aiclipx_judge::files::{write, write_json};
-use aiclipx_judge::provenance::now_ms;
 use aiclipx_model::drill::grid::{self, VARIANTS};
 use aiclipx_model::drill::reading::Texts;
 use aiclipx_model::drill::rules::Rule;

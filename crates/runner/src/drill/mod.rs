@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::events::{self, Event, Events};
 use crate::publish::in_a_second_of_its_own;
 use crate::runner::{self, Ended, Job, Try, Which, gravest, invalid};
+use crate::surroundings::{machine, now_ms};
 use aiclipx_base::duration::Speed;
 use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::drill::bundle::{conclude, take};
@@ -31,7 +32,7 @@ use aiclipx_judge::drill::outcome::{KIND, Made, Outcome, SCHEMA};
 use aiclipx_judge::drill::plan::{Plan, Scene, Wanted};
 use aiclipx_judge::drill::record::Record;
 use aiclipx_judge::files;
-use aiclipx_judge::provenance::{self, compact_utc, now_ms};
+use aiclipx_judge::provenance::{self, compact_utc};
 use aiclipx_model::drill::scene::millis;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_stack::interrupt::Interrupt;
@@ -128,7 +129,7 @@ pub async fn drill(
         began_ms,
         ended_ms: now_ms(),
         versions,
-        machine: provenance::machine(),
+        machine: machine(),
         unfinished,
         repeated,
     };

@@ -3,6 +3,7 @@
 //!
 //! The list may not outlive what it excuses: an entry that excepts nothing is a finding like what it would have hidden.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
@@ -21,6 +22,8 @@ struct Entry {
     name: String,
     about: String,
     line: usize,
+    /// Whether it has excepted something.
+    is_used: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -72,7 +75,8 @@ impl Exceptions {
                     let what = format!("`{about}` has no reason");
                     findings.find("exception/reason", file(), at, what, "write why, in a sentence");
                 }
-                exceptions.0.push(Entry { name: name.to_owned(), about: about.to_owned(), line: at });
+                let (name, about) = (name.to_owned(), about.to_owned());
+                exceptions.0.push(Entry { name, about, line: at, is_used: Cell::default() });
             }
         }
         exceptions
@@ -87,12 +91,25 @@ impl Exceptions {
         findings.into_iter().filter(|finding| !self.excepts(finding)).collect()
     }
 
+    /// Entries for an error that a running stack did not show. Whether something is empty depends on what runs, and on when it
+    /// is asked, so that entries for it stay.
+    pub(super) fn idle_on_a_stack(&self, has_grafana: bool) -> Findings {
+        let mut names = vec!["panel/answer", "runbook/answer", "rule/absent", "rule/health"];
+        names.extend(has_grafana.then_some("panel/grafana"));
+        let mut idle = Findings::default();
+        for entry in self.0.iter().filter(|entry| names.contains(&entry.name.as_str()) && !entry.is_used.get()) {
+            let what = format!("`{}` excepts nothing: this stack shows no {} of it", entry.about, entry.name);
+            idle.find("exception/idle", file(), entry.line, what, "take it off the list, if its name is right");
+        }
+        idle
+    }
+
     /// Every entry excepts something of what was found; one of what only a running stack shows is of a panel or a page that
     /// there is.
     pub(super) fn check(&self, tree: &Tree, found: &[Finding]) -> Findings {
         let mut idle = Findings::default();
         for entry in self.0.iter().filter(|entry| names::of(&entry.name).is_some()) {
-            let Entry { name, about, line } = entry;
+            let Entry { name, about, line, .. } = entry;
             if names::is_of_a_stack(name) {
                 if !asked(name, tree).iter().any(|finding| entry.excepts(finding)) {
                     let what = format!("there is nothing called `{about}` that `{name}` could be of");
@@ -110,7 +127,9 @@ impl Exceptions {
 
 impl Entry {
     fn excepts(&self, finding: &Finding) -> bool {
-        self.name == finding.name && !may_not_be_excepted(&self.name) && finding.is_about(&self.about)
+        let excepts = self.name == finding.name && !may_not_be_excepted(&self.name) && finding.is_about(&self.about);
+        self.is_used.set(self.is_used.get() || excepts);
+        excepts
     }
 }
 

@@ -1,7 +1,8 @@
-//! Every name asked for is one that somebody exposes: in rules, unit tests, panels, their links to Explore, and runbooks.
+//! Every metric that rules, unit tests, panels, their links to Explore or runbooks ask for is exposed by some component.
 //!
-//! The service is called, not scraped, and so is the receiver; what rules record is known. Of Prometheus, Alertmanager, the
-//! blackbox exporter and Vector the names in use are listed here, and crates/tool/tests/monitoring.rs asks real ones of the first two.
+//! The names of the service and of the receiver come from their own code, those that rules record from the rules. Of
+//! Prometheus, Alertmanager, the blackbox exporter and Vector the names in use are listed here, and
+//! crates/tool/tests/monitoring.rs asks real ones of the first two.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,14 +19,16 @@ use super::labels;
 use super::tree::Tree;
 use aiclipx_app::metrics::Metrics;
 use aiclipx_model::monitoring::located::Node;
-use aiclipx_model::monitoring::{Monitoring, UNKNOWN, promql};
+use aiclipx_model::monitoring::{Monitoring, PROMETHEUS, UNKNOWN, promql};
+use aiclipx_model::prom::exposition::{self, Exposition};
+use aiclipx_model::service;
 use aiclipx_stack::receiver;
 
-/// What Prometheus makes itself of every target and alert.
+/// What Prometheus itself adds for every target and alert.
 const SYNTHETIC: [&str; 6] =
     ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added", "ALERTS", "ALERTS_FOR_STATE"];
 
-/// What we ask of Prometheus' own metrics; all are there in 2.42 and in 3.x.
+/// Those of Prometheus' own metrics that we ask for; all are there in 2.42 and in 3.x.
 pub const OF_PROMETHEUS: [&str; 17] = [
     "prometheus_config_last_reload_successful",
     "prometheus_notifications_alertmanagers_discovered",
@@ -72,7 +75,7 @@ pub const OF_VECTOR: [&str; 10] = [
 /// What we ask of the blackbox exporter's answer to a probe; all are there in 0.23 and later. Prometheus keeps no others of it.
 pub const OF_PROBE: [&str; 3] = ["probe_duration_seconds", "probe_http_status_code", "probe_success"];
 
-/// Buckets' bounds that somebody may ask for; 0 is none of a duration's.
+/// Bounds of buckets that a query may name; no bucket of a duration ends at 0.
 const WHOLE_BOUNDS: std::ops::RangeInclusive<u32> = 1..=1000;
 
 /// Labels that every scraped series has, or that Prometheus adds when it is alone with them.
@@ -80,10 +83,11 @@ const OF_TARGETS: [&str; 3] = ["job", "instance", "__name__"];
 
 pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> {
     let known = known(&tree.monitoring)?;
+    let is_unknown = is_unknown(&tree.monitoring, findings);
     for (file, line, text) in expressions(tree) {
         match promql::parse(&text) {
             Ok(expr) => {
-                asked(&expr, &known, &file, line, findings);
+                asked(&expr, &known, is_unknown, &file, line, findings);
                 // Unit tests have targets of their own.
                 if !file.starts_with("monitoring/prometheus/rules/tests") {
                     idle(&expr, &tree.monitoring, &file, line, findings);
@@ -97,8 +101,8 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// No matcher asks for a value that its label never has. What a variable stands for nobody knows, and one that keeps out
-/// what is not there is on the safe side.
+/// No matcher asks for a value that its label never has. One with a variable is left out, and so is one that excludes: to
+/// exclude what is not there does no harm.
 fn idle(expr: &Expr, monitoring: &Monitoring, file: &Path, line: usize, findings: &mut Findings) {
     for selector in promql::selectors(expr) {
         for matcher in &selector.matchers.matchers {
@@ -112,9 +116,9 @@ fn idle(expr: &Expr, monitoring: &Monitoring, file: &Path, line: usize, findings
     }
 }
 
-/// Whom a list of names is kept of is asked for those alone.
+/// Of a target of which only listed names are kept, only those are asked for.
 fn kept(tree: &Tree, findings: &mut Findings) {
-    let Some(document) = tree.monitoring.document(Path::new("prometheus/prometheus.yml")) else { return };
+    let Some(document) = tree.monitoring.document(Path::new(PROMETHEUS)) else { return };
     let asked = labels::asked(tree);
     for job in document.items_of("scrape_configs") {
         let of_job: Vec<&str> = match job.text_of("job_name") {
@@ -159,16 +163,15 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let given = given.filter(|key| !key.starts_with("__"));
     let of_all: Vec<&str> = given.chain(OF_TARGETS).collect();
     let labels = |names: &[&str]| Some(names.iter().chain(&of_all).map(|name| (*name).to_owned()).collect());
-    for family in Metrics::new("", "").context("the service's own meter")?.gather() {
-        let own: Vec<&str> = family.get_metric().iter().flat_map(Metric::get_label).map(LabelPair::name).collect();
-        let name = family.name();
-        if family.get_field_type() == MetricType::HISTOGRAM {
-            for (ending, more) in [("_bucket", &["le"][..]), ("_sum", &[]), ("_count", &[])] {
-                known.insert(format!("{name}{ending}"), labels(&[&own[..], more].concat()));
-            }
-        } else {
-            known.insert(name.to_owned(), labels(&own));
-        }
+    let service = monitoring.service();
+    if service.is_ours() {
+        own(&mut known, &labels)?;
+    }
+    for series in recorded_of(monitoring).unwrap_or_default().keys() {
+        let names: Vec<&str> = series.labels.keys().map(String::as_str).collect();
+        // Of one name there may be series with more labels and with less.
+        let has = known.entry(series.name.clone()).or_insert_with(|| labels(&[]));
+        has.iter_mut().for_each(|has| has.extend(labels(&names).into_iter().flatten()));
     }
     known.insert("up".to_owned(), labels(&[]));
     for name in OF_PROBE {
@@ -186,7 +189,45 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     Ok(known)
 }
 
-fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Findings) {
+/// What our own service exposes: it is called, not scraped.
+fn own(known: &mut Known, labels: &dyn Fn(&[&str]) -> Option<BTreeSet<String>>) -> anyhow::Result<()> {
+    for family in Metrics::new("", "").context("the service's own meter")?.gather() {
+        let own: Vec<&str> = family.get_metric().iter().flat_map(Metric::get_label).map(LabelPair::name).collect();
+        let name = family.name();
+        if family.get_field_type() == MetricType::HISTOGRAM {
+            for (ending, more) in [("_bucket", &["le"][..]), ("_sum", &[]), ("_count", &[])] {
+                known.insert(format!("{name}{ending}"), labels(&[&own[..], more].concat()));
+            }
+        } else {
+            known.insert(name.to_owned(), labels(&own));
+        }
+    }
+    Ok(())
+}
+
+/// What somebody else's service exposed when it was recorded; none where it was not, or can't be read.
+fn recorded_of(monitoring: &Monitoring) -> Option<Exposition> {
+    let bytes = monitoring.files().get(Path::new(monitoring.service().recorded.as_ref()?))?;
+    exposition::parse(&String::from_utf8_lossy(bytes)).ok()
+}
+
+/// Whether nobody can know what the service exposes; then that is said, once, and no name is strange.
+fn is_unknown(monitoring: &Monitoring, findings: &mut Findings) -> bool {
+    let service = monitoring.service();
+    if service.is_ours() || recorded_of(monitoring).is_some() {
+        return false;
+    }
+    let what = match &service.recorded {
+        Some(file) => format!("monitoring/{file} is not there, or is no text of /metrics"),
+        None => "nobody knows what the service exposes, so no name that is asked for can be checked".to_owned(),
+    };
+    let remedy =
+        format!("curl its {} into a file in monitoring/, and name that: recorded = \"metrics.txt\"", service.metrics);
+    findings.find("service/recorded", Path::new(service::FILE), 1, what, remedy);
+    true
+}
+
+fn asked(expr: &Expr, known: &Known, is_unknown: bool, file: &Path, line: usize, findings: &mut Findings) {
     for selector in promql::selectors(expr) {
         for matcher in selector.matchers.matchers.iter().filter(|matcher| matcher.name == "le") {
             let tells_apart =
@@ -206,6 +247,7 @@ fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Fi
         // Of a selector without a name nothing is known.
         let Some(name) = selector.name.as_deref().filter(|name| !name.contains(UNKNOWN)) else { continue };
         match known.get(name) {
+            None if is_unknown => {}
             None => findings.find("query/name", file, line, format!("nobody exposes `{name}`"), nearest(name, known)),
             Some(None) => {}
             Some(Some(labels)) => {
@@ -240,7 +282,7 @@ fn unknown_labels<'a>(selector: &'a VectorSelector, labels: &BTreeSet<String>) -
     names.filter(|name| !labels.contains(*name) && !name.contains(UNKNOWN)).collect()
 }
 
-/// The known names that begin most like this one.
+/// The known names with the longest beginning in common with this one.
 fn nearest(name: &str, known: &Known) -> String {
     let shared = |other: &str| name.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
     let most = known.keys().map(|other| shared(other)).max().unwrap_or(0);

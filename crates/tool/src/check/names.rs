@@ -4,7 +4,7 @@
 type Row = (&'static str, &'static str);
 
 /// In the order of names; crates/tool/tests/names.rs holds it to those that are used.
-pub const ALL: [Row; 147] = [
+pub const ALL: [Row; 148] = [
     ("alert/annotation", "an annotation asks for a label that the rule's value has not"),
     ("alert/dashboard", "it has no `dashboard_url`, or one that leads nowhere"),
     ("alert/description", "its description says nothing of the case"),
@@ -19,7 +19,7 @@ pub const ALL: [Row; 147] = [
     ("alert/twice", "another alert has its name"),
     ("alert/unproven", "no scenario expects it to fire"),
     ("alert/window", "its label names a window that its expression does not ask for"),
-    ("compose/capabilities", "a service keeps capabilities"),
+    ("compose/capabilities", "a service keeps capabilities, or is given one"),
     ("compose/condition", "a service waits for a condition that there is not"),
     ("compose/file", "compose.yaml can't be read, or has no service"),
     ("compose/image", "a service has neither `image` nor `build`"),
@@ -117,7 +117,7 @@ pub const ALL: [Row; 147] = [
     ("runbook/page", "it leads to a page that is not there"),
     ("runbook/panel", "it names a panel that is not there"),
     ("runbook/place", "no command is for one of the places that the stack runs in"),
-    ("runbook/recipe", "a command names a recipe that is not there"),
+    ("runbook/recipe", "a command names a recipe that is not there, or the justfile can't be read"),
     ("runbook/scenario", "it names a scenario that is not there"),
     ("runbook/section", "a section is missing or out of place"),
     ("runbook/service", "a command names a service that compose.yaml has not"),
@@ -137,6 +137,7 @@ pub const ALL: [Row; 147] = [
     ("scrape/path", "a component is scraped at another path than it answers at"),
     ("scrape/targets", "a component's targets are asked for in another's file"),
     ("scrape/timeout", "a scrape may last longer than its interval"),
+    ("service/recorded", "nobody recorded what the service exposes, so names can't be checked"),
     ("setting/value", "a setting with one right value in this stack has another"),
     ("slo/rules", "the rules of the objectives are not what their table gives"),
     ("slo/table", "the table of the objectives can't be read"),

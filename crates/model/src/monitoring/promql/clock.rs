@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use promql_parser::label::MatchOp;
 use promql_parser::parser::{Call, Expr, MatrixSelector};
 
-use super::dimension::{Treats, treats};
+use super::functions::{Treats, treats};
 use super::text::prepared;
 use super::tree::{children_mut, nodes, print, selectors};
 use aiclipx_base::duration::Speed;

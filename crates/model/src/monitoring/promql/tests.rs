@@ -167,7 +167,7 @@ fn the_table_has_every_function_of_the_parser_once() {
         .collect();
     assert!(known.len() > 80, "{known:?}");
     known.sort_unstable();
-    let mut ours: Vec<&str> = dimension::FUNCTIONS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+    let mut ours: Vec<&str> = functions::FUNCTIONS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
     ours.sort_unstable();
     assert_eq!(ours, known);
 }
