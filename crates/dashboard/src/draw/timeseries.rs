@@ -4,22 +4,22 @@
 mod lanes;
 mod legend;
 mod lines;
+mod time;
 
 use maud::{Markup, html};
 
 use super::super::model::Panel;
-use super::canvas::{Area, Canvas, Curve, Mark, n};
+use super::canvas::{Area, Canvas, Curve, n};
 use super::font;
 use super::scale::{ValueAxis, time_ticks};
 use super::theme::{Paint, resolved};
 use crate::format;
-use crate::query::TimeRange;
-use lanes::{bars, lanes, shading, strip};
+use lanes::{LANE, bars, lanes, shading, strip};
 use legend::Legend;
 use lines::{line, stacked};
+use time::Time;
 
 const LABEL: f64 = 10.0;
-const LANE: f64 = 15.0;
 const MOST_LANES: f64 = 3.0;
 /// More areas than that hide one another.
 const MOST_AREAS: usize = 4;
@@ -108,34 +108,6 @@ fn plot_bounds(panel: &Panel, curves: &[Curve]) -> Bounds {
         high: panel.defaults.max.unwrap_or(high.max(low)),
         low_fixed: panel.defaults.min.is_some(),
         high_fixed: panel.defaults.max.is_some(),
-    }
-}
-
-/// From time to pixels.
-pub(super) struct Time {
-    pub(super) range: TimeRange,
-    pub(super) across: Area,
-}
-
-impl Time {
-    pub(super) fn x(&self, millis: f64) -> f64 {
-        // Unix milliseconds: exact as a float.
-        #[allow(clippy::cast_precision_loss)]
-        let (from, to) = (self.range.from_millis as f64, self.range.to_millis as f64);
-        if to <= from {
-            return self.across.x;
-        }
-        self.across.x + (millis - from) / (to - from) * self.across.w
-    }
-
-    /// The part of a mark that is in the picture.
-    pub(super) fn span(&self, mark: &Mark) -> Option<(f64, f64)> {
-        if mark.to_millis < self.range.from_millis || mark.from_millis > self.range.to_millis {
-            return None;
-        }
-        #[allow(clippy::cast_precision_loss)]
-        let (from, to) = (self.x(mark.from_millis as f64), self.x(mark.to_millis as f64));
-        Some((from.max(self.across.x), to.min(self.across.right()).max(from.max(self.across.x) + 1.0)))
     }
 }
 

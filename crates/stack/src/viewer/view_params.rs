@@ -197,7 +197,7 @@ mod tests {
     const NOW: i64 = 1_795_000_000_000;
 
     fn dashboard() -> Dashboard {
-        let text = r#"{"uid": "a b", "title": "A", "refresh": "10s", "time": {"from": "now-15m", "to": "now"},
+        let text = r#"{"uid": "a-b", "title": "A", "refresh": "10s", "time": {"from": "now-15m", "to": "now"},
             "panels": [{"id": 3, "type": "stat", "title": "", "targets": []},
                        {"id": 4, "type": "row", "title": "", "collapsed": true, "panels": []}]}"#;
         aiclipx_dashboard::model::read(std::path::Path::new("a.json"), text).unwrap()
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(look.range, TimeRange { from_millis: NOW - 900_000, to_millis: NOW });
         assert_eq!((look.refresh, look.panel), (Some(Duration::from_secs(10)), None));
         assert!(look.is_folded(dashboard().panel(4).unwrap()));
-        assert_eq!(look.address("a b", &[]), "/d/a%20b");
+        assert_eq!(look.address("a-b", &[]), "/d/a-b");
     }
 
     #[test]
@@ -226,8 +226,8 @@ mod tests {
         assert_eq!((look.refresh, look.panel), (Some(LEAST_REFRESH), Some(3)));
         assert_eq!(look.chosen["j"], ["x y", "z&"]);
         assert!(!look.is_folded(dashboard().panel(4).unwrap()));
-        let address = look.address("a b", &[("viewPanel", ""), ("from", "now-1h"), ("to", "now")]);
-        assert_eq!(address, "/d/a%20b?orgId=1&refresh=100ms&var-j=x%20y&var-j=z%26&row-4=open&from=now-1h&to=now");
+        let address = look.address("a-b", &[("viewPanel", ""), ("from", "now-1h"), ("to", "now")]);
+        assert_eq!(address, "/d/a-b?orgId=1&refresh=100ms&var-j=x%20y&var-j=z%26&row-4=open&from=now-1h&to=now");
         assert_eq!(ViewParams::read("var-j=All", &dashboard(), NOW).unwrap().chosen["j"], ["$__all"]);
     }
 

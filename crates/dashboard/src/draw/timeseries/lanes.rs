@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::canvas::{Area, Mark, clean, n};
 use super::super::font;
 use super::super::theme::Paint;
-use super::{LANE, Time};
+use super::time::Time;
 
 /// Which mark lies in which row, and where its label stands.
 pub(super) struct Lanes {
@@ -31,6 +31,8 @@ impl Placed {
     }
 }
 
+/// A row's height.
+pub(super) const LANE: f64 = 15.0;
 const MARK_LABEL: f64 = 9.5;
 
 /// Marks that follow one another, in one row: each label as far as its own bar goes.
