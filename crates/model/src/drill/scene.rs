@@ -284,9 +284,9 @@ mod tests {
 groups:
   - name: a
     rules:
-      - {record: 'a:b', expr: sum(rate(x[5m]))}
+      - {record: 'a:b', expr: 'sum(rate(x[5m]))'}
       - {alert: A, expr: 'a:b > 1 and absent(y{job=\"b\"})', for: 5m, annotations: {summary: 'curl /api/v1/query {{ $value }}'}}
-      - {alert: B, expr: 'time() > 1', keep_firing_for: 10m}
+      - {alert: B, expr: 'vector(time()) > 1', keep_firing_for: 10m}
 ";
 
     fn stretch() -> Stretch {
