@@ -4,6 +4,7 @@
 //! Pure but for the print, and deterministic: `verify` writes the reports again and compares, so a number in them that no artifact gives
 //! rise to is found. Nothing is said here that was not recorded in this run.
 
+mod breaks;
 mod experiment;
 mod html;
 mod judgements;
