@@ -3,6 +3,7 @@
 mod checks;
 mod components;
 mod evidence;
+mod init;
 mod render;
 mod stack;
 mod traffic;
@@ -107,6 +108,18 @@ enum Command {
         /// Where Prometheus is, if not where the folder says.
         #[arg(long, value_name = "URL")]
         prometheus: Option<Address>,
+    },
+    /// Write a first monitoring/service.toml, scenario, rule and panel for a service that runs, from its metrics.
+    Init {
+        /// Where its metrics are.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/metrics")]
+        url: String,
+        /// What Prometheus is to call it.
+        #[arg(long, value_name = "NAME", default_value = "service")]
+        job: String,
+        /// The folder to write to; what is there already stays.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
     },
     /// Run scenarios against the running stack, one after the other; all where none is named.
     Traffic(Box<traffic::Traffic>),
@@ -242,6 +255,7 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let stack = if live { Some(state()?) } else { None };
             checks::run(stack.as_deref(), if json { checks::Form::Json } else { checks::Form::Text }).await
         }
+        Command::Init { ref url, ref job, ref out } => init::init(url, job, out).await,
         Command::Traffic(ref asked) => traffic::traffic(&state, asked, signals).await,
         Command::Evidence { ref attach, ref out, ref require, ref told, ref verdicts } => {
             let (verdicts, events) = (verdicts.reserve(Some(told), None)?, told.open()?);

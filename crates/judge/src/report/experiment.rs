@@ -14,9 +14,11 @@ use crate::faults::fault_window;
 use crate::outcome::Outcome;
 use crate::panels::Drawings;
 use crate::reconcile::{Family, Row, reconcile};
+use crate::tree::Tree;
 use crate::{grafana, timeline};
 use aiclipx_dashboard::model::{Dashboard, Panel};
 use aiclipx_model::monitoring::WATCHDOG;
+use aiclipx_model::service::Service;
 use aiclipx_model::traffic::ledger::Quantiles;
 
 pub(super) fn section(outcome: &Outcome, experiment: &Experiment, drawings: &Drawings) -> anyhow::Result<Markup> {
@@ -46,9 +48,9 @@ pub(super) fn section(outcome: &Outcome, experiment: &Experiment, drawings: &Dra
         }
         h3 { "Claims" }
         (claims(outcome, experiment))
-        (requests(experiment))
+        (requests(experiment, outcome.tree.service()))
         (generator(experiment))
-        (panels(outcome, experiment, drawings))
+        (panels(&outcome.tree, experiment, drawings))
         (pictures(experiment))
         (super::prometheus::pages(experiment, &outcome.tree)?)
         @for (dashboard, seen) in &in_grafana {
@@ -63,9 +65,9 @@ pub(super) fn section(outcome: &Outcome, experiment: &Experiment, drawings: &Dra
 }
 
 /// What the client counted, beside what Prometheus did.
-fn requests(experiment: &Experiment) -> Markup {
+fn requests(experiment: &Experiment, service: &Service) -> Markup {
     html! {
-        @match reconcile(experiment, Family::Requests) {
+        @match reconcile(experiment, service, Family::Requests) {
             Ok(reconciliation) if reconciliation.rows.is_empty() => {
                 h3 { "Requests, client and Prometheus" }
                 p { "None was sent, and none was counted in " (reconciliation.series) " series." }
@@ -92,10 +94,12 @@ fn requests(experiment: &Experiment) -> Markup {
     }
 }
 
-fn panels(outcome: &Outcome, experiment: &Experiment, drawings: &Drawings) -> Markup {
+fn panels(tree: &Tree, experiment: &Experiment, drawings: &Drawings) -> Markup {
     // The page people came for, and what the scenario is about; the others are files.
     let expected = &experiment.scenario.expect.panels;
-    let is_shown = |(panel, _): &&(String, String)| expected.contains_key(panel) || panel.starts_with("app-overview/");
+    let is_shown = |(panel, _): &&(String, String)| {
+        expected.contains_key(panel) || panel.split_once('/').map(|(uid, _)| uid) == tree.home()
+    };
     let (shown, beside): (Vec<_>, Vec<_>) = drawings.iter().partition(is_shown);
     html! {
         h3 { "Dashboard panels, drawn from their own queries" }
@@ -103,7 +107,7 @@ fn panels(outcome: &Outcome, experiment: &Experiment, drawings: &Drawings) -> Ma
         @if !beside.is_empty() {
             div.beside {
                 p { "Drawn as well, in files beside this page:" }
-                @for dashboard in &outcome.tree.dashboards { (links(dashboard, experiment, &beside)) }
+                @for dashboard in &tree.dashboards { (links(dashboard, experiment, &beside)) }
             }
         }
     }

@@ -24,6 +24,7 @@ use promql_parser::parser::Expr;
 
 use crate::failure::{Failure, Finding};
 use crate::files;
+use crate::service::{self, Service};
 use aiclipx_base::duration::{self, DurationError, Speed};
 
 mod adapted;
@@ -78,6 +79,7 @@ pub struct Monitoring {
     recordings: Vec<Recording>,
     recorded: Recorded,
     route: routes::Route,
+    service: Service,
     scrape_interval: Duration,
     evaluation_interval: Duration,
 }
@@ -132,6 +134,7 @@ impl Monitoring {
             recordings: Vec::new(),
             recorded: Recorded::new(),
             route: routes::Route::default(),
+            service: Service::ours().clone(),
             scrape_interval: Duration::ZERO,
             evaluation_interval: Duration::ZERO,
         };
@@ -165,6 +168,10 @@ impl Monitoring {
                 what: format!("no receiver is called `{name}`"),
                 remedy: String::new(),
             }));
+        }
+        match service::of_files(&self.files) {
+            Ok(service) => self.service = service,
+            Err(found) => findings.extend(found),
         }
         self.understand_rules(findings);
         self.understand_recordings(findings);
@@ -318,6 +325,11 @@ impl Monitoring {
     pub fn documents_in(&self, folder: &str) -> impl Iterator<Item = (&Path, &Node)> {
         let inside = move |path: &&PathBuf| path.parent() == Some(Path::new(folder));
         self.documents.keys().filter(inside).map(|path| (path.as_path(), &self.documents[path].1))
+    }
+
+    /// What the service is called, and its things; [ours](Service::ours) where no file says.
+    pub fn service(&self) -> &Service {
+        &self.service
     }
 
     /// How often targets are scraped; production time.

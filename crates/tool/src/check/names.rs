@@ -4,7 +4,7 @@
 type Row = (&'static str, &'static str);
 
 /// In the order of names; crates/tool/tests/names.rs holds it to those that are used.
-pub const ALL: [Row; 147] = [
+pub const ALL: [Row; 148] = [
     ("alert/annotation", "an annotation asks for a label that the rule's value has not"),
     ("alert/dashboard", "it has no `dashboard_url`, or one that leads nowhere"),
     ("alert/description", "its description says nothing of the case"),
@@ -137,6 +137,7 @@ pub const ALL: [Row; 147] = [
     ("scrape/path", "a component is scraped at another path than it answers at"),
     ("scrape/targets", "a component's targets are asked for in another's file"),
     ("scrape/timeout", "a scrape may last longer than its interval"),
+    ("service/recorded", "nobody recorded what the service exposes, so names can't be checked"),
     ("setting/value", "a setting with one right value in this stack has another"),
     ("slo/rules", "the rules of the objectives are not what their table gives"),
     ("slo/table", "the table of the objectives can't be read"),
