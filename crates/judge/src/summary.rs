@@ -12,6 +12,7 @@ use crate::attest;
 use crate::bundle::{Bundle, SIGNATURE};
 use crate::judge::Verdict;
 use crate::outcome::Outcome;
+use crate::report;
 use crate::run::SCHEMA;
 
 /// What is to be verified, and by what: the options of both programs.
@@ -68,22 +69,28 @@ pub fn verified(asked: &Asked) -> Result<(Bundle, Outcome), Failure> {
     Ok((bundle, outcome))
 }
 
-/// What is known of what people read first.
+/// What is known of what people read first: what this program writes of it, and what it can't vouch for.
 fn presentation(outcome: &Outcome) -> String {
-    match &outcome.others[..] {
-        [] => "report.html, report.md and the drawings are what this tool writes of them.".to_owned(),
-        [first, others @ ..] => {
-            let others = match others {
-                [] => String::new(),
-                [other] => format!(" and {other}"),
-                others => format!(" and {} others", others.len()),
-            };
-            format!(
-                "Version {} of the tool wrote the reports, another program than this one: by the sums alone are bound \
-                 {first}{others}, which this one writes otherwise.",
-                outcome.provenance.tool
-            )
-        }
+    if outcome.others.is_empty() && outcome.lacking.is_empty() {
+        return format!("{} and the drawings are what this tool writes of them.", report::written().join(", "));
+    }
+    let mut told = format!("Version {} of the tool made it, another program than this one", outcome.provenance.tool);
+    if let Some(files) = listed(&outcome.others) {
+        told += &format!("; by the sums alone are bound {files}, which this one writes otherwise");
+    }
+    if let Some(files) = listed(&outcome.lacking) {
+        told += &format!("; it has no {files}, which this one writes too");
+    }
+    told + "."
+}
+
+/// The first of these files, and how many there are beside it.
+fn listed(files: &[String]) -> Option<String> {
+    match files {
+        [] => None,
+        [first] => Some(first.clone()),
+        [first, other] => Some(format!("{first} and {other}")),
+        [first, others @ ..] => Some(format!("{first} and {} others", others.len())),
     }
 }
 
@@ -121,4 +128,17 @@ pub fn conclude(bundle: &Bundle, outcome: &Outcome, require: &[String]) -> Resul
     }
     print(&bundle.folder().display().to_string())?;
     Ok(ExitCode::from(outcome.exit_code(require)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_listed_by_the_first_and_a_number() {
+        let files: Vec<String> = ["a", "b", "c"].map(str::to_owned).into();
+        let told: Vec<_> = (0..=3).map(|many| listed(&files[..many])).collect();
+        let expected = [None, Some("a"), Some("a and b"), Some("a and 2 others")].map(|one| one.map(str::to_owned));
+        assert_eq!(told, expected);
+    }
 }
