@@ -62,6 +62,11 @@ evidence *options: _build
 prove *options: _build
     @{{ tool }} prove "$@"
 
+# live the unit tests of rules, ours or those of a folder, on a real Prometheus and Alertmanager: fires, told, says, resolves
+[group('proof')]
+drill *options: _build
+    @{{ tool }} drill "$@"
+
 # prove a service that nobody here wrote: flask, caddy; brings what it needs into .tools
 [group('proof')]
 example name *options: _build

@@ -21,6 +21,7 @@ use anyhow::{Context, bail, ensure};
 
 use super::artifacts::{self, BROKEN_OFF, EXPERIMENTS, OF_A_BUNDLE, PACKED};
 use super::consistency;
+use super::drill::layout;
 use super::files::{self, json_text, read_json, read_text, write, write_json};
 use super::judge::Judgement;
 use super::outcome::Outcome;
@@ -84,7 +85,7 @@ impl Draft {
     /// Whether anything was recorded in it.
     pub(crate) fn holds_anything(&self) -> bool {
         let holds = |folder: &str| fs::read_dir(self.folder.join(folder)).is_ok_and(|mut found| found.next().is_some());
-        holds(EXPERIMENTS) || holds(BROKEN_OFF)
+        holds(EXPERIMENTS) || holds(BROKEN_OFF) || holds(layout::SCENES)
     }
 
     /// Judges everything in the draft and writes the reports.
@@ -232,20 +233,22 @@ impl Bundle {
     /// L0 and L1. An error means that the bundle can't be trusted, and why; a usage failure, that this tool can't judge it, or
     /// that this user may not read it; an infrastructure failure, that it could not be read.
     pub fn verify(&self) -> Result<Outcome, Failure> {
-        let refused = |error: anyhow::Error, level| {
-            if failure::is_of_the_system(&error) {
-                return Failure::from(error).context(format!("{} was not verified", self.folder.display()));
-            }
-            Failure::invalid_bundle(error.context(level).context(format!("{} can't be trusted", self.folder.display())))
-        };
-        self.integrity().map_err(|error| refused(error, "L0, integrity"))?;
+        self.integrity().map_err(|error| self.refused(error, "L0, integrity"))?;
         self.is_judged_here()?;
-        self.derivation().map_err(|error| match refused(error, "L1, derivation") {
+        self.derivation().map_err(|error| match self.refused(error, "L1, derivation") {
             failure if failure.kind() == failure::Kind::InvalidBundle => {
                 failure.remedy("if another revision of this tool made it, verify it with that one")
             }
             failure => failure,
         })
+    }
+
+    /// What keeps it from being trusted, and on which level; or from being read.
+    pub(crate) fn refused(&self, error: anyhow::Error, level: &'static str) -> Failure {
+        if failure::is_of_the_system(&error) {
+            return Failure::from(error).context(format!("{} was not verified", self.folder.display()));
+        }
+        Failure::invalid_bundle(error.context(level).context(format!("{} can't be trusted", self.folder.display())))
     }
 
     /// Whether its statement is of a version that can be judged here. What says nothing of a version is no statement.
@@ -267,7 +270,8 @@ impl Bundle {
         }
     }
 
-    fn integrity(&self) -> anyhow::Result<()> {
+    /// L0: every file is as its sum says, none is missing, none is more.
+    pub(crate) fn integrity(&self) -> anyhow::Result<()> {
         let mut stored = BTreeMap::new();
         for (index, line) in read_text(&self.folder.join(SUMS))?.lines().enumerate() {
             let (sum, file) =
@@ -357,6 +361,9 @@ fn difference(told: &Judgement, derived: &Judgement) -> anyhow::Result<String> {
 fn is_of_a_bundle(file: &str) -> bool {
     let packed = file.strip_suffix(PACKED);
     let plain = packed.unwrap_or(file);
+    if layout::is_of_a_drill(plain, packed.is_some()) {
+        return true;
+    }
     match plain.splitn(3, '/').collect::<Vec<_>>()[..] {
         [EXPERIMENTS | BROKEN_OFF, _, place] => {
             artifacts::of(place).is_some_and(|artifact| artifact.packed || packed.is_none())

@@ -136,6 +136,11 @@ pub enum Event {
         claims: usize,
         seconds: u64,
     },
+    /// A scene of a drill, to its end: what it shows is told of all of them together.
+    Lived {
+        what: String,
+        seconds: u64,
+    },
     /// A mutant, or a scenario as it stands: so far as its own stack tells.
     Tried {
         told: String,
@@ -184,6 +189,7 @@ impl Event {
                 };
                 format!("  {sign} {experiment}: {holds} of {claims} claims hold ({seconds} s)")
             }
+            Event::Lived { what, seconds } => format!("  · {experiment}: {what} ({seconds} s)"),
             Event::Tried { told, number, of, seconds } => {
                 format!("  {number}/{of} {experiment}: {told} ({seconds} s)")
             }
@@ -434,6 +440,7 @@ mod tests {
                 Event::Tried { told: "killed".to_owned(), number: 2, of: 6, seconds: 62 },
                 "  2/6 error-rate: killed (62 s)",
             ),
+            (name, Event::Lived { what: why(), seconds: 62 }, "  · error-rate: a scrape was missed (62 s)"),
             (
                 name,
                 Event::Recorded { run: "20261130T164000Z-01".to_owned() },

@@ -101,6 +101,8 @@ impl FromStr for Endpoints {
 #[derive(Debug, Clone)]
 pub struct ExternalStack {
     pub app: Vec<Address>,
+    /// Where they are asked for their metrics.
+    pub scraped: Vec<Address>,
     pub prometheus: Address,
     /// Alertmanager, where it answers.
     pub alertmanager: Option<Address>,
@@ -127,7 +129,10 @@ impl ExternalStack {
     /// Runs will lie in a folder of this stack's own below `state`.
     pub async fn find(endpoints: &Endpoints, service: &Service, state: &Path) -> Result<ExternalStack, Failure> {
         let mut versions = BTreeMap::new();
-        for (index, address) in endpoints.app.iter().enumerate() {
+        // What only the monitoring reaches is out of reach from here, unless its file says where that is.
+        let scraped = service.monitoring.as_ref().filter(|_| endpoints.app.len() == 1);
+        let scraped = scraped.map_or_else(|| endpoints.app.clone(), |one| vec![one.clone()]);
+        for (index, address) in scraped.iter().enumerate() {
             let name = if index == 0 { APP.to_owned() } else { format!("{APP}-{}", index + 1) };
             let version =
                 version_of_service(address, service).await.map_err(|why| cannot(Component::App, address, &why))?;
@@ -158,6 +163,7 @@ impl ExternalStack {
         }
         Ok(ExternalStack {
             app: endpoints.app.clone(),
+            scraped,
             prometheus: address.clone(),
             alertmanager: answering.remove(&Component::Alertmanager),
             receiver: answering.remove(&Component::Receiver),

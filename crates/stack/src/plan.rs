@@ -56,15 +56,15 @@ pub struct Plan {
     pub faults: bool,
     /// What the service is called, and its things.
     #[serde(default = "our_service")]
-    pub service: Service,
+    pub service: Box<Service>,
     pub app_program: PathBuf,
     /// This tool's program, which is also the receiver and the viewer.
     pub tool_program: PathBuf,
 }
 
 /// Of a stack that was started before a tree could name another.
-fn our_service() -> Service {
-    Service::ours().clone()
+fn our_service() -> Box<Service> {
+    Box::new(Service::ours().clone())
 }
 
 /// One program to run: a component, or one replica of it.
@@ -124,7 +124,11 @@ impl Plan {
             state: absolute(state)?,
             addresses: Addresses {
                 app: vec![service.address.as_ref().map_or_else(|| port(Component::App), |there| there.address.clone())],
-                app_admin: admin_port.map(Address::loopback).into_iter().collect(),
+                app_admin: admin_port
+                    .map(Address::loopback)
+                    .or_else(|| service.monitoring.clone())
+                    .into_iter()
+                    .collect(),
                 prometheus: port(Component::Prometheus),
                 alertmanager: port(Component::Alertmanager),
                 receiver: port(Component::Receiver),
@@ -149,7 +153,7 @@ impl Plan {
             lifetime: Lifetime::Attached,
             settled_revision: None,
             faults: true,
-            service,
+            service: Box::new(service),
             app_program: absolute(&app_program)?,
             tool_program,
         })
@@ -203,6 +207,7 @@ impl Plan {
     fn addresses_mut(&mut self, listener: Listener) -> &mut [Address] {
         let component = match listener {
             Listener::Main(component) => component,
+            Listener::AppAdmin if self.service.start.is_none() => return &mut [],
             Listener::AppAdmin => return &mut self.addresses.app_admin,
             Listener::VectorMetrics => return std::slice::from_mut(&mut self.addresses.logging.vector_metrics),
             Listener::LokiGrpc => return std::slice::from_mut(&mut self.addresses.logging.loki_grpc),

@@ -16,7 +16,6 @@ use super::plan::{APP_VARIABLE, Plan, Process, shared_ports};
 use super::ports::Listener;
 use super::supervisor::{self, SUPERVISORD};
 use super::tools::{Tool, Wanted, executables, find, helper, is_executable};
-use aiclipx_base::address::Target;
 use aiclipx_http::client;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::revision::Revision;
@@ -95,9 +94,7 @@ pub(super) async fn preflight(plan: &Plan) -> Result<Preflight, Failure> {
 
 /// Why a service that somebody else starts can't be asked.
 async fn unreached(plan: &Plan) -> Option<String> {
-    let Some(Target { address, .. }) = plan.service.address.as_ref().filter(|_| plan.service.start.is_none()) else {
-        return None;
-    };
+    let address = plan.addresses.scraped_app().first().filter(|_| plan.service.start.is_none())?;
     let answer = client::get(address, &plan.service.ready, ANSWER_LIMIT).await;
     let why = match answer {
         Ok(answer) if answer.status.is_success() => return None,

@@ -3,7 +3,7 @@
 //! It asks the service a few questions, says what it took for what and why, and never overwrites a file.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ const READY: [&str; 8] =
     ["/health/ready", "/readyz", "/ready", "/healthz", "/health", "/-/ready", "/actuator/health", "/"];
 
 /// Writes what is not there yet below `out`; the last line is the next command.
-pub(super) async fn init(url: &str, job: &str, out: &Path) -> Result<ExitCode, Failure> {
+pub(super) async fn init(url: &str, clients: Option<&Target>, job: &str, out: &Path) -> Result<ExitCode, Failure> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if job.is_empty() || !job.chars().all(is_name) {
         return Err(Failure::usage(format!("`{job}` is no name of a job")).remedy("letters, digits, `-`, `_` and `.`"));
@@ -50,8 +50,15 @@ pub(super) async fn init(url: &str, job: &str, out: &Path) -> Result<ExitCode, F
         return Err(nothing(&guess, url));
     }
     let ready = ready(&target.address).await;
-    let address = Target { address: target.address.clone(), base: String::new() };
-    let asked = Asked { job, address: &address, metrics, ready: &ready };
+    // What the monitoring asks is no client's.
+    guess.routes.retain(|route| route != metrics && !READY[..READY.len() - 1].contains(&route.as_str()));
+    if guess.routes.is_empty() {
+        guess.why.push("no route of a client's is counted yet, so the first scenario reads /".to_owned());
+    }
+    let there = Target { address: target.address.clone(), base: String::new() };
+    let address = clients.unwrap_or(&there);
+    let monitoring = Some(&target.address).filter(|monitoring| **monitoring != address.address);
+    let asked = Asked { job, address, monitoring, metrics, ready: &ready };
     for why in &guess.why {
         tell(&format!("  · {why}"));
     }
@@ -68,11 +75,11 @@ pub(super) async fn init(url: &str, job: &str, out: &Path) -> Result<ExitCode, F
             print(&out.join(path).display().to_string())?;
             made += 1;
         } else {
-            left.push(path.clone());
+            left.push(path.display().to_string());
         }
     }
-    for path in &left {
-        tell(&format!("  · {} is there already, and stays as it is", out.join(path).display()));
+    if made > 0 && !left.is_empty() {
+        tell(&format!("  · what is there already stays as it is: {}", left.join(", ")));
     }
     if made == 0 {
         return Err(Failure::usage(format!("nothing was written: every file is there already in {}", out.display()))
@@ -145,7 +152,7 @@ fn nothing(guess: &Guess, url: &str) -> Failure {
 }
 
 /// Whether it was written; not where a file is there.
-fn write_new(path: &PathBuf, text: &str) -> Result<bool, Failure> {
+fn write_new(path: &Path, text: &str) -> Result<bool, Failure> {
     if path.symlink_metadata().is_ok() {
         return Ok(false);
     }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod components;
+mod drill;
 mod evidence;
 mod init;
 mod render;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aiclipx_base::address::Address;
+use aiclipx_base::address::{Address, Target};
 use aiclipx_base::duration::{self, Speed};
 use aiclipx_judge::bundle::Bundle;
 use aiclipx_judge::{attest, summary};
@@ -114,6 +115,9 @@ enum Command {
         /// Where its metrics are.
         #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/metrics")]
         url: String,
+        /// Where its clients call it, if not there.
+        #[arg(long, value_name = "URL")]
+        clients: Option<Target>,
         /// What Prometheus is to call it.
         #[arg(long, value_name = "NAME", default_value = "service")]
         job: String,
@@ -155,6 +159,8 @@ enum Command {
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
     },
+    /// Live the unit tests of rules on a real Prometheus and a real Alertmanager: does each alert fire, is it told, does it end?
+    Drill(drill::Drill),
     /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its artifacts.
     Verify {
         #[command(flatten)]
@@ -255,7 +261,7 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let stack = if live { Some(state()?) } else { None };
             checks::run(stack.as_deref(), if json { checks::Form::Json } else { checks::Form::Text }).await
         }
-        Command::Init { ref url, ref job, ref out } => init::init(url, job, out).await,
+        Command::Init { ref url, ref clients, ref job, ref out } => init::init(url, clients.as_ref(), job, out).await,
         Command::Traffic(ref asked) => traffic::traffic(&state, asked, signals).await,
         Command::Evidence { ref attach, ref out, ref require, ref told, ref verdicts } => {
             let (verdicts, events) = (verdicts.reserve(Some(told), None)?, told.open()?);
@@ -270,9 +276,10 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let judged = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await;
             verdicts.of_bundle(judged, &require, signals)
         }
+        Command::Drill(ref what) => what.run(signals).await,
         Command::Verify { ref asked, ref verdicts } => {
             let verdicts = verdicts.reserve(None, Some(&asked.bundle))?;
-            verdicts.of_bundle(summary::verified(asked), &asked.require, signals)
+            verdicts.of_verified(summary::verified(asked), &asked.require, signals)
         }
         Command::Sign { ref bundle, ref key, force } => {
             print(&attest::sign(&Bundle::open(bundle)?, key, force)?.display().to_string())?;

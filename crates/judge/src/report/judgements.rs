@@ -65,11 +65,11 @@ pub(super) fn claim_table(judgements: &[&Judgement], with_experiment: bool) -> M
 }
 
 /// Red is for what failed.
-fn why_class(verdict: &Verdict) -> &'static str {
+pub(crate) fn why_class(verdict: &Verdict) -> &'static str {
     if matches!(verdict, Verdict::NotProven(_)) { "why open" } else { "why" }
 }
 
-pub(super) fn mark(verdict: &Verdict) -> Markup {
+pub(crate) fn mark(verdict: &Verdict) -> Markup {
     let class = match verdict {
         Verdict::Holds => "holds",
         Verdict::Fails(_) => "fails",

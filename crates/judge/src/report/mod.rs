@@ -7,12 +7,12 @@
 mod breaks;
 mod experiment;
 mod html;
-mod judgements;
+pub(crate) mod judgements;
 mod markdown;
 mod mutants;
 mod prometheus;
 mod strip;
-mod words;
+pub(crate) mod words;
 
 use super::artifacts::panel_drawing;
 use super::outcome::Outcome;

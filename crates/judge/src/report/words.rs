@@ -73,13 +73,13 @@ fn by_subject(kinds: Kinds) -> String {
 }
 
 /// `2026-11-24 03:30:00 UTC`.
-pub(super) fn utc(millis: i64) -> String {
+pub(crate) fn utc(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis)
         .map_or_else(|_| "?".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
 /// `Holds`, `Fails`, … as a word for people with its sign, so that colour is not alone.
-pub(super) fn sign(verdict: &Verdict) -> &'static str {
+pub(crate) fn sign(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Holds => "✓ holds",
         Verdict::Fails(_) => "✗ fails",
@@ -119,7 +119,7 @@ pub(super) fn revision(outcome: &Outcome) -> String {
 }
 
 /// A text as it may stand in a table's cell of report.md.
-pub(super) fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 

@@ -30,12 +30,14 @@ use aiclipx_base::duration::{self, DurationError, Speed};
 mod adapted;
 pub mod addresses;
 mod bounds;
+pub mod datasources;
 mod layout;
 mod loaded;
 mod loaded_config;
 pub mod located;
 pub mod matcher;
 mod memo;
+pub mod optional;
 mod panel_query;
 pub mod promql;
 mod prose;
@@ -46,13 +48,16 @@ mod series;
 mod shape;
 pub mod slo;
 mod template;
+pub mod variables;
 mod walk;
 
 pub use adapted::{with_datasources_by_uid, without_links_to_logs};
 pub use bounds::Bounds;
 pub use loaded::rules_equal;
 pub use loaded_config::{Compared, Loader, config_equal, speed_of};
-pub use panel_query::{UNKNOWN, panel_query_at, without_variables};
+pub use panel_query::{
+    UNKNOWN, length_at, lengths_in, panel_query_at, panel_range_at, panel_step_at, without_variables,
+};
 pub use routes::GroupTimings;
 
 use addresses::Component;

@@ -17,11 +17,14 @@ use promql_parser::parser::{self, Expr, LabelModifier, MatrixSelector, Offset, V
 use super::memo::Memo;
 use aiclipx_base::duration::Speed;
 
+pub mod clock;
+mod conditions;
 mod dimension;
 mod functions;
 mod text;
 mod tree;
 
+pub use conditions::with_conditions;
 pub(super) use dimension::hazards;
 use functions::Treats;
 pub use tree::{Recorded, children, gives, nodes, print, selectors};
@@ -133,7 +136,7 @@ fn newer(node: &Expr) -> Option<String> {
 }
 
 /// Whether two texts are the same expression: their trees print the same.
-pub(crate) fn same(one: &str, other: &str) -> bool {
+pub fn same(one: &str, other: &str) -> bool {
     match (parse(one), parse(other)) {
         (Ok(one), Ok(other)) => print(&one) == print(&other),
         _ => false,

@@ -7,10 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Component};
-use super::layout::is_of_logs;
 use super::located::{Entry, Node, Value};
 use super::matcher;
-use super::panel_query::{VARIABLE, length_beside_a_variable, panel_query_at, without_variables};
 use super::promql::{self, Recorded};
 use super::prose::duration_in_words;
 use super::series;
@@ -19,6 +17,8 @@ use super::template;
 use crate::failure::Finding;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::{self, Speed};
+
+mod dashboard;
 
 /// Prometheus begins to miss scrapes on a busy machine below this.
 const SHORTEST_SCRAPE: Duration = Duration::from_millis(500);
@@ -345,67 +345,6 @@ impl Walk<'_> {
             Ok(divided) if self.rendering.is_some() => *text = divided,
             Ok(_) => {}
             Err(error) => self.find(line, error, ""),
-        }
-    }
-
-    fn dashboard(&mut self, node: &mut Node) {
-        for key in ["uid", "title"] {
-            if node.text_of(key).is_none_or(str::is_empty) {
-                self.find(node.line, format!("a dashboard needs a `{key}`"), "");
-            }
-        }
-        if node.items_of("panels").is_empty() {
-            self.find(node.line, "a dashboard without panels", "");
-        }
-        self.dashboard_part(node);
-    }
-
-    fn dashboard_part(&mut self, node: &mut Node) {
-        let line = node.line;
-        if is_of_logs(node) {
-            return;
-        }
-        match &mut node.value {
-            Value::List(items) => items.iter_mut().for_each(|item| self.dashboard_part(item)),
-            Value::Map(entries) => {
-                for entry in entries {
-                    match (entry.key.as_str(), &mut entry.node.value) {
-                        ("expr", Value::Text(text)) => self.panel_expression(entry.line, text),
-                        ("url", Value::Text(text)) => self.page(text),
-                        // The least step of a panel or query; empty is Grafana's way to leave it out.
-                        ("interval", Value::Text(text)) if !text.is_empty() => self.step(line, text),
-                        _ => self.dashboard_part(&mut entry.node),
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A panel looks back by Grafana's variables, which follow the datasource's interval and so the speed, or by lengths of
-    /// its own, as the alert does whose value it shows: these are divided. Both in one query are refused: of what has a variable
-    /// where it is no text, nothing is divided.
-    fn panel_expression(&mut self, line: usize, text: &mut String) {
-        match promql::parse(&without_variables(text)) {
-            Ok(tree) => {
-                if let Some(what) = length_beside_a_variable(text) {
-                    self.find(line, what, "write $__rate_interval, or lengths alone, as the alert does");
-                } else if let Some(Rendering { speed, .. }) = self.rendering {
-                    match panel_query_at(text, speed) {
-                        Ok(divided) => *text = divided,
-                        Err(refused) => refused.into_iter().for_each(|error| self.find(line, error, "")),
-                    }
-                }
-                if let Some(Rendering { speed, recorded, .. }) = self.rendering
-                    && speed != Speed::PRODUCTION
-                {
-                    for hazard in promql::hazards(&tree, recorded) {
-                        let hazard = hazard.replace(&duration::print(VARIABLE), "$__interval");
-                        self.find(line, hazard, "compare a rate or a ratio, or render at speed 1");
-                    }
-                }
-            }
-            Err(error) => self.find(line, format!("not an expression: {}", error.trim()), ""),
         }
     }
 }

@@ -25,8 +25,14 @@ fn service(root: &Section<'_, '_>) -> Service {
         root.note(what, if both { "take one of them out" } else { "address = \"http://127.0.0.1:5000\"" });
     }
     if own_listener && root.has("address") {
-        root.complain("own_listener", "of a service that somebody else starts it is asked at its `address`");
+        root.complain("own_listener", "of a service that somebody else starts `monitoring` says where that is");
     }
+    let monitoring = root.text("monitoring");
+    if monitoring.is_some() && !root.has("address") {
+        root.complain("monitoring", "with [start] a stack chooses the place: own_listener = true");
+    }
+    let monitoring =
+        monitoring.and_then(|text| text.parse().map_err(|why: String| root.complain("monitoring", why)).ok());
     let base = root.text("base");
     if base.as_deref().is_some_and(|base| !is_path(base) || base.ends_with('/')) {
         root.complain("base", "`base` begins with a slash and does not end with one, like /api");
@@ -60,6 +66,7 @@ fn service(root: &Section<'_, '_>) -> Service {
         process_start: name(root, "process_start"),
         start,
         address,
+        monitoring,
         requests,
         latency: root.table("latency").map(|section| metric(&section, "histogram", true)),
         errors: root.table("errors").map(|section| metric(&section, "counter", false)),

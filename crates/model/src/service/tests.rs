@@ -86,6 +86,10 @@ fn somebody_starts_it_and_not_two() {
     assert!(refused("job = \"shop\"\n")[0].1.contains("a [start], or an `address`"));
     let both = format!("{LEAST}[start]\nprogram = \"x\"\narguments = [\"{{port}}\"]\n");
     assert!(refused(&both)[0].1.contains("a [start], or an `address`"));
+    let apart = read(&format!("{LEAST}monitoring = \"127.0.0.1:5001\"\n"));
+    assert_eq!(apart.monitoring, Some("127.0.0.1:5001".parse().expect("an address")));
+    let chosen = refused("job = \"shop\"\nmonitoring = \"a:1\"\n[start]\nprogram = \"x\"\narguments = [\"{port}\"]\n");
+    assert!(chosen[0].1.contains("own_listener = true"), "{chosen:?}");
     let tls = refused("job = \"shop\"\naddress = \"https://shop.test/\"\n");
     assert!(tls[0].1.contains("TLS"), "{tls:?}");
 }

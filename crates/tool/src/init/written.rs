@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use aiclipx_base::address::Target;
+use aiclipx_base::address::{Address, Target};
 use aiclipx_model::service::Metric;
 use serde_json::{Value, json};
 
@@ -17,6 +17,8 @@ pub(super) struct Asked<'a> {
     pub(super) job: &'a str,
     /// Where its clients call it.
     pub(super) address: &'a Target,
+    /// Where it is asked for its metrics, if not there.
+    pub(super) monitoring: Option<&'a Address>,
     /// The path of its metrics.
     pub(super) metrics: &'a str,
     /// The path that answered 200, of those that are usual for it.
@@ -25,7 +27,7 @@ pub(super) struct Asked<'a> {
 
 /// All files, by their paths from the tree.
 pub(super) fn files(asked: &Asked<'_>, guess: &Guess) -> BTreeMap<PathBuf, String> {
-    let port = asked.address.address.port;
+    let port = asked.monitoring.unwrap_or(&asked.address.address).port;
     let targets = |name: &str, port: u16| format!("[{{\"targets\": [\"{name}:{port}\"]}}]\n");
     let mut files = BTreeMap::new();
     let mut add = |path: &str, text: String| drop(files.insert(PathBuf::from(path), text));
@@ -55,6 +57,9 @@ fn service(asked: &Asked<'_>, guess: &Guess) -> String {
     };
     line("job", asked.job);
     line("address", &asked.address.to_string());
+    if let Some(monitoring) = asked.monitoring {
+        line("monitoring", &monitoring.to_string());
+    }
     line("ready", asked.ready);
     line("metrics", asked.metrics);
     if guess.requests.as_ref().is_some_and(|requests| requests.route.is_some()) {
