@@ -158,7 +158,7 @@ lint:
     shellcheck --external-sources dev .ci/run scripts/bin/* scripts/*.sh
     scripts/nix-files.sh
 
-# demo and test on a new Debian or Ubuntu that holds nothing but Rust, Debian's stable and the one before unless named; needs root; see its head
+# demo and test on a new Debian or Ubuntu that holds nothing but Rust, Debian's stable and the one before unless named; needs root; takes --user, --keep DIR
 [group('development')]
 fresh *suites:
     @scripts/fresh.sh "$@"

@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -160,7 +161,7 @@ pub fn made_in(parent: &Path, folder: &Path) -> Result<bool, Failure> {
     fs::create_dir_all(parent).map_err(|error| unwritable(&error, parent))?;
     match fs::create_dir(folder) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(unwritable(&error, folder)),
     }
 }
@@ -191,7 +192,7 @@ impl Bundle {
     pub fn open(folder: &Path) -> Result<Bundle, Failure> {
         let look = |path: &Path| match fs::metadata(path) {
             Ok(there) => Ok(Some(there)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(anyhow::Error::new(error).context(format!("cannot read {}", path.display()))),
         };
         let seen = || match look(folder)? {
@@ -208,8 +209,15 @@ impl Bundle {
             Err(error) if failure::is_of_the_system(&error) => return Err(error.into()),
             Err(error) => format!("{error:#}"),
         };
-        Err(Failure::usage(format!("{} is no bundle: {why}", folder.display()))
-            .remedy("a bundle is the folder whose path `just evidence` prints last"))
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let is_packed =
+            [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst", ".zip"].iter().any(|end| name.ends_with(end));
+        let remedy = if is_packed && folder.is_file() {
+            "unpack it first, and name the folder that was in it"
+        } else {
+            "a bundle is the folder whose path `just evidence` prints last"
+        };
+        Err(Failure::usage(format!("{} is no bundle: {why}", folder.display())).remedy(remedy))
     }
 
     /// The bundle's folder.
@@ -306,18 +314,28 @@ impl Bundle {
         let reports = report::write(&outcome)?;
         let mut drawn = BTreeSet::new();
         for (file, text) in reports {
-            match read_text(&self.folder.join(&file)) {
+            let path = self.folder.join(&file);
+            match read_text(&path) {
                 Ok(stored) if stored == text => {}
+                Err(_) if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) => {
+                    outcome.lacking.push(file.clone());
+                }
                 Err(error) if failure::is_of_the_system(&error) => return Err(error),
                 _ => outcome.others.push(file.clone()),
             }
             drawn.insert(file);
         }
         let files = list(&self.folder)?;
-        if let Some(file) = outcome.others.first() {
+        if !outcome.others.is_empty() || !outcome.lacking.is_empty() {
             let told = &outcome.provenance.program;
             let is_by_us = told.is_some() && *told == provenance::program();
-            ensure!(!is_by_us, "{file} does not say what the artifacts say");
+            let (other, lacking) = (outcome.others.first(), outcome.lacking.first());
+            if let Some(file) = lacking.filter(|_| is_by_us) {
+                bail!("{file}, which the tool that made it writes, is not in the bundle");
+            }
+            if let Some(file) = other.filter(|_| is_by_us) {
+                bail!("{file} does not say what the artifacts say");
+            }
             // Another program may have drawn more.
             drawn.extend(files.iter().filter(|file| consistency::is_drawn(file)).cloned());
         }

@@ -13,6 +13,7 @@ use crate::bundle::{Bundle, SIGNATURE};
 use crate::drill;
 use crate::judge::{Judgement, Verdict};
 use crate::outcome::Outcome;
+use crate::report;
 use crate::run::SCHEMA;
 
 /// What is to be verified, and by what: the options of both programs.
@@ -54,7 +55,7 @@ fn of_drill(bundle: &Bundle, asked: &Asked) -> Result<drill::outcome::Outcome, F
     tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
     tell(&format!(
         "L1 derivation: what was loaded and sent follows from what was given, claims and verdicts from the artifacts. {}",
-        written(&others, &outcome.made.tool)
+        presentation(&outcome.made.tool, &others, &[])
     ));
     tell("L2 binding: a drill is of files, and not of a revision: given/ holds them.");
     signature(bundle, asked)?;
@@ -66,7 +67,7 @@ fn of_evidence(bundle: &Bundle, asked: &Asked) -> Result<Outcome, Failure> {
     tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
     tell(&format!(
         "L1 derivation: claims and verdicts follow from the artifacts. {}",
-        written(&outcome.others, &outcome.provenance.tool)
+        presentation(&outcome.provenance.tool, &outcome.others, &outcome.lacking)
     ));
     let (version, newest) = (outcome.provenance.schema, SCHEMA);
     if version < newest {
@@ -105,21 +106,28 @@ fn signature(bundle: &Bundle, asked: &Asked) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is known of what people read first.
-fn written(others: &[String], tool: &str) -> String {
-    match others {
-        [] => "report.html, report.md and the drawings are what this tool writes of them.".to_owned(),
-        [first, others @ ..] => {
-            let others = match others {
-                [] => String::new(),
-                [other] => format!(" and {other}"),
-                others => format!(" and {} others", others.len()),
-            };
-            format!(
-                "Version {tool} of the tool wrote the reports, another program than this one: by the sums alone are bound \
-                 {first}{others}, which this one writes otherwise."
-            )
-        }
+/// What is known of what people read first: what this program writes of it, and what it can't vouch for.
+fn presentation(tool: &str, others: &[String], lacking: &[String]) -> String {
+    if others.is_empty() && lacking.is_empty() {
+        return format!("{} and the drawings are what this tool writes of them.", report::written().join(", "));
+    }
+    let mut told = format!("Version {tool} of the tool made it, another program than this one");
+    if let Some(files) = listed(others) {
+        told += &format!("; by the sums alone are bound {files}, which this one writes otherwise");
+    }
+    if let Some(files) = listed(lacking) {
+        told += &format!("; it has no {files}, which this one writes too");
+    }
+    told + "."
+}
+
+/// The first of these files, and how many there are beside it.
+fn listed(files: &[String]) -> Option<String> {
+    match files {
+        [] => None,
+        [first] => Some(first.clone()),
+        [first, other] => Some(format!("{first} and {other}")),
+        [first, others @ ..] => Some(format!("{first} and {} others", others.len())),
     }
 }
 
@@ -191,4 +199,17 @@ fn are_named(bundle: &Bundle, unmatched: &[&str]) -> Result<(), Failure> {
     print(&bundle.folder().display().to_string())?;
     Err(Failure::usage(format!("no claim here is called {}, which --require names", unmatched.join(", or ")))
         .remedy("verdicts.json of the bundle has the ids of all claims"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_listed_by_the_first_and_a_number() {
+        let files: Vec<String> = ["a", "b", "c"].map(str::to_owned).into();
+        let told: Vec<_> = (0..=3).map(|many| listed(&files[..many])).collect();
+        let expected = [None, Some("a"), Some("a and b"), Some("a and 2 others")].map(|one| one.map(str::to_owned));
+        assert_eq!(told, expected);
+    }
 }

@@ -64,7 +64,11 @@ impl fmt::Display for Doing {
         match self {
             Doing::StartingAStack => f.write_str("starting a stack"),
             Doing::WaitingForQuiet { alerts, seconds } => {
-                write!(f, "waiting until {alerts} is over{}", so_far(seconds))
+                write!(
+                    f,
+                    "waiting for the end of {alerts}, left by the stack's start or the run before{}",
+                    so_far(seconds)
+                )
             }
             Doing::NotQuiet { alerts, seconds } => {
                 write!(f, "{alerts} still active after {seconds} s: going on, and the claims will tell")
@@ -388,8 +392,14 @@ mod tests {
         let resolved = |seconds| Doing::WaitingUntilResolved { alert: "AppDown".to_owned(), seconds };
         vec![
             doing(Doing::StartingAStack, "  · error-rate: starting a stack"),
-            doing(quiet(None), "  · error-rate: waiting until AppDown, AppTrafficDrop is over"),
-            doing(quiet(Some(5)), "  · error-rate: waiting until AppDown, AppTrafficDrop is over (5 s)"),
+            doing(
+                quiet(None),
+                "  · error-rate: waiting for the end of AppDown, AppTrafficDrop, left by the stack's start or the run before",
+            ),
+            doing(
+                quiet(Some(5)),
+                "  · error-rate: waiting for the end of AppDown, AppTrafficDrop, left by the stack's start or the run before (5 s)",
+            ),
             doing(
                 Doing::NotQuiet { alerts: "AppDown".to_owned(), seconds: 111 },
                 "  · error-rate: AppDown still active after 111 s: going on, and the claims will tell",

@@ -101,7 +101,9 @@ fn born_late(fixture: Fixture) -> Fixture {
 #[test]
 fn a_series_that_comes_later_has_grown_from_nothing_where_the_service_does_not_say_that_all_are_there() {
     let late = born_late(Fixture::with_errors());
-    let Verdict::Fails(why) = &late.judged().of("counters/requests").verdict.clone() else { panic!("ours has them all") };
+    let Verdict::Fails(why) = &late.judged().of("counters/requests").verdict.clone() else {
+        panic!("ours has them all")
+    };
     assert!(why.contains("no scrape between quiet and the first request"), "{why}");
     let (_place, tree) = tree(|text| text.replacen("from_zero = true\n", "", 1));
     let found = judged(&late, &tree);

@@ -25,6 +25,8 @@ pub(super) struct ViewParams {
     pub(super) from: String,
     /// See `from`.
     pub(super) to: String,
+    /// The dashboard's own `from`, where a later one is shown instead.
+    pub(super) shortened_from: Option<String>,
     /// The same in numbers.
     pub(super) range: TimeRange,
     /// Drawn anew after so long; never when nothing new can come.
@@ -78,7 +80,20 @@ impl ViewParams {
             }
         };
         let refresh = refresh.filter(|_| to.starts_with("now"));
-        Ok(ViewParams { parameters, from, to, range, refresh, panel, chosen })
+        Ok(ViewParams { parameters, from, to, shortened_from: None, range, refresh, panel, chosen })
+    }
+
+    /// Whether the range is the dashboard's own, up to now.
+    pub(super) fn is_the_dashboards(&self) -> bool {
+        self.given("from").is_none() && self.given("to").is_none() && self.to == "now"
+    }
+
+    /// The same, since so long ago (`1h`).
+    pub(super) fn shortened(self, ago: &str, now_millis: i64) -> ViewParams {
+        let from = format!("now-{ago}");
+        let Ok(from_millis) = moment(&from, now_millis) else { return self };
+        let range = TimeRange { from_millis, ..self.range };
+        ViewParams { shortened_from: Some(self.from), from, range, ..self }
     }
 
     fn given(&self, name: &str) -> Option<&str> {

@@ -48,6 +48,7 @@ mod labels;
 pub mod live;
 pub mod metrics;
 pub mod names;
+mod nearest;
 mod pasted;
 mod recordings;
 mod runbooks;
