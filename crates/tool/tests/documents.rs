@@ -7,9 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use aiclipx_app::endpoint::Endpoint;
+use aiclipx_base::duration::{self, Speed};
 use aiclipx_model::failure::without_just;
+use aiclipx_model::scenario;
 
 /// What every Unix has and no table needs to name.
 const EVERYWHERE: [&str; 4] = ["rm", "mkdir", "true", "printf"];
@@ -304,6 +307,20 @@ fn the_readme_has_every_metric_with_its_labels_and_every_route() {
         };
         assert!(rows.iter().any(named), "README.md has no row for {}", endpoint.label());
     }
+}
+
+/// What of the demo's time no machine makes shorter.
+#[test]
+fn the_readme_says_how_long_the_scenarios_of_the_demo_take() {
+    let speed: Speed = "30".parse().unwrap();
+    let scenarios = scenario::all(&root().join("scripts/traffic")).unwrap();
+    // Which sends nothing, and which `just traffic` leaves out.
+    let run: Vec<_> = scenarios.iter().filter(|scenario| scenario.id() != "00-quiet").collect();
+    assert!(run.len() > 1 && run.len() + 1 == scenarios.len(), "{} of {}", run.len(), scenarios.len());
+    let phases = run.iter().flat_map(|scenario| &scenario.phases);
+    let took: Duration = phases.map(|phase| speed.real(phase.duration).unwrap()).sum();
+    let told = format!("The scenarios of the demo alone take {}", duration::print(duration::whole_seconds(took)));
+    assert!(read("README.md").contains(&told), "README.md, \"Two commands\", must say: {told}");
 }
 
 // --- the table of tools ---------------------------------------------------------------------------------------------------
