@@ -212,7 +212,7 @@ mod tests {
     const NOW: i64 = 1_795_000_000_000;
 
     fn dashboard() -> Dashboard {
-        let text = r#"{"uid": "a b", "title": "A", "refresh": "10s", "time": {"from": "now-15m", "to": "now"},
+        let text = r#"{"uid": "a_b", "title": "A", "refresh": "10s", "time": {"from": "now-15m", "to": "now"},
             "panels": [{"id": 3, "type": "stat", "title": "", "targets": []},
                        {"id": 4, "type": "row", "title": "", "collapsed": true, "panels": []}]}"#;
         aiclipx_dashboard::model::read(std::path::Path::new("a.json"), text).unwrap()
