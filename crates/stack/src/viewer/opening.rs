@@ -8,7 +8,7 @@ use aiclipx_base::address::Address;
 use aiclipx_base::duration;
 
 /// Shorter ones open as they are.
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 /// How exactly the beginning is looked for, in parts of the range.
 const PARTS: u64 = 500;
 
