@@ -113,10 +113,10 @@ fn presentation(tool: &str, others: &[String], lacking: &[String]) -> String {
     }
     let mut told = format!("Version {tool} of the tool made it, another program than this one");
     if let Some(files) = listed(others) {
-        told += &format!("; by the sums alone are bound {files}, which this one writes otherwise");
+        told.extend(["; by the sums alone are bound ", &files, ", which this one writes otherwise"]);
     }
     if let Some(files) = listed(lacking) {
-        told += &format!("; it has no {files}, which this one writes too");
+        told.extend(["; it has no ", &files, ", which this one writes too"]);
     }
     told + "."
 }

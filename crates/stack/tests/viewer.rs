@@ -324,6 +324,42 @@ async fn what_cannot_be_shown_says_so_in_its_place_beside_what_can() {
     assert!(viewer.page("/").await.contains("n.json:1: the dashboard is no JSON"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panel_that_a_part_would_fill_which_is_not_there_says_so() {
+    let mut dashboard: serde_json::Value = serde_json::from_str(EXAMPLE).unwrap();
+    dashboard["panels"][3]["targets"][0]["expr"] = "sum(rate(vector_component_errors_total[5m]))".into();
+    for (jobs, told) in [(json!(["app"]), "Vector is not part of this stack"), (json!(["app", "vector"]), "No data")] {
+        let prometheus = prometheus(move |path| {
+            let nothing = json!({"resultType": "matrix", "result": []});
+            let data = if path.contains("/label/") { jobs.clone() } else { nothing };
+            json!({"status": "success", "data": data}).to_string()
+        });
+        let page = Viewer::of(&[("e.json", &dashboard.to_string())], &prometheus).await.page("/d/example").await;
+        assert!(panel(&page, 3).contains(&format!(">{told}<")), "{}", panel(&page, 3));
+        assert!(panel(&page, 4).contains(">No data<"), "{}", panel(&page, 4));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dashboard_of_a_week_opens_on_the_time_in_which_there_is_anything() {
+    let mut dashboard: serde_json::Value = serde_json::from_str(EXAMPLE).unwrap();
+    dashboard["time"]["from"] = "now-7d".into();
+    let prometheus = prometheus(|path| {
+        let is_first = path.contains("min_over_time");
+        let time = path.split("time=").nth(1).and_then(|text| text.split('&').next()?.parse::<f64>().ok());
+        let began = json!({"metric": {}, "value": [0, (time.unwrap_or_default() - 600.0).to_string()]});
+        let result = if is_first { json!([began]) } else { json!([]) };
+        let data = json!({"resultType": if is_first { "vector" } else { "matrix" }, "result": result});
+        json!({"status": "success", "data": data}).to_string()
+    });
+    let viewer = Viewer::of(&[("e.json", &dashboard.to_string())], &prometheus).await;
+    let chosen = |range: &str| format!("aria-current=\"true\">{range}<");
+    let page = viewer.page("/d/example").await;
+    assert!(page.contains(&chosen("15m")) && page.contains("there is nothing before it"), "{page}");
+    let page = viewer.page("/d/example?from=now-7d&to=now").await;
+    assert!(page.contains(&chosen("7d")) && !page.contains("there is nothing before it"), "{page}");
+}
+
 /// A dashboard as others write them: no uid, a data source by a variable, chained variables, a panel for each value, a list of one's
 /// own, a panel of a type that is not drawn.
 const THEIRS: &str = include_str!("theirs.json");

@@ -174,7 +174,7 @@ fn not_holding(outcome: &Outcome) -> Markup {
 /// More experiments than that stand in narrow columns, their names upright.
 const FEW: usize = 6;
 
-/// What the column of names takes, in widths of an M: names are in DejaVu Sans, whose letters are some 0.58 of one wide.
+/// What the column of names takes, in widths of an M: names are in `DejaVu` Sans, whose letters are some 0.58 of one wide.
 fn names_width(names: &[(&String, impl Sized)]) -> f64 {
     const MOST: usize = 46;
     let longest = names.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(MOST);

@@ -8,7 +8,7 @@ use aiclipx_base::address::Address;
 use aiclipx_base::duration;
 
 /// Shorter ones open as they are.
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 /// How exactly the beginning is looked for, in parts of the range.
 const PARTS: u64 = 500;
 
@@ -19,16 +19,28 @@ pub(super) async fn opened(address: &Address, params: ViewParams, ranges: &[&str
     if !params.is_the_dashboards() || length <= LONG {
         return params;
     }
-    let step = length.as_secs() / PARTS;
-    let first = format!("min(min_over_time(timestamp(up)[{}s:{step}s]))", length.as_secs());
-    let Ok(first) = ask::number(address, &first, params.range).await else { return params };
-    // Nothing on the grid: all there is began since its last point.
-    #[allow(clippy::cast_possible_truncation)] // seconds of a calendar
-    let age = first.map_or(0, |first| to.div_euclid(1000).saturating_sub(first as i64).unsigned_abs());
-    match shortest(ranges, Duration::from_secs(age + step), length) {
+    let Some(mut age) = age(address, &params, length).await else { return params };
+    // Seen from nearer, a beginning is known more exactly.
+    if age <= LONG {
+        let Some(nearer) = self::age(address, &params, LONG).await else { return params };
+        age = nearer;
+    }
+    match shortest(ranges, age, length) {
         Some(ago) => params.shortened(ago, now_millis),
         None => params,
     }
+}
+
+/// How long before the end there has been anything, as far as a window shows, and to a part of it; nothing where nobody answers.
+async fn age(address: &Address, params: &ViewParams, window: Duration) -> Option<Duration> {
+    let step = (window.as_secs() / PARTS).max(1);
+    let first = format!("min(min_over_time(timestamp(up)[{}s:{step}s]))", window.as_secs());
+    let first = ask::number(address, &first, params.range).await.ok()?;
+    let to = params.range.to_millis.div_euclid(1000);
+    // Nothing on the grid: all there is began since its last point.
+    #[allow(clippy::cast_possible_truncation)] // seconds of a calendar
+    let age = first.map_or(0, |first| to.saturating_sub(first as i64).unsigned_abs());
+    Some(Duration::from_secs(age + step))
 }
 
 fn shortest<'a>(ranges: &[&'a str], least: Duration, below: Duration) -> Option<&'a str> {
