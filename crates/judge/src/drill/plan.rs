@@ -276,3 +276,93 @@ fn told_within(given: &Given, asked: &[&AlertTest]) -> i64 {
 fn up_to(ms: i64, step_ms: i64) -> i64 {
     ms + (-ms).rem_euclid(step_ms)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const RULES: &str = "\
+groups:
+  - name: a
+    rules:
+      - {alert: A, expr: x > 0, for: 5m, labels: {severity: page}}
+      - {alert: Long, expr: 'max_over_time(x[1d]) > 0', labels: {severity: page}}
+";
+    const ALERTMANAGER: &str = "{route: {receiver: r, group_wait: 30s, group_interval: 5m}, receivers: [{name: r}]}";
+
+    /// The plan of one test with these questions: an alert, a time, and whether it fires.
+    fn plan(asked: &[(&str, &str, bool)], wanted: &Wanted, series: &str) -> Plan {
+        let asked: Vec<String> = asked
+            .iter()
+            .map(|(alert, at, fires)| {
+                let expected = if *fires { "[{exp_labels: {severity: page}}]" } else { "[]" };
+                format!("      - {{eval_time: {at}, alertname: {alert}, exp_alerts: {expected}}}\n")
+            })
+            .collect();
+        let tests = format!(
+            "rule_files: [r.yml]\nevaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series: [{series}]\n    \
+             alert_rule_test:\n{}",
+            asked.concat()
+        );
+        let files = [("r.yml", RULES), ("t.yml", &tests), ("am.yml", ALERTMANAGER)];
+        let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
+        let given = Given::from_files(files.into_iter().collect(), Path::new("am.yml")).unwrap();
+        Plan::of(&given, wanted)
+    }
+
+    const MINUTE: i64 = 60_000;
+    const SERIES: &str = "{series: x, values: 1x9}";
+
+    #[test]
+    fn one_stretch_holds_times_that_are_close_and_leaves_history_before_the_first() {
+        let all = plan(&[("A", "2h", false), ("A", "2h5m", true)], &Wanted::default(), SERIES);
+        let [scene] = &all.scenes[..] else { panic!("{all:?}") };
+        let stretch = &scene.stretch;
+        // Its `for`, and two evaluations.
+        assert_eq!((stretch.begins_ms, stretch.asked_until_ms), (113 * MINUTE, 125 * MINUTE));
+        // Until it is told: the group's interval, and what telling takes, really.
+        assert!(stretch.ends_ms - stretch.asked_until_ms >= 5 * MINUTE + stretch.test_ms(TELLING_MS));
+        assert!(!stretch.forgets && stretch.real_ms(stretch.over_ms - stretch.begins_ms) < LIVED_MS);
+        assert_eq!((stretch.speed.factor(), stretch.real_ms(stretch.step_ms)), (100, 600));
+    }
+
+    #[test]
+    fn times_that_are_far_apart_are_lived_apart_and_what_fires_before_the_end_is_lived_to_there() {
+        let all = plan(&[("A", "10m", true), ("A", "10h", false)], &Wanted::default(), SERIES);
+        let told: Vec<(i64, i64)> = all
+            .scenes
+            .iter()
+            .map(|one| (one.stretch.begins_ms / MINUTE, one.stretch.asked_until_ms / MINUTE))
+            .collect();
+        assert_eq!(told, [(3, 10), (593, 600), (3, 10)]);
+        let names: BTreeSet<&str> = all.scenes.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names.len(), 3, "{names:?}");
+    }
+
+    #[test]
+    fn what_looks_back_for_long_is_forgotten_at_the_end_and_not_waited_for() {
+        let all = plan(&[("Long", "10m", true)], &Wanted::default(), SERIES);
+        let stretch = &all.scenes[0].stretch;
+        assert!(stretch.forgets && stretch.over_ms - stretch.ends_ms < 60 * MINUTE, "{stretch:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_lived_is_refused_with_its_place_and_reason() {
+        let speed = Wanted { speed: Speed::new(7).ok(), ..Wanted::default() };
+        let all = plan(&[("A", "10m", true)], &speed, SERIES);
+        assert!(all.scenes.is_empty() && all.refused[0].why.starts_with("t.yml:4 (test 1): "), "{:?}", all.refused);
+        let all = plan(&[("A", "10m", true)], &Wanted::default(), "{series: x, values: '{{schema:1}}'}");
+        assert!(all.scenes.is_empty() && all.refused[0].why.contains("native histograms"), "{:?}", all.refused);
+    }
+
+    #[test]
+    fn only_what_is_wanted_is_planned_and_what_no_rule_defines_is() {
+        let only = Wanted { only: vec!["A".to_owned()], speed: None };
+        let all = plan(&[("A", "10m", true), ("Long", "10m", true)], &only, SERIES);
+        assert_eq!((all.alerts.len(), all.scenes[0].alerts.len()), (1, 1));
+        let all = plan(&[("Misspelt", "10m", true)], &Wanted::default(), SERIES);
+        assert!(all.alerts["Misspelt"].is_empty() && all.alerts.len() == 3);
+    }
+}
