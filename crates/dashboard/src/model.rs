@@ -24,7 +24,7 @@ pub use variable::{ALL, Variable, VariableKind};
 
 use aiclipx_base::duration::{DurationError, Speed};
 use aiclipx_model::failure::Finding;
-use aiclipx_model::monitoring::{lengths_in, panel_query_at, panel_range_at, panel_step_at, variables};
+use aiclipx_model::monitoring::{lengths_in, panel_query_at, panel_range_at, panel_shift_at, panel_step_at, variables};
 
 /// A dashboard.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,9 +74,8 @@ impl Dashboard {
             }
             let asking = &mut panel.asking;
             asking.min_interval = panel_step_at(&asking.min_interval, speed).map_err(told)?;
-            for own in [&mut asking.time_from, &mut asking.time_shift] {
-                *own = panel_range_at(own, speed).map_err(told)?;
-            }
+            asking.time_from = panel_range_at(&asking.time_from, speed).map_err(told)?;
+            asking.time_shift = panel_shift_at(&asking.time_shift, speed).map_err(told)?;
         }
         let lengths = self.lengths();
         for variable in divided.variables.iter_mut().filter(|one| lengths.contains(&one.name)) {

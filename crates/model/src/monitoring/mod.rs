@@ -56,7 +56,7 @@ pub use bounds::Bounds;
 pub use loaded::rules_equal;
 pub use loaded_config::{Compared, Loader, config_equal, speed_of};
 pub use panel_query::{
-    UNKNOWN, length_at, lengths_in, panel_query_at, panel_range_at, panel_step_at, without_variables,
+    UNKNOWN, length_at, lengths_in, panel_query_at, panel_range_at, panel_shift_at, panel_step_at, without_variables,
 };
 pub use routes::GroupTimings;
 

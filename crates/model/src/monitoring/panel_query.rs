@@ -61,11 +61,27 @@ pub fn panel_step_at(text: &str, speed: Speed) -> Result<String, DurationError> 
     Ok(format!("{}s", duration::whole_seconds(step / speed.factor()).as_secs()))
 }
 
-/// How far back a panel looks by itself, `1h` or `now-1h`, at a speed.
+/// How far back a panel looks by itself, `1h` or `now-1h`, at a speed: in whole seconds and upwards, as Grafana has `$__range`.
 pub fn panel_range_at(text: &str, speed: Speed) -> Result<String, DurationError> {
+    let whole = |length: Duration| Ok(duration::whole_seconds(length / speed.factor()));
+    relative_at(text, speed, whole)
+}
+
+/// By how much earlier a panel looks, at a speed.
+pub fn panel_shift_at(text: &str, speed: Speed) -> Result<String, DurationError> {
+    relative_at(text, speed, |length| speed.real(length))
+}
+
+fn relative_at(
+    text: &str,
+    speed: Speed,
+    divided: impl Fn(Duration) -> Result<Duration, DurationError>,
+) -> Result<String, DurationError> {
     let bare = text.trim_start_matches("now").trim_start_matches('-');
-    let before = &text[..text.len() - bare.len()];
-    if bare.is_empty() { Ok(text.to_owned()) } else { Ok(before.to_owned() + &length_at(bare, speed)?) }
+    if speed == Speed::PRODUCTION || bare.is_empty() || names(bare).next().is_some() {
+        return Ok(text.to_owned());
+    }
+    Ok(text[..text.len() - bare.len()].to_owned() + &duration::print(divided(duration::parse(bare)?)?))
 }
 
 /// A value of a variable by which queries look back, at a speed. What Grafana computes stays: it follows the range shown and the
@@ -346,11 +362,14 @@ mod tests {
             assert_eq!(panel_step_at(text, Speed::PRODUCTION).as_deref(), Ok(text));
         }
         assert!(panel_step_at("soon", speed).is_err());
-        for (text, divided) in [("1h", "2m"), ("now-1d", "now-48m"), ("", "")] {
-            assert_eq!(panel_range_at(text, speed).as_deref(), Ok(divided), "{text}");
-            assert_eq!(panel_range_at(text, Speed::PRODUCTION).as_deref(), Ok(text));
+        for (text, divided) in [("1h", "2m"), ("now-1d", "now-48m"), ("", ""), ("$w", "$w")] {
+            for at in [panel_range_at, panel_shift_at] {
+                assert_eq!(at(text, speed).as_deref(), Ok(divided), "{text}");
+                assert_eq!(at(text, Speed::PRODUCTION).as_deref(), Ok(text));
+            }
         }
-        assert!(panel_range_at("1s", speed).is_err() && panel_range_at("1d/d", speed).is_err());
+        assert_eq!(panel_range_at("10s", speed).as_deref(), Ok("1s"));
+        assert!(panel_shift_at("10s", speed).is_err() && panel_range_at("1d/d", speed).is_err());
         for (value, divided) in [("5m", "10s"), ("$__auto_interval_i", "$__auto_interval_i"), ("All", "All")] {
             assert_eq!(length_at(value, speed).as_deref(), Ok(divided), "{value}");
         }

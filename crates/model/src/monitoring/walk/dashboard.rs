@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use super::super::datasources::{Source, Sources};
 use super::super::located::{Entry, Node, Value};
 use super::super::panel_query::{
-    VARIABLE, length_at, lengths_in, panel_query_at, panel_range_at, panel_step_at, without_variables,
+    VARIABLE, length_at, lengths_in, panel_query_at, panel_range_at, panel_shift_at, panel_step_at, without_variables,
 };
 use super::super::promql;
 use super::super::variables;
@@ -104,7 +104,7 @@ impl Walk<'_> {
         if is_of_prometheus.contains(&true) {
             self.in_text(panel, "interval", Walk::divide_step);
             self.in_text(panel, "timeFrom", Walk::divide_range);
-            self.in_text(panel, "timeShift", Walk::divide_range);
+            self.in_text(panel, "timeShift", Walk::divide_shift);
         }
     }
 
@@ -158,6 +158,15 @@ impl Walk<'_> {
         match panel_range_at(text, self.speed()) {
             Ok(range) => *text = range,
             Err(error) => self.find(line, format!("a panel's own range that nothing divides: {error}"), ""),
+        }
+    }
+
+    fn divide_shift(&mut self, line: usize, text: &mut String) {
+        match panel_shift_at(text, self.speed()) {
+            Ok(shift) => *text = shift,
+            Err(error) => {
+                self.find(line, format!("how much earlier a panel looks, which nothing divides: {error}"), "")
+            }
         }
     }
 
