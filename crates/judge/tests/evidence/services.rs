@@ -88,7 +88,7 @@ fn what_no_label_tells_is_counted_together_and_said_beside_the_numbers() {
 
 /// The first scrapes did not have it: it came with the first request of its kind.
 fn born_late(fixture: Fixture) -> Fixture {
-    let sending = fixture.experiment().sending_ms() as f64 / 1000.0;
+    let sending = fixture.experiment().ledger.head.started_unix_us as f64 / 1e6;
     fixture.series("requests", |all| {
         let series = all.iter_mut().find(|series| has(series, &[("method", "POST"), ("http_status", "201")])).unwrap();
         let samples = series["values"].as_array_mut().unwrap();
