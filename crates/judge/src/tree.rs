@@ -67,7 +67,7 @@ impl Tree {
     /// The monitoring files as a stack of these addresses gets them.
     ///
     /// Several claims of every experiment ask for them, and rendering divides every expression there is: done once.
-    pub fn rendered(&self, addresses: &Addresses, speed: Speed) -> Result<Arc<Rendered>, Failure> {
+    pub(crate) fn rendered(&self, addresses: &Addresses, speed: Speed) -> Result<Arc<Rendered>, Failure> {
         let mut before = self.rendered_before.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((.., rendered)) = before.iter().find(|(a, s, _)| (a, *s) == (addresses, speed)) {
             return Ok(Arc::clone(rendered));

@@ -137,7 +137,7 @@ impl Kind {
 /// Everything that must hold for a scenario enacted at a speed; `experiment` is the name of its folder in the bundle.
 ///
 /// In the order in which verdicts and reports have them: of the run, of each alert in turn, of the dashboards.
-pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) -> Vec<Claim> {
+pub(crate) fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) -> Vec<Claim> {
     let given = &Given { scenario, tree, speed };
     let mut claims = Claims { experiment, list: Vec::new() };
     claims.add(Kind::ScenarioOfTree, ScenarioOfTree::derive());
@@ -303,6 +303,31 @@ mod tests {
             told.extend(rules.takes_time().then(|| "takes time".to_owned()));
             told.extend(rules.explains_others().then(|| "explains others".to_owned()));
             assert_eq!(told.join(", "), expected, "{kind}");
+        }
+    }
+
+    /// `counters/requests` and what follows, of rows that begin with a claim in backticks.
+    fn rows(page: &str) -> Vec<(&str, &str)> {
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ")).collect()
+    }
+
+    /// scripts/example.sh holds a run to what stands there as `always`.
+    #[test]
+    fn an_examples_page_names_claims_that_are_derived_and_those_of_flask_that_always_fail() {
+        for (name, always) in [("flask", 7), ("caddy", 0)] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+            let tree = Tree::read(&folder).unwrap_or_else(|failure| panic!("{failure}"));
+            let speed = "30".parse().unwrap();
+            let of = |scenario| claims("x", scenario, &tree, speed);
+            let derived: BTreeSet<String> = tree.scenarios.iter().flat_map(of).map(|claim| claim.id).collect();
+            let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
+            let rows = rows(&page);
+            assert!(rows.len() >= 3, "{name}: {rows:?}");
+            for (claim, _) in &rows {
+                assert!(derived.contains(&format!("x/{claim}")), "{name}: there is no {claim} in {derived:#?}");
+            }
+            let told = rows.iter().filter(|(_, rest)| rest.starts_with("always |"));
+            assert_eq!(told.count(), always, "{name}");
         }
     }
 }

@@ -17,6 +17,7 @@ use promql_parser::parser::{self, Expr, LabelModifier, MatrixSelector, Offset, V
 use super::memo::Memo;
 use aiclipx_base::duration::Speed;
 
+pub mod clock;
 mod conditions;
 mod dimension;
 mod functions;
@@ -135,7 +136,7 @@ fn newer(node: &Expr) -> Option<String> {
 }
 
 /// Whether two texts are the same expression: their trees print the same.
-pub(crate) fn same(one: &str, other: &str) -> bool {
+pub fn same(one: &str, other: &str) -> bool {
     match (parse(one), parse(other)) {
         (Ok(one), Ok(other)) => print(&one) == print(&other),
         _ => false,

@@ -50,6 +50,7 @@ pub mod live;
 pub mod metrics;
 mod mutants;
 pub mod names;
+mod nearest;
 mod pasted;
 mod recordings;
 mod runbooks;
