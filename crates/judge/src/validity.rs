@@ -19,8 +19,12 @@ const MAX_CLOCK_DRIFT_US: i128 = 100_000;
 /// Scrapes are this many intervals apart when one was missed: less than two, for scrapes start with some jitter.
 const MISSED_SCRAPE_INTERVALS: f64 = 1.9;
 
-/// Jobs that a stack may do without: the files of monitoring/ name them all the same. A bundle is judged by them for as long as it
-/// is read, whatever the stack's table says then.
+/// Jobs that a stack may do without: the files of monitoring/ name them all the same. Not asked of the stack's table, for a bundle is
+/// judged by them for as long as it is read, whatever the stack is then.
+///
+/// A new optional component adds its name, which changes no older verdict: no older bundle has a job of it. A name that is here
+/// stays, though the component goes: bundles have it. `crates/runner/src/environment.rs` has the test that these are the optional
+/// components which Prometheus scrapes.
 pub const OPTIONAL: [&str; 3] = ["probe", "vector", "loki"];
 
 /// The components without which there is no stack.

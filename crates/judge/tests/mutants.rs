@@ -85,7 +85,7 @@ fn rules_alertmanager_scrapes_dashboards_and_exposition_all_have_some() {
             Edit::Configuration(change) if change.file.starts_with("prometheus/rules") => "rules",
             Edit::Configuration(change) if change.file.starts_with("alertmanager") => "Alertmanager",
             Edit::Configuration(_) => "scrape configuration",
-            Edit::Dashboard(_) => "dashboards",
+            Edit::Dashboard { .. } => "dashboards",
             Edit::Exposition(_) => "exposition",
             Edit::Record(_) | Edit::Loss(_) => "record",
             Edit::Setting { .. } => "service",

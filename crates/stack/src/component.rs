@@ -1,7 +1,21 @@
 //! The components of a stack as one table: what each is called, where it listens, how it is recognised.
 //!
 //! Everything that must agree on a component (preflight, the supervisor's configuration, readiness, the tables people
-//! read) reads it here; a new component is a variant, a row and an arm of `arguments`.
+//! read) reads it here.
+//!
+//! A new component:
+//!
+//! 1. Here its variant, its place in [`Component::ALL`] (a test asks for it), its row, and its program as a [`Wanted`]; whether a
+//!    guard stands before it ([`Component::is_guarded`]). The compiler then asks for its arms in `arguments.rs` (command line and
+//!    environment), `plan.rs` (its address) and `start.rs` (its folders).
+//! 2. Its address, a field of `Addresses` in `crates/model/src/monitoring/addresses.rs`, with a default by which older bundles are
+//!    read, a `Place`, and where Prometheus scrapes it a row of `Place::SCRAPED`. The compiler asks for the field wherever addresses
+//!    are written down: the plan, and the world of the evidence tests (`crates/judge/tests/evidence/world.rs`).
+//! 3. In monitoring/ its configuration, its job in `prometheus/prometheus.yml`, `prometheus/targets/NAME.json`, and an alert that asks
+//!    whether it answers: `just check` finds a target at another address and a job that no alert watches.
+//! 4. If a stack may do without it: its name in `OPTIONAL` of `crates/judge/src/validity.rs` (what claims may lack without it), and a
+//!    `Part` of `crates/runner/src/mutants/parts.rs` (which mutants can't be tried without it). Tests hold both to this table.
+//! 5. Its program in `scripts/tools.tsv`, its container in compose.yaml, and its image in nix/images.nix.
 
 use std::fmt;
 use std::str::FromStr;
@@ -275,5 +289,13 @@ mod tests {
             assert_eq!(component.name().parse(), Ok(component));
         }
         assert!("loki2".parse::<Component>().unwrap_err().contains("alertmanager"));
+    }
+
+    /// The compiler asks for a row of each variant, and not for its place among all: serde tells which variants there are.
+    #[test]
+    fn all_are_all_that_there_are() {
+        let told = serde_json::from_str::<Component>("\"?\"").unwrap_err().to_string();
+        let there: Vec<&str> = told.split('`').skip(1).step_by(2).filter(|name| *name != "?").collect();
+        assert_eq!(Component::ALL.map(Component::name).to_vec(), there, "Component::ALL, and the variants");
     }
 }

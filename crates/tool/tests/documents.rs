@@ -88,6 +88,21 @@ fn no_findings(findings: &[String]) {
     assert!(findings.is_empty(), "\n{text}");
 }
 
+/// What is in one of two places that must have the same, and not in the other.
+fn apart(one: &BTreeSet<String>, place: &str, other: &BTreeSet<String>, other_place: &str) -> Vec<String> {
+    let missing = |from: &BTreeSet<String>, there: &BTreeSet<String>, names: [&str; 2]| -> Vec<String> {
+        from.difference(there).map(|what| format!("{what}: in {}, and not in {}", names[0], names[1])).collect()
+    };
+    [missing(one, other, [place, other_place]), missing(other, one, [other_place, place])].concat()
+}
+
+#[test]
+fn what_is_in_one_place_alone_is_told_with_both() {
+    let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let told = apart(&set(&["a", "b"]), "here", &set(&["b", "c"]), "there");
+    assert_eq!(told, ["a: in here, and not in there", "c: in there, and not in here"]);
+}
+
 // --- what messages say ---------------------------------------------------------------------------------------------------
 
 #[test]
@@ -275,7 +290,11 @@ fn the_readme_has_every_setting_with_its_default_and_no_other() {
         .iter()
         .map(|setting| (setting.name.to_owned(), told(setting.default).to_owned()))
         .collect();
-    assert_eq!(listed, there);
+    let told = |all: BTreeMap<String, String>| -> BTreeSet<String> {
+        all.into_iter().map(|(name, default)| format!("{name}, by default {default}")).collect()
+    };
+    let table = "the table of settings in README.md, The service";
+    no_findings(&apart(&told(there), "src/config.rs", &told(listed), table));
 }
 
 #[test]
@@ -298,7 +317,8 @@ fn the_readme_has_every_metric_with_its_labels_and_every_route() {
     };
     let there: BTreeSet<String> =
         meter.gather().iter().filter(|family| family.name().starts_with("app_")).map(shape).collect();
-    assert_eq!(metrics, there);
+    let table = "the table of metrics in README.md, The service";
+    no_findings(&apart(&there, "src/metrics.rs", &metrics, table));
 
     for endpoint in Endpoint::ALL.into_iter().filter(|endpoint| *endpoint != Endpoint::Unmatched) {
         let named = |row: &Vec<String>| {
@@ -321,6 +341,35 @@ fn the_readme_says_how_long_the_scenarios_of_the_demo_take() {
     let took: Duration = phases.map(|phase| speed.real(phase.duration).unwrap()).sum();
     let told = format!("The scenarios of the demo alone take {}", duration::print(duration::whole_seconds(took)));
     assert!(read("README.md").contains(&told), "README.md, \"Two commands\", must say: {told}");
+}
+
+// --- what the README of scripts/ says of scenarios --------------------------------------------------------------------------
+
+#[test]
+fn the_table_of_scenarios_has_each_with_what_must_fire_and_no_other() {
+    let text = read("scripts/README.md");
+    let (from, to) = (text.find("| scenario |").unwrap(), text.find("A scenario is named by number").unwrap());
+    let rows = text[from..to].lines().skip(2).filter(|line| line.starts_with('|'));
+    let rows: Vec<Vec<&str>> = rows.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect();
+    let scenarios =
+        aiclipx_model::scenario::all(&root().join("scripts/traffic")).unwrap_or_else(|failure| panic!("{failure}"));
+    let listed = rows.iter().map(|row| row[0].to_owned()).collect();
+    let there = scenarios.iter().map(aiclipx_model::scenario::Scenario::id).collect();
+    let mut findings = apart(&there, "scripts/traffic/", &listed, "the table of scripts/README.md");
+    let alerts = aiclipx_model::monitoring::Monitoring::read(&root().join("monitoring")).unwrap();
+    for scenario in &scenarios {
+        let Some(row) = rows.iter().find(|row| row[0] == scenario.id()) else { continue };
+        let words: BTreeSet<&str> = row[2].split(|c: char| !c.is_ascii_alphanumeric()).collect();
+        let told = alerts.alerts().iter().map(|alert| alert.name.clone()).filter(|name| words.contains(name.as_str()));
+        let expected = scenario.expect.fires.iter().chain(&scenario.expect.inhibits).cloned().collect();
+        let (file, row_of) =
+            (format!("scripts/traffic/{}.toml", scenario.id()), format!("its row of scripts/README.md ({})", row[0]));
+        findings.extend(apart(&expected, &file, &told.collect(), &row_of));
+        if expected.is_empty() && row[2] != "nothing" {
+            findings.push(format!("{file} expects nothing to fire, and {row_of} says {}", row[2]));
+        }
+    }
+    no_findings(&findings);
 }
 
 // --- the table of tools ---------------------------------------------------------------------------------------------------
@@ -375,7 +424,10 @@ fn the_table_of_tools_says_of_each_how_to_know_and_how_to_get_it() {
             ["optional"; 3],
         ];
         if !in_step.contains(&needs) {
-            findings.push(format!("scripts/tools.tsv:{}: {named}: needed in {needs:?}", tool.line));
+            let may_be: Vec<String> = in_step.map(|three| three.join(", ")).to_vec();
+            let (line, is) = (tool.line, needs.join(", "));
+            let what = format!("{named}: demo, test and long are {is}; they may be {}", may_be.join(" · "));
+            findings.push(format!("scripts/tools.tsv:{line}: {what}"));
         }
     }
     no_findings(&findings);

@@ -152,7 +152,7 @@ fn a_number_in_a_message_is_written_as_a_person_would() {
     let monitoring = ours();
     let (mut rules, mut questions, mut due) = (String::new(), String::new(), 0);
     for alert in monitoring.alerts().iter().filter(|alert| alert.annotations["description"].contains("$value")) {
-        let text = serde_json::Value::from(alert.annotations["description"].as_str());
+        let text = serde_json::Value::from(marked(&alert.annotations["description"]));
         writeln!(rules, "  - {{alert: {}, expr: value, annotations: {{text: {text}}}}}", alert.name)
             .expect("writing to a String does not fail");
         for (at, value) in VALUES.iter().enumerate() {
@@ -177,17 +177,39 @@ fn a_number_in_a_message_is_written_as_a_person_would() {
     let messages: Vec<&str> = said.split("text=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
     assert!(due > 50 && messages.len() == due, "{due} messages: {said}");
     for message in messages {
-        let words = message.split([' ', '(', ')']).map(|word| word.trim_end_matches(['.', ',', ';', ':']));
-        // "5xx" and "95th" are words; `humanizeDuration` knows units a person uses.
-        let written = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && !["5xx", "95th"].contains(word);
-        let numbers: Vec<&str> = words.filter(written).collect();
-        assert!(!numbers.is_empty(), "{message}");
+        let numbers: Vec<&str> = message.split('⟦').skip(1).filter_map(|rest| rest.split('⟧').next()).collect();
+        assert!(numbers.iter().any(|number| !number.is_empty()), "{message}");
         for number in numbers {
+            // `humanizeDuration` knows the units a person uses.
             let units: &[&str] = if message.contains("percentile") { &["ms", "s", "m", "h"] } else { &["%"] };
-            let bare = units.iter().find_map(|unit| number.strip_suffix(unit)).unwrap_or(number);
-            assert!(bare.chars().all(|c| c.is_ascii_digit() || c == '.'), "{number} in: {message}");
+            for word in number.split_whitespace() {
+                let bare = units.iter().find_map(|unit| word.strip_suffix(unit)).unwrap_or(word);
+                assert!(bare.chars().all(|c| c.is_ascii_digit() || c == '.'), "{word} in: {message}");
+            }
         }
     }
+}
+
+/// A description with a mark on both sides of each template of its value: what is between them no person wrote. Branches (`if`, `else`, `end`)
+/// print nothing.
+fn marked(description: &str) -> String {
+    let of_value = |template: &str| template.contains("$value") && !template.trim_start().starts_with("if ");
+    let mut parts = description.split("{{");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| match part.split_once("}}") {
+        Some((template, rest)) if of_value(template) => format!("{text}⟦{{{{{template}}}}}⟧{rest}"),
+        _ => format!("{text}{{{{{part}"),
+    })
+}
+
+#[test]
+fn only_what_a_template_wrote_is_taken_for_a_number() {
+    let description =
+        "Of 100 answers {{ if lt $value 1.0 }}{{ printf \"%.2g\" $value }}{{ else }}{{ $value }}{{ end }} are 4xx.";
+    assert_eq!(
+        marked(description),
+        "Of 100 answers {{ if lt $value 1.0 }}⟦{{ printf \"%.2g\" $value }}⟧{{ else }}⟦{{ $value }}⟧{{ end }} are 4xx."
+    );
 }
 
 /// By the promtool on PATH, and by that of every folder in `AICLIPX_PROMTOOL`: the first that finds something, or the last.

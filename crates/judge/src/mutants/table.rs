@@ -17,7 +17,7 @@ use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::scenario::Scenario;
 
 /// Below the repository's root.
-pub(crate) const FILE: &str = "monitoring/mutants.toml";
+pub const FILE: &str = "monitoring/mutants.toml";
 
 /// One wrong, and what must find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,11 @@ pub enum Edit {
     /// A text of the stack's configuration is another before the stack starts.
     Configuration(Change),
     /// A text of a provisioned dashboard is another when its queries are asked; the stack is the sound one.
-    Dashboard(Change),
+    Dashboard {
+        change: Change,
+        /// The panel in which the text must occur exactly once, whatever others hold; or anywhere.
+        panel: Option<u64>,
+    },
     /// A text of the recorded experiment is another before it is judged.
     Record(Change),
     /// A file is taken out of the recorded experiment before it is judged.
@@ -115,6 +119,7 @@ struct Row {
     file: Option<PathBuf>,
     text: Option<String>,
     replacement: Option<String>,
+    panel: Option<u64>,
     exposition: Option<Rewriting>,
     setting: Option<String>,
     claim: Option<String>,
@@ -170,7 +175,7 @@ impl Row {
         if self.breaks.trim().is_empty() {
             return Err("it does not say what it breaks".to_owned());
         }
-        let edit = match (self.file, self.text, self.replacement, self.exposition, self.setting) {
+        let mut edit = match (self.file, self.text, self.replacement, self.exposition, self.setting) {
             (Some(file), Some(text), Some(replacement), None, None) if text != replacement && !text.is_empty() => {
                 changed(&file, text, replacement)?
             }
@@ -194,6 +199,11 @@ impl Row {
                 );
             }
         };
+        match (&mut edit, self.panel) {
+            (_, None) => {}
+            (Edit::Dashboard { panel, .. }, given) => *panel = given,
+            (_, Some(_)) => return Err("only a change of a dashboard is of a panel".to_owned()),
+        }
         let found_by = match (self.claim, self.disturbance) {
             (Some(claim), None) => FoundBy::Claim(claim),
             (None, Some(disturbance)) => match disturbance.split_once(": ") {
@@ -215,7 +225,7 @@ fn changed(file: &Path, text: String, replacement: String) -> Result<Edit, Strin
         return Ok(Edit::Record(change(record)));
     }
     match file.strip_prefix("etc") {
-        Ok(file) if file.starts_with("grafana/dashboards") => Ok(Edit::Dashboard(change(file))),
+        Ok(file) if file.starts_with("grafana/dashboards") => Ok(Edit::Dashboard { change: change(file), panel: None }),
         Ok(file) => Ok(Edit::Configuration(change(file))),
         Err(_) => Err(format!("{} lies in neither etc nor experiment", file.display())),
     }
@@ -234,10 +244,14 @@ impl Change {
         }
     }
 
+    fn original<'a>(&self, rendered: &'a Rendered) -> Result<&'a [u8], String> {
+        let bytes = rendered.get(&self.file).ok_or_else(|| format!("there is no {} in etc", self.file.display()))?;
+        Ok(bytes)
+    }
+
     /// The same to a file of a rendered configuration.
     pub fn apply_to(&self, rendered: &Rendered, speed: Speed) -> Result<Rendered, String> {
-        let bytes = rendered.get(&self.file).ok_or_else(|| format!("there is no {} in etc", self.file.display()))?;
-        let text = String::from_utf8_lossy(bytes);
+        let text = String::from_utf8_lossy(self.original(rendered)?);
         let mut changed = rendered.clone();
         changed.insert(self.file.clone(), self.apply(&text, speed)?.into_bytes());
         Ok(changed)
@@ -245,9 +259,17 @@ impl Change {
 
     /// The tree's dashboards with this one changed, in production time as the tree has them: who asks their queries
     /// divides them.
-    pub fn dashboards(&self, tree: &Tree) -> Result<Vec<Dashboard>, String> {
+    pub fn dashboards(&self, panel: Option<u64>, tree: &Tree) -> Result<Vec<Dashboard>, String> {
         let rendered = tree.rendered(&Addresses::canonical(), Speed::PRODUCTION);
-        let changed = self.apply_to(&*rendered.map_err(|failure| failure.to_string())?, Speed::PRODUCTION)?;
+        let rendered = rendered.map_err(|failure| failure.to_string())?;
+        let changed = match panel {
+            None => self.apply_to(&rendered, Speed::PRODUCTION)?,
+            Some(id) => {
+                let mut changed = Rendered::clone(&rendered);
+                changed.insert(self.file.clone(), self.apply_in_panel(id, self.original(&rendered)?)?);
+                changed
+            }
+        };
         let folder = Path::new("grafana/dashboards");
         changed
             .iter()
@@ -257,6 +279,23 @@ impl Change {
             })
             .collect()
     }
+
+    /// A dashboard with the change made in one of its panels, which is printed as the file is: a key and its value on a line.
+    fn apply_in_panel(&self, id: u64, dashboard: &[u8]) -> Result<Vec<u8>, String> {
+        let refused = |error: serde_json::Error| format!("{}: {error}", self.file.display());
+        let mut dashboard: serde_json::Value = serde_json::from_slice(dashboard).map_err(refused)?;
+        let panel = panel_of(&mut dashboard, id).ok_or_else(|| format!("{} has no panel {id}", self.file.display()))?;
+        let text = serde_json::to_string_pretty(panel).map_err(refused)?;
+        let changed = self.apply(&text, Speed::PRODUCTION).map_err(|why| format!("panel {id} of {why}"))?;
+        *panel = serde_json::from_str(&changed).map_err(refused)?;
+        serde_json::to_vec(&dashboard).map_err(refused)
+    }
+}
+
+/// The panel of an id, in a row or beside it.
+fn panel_of(node: &mut serde_json::Value, id: u64) -> Option<&mut serde_json::Value> {
+    let panels = node.get_mut("panels")?.as_array_mut()?;
+    panels.iter_mut().find_map(|panel| if panel["id"] == id { Some(panel) } else { panel_of(panel, id) })
 }
 
 impl Mutant {
@@ -267,7 +306,7 @@ impl Mutant {
     pub fn check(&self, tree: &Tree, rendered: &Rendered, speed: Speed) -> Result<Option<Claim>, String> {
         match &self.edit {
             Edit::Configuration(change) => drop(change.apply_to(rendered, speed)?),
-            Edit::Dashboard(change) => drop(change.dashboards(tree)?),
+            Edit::Dashboard { change, panel } => drop(change.dashboards(*panel, tree)?),
             Edit::Record(_) | Edit::Loss(_) | Edit::Exposition(_) | Edit::Setting { .. } => {}
         }
         if tree.scenarios.iter().any(|scenario| scenario.name == self.id) {
@@ -324,6 +363,23 @@ mod tests {
     }
 
     #[test]
+    fn a_text_of_a_panel_is_looked_for_in_that_panel_alone() {
+        let dashboard =
+            br#"{"panels": [{"id": 1, "expr": "up"}, {"id": 2, "panels": [{"id": 3, "expr": "up", "more": "up"}]}]}"#;
+        let changed = |text: &str, id| change(text, "\"expr\": \"down\"").apply_in_panel(id, dashboard);
+        let expr = "\"expr\": \"up\"";
+        for (id, place) in [(1, "/panels/0/expr"), (3, "/panels/1/panels/0/expr")] {
+            let changed: serde_json::Value = serde_json::from_slice(&changed(expr, id).unwrap()).unwrap();
+            assert_eq!(changed.pointer(place).unwrap(), "down");
+            assert_eq!(changed.to_string().matches("down").count(), 1, "{changed}");
+        }
+        assert_eq!(changed(expr, 4).unwrap_err(), "a.yml has no panel 4");
+        assert_eq!(changed("up", 3).unwrap_err(), "panel 3 of a.yml holds the text 2 times");
+        assert_eq!(changed("left", 1).unwrap_err(), "panel 1 of a.yml does not hold the text");
+        assert!(changed("{", 1).unwrap_err().starts_with("a.yml: "), "what is left is no JSON");
+    }
+
+    #[test]
     fn durations_in_braces_are_production_time() {
         let speed = "30".parse().unwrap();
         let change = change("for: {2m}", r#"for: {15s} # {job="app"} {{ $value }} {}"#);
@@ -347,6 +403,7 @@ mod tests {
             ("setting = \"PATH=/\"\nclaim = \"a/b\"", "no setting of the service"),
             ("exposition = \"go-stale\"\nsetting = \"APP_LOG=off\"\nclaim = \"a/b\"", "one of them"),
             ("exposition = \"shine\"\nclaim = \"a/b\"", "unknown variant"),
+            ("exposition = \"go-stale\"\npanel = 3\nclaim = \"a/b\"", "of a panel"),
             ("exposition = \"go-stale\"\ndisturbance = \"quiet\"", "written"),
         ] {
             assert!(refused(rest).contains(what), "{rest}: {}", refused(rest));

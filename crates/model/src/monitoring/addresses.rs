@@ -172,11 +172,16 @@ impl Addresses {
     pub fn scraped_app(&self) -> &[Address] {
         if self.app_admin.is_empty() { &self.app } else { &self.app_admin }
     }
+
+    /// What Prometheus scrapes, by the name of its job, each with its addresses, at least one.
+    pub fn scraped(&self) -> impl Iterator<Item = (&'static str, &[Address])> {
+        Place::SCRAPED.into_iter().map(|(name, place)| (name, place.of(self)))
+    }
 }
 
-/// Whom an address in a file belongs to.
+/// Where an address in a file of monitoring/ leads: a component of the stack may have several, as the service has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Component {
+pub(super) enum Place {
     /// Where the service is scraped.
     App,
     /// Where the service serves its clients.
@@ -192,34 +197,36 @@ pub(super) enum Component {
     Loki,
 }
 
-impl Component {
-    /// The component whose targets a file of this stem lists.
-    pub(super) fn of_targets(stem: &str) -> Option<Component> {
-        Some(match stem {
-            "app" => Component::App,
-            "prometheus" => Component::Prometheus,
-            "alertmanager" => Component::Alertmanager,
-            "receiver" => Component::Receiver,
-            "probe" => Component::Probe,
-            "vector" => Component::VectorMetrics,
-            "loki" => Component::Loki,
-            _ => return None,
-        })
+impl Place {
+    /// Those that Prometheus scrapes, by the name of their job and of their file of targets.
+    const SCRAPED: [(&str, Place); 7] = [
+        ("app", Place::App),
+        ("prometheus", Place::Prometheus),
+        ("alertmanager", Place::Alertmanager),
+        ("receiver", Place::Receiver),
+        ("probe", Place::Probe),
+        ("vector", Place::VectorMetrics),
+        ("loki", Place::Loki),
+    ];
+
+    /// The place whose targets a file of this stem lists.
+    pub(super) fn of_targets(stem: &str) -> Option<Place> {
+        Place::SCRAPED.into_iter().find_map(|(name, place)| (name == stem).then_some(place))
     }
 
     /// Its addresses, at least one.
     pub(super) fn of(self, addresses: &Addresses) -> &[Address] {
         match self {
-            Component::App => addresses.scraped_app(),
-            Component::Clients => &addresses.app,
-            Component::Prometheus => std::slice::from_ref(&addresses.prometheus),
-            Component::Alertmanager => std::slice::from_ref(&addresses.alertmanager),
-            Component::Receiver => std::slice::from_ref(&addresses.receiver),
-            Component::Dashboards => std::slice::from_ref(&addresses.dashboards),
-            Component::Probe => std::slice::from_ref(&addresses.probe),
-            Component::Vector => std::slice::from_ref(&addresses.logging.vector),
-            Component::VectorMetrics => std::slice::from_ref(&addresses.logging.vector_metrics),
-            Component::Loki => std::slice::from_ref(&addresses.logging.loki),
+            Place::App => addresses.scraped_app(),
+            Place::Clients => &addresses.app,
+            Place::Prometheus => std::slice::from_ref(&addresses.prometheus),
+            Place::Alertmanager => std::slice::from_ref(&addresses.alertmanager),
+            Place::Receiver => std::slice::from_ref(&addresses.receiver),
+            Place::Dashboards => std::slice::from_ref(&addresses.dashboards),
+            Place::Probe => std::slice::from_ref(&addresses.probe),
+            Place::Vector => std::slice::from_ref(&addresses.logging.vector),
+            Place::VectorMetrics => std::slice::from_ref(&addresses.logging.vector_metrics),
+            Place::Loki => std::slice::from_ref(&addresses.logging.loki),
         }
     }
 }

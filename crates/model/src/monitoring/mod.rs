@@ -60,7 +60,7 @@ pub use panel_query::{
 };
 pub use routes::GroupTimings;
 
-use addresses::Component;
+use addresses::Place;
 pub use layout::{ALERTMANAGER, DATASOURCES, PROMETHEUS, RULES, holds_logs, is_of_logs, prometheus_flags};
 use layout::{duration_of, texts_of};
 use located::Node;
@@ -204,7 +204,7 @@ impl Monitoring {
         }
         for path in self.documents.keys().filter(|path| path.starts_with("prometheus/targets")) {
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            if Component::of_targets(stem).is_none() {
+            if Place::of_targets(stem).is_none() {
                 let what = "targets of no component we know; `render` could not address them".to_owned();
                 findings.push(Finding { file: Path::new(FOLDER).join(path), line: 0, what, remedy: String::new() });
             }

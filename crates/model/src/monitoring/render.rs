@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::addresses::{Addresses, Component};
+use super::addresses::{Addresses, Place};
 use super::located::{self, Entry, Node, Value};
 use super::shape::Shape;
 use super::walk::{PROBED_URL, Rendering, Walk};
@@ -71,8 +71,8 @@ fn is_for_people(path: &Path) -> bool {
 /// Puts a component's addresses in the place of those its file lists; labels stay.
 fn address(path: &Path, document: &mut Node, addresses: &Addresses) {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let Some(component) = Component::of_targets(stem) else { return };
-    let targets = component.of(addresses).iter().map(|address| Node::text(address.to_string())).collect();
+    let Some(place) = Place::of_targets(stem) else { return };
+    let targets = place.of(addresses).iter().map(|address| Node::text(address.to_string())).collect();
     let targets = Node { line: 0, span: 0..0, value: Value::List(targets) };
     let Value::List(groups) = &mut document.value else { return };
     groups.truncate(1);
@@ -80,7 +80,7 @@ fn address(path: &Path, document: &mut Node, addresses: &Addresses) {
         entries.retain(|entry| entry.key != "targets");
         entries.insert(0, Entry { key: "targets".to_owned(), line: 0, node: targets });
     }
-    if component == Component::Probe {
+    if place == Place::Probe {
         *groups = groups.first().map(|group| probes(group, addresses)).unwrap_or_default();
     }
 }

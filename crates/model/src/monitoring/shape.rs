@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::addresses::Component;
+use super::addresses::Place;
 
 /// What a value is.
 #[derive(Debug)]
@@ -40,9 +40,9 @@ pub(super) enum Shape {
     /// A matcher of Alertmanager.
     Matcher,
     /// The URL of a component.
-    Url(Component),
+    Url(Place),
     /// The URL of one of these.
-    AnyUrl(&'static [Component]),
+    AnyUrl(&'static [Place]),
     /// A folder of the copy, absolute.
     Folder,
     /// A file or pattern below the folder of log files, absolute.
@@ -50,7 +50,7 @@ pub(super) enum Shape {
     /// A component's folder of data, absolute.
     Data,
     /// Where a component listens: any address of its machine at the port it has, which a local stack narrows to its own.
-    Listen(Component),
+    Listen(Place),
     /// A file that is checked, and copied to the letter.
     Copied(&'static Shape),
     /// A program or a setting of a component's own that no address and no speed touches.
@@ -320,7 +320,7 @@ static ALERTMANAGER: Shape = Shape::Record(&[
             may(
                 "webhook_configs",
                 &Shape::List(&Shape::Record(&[
-                    must("url", &Shape::Url(Component::Receiver)),
+                    must("url", &Shape::Url(Place::Receiver)),
                     may("send_resolved", &Shape::Switch),
                     may("max_alerts", &Shape::Number),
                 ])),
@@ -360,7 +360,7 @@ static DATASOURCES: Shape = Shape::Record(&[
             must("uid", &Shape::Text),
             must("type", &Shape::Text),
             must("access", &Shape::Text),
-            must("url", &Shape::AnyUrl(&[Component::Prometheus, Component::Loki])),
+            must("url", &Shape::AnyUrl(&[Place::Prometheus, Place::Loki])),
             may("isDefault", &Shape::Switch),
             may("editable", &Shape::Switch),
             may(
@@ -386,7 +386,7 @@ static DATASOURCES: Shape = Shape::Record(&[
 
 static VECTOR: Shape = Shape::Record(&[
     must("data_dir", &Shape::Data),
-    must("api", &Shape::Record(&[must("enabled", &Shape::Switch), must("address", &Shape::Listen(Component::Vector))])),
+    must("api", &Shape::Record(&[must("enabled", &Shape::Switch), must("address", &Shape::Listen(Place::Vector))])),
     must(
         "sources",
         &Shape::Record(&[
@@ -416,7 +416,7 @@ static VECTOR: Shape = Shape::Record(&[
                 &Shape::Record(&[
                     must("type", &Shape::Text),
                     must("inputs", &TEXTS),
-                    must("endpoint", &Shape::Url(Component::Loki)),
+                    must("endpoint", &Shape::Url(Place::Loki)),
                     must("labels", &Shape::Own),
                     may("remove_label_fields", &Shape::Switch),
                     must("encoding", &Shape::Own),
@@ -431,7 +431,7 @@ static VECTOR: Shape = Shape::Record(&[
                 &Shape::Record(&[
                     must("type", &Shape::Text),
                     must("inputs", &TEXTS),
-                    must("address", &Shape::Listen(Component::VectorMetrics)),
+                    must("address", &Shape::Listen(Place::VectorMetrics)),
                     may("flush_period_secs", &Shape::Number),
                     may("suppress_timestamp", &Shape::Switch),
                 ]),

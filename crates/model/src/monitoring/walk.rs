@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Component};
+use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Place};
 use super::located::{Entry, Node, Value};
 use super::matcher;
 use super::promql::{self, Recorded};
@@ -82,10 +82,10 @@ impl Walk<'_> {
                     self.find(line, error, "");
                 }
             }
-            (Shape::Url(component), Value::Text(text)) => self.url(line, *component, text),
-            (Shape::AnyUrl(components), Value::Text(text)) => {
-                let component = components.iter().find(|one| leads_to(text, **one)).unwrap_or(&components[0]);
-                self.url(line, *component, text);
+            (Shape::Url(place), Value::Text(text)) => self.url(line, *place, text),
+            (Shape::AnyUrl(places), Value::Text(text)) => {
+                let place = places.iter().find(|one| leads_to(text, **one)).unwrap_or(&places[0]);
+                self.url(line, *place, text);
             }
             (Shape::Folder, Value::Text(text)) => {
                 self.below(line, CANONICAL_FOLDER, |addresses| &addresses.folder, text);
@@ -96,7 +96,7 @@ impl Walk<'_> {
             (Shape::Data, Value::Text(text)) => {
                 self.below(line, CANONICAL_DATA, |addresses| &addresses.logging.data, text);
             }
-            (Shape::Listen(component), Value::Text(text)) => self.listen(line, *component, text),
+            (Shape::Listen(place), Value::Text(text)) => self.listen(line, *place, text),
             (Shape::Name, Value::Text(text)) if !text.is_empty() => {}
             (Shape::Name, Value::Text(_)) => self.find(line, "a name that is empty", ""),
             (Shape::Metric, Value::Text(text)) if is_name(text, true) => {}
@@ -113,7 +113,7 @@ impl Walk<'_> {
                 self.texts(entries);
                 for entry in entries.iter_mut().filter(|entry| entry.key == PROBED_URL) {
                     if let Value::Text(text) = &mut entry.node.value {
-                        self.url(entry.line, Component::Clients, text);
+                        self.url(entry.line, Place::Clients, text);
                     }
                 }
             }
@@ -269,35 +269,35 @@ impl Walk<'_> {
     }
 
     /// In a container any address is its own, unless nobody else is to reach it; a local stack's is its loopback.
-    fn listen(&mut self, line: usize, component: Component, text: &mut String) {
+    fn listen(&mut self, line: usize, place: Place, text: &mut String) {
         let canonical = Addresses::canonical();
-        let at = &component.of(&canonical)[0];
+        let at = &place.of(&canonical)[0];
         let wanted = format!("0.0.0.0:{}", at.port);
         if *text != wanted && (*text != at.to_string() || *at != Address::loopback(at.port)) {
             self.find(line, format!("`{text}` is not {wanted}"), "");
         } else if let Some(Rendering { addresses, .. }) = self.rendering
             && *addresses != canonical
         {
-            *text = component.of(addresses)[0].to_string();
+            *text = place.of(addresses)[0].to_string();
         }
     }
 
-    fn url(&mut self, line: usize, component: Component, text: &mut String) {
+    fn url(&mut self, line: usize, place: Place, text: &mut String) {
         let canonical = Addresses::canonical();
-        let from = component.of(&canonical)[0].url("/");
+        let from = place.of(&canonical)[0].url("/");
         match text.strip_prefix(&from) {
             Some(rest) => {
                 if let Some(Rendering { addresses, .. }) = self.rendering {
                     let path = format!("/{rest}");
                     *text = match &addresses.external {
-                        Some(external) if component == Component::Dashboards => external.to(&path),
-                        _ => component.of(addresses)[0].url(&path),
+                        Some(external) if place == Place::Dashboards => external.to(&path),
+                        _ => place.of(addresses)[0].url(&path),
                     };
                 }
             }
             None if format!("{text}/") == from => {
                 if let Some(Rendering { addresses, .. }) = self.rendering {
-                    component.of(addresses)[0].url("").clone_into(text);
+                    place.of(addresses)[0].url("").clone_into(text);
                 }
             }
             None => self.find(line, format!("`{text}` does not lead to {}", from.trim_end_matches('/')), ""),
@@ -318,7 +318,7 @@ impl Walk<'_> {
             let line = entry.line;
             let Value::Text(text) = &mut entry.node.value else { continue };
             if entry.key == "dashboard_url" {
-                self.url(line, Component::Dashboards, text);
+                self.url(line, Place::Dashboards, text);
             } else if entry.key == "runbook_url" {
                 self.page(text);
             } else if strict
@@ -380,8 +380,8 @@ fn as_written(source: &[u8], node: &mut Node) {
     }
 }
 
-/// Whether a URL is one of this component's, as files name it.
-fn leads_to(url: &str, component: Component) -> bool {
+/// Whether a URL is one of this place's, as files name it.
+fn leads_to(url: &str, place: Place) -> bool {
     let canonical = Addresses::canonical();
-    format!("{}/", url.trim_end_matches('/')).starts_with(&component.of(&canonical)[0].url("/"))
+    format!("{}/", url.trim_end_matches('/')).starts_with(&place.of(&canonical)[0].url("/"))
 }

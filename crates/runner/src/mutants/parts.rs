@@ -118,7 +118,11 @@ mod tests {
     fn every_component_that_a_stack_may_do_without_is_a_part_and_leaves_open_what_rests_on_it() {
         for component in Component::ALL.into_iter().filter(|one| one.is_optional() && *one != Component::Viewer) {
             let parts: Vec<Part> = absent(|one| one != component).collect();
-            let [part] = parts[..] else { panic!("without {component} a stack lacks {parts:?}") };
+            let [part] = parts[..] else {
+                panic!(
+                    "{component} is optional: make it a Part here, with its row in OF_COMPONENTS, which has {parts:?}"
+                )
+            };
             let left_open = |why: String| part.leaves_open(&judged(Verdict::NotProven(why)));
             assert!(left_open(not_part_of_the_stack(component.name())), "{component}");
             assert!(!left_open(not_part_of_the_stack("another")), "{component}");

@@ -292,7 +292,7 @@ impl Trial {
                     scraped.app_admin = vec![started.address().clone()];
                     proxy = Some(started);
                 }
-                Edit::Dashboard(_) | Edit::Record(_) | Edit::Loss(_) => {}
+                Edit::Dashboard { .. } | Edit::Record(_) | Edit::Loss(_) => {}
             }
         }
         let mut rendered = tree.monitoring.render(&scraped, speed)?;
@@ -346,7 +346,7 @@ impl Trial {
             let copy = self.experiment(&mutant.id);
             let _ = fs::remove_dir_all(&copy);
             let made = match &mutant.edit {
-                Edit::Dashboard(change) => match change.dashboards(tree) {
+                Edit::Dashboard { change, panel } => match change.dashboards(*panel, tree) {
                     Ok(dashboards) => {
                         let tree = tree.with_dashboards(dashboards);
                         let tell = |event| events.tell(&mutant.id, event);
@@ -385,7 +385,7 @@ impl Trial {
                 Edit::Loss(lost) => {
                     fs::remove_file(copy.join(&lost)).map_err(|error| format!("{}: {error}", lost.display()))
                 }
-                Edit::Dashboard(_) | Edit::Configuration(_) | Edit::Exposition(_) | Edit::Setting { .. } => {
+                Edit::Dashboard { .. } | Edit::Configuration(_) | Edit::Exposition(_) | Edit::Setting { .. } => {
                     unreachable!("these are no edits of a record")
                 }
             })
@@ -431,7 +431,7 @@ impl Trial {
 fn needs_a_stack(mutant: &Mutant) -> bool {
     match mutant.edit {
         Edit::Configuration(_) | Edit::Exposition(_) | Edit::Setting { .. } => true,
-        Edit::Dashboard(_) | Edit::Record(_) | Edit::Loss(_) => false,
+        Edit::Dashboard { .. } | Edit::Record(_) | Edit::Loss(_) => false,
     }
 }
 

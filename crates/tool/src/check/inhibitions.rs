@@ -1,4 +1,5 @@
-//! Inhibitions: an alert inhibits others of the same service and job only, and fires until those have forgotten their cause.
+//! Inhibitions: an alert inhibits others of the same service and job only, and fires until those have forgotten their cause; a
+//! warning ends after the page that keeps it from being told.
 //! The examples of real channels have the same inhibitions as this stack.
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
         of_one_service(rule, findings);
         outlasts(rule, monitoring, &mut told, findings);
     }
+    unheard(rules, monitoring, findings);
     for (path, example) in monitoring.documents_in("alertmanager/examples") {
         if said(example.items_of("inhibit_rules")) != said(rules) {
             let file = file_of(path);
@@ -62,13 +64,8 @@ fn of_one_service(rule: &Node, findings: &mut Findings) {
     }
 }
 
-/// An alert that is named as the cause of others outlasts them. One that inhibits a milder form of itself (by severity, by
-/// window) need not: when the worse is over, the milder one is still true.
-fn outlasts<'a>(rule: &Node, monitoring: &'a Monitoring, told: &mut BTreeSet<&'a str>, findings: &mut Findings) {
-    let matchers = |key: &str| -> Vec<Matcher> {
-        let texts = rule.items_of(key).iter().filter_map(Node::as_text);
-        texts.flat_map(|text| matcher::parse(text).unwrap_or_default()).collect()
-    };
+/// Which alerts a rule's sources inhibit: each source with its targets.
+fn inhibited<'a>(rule: &Node, monitoring: &'a Monitoring) -> Vec<(&'a Alert, Vec<&'a Alert>)> {
     // A label that no rule gives comes with the series, with any value; one that others give is not there.
     let is_given = |label: &str| monitoring.alerts().iter().any(|alert| alert.labels.contains_key(label));
     let fits_one = |alert: &Alert, one: &Matcher| match (one.name.as_str(), alert.labels.get(&one.name)) {
@@ -76,29 +73,42 @@ fn outlasts<'a>(rule: &Node, monitoring: &'a Monitoring, told: &mut BTreeSet<&'a
         (_, Some(value)) => one.is_match(value),
         (label, None) => !is_given(label) || one.is_match(""),
     };
-    let of = |matchers: &[Matcher]| -> Vec<&'a Alert> {
+    let of = |key: &str| -> Vec<&'a Alert> {
+        let matchers = matchers_of(rule, key);
         let fits = |alert: &&Alert| matchers.iter().all(|one| fits_one(alert, one));
         monitoring.alerts().iter().filter(fits).collect()
     };
-    let causes = matchers("source_matchers");
-    if !causes.iter().any(|matcher| matcher.name == "alertname") {
+    let targets = of("target_matchers");
+    let meets = |source: &Alert, target: &Alert| {
+        let differs = |label: &Node| {
+            let given = |alert: &Alert| alert.labels.get(label.as_text()?).cloned();
+            given(source).zip(given(target)).is_some_and(|(one, other)| one != other)
+        };
+        target.name != source.name && !rule.items_of("equal").iter().any(differs)
+    };
+    let of_source = |source| (source, targets.iter().copied().filter(|target| meets(source, target)).collect());
+    of("source_matchers").into_iter().map(of_source).collect()
+}
+
+fn matchers_of(rule: &Node, key: &str) -> Vec<Matcher> {
+    let texts = rule.items_of(key).iter().filter_map(Node::as_text);
+    texts.flat_map(|text| matcher::parse(text).unwrap_or_default()).collect()
+}
+
+/// Whether a rule's causes are picked by this label.
+fn goes_by(rule: &Node, label: &str) -> bool {
+    matchers_of(rule, "source_matchers").iter().any(|matcher| matcher.name == label)
+}
+
+/// An alert that is named as the cause of others outlasts them. One that inhibits a milder form of itself (by severity, by
+/// window) need not: when the worse is over, the milder one is still true.
+fn outlasts<'a>(rule: &Node, monitoring: &'a Monitoring, told: &mut BTreeSet<&'a str>, findings: &mut Findings) {
+    if !goes_by(rule, "alertname") {
         return;
     }
-    let targets = of(&matchers("target_matchers"));
-    for source in of(&causes) {
-        let meets = |target: &&Alert| {
-            let differs = |label: &Node| {
-                let given = |alert: &Alert| alert.labels.get(label.as_text()?).cloned();
-                given(source).zip(given(target)).is_some_and(|(one, other)| one != other)
-            };
-            target.name != source.name && !rule.items_of("equal").iter().any(differs)
-        };
-        let others = targets.iter().copied().filter(meets);
-        let Some((longest, target)) =
-            others.map(|target| (outlives(target, monitoring), target)).max_by_key(|(memory, _)| *memory)
-        else {
-            continue;
-        };
+    for (source, others) in inhibited(rule, monitoring) {
+        let others = others.into_iter().map(|target| (outlives(target, monitoring), target));
+        let Some((longest, target)) = others.max_by_key(|(memory, _)| *memory) else { continue };
         let ends_first = source.keep_firing_for <= longest || source.keep_firing_for.is_zero();
         if ends_first && told.insert(&source.name) {
             let what = format!(
@@ -107,6 +117,36 @@ fn outlasts<'a>(rule: &Node, monitoring: &'a Monitoring, told: &mut BTreeSet<&'a
             );
             let remedy = format!("`keep_firing_for` of more than {}", duration::print(longest));
             findings.at("inhibition/outlasts", source, what, remedy);
+        }
+    }
+}
+
+/// What is inhibited for its severity ends after what inhibits it, where that is kept firing when its fault is over: an end that
+/// nobody hears of makes the next beginning no news until the alert is due to be repeated. A cause that is named outlasts
+/// what it inhibits, and the other way round can't be.
+fn unheard(rules: &[Node], monitoring: &Monitoring, findings: &mut Findings) {
+    let pairs = |by: &str| -> Vec<(&Alert, &Alert)> {
+        let of_rule = |rule| inhibited(rule, monitoring).into_iter();
+        let all = rules.iter().filter(|rule| goes_by(rule, by)).flat_map(of_rule);
+        all.flat_map(|(source, targets)| targets.into_iter().map(move |target| (source, target))).collect()
+    };
+    let named: BTreeSet<_> =
+        pairs("alertname").into_iter().map(|(source, target)| (&source.name, &target.name)).collect();
+    let is_kept = |(source, target): &(&Alert, &Alert)| {
+        !source.keep_firing_for.is_zero() && !named.contains(&(&source.name, &target.name))
+    };
+    let kept: Vec<_> = pairs("severity").into_iter().filter(is_kept).collect();
+    for alert in monitoring.alerts() {
+        let of_it = kept.iter().filter(|(_, target)| target.name == alert.name);
+        let longest = of_it.map(|(source, _)| (outlives(source, monitoring), *source)).max_by_key(|(time, _)| *time);
+        let memory = outlives(alert, monitoring).saturating_sub(alert.keep_firing_for);
+        if let Some((longest, source)) = longest.filter(|(longest, _)| memory + alert.keep_firing_for <= *longest) {
+            let what = format!(
+                "{} ends before {}, which inhibits it: nobody hears of its end, and its next beginning is no news",
+                alert.name, source.name
+            );
+            let least = duration::print(longest.saturating_sub(memory));
+            findings.at("inhibition/unheard", alert, what, format!("`keep_firing_for` of more than {least}"));
         }
     }
 }

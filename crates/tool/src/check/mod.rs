@@ -17,6 +17,7 @@
 //! | [`settings`] | what has one right value in this stack |
 //! | [`runbooks`] | what a page has one paste, with what there is to ask, to call and to look at |
 //! | [`exceptions`] | what is excepted, by a finding's name ([`names`]), with its reason |
+//! | [`mutants`] | what mutants break with what there is to break |
 //! | [`scenarios`] | what scenarios send and expect exists, and can happen in the time they give it |
 //! | here | the rules of the objectives are what their table gives; what can be rendered |
 //!
@@ -47,6 +48,7 @@ mod known;
 mod labels;
 pub mod live;
 pub mod metrics;
+mod mutants;
 pub mod names;
 mod nearest;
 mod pasted;
@@ -75,6 +77,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     let dashboards = read_dashboards(&monitoring, &mut Findings::default());
     runbooks::check(root, &monitoring, &dashboards, &mut findings);
     compose::check(root, &mut findings);
+    mutants::check(root, &SPEEDS, &mut findings);
     Ok(of(monitoring, &scenarios, findings)?)
 }
 

@@ -4,7 +4,7 @@
 type Row = (&'static str, &'static str);
 
 /// In the order of names; crates/tool/tests/names.rs holds it to those that are used.
-pub const ALL: [Row; 148] = [
+pub const ALL: [Row; 152] = [
     ("alert/annotation", "an annotation asks for a label that the rule's value has not"),
     ("alert/dashboard", "it has no `dashboard_url`, or one that leads nowhere"),
     ("alert/description", "its description says nothing of the case"),
@@ -62,10 +62,13 @@ pub const ALL: [Row; 148] = [
     ("inhibition/equal", "an inhibition is not for the same service and job"),
     ("inhibition/example", "an example's inhibitions are not those of alertmanager.yml"),
     ("inhibition/outlasts", "a cause ends before what it inhibits, which would then be told"),
+    ("inhibition/unheard", "it ends before what inhibits it, and nobody hears of its end"),
     ("inhibition/watchdog", "the Watchdog is inhibited"),
     ("live/no-traffic", "nobody called the service in what is shown (`--live`)"),
     ("monitoring/file", "a file of monitoring/ can't be read as what it is"),
     ("monitoring/speed", "a file of monitoring/ can't be divided for a speed that is promised"),
+    ("mutant/applies", "a mutant changes what is not there, or not there once, or no claim is there that must find it"),
+    ("mutant/file", "mutants.toml can't be read, or has a mutant that says too little or too much"),
     ("panel/answer", "a query is answered with an error (`--live`)"),
     ("panel/datasource", "it names no datasource"),
     ("panel/description", "it does not say what it shows"),
@@ -137,6 +140,7 @@ pub const ALL: [Row; 148] = [
     ("scrape/path", "a component is scraped at another path than it answers at"),
     ("scrape/targets", "a component's targets are asked for in another's file"),
     ("scrape/timeout", "a scrape may last longer than its interval"),
+    ("scrape/unwatched", "no alert asks whether the targets of a job answer"),
     ("service/recorded", "nobody recorded what the service exposes, so names can't be checked"),
     ("setting/value", "a setting with one right value in this stack has another"),
     ("slo/rules", "the rules of the objectives are not what their table gives"),

@@ -1312,6 +1312,49 @@ fn the_receiver_knows_the_watchdog_by_its_name() {
 }
 
 #[test]
+fn a_warning_that_ends_before_the_page_that_inhibits_it_is_found() {
+    let rules = text_of(&files(), APP);
+    let (before, after) = rules.split_once("- alert: AppHigh5xxErrorRate\n").expect("the alert");
+    let kept_for = |time: &str| -> Vec<String> {
+        let mut files = files();
+        let after = after.replacen("keep_firing_for: 11m", time, 1);
+        files.insert(APP.into(), format!("{before}- alert: AppHigh5xxErrorRate\n{after}").into_bytes());
+        let told = found(files).into_iter().filter(|one| one.name == "inhibition/unheard");
+        told.map(|one| format!("{}:{}: {} ({})", one.file.display(), one.line, one.what, one.remedy)).collect()
+    };
+    assert_eq!(kept_for("keep_firing_for: 11m"), Vec::<String>::new());
+    let at = format!("monitoring/{APP}:{}: AppHigh5xxErrorRate ends before App", before.lines().count());
+    // A page of the budget looks back over five minutes, as the warning does, and is kept for nine.
+    for time in ["#", "keep_firing_for: 2m", "keep_firing_for: 9m"] {
+        let told = kept_for(time);
+        let [told] = &told[..] else { panic!("{time}: {told:#?}") };
+        assert!(told.starts_with(&at) && told.ends_with("(`keep_firing_for` of more than 9m)"), "{time}: {told}");
+    }
+}
+
+/// A job more has its targets, is scraped, and who tells when they are gone?
+#[test]
+fn a_job_that_no_alert_watches_is_found() {
+    let unwatched = |job: &str| -> Vec<String> {
+        let mut files = files();
+        let text = text_of(&files, PROMETHEUS).replacen("scrape_configs:\n", &format!("scrape_configs:\n{job}"), 1);
+        files.insert(PROMETHEUS.into(), text.into_bytes());
+        let told = found(files).into_iter().filter(|one| one.name == "scrape/unwatched");
+        told.map(|one| format!("{}:{}: {}", one.file.display(), one.line, one.what)).collect()
+    };
+    let job =
+        |name: &str| format!("  - job_name: {name}\n    file_sd_configs:\n      - files: [targets/receiver.json]\n");
+    let line =
+        text_of(&files(), PROMETHEUS).lines().position(|line| line == "scrape_configs:").expect("it is there") + 2;
+    let told = format!(
+        "monitoring/{PROMETHEUS}:{line}: no alert watches the job node: its targets may be gone, and nobody is told"
+    );
+    assert_eq!(unwatched(&job("node")), [told]);
+    // A second job of the service is asked for by the alerts of the first.
+    assert_eq!(unwatched(&job("app-canary")), Vec::<String>::new());
+}
+
+#[test]
 fn an_inhibition_is_for_one_service_and_one_job() {
     for (equal, lacks) in [("[service]", &["job"][..]), ("[job]", &["service"]), ("[]", &["job", "service"])] {
         let findings = edited(ROUTES, "equal: [service, job]", &format!("equal: {equal}"));

@@ -6,7 +6,7 @@ use promql_parser::parser::{BinaryExpr, Expr};
 
 use aiclipx_model::monitoring::{Monitoring, promql};
 
-/// Those that fit: seconds, bytes, events a second, a share.
+/// Those that fit: seconds, bytes, events or bytes a second, a share.
 pub(super) fn units(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Option<&'static [&'static str]> {
     let of = |expr: &Expr| units(expr, monitoring, seen);
     match expr {
@@ -18,7 +18,11 @@ pub(super) fn units(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>)
         Expr::Call(call) if promql::OF_COUNTERS.contains(&call.func.name) => {
             let selectors = promql::selectors(expr);
             let name = selectors.first()?.name.as_deref()?;
-            Some(if name.contains("_seconds_total") { &["short", "percentunit"] } else { &["reqps", "ops"] })
+            Some(match name {
+                name if name.contains("_seconds_total") => &["short", "percentunit"],
+                name if name.contains("_bytes_total") => &["Bps", "binBps"],
+                _ => &["reqps", "ops"],
+            })
         }
         Expr::Call(call) if call.func.name == "histogram_quantile" => {
             promql::selectors(expr).first()?.name.as_deref()?.contains("_seconds_").then_some(&["s"])
@@ -52,5 +56,27 @@ fn units_of_binary(
         "/" => Some(&["percentunit"]),
         _ if is_number(&binary.lhs) => units(&binary.rhs, monitoring, seen),
         _ => units(&binary.lhs, monitoring, seen),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_rate_is_of_what_is_counted() {
+        let monitoring = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../monitoring"));
+        let monitoring = Monitoring::read(monitoring).unwrap_or_else(|failure| panic!("{failure}"));
+        for (expr, fitting) in [
+            ("sum by (job) (rate(app_requests_total[5m]))", &["reqps", "ops"][..]),
+            ("sum by (instance) (rate(node_network_receive_bytes_total[5m]))", &["Bps", "binBps"]),
+            ("rate(process_cpu_seconds_total[5m])", &["short", "percentunit"]),
+            ("app_buffered_bytes", &["bytes", "decbytes"]),
+        ] {
+            let tree = promql::parse(expr).unwrap_or_else(|error| panic!("{expr}: {error:?}"));
+            assert_eq!(units(&tree, &monitoring, &BTreeSet::new()), Some(fitting), "{expr}");
+        }
     }
 }

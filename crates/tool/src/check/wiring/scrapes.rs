@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+use promql_parser::label::Matcher;
+use promql_parser::parser::{BinaryExpr, Expr};
+
 use super::super::finding::Findings;
 use super::super::tree::{file_of, timing};
 use super::glob::finds;
@@ -12,7 +15,7 @@ use aiclipx_app::endpoint::Endpoint;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::monitoring::located::Node;
-use aiclipx_model::monitoring::{Monitoring, PROMETHEUS};
+use aiclipx_model::monitoring::{Monitoring, PROMETHEUS, promql};
 
 /// For how long Prometheus takes a sample for the present one.
 const LOOKBACK: Duration = Duration::from_mins(5);
@@ -21,6 +24,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     if let Some(document) = monitoring.document(Path::new(PROMETHEUS)) {
         intervals(document, findings);
         components(document, findings);
+        watched(document, monitoring, findings);
     }
     targets(monitoring, findings);
     probes(monitoring, findings);
@@ -100,6 +104,43 @@ fn components(document: &Node, findings: &mut Findings) {
     }
 }
 
+/// Some alert asks whether the targets of a job answer: by `up` itself, for what is recorded of it may be of other jobs, too.
+fn watched(document: &Node, monitoring: &Monitoring, findings: &mut Findings) {
+    let trees = monitoring.alerts().iter().filter_map(|alert| promql::parse(&alert.expr).ok());
+    let asked: Vec<Vec<Matcher>> = trees.flat_map(|tree| jobs_asked(&tree)).collect();
+    for job in document.items_of("scrape_configs") {
+        let name = job.text_of("job_name").unwrap_or_default();
+        if !asked.iter().any(|jobs| jobs.iter().all(|matcher| matcher.is_match(name))) {
+            let (file, line) = (file_of(PROMETHEUS), job.line_of("job_name"));
+            let what = format!("no alert watches the job {name}: its targets may be gone, and nobody is told");
+            let remedy =
+                format!("an alert on `up{{job=\"{name}\"}}`; MonitoringOptionalTargetMissing lists what is optional");
+            findings.about("scrape/unwatched", name, file, line, what, remedy);
+        }
+    }
+}
+
+/// The matchers by which an alert picks the jobs whose `up` it asks for. Without any it asks for all of them where it compares
+/// `up` with what is less than all (`up == 0`); elsewhere that is a condition beside another.
+fn jobs_asked(tree: &Expr) -> Vec<Vec<Matcher>> {
+    let jobs = |expr| -> Vec<Vec<Matcher>> {
+        let of_targets = promql::selectors(expr).into_iter().filter(|selector| selector.name.as_deref() == Some("up"));
+        let of_job = |matcher: &&Matcher| matcher.name == "job";
+        of_targets.map(|selector| selector.matchers.matchers.iter().filter(of_job).cloned().collect()).collect()
+    };
+    let is_gone = |binary: &BinaryExpr| match (binary.op.to_string().as_str(), &*binary.rhs) {
+        ("==" | "<=", Expr::NumberLiteral(number)) => number.val < 1.0,
+        ("<", Expr::NumberLiteral(number)) => number.val <= 1.0,
+        _ => false,
+    };
+    let compared = promql::nodes(tree).into_iter().filter_map(|node| match node {
+        Expr::Binary(binary) if is_gone(binary) => Some(jobs(&binary.lhs)),
+        _ => None,
+    });
+    let of_all = compared.flatten().filter(Vec::is_empty);
+    jobs(tree).into_iter().filter(|jobs| !jobs.is_empty()).chain(of_all).collect()
+}
+
 /// A component is asked where it answers.
 fn targets(monitoring: &Monitoring, findings: &mut Findings) {
     let places = places();
@@ -167,15 +208,28 @@ fn probes(monitoring: &Monitoring, findings: &mut Findings) {
 }
 
 /// Where compose.yaml's components are scraped, by their names.
-fn places() -> [(&'static str, String); 7] {
-    let at = Addresses::canonical();
-    [
-        ("app", at.scraped_app()[0].to_string()),
-        ("prometheus", at.prometheus.to_string()),
-        ("alertmanager", at.alertmanager.to_string()),
-        ("receiver", at.receiver.to_string()),
-        ("probe", at.probe.to_string()),
-        ("vector", at.logging.vector_metrics.to_string()),
-        ("loki", at.logging.loki.to_string()),
-    ]
+fn places() -> Vec<(&'static str, String)> {
+    Addresses::canonical().scraped().map(|(name, addresses)| (name, addresses[0].to_string())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alert_watches_the_jobs_that_it_names_or_all_whose_up_it_compares() {
+        for (expr, job, is_watched) in [
+            ("up{job=\"a\"} == 0", "a", true),
+            ("up{job=\"a\"} == 0", "b", false),
+            ("absent(up{job=~\"a|b\"})", "b", true),
+            ("max by (job) (up) == 0", "b", true),
+            ("avg_over_time(up[5m]) < 0.8", "b", true),
+            ("x > 1 and on (job) up == 1", "b", false),
+            ("x > 1 and on (job) max by (job) (max_over_time(up[5m]))", "b", false),
+        ] {
+            let asked = jobs_asked(&promql::parse(expr).expect("it parses"));
+            let watches = asked.iter().any(|jobs| jobs.iter().all(|matcher| matcher.is_match(job)));
+            assert_eq!(watches, is_watched, "{expr}: {job}");
+        }
+    }
 }
