@@ -92,9 +92,14 @@ fn born_late(fixture: Fixture) -> Fixture {
     fixture.series("requests", |all| {
         let series = all.iter_mut().find(|series| has(series, &[("method", "POST"), ("http_status", "201")])).unwrap();
         let samples = series["values"].as_array_mut().unwrap();
-        let before = samples.len();
-        samples.retain(|sample: &Value| sample[0].as_f64().unwrap() > sending);
-        assert!(samples.len() < before);
+        let value = |sample: &Value| sample[1].as_str().unwrap().parse::<f64>().unwrap();
+        let is_before = |sample: &Value| sample[0].as_f64().unwrap() <= sending;
+        let begun = samples.iter().rfind(|sample| is_before(sample)).map(value).expect("there were scrapes before");
+        samples.retain(|sample| !is_before(sample));
+        // It counts from nothing, and not from where it stood.
+        for sample in samples {
+            sample[1] = (value(sample) - begun).to_string().into();
+        }
     })
 }
 
