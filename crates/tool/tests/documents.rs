@@ -351,10 +351,9 @@ fn the_table_of_scenarios_has_each_with_what_must_fire_and_no_other() {
     let (from, to) = (text.find("| scenario |").unwrap(), text.find("A scenario is named by number").unwrap());
     let rows = text[from..to].lines().skip(2).filter(|line| line.starts_with('|'));
     let rows: Vec<Vec<&str>> = rows.map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect();
-    let scenarios =
-        aiclipx_model::scenario::all(&root().join("scripts/traffic")).unwrap_or_else(|failure| panic!("{failure}"));
+    let scenarios = scenario::all(&root().join("scripts/traffic")).unwrap_or_else(|failure| panic!("{failure}"));
     let listed = rows.iter().map(|row| row[0].to_owned()).collect();
-    let there = scenarios.iter().map(aiclipx_model::scenario::Scenario::id).collect();
+    let there = scenarios.iter().map(scenario::Scenario::id).collect();
     let mut findings = apart(&there, "scripts/traffic/", &listed, "the table of scripts/README.md");
     let alerts = aiclipx_model::monitoring::Monitoring::read(&root().join("monitoring")).unwrap();
     for scenario in &scenarios {
