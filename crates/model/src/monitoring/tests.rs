@@ -61,7 +61,7 @@ fn rendered_in_production_the_files_mean_what_they_meant() {
             continue;
         }
         let as_it_stands = plain(json(samples_quoted(bytes).as_bytes()));
-        let difference = first_difference(&plain(json(&rendered[path])), &as_it_stands, String::new());
+        let difference = first_difference(&plain(json(&rendered[path])), &as_it_stands, "");
         assert_eq!(difference, None, "{}: the copy, and the file", path.display());
     }
 }
@@ -80,18 +80,18 @@ fn samples_quoted(bytes: &[u8]) -> String {
 }
 
 /// Where two documents differ first, with what stands in each.
-fn first_difference(one: &serde_json::Value, other: &serde_json::Value, at: String) -> Option<String> {
+fn first_difference(one: &serde_json::Value, other: &serde_json::Value, at: &str) -> Option<String> {
     use serde_json::Value as Json;
     let missing = &Json::Null;
     match (one, other) {
         _ if one == other => None,
         (Json::Object(map), Json::Object(others)) => map.keys().chain(others.keys()).find_map(|key| {
             let of = |map: &serde_json::Map<String, Json>| map.get(key).unwrap_or(missing).clone();
-            first_difference(&of(map), &of(others), format!("{at}.{key}"))
+            first_difference(&of(map), &of(others), &format!("{at}.{key}"))
         }),
         (Json::Array(items), Json::Array(others)) => (0..items.len().max(others.len())).find_map(|index| {
             let of = |items: &[Json]| items.get(index).unwrap_or(missing).clone();
-            first_difference(&of(items), &of(others), format!("{at}[{index}]"))
+            first_difference(&of(items), &of(others), &format!("{at}[{index}]"))
         }),
         _ => Some(format!("{at}: {one}, and {other}")),
     }
@@ -101,13 +101,10 @@ fn first_difference(one: &serde_json::Value, other: &serde_json::Value, at: Stri
 fn where_two_documents_differ_is_told_by_its_place() {
     let json = |text: &str| serde_json::from_str(text).expect("it is JSON");
     let (one, other) = (json(r#"{"a": [1, {"b": "x"}]}"#), json(r#"{"a": [1, {"b": "y"}, 3]}"#));
-    assert_eq!(first_difference(&one, &other, String::new()).as_deref(), Some(".a[1].b: \"x\", and \"y\""));
+    assert_eq!(first_difference(&one, &other, "").as_deref(), Some(".a[1].b: \"x\", and \"y\""));
     let shorter = json(r#"{"a": [1]}"#);
-    assert_eq!(
-        first_difference(&shorter, &json(r#"{"a": [1, 2]}"#), String::new()).as_deref(),
-        Some(".a[1]: null, and 2")
-    );
-    assert_eq!(first_difference(&one, &one, String::new()), None);
+    assert_eq!(first_difference(&shorter, &json(r#"{"a": [1, 2]}"#), "").as_deref(), Some(".a[1]: null, and 2"));
+    assert_eq!(first_difference(&one, &one, ""), None);
 }
 
 #[test]

@@ -165,7 +165,7 @@ impl Walk<'_> {
         match panel_shift_at(text, self.speed()) {
             Ok(shift) => *text = shift,
             Err(error) => {
-                self.find(line, format!("how much earlier a panel looks, which nothing divides: {error}"), "")
+                self.find(line, format!("how much earlier a panel looks, which nothing divides: {error}"), "");
             }
         }
     }
