@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Build, Faults, Log, Metric, PLACES, Service, Start};
+use super::types::{Build, Faults, Log, Metric, PLACES, Service, Start};
 use crate::failure::Finding;
 use crate::section::{Reader, Section};
 use aiclipx_base::address::Target;
