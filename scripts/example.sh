@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# TOOL=… scripts/example.sh NAME [OPTION…]: brings what the service of examples/NAME needs, and proves that tree; options go to
+# scripts/example.sh NAME [OPTION…]: brings what the service of examples/NAME needs, and proves that tree; options go to
 # `prove`. What it brings lies in .tools/examples. Exit codes are prove's; where the example's README.md has a table of claims that
 # fail, those must fail, else 3 and which did not.
 set -euo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
-tool=${TOOL:?names aiclipx} name=${1:-}
+tool=${CARGO_TARGET_DIR:-$root/target}/debug/aiclipx name=${1:-}
 say() { printf 'example: %s\n' "$*" >&2; }
 examples=$(cd "$root/examples" && printf '%s ' */)
 if [[ -z $name || ! -f $root/examples/$name/monitoring/service.toml ]]; then
