@@ -107,7 +107,8 @@ fn rendered_groups(files: &BTreeMap<PathBuf, Vec<u8>>, differences: &mut Vec<Str
         .unwrap_or_default();
     let mut groups = BTreeMap::new();
     let rules = files.iter().filter(|(path, _)| {
-        path.parent() == Some(Path::new(RULES)) && path.extension().is_some_and(|extension| extension == "yml")
+        path.parent() == Some(Path::new(RULES))
+            && path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
     });
     for (path, bytes) in rules {
         let Some(document) = read(path, bytes) else { continue };

@@ -4,7 +4,7 @@
 //! trees print the same, which forgives layout and nothing else.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Once};
 use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matcher};
@@ -12,7 +12,8 @@ use promql_parser::parser::token::{
     T_ADD, T_COUNT, T_DIV, T_GTE, T_GTR, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_LOR, T_LUNLESS, T_MUL, T_SUB, TokenType,
 };
 use promql_parser::parser::value::ValueType;
-use promql_parser::parser::{self, Expr, LabelModifier, MatrixSelector, Offset, VectorSelector};
+use promql_parser::parser::function::{Function, register_extra_functions};
+use promql_parser::parser::{self, BinaryExpr, Expr, LabelModifier, MatrixSelector, Offset, VectorSelector};
 
 use super::memo::Memo;
 use aiclipx_base::duration::Speed;
@@ -38,6 +39,7 @@ pub fn parse(text: &str) -> Result<Expr, String> {
 const MOST_PARSED: usize = 1 << 20;
 
 fn parsed_anew(text: &str) -> Result<Expr, String> {
+    know_holt_winters();
     let mut expr = parser::parse(&text::prepared(text)?)?;
     if matches!(expr.value_type(), ValueType::Matrix | ValueType::String) {
         return Err(
@@ -51,6 +53,26 @@ fn parsed_anew(text: &str) -> Result<Expr, String> {
         }
     }
     Ok(expr)
+}
+
+/// What one of two rules of one name has recorded.
+pub(super) fn either(one: Expr, other: Expr) -> Expr {
+    match parser::parse("a or b") {
+        Ok(Expr::Binary(binary)) => Expr::Binary(BinaryExpr { lhs: Box::new(one), rhs: Box::new(other), ..binary }),
+        // It is an expression.
+        _ => one,
+    }
+}
+
+/// Prometheus 3 has given it another name, and the parser knows no other.
+fn know_holt_winters() {
+    static KNOWN: Once = Once::new();
+    KNOWN.call_once(|| {
+        let arguments = vec![ValueType::Matrix, ValueType::Scalar, ValueType::Scalar];
+        let function = Function::new("holt_winters", arguments, 0, ValueType::Vector, false);
+        // It is refused where the parser has it already.
+        let _ = register_extra_functions(vec![function]);
+    });
 }
 
 /// Gives `{__name__="x"}` its name, for it is `x`.

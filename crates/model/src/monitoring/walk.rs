@@ -3,21 +3,24 @@
 //! It tells every finding: a key we don't know, a value that is something else, a duration or an expression that does
 //! not parse. When it renders, it puts the stack's addresses and speed in place, and tells what can't be divided.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Component};
-use super::layout::is_of_logs;
 use super::located::{Entry, Node, Value};
 use super::matcher;
-use super::panel_query::{VARIABLE, length_beside_a_variable, panel_query_at, without_variables};
 use super::promql::{self, Recorded};
 use super::prose::duration_in_words;
+use super::remark::Found;
+use super::role::Layout;
 use super::series;
 use super::shape::{Field, SERIES, Shape};
 use super::template;
-use crate::failure::Finding;
 use aiclipx_base::duration::{self, Speed};
+
+mod address;
+mod dashboard;
+mod scalar;
 
 /// Prometheus begins to miss scrapes on a busy machine below this.
 const SHORTEST_SCRAPE: Duration = Duration::from_millis(500);
@@ -39,16 +42,31 @@ pub(super) struct Walk<'a> {
     pub(super) file: &'a Path,
     /// What YAML was read from: the text of `8080` is in it, of `true`, of nothing. JSON has texts of its own.
     pub(super) source: Option<&'a [u8]>,
+    /// Whether there are components of ours to lead to.
+    pub(super) layout: Layout,
     /// `None` when the walk only looks.
     pub(super) rendering: Option<Rendering<'a>>,
-    /// What was found.
-    pub(super) findings: Vec<Finding>,
+    pub(super) found: Found,
 }
 
 impl Walk<'_> {
     fn find(&mut self, line: usize, what: impl Into<String>, remedy: &str) {
-        let (what, remedy) = (what.into(), remedy.to_owned());
-        self.findings.push(Finding { file: self.file.to_owned(), line, what, remedy });
+        self.found.refuse(self.file, line, what, remedy);
+    }
+
+    /// What is read all the same. Said while reading, and not again of every copy.
+    fn remark(&mut self, name: &'static str, line: usize, what: impl Into<String>, remedy: &str) {
+        if self.rendering.is_none() {
+            self.found.remark(name, self.file, line, what, remedy);
+        }
+    }
+
+    fn speed(&self) -> Speed {
+        self.rendering.map_or(Speed::PRODUCTION, |rendering| rendering.speed)
+    }
+
+    fn is_faster(&self) -> bool {
+        self.speed() != Speed::PRODUCTION
     }
 
     /// Looks at a value, and changes it when rendering.
@@ -61,16 +79,55 @@ impl Walk<'_> {
         let kind = node.kind();
         match (shape, &mut node.value) {
             (Shape::Text, Value::Text(_))
-            | (Shape::Number, Value::Number(_))
+            | (Shape::Number | Shape::Value, Value::Number(_))
+            | (Shape::Value, Value::Infinite(_))
             | (Shape::Switch, Value::Switch(_))
             | (Shape::Own, _) => {}
+            (Shape::RealTime, Value::Text(text)) => {
+                if let Err(error) = duration::parse(text) {
+                    self.find(line, error.to_string(), "");
+                }
+            }
+            (
+                Shape::OneOf(_)
+                | Shape::GoTime
+                | Shape::CalendarRange(_)
+                | Shape::ClockTime
+                | Shape::HostPort
+                | Shape::WebUrl
+                | Shape::Regex,
+                Value::Text(text),
+            ) => {
+                if let Err(what) = scalar::check(shape, text) {
+                    self.find(line, what, "");
+                }
+            }
+            (Shape::OfCalendar, Value::List(names)) => {
+                if let (Some(first), true) = (names.first(), self.is_faster()) {
+                    self.find(first.line, "an interval of the calendar, which no speed moves", "render at speed 1");
+                }
+            }
+            (Shape::Map(shape), Value::Map(entries)) => {
+                entries.iter_mut().for_each(|entry| self.visit(shape, &mut entry.node));
+            }
+            (Shape::Regexes, Value::Map(entries)) => {
+                self.texts(entries);
+                for entry in entries.iter() {
+                    if let Some(Err(what)) = entry.node.as_text().map(|text| scalar::check(&Shape::Regex, text)) {
+                        self.find(entry.node.line, what, "");
+                    }
+                }
+            }
             (Shape::Duration, Value::Text(text)) => {
                 self.duration(line, text);
             }
             (Shape::Scrape, Value::Text(text)) => {
-                if self.duration(line, text).is_some_and(|interval| interval < SHORTEST_SCRAPE) {
-                    let shortest = duration::print(SHORTEST_SCRAPE);
-                    self.find(line, format!("a scrape every {text} is under {shortest}"), "choose a lower speed");
+                let is_short = self.duration(line, text).is_some_and(|interval| interval < SHORTEST_SCRAPE);
+                let what = format!("a scrape every {text} is under {}", duration::print(SHORTEST_SCRAPE));
+                if is_short && self.is_faster() {
+                    self.find(line, what, "choose a lower speed");
+                } else if is_short {
+                    self.remark("scrape/interval", line, what, "a busy machine misses some");
                 }
             }
             (Shape::Step, Value::Text(text)) => self.step(line, text),
@@ -81,10 +138,16 @@ impl Walk<'_> {
                     self.find(line, error, "");
                 }
             }
-            (Shape::Url(component), Value::Text(text)) => self.url(line, *component, text),
+            (Shape::Url(component), Value::Text(text)) => {
+                if let Err(what) = scalar::check(&Shape::WebUrl, text) {
+                    self.find(line, what, "");
+                } else {
+                    self.url("address/elsewhere", line, *component, text);
+                }
+            }
             (Shape::AnyUrl(components), Value::Text(text)) => {
-                let component = components.iter().find(|one| leads_to(text, **one)).unwrap_or(&components[0]);
-                self.url(line, *component, text);
+                let component = components.iter().find(|one| address::leads_to(text, **one)).unwrap_or(&components[0]);
+                self.url("address/elsewhere", line, *component, text);
             }
             (Shape::Folder, Value::Text(text)) => {
                 self.below(line, CANONICAL_FOLDER, |addresses| &addresses.folder, text);
@@ -112,13 +175,14 @@ impl Walk<'_> {
                 self.texts(entries);
                 for entry in entries.iter_mut().filter(|entry| entry.key == PROBED_URL) {
                     if let Value::Text(text) = &mut entry.node.value {
-                        self.url(entry.line, Component::Clients, text);
+                        self.url("address/elsewhere", entry.line, Component::Clients, text);
                     }
                 }
             }
             (Shape::ExternalLabels, Value::Map(entries)) => {
                 self.texts(entries);
-                if let Some(Rendering { speed, .. }) = self.rendering {
+                let is_ours = self.layout == Layout::Stack || entries.iter().any(|entry| entry.key == "speed");
+                if let Some(Rendering { speed, .. }) = self.rendering.filter(|_| is_ours) {
                     entries.retain(|entry| entry.key != "speed");
                     entries.push(Entry { key: "speed".to_owned(), line: 0, node: Node::text(speed.to_string()) });
                 }
@@ -138,41 +202,44 @@ impl Walk<'_> {
         }
     }
 
-    fn record(&mut self, line: usize, fields: &[Field], entries: &mut [Entry]) {
+    fn record(&mut self, line: usize, tables: &[&[Field]], entries: &mut [Entry]) {
+        let fields = || tables.iter().flat_map(|fields| fields.iter());
         for entry in entries.iter_mut() {
-            if let Some(field) = fields.iter().find(|field| field.key == entry.key) {
+            if let Some(field) = fields().find(|field| field.keys().contains(&entry.key.as_str())) {
                 self.visit(field.shape, &mut entry.node);
             } else {
-                let known: Vec<&str> = fields.iter().map(|field| field.key).collect();
+                let known: Vec<&str> = fields().flat_map(Field::keys).copied().collect();
                 let remedy = format!("known here: {}", known.join(", "));
                 self.find(entry.line, format!("unknown key `{}`", entry.key), &remedy);
             }
         }
-        for field in fields.iter().filter(|field| field.required) {
-            if !entries.iter().any(|entry| entry.key == field.key) {
-                self.find(line, format!("`{}` is missing", field.key), "");
+        for key in fields().filter(|field| field.required).flat_map(Field::keys) {
+            if !entries.iter().any(|entry| entry.key == *key) {
+                self.find(line, format!("`{key}` is missing"), "");
             }
         }
     }
 
-    /// Where a text belongs Go's reader takes a number, a switch, nothing at all by how it is written; and nothing for a list or
-    /// a map that is empty.
+    /// Where a text belongs Go's reader takes a number, a switch, nothing at all by how it is written; nothing for a list or
+    /// a map that is empty; and for a switch the words that YAML 1.1 has.
     fn as_go_reads(&self, shape: &Shape, node: &mut Node) {
         let Some(source) = self.source else { return };
-        match (shape.is_of_texts(), &mut node.value) {
-            (false, Value::Null) => match shape {
-                Shape::List(_) => node.value = Value::List(Vec::new()),
-                Shape::Record(_) => node.value = Value::Map(Vec::new()),
-                shape if shape.is_a_text() => node.value = Value::Text(String::new()),
-                _ => {}
-            },
-            (true, Value::Null) => node.value = Value::Map(Vec::new()),
-            (true, Value::Map(entries)) => {
-                for entry in entries {
-                    as_written(source, &mut entry.node);
+        match &mut node.value {
+            Value::Null if matches!(shape, Shape::List(_) | Shape::OfCalendar) => node.value = Value::List(Vec::new()),
+            Value::Null if shape.is_empty_of_nothing() => node.value = Value::Map(Vec::new()),
+            Value::Null if matches!(shape, Shape::Number | Shape::Value) => node.value = Value::Number(0.into()),
+            Value::Null if matches!(shape, Shape::Switch) => node.value = Value::Switch(false),
+            Value::Map(entries) if shape.is_of_texts() => {
+                entries.iter_mut().for_each(|entry| as_written(source, &mut entry.node));
+            }
+            Value::Text(text) if matches!(shape, Shape::Switch) && *text == written(source, &node.span) => {
+                match text.to_ascii_lowercase().as_str() {
+                    "y" | "yes" | "on" => node.value = Value::Switch(true),
+                    "n" | "no" | "off" => node.value = Value::Switch(false),
+                    _ => {}
                 }
             }
-            (false, _) if shape.is_a_text() => as_written(source, node),
+            _ if shape.is_a_text() => as_written(source, node),
             _ => {}
         }
     }
@@ -192,7 +259,7 @@ impl Walk<'_> {
     }
 
     fn templates(&mut self, entries: &[Entry]) {
-        let is_faster = self.rendering.is_some_and(|rendering| rendering.speed != Speed::PRODUCTION);
+        let is_faster = self.is_faster();
         for entry in entries {
             let Some(text) = entry.node.as_text() else { continue };
             match template::check(text) {
@@ -208,7 +275,7 @@ impl Walk<'_> {
 
     /// Divides a duration in place and gives back what it is then.
     fn duration(&mut self, line: usize, text: &mut String) -> Option<Duration> {
-        let speed = self.rendering.map_or(Speed::PRODUCTION, |rendering| rendering.speed);
+        let speed = self.speed();
         match duration::parse(text).and_then(|production| speed.real(production)) {
             Ok(real) => {
                 if self.rendering.is_some() {
@@ -221,20 +288,6 @@ impl Walk<'_> {
                 self.find(line, error.to_string(), &remedy);
                 None
             }
-        }
-    }
-
-    /// Divides a least step of Grafana's. It makes `$__rate_interval` of it by adding and multiplying, and writes a
-    /// fraction of a second in a way that Prometheus refuses: so a step is divided to whole seconds, upwards, for below
-    /// the scrape interval there is nothing to see.
-    fn step(&mut self, line: usize, text: &mut String) {
-        if duration::parse(text).is_ok_and(|production| production.subsec_nanos() != 0) {
-            self.find(line, format!("{text} is not in whole seconds"), "Grafana would ask what Prometheus refuses");
-        } else if let Some(real) = self.duration(line, text)
-            && self.rendering.is_some()
-        {
-            // In one unit: of `1m30s` Grafana's pages read the first part alone.
-            *text = format!("{}s", duration::whole_seconds(real).as_secs());
         }
     }
 
@@ -255,68 +308,12 @@ impl Walk<'_> {
         }
     }
 
-    /// A path below one of the folders that a stack has of its own.
-    fn below(&mut self, line: usize, from: &str, to: fn(&Addresses) -> &PathBuf, text: &mut String) {
-        match Path::new(text.as_str()).strip_prefix(from) {
-            Ok(inside) => {
-                if let Some(rendering) = self.rendering {
-                    *text = to(rendering.addresses).join(inside).to_string_lossy().into_owned();
-                }
-            }
-            Err(_) => self.find(line, format!("`{text}` does not lie in {from}"), ""),
-        }
-    }
-
-    /// In a container any address is its own; a local stack's is its loopback.
-    fn listen(&mut self, line: usize, component: Component, text: &mut String) {
-        let canonical = Addresses::canonical();
-        let wanted = format!("0.0.0.0:{}", component.of(&canonical)[0].port);
-        if *text != wanted {
-            self.find(line, format!("`{text}` is not {wanted}"), "");
-        } else if let Some(Rendering { addresses, .. }) = self.rendering
-            && *addresses != canonical
-        {
-            *text = component.of(addresses)[0].to_string();
-        }
-    }
-
-    fn url(&mut self, line: usize, component: Component, text: &mut String) {
-        let canonical = Addresses::canonical();
-        let from = component.of(&canonical)[0].url("/");
-        match text.strip_prefix(&from) {
-            Some(rest) => {
-                if let Some(Rendering { addresses, .. }) = self.rendering {
-                    let path = format!("/{rest}");
-                    *text = match &addresses.external {
-                        Some(external) if component == Component::Dashboards => external.to(&path),
-                        _ => component.of(addresses)[0].url(&path),
-                    };
-                }
-            }
-            None if format!("{text}/") == from => {
-                if let Some(Rendering { addresses, .. }) = self.rendering {
-                    component.of(addresses)[0].url("").clone_into(text);
-                }
-            }
-            None => self.find(line, format!("`{text}` does not lead to {}", from.trim_end_matches('/')), ""),
-        }
-    }
-
-    /// A page of this repository, which has an address once there is a place for pages.
-    fn page(&self, text: &mut String) {
-        let external = self.rendering.and_then(|rendering| rendering.addresses.external.as_ref());
-        let path = text.trim_start_matches('/');
-        if let Some(external) = external.filter(|_| path.starts_with("monitoring/")) {
-            *text = external.to(&format!("/{path}"));
-        }
-    }
-
     fn annotations(&mut self, entries: &mut [Entry], strict: bool) {
         for entry in entries {
             let line = entry.line;
             let Value::Text(text) = &mut entry.node.value else { continue };
             if entry.key == "dashboard_url" {
-                self.url(line, Component::Dashboards, text);
+                self.url("alert/dashboard", line, Component::Dashboards, text);
             } else if entry.key == "runbook_url" {
                 self.page(text);
             } else if strict
@@ -324,7 +321,7 @@ impl Walk<'_> {
                 && let Some(written) = duration_in_words(text)
             {
                 let what = format!("`{}` tells a duration, `{written}`, which the rule may contradict", entry.key);
-                self.find(line, what, "say what is wrong; the rule says since when");
+                self.remark("alert/duration", line, what, "say what is wrong; the rule says since when");
             }
         }
     }
@@ -333,9 +330,9 @@ impl Walk<'_> {
         let line = node.line;
         let name = node.text_of("series").unwrap_or_default().to_owned();
         if let Value::Map(entries) = &mut node.value {
-            self.record(line, SERIES, entries);
+            self.record(line, &[SERIES], entries);
         }
-        let speed = self.rendering.map_or(Speed::PRODUCTION, |rendering| rendering.speed);
+        let speed = self.speed();
         let Some(values) = node.get_mut("values") else { return };
         let line = values.line;
         let Value::Text(text) = &mut values.value else { return };
@@ -346,66 +343,6 @@ impl Walk<'_> {
         }
     }
 
-    fn dashboard(&mut self, node: &mut Node) {
-        for key in ["uid", "title"] {
-            if node.text_of(key).is_none_or(str::is_empty) {
-                self.find(node.line, format!("a dashboard needs a `{key}`"), "");
-            }
-        }
-        if node.items_of("panels").is_empty() {
-            self.find(node.line, "a dashboard without panels", "");
-        }
-        self.dashboard_part(node);
-    }
-
-    fn dashboard_part(&mut self, node: &mut Node) {
-        let line = node.line;
-        if is_of_logs(node) {
-            return;
-        }
-        match &mut node.value {
-            Value::List(items) => items.iter_mut().for_each(|item| self.dashboard_part(item)),
-            Value::Map(entries) => {
-                for entry in entries {
-                    match (entry.key.as_str(), &mut entry.node.value) {
-                        ("expr", Value::Text(text)) => self.panel_expression(entry.line, text),
-                        ("url", Value::Text(text)) => self.page(text),
-                        // The least step of a panel or query; empty is Grafana's way to leave it out.
-                        ("interval", Value::Text(text)) if !text.is_empty() => self.step(line, text),
-                        _ => self.dashboard_part(&mut entry.node),
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A panel looks back by Grafana's variables, which follow the datasource's interval and so the speed, or by lengths of
-    /// its own, as the alert does whose value it shows: these are divided. Both in one query are refused: of what has a variable
-    /// where it is no text, nothing is divided.
-    fn panel_expression(&mut self, line: usize, text: &mut String) {
-        match promql::parse(&without_variables(text)) {
-            Ok(tree) => {
-                if let Some(what) = length_beside_a_variable(text) {
-                    self.find(line, what, "write $__rate_interval, or lengths alone, as the alert does");
-                } else if let Some(Rendering { speed, .. }) = self.rendering {
-                    match panel_query_at(text, speed) {
-                        Ok(divided) => *text = divided,
-                        Err(refused) => refused.into_iter().for_each(|error| self.find(line, error, "")),
-                    }
-                }
-                if let Some(Rendering { speed, recorded, .. }) = self.rendering
-                    && speed != Speed::PRODUCTION
-                {
-                    for hazard in promql::hazards(&tree, recorded) {
-                        let hazard = hazard.replace(&duration::print(VARIABLE), "$__interval");
-                        self.find(line, hazard, "compare a rate or a ratio, or render at speed 1");
-                    }
-                }
-            }
-            Err(error) => self.find(line, format!("not an expression: {}", error.trim()), ""),
-        }
-    }
 }
 
 /// Which speeds a duration can be divided by.
@@ -427,20 +364,19 @@ fn is_name(text: &str, of_series: bool) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || (of_series && c == ':'))
 }
 
+/// What stands there, to the letter; nothing where that is not known.
+fn written<'a>(source: &'a [u8], span: &std::ops::Range<usize>) -> &'a str {
+    source.get(span.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default().trim()
+}
+
 /// Makes a text of a scalar that is none.
 fn as_written(source: &[u8], node: &mut Node) {
-    let written = source.get(node.span.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok());
-    match (&node.value, written) {
-        (Value::Null, _) => node.value = Value::Text(String::new()),
-        (Value::Number(_) | Value::Switch(_), Some(written)) if !written.is_empty() => {
-            node.value = Value::Text(written.trim().to_owned());
+    let written = written(source, &node.span);
+    match &node.value {
+        Value::Null => node.value = Value::Text(String::new()),
+        Value::Number(_) | Value::Switch(_) | Value::Infinite(_) if !written.is_empty() => {
+            node.value = Value::Text(written.to_owned());
         }
         _ => {}
     }
-}
-
-/// Whether a URL is one of this component's, as files name it.
-fn leads_to(url: &str, component: Component) -> bool {
-    let canonical = Addresses::canonical();
-    format!("{}/", url.trim_end_matches('/')).starts_with(&component.of(&canonical)[0].url("/"))
 }
