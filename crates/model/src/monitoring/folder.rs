@@ -3,9 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::named;
 use super::remark::Found;
-use super::role::is_read;
+use super::role::{Layout, is_read};
 use crate::files;
 
 /// Bytes of a file: a thousand times what any of ours has.
@@ -16,8 +15,8 @@ const MOST_FILES: usize = 20_000;
 const DEEPEST: usize = 32;
 
 /// What lies in a folder.
-#[derive(Default)]
 pub(super) struct Collected {
+    layout: Layout,
     pub(super) files: BTreeMap<PathBuf, Vec<u8>>,
     pub(super) found: Found,
     /// Those we are in, as they are without links.
@@ -27,14 +26,23 @@ pub(super) struct Collected {
 }
 
 impl Collected {
+    pub(super) fn new(layout: Layout) -> Collected {
+        let (files, found) = (BTreeMap::new(), Found::default());
+        Collected { layout, files, found, above: Vec::new(), seen: BTreeSet::new() }
+    }
+
+    fn refuse(&mut self, path: &Path, what: impl Into<String>, remedy: &str) {
+        self.found.refuse(self.layout.named(path), 0, what, remedy);
+    }
+
     fn remark(&mut self, name: &'static str, path: &Path, what: &str, remedy: &str) {
-        self.found.remark(name, &named(path), 0, what, remedy);
+        self.found.remark(name, &self.layout.named(path), 0, what, remedy);
     }
 
     /// By its own name: that of the folder would send somebody through all of it.
     fn unread(&mut self, path: &Path, error: &std::io::Error) {
         let remedy = "let whoever runs this read it (chmod, chown), or remove it";
-        self.found.refuse(named(path), 0, format!("it can't be read: {error}"), remedy);
+        self.refuse(path, format!("it can't be read: {error}"), remedy);
     }
 
     /// The folder itself without links.
@@ -66,7 +74,7 @@ impl Collected {
         let metadata = match std::fs::metadata(entry.path()) {
             Ok(metadata) => metadata,
             Err(_) if is_link && is_read(path) => {
-                self.found.refuse(named(path), 0, "a link that leads nowhere", "");
+                self.refuse(path, "a link that leads nowhere", "");
                 return Ok(());
             }
             Err(_) if is_link => {
@@ -88,7 +96,7 @@ impl Collected {
         }
         if metadata.is_dir() {
             if self.above.len() >= DEEPEST {
-                self.found.refuse(named(path), 0, format!("a folder within {DEEPEST} others"), "");
+                self.refuse(path, format!("a folder within {DEEPEST} others"), "");
                 return Ok(());
             }
             return self.collect(root, path);
@@ -99,14 +107,14 @@ impl Collected {
         if !metadata.is_file() {
             let remedy = "remove it";
             if is_read(path) {
-                self.found.refuse(named(path), 0, "no regular file", remedy);
+                self.refuse(path, "no regular file", remedy);
             } else {
                 self.remark("files/unread", path, "no regular file", remedy);
             }
         } else if metadata.len() > LARGEST {
             let what = format!("a file of {} bytes; the largest that is read has {LARGEST}", metadata.len());
             if is_read(path) {
-                self.found.refuse(named(path), 0, what, "");
+                self.refuse(path, what, "");
             } else {
                 self.remark("files/unread", path, &what, "");
             }

@@ -97,11 +97,6 @@ pub use rule::{Alert, Recording};
 /// The folder's name in the repository, which findings put before a path.
 const FOLDER: &str = "monitoring";
 
-/// A file's path as findings name it.
-fn named(path: &Path) -> PathBuf {
-    Path::new(FOLDER).join(path)
-}
-
 /// The alert that always fires, so that its silence tells that none arrives. Its route is its own.
 pub const WATCHDOG: &str = "Watchdog";
 
@@ -144,7 +139,7 @@ impl Monitoring {
     }
 
     fn in_folder(folder: &Path, layout: Layout) -> Result<Monitoring, Failure> {
-        let mut collected = Collected::default();
+        let mut collected = Collected::new(layout);
         std::fs::canonicalize(folder)
             .and_then(|root| collected.collect(&root, Path::new("")))
             .with_context(|| format!("cannot read {}", folder.display()))
@@ -161,6 +156,11 @@ impl Monitoring {
     /// Understands somebody else's files.
     pub fn from_any(files: BTreeMap<PathBuf, Vec<u8>>) -> Result<Monitoring, Vec<Finding>> {
         Monitoring::understood(files, Found::default(), Layout::Any)
+    }
+
+    /// A file's path as findings name it: from the repository's root, or in somebody's folder.
+    pub fn named(&self, path: &Path) -> PathBuf {
+        self.layout.named(path)
     }
 
     /// What was found that stops nobody.

@@ -64,12 +64,14 @@ pub(super) fn either(one: Expr, other: Expr) -> Expr {
     }
 }
 
-/// Prometheus 3 has given it another name, and the parser knows no other.
+/// What Prometheus 3 has given another name, and the parser knows no other.
+pub(super) const GONE: &str = "holt_winters";
+
 fn know_holt_winters() {
     static KNOWN: Once = Once::new();
     KNOWN.call_once(|| {
         let arguments = vec![ValueType::Matrix, ValueType::Scalar, ValueType::Scalar];
-        let function = Function::new("holt_winters", arguments, 0, ValueType::Vector, false);
+        let function = Function::new(GONE, arguments, 0, ValueType::Vector, false);
         // It is refused where the parser has it already.
         let _ = register_extra_functions(vec![function]);
     });
@@ -95,12 +97,19 @@ fn named(expr: &mut Expr) -> Result<(), String> {
 const MOST_NODES: usize = 10_000;
 const MOST_DEEP: usize = 64;
 
-/// The first recording rule that can't be followed within bounds, or goes in a circle of several rules. Whoever reads an
-/// expression here follows the rules that it names anew at each place, so one that doubles another sixty times would never
-/// be read to its end. One that names itself, to remember what it was, is as long as it stands there.
-pub(super) fn endless(recorded: &Recorded) -> Option<&str> {
+/// The recording rules that can't be followed within bounds, or go in a circle of several. Whoever reads an expression here
+/// follows the rules that it names anew at each place, so one that doubles another sixty times would never be read to its end.
+/// One that names itself, to remember what it was, is as long as it stands there. Without these, all others have an end.
+pub(super) fn endless(recorded: &Recorded) -> Vec<String> {
     let mut known = BTreeMap::new();
-    recorded.keys().map(String::as_str).find(|name| followed(name, recorded, &mut Vec::new(), &mut known).is_none())
+    let mut endless = Vec::new();
+    for name in recorded.keys() {
+        if followed(name, recorded, &mut Vec::new(), &mut known).is_none() {
+            known.insert(name, (1, 1));
+            endless.push(name.clone());
+        }
+    }
+    endless
 }
 
 /// How many nodes a recording rule comes to, and how deep.

@@ -9,7 +9,7 @@ use super::remark::Found;
 use super::role::{Layout, Role};
 use super::shape::Shape;
 use super::walk::{PROBED_URL, Rendering, Walk};
-use super::{Document, Monitoring, named};
+use super::{Document, Monitoring};
 use crate::failure::Finding;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
@@ -34,7 +34,7 @@ impl Monitoring {
                 }
                 continue;
             };
-            let file = named(path);
+            let file = self.layout.named(path);
             let rendering = Rendering { addresses, speed, recorded: &self.recorded };
             let (layout, found) = (self.layout, Found::default());
             let mut walk = Walk { file: &file, source: None, layout, rendering: Some(rendering), found };

@@ -1,7 +1,8 @@
 //! What a file is to who reads it: by its place in a stack's tree, by what is in it anywhere else.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::FOLDER;
 use super::located::{Node, Value};
 use super::shape::{self, Shape};
 
@@ -12,6 +13,16 @@ pub(super) enum Layout {
     Stack,
     /// Somebody's own: whatever there is of rules, tests and configurations.
     Any,
+}
+
+impl Layout {
+    /// A file's path as findings name it: from the repository's root, or in somebody's folder.
+    pub(super) fn named(self, path: &Path) -> PathBuf {
+        match self {
+            Layout::Stack => Path::new(FOLDER).join(path),
+            Layout::Any => path.to_owned(),
+        }
+    }
 }
 
 /// Whose file it is.

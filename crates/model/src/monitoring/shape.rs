@@ -24,8 +24,10 @@ pub(super) use stack::{BLACKBOX, DATASOURCES, LOKI, PROVIDERS, VECTOR};
 pub(super) enum Shape {
     /// A text kept as it is.
     Text,
-    /// One of these texts, or of theirs in capitals.
+    /// One of these texts.
     OneOf(&'static [&'static str]),
+    /// A number of bytes, with its unit.
+    Bytes,
     /// A number kept as it is.
     Number,
     /// A number that a unit test expects: what Go reads as one.
@@ -123,6 +125,7 @@ impl Shape {
             self,
             Shape::Text
                 | Shape::OneOf(_)
+            | Shape::Bytes
                 | Shape::Name
                 | Shape::Metric
                 | Shape::Regex
@@ -165,6 +168,7 @@ impl Shape {
         match self {
             Shape::Text
             | Shape::OneOf(_)
+            | Shape::Bytes
             | Shape::Name
             | Shape::Metric
             | Shape::Regex

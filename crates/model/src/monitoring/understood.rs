@@ -12,7 +12,7 @@ use super::promql::{self, Recorded};
 use super::remark::Found;
 use super::role::{self, Layout, Role};
 use super::walk::Walk;
-use super::{Alert, Document, GroupTimings, Monitoring, Recording, named, refused, routes};
+use super::{Alert, Document, GroupTimings, Monitoring, Recording, refused, routes};
 use crate::failure::Finding;
 
 /// Prometheus' own, where a configuration says none.
@@ -61,7 +61,7 @@ impl Monitoring {
                 [(PROMETHEUS, "Prometheus has no configuration"), (ALERTMANAGER, "Alertmanager has no configuration")]
             {
                 if !self.files.contains_key(Path::new(path)) {
-                    found.refuse(named(Path::new(path)), 0, what, "");
+                    found.refuse(self.layout.named(Path::new(path)), 0, what, "");
                 }
             }
         }
@@ -75,10 +75,10 @@ impl Monitoring {
         let route = self.alertmanager().map(|(_, node)| routes::Route::of(node.get("route"), &GroupTimings::default()));
         self.route = route.unwrap_or_default();
         for (path, node) in self.documents_of(Role::Prometheus) {
-            refused::prometheus::check(node, &mut |line, what, remedy| found.refuse(named(path), line, what, remedy));
+            refused::prometheus::check(node, &mut |line, what, remedy| found.refuse(self.layout.named(path), line, what, remedy));
         }
         for (path, node) in self.documents_of(Role::Alertmanager) {
-            refused::alertmanager::check(node, &mut |line, what, remedy| found.refuse(named(path), line, what, remedy));
+            refused::alertmanager::check(node, &mut |line, what, remedy| found.refuse(self.layout.named(path), line, what, remedy));
         }
         self.understand_rules(found);
         self.understand_recordings();
@@ -100,7 +100,7 @@ impl Monitoring {
             if !is_pattern && !self.files.contains_key(&Path::new(PROMETHEUS).with_file_name(name)) {
                 found.remark(
                     "target/missing",
-                    &named(Path::new(PROMETHEUS)),
+                    &self.layout.named(Path::new(PROMETHEUS)),
                     file.line,
                     format!("there is no {name}: nobody would be scraped"),
                     "add the file (it may list nobody), or take out what asks for it",
@@ -111,7 +111,7 @@ impl Monitoring {
             let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
             if Component::of_targets(stem).is_none() {
                 let what = "targets of no component we know: every stack asks them as they stand";
-                found.remark("address/elsewhere", &named(path), 0, what, "");
+                found.remark("address/elsewhere", &self.layout.named(path), 0, what, "");
             }
         }
     }
@@ -120,7 +120,7 @@ impl Monitoring {
         let mut groups = BTreeSet::new();
         let rules = self.documents.iter().filter(|(_, document)| document.role == Role::Rules);
         for (path, Document { node, .. }) in rules {
-            let file = named(path);
+            let file = self.layout.named(path);
             let mut of_file = BTreeSet::new();
             for group in node.items_of("groups") {
                 let name = group.text_of("name").unwrap_or_default().to_owned();
@@ -160,7 +160,7 @@ impl Monitoring {
 
     /// What reads an expression follows the recording rules that it names. One that has no end is taken for any series.
     fn understand_recordings(&mut self) {
-        while let Some(name) = promql::endless(&self.recorded).map(str::to_owned) {
+        for name in promql::endless(&self.recorded) {
             self.recorded.remove(&name);
             if let Some(rule) = self.recordings.iter().find(|recording| recording.name == name) {
                 self.unfollowed.push(Finding {
@@ -178,7 +178,7 @@ impl Monitoring {
 
 /// A file as a tree; none for one that is copied as it is.
 fn document(path: &Path, bytes: &[u8], layout: Layout, found: &mut Found) -> Option<Document> {
-    let file = named(path);
+    let file = layout.named(path);
     let of_place = (layout == Layout::Stack).then(|| Role::of_place(path));
     match of_place {
         Some(None) if role::is_of_a_room(path) => {

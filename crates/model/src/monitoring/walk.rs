@@ -6,6 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use promql_parser::parser::Expr;
+
 use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Component};
 use super::located::{Entry, Node, Value};
 use super::matcher;
@@ -90,6 +92,7 @@ impl Walk<'_> {
             }
             (
                 Shape::OneOf(_)
+                | Shape::Bytes
                 | Shape::GoTime
                 | Shape::CalendarRange(_)
                 | Shape::ClockTime
@@ -136,6 +139,9 @@ impl Walk<'_> {
             (Shape::Matcher, Value::Text(text)) => {
                 if let Err(error) = matcher::parse(text) {
                     self.find(line, error, "");
+                } else if matcher::is_newer(text) {
+                    let what = format!("`{text}` is read by Alertmanager from 0.27 on");
+                    self.remark("route/version", line, what, "earlier ones refuse the file");
                 }
             }
             (Shape::Url(component), Value::Text(text)) => {
@@ -195,7 +201,15 @@ impl Walk<'_> {
                 self.annotations(entries, matches!(shape, Shape::Annotations));
             }
             (Shape::Series, Value::Map(_)) => self.series(node),
-            (Shape::List(shape), Value::List(items)) => items.iter_mut().for_each(|item| self.visit(shape, item)),
+            (Shape::List(shape), Value::List(items)) => {
+                for item in items {
+                    if matches!((shape, &item.value), (Shape::Record(_), Value::Null)) {
+                        self.find(item.line, "an item with nothing in it", "take it off the list");
+                    } else {
+                        self.visit(shape, item);
+                    }
+                }
+            }
             (Shape::Record(fields), Value::Map(entries)) => self.record(line, fields, entries),
             (Shape::Dashboard, Value::Map(_)) => self.dashboard(node),
             (shape, _) => self.find(line, format!("{} is expected here, and this is {kind}", shape.expected()), ""),
@@ -230,7 +244,11 @@ impl Walk<'_> {
             Value::Null if matches!(shape, Shape::Number | Shape::Value) => node.value = Value::Number(0.into()),
             Value::Null if matches!(shape, Shape::Switch) => node.value = Value::Switch(false),
             Value::Map(entries) if shape.is_of_texts() => {
-                entries.iter_mut().for_each(|entry| as_written(source, &mut entry.node));
+                // A regular expression of nothing at all is none.
+                let is_kept = |node: &Node| matches!((shape, &node.value), (Shape::Regexes, Value::Null));
+                for entry in entries.iter_mut().filter(|entry| !is_kept(&entry.node)) {
+                    as_written(source, &mut entry.node);
+                }
             }
             Value::Text(text) if matches!(shape, Shape::Switch) && *text == written(source, &node.span) => {
                 match text.to_ascii_lowercase().as_str() {
@@ -296,6 +314,11 @@ impl Walk<'_> {
             Ok(tree) => tree,
             Err(error) => return self.find(line, format!("not an expression: {}", error.trim()), ""),
         };
+        let is_gone = |node: &&Expr| matches!(node, Expr::Call(call) if call.func.name == promql::GONE);
+        if promql::nodes(&tree).iter().any(|node| is_gone(node)) {
+            let what = format!("`{}` is not known to Prometheus 3", promql::GONE);
+            self.remark("query/version", line, what, "there it is called double_exponential_smoothing");
+        }
         let Some(Rendering { speed, recorded, .. }) = self.rendering else { return };
         if hazardous && speed != Speed::PRODUCTION {
             for hazard in promql::hazards(&tree, recorded) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 
-use super::exceptions::{self, Exceptions};
+use super::profile::{self, Profile, Whose};
 use super::finding::{Finding, Findings};
 use super::pasted;
 use super::tree::{Tree, read_dashboards};
@@ -46,7 +46,7 @@ pub async fn check(
 ) -> Result<Vec<Finding>, Failure> {
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let mut findings = Findings::default();
-    let listed = Exceptions::read(&monitoring, &mut findings);
+    let listed = Profile::read(&monitoring, Whose::Ours, &mut findings);
     let mut dashboards = read_dashboards(&monitoring, &mut findings);
     for model in dashboards.iter_mut().filter_map(|dashboard| dashboard.model.as_mut()) {
         *model = model.at(speed).map_err(|refused| anyhow::anyhow!(refused.join("; ")))?;
@@ -238,7 +238,7 @@ fn has_a_number(answer: &[Series]) -> bool {
 async fn pages(
     api: &Api,
     tree: &Tree,
-    listed: &Exceptions,
+    listed: &Profile,
     speed: Speed,
     is_called: bool,
     findings: &mut Findings,
@@ -268,7 +268,7 @@ impl Asked<'_> {
         self,
         [empty, error]: [&'static str; 2],
         is_empty: anyhow::Result<bool>,
-        listed: &Exceptions,
+        listed: &Profile,
         is_called: bool,
         findings: &mut Findings,
     ) -> usize {
@@ -277,7 +277,7 @@ impl Asked<'_> {
             Ok(true) => (empty, "nothing".to_owned()),
             Err(failed) => (error, format!("{failed:#}")),
         };
-        let remedy = format!("is there traffic? what may be empty stands in {}", exceptions::file().display());
+        let remedy = format!("is there traffic? what may be empty stands in {}", profile::FILE);
         let mut found = Findings::default();
         found.about(name, self.subject, self.file, self.line, format!("{} answers {answer}", self.what), remedy);
         let left = listed.leave(found.0);

@@ -49,7 +49,7 @@ const OVERVIEW: &str = "grafana/dashboards/app-overview.json";
 const SOURCE: &str = "grafana/provisioning/datasources/prometheus.yml";
 const ROUTES: &str = "alertmanager/alertmanager.yml";
 const PROMETHEUS: &str = "prometheus/prometheus.yml";
-const EXCEPTIONS: &str = "exceptions.toml";
+const EXCEPTIONS: &str = "check.toml";
 
 /// What Grafana's pages do at a speed: each query is one that Prometheus takes, and a rate has two scrapes to be one of.
 #[test]
@@ -1442,7 +1442,7 @@ fn what_hides_others_can_not_be_excepted_and_nothing_is_excepted_of_everything()
         let wanted = BTreeSet::from(["exception/name", "exception/reason", "rule/none"]);
         assert!(found.is_superset(&wanted), "{name}: {found:?}");
     }
-    assert!(with("runbook/place", "", "So.").contains("exception/file"));
+    assert!(with("runbook/place", "", "So.").contains("check/file"));
 }
 
 /// Of each panel, whatever its query and unit: nothing else is said of what nobody sees.

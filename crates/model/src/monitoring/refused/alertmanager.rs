@@ -7,7 +7,26 @@ use super::prometheus::caller;
 use crate::monitoring::layout::duration_of;
 use crate::monitoring::located::Node;
 
+/// Of what is given to all integrations of a kind: one of each, not both.
+const ALONE_FOR_ALL: [(&str, &str); 9] = [
+    ("mattermost_webhook_url", "mattermost_webhook_url_file"),
+    ("opsgenie_api_key", "opsgenie_api_key_file"),
+    ("rocketchat_token", "rocketchat_token_file"),
+    ("rocketchat_token_id", "rocketchat_token_id_file"),
+    ("slack_api_url", "slack_api_url_file"),
+    ("slack_app_token", "slack_app_token_file"),
+    ("smtp_auth_password", "smtp_auth_password_file"),
+    ("telegram_bot_token", "telegram_bot_token_file"),
+    ("victorops_api_key", "victorops_api_key_file"),
+];
+
 pub(in crate::monitoring) fn check(document: &Node, refuse: &mut Refuse) {
+    let given = |key: &str| document.get("global").and_then(|global| global.get(key));
+    for (one, other) in ALONE_FOR_ALL {
+        if let (Some(_), Some(other_node)) = (given(one), given(other)) {
+            refuse(other_node.line, format!("`{one}` and `{other}` together"), "");
+        }
+    }
     let mut intervals = BTreeSet::new();
     for interval in ["time_intervals", "mute_time_intervals"].iter().flat_map(|key| document.items_of(key)) {
         let name = interval.text_of("name").unwrap_or_default();
@@ -76,7 +95,7 @@ impl Known<'_> {
 }
 
 /// For each kind of integration what it needs: one of these of its own, or one of those of all.
-const NEEDED: [(&str, &[&str], &[&str]); 22] = [
+const NEEDED: [(&str, &[&str], &[&str]); 24] = [
     ("discord_configs", &["webhook_url", "webhook_url_file"], &[]),
     ("email_configs", &["to"], &[]),
     ("email_configs", &["smarthost"], &["smtp_smarthost"]),
@@ -93,6 +112,8 @@ const NEEDED: [(&str, &[&str], &[&str]); 22] = [
     ("pagerduty_configs", &["routing_key", "routing_key_file", "service_key", "service_key_file"], &[]),
     ("pushover_configs", &["user_key", "user_key_file"], &[]),
     ("pushover_configs", &["token", "token_file"], &[]),
+    ("rocketchat_configs", &["token", "token_file"], &["rocketchat_token", "rocketchat_token_file"]),
+    ("rocketchat_configs", &["token_id", "token_id_file"], &["rocketchat_token_id", "rocketchat_token_id_file"]),
     ("slack_configs", &["api_url", "api_url_file", "app_token", "app_token_file"], &[
         "slack_api_url",
         "slack_api_url_file",
@@ -110,13 +131,18 @@ const NEEDED: [(&str, &[&str], &[&str]); 22] = [
 ];
 
 /// One of each, not both.
-const ALONE: [(&str, &str, &str); 9] = [
+const ALONE: [(&str, &str, &str); 14] = [
     ("discord_configs", "webhook_url", "webhook_url_file"),
+    ("email_configs", "auth_password", "auth_password_file"),
+    ("mattermost_configs", "webhook_url", "webhook_url_file"),
     ("msteams_configs", "webhook_url", "webhook_url_file"),
     ("opsgenie_configs", "api_key", "api_key_file"),
     ("pagerduty_configs", "routing_key", "routing_key_file"),
     ("pagerduty_configs", "service_key", "service_key_file"),
+    ("rocketchat_configs", "token", "token_file"),
+    ("rocketchat_configs", "token_id", "token_id_file"),
     ("slack_configs", "api_url", "api_url_file"),
+    ("slack_configs", "app_token", "app_token_file"),
     ("telegram_configs", "bot_token", "bot_token_file"),
     ("victorops_configs", "api_key", "api_key_file"),
     ("webhook_configs", "url", "url_file"),

@@ -17,6 +17,9 @@ pub(in crate::monitoring) fn check(document: &Node, refuse: &mut Refuse) {
         let line = global.map_or(0, |global| global.line_of("scrape_timeout"));
         refuse(line, too_long(at_most, every), "");
     }
+    if let Some(global) = global {
+        protocols(global, refuse);
+    }
     let mut names = BTreeSet::new();
     for job in document.items_of("scrape_configs") {
         let name = job.text_of("job_name").unwrap_or_default();
@@ -28,6 +31,7 @@ pub(in crate::monitoring) fn check(document: &Node, refuse: &mut Refuse) {
         if waits > every {
             refuse(job.line_of("scrape_timeout"), too_long(waits, every), "");
         }
+        protocols(job, refuse);
         caller(job, refuse);
         asked(job, refuse);
         relabelled(job, &["relabel_configs", "metric_relabel_configs"], refuse);
@@ -66,6 +70,16 @@ fn too_long(timeout: Duration, interval: Duration) -> String {
     format!("a scrape may last {timeout}, and comes every {interval}")
 }
 
+/// Each once.
+fn protocols(node: &Node, refuse: &mut Refuse) {
+    let mut seen = BTreeSet::new();
+    for protocol in node.items_of("scrape_protocols") {
+        if !seen.insert(protocol.as_text()) {
+            refuse(protocol.line, "a protocol stands twice".to_owned(), "");
+        }
+    }
+}
+
 /// One way to say who we are, and no more.
 pub(super) fn caller(node: &Node, refuse: &mut Refuse) {
     let ways = [&["basic_auth"][..], &["authorization"], &["oauth2"], &["bearer_token", "bearer_token_file"], &["sigv4"]];
@@ -100,7 +114,9 @@ pub(super) fn caller(node: &Node, refuse: &mut Refuse) {
 
 /// Who is asked for targets.
 fn asked(node: &Node, refuse: &mut Refuse) {
-    for group in node.items_of("static_configs") {
+    // What a relabelling makes of it nobody knows.
+    let as_they_stand = node.items_of("relabel_configs").is_empty();
+    for group in node.items_of("static_configs").iter().filter(|_| as_they_stand) {
         for target in group.items_of("targets") {
             if let Some(text) = target.as_text().filter(|text| text.contains('/')) {
                 refuse(target.line, format!("`{text}` is no host and port"), "a path is `metrics_path`, http or https `scheme`");
@@ -122,21 +138,73 @@ fn asked(node: &Node, refuse: &mut Refuse) {
             }
         }
     }
-    for discovery in node.items_of("kubernetes_sd_configs") {
-        let roles = ["pod", "service", "endpoints", "endpointslice", "node", "ingress"];
-        if !discovery.text_of("role").is_some_and(|role| roles.contains(&role)) {
-            refuse(discovery.line_of("role"), format!("`role` is none of {}", roles.join(", ")), "");
+    node.items_of("kubernetes_sd_configs").iter().for_each(|discovery| kubernetes(discovery, refuse));
+}
+
+/// What may be selected for the targets of a role.
+const SELECTED: [(&str, &[&str]); 6] = [
+    ("pod", &["pod", "node"]),
+    ("service", &["service"]),
+    ("endpoints", &["pod", "service", "endpoints", "node"]),
+    ("endpointslice", &["pod", "service", "endpointslice", "node"]),
+    ("node", &["node"]),
+    ("ingress", &["ingress"]),
+];
+
+fn kubernetes(discovery: &Node, refuse: &mut Refuse) {
+    let role = discovery.text_of("role").unwrap_or_default();
+    let Some((_, selected)) = SELECTED.iter().find(|(known, _)| *known == role) else {
+        let roles: Vec<&str> = SELECTED.iter().map(|(role, _)| *role).collect();
+        return refuse(discovery.line_of("role"), format!("`role` is none of {}", roles.join(", ")), "");
+    };
+    let mut seen = BTreeSet::new();
+    for selector in discovery.items_of("selectors") {
+        let of = selector.text_of("role").unwrap_or_default();
+        if !selected.contains(&of) {
+            refuse(selector.line, format!("targets of the role {role} are not selected by {of}"), "");
+        } else if !seen.insert(of) {
+            refuse(selector.line, format!("a second selector by {of}"), "");
         }
     }
-    // Each calls somebody, too.
-    for entry in node.entries().iter().filter(|entry| entry.key.ends_with("_sd_configs")) {
-        entry.node.items().iter().for_each(|discovery| caller(discovery, refuse));
+    let has = |key: &str| discovery.get(key).is_some_and(|node| !node.value.is_zero());
+    let of_own = discovery.get("namespaces").and_then(|node| node.get("own_namespace"));
+    let of_own = of_own.is_some_and(|node| !node.value.is_zero());
+    let calls_its_way = ["basic_auth", "authorization", "oauth2", "bearer_token", "bearer_token_file", "tls_config"];
+    let calls_its_way = calls_its_way.iter().any(|key| has(key));
+    for (is_wrong, what) in [
+        (has("kubeconfig_file") && has("api_server"), "`kubeconfig_file` and `api_server` together"),
+        (has("kubeconfig_file") && calls_its_way, "`kubeconfig_file`, and beside it how to call"),
+        (!has("kubeconfig_file") && !has("api_server") && calls_its_way, "how to call, and no `api_server`"),
+        (has("kubeconfig_file") && of_own, "`kubeconfig_file` and `own_namespace` together"),
+        (has("api_server") && of_own, "`api_server` and `own_namespace` together"),
+    ] {
+        if is_wrong {
+            refuse(discovery.line, what.to_owned(), "");
+        }
     }
+    caller(discovery, refuse);
 }
+
+const ACTIONS: [&str; 11] = [
+    "replace",
+    "keep",
+    "drop",
+    "keepequal",
+    "dropequal",
+    "hashmod",
+    "labelmap",
+    "labeldrop",
+    "labelkeep",
+    "lowercase",
+    "uppercase",
+];
 
 fn relabelled(node: &Node, keys: &[&str], refuse: &mut Refuse) {
     for step in keys.iter().flat_map(|key| node.items_of(key)) {
         let action = step.text_of("action").unwrap_or("replace").to_ascii_lowercase();
+        if !ACTIONS.contains(&action.as_str()) {
+            refuse(step.line_of("action"), format!("`{action}` is none of {}", ACTIONS.join(", ")), "");
+        }
         let has = |key: &str| step.get(key).is_some_and(|node| !node.value.is_zero());
         let target = step.text_of("target_label").unwrap_or_default();
         let needs_target = ["replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal"];
@@ -146,10 +214,14 @@ fn relabelled(node: &Node, keys: &[&str], refuse: &mut Refuse) {
         if action == "hashmod" && !has("modulus") {
             refuse(step.line, "`hashmod` needs a `modulus`".to_owned(), "");
         }
-        let only_regex = ["labeldrop", "labelkeep"].contains(&action.as_str());
-        let foreign = ["source_labels", "target_label", "modulus", "separator", "replacement"];
-        if let Some(key) = foreign.iter().find(|key| only_regex && has(key) && !is_default(step, key)) {
-            refuse(step.line_of(key), format!("`{action}` takes a regex, and no `{key}`"), "");
+        let foreign: &[&str] = match action.as_str() {
+            "labeldrop" | "labelkeep" => &["source_labels", "target_label", "modulus", "separator", "replacement"],
+            "keepequal" | "dropequal" => &["regex", "modulus", "separator", "replacement"],
+            "lowercase" | "uppercase" => &["replacement"],
+            _ => &[],
+        };
+        if let Some(key) = foreign.iter().find(|key| has(key) && !is_default(step, key)) {
+            refuse(step.line_of(key), format!("`{action}` takes no `{key}`"), "");
         }
         let takes_any = ["replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal"];
         if takes_any.contains(&action.as_str()) && !target.is_empty() && !is_label(target, action == "replace") {
@@ -164,7 +236,10 @@ fn relabelled(node: &Node, keys: &[&str], refuse: &mut Refuse) {
 }
 
 fn is_default(step: &Node, key: &str) -> bool {
-    matches!((key, step.text_of(key)), ("separator", Some(";")) | ("replacement", Some("$1")))
+    matches!(
+        (key, step.text_of(key)),
+        ("separator", Some(";")) | ("replacement", Some("$1")) | ("regex", Some("(.*)"))
+    )
 }
 
 /// A label's name, or one that captures fill in.

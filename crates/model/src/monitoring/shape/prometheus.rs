@@ -37,13 +37,10 @@ static GLOBAL: &[Field] = &[
 
 /// Those of all jobs, and of one.
 static LIMITS: &[Field] = &[
-    may("scrape_protocols", &TEXTS),
-    texts(&[
-        "scrape_failure_log_file",
-        "body_size_limit",
-        "metric_name_validation_scheme",
-        "metric_name_escaping_scheme",
-    ]),
+    may("scrape_protocols", &Shape::List(&PROTOCOL)),
+    texts(&["scrape_failure_log_file", "metric_name_escaping_scheme"]),
+    may("metric_name_validation_scheme", &Shape::OneOf(&["legacy", "utf8"])),
+    may("body_size_limit", &Shape::Bytes),
     numbers(&[
         "sample_limit",
         "target_limit",
@@ -60,6 +57,14 @@ static LIMITS: &[Field] = &[
     ]),
 ];
 
+static PROTOCOL: Shape = Shape::OneOf(&[
+    "PrometheusProto",
+    "PrometheusText0.0.4",
+    "PrometheusText1.0.0",
+    "OpenMetricsText0.0.1",
+    "OpenMetricsText1.0.0",
+]);
+
 static JOB: &[Field] = &[
     may("job_name", &Shape::Name),
     may("scrape_interval", &Shape::Scrape),
@@ -72,7 +77,8 @@ static JOB: &[Field] = &[
         "scrape_classic_histograms",
     ]),
     may("params", &Shape::Map(&TEXTS)),
-    texts(&["metrics_path", "scheme", "fallback_scrape_protocol"]),
+    texts(&["metrics_path", "scheme"]),
+    may("fallback_scrape_protocol", &PROTOCOL),
     numbers(&["native_histogram_bucket_limit", "native_histogram_min_bucket_factor"]),
     each(&RELABELLING, &["relabel_configs", "metric_relabel_configs"]),
 ];
@@ -90,22 +96,7 @@ pub(super) static RELABELLING: Shape = Shape::List(&Shape::Record(&[&[
     texts(&["separator", "target_label", "replacement"]),
     may("regex", &Shape::Regex),
     may("modulus", &Shape::Number),
-    may(
-        "action",
-        &Shape::OneOf(&[
-            "replace",
-            "keep",
-            "drop",
-            "keepequal",
-            "dropequal",
-            "hashmod",
-            "labelmap",
-            "labeldrop",
-            "labelkeep",
-            "lowercase",
-            "uppercase",
-        ]),
-    ),
+    may("action", &Shape::Text),
 ]]));
 
 static STORAGE: Shape = Shape::Record(&[&[

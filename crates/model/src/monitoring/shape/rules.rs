@@ -27,7 +27,7 @@ pub(in crate::monitoring) static RULES: Shape = Shape::Record(&[&[may(
 )]]);
 
 /// A unit test's series; its samples follow from its name.
-pub(in crate::monitoring) static SERIES: &[Field] = &[must("series", &Shape::Text), must("values", &Shape::Text)];
+pub(in crate::monitoring) static SERIES: &[Field] = &[may("series", &Shape::Text), may("values", &Shape::Text)];
 
 pub(in crate::monitoring) static TESTS: Shape = Shape::Record(&[&[
     may("rule_files", &TEXTS),

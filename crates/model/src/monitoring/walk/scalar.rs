@@ -9,9 +9,10 @@ use crate::monitoring::shape::{Calendar, Shape};
 /// Why a text is not what it should be; what has nothing in it is as if it were not there.
 pub(super) fn check(shape: &Shape, text: &str) -> Result<(), String> {
     match shape {
-        Shape::OneOf(known) if !text.is_empty() && !known.iter().any(|one| one.eq_ignore_ascii_case(text)) => {
+        Shape::OneOf(known) if !text.is_empty() && !known.contains(&text) => {
             Err(format!("`{text}` is none of {}", known.join(", ")))
         }
+        Shape::Bytes if !is_bytes(text) => Err(format!("`{text}` is no number of bytes; write it like 10MB")),
         Shape::GoTime if !is_go_time(text) => {
             Err(format!("`{text}` is not a duration; here it is written like 1m30s or 1.5s, and the longest unit is h"))
         }
@@ -28,6 +29,13 @@ pub(super) fn check(shape: &Shape, text: &str) -> Result<(), String> {
         Shape::Regex => Matcher::new_matcher(T_EQL_REGEX, String::new(), text.to_owned()).map(drop),
         _ => Ok(()),
     }
+}
+
+/// With units of 1024.
+fn is_bytes(text: &str) -> bool {
+    let units = ["B", "KB", "MB", "GB", "TB", "PB", "EB", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let unit = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    text.is_empty() || text == "0" || (text[..unit].parse::<f64>().is_ok() && units.contains(&&text[unit..]))
 }
 
 /// Go's own notation: fractions, and units from hours to nanoseconds.
@@ -134,8 +142,9 @@ mod tests {
     #[test]
     fn a_text_is_what_its_program_takes() {
         use Calendar::{DaysOfMonth, Months, Weekdays, Years};
-        let rows: [(Shape, &[&str], &[&str]); 9] = [
-            (Shape::OneOf(&["keep", "drop"]), &["keep", "DROP", ""], &["keeps", "drop "]),
+        let rows: [(Shape, &[&str], &[&str]); 10] = [
+            (Shape::OneOf(&["keep", "drop"]), &["keep", ""], &["keeps", "drop ", "DROP"]),
+            (Shape::Bytes, &["0", "", "10MB", "1.5GiB", "100B"], &["100", "MB", "10mb", "-1MB"]),
             (Shape::GoTime, &["1s", "1.5s", "1m0s", "0", "2h45m", "100ms"], &["1d", "5", "s", "", "1 s"]),
             (Shape::CalendarRange(Weekdays), &["monday", "Monday:Friday", "sunday:saturday"], &["mon", "friday:monday", ""]),
             (Shape::CalendarRange(DaysOfMonth), &["1", "1:31", "-3:-1", "15:-1"], &["0", "32", "7:1", "-1:-3", "-1:3"]),

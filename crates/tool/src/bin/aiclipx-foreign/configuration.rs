@@ -65,7 +65,7 @@ pub(crate) fn table(folder: &Path, kind: Kind, judges: &Judges) -> Result<Table,
                 continue;
             }
             (Ok(_), false) => {
-                rows[0].came.push(Came::Wrong(format!("{}: read, and refused by who reads it", name.display())));
+                rows[0].came.push(Came::ReadWrongly(format!("{}: read, and refused by who reads it", name.display())));
                 continue;
             }
         };

@@ -14,8 +14,10 @@ pub(crate) enum Came {
     RefusedRightly,
     /// Refused at a speed with its place: nothing in the world divides it, or nobody may.
     RefusedWithLine,
-    /// In words, with file and line.
+    /// Refused, or its copy is, and nobody else refuses it: in words, with file and line.
     Wrong(String),
+    /// Read, and refused by who reads it in production.
+    ReadWrongly(String),
 }
 
 /// What is asked of each file: to be read, to be divided.
@@ -49,6 +51,13 @@ impl Row {
             _ => None,
         })
     }
+
+    fn read_wrongly(&self) -> impl Iterator<Item = &str> {
+        self.came.iter().filter_map(|came| match came {
+            Came::ReadWrongly(what) => Some(what.as_str()),
+            _ => None,
+        })
+    }
 }
 
 impl Table {
@@ -60,18 +69,21 @@ impl Table {
             let rightly = row.count(|came| *came == Came::RefusedRightly);
             let lines = row.count(|came| *came == Came::RefusedWithLine);
             let wrong = row.wrong().count();
+            let read = row.read_wrongly().count();
             let line = format!(
-                "{:<13} {:<22} files {:>4}   right {right:>4}   refused rightly {rightly:>4}   at a line {lines:>4}   wrong {wrong:>4}",
+                "{:<12} {:<11} {:>4} files: {right:>4} right, {rightly:>3} refused rightly, {lines:>3} refused at a line, \
+                 {wrong:>3} wrong, {read:>3} read wrongly",
                 self.kind,
                 row.what,
                 row.came.len()
             );
             let _ = writeln!(text, "{line}");
-            for wrong in row.wrong().take(show) {
-                let _ = writeln!(text, "    {wrong}");
+            for what in row.wrong().take(show).chain(row.read_wrongly().take(show)) {
+                let _ = writeln!(text, "    {what}");
             }
-            if wrong > show {
-                let _ = writeln!(text, "    … and {} more", wrong - show);
+            let more = wrong.saturating_sub(show) + read.saturating_sub(show);
+            if more > 0 {
+                let _ = writeln!(text, "    … and {more} more");
             }
         }
         text.trim_end().to_owned()
