@@ -46,7 +46,7 @@ lib.mapAttrs app {
     description = "Print the components' logs, merged by time";
   };
   traffic = {
-    verb = "traffic run";
+    verb = "traffic";
     description = "Run scenarios against the running stack";
   };
   evidence = {

@@ -139,11 +139,11 @@ in
   image-vector = image {
     name = "vector";
     package = vector;
-    # It reads files that are root's; compose.yaml takes every other power from it.
+    # It reads files that are root's; compose.yaml takes every power of root's from it.
     user = "0:0";
     data = "/var/lib/vector";
     entrypoint = [ "/bin/vector" ];
-    port = "8686/tcp";
+    port = "9598/tcp";
   };
   image-loki = image {
     name = "loki";

@@ -67,7 +67,7 @@ go_on
 [[ $status == 0 ]] || exit "$status"
 
 begin 3 traffic
-run traffic run || status=$?
+run traffic || status=$?
 go_on
 [[ $status == 0 || $status == 3 ]] || exit "$status"
 

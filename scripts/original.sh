@@ -132,4 +132,4 @@ if [[ ${BASE_URL:-} ]]; then
 elif ! "$tool" status >/dev/null 2>&1; then
   to=(--base-url http://localhost:8080)
 fi
-"$tool" traffic run "$file" --duration "${total}s" "${to[@]}"
+"$tool" traffic "$file" --duration "${total}s" "${to[@]}"

@@ -1,8 +1,8 @@
-//! The access log: one line for each request, in the very bytes the log writer's general formatter would write, at a fraction of
-//! its cost.
+//! The access log: one line for each request, byte for byte what the log writer's general formatter would write, at a fraction
+//! of its cost.
 //!
-//! Nothing in it needs escaping: keys and labels are ours, and an id was checked when its request began. How it begins is the
-//! same for all lines of a millisecond, and is kept.
+//! Nothing in it needs escaping: keys and labels are ours, and an id was checked when its request began. All lines of a
+//! millisecond begin alike, so the beginning is kept.
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,9 +17,9 @@ use super::log_writer::LogWriter;
 pub(super) struct Ended<'a> {
     /// The service failed: an error wherever logs are read by level.
     pub(super) at_fault: bool,
-    /// Out of the closed set of labels.
+    /// A metric label.
     pub(super) method: &'static str,
-    /// Likewise.
+    /// A metric label, too.
     pub(super) endpoint: &'static str,
     pub(super) status: u16,
     pub(super) seconds: f64,
@@ -33,14 +33,14 @@ thread_local! {
 }
 
 impl Ended<'_> {
-    /// Logs it, if its level is logged and there is a journal.
+    /// Logs it, if its level is logged and a log writer is installed.
     pub(super) fn log(&self) {
         if self.level() > log::max_level() {
             return;
         }
-        let Some(journal) = LogWriter::installed() else { return };
+        let Some(log_writer) = LogWriter::installed() else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        LINE.with_borrow_mut(|line| journal.put(line.write(now, self)));
+        LINE.with_borrow_mut(|line| log_writer.put(line.write(now, self)));
     }
 
     fn level(&self) -> Level {
@@ -114,7 +114,7 @@ impl Line {
     }
 }
 
-/// A second since 1970 as RFC 3339 has it, up to the second. Once a second and thread, so that counting years will do.
+/// A second since 1970 as RFC 3339, without its fraction. Each thread does it once a second, so counting years will do.
 fn time_of(second: u64) -> String {
     const DAY: u64 = 24 * 60 * 60;
     let (mut year, mut month, mut day) = (1970, 1, second / DAY);

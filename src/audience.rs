@@ -1,20 +1,20 @@
-//! Who is served.
+//! The two listeners' clients.
 
 /// Who is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Audience {
+pub(super) enum Audience {
     /// Everybody.
     Clients,
-    /// Those who watch the service.
+    /// The monitoring: Prometheus, probes.
     Admin,
 }
 
 impl Audience {
     /// Both, in the order of their declaration.
-    pub const ALL: [Audience; 2] = [Audience::Clients, Audience::Admin];
+    pub(super) const ALL: [Audience; 2] = [Audience::Clients, Audience::Admin];
 
     /// The metric label `listener`.
-    pub fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Audience::Clients => "clients",
             Audience::Admin => "admin",

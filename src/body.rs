@@ -1,7 +1,7 @@
-//! A request body with a running limit: chunked uploads count as they come, none waits for ever, and all that are under
-//! way together have one [`Budget`].
+//! A request body, limited while it is read: chunked uploads count as they come, none waits for ever, and all bodies under way
+//! share one [`Budget`].
 //!
-//! A body that is refused is not read on: the connection sees to it that the refusal arrives all the same.
+//! A refused body is not read any further; the connection makes sure that the refusal arrives.
 
 use std::error::Error;
 use std::io;
@@ -16,7 +16,7 @@ use warp::Buf;
 use super::budget::Budget;
 use super::refusal::Refusal;
 
-/// What is set aside for a body whose length nobody knows, to begin with.
+/// What is reserved at first for a body of unknown length.
 const FIRST_BYTES: usize = 1 << 10;
 
 /// What a body may be.
@@ -63,7 +63,7 @@ where
             return Err(Refusal::BodyTooLong);
         }
         if length > bytes.capacity() {
-            // As it comes, and not as it was declared: who announces much and sends nothing takes nothing from others.
+            // By what has come, not by the declared length: a client that announces much and sends nothing takes nothing.
             let capacity = length.next_power_of_two().max(FIRST_BYTES).min(declared.unwrap_or(allowance.bytes));
             let capacity = capacity.max(length);
             reserved.grow(capacity - bytes.capacity())?;
@@ -83,7 +83,7 @@ where
     })
 }
 
-/// A body ends early because its client went, or because its chunks are no chunks.
+/// A body that ended early: its client left, or its chunks are malformed.
 fn why_broken(error: &warp::Error) -> Refusal {
     let mut source: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = source {

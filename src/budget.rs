@@ -1,7 +1,7 @@
-//! What request bodies under way and answers in hand may take together, in bytes.
+//! How many bytes request bodies under way and answers in hand may take together.
 //!
-//! What a connection costs by itself is bounded by their number; what clients make it hold is bounded here. Who asks for
-//! more than is left is refused, and not made to wait: a client that reads nothing could make everybody wait.
+//! The number of connections bounds what each costs by itself; this bounds what clients make them hold. Whoever asks for more
+//! than is left is refused rather than made to wait: a client that reads nothing could make everybody wait.
 
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ impl Reserved {
     }
 }
 
-/// The owner of bytes in hand.
+/// Keeps bytes reserved as long as they are in use.
 struct Kept {
     bytes: Vec<u8>,
     _reserved: Reserved,

@@ -1,7 +1,7 @@
 //! Every setting of the service, in one table that parses, documents and gives the defaults.
 //!
-//! Settings come from the environment, are validated at start, and every error is told at once. Nothing here reads
-//! the environment by itself: the binary hands in a look-up, tests another.
+//! Settings come from the environment and are validated at start; all errors are reported together. Nothing here reads the
+//! environment: the binary hands in a look-up, and tests hand in theirs.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -285,9 +285,8 @@ impl Config {
     }
 }
 
-/// The variables among these that look like settings and are none, in words; nothing when there are none. Misspelt ones,
-/// and those that Kubernetes gives every pod for a service called `app` (`APP_PORT=tcp://…`). As with settings, one that is
-/// empty counts as not set.
+/// Those of these variables that look like settings and are not, as a list to print: misspelt ones, and those that Kubernetes
+/// gives every pod for a service called `app` (`APP_PORT=tcp://…`). As with settings, an empty one counts as not set.
 pub fn unknown_variables(variables: impl Iterator<Item = (String, String)>) -> Option<String> {
     const TOLD: usize = 8;
     let is_strange = |name: &str| name.starts_with("APP_") && SETTINGS.iter().all(|setting| setting.name != name);
@@ -300,7 +299,7 @@ pub fn unknown_variables(variables: impl Iterator<Item = (String, String)>) -> O
     (!names.is_empty()).then(|| names.join(", ") + &more)
 }
 
-/// A stranger's text as it may be printed: its beginning, and nothing in it that a terminal would act on.
+/// Untrusted text made fit to print: its beginning, with everything that a terminal would act on escaped.
 fn shown(text: &str) -> String {
     const LONGEST: usize = 80;
     let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();

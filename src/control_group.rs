@@ -1,21 +1,21 @@
-//! What the process may have: the limits of its control group, on memory, beyond which the kernel ends it, and on processor
-//! time, beyond which the kernel lets it wait.
+//! The limits of the process' control group: on memory, beyond which the kernel ends it, and on processor time, beyond which
+//! the kernel makes it wait.
 //!
-//! Linux tells them in files. Each group up to the root may have a limit, and the smallest holds; of groups beyond its own
-//! namespace a process sees nothing. Where there is no group, no limit, or no such kernel, there is none.
+//! Linux has them in files. Each group up to the root may have a limit, and the smallest holds; groups outside its own
+//! namespace a process does not see. Where there is no group, no limit, or another kernel, there is none.
 
 use std::path::{Component, Path, PathBuf};
 
-/// The first version tells no limit by as many whole pages as a signed number of bytes holds. No machine has half of that.
+/// Version 1 writes "no limit" as the largest signed number of whole pages. No machine has half of that.
 const UNLIMITED: u64 = 1 << 62;
 
-/// What this process may have.
+/// The limits of this process.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Limits {
     /// Bytes of memory.
     pub(super) memory: Option<u64>,
-    /// Processors that may be busy at once, in the mean: half of one is 0.5. How many the machine has, and which of them the
-    /// process may run on, is no part of it.
+    /// Processors that it may keep busy, in the mean: half of one is 0.5. The machine's number of them, and those that the
+    /// process is pinned to, are not counted in.
     pub(super) processors: Option<f64>,
 }
 
@@ -59,12 +59,12 @@ fn smallest_quota(groups: &str, mounts: &str, read: Read<'_>) -> Option<f64> {
     limits.min_by(f64::total_cmp)
 }
 
-/// The two forms in which control groups are told.
+/// The two versions of control groups.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Version {
-    /// A tree for each of the things that are controlled.
+    /// A tree for each controller.
     First,
-    /// One tree for all.
+    /// One tree for all controllers.
     Second,
 }
 

@@ -1,19 +1,19 @@
 //! File descriptors: how many there may be, and how many of them are the clients'.
 //!
-//! A connection is a descriptor. Whoever accepts until there are none left can't answer the monitoring either, nor read its
-//! own use of memory: so clients get what remains after a reserve, and no more.
+//! Each connection takes one. A service that accepts until none are left can't answer its monitoring either, nor read its own
+//! use of memory: so clients get what remains after a reserve.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::ADMIN_CONNECTIONS;
 
-/// With fewer there is no serving: the runtime's own, two listeners, and a connection at each.
+/// The fewest that serve: the runtime's own, two listeners, and a connection at each.
 pub const FEWEST: usize = 24;
 
 /// For the files of /proc that a scrape reads, on every worker at once, and for what a library opens.
 const SPARE: usize = 16;
 
-/// What a process has open before it serves, where nobody tells.
+/// What a process has open before it serves, where it can't be counted.
 const USUALLY_OPEN: usize = 16;
 
 /// Raises the soft limit to the hard one, and says what it is then.
@@ -22,7 +22,7 @@ const USUALLY_OPEN: usize = 16;
 pub fn raise() -> usize {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
-        // Where it can't be had (macOS has a bound of its own below `unlimited`), there is what there was.
+        // Where it is refused (macOS has a bound of its own below `unlimited`), the old limit stays.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     }
     getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX))

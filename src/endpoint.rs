@@ -8,19 +8,12 @@ use hyper::Method;
 /// A request's method, out of a closed set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// GET
     Get,
-    /// HEAD
     Head,
-    /// POST
     Post,
-    /// PUT
     Put,
-    /// PATCH
     Patch,
-    /// DELETE
     Delete,
-    /// OPTIONS
     Options,
     /// Every other token a client may invent.
     Other,
@@ -79,8 +72,8 @@ pub enum Endpoint {
     Unmatched,
 }
 
-/// A client that goes before its answer exists. nginx's convention: no success, and no fault of the service's.
-pub const ABANDONED: u16 = 499;
+/// The status of a client that left before it had its answer, by nginx's convention: neither a success nor the service's fault.
+pub(super) const ABANDONED: u16 = 499;
 
 impl Endpoint {
     /// All of them, in the order of their declaration.
@@ -135,17 +128,17 @@ impl Endpoint {
         self.verbs().contains(&verb)
     }
 
-    /// Whether `x-fault` may make a request to it fail. What watches the service must see it as it is.
-    pub fn takes_faults(self) -> bool {
+    /// Whether `x-fault` may make a request to it fail: never one of the monitoring, which must see the service as it is.
+    pub(super) fn takes_faults(self) -> bool {
         matches!(self, Endpoint::Index | Endpoint::Items | Endpoint::Item)
     }
 
-    /// Whether it is what the monitoring asks, and its listener serves.
+    /// Whether it is one of the monitoring's, which its own listener serves, too.
     pub fn is_monitoring(self) -> bool {
         matches!(self, Endpoint::Live | Endpoint::Ready | Endpoint::Metrics)
     }
 
-    /// Every status a request with this method may end with. Each may be [`ABANDONED`]; a malformed one, wherever it
+    /// Every status a request with this method may end with. Each may be `ABANDONED`, 499; a malformed one, wherever it
     /// was sent to, is [`Endpoint::Unmatched`].
     pub fn statuses(self, verb: Verb) -> &'static [u16] {
         match (self, verb) {

@@ -1,7 +1,7 @@
 //! Faults for demonstrations: `x-fault: error`, `panic`, `delay=750ms`, or several with commas.
 //!
-//! The client decides, request by request, so it knows the truth that the monitoring must show. Asked only when
-//! `APP_FAULTS=on`; without it the header is not even read. Nothing here is drawn at random.
+//! The client asks for them, request by request, so it knows what the monitoring must show. Without `APP_FAULTS=on` the header
+//! is not even read. Nothing here is random.
 
 use std::time::Duration;
 
@@ -10,10 +10,9 @@ use hyper::HeaderMap;
 use super::refusal::Refusal;
 use aiclipx_base::duration;
 
-/// The header.
 const HEADER: &str = "x-fault";
 
-/// What one request is to suffer, in this order: the delay first.
+/// What happens to one request: the delay first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Fault {
     delay: Option<Duration>,
@@ -36,8 +35,8 @@ impl Fault {
     }
 }
 
-/// What this request's header asks for. A value that is no fault is refused: a demonstration that silently did nothing
-/// would prove nothing.
+/// The faults that this request's header asks for. Any other value is refused: a demonstration in which silently nothing
+/// happens would prove nothing.
 pub(super) fn asked(headers: &HeaderMap) -> Result<Option<Fault>, Refusal> {
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -46,7 +45,7 @@ pub(super) fn asked(headers: &HeaderMap) -> Result<Option<Fault>, Refusal> {
 }
 
 impl Fault {
-    /// Does it to a request.
+    /// Applies it to a request.
     pub(super) async fn inject(self) -> Result<(), Refusal> {
         if let Some(delay) = self.delay {
             tokio::time::sleep(delay).await;

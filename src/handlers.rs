@@ -48,17 +48,17 @@ const SMALL_BYTES: usize = 2 << 10;
 /// What the handlers share.
 pub(super) struct Handlers {
     store: Store,
-    meter: Arc<Metrics>,
+    metrics: Arc<Metrics>,
     lifecycle: Arc<Lifecycle>,
     body: BodyLimit,
 }
 
 impl Handlers {
     /// Handlers over an empty store.
-    pub(super) fn new(config: &Config, budget: Budget, meter: Arc<Metrics>, lifecycle: Arc<Lifecycle>) -> Handlers {
+    pub(super) fn new(config: &Config, budget: Budget, metrics: Arc<Metrics>, lifecycle: Arc<Lifecycle>) -> Handlers {
         Handlers {
-            store: Store::new(config.max_items, meter.items(config.max_items)),
-            meter,
+            store: Store::new(config.max_items, metrics.items(config.max_items)),
+            metrics,
             lifecycle,
             body: BodyLimit { bytes: config.max_body_bytes, time: config.header_timeout, budget },
         }
@@ -105,8 +105,8 @@ impl Handlers {
     }
 
     fn metrics(&self, budget: &Budget) -> Result<Response, Refusal> {
-        self.meter.buffered(self.body.budget.taken(), self.body.budget.bytes());
-        let mut text = self.meter.encode();
+        self.metrics.buffered(self.body.budget.taken(), self.body.budget.bytes());
+        let mut text = self.metrics.encode();
         text.shrink_to_fit();
         let mut response = Response::new(charged(text.into_bytes(), budget)?.into());
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT_FORMAT));
@@ -201,7 +201,7 @@ where
             Endpoint::Index => Either::Left(Either::Left(ask(&self.index, request))),
             Endpoint::Items => Either::Left(Either::Right(Either::Left(ask(&self.list, request)))),
             Endpoint::Item => Either::Left(Either::Right(Either::Right(ask(&self.item, request)))),
-            // A few times a minute.
+            // Boxed, for these are asked a few times a minute.
             Endpoint::Live => Either::Right(ask(&self.live, request).boxed()),
             Endpoint::Ready => Either::Right(ask(&self.ready, request).boxed()),
             Endpoint::Metrics => Either::Right(ask(&self.metrics, request).boxed()),
@@ -210,8 +210,8 @@ where
     }
 }
 
-/// A request to create an item with copies of what is read of its head. The head itself is up to sixteen kilobytes, and as
-/// much again once it was parsed; a body may be long in coming.
+/// A request to create an item, with copies of the two headers that are read: the whole head takes up to 32 kB when it is
+/// parsed, and would be kept for as long as the body is in coming.
 fn without_its_head(request: Request<Incoming>) -> Request<serve::Incoming> {
     let (head, body) = serve::Incoming::of(request).into_parts();
     let mut request = Request::new(body);
@@ -237,8 +237,8 @@ impl<S, B> Answers<B> for S where
 {
 }
 
-/// Of a copy, since calling takes a service for itself: a filter copies what it shares, which is a pointer at most. warp's
-/// services are always ready.
+/// Calls a copy, since `call` takes the service by `&mut`: copying a filter copies a pointer at most. warp's services are
+/// always ready.
 fn ask<B, S: Answers<B>>(service: &S, request: Request<B>) -> impl Future<Output = Response> + Send + use<B, S> {
     service.clone().call(request).map(|answer| answer.unwrap_or_else(|never| match never {}))
 }
@@ -247,8 +247,8 @@ fn into_response(result: Result<Response, Refusal>) -> Response {
     result.unwrap_or_else(Response::from)
 }
 
-/// The name in the body of `POST /items`. The body is any JSON object, so that a name that is no text is told like one
-/// that is missing; a struct with serde's derive would also take `["tea"]`.
+/// The name in the body of `POST /items`. Read from any JSON object, so that a name that is not a string gets the same 400 as a
+/// missing one; a struct with serde's derive would also take `["tea"]`.
 fn name_of(item: &serde_json::Map<String, serde_json::Value>) -> Result<String, Refusal> {
     let name = item.get("name").and_then(serde_json::Value::as_str).map(str::trim).filter(|name| !name.is_empty());
     let name = name.ok_or(Refusal::Bad("name is required"))?;

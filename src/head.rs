@@ -1,4 +1,4 @@
-//! What the service has to know of a request's head, and which heads it refuses.
+//! What the service reads of a request's head, and which heads it refuses.
 
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 /// Values of so many bytes are those of an ordinary client.
 const SHORT_HEAD: usize = 1 << 10;
 
-/// What the service has to know of a head, found in one look over its headers: asking for each costs more than a look.
+/// What the service reads of a head, in one pass over its headers: a look-up for each would cost more.
 #[derive(Default)]
 pub(super) struct Head<'a> {
     hosts: usize,
@@ -47,7 +47,7 @@ impl<'a> Head<'a> {
         if self.bytes <= SHORT_HEAD { Some(id.clone()) } else { HeaderValue::from_bytes(id.as_bytes()).ok() }
     }
 
-    /// Refuses what hyper takes for a request, and a proxy in front of us may take for another.
+    /// Refuses a head that hyper and a proxy in front of us may read as different requests (request smuggling).
     pub(super) fn well_formed(&self, request: &Request<Incoming>) -> Result<(), Refusal> {
         // `GET example.org:80` asks for a host, too, and there is a method for that.
         if request.uri().path_and_query().is_none() && request.method() != Method::CONNECT {

@@ -1,8 +1,8 @@
-//! Gives back to the system what a burst of clients took.
+//! Returns to the system the memory that a burst of clients took.
 //!
-//! glibc's allocator returns what was freed at the end of a heap only: one small piece that lives on above thirty free
-//! megabytes keeps them all. Asked to, it returns what lies between, too, but not the free end of a heap that is a thread's
-//! own: so there is one heap for all. Other allocators are left alone.
+//! glibc's allocator returns only what is free at the end of a heap: one small piece that lives on above thirty free megabytes
+//! keeps them all. `malloc_trim` returns what lies between, too, but not the free end of a thread's own heap: so there is one
+//! heap for all threads. Other allocators are left alone.
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub use glibc::{one_heap_for_all, return_freed_memory};

@@ -1,6 +1,6 @@
-//! A request in flight. It begins when its head was read, and ends when the last byte of its answer was handed to the
-//! connection, or when it is dropped before that because the connection broke: exactly once. It is counted and logged
-//! there and then, so that the line and the count can't drift.
+//! The guard of a request in flight. It is made when the head was read, and counts and logs the request exactly once: when the
+//! last byte of its answer was handed to the connection, or when it is dropped before that because the connection broke. Line
+//! and count are made in one place, so they can't drift apart.
 //!
 //! The guard moves from the handler's future into the answer's body. Whatever hyper does with either, it drops them.
 
@@ -24,14 +24,14 @@ use super::metrics::Metrics;
 /// The header that names a request, in both directions.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// A long body is handed over in pieces of this size, each to be written before the next. So a request ends when the kernel
-/// has taken nearly all of its answer, and not when hyper has queued it; and no connection whose client reads keeps a large
-/// buffer. Where the kernel takes no more, hyper queues pieces up to its own bound.
+/// A long body is handed over in pieces of this size, each written before the next. So a request ends when the kernel has taken
+/// nearly all of its answer, not when hyper has queued it; and a connection whose client reads never keeps a large buffer.
+/// Where the kernel takes no more, hyper queues pieces up to its own bound.
 pub(super) const PIECE_BYTES: usize = 4 << 10;
 
-/// Where requests begin: what they share.
+/// Makes the guards; holds what they share.
 pub(super) struct Requests {
-    meter: Arc<Metrics>,
+    metrics: Arc<Metrics>,
     access_log: bool,
     /// Makes our ids unique among processes, 16 digits and a dash; the count does within this one.
     prefix: [u8; 17],
@@ -39,19 +39,19 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    /// Requests counted by `meter` and, if `access_log`, logged.
-    pub(super) fn new(meter: Arc<Metrics>, access_log: bool) -> Requests {
+    /// Requests counted by `metrics` and, if `access_log`, logged.
+    pub(super) fn new(metrics: Arc<Metrics>, access_log: bool) -> Requests {
         let mut prefix = [b'-'; 17];
         hexadecimal(RandomState::new().build_hasher().finish(), &mut prefix[..16]);
-        Requests { meter, access_log, prefix, count: AtomicU64::new(0) }
+        Requests { metrics, access_log, prefix, count: AtomicU64::new(0) }
     }
 
     /// A request begins: in flight from here on. `id` is what its client calls it, if that [is one](is_valid).
     pub(super) fn begin(&self, endpoint: Endpoint, verb: Verb, id: Option<HeaderValue>, now: Instant) -> InFlight {
-        self.meter.request_begins();
+        self.metrics.request_begins();
         let id = id.unwrap_or_else(|| self.new_id());
         InFlight {
-            meter: Arc::clone(&self.meter),
+            metrics: Arc::clone(&self.metrics),
             endpoint,
             verb,
             id,
@@ -81,7 +81,7 @@ fn hexadecimal(mut number: u64, digits: &mut [u8]) {
 
 /// A request that has begun and not ended.
 pub(super) struct InFlight {
-    meter: Arc<Metrics>,
+    metrics: Arc<Metrics>,
     endpoint: Endpoint,
     verb: Verb,
     id: HeaderValue,
@@ -120,7 +120,7 @@ impl InFlight {
 
     fn record(&self, status: u16, bytes: u64, at_fault: bool) {
         let seconds = self.started.elapsed().as_secs_f64();
-        self.meter.request_ends(self.endpoint, self.verb, status, seconds, at_fault);
+        self.metrics.request_ends(self.endpoint, self.verb, status, seconds, at_fault);
         if self.access_log {
             let (method, endpoint) = (self.verb.label(), self.endpoint.label());
             Ended { at_fault, method, endpoint, status, seconds, bytes, request_id: self.id.as_bytes() }.log();
@@ -139,7 +139,7 @@ impl Drop for InFlight {
 /// An answer's body with its request: handed over piece by piece, and ended with the last.
 pub(super) struct Counted<B> {
     body: B,
-    /// Of the body's last frame, what was not handed over yet.
+    /// The rest of the body's last frame, not handed over yet.
     rest: Bytes,
     /// A piece was handed over, and is to be written before the next.
     pauses: bool,
@@ -234,73 +234,73 @@ mod tests {
 
     use super::*;
 
-    fn begun(meter: &Arc<Metrics>, verb: Verb) -> InFlight {
-        Requests::new(Arc::clone(meter), false).begin(Endpoint::Index, verb, None, Instant::now())
+    fn begun(metrics: &Arc<Metrics>, verb: Verb) -> InFlight {
+        Requests::new(Arc::clone(metrics), false).begin(Endpoint::Index, verb, None, Instant::now())
     }
 
     fn answer(body: Vec<u8>) -> Response<Full<Bytes>> {
         Response::new(Full::from(body))
     }
 
-    fn counted(meter: &Metrics) -> Vec<(&'static str, u16, u64)> {
-        let moved = meter.totals().filter(|total| total.requests > 0);
+    fn counted(metrics: &Metrics) -> Vec<(&'static str, u16, u64)> {
+        let moved = metrics.totals().filter(|total| total.requests > 0);
         moved.map(|total| (total.method, total.status, total.requests)).collect()
     }
 
-    fn in_flight(meter: &Metrics) -> bool {
-        !meter.encode().contains("app_requests_in_flight 0")
+    fn in_flight(metrics: &Metrics) -> bool {
+        !metrics.encode().contains("app_requests_in_flight 0")
     }
 
     #[test]
     fn a_request_that_is_dropped_before_its_answer_is_counted_once_as_abandoned() {
-        let meter = Arc::new(Metrics::new("0", "test").unwrap());
-        let request = begun(&meter, Verb::Get);
-        assert!(in_flight(&meter));
+        let metrics = Arc::new(Metrics::new("0", "test").unwrap());
+        let request = begun(&metrics, Verb::Get);
+        assert!(in_flight(&metrics));
         drop(request);
-        assert_eq!(counted(&meter), [("GET", 499, 1)]);
-        assert_eq!(meter.errors(), 0);
-        assert!(!in_flight(&meter));
+        assert_eq!(counted(&metrics), [("GET", 499, 1)]);
+        assert_eq!(metrics.errors(), 0);
+        assert!(!in_flight(&metrics));
     }
 
     #[tokio::test]
     async fn a_request_ends_with_the_last_piece_of_its_answer() {
-        let meter = Arc::new(Metrics::new("0", "test").unwrap());
-        let mut body = begun(&meter, Verb::Get).answered(answer(vec![b'x'; 2 * PIECE_BYTES + 1]), false).into_body();
+        let metrics = Arc::new(Metrics::new("0", "test").unwrap());
+        let mut body = begun(&metrics, Verb::Get).answered(answer(vec![b'x'; 2 * PIECE_BYTES + 1]), false).into_body();
         for (piece, ended) in [(PIECE_BYTES, false), (PIECE_BYTES, false), (1, true)] {
-            assert!(in_flight(&meter));
+            assert!(in_flight(&metrics));
             assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), piece);
-            assert_eq!(in_flight(&meter), !ended);
+            assert_eq!(in_flight(&metrics), !ended);
         }
-        assert_eq!(counted(&meter), [("GET", 200, 1)]);
+        assert_eq!(counted(&metrics), [("GET", 200, 1)]);
         drop(body);
-        assert_eq!(counted(&meter), [("GET", 200, 1)]);
+        assert_eq!(counted(&metrics), [("GET", 200, 1)]);
     }
 
     #[tokio::test]
     async fn a_request_whose_answer_breaks_off_is_counted_once_as_abandoned() {
-        let meter = Arc::new(Metrics::new("0", "test").unwrap());
-        let mut body = begun(&meter, Verb::Get).answered(answer(vec![b'x'; 2 * PIECE_BYTES]), true).into_body();
+        let metrics = Arc::new(Metrics::new("0", "test").unwrap());
+        let mut body = begun(&metrics, Verb::Get).answered(answer(vec![b'x'; 2 * PIECE_BYTES]), true).into_body();
         body.frame().await;
         drop(body);
-        assert_eq!(counted(&meter), [("GET", 499, 1)]);
-        assert_eq!(meter.errors(), 0);
+        assert_eq!(counted(&metrics), [("GET", 499, 1)]);
+        assert_eq!(metrics.errors(), 0);
     }
 
     #[test]
     fn an_answer_without_a_body_ends_its_request_at_once() {
-        let meter = Arc::new(Metrics::new("0", "test").unwrap());
-        drop(begun(&meter, Verb::Get).answered(answer(Vec::new()), false));
-        drop(begun(&meter, Verb::Head).answered(answer(vec![b'x'; 10]), false));
-        assert_eq!(counted(&meter), [("GET", 200, 1), ("HEAD", 200, 1)]);
+        let metrics = Arc::new(Metrics::new("0", "test").unwrap());
+        drop(begun(&metrics, Verb::Get).answered(answer(Vec::new()), false));
+        drop(begun(&metrics, Verb::Head).answered(answer(vec![b'x'; 10]), false));
+        assert_eq!(counted(&metrics), [("GET", 200, 1), ("HEAD", 200, 1)]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_time_in_flight_is_what_is_observed() {
-        let meter = Arc::new(Metrics::new("0", "test").unwrap());
-        let body = begun(&meter, Verb::Get).answered(answer(vec![b'x']), false).into_body();
+        let metrics = Arc::new(Metrics::new("0", "test").unwrap());
+        let body = begun(&metrics, Verb::Get).answered(answer(vec![b'x']), false).into_body();
         tokio::time::advance(Duration::from_millis(300)).await;
         body.collect().await.unwrap();
-        let text = meter.encode();
+        let text = metrics.encode();
         assert!(text.contains(r#"app_request_latency_seconds_bucket{endpoint="/",le="0.25"} 0"#));
         assert!(text.contains(r#"app_request_latency_seconds_bucket{endpoint="/",le="0.5"} 1"#));
         assert!(text.contains(r#"app_request_latency_seconds_sum{endpoint="/"} 0.3"#));

@@ -2,15 +2,15 @@
 //!
 //! - `GET /` -- what this is.
 //! - `GET /items`, `POST /items`, `GET` and `DELETE /items/{id}` -- the store.
-//! - `GET /health/live`, `GET /health/ready` -- the state machine of [`phase`].
+//! - `GET /health/live`, `GET /health/ready` -- the state machine of `phase`.
 //! - `GET /metrics` -- [`metrics`], in Prometheus' text format.
 //!
 //! warp routes, hyper carries (`aiclipx_http::serve`). Every request is counted and logged exactly once, from its head to the
-//! last byte of its answer (`in_flight`). Those who watch the service have a listener of their own, with the same `/health`
-//! and `/metrics`: clients that hold every connection can't blind them.
+//! last byte of its answer (`in_flight`). The monitoring has a listener of its own, with the same `/health` and `/metrics`:
+//! clients that hold every connection can't blind it.
 //!
 //! Not for: reading the environment, binding a socket, installing a logger, listening for signals. The binary does that
-//! (`src/main.rs`); tests do otherwise.
+//! (`src/main.rs`), and tests in their own way.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -23,16 +23,16 @@
 //! # #[tokio::main] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let (clients, admin) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
 //! let address = clients.local_addr()?.to_string().parse()?;
-//! let meter = Arc::new(Metrics::new("0.1.0", "a doctest")?);
-//! let service = aiclipx_app::run(Listeners { clients, admin }, Config::default(), Arc::clone(&meter), std::future::pending());
+//! let metrics = Arc::new(Metrics::new("0.1.0", "a doctest")?);
+//! let service = aiclipx_app::run(Listeners { clients, admin }, Config::default(), Arc::clone(&metrics), std::future::pending());
 //! tokio::spawn(service);
 //!
 //! let answer = client::get(&address, "/items", Duration::from_secs(5)).await?;
 //! assert_eq!(answer.status, 200);
 //! // What `/metrics` shows: every series is there from the start, this one counted once.
-//! let metrics = client::get(&address, "/metrics", Duration::from_secs(5)).await?;
+//! let scrape = client::get(&address, "/metrics", Duration::from_secs(5)).await?;
 //! let counted = r#"app_requests_total{endpoint="/items",http_status="200",method="GET"} 1"#;
-//! assert!(String::from_utf8_lossy(&metrics.body).lines().any(|line| line == counted));
+//! assert!(String::from_utf8_lossy(&scrape.body).lines().any(|line| line == counted));
 //! # Ok(()) }
 //! ```
 
@@ -51,7 +51,7 @@ pub mod heap;
 mod in_flight;
 pub mod log_writer;
 pub mod metrics;
-pub mod phase;
+mod phase;
 mod refusal;
 mod reply;
 mod store;
@@ -75,7 +75,7 @@ use warp::reply::Response;
 
 use aiclipx_base::duration;
 use aiclipx_http::serve::{self, Broken, ConnectionOutcome, Contained, Limits, Service};
-pub use audience::Audience;
+use audience::Audience;
 use budget::Budget;
 use config::Config;
 use endpoint::{Endpoint, Verb};
@@ -89,13 +89,13 @@ use phase::Lifecycle;
 use refusal::Refusal;
 use reply::BodyOf;
 
-/// Connections of the listener for those who watch: a few Prometheus, a few probes, somebody who looks.
-pub const ADMIN_CONNECTIONS: usize = 16;
+/// Connections of the monitoring's listener: a few Prometheus, a few probes, somebody who looks.
+const ADMIN_CONNECTIONS: usize = 16;
 
-/// What the answers to those who watch may take together: as many scrapes as they have connections.
+/// Bytes that answers to the monitoring may take together: a scrape for each of its connections.
 const ADMIN_BYTES: usize = ADMIN_CONNECTIONS * (64 << 10);
 
-/// From the end of the clients' connections until those of who watches are cut.
+/// How long after the clients' connections the monitoring's are cut.
 const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 
 /// Where the service listens.
@@ -103,19 +103,19 @@ const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 pub struct Listeners {
     /// For everybody: every endpoint.
     pub clients: TcpListener,
-    /// For those who watch: `/health` and `/metrics`.
+    /// For the monitoring: `/health` and `/metrics`.
     pub admin: TcpListener,
 }
 
 /// Serves until `stop` resolves: then not ready, still serving for the drain delay, then draining to the deadline.
 /// Logs the final totals when nothing is in flight any more.
 ///
-/// The counters live in `meter`, which the caller keeps.
-pub async fn run(listeners: Listeners, config: Config, meter: Arc<Metrics>, stop: impl Future<Output = ()>) {
-    let lifecycle = Arc::new(Lifecycle::starting(meter.ready()));
-    meter.faults_enabled().set(i64::from(config.faults));
+/// The counters live in `metrics`, which the caller keeps.
+pub async fn run(listeners: Listeners, config: Config, metrics: Arc<Metrics>, stop: impl Future<Output = ()>) {
+    let lifecycle = Arc::new(Lifecycle::starting(metrics.ready()));
+    metrics.faults_enabled().set(i64::from(config.faults));
     // At info, as those are that did not fail.
-    meter.access_log_enabled().set(i64::from(config.access_log && config.log >= log::LevelFilter::Info));
+    metrics.access_log_enabled().set(i64::from(config.access_log && config.log >= log::LevelFilter::Info));
     let limits = Limits {
         connections: config.max_connections,
         patience: config.header_timeout,
@@ -126,14 +126,14 @@ pub async fn run(listeners: Listeners, config: Config, meter: Arc<Metrics>, stop
     let drain_delay = config.drain_delay;
     // What clients hold is not the monitoring's, whose connections are few.
     let (budget, admin_budget) = (Budget::new(config.max_buffered_bytes), Budget::new(ADMIN_BYTES));
-    let handlers = Arc::new(Handlers::new(&config, budget.clone(), Arc::clone(&meter), Arc::clone(&lifecycle)));
+    let handlers = Arc::new(Handlers::new(&config, budget.clone(), Arc::clone(&metrics), Arc::clone(&lifecycle)));
     let app = Arc::new(App {
-        requests: Requests::new(Arc::clone(&meter), config.access_log),
+        requests: Requests::new(Arc::clone(&metrics), config.access_log),
         lifecycle: Arc::clone(&lifecycle),
         config,
     });
     let service = |audience, limits: &Limits, budget| {
-        let connections = meter.connections(audience, limits.connections);
+        let connections = metrics.connections(audience, limits.connections);
         let routes = handlers::routes(&handlers, budget);
         Arc::new(ListenerService { app: Arc::clone(&app), routes, audience, connections })
     };
@@ -162,13 +162,13 @@ pub async fn run(listeners: Listeners, config: Config, meter: Arc<Metrics>, stop
     if drained.cut > 0 {
         log::warn!(connections = drained.cut; "Connections were still open at the deadline, and cut.");
     }
-    for total in meter.totals().filter(|total| total.requests > 0) {
+    for total in metrics.totals().filter(|total| total.requests > 0) {
         log::info!(
             method = total.method, endpoint = total.endpoint, status = total.status, requests = total.requests;
             "Final total."
         );
     }
-    log::info!(requests = meter.requests(), errors = meter.errors(); "Stopped.");
+    log::info!(requests = metrics.requests(), errors = metrics.errors(); "Stopped.");
 }
 
 /// What stands behind both listeners.
@@ -179,8 +179,8 @@ struct App {
 }
 
 impl App {
-    /// Refuses before routing what no route takes, so that a route never has to reject and 405 can name what it allows;
-    /// else the fault that the request asks for.
+    /// Refuses before routing what no route takes, so that no route has to reject and a 405 can name what is allowed; else
+    /// returns the fault that the request asks for.
     fn admit(&self, endpoint: Endpoint, verb: Verb, request: &Request<Incoming>) -> Result<Option<Fault>, Refusal> {
         match endpoint {
             // It names a host, and not a path.

@@ -1,9 +1,8 @@
-//! Logs: one JSON object a line on stdout, panics included, and never a request that waits for their reader.
+//! Logs: one JSON object a line on stdout, panics included. No request ever waits for whoever reads them.
 //!
-//! `env_logger` formats and filters, but for the access log, which [`access`](super::access) formats. Lines go into one bounded
-//! queue, and one thread owns stdout and writes what waits there. A full queue drops the line and counts it; so does a stdout
-//! that takes no more, a full disk for one, and a line of which it took a part is gone on with before any other. What third
-//! parties log is kept at warn and above.
+//! `env_logger` formats and filters all but the access log, which [`access`](super::access) formats. Lines go into one bounded
+//! queue; one thread owns stdout and writes what is queued. Lines that the full queue or stdout (a full disk) does not take are
+//! dropped and counted; a line that stdout took in part is finished before any other. Libraries are logged from warn upwards.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -30,18 +29,18 @@ const PIPE_BYTES: usize = 4096;
 /// What a file takes at once: it gets all or, out of room, a part, but is never killed in the middle.
 const FILE_BYTES: usize = 64 << 10;
 
-/// Between two looks into the queue, at most and at least. Waking a thread and a write cost more than a request, and requests
-/// wait for them where there is one processor: a busy service pays two hundred to a thousand times a second, and not for every line.
+/// Between two looks into the queue, at most and at least. To wake a thread and to write cost more than a request, and where
+/// there is one processor requests wait for both: a busy service pays for them 200 to 1000 times a second, not for every line.
 const LONGEST_NAP: Duration = Duration::from_millis(5);
 const SHORTEST_NAP: Duration = Duration::from_millis(1);
 
-/// Nor may they wait long for one write: where more than this comes in a nap, the next one is shorter.
+/// Nor may requests wait long for one large write: if more bytes than this come in one pause, the next pause is shorter.
 const BATCH_BYTES: usize = 32 << 10;
 
 /// Between two tries at a stdout that is full for the moment.
 const FULL: Duration = Duration::from_millis(1);
 
-/// Between two tries to go on with a line of which a part is written, where no other line follows it.
+/// Between two tries to finish a line that is written in part, while no other line comes.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// The writer that logger, access log and panic hook share: the service's one global. Of `once_cell`, because making it can
@@ -57,8 +56,8 @@ const fn nobody() -> HeaderValue {
     HeaderValue::from_static("")
 }
 
-/// Does work on a request of this name: if it panics, the line says of which. The name is lent and comes back, so that
-/// nothing is copied; whoever lends it sees to it that `work` does not unwind.
+/// Does `work` on the request of this name, which a panic's line then has. The name is lent and comes back, so that nothing is
+/// copied; the caller makes sure that `work` does not unwind.
 pub(super) fn named<T>(id: &mut HeaderValue, work: impl FnOnce() -> T) -> T {
     let outer = REQUEST.replace(std::mem::replace(id, nobody()));
     let done = work();
@@ -120,7 +119,7 @@ impl LogWriter {
         WRITER.get()
     }
 
-    /// Lets a line, its end included, wait for stdout. Whether its level is logged is the caller's to ask.
+    /// Queues a line, its end included, for stdout. The caller has looked whether its level is logged.
     pub(super) fn put(&self, line: &[u8]) {
         self.queue.put(line);
     }
@@ -135,8 +134,8 @@ impl LogWriter {
     }
 }
 
-/// Whether a file ends in the middle of a line, as a disk that was full when another process ended leaves it. What can't be
-/// looked at does not.
+/// Whether a file ends in the middle of a line, as a full disk leaves it when the process before us ended. One that can't be
+/// read counts as whole.
 fn last_line_is_torn(path: &Path) -> bool {
     let last = || {
         let mut file = File::open(path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
@@ -153,9 +152,9 @@ fn last_line_is_torn(path: &Path) -> bool {
 struct Queue {
     waiting: Mutex<Waiting>,
     bytes: usize,
-    /// Rung when there is a line for a writer that sleeps.
+    /// Signals a line to a writer that sleeps.
     filled: Condvar,
-    /// Rung when the writer has settled what it took.
+    /// Signals that the writer has written or given up what it took.
     settled: Condvar,
     dropped: IntCounter,
 }

@@ -21,10 +21,10 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// For everything logged to reach stdout before the process ends.
+/// How long the end of the process waits until everything logged is on stdout.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
-/// For the whole of a health check.
+/// How long a health check may take.
 const HEALTHCHECK_LIMIT: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
@@ -62,7 +62,7 @@ fn help() -> String {
     )
 }
 
-/// Writes what was asked for on stdout. Who reads no further has read enough.
+/// Writes what was asked for on stdout. A reader that has gone away is no error.
 fn say(text: &str) -> ExitCode {
     let mut stdout = io::stdout();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
@@ -74,7 +74,7 @@ fn say(text: &str) -> ExitCode {
     }
 }
 
-/// Says something on stderr. Where that can't be written nobody hears it, and the exit code speaks alone.
+/// Says something on stderr. Where that can't be written, the exit code has to do.
 fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
@@ -84,7 +84,7 @@ fn refuse(why: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// The environment. What is no UTF-8 is valid for no setting, and what replaces its bytes is neither.
+/// The environment. Bytes that are not UTF-8 are replaced by what no setting accepts either.
 fn variables() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
 }
@@ -105,12 +105,12 @@ fn with_runtime(builder: &mut Builder, work: impl Future<Output = ExitCode>) -> 
 
 async fn serve(config: Config, limit: usize) -> ExitCode {
     let version = env!("CARGO_PKG_VERSION");
-    let meter = Arc::new(Metrics::new(version, &config.revision).expect("the metrics' names are valid and distinct"));
-    let log_writer = match LogWriter::install(config.log, &meter.log_records_dropped()) {
+    let metrics = Arc::new(Metrics::new(version, &config.revision).expect("the metrics' names are valid and distinct"));
+    let log_writer = match LogWriter::install(config.log, &metrics.log_records_dropped()) {
         Ok(log_writer) => log_writer,
         Err(error) => return refuse(&format!("cannot start logging: {error}")),
     };
-    let ended = Arc::clone(&meter);
+    let ended = Arc::clone(&metrics);
     if let Err(error) = heap::return_freed_memory(move || ended.connections_ended()) {
         return refuse(&format!("cannot look after the memory: {error}"));
     }
@@ -133,7 +133,7 @@ async fn serve(config: Config, limit: usize) -> ExitCode {
     }
     let config = within_descriptors(config, limit);
 
-    app::run(listeners, config, meter, told_to_stop(terminate, interrupt, log_writer)).await;
+    app::run(listeners, config, metrics, told_to_stop(terminate, interrupt, log_writer)).await;
     log_writer.flush(FLUSH_LIMIT);
     ExitCode::SUCCESS
 }

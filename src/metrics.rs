@@ -1,14 +1,14 @@
-//! What the service counts about itself, in a registry of its own.
+//! What the service counts about itself.
 //!
-//! Every series a client can move exists at 0 from the first scrape (a counter born at 1 has no increase to see), and
-//! no client can make another: the children come out of [`endpoint`](super::endpoint)'s table.
+//! Every label set is there at 0 from the first scrape, so that `rate()` sees the first event, and no client can add one: label
+//! values come from [`endpoint`](super::endpoint)'s table.
 
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, proto::MetricFamily,
+    TextEncoder, core::Collector, proto::MetricFamily,
 };
 
-use super::Audience;
+use super::audience::Audience;
 use super::control_group::{self, Limits};
 use super::endpoint::{Endpoint, Verb};
 use aiclipx_http::serve::ConnectionOutcome;
@@ -18,16 +18,19 @@ use aiclipx_http::serve::ConnectionOutcome;
 pub const LATENCY_BUCKETS: [f64; 16] =
     [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// These two are not exposed everywhere: where there is no limit there is nothing to tell.
+/// Exposed only where there is such a limit.
 const MEMORY_LIMIT: &str = "app_memory_limit_bytes";
 const CPU_LIMIT: &str = "app_cpu_limit_cores";
 
-/// All of the service's metrics. By value: two services in one process share nothing.
+/// The statuses that a request may end with, and their counters.
+type Children = Vec<(u16, IntCounter)>;
+
+/// All of the service's metrics, in a registry of its own: two services in one process share nothing.
 pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
-    /// By endpoint and verb, in the order of their declarations: the statuses it may end with and their counters.
-    children: Vec<Vec<(u16, IntCounter)>>,
+    /// By endpoint and verb, in the order of their declarations.
+    children: Vec<Children>,
     latency: Vec<Histogram>,
     errors: IntCounter,
     in_flight: IntGauge,
@@ -46,123 +49,74 @@ pub struct Metrics {
     log_records_dropped: IntCounter,
 }
 
-/// One series of `app_requests_total`.
+/// One series of `app_requests_total`: its labels, and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Total {
-    /// Label `method`.
     pub method: &'static str,
-    /// Label `endpoint`.
     pub endpoint: &'static str,
-    /// Label `http_status`.
     pub status: u16,
-    /// Its value.
     pub requests: u64,
 }
 
 impl Metrics {
-    /// A meter at zero. `version` and `revision` are what `app_build_info` shows.
+    /// All at zero. `version` and `revision` are what `app_build_info` shows.
     pub fn new(version: &str, revision: &str) -> Result<Metrics, prometheus::Error> {
         let registry = Registry::new();
-        let requests = IntCounterVec::new(
-            Opts::new(
-                "app_requests_total",
-                "Requests by method, route template and status; 499 is a client that left.",
-            ),
-            &["method", "endpoint", "http_status"],
-        )?;
-        let latency = HistogramVec::new(
-            HistogramOpts::new(
-                "app_request_latency_seconds",
-                "Time from a request's head to the last byte of its answer, or to its end without one.",
-            )
-            .buckets(LATENCY_BUCKETS.to_vec()),
-            &["endpoint"],
-        )?;
-        let connections = IntCounterVec::new(
-            Opts::new(
-                "app_connections_total",
-                "Connections that have ended, by how; malformed ones never became requests.",
-            ),
-            &["outcome"],
-        )?;
-        let build = IntGaugeVec::new(Opts::new("app_build_info", "What runs; always 1."), &["version", "revision"])?;
-        let meter = Metrics {
-            children: Endpoint::ALL
-                .into_iter()
-                .flat_map(|endpoint| Verb::ALL.map(|verb| (endpoint, verb)))
-                .map(|(endpoint, verb)| {
-                    let child = |&status| (status, child_of(&requests, endpoint, verb, status));
-                    endpoint.statuses(verb).iter().map(child).collect()
-                })
-                .collect(),
-            latency: Endpoint::ALL.map(|endpoint| latency.with_label_values(&[endpoint.label()])).to_vec(),
-            errors: IntCounter::new(
+        let (requests, children) = requests(&registry)?;
+        build_info(&registry, version, revision)?;
+        #[cfg(target_os = "linux")]
+        registry.register(Box::new(process::Process::new()?))?;
+        let gauge = |name, help| registered(&registry, IntGauge::new(name, help));
+        let counter = |name, help| registered(&registry, IntCounter::new(name, help));
+        let by_listener = |name, help| by_listener(&registry, name, help);
+        Ok(Metrics {
+            requests,
+            children,
+            latency: latency(&registry)?,
+            errors: counter(
                 "app_errors_total",
                 "Requests that failed by the service's fault: error, panic, time-out, no room.",
             )?,
-            in_flight: IntGauge::new(
+            in_flight: gauge(
                 "app_requests_in_flight",
                 "Requests whose head was read and whose answer is not out yet.",
             )?,
-            ready: IntGauge::new("app_ready", "1 while traffic should be sent here.")?,
-            items: IntGauge::new("app_items", "Items in the store; at app_items_max, more are refused.")?,
-            items_max: IntGauge::new("app_items_max", "Items that the store may hold.")?,
-            buffered_bytes: IntGauge::new(
+            ready: gauge("app_ready", "1 while traffic should be sent here.")?,
+            items: gauge("app_items", "Items in the store; at app_items_max, more are refused.")?,
+            items_max: gauge("app_items_max", "Items that the store may hold.")?,
+            buffered_bytes: gauge(
                 "app_buffered_bytes",
                 "Bytes of request bodies under way and answers in hand; what does not fit below app_buffered_bytes_max is refused.",
             )?,
-            buffered_bytes_max: IntGauge::new(
+            buffered_bytes_max: gauge(
                 "app_buffered_bytes_max",
                 "Bytes that request bodies under way and answers in hand may take together.",
             )?,
-            memory_limit: IntGauge::new(
+            memory_limit: gauge(
                 MEMORY_LIMIT,
                 "Bytes of memory that the process' control group may take, with those around it; not there without a limit.",
             )?,
-            cpu_limit: Gauge::new(
-                CPU_LIMIT,
-                "Processors that the process' control group may keep busy, with those around it; not there without a limit.",
+            cpu_limit: registered(
+                &registry,
+                Gauge::new(
+                    CPU_LIMIT,
+                    "Processors that the process' control group may keep busy, with those around it; not there without a limit.",
+                ),
             )?,
-            faults_enabled: IntGauge::new("app_faults_enabled", "1 if requests may ask to fail.")?,
-            access_log_enabled: IntGauge::new("app_access_log_enabled", "1 if each request is logged.")?,
-            connections: ConnectionOutcome::ALL
-                .map(|outcome| connections.with_label_values(&[outcome.label()]))
-                .to_vec(),
+            faults_enabled: gauge("app_faults_enabled", "1 if requests may ask to fail.")?,
+            access_log_enabled: gauge("app_access_log_enabled", "1 if each request is logged.")?,
+            connections: connections(&registry)?,
             connections_open: by_listener(
                 "app_connections_open",
                 "Connections that are open, by listener; at app_connections_max, more wait unaccepted.",
             )?,
             connections_max: by_listener("app_connections_max", "Connections that may be open at once, by listener.")?,
-            log_records_dropped: IntCounter::new(
+            log_records_dropped: counter(
                 "app_log_records_dropped_total",
                 "Log lines lost because nobody took them in time.",
             )?,
-            requests,
             registry,
-        };
-        build.with_label_values(&[version, revision]).set(1);
-        let registry = &meter.registry;
-        registry.register(Box::new(meter.requests.clone()))?;
-        registry.register(Box::new(latency))?;
-        registry.register(Box::new(meter.errors.clone()))?;
-        registry.register(Box::new(meter.in_flight.clone()))?;
-        registry.register(Box::new(meter.ready.clone()))?;
-        registry.register(Box::new(meter.items.clone()))?;
-        registry.register(Box::new(meter.items_max.clone()))?;
-        registry.register(Box::new(meter.buffered_bytes.clone()))?;
-        registry.register(Box::new(meter.buffered_bytes_max.clone()))?;
-        registry.register(Box::new(meter.memory_limit.clone()))?;
-        registry.register(Box::new(meter.cpu_limit.clone()))?;
-        registry.register(Box::new(meter.faults_enabled.clone()))?;
-        registry.register(Box::new(meter.access_log_enabled.clone()))?;
-        registry.register(Box::new(build))?;
-        registry.register(Box::new(connections))?;
-        registry.register(Box::new(meter.connections_open.clone()))?;
-        registry.register(Box::new(meter.connections_max.clone()))?;
-        registry.register(Box::new(meter.log_records_dropped.clone()))?;
-        #[cfg(target_os = "linux")]
-        registry.register(Box::new(process::Process::new()?))?;
-        Ok(meter)
+        })
     }
 
     /// The metrics in Prometheus' text format.
@@ -195,8 +149,7 @@ impl Metrics {
 
     /// Every pre-created series of `app_requests_total`.
     pub fn totals(&self) -> impl Iterator<Item = Total> {
-        let rows = Endpoint::ALL.into_iter().flat_map(|endpoint| Verb::ALL.map(|verb| (endpoint, verb)));
-        rows.zip(&self.children).flat_map(|((endpoint, verb), children)| {
+        rows().zip(&self.children).flat_map(|((endpoint, verb), children)| {
             children.iter().map(move |(status, counter)| Total {
                 method: verb.label(),
                 endpoint: endpoint.label(),
@@ -216,7 +169,7 @@ impl Metrics {
         self.errors.get()
     }
 
-    /// `app_log_records_dropped_total`, for who drops them.
+    /// `app_log_records_dropped_total`, for the log writer to count in.
     pub fn log_records_dropped(&self) -> IntCounter {
         self.log_records_dropped.clone()
     }
@@ -231,7 +184,7 @@ impl Metrics {
         self.items.clone()
     }
 
-    /// What of the bytes that bodies and answers share is taken, and how many there are.
+    /// Sets how many of the bytes that bodies and answers share are taken, and how many there are.
     pub(super) fn buffered(&self, taken: usize, most: usize) {
         self.buffered_bytes.set(gauged(taken));
         self.buffered_bytes_max.set(gauged(most));
@@ -245,7 +198,7 @@ impl Metrics {
         &self.access_log_enabled
     }
 
-    /// What a listener tells of its connections, of which it has at most so many.
+    /// The metrics of a listener's connections; it holds at most so many.
     pub(super) fn connections(&self, audience: Audience, most: usize) -> Connections {
         let label = [audience.label()];
         self.connections_max.with_label_values(&label).set(gauged(most));
@@ -288,7 +241,6 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// A connection was accepted.
     pub(super) fn opened(&self) {
         self.open.inc();
     }
@@ -304,9 +256,59 @@ fn gauged(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
+/// A metric, in the registry, too.
+fn registered<M>(registry: &Registry, metric: prometheus::Result<M>) -> prometheus::Result<M>
+where
+    M: Collector + Clone + 'static,
+{
+    let metric = metric?;
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
+
+fn build_info(registry: &Registry, version: &str, revision: &str) -> prometheus::Result<()> {
+    let options = Opts::new("app_build_info", "What runs; always 1.");
+    let build = registered(registry, IntGaugeVec::new(options, &["version", "revision"]))?;
+    build.with_label_values(&[version, revision]).set(1);
+    Ok(())
+}
+
+/// `app_requests_total`, and its counters by endpoint and verb.
+fn requests(registry: &Registry) -> prometheus::Result<(IntCounterVec, Vec<Children>)> {
+    let help = "Requests by method, route template and status; 499 is a client that left.";
+    let labels = ["method", "endpoint", "http_status"];
+    let requests = registered(registry, IntCounterVec::new(Opts::new("app_requests_total", help), &labels))?;
+    let children = |(endpoint, verb): (Endpoint, Verb)| {
+        let child = |&status| (status, child_of(&requests, endpoint, verb, status));
+        endpoint.statuses(verb).iter().map(child).collect()
+    };
+    let children = rows().map(children).collect();
+    Ok((requests, children))
+}
+
+/// Every endpoint with every verb, in the order of their declarations.
+fn rows() -> impl Iterator<Item = (Endpoint, Verb)> {
+    Endpoint::ALL.into_iter().flat_map(|endpoint| Verb::ALL.map(|verb| (endpoint, verb)))
+}
+
+/// By endpoint.
+fn latency(registry: &Registry) -> prometheus::Result<Vec<Histogram>> {
+    let help = "Time from a request's head to the last byte of its answer, or to its end without one.";
+    let options = HistogramOpts::new("app_request_latency_seconds", help).buckets(LATENCY_BUCKETS.to_vec());
+    let latency = registered(registry, HistogramVec::new(options, &["endpoint"]))?;
+    Ok(Endpoint::ALL.map(|endpoint| latency.with_label_values(&[endpoint.label()])).to_vec())
+}
+
+/// By outcome.
+fn connections(registry: &Registry) -> prometheus::Result<Vec<IntCounter>> {
+    let help = "Connections that have ended, by how; malformed ones never became requests.";
+    let connections = registered(registry, IntCounterVec::new(Opts::new("app_connections_total", help), &["outcome"]))?;
+    Ok(ConnectionOutcome::ALL.map(|outcome| connections.with_label_values(&[outcome.label()])).to_vec())
+}
+
 /// A gauge that exists at 0 for both listeners.
-fn by_listener(name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
-    let gauge = IntGaugeVec::new(Opts::new(name, help), &["listener"])?;
+fn by_listener(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntGaugeVec> {
+    let gauge = registered(registry, IntGaugeVec::new(Opts::new(name, help), &["listener"]))?;
     for audience in Audience::ALL {
         gauge.with_label_values(&[audience.label()]).set(0);
     }
@@ -380,7 +382,7 @@ mod tests {
 
     #[test]
     fn limits_are_exposed_where_there_are_any_and_known_everywhere() {
-        let meter = Metrics::new("0", "test").unwrap();
+        let metrics = Metrics::new("0", "test").unwrap();
         for (limits, memory, processors) in [
             (Limits { memory: Some(64 << 20), processors: Some(0.5) }, Some("67108864"), Some("0.5")),
             // As they are now, and not as they were.
@@ -388,12 +390,12 @@ mod tests {
             (Limits { memory: None, processors: Some(2.0) }, None, Some("2")),
             (Limits::default(), None, None),
         ] {
-            let exposed = meter.encoded(limits);
+            let exposed = metrics.encoded(limits);
             for (name, limit) in [(MEMORY_LIMIT, memory), (CPU_LIMIT, processors)] {
                 let value = exposed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
                 assert_eq!(value, limit, "{name} of {limits:?}");
                 assert_eq!(exposed.contains(name), limit.is_some(), "no help without a value");
-                assert!(meter.gather().iter().any(|family| family.name() == name));
+                assert!(metrics.gather().iter().any(|family| family.name() == name));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The service's life: starting, ready, draining, stopped. It goes one way.
+//! The service's life cycle: starting, ready, draining, stopped, in this order only.
 //!
 //! Readiness is true in one phase only; `app_ready` is set where the phase changes, so the two can't disagree.
 //! Liveness is no phase: a process that can answer is alive.
@@ -9,7 +9,7 @@ use prometheus::IntGauge;
 
 /// Where in its life the service is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
+pub(super) enum Phase {
     /// Not serving yet.
     Starting,
     /// Serving, and to be sent traffic.
@@ -21,40 +21,40 @@ pub enum Phase {
 }
 
 /// The current [`Phase`], which only moves forward.
-pub struct Lifecycle {
+pub(super) struct Lifecycle {
     phase: AtomicU8,
     ready: IntGauge,
 }
 
 impl Lifecycle {
-    /// A life that begins; `ready` shows 1 while it is [`Phase::Ready`], else 0.
-    pub fn starting(ready: IntGauge) -> Lifecycle {
+    /// Starting; `ready` shows 1 while it is [`Phase::Ready`], else 0.
+    pub(super) fn starting(ready: IntGauge) -> Lifecycle {
         ready.set(0);
         Lifecycle { phase: AtomicU8::new(Phase::Starting as u8), ready }
     }
 
     /// Starting → ready, unless it was told to stop meanwhile.
-    pub fn ready(&self) {
+    pub(super) fn ready(&self) {
         self.advance(Phase::Ready);
     }
 
     /// Any earlier phase → draining.
-    pub fn draining(&self) {
+    pub(super) fn draining(&self) {
         self.advance(Phase::Draining);
     }
 
     /// Any earlier phase → stopped.
-    pub fn stopped(&self) {
+    pub(super) fn stopped(&self) {
         self.advance(Phase::Stopped);
     }
 
     /// Whether traffic should be sent.
-    pub fn is_ready(&self) -> bool {
+    pub(super) fn is_ready(&self) -> bool {
         self.phase.load(Ordering::SeqCst) == Phase::Ready as u8
     }
 
-    /// Whether it was told to stop: who is answered now had better ask somebody else next.
-    pub fn is_draining(&self) -> bool {
+    /// Whether it was told to stop: a client that is answered now should close its connection.
+    pub(super) fn is_draining(&self) -> bool {
         self.phase.load(Ordering::SeqCst) > Phase::Ready as u8
     }
 

@@ -14,7 +14,7 @@ use super::reply::json;
 pub(super) enum Refusal {
     /// 400, with what was expected.
     Bad(&'static str),
-    /// 400: a head that a proxy might read in another way than we.
+    /// 400: a head that a proxy might read differently.
     Malformed(&'static str),
     /// 404: no such path.
     NotFound,
@@ -30,15 +30,15 @@ pub(super) enum Refusal {
     BodyTooLong,
     /// 415
     NotJson,
-    /// 499: the client ended its side before its body was whole. Hardly anybody reads the answer; the count is what matters.
+    /// 499: the client closed its side before its body was whole. It hardly ever reads the answer; it is for the count.
     Abandoned,
     /// 500: a panic, or a fault that was asked for.
     Internal,
-    /// 501: the body is coded in a way that is not ours.
+    /// 501: a transfer coding that is not supported.
     UnknownCoding,
     /// 503: over the request's time-out.
     TookTooLong,
-    /// 503: there is no room for another body or answer at the moment.
+    /// 503: the byte budget has no room for another body or answer now.
     Overloaded,
 }
 

@@ -1,4 +1,4 @@
-//! Where items are kept: in memory, bounded, behind one type, so that what keeps them can change and no handler with it.
+//! The items: in memory, bounded, behind one type, so that the storage can change without the handlers.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,23 +8,21 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use prometheus::IntGauge;
 use serde::Serialize;
 
-/// A kept item.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Item<'a> {
-    /// From 1, never given twice.
+    /// From 1, and never reused.
     pub id: u64,
-    /// As given, without the blanks around it.
+    /// Trimmed.
     pub name: &'a str,
 }
 
 /// The longest that a page may end with.
 const LONGEST_END: &str = r#"],"next":18446744073709551615}"#;
 
-/// There is no room for another item.
+/// The store is full.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-/// The items.
 pub(super) struct Store {
     capacity: usize,
     /// Held for as long as it takes to look at a page, and never across an await.

@@ -182,7 +182,7 @@ async fn who_had_connected_when_it_was_told_to_stop_is_served() {
         app.get("/").await; // it accepts by now
         let waiting = queue_up(&app, 120, &request("GET", "/items", &[], ""));
         app.tell_to_stop();
-        let meter = Arc::clone(&app.meter);
+        let metrics = Arc::clone(&app.metrics);
         app.stopped().await;
         for mut stream in waiting {
             let mut answer = String::new();
@@ -192,7 +192,7 @@ async fn who_had_connected_when_it_was_told_to_stop_is_served() {
                 "{answer}"
             );
         }
-        let counted = Exposition::parse(&meter.encode()).unwrap().requests();
+        let counted = Exposition::parse(&metrics.encode()).unwrap().requests();
         assert_eq!(counted, tally([("GET / 200", 1), ("GET /items 200", 120)]), "{slots} slots");
     }
 }
@@ -204,10 +204,10 @@ async fn who_posts_waits_for_nobody_else_who_has_posted() {
     app.get("/").await;
     let waiting = queue_up(&app, 120, &request("POST", "/items", &[JSON], r#"{"name":"tea"}"#));
     app.tell_to_stop();
-    let meter = Arc::clone(&app.meter);
+    let metrics = Arc::clone(&app.metrics);
     app.stopped().await;
     drop(waiting);
-    let counted = Exposition::parse(&meter.encode()).unwrap().requests();
+    let counted = Exposition::parse(&metrics.encode()).unwrap().requests();
     assert_eq!(counted, tally([("GET / 200", 1), ("POST /items 201", 120)]));
 }
 

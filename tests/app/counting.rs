@@ -204,9 +204,9 @@ async fn shutdown_under_load_loses_no_request_of_a_client_that_heeds_readiness()
         let (items, ready, unready) = client.await.unwrap();
         seen = (seen.0 + items, seen.1 + ready, seen.2 + unready);
     }
-    let meter = Arc::clone(&app.meter);
+    let metrics = Arc::clone(&app.metrics);
     app.stopped().await;
-    let counted = Exposition::parse(&meter.encode()).unwrap().requests();
+    let counted = Exposition::parse(&metrics.encode()).unwrap().requests();
     let expected =
         tally([("GET /items 200", seen.0), ("GET /health/ready 200", seen.1), ("GET /health/ready 503", seen.2)]);
     assert_eq!(counted, expected);

@@ -24,7 +24,7 @@ pub(crate) struct App {
     pub(crate) address: SocketAddr,
     /// Where the monitoring asks.
     pub(crate) admin: SocketAddr,
-    pub(crate) meter: Arc<Metrics>,
+    pub(crate) metrics: Arc<Metrics>,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
 }
@@ -45,11 +45,11 @@ impl App {
         let [clients, admin] =
             [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
         let addresses = [&clients, &admin].map(|listener| listener.local_addr().unwrap());
-        let meter = Arc::new(Metrics::new("0.0.0", "test").unwrap());
+        let metrics = Arc::new(Metrics::new("0.0.0", "test").unwrap());
         let (stop, stopped) = oneshot::channel();
         let told = async { drop(stopped.await) };
-        let running = tokio::spawn(aiclipx_app::run(Listeners { clients, admin }, config, Arc::clone(&meter), told));
-        App { address: addresses[0], admin: addresses[1], meter, stop: Some(stop), running }
+        let running = tokio::spawn(aiclipx_app::run(Listeners { clients, admin }, config, Arc::clone(&metrics), told));
+        App { address: addresses[0], admin: addresses[1], metrics, stop: Some(stop), running }
     }
 
     pub(crate) async fn connect(&self) -> Client {
@@ -67,7 +67,7 @@ impl App {
 
     /// The metrics, read in the process, so that reading changes none.
     pub(crate) fn metrics(&self) -> Exposition {
-        Exposition::parse(&self.meter.encode()).unwrap()
+        Exposition::parse(&self.metrics.encode()).unwrap()
     }
 
     /// All series of `app_requests_total` above zero, as `METHOD endpoint status`.

@@ -16,12 +16,10 @@ use tokio::net::TcpStream;
 /// Answers are read to the end and kept whole; a larger one is an error. A range query over a run is some MB.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-/// A whole answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The status line's code.
     pub status: StatusCode,
-    /// Headers as received.
     pub headers: hyper::HeaderMap,
     /// The body, as received.
     pub body: Bytes,

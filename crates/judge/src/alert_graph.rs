@@ -20,7 +20,6 @@ use aiclipx_model::prom::answer::{self, Series};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AlertGraph {
-    /// What was asked.
     pub plan: PlannedQuery,
     /// The answer, as JSON; Prometheus' own.
     pub answer: Box<RawValue>,

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use aiclipx_model::monitoring::Loader;
 
-/// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Artifact {
     /// Below its folder; `*` stands for a name, where there are several.
@@ -33,7 +32,7 @@ pub enum WrittenBy {
     Enact,
     /// What was recorded is collected.
     Collect,
-    /// All is judged and told.
+    /// All is judged, and the reports are written.
     Report,
 }
 
@@ -49,7 +48,6 @@ pub enum Needed {
 /// What a packed artifact's name ends in.
 pub const PACKED: &str = ".gz";
 
-/// What was enacted.
 pub const SCENARIO: Artifact = Artifact {
     path: "scenario.toml",
     packed: false,
@@ -86,7 +84,7 @@ pub const NOTIFICATIONS: Artifact = Artifact {
 };
 
 /// A replica's exposition, around the traffic.
-pub const EXPOSITION: Artifact = Artifact {
+pub(crate) const EXPOSITION: Artifact = Artifact {
     path: "exposition/*.prom",
     packed: true,
     written_by: WrittenBy::Enact,
@@ -112,7 +110,6 @@ pub const LOADED: Artifact = Artifact {
     holds: "what Prometheus and Alertmanager say they run; `names`: of all metrics that Prometheus had in the window",
 };
 
-/// A component's log.
 pub const LOG: Artifact = Artifact {
     path: "logs/*.log",
     packed: true,
@@ -122,7 +119,7 @@ pub const LOG: Artifact = Artifact {
 };
 
 /// Loki's answers: [`HELD_BY_LOKI`], [`PLANTED`], [`LEAKED`].
-pub const LOKI: Artifact = Artifact {
+pub(crate) const LOKI: Artifact = Artifact {
     path: "loki/*.json",
     packed: false,
     written_by: WrittenBy::Collect,
@@ -131,7 +128,7 @@ pub const LOKI: Artifact = Artifact {
 };
 
 /// A dashboard query: [`PanelAnswer`](super::experiment::PanelAnswer).
-pub const PANEL_ANSWER: Artifact = Artifact {
+pub(crate) const PANEL_ANSWER: Artifact = Artifact {
     path: "panels/*.json",
     packed: true,
     written_by: WrittenBy::Collect,
@@ -140,7 +137,7 @@ pub const PANEL_ANSWER: Artifact = Artifact {
 };
 
 /// A panel drawn from those answers.
-pub const PANEL_DRAWING: Artifact = Artifact {
+pub(crate) const PANEL_DRAWING: Artifact = Artifact {
     path: "panels/*.svg",
     packed: false,
     written_by: WrittenBy::Report,
@@ -167,7 +164,7 @@ pub const GRAPH: Artifact = Artifact {
 };
 
 /// A picture of a page, while the expected alert fired; of a dashboard's page in Grafana, after the run.
-pub const PICTURE: Artifact = Artifact {
+pub(crate) const PICTURE: Artifact = Artifact {
     path: "screens/*.png",
     packed: false,
     written_by: WrittenBy::Enact,
@@ -210,7 +207,7 @@ pub const HELD_BY_LOKI: &str = "loki/requests.json";
 /// Loki's answer to which of the planted lines it holds: see [`planted`](super::planted).
 pub const PLANTED: &str = "loki/planted.json";
 /// Loki's answer to which lines of any component hold one of the planted secrets.
-pub const LEAKED: &str = "loki/leaked.json";
+pub(crate) const LEAKED: &str = "loki/leaked.json";
 
 /// Raw samples that are kept of every run.
 #[derive(Debug, Clone, Copy)]
@@ -267,6 +264,11 @@ pub const OF_A_BUNDLE: [&str; 9] = [
     "broken-off/",
 ];
 
+/// Where the experiments lie, each in a folder.
+pub const EXPERIMENTS: &str = "experiments";
+/// Where a bundle keeps what is left of tries that did not come to their end, each in a folder.
+pub const BROKEN_OFF: &str = "broken-off";
+
 impl Artifact {
     /// The path of the one that is called so.
     pub fn named(&self, name: &str) -> String {
@@ -274,7 +276,7 @@ impl Artifact {
     }
 
     /// The path of the only one there is.
-    pub fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         self.path.to_owned()
     }
 
@@ -284,7 +286,7 @@ impl Artifact {
     }
 
     /// Whether a file is one of this kind, by its place in the experiment's folder without [`PACKED`].
-    pub fn is(&self, file: &str) -> bool {
+    pub(crate) fn is(&self, file: &str) -> bool {
         match self.path.split_once('*') {
             None => file == self.path,
             Some((before, after)) => file
@@ -295,7 +297,7 @@ impl Artifact {
     }
 
     /// The folder in which there are several, and what their names end in; none where there is only one.
-    pub fn several(&self) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn several(&self) -> Option<(&'static str, &'static str)> {
         let (before, after) = self.path.split_once('*')?;
         Some((before.trim_end_matches('/'), after))
     }
@@ -312,7 +314,7 @@ pub fn exposition(when: &str, replica: usize) -> String {
 }
 
 /// Where the drawing of a panel, `uid/id`, lies.
-pub fn panel_drawing(panel: &str) -> String {
+pub(crate) fn panel_drawing(panel: &str) -> String {
     PANEL_DRAWING.named(&panel.replace('/', "-"))
 }
 

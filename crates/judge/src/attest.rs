@@ -1,10 +1,10 @@
 //! What a bundle can't say of itself: that its tree is a revision's (L2), and who sealed it (L3).
 //!
 //! Both are other programs' work, and well known: git names the blobs of a revision, `ssh-keygen -Y` signs `SHA256SUMS`,
-//! which names every other file. The signature lies beside it and is of no file that it covers.
+//! which names every other file. The signature lies beside SHA256SUMS and is not listed in it.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -98,24 +98,53 @@ fn asked(git: &mut Command) -> Result<Output, Failure> {
     git.output().map_err(|error| Failure::usage(format!("cannot run git: {error}")))
 }
 
-/// Signs a bundle with an SSH key; a signature that is there is replaced.
-pub fn sign(bundle: &Bundle, key: &Path) -> Result<PathBuf, Failure> {
+/// Signs a bundle with an SSH key. A signature by another key is replaced only where `force` says so.
+pub fn sign(bundle: &Bundle, key: &Path, force: bool) -> Result<PathBuf, Failure> {
     // Signing what can't be trusted would make it look as if it could.
     bundle.verify()?;
-    let (sums, signature) = (bundle.folder().join(SUMS), bundle.folder().join(SIGNATURE));
-    let file = File::open(&sums).with_context(|| format!("cannot read {}", sums.display()))?;
+    let cannot = |why: &str| {
+        Failure::usage(format!("cannot sign with {}: {why}", key.display()))
+            .remedy("--key names a private key, or the public one of a key that the agent holds")
+    };
+    // For a pipe's other end ssh-keygen would wait for good.
+    if fs::metadata(key).is_ok_and(|is| !is.is_file()) {
+        return Err(cannot("it is no regular file"));
+    }
     let mut command = Command::new("ssh-keygen");
     // What it is given on its standard input it signs on its standard output.
     command.args(["-Y", "sign", "-n", NAMESPACE, "-f"]).arg(key);
-    let answer = run(command.stdin(file))?;
+    let answer = run(command.stdin(sums(bundle)?))?;
     if !answer.status.success() || !answer.stdout.starts_with(b"-----BEGIN SSH SIGNATURE-----") {
-        let why = String::from_utf8_lossy(&answer.stderr).trim().to_owned();
-        return Err(Failure::usage(format!("cannot sign with {}: {why}", key.display()))
-            .remedy("--key names a private key, or the public one of a key that the agent holds"));
+        return Err(cannot(String::from_utf8_lossy(&answer.stderr).trim()));
+    }
+    let signature = bundle.folder().join(SIGNATURE);
+    if signature.exists() && !force {
+        let new = tempfile::NamedTempFile::new().map_err(|error| no_temporary_folder(&error))?;
+        fs::write(new.path(), &answer.stdout).map_err(|error| no_temporary_folder(&error))?;
+        let (before, now) = (key_of(bundle, &signature)?, key_of(bundle, new.path())?);
+        if before != now {
+            let by = before.unwrap_or_else(|| "by a signature that is not of these sums".to_owned());
+            return Err(Failure::usage(format!("{} is signed already, {by}", bundle.folder().display()))
+                .remedy("--force puts a signature with this key in its place"));
+        }
     }
     let written = files::replace(&signature, |out| out.write_all(&answer.stdout));
     written.map_err(|error| Failure::usage(format!("cannot write {}: {error}", signature.display())))?;
     Ok(signature)
+}
+
+fn sums(bundle: &Bundle) -> anyhow::Result<File> {
+    let sums = bundle.folder().join(SUMS);
+    File::open(&sums).with_context(|| format!("cannot read {}", sums.display()))
+}
+
+/// `with ED25519 key SHA256:…`: the key that made a signature of the bundle's sums; none where it is none of them.
+fn key_of(bundle: &Bundle, signature: &Path) -> Result<Option<String>, Failure> {
+    let mut command = Command::new("ssh-keygen");
+    command.args(["-Y", "check-novalidate", "-n", NAMESPACE, "-s"]).arg(signature);
+    let checked = run(command.stdin(sums(bundle)?))?;
+    let said = String::from_utf8_lossy(&checked.stdout).trim().to_owned();
+    Ok(said.rsplit_once(" with ").filter(|_| checked.status.success()).map(|(_, key)| format!("with {key}")))
 }
 
 /// L3: who signed the bundle, and with which key, of those that a file of allowed signers names (`man ssh-keygen`, ALLOWED SIGNERS).
@@ -128,7 +157,7 @@ pub fn signed_by(bundle: &Bundle, signers: &Path) -> Result<String, Failure> {
     if !signature.is_file() {
         return Err(unsigned("it is not signed".to_owned()));
     }
-    // ssh-keygen names nobody for what it can't read.
+    // Of a file that it can't read ssh-keygen says that no principal matches.
     File::open(&signature).with_context(|| format!("cannot read {}", signature.display()))?;
     if !signers.is_file() {
         return Err(Failure::usage(format!("there is no file {}", signers.display()))
@@ -143,13 +172,11 @@ pub fn signed_by(bundle: &Bundle, signers: &Path) -> Result<String, Failure> {
     // A key may stand there several times, each for a purpose of its own, and ssh-keygen looks at the first line alone.
     for (number, line) in (1..).zip(lines.split_inclusive(|byte| *byte == b'\n')) {
         let alone = tempfile::NamedTempFile::new().map_err(|error| no_temporary_folder(&error))?;
-        std::fs::write(alone.path(), line).map_err(|error| no_temporary_folder(&error))?;
+        fs::write(alone.path(), line).map_err(|error| no_temporary_folder(&error))?;
         for name in principals(&signature, alone.path())? {
-            let sums = bundle.folder().join(SUMS);
-            let sums = File::open(&sums).with_context(|| format!("cannot read {}", sums.display()))?;
             let mut command = Command::new("ssh-keygen");
             command.args(["-Y", "verify", "-n", NAMESPACE, "-I", &name, "-s"]).arg(&signature);
-            let verified = run(command.arg("-f").arg(alone.path()).stdin(sums))?;
+            let verified = run(command.arg("-f").arg(alone.path()).stdin(sums(bundle)?))?;
             if verified.status.success() {
                 // A name may be a pattern, or an organisation's: the key is who it was.
                 let said = String::from_utf8_lossy(&verified.stdout).trim().to_owned();

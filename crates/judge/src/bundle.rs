@@ -18,7 +18,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
-use super::artifacts::{self, OF_A_BUNDLE, PACKED};
+use super::artifacts::{self, BROKEN_OFF, EXPERIMENTS, OF_A_BUNDLE, PACKED};
 use super::consistency;
 use super::files::{self, json_text, read_json, read_text, write, write_json};
 use super::judge::Judgement;
@@ -38,9 +38,6 @@ pub const SIGNATURE: &str = "SHA256SUMS.sig";
 
 /// What a draft's folder ends in.
 pub const PARTIAL: &str = ".partial";
-
-/// Where a draft keeps what is left of a try that did not come to its end.
-pub const BROKEN_OFF: &str = "broken-off";
 
 /// A bundle that is being written.
 #[derive(Debug)]
@@ -62,7 +59,7 @@ impl Draft {
         Ok((!draft.target.exists()).then_some(draft))
     }
 
-    /// Copies what the evidence is about. What no bundle could hold is told now, and not when all was recorded.
+    /// Copies what the evidence is about. What no bundle can hold is refused now, not once all is recorded.
     pub fn take(&self, tree: &Tree) -> Result<(), Failure> {
         tree.copy_to(&self.folder.join("tree")).and_then(|()| remove_empty(&self.folder)).map_err(Failure::usage)?;
         list(&self.folder).map(drop).map_err(Failure::usage)
@@ -75,7 +72,7 @@ impl Draft {
 
     /// The folder of an experiment, not created.
     pub fn experiment(&self, name: &str) -> PathBuf {
-        self.folder.join("experiments").join(name)
+        self.folder.join(EXPERIMENTS).join(name)
     }
 
     /// The folder of what is left of a try, not created.
@@ -84,9 +81,9 @@ impl Draft {
     }
 
     /// Whether anything was recorded in it.
-    pub fn holds_anything(&self) -> bool {
+    pub(crate) fn holds_anything(&self) -> bool {
         let holds = |folder: &str| fs::read_dir(self.folder.join(folder)).is_ok_and(|mut found| found.next().is_some());
-        holds("experiments") || holds(BROKEN_OFF)
+        holds(EXPERIMENTS) || holds(BROKEN_OFF)
     }
 
     /// Judges everything in the draft and writes the reports.
@@ -106,12 +103,13 @@ impl Draft {
         Ok(outcome)
     }
 
-    /// Removes from the experiments what nothing asked for: an editor's copy in a run's folder is no reason to lose the run.
+    /// Removes what nothing asked for: an editor's copy in a run's folder is no reason to lose the run.
     fn leave_out(&self, outcome: &Outcome) -> anyhow::Result<()> {
-        for experiment in &outcome.experiments {
-            let folder = self.experiment(&experiment.name);
-            for file in consistency::unasked(experiment, &folder)? {
-                tell(&format!("  · {}: {} is left out: nothing asked for it", experiment.name, file.display()));
+        for (place, asked) in consistency::asked(outcome) {
+            let folder = self.folder.join(&place);
+            let name = folder.file_name().unwrap_or_default().display();
+            for file in consistency::unasked(&asked, &folder)? {
+                tell(&format!("  · {name}: {} is left out: nothing asked for it", file.display()));
                 let path = folder.join(&file);
                 let gone = if path.is_dir() && !path.is_symlink() {
                     fs::remove_dir_all(&path)
@@ -337,12 +335,12 @@ fn difference(told: &Judgement, derived: &Judgement) -> anyhow::Result<String> {
     Ok(format!("as `{differs}` verdicts.json says {}, and the artifacts say {}", of(&told), of(&derived)))
 }
 
-/// Whether the layout has a place for a file: what nobody reads, nobody has looked at.
+/// Whether the layout has a place for a file.
 fn is_of_a_bundle(file: &str) -> bool {
     let packed = file.strip_suffix(PACKED);
     let plain = packed.unwrap_or(file);
     match plain.splitn(3, '/').collect::<Vec<_>>()[..] {
-        ["experiments" | BROKEN_OFF, _, place] => {
+        [EXPERIMENTS | BROKEN_OFF, _, place] => {
             artifacts::of(place).is_some_and(|artifact| artifact.packed || packed.is_none())
         }
         _ if packed.is_some() => false,

@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use super::alert_graph;
 use super::artifacts::{
-    self, GRAFANA_PAGE, GRAPH, HELD_BY_LOKI, LEAKED, LEDGER, LOADED, LOADED_ANSWERS, LOG, NAMES, NOTIFICATIONS, PACKED,
-    PLANTED, RUN, SAMPLE, SAMPLES, SCENARIO, SNAPSHOT,
+    self, BROKEN_OFF, EXPERIMENTS, GRAFANA_PAGE, GRAPH, HELD_BY_LOKI, LEAKED, LEDGER, LOADED, LOADED_ANSWERS, LOG,
+    NAMES, NOTIFICATIONS, PACKED, PANEL_DRAWING, PLANTED, RUN, SAMPLE, SAMPLES, SCENARIO, SNAPSHOT,
 };
 use super::claims::pictured::PAGES;
 use super::experiment::{Experiment, PanelAnswer};
@@ -21,7 +21,7 @@ use super::grafana;
 use super::judge::Verdict;
 use super::outcome::Outcome;
 use super::provenance::{Mode, Provenance, bundle_id, of_another_revision, time_of_id};
-use super::run::{APP, StepTime};
+use super::run::{APP, Run, StepTime};
 use aiclipx_model::prom::answer::Series;
 use aiclipx_model::revision::label;
 use aiclipx_model::scenario::{Action, Step};
@@ -30,19 +30,18 @@ use aiclipx_model::scenario::{Action, Step};
 pub const FIRST_TRY: &str = "-try-1";
 
 /// Everything; the first thing that is not so is the error.
-pub fn check(outcome: &Outcome) -> anyhow::Result<()> {
+pub(crate) fn check(outcome: &Outcome) -> anyhow::Result<()> {
     ensure!(outcome.counting().next().is_some(), "there is no experiment to judge");
     put_aside(outcome)?;
     let mut runs = BTreeSet::new();
     for experiment in &outcome.experiments {
         let name = &experiment.name;
-        let foreign = outcome.provenance.mode == Mode::Foreign;
         ensure!(
-            foreign || experiment.run.unseen.is_empty(),
+            outcome.provenance.mode == Mode::External || experiment.run.unseen.is_empty(),
             "{name} says that something was out of reach, and it ran on a stack of ours"
         );
         ensure!(runs.insert(&experiment.run.id), "{name} is the run of another experiment, {}", experiment.run.id);
-        told_as_recorded(&outcome.provenance, experiment).with_context(|| format!("run.json against {name}"))?;
+        says_what_was_recorded(&outcome.provenance, experiment).with_context(|| format!("run.json against {name}"))?;
         steps_as_planned(experiment).with_context(|| format!("run.json of {name}"))?;
     }
     let seeds: BTreeSet<u64> = outcome.experiments.iter().map(|experiment| experiment.ledger.head.seed).collect();
@@ -58,8 +57,8 @@ pub fn check(outcome: &Outcome) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What was done to components is what the scenario does to them, as far as it came, and what was away is put back: a step more
-/// would explain a death that nobody asked for.
+/// The steps are the scenario's, as far as it came, and what they stopped or paused is put back. A step more would explain a death
+/// that nobody asked for.
 fn steps_as_planned(experiment: &Experiment) -> anyhow::Result<()> {
     let planned = experiment.scenario.phases.iter().flat_map(|phase| &phase.steps);
     let done = &experiment.run.steps;
@@ -114,12 +113,12 @@ fn put_aside(outcome: &Outcome) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the bundle tells of speed, time, versions and revision, against one experiment.
-fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow::Result<()> {
+/// What run.json of the bundle says of speed, time, versions and revision, against one experiment.
+fn says_what_was_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow::Result<()> {
     let (told, recorded) = (provenance.schema, experiment.run.schema);
     ensure!(told == recorded, "its statement is of version {recorded}, not {told}");
-    // What a version does not know, none of its bundles holds, whether it is named or not: nobody passes a later one off as
-    // older, and is asked less.
+    // No bundle of an older version holds what only a later one has: otherwise a bundle could claim an older version, and be asked
+    // for less.
     if !experiment.is_since(3) {
         let addresses = &experiment.run.addresses;
         let scraped = experiment.samples("up")?;
@@ -132,8 +131,8 @@ fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow:
             .find(|at| !addresses.app.iter().any(|app| app.to_string() == *at));
         let later = [("program", provenance.program.is_some()), ("app_admin", !addresses.app_admin.is_empty())];
         let later = later.into_iter().find(|(_, is_there)| *is_there).map(|(name, _)| name.to_owned());
-        if let Some(what) = later.or(elsewhere.filter(|_| provenance.mode != Mode::Foreign)) {
-            anyhow::bail!("its statement is told to be of version {recorded}, which knew of no {what}");
+        if let Some(what) = later.or(elsewhere.filter(|_| provenance.mode != Mode::External)) {
+            bail!("its statement is told to be of version {recorded}, which knew of no {what}");
         }
     }
     let speed = experiment.speed();
@@ -149,7 +148,7 @@ fn told_as_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow:
         [("prometheus", "prometheus", "/data/version"), ("alertmanager", "alertmanager", "/versionInfo/version")]
     {
         let Some(told) = provenance.versions.get(component) else { continue };
-        if provenance.mode == Mode::Foreign && experiment.loaded(file).is_err() {
+        if provenance.mode == Mode::External && experiment.loaded(file).is_err() {
             continue;
         }
         let says = experiment.loaded(file)?;
@@ -180,8 +179,8 @@ fn pages_as_expected(provenance: &Provenance, experiment: &Experiment) -> anyhow
     expected.sort_unstable();
     let same = told.iter().copied().eq(expected.iter().map(|(alert, page)| (alert.as_str(), *page)));
     ensure!(same, "it tells of the pages {told:?}, and those to be pictured are {expected:?}");
-    // Of a stack that somebody else started the addresses are those it calls its own parts by.
-    if provenance.mode != Mode::Foreign {
+    // An external stack's addresses are those by which its own parts call each other.
+    if provenance.mode != Mode::External {
         let own = run.addresses.prometheus.url("/");
         for picture in &run.pictures {
             ensure!(picture.url.starts_with(&own), "{} is told to be of {}", picture.file, picture.url);
@@ -193,38 +192,33 @@ fn pages_as_expected(provenance: &Provenance, experiment: &Experiment) -> anyhow
     Ok(())
 }
 
-/// That every file of the experiments is one that something asked for. `files` are those of the bundle, packed or not;
-/// `drawn` those that its reports consist of.
-pub fn no_file_more(outcome: &Outcome, files: &[String], drawn: &BTreeSet<String>) -> anyhow::Result<()> {
-    let asked: BTreeMap<&str, BTreeSet<String>> =
-        outcome.experiments.iter().map(|experiment| (experiment.name.as_str(), asked(experiment))).collect();
-    let Provenance { broken_off, unfinished, .. } = &outcome.provenance;
+/// That every file of the experiments, and of what is left of tries, is one that something asked for. `files` are those of
+/// the bundle, packed or not; `drawn` those that its reports consist of.
+pub(crate) fn no_file_more(outcome: &Outcome, files: &[String], drawn: &BTreeSet<String>) -> anyhow::Result<()> {
+    let asked = asked(outcome);
     for file in files {
-        if let Some((name, _)) = file.strip_prefix("broken-off/").and_then(|rest| rest.split_once('/')) {
-            let told = broken_off.iter().any(|one| one.run == name) || unfinished.contains_key(name);
-            ensure!(told, "{file} is of a try that nothing tells of");
-        }
-        let Some((name, place)) = file.strip_prefix("experiments/").and_then(|rest| rest.split_once('/')) else {
+        let [of @ (EXPERIMENTS | BROKEN_OFF), name, place] = file.splitn(3, '/').collect::<Vec<_>>()[..] else {
             continue;
         };
+        let Some(asked) = asked.get(&format!("{of}/{name}")) else {
+            bail!("{file} is of a try that nothing tells of");
+        };
         let place = place.strip_suffix(PACKED).unwrap_or(place);
-        let known = asked.get(name).is_some_and(|asked| asked.contains(place)) || drawn.contains(file);
-        ensure!(known, "{file} is nothing that was asked for");
+        ensure!(asked.contains(place) || drawn.contains(file), "{file} is nothing that was asked for");
     }
     Ok(())
 }
 
 /// Whether a file of a bundle is a drawing: of those each program makes its own.
-pub fn is_drawn(file: &str) -> bool {
-    Path::new(file).extension().is_some_and(|kind| kind == "svg")
+pub(crate) fn is_drawn(file: &str) -> bool {
+    matches!(file.splitn(3, '/').collect::<Vec<_>>()[..], [EXPERIMENTS, _, place] if PANEL_DRAWING.is(place))
 }
 
-/// What lies in an experiment's folder, or in a folder of it, and nothing asked for: by its place there.
-pub fn unasked(experiment: &Experiment, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let asked = asked(experiment);
+/// What lies in a folder, or in a folder of it, and nothing asked for: by its place there.
+pub(crate) fn unasked(asked: &BTreeSet<String>, folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let known = |place: &Path| {
         let place = place.to_str().unwrap_or_default();
-        asked.contains(place.strip_suffix(PACKED).unwrap_or(place)) || is_drawn(place)
+        asked.contains(place.strip_suffix(PACKED).unwrap_or(place))
     };
     let holds = |place: &Path| asked.iter().any(|file| Path::new(file).parent() == Some(place));
     let mut unasked = Vec::new();
@@ -245,8 +239,22 @@ pub fn unasked(experiment: &Experiment, folder: &Path) -> anyhow::Result<Vec<Pat
     Ok(unasked)
 }
 
-/// Every artifact an experiment can have, by its path without the ending of a packed one.
-fn asked(experiment: &Experiment) -> BTreeSet<String> {
+/// The files that each folder of a record may hold, by its place in the bundle: each file by its place there, without the ending
+/// of a packed one.
+pub(crate) fn asked(outcome: &Outcome) -> BTreeMap<String, BTreeSet<String>> {
+    let Provenance { broken_off, unfinished, mode, .. } = &outcome.provenance;
+    let experiments = outcome.experiments.iter();
+    let mut asked: BTreeMap<_, _> = experiments
+        .map(|experiment| (format!("{EXPERIMENTS}/{}", experiment.name), of_experiment(experiment)))
+        .collect();
+    if *mode == Mode::Private {
+        let tries = broken_off.iter().map(|one| &one.run).chain(unfinished.keys());
+        asked.extend(tries.map(|name| (format!("{BROKEN_OFF}/{name}"), of_try(outcome, name))));
+    }
+    asked
+}
+
+fn of_experiment(experiment: &Experiment) -> BTreeSet<String> {
     let run = &experiment.run;
     let mut asked = BTreeSet::from([SCENARIO, RUN, LEDGER, NOTIFICATIONS, SNAPSHOT].map(|artifact| artifact.file()));
     asked.insert(HELD_BY_LOKI.to_owned());
@@ -256,12 +264,10 @@ fn asked(experiment: &Experiment) -> BTreeSet<String> {
     if experiment.is_since(3) {
         asked.insert(NAMES.to_owned());
     }
-    for replica in 0..run.addresses.app.len() {
-        asked.extend(["before", "after"].map(|when| artifacts::exposition(when, replica)));
-    }
+    asked.extend(expositions(run));
     asked.extend(SAMPLES.map(|sample| SAMPLE.named(sample.name)));
     asked.extend(LOADED_ANSWERS.map(|answer| LOADED.named(answer.name)));
-    asked.extend(run.processes.iter().map(|process| LOG.named(&process.component)));
+    asked.extend(logs(run));
     asked.extend(experiment.panels.iter().map(PanelAnswer::file));
     asked.extend(run.pictures.iter().map(|picture| picture.file.clone()));
     asked.extend(experiment.scenario.expect.fires.iter().map(|alert| GRAPH.named(alert)));
@@ -269,4 +275,29 @@ fn asked(experiment: &Experiment) -> BTreeSet<String> {
         asked.extend([GRAFANA_PAGE.named(dashboard), artifacts::dashboard_picture(dashboard)]);
     }
     asked
+}
+
+/// What a try leaves that did not come to its end: what enacting its scenario writes, and the logs. Its stack was like those of
+/// the experiments.
+fn of_try(outcome: &Outcome, name: &str) -> BTreeSet<String> {
+    let enacted = name.strip_suffix(FIRST_TRY).unwrap_or(name);
+    let mut asked = BTreeSet::new();
+    for scenario in outcome.tree.scenarios.iter().filter(|scenario| scenario.name == enacted) {
+        asked.extend([SCENARIO, RUN, LEDGER, NOTIFICATIONS].map(|artifact| artifact.file()));
+        let fires = scenario.expect.fires.iter();
+        asked.extend(fires.flat_map(|alert| PAGES.map(|page| artifacts::picture(alert, page))));
+        for experiment in &outcome.experiments {
+            asked.extend(expositions(&experiment.run).chain(logs(&experiment.run)));
+        }
+    }
+    asked
+}
+
+fn expositions(run: &Run) -> impl Iterator<Item = String> {
+    let replicas = 0..run.addresses.app.len();
+    replicas.flat_map(|replica| ["before", "after"].map(|when| artifacts::exposition(when, replica)))
+}
+
+fn logs(run: &Run) -> impl Iterator<Item = String> {
+    run.processes.iter().map(|process| LOG.named(&process.component))
 }

@@ -26,7 +26,6 @@ use aiclipx_model::traffic::ledger::Ledger;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PanelAnswer {
-    /// The dashboard's uid.
     pub dashboard: String,
     /// What was asked, and how Grafana would have come to ask it.
     pub plan: PlannedQuery,
@@ -36,7 +35,7 @@ pub struct PanelAnswer {
 
 impl PanelAnswer {
     /// `uid/id` of its panel.
-    pub fn panel(&self) -> String {
+    pub(crate) fn panel(&self) -> String {
         format!("{}/{}", self.dashboard, self.plan.panel)
     }
 
@@ -55,13 +54,9 @@ impl PanelAnswer {
 pub struct Experiment {
     /// The folder's name: the scenario's, with a number where it was enacted more than once.
     pub name: String,
-    /// `run.json`.
     pub run: Run,
-    /// `scenario.toml`.
     pub scenario: Scenario,
-    /// `ledger.jsonl`.
     pub ledger: Ledger,
-    /// `notifications.jsonl`.
     pub notifications: Vec<Notification>,
     /// `panels/*.json`, in order of file name.
     pub panels: Vec<PanelAnswer>,
@@ -108,12 +103,12 @@ impl Experiment {
     }
 
     /// Whether it is judged by a version of the statement not older than this one.
-    pub fn is_since(&self, schema: u32) -> bool {
+    pub(crate) fn is_since(&self, schema: u32) -> bool {
         self.run.schema >= schema
     }
 
     /// The names of all metrics that Prometheus had in the window.
-    pub fn metric_names(&self) -> anyhow::Result<BTreeSet<String>> {
+    pub(crate) fn metric_names(&self) -> anyhow::Result<BTreeSet<String>> {
         #[derive(Deserialize)]
         struct Names {
             data: BTreeSet<String>,
@@ -128,13 +123,13 @@ impl Experiment {
     }
 
     /// Whether it took less than its scenario says at this speed, as `--duration` has it.
-    pub fn was_shortened(&self) -> bool {
+    pub(crate) fn was_shortened(&self) -> bool {
         let whole: u128 = self.scenario.phases.iter().map(|phase| phase.duration.as_micros()).sum();
         u128::from(self.ledger.head.length_us) < whole / u128::from(self.speed().factor())
     }
 
     /// Whether the scenario sends anything at all.
-    pub fn sends(&self) -> bool {
+    pub(crate) fn sends(&self) -> bool {
         self.scenario.phases.iter().any(|phase| phase.volume != Volume::Silent)
     }
 
@@ -144,22 +139,22 @@ impl Experiment {
     }
 
     /// The ledger's time zero: nothing was sent before. Unix milliseconds, rounded down.
-    pub fn sending_ms(&self) -> i64 {
+    pub(crate) fn sending_ms(&self) -> i64 {
         i64::try_from(self.ledger.head.started_unix_us / 1000).unwrap_or(i64::MAX)
     }
 
     /// Every request had ended by then. Unix milliseconds, rounded up.
-    pub fn ended_ms(&self) -> i64 {
+    pub(crate) fn ended_ms(&self) -> i64 {
         i64::try_from(self.ledger.head.ended_unix_us.div_ceil(1000)).unwrap_or(i64::MAX)
     }
 
     /// A time of the ledger on the wall clock, in Unix milliseconds.
-    pub fn wall_ms(&self, ledger_us: u64) -> i64 {
+    pub(crate) fn wall_ms(&self, ledger_us: u64) -> i64 {
         i64::try_from((self.ledger.head.started_unix_us + ledger_us) / 1000).unwrap_or(i64::MAX)
     }
 
     /// Raw samples of the window; `name` out of [`SAMPLES`](super::artifacts::SAMPLES). Samples outside the window were never asked for.
-    pub fn samples(&self, name: &str) -> anyhow::Result<Arc<Vec<Series>>> {
+    pub(crate) fn samples(&self, name: &str) -> anyhow::Result<Arc<Vec<Series>>> {
         // Some are asked for by every claim on an alert.
         let mut read_before = self.read_before.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(series) = read_before.get(name) {
@@ -183,19 +178,19 @@ impl Experiment {
     }
 
     /// What was loaded; `name` out of [`LOADED_ANSWERS`](super::artifacts::LOADED_ANSWERS).
-    pub fn loaded(&self, name: &str) -> anyhow::Result<serde_json::Value> {
+    pub(crate) fn loaded(&self, name: &str) -> anyhow::Result<serde_json::Value> {
         let file = self.folder.join(LOADED.named(name));
         let read = || serde_json::from_str(&read_tree_text(&file)?).with_context(|| file.display().to_string());
         read().map_err(|error| self.here(&error))
     }
 
     /// The replicas' expositions after the traffic, in order of replica.
-    pub fn expositions_after(&self) -> anyhow::Result<Vec<Exposition>> {
+    pub(crate) fn expositions_after(&self) -> anyhow::Result<Vec<Exposition>> {
         self.expositions("after")
     }
 
     /// The same from before it.
-    pub fn expositions_before(&self) -> anyhow::Result<Vec<Exposition>> {
+    pub(crate) fn expositions_before(&self) -> anyhow::Result<Vec<Exposition>> {
         self.expositions("before")
     }
 
@@ -214,7 +209,7 @@ impl Experiment {
     /// The service's log lines of the window that are of a request, replicas one after the other.
     ///
     /// Lines that are no JSON objects are counted, not hidden: the second value.
-    pub fn service_log(&self) -> anyhow::Result<(Vec<LogLine>, usize)> {
+    pub(crate) fn service_log(&self) -> anyhow::Result<(Vec<LogLine>, usize)> {
         service_log(&self.folder).map_err(|error| self.here(&error))
     }
     pub(super) fn folder(&self) -> &Path {
@@ -222,7 +217,7 @@ impl Experiment {
     }
 
     /// How many lines of the run's requests Loki held, where it ran.
-    pub fn held_by_loki(&self) -> anyhow::Result<Option<u64>> {
+    pub(crate) fn held_by_loki(&self) -> anyhow::Result<Option<u64>> {
         let file = self.folder.join(HELD_BY_LOKI);
         if !file.exists() {
             return Ok(None);
@@ -232,7 +227,7 @@ impl Experiment {
     }
 
     /// The bytes of an artifact, by its name without the ending of a packed one; none where it is not there.
-    pub fn bytes_of(&self, artifact: &str) -> anyhow::Result<Option<Vec<u8>>> {
+    pub(crate) fn bytes_of(&self, artifact: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let file = self.folder.join(artifact);
         if !is_there(&file) {
             return Ok(None);
@@ -241,7 +236,7 @@ impl Experiment {
     }
 
     /// A picture, or nothing if it isn't there, or is not where such a picture lies.
-    pub fn picture(&self, picture: &Picture) -> Option<Vec<u8>> {
+    pub(crate) fn picture(&self, picture: &Picture) -> Option<Vec<u8>> {
         if picture.file != artifacts::picture(&picture.alert, &picture.page) {
             return None;
         }

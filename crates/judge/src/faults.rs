@@ -6,7 +6,7 @@ use aiclipx_model::traffic::ledger::Entry;
 
 /// From when to when the scenario gave the alerts a reason: from the first faulty request that left (where a phase as
 /// such is the reason, from its start) to the end of the last such phase.
-pub fn fault_window(experiment: &Experiment) -> Option<(i64, i64)> {
+pub(crate) fn fault_window(experiment: &Experiment) -> Option<(i64, i64)> {
     let mut reasons = experiment.run.phases.iter().filter(|phase| phase.faulty);
     let first = reasons.next()?;
     let last = reasons.next_back().unwrap_or(first);
@@ -24,7 +24,7 @@ pub fn fault_window(experiment: &Experiment) -> Option<(i64, i64)> {
 
 /// Whether the client saw the reason: a request that failed or was late as its fault says, or, where a phase as such is
 /// the reason, traffic around it.
-pub fn saw_the_fault(experiment: &Experiment) -> bool {
+pub(crate) fn saw_the_fault(experiment: &Experiment) -> bool {
     let entries = &experiment.ledger.entries;
     if experiment.scenario.injects_faults() {
         entries.iter().any(felt_its_fault)
@@ -34,19 +34,19 @@ pub fn saw_the_fault(experiment: &Experiment) -> bool {
 }
 
 /// What a request took, microseconds.
-pub fn took_us(entry: &Entry) -> Option<u64> {
+pub(crate) fn took_us(entry: &Entry) -> Option<u64> {
     entry.sent_us.zip(entry.ended_us).map(|(sent, ended)| ended.saturating_sub(sent))
 }
 
 /// By how much a request's fault delays it, microseconds.
-pub fn delay_us(entry: &Entry) -> u64 {
+pub(crate) fn delay_us(entry: &Entry) -> u64 {
     let faults = entry.fault.iter().flat_map(|faults| faults.split(','));
     let delays = faults.filter_map(|fault| aiclipx_base::duration::parse(fault.trim().strip_prefix("delay=")?).ok());
     delays.map(|delay| u64::try_from(delay.as_micros()).unwrap_or(u64::MAX)).sum()
 }
 
 /// Whether one of a request's faults shows in what came of it: a service that takes no faults answers as ever.
-pub fn felt_its_fault(entry: &Entry) -> bool {
+pub(crate) fn felt_its_fault(entry: &Entry) -> bool {
     entry.fault.iter().flat_map(|faults| faults.split(',')).any(|fault| match fault.trim().strip_prefix("delay=") {
         Some(_) => took_us(entry) >= Some(delay_us(entry)),
         None => entry.status() >= Some(500),

@@ -44,12 +44,12 @@ fn packed_name(file: &Path) -> PathBuf {
 }
 
 /// Whether an artifact is there, packed or not, by its name without [`PACKED`].
-pub fn is_there(file: &Path) -> bool {
+pub(crate) fn is_there(file: &Path) -> bool {
     file.exists() || packed_name(file).exists()
 }
 
 /// Reads a whole file, packed or not, by its name without [`PACKED`].
-pub fn read_bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn read_bytes(file: &Path) -> anyhow::Result<Vec<u8>> {
     read_up_to(file, LARGEST)
 }
 
@@ -61,7 +61,7 @@ pub(super) fn read_up_to(file: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
 }
 
 /// How long all these files are together, unpacked; an error where that is more than a bundle has.
-pub fn within_bounds(files: impl IntoIterator<Item = PathBuf>) -> anyhow::Result<u64> {
+pub(crate) fn within_bounds(files: impl IntoIterator<Item = PathBuf>) -> anyhow::Result<u64> {
     let mut all = 0;
     for file in files {
         let plain = file.to_str().and_then(|name| name.strip_suffix(PACKED)).map_or(file.clone(), Into::into);
@@ -76,7 +76,7 @@ pub fn within_bounds(files: impl IntoIterator<Item = PathBuf>) -> anyhow::Result
     Ok(all)
 }
 
-/// Copies a file, packed or not, and tells how long it is; an error where that is more than `most`.
+/// Copies a file, packed or not; its length, or an error where that is more than `most`.
 fn copy_up_to(file: &Path, most: u64, to: &mut impl std::io::Write) -> anyhow::Result<u64> {
     let cannot = || format!("cannot read {}", file.display());
     let packed = packed_name(file);
@@ -92,19 +92,18 @@ fn copy_up_to(file: &Path, most: u64, to: &mut impl std::io::Write) -> anyhow::R
     let mut reader = flate2::bufread::GzDecoder::new(stored).take(most + 1);
     let length = std::io::copy(&mut reader, to).with_context(cannot)?;
     ensure!(length <= most, too_long());
-    // Another reader would show people what stands behind.
+    // `zless` would also show what follows the first gzip member.
     let rest = reader.into_inner().into_inner().fill_buf().with_context(cannot)?.len();
     ensure!(rest == 0, "{}{PACKED} goes on behind what it packs", file.display());
     Ok(length)
 }
 
-/// Reads a whole text file, packed or not.
 pub fn read_text(file: &Path) -> anyhow::Result<String> {
     text(file, read_bytes(file)?)
 }
 
 /// The same of what is read as a tree of values, or is of the tree.
-pub fn read_tree_text(file: &Path) -> anyhow::Result<String> {
+pub(crate) fn read_tree_text(file: &Path) -> anyhow::Result<String> {
     text(file, read_up_to(file, LARGEST_TREE)?)
 }
 
@@ -112,7 +111,6 @@ pub(super) fn text(file: &Path, bytes: Vec<u8>) -> anyhow::Result<String> {
     String::from_utf8(bytes).with_context(|| format!("{} is no UTF-8", file.display()))
 }
 
-/// Reads a JSON file.
 pub fn read_json<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
     let text = text(file, read_up_to(file, LARGEST_JSON)?)?;
     serde_json::from_str(&text).with_context(|| format!("{} is not what it should be", file.display()))

@@ -19,13 +19,13 @@ pub struct Finding {
 
 impl Finding {
     /// Nothing could be looked at, and why.
-    pub fn out_of_reach(why: String) -> Finding {
+    pub(crate) fn out_of_reach(why: String) -> Finding {
         Finding { observed: "out of reach".to_owned(), not_proven: Some(why), ..Finding::default() }
     }
 }
 
 /// The first three, and how many more.
-pub fn first_of(mut told: Vec<String>) -> String {
+pub(crate) fn first_of(mut told: Vec<String>) -> String {
     let more = told.len().saturating_sub(3);
     told.truncate(3);
     if more > 0 {

@@ -19,7 +19,7 @@ pub struct Seen {
     pub url: String,
     /// When its picture was taken, Unix milliseconds.
     pub taken_ms: i64,
-    /// What Grafana says it is; bundles of before that mattered don't tell.
+    /// Grafana's own version; older bundles don't have it.
     #[serde(default)]
     pub version: String,
     /// What the page asked, and what it was answered.
@@ -37,7 +37,7 @@ pub fn dashboards(scenario: &Scenario) -> BTreeSet<&str> {
 }
 
 /// What was seen of a dashboard, where there was a Grafana.
-pub fn seen(experiment: &Experiment, dashboard: &str) -> anyhow::Result<Option<Seen>> {
+pub(crate) fn seen(experiment: &Experiment, dashboard: &str) -> anyhow::Result<Option<Seen>> {
     let path = experiment.folder().join(GRAFANA_PAGE.named(dashboard));
     if !super::files::is_there(&path) {
         return Ok(None);
@@ -53,7 +53,7 @@ pub struct Exchange {
     pub url: String,
     /// What was posted with it; empty where nothing was.
     pub posted: String,
-    /// 200, …; 0 where nobody answered.
+    /// The HTTP status; 0 without an answer.
     pub status: i64,
     /// The answer.
     pub body: String,

@@ -74,7 +74,7 @@ pub fn judge(experiment: &Experiment, tree: &Tree) -> Vec<Judgement> {
 }
 
 /// The same where it is known what disturbed it.
-pub fn judge_disturbed(experiment: &Experiment, tree: &Tree, disturbances: &[Disturbance]) -> Vec<Judgement> {
+pub(crate) fn judge_disturbed(experiment: &Experiment, tree: &Tree, disturbances: &[Disturbance]) -> Vec<Judgement> {
     let claims = claims::claims(&experiment.name, &experiment.scenario, tree, experiment.speed());
     let claims = claims.into_iter().filter(|claim| experiment.is_since(claim.kind.rules().since()));
     let disturbed: Vec<String> = disturbances.iter().map(ToString::to_string).collect();

@@ -8,8 +8,9 @@
 //!    decides it. What several kinds ask is beside them: [`timeline`], [`faults`], [`silence`], [`reconcile`], [`panels`], [`loaded`],
 //!    [`grafana`], [`alert_graph`], [`planted`].
 //! 3. [`judge`]: decides all of them; [`validity`] says what disturbed the run.
-//! 4. [`outcome`]: all that a folder shows; [`bundle`]: a draft that is sealed, and a sealed one that is opened and judged again; [`consistency`] holds what it says of
-//!    itself against its files, [`attest`] its revision and its signature, [`provenance`] says how it was made.
+//! 4. [`outcome`]: all that a folder shows; [`bundle`]: a draft that is sealed, and a sealed one that is opened and judged again;
+//!    [`consistency`] holds what it says of itself against its files, [`attest`] its revision and its signature, [`provenance`]
+//!    says how it was made.
 //! 5. [`report`]: for people, [`summary`]: for a terminal.
 //! 6. [`mutants`]: small wrongs in the monitoring that a named claim must find, and what came of them.
 //!
@@ -37,9 +38,9 @@ pub mod bundle;
 pub mod claims;
 pub mod consistency;
 pub mod experiment;
-pub mod faults;
+mod faults;
 pub mod files;
-pub mod finding;
+mod finding;
 pub mod grafana;
 pub mod judge;
 pub mod loaded;

@@ -1,6 +1,6 @@
 //! What a stack says it has loaded, held against the tree: for the judge, and before anything is sent.
 //!
-//! Who edits a rule while a stack runs would else be told last: after minutes of traffic, by a verdict.
+//! Otherwise a rule that was edited while the stack runs would be noticed after minutes of traffic, by a verdict.
 
 use std::collections::BTreeMap;
 

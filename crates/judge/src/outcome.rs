@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
+use super::artifacts::EXPERIMENTS;
 use super::experiment::Experiment;
 use super::files::{files_in, read_json};
 use super::judge::{self, Judgement, Verdict};
@@ -28,8 +29,8 @@ pub struct Outcome {
     pub judgements: Vec<Judgement>,
     /// `mutants.json`, where there is one. No verdict rests on it.
     pub mutants: Option<mutants::outcome::Outcome>,
-    /// Reports and drawings that are not as this program writes them, for another one wrote them: nothing but the sums binds
-    /// them. Only verifying tells.
+    /// Reports and drawings that another program wrote otherwise than this one: nothing but the sums binds them. Filled by
+    /// verifying.
     pub others: Vec<String>,
     /// What disturbed which experiment. Computed once: the folder's path changes when the draft is sealed.
     disturbances: BTreeMap<String, Vec<Disturbance>>,
@@ -41,7 +42,7 @@ impl Outcome {
         let provenance: Provenance = read_json(&folder.join("run.json"))?;
         let tree = Tree::read(&folder.join("tree"))?;
         let mut experiments = Vec::new();
-        for path in files_in(&folder.join("experiments"), "")? {
+        for path in files_in(&folder.join(EXPERIMENTS), "")? {
             let read = Experiment::read(&path).with_context(|| format!("the experiment in {}", path.display()))?;
             experiments.push(read);
         }
@@ -58,7 +59,7 @@ impl Outcome {
     }
 
     /// What disturbed an experiment.
-    pub fn disturbances(&self, experiment: &str) -> &[Disturbance] {
+    pub(crate) fn disturbances(&self, experiment: &str) -> &[Disturbance] {
         self.disturbances.get(experiment).map_or(&[], Vec::as_slice)
     }
 

@@ -3,8 +3,9 @@
 //! A panel's point at time t is an average over the window its query looks back on, and what Prometheus knows of that
 //! window is what lies between its first and its last scrape; `rate()` stretches that towards the window's edges. So a
 //! point is held against the ledger between those two scrapes, stretched alike, and only where the window lies inside
-//! one phase: there the traffic is steady, and a difference is the panel's. Requests in the air at a scrape may fall on
-//! either side of it: hence a tolerance; a quantile is held to the histogram bucket it falls in. That counters agree exactly is another claim, decided on raw samples.
+//! one phase: there the traffic is steady, and a difference is the panel's. Requests in flight at a scrape may fall on
+//! either side of it: hence a tolerance; a quantile is held to the histogram bucket it falls in. That counters agree exactly is
+//! another claim, decided on raw samples.
 
 use std::collections::BTreeMap;
 
@@ -102,12 +103,11 @@ pub(super) fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Me
     Ok(points)
 }
 
-/// What disturbed a run as its panels show it: points that differ from the ledger, and that only what was late explains, a
-/// scrape or an answer on its way.
+/// Panels whose points differ from the ledger by no more than a late scrape or answer explains: a disturbance of the run.
 pub(super) fn put_off(experiment: &Experiment) -> Vec<String> {
     let mut told = Vec::new();
     for (panel, measure) in &experiment.scenario.expect.panels {
-        // What can't be compared is the claim's to tell.
+        // What can't be compared fails the claim on it.
         let Ok(points) = points_of(experiment, panel, *measure) else { continue };
         if points.wrong > 0 && points.wrong == points.late {
             let (late, of) = (points.late, points.compared);
@@ -126,10 +126,10 @@ pub fn time_range(run: &Run) -> TimeRange {
 }
 
 /// An experiment's panels, drawn: `uid/id` and SVG. A report shows some of them, and all lie beside it.
-pub type Drawings = Vec<(String, String)>;
+pub(crate) type Drawings = Vec<(String, String)>;
 
 /// Every panel drawn from the answers that were kept.
-pub fn drawings(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Drawings> {
+pub(crate) fn drawings(experiment: &Experiment, tree: &Tree) -> anyhow::Result<Drawings> {
     let run = &experiment.run;
     let mark = |label: &str, from_millis, to_millis| Mark { from_millis, to_millis, label: label.to_owned() };
     let faults: Vec<Mark> = run
@@ -269,8 +269,8 @@ fn scrapes_took_ms(experiment: &Experiment) -> anyhow::Result<BTreeMap<i64, i64>
     Ok(samples.map(|sample| (millis(sample.seconds), millis(sample.value))).collect())
 }
 
-/// Requests that the service may have counted before or after an edge: it had read them by then, as far as the client can
-/// tell, and its answer was not there yet.
+/// Requests that the service may have counted before or after an edge: as far as the client knows it had read them, and had not
+/// answered yet.
 fn in_the_air(experiment: &Experiment, from_us: u64, to_us: u64) -> usize {
     let entries = experiment.ledger.entries.iter();
     let times = entries.filter_map(|entry| Some((entry.sent_us? + delay_us(entry), entry.ended_us?)));

@@ -1,23 +1,17 @@
-//! Secrets that are none, written into a log before the traffic, in the forms in which secrets get into logs: what of them
-//! the store of logs holds afterwards is a claim.
+//! Made-up secrets, in the forms in which secrets get into logs. They are planted in a log before the traffic; that the store of
+//! logs holds their lines without them is a claim.
 //!
-//! The texts follow from the run's name, so that `verify` knows what to look for without a list in the bundle.
-
-use std::fs::OpenOptions;
-use std::io::Write as _;
-use std::path::Path;
+//! The texts are computed from the run's name, so `verify` needs no list of them in the bundle.
 
 use anyhow::Context;
 
 use super::artifacts::{LEAKED, PLANTED};
 use aiclipx_model::sum::Sum;
 
-/// Their log, beside the components' own: the forwarder takes every file there.
-const LOG: &str = "planted.log";
 /// The most lines an answer is asked for: more than are planted, were each of them there twice.
 pub const MOST: usize = 200;
 
-/// A form: what it is called, and the line around a secret. `MARK` tells lines apart, `SECRET` is 32 hexadecimal digits,
+/// A form: its name, and the line around a secret. `MARK` is unique to a line, `SECRET` is 32 hexadecimal digits,
 /// `NUMBER` 16 decimal ones.
 const FORMS: [(&str, &str); 22] = [
     ("a word after an equals sign", "MARK password=SECRET"),
@@ -69,14 +63,9 @@ fn all(run: &str) -> impl Iterator<Item = Planted> {
     })
 }
 
-/// Writes them into their log in a stack's folder of logs.
-pub fn plant(logs: &Path, run: &str) -> anyhow::Result<()> {
-    let file = logs.join(LOG);
-    let lines: String = all(run).map(|planted| planted.line + "\n").collect();
-    let opened = OpenOptions::new().create(true).append(true).open(&file);
-    opened
-        .and_then(|mut log| log.write_all(lines.as_bytes()))
-        .with_context(|| format!("cannot write {}", file.display()))
+/// The lines to plant.
+pub fn lines(run: &str) -> String {
+    all(run).map(|planted| planted.line + "\n").collect()
 }
 
 /// What Loki is asked for the two answers, in `LogQL`.
@@ -107,12 +96,12 @@ pub(super) fn lines_of(answer: &[u8]) -> anyhow::Result<Vec<String>> {
     Ok(lines)
 }
 
-/// What is wrong with what the store of logs holds: the secrets that are told, the planted lines that are missing.
-pub(super) fn told_or_missing(run: &str, arrived: &[String], leaked: &[String]) -> Vec<String> {
+/// What is wrong with what the store of logs holds: secrets that are in it, planted lines that are not.
+pub(super) fn leaked_or_missing(run: &str, arrived: &[String], leaked: &[String]) -> Vec<String> {
     let mut wrong = Vec::new();
     for planted in all(run) {
-        let is_told = |lines: &[String]| lines.iter().any(|line| line.contains(&planted.secret));
-        if is_told(leaked) || is_told(arrived) {
+        let is_in = |lines: &[String]| lines.iter().any(|line| line.contains(&planted.secret));
+        if is_in(leaked) || is_in(arrived) {
             wrong.push(format!("{} is told: {}", planted.form, planted.mark));
         } else if !arrived.iter().any(|line| line.contains(&planted.mark)) {
             wrong.push(format!("the line with {} is missing: {}", planted.form, planted.mark));
@@ -148,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_told_and_a_line_that_is_missing_fail_and_each_names_its_form() {
-        let wrong = |arrived: &[String], leaked: &[String]| told_or_missing(RUN, arrived, leaked).join("; ");
+        let wrong = |arrived: &[String], leaked: &[String]| leaked_or_missing(RUN, arrived, leaked).join("; ");
         assert_eq!(wrong(&redacted(), &[]), "");
         for (index, planted) in all(RUN).enumerate() {
             let told = wrong(&redacted(), &[format!("elsewhere {}", planted.secret)]);

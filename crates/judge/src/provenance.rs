@@ -30,17 +30,14 @@ pub struct Provenance {
     pub dirty: Option<String>,
     /// SHA-256 of flake.lock, which pins every tool under Nix.
     pub flake_lock_sha256: Option<String>,
-    /// How it was made.
     pub mode: Mode,
     /// What the schedules were computed from, each once.
     pub seeds: Vec<u64>,
     /// How much faster than production the stacks lived.
     pub speed: Speed,
-    /// Unix milliseconds.
     pub began_ms: i64,
-    /// Unix milliseconds.
     pub ended_ms: i64,
-    /// Versions, as each component tells its own.
+    /// Versions, as each component reports its own.
     pub versions: BTreeMap<String, String>,
     /// Digest of the service's image, where it ran from one.
     pub image: Option<String>,
@@ -62,7 +59,6 @@ pub struct Provenance {
 pub struct BrokenOff {
     /// The run's name; of a private stack the experiment's, with the number of the try.
     pub run: String,
-    /// What ended it.
     #[serde(flatten)]
     pub end: End,
 }
@@ -71,7 +67,7 @@ pub struct BrokenOff {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct End {
     pub why: String,
-    /// Whether a component died that nobody stopped: no later try explains that.
+    /// Whether a component died unasked: no later try explains that.
     pub died: bool,
 }
 
@@ -83,7 +79,7 @@ pub fn bundle_id(began_ms: i64, commit: Option<&str>, seeds: &[u64]) -> anyhow::
 }
 
 /// The time in the name of a bundle, Unix milliseconds.
-pub fn time_of_id(id: &str) -> Option<i64> {
+pub(crate) fn time_of_id(id: &str) -> Option<i64> {
     let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", id.split('-').next()?).ok()?;
     Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_millisecond())
 }
@@ -96,8 +92,9 @@ pub enum Mode {
     Attached,
     /// Every experiment on a stack of its own.
     Private,
-    /// From the runs on a stack that somebody else started.
-    Foreign,
+    /// From the runs on a stack that somebody else started; bundles have called it so since the first.
+    #[serde(rename = "foreign")]
+    External,
 }
 
 /// That the revision, or what differs from it, is not known.
@@ -110,12 +107,6 @@ pub fn of_another_revision(built: &str, tree: &str) -> String {
     format!("the service that ran says it is of {built}; the tree is {tree}")
 }
 
-/// SHA-256 of the tree's flake.lock, if it has one.
-pub fn flake_lock(tree: &Path) -> anyhow::Result<Option<String>> {
-    let file = tree.join("flake.lock");
-    if file.exists() { sum::of_file(&file).map(Some) } else { Ok(None) }
-}
-
 /// SHA-256 of the program that runs now.
 pub fn program() -> Option<String> {
     static PROGRAM: OnceLock<Option<String>> = OnceLock::new();
@@ -123,19 +114,8 @@ pub fn program() -> Option<String> {
     PROGRAM.get_or_init(|| sum::of_file(Path::new("/proc/self/exe")).ok()).clone()
 }
 
-/// `linux x86_64, 2 processors`.
-pub fn machine() -> String {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    format!("{} {}, {processors} processors", std::env::consts::OS, std::env::consts::ARCH)
-}
-
 /// Unix milliseconds as `20261124T033000Z`, for names of files and folders.
 pub fn compact_utc(millis: i64) -> anyhow::Result<String> {
     let at = jiff::Timestamp::from_millisecond(millis).context("a time outside the calendar")?;
     Ok(at.strftime("%Y%m%dT%H%M%SZ").to_string())
-}
-
-/// Now, in Unix milliseconds of the wall clock.
-pub fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }

@@ -23,7 +23,7 @@ pub const INTERNAL: [&str; 3] = ["/metrics", "/health/live", "/health/ready"];
 
 /// One line of the reconciliation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Row {
+pub(crate) struct Row {
     /// What was counted: `GET /items 200`, or an endpoint.
     pub what: String,
     /// By the client.
@@ -35,14 +35,14 @@ pub struct Row {
 impl Row {
     /// Whether both counted the same.
     #[allow(clippy::cast_precision_loss)] // a ledger holds far less than 2^53 lines
-    pub fn agrees(&self) -> bool {
+    pub(crate) fn agrees(&self) -> bool {
         self.prometheus.to_bits() == (self.ledger as f64).to_bits()
     }
 }
 
 /// A reconciliation: its rows and how many series stand behind them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reconciliation {
+pub(crate) struct Reconciliation {
     /// One row per label set that either side counted; sets that are zero on both sides are left out.
     pub rows: Vec<Row>,
     /// Series that had a baseline and a final sample.
@@ -67,7 +67,7 @@ pub enum Family {
 
 impl Family {
     /// The name of its samples.
-    pub fn sample(self) -> &'static str {
+    pub(crate) fn sample(self) -> &'static str {
         match self {
             Family::Requests => "requests",
             Family::LatencyCount => "latency_count",
@@ -78,7 +78,7 @@ impl Family {
 }
 
 /// The reconciliation of a family, as claims and the report show it.
-pub fn reconcile(experiment: &Experiment, family: Family) -> anyhow::Result<Reconciliation> {
+pub(crate) fn reconcile(experiment: &Experiment, family: Family) -> anyhow::Result<Reconciliation> {
     match family {
         Family::Requests => requests(experiment),
         Family::LatencyCount | Family::LatencyInf => latencies(experiment, family.sample()),
@@ -124,7 +124,7 @@ fn errors(experiment: &Experiment) -> anyhow::Result<Reconciliation> {
 
 /// What came of holding the latency histogram against the client's own times.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Histogram {
+pub(crate) struct Histogram {
     /// Buckets looked at, over all endpoints.
     pub buckets: usize,
     /// Requests the service put into them.
@@ -138,7 +138,7 @@ pub struct Histogram {
 /// A service is done before its client hears of it. So at every bound it has put at least as many requests below as the
 /// client saw answered within that time; each bucket holds the one below it, and the last one everything.
 #[allow(clippy::cast_precision_loss)] // a ledger holds far less than 2^53 lines
-pub fn histogram(experiment: &Experiment) -> anyhow::Result<Histogram> {
+pub(crate) fn histogram(experiment: &Experiment) -> anyhow::Result<Histogram> {
     const FAMILY: &str = "app_request_latency_seconds";
     let mut grown: BTreeMap<(String, String), f64> = BTreeMap::new();
     let mut balances = BTreeMap::new();

@@ -30,7 +30,7 @@ pub const SCHEMA: u32 = 5;
 pub const OLDEST: u32 = 2;
 
 /// Whether a statement of this version can be judged here.
-pub fn is_judged(schema: u32) -> bool {
+pub(crate) fn is_judged(schema: u32) -> bool {
     (OLDEST..=SCHEMA).contains(&schema)
 }
 
@@ -38,7 +38,6 @@ pub fn is_judged(schema: u32) -> bool {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
-    /// [`SCHEMA`].
     pub schema: u32,
     /// `<UTC>-<scenario>-s<seed>`; every request id begins with it.
     pub id: String,
@@ -63,16 +62,16 @@ pub struct Run {
     pub missing_pictures: Vec<MissingPicture>,
     /// What happened that nobody asked for; empty for a sound run.
     pub disturbances: Vec<String>,
-    /// What a stack that somebody else started did not show, and why; of our own stacks nothing.
+    /// What an external stack did not show, and why; empty for our own.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unseen: BTreeMap<Unseen, String>,
 }
 
-/// What may be out of reach on a stack that somebody else started.
+/// What may be out of reach on an external stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unseen {
-    /// What the receiver was told: `notifications.jsonl` is empty.
+    /// What the receiver was sent: `notifications.jsonl` is empty.
     Notifications,
     /// The components' log files: `logs/` is not there.
     Logs,
@@ -97,7 +96,6 @@ pub struct PhaseTime {
 #[serde(deny_unknown_fields)]
 pub struct StepTime {
     pub action: Action,
-    /// To which component.
     pub component: String,
     /// When it was ordered.
     pub start_ms: i64,
@@ -106,13 +104,13 @@ pub struct StepTime {
 }
 
 /// The component that scrapes: while it is away nothing is recorded.
-pub const PROMETHEUS: &str = "prometheus";
+pub(crate) const PROMETHEUS: &str = "prometheus";
 
-/// The component that is called.
-pub const APP: &str = "app";
+/// The service.
+pub(crate) const APP: &str = "app";
 
-/// The component that is told: while it is away nothing is told.
-pub const RECEIVER: &str = "receiver";
+/// The component that is notified: while it is away no notification arrives.
+pub(crate) const RECEIVER: &str = "receiver";
 
 /// After its start Prometheus scrapes for the first time some five seconds later, whatever the interval (2.42, measured).
 const FIRST_SCRAPE_MS: i64 = 8_000;
@@ -121,14 +119,14 @@ const BACK_MS: i64 = 2_500;
 
 impl Run {
     /// How often a component was ended on purpose, and so has another process since.
-    pub fn restarts_of(&self, component: &str) -> usize {
+    pub(crate) fn restarts_of(&self, component: &str) -> usize {
         let ended =
             |step: &&StepTime| step.component == component && matches!(step.action, Action::Kill | Action::Stop);
         self.steps.iter().filter(ended).count()
     }
 
     /// When a component was away because the scenario wanted it so, until it had been scraped again, or scraped itself.
-    pub fn outages(&self, components: &[&str]) -> Vec<(i64, i64)> {
+    pub(crate) fn outages(&self, components: &[&str]) -> Vec<(i64, i64)> {
         let of_them = |step: &&StepTime| components.contains(&step.component.as_str());
         let ends = self
             .steps
@@ -142,7 +140,7 @@ impl Run {
                     && step.start_ms >= gone.end_ms
                     && matches!(step.action, Action::Start | Action::Resume)
             });
-            // A killed component that nobody started is started by its supervisor, or never.
+            // Without a step that starts it, a killed component is started by its supervisor, or never.
             let until = match (back, gone.action) {
                 (Some(back), _) => back.end_ms + settles(&gone.component),
                 (None, Action::Kill) => gone.end_ms + settles(&gone.component),
@@ -218,6 +216,6 @@ pub fn read_run(folder: &Path) -> anyhow::Result<Run> {
 }
 
 /// Whether Unix milliseconds can be of a run: this century's. Whoever adds and subtracts them need not look again.
-pub fn is_a_time(millis: i64) -> bool {
+pub(crate) fn is_a_time(millis: i64) -> bool {
     (0..=4_102_444_800_000).contains(&millis)
 }

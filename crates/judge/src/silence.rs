@@ -1,4 +1,4 @@
-//! Optional components that were not there, or never answered: what is asked of nobody shows nothing.
+//! Optional components (the probe, Vector, Loki) that were not there, or never answered: expressions about them show nothing.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,8 @@ use super::experiment::Experiment;
 use super::validity::OPTIONAL;
 use aiclipx_model::monitoring::promql;
 
-/// Why nothing is known of what expressions ask for, where nothing can come of any without one optional component and that one
-/// never answered: what is asked of nobody shows nothing.
-pub fn asks_nobody<'a>(
+/// Why nothing is known of these expressions, where each needs an optional component that was not there or never answered.
+pub(crate) fn why_unanswered<'a>(
     experiment: &Experiment,
     expressions: impl IntoIterator<Item = &'a str>,
 ) -> anyhow::Result<Option<String>> {
@@ -74,8 +73,8 @@ fn source(expr: &Expr) -> Option<&'static str> {
     if sources.len() == 1 { sources.into_iter().next()? } else { None }
 }
 
-/// Why an optional component tells nothing: it was not there, or never answered.
-pub fn silence_of(experiment: &Experiment, component: &str) -> Option<String> {
+/// Why an optional component has no series: it was not there, or never answered.
+pub(crate) fn silence_of(experiment: &Experiment, component: &str) -> Option<String> {
     match experiment.scraped.get(component) {
         Some(true) => None,
         Some(false) if experiment.is_since(4) => {
@@ -85,7 +84,7 @@ pub fn silence_of(experiment: &Experiment, component: &str) -> Option<String> {
     }
 }
 
-/// Why nothing is proven of what only an optional component could tell.
+/// Why nothing is proven of what only an optional component could show.
 pub fn not_part_of_the_stack(component: &str) -> String {
     format!("{component} is not part of this stack")
 }

@@ -1,5 +1,5 @@
-//! What people are told of a verified bundle: the levels that were looked at, what does not hold, the summary line, and on
-//! stdout the bundle's path. One text for `aiclipx verify` and `aiclipx-verify`.
+//! What `aiclipx verify` and `aiclipx-verify` print of a bundle: the levels that were checked, what does not hold, the summary
+//! line, and on stdout the bundle's path.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -44,9 +44,9 @@ pub fn verified(asked: &Asked) -> Result<(Bundle, Outcome), Failure> {
         ));
     }
     tell(
-        "   By the sums alone are bound: report.pdf, pictures, tsdb.tar.gz, the logs of all but the service, and what of tree/",
+        "   By the sums alone are bound: report.pdf, pictures, tsdb.tar.gz, the logs of all but the service, what is left of tries",
     );
-    tell("   no claim reads (runbooks, tests of rules, titles).");
+    tell("   that were broken off, and what of tree/ no claim reads (runbooks, tests of rules, titles).");
     match &asked.repo {
         Some(repo) => {
             let files = attest::bound_to(&bundle, &outcome.provenance, repo)?;
@@ -89,7 +89,7 @@ fn presentation(outcome: &Outcome) -> String {
 
 /// Says what came of it; the bundle's path is the last line on stdout.
 pub fn conclude(bundle: &Bundle, outcome: &Outcome, require: &[String]) -> Result<ExitCode, Failure> {
-    // One reason often covers many claims: it is told once.
+    // One reason often covers many claims: it is printed once.
     let mut told: BTreeMap<(bool, &str, &str), Vec<&str>> = BTreeMap::new();
     for judgement in outcome.counting().filter(|judgement| judgement.verdict != Verdict::Holds) {
         let sign = match judgement.verdict {

@@ -1,8 +1,8 @@
 //! When an alert went pending, fired, was notified, resolved, was notified again: from raw samples and webhooks.
 //!
 //! Prometheus writes one sample of `ALERTS` at every evaluation for as long as the alert is active, so the times here
-//! are evaluation times, exact to the evaluation interval. The webhook's `startsAt` is not used for them: it is the
-//! time of firing as Prometheus told it, and the chain should be seen from both of its ends.
+//! are evaluation times, exact to the evaluation interval. The webhook's `startsAt` is not used: it is Prometheus' word again, and
+//! the chain should be seen from both of its ends.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use aiclipx_model::prom::answer::Series;
 
 /// One alert's life in a window. Unix milliseconds; absent is: did not happen in the window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Cycle {
+#[expect(clippy::struct_field_names, reason = "the unit stands in the name")]
+pub(crate) struct Cycle {
     /// First evaluation at which it was pending (or firing, if it has no `for`).
     pub pending_ms: Option<i64>,
     /// First evaluation at which it was firing.
@@ -31,7 +32,7 @@ pub struct Cycle {
 /// Reads one alert's life out of the samples of `ALERTS` and the notifications of a window.
 ///
 /// `evaluation_ms` is the real evaluation interval, `window_end_ms` the end of what was collected.
-pub fn cycle(
+pub(crate) fn cycle(
     alert: &str,
     alerts: &[Series],
     notifications: &[Notification],
@@ -66,18 +67,18 @@ pub fn cycle(
 }
 
 /// Number of evaluations at which an alert was firing.
-pub fn firing_samples(alert: &str, alerts: &[Series]) -> usize {
+pub(crate) fn firing_samples(alert: &str, alerts: &[Series]) -> usize {
     samples_in("firing", alert, alerts)
 }
 
 /// The same up to a time, Unix milliseconds.
-pub fn firing_until(alert: &str, alerts: &[Series], until_ms: i64) -> usize {
+pub(crate) fn firing_until(alert: &str, alerts: &[Series], until_ms: i64) -> usize {
     let of_it = alerts.iter().filter(|series| is(series, "alertname", alert) && is(series, "alertstate", "firing"));
     of_it.flat_map(|series| &series.samples).filter(|sample| millis(sample.seconds) <= until_ms).count()
 }
 
 /// Number of evaluations at which an alert was pending or firing.
-pub fn active_samples(alert: &str, alerts: &[Series]) -> usize {
+pub(crate) fn active_samples(alert: &str, alerts: &[Series]) -> usize {
     samples_in("pending", alert, alerts) + samples_in("firing", alert, alerts)
 }
 
@@ -107,27 +108,27 @@ fn is(series: &Series, label: &str, value: &str) -> bool {
 }
 
 /// An expected alert's life in the window.
-pub fn cycle_of(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Cycle> {
+pub(crate) fn cycle_of(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Cycle> {
     let evaluation = evaluation_ms(experiment, tree, alert);
     let alerts = experiment.samples("alerts")?;
     Ok(cycle(alert, &alerts, &experiment.notifications, evaluation, experiment.run.end_ms))
 }
 
 /// How often an alert's group is evaluated on the experiment's stack, in milliseconds.
-pub fn evaluation_ms(experiment: &Experiment, tree: &Tree, alert: &str) -> i64 {
+pub(crate) fn evaluation_ms(experiment: &Experiment, tree: &Tree, alert: &str) -> i64 {
     let monitoring = &tree.monitoring;
     let interval = monitoring.alert(alert).map_or(monitoring.evaluation_interval(), |alert| alert.evaluation_interval);
     real_ms(interval, experiment.speed().factor())
 }
 
 /// Production time on a stack that lives so many times faster, in whole milliseconds.
-pub fn real_ms(production: Duration, k: u32) -> i64 {
+pub(crate) fn real_ms(production: Duration, k: u32) -> i64 {
     i64::try_from(production.as_millis()).unwrap_or(i64::MAX) / i64::from(k)
 }
 
 /// `7.2 s`.
 #[allow(clippy::cast_precision_loss)] // minutes at most
-pub fn seconds(millis: i64) -> String {
+pub(crate) fn seconds(millis: i64) -> String {
     format!("{:.1} s", millis as f64 / 1000.0)
 }
 

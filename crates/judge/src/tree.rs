@@ -37,7 +37,7 @@ pub struct Tree {
 pub type Rendered = BTreeMap<PathBuf, Vec<u8>>;
 
 impl Tree {
-    /// Reads a tree; everything that doesn't parse is told at once.
+    /// Reads a tree; all that doesn't parse is reported at once.
     pub fn read(root: &Path) -> Result<Tree, Failure> {
         let monitoring = Monitoring::read(&root.join("monitoring"))?;
         let scenarios = scenario::all(&root.join("scripts/traffic"))?;
@@ -66,7 +66,7 @@ impl Tree {
     /// The monitoring files as a stack of these addresses gets them.
     ///
     /// Several claims of every experiment ask for them, and rendering divides every expression there is: done once.
-    pub fn rendered(&self, addresses: &Addresses, speed: Speed) -> Result<Arc<Rendered>, Failure> {
+    pub(crate) fn rendered(&self, addresses: &Addresses, speed: Speed) -> Result<Arc<Rendered>, Failure> {
         let mut before = self.rendered_before.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((.., rendered)) = before.iter().find(|(a, s, _)| (a, *s) == (addresses, speed)) {
             return Ok(Arc::clone(rendered));
@@ -77,7 +77,7 @@ impl Tree {
     }
 
     /// Every panel that asks Prometheus something, as `uid/id`.
-    pub fn panels(&self) -> Vec<String> {
+    pub(crate) fn panels(&self) -> Vec<String> {
         self.dashboards
             .iter()
             .flat_map(|dashboard| {
@@ -91,7 +91,7 @@ impl Tree {
     }
 
     /// `uid/id` and, where the panel is known, its title: as people read it.
-    pub fn named(&self, panel: &str) -> String {
+    pub(crate) fn named(&self, panel: &str) -> String {
         let (uid, id) = panel.split_once('/').unwrap_or((panel, ""));
         let dashboard = self.dashboards.iter().find(|dashboard| dashboard.uid == uid);
         let found = dashboard.and_then(|dashboard| dashboard.panels.iter().find(|one| one.id.to_string() == id));

@@ -1,17 +1,16 @@
-//! Whether a run says anything at all. What disturbed it is listed; a disturbed run is Invalid, not failed.
+//! What disturbed a run. A disturbed run is inconclusive: its claims are invalid, not failed.
 //!
-//! The line between the two: a claim that fails on a sound run is the monitoring's or the service's fault; a run in
-//! which a process died unasked, a scrape or an evaluation was missed, the generator lagged or the clock stepped says
-//! nothing about either.
+//! A claim that fails on a sound run is the monitoring's or the service's fault. A run in which a process died unasked, a
+//! scrape or an evaluation was missed, the generator lagged or the clock stepped shows nothing of either.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::experiment::Experiment;
 use super::run::{PROMETHEUS, Process, Run};
 use super::timeline::millis;
 use aiclipx_model::prom::answer::Series;
-use aiclipx_model::traffic::ledger::Outcome;
+use aiclipx_model::traffic::ledger::{Ledger, Outcome};
 
 /// A clock that moved by more against the monotonic one has stepped; slewing stays far below.
 const MAX_CLOCK_DRIFT_US: i128 = 100_000;
@@ -25,13 +24,13 @@ pub const OPTIONAL: [&str; 3] = ["probe", "vector", "loki"];
 
 /// The components without which there is no stack.
 pub const NEEDED: [&str; 4] = ["app", "prometheus", "alertmanager", "receiver"];
-/// All of them but the receiver tell when they were started.
+/// All of them but the receiver expose when they were started.
 const TELL_THEIR_START: usize = 3;
 
 /// Something that disturbed a run.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Disturbance {
-    /// A process died or was replaced, and nobody asked for it: worth a look even when a repeated run is sound.
+    /// A process died or was replaced unasked: worth a look even when a repeated run is sound.
     Death(String),
     /// The machine was in the way: a run repeated says what this one could not.
     Noise(String),
@@ -46,66 +45,58 @@ impl fmt::Display for Disturbance {
 }
 
 /// Everything that disturbed a run; empty for a sound one. `scrape_ms` is the real scrape interval.
-pub fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<Vec<Disturbance>> {
+pub(crate) fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<Vec<Disturbance>> {
     let run = &experiment.run;
     let mut found: Vec<Disturbance> = run.disturbances.iter().cloned().map(Disturbance::Noise).collect();
-    if let Some(why) = &experiment.ledger.head.limited {
-        found.push(Disturbance::Noise(format!("GENERATOR_LIMITED: {why}")));
-    }
-    if experiment.ledger.head.interrupted {
-        found.push(Disturbance::Noise("the user broke the traffic off".to_owned()));
-    }
-    let unsent =
-        experiment.ledger.entries.iter().filter(|entry| matches!(entry.outcome, Outcome::NotSent { .. })).count();
-    if unsent > 0 {
-        found.push(Disturbance::Noise(format!("{unsent} scheduled requests were not sent")));
-    }
-    let drift_us = experiment.ledger.clock_drift_us();
-    if drift_us.abs() > MAX_CLOCK_DRIFT_US {
-        let drift = drift_us / 1000;
-        found.push(Disturbance::Noise(format!("the wall clock moved by {drift} ms against the monotonic clock")));
-    }
+    sending(&experiment.ledger, &mut found);
     found.extend(late_steps(run));
     found.extend(deaths(run));
-    // Of a stack that somebody else started no process is seen.
+    // No process of an external stack is seen.
     let names = if run.unseen.is_empty() { &NEEDED[..] } else { &[] };
     for name in names.iter().filter(|name| !run.processes.iter().any(|process| process.component == **name)) {
         found.push(Disturbance::Noise(format!("nobody looked whether {name} lived")));
     }
     let starts = experiment.samples("process_start")?;
     let missed = experiment.samples("iterations_missed")?;
+    let up = experiment.samples("up")?;
     // What was not recorded can't show that nothing happened.
     for (name, recorded) in [("process_start", &starts), ("iterations_missed", &missed)] {
         if recorded.iter().all(|series| series.samples.is_empty()) {
             found.push(Disturbance::Noise(format!("Prometheus recorded nothing for samples/{name}.json")));
         }
     }
-    restarts(run, &starts, &mut found);
-    let up = experiment.samples("up")?;
-    // Silence of a target that is in no answer is no sign of health. Counted, for what a target is called is the
-    // monitoring's doing, and a wrong name a claim's to find.
+    // A target missing from the answer must not pass as healthy. Targets are counted, not named: a wrong name is a claim's to find.
     for (name, recorded, least) in [("up", &up, NEEDED.len()), ("process_start", &starts, TELL_THEIR_START)] {
-        let targets = recorded.iter().map(target).collect::<std::collections::BTreeSet<_>>().len();
+        let targets = recorded.iter().map(target).collect::<BTreeSet<_>>().len();
         if (1..least).contains(&targets) {
             found.push(Disturbance::Noise(format!("samples/{name}.json is of {targets} targets; there are {least}")));
         }
     }
+    restarts(run, &starts, &mut found);
     scrapes(run, &up, scrape_ms, &mut found);
-    for series in missed.iter() {
-        if series.samples.iter().any(|sample| !sample.value.is_finite()) {
-            found.push(Disturbance::Noise("samples/iterations_missed.json holds no numbers".to_owned()));
-        }
-        let mut values = series.samples.iter().map(|sample| sample.value);
-        if let (Some(first), Some(last)) = (values.next(), values.next_back())
-            && last > first
-        {
-            let group = series.labels.get("rule_group").map_or("?", String::as_str);
-            found.push(Disturbance::Noise(format!("Prometheus missed {} evaluations of {group}", last - first)));
-        }
-    }
+    evaluations(&missed, &mut found);
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// The generator kept up, sent everything, and its clock did not step.
+fn sending(ledger: &Ledger, found: &mut Vec<Disturbance>) {
+    if let Some(why) = &ledger.head.limited {
+        found.push(Disturbance::Noise(format!("GENERATOR_LIMITED: {why}")));
+    }
+    if ledger.head.interrupted {
+        found.push(Disturbance::Noise("the user broke the traffic off".to_owned()));
+    }
+    let unsent = ledger.entries.iter().filter(|entry| matches!(entry.outcome, Outcome::NotSent { .. })).count();
+    if unsent > 0 {
+        found.push(Disturbance::Noise(format!("{unsent} scheduled requests were not sent")));
+    }
+    let drift_us = ledger.clock_drift_us();
+    if drift_us.abs() > MAX_CLOCK_DRIFT_US {
+        let drift = drift_us / 1000;
+        found.push(Disturbance::Noise(format!("the wall clock moved by {drift} ms against the monotonic clock")));
+    }
 }
 
 /// Steps that were done only when the phase they belong to was over: who was to be away in the next one was still there.
@@ -123,7 +114,7 @@ fn late_steps(run: &Run) -> impl Iterator<Item = Disturbance> + '_ {
 }
 
 /// Processes that are not those of the start.
-pub fn deaths(run: &Run) -> Vec<Disturbance> {
+pub(crate) fn deaths(run: &Run) -> Vec<Disturbance> {
     let death = |process: &Process| {
         let name = &process.component;
         match (process.at_start.pid, process.at_end.pid) {
@@ -189,6 +180,22 @@ fn scrapes(run: &Run, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance
             found.push(Disturbance::Noise(format!(
                 "a scrape of {target} was missed: nothing for {gap} ms, due every {scrape_ms} ms"
             )));
+        }
+    }
+}
+
+/// No group of rules was left out.
+fn evaluations(missed: &[Series], found: &mut Vec<Disturbance>) {
+    for series in missed {
+        if series.samples.iter().any(|sample| !sample.value.is_finite()) {
+            found.push(Disturbance::Noise("samples/iterations_missed.json holds no numbers".to_owned()));
+        }
+        let mut values = series.samples.iter().map(|sample| sample.value);
+        if let (Some(first), Some(last)) = (values.next(), values.next_back())
+            && last > first
+        {
+            let group = series.labels.get("rule_group").map_or("?", String::as_str);
+            found.push(Disturbance::Noise(format!("Prometheus missed {} evaluations of {group}", last - first)));
         }
     }
 }

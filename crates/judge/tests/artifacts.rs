@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use aiclipx_judge::artifacts::{Artifact, Needed, OF_A_BUNDLE, OF_AN_EXPERIMENT, PACKED, WrittenBy};
-use aiclipx_judge::bundle::{BROKEN_OFF, SIGNATURE, SUMS};
+use aiclipx_judge::artifacts::{Artifact, BROKEN_OFF, Needed, OF_A_BUNDLE, OF_AN_EXPERIMENT, PACKED, WrittenBy};
+use aiclipx_judge::bundle::{SIGNATURE, SUMS};
 use aiclipx_judge::mutants;
 use aiclipx_judge::report;
 

@@ -11,13 +11,12 @@ use std::process::ExitCode;
 
 use rustix::io::Errno;
 
-/// Says something to the person at the terminal, on stderr. A terminal that has gone away is no reason to stop, so this
-/// and not `eprintln!`, which panics then.
+/// Prints a line on stderr. A terminal that has gone away is no reason to stop; `eprintln!` would panic.
 pub fn tell(text: &str) {
     let _ = writeln!(io::stderr(), "{}", harmless(text));
 }
 
-/// To whoever reads our output. A reader that has gone away (`| head`) is no error.
+/// Prints on stdout. A reader that has gone away (`| head`) is no error.
 pub fn print(text: &str) -> Result<(), Failure> {
     match writeln!(io::stdout(), "{text}") {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -33,7 +32,7 @@ fn harmless(text: &str) -> String {
     text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }
 
-/// A text of somebody else's, in one line, with what would move a terminal's cursor, change its colours or turn the direction
+/// A text that is not ours, in one line, with what would move a terminal's cursor, change its colours or turn the direction
 /// of its text written out: `\u{1b}`. A tab stays.
 pub fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
@@ -58,7 +57,7 @@ const COMMANDS: [(&str, &str); 8] = [
     ("just down", "aiclipx down"),
     ("just status", "aiclipx status"),
     ("just logs", "aiclipx logs"),
-    ("just traffic", "aiclipx traffic run"),
+    ("just traffic", "aiclipx traffic"),
     ("just evidence", "aiclipx evidence"),
     ("just prove", "aiclipx prove"),
     ("just slo", "aiclipx render --slo"),
@@ -101,7 +100,6 @@ pub enum Kind {
     Infrastructure = 3,
     /// A bundle that can't be trusted.
     InvalidBundle = 4,
-    /// Stopped by the user.
     Interrupted = 130,
 }
 
@@ -149,6 +147,12 @@ impl Failure {
         Failure { error: self.error.context(what), ..self }
     }
 
+    /// Which files it is about, for who lists what is wrong in each.
+    #[must_use]
+    pub fn of_files(self, findings: Vec<Finding>) -> Failure {
+        Failure { findings, ..self }
+    }
+
     /// The chain alone, in one line: without the remedy, and without what a program said while it died.
     pub fn in_one_line(&self) -> String {
         let told = format!("{:#}", self.error);
@@ -170,12 +174,10 @@ impl Failure {
         &self.findings
     }
 
-    /// Why it stopped.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The documented exit code.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.kind as u8)
     }
@@ -271,7 +273,7 @@ impl From<Vec<Finding>> for Failure {
     fn from(found: Vec<Finding>) -> Failure {
         let mut findings = found.clone();
         let more = findings.len().saturating_sub(FINDINGS_TOLD);
-        // What helps against all of them is told once, at the end.
+        // A remedy that all of them share stands once, at the end.
         let remedy = findings.first().map(|finding| finding.remedy.clone()).unwrap_or_default();
         let is_shared = !remedy.is_empty() && findings.iter().all(|finding| finding.remedy == remedy);
         if is_shared {
@@ -353,7 +355,7 @@ mod tests {
     #[test]
     fn without_just_a_message_names_the_tools_own_commands() {
         let failure = Failure::usage("no stack").remedy("`just up` starts one, `just traffic` runs on it");
-        let told = "no stack\n  → `aiclipx up` starts one, `aiclipx traffic run` runs on it";
+        let told = "no stack\n  → `aiclipx up` starts one, `aiclipx traffic` runs on it";
         assert_eq!(without_just(&failure.to_string()), told);
     }
 

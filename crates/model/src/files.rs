@@ -1,6 +1,6 @@
 //! Files that people name: read only where they are regular, and replaced only where a file or nothing lies.
 //!
-//! A pipe that nobody writes to would be waited for without end, and a device renamed over is gone.
+//! Reading a pipe without a writer would wait without end, and a device renamed over is gone.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read, Write};
@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+
+use crate::failure::Finding;
 
 /// Opens a regular file for reading, by whatever link; anything else is an error at once.
 pub fn open(path: &Path) -> io::Result<File> {
@@ -31,6 +33,12 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 /// The whole of a regular file, as text.
 pub fn read_to_string(path: &Path) -> io::Result<String> {
     String::from_utf8(read(path)?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
+}
+
+/// That a file can't be read, as a finding: by its own name, for that of its folder would send somebody through all of it.
+pub fn unread(file: &Path, error: &io::Error) -> Finding {
+    let remedy = "let whoever runs this read it (chmod, chown), or remove it".to_owned();
+    Finding { file: file.to_owned(), line: 0, what: format!("it can't be read: {error}"), remedy }
 }
 
 /// How what is being written is called until it stands; what a command that was killed leaves begins so.
@@ -70,18 +78,22 @@ pub struct Reserved(#[expect(dead_code, reason = "it is kept open")] Option<File
 /// What [`replace`] would fail at, as far as that is known before there is anything to write: for who works long for it. A pipe
 /// must have its reader by now.
 pub fn reserve(named: &Path) -> io::Result<Reserved> {
-    let path = &destination(named)?;
-    match fs::metadata(path) {
+    match fs::metadata(named) {
         Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
         Ok(there) if !there.is_file() => {
             let is_pipe = there.file_type().is_fifo();
-            let mut open = without_waiting().write(true).open(path).map_err(|error| {
+            let mut open = without_waiting().write(true).open(named).map_err(|error| {
                 let nobody_reads = is_pipe && Errno::from_io_error(&error) == Some(Errno::NXIO);
                 if nobody_reads { io::Error::other("it is a pipe that nobody reads") } else { error }
             })?;
             // A device that takes nothing says so to nothing, too.
             let _ = open.write(&[])?;
             return Ok(Reserved(Some(open)));
+        }
+        // Whoever has it open would go on writing to a file without a name.
+        Ok(_) if is_descriptor(named) => {
+            let why = "it is a descriptor, and what it leads to is a file: name that file, or another";
+            return Err(io::Error::other(why));
         }
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         // A folder's name, of none that is there.
@@ -90,8 +102,25 @@ pub fn reserve(named: &Path) -> io::Result<Reserved> {
         }
         _ => {}
     }
-    tempfile::tempfile_in(folder_of(path)).map(|_| Reserved(None))
+    tempfile::tempfile_in(folder_of(&destination(named)?)).map(|_| Reserved(None))
 }
+
+/// Whether a path leads to what a process has open, as `/dev/stdout` does, and not to a place of a name.
+fn is_descriptor(path: &Path) -> bool {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        if fs::canonicalize(folder_of(&path)).is_ok_and(|folder| folder.starts_with("/proc") && folder.ends_with("fd"))
+        {
+            return true;
+        }
+        let Ok(next) = fs::read_link(&path) else { return false };
+        path = folder_of(&path).join(next);
+    }
+    false
+}
+
+/// As many as the system follows.
+const MOST_LINKS: usize = 40;
 
 /// Whether two paths name one file, be it there yet or not.
 pub fn are_one(one: &Path, other: &Path) -> bool {
@@ -106,8 +135,7 @@ pub fn is_in(file: &Path, folder: &Path) -> bool {
 /// Where a path leads, by whatever links, be something there or not.
 fn destination(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
-    // As many links as the system follows.
-    for _ in 0..40 {
+    for _ in 0..MOST_LINKS {
         if let Ok(there) = fs::canonicalize(&path) {
             return Ok(there);
         }
@@ -139,6 +167,7 @@ fn without_waiting() -> OpenOptions {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
     use std::os::unix::fs::symlink;
     use std::process::Command;
 
@@ -256,6 +285,32 @@ mod tests {
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
         }
+    }
+
+    /// As `--junit /dev/stdout` is, with `> file` and with `| program`.
+    #[test]
+    fn a_descriptor_of_a_file_is_refused_and_one_of_a_pipe_is_written_to() {
+        if !Path::new("/proc/self/fd").exists() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let (redirected, link) = (folder.path().join("redirected"), folder.path().join("stdout"));
+        let open = File::create(&redirected).unwrap();
+        symlink(format!("/proc/self/fd/{}", open.as_raw_fd()), &link).unwrap();
+        for named in [&link, Path::new(&format!("/dev/fd/{}", open.as_raw_fd()))] {
+            let refused = reserve(named).unwrap_err().to_string();
+            assert!(refused.starts_with("it is a descriptor"), "{}: {refused}", named.display());
+        }
+        reserve(&redirected).unwrap();
+
+        let (mut reads, writes) = io::pipe().unwrap();
+        fs::remove_file(&link).unwrap();
+        symlink(format!("/proc/self/fd/{}", writes.as_raw_fd()), &link).unwrap();
+        let reserved = reserve(&link).unwrap();
+        written(&link).unwrap();
+        drop((reserved, writes));
+        assert_eq!(io::read_to_string(&mut reads).unwrap(), "new");
+        assert!(link.is_symlink());
     }
 
     #[test]

@@ -1,10 +1,9 @@
-//! What the receiver was sent, as it is kept: a line of `notifications.jsonl`.
+//! A line of `notifications.jsonl`: a notification as the receiver got it.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What the receiver was sent: one line.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Notification {
     /// When it came, Unix milliseconds.
@@ -18,17 +17,13 @@ pub struct Notification {
 pub struct Webhook {
     /// Whether any of the alerts fires.
     pub status: Status,
-    /// Those it tells of.
     pub alerts: Vec<Alert>,
 }
 
-/// What is told of an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// It fires.
     Firing,
-    /// It does no more.
     Resolved,
 }
 
@@ -41,22 +36,19 @@ impl Status {
     }
 }
 
-/// One alert of a payload.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Alert {
-    /// How it is.
     pub status: Status,
     /// Its name among them, as `alertname`.
     pub labels: BTreeMap<String, String>,
 }
 
 impl Notification {
-    /// A line, understood.
     pub fn read(line: &str) -> serde_json::Result<Notification> {
         serde_json::from_str(line)
     }
 
-    /// Whether it tells this of the alert of this name: `firing`, `resolved`.
+    /// Whether it reports an alert of this name in this status: `firing`, `resolved`.
     pub fn says(&self, alert: &str, status: &str) -> bool {
         let is_it = |told: &Alert| {
             told.status.word() == status && told.labels.get("alertname").is_some_and(|name| name == alert)

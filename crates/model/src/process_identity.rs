@@ -1,8 +1,8 @@
-//! One life of a process.
+//! Which process it is: one start of a component.
 
 use serde::{Deserialize, Serialize};
 
-/// One life of a process. Two that differ tell of a restart in between, asked for or not.
+/// Two that differ mean a restart in between, asked for or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessIdentity {
     /// `None` when it does not run.

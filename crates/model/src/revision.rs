@@ -1,7 +1,7 @@
 //! A tree's revision: one notion of it for the service that is started, the bundle and the mutants.
 //!
 //! git is asked for what is there and nothing else: neither the environment of a hook, nor the user's programs for showing
-//! differences, may answer in its place. Where git fails, that is told: a tree of which nobody knows is not called clean.
+//! differences, may answer in its place. Where git fails, that is reported: a tree that could not be looked at is not called clean.
 
 use std::ffi::OsStr;
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use crate::files;
 use crate::sum::{self, Sum};
 
-/// Stands for the hash of a difference that nobody could see.
+/// Stands for the hash of a difference that could not be read.
 pub const UNTOLD: &str = "unknown";
 
 /// What a tree is a copy of.
@@ -20,8 +20,8 @@ pub const UNTOLD: &str = "unknown";
 pub struct Revision {
     /// The commit: git's word, or `AICLIPX_REVISION`'s where git has none.
     pub commit: Option<String>,
-    /// SHA-256 of the uncommitted difference against it (untracked files by name and content), [`UNTOLD`] where nobody could
-    /// tell it, or none if the tree is clean.
+    /// SHA-256 of the uncommitted difference against it (untracked files by name and content), [`UNTOLD`] where it
+    /// could not be read, or none if the tree is clean.
     pub dirty: Option<String>,
     /// Why git could not say it, where there is a repository.
     pub untold: Option<String>,
@@ -40,8 +40,7 @@ impl Revision {
         }
     }
 
-    /// The same of a tree that has no history, as whoever copied it tells it ([`label`]'s words). What it differed in nobody
-    /// can say any more.
+    /// The same of a tree without history, from what its copier says ([`label`]'s words). In what it differed is not known any more.
     fn without_git(told: Option<&str>, why: String) -> Revision {
         match told.map(|told| told.strip_suffix("-dirty").ok_or(told)) {
             Some(Ok(commit)) => {
@@ -67,7 +66,7 @@ pub fn label(commit: Option<&str>, dirty: Option<&str>) -> String {
     }
 }
 
-/// SHA-256 of what is not committed; none where all is. What can't be read is told by name.
+/// SHA-256 of what is not committed; none where all is. The error names what can't be read.
 fn difference(tree: &Path) -> Result<Option<String>, String> {
     let mut sum = Sum::new();
     let shown = ["diff", "--no-ext-diff", "--no-textconv", "--no-color", "--no-relative", "--binary", "HEAD"];
@@ -155,10 +154,10 @@ fn answered(tree: &Path, arguments: &[&str], to: &mut impl Write) -> Result<u64,
 }
 
 /// Says what commit the tree is of, `-dirty` behind it, where no git can: what Nix copies has no history.
-pub const REVISION_VARIABLE: &str = "AICLIPX_REVISION";
+pub(crate) const REVISION_VARIABLE: &str = "AICLIPX_REVISION";
 
 /// What [`REVISION_VARIABLE`] says, for who has asked git in vain.
-pub fn told_revision() -> Option<String> {
+pub(crate) fn told_revision() -> Option<String> {
     std::env::var(REVISION_VARIABLE).ok().filter(|revision| !revision.is_empty() && revision != "unknown")
 }
 

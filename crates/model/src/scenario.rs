@@ -17,7 +17,7 @@ mod types;
 pub use types::{Action, Arrival, Expect, FaultQuota, Measure, Phase, RequestTemplate, Scenario, Step, Volume};
 
 impl Scenario {
-    /// Reads one scenario file; everything wrong in it is told at once.
+    /// Reads one scenario file; everything wrong in it is reported at once.
     pub fn read(file: &Path) -> Result<Scenario, Failure> {
         let text = files::read_to_string(file)
             .with_context(|| format!("cannot read the scenario {}", file.display()))
@@ -31,18 +31,27 @@ impl Scenario {
     }
 }
 
-/// Every scenario of a folder, by number. All that is wrong in all of them is told at once.
+/// Every scenario of a folder, by number. All that is wrong in any of them is reported at once.
 pub fn all(folder: &Path) -> Result<Vec<Scenario>, Failure> {
     let mut scenarios: Vec<Scenario> = Vec::new();
     let mut findings = Vec::new();
+    let mut unread = None;
     for file in files(folder)? {
-        let text = files::read_to_string(&file)
-            .with_context(|| format!("cannot read the scenario {}", file.display()))
-            .map_err(Failure::usage)?;
-        match Scenario::from_text(&file, &text) {
-            Ok(scenario) => scenarios.push(scenario),
-            Err(found) => findings.extend(found),
+        match files::read_to_string(&file) {
+            Ok(text) => match Scenario::from_text(&file, &text) {
+                Ok(scenario) => scenarios.push(scenario),
+                Err(found) => findings.extend(found),
+            },
+            Err(error) => {
+                findings.push(files::unread(&file, &error));
+                unread.get_or_insert((file, error));
+            }
         }
+    }
+    if let Some((file, error)) = unread {
+        // Whether it is the system that says no, its own error tells.
+        let error = anyhow::Error::new(error).context(format!("cannot read the scenario {}", file.display()));
+        return Err(Failure::usage(error).of_files(findings));
     }
     scenarios.sort_by_key(|scenario| scenario.number);
     for (index, scenario) in scenarios.iter().enumerate() {

@@ -13,12 +13,10 @@ use crate::files;
 pub struct Sum(Sha256);
 
 impl Sum {
-    /// Of nothing yet.
     pub fn new() -> Sum {
         Sum::default()
     }
 
-    /// These bytes, too.
     pub fn add(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
@@ -41,13 +39,12 @@ impl Write for Sum {
 }
 
 /// The sum of all that is read, however much it is.
-pub fn of(source: &mut impl Read) -> io::Result<String> {
+pub(crate) fn of(source: &mut impl Read) -> io::Result<String> {
     let mut sum = Sum::new();
     io::copy(source, &mut sum)?;
     Ok(sum.hex())
 }
 
-/// The sum of a file.
 pub fn of_file(path: &Path) -> anyhow::Result<String> {
     let read = || of(&mut files::open(path)?);
     read().with_context(|| format!("cannot read {}", path.display()))

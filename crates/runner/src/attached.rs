@@ -9,13 +9,13 @@ use std::sync::Arc;
 use anyhow::{Context, ensure};
 
 use super::collect;
-use super::enact::{self, END, RunResult, RunSpec, Say, goes_on};
+use super::enact::spec::{RunResult, RunSpec, Say};
+use super::enact::{self, END, goes_on};
 use super::environment::{Environment, Held};
-use super::publish::publish;
+use super::publish::{begun, publish};
 use super::runner::{self, Ended, Job, Try, Which, gravest, invalid, why_again};
 use crate::events::{Event, Events};
-use crate::publish::in_a_second_of_its_own;
-use crate::surroundings::{asked_of, look_for_a_browser};
+use crate::surroundings::{self, asked_of, look_for_a_browser};
 use aiclipx_judge::artifacts::{LEDGER, RUN};
 use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::consistency::FIRST_TRY;
@@ -23,12 +23,11 @@ use aiclipx_judge::experiment::Experiment;
 use aiclipx_judge::files::{files_in, read_json};
 use aiclipx_judge::judge;
 use aiclipx_judge::outcome::Outcome;
-use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, compact_utc, now_ms};
+use aiclipx_judge::provenance::{self, BrokenOff, End, Mode, Provenance, compact_utc};
 use aiclipx_judge::run::{SCHEMA, read_run};
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::process_identity::ProcessIdentity;
-use aiclipx_model::revision::{Revision, label};
 use aiclipx_model::traffic::ledger::{Head, Ledger};
 use aiclipx_stack::Component;
 use aiclipx_stack::interrupt::Interrupt;
@@ -80,31 +79,49 @@ pub async fn collect(
         return Err(nothing_ended(environment, !runs.broken_off.is_empty()));
     }
     for one in &runs.broken_off {
-        events.tell(&one.run, Event::NotJudged { why: one.end.why.clone() });
+        events.tell_run(&one.run, Event::NotJudged { why: one.end.why.clone() });
     }
     look_for_a_browser().await;
     let seeds: Vec<u64> = runs.ended.iter().map(|(_, one)| one.seed).collect::<BTreeSet<_>>().into_iter().collect();
-    let Revision { commit, dirty, untold } = asked_of(root, events).await?;
-    let label = label(commit.as_deref(), dirty.as_deref());
-    let mut before = environment.epochs().await?;
+    let revision = asked_of(root, events).await?;
+    let label = revision.label();
+    let before = environment.identities().await?;
     let (versions, mut absent) = environment.told();
-    for name in is_down(&before)? {
-        absent.push(format!("{name} was not running when this was collected"));
-        before.remove(&name);
-    }
-    absent.extend(untold.iter().map(|why| provenance::of_unknown(why)));
-    let (id, draft) = in_a_second_of_its_own(|now_ms| {
-        let id = provenance::bundle_id(now_ms, commit.as_deref(), &seeds)?;
-        Ok(Draft::begin(out, &id)?.map(|draft| (id, draft)))
-    })
-    .await?;
-    draft.take(&tree)?;
+    absent.extend(is_down(&before)?.iter().map(|name| format!("{name} was not running when this was collected")));
+    let (_, id, draft) = begun(out, revision.commit.as_deref(), &seeds, &tree).await?;
 
     let began_ms = read_run(&runs.ended[0].0)?.quiet_ms;
-    let of = runs.ended.len();
-    let jobs = runs.ended.into_iter().zip(1..).map(|((run, one), number)| Collecting {
-        held: Arc::clone(&held),
-        tree: Arc::clone(&tree),
+    let ended = collect_all(&held, &tree, &draft, runs.ended, events, interrupt).await;
+    let Taken { tries, disturbed, others, unfinished } = taken(ended, &label)?;
+    absent.extend(others.into_iter().map(|built| provenance::of_another_revision(&built, &label)));
+    let superseded = name_experiments(&draft, &tries, &disturbed, events)?;
+    absent.extend(changed(&before, &environment.identities().await?)?);
+
+    let mode = match environment {
+        Environment::Managed(_) => Mode::Attached,
+        Environment::External(_) => Mode::External,
+    };
+    let known = surroundings::provenance(root, id, mode, &revision, seeds, environment.speed(), began_ms)?;
+    absent.extend(known.absent);
+    let broken_off = runs.broken_off;
+    let provenance = Provenance { versions, superseded, unfinished, broken_off, absent, ..known };
+    aiclipx_judge::mutants::outcome::take(out, draft.folder(), &provenance)?;
+    publish(draft, &provenance, &environment.secrets()?, events, interrupt).await
+}
+
+/// Collects the runs one after the other, for they ask the same Prometheus.
+async fn collect_all(
+    held: &Arc<Held>,
+    tree: &Arc<Tree>,
+    draft: &Draft,
+    runs: Vec<(PathBuf, Earlier)>,
+    events: &Events,
+    interrupt: &Interrupt,
+) -> Vec<Ended<Collecting>> {
+    let of = runs.len();
+    let jobs = runs.into_iter().zip(1..).map(|((run, one), number)| Collecting {
+        held: Arc::clone(held),
+        tree: Arc::clone(tree),
         folder: draft.experiment(&one.run),
         run,
         one,
@@ -116,55 +133,45 @@ pub async fn collect(
         if let Err(failure) = &ended.came
             && is_left_out(failure)
         {
-            events.tell(ended.job.name(), Event::Unfinished { why: failure.to_string() });
+            events.tell_run(ended.job.name(), Event::Unfinished { why: failure.to_string() });
         }
     };
-    // One after the other: they ask the same Prometheus.
     let ended = runner::run(jobs.collect(), 1, events, interrupt, told).await;
     events.settle();
-    let Taken { tries, disturbed, others, unfinished } = taken(ended, &label)?;
-    absent.extend(others.into_iter().map(|built| provenance::of_another_revision(&built, &label)));
-    let (names, superseded) = names(&tries.iter().collect::<Vec<_>>(), &disturbed);
+    ended
+}
+
+/// Gives each experiment its name, in the draft and in what is told; those that are put aside.
+fn name_experiments(
+    draft: &Draft,
+    tries: &[Earlier],
+    disturbed: &[bool],
+    events: &Events,
+) -> anyhow::Result<Vec<String>> {
+    let (names, superseded) = names(&tries.iter().collect::<Vec<_>>(), disturbed);
     for (one, name) in tries.iter().zip(&names) {
         std::fs::rename(draft.experiment(&one.run), draft.experiment(name)).context("cannot name an experiment")?;
+        events.tell(name, Event::Recorded { run: one.run.clone() });
     }
-    let after = environment.epochs().await?;
-    let changed = before.iter().filter(|(name, epoch)| after.get(*name) != Some(*epoch)).map(|(name, _)| name);
-    for name in changed {
-        if may_lack(name) {
-            absent.push(format!("{name} was restarted or died while this was collected"));
-            continue;
-        }
-        return Err(Failure::infrastructure(format!("{name} died or was restarted while evidence was collected"))
-            .remedy("see `just logs`; run `just traffic` and `just evidence` again"));
-    }
+    events.settle();
+    Ok(superseded)
+}
 
-    let provenance = Provenance {
-        schema: SCHEMA,
-        id,
-        tool: env!("CARGO_PKG_VERSION").to_owned(),
-        program: provenance::program(),
-        revision: commit,
-        dirty,
-        flake_lock_sha256: provenance::flake_lock(root)?,
-        mode: match environment {
-            Environment::Managed(_) => Mode::Attached,
-            Environment::External(_) => Mode::Foreign,
-        },
-        seeds,
-        speed: environment.speed(),
-        began_ms,
-        ended_ms: now_ms(),
-        versions,
-        image: None,
-        machine: provenance::machine(),
-        superseded,
-        unfinished,
-        broken_off: runs.broken_off,
-        absent,
-    };
-    aiclipx_judge::mutants::outcome::take(out, draft.folder(), &provenance)?;
-    publish(draft, &provenance, &environment.secrets()?, events, interrupt).await
+/// The processes that ran and were not the same throughout, in words; a failure for one that the stack can't do without.
+fn changed(
+    before: &BTreeMap<String, ProcessIdentity>,
+    after: &BTreeMap<String, ProcessIdentity>,
+) -> Result<Vec<String>, Failure> {
+    let ran = before.iter().filter(|(_, identity)| identity.pid.is_some());
+    let changed = ran.filter(|(name, identity)| after.get(*name) != Some(*identity)).map(|(name, _)| name);
+    let told = changed.map(|name| {
+        if may_lack(name) {
+            return Ok(format!("{name} was restarted or died while this was collected"));
+        }
+        Err(Failure::infrastructure(format!("{name} died or was restarted while evidence was collected"))
+            .remedy("see `just logs`; run `just traffic` and `just evidence` again"))
+    });
+    told.collect()
 }
 
 fn nothing_ended(environment: Environment<'_>, was_broken_off: bool) -> Failure {
@@ -200,10 +207,10 @@ impl Job for Collecting {
 
     async fn attempt(&mut self, _: Which) -> Result<Try<Collected>, Failure> {
         let (number, of) = self.place;
-        self.events.tell(self.name(), Event::Collecting { scenario: self.one.scenario.clone(), number, of });
+        self.events.tell_run(self.name(), Event::Collecting { scenario: self.one.scenario.clone(), number, of });
+        let tell = |event| self.events.tell_run(self.name(), event);
         let collected = async {
-            collect::collect(self.name(), self.held.environment(), &self.tree, &self.run, &self.folder, &self.events)
-                .await?;
+            collect::collect(self.held.environment(), &self.tree, &self.run, &self.folder, &tell).await?;
             let (tree, folder) = (Arc::clone(&self.tree), self.folder.clone());
             let looked = tokio::task::spawn_blocking(move || {
                 let experiment = Experiment::read(&folder)?;
@@ -273,8 +280,8 @@ fn may_lack(name: &str) -> bool {
 }
 
 /// The processes that do not run, of those that a stack may do without; one of the others ends it before anything is asked.
-fn is_down(epochs: &BTreeMap<String, ProcessIdentity>) -> Result<Vec<String>, Failure> {
-    let down = epochs.iter().filter(|(_, epoch)| epoch.pid.is_none()).map(|(name, _)| name.clone());
+fn is_down(identities: &BTreeMap<String, ProcessIdentity>) -> Result<Vec<String>, Failure> {
+    let down = identities.iter().filter(|(_, identity)| identity.pid.is_none()).map(|(name, _)| name.clone());
     let (optional, needed): (Vec<_>, Vec<_>) = down.partition(|name| may_lack(name));
     if needed.is_empty() {
         return Ok(optional);
@@ -391,6 +398,78 @@ fn runs_of(environment: Environment<'_>) -> anyhow::Result<Runs> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stand_in;
+    use aiclipx_stack::interrupt::Signals;
+
+    /// A run that is to be collected from where nobody answers.
+    fn collecting(run: &str, place: &Path, events: &Events) -> Collecting {
+        let (scenario, schedule) = ("01-a".to_owned(), String::new());
+        Collecting {
+            held: Arc::new(Held::External(Box::new(stand_in::external(stand_in::nobody(), place)))),
+            tree: Arc::new(stand_in::tree()),
+            run: stand_in::experiment(),
+            one: Earlier { run: run.to_owned(), scenario, seed: 42, schedule },
+            folder: place.join(run),
+            place: (1, 1),
+            events: events.clone(),
+            interrupt: Signals::unheard().held(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_run_that_cannot_be_collected_is_tried_once_and_leaves_no_half_of_an_experiment() {
+        let place = tempfile::tempdir().unwrap();
+        let (to, heard) = std::sync::mpsc::channel();
+        let events = Events::to(move |told| drop(to.send((told.run.clone(), told.event.clone()))));
+        let job = collecting("1", place.path(), &events);
+        // As one that was broken off leaves it.
+        std::fs::create_dir(&job.folder).unwrap();
+        let ended = runner::run(vec![job], 1, &events, &Signals::unheard().held(), |_, _| {}).await;
+        assert_eq!(ended[0].came.as_ref().unwrap_err().kind(), Kind::Infrastructure);
+        assert!(!ended[0].job.folder.exists());
+        drop((events, ended));
+        let told: Vec<_> = heard.iter().collect();
+        let once = Event::Collecting { scenario: "01-a".to_owned(), number: 1, of: 1 };
+        assert_eq!(told, [(Some("1".to_owned()), once)]);
+    }
+
+    #[test]
+    fn one_run_that_cannot_be_had_is_left_out_and_what_concerns_all_ends_it() {
+        let (place, events) = (tempfile::tempdir().unwrap(), Events::to(|_| {}));
+        let ended = |run: &str, came| Ended { job: collecting(run, place.path(), &events), came };
+        let sound = |run: &str| ended(run, Ok((false, vec!["tree".to_owned(), "other".to_owned()])));
+        let lost = |run: &str| ended(run, Err(Failure::infrastructure("Prometheus does not answer")));
+        let denied = || {
+            let error = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+            Failure::from(anyhow::Error::new(error).context("cannot read run.json"))
+        };
+        assert_eq!(denied().kind(), Kind::Usage, "and is left out all the same");
+        let all = vec![sound("1"), lost("2"), ended("3", Err(denied())), ended("4", Ok((true, Vec::new())))];
+        let came = taken(all, "tree").unwrap();
+        assert_eq!(came.tries.iter().map(|one| one.run.as_str()).collect::<Vec<_>>(), ["1", "4"]);
+        assert_eq!(came.disturbed, [false, true]);
+        assert!(came.others.iter().eq(["other"]));
+        assert!(came.unfinished.keys().eq(["2", "3"]));
+        for grave in [Failure::usage("no such tree"), Failure::interrupted()] {
+            let kind = grave.kind();
+            let failure = taken(vec![sound("1"), lost("2"), ended("3", Err(grave))], "tree").err().unwrap();
+            assert_eq!(failure.kind(), kind);
+        }
+        let nothing = taken(vec![lost("1"), lost("2")], "tree").err().unwrap();
+        assert_eq!(nothing.kind(), Kind::Infrastructure);
+    }
+
+    #[test]
+    fn what_was_restarted_meanwhile_ends_it_unless_a_stack_may_do_without() {
+        let identity = |pid| ProcessIdentity { pid: Some(pid), started_ms: Some(1) };
+        let stack =
+            |app, loki| BTreeMap::from([("app".to_owned(), identity(app)), ("loki".to_owned(), identity(loki))]);
+        assert_eq!(changed(&stack(1, 2), &stack(1, 2)).unwrap(), [""; 0]);
+        let told = changed(&stack(1, 2), &stack(1, 3)).unwrap();
+        assert_eq!(told, ["loki was restarted or died while this was collected"]);
+        assert_eq!(changed(&stack(1, 2), &stack(4, 2)).unwrap_err().kind(), Kind::Infrastructure);
+        assert!(changed(&stack(1, 2), &BTreeMap::new()).is_err(), "who is gone is not the same");
+    }
 
     #[test]
     fn a_run_that_goes_on_is_not_called_broken_off_and_one_that_ended_says_why() {
@@ -408,10 +487,10 @@ mod tests {
 
     #[test]
     fn who_was_down_before_is_told_before_anything_is_asked() {
-        let epoch = |pid| ProcessIdentity { pid, started_ms: pid.map(u64::from) };
+        let identity = |pid| ProcessIdentity { pid, started_ms: pid.map(u64::from) };
         let stack = |down: &[&str]| -> BTreeMap<String, ProcessIdentity> {
             let names = ["app", "prometheus", "alertmanager", "receiver", "vector", "loki", "viewer"];
-            names.map(|name| (name.to_owned(), epoch((!down.contains(&name)).then_some(7)))).into()
+            names.map(|name| (name.to_owned(), identity((!down.contains(&name)).then_some(7)))).into()
         };
         assert_eq!(is_down(&stack(&[])).unwrap(), [""; 0]);
         assert_eq!(is_down(&stack(&["loki"])).unwrap(), ["loki"]);

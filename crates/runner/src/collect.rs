@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 
 use super::environment::{ASK_LIMIT, Environment};
 use crate::dashboard_pages;
-use crate::events::{Event, Events};
+use crate::events::Event;
 use crate::graphs;
 use aiclipx_base::duration::Speed;
 use aiclipx_dashboard::query::{self, View};
@@ -35,28 +35,26 @@ use aiclipx_stack::{Component, Lifetime, Stack};
 
 /// Copies a run folder to `target` and adds samples, loaded configuration, notifications, logs and panels.
 ///
-/// A component that died is named. What is lacking is told of `job`, whose run it is.
-pub async fn collect(
-    job: &str,
+/// A component that died is named. What is lacking is told.
+pub(super) async fn collect(
     environment: Environment<'_>,
     tree: &Tree,
     run_folder: &Path,
     target: &Path,
-    events: &Events,
+    tell: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Failure> {
-    match collected(job, environment, tree, run_folder, target, events).await {
+    match collected(environment, tree, run_folder, target, tell).await {
         Ok(()) => Ok(()),
         Err(failure) => Err(environment.blame(failure).await),
     }
 }
 
 async fn collected(
-    job: &str,
     environment: Environment<'_>,
     tree: &Tree,
     run_folder: &Path,
     target: &Path,
-    events: &Events,
+    tell: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Failure> {
     let prometheus = Api::new(environment.prometheus());
     let run = begun(environment, &prometheus, run_folder, target).await?;
@@ -70,9 +68,7 @@ async fn collected(
             write(&target.join(LOADED.named(name)), &api.get(path).await?)?;
         }
     }
-    let lacks = |why: String| {
-        events.tell(job, Event::Lacks { scenario: run.scenario.clone(), why });
-    };
+    let lacks = |why: String| tell(Event::Lacks { scenario: run.scenario.clone(), why });
     if let Environment::Managed(stack) = environment {
         logs(stack, &run, target).await?;
         if stack.programs().contains_key(&Component::Loki) && stack.programs().contains_key(&Component::Vector) {
@@ -108,7 +104,7 @@ async fn collected(
 }
 
 /// What disturbed a run, in words, as its samples tell; empty for one that can be judged.
-pub async fn disturbances(
+pub(super) async fn disturbances(
     environment: Environment<'_>,
     tree: &Tree,
     run_folder: &Path,
@@ -157,7 +153,7 @@ pub(super) async fn notifications(environment: Environment<'_>, run: &Run, targe
 }
 
 /// Of a log that is for people: as much as a stack writes in days.
-pub const LONGEST_LOG: u64 = 16 << 20;
+pub(super) const LONGEST_LOG: u64 = 16 << 20;
 
 /// The service's log of the window, line by line by its own times, and the end of the other components' logs.
 ///
@@ -326,7 +322,7 @@ async fn panels(prometheus: &Api, tree: &Tree, speed: Speed, run: &Run, target: 
 }
 
 /// Unix milliseconds as the seconds that Prometheus' API takes.
-pub fn seconds(millis: i64) -> f64 {
+pub(super) fn seconds(millis: i64) -> f64 {
     #[allow(clippy::cast_precision_loss)] // milliseconds of this century lie far below 2^53
     let seconds = millis as f64 / 1000.0;
     seconds

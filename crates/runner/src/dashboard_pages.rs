@@ -7,13 +7,12 @@ use anyhow::Context;
 
 use crate::browser::Browser;
 use crate::browser::grafana::{DashboardPage, Shown};
-use crate::surroundings::look_for_a_browser;
+use crate::surroundings::{look_for_a_browser, now_ms};
 use aiclipx_base::address::Address;
 use aiclipx_judge::artifacts::{GRAFANA_PAGE, dashboard_picture};
 use aiclipx_judge::files::{write, write_json};
 use aiclipx_judge::grafana::{Seen, dashboards};
 use aiclipx_judge::panels;
-use aiclipx_judge::provenance::now_ms;
 use aiclipx_judge::run::Run;
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::Failure;
@@ -24,7 +23,7 @@ use aiclipx_stack::prom::client::Api;
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Pictures the dashboards of a run. What can't be pictured is told in its file; only a disk ends it.
-pub async fn collect(
+pub(super) async fn collect(
     address: &Address,
     tree: &Tree,
     scenario: &Scenario,

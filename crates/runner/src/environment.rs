@@ -19,7 +19,7 @@ use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::process_identity::ProcessIdentity;
 use aiclipx_model::scenario::Action;
 use aiclipx_stack::receiver;
-use aiclipx_stack::start::no_room;
+use aiclipx_stack::state::no_room;
 use aiclipx_stack::{Component, ExternalStack, Stack};
 
 /// What a component may take to answer a small question.
@@ -45,17 +45,16 @@ impl Held {
     pub fn environment(&self) -> Environment<'_> {
         match self {
             Held::Managed(stack) => Environment::Managed(stack),
-            Held::External(foreign) => Environment::External(foreign),
+            Held::External(external) => Environment::External(external),
         }
     }
 }
 
 impl<'a> Environment<'a> {
-    /// The service's replicas.
     pub fn app(self) -> &'a [Address] {
         match self {
             Environment::Managed(stack) => &stack.plan().addresses.app,
-            Environment::External(foreign) => &foreign.app,
+            Environment::External(external) => &external.app,
         }
     }
 
@@ -64,7 +63,7 @@ impl<'a> Environment<'a> {
     pub fn app_metrics(self) -> &'a [Address] {
         match self {
             Environment::Managed(stack) => stack.plan().addresses.scraped_app(),
-            Environment::External(foreign) => &foreign.app,
+            Environment::External(external) => &external.app,
         }
     }
 
@@ -72,7 +71,7 @@ impl<'a> Environment<'a> {
     pub fn prometheus(self) -> &'a Address {
         match self {
             Environment::Managed(stack) => &stack.plan().addresses.prometheus,
-            Environment::External(foreign) => &foreign.prometheus,
+            Environment::External(external) => &external.prometheus,
         }
     }
 
@@ -80,7 +79,7 @@ impl<'a> Environment<'a> {
     pub fn alertmanager(self) -> Option<&'a Address> {
         match self {
             Environment::Managed(stack) => Some(&stack.plan().addresses.alertmanager),
-            Environment::External(foreign) => foreign.alertmanager.as_ref(),
+            Environment::External(external) => external.alertmanager.as_ref(),
         }
     }
 
@@ -88,7 +87,7 @@ impl<'a> Environment<'a> {
     pub fn receiver(self) -> Option<&'a Address> {
         match self {
             Environment::Managed(stack) => Some(&stack.plan().addresses.receiver),
-            Environment::External(foreign) => foreign.receiver.as_ref(),
+            Environment::External(external) => external.receiver.as_ref(),
         }
     }
 
@@ -98,7 +97,7 @@ impl<'a> Environment<'a> {
             Environment::Managed(stack) => {
                 stack.programs().contains_key(&Component::Grafana).then_some(&stack.plan().addresses.dashboards)
             }
-            Environment::External(foreign) => foreign.grafana.as_ref(),
+            Environment::External(external) => external.grafana.as_ref(),
         }
     }
 
@@ -106,7 +105,7 @@ impl<'a> Environment<'a> {
     pub fn configured(self) -> Addresses {
         match self {
             Environment::Managed(stack) => stack.plan().addresses.clone(),
-            Environment::External(foreign) => Addresses { app: foreign.app.clone(), ..Addresses::canonical() },
+            Environment::External(external) => Addresses { app: external.app.clone(), ..Addresses::canonical() },
         }
     }
 
@@ -114,7 +113,7 @@ impl<'a> Environment<'a> {
     pub fn speed(self) -> Speed {
         match self {
             Environment::Managed(stack) => stack.plan().speed,
-            Environment::External(foreign) => foreign.speed,
+            Environment::External(external) => external.speed,
         }
     }
 
@@ -122,7 +121,7 @@ impl<'a> Environment<'a> {
     pub fn state(self) -> &'a Path {
         match self {
             Environment::Managed(stack) => &stack.plan().state,
-            Environment::External(foreign) => &foreign.state,
+            Environment::External(external) => &external.state,
         }
     }
 
@@ -134,14 +133,14 @@ impl<'a> Environment<'a> {
                     stack.started().parse().context("the time at which the stack came up")?;
                 Ok(started.as_millisecond())
             }
-            Environment::External(foreign) => Ok(foreign.started_ms),
+            Environment::External(external) => Ok(external.started_ms),
         }
     }
 
     /// The life each process is in. Of theirs no process is seen: their start times, which Prometheus scrapes, tell.
-    pub async fn epochs(self) -> Result<BTreeMap<String, ProcessIdentity>, Failure> {
+    pub async fn identities(self) -> Result<BTreeMap<String, ProcessIdentity>, Failure> {
         match self {
-            Environment::Managed(stack) => stack.epochs().await,
+            Environment::Managed(stack) => stack.identities().await,
             Environment::External(_) => Ok(BTreeMap::new()),
         }
     }
@@ -197,10 +196,10 @@ impl<'a> Environment<'a> {
 
     /// What can't be seen of it, and why.
     pub fn unseen(self) -> BTreeMap<Unseen, String> {
-        let Environment::External(foreign) = self else { return BTreeMap::new() };
+        let Environment::External(external) = self else { return BTreeMap::new() };
         let out_of_reach =
             [(Unseen::Notifications, Component::Receiver), (Unseen::Alertmanager, Component::Alertmanager)];
-        let why = |(what, component): (Unseen, Component)| Some((what, foreign.absent.get(&component)?.clone()));
+        let why = |(what, component): (Unseen, Component)| Some((what, external.absent.get(&component)?.clone()));
         let logs = (Unseen::Logs, "somebody else started this stack, and keeps its log files".to_owned());
         out_of_reach.into_iter().filter_map(why).chain([logs]).collect()
     }
@@ -223,7 +222,7 @@ impl<'a> Environment<'a> {
     /// Who does not run and should, in words.
     pub(super) async fn dead(self) -> Option<String> {
         let Environment::Managed(stack) = self else { return None };
-        let Ok(epochs) = stack.epochs().await else {
+        let Ok(epochs) = stack.identities().await else {
             // Who is killed leaves its record, who is told to stop takes it away.
             return Some(if stack.is_recorded() {
                 "supervisord died, and the stack with it".to_owned()
@@ -251,7 +250,7 @@ impl<'a> Environment<'a> {
                     .map(|(component, missed)| format!("{component} is not there: {missed}"))
                     .collect(),
             ),
-            Environment::External(foreign) => (foreign.versions.clone(), foreign.absent.values().cloned().collect()),
+            Environment::External(external) => (external.versions.clone(), external.absent.values().cloned().collect()),
         };
         versions.extend(surroundings::browser());
         (versions, absent)

@@ -19,6 +19,9 @@ use aiclipx_judge::report::PDF;
 use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files;
 
+/// How often one that goes on beside others shows it.
+pub(super) const STILL_AT_IT: Duration = Duration::from_secs(8);
+
 /// What an experiment does, or waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
@@ -91,7 +94,7 @@ pub enum Result {
     Invalid,
 }
 
-/// What is told of an experiment, or of the run as a whole.
+/// What is told of an experiment, of a run, or of the command as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -105,6 +108,10 @@ pub enum Event {
     /// A run that did not end by itself.
     NotJudged {
         why: String,
+    },
+    /// The experiment that a run became.
+    Recorded {
+        run: String,
     },
     /// Something that the record goes without.
     Lacks {
@@ -161,6 +168,7 @@ impl Event {
             Event::Doing(step) => format!("  · {experiment}: {step}"),
             Event::Collecting { scenario, number, of } => format!("  · {scenario}: collecting ({number} of {of})"),
             Event::NotJudged { why } => format!("  · {experiment}: not judged: {why}"),
+            Event::Recorded { run } => format!("  · {experiment}: recorded by {run}"),
             Event::Lacks { scenario, why } => format!("  · {scenario}: {why}"),
             Event::TriedAgain { why } => format!("  ! {experiment}, once more: {why}"),
             Event::Unfinished { why } => format!("  ! {experiment}: {why}"),
@@ -190,8 +198,11 @@ impl Event {
 pub struct Told {
     /// RFC 3339, UTC, with milliseconds.
     pub time: String,
-    /// The experiment's, the run's or the mutant's name; none of the run as a whole.
+    /// The experiment's name, as the bundle and JUnit's suites have it, or the mutant's; none of the command as a whole.
     pub experiment: Option<String>,
+    /// The run's, where it is no experiment yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     #[serde(flatten)]
     pub event: Event,
 }
@@ -264,7 +275,10 @@ impl Events {
     /// To people, and to a file, if one is named: it is opened before anything is told, and emptied by the first event.
     pub fn open(file: Option<&Path>) -> std::result::Result<Events, Failure> {
         let file = file.map(ToFile::open).transpose()?;
-        let take = |told: &Told| tell(&told.event.line(told.experiment.as_deref().unwrap_or_default()));
+        let take = |told: &Told| {
+            let name = told.experiment.as_deref().or(told.run.as_deref());
+            tell(&told.event.line(name.unwrap_or_default()));
+        };
         Ok(Events::both(take, file))
     }
 
@@ -288,22 +302,29 @@ impl Events {
 
     /// Tells something of an experiment.
     pub fn tell(&self, experiment: &str, event: Event) {
-        self.send(Some(experiment.to_owned()), event);
+        self.send(Some(experiment), None, event);
     }
 
-    /// Tells something of the run as a whole.
+    /// Tells something of a run that has no name as an experiment yet.
+    pub fn tell_run(&self, run: &str, event: Event) {
+        self.send(None, Some(run), event);
+    }
+
+    /// Tells something of the command as a whole.
     pub fn tell_all(&self, event: Event) {
-        self.send(None, event);
+        self.send(None, None, event);
     }
 
-    fn send(&self, experiment: Option<String>, event: Event) {
+    fn send(&self, experiment: Option<&str>, run: Option<&str>, event: Event) {
         let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string();
-        let told = Told { time, experiment, event };
+        let told = Told { time, experiment: experiment.map(str::to_owned), run: run.map(str::to_owned), event };
         // A writer that is gone said why.
         if let Some(file) = &self.0.file {
             let _ = file.to.send(told.clone());
         }
-        let _ = self.0.to.as_ref().map(|to| to.send(Message::Told(told)));
+        if let Some(to) = &self.0.to {
+            let _ = to.send(Message::Told(told));
+        }
     }
 
     /// Waits until all that was told is on the terminal: before others write to the same terminal.
@@ -403,6 +424,11 @@ mod tests {
                 Event::Tried { told: "killed".to_owned(), number: 2, of: 6, seconds: 62 },
                 "  2/6 error-rate: killed (62 s)",
             ),
+            (
+                name,
+                Event::Recorded { run: "20261130T164000Z-01".to_owned() },
+                "  · error-rate: recorded by 20261130T164000Z-01",
+            ),
             (name, Event::DidNotApply { why: why() }, "  ✗ error-rate: did not apply: a scrape was missed"),
             (None, Event::Warning { why: why() }, "  ! a scrape was missed"),
             concluding(None, "  · judging"),
@@ -421,8 +447,8 @@ mod tests {
         let mut objects = std::collections::BTreeSet::new();
         for (experiment, event, line) in all() {
             assert_eq!(event.line(experiment.unwrap_or_default()), line);
-            let told =
-                Told { time: "2026-11-30T16:40:00.000Z".to_owned(), experiment: experiment.map(str::to_owned), event };
+            let time = "2026-11-30T16:40:00.000Z".to_owned();
+            let told = Told { time, experiment: experiment.map(str::to_owned), run: None, event };
             let object = serde_json::to_value(&told).unwrap();
             assert_eq!(object["time"], "2026-11-30T16:40:00.000Z");
             assert_eq!(object["experiment"].as_str(), experiment);
@@ -451,6 +477,20 @@ mod tests {
         let numbers =
             text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["number"].as_u64());
         assert!(numbers.eq((0..20).map(Some)), "{text}");
+    }
+
+    #[test]
+    fn what_is_told_of_a_run_names_the_run_and_the_experiment_that_it_became() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("events.jsonl");
+        let events = Events::open(Some(&file)).unwrap();
+        events.tell_run("1-x", Event::Collecting { scenario: "01-x".to_owned(), number: 1, of: 1 });
+        events.tell("x", Event::Recorded { run: "1-x".to_owned() });
+        drop(events);
+        let text = std::fs::read_to_string(&file).unwrap();
+        let told: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |at: usize| (told[at]["experiment"].as_str(), told[at]["run"].as_str());
+        assert_eq!([of(0), of(1)], [(None, Some("1-x")), (Some("x"), Some("1-x"))]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Verdicts as JUnit's XML, which is what CI systems show: a suite an experiment, a case a claim.
+//! Verdicts as JUnit's XML, which is what CI systems show: a suite an experiment, a case a claim. The run that recorded it is a
+//! property of the suite; both are called as in the events.
 //!
 //! A case fails where its claim fails, is an error where the run is no evidence for it, and is skipped where it is not proven: so
 //! all is green where the exit code is 0, and nowhere else.
@@ -23,6 +24,7 @@ pub fn of_bundle(outcome: &Outcome, require: &[String]) -> anyhow::Result<String
         let mut suite = TestSuite::new(&experiment.name);
         let length = u64::try_from(experiment.run.end_ms - experiment.run.quiet_ms).unwrap_or(0);
         suite.set_time(Duration::from_millis(length));
+        suite.add_property(("run", experiment.run.id.as_str()));
         let judged = outcome.counting().filter(|judgement| judgement.claim.experiment == experiment.name);
         suite.add_test_cases(judged.map(|judgement| of_claim(judgement, require)));
         report.add_test_suite(suite);
@@ -48,17 +50,17 @@ pub fn of_mutants(outcome: &outcome::Outcome) -> anyhow::Result<String> {
     let taken = u64::try_from(outcome.ended_ms - outcome.began_ms).unwrap_or(0);
     suite.set_time(Duration::from_millis(taken));
     for tried in &outcome.mutants {
-        let kind = match tried.fate {
+        let kind = match tried.status {
             MutantStatus::Killed(_) => None,
             MutantStatus::Survived(_) | MutantStatus::DidNotApply(_) => Some(NonSuccessKind::Failure),
             MutantStatus::Invalid(_) => Some(NonSuccessKind::Error),
             MutantStatus::NotTried(_) => {
-                suite.add_test_case(case("mutants", &tried.id, skipped(tried.fate.why())));
+                suite.add_test_case(case("mutants", &tried.id, skipped(tried.status.why())));
                 continue;
             }
         };
         let status = kind.map_or_else(TestCaseStatus::success, |kind| {
-            let mut status = not_good(kind, tried.fate.word(), tried.fate.why());
+            let mut status = not_good(kind, tried.status.word(), tried.status.why());
             status.set_description(format!("{}\n{} should find it.", tried.breaks, tried.found_by));
             status
         });
@@ -153,6 +155,8 @@ mod tests {
         let unproven = outcome.count(|verdict| matches!(verdict, Verdict::NotProven(_)));
         assert!(unproven > 0);
         assert_eq!(told(&report), [("request-rate", [outcome.judgements.len(), unproven, 0, 0])]);
+        let run = &report.test_suites[0].properties[0];
+        assert_eq!((run.name.as_str(), run.value.as_str()), ("run", outcome.experiments[0].run.id.as_str()));
         let cases: Vec<&str> = report.test_suites[0].test_cases.iter().map(|case| case.name.as_str()).collect();
         let claims: Vec<&str> = outcome.judgements.iter().map(|judgement| judgement.claim.id.as_str()).collect();
         assert_eq!(cases, claims);
@@ -214,12 +218,12 @@ mod tests {
             MutantStatus::Invalid(why()),
             MutantStatus::NotTried(why()),
         ];
-        let tried = |fate| Tried {
+        let tried = |status| Tried {
             id: "m".to_owned(),
             breaks: "Something.".to_owned(),
             found_by: "quiet/loaded".to_owned(),
             also_fail: Vec::new(),
-            fate,
+            status,
         };
         let outcome = outcome::Outcome {
             schema: outcome::SCHEMA,

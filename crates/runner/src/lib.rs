@@ -12,9 +12,9 @@
 pub mod asked;
 pub mod attached;
 pub mod browser;
-pub mod collect;
+mod collect;
 pub mod counted;
-pub mod dashboard_pages;
+mod dashboard_pages;
 pub mod enact;
 pub mod environment;
 pub mod events;
@@ -23,8 +23,11 @@ pub mod junit;
 pub mod mutants;
 pub mod pdf;
 pub mod pictures;
+mod planted;
 pub mod prove;
-pub mod publish;
+mod publish;
 pub mod runner;
-pub mod surroundings;
+#[cfg(test)]
+mod stand_in;
+mod surroundings;
 pub mod traffic;

@@ -6,7 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::browser::{self, Browser, PageOptions};
+use crate::browser::Browser;
+use crate::browser::page::{PageOptions, file_url};
 use aiclipx_judge::report::PDF;
 use aiclipx_model::failure::Failure;
 
@@ -25,7 +26,7 @@ pub async fn print(folder: &Path, title: &str) -> Result<(), String> {
 async fn printed(program: &Path, folder: &Path, title: &str) -> Result<(), Failure> {
     let browser = Browser::start(program).await?;
     let mut page = browser.page(WINDOW).await?;
-    page.open(&browser::file_url(&folder.join("report.html"))).await?;
+    page.open(&file_url(&folder.join("report.html"))).await?;
     page.wait_until("document.readyState === 'complete'", LIMIT).await?;
     page.pdf(&folder.join(PDF), title).await?;
     browser.close().await

@@ -16,15 +16,15 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::browser::Browser;
+use crate::browser::page::PageOptions;
 use crate::browser::prometheus::{PrometheusPages, Shot};
-use crate::browser::{Browser, PageOptions};
-use crate::surroundings::look_for_a_browser;
+use crate::surroundings::{look_for_a_browser, now_ms};
 use aiclipx_base::address::Address;
 use aiclipx_judge::alert_graph;
 use aiclipx_judge::artifacts;
 use aiclipx_judge::claims::pictured;
 use aiclipx_judge::files::write;
-use aiclipx_judge::provenance::now_ms;
 use aiclipx_judge::run::{MissingPicture, Picture};
 use aiclipx_model::failure::Failure;
 use aiclipx_stack::prom::client::Api;

@@ -10,14 +10,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::collect;
-use super::enact::{self, RunSpec, Say, enact};
+use super::enact::spec::{RunSpec, Say};
+use super::enact::{self, enact};
 use super::environment::Environment;
-use super::publish::publish;
+use super::publish::{begun, publish};
 use super::runner::{self, Ended, Job, Options, Try, Which, gravest, invalid};
 use crate::events::{self, Doing, Event, Events};
-use crate::publish::in_a_second_of_its_own;
-use crate::surroundings;
-use crate::surroundings::asked_of;
+use crate::surroundings::{self, asked_of};
 use aiclipx_judge::artifacts::LOG;
 use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::consistency::FIRST_TRY;
@@ -25,14 +24,10 @@ use aiclipx_judge::experiment::Experiment;
 use aiclipx_judge::files;
 use aiclipx_judge::judge::{self, Verdict};
 use aiclipx_judge::outcome::Outcome;
-use aiclipx_judge::provenance;
-use aiclipx_judge::provenance::{BrokenOff, End, Mode, Provenance, now_ms};
-use aiclipx_judge::run::SCHEMA;
+use aiclipx_judge::provenance::{BrokenOff, End, Mode, Provenance};
 use aiclipx_judge::tree::{Tree, copy_folder};
 use aiclipx_model::failure::{Failure, Kind, no_temporary_folder};
 use aiclipx_model::monitoring::prometheus_flags;
-use aiclipx_model::revision;
-use aiclipx_model::revision::Revision;
 use aiclipx_model::scenario::Scenario;
 use aiclipx_stack::interrupt::Interrupt;
 use aiclipx_stack::layout::RUNS;
@@ -49,21 +44,15 @@ pub async fn prove(
     let tree = Arc::new(Tree::read(root)?);
     let scenarios = chosen(&tree, &options.only)?;
     surroundings::look_for_a_browser().await;
-    let Revision { commit, dirty, untold } = asked_of(root, events).await?;
-    let (began_ms, id, draft) = in_a_second_of_its_own(|now_ms| {
-        let id = provenance::bundle_id(now_ms, commit.as_deref(), &[options.seed])?;
-        Ok(Draft::begin(&options.out, &id)?.map(|draft| (now_ms, id, draft)))
-    })
-    .await?;
-    draft.take(&tree)?;
+    let revision = asked_of(root, events).await?;
+    let (began_ms, id, draft) = begun(&options.out, revision.commit.as_deref(), &[options.seed], &tree).await?;
 
     // Once for all: a file that is edited meanwhile is not in what was read.
-    let label = revision::label(commit.as_deref(), dirty.as_deref());
     let host = Arc::new(PrivateStacks {
         root: root.to_owned(),
         tree: Arc::clone(&tree),
         options: options.clone(),
-        revision: label,
+        revision: revision.label(),
         events: events.clone(),
         interrupt: interrupt.clone(),
     });
@@ -80,29 +69,13 @@ pub async fn prove(
         return Err(failure);
     }
 
-    let provenance = Provenance {
-        schema: SCHEMA,
-        id,
-        tool: env!("CARGO_PKG_VERSION").to_owned(),
-        program: provenance::program(),
-        revision: commit,
-        dirty,
-        flake_lock_sha256: provenance::flake_lock(root)?,
-        mode: Mode::Private,
-        seeds: vec![options.seed],
-        speed: options.speed,
-        began_ms,
-        ended_ms: now_ms(),
-        versions: facts.versions,
-        image: None,
-        machine: provenance::machine(),
-        superseded: facts.superseded,
-        unfinished: facts.unfinished,
-        broken_off: facts.broken_off,
-        absent: untold.iter().map(|why| provenance::of_unknown(why)).chain(facts.absent).collect(),
-    };
+    let (seeds, speed) = (vec![options.seed], options.speed);
+    let known = surroundings::provenance(root, id, Mode::Private, &revision, seeds, speed, began_ms)?;
+    let Facts { versions, absent, superseded, unfinished, broken_off, secrets } = facts;
+    let absent = known.absent.into_iter().chain(absent).collect();
+    let provenance = Provenance { versions, superseded, unfinished, broken_off, absent, ..known };
     aiclipx_judge::mutants::outcome::take(&options.out, draft.folder(), &provenance)?;
-    publish(draft, &provenance, &facts.secrets, events, interrupt).await
+    publish(draft, &provenance, &secrets, events, interrupt).await
 }
 
 /// What the stacks told, for the provenance of all.
@@ -242,9 +215,8 @@ impl Host for PrivateStacks {
         };
         let enacted = enact(what, say, &self.interrupt).await?;
         say(Doing::Collecting);
-        self.interrupt
-            .or(collect::collect(&scenario.name, environment, &self.tree, &enacted.folder, folder, &self.events))
-            .await
+        let tell = |event| self.events.tell(&scenario.name, event);
+        self.interrupt.or(collect::collect(environment, &self.tree, &enacted.folder, folder, &tell)).await
     }
 
     async fn has_died(&self, PrivateStack { stack, .. }: &PrivateStack) -> bool {

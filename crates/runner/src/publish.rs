@@ -1,24 +1,27 @@
 //! What ends a run: the draft is reported, printed and sealed; and how one begins in a second of its own.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::time::{Instant, sleep};
 
-use super::enact::STILL_AT_IT;
-use crate::events::{Event, Events};
+use crate::events::{Event, Events, STILL_AT_IT};
 use crate::pdf;
-use aiclipx_judge::bundle::{BROKEN_OFF, Bundle, Draft};
+use crate::surroundings::now_ms;
+use aiclipx_judge::artifacts::{BROKEN_OFF, EXPERIMENTS};
+use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::files;
 use aiclipx_judge::outcome::Outcome;
-use aiclipx_judge::provenance::{Provenance, now_ms};
+use aiclipx_judge::provenance::{self, Provenance};
 use aiclipx_judge::report::PDF;
+use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::Failure;
 use aiclipx_stack::interrupt::Interrupt;
 
 /// Reports, prints, seals: all that is done with a draft once everything is recorded.
-pub async fn publish(
+pub(super) async fn publish(
     draft: Draft,
     provenance: &Provenance,
     secrets: &[String],
@@ -29,7 +32,7 @@ pub async fn publish(
     events.settle();
     let told = provenance.clone();
     let reported = tokio::task::spawn_blocking(move || {
-        for place in ["experiments", BROKEN_OFF] {
+        for place in [EXPERIMENTS, BROKEN_OFF] {
             for folder in files::files_in(&draft.folder().join(place), "")? {
                 files::pack(&folder)?;
             }
@@ -56,8 +59,24 @@ pub async fn publish(
     Ok((sealed, outcome))
 }
 
+/// Begins a bundle of this tree: when, its id, and its draft.
+pub(super) async fn begun(
+    out: &Path,
+    commit: Option<&str>,
+    seeds: &[u64],
+    tree: &Tree,
+) -> Result<(i64, String, Draft), Failure> {
+    let (began_ms, id, draft) = in_a_second_of_its_own(|now_ms| {
+        let id = provenance::bundle_id(now_ms, commit, seeds)?;
+        Ok(Draft::begin(out, &id)?.map(|draft| (now_ms, id, draft)))
+    })
+    .await?;
+    draft.take(tree)?;
+    Ok((began_ms, id, draft))
+}
+
 /// Begins what is named by the second in which it begins; of two commands in the same one, the later waits for the next.
-pub async fn in_a_second_of_its_own<T>(begin: impl Fn(i64) -> Result<Option<T>, Failure>) -> Result<T, Failure> {
+pub(super) async fn in_a_second_of_its_own<T>(begin: impl Fn(i64) -> Result<Option<T>, Failure>) -> Result<T, Failure> {
     loop {
         let now = now_ms();
         if let Some(begun) = begin(now)? {

@@ -31,7 +31,6 @@ pub struct Options {
     pub out: PathBuf,
 }
 
-/// Which try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
     /// It is repeated if it was disturbed.
@@ -69,7 +68,6 @@ pub(super) trait Job: Send + 'static {
     /// Its name in what is told.
     fn name(&self) -> &str;
 
-    /// One try.
     fn attempt(&mut self, which: Which) -> impl Future<Output = Result<Try<Self::Came>, Failure>> + Send;
 
     /// Whether a disturbed first try is repeated.

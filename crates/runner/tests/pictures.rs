@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use aiclipx_base::address::Address;
 use aiclipx_judge::run::MissingPicture;
+use aiclipx_runner::browser::Browser;
+use aiclipx_runner::browser::page::PageOptions;
 use aiclipx_runner::browser::prometheus::PrometheusPages;
-use aiclipx_runner::browser::{Browser, PageOptions};
 use aiclipx_runner::pictures::{Album, AtWork, PATIENCE, Screenshots};
 
 const ALERT: &str = "AppDown";

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::start::Stack;
+use super::stack::Stack;
 use super::table::Paint;
 use crate::prom::client::{ActiveAlert, Api, Silence};
 use aiclipx_model::failure::visible;
@@ -60,9 +60,9 @@ impl Alarms {
         let watched = watchdog.iter().any(|alert| is_firing(alert));
         if others.is_empty() {
             return if watched {
-                format!("  {} no alert but the Watchdog, which always fires\n", paint.good("●"))
+                format!("  {} no alert but the Watchdog, which always fires\n", paint.ok("●"))
             } else {
-                format!("  {} no alert fires, and the Watchdog ought to\n", paint.middling("◐"))
+                format!("  {} no alert fires, and the Watchdog ought to\n", paint.warn("◐"))
             };
         }
         // What fires before what may; then by name.
@@ -70,8 +70,8 @@ impl Alarms {
         let mut text = header(["alert", "state", "since", "of"], paint);
         for alert in others.iter().take(MOST_ROWS) {
             let (sign, state) = match alert.state.as_str() {
-                "firing" => (paint.bad("✗"), paint.bad(&format!("{:<9}", "firing"))),
-                state => (paint.middling("◐"), paint.middling(&format!("{state:<9}"))),
+                "firing" => (paint.error("✗"), paint.error(&format!("{:<9}", "firing"))),
+                state => (paint.warn("◐"), paint.warn(&format!("{state:<9}"))),
             };
             let since = alert.active_at.parse().map_or_else(|_| String::new(), |since| clock(since, self.at));
             let of = ["severity", "job", "instance", "integration", "component"];
@@ -81,7 +81,7 @@ impl Alarms {
         }
         rest(&mut text, others.len(), paint);
         if !watched {
-            let _ = writeln!(text, "  {} the Watchdog ought to fire, and does not", paint.middling("◐"));
+            let _ = writeln!(text, "  {} the Watchdog ought to fire, and does not", paint.warn("◐"));
         }
         text
     }
@@ -93,17 +93,17 @@ impl Alarms {
         };
         let mut set: Vec<&Silence> = all.iter().filter(|silence| silence.state() != "expired").collect();
         if set.is_empty() {
-            return format!("  {} no silence is set\n", paint.good("●"));
+            return format!("  {} no silence is set\n", paint.ok("●"));
         }
         let ends = |silence: &Silence| silence.ends_at.parse::<Timestamp>().ok();
         set.sort_by_key(|silence| ends(silence));
         let mut text = header(["silence", "state", "left", "by"], paint);
         for silence in set.iter().take(MOST_ROWS) {
-            let state = paint.middling(&format!("{:<9}", visible(silence.state())));
+            let state = paint.warn(&format!("{:<9}", visible(silence.state())));
             let left = ends(silence).map_or_else(String::new, |end| clock(self.at, end));
             let by = visible(&format!("{}: {}", silence.created_by, silence.comment));
             let of = visible(&silence.matchers());
-            let _ = writeln!(text, "  {} {of:<NAME_WIDTH$} {state} {left:>8}   {by}", paint.middling("◌"));
+            let _ = writeln!(text, "  {} {of:<NAME_WIDTH$} {state} {left:>8}   {by}", paint.warn("◌"));
         }
         rest(&mut text, set.len(), paint);
         text
@@ -112,16 +112,16 @@ impl Alarms {
 
 fn header([name, state, time, remark]: [&str; 4], paint: Paint) -> String {
     let line = format!("    {name:<NAME_WIDTH$} {state:<9} {time:>8}   {remark}");
-    format!("{}\n", paint.faint(&line))
+    format!("{}\n", paint.dim(&line))
 }
 
 fn unknown(what: &str, who: &str, why: &str, paint: Paint) -> String {
-    format!("  {} which {what} there are is not known: {who} does not tell ({})\n", paint.bad("✗"), visible(why))
+    format!("  {} which {what} there are is not known: {who} does not tell ({})\n", paint.error("✗"), visible(why))
 }
 
 fn rest(text: &mut String, rows: usize, paint: Paint) {
     if let Some(more) = rows.checked_sub(MOST_ROWS).filter(|more| *more > 0) {
-        let _ = writeln!(text, "    {}", paint.faint(&format!("and {more} more")));
+        let _ = writeln!(text, "    {}", paint.dim(&format!("and {more} more")));
     }
 }
 

@@ -7,6 +7,7 @@ use super::component::{Component, GRAFANA_SERVER};
 use super::plan::{Plan, Process};
 use super::secrets;
 use super::tools::Tool;
+use aiclipx_base::address::Address;
 use aiclipx_base::duration;
 
 /// How long the Watchdog may be silent, in production time: five of its notifications.
@@ -18,115 +19,56 @@ const PROBE_MARGIN: Duration = Duration::from_millis(500);
 
 impl Component {
     /// The command line behind the program, which listens there: where it is looked for, unless a front does.
-    pub fn arguments(self, process: &Process, plan: &Plan, program: &Tool, prometheus_flags: &[String]) -> Vec<String> {
-        let etc = plan.etc();
+    pub(super) fn arguments(
+        self,
+        process: &Process,
+        plan: &Plan,
+        program: &Tool,
+        prometheus_flags: &[String],
+    ) -> Vec<String> {
         let (address, listens) = (&process.address, plan.listens(process));
-        let path = |path: &Path| path.to_string_lossy().into_owned();
+        let etc = |file: &str| text(&plan.etc().join(file));
         match self {
             Component::App => Vec::new(),
-            Component::Prometheus => {
-                let mut arguments = vec![
-                    format!("--config.file={}", path(&etc.join("prometheus/prometheus.yml"))),
-                    format!("--storage.tsdb.path={}", path(&plan.prometheus_data(&program.version))),
-                    // The error budget looks back 30 days; the size bound is what keeps a forgotten stack harmless.
-                    "--storage.tsdb.retention.time=31d".to_owned(),
-                    "--storage.tsdb.retention.size=2GB".to_owned(),
-                    format!("--web.listen-address={listens}"),
-                    format!("--web.external-url={}", address.url("/")),
-                    // No origin is called so: no page of somebody else's reads the answers. Its own default is every one.
-                    "--web.cors.origin=nobody".to_owned(),
-                ];
-                arguments.extend_from_slice(prometheus_flags);
-                arguments
-            }
+            Component::Prometheus => [&prometheus(plan, address, listens, program)[..], prometheus_flags].concat(),
             Component::Alertmanager => vec![
-                format!("--config.file={}", path(&etc.join("alertmanager/alertmanager.yml"))),
-                format!("--storage.path={}", path(&plan.data(self))),
+                format!("--config.file={}", etc("alertmanager/alertmanager.yml")),
+                format!("--storage.path={}", text(&plan.data(self))),
                 format!("--web.listen-address={listens}"),
                 format!("--web.external-url={}", address.url("/")),
                 // One node: no gossip, and no second port.
                 "--cluster.listen-address=".to_owned(),
             ],
-            Component::Receiver => vec![
-                "receiver".to_owned(),
-                "--listen".to_owned(),
-                address.to_string(),
-                "--notifications".to_owned(),
-                path(&plan.notifications()),
-                "--patience".to_owned(),
-                duration::print(WATCHDOG_PATIENCE / plan.speed.factor()),
-            ],
-            Component::Viewer => vec![
-                "dashboard".to_owned(),
-                "--listen".to_owned(),
-                address.to_string(),
-                "--folder".to_owned(),
-                path(&etc.join("grafana")),
-            ],
+            Component::Receiver => {
+                let patience = duration::print(WATCHDOG_PATIENCE / plan.speed.factor());
+                let (listen, file) = (address.to_string(), text(&plan.notifications()));
+                words(["receiver", "--listen", &listen, "--notifications", &file, "--patience", &patience])
+            }
+            Component::Viewer => words(["dashboard", "--listen", &address.to_string(), "--folder", &etc("grafana")]),
             Component::Probe => vec![
-                format!("--config.file={}", path(&etc.join("blackbox/blackbox.yml"))),
+                format!("--config.file={}", etc("blackbox/blackbox.yml")),
                 format!("--web.listen-address={listens}"),
                 format!("--timeout-offset={:.3}", (PROBE_MARGIN / plan.speed.factor()).as_secs_f64()),
             ],
-            Component::Vector => vec![
-                "--config".to_owned(),
-                // Not the whole path: Vector takes a comma in it for the end of it.
-                "etc/vector/vector.yaml".to_owned(),
-                // What Loki has not taken by then is read again: it was not acknowledged.
-                "--graceful-shutdown-limit-secs".to_owned(),
-                "1".to_owned(),
-                "--log-format".to_owned(),
-                "json".to_owned(),
-                "--color".to_owned(),
-                "never".to_owned(),
-            ],
-            Component::Loki => {
-                let (grpc, data) = (&plan.addresses.logging.loki_grpc, plan.data(self));
-                vec![
-                    // As Vector: of a list of files it takes the first that is there.
-                    "-config.file=etc/loki/loki.yaml".to_owned(),
-                    format!("-common.path-prefix={}", path(&data)),
-                    format!("-common.storage.filesystem.chunk-directory={}", path(&data.join("chunks"))),
-                    format!("-common.storage.filesystem.rules-directory={}", path(&data.join("rules"))),
-                    format!("-server.http-listen-address={}", listens.host),
-                    format!("-server.http-listen-port={}", listens.port),
-                    format!("-server.grpc-listen-address={}", grpc.host),
-                    format!("-server.grpc-listen-port={}", grpc.port),
-                ]
-            }
-            Component::Grafana => {
-                let file = |name| format!("$__file{{{}}}", path(&plan.secrets().join(name)));
-                let data = plan.data(self);
-                let is_elder = program.path.file_name().is_some_and(|name| name == GRAFANA_SERVER);
-                let mut arguments = if is_elder { Vec::new() } else { vec!["server".to_owned()] };
-                arguments.extend([
-                    "--homepath".to_owned(),
-                    path(&grafana_home(&program.path)),
-                    "--config".to_owned(),
-                    path(&etc.join("grafana/grafana.ini")),
-                    format!("cfg:server.http_addr={}", address.host),
-                    format!("cfg:server.http_port={}", address.port),
-                    // Who calls it by another name, as one that a page has made to resolve here, is sent to this one.
-                    format!("cfg:server.domain={}", address.host),
-                    "cfg:server.enforce_domain=true".to_owned(),
-                    format!("cfg:paths.data={}", path(&data)),
-                    format!("cfg:paths.logs={}", path(&data.join("log"))),
-                    format!("cfg:paths.plugins={}", path(&data.join("plugins"))),
-                    format!("cfg:paths.provisioning={}", path(&etc.join("grafana/provisioning"))),
-                    format!(
-                        "cfg:dashboards.default_home_dashboard_path={}",
-                        path(&etc.join("grafana/dashboards/app-overview.json"))
-                    ),
-                    format!("cfg:security.admin_password={}", file(secrets::GRAFANA_ADMIN_PASSWORD)),
-                    format!("cfg:security.secret_key={}", file(secrets::GRAFANA_SECRET_KEY)),
-                ]);
-                arguments
-            }
+            // Not the whole path of its configuration: Vector takes a comma in it for the end of it. What Loki has not taken
+            // within the limit is read again: it was not acknowledged.
+            Component::Vector => words([
+                "--config",
+                "etc/vector/vector.yaml",
+                "--graceful-shutdown-limit-secs",
+                "1",
+                "--log-format",
+                "json",
+                "--color",
+                "never",
+            ]),
+            Component::Loki => loki(plan, listens),
+            Component::Grafana => grafana(plan, address, program),
         }
     }
 
     /// What its environment holds beside the supervisor's. Never a secret: an environment is readable in /proc.
-    pub fn environment(self, process: &Process, plan: &Plan, revision: &str) -> Vec<(&'static str, String)> {
+    pub(super) fn environment(self, process: &Process, plan: &Plan, revision: &str) -> Vec<(&'static str, String)> {
         match self {
             Component::App => [("APP_LISTEN", Some(&process.address)), ("APP_ADMIN_LISTEN", process.admin.as_ref())]
                 .into_iter()
@@ -148,6 +90,70 @@ impl Component {
             | Component::Loki => Vec::new(),
         }
     }
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn words<const N: usize>(words: [&str; N]) -> Vec<String> {
+    words.map(str::to_owned).to_vec()
+}
+
+fn prometheus(plan: &Plan, address: &Address, listens: &Address, program: &Tool) -> [String; 7] {
+    [
+        format!("--config.file={}", text(&plan.etc().join("prometheus/prometheus.yml"))),
+        format!("--storage.tsdb.path={}", text(&plan.prometheus_data(&program.version))),
+        // The error budget looks back 30 days; the size bound is what keeps a forgotten stack harmless.
+        "--storage.tsdb.retention.time=31d".to_owned(),
+        "--storage.tsdb.retention.size=2GB".to_owned(),
+        format!("--web.listen-address={listens}"),
+        format!("--web.external-url={}", address.url("/")),
+        // No origin is called so: no page of somebody else's reads the answers. Its own default is every one.
+        "--web.cors.origin=nobody".to_owned(),
+    ]
+}
+
+fn loki(plan: &Plan, listens: &Address) -> Vec<String> {
+    let (grpc, data) = (&plan.addresses.logging.loki_grpc, plan.data(Component::Loki));
+    vec![
+        // As Vector: of a list of files it takes the first that is there.
+        "-config.file=etc/loki/loki.yaml".to_owned(),
+        format!("-common.path-prefix={}", text(&data)),
+        format!("-common.storage.filesystem.chunk-directory={}", text(&data.join("chunks"))),
+        format!("-common.storage.filesystem.rules-directory={}", text(&data.join("rules"))),
+        format!("-server.http-listen-address={}", listens.host),
+        format!("-server.http-listen-port={}", listens.port),
+        format!("-server.grpc-listen-address={}", grpc.host),
+        format!("-server.grpc-listen-port={}", grpc.port),
+    ]
+}
+
+fn grafana(plan: &Plan, address: &Address, program: &Tool) -> Vec<String> {
+    let file = |name| format!("$__file{{{}}}", text(&plan.secrets().join(name)));
+    let (data, etc) = (plan.data(Component::Grafana), plan.etc().join("grafana"));
+    let is_elder = program.path.file_name().is_some_and(|name| name == GRAFANA_SERVER);
+    let settings = [
+        format!("server.http_addr={}", address.host),
+        format!("server.http_port={}", address.port),
+        // Who calls it by another name, as one that a page has made to resolve here, is sent to this one.
+        format!("server.domain={}", address.host),
+        "server.enforce_domain=true".to_owned(),
+        format!("paths.data={}", text(&data)),
+        format!("paths.logs={}", text(&data.join("log"))),
+        format!("paths.plugins={}", text(&data.join("plugins"))),
+        format!("paths.provisioning={}", text(&etc.join("provisioning"))),
+        format!("dashboards.default_home_dashboard_path={}", text(&etc.join("dashboards/app-overview.json"))),
+        format!("security.admin_password={}", file(secrets::GRAFANA_ADMIN_PASSWORD)),
+        format!("security.secret_key={}", file(secrets::GRAFANA_SECRET_KEY)),
+    ];
+    let (home, config) = (text(&grafana_home(&program.path)), text(&etc.join("grafana.ini")));
+    let mut arguments = words(["server", "--homepath", &home, "--config", &config]);
+    if is_elder {
+        arguments.remove(0);
+    }
+    arguments.extend(settings.map(|setting| format!("cfg:{setting}")));
+    arguments
 }
 
 /// Where Grafana's own files lie: beside the program in a tarball, in `share` under Nix, in /usr/share from a package.

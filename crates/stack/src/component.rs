@@ -14,11 +14,8 @@ use super::tools::{Elder, Wanted};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Component {
-    /// The service.
     App,
-    /// Prometheus.
     Prometheus,
-    /// Alertmanager.
     Alertmanager,
     /// The receiver of notifications and traffic phases: this tool itself.
     Receiver,
@@ -39,7 +36,6 @@ pub enum Component {
 pub enum Source {
     /// Built with this tool: the service.
     Service,
-    /// This tool.
     Tool,
     /// A program of its own, looked for on PATH.
     Path(&'static Wanted),
@@ -185,17 +181,17 @@ impl Component {
     }
 
     /// The port of an attached stack, unless moved.
-    pub fn default_port(self) -> u16 {
+    pub(super) fn default_port(self) -> u16 {
         self.row().port
     }
 
     /// The port of an attached stack at which the monitoring alone reaches it, unless moved; the service has one.
-    pub fn default_admin_port(self) -> Option<u16> {
+    pub(super) fn default_admin_port(self) -> Option<u16> {
         (self == Component::App).then_some(APP_ADMIN_PORT)
     }
 
     /// The path that answers 200 once it can do its work.
-    pub fn readiness_path(self) -> &'static str {
+    pub(super) fn readiness_path(self) -> &'static str {
         self.row().ready
     }
 
@@ -210,16 +206,16 @@ impl Component {
     }
 
     /// Who is nothing without whom: half of the path of logs forwards to nobody, or keeps what nobody sends.
-    pub const PAIRS: [(Component, Component); 2] =
+    pub(super) const PAIRS: [(Component, Component); 2] =
         [(Component::Vector, Component::Loki), (Component::Loki, Component::Vector)];
 
     /// Whose place it takes: it is started only where that one is absent, and listens there.
-    pub fn stands_in_for(self) -> Option<Component> {
+    pub(super) fn stands_in_for(self) -> Option<Component> {
         (self == Component::Viewer).then_some(Component::Grafana)
     }
 
     /// Whether it answers whoever asks, by whatever name, and so stands behind a front of ours that does not.
-    pub fn is_guarded(self) -> bool {
+    pub(super) fn is_guarded(self) -> bool {
         matches!(
             self,
             Component::Prometheus | Component::Alertmanager | Component::Probe | Component::Vector | Component::Loki
@@ -239,7 +235,7 @@ impl FromStr for Component {
     fn from_str(text: &str) -> Result<Component, String> {
         Component::ALL.into_iter().find(|component| component.name() == text).ok_or_else(|| {
             let names: Vec<_> = Component::ALL.iter().map(|component| component.name()).collect();
-            format!("`{text}` is no component; there are {}", names.join(", "))
+            format!("unknown component `{text}`; known: {}", names.join(", "))
         })
     }
 }

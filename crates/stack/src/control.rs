@@ -7,9 +7,10 @@ use futures_util::future::join_all;
 
 use super::life::{is_paused, started_ms};
 use super::plan::Process;
-use super::readiness::{ready, watchdog_silence};
-use super::start::{READY_LIMIT, Stack, TICK};
-use super::supervisor::{ProgramState, front_of};
+use super::readiness::{READY_LIMIT, TICK, ready, watchdog_silence};
+use super::stack::Stack;
+use super::supervisor::configuration::front_of;
+use super::supervisor::supervisorctl::ProgramState;
 use super::table::{Health, StatusRow};
 use aiclipx_model::failure::Failure;
 use aiclipx_model::process_identity::ProcessIdentity;
@@ -53,14 +54,14 @@ impl Stack {
         self.control().order(&["signal", "CONT", name]).await
     }
 
-    /// The life each process is in now. Taken before and after, equal epochs say that nothing was restarted.
-    pub async fn epochs(&self) -> Result<BTreeMap<String, ProcessIdentity>, Failure> {
+    /// The life each process is in now. Taken before and after, equal ones say that nothing was restarted.
+    pub async fn identities(&self) -> Result<BTreeMap<String, ProcessIdentity>, Failure> {
         let mut states = self.control().states().await?;
         // A front's death changes nothing that anybody kept; what it cost is seen where it was asked.
         let fronts: Vec<String> = self.processes().iter().filter_map(front_of).collect();
         states.retain(|program| !fronts.contains(&program.name));
-        let epoch = |pid: Option<u32>| ProcessIdentity { pid, started_ms: pid.and_then(started_ms) };
-        Ok(states.into_iter().map(|program| (program.name, epoch(program.pid))).collect())
+        let identity = |pid: Option<u32>| ProcessIdentity { pid, started_ms: pid.and_then(started_ms) };
+        Ok(states.into_iter().map(|program| (program.name, identity(program.pid))).collect())
     }
 
     /// Every process and how it is, and whether all are up.

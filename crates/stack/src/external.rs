@@ -96,12 +96,10 @@ impl FromStr for Endpoints {
     }
 }
 
-/// A foreign stack as it was found.
+/// Such a stack as it was found.
 #[derive(Debug, Clone)]
 pub struct ExternalStack {
-    /// The service's replicas.
     pub app: Vec<Address>,
-    /// Prometheus.
     pub prometheus: Address,
     /// Alertmanager, where it answers.
     pub alertmanager: Option<Address>,
@@ -134,7 +132,52 @@ impl ExternalStack {
             versions.insert(name, version);
         }
         let address = &endpoints.others[&Component::Prometheus];
-        let cannot_ask = |why: &str| cannot(Component::Prometheus, address, why);
+        let prometheus = AskedPrometheus::ask(address).await;
+        let AskedPrometheus { version, speed, started_ms } =
+            prometheus.map_err(|why| cannot(Component::Prometheus, address, &why))?;
+        versions.insert(Component::Prometheus.name().to_owned(), version);
+
+        let (mut answering, mut absent) = (BTreeMap::new(), BTreeMap::new());
+        for (component, path, pointer) in [
+            (Component::Alertmanager, "/api/v2/status", "/versionInfo/version"),
+            // It tells no version; that it answers in its own words is what was asked.
+            (Component::Receiver, "/health", "/watchdog"),
+            (Component::Grafana, "/api/health", "/version"),
+        ] {
+            match said(endpoints, component, path, pointer).await {
+                Ok((address, said)) => {
+                    answering.insert(component, address);
+                    if component != Component::Receiver {
+                        versions.insert(component.name().to_owned(), said);
+                    }
+                }
+                Err(why) => drop(absent.insert(component, why)),
+            }
+        }
+        Ok(ExternalStack {
+            app: endpoints.app.clone(),
+            prometheus: address.clone(),
+            alertmanager: answering.remove(&Component::Alertmanager),
+            receiver: answering.remove(&Component::Receiver),
+            grafana: answering.remove(&Component::Grafana),
+            speed,
+            started_ms,
+            versions,
+            absent,
+            state: folder_of_its_own(address, state)?,
+        })
+    }
+}
+
+/// What a Prometheus says of itself and of what it runs.
+struct AskedPrometheus {
+    version: String,
+    speed: Speed,
+    started_ms: i64,
+}
+
+impl AskedPrometheus {
+    async fn ask(address: &Address) -> Result<AskedPrometheus, String> {
         let prometheus = Api::new(address);
         let asked = async {
             let version = prometheus.json("/api/v1/status/buildinfo").await?;
@@ -144,62 +187,46 @@ impl ExternalStack {
             let time = prometheus.query("time()", None).await?;
             anyhow::Ok((version, runtime, config, ahead_ms(before, jiff::Timestamp::now(), &time)?))
         };
-        let (version, runtime, config, ahead) = asked.await.map_err(|error| cannot_ask(&format!("{error:#}")))?;
+        let (version, runtime, config, ahead) = asked.await.map_err(|error| format!("{error:#}"))?;
         // Which scrape came before the first request, and which after the last, is told by its clock and ours.
         if ahead.abs() > MAX_CLOCK_DIFFERENCE_MS {
-            return Err(cannot_ask(&format!("its clock differs from ours by {ahead} ms")));
+            return Err(format!("its clock differs from ours by {ahead} ms"));
         }
-        versions.insert(Component::Prometheus.name().to_owned(), text_of(&version, "/data/version"));
-        let started = runtime.pointer("/data/startTime").and_then(Value::as_str);
-        let started = started.and_then(|started| started.parse::<jiff::Timestamp>().ok());
-        let started_ms = started
-            .map(jiff::Timestamp::as_millisecond)
-            .ok_or_else(|| cannot_ask("it does not say when it was started"))?;
-        let speed = speed_of(config.pointer("/data/yaml").and_then(Value::as_str).unwrap_or_default())
-            .map_err(|why| cannot_ask(&why))?;
-
-        let mut absent = BTreeMap::new();
-        for (component, path, pointer) in [
-            (Component::Alertmanager, "/api/v2/status", "/versionInfo/version"),
-            (Component::Receiver, "/health", "/watchdog"),
-            (Component::Grafana, "/api/health", "/version"),
-        ] {
-            let Some(address) = endpoints.others.get(&component) else {
-                absent.insert(component, format!("--attach does not say where {component} is"));
-                continue;
-            };
-            match Api::new(address).json(path).await {
-                // The receiver tells no version; that it answers in its own words is what was asked.
-                Ok(answer) if component == Component::Receiver && answer["watchdog"].is_string() => {}
-                Ok(answer) if answer.pointer(pointer).is_none_or(|version| !version.is_string()) => {
-                    absent.insert(component, format!("who answers at {address} is no {component}"));
-                }
-                Ok(answer) => drop(versions.insert(component.name().to_owned(), text_of(&answer, pointer))),
-                Err(error) => drop(absent.insert(component, format!("{component} does not answer: {error:#}"))),
-            }
-        }
-        Mark::State.claim(state)?;
-        let name = address.to_string().replace([':', '[', ']'], "-");
-        let state = state.join(layout::ATTACHED).join(name);
-        std::fs::create_dir_all(&state).map_err(|error| {
-            Failure::usage(format!("the state directory {} is not writable: {error}", state.display()))
-                .remedy("choose another with --state or AICLIPX_STATE")
-        })?;
-        let answers =
-            |component| endpoints.others.get(&component).filter(|_| !absent.contains_key(&component)).cloned();
-        Ok(ExternalStack {
-            app: endpoints.app.clone(),
-            prometheus: address.clone(),
-            alertmanager: answers(Component::Alertmanager),
-            receiver: answers(Component::Receiver),
-            grafana: answers(Component::Grafana),
-            speed,
-            started_ms,
-            versions,
-            absent,
-            state,
+        let started = text_of(&runtime, "/data/startTime").and_then(|started| started.parse::<jiff::Timestamp>().ok());
+        let started = started.ok_or("it does not say when it was started")?;
+        Ok(AskedPrometheus {
+            version: text_of(&version, "/data/version").unwrap_or("unknown").to_owned(),
+            speed: speed_of(text_of(&config, "/data/yaml").unwrap_or_default())?,
+            started_ms: started.as_millisecond(),
         })
     }
+}
+
+/// Where another component is, and what it says there; or why nothing can be had of it.
+async fn said(
+    endpoints: &Endpoints,
+    component: Component,
+    path: &str,
+    pointer: &str,
+) -> Result<(Address, String), String> {
+    let address = endpoints.others.get(&component);
+    let address = address.ok_or_else(|| format!("--attach does not say where {component} is"))?;
+    let answer = Api::new(address).json(path).await;
+    let answer = answer.map_err(|error| format!("{component} does not answer: {error:#}"))?;
+    let said = text_of(&answer, pointer).ok_or_else(|| format!("{address} answers, but is no {component}"))?;
+    Ok((address.clone(), said.to_owned()))
+}
+
+/// The state directory of runs on the stack of this Prometheus.
+fn folder_of_its_own(prometheus: &Address, state: &Path) -> Result<PathBuf, Failure> {
+    Mark::State.claim(state)?;
+    let name = prometheus.to_string().replace([':', '[', ']'], "-");
+    let folder = state.join(layout::ATTACHED).join(name);
+    std::fs::create_dir_all(&folder).map_err(|error| {
+        Failure::usage(format!("the state directory {} is not writable: {error}", folder.display()))
+            .remedy("choose another with --state or AICLIPX_STATE")
+    })?;
+    Ok(folder)
 }
 
 fn cannot(component: Component, address: &Address, why: &str) -> Failure {
@@ -226,8 +253,8 @@ fn ahead_ms(before: jiff::Timestamp, after: jiff::Timestamp, time: &Data) -> any
     Ok(if theirs < before { theirs - before } else { (theirs - after).max(0) })
 }
 
-fn text_of(answer: &Value, pointer: &str) -> String {
-    answer.pointer(pointer).and_then(Value::as_str).unwrap_or("unknown").to_owned()
+fn text_of<'a>(answer: &'a Value, pointer: &str) -> Option<&'a str> {
+    answer.pointer(pointer)?.as_str()
 }
 
 #[cfg(test)]

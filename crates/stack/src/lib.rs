@@ -18,38 +18,45 @@
 
 mod alarms;
 mod arguments;
-mod busy;
-pub mod component;
-pub mod control;
-pub mod external;
-pub mod layout;
-mod life;
-pub mod logs;
-pub mod plan;
-mod readiness;
-pub mod secrets;
-pub mod start;
-pub mod table;
-pub mod tools;
-
+mod component;
+mod control;
+mod external;
+mod folders;
 pub mod guard;
 mod holder;
 pub mod interrupt;
+pub mod layout;
+mod life;
 pub mod lock;
+pub mod logs;
 mod mark;
+mod plan;
+mod ports;
 mod preflight;
+mod prepare;
 pub mod prom;
+mod readiness;
 pub mod receiver;
+pub mod secrets;
+mod stack;
+pub mod start;
+pub mod state;
+pub mod stop;
 mod supervisor;
+pub mod table;
+mod tools;
+mod unready;
 pub mod viewer;
 
-pub use aiclipx_model::process_identity::ProcessIdentity;
 pub use alarms::Alarms;
 pub use component::Component;
 pub use external::{Endpoints, ExternalStack};
+pub use folders::{bundles_folder, find_tree, state_folder};
 pub use mark::Mark;
-pub use plan::{Lifetime, Listener, Plan, PortChoice, Process, bundles_folder, state_folder};
-pub use start::{Down, Found, Stack};
+pub use plan::{Lifetime, Plan, Process};
+pub use ports::{Listener, PortChoice};
+pub use stack::{Found, Stack};
+pub use stop::Down;
 
 // One for the tests here and for those of other crates.
 #[cfg(test)]

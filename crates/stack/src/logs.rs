@@ -14,9 +14,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::busy::{being_changed, is_busy};
 use super::component::Component;
 use super::layout;
+use super::state::{being_changed, is_busy};
 use aiclipx_base::duration;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
@@ -36,10 +36,9 @@ use stream::{Fresh, Stream};
 const LOOK: Duration = Duration::from_millis(150);
 /// Bytes of a log's end that are read where the last lines are wanted; where they are not in it, eight times as many.
 const END: u64 = 1 << 20;
-/// Of a long log only its end is understood; so much more than is shown, so that a stack trace has its beginning.
+/// Lines read before the first one shown, so that a stack trace keeps its first line.
 const BEFORE: usize = 1000;
 
-/// What to show.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
     /// Processes by name (`app-2`, also `supervisord`), a component's name for all its replicas; all components where
@@ -74,10 +73,8 @@ impl std::str::FromStr for Since {
     }
 }
 
-/// What was shown.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// Lines.
     pub lines: usize,
     /// The earliest and the latest time among them.
     pub between: Option<(Timestamp, Timestamp)>,
@@ -97,13 +94,15 @@ impl Request {
     }
 }
 
-/// One process's log.
 struct Source {
     name: String,
     stream: Stream,
     /// What lines without a time inherit from the last line that had one.
     head: Head,
 }
+
+/// An entry, and which of the logs has it.
+type Numbered = (usize, Entry);
 
 #[derive(Clone)]
 struct Head {
@@ -148,33 +147,32 @@ pub async fn print(
     out: &mut (dyn Write + Send),
     format: Format,
 ) -> Result<Shown, Failure> {
-    let mut shown = Shown::default();
-    match print_all(state, request, out, format, &mut shown).await? {
+    let zone = TimeZone::system();
+    let (sources, mut entries) = opened(&state.join(layout::LOGS), request, &zone)?;
+    let width = sources.iter().map(|source| source.name.len()).max().unwrap_or(0);
+    let mut printer = Printer { out, format, width, shown: Shown::default() };
+    merge(&mut entries);
+    let mut written = printer.write(&sources, entries);
+    if written.is_ok() && request.follow {
+        written = Err(printer.follow(sources, request, &zone).await);
+    }
+    match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::infrastructure(format!("cannot write: {error}")))
         }
-        _ => Ok(shown),
+        _ => Ok(printer.shown),
     }
 }
 
-async fn print_all(
-    state: &Path,
-    request: &Request,
-    out: &mut (dyn Write + Send),
-    format: Format,
-    shown: &mut Shown,
-) -> Result<std::io::Result<()>, Failure> {
-    let folder = state.join(layout::LOGS);
-    let zone = TimeZone::system();
-    let mut sources = Vec::new();
-    let mut pending = Vec::new();
-    let mut left_out = Vec::new();
-    for name in names(&folder, &request.names)? {
+/// The logs that can be read, and what of them is wanted; of the others it is said why not, and a failure where that is all.
+fn opened(folder: &Path, request: &Request, zone: &TimeZone) -> Result<(Vec<Source>, Vec<Numbered>), Failure> {
+    let (mut sources, mut all, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
+    for name in names(folder, &request.names)? {
         let path = folder.join(format!("{name}.log"));
-        match history(name, &path, request, &zone) {
+        match history(name, &path, request, zone) {
             Ok((source, entries)) => {
                 let number = sources.len();
-                pending.extend(entries.into_iter().map(|entry| (number, entry)));
+                all.extend(entries.into_iter().map(|entry| (number, entry)));
                 sources.push(source);
             }
             Err(error) => left_out.push(LeftOut::of(&path, &error)),
@@ -186,41 +184,50 @@ async fn print_all(
     for log in &left_out {
         tell(&log.to_string());
     }
-    let width = sources.iter().map(|source| source.name.len()).max().unwrap_or(0);
-    let mut write = |sources: &[Source], entries: Vec<(usize, Entry)>, out: &mut (dyn Write + Send)| {
+    Ok((sources, all))
+}
+
+/// Where lines go, and what has gone there.
+struct Printer<'a> {
+    out: &'a mut (dyn Write + Send),
+    format: Format,
+    /// Of the longest name.
+    width: usize,
+    shown: Shown,
+}
+
+impl Printer<'_> {
+    fn write(&mut self, sources: &[Source], entries: Vec<Numbered>) -> std::io::Result<()> {
         for (number, entry) in entries {
-            show::write(out, format, width, &sources[number].name, number, &entry)?;
-            shown.lines += 1;
+            show::write(self.out, self.format, self.width, &sources[number].name, number, &entry)?;
+            self.shown.lines += 1;
             if let Some(at) = entry.at {
-                let (first, last) = shown.between.unwrap_or((at, at));
-                shown.between = Some((first.min(at), last.max(at)));
+                let (first, last) = self.shown.between.unwrap_or((at, at));
+                self.shown.between = Some((first.min(at), last.max(at)));
             }
         }
-        out.flush()
-    };
-    merge(&mut pending);
-    if let Err(error) = write(&sources, pending, out) {
-        return Ok(Err(error));
+        self.out.flush()
     }
-    if !request.follow {
-        return Ok(Ok(()));
-    }
-    let mut waiting = Vec::new();
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let seen = waiting.len();
-        for (number, source) in sources.iter_mut().enumerate() {
-            let Fresh { lines, gap } = source.stream.fresh();
-            if gap {
-                let name = &source.name;
-                tell(&format!("{name}.log was rotated away faster than it was read; lines of it are missing here"));
+
+    /// Goes on with what is written from now on, until it can't be shown any more: why is returned.
+    async fn follow(&mut self, mut sources: Vec<Source>, request: &Request, zone: &TimeZone) -> std::io::Error {
+        let mut waiting = Vec::new();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let seen = waiting.len();
+            for (number, source) in sources.iter_mut().enumerate() {
+                let Fresh { lines, gap } = source.stream.fresh();
+                if gap {
+                    let name = &source.name;
+                    tell(&format!("{name}.log was rotated away faster than it was read; lines of it are missing here"));
+                }
+                let entries = source.head.entries(&lines, zone);
+                waiting.extend(entries.into_iter().filter(|entry| request.wants(entry)).map(|entry| (number, entry)));
             }
-            let entries = source.head.entries(&lines, &zone);
-            waiting.extend(entries.into_iter().filter(|entry| request.wants(entry)).map(|entry| (number, entry)));
-        }
-        let due = due(&mut waiting, seen);
-        if let Err(error) = write(&sources, due, out) {
-            return Ok(Err(error));
+            let due = due(&mut waiting, seen);
+            if let Err(error) = self.write(&sources, due) {
+                return error;
+            }
         }
     }
 }
@@ -306,12 +313,12 @@ fn history(name: String, path: &Path, request: &Request, zone: &TimeZone) -> std
 }
 
 /// By time; what is equal stays as it is, which is in the components' order and in each log's own.
-fn merge(entries: &mut [(usize, Entry)]) {
+fn merge(entries: &mut [Numbered]) {
     entries.sort_by_key(|(number, entry)| (entry.place, *number));
 }
 
 /// Takes what has waited for a look, the first `seen`, and what is older than that; the rest waits for one more.
-fn due(waiting: &mut Vec<(usize, Entry)>, seen: usize) -> Vec<(usize, Entry)> {
+fn due(waiting: &mut Vec<Numbered>, seen: usize) -> Vec<Numbered> {
     let last = waiting[..seen].iter().map(|(number, entry)| (entry.place, *number)).max();
     merge(waiting);
     let ends = waiting.partition_point(|(number, entry)| last.is_some_and(|last| (entry.place, *number) <= last));

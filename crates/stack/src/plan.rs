@@ -1,35 +1,22 @@
-//! What shall run where: the plan of a stack, and the layout of its state directory.
-//!
-//! A plan is data; making one starts nothing. Choosing free ports asks the kernel, finding the tree asks the
-//! environment; the rest is arithmetic on paths.
+//! What shall run where: the plan of a stack, and the layout of its state directory. Making one starts nothing.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::component::Component;
 use super::layout;
+use super::ports::{ASIDE, Listener, PortChoice, free_port, hidden_address};
 use super::tools::major;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::monitoring::addresses::{Addresses, ExternalUrl, Logging};
 
-/// Names the state directory when no flag does.
-pub const STATE_VARIABLE: &str = "AICLIPX_STATE";
-/// Names the repository's root when the working directory lies elsewhere.
-pub const HOME_VARIABLE: &str = "AICLIPX_HOME";
-
 /// Names the service's program when it does not lie beside this tool.
-pub const APP_VARIABLE: &str = "AICLIPX_APP";
+pub(super) const APP_VARIABLE: &str = "AICLIPX_APP";
 
 /// Who a stack lives for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,13 +47,12 @@ pub struct Plan {
     pub speed: Speed,
     /// Who it lives for.
     pub lifetime: Lifetime,
-    /// What the service says it is built from, where the caller has settled it; else git is asked at the start. What came
-    /// of it is the running stack's to tell.
+    /// The revision that the service says it is built from; `None`: git is asked at the start. The running stack records the
+    /// result.
     #[serde(skip)]
     pub settled_revision: Option<String>,
     /// Whether the service obeys `x-fault`.
     pub faults: bool,
-    /// The service's program.
     pub app_program: PathBuf,
     /// This tool's program, which is also the receiver and the viewer.
     pub tool_program: PathBuf,
@@ -75,54 +61,14 @@ pub struct Plan {
 /// One program to run: a component, or one replica of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
-    /// Which component.
     pub component: Component,
     /// `app`, `prometheus`, …; further replicas are `app-2`, `app-3`, ….
     pub name: String,
-    /// Where it listens.
     pub address: Address,
     /// Where it listens to the monitoring alone, if it does.
     pub admin: Option<Address>,
     /// Where it listens to a part of the stack and to nobody else, without being asked there how it is.
     pub aside: Option<(Listener, Address)>,
-}
-
-/// A place where a component listens, as `--port` names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listener {
-    /// The one it is known by, under its own name.
-    Main(Component),
-    /// Where the service listens to the monitoring alone.
-    AppAdmin,
-    /// Where Vector is scraped.
-    VectorMetrics,
-    /// Where Loki talks to itself.
-    LokiGrpc,
-}
-
-/// The places that are not a component's first, as they are called.
-const ASIDE: [(Listener, &str); 3] =
-    [(Listener::AppAdmin, "app-admin"), (Listener::VectorMetrics, "vector-metrics"), (Listener::LokiGrpc, "loki-grpc")];
-
-impl fmt::Display for Listener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Listener::Main(component) => component.fmt(f),
-            aside => f.pad(ASIDE.iter().find(|(one, _)| one == aside).map_or("", |(_, name)| name)),
-        }
-    }
-}
-
-impl FromStr for Listener {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Listener, String> {
-        if let Some((aside, _)) = ASIDE.iter().find(|(_, name)| *name == text) {
-            return Ok(*aside);
-        }
-        let names = ASIDE.map(|(_, name)| name).join(", ");
-        text.parse().map(Listener::Main).map_err(|error| format!("{error}, and {names}"))
-    }
 }
 
 impl Process {
@@ -326,128 +272,8 @@ impl Plan {
     }
 }
 
-/// One of some sixteen million hosts of loopback, and a port that is free there. Where loopback has but one, its port alone.
-pub(super) fn hidden_address() -> std::io::Result<Address> {
-    let mut random = [0; 3];
-    File::open("/dev/urandom")?.read_exact(&mut random)?;
-    // Neither the usual host nor the network's first and last.
-    let [a, b, c] = random;
-    let host = Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254));
-    let free = TcpListener::bind((host, 0)).or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?.local_addr()?;
-    Ok(Address { host: free.ip().to_string(), port: free.port() })
-}
-
 fn absolute(path: &Path) -> Result<PathBuf, Failure> {
     Ok(std::path::absolute(path).with_context(|| format!("{} is no usable path", path.display()))?)
-}
-
-/// The repository's root: `AICLIPX_HOME`, else the nearest folder upward that holds monitoring/.
-pub fn find_tree() -> Result<PathBuf, Failure> {
-    let is_tree = |folder: &Path| folder.join("monitoring/prometheus/prometheus.yml").is_file();
-    if let Some(home) = std::env::var_os(HOME_VARIABLE) {
-        let home = PathBuf::from(home);
-        return if is_tree(&home) {
-            Ok(home)
-        } else {
-            Err(Failure::usage(format!("{HOME_VARIABLE} is {}, which holds no monitoring/", home.display())))
-        };
-    }
-    let here = std::env::current_dir().context("cannot tell the working directory")?;
-    here.ancestors().find(|folder| is_tree(folder)).map(Path::to_owned).ok_or_else(|| {
-        Failure::usage(format!("no monitoring/ in {} or above it", here.display()))
-            .remedy(format!("work inside the repository, or let {HOME_VARIABLE} name its root"))
-    })
-}
-
-/// The state directory, unless an option says otherwise: what `AICLIPX_STATE` names; else `state/` of the repository, so that a
-/// clone holds all that is its own; where that can't be written, as in the Nix store, where the user's programs keep such things:
-/// the same one from whatever folder a command is called, so that `down` finds what `up` started.
-pub fn state_folder() -> Result<PathBuf, Failure> {
-    state_folder_told(find_tree, |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from))
-}
-
-fn state_folder_told(
-    tree: impl FnOnce() -> Result<PathBuf, Failure>,
-    variable: impl Fn(&str) -> Option<PathBuf>,
-) -> Result<PathBuf, Failure> {
-    if let Some(state) = variable(STATE_VARIABLE) {
-        return Ok(state);
-    }
-    let tree = tree()?;
-    if can_be_written(&tree) {
-        return Ok(tree.join("state"));
-    }
-    // The XDG Base Directory Specification: a relative path there is to be ignored. One of HOME would be another one from
-    // every folder.
-    let absolute = |name: &str| variable(name).filter(|folder| folder.is_absolute());
-    let states = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
-    let states = states.ok_or_else(|| {
-        Failure::usage(format!("{} can't be written, and HOME names no folder for a stack's state", tree.display()))
-            .remedy(format!("name one with --state or {STATE_VARIABLE}"))
-    })?;
-    Ok(states.join("aiclipx"))
-}
-
-/// Where bundles go, unless an option says otherwise: `evidence/runs/` of the repository, else `aiclipx-evidence/` of the
-/// working directory.
-pub fn bundles_folder(tree: &Path) -> PathBuf {
-    if can_be_written(tree) { tree.join("evidence/runs") } else { PathBuf::from("aiclipx-evidence") }
-}
-
-/// Whether the tree is a place to write to. Its permissions speak first, for to root everything else seems writable: the
-/// Nix store is a matter of convention.
-fn can_be_written(tree: &Path) -> bool {
-    use std::io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
-    if tree.metadata().is_ok_and(|tree| tree.permissions().readonly()) {
-        return false;
-    }
-    // A state directory that is there counts, whoever owns the tree. A full disk does not move it elsewhere.
-    tree.join("state").is_dir()
-        || tempfile::tempfile_in(tree)
-            .map_or_else(|error| !matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem), |_| true)
-}
-
-/// `prometheus=9190`: one component's port, as `--port` takes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PortChoice {
-    /// Whose, and which of them.
-    pub listener: Listener,
-    /// 1…65535.
-    pub port: u16,
-}
-
-impl FromStr for PortChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<PortChoice, String> {
-        let error = || format!("`{text}` is not a component and its port; write it like prometheus=9190");
-        let (name, port) = text.split_once('=').ok_or_else(error)?;
-        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(error)?;
-        Ok(PortChoice { listener: name.parse()?, port })
-    }
-}
-
-/// Ports handed out lie below every system's ephemeral range, so that no client connection takes one before its
-/// component listens.
-const FREE_PORTS: std::ops::Range<u16> = 20_000..32_000;
-
-/// A port of 127.0.0.1 nobody listens on. One process never gets the same one twice, so that stacks planned side by
-/// side don't meet; several processes begin at different places.
-fn free_port() -> Result<u16, Failure> {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let count = FREE_PORTS.end - FREE_PORTS.start;
-    // A knuth-style spread: neighbouring process ids start far apart.
-    let scattered = std::process::id().wrapping_mul(2_654_435_761) >> 16;
-    let start = u16::try_from(scattered % u32::from(count)).expect("a remainder of a u16 is one");
-    for _ in 0..count {
-        let step = NEXT.fetch_add(1, Ordering::Relaxed) % count;
-        let port = FREE_PORTS.start
-            + u16::try_from((u32::from(start) + u32::from(step)) % u32::from(count)).expect("as above");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    Err(Failure::usage(format!("no free port in {FREE_PORTS:?}")))
 }
 
 /// Ports that two processes of the plan would share, with the names of both.
@@ -468,15 +294,6 @@ mod tests {
 
     fn plan() -> Plan {
         Plan::attached(Path::new("/tree"), Path::new("/tree/state"), Speed::PRODUCTION).unwrap()
-    }
-
-    #[test]
-    fn where_a_program_hides_is_on_loopback_and_another_place_each_time() {
-        let [first, second] = [(); 2].map(|()| hidden_address().unwrap());
-        assert_ne!(first, second);
-        for address in [first, second] {
-            assert!(address.host.parse::<Ipv4Addr>().unwrap().is_loopback(), "{address}");
-        }
     }
 
     #[test]
@@ -560,56 +377,6 @@ mod tests {
         let plan = plan();
         let text = serde_json::to_string(&plan).unwrap();
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
-    }
-
-    /// A folder whose permissions are a store path's.
-    fn store() -> tempfile::TempDir {
-        let store = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(store.path(), std::os::unix::fs::PermissionsExt::from_mode(0o555)).unwrap();
-        store
-    }
-
-    fn state(tree: &Path, variables: &[(&str, &str)]) -> Result<PathBuf, Failure> {
-        let find = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-        state_folder_told(|| Ok(tree.to_owned()), find)
-    }
-
-    #[test]
-    fn a_clone_holds_what_its_commands_write() {
-        let clone = tempfile::tempdir().unwrap();
-        let told = state(clone.path(), &[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]).unwrap();
-        assert_eq!(told, clone.path().join("state"));
-        assert_eq!(bundles_folder(clone.path()), clone.path().join("evidence/runs"));
-        assert_eq!(std::fs::read_dir(clone.path()).unwrap().count(), 0, "asking leaves nothing");
-    }
-
-    #[test]
-    fn beside_a_tree_in_the_store_state_is_the_users_and_bundles_lie_where_one_stands() {
-        let store = store();
-        let state = |variables: &[(&str, &str)]| state(store.path(), variables);
-        assert_eq!(state(&[("HOME", "/me"), ("XDG_STATE_HOME", "/states")]).unwrap(), Path::new("/states/aiclipx"));
-        assert_eq!(
-            state(&[("HOME", "/h"), ("XDG_STATE_HOME", "states")]).unwrap(),
-            Path::new("/h/.local/state/aiclipx")
-        );
-        assert_eq!(state(&[("HOME", "/h")]).unwrap(), Path::new("/h/.local/state/aiclipx"));
-        assert_eq!(bundles_folder(store.path()), Path::new("aiclipx-evidence"));
-        // A folder that is another one wherever one stands would hide a stack that runs.
-        for variables in [&[][..], &[("HOME", "h")], &[("HOME", "h"), ("XDG_STATE_HOME", "states")]] {
-            let failure = state(variables).unwrap_err();
-            assert!(failure.to_string().contains("--state or AICLIPX_STATE"), "{failure}");
-        }
-    }
-
-    #[test]
-    fn the_variable_names_the_state_wherever_the_tree_lies_and_where_there_is_none() {
-        let (clone, store) = (tempfile::tempdir().unwrap(), store());
-        for tree in [clone.path(), store.path()] {
-            assert_eq!(state(tree, &[("HOME", "/h"), (STATE_VARIABLE, "/mine")]).unwrap(), Path::new("/mine"));
-        }
-        let variable = |name: &str| (name == STATE_VARIABLE).then(|| "/mine".into());
-        let told = state_folder_told(|| Err(Failure::usage("no tree here")), variable);
-        assert_eq!(told.unwrap(), Path::new("/mine"));
     }
 
     #[test]

@@ -11,7 +11,8 @@ use futures_util::future::join_all;
 
 use super::component::{Component, Source};
 use super::holder;
-use super::plan::{APP_VARIABLE, Listener, Plan, Process, shared_ports};
+use super::plan::{APP_VARIABLE, Plan, Process, shared_ports};
+use super::ports::Listener;
 use super::supervisor::{self, SUPERVISORD};
 use super::tools::{Tool, Wanted, executables, find, helper, is_executable};
 use aiclipx_model::failure::Failure;
@@ -25,7 +26,6 @@ pub(super) struct Preflight {
     pub(super) programs: BTreeMap<Component, Tool>,
     /// With what is missed and what brings it.
     pub(super) absent: BTreeMap<Component, String>,
-    /// The supervisor.
     pub(super) supervisord: Tool,
     /// Put before a command, it makes that command die with its parent; empty where nothing does.
     pub(super) death_prefix: Vec<String>,

@@ -7,6 +7,10 @@ use super::plan::Process;
 use crate::prom::source;
 use aiclipx_http::client;
 
+/// A component that is not ready by then won't be: the slowest, a Grafana that makes its database, takes some 10 s.
+pub(super) const READY_LIMIT: Duration = Duration::from_mins(1);
+/// Between two looks.
+pub(super) const TICK: Duration = Duration::from_millis(80);
 /// One look at a component.
 const PROBE_LIMIT: Duration = Duration::from_millis(500);
 

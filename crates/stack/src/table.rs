@@ -49,9 +49,7 @@ impl State {
 /// A line of the table of a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The process's name.
     pub name: String,
-    /// How it is.
     pub state: State,
     /// Since its start; until it was ready, once it is.
     pub time: Option<Duration>,
@@ -62,9 +60,7 @@ pub struct Row {
 /// A line of the table of `status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatusRow {
-    /// The process's name.
     pub name: String,
-    /// How it is.
     pub health: Health,
     /// While it runs.
     pub pid: Option<u32>,
@@ -225,22 +221,22 @@ impl Paint {
     }
 
     /// As it should be.
-    pub fn good(self, text: &str) -> String {
+    pub(super) fn ok(self, text: &str) -> String {
         self.with("32", text)
     }
 
     /// Not yet, or not quite.
-    pub fn middling(self, text: &str) -> String {
+    pub(super) fn warn(self, text: &str) -> String {
         self.with("33", text)
     }
 
     /// Not as it should be.
-    pub fn bad(self, text: &str) -> String {
+    pub(super) fn error(self, text: &str) -> String {
         self.with("31", text)
     }
 
     /// Beside the point.
-    pub fn faint(self, text: &str) -> String {
+    pub(super) fn dim(self, text: &str) -> String {
         self.with("2", text)
     }
 
@@ -258,21 +254,21 @@ fn colours_are_wanted() -> bool {
 }
 
 fn header(paint: Paint) -> String {
-    paint.faint(&format!("    {:<14} {:<9} {:>7}   {}", "component", "state", "time", "url"))
+    paint.dim(&format!("    {:<14} {:<9} {:>7}   {}", "component", "state", "time", "url"))
 }
 
 fn line(row: &Row, paint: Paint, tick: usize) -> String {
     const SPINNER: [&str; 8] = ["⠋", "⠙", "⠸", "⠴", "⠦", "⠧", "⠇", "⠏"];
     let word = format!("{:<9}", row.state.word());
     let (sign, word) = match row.state {
-        State::Waiting | State::Stopped => (paint.faint("·"), paint.faint(&word)),
-        State::Starting => (paint.middling(SPINNER[tick % SPINNER.len()]), paint.middling(&word)),
-        State::Ready => (paint.good("●"), paint.good(&word)),
-        State::Absent => (paint.faint("○"), paint.faint(&word)),
-        State::Failed => (paint.bad("✗"), paint.bad(&word)),
+        State::Waiting | State::Stopped => (paint.dim("·"), paint.dim(&word)),
+        State::Starting => (paint.warn(SPINNER[tick % SPINNER.len()]), paint.warn(&word)),
+        State::Ready => (paint.ok("●"), paint.ok(&word)),
+        State::Absent => (paint.dim("○"), paint.dim(&word)),
+        State::Failed => (paint.error("✗"), paint.error(&word)),
     };
     let time = row.time.map_or_else(String::new, |time| format!("{:.1} s", time.as_secs_f64()));
-    let remark = if row.state == State::Ready { row.remark.clone() } else { paint.faint(&row.remark) };
+    let remark = if row.state == State::Ready { row.remark.clone() } else { paint.dim(&row.remark) };
     format!("  {sign} {:<14} {word} {time:>7}   {remark}", row.name)
 }
 
@@ -280,26 +276,24 @@ fn line(row: &Row, paint: Paint, tick: usize) -> String {
 pub fn status(rows: &[StatusRow], paint: Paint) -> String {
     let uptimes = rows.iter().filter_map(|row| row.uptime.as_ref()).map(String::len);
     let uptime_width = uptimes.max().unwrap_or(0).max("uptime".len());
-    let mut text = paint.faint(&format!(
-        "    {:<14} {:<9} {:>7}   {:<uptime_width$}   {}",
-        "component", "state", "pid", "uptime", "url"
-    ));
+    let mut text = paint
+        .dim(&format!("    {:<14} {:<9} {:>7}   {:<uptime_width$}   {}", "component", "state", "pid", "uptime", "url"));
     text.push('\n');
     for row in rows {
         let (sign, word) = match &row.health {
-            Health::Up => (paint.good("●"), paint.good(&format!("{:<9}", "up"))),
-            Health::Unready => (paint.middling("◐"), paint.middling(&format!("{:<9}", "not ready"))),
-            Health::Paused => (paint.bad("✗"), paint.bad(&format!("{:<9}", "paused"))),
-            Health::Silent => (paint.bad("✗"), paint.bad(&format!("{:<9}", "silent"))),
-            Health::Down(word) => (paint.bad("✗"), paint.bad(&format!("{:<9}", word.to_lowercase()))),
-            Health::Absent => (paint.faint("○"), paint.faint(&format!("{:<9}", "absent"))),
+            Health::Up => (paint.ok("●"), paint.ok(&format!("{:<9}", "up"))),
+            Health::Unready => (paint.warn("◐"), paint.warn(&format!("{:<9}", "not ready"))),
+            Health::Paused => (paint.error("✗"), paint.error(&format!("{:<9}", "paused"))),
+            Health::Silent => (paint.error("✗"), paint.error(&format!("{:<9}", "silent"))),
+            Health::Down(word) => (paint.error("✗"), paint.error(&format!("{:<9}", word.to_lowercase()))),
+            Health::Absent => (paint.dim("○"), paint.dim(&format!("{:<9}", "absent"))),
         };
         let pid = row.pid.map_or_else(String::new, |pid| pid.to_string());
         let uptime = row.uptime.as_deref().unwrap_or("");
         let remark = match row.health {
             Health::Up => row.remark.clone(),
-            Health::Paused | Health::Silent => paint.bad(&row.remark),
-            _ => paint.faint(&row.remark),
+            Health::Paused | Health::Silent => paint.error(&row.remark),
+            _ => paint.dim(&row.remark),
         };
         let _ = writeln!(text, "  {sign} {:<14} {word} {pid:>7}   {uptime:<uptime_width$}   {remark}", row.name);
     }
@@ -313,9 +307,9 @@ pub fn all_ready(speed: Speed, dies_together: bool, took: Duration, paint: Paint
         1 => "Production time".to_owned(),
         _ => format!("Speed {k}: a minute of production takes {}", seconds(60.0 / f64::from(k))),
     };
-    let mut text = format!("\n  {} in {:.1} s. {speed}.\n", paint.good("All ready"), took.as_secs_f64());
+    let mut text = format!("\n  {} in {:.1} s. {speed}.\n", paint.ok("All ready"), took.as_secs_f64());
     let mut add = |line: &str| {
-        let _ = writeln!(text, "  {}", paint.faint(line));
+        let _ = writeln!(text, "  {}", paint.dim(line));
     };
     add("Prometheus scrapes for the first time about 5 s from now.");
     if !dies_together {

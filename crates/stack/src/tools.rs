@@ -33,7 +33,6 @@ pub struct Wanted {
 /// An older program of the same use, which is taken where the newer one is not there.
 #[derive(Debug)]
 pub struct Elder {
-    /// Its name.
     pub name: &'static str,
     /// What makes it tell its version.
     pub flag: &'static str,
@@ -57,7 +56,6 @@ impl Wanted {
     }
 }
 
-/// A program found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tool {
     /// Absolute.
@@ -74,12 +72,12 @@ impl Tool {
 }
 
 /// The first number of a version, 0 when it has none.
-pub fn major(version: &str) -> u32 {
+pub(super) fn major(version: &str) -> u32 {
     version.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 /// Looks along `path` (as in the environment) and asks each candidate what it is; the first that says the right thing.
-pub async fn find(wanted: &Wanted, path: &OsStr) -> Option<Tool> {
+pub(super) async fn find(wanted: &Wanted, path: &OsStr) -> Option<Tool> {
     for (name, flag, marker) in wanted.spellings() {
         for candidate in executables(name, path) {
             if let Some(version) = ask(&candidate, flag, marker).await {
@@ -91,7 +89,7 @@ pub async fn find(wanted: &Wanted, path: &OsStr) -> Option<Tool> {
 }
 
 /// Executable files of this name along `path`, in its order.
-pub fn executables(name: &str, path: &OsStr) -> Vec<PathBuf> {
+pub(super) fn executables(name: &str, path: &OsStr) -> Vec<PathBuf> {
     std::env::split_paths(path)
         .map(|folder| folder.join(name))
         .filter(|file| is_executable(file))
@@ -100,7 +98,7 @@ pub fn executables(name: &str, path: &OsStr) -> Vec<PathBuf> {
 }
 
 /// Whether this is a file that somebody may execute.
-pub fn is_executable(file: &Path) -> bool {
+pub(super) fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 

@@ -17,13 +17,14 @@
 
 mod answer;
 mod ask;
+mod dashboard;
+mod explore;
 mod lines;
 mod page;
 mod provisioned;
 mod runbook;
 mod view_params;
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,26 +33,20 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use tokio::net::TcpListener;
 
 use aiclipx_base::address::Address;
 use aiclipx_dashboard::draw::theme::{self, Theme};
-use aiclipx_dashboard::draw::{self, Canvas};
-use aiclipx_dashboard::model::{Dashboard, Kind, Marking, Panel, Partly, VariableKind};
-use aiclipx_dashboard::query::{self, View};
 use aiclipx_http::gate::{Gate, is_read};
 use aiclipx_http::serve::{Incoming, Limits, Plain, serve};
 use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
-use aiclipx_model::prom::answer::percent_encoded;
 use answer::respond;
-use ask::QueryError;
-use page::{Layout, Shown};
+pub use explore::explored;
 use provisioned::Provisioned;
-use view_params::ViewParams;
 
 /// A few browsers with a few connections each.
 const MAX_CONNECTIONS: usize = 64;
@@ -100,19 +95,19 @@ async fn answer(sources: &Sources, gate: &Gate, request: &Parts) -> Response<Ful
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
         return response;
     }
-    let path = request.uri.path();
+    let (path, query) = (request.uri.path(), request.uri.query().unwrap_or_default());
     match path {
         "/" => page::list(&read(sources).await).into(),
         "/api/health" => respond(StatusCode::OK, "application/json", "", r#"{"status":"ok"}"#),
         "/style.css" => respond(StatusCode::OK, "text/css; charset=utf-8", "", style()),
         "/view.js" => respond(StatusCode::OK, "text/javascript; charset=utf-8", "", include_str!("viewer/view.js")),
         "/icon.svg" => respond(StatusCode::OK, "image/svg+xml", "", include_str!("viewer/icon.svg")),
-        "/explore" => explore(sources, request.uri.query().unwrap_or_default()).await,
+        "/explore" => explore::led_on(&read(sources).await, query),
         _ => match (path.strip_prefix("/d/"), path.strip_prefix("/monitoring/runbooks/")) {
             // Grafana puts the title behind the uid.
             (Some(rest), _) => {
                 let uid = view_params::decoded(rest.split('/').next().unwrap_or_default());
-                dashboard(sources, &uid, request.uri.query().unwrap_or_default(), &request.headers).await.into()
+                dashboard::dashboard(&read(sources).await, &uid, query, &request.headers).await.into()
             }
             (None, Some(name)) => runbook_page(sources, name).await.into(),
             (None, None) => page::trouble(StatusCode::NOT_FOUND, "There is no such page.").into(),
@@ -131,227 +126,11 @@ async fn runbook_page(sources: &Sources, name: &str) -> page::Page {
     }
 }
 
-/// What of a link to Grafana's Explore is told on.
-#[derive(serde::Deserialize)]
-struct Explored {
-    queries: Vec<ExploredQuery>,
-    range: ExploredRange,
-}
-
-#[derive(serde::Deserialize)]
-struct ExploredQuery {
-    expr: String,
-}
-
-/// Unix milliseconds.
-#[derive(serde::Deserialize)]
-struct ExploredRange {
-    from: String,
-    to: String,
-}
-
-/// What a link to Grafana's Explore, or the query of one, has it look at: JSON.
-pub fn explored(link: &str) -> Option<String> {
-    link.split(['?', '&']).find_map(|pair| pair.strip_prefix("left=")).map(view_params::decoded)
-}
-
-/// Leads on to Prometheus' page of graphs, with the same queries over the same time.
-async fn explore(sources: &Sources, query: &str) -> Response<Full<Bytes>> {
-    let left = explored(query).unwrap_or_default();
-    let explored = serde_json::from_str::<Explored>(&left).ok().and_then(|explored| {
-        let (from, to) = (explored.range.from.parse::<i64>().ok()?, explored.range.to.parse::<i64>().ok()?);
-        Some((explored.queries, to.checked_sub(from)?.max(0) / 1000, draw::written(to, "%Y-%m-%d %H:%M:%S")))
-    });
-    let Some((queries, seconds, end)) = explored else {
-        return page::trouble(StatusCode::BAD_REQUEST, "This link names no query and no time.").into();
-    };
-    let provisioned = read(sources).await;
-    let source = match provisioned.source(None) {
-        Ok(source) => source,
-        Err(why) => return page::trouble(StatusCode::INTERNAL_SERVER_ERROR, &format!("{why}.")).into(),
-    };
-    let end = percent_encoded(&end);
-    let graphs: Vec<String> = (0..)
-        .zip(&queries)
-        .map(|(at, query)| {
-            let expr = percent_encoded(&query.expr);
-            format!("g{at}.expr={expr}&g{at}.tab=0&g{at}.range_input={seconds}s&g{at}.end_input={end}")
-        })
-        .collect();
-    let mut response = respond(StatusCode::FOUND, "text/plain; charset=utf-8", "", "");
-    match HeaderValue::try_from(source.address.url(&format!("/graph?{}", graphs.join("&")))) {
-        Ok(address) => drop(response.headers_mut().insert(header::LOCATION, address)),
-        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
-    }
-    response
-}
-
 /// Others' pages don't wait for the disk.
 async fn read(sources: &Sources) -> Provisioned {
     let (folder, prometheus) = (sources.folder.clone(), sources.prometheus.clone());
     let read = tokio::task::spawn_blocking(move || Provisioned::read(&folder, prometheus.as_ref()));
     read.await.expect("reading does not panic, and nobody cancels it")
-}
-
-/// A dashboard as a page: read, asked, drawn.
-async fn dashboard(sources: &Sources, uid: &str, query: &str, headers: &HeaderMap) -> page::Page {
-    let provisioned = read(sources).await;
-    let Some(Partly { dashboard, refused }) = provisioned.dashboard(uid) else {
-        return page::unknown(uid, &provisioned);
-    };
-    let params = match ViewParams::read(query, dashboard, jiff::Timestamp::now().as_millisecond()) {
-        Ok(params) => params,
-        Err(why) => return page::trouble(StatusCode::BAD_REQUEST, &format!("{why}.")),
-    };
-    let source = match provisioned.source(None) {
-        Ok(source) => source,
-        Err(why) => {
-            let told: Vec<String> = std::iter::once(why).chain(provisioned.troubles.iter().cloned()).collect();
-            return page::trouble(StatusCode::INTERNAL_SERVER_ERROR, &format!("{}.", told.join("; ")));
-        }
-    };
-    let layout = Layout::new(dashboard, &params, page::told_width(headers));
-    let (possible, chosen) = ask::values(&source.address, dashboard, params.range, &params.chosen).await;
-
-    // One list of questions, so that they are asked side by side: every panel's, then the annotations'.
-    let mut questions = Vec::new();
-    let mut planned = Vec::new();
-    for placed in layout.panels() {
-        let plan =
-            plan(&provisioned, dashboard, placed.panel, refused.contains_key(&placed.panel.id), &|min_interval| View {
-                range: params.range,
-                width: placed.width,
-                min_interval,
-                chosen: &chosen,
-            });
-        planned.push(plan.map(|(address, queries)| {
-            questions.extend(queries.iter().map(|query| (address.clone(), query.clone())));
-            queries.len()
-        }));
-    }
-    let of_panels = questions.len();
-    if layout.panels().any(|placed| placed.panel.kind == Kind::Timeseries) {
-        let view =
-            View { range: params.range, width: layout.width, min_interval: source.min_interval, chosen: &chosen };
-        let annotations = dashboard.annotations.iter().map(|one| query::plan_annotation(dashboard, one, &view));
-        questions.extend(annotations.map(|query| (source.address.clone(), query)));
-    }
-    let (mut answers, lines) = tokio::join!(
-        ask::all(questions),
-        futures_util::future::join_all(layout.panels().map(|placed| async {
-            let Kind::Logs(queries) = &placed.panel.kind else { return None };
-            let view =
-                View { range: params.range, width: placed.width, min_interval: source.min_interval, chosen: &chosen };
-            Some(of_logs(&provisioned, dashboard, placed.panel, queries, &params, &view).await)
-        }))
-    );
-    let of_annotations = answers.split_off(of_panels);
-    let windows = |marking| ask::windows(dashboard, &of_annotations, marking);
-    let (phases, faults, alerts) = (windows(Marking::Phases), windows(Marking::Faults), windows(Marking::Alerts));
-
-    let unreachable = answers.iter().chain(&of_annotations).find_map(|answer| match answer {
-        Err(QueryError::Unreachable(why)) => Some(why.clone()),
-        _ => None,
-    });
-    let mut answers = answers.into_iter();
-    let mut shown = Vec::new();
-    for ((placed, plan), lines) in layout.panels().zip(planned).zip(lines) {
-        if let Some(lines) = lines.filter(|_| !refused.contains_key(&placed.panel.id)) {
-            shown.push(lines);
-            continue;
-        }
-        let count = match plan {
-            Err(why) => {
-                shown.push(Shown::Refused(vec![why]));
-                continue;
-            }
-            Ok(count) => count,
-        };
-        let mut frames = Vec::new();
-        let mut failed = Vec::new();
-        for answer in answers.by_ref().take(count) {
-            match answer {
-                Ok(frame) => frames.push(frame),
-                Err(QueryError::Unreachable(_)) => failed.push("Prometheus did not answer.".to_owned()),
-                Err(QueryError::Refused(why)) => failed.push(why),
-            }
-        }
-        failed.dedup();
-        let canvas = Canvas {
-            width: placed.width,
-            height: placed.height,
-            theme: Theme::Page,
-            range: params.range,
-            dated: false,
-            phases: &phases,
-            faults: &faults,
-            alerts: &alerts,
-        };
-        shown.push(match (refused.get(&placed.panel.id), failed.is_empty()) {
-            (Some(findings), _) => Shown::Refused(findings.iter().map(|finding| finding.what.clone()).collect()),
-            (None, false) => Shown::Failed(failed),
-            (None, true) => Shown::Drawn(draw::panel_svg(placed.panel, &frames, &canvas)),
-        });
-    }
-    let problem = unreachable.map(|why| format!("Prometheus at {} does not answer: {why}", source.address.url("")));
-    page::dashboard(dashboard, &params, &layout, &shown, &possible, problem.as_deref())
-}
-
-/// Whom to ask what for a panel, or why nobody can be.
-fn plan<'a>(
-    provisioned: &Provisioned,
-    dashboard: &Dashboard,
-    panel: &Panel,
-    is_refused: bool,
-    view: &dyn Fn(Duration) -> View<'a>,
-) -> Result<(Address, Vec<query::PlannedQuery>), String> {
-    let uid = panel.datasource.as_deref().filter(|_| !matches!(panel.kind, Kind::Logs(_)));
-    let source = provisioned.source(uid)?;
-    let queries = if is_refused { Vec::new() } else { query::plan(dashboard, panel, &view(source.min_interval)) };
-    Ok((source.address.clone(), queries))
-}
-
-/// What stands in the place of a panel of logs.
-async fn of_logs(
-    provisioned: &Provisioned,
-    dashboard: &Dashboard,
-    panel: &Panel,
-    queries: &[String],
-    params: &ViewParams,
-    view: &View<'_>,
-) -> Shown {
-    let store = match provisioned.store(panel.datasource.as_deref()) {
-        Ok(store) => store,
-        Err(why) => return Shown::Elsewhere(why),
-    };
-    let texts = dashboard.variables.iter().filter(|variable| variable.kind == VariableKind::Text);
-    let mut chosen: BTreeMap<String, Vec<String>> = view.chosen.clone();
-    for variable in texts {
-        let value = params.chosen.get(&variable.name).and_then(|asked| asked.last()).or(variable.current.first());
-        let value = value.cloned().unwrap_or_default();
-        if value.is_empty() && queries.iter().any(|query| lines::asks_for(query, &variable.name)) {
-            let note = format!("Of which? Write it above, as {}, or follow a line’s link.", variable.label);
-            return Shown::Unasked(note);
-        }
-        chosen.insert(variable.name.clone(), vec![value]);
-    }
-    let view = View { chosen: &chosen, ..*view };
-    let mut all = Vec::new();
-    for query in queries {
-        match lines::ask(store, &query::plan_lines(dashboard, query, &view, lines::MOST)).await {
-            Ok(lines) => all.extend(lines),
-            Err(QueryError::Unreachable(why)) => return Shown::Elsewhere(why),
-            Err(QueryError::Refused(why)) => return Shown::Failed(vec![why]),
-        }
-    }
-    let note = match all.len() {
-        0 => "No lines.".to_owned(),
-        lines::MOST.. => format!("The last {}; a shorter range shows those before.", lines::MOST),
-        _ => String::new(),
-    };
-    all.sort_by_key(|line| std::cmp::Reverse(line.at_millis));
-    all.truncate(lines::MOST);
-    Shown::Lines { note, lines: all }
 }
 
 fn style() -> String {

@@ -1,10 +1,10 @@
-//! `check`: what is found goes to standard output, a finding after the other, and how many they are to who reads.
+//! `check`: findings go to standard output, their number to standard error.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use aiclipx_model::failure::{Failure, print, tell};
-use aiclipx_stack::plan::find_tree;
+use aiclipx_stack::find_tree;
 use aiclipx_stack::{Component, Stack};
 use aiclipx_tool::check::{self, Finding};
 
@@ -18,20 +18,32 @@ pub(super) enum Form {
     Json,
 }
 
-/// The files; or, where its state directory is given, the running stack.
-pub(super) async fn run(stack: Option<&Path>, form: Form) -> Result<ExitCode, Failure> {
-    let root = find_tree()?;
-    let found = match stack {
-        Some(state) => live(&root, state).await,
-        None => check::check(&root),
+/// What is looked at.
+pub(super) enum What<'a> {
+    /// Our own tree.
+    Tree,
+    /// The stack of this state directory.
+    Stack(&'a Path),
+    /// Somebody else's folder.
+    Folder(&'a Path),
+}
+
+pub(super) async fn run(what: What<'_>, form: Form) -> Result<ExitCode, Failure> {
+    let found = match what {
+        What::Tree => check::check(&find_tree()?),
+        What::Stack(state) => live(&find_tree()?, state).await,
+        What::Folder(folder) => check::check_anybodys(folder),
     };
     let findings = match found {
         Ok(findings) => findings,
         // Files that can't be read stop it, and are what is found all the same.
         Err(failure) => {
-            let refused = check::refused(&failure);
+            let mut refused = check::refused(&failure);
             if refused.is_empty() {
                 return Err(failure);
+            }
+            for finding in &mut refused {
+                finding.file = finding.file.strip_prefix(&root).unwrap_or(&finding.file).to_owned();
             }
             if form == Form::Json {
                 tell_all(&refused, form)?;

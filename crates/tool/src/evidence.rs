@@ -16,7 +16,7 @@ use aiclipx_stack::{Endpoints, ExternalStack, Found, Stack};
 use super::stack;
 use aiclipx_tool::program::{OnPrivateStacks, as_called_here};
 
-/// Evidence of what ran on a stack: on that of somebody else, on ours, or on private ones where none is up.
+/// Collects evidence from somebody else's stack or from ours; where none is up, from private ones.
 pub(super) async fn collect(
     root: &Path,
     attach: Option<&Endpoints>,

@@ -1,8 +1,8 @@
 //! The operator's tool. This library is its static checks: scenarios, rules, routes, dashboards and runbooks held against each
-//! other, each finding with file, line and a name. The program, `aiclipx`, is one call a command into the crates below;
-//! `aiclipx-mutants` is for who develops the stack, and [`program`] what the two share.
+//! other, each finding with file, line and a name. In the program, `aiclipx`, each command is one call into the crates below;
+//! `aiclipx-mutants` is for those who develop the stack, and [`program`] is what the two share.
 //!
-//! Not for: what a command does; each is a crate's function.
+//! Not for: the work of the other commands, which is in those crates.
 //!
 //! ```
 //! use std::path::Path;

@@ -1,13 +1,14 @@
 //! The operator's command line: each command is one call into the library, and one exit code.
 
 mod checks;
+mod components;
 mod evidence;
 mod render;
 mod stack;
 mod traffic;
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,18 +16,14 @@ use aiclipx_base::address::Address;
 use aiclipx_base::duration::{self, Speed};
 use aiclipx_judge::bundle::Bundle;
 use aiclipx_judge::{attest, summary};
-use aiclipx_model::failure::{Failure, print, tell};
+use aiclipx_model::failure::{Failure, print};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
-use aiclipx_model::scenario;
-use aiclipx_model::traffic::schedule::Schedule;
 use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
-use aiclipx_stack::plan::{PortChoice, find_tree};
-use aiclipx_stack::viewer;
-use aiclipx_stack::{Endpoints, Stack, bundles_folder, secrets, start, state_folder};
-use aiclipx_stack::{guard, receiver};
+use aiclipx_stack::{Endpoints, bundles_folder, secrets, state_folder};
+use aiclipx_stack::{PortChoice, find_tree};
 use aiclipx_tool::outputs::{Events, Verdicts};
-use aiclipx_tool::program::{self, OnPrivateStacks, SEED, seed};
+use aiclipx_tool::program::{self, OnPrivateStacks};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 
@@ -49,7 +46,7 @@ struct Arguments {
 enum Command {
     /// Start the stack and wait until all of it is ready.
     Up {
-        /// How many times faster than production it lives.
+        /// How many times faster than production it runs.
         #[arg(long, default_value = "30")]
         speed: Speed,
         /// Move one component: prometheus=9190; or another place of one: app-admin=8181, vector-metrics=9698, loki-grpc=9196.
@@ -71,7 +68,7 @@ enum Command {
     Status,
     /// Show the components' logs, merged by time; JSON lines where stdout is no terminal.
     Logs(stack::Logs),
-    /// Write the monitoring configuration as a stack of a speed gets it.
+    /// Write the monitoring configuration as a stack of this speed gets it.
     Render {
         /// How many times faster than production.
         #[arg(long, default_value = "30")]
@@ -79,7 +76,7 @@ enum Command {
         /// The folder to write to; without it, the files are listed with their text.
         #[arg(long)]
         out: Option<PathBuf>,
-        /// Instead, make the rules of the objectives anew: monitoring/prometheus/rules/slo.yml of monitoring/slo.toml.
+        /// Instead, generate the rules of the objectives anew: monitoring/prometheus/rules/slo.yml from monitoring/slo.toml.
         #[arg(long, conflicts_with_all = ["speed", "out", "external_url"])]
         slo: bool,
         /// What the links of alerts and panels begin with, as for `up`.
@@ -91,11 +88,16 @@ enum Command {
         /// Ask the running stack instead whether every panel shows something and every rule is evaluated.
         #[arg(long)]
         live: bool,
-        /// For editors: each finding an object in a line of its own, with `file`, `line`, `name`, `subject`, `what` and `remedy`.
+        /// For editors: each finding an object in a line of its own, with `file`, `line`, `name`, `subject`, `what` and
+        /// `remedy`.
         #[arg(long)]
         json: bool,
-        /// Instead, list the names that findings have: an exception in monitoring/exceptions.toml goes by one.
-        #[arg(long, conflicts_with_all = ["live", "json"])]
+        /// Instead, look at somebody else's rules, their unit tests, configurations of Prometheus and Alertmanager, however they
+        /// lie in this folder; a check.toml in it says what else is looked for.
+        #[arg(long, value_name = "DIR", conflicts_with = "live")]
+        rules: Option<PathBuf>,
+        /// Instead, list the names that findings have: monitoring/check.toml switches them on and off, and excepts by them.
+        #[arg(long, conflicts_with_all = ["live", "json", "rules"])]
         names: bool,
     },
     /// Serve the provisioned dashboards live, drawn here; `up` does where Grafana is absent.
@@ -110,12 +112,11 @@ enum Command {
         #[arg(long, value_name = "URL")]
         prometheus: Option<Address>,
     },
-    /// Seeded traffic.
-    #[command(subcommand)]
-    Traffic(Traffic),
-    /// Judge every run on the stack that is up; where none is up, prove.
+    /// Run scenarios against the running stack, one after the other; all where none is named.
+    Traffic(Box<traffic::Traffic>),
+    /// Collect and judge every run on the stack that is up; where none is up, prove.
     Evidence {
-        /// Judge the runs on a stack that this tool did not start, as `traffic run` takes it.
+        /// Judge the runs on a stack that this tool did not start, as `traffic` takes it.
         #[arg(long, value_name = "WHERE")]
         attach: Option<Endpoints>,
         /// Where bundles go [default: evidence/runs at the repository's root,
@@ -130,7 +131,7 @@ enum Command {
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
     },
-    /// Enact every experiment on a private stack, judge, and seal.
+    /// Run every experiment on a private stack, judge it, and seal the bundle.
     Prove {
         /// Only these experiments.
         #[arg(long, value_name = "NAME")]
@@ -159,14 +160,17 @@ enum Command {
         /// The private key, or the public one of a key that the agent holds.
         #[arg(long, value_name = "FILE")]
         key: PathBuf,
+        /// Replace a signature by another key.
+        #[arg(long)]
+        force: bool,
     },
-    /// Hand on what no page of another origin asks to a program that listens elsewhere (before what has no gate).
+    /// Forward requests to a program that has no gate of its own, but none that a page of another origin made.
     #[command(hide = true)]
     Front {
         /// Where to listen.
         #[arg(long)]
         listen: Address,
-        /// To whom.
+        /// Where that program listens.
         #[arg(long)]
         to: Address,
     },
@@ -182,7 +186,7 @@ enum Command {
         /// Ask the receiver that listens there whether it is well, and end.
         #[arg(long)]
         check: bool,
-        /// What it is called by, beside this machine's own names; a browser that asks for another is refused.
+        /// A host name it is reached by, beside this machine's own; a request for another is refused.
         #[arg(long = "host", value_name = "NAME")]
         names: Vec<String>,
         /// How long the Watchdog may be silent, real time.
@@ -204,30 +208,14 @@ enum Command {
     },
 }
 
-#[derive(Subcommand)]
-enum Traffic {
-    /// Run scenarios against the running stack, one after the other; all where none is named.
-    Run(traffic::TrafficRun),
-    /// Print the schedule that a scenario and a seed give rise to, and its hash.
-    Schedule {
-        /// Number, name or path.
-        scenario: String,
-        /// What it is computed from.
-        #[arg(long, default_value_t = SEED, value_parser = seed)]
-        seed: u64,
-        /// How many times faster than production.
-        #[arg(long, default_value = "30")]
-        speed: Speed,
-    },
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse_from(as_spelled_now(std::env::args_os()));
     program::run("aiclipx", async |signals| run(arguments, signals).await).await
 }
 
-/// Bundles made until November 2026 have people type aiclipx evidence verify; that and its neighbours are verbs of their own since.
+/// Bundles made until November 2026 have people type aiclipx evidence verify; that and its neighbours are verbs of their own
+/// since.
 fn as_spelled_now(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = arguments.collect();
     if arguments.get(1).is_some_and(|verb| verb == "evidence") {
@@ -242,53 +230,28 @@ fn as_spelled_now(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
-    let state = || -> Result<PathBuf, Failure> {
-        match &arguments.state {
-            Some(state) => Ok(state.clone()),
-            None => state_folder(),
-        }
-    };
+    let state = || -> Result<PathBuf, Failure> { arguments.state.clone().map_or_else(state_folder, Ok) };
     match arguments.command {
         Command::Up { speed, ref ports, free_ports, ref external_url } => {
             stack::up(&state()?, speed, &stack::Places { ports, free_ports, external_url }, signals).await
         }
-        Command::Down => {
-            // Half stopped helps nobody: Ctrl-C changes the exit code, not what is done.
-            let _held = signals.held();
-            stack::stopped(&state()?, start::down(&state()?).await?)
-        }
-        Command::Clean => {
-            let _held = signals.held();
-            stack::stopped(&state()?, start::clean(&state()?).await?)?;
-            tell(&format!("Nothing of a stack is left in {}.", state()?.display()));
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Down => stack::down(&state()?, signals).await,
+        Command::Clean => stack::clean(&state()?, signals).await,
         Command::Status => stack::status(&state()?).await,
         Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
         Command::Render { slo: true, .. } => render::slo(),
         Command::Render { speed, out, external_url, .. } => render::render(speed, out.as_deref(), external_url),
         Command::Check { names: true, .. } => checks::names(),
-        Command::Check { live, json, .. } => {
+        Command::Check { live, json, ref rules, .. } => {
             let stack = if live { Some(state()?) } else { None };
-            checks::run(stack.as_deref(), if json { checks::Form::Json } else { checks::Form::Text }).await
+            let what = match (rules, &stack) {
+                (Some(folder), _) => checks::What::Folder(folder),
+                (None, Some(stack)) => checks::What::Stack(stack),
+                (None, None) => checks::What::Tree,
+            };
+            checks::run(what, if json { checks::Form::Json } else { checks::Form::Text }).await
         }
-        Command::Traffic(Traffic::Run(traffic::TrafficRun { list: true, .. })) => {
-            for scenario in scenario::all(&find_tree()?.join(traffic::SCENARIOS))? {
-                print(&format!("{:<18} {}", scenario.id(), scenario.title))?;
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Traffic(Traffic::Run(ref run)) => match run.base_url {
-            Some(ref address) => traffic::to(address, run, signals).await,
-            None => traffic::on_stack(&state()?, run, signals).await,
-        },
-        Command::Traffic(Traffic::Schedule { scenario, seed, speed }) => {
-            let scenario = scenario::find(&find_tree()?.join(traffic::SCENARIOS), &scenario)?;
-            let schedule = Schedule::new(&scenario, seed, speed, None)?;
-            print(schedule.to_jsonl().trim_end())?;
-            tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Traffic(ref asked) => traffic::traffic(&state, asked, signals).await,
         Command::Evidence { ref attach, ref out, ref require, ref told, ref verdicts } => {
             let (verdicts, events) = (verdicts.reserve(Some(told), None)?, told.open()?);
             let root = find_tree()?;
@@ -306,55 +269,22 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let verdicts = verdicts.reserve(None, Some(&asked.bundle))?;
             verdicts.of_bundle(summary::verified(asked), &asked.require, signals)
         }
-        Command::Sign { ref bundle, ref key } => {
-            print(&attest::sign(&Bundle::open(bundle)?, key)?.display().to_string())?;
+        Command::Sign { ref bundle, ref key, force } => {
+            print(&attest::sign(&Bundle::open(bundle)?, key, force)?.display().to_string())?;
             Ok(ExitCode::SUCCESS)
         }
-        Command::Dashboard { ref listen, ref folder, ref prometheus } => {
-            let folder = match folder {
-                Some(folder) => folder.clone(),
-                None => Stack::attach(&state()?).await?.plan().etc().join("grafana"),
-            };
-            if !folder.is_dir() {
-                return Err(Failure::usage(format!("{} is no folder", folder.display())).remedy(
-                    "--folder names one that holds provisioning/ and dashboards/, as `aiclipx render` writes grafana/",
-                ));
-            }
-            let listener = bound(listen).await?;
-            tell(&format!("Dashboards at {}", listen.url("/")));
-            let sources = viewer::Sources { folder, prometheus: prometheus.clone() };
-            viewer::run(listener, sources, signals.held().requested()).await?;
-            Ok(ExitCode::SUCCESS)
+        Command::Dashboard { ref listen, folder, prometheus } => {
+            components::dashboards(listen, folder, prometheus, &state, signals).await
         }
-        Command::Front { listen, to } => {
-            guard::front(bound(&listen).await?, to, signals.held().requested()).await?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Receiver { listen, check: true, .. } => {
-            receiver::check(&listen).await?;
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Front { listen, to } => components::front(&listen, to, signals).await,
+        Command::Receiver { listen, check: true, .. } => components::receiver_is_well(&listen).await,
         Command::Receiver { listen, notifications, patience, names, .. } => {
             let notifications = notifications.context("clap demands it")?;
-            if notifications.metadata().map_or_else(
-                |_| !notifications.parent().is_some_and(|folder| folder == Path::new("") || folder.is_dir()),
-                |there| !there.is_file(),
-            ) {
-                let what = format!("{} is neither a regular file nor can it be made one", notifications.display());
-                return Err(Failure::usage(what).remedy("--notifications names a file in a folder that is there"));
-            }
-            let listener = bound(&listen).await?;
-            receiver::run(listener, &notifications, patience, names, signals.held().requested()).await?;
-            Ok(ExitCode::SUCCESS)
+            components::receiver(&listen, &notifications, patience, names, signals).await
         }
         Command::Secrets { env_file, folder, owner } => {
             secrets::make(&env_file, &folder, owner)?;
             Ok(ExitCode::SUCCESS)
         }
     }
-}
-
-async fn bound(address: &Address) -> Result<tokio::net::TcpListener, Failure> {
-    let bound = tokio::net::TcpListener::bind((address.host.as_str(), address.port)).await;
-    bound.with_context(|| format!("cannot listen on {address}")).map_err(Failure::usage)
 }

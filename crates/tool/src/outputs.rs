@@ -1,4 +1,4 @@
-//! What programs are told beside people: events as JSON lines, verdicts as JUnit's XML.
+//! Output for programs: events as JSON lines, verdicts as JUnit's XML.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use aiclipx_stack::interrupt::Signals;
 use anyhow::Context;
 use clap::Args;
 
-/// Of what goes on.
+/// The option for events.
 #[derive(Args)]
 pub struct Events {
     /// Write what happens as JSON lines, while it happens.
@@ -27,7 +27,7 @@ impl Events {
     }
 }
 
-/// Of what came of it.
+/// The option for verdicts.
 #[derive(Args)]
 pub struct Verdicts {
     /// Write the verdicts as JUnit's XML, which CI systems show: a suite an experiment, a case a claim (or a mutant).
@@ -36,7 +36,8 @@ pub struct Verdicts {
 }
 
 impl Verdicts {
-    /// Asked for before anything starts, and not when it ran for minutes. The bundle that is to be judged holds what its sums say.
+    /// Opens the place before anything starts, not after minutes of work. It must lie outside the bundle that is judged, whose
+    /// files are exactly those of its sums.
     pub fn reserve(&self, beside: Option<&Events>, bundle: Option<&Path>) -> Result<Place<'_>, Failure> {
         let Some(file) = &self.junit else { return Ok(Place(None)) };
         if bundle.is_some_and(|bundle| files::is_in(file, bundle)) {
@@ -56,7 +57,8 @@ impl Verdicts {
                 .remedy("--junit names a file in a folder that is there and can be written, or a pipe that is read")
         })?;
         let place = Place(Some((file, reserved)));
-        // What ends the command at once, a second Ctrl-C or a kill, must not leave an earlier report to be taken for this one's.
+        // What ends the command at once, a second Ctrl-C or a kill, must not leave an earlier report to be taken for this
+        // one's.
         if !std::fs::metadata(file).is_ok_and(|there| !there.is_file()) {
             let unfinished = Failure::infrastructure("the command did not come to its end");
             place.write(&junit::of_failure(&unfinished)?)?;
@@ -95,7 +97,7 @@ impl Place<'_> {
         self.of(tried, conclude, |(_, outcome)| junit::of_mutants(outcome), signals)
     }
 
-    /// First what people are told, whose failure is one of the report's: it is green where the exit code is 0, and nowhere else.
+    /// Tells people first: if that fails, the report shows it, for it is green only where the exit code is 0.
     fn of<T>(
         &self,
         came: Result<T, Failure>,

@@ -1,4 +1,4 @@
-//! What our programs share: options of private stacks, and how a program ends.
+//! What `aiclipx` and `aiclipx-mutants` share: options of private stacks, and how a program ends.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -7,8 +7,8 @@ use aiclipx_base::duration::Speed;
 use aiclipx_model::failure::{Failure, Kind, tell, without_just};
 use aiclipx_runner::runner;
 use aiclipx_stack::bundles_folder;
+use aiclipx_stack::find_tree;
 use aiclipx_stack::interrupt::Signals;
-use aiclipx_stack::plan::find_tree;
 use clap::Args;
 
 /// Any number does; the same one for everybody makes runs comparable.
@@ -68,7 +68,7 @@ pub async fn run(name: &str, work: impl AsyncFnOnce(&Signals) -> Result<ExitCode
     if was_interrupted { ExitCode::from(Kind::Interrupted as u8) } else { code }
 }
 
-/// Messages name commands by their recipes; beside a tree without a justfile there is only the tool.
+/// Messages name commands by their recipes; where the tree has no justfile, the tool's own commands take their place.
 pub fn as_called_here(text: &str) -> String {
     let has_recipes = find_tree().is_ok_and(|root| root.join("justfile").is_file());
     if has_recipes { text.to_owned() } else { without_just(text) }

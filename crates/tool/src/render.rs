@@ -11,7 +11,7 @@ use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::monitoring::addresses::{Addresses, ExternalUrl};
 use aiclipx_model::monitoring::slo;
 use aiclipx_stack::Mark;
-use aiclipx_stack::plan::find_tree;
+use aiclipx_stack::find_tree;
 use anyhow::Context;
 
 use aiclipx_model::failure::print;
@@ -52,7 +52,7 @@ pub(super) fn render(speed: Speed, out: Option<&Path>, external: Option<External
     Ok(ExitCode::SUCCESS)
 }
 
-/// The rules of the objectives, in their place: of the two files alone, for what is there may be what is to be mended.
+/// Writes the rules of the objectives. Reads nothing but their two sources, since other files may be what has to be mended.
 pub(super) fn slo() -> Result<ExitCode, Failure> {
     let folder = find_tree()?.join("monitoring");
     let mut read = BTreeMap::new();
@@ -69,7 +69,7 @@ pub(super) fn slo() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether a path is that of a folder or lies below it, by whatever links; the end of it need not exist.
+/// Whether a path is this folder or lies in it, links followed; the path's end need not exist.
 fn is_within(path: &Path, folder: &Path) -> bool {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let there = path.ancestors().find_map(|above| above.canonicalize().ok());

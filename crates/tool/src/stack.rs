@@ -1,4 +1,4 @@
-//! The stack up and down, how it is, and what it says.
+//! Commands on the stack: up, down, clean, status, logs.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -9,8 +9,8 @@ use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
 use aiclipx_model::monitoring::{Monitoring, prometheus_flags};
 use aiclipx_stack::interrupt::{Interrupt, Signals};
-use aiclipx_stack::plan::{PortChoice, find_tree};
-use aiclipx_stack::{Found, Plan, Stack, logs, start, table};
+use aiclipx_stack::{Found, Plan, Stack, logs, start, stop, table};
+use aiclipx_stack::{PortChoice, find_tree};
 
 use aiclipx_model::failure::print;
 use aiclipx_tool::program::as_called_here;
@@ -19,7 +19,7 @@ use clap::Args;
 /// Lines of each log that `logs` shows unless told otherwise.
 const LINES: usize = 50;
 
-/// What is asked of logs.
+/// The options of `logs`.
 #[derive(Args)]
 pub(super) struct Logs {
     /// Components; also supervisord, whose log is shown only when it is named.
@@ -93,17 +93,28 @@ pub(super) async fn up(
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn stopped(state: &Path, down: start::Down) -> Result<ExitCode, Failure> {
+pub(super) async fn down(state: &Path, signals: &Signals) -> Result<ExitCode, Failure> {
+    // Half stopped helps nobody: Ctrl-C changes the exit code, not what is done.
+    let _held = signals.held();
+    stopped(state, stop::down(state).await?)
+}
+
+pub(super) async fn clean(state: &Path, signals: &Signals) -> Result<ExitCode, Failure> {
+    let _held = signals.held();
+    stopped(state, stop::clean(state).await?)?;
+    tell(&format!("Nothing of a stack is left in {}.", state.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn stopped(state: &Path, down: stop::Down) -> Result<ExitCode, Failure> {
     tell(&match down {
-        start::Down::Stopped => "The stack is stopped; nothing is left running.".to_owned(),
-        start::Down::Cleaned(held) if held.is_empty() => {
-            "The stack had been killed; its traces are removed.".to_owned()
-        }
-        start::Down::Cleaned(held) => {
+        stop::Down::Stopped => "The stack is stopped; nothing is left running.".to_owned(),
+        stop::Down::Cleaned(held) if held.is_empty() => "The stack had been killed; its traces are removed.".to_owned(),
+        stop::Down::Cleaned(held) => {
             let what = format!("the stack had been killed; its traces are removed, but {}", held.join(", "));
             return Err(Failure::infrastructure(what).remedy("if that is left of the stack, end it with `kill`"));
         }
-        start::Down::Absent => format!("No stack runs from {}.", state.display()),
+        stop::Down::Absent => format!("No stack runs from {}.", state.display()),
     });
     Ok(ExitCode::SUCCESS)
 }
@@ -154,7 +165,7 @@ pub(super) async fn show_logs(state: &Path, wanted: &Logs, interrupt: &Interrupt
     Ok(ExitCode::SUCCESS)
 }
 
-/// The stack of this state directory ended without being told to: what it recorded can't be asked for any more.
+/// The failure where the stack of this state directory was killed, so that its components answer no more.
 pub(super) fn killed(state: &Path) -> Failure {
     Failure::infrastructure(format!("the stack of {} was killed", state.display()))
         .remedy("`just down` clears what is left, `just up` starts anew, `just prove` needs no stack")

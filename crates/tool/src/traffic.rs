@@ -1,4 +1,4 @@
-//! Scenarios, sent to a stack or to any address.
+//! Commands on scenarios: run them on a stack or against any address, list them, print their schedule.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,14 +16,16 @@ use aiclipx_model::traffic::ledger::Ledger;
 use aiclipx_model::traffic::schedule::Schedule;
 use aiclipx_runner::attached;
 use aiclipx_runner::counted::{Told, together};
-use aiclipx_runner::enact::{RunResult, RunSpec, faults_are_on};
+use aiclipx_runner::enact::faults_are_on;
+use aiclipx_runner::enact::spec::{RunResult, RunSpec};
 use aiclipx_runner::environment::Environment;
 use aiclipx_runner::events::{Doing, Events};
+use aiclipx_runner::traffic::connection::Tcp;
 use aiclipx_runner::traffic::progress::Progress;
-use aiclipx_runner::traffic::send::{Limits, Sent, Tcp, send};
+use aiclipx_runner::traffic::send::{Limits, Sent, send};
 use aiclipx_runner::traffic::table::Summary;
+use aiclipx_stack::find_tree;
 use aiclipx_stack::interrupt::Signals;
-use aiclipx_stack::plan::find_tree;
 use aiclipx_stack::{Endpoints, ExternalStack, Stack};
 use aiclipx_tool::check;
 use anyhow::Context;
@@ -31,40 +33,107 @@ use anyhow::Context;
 use aiclipx_model::failure::print;
 use aiclipx_runner::asked;
 use aiclipx_tool::program::{SEED, as_called_here, seed};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 /// Where scenarios lie, below the repository's root.
-pub(super) const SCENARIOS: &str = "scripts/traffic";
+const SCENARIOS: &str = "scripts/traffic";
+
+/// What is asked of `traffic`: a run, unless another verb is named.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Traffic {
+    #[command(flatten)]
+    run: TrafficRun,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// The same, as it was typed until November 2026.
+    #[command(hide = true)]
+    Run(TrafficRun),
+    /// Print the schedule that a scenario and a seed give rise to, and its hash.
+    Schedule {
+        /// Number, name or path.
+        scenario: String,
+        /// What it is computed from.
+        #[arg(long, default_value_t = SEED, value_parser = seed)]
+        seed: u64,
+        /// How many times faster than production.
+        #[arg(long, default_value = "30")]
+        speed: Speed,
+    },
+}
 
 #[derive(Args)]
-pub(super) struct TrafficRun {
+struct TrafficRun {
     /// Numbers, names or paths.
-    pub(super) scenarios: Vec<String>,
+    scenarios: Vec<String>,
     /// List the scenarios and send nothing.
     #[arg(long)]
-    pub(super) list: bool,
+    list: bool,
     /// Send there and don't look at any stack.
     #[arg(long, value_name = "URL")]
-    pub(super) base_url: Option<Address>,
+    base_url: Option<Address>,
     /// Run on a stack that this tool did not start: a host, where each component is on its usual port, or
     /// `app=URL,prometheus=URL[,alertmanager=URL][,receiver=URL]`.
     #[arg(long, value_name = "WHERE", conflicts_with = "base_url")]
-    pub(super) attach: Option<Endpoints>,
+    attach: Option<Endpoints>,
     /// What the schedules are computed from.
     #[arg(long, default_value_t = SEED, value_parser = seed)]
-    pub(super) seed: u64,
+    seed: u64,
     /// Real length of each scenario's traffic, in place of its own.
     #[arg(long, value_parser = duration::parse)]
-    pub(super) duration: Option<Duration>,
+    duration: Option<Duration>,
     /// With one scenario: write the ledger here too.
     #[arg(long)]
-    pub(super) ledger: Option<PathBuf>,
+    ledger: Option<PathBuf>,
     /// With one scenario: write the table as JSON.
     #[arg(long)]
-    pub(super) json: Option<PathBuf>,
+    json: Option<PathBuf>,
 }
 
-pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
+pub(super) async fn traffic(
+    state: &dyn Fn() -> Result<PathBuf, Failure>,
+    asked: &Traffic,
+    signals: &Signals,
+) -> Result<ExitCode, Failure> {
+    match &asked.verb {
+        None => run(state, &asked.run, signals).await,
+        Some(Verb::Run(typed)) => run(state, typed, signals).await,
+        Some(Verb::Schedule { scenario, seed, speed }) => schedule(scenario, *seed, *speed),
+    }
+}
+
+/// Runs scenarios on a stack or at an address, or lists them.
+async fn run(
+    state: &dyn Fn() -> Result<PathBuf, Failure>,
+    run: &TrafficRun,
+    signals: &Signals,
+) -> Result<ExitCode, Failure> {
+    if run.list {
+        for scenario in scenario::all(&find_tree()?.join(SCENARIOS))? {
+            print(&format!("{:<18} {}", scenario.id(), scenario.title))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    match &run.base_url {
+        Some(address) => to(address, run, signals).await,
+        None => on_stack(&state()?, run, signals).await,
+    }
+}
+
+/// Prints what a scenario and a seed give rise to.
+fn schedule(scenario: &str, drawn_from: u64, speed: Speed) -> Result<ExitCode, Failure> {
+    let scenario = scenario::find(&find_tree()?.join(SCENARIOS), scenario)?;
+    let schedule = Schedule::new(&scenario, drawn_from, speed, None)?;
+    print(schedule.to_jsonl().trim_end())?;
+    tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
     let scenarios = scenarios(&root, run)?;
     let _places = places(run)?;
@@ -102,7 +171,7 @@ pub(super) async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) 
         .remedy("see `just logs` and `just status`, and give the machine less else to do; then run it again"))
 }
 
-/// Enacts the scenarios, one after the other; who was disturbed twice is returned.
+/// Runs the scenarios, one after the other; returns those that were disturbed twice.
 async fn each(
     environment: Environment<'_>,
     tree: &Tree,
@@ -157,7 +226,7 @@ fn nth(index: usize, of: usize) -> String {
 }
 
 /// Traffic to any address, with nothing looked at but the answers.
-pub(super) async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
+async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let scenarios = scenarios(&find_tree()?, run)?;
     // Before anything is sent, and not when those before it were.
     if let Some(scenario) = scenarios.iter().find(|one| one.orders_components()) {
@@ -234,8 +303,8 @@ fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
     Ok(chosen)
 }
 
-/// Where the run is told beside the terminal. Asked for before anything is sent, and not when the traffic ran for minutes; kept
-/// until it is written.
+/// Opens the files that the run is written to, before anything is sent rather than after minutes of traffic; kept open until
+/// they are written.
 fn places(run: &TrafficRun) -> Result<Vec<Reserved>, Failure> {
     let mut reserved = Vec::new();
     for (option, path) in [("--ledger", &run.ledger), ("--json", &run.json)] {

@@ -22,9 +22,10 @@ use aiclipx_dashboard::query::{PlannedQuery, TimeRange, View, plan};
 use aiclipx_http::client::get;
 use aiclipx_model::monitoring::{Monitoring, prometheus_flags};
 use aiclipx_model::prom::answer;
+use aiclipx_runner::browser::Browser;
 use aiclipx_runner::browser::grafana::{DashboardPage, Shown};
+use aiclipx_runner::browser::page::{PageOptions, file_url};
 use aiclipx_runner::browser::prometheus::PrometheusPages;
-use aiclipx_runner::browser::{Browser, PageOptions, file_url};
 use aiclipx_stack::prom::client::Api;
 use aiclipx_stack::table::Silent;
 use aiclipx_stack::viewer;
@@ -513,7 +514,7 @@ async fn every_provisioned_dashboard_is_drawn_with_what_prometheus_answers_under
         Stack::start(place, rendered, prometheus_flags(speed), &mut Silent, std::future::pending()).await.unwrap();
     // The first scrape comes some 5 s after the start, and rates need a few.
     let traffic = tokio::process::Command::new(env!("CARGO_BIN_EXE_aiclipx"))
-        .args(["traffic", "run", "02", "--duration", "15s", "--base-url", &app])
+        .args(["traffic", "02", "--duration", "15s", "--base-url", &app])
         .env("AICLIPX_HOME", root)
         .output()
         .await

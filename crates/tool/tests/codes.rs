@@ -174,7 +174,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 109] = [
+const TABLE: [(&str, &str, u8, &str); 110] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -215,48 +215,48 @@ const TABLE: [(&str, &str, u8, &str); 109] = [
     ("dashboard --folder {nowhere} --listen {held}", "missing", 2, "--folder names one"),
     ("dashboard --folder {empty} --listen 0.0.0.0:{free}", "missing", 2, "listen on 127.0.0.1"),
     ("dashboard --folder {empty} --listen {held}", "missing", 2, "cannot listen on 127.0.0.1:"),
-    ("traffic run --list", "missing", 0, "11-"),
-    ("traffic run", "missing", 2, NO_STACK),
-    ("traffic run", "busy", 2, BUSY),
+    ("traffic --list", "missing", 0, "11-"),
+    ("traffic", "missing", 2, NO_STACK),
+    ("traffic", "busy", 2, BUSY),
     ("traffic run 01", "killed", 3, "`just up` cleans up and starts it anew"),
-    ("traffic run no-such", "missing", 2, "name one by number, name or path"),
-    ("traffic run {pipe}", "missing", 2, "it is not a regular file"),
-    ("traffic run 01 02 --ledger {ledger}", "missing", 2, "name one scenario"),
-    ("traffic run --base-url 127.0.0.1:1 --duration 100ms --ledger {ledger}", "missing", 2, "name one scenario"),
-    ("traffic run 01 --ledger {one} --json {one}", "missing", 2, "name two"),
-    ("traffic run 01 --ledger {one} --json {empty/../one}", "missing", 2, "name two"),
-    ("traffic run 01 --json {nowhere}/", "missing", 2, "--json names a file in a folder"),
+    ("traffic no-such", "missing", 2, "name one by number, name or path"),
+    ("traffic {pipe}", "missing", 2, "it is not a regular file"),
+    ("traffic 01 02 --ledger {ledger}", "missing", 2, "name one scenario"),
+    ("traffic --base-url 127.0.0.1:1 --duration 100ms --ledger {ledger}", "missing", 2, "name one scenario"),
+    ("traffic 01 --ledger {one} --json {one}", "missing", 2, "name two"),
+    ("traffic 01 --ledger {one} --json {empty/../one}", "missing", 2, "name two"),
+    ("traffic 01 --json {nowhere}/", "missing", 2, "--json names a file in a folder"),
     (
-        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --json {empty}",
+        "traffic 01 --duration 100ms --base-url 127.0.0.1:1 --json {empty}",
         "missing",
         2,
         "--json names a file in a folder",
     ),
     (
-        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --ledger {nowhere/x}",
+        "traffic 01 --duration 100ms --base-url 127.0.0.1:1 --ledger {nowhere/x}",
         "missing",
         2,
         "--ledger names a file in a folder",
     ),
-    ("traffic run 01 --json {empty}", "missing", 2, "--json names a file in a folder"),
-    ("traffic run 01 --json /dev/full", "missing", 2, "--json names a file in a folder"),
-    ("traffic run 01 --ledger {pipe}", "missing", 2, "--ledger names a file in a folder"),
+    ("traffic 01 --json {empty}", "missing", 2, "--json names a file in a folder"),
+    ("traffic 01 --json /dev/full", "missing", 2, "--json names a file in a folder"),
+    ("traffic 01 --ledger {pipe}", "missing", 2, "--ledger names a file in a folder"),
     (
-        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --ledger /dev/full",
+        "traffic 01 --duration 100ms --base-url 127.0.0.1:1 --ledger /dev/full",
         "missing",
         2,
         "--ledger names a file in a folder",
     ),
     (
-        "traffic run 01 --duration 100ms --base-url 127.0.0.1:1 --json {pipe}",
+        "traffic 01 --duration 100ms --base-url 127.0.0.1:1 --json {pipe}",
         "missing",
         2,
         "--json names a file in a folder",
     ),
-    ("traffic run 01 --duration 100ms --base-url 127.0.0.1:1", "missing", 3, "--base-url says where"),
-    ("traffic run 01 09 --duration 100ms --base-url 127.0.0.1:1", "missing", 2, "run it without --base-url"),
-    ("traffic run --attach 127.0.0.1 --base-url 127.0.0.1:1", "missing", 2, "For more information, try '--help'."),
-    ("traffic run --attach app=127.0.0.1:1,prometheus=127.0.0.1:1", "missing", 2, "--attach"),
+    ("traffic 01 --duration 100ms --base-url 127.0.0.1:1", "missing", 3, "--base-url says where"),
+    ("traffic 01 09 --duration 100ms --base-url 127.0.0.1:1", "missing", 2, "run it without --base-url"),
+    ("traffic --attach 127.0.0.1 --base-url 127.0.0.1:1", "missing", 2, "For more information, try '--help'."),
+    ("traffic --attach app=127.0.0.1:1,prometheus=127.0.0.1:1", "missing", 2, "--attach"),
     ("traffic schedule 01", "missing", 0, " requests, sha256 "),
     ("traffic schedule no-such", "missing", 2, "name one by number, name or path"),
     ("evidence", "busy", 2, BUSY),
@@ -284,6 +284,7 @@ const TABLE: [(&str, &str, u8, &str); 109] = [
     ("verify {nowhere}", "missing", 2, "a bundle is the folder"),
     ("verify {pipe}", "missing", 2, "a bundle is the folder"),
     ("sign {bundle} --key {nowhere}", "missing", 2, "--key names a private key"),
+    ("sign {bundle} --key {pipe}", "missing", 2, "--key names a private key"),
     ("sign {tampered} --key {nowhere}", "missing", 4, "report.md has changed since the bundle was sealed"),
     ("receiver --listen {held} --notifications {new}", "missing", 2, "cannot listen on 127.0.0.1:"),
     ("receiver --listen {held} --notifications {nowhere/x}", "missing", 2, "--notifications names a file"),
@@ -377,7 +378,7 @@ fn answering() -> String {
 fn what_was_sent_to_a_url_is_told_also_when_the_next_scenario_is_refused() {
     let place = Place::new();
     let run = |names: &str| {
-        let arguments = format!("traffic run {names} --duration 300ms --base-url {}", answering());
+        let arguments = format!("traffic {names} --duration 300ms --base-url {}", answering());
         let output = output(&mut place.command("missing", &arguments));
         let [printed, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
         (output.status.code(), printed, said)
@@ -620,6 +621,23 @@ fn what_is_found_is_told_with_its_name_and_to_editors_as_an_object_a_line() {
     let (code, _, _, found) = check("check --json");
     assert_eq!(code, Some(2));
     assert!(!found.is_empty() && found.iter().all(|finding| finding["name"] == "monitoring/file"), "{found:#?}");
+    edit("monitoring/prometheus/prometheus.yml", "scrape_interval: soon", "scrape_interval: 15s");
+    // So it is with what can't be read at all.
+    for (name, path, code) in [
+        ("compose/file", "compose.yaml", 1),
+        ("runbook/recipe", "justfile", 1),
+        ("scenario/file", "scripts/traffic/90-pipe.toml", 2),
+    ] {
+        assert!(Command::new("mkfifo").arg(clone.join(path)).status().unwrap().success());
+        let (is, _, said, found) = check("check --json");
+        let about: Vec<_> = found.iter().filter(|finding| finding["name"] == name).collect();
+        let [finding] = &about[..] else { panic!("{path}: {found:#?} {said}") };
+        assert_eq!((is, &finding["file"]), (Some(code), &path.into()), "{said}");
+        assert!(finding["what"].as_str().is_some_and(|what| what.contains("it is not a regular file")), "{finding}");
+        let (is, printed, said, _) = check("check");
+        assert!(is == Some(code) && (printed + &said).contains(&format!("({name})")), "{said}");
+        std::fs::remove_file(clone.join(path)).unwrap();
+    }
 }
 
 /// Who shows the report must not show an earlier one, nor a green one of a command that failed.

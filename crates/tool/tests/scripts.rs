@@ -103,7 +103,7 @@ fn the_demo_passes_on_every_signal_and_takes_down_what_it_started() {
 
 #[test]
 fn the_demo_reports_traffic_that_says_nothing_and_ends_with_what_weighs_most() {
-    // What `traffic run` and `evidence` end with, the demo's own code, and whether there is a report.
+    // What `traffic` and `evidence` end with, the demo's own code, and whether there is a report.
     for (traffic, evidence, code, reported) in [
         (0, 0, 0, true),
         (0, 1, 1, true),

@@ -22,7 +22,7 @@ use aiclipx_base::duration::Speed;
 use aiclipx_http::client;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::monitoring::addresses::Addresses;
-use aiclipx_stack::start::{Down, down};
+use aiclipx_stack::stop::{Down, down};
 use aiclipx_stack::table::{Health, Paint, Row, Silent, State, Watch};
 use aiclipx_stack::{Component, Found, Lifetime, Plan, Process, Stack, logs};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -523,18 +523,18 @@ async fn a_death_in_a_private_stack_stays_one_and_shows_in_its_epoch() {
     let place = Place::new();
     let plan = place.plan(Lifetime::Private);
     let stack = started(&plan).await;
-    let before = stack.epochs().await.unwrap();
+    let before = stack.identities().await.unwrap();
     assert!(before.values().all(|epoch| epoch.pid.is_some()), "{before:?}");
-    assert_eq!(stack.epochs().await.unwrap(), before);
+    assert_eq!(stack.identities().await.unwrap(), before);
 
     stack.kill_one("receiver").await.unwrap();
-    eventually("the receiver was gone", async || stack.epochs().await.unwrap()["receiver"].pid.is_none()).await;
+    eventually("the receiver was gone", async || stack.identities().await.unwrap()["receiver"].pid.is_none()).await;
     let (rows, all_up) = stack.status().await.unwrap();
     let receiver = rows.iter().find(|row| row.name == "receiver").unwrap();
     assert!(!all_up && matches!(receiver.health, Health::Down(_)), "{receiver:?}");
 
     stack.start_one("receiver").await.unwrap();
-    let after = stack.epochs().await.unwrap();
+    let after = stack.identities().await.unwrap();
     assert_ne!(after["receiver"], before["receiver"]);
     assert_eq!(after["prometheus"], before["prometheus"]);
     stack.stop().await.unwrap();
@@ -545,10 +545,10 @@ async fn a_death_in_an_attached_stack_is_mended() {
     let place = Place::new();
     let plan = place.plan(Lifetime::Attached);
     let stack = started(&plan).await;
-    let before = stack.epochs().await.unwrap();
+    let before = stack.identities().await.unwrap();
     stack.kill_one("receiver").await.unwrap();
     eventually("the receiver was restarted", async || {
-        let epoch = stack.epochs().await.unwrap()["receiver"];
+        let epoch = stack.identities().await.unwrap()["receiver"];
         epoch.pid.is_some() && epoch != before["receiver"]
     })
     .await;
@@ -575,7 +575,7 @@ async fn a_front_that_is_killed_is_started_again_and_what_stands_behind_it_lives
         let place = Place::new();
         let plan = place.plan(lifetime);
         let stack = started(&plan).await;
-        let (before, killed) = (stack.epochs().await.unwrap(), front(&plan).unwrap());
+        let (before, killed) = (stack.identities().await.unwrap(), front(&plan).unwrap());
         // The second one at once: it had no time to count as one that runs.
         for _ in 0..2 {
             let old = front(&plan).unwrap();
@@ -587,7 +587,7 @@ async fn a_front_that_is_killed_is_started_again_and_what_stands_behind_it_lives
             .await;
         }
         assert_ne!(front(&plan), Some(killed));
-        assert_eq!(stack.epochs().await.unwrap(), before);
+        assert_eq!(stack.identities().await.unwrap(), before);
         eventually("all is up", async || stack.status().await.unwrap().1).await;
         stack.stop().await.unwrap();
         assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
@@ -750,7 +750,7 @@ async fn without_grafana_the_viewer_stands_at_its_address_and_what_is_said_and_l
     let page = client::get(&plan.addresses.dashboards, "/d/app-overview?viewPanel=3", LIMIT).await;
     let runbook = client::get(&plan.addresses.dashboards, "/monitoring/runbooks/AppDown.md", LIMIT).await;
     let logs = client::get(&plan.addresses.dashboards, "/d/logs", LIMIT).await;
-    let traffic = tool(&place, &["traffic", "run", "01", "--duration", "2s"]).await;
+    let traffic = tool(&place, &["traffic", "01", "--duration", "2s"]).await;
     let silence = serde_json::json!({
         "matchers": [{ "name": "alertname", "value": "AppDown", "isRegex": false, "isEqual": true }],
         "startsAt": "2026-01-01T00:00:00Z", "endsAt": "2126-01-01T00:00:00Z", "createdBy": "ann", "comment": "known",
@@ -814,7 +814,7 @@ async fn on_a_stack_that_has_loaded_something_else_than_the_tree_nothing_is_sent
     let edited = std::fs::read_to_string(&rules).unwrap().replace("ratio_rate5m > 0.05\n", "ratio_rate5m > 0.04\n");
     std::fs::write(&rules, edited).unwrap();
     let traffic = Command::new(env!("CARGO_BIN_EXE_aiclipx"))
-        .args(["traffic", "run", "01", "--duration", "1s", "--state"])
+        .args(["traffic", "01", "--duration", "1s", "--state"])
         .arg(place.state())
         .env("AICLIPX_HOME", &tree)
         .output()

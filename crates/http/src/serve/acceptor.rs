@@ -22,7 +22,7 @@ pub const QUEUED: u32 = 1024;
 pub(super) struct Acceptor {
     listener: TcpListener,
     slots: Arc<Semaphore>,
-    /// When trouble was told last. It outlives a call of [`Acceptor::accept`], which ends whenever a connection does.
+    /// Time of the last warning. A field because [`Acceptor::accept`] is cancelled whenever a connection ends.
     told: Option<Instant>,
 }
 

@@ -16,7 +16,7 @@ use hyper_util::rt::TokioIo;
 use pin_project_lite::pin_project;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use super::idle::{IdleTimer, Watched};
@@ -76,31 +76,7 @@ pub(super) async fn run<S: Service>(
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(TokioIo::new(Watched { stream, timer: &timer, unread: &unread }), answer);
 
-    // A set of futures-util's, because it looks at them only when they were woken: most wakes are hyper's.
-    let events = FuturesUnordered::<Pin<Box<dyn Future<Output = Event> + Send + '_>>>::new();
-    events.push(Box::pin(async {
-        // An error says that the loop itself is gone: stop as well.
-        let _ = stopping.changed().await;
-        Event::Stopped
-    }));
-    events.push(Box::pin(async {
-        timer.run_out().await;
-        Event::TimedOut
-    }));
-    if let Some(crowded) = limits.crowded {
-        let (places, timer) = (Arc::clone(end.slot.semaphore()), &timer);
-        events.push(Box::pin(async move {
-            loop {
-                sleep(crowded).await;
-                if places.available_permits() == 0 && timer.has_waited(crowded) {
-                    return Event::TimedOut;
-                }
-            }
-        }));
-    }
-    let check_reset = || Box::pin(timer.check_reset().map(|()| Event::CheckReset));
-    events.push(check_reset());
-    let mut events = pin!(events);
+    let mut events = pin!(events(&timer, &mut stopping, limits.crowded, end.slot.semaphore()));
     let result = loop {
         tokio::select! {
             biased; // what has arrived is read before a stop is heeded, and an answer that is done counts before its time
@@ -114,15 +90,13 @@ pub(super) async fn run<S: Service>(
                 Event::Stopped | Event::NoRequest => {
                     Pin::new(&mut http).graceful_shutdown();
                 }
-                Event::CheckReset => events.push(check_reset()),
+                Event::CheckReset => events.push(check_reset(&timer)),
             },
         }
     };
     // hyper leaves these without an answer, for whoever speaks HTTP/2.
     let begins_http2 = matches!(&result, Err(error) if error.is_parse_version_h2());
     end.outcome = ConnectionOutcome::of(result);
-    // Closed with something unread, a socket resets its connection, and so it does for what arrives later: what was not
-    // sent by then is lost.
     if end.outcome != ConnectionOutcome::Aborted && !timer.client_ended() {
         let parts = http.into_parts();
         let is_unread =
@@ -136,6 +110,43 @@ pub(super) async fn run<S: Service>(
         };
         let _ = timeout(limits.patience, ends).await;
     }
+}
+
+/// A set of futures-util's, because it looks at them only when they were woken: most wakes are hyper's.
+type Events<'a> = FuturesUnordered<Pin<Box<dyn Future<Output = Event> + Send + 'a>>>;
+
+/// What is waited for beside hyper. A connection that waits in vain for as long as `crowded` makes room where none of the `slots`
+/// is left.
+fn events<'a>(
+    timer: &'a IdleTimer,
+    stopping: &'a mut watch::Receiver<()>,
+    crowded: Option<Duration>,
+    slots: &Arc<Semaphore>,
+) -> Events<'a> {
+    let events = Events::new();
+    events.push(Box::pin(async {
+        // An error says that the loop itself is gone: stop as well.
+        let _ = stopping.changed().await;
+        Event::Stopped
+    }));
+    events.push(Box::pin(timer.run_out().map(|()| Event::TimedOut)));
+    if let Some(crowded) = crowded {
+        let slots = Arc::clone(slots);
+        events.push(Box::pin(async move {
+            loop {
+                sleep(crowded).await;
+                if slots.available_permits() == 0 && timer.has_waited(crowded) {
+                    return Event::TimedOut;
+                }
+            }
+        }));
+    }
+    events.push(check_reset(timer));
+    events
+}
+
+fn check_reset(timer: &IdleTimer) -> Pin<Box<dyn Future<Output = Event> + Send + '_>> {
+    Box::pin(timer.check_reset().map(|()| Event::CheckReset))
 }
 
 pin_project! {
@@ -160,8 +171,9 @@ impl<W: Future> Future for Working<'_, W> {
     }
 }
 
-/// Ends our side, and reads until the client has seen that, or has been silent for too long. Where nothing `is_unread`
-/// and others wait for the slot, they come first.
+/// Ends our side, and reads until the client has seen that, or has been silent for too long: closed with something unread, a
+/// socket resets its connection, and so it does for what arrives later, and what was not sent by then is lost. Where nothing
+/// `is_unread` and others wait for the slot, they come first.
 async fn linger(mut stream: TcpStream, mut is_unread: bool, others_wait: impl Fn() -> bool) {
     let mut left = LINGER_BYTES;
     let mut goes_on = stream.shutdown().await.is_ok() && discard(&stream, &mut left);

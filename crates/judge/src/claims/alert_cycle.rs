@@ -1,4 +1,5 @@
-//! A step in the life of an alert that the scenario expects: pending, firing, told, resolved, told again, each in its time.
+//! A step in the life of an alert that the scenario expects: pending, firing, notified, resolved, notified again, each in its
+//! time.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use crate::experiment::Experiment;
 use crate::faults::{fault_window, saw_the_fault};
 use crate::finding::Finding;
 use crate::run::{RECEIVER, Unseen};
-use crate::silence::asks_nobody;
+use crate::silence::why_unanswered;
 use crate::timeline::{self, Cycle, cycle_of, seconds};
 use crate::tree::Tree;
 use aiclipx_base::duration;
@@ -127,14 +128,14 @@ impl ClaimKind for AlertCycle {
         true
     }
 
-    fn tells_of(&self) -> Option<&str> {
+    fn alert(&self) -> Option<&str> {
         (self.step == Step::Fires).then_some(self.alert.as_str())
     }
 
     fn decide(&self, experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
         let AlertCycle { alert, step, not_before_ms, not_after_ms } = self;
         let (step, not_before_ms, not_after_ms) = (*step, *not_before_ms, *not_after_ms);
-        if let Some(why) = asks_nobody(experiment, tree.monitoring.alert(alert).map(|alert| alert.expr.as_str()))? {
+        if let Some(why) = why_unanswered(experiment, tree.monitoring.alert(alert).map(|alert| alert.expr.as_str()))? {
             return Ok(Finding::out_of_reach(why));
         }
         let mut finding = Finding {
@@ -198,7 +199,7 @@ pub enum Step {
     ResolvedNotified,
 }
 
-/// From when on the receiver can have been told: at once, or when it was ordered back.
+/// From when on the receiver can have been notified: at once, or when it was ordered back.
 fn could_be_told(experiment: &Experiment, firing_ms: i64) -> i64 {
     experiment.run.ordered_back(RECEIVER, firing_ms).unwrap_or(firing_ms)
 }

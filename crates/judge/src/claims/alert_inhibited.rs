@@ -1,4 +1,4 @@
-//! An alert fires and nobody is told of it: another one says it already.
+//! An alert fires and is not notified: another alert inhibits it.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! An alert that nobody expects does not fire.
+//! An alert that the scenario does not expect does not fire.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::artifacts::{NOTIFICATIONS, SAMPLE};
 use crate::experiment::Experiment;
 use crate::finding::Finding;
 use crate::run::Unseen;
-use crate::silence::asks_nobody;
+use crate::silence::why_unanswered;
 use crate::timeline;
 use crate::tree::Tree;
 use aiclipx_model::monitoring::WATCHDOG;
@@ -33,7 +33,7 @@ impl ClaimKind for AlertQuiet {
         "alert-quiet"
     }
 
-    fn tells_of(&self) -> Option<&str> {
+    fn alert(&self) -> Option<&str> {
         Some(&self.alert)
     }
 
@@ -67,7 +67,7 @@ impl ClaimKind for AlertQuiet {
             not_proven: if firing > 0 || told > 0 {
                 None
             } else {
-                asks_nobody(experiment, tree.monitoring.alert(alert).map(|alert| alert.expr.as_str()))?
+                why_unanswered(experiment, tree.monitoring.alert(alert).map(|alert| alert.expr.as_str()))?
             },
         })
     }

@@ -12,7 +12,6 @@ use crate::tree::Tree;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CountersEqualLedger {
-    /// Which counter.
     pub family: Family,
 }
 

@@ -31,17 +31,17 @@ pub trait ClaimKind {
         false
     }
 
-    /// Whether it explains others that fail with it, and so is told before them.
+    /// Whether it explains others that fail with it, and so is printed before them.
     fn explains_others(&self) -> bool {
         false
     }
 
-    /// The alert of which it tells whether it fired.
-    fn tells_of(&self) -> Option<&str> {
+    /// The alert whose firing it is about.
+    fn alert(&self) -> Option<&str> {
         None
     }
 
-    /// How the report tells many of them in one line; others have a row each.
+    /// How the report sums up many of them in one line; others have a row each.
     fn folded(&self) -> Option<Folded<'_>> {
         None
     }
@@ -63,7 +63,7 @@ pub struct Folded<'a> {
 
 /// What claims are derived from.
 #[derive(Debug, Clone, Copy)]
-pub struct Given<'a> {
+pub(crate) struct Given<'a> {
     /// What happens, and what the monitoring must say.
     pub scenario: &'a Scenario,
     /// Rules, routes, dashboards.
@@ -86,7 +86,7 @@ impl Given<'_> {
         self.scenario.expect.fires.iter().any(|fires| fires == alert)
     }
 
-    /// Whether it expects it to fire unheard, and not to be told of.
+    /// Whether the scenario expects it to fire while another inhibits its notifications.
     pub(super) fn is_inhibited(&self, alert: &str) -> bool {
         !self.is_expected(alert) && self.scenario.expect.inhibits.iter().any(|inhibited| inhibited == alert)
     }
@@ -94,7 +94,7 @@ impl Given<'_> {
 
 /// A claim as its kind derives it, of whatever experiment.
 #[derive(Debug)]
-pub struct Stated<K> {
+pub(crate) struct Stated<K> {
     /// `alert-fires/AppDown`: stable, unique in an experiment.
     pub(super) id: String,
     /// In words a reader understands.

@@ -1,4 +1,4 @@
-//! Each request that the service saw has one line in its log that tells its status, the one the client saw; a panic of its has a
+//! Each request that the service saw has one line in its log with the status that the client saw; a panic of its has a
 //! line more, of its name and without one.
 
 use std::collections::BTreeMap;

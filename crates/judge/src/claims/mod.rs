@@ -1,7 +1,7 @@
 //! What must hold for an experiment: derived from its scenario and the monitoring files, and from nothing else.
 //!
 //! Each kind of claim is a file here, and says all there is to say of it: which claims there are, with id and sentence; what they
-//! need; when they are not proven; how they are decided; how the report tells them. This file is the list. A new kind is a file,
+//! need; when they are not proven; how they are decided; how the report names them. This file is the list. A new kind is a file,
 //! its line in each of the three lists below (the compiler asks for them), and a mutant in monitoring/mutants.toml that shows it
 //! can fail (a test asks for it). Ids and kinds are written in bundles: they stay.
 //!
@@ -121,7 +121,7 @@ impl Kind {
 /// Everything that must hold for a scenario enacted at a speed; `experiment` is the name of its folder in the bundle.
 ///
 /// In the order in which verdicts and reports have them: of the run, of each alert in turn, of the dashboards.
-pub fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) -> Vec<Claim> {
+pub(crate) fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: Speed) -> Vec<Claim> {
     let given = &Given { scenario, tree, speed };
     let mut claims = Claims { experiment, list: Vec::new() };
     claims.add(Kind::ScenarioOfTree, ScenarioOfTree::derive());

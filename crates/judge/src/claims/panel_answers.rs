@@ -7,7 +7,7 @@ use crate::artifacts::NAMES;
 use crate::experiment::{Experiment, PanelAnswer};
 use crate::finding::Finding;
 use crate::panels;
-use crate::silence::asks_nobody;
+use crate::silence::why_unanswered;
 use crate::tree::Tree;
 use aiclipx_model::monitoring::promql;
 
@@ -64,7 +64,7 @@ impl ClaimKind for PanelAnswers {
                 }
             }
         }
-        let mut not_proven = if wrong.is_empty() { asks_nobody(experiment, asked)? } else { None };
+        let mut not_proven = if wrong.is_empty() { why_unanswered(experiment, asked)? } else { None };
         // Nothing is an answer of a metric that there is, and none of one that never was.
         if wrong.is_empty() && not_proven.is_none() && !empty.is_empty() && experiment.is_since(3) {
             let mut unknown = unknown(experiment, tree, &empty)?;
@@ -92,7 +92,7 @@ impl ClaimKind for PanelAnswers {
     }
 }
 
-/// What the service tells only where the machine has it: a limit that nobody set is no number.
+/// What the service exposes only where the machine has it: a limit that is not set is no number.
 const OF_SOME_MACHINES: [&str; 2] = ["app_memory_limit_bytes", "app_cpu_limit_cores"];
 
 /// The metrics that queries ask for and that Prometheus never had: by query, and name. What a rule records comes when there

@@ -14,7 +14,6 @@ use aiclipx_model::scenario::Measure;
 pub struct PanelShows {
     /// `uid/id`.
     pub panel: String,
-    /// What it must show.
     pub measure: Measure,
 }
 

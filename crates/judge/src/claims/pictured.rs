@@ -6,7 +6,7 @@ use super::kind::{ClaimKind, Given, Stated};
 use crate::artifacts;
 use crate::experiment::Experiment;
 use crate::finding::Finding;
-use crate::silence::asks_nobody;
+use crate::silence::why_unanswered;
 use crate::timeline::{cycle_of, evaluation_ms, seconds};
 use crate::tree::Tree;
 
@@ -42,7 +42,7 @@ impl ClaimKind for Pictured {
 
     fn decide(&self, experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
         let Pictured { alert, page } = self;
-        if let Some(why) = asks_nobody(experiment, tree.monitoring.alert(alert).map(|alert| alert.expr.as_str()))? {
+        if let Some(why) = why_unanswered(experiment, tree.monitoring.alert(alert).map(|alert| alert.expr.as_str()))? {
             return Ok(Finding::out_of_reach(why));
         }
         let run = &experiment.run;

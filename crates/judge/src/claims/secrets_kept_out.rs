@@ -37,7 +37,7 @@ impl ClaimKind for SecretsKeptOut {
             return Ok(Finding { observed: "no answer".to_owned(), not_proven: Some(why), ..Finding::default() });
         };
         let (arrived, leaked) = (lines_of(&arrived)?, lines_of(&leaked)?);
-        let wrong = planted::told_or_missing(&experiment.run.id, &arrived, &leaked);
+        let wrong = planted::leaked_or_missing(&experiment.run.id, &arrived, &leaked);
         Ok(Finding {
             population: planted::COUNT,
             expected: format!("{} lines in Loki, without their secrets", planted::COUNT),

@@ -1,7 +1,7 @@
 //! Mutants of the monitoring: small wrongs, each done to a private stack, each of which a named claim must find.
 //!
 //! A claim that holds on a sound stack and would hold on a broken one proves nothing. So each mutant breaks one thing,
-//! names the claim (or the disturbance) that must tell, and is killed only if that claim *fails* with the mutant and
+//! names the claim (or the disturbance) that must find it, and is killed only if that claim *fails* with the mutant and
 //! *holds* without it: every scenario in use is enacted once more as it stands, in the same run. A mutant that nothing
 //! found has survived; one whose text was not there, or not once, did not apply; both are failures. A run that the
 //! machine disturbed is inconclusive, and is repeated once. Where the stack lacks what the claim rests on (a browser, Grafana),

@@ -14,40 +14,32 @@ use aiclipx_model::revision::UNTOLD;
 
 /// The layout of `mutants.json`.
 pub const SCHEMA: u32 = 1;
-/// The file's name.
 pub const FILE: &str = "mutants.json";
 
 /// One mutant with what came of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tried {
-    /// The mutant's id.
     pub id: String,
-    /// What it breaks.
     pub breaks: String,
     /// What must find it: a claim's id, or a disturbance in words.
     pub found_by: String,
     /// The other claims that fail with it, by id. They say how loud it is; nothing rests on them.
     pub also_fail: Vec<String>,
-    /// What came of it.
     #[serde(flatten)]
-    pub fate: MutantStatus,
+    pub status: MutantStatus,
 }
 
 impl Tried {
-    /// A mutant and its fate.
-    pub fn new(mutant: &Mutant, fate: MutantStatus, also_fail: Vec<String>) -> Tried {
+    pub fn new(mutant: &Mutant, status: MutantStatus, also_fail: Vec<String>) -> Tried {
         let (id, breaks) = (mutant.id.clone(), mutant.breaks.clone());
-        Tried { id, breaks, found_by: mutant.found_by.to_string(), also_fail, fate }
+        Tried { id, breaks, found_by: mutant.found_by.to_string(), also_fail, status }
     }
 }
 
-/// `mutants.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
-    /// [`SCHEMA`].
     pub schema: u32,
-    /// Version of the tool.
     pub tool: String,
     /// The commit, or none outside a repository.
     pub revision: Option<String>,
@@ -57,9 +49,7 @@ pub struct Outcome {
     pub seed: u64,
     /// How much faster than production the stacks lived.
     pub speed: Speed,
-    /// Unix milliseconds.
     pub began_ms: i64,
-    /// Unix milliseconds.
     pub ended_ms: i64,
     /// Whether all mutants of the table were to be tried; some may have been left for want of a part.
     pub complete: bool,
@@ -75,14 +65,13 @@ impl Outcome {
         Ok(outcome)
     }
 
-    /// Writes it into a folder.
     pub fn write(&self, folder: &Path) -> anyhow::Result<()> {
         write_json(&folder.join(FILE), self)
     }
 
-    /// How many have a fate of this word.
-    pub fn count(&self, word: &str) -> usize {
-        self.mutants.iter().filter(|tried| tried.fate.word() == word).count()
+    /// How many have a status of this word.
+    pub(crate) fn count(&self, word: &str) -> usize {
+        self.mutants.iter().filter(|tried| tried.status.word() == word).count()
     }
 
     /// 1: one survived or did not apply; 3: a run is inconclusive, or nothing was tried; 0: all that could be tried are killed.
@@ -112,10 +101,10 @@ impl Outcome {
     pub fn table(&self) -> String {
         let width =
             |of: fn(&Tried) -> &str| self.mutants.iter().map(|tried| of(tried).chars().count()).max().unwrap_or(0);
-        let (ids, words) = (width(|tried| &tried.id), width(|tried| tried.fate.word()));
+        let (ids, words) = (width(|tried| &tried.id), width(|tried| tried.status.word()));
         let line = |tried: &Tried| {
-            let (sign, word) = (tried.fate.sign(), tried.fate.word());
-            let why = match &tried.fate {
+            let (sign, word) = (tried.status.sign(), tried.status.word());
+            let why = match &tried.status {
                 MutantStatus::Killed(_) => String::new(),
                 other => format!("  {:ids$}  → {}\n", "", other.why()),
             };
@@ -127,9 +116,9 @@ impl Outcome {
 }
 
 /// Copies the newest outcome below a folder of runs into a bundle's: of all mutants, on the very tree the bundle is about.
-/// Where there is none, or no commit to tell trees by, nothing is copied.
+/// Where there is none, or no commit to compare trees by, nothing is copied.
 pub fn take(runs: &Path, bundle: &Path, provenance: &Provenance) -> anyhow::Result<()> {
-    // Of two changed trees whose change nobody could tell, nobody can say that they are one.
+    // Two trees with unknown changes may differ.
     if provenance.revision.is_none() || provenance.dirty.as_deref() == Some(UNTOLD) {
         return Ok(());
     }
@@ -151,7 +140,7 @@ pub fn take(runs: &Path, bundle: &Path, provenance: &Provenance) -> anyhow::Resu
 }
 
 /// A bundle's `mutants.json`, if it has one. It must be of the bundle's revision, and of all mutants of its tree.
-pub fn of_bundle(bundle: &Path, provenance: &Provenance) -> anyhow::Result<Option<Outcome>> {
+pub(crate) fn of_bundle(bundle: &Path, provenance: &Provenance) -> anyhow::Result<Option<Outcome>> {
     let file = bundle.join(FILE);
     if !file.exists() {
         return Ok(None);
@@ -169,7 +158,7 @@ pub fn of_bundle(bundle: &Path, provenance: &Provenance) -> anyhow::Result<Optio
     Ok(Some(outcome))
 }
 
-/// What came of one mutant.
+/// What came of one mutant; `mutants.json` has called it `fate` since its first version.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "fate", content = "why", rename_all = "snake_case")]
 pub enum MutantStatus {
@@ -186,7 +175,6 @@ pub enum MutantStatus {
 }
 
 impl MutantStatus {
-    /// For tables.
     pub fn word(&self) -> &'static str {
         match self {
             MutantStatus::Killed(_) => "killed",
@@ -198,7 +186,7 @@ impl MutantStatus {
     }
 
     /// The same as a sign.
-    pub fn sign(&self) -> &'static str {
+    pub(crate) fn sign(&self) -> &'static str {
         match self {
             MutantStatus::Killed(_) => "✓",
             MutantStatus::Survived(_) | MutantStatus::DidNotApply(_) => "✗",
@@ -216,7 +204,7 @@ impl MutantStatus {
         }
     }
 
-    /// Why, short enough for a line or a table's cell: some claims tell every series. Cut between words, and said to be.
+    /// Why, short enough for a line or a table's cell: some claims list every series. Cut between words, and marked as cut.
     pub fn brief(&self) -> String {
         const LENGTH: usize = 200;
         let line = self.why().lines().next().unwrap_or_default();
@@ -235,13 +223,13 @@ impl MutantStatus {
 mod tests {
     use super::*;
 
-    fn outcome(fates: &[MutantStatus]) -> Outcome {
-        let tried = |(index, fate): (usize, &MutantStatus)| Tried {
+    fn outcome(statuses: &[MutantStatus]) -> Outcome {
+        let tried = |(index, status): (usize, &MutantStatus)| Tried {
             id: format!("m{index}"),
             breaks: "Something.".to_owned(),
             found_by: "quiet/loaded".to_owned(),
             also_fail: Vec::new(),
-            fate: fate.clone(),
+            status: status.clone(),
         };
         Outcome {
             schema: SCHEMA,
@@ -253,7 +241,7 @@ mod tests {
             began_ms: 0,
             ended_ms: 1,
             complete: true,
-            mutants: fates.iter().enumerate().map(tried).collect(),
+            mutants: statuses.iter().enumerate().map(tried).collect(),
         }
     }
 
@@ -263,7 +251,7 @@ mod tests {
         let (killed, survived) = (MutantStatus::Killed(why()), MutantStatus::Survived(why()));
         let (unapplied, invalid) = (MutantStatus::DidNotApply(why()), MutantStatus::Invalid(why()));
         let untried = MutantStatus::NotTried(why());
-        for (fates, code) in [
+        for (statuses, code) in [
             (&[killed.clone(), killed.clone()][..], 0),
             (&[killed.clone(), survived.clone()], 1),
             (&[killed.clone(), unapplied], 1),
@@ -275,7 +263,7 @@ mod tests {
             (&[untried], 3),
             (&[], 3),
         ] {
-            assert_eq!(outcome(fates).exit_code(), code, "{fates:?}");
+            assert_eq!(outcome(statuses).exit_code(), code, "{statuses:?}");
         }
     }
 

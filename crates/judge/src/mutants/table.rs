@@ -1,5 +1,5 @@
-//! monitoring/mutants.toml: its format is told in its own head. Read strictly, and applied without guessing: a text that
-//! does not occur exactly once is an edit that did not apply.
+//! monitoring/mutants.toml as types; for its format see the comment at its top. Read strictly, and applied without guessing:
+//! a text that does not occur exactly once is an edit that did not apply.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::scenario::Scenario;
 
 /// Below the repository's root.
-pub const FILE: &str = "monitoring/mutants.toml";
+pub(crate) const FILE: &str = "monitoring/mutants.toml";
 
 /// One wrong, and what must find it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +26,7 @@ pub struct Mutant {
     pub id: String,
     /// What it breaks, a sentence.
     pub breaks: String,
-    /// What is done.
     pub edit: Edit,
-    /// What must find it.
     pub found_by: FoundBy,
 }
 
@@ -70,12 +68,7 @@ pub enum FoundBy {
     /// This claim fails, by its id as it is derived.
     Claim(String),
     /// The run is inconclusive, and one of its disturbances holds the words.
-    Disturbance {
-        /// The experiment's name.
-        experiment: String,
-        /// Part of the disturbance.
-        words: String,
-    },
+    Disturbance { experiment: String, words: String },
 }
 
 impl FoundBy {
@@ -98,7 +91,6 @@ impl std::fmt::Display for FoundBy {
     }
 }
 
-/// The table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// In the file's order.
@@ -138,8 +130,8 @@ impl Table {
         Table::from_text(&text)
     }
 
-    /// Understands the table's text; everything but its TOML is told at once.
-    pub fn from_text(text: &str) -> Result<Table, Failure> {
+    /// Parses the table's text; all that is wrong with it is reported at once, unless it is no TOML.
+    pub(crate) fn from_text(text: &str) -> Result<Table, Failure> {
         let file: File = toml::from_str(text).map_err(|error| Failure::usage(format!("{FILE}: {error}")))?;
         let mut wrong = Vec::new();
         let mut seen = BTreeSet::new();

@@ -13,7 +13,6 @@ use crate::provenance::Mode;
 use crate::timeline;
 use aiclipx_model::monitoring::WATCHDOG;
 
-/// The whole page.
 pub(super) fn page(outcome: &Outcome, drawings: &[Drawings]) -> anyhow::Result<String> {
     let provenance = &outcome.provenance;
     let experiments = outcome.experiments.iter().zip(drawings);
@@ -244,7 +243,7 @@ fn limits(outcome: &Outcome) -> Markup {
             }
             li { "Alert times are times of evaluations: exact to one evaluation interval." }
             li { "The revision is the tree's. That the programs were built from it, nothing here shows." }
-            @if outcome.provenance.mode == Mode::Foreign {
+            @if outcome.provenance.mode == Mode::External {
                 li { "Somebody else started the stack: what ran there is what it says of itself, and its clock agreed with the client's when evidence was collected." }
             } @else {
                 li { "Client, service and Prometheus shared one machine and one clock." }

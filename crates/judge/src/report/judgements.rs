@@ -78,11 +78,10 @@ pub(super) fn mark(verdict: &Verdict) -> Markup {
     html! { span.mark.(class) { (sign(verdict)) } }
 }
 
-/// Whether nothing is known of an alert in an experiment: quiet because nobody was asked is not the quiet of an alert that could
-/// have spoken.
+/// Whether a claim on an alert is not proven in an experiment: that it did not fire then shows nothing.
 pub(super) fn is_open(outcome: &Outcome, experiment: &Experiment, alert: &str) -> bool {
     of(outcome, experiment).any(|judged| {
-        let is_it = judged.claim.kind.rules().tells_of() == Some(alert);
+        let is_it = judged.claim.kind.rules().alert() == Some(alert);
         is_it && matches!(judged.verdict, Verdict::NotProven(_))
     })
 }

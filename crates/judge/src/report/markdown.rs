@@ -1,17 +1,28 @@
 //! report.md: the same in a form for a pull request, without pictures; what is quiet and answers is counted, not listed.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use super::words::{cell, image, made, not_proven, revision, seeds, sign, utc};
-use crate::judge::Verdict;
+use crate::judge::{Judgement, Verdict};
 use crate::outcome::Outcome;
 use crate::reconcile::{Family, reconcile};
 use crate::timeline::seconds;
 
-/// The whole text.
 pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
-    let provenance = &outcome.provenance;
     let mut text = String::new();
+    head(outcome, &mut text)?;
+    claims(outcome, &mut text)?;
+    requests(outcome, &mut text)?;
+    if let Some(mutants) = &outcome.mutants {
+        text += &super::mutants::text(mutants)?;
+    }
+    writeln!(text, "\nVerify: `aiclipx verify .` in this folder, offline.")?;
+    Ok(text)
+}
+
+/// The verdict over all, where it comes from, and what is not proven.
+fn head(outcome: &Outcome, text: &mut String) -> fmt::Result {
+    let provenance = &outcome.provenance;
     writeln!(text, "# Evidence {}\n", provenance.id)?;
     writeln!(text, "**{}.** {}.\n", outcome.headline(), outcome.tally())?;
     writeln!(text, "| | |\n|---|---|")?;
@@ -36,16 +47,18 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
             writeln!(text, "- {}", cell(&line))?;
         }
     }
+    Ok(())
+}
+
+fn claims(outcome: &Outcome, text: &mut String) -> fmt::Result {
     writeln!(text, "\n## Claims\n\n| experiment | claim | must be | was | verdict |\n|---|---|---|---|---|")?;
-    let mut folded = 0;
-    for judgement in &outcome.judgements {
-        // What is quiet and answers fills pages; it is in verdicts.json, and here where it is not as it should be.
-        let dull = judgement.claim.kind.rules().folded().is_some();
-        let open_everywhere = dull && matches!(judgement.verdict, Verdict::NotProven(_));
-        if dull && judgement.verdict == Verdict::Holds || open_everywhere {
-            folded += 1;
-            continue;
-        }
+    // What is quiet and answers fills pages; it is in verdicts.json, and here where it is not as it should be.
+    let is_folded = |judgement: &&Judgement| {
+        let is_dull = judgement.claim.kind.rules().folded().is_some();
+        is_dull && matches!(judgement.verdict, Verdict::Holds | Verdict::NotProven(_))
+    };
+    let (folded, listed): (Vec<_>, Vec<_>) = outcome.judgements.iter().partition(is_folded);
+    for judgement in listed {
         let why = judgement.verdict.why();
         writeln!(
             text,
@@ -60,9 +73,14 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
     }
     writeln!(
         text,
-        "\n{folded} more claims, of alerts that stay quiet and of panels that answer, hold or are not proven as said above; \
-         they are in verdicts.json."
-    )?;
+        "\n{} more claims, of alerts that stay quiet and of panels that answer, hold or are not proven as said above; \
+         they are in verdicts.json.",
+        folded.len()
+    )
+}
+
+/// What the client counted, beside what Prometheus did.
+fn requests(outcome: &Outcome, text: &mut String) -> fmt::Result {
     for experiment in &outcome.experiments {
         let Ok(reconciliation) = reconcile(experiment, Family::Requests) else { continue };
         if reconciliation.rows.is_empty() {
@@ -73,9 +91,5 @@ pub(super) fn page(outcome: &Outcome) -> anyhow::Result<String> {
             writeln!(text, "| `{}` | {} | {} |", row.what, row.ledger, row.prometheus)?;
         }
     }
-    if let Some(mutants) = &outcome.mutants {
-        text += &super::mutants::text(mutants)?;
-    }
-    writeln!(text, "\nVerify: `aiclipx verify .` in this folder, offline.")?;
-    Ok(text)
+    Ok(())
 }

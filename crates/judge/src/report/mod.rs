@@ -20,8 +20,8 @@ use super::panels::{Drawings, drawings};
 /// report.html as a browser prints it, beside it.
 pub const PDF: &str = "report.pdf";
 
-/// The files that tell people: path below the bundle, and text.
-pub fn write(outcome: &Outcome) -> anyhow::Result<Vec<(String, String)>> {
+/// The reports and drawings: path below the bundle, and text.
+pub(crate) fn write(outcome: &Outcome) -> anyhow::Result<Vec<(String, String)>> {
     let drawn = |experiment| drawings(experiment, &outcome.tree);
     let drawings: Vec<Drawings> = outcome.experiments.iter().map(drawn).collect::<anyhow::Result<_>>()?;
     let html = html::page(outcome, &drawings)?;

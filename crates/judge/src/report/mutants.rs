@@ -1,6 +1,6 @@
 //! The section on mutants: what was broken on purpose, what must find it, what came of it.
 //!
-//! It tells what the run that tried them told; a bundle holds no artifacts of it, and the section says so.
+//! It repeats what `just mutants` reported; the bundle holds no artifacts of that run, and the section says so.
 
 use std::fmt::Write;
 
@@ -22,7 +22,7 @@ fn says(mutants: &Outcome) -> String {
 
 /// For report.html.
 pub(super) fn section(mutants: &Outcome) -> Markup {
-    let class = |fate: &MutantStatus| match fate {
+    let class = |status: &MutantStatus| match status {
         MutantStatus::Killed(_) => "holds",
         MutantStatus::Survived(_) | MutantStatus::DidNotApply(_) => "fails",
         MutantStatus::Invalid(_) => "invalid",
@@ -32,14 +32,14 @@ pub(super) fn section(mutants: &Outcome) -> Markup {
         h2 #mutants { "Mutants" }
         p { (says(mutants)) }
         div.wide { table {
-            thead { tr { th { "What would be wrong" } th { "Must be found by" } th { "Told by it" } th { "MutantStatus" } } }
+            thead { tr { th { "What would be wrong" } th { "Must be found by" } th { "Told by it" } th { "Status" } } }
             tbody {
                 @for tried in &mutants.mutants {
                     tr {
                         td { strong { (tried.id) } div.soft { (tried.breaks) } }
                         td { (tried.found_by) }
-                        td { (tried.fate.brief()) }
-                        td.verdict { span.mark.(class(&tried.fate)) { (tried.fate.sign()) " " (tried.fate.word()) } }
+                        td { (tried.status.brief()) }
+                        td.verdict { span.mark.(class(&tried.status)) { (tried.status.sign()) " " (tried.status.word()) } }
                     }
                 }
             }
@@ -50,14 +50,14 @@ pub(super) fn section(mutants: &Outcome) -> Markup {
 /// For report.md.
 pub(super) fn text(mutants: &Outcome) -> anyhow::Result<String> {
     let mut text = format!(
-        "\n## Mutants\n\n{}\n\n| what would be wrong | must be found by | fate |\n|---|---|---|\n",
+        "\n## Mutants\n\n{}\n\n| what would be wrong | must be found by | status |\n|---|---|---|\n",
         says(mutants)
     );
     for tried in &mutants.mutants {
-        let (sign, word) = (tried.fate.sign(), tried.fate.word());
-        let why = if let MutantStatus::NotTried(why) = &tried.fate { format!(", {why}") } else { String::new() };
-        let fate = cell(&format!("{sign} {word}{why}"));
-        writeln!(text, "| {} | {} | {fate} |", cell(&tried.breaks), cell(&tried.found_by))?;
+        let (sign, word) = (tried.status.sign(), tried.status.word());
+        let why = if let MutantStatus::NotTried(why) = &tried.status { format!(", {why}") } else { String::new() };
+        let status = cell(&format!("{sign} {word}{why}"));
+        writeln!(text, "| {} | {} | {status} |", cell(&tried.breaks), cell(&tried.found_by))?;
     }
     Ok(text)
 }

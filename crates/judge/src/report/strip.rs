@@ -12,9 +12,7 @@ const TOP: f64 = 30.0;
 
 /// An alert's life as the strip shows it.
 pub(super) struct Lane {
-    /// The alert's name.
     pub(super) alert: String,
-    /// Its life.
     pub(super) cycle: Cycle,
     /// The latest time at which it had to fire.
     pub(super) deadline_ms: Option<i64>,

@@ -6,7 +6,7 @@ use crate::judge::Verdict;
 use crate::outcome::Outcome;
 use crate::provenance::Mode;
 
-/// What is not proven, each reason once with the claims it covers: one that is open in many experiments is told once.
+/// What is not proven: each reason once, with all the claims it covers.
 pub(super) fn not_proven(outcome: &Outcome) -> Vec<String> {
     /// By kind of claim: what those claims are about.
     type Kinds<'a> = BTreeMap<&'a str, Vec<&'a str>>;
@@ -76,14 +76,13 @@ pub(super) fn made(outcome: &Outcome) -> &'static str {
     match outcome.provenance.mode {
         Mode::Attached => "on the stack that was up",
         Mode::Private => "every experiment on a stack of its own",
-        Mode::Foreign => "on a stack that somebody else started",
+        Mode::External => "on a stack that somebody else started",
     }
 }
 
-/// The service's image.
 pub(super) fn image(outcome: &Outcome) -> &str {
     outcome.provenance.image.as_deref().unwrap_or(match outcome.provenance.mode {
-        Mode::Foreign => "not told by the service",
+        Mode::External => "not told by the service",
         Mode::Attached | Mode::Private => "none: the service ran as a process",
     })
 }

@@ -99,7 +99,7 @@ fn a_signature_says_who_sealed_and_no_other_will_do() {
     let bundle = Bundle::open(&sealed.folder).unwrap();
 
     refused(signed_by(&bundle, &signers), Kind::InvalidBundle, "not signed");
-    sign(&bundle, &alices).unwrap_or_else(|failure| panic!("{failure}"));
+    sign(&bundle, &alices, false).unwrap_or_else(|failure| panic!("{failure}"));
     let told = signed_by(&bundle, &signers).unwrap_or_else(|failure| panic!("{failure}"));
     assert!(told.starts_with("alice, ED25519 key SHA256:"), "{told}");
     // Of a pattern it is the key that says who it was.
@@ -109,7 +109,7 @@ fn a_signature_says_who_sealed_and_no_other_will_do() {
     bundle.verify().expect("a signature beside the sums is no extra file");
 
     let signature = fs::read(bundle.folder().join(SIGNATURE)).unwrap();
-    refused(sign(&bundle, &place.path().join("nothing")), Kind::Usage, "cannot sign with");
+    refused(sign(&bundle, &place.path().join("nothing"), false), Kind::Usage, "cannot sign with");
     assert_eq!(fs::read(bundle.folder().join(SIGNATURE)).unwrap(), signature, "it stays");
 
     let for_git = alice.replacen("alice ", "alice-of-git namespaces=\"git\" ", 1);
@@ -137,16 +137,50 @@ fn a_signature_says_who_sealed_and_no_other_will_do() {
 }
 
 #[test]
+fn a_signature_by_another_key_is_replaced_only_where_that_is_wanted() {
+    let place = tempfile::tempdir().unwrap();
+    let (alices, _) = key(place.path(), "alice");
+    let (bobs, bob) = key(place.path(), "bob");
+    let sealed = Archive::sound().sealed();
+    let bundle = Bundle::open(&sealed.folder).unwrap();
+    let signature = sign(&bundle, &alices, false).unwrap_or_else(|failure| panic!("{failure}"));
+    let stands = || fs::read(&signature).unwrap();
+    let by_alice = stands();
+
+    refused(sign(&bundle, &bobs, false), Kind::Usage, "is signed already, with ED25519 key SHA256:");
+    assert_eq!(stands(), by_alice, "it stays");
+    sign(&bundle, &alices, false).unwrap_or_else(|failure| panic!("the same key again: {failure}"));
+    sign(&bundle, &bobs, true).unwrap_or_else(|failure| panic!("{failure}"));
+    let signers = place.path().join("signers");
+    fs::write(&signers, bob).unwrap();
+    assert!(signed_by(&bundle, &signers).unwrap_or_else(|failure| panic!("{failure}")).starts_with("bob, "));
+
+    fs::write(&signature, "no signature").unwrap();
+    refused(sign(&bundle, &alices, false), Kind::Usage, "is signed already, by a signature that is not of these sums");
+}
+
+/// ssh-keygen would wait for a pipe's other end; what is tried here ends by itself in either case.
+#[test]
+fn a_key_is_a_regular_file() {
+    let sealed = Archive::sound().sealed();
+    let bundle = Bundle::open(&sealed.folder).unwrap();
+    for key in [Path::new("/dev/null"), &sealed.folder] {
+        refused(sign(&bundle, key, false), Kind::Usage, "it is no regular file");
+    }
+}
+
+#[test]
 fn a_signature_is_of_these_sums_and_no_others() {
     let place = tempfile::tempdir().unwrap();
     let (alices, alice) = key(place.path(), "alice");
     let signers = place.path().join("signers");
     fs::write(&signers, alice).unwrap();
     let (one, other) = (Archive::sound().sealed(), Archive::sound().superseded(&[]).of_revision("0123", None).sealed());
-    let signature = sign(&Bundle::open(&one.folder).unwrap(), &alices).unwrap_or_else(|failure| panic!("{failure}"));
+    let signature =
+        sign(&Bundle::open(&one.folder).unwrap(), &alices, false).unwrap_or_else(|failure| panic!("{failure}"));
     fs::copy(signature, other.folder.join(SIGNATURE)).unwrap();
     refused(signed_by(&Bundle::open(&other.folder).unwrap(), &signers), Kind::InvalidBundle, "L3, signature");
 
     fs::write(other.folder.join("report.md"), "All is well.").unwrap();
-    refused(sign(&Bundle::open(&other.folder).unwrap(), &alices), Kind::InvalidBundle, "report.md");
+    refused(sign(&Bundle::open(&other.folder).unwrap(), &alices, false), Kind::InvalidBundle, "report.md");
 }

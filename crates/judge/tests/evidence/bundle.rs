@@ -986,6 +986,47 @@ fn a_try_in_which_a_component_died_is_kept_told_and_counted() {
     }
 }
 
+/// What is left of a try holds what enacting its scenario writes, and logs of components there are; nothing reads it, so
+/// nothing more has a place in it.
+#[test]
+fn what_is_left_of_a_try_holds_what_enacting_leaves_and_nothing_more() {
+    let mut archive = Archive::sound();
+    let end = || End { why: "GET …: timed out".to_owned(), died: false };
+    archive.provenance.broken_off.push(BrokenOff { run: "error-rate-try-1".to_owned(), end: end() });
+    let kept = archive.draft.broken_off("error-rate-try-1");
+    for file in ["scenario.toml", "ledger.jsonl", "exposition/before-0.prom", "logs/prometheus.log"] {
+        write(&kept.join(file), b"as far as it came\n").unwrap();
+    }
+    write(&kept.join("samples/up.json"), b"{}").unwrap();
+    let sealed = archive.sealed();
+    let left = "broken-off/error-rate-try-1";
+    let beside = names(&sealed.folder.join(left));
+    assert_eq!(beside, ["exposition", "ledger.jsonl", "logs", "scenario.toml"]);
+    assert_eq!(sealed.verify().unwrap_or_else(|failure| panic!("{failure}")).exit_code(&[]), 0);
+    for file in [
+        "samples/up.json",
+        "tsdb.tar",
+        "panels/app-overview-3.svg",
+        "logs/nobody.log",
+        "exposition/before-7.prom",
+        "screens/Nothing-graph.png",
+    ] {
+        let file = format!("{left}/{file}");
+        write(&sealed.path(&file), b"").unwrap();
+        sealed.resum();
+        let Err(failure) = sealed.verify() else { panic!("{file} has a place there") };
+        let failure = failure.to_string();
+        assert!(
+            failure.contains("L1") && failure.contains(&format!("{file} is nothing that was asked for")),
+            "{failure}"
+        );
+        fs::remove_file(sealed.path(&file)).unwrap();
+        let _ = fs::remove_dir(sealed.path(&file).parent().unwrap());
+    }
+    sealed.resum();
+    sealed.verify().unwrap_or_else(|failure| panic!("as it was: {failure}"));
+}
+
 fn is_not_sealed(archive: Archive, secrets: &[&str], why: &str) {
     let (place, sealed) = archive.seal(secrets);
     let failure = sealed.map(|_| ()).expect_err("it must not be sealed");

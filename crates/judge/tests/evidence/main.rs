@@ -8,7 +8,7 @@
 //! - [`claims`]: the sound worlds, and which claims there are.
 //! - [`kills`]: for every kind of claim, an edit that makes exactly that claim fail.
 //! - [`loaded`]: what a stack has loaded, before anything is sent to it.
-//! - [`foreign`]: what is out of reach on a stack that somebody else started.
+//! - [`external`]: what is out of reach on a stack that somebody else started.
 //! - [`grafana`]: its page of a dashboard, and the answers it was drawn from.
 //! - [`unanswered`]: requests without an answer, which the service's log explains or does not.
 //! - [`vacuity`]: nothing shown is nothing proven.
@@ -35,8 +35,9 @@ mod artifacts;
 mod attest;
 mod bundle;
 mod claims;
+mod external;
 mod fixture;
-mod foreign;
+
 mod grafana;
 mod kills;
 mod loaded;

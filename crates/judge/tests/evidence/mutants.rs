@@ -15,7 +15,7 @@ use crate::world;
 fn outcome(archive: &Archive) -> Outcome {
     let provenance = archive.derived().provenance;
     let table = Table::read(&world::tree().root).unwrap();
-    let fate = |at: usize| match at {
+    let status = |at: usize| match at {
         0 => MutantStatus::Survived("it holds".to_owned()),
         1 => MutantStatus::NotTried("for want of Grafana: there is none".to_owned()),
         _ => MutantStatus::Killed("found".to_owned()),
@@ -30,7 +30,7 @@ fn outcome(archive: &Archive) -> Outcome {
         began_ms: world::QUIET,
         ended_ms: world::QUIET + 1,
         complete: true,
-        mutants: table.mutants.iter().enumerate().map(|(at, m)| Tried::new(m, fate(at), Vec::new())).collect(),
+        mutants: table.mutants.iter().enumerate().map(|(at, m)| Tried::new(m, status(at), Vec::new())).collect(),
     }
 }
 
@@ -79,7 +79,7 @@ fn those_of_another_tree_or_too_few_or_mended_are_found() {
         ("another claim", |outcome| outcome.mutants[1].found_by = "quiet/log".to_owned(), "other mutants"),
         (
             "a survivor called dead",
-            |outcome| outcome.mutants[0].fate = MutantStatus::Killed("found".to_owned()),
+            |outcome| outcome.mutants[0].status = MutantStatus::Killed("found".to_owned()),
             "report.",
         ),
     ];

@@ -291,8 +291,8 @@ fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
     let wall = |us: u64| ((ledger.head.started_unix_us + us) / 1000) as i64;
     let at = |index: usize| Address { host: "127.0.0.1".to_owned(), port: 18_000 + index as u16 };
     let process = |(index, (component, _)): (usize, &(String, String))| {
-        let epoch = ProcessIdentity { pid: Some(4000 + index as u32), started_ms: Some(9_000_000 + index as u64) };
-        Process { component: component.clone(), at_start: epoch, at_end: epoch }
+        let identity = ProcessIdentity { pid: Some(4000 + index as u32), started_ms: Some(9_000_000 + index as u64) };
+        Process { component: component.clone(), at_start: identity, at_end: identity }
     };
     Run {
         schema: SCHEMA,

@@ -32,15 +32,15 @@ pub struct Addresses {
     pub receiver: Address,
     /// Grafana, or the built-in viewer in its place.
     pub dashboards: Address,
-    /// Who asks from outside whether the service answers its clients; nobody did in bundles of before.
+    /// The probe, which asks from outside whether the service answers; older bundles have none.
     #[serde(default = "canonical_probe")]
     pub probe: Address,
-    /// The absolute folder the rendered copy lies in; Grafana must be told it.
+    /// The absolute folder the rendered copy lies in, for Grafana's configuration.
     pub folder: PathBuf,
     /// Where people find dashboards and runbooks from elsewhere; none where they look on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalUrl>,
-    /// Log forwarding; bundles of before it was part of the stack don't tell.
+    /// Log forwarding; older bundles have none.
     #[serde(default = "Logging::canonical")]
     pub logging: Logging,
 }
@@ -57,7 +57,7 @@ pub struct ExternalUrl(String);
 
 impl ExternalUrl {
     /// The address of a path there, which begins with a slash.
-    pub fn to(&self, path: &str) -> String {
+    pub(crate) fn to(&self, path: &str) -> String {
         format!("{}{path}", self.0)
     }
 }
@@ -126,7 +126,7 @@ impl Logging {
     fn canonical() -> Logging {
         let at = |host: &str, port| Address { host: host.to_owned(), port };
         Logging {
-            vector: at("vector", 8686),
+            vector: Address::loopback(8686),
             vector_metrics: at("vector", 9598),
             loki: at("loki", 3100),
             loki_grpc: at("loki", 9096),

@@ -39,10 +39,8 @@ impl Collected {
         self.found.remark(name, &self.layout.named(path), 0, what, remedy);
     }
 
-    /// By its own name: that of the folder would send somebody through all of it.
     fn unread(&mut self, path: &Path, error: &std::io::Error) {
-        let remedy = "let whoever runs this read it (chmod, chown), or remove it";
-        self.refuse(path, format!("it can't be read: {error}"), remedy);
+        self.found.refused.push(files::unread(&self.layout.named(path), error));
     }
 
     /// The folder itself without links.

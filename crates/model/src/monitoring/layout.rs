@@ -5,11 +5,11 @@ use aiclipx_base::duration::{self, Speed};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub(super) const PROMETHEUS: &str = "prometheus/prometheus.yml";
+pub const PROMETHEUS: &str = "prometheus/prometheus.yml";
 
-pub(super) const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
+pub const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
 
-pub(super) const RULES: &str = "prometheus/rules";
+pub const RULES: &str = "prometheus/rules";
 
 pub const DATASOURCES: &str = "grafana/provisioning/datasources";
 

@@ -1,4 +1,4 @@
-//! What a pure function gave for a text, kept for whoever asks it the same again.
+//! A cache of what a pure function gave for a text.
 //!
 //! For parsers: a check of the tree parses each expression some ten times, and a verifier reads the same configuration once
 //! for every experiment of a bundle. What is kept is bounded, for a viewer that lives for weeks asks for ever more: by the bytes

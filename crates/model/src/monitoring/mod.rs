@@ -86,8 +86,8 @@ pub use remark::Remark;
 pub use routes::GroupTimings;
 
 use folder::Collected;
-use layout::{PROMETHEUS, duration_of};
-pub use layout::{DATASOURCES, holds_logs, is_of_logs, prometheus_flags};
+use layout::duration_of;
+pub use layout::{ALERTMANAGER, DATASOURCES, PROMETHEUS, RULES, holds_logs, is_of_logs, prometheus_flags};
 use located::Node;
 use promql::Recorded;
 use remark::Found;

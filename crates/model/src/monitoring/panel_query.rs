@@ -1,4 +1,4 @@
-//! A panel's query, which is an expression only once Grafana has filled in its variables: what can be told of it before, and what
+//! A panel's query, which is an expression only once Grafana has filled in its variables: what can be known of it before, and what
 //! it asks at a stack's speed.
 
 use std::sync::LazyLock;
@@ -32,7 +32,7 @@ pub(super) fn length_beside_a_variable(text: &str) -> Option<String> {
     Some(format!("a panel with the literal range {} beside a variable", duration::print(literal)))
 }
 
-/// A length nobody writes stands for each of Grafana's variables of time.
+/// A length that no query has stands for each of Grafana's variables of time.
 pub(super) const VARIABLE: Duration = Duration::from_millis(123_456_789);
 
 /// What stands for a variable of which nothing is known.

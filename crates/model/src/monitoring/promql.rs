@@ -1,4 +1,4 @@
-//! Expressions as syntax trees: divide its durations, find what does not survive that, tell how far it looks back.
+//! Expressions as syntax trees: dividing their durations, finding what does not survive that, how far they look back.
 //!
 //! Nothing is edited as text: an expression is parsed, changed and printed. Two expressions are the same when their
 //! trees print the same, which forgives layout and nothing else.
@@ -19,11 +19,12 @@ use super::memo::Memo;
 use aiclipx_base::duration::Speed;
 
 mod dimension;
+mod functions;
 mod text;
 mod tree;
 
-use dimension::Treats;
 pub(super) use dimension::hazards;
+use functions::Treats;
 pub use tree::{Recorded, children, gives, nodes, print, selectors};
 use tree::{children_mut, is_name, recordings, without};
 
@@ -142,7 +143,7 @@ fn followed<'a>(
 /// What in a node itself is newer than the oldest Prometheus that is promised.
 fn newer(node: &Expr) -> Option<String> {
     match node {
-        Expr::Call(call) if dimension::treats(call.func.name) == Treats::Newer => Some(call.func.name.to_owned()),
+        Expr::Call(call) if functions::treats(call.func.name) == Treats::Newer => Some(call.func.name.to_owned()),
         Expr::Aggregate(aggregate) => {
             let labels = match &aggregate.modifier {
                 Some(LabelModifier::Include(labels) | LabelModifier::Exclude(labels)) => &labels.labels[..],
@@ -163,7 +164,7 @@ fn newer(node: &Expr) -> Option<String> {
 }
 
 /// Whether two texts are the same expression: their trees print the same.
-pub fn same(one: &str, other: &str) -> bool {
+pub(crate) fn same(one: &str, other: &str) -> bool {
     match (parse(one), parse(other)) {
         (Ok(one), Ok(other)) => print(&one) == print(&other),
         _ => false,
@@ -187,7 +188,7 @@ fn durations_mut(expr: &mut Expr) -> Vec<&mut Duration> {
     }
 }
 
-/// Divides every duration of an expression; all that can't be divided are told.
+/// Divides every duration of an expression; the error lists all that can't be divided.
 pub(crate) fn divide(expr: &mut Expr, speed: Speed) -> Result<(), Vec<String>> {
     let mut refused = Vec::new();
     for duration in durations_mut(expr) {
@@ -296,7 +297,6 @@ pub fn compared(text: &str) -> String {
 /// A comparison that an alert fires by.
 #[derive(Debug, Clone, Copy)]
 pub struct Comparison<'a> {
-    /// What is looked at.
     pub value: &'a Expr,
     /// What it is compared with; none where it is enough that the value is there.
     pub bound: Option<&'a Expr>,

@@ -22,6 +22,9 @@ impl Monitoring {
     /// a file we do not interpret is copied as it is, and so is all of [somebody else's](Monitoring::read_any) in production. All findings are told: a result that is no whole millisecond, a
     /// scrape under 500 ms, a count over a window or a span of time compared with a number.
     pub fn render(&self, addresses: &Addresses, speed: Speed) -> Result<BTreeMap<PathBuf, Vec<u8>>, Vec<Finding>> {
+        if speed != Speed::PRODUCTION && !self.unfollowed.is_empty() {
+            return Err(self.unfollowed.clone());
+        }
         let mut rendered = BTreeMap::new();
         let mut findings = Vec::new();
         for (path, bytes) in &self.files {
@@ -57,9 +60,6 @@ impl Monitoring {
                 }
                 Err(what) => findings.push(Finding { file, line: 0, what, remedy: String::new() }),
             }
-        }
-        if speed != Speed::PRODUCTION {
-            findings.extend(self.unfollowed.iter().cloned());
         }
         if findings.is_empty() {
             return Ok(rendered);

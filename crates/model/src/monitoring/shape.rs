@@ -105,6 +105,8 @@ pub(super) enum Shape {
     List(&'static Shape),
     /// A map with known keys, of each of these tables.
     Record(&'static [&'static [Field]]),
+    /// A step of a relabelling: the same, of which some give a target its interval.
+    Relabelling(&'static [&'static [Field]]),
     /// A dashboard: Grafana's own format, of which we look at expressions and intervals only.
     Dashboard,
 }
@@ -179,7 +181,7 @@ impl Shape {
             | Shape::LogFile
             | Shape::Data => "a text",
             Shape::HostPort => "a host and a port, like mail.example.org:587",
-            Shape::Listen(_) => "an address like 0.0.0.0:8686",
+            Shape::Listen(_) => "an address like 0.0.0.0:9598",
             Shape::Own => "anything",
             Shape::Copied(shape) => shape.expected(),
             Shape::Number | Shape::Value => "a number",
@@ -197,7 +199,7 @@ impl Shape {
             Shape::Expr | Shape::TestExpr => "an expression",
             Shape::Matcher => "a matcher",
             Shape::List(_) | Shape::OfCalendar => "a list",
-            Shape::Series | Shape::Record(_) | Shape::Map(_) | Shape::Dashboard => "a map",
+            Shape::Series | Shape::Record(_) | Shape::Relabelling(_) | Shape::Map(_) | Shape::Dashboard => "a map",
         }
     }
 }

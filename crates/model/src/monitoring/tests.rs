@@ -259,7 +259,12 @@ fn what_can_t_be_divided_truthfully_is_refused_with_file_and_line() {
     for (path, from, to, what) in [
         (app, "rate5m > 0.5\n        for: 2m", "rate5m > 0.5\n        for: 100ms", "whole number of milliseconds"),
         (app, "(rate(app_errors_total[5m]))", "(rate(app_errors_total[100ms]))", "whole number of milliseconds"),
-        (prometheus, "scrape_interval: 15s", "scrape_interval: 12s\n  scrape_timeout: 12s\n  #", "under 500ms"),
+        (
+            prometheus,
+            "- job_name: app\n",
+            "- job_name: app\n    scrape_interval: 12s\n    scrape_timeout: 12s\n",
+            "under 500ms",
+        ),
         (app, "job:app_errors:rate5m > 0.5", "increase(app_errors_total[5m]) > 10", "shrinks with time"),
         (app, "(rate(app_errors_total[5m]))", "(increase(app_errors_total[5m]))", "shrinks with time"),
         (app, "max by (job) (up{job=~\"app(-.+)?\"}) == 0", "time() - app_ready > 300", "shrinks with time"),
@@ -461,7 +466,7 @@ fn a_link_is_followed_to_a_file_or_told() {
     let other = |name: &str| text.replace("name: more", &format!("name: {name}")).replace("a:b:c", name);
     std::fs::write(elsewhere.join("out.yml"), other("a:b:out")).expect("a file is written");
     symlink("../../../elsewhere/out.yml", rules.join("out.yml")).expect("a link is made");
-    symlink("../prometheus", rules.join("up")).expect("a link is made");
+    symlink("..", rules.join("up")).expect("a link is made");
     std::fs::write(rules.join(".hidden.yml"), other("a:b:hidden")).expect("a file is written");
     std::fs::write(rules.join(".more.yml.swp"), text).expect("a file is written");
     symlink("nobody@host", rules.join(".#more.yml")).expect("a link is made");

@@ -30,6 +30,9 @@ const SHORTEST_SCRAPE: Duration = Duration::from_millis(500);
 /// The target's label that tells the exporter whom to ask.
 pub(super) const PROBED_URL: &str = "__param_target";
 
+/// Labels of a target that are times, and are taken for its job's.
+const OF_A_SCRAPE: [&str; 2] = ["__scrape_interval__", "__scrape_timeout__"];
+
 /// The stack whose copy is made.
 #[derive(Clone, Copy)]
 pub(super) struct Rendering<'a> {
@@ -179,6 +182,11 @@ impl Walk<'_> {
             }
             (Shape::TargetLabels, Value::Map(entries)) => {
                 self.texts(entries);
+                for entry in entries.iter_mut().filter(|entry| OF_A_SCRAPE.contains(&entry.key.as_str())) {
+                    if let (Value::Text(text), true) = (&mut entry.node.value, self.is_faster()) {
+                        self.duration(entry.line, text);
+                    }
+                }
                 for entry in entries.iter_mut().filter(|entry| entry.key == PROBED_URL) {
                     if let Value::Text(text) = &mut entry.node.value {
                         self.url("address/elsewhere", entry.line, Component::Clients, text);
@@ -203,7 +211,7 @@ impl Walk<'_> {
             (Shape::Series, Value::Map(_)) => self.series(node),
             (Shape::List(shape), Value::List(items)) => {
                 for item in items {
-                    if matches!((shape, &item.value), (Shape::Record(_), Value::Null)) {
+                    if matches!((shape, &item.value), (Shape::Record(_) | Shape::Relabelling(_), Value::Null)) {
                         self.find(item.line, "an item with nothing in it", "take it off the list");
                     } else {
                         self.visit(shape, item);
@@ -211,6 +219,10 @@ impl Walk<'_> {
                 }
             }
             (Shape::Record(fields), Value::Map(entries)) => self.record(line, fields, entries),
+            (Shape::Relabelling(fields), Value::Map(entries)) => {
+                self.record(line, fields, entries);
+                self.relabelling(node);
+            }
             (Shape::Dashboard, Value::Map(_)) => self.dashboard(node),
             (shape, _) => self.find(line, format!("{} is expected here, and this is {kind}", shape.expected()), ""),
         }
@@ -230,6 +242,24 @@ impl Walk<'_> {
         for key in fields().filter(|field| field.required).flat_map(Field::keys) {
             if !entries.iter().any(|entry| entry.key == *key) {
                 self.find(line, format!("`{key}` is missing"), "");
+            }
+        }
+    }
+
+    /// A step that gives a target its interval is divided where it says which, and refused where it takes one from elsewhere.
+    fn relabelling(&mut self, step: &mut Node) {
+        let target = step.text_of("target_label").unwrap_or_default().to_owned();
+        if !self.is_faster() || !OF_A_SCRAPE.contains(&target.as_str()) {
+            return;
+        }
+        let line = step.line;
+        match step.get_mut("replacement").map(|node| (node.line, &mut node.value)) {
+            Some((line, Value::Text(text))) if duration::parse(text).is_ok() => {
+                self.duration(line, text);
+            }
+            _ => {
+                let what = format!("`{target}` is given out of a label, which no speed divides");
+                self.find(line, what, "write the interval into the step, or render at speed 1");
             }
         }
     }

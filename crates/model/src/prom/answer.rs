@@ -12,7 +12,6 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-/// One sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
     /// Unix time.
@@ -43,7 +42,6 @@ pub enum Data {
     String {
         /// Unix time.
         seconds: f64,
-        /// The text.
         text: String,
     },
 }
@@ -59,7 +57,6 @@ impl Data {
     }
 }
 
-/// A successful answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// What was asked for.
@@ -75,7 +72,6 @@ pub enum AnswerError {
     Refused {
         /// `bad_data`, `timeout`, `execution`, ….
         kind: String,
-        /// What it said.
         message: String,
     },
     /// Not what Prometheus' API answers: where it differs.
@@ -172,7 +168,7 @@ fn series(result: &RawValue) -> Result<Vec<Series>, AnswerError> {
         .collect()
 }
 
-/// Prometheus' own times lie in this range; whoever adds and subtracts them need not look again.
+/// Prometheus' own times lie in this range, so that adding and subtracting them never overflows.
 const LATEST_SECONDS: f64 = 1e11;
 
 fn sample(seconds: f64, value: &str) -> Result<Sample, AnswerError> {

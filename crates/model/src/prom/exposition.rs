@@ -14,14 +14,12 @@ use anyhow::{Context, bail, ensure};
 pub struct SeriesName {
     /// The metric's name, suffixes (`_bucket`, `_count`) included.
     pub name: String,
-    /// Labels by name.
     pub labels: BTreeMap<String, String>,
 }
 
 /// Every series of an exposition with its value.
 pub type Exposition = BTreeMap<SeriesName, f64>;
 
-/// Parses a whole exposition.
 pub fn parse(text: &str) -> anyhow::Result<Exposition> {
     let mut series = Exposition::new();
     let mut typed: BTreeSet<String> = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What a scenario's file means, and what can't be meant: `NN-name.toml` into a [`Scenario`]. Everything wrong is told at once.
+//! Reads a scenario's file, `NN-name.toml`, into a [`Scenario`]. Everything wrong with it is reported at once.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -38,7 +38,7 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Scenario, Vec<Finding>> {
         let line = error.span().map_or(0, |span| reader.line(span.start));
         reader.note(line, format!("not TOML: {}", error.message()), "");
     }
-    // What a recovering parser makes of broken TOML would only be told twice.
+    // What a recovering parser makes of broken TOML would only be reported twice.
     let scenario = errors.is_empty().then(|| {
         let root = Section::new(&reader, "a scenario", root.get_ref(), 1);
         let scenario = scenario(&root, file, text, number, name);
@@ -94,26 +94,9 @@ fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
     let provokes = section.flag("provokes");
     let steps = steps(section);
     if silent {
-        for key in ["rate", "count", "arrival", "burst", "requests", "faults"] {
-            if section.has(key) {
-                section.complain(key, format!("a silent phase sends nothing, so it has no `{key}`"));
-            }
-        }
+        sends_nothing(section);
     } else {
-        match (section.has("rate"), section.has("count")) {
-            (false, false) => section.note(
-                "a phase has a `rate` in requests a second, or a `count` of requests",
-                "for a phase without traffic write silent = true",
-            ),
-            (true, true) => section.complain("count", "a phase has a `rate` or a `count`, not both"),
-            _ => {}
-        }
-        if count == Some(0) {
-            section.complain("count", "a phase sends at least one request, or is silent");
-        }
-        if section.has("count") && arrival == Arrival::Poisson {
-            section.complain("arrival", "gaps that are drawn give no exact count: poisson goes with a `rate`");
-        }
+        sends_so_many(section, count, arrival);
         if own.is_empty() && mix.is_empty() && !section.has("requests") {
             section.note("nothing says what this phase sends", "give `requests` here, or before the first [[phase]]");
         }
@@ -126,10 +109,8 @@ fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
     if !faults.is_empty()
         && let Some(spared) = requests.iter().find(|request| is_spared(&request.path))
     {
-        section.complain(
-            "faults",
-            format!("no fault may fall on {}: health and metrics never fail on purpose", spared.path),
-        );
+        let what = format!("no fault may fall on {}: health and metrics never fail on purpose", spared.path);
+        section.complain("faults", what);
     }
     section.finish();
     let volume = match (rate, count) {
@@ -138,6 +119,31 @@ fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
         (None, None) => Volume::Silent,
     };
     Phase { name, duration, volume, arrival, requests, faults, provokes, steps }
+}
+
+fn sends_nothing(section: &Section<'_, '_>) {
+    for key in ["rate", "count", "arrival", "burst", "requests", "faults"] {
+        if section.has(key) {
+            section.complain(key, format!("a silent phase sends nothing, so it has no `{key}`"));
+        }
+    }
+}
+
+fn sends_so_many(section: &Section<'_, '_>, count: Option<u32>, arrival: Arrival) {
+    match (section.has("rate"), section.has("count")) {
+        (false, false) => section.note(
+            "a phase has a `rate` in requests a second, or a `count` of requests",
+            "for a phase without traffic write silent = true",
+        ),
+        (true, true) => section.complain("count", "a phase has a `rate` or a `count`, not both"),
+        _ => {}
+    }
+    if count == Some(0) {
+        section.complain("count", "a phase sends at least one request, or is silent");
+    }
+    if section.has("count") && arrival == Arrival::Poisson {
+        section.complain("arrival", "gaps that are drawn give no exact count: poisson goes with a `rate`");
+    }
 }
 
 fn steps(section: &Section<'_, '_>) -> Vec<Step> {

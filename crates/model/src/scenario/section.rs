@@ -1,4 +1,4 @@
-//! A table of a TOML file read key by key, so that everything wrong is told at once, each with its line.
+//! A table of a TOML file read key by key, so that everything wrong is reported at once, each with its line.
 //!
 //! Not derived: serde stops at the first mistake, and a type of our own around every field that kept it would know nothing of keys
 //! that nobody has. toml parses and knows the places. The keys a table is asked for are its known keys: an unknown one is named
@@ -196,7 +196,7 @@ impl<'r, 'i> Section<'r, 'i> {
         sections
     }
 
-    /// Names every key nobody asked for.
+    /// Reports every key that was not asked for.
     pub(super) fn finish(&self) {
         let known = self.known.borrow();
         for (name, _) in self.table {

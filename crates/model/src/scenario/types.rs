@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// One scenario file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     /// The file, as given or found.
@@ -64,7 +63,6 @@ pub struct Phase {
     pub name: String,
     /// Production time, above zero.
     pub duration: Duration,
-    /// How much is sent.
     pub volume: Volume,
     /// How intended times are spread.
     pub arrival: Arrival,
@@ -81,7 +79,6 @@ pub struct Phase {
 /// Something done to a component of the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// What.
     pub action: Action,
     /// To which, by its name in the stack's table; to all its replicas.
     pub component: String,
@@ -97,15 +94,15 @@ pub enum Action {
     Stop,
     /// Started, and waited for.
     Start,
-    /// Stopped in its tracks.
+    /// Frozen (SIGSTOP).
     Pause,
-    /// Let go on.
+    /// Continued (SIGCONT).
     Resume,
 }
 
 impl Action {
     /// All there are, in the order in which one phase does them: what starts comes last.
-    pub const ALL: [Action; 5] = [Action::Kill, Action::Stop, Action::Pause, Action::Resume, Action::Start];
+    pub(crate) const ALL: [Action; 5] = [Action::Kill, Action::Stop, Action::Pause, Action::Resume, Action::Start];
 
     /// As a scenario writes it.
     pub fn name(self) -> &'static str {
@@ -181,7 +178,7 @@ pub struct Expect {
     pub fires: Vec<String>,
     /// Alerts that may do what they like: a side effect of the fault.
     pub may_fire: Vec<String>,
-    /// Alerts that must fire and of which nobody must be told: another one says it already.
+    /// Alerts that must fire without being notified: another one inhibits them.
     pub inhibits: Vec<String>,
     /// From the start of the first faulty phase to firing, at most; production time. Required with `fires`.
     pub within: Option<Duration>,
@@ -208,12 +205,11 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// All there are.
-    pub const ALL: [Measure; 5] =
+    pub(crate) const ALL: [Measure; 5] =
         [Measure::RequestRate, Measure::ErrorShare, Measure::ErrorRate, Measure::LatencyP95, Measure::TopEndpoint];
 
     /// As a scenario writes it: `request_rate`.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Measure::RequestRate => "request_rate",
             Measure::ErrorShare => "error_share",

@@ -23,7 +23,6 @@ use aiclipx_base::duration::Speed;
 /// A run's requests and what it takes to place them in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
-    /// The first line.
     pub head: Head,
     /// One for each scheduled request, by `seq`.
     pub entries: Vec<Entry>,
@@ -35,9 +34,7 @@ pub struct Ledger {
 pub struct Head {
     /// What request ids begin with.
     pub run: String,
-    /// Id of the scenario.
     pub scenario: String,
-    /// Seed of the schedule.
     pub seed: u64,
     /// Speed of the stack it was sent to.
     pub speed: Speed,
@@ -69,7 +66,6 @@ pub struct Entry {
     pub id: String,
     /// Name of the scenario's phase.
     pub phase: String,
-    /// Method.
     pub method: String,
     /// Path as sent.
     pub path: String,
@@ -86,7 +82,6 @@ pub struct Entry {
     /// When the last byte of the answer came, or the attempt failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_us: Option<u64>,
-    /// How it ended.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
@@ -96,20 +91,11 @@ pub struct Entry {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// A whole answer came.
-    Answered {
-        /// Its status code.
-        status: u16,
-    },
+    Answered { status: u16 },
     /// It was sent, or tried, and no whole answer came.
-    Failed {
-        /// What failed.
-        kind: FailureKind,
-    },
+    Failed { kind: FailureKind },
     /// It never left.
-    NotSent {
-        /// Why, in words.
-        why: String,
-    },
+    NotSent { why: String },
 }
 
 /// Why a request has no answer.
@@ -163,7 +149,7 @@ impl Entry {
     }
 
     /// From the first byte sent to the end, in microseconds: what the service and the wire took, queueing left out.
-    pub fn service_time_us(&self) -> Option<u64> {
+    pub(crate) fn service_time_us(&self) -> Option<u64> {
         self.status().and(Some(self.ended_us?.saturating_sub(self.sent_us?)))
     }
 
@@ -193,13 +179,11 @@ pub struct Totals {
 pub struct Quantiles {
     /// Over how many values.
     pub count: u64,
-    /// The median.
     pub p50_us: u64,
     /// 95 of 100 are at most this.
     pub p95_us: u64,
     /// 99 of 100 are at most this.
     pub p99_us: u64,
-    /// The largest.
     pub max_us: u64,
 }
 
@@ -261,7 +245,7 @@ impl Ledger {
         })
     }
 
-    /// The schedule this is the ledger of, computed again from the scenario. What fails is told: another hash, or a line
+    /// The schedule this is the ledger of, computed again from the scenario. An error is another hash, or a line
     /// that is not what was scheduled.
     pub fn schedule(&self, scenario: &Scenario) -> Result<Schedule, Failure> {
         let head = &self.head;
@@ -396,7 +380,7 @@ impl Ledger {
     }
 }
 
-/// Microseconds until the year 2100: later no run began or ended, and whoever adds times need not look again.
+/// Microseconds until the year 2100: no run is later, so that adding times never overflows.
 const LATEST_US: u64 = 4_102_444_800_000_000;
 
 impl Head {
@@ -410,8 +394,7 @@ impl Head {
 }
 
 impl Entry {
-    /// Whether a line says nothing that was not read of it: what nobody read could say anything. (serde can't deny unknown
-    /// fields beside one that is flattened.)
+    /// Whether a line has no unknown field. (serde can't deny them beside one that is flattened.)
     fn is_all_of(&self, line: &str) -> Result<(), String> {
         let told: serde_json::Map<String, Value> = serde_json::from_str(line).map_err(|error| error.to_string())?;
         let read = serde_json::to_value(self).map_err(|error| error.to_string())?;

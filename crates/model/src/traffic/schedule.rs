@@ -25,7 +25,6 @@ const MAX_REQUESTS: u64 = 5_000_000;
 /// A scenario with a seed: phases with their real times, and every request in the order of its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schedule {
-    /// Id of the scenario.
     pub scenario: String,
     /// What the places of faults, the order of requests and Poisson gaps are drawn from.
     pub seed: u64,
@@ -40,7 +39,6 @@ pub struct Schedule {
 /// A phase in real time since the start of the run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedPhase {
-    /// As in the scenario.
     pub name: String,
     /// When it begins, in microseconds.
     pub start_us: u64,
@@ -52,7 +50,6 @@ pub struct PlannedPhase {
     pub faulty: bool,
 }
 
-/// One request to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Intended {
     /// Place in the schedule, from 0.
@@ -61,13 +58,11 @@ pub struct Intended {
     pub at: Duration,
     /// Index into the schedule's phases.
     pub phase: usize,
-    /// `GET`, `POST`, ….
     pub method: String,
     /// The path as sent, query included.
     pub path: String,
     /// The route template the service must count it under.
     pub endpoint: String,
-    /// A JSON body.
     pub body: Option<String>,
     /// The value of `x-fault`.
     pub fault: Option<String>,
@@ -154,7 +149,6 @@ impl Schedule {
         Ok(schedule)
     }
 
-    /// How long the run takes.
     pub fn length(&self) -> Duration {
         Duration::from_micros(self.phases.last().map_or(0, |phase| phase.end_us))
     }
@@ -165,7 +159,7 @@ impl Schedule {
     }
 
     /// Writes the schedule as JSON lines: one about the whole, one a request. These bytes are what is hashed.
-    pub fn write_jsonl(&self, mut out: impl Write) -> io::Result<()> {
+    pub(crate) fn write_jsonl(&self, mut out: impl Write) -> io::Result<()> {
         let head = Head { scenario: &self.scenario, seed: self.seed, speed: self.speed, phases: &self.phases };
         serde_json::to_writer(&mut out, &head)?;
         out.write_all(b"\n")?;

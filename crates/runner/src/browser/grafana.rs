@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Browser, Page, PageOptions};
+use super::Browser;
+use super::page::{Page, PageOptions};
 use aiclipx_base::address::Address;
 use aiclipx_judge::grafana::Exchange;
 use aiclipx_model::failure::Failure;
@@ -44,15 +45,11 @@ pub struct Shown {
 /// A dashboard over a time that has passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DashboardPage<'a> {
-    /// Grafana.
     pub address: &'a Address,
-    /// The dashboard.
     pub uid: &'a str,
     /// Rows of its grid: panels below the window's edge are not asked for.
     pub rows: u32,
-    /// From, Unix milliseconds.
     pub from_ms: i64,
-    /// To, Unix milliseconds.
     pub to_ms: i64,
     /// How long its queries may take, and then its panels.
     pub patience: Duration,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Page;
+use super::page::Page;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration;
 use aiclipx_http::client;
@@ -53,7 +53,6 @@ pub struct PrometheusPages {
 pub struct Shot {
     /// `targets`, `rules`, `alerts`, `graph`: good for a file name.
     pub name: &'static str,
-    /// What to open.
     pub url: String,
     /// JavaScript that unfolds or sets what the address can't, to run once the page is loaded; may be empty.
     pub unfold: String,

@@ -15,7 +15,6 @@ use aiclipx_stack::{Component, Stack};
 /// A part that is optional.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Chromium.
     Browser,
     /// Prometheus' own pages, which some builds leave out.
     Pages,

@@ -50,7 +50,6 @@ impl Proxy {
         Ok(Proxy { address, stop: Some(stop), task })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> &Address {
         &self.address
     }

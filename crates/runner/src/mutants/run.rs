@@ -12,16 +12,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::fate::{self, Findings, Found};
 use super::parts;
 use super::proxy::Proxy;
+use super::status::{self, Findings, Found};
 use crate::collect::collect;
-use crate::enact::{RunSpec, enact};
+use crate::enact::enact;
+use crate::enact::spec::RunSpec;
 use crate::environment::Environment;
 use crate::events::{Event, Events};
 use crate::publish::in_a_second_of_its_own;
 use crate::runner::{self, Ended, Job, Options, Try, Which, gravest, invalid};
-use crate::surroundings::{asked_of, look_for_a_browser};
+use crate::surroundings::{asked_of, look_for_a_browser, now_ms};
 use aiclipx_judge::bundle::{PARTIAL, made_in};
 use aiclipx_judge::experiment::Experiment;
 use aiclipx_judge::files::{read_text, write};
@@ -29,7 +30,7 @@ use aiclipx_judge::judge::{self, Verdict};
 use aiclipx_judge::mutants::outcome::MutantStatus;
 use aiclipx_judge::mutants::outcome::{Outcome, SCHEMA, Tried};
 use aiclipx_judge::mutants::table::{Change, Edit, Mutant, Table};
-use aiclipx_judge::provenance::{compact_utc, now_ms};
+use aiclipx_judge::provenance::compact_utc;
 use aiclipx_judge::tree::{Rendered, Tree, copy_folder};
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::monitoring::addresses::Addresses;
@@ -133,7 +134,7 @@ async fn all(common: &Arc<Common>, mutants: &[&Mutant]) -> Result<Vec<Tried>, Fa
         .iter()
         .map(|mutant| match unapplied.remove(mutant.id.as_str()) {
             Some(why) => Tried::new(mutant, MutantStatus::DidNotApply(why), Vec::new()),
-            None => fate::judged(mutant, &found),
+            None => status::judged(mutant, &found),
         })
         .collect();
     clear(&common.folder, &tried)?;
@@ -181,13 +182,15 @@ fn trials<'a>(
 /// What is told when a stack is done with.
 fn tell(ended: &Ended<Trial>, number: usize, of: usize, common: &Common) {
     let trial = &ended.job;
-    let of_fate = |fate: &MutantStatus| format!("{}: {}", fate.word(), fate.brief());
+    let of_status = |status: &MutantStatus| format!("{}: {}", status.word(), status.brief());
     let told = match &ended.came {
-        Err(failure) if failure.kind() == Kind::Infrastructure => of_fate(&MutantStatus::Invalid(failure.to_string())),
+        Err(failure) if failure.kind() == Kind::Infrastructure => {
+            of_status(&MutantStatus::Invalid(failure.to_string()))
+        }
         // It is told once, of the command.
         Err(_) => return,
         Ok(findings) => match (&findings[trial.name()], &trial.what) {
-            (Err(fate), _) => of_fate(fate),
+            (Err(status), _) => of_status(status),
             (Ok(found), _) if !found.disturbances.is_empty() && !trial.is_wanted(found) => {
                 format!("inconclusive: {}", found.disturbances.join("; "))
             }
@@ -197,7 +200,7 @@ fn tell(ended: &Ended<Trial>, number: usize, of: usize, common: &Common) {
                     if mutants.is_empty() { String::new() } else { format!("; {} mutants asked on it", mutants.len()) };
                 format!("as it stands, {holds} of {} claims hold{free}", found.judgements.len())
             }
-            (Ok(found), What::Broken(mutant)) => fate::so_far(mutant, found),
+            (Ok(found), What::Broken(mutant)) => status::so_far(mutant, found),
         },
     };
     let seconds = common.began.elapsed().as_secs();
@@ -207,7 +210,7 @@ fn tell(ended: &Ended<Trial>, number: usize, of: usize, common: &Common) {
 /// Keeps the experiments of what lives, with those of the sound stacks; nobody looks at a mutant that is dead, and one
 /// that was not tried has nothing to show.
 fn clear(folder: &Path, tried: &[Tried]) -> anyhow::Result<()> {
-    let lives = |tried: &Tried| !matches!(tried.fate, MutantStatus::Killed(_) | MutantStatus::NotTried(_));
+    let lives = |tried: &Tried| !matches!(tried.status, MutantStatus::Killed(_) | MutantStatus::NotTried(_));
     let living = |name: &str| tried.iter().any(|tried| tried.id == name && lives(tried));
     let none_lives = !tried.iter().any(lives);
     for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
@@ -261,11 +264,7 @@ impl Job for Trial {
     async fn attempt(&mut self, _: Which) -> Result<Try<Findings>, Failure> {
         let _ = fs::remove_dir_all(self.experiment(self.name()));
         let findings = self.once().await?;
-        let disturbed = match &findings[self.name()] {
-            Err(MutantStatus::Invalid(why)) => Some(why.clone()),
-            Ok(found) if !self.is_wanted(found) => invalid(found.disturbances.iter().cloned()),
-            _ => None,
-        };
+        let disturbed = self.disturbed(&findings[self.name()]);
         Ok(Try { came: findings, disturbed })
     }
 }
@@ -337,7 +336,8 @@ impl Trial {
         };
         let enacted = enact(what, &|_| {}, interrupt).await?;
         let folder = self.experiment(self.name());
-        interrupt.or(collect(self.name(), Environment::Managed(stack), tree, &enacted.folder, &folder, events)).await?;
+        let tell = |event| events.tell(self.name(), event);
+        interrupt.or(collect(Environment::Managed(stack), tree, &enacted.folder, &folder, &tell)).await?;
         let mut found = self.look(&folder).await?;
         found.lacking = parts::lacking(stack).await;
         let mut findings = Findings::from([(self.name().to_owned(), Ok(found))]);
@@ -349,8 +349,9 @@ impl Trial {
                 Edit::Dashboard(change) => match change.dashboards(tree) {
                     Ok(dashboards) => {
                         let tree = tree.with_dashboards(dashboards);
+                        let tell = |event| events.tell(&mutant.id, event);
                         interrupt
-                            .or(collect(&mutant.id, Environment::Managed(stack), &tree, &enacted.folder, &copy, events))
+                            .or(collect(Environment::Managed(stack), &tree, &enacted.folder, &copy, &tell))
                             .await?;
                         Ok(())
                     }
@@ -408,10 +409,19 @@ impl Trial {
         self.common.folder.join(name).join(&self.scenario.name)
     }
 
+    /// Why it is tried again, where it is not its mutant that disturbed the run.
+    fn disturbed(&self, found: &Result<Found, MutantStatus>) -> Option<String> {
+        match found {
+            Err(MutantStatus::Invalid(why)) => Some(why.clone()),
+            Ok(found) if !self.is_wanted(found) => invalid(found.disturbances.iter().cloned()),
+            _ => None,
+        }
+    }
+
     /// Whether the run was disturbed as its mutant must disturb it.
     fn is_wanted(&self, found: &Found) -> bool {
         match &self.what {
-            What::Broken(mutant) => fate::is_wanted(mutant, found),
+            What::Broken(mutant) => status::is_wanted(mutant, found),
             What::Sound(_) => false,
         }
     }
@@ -435,3 +445,6 @@ fn wrapped(app: &Path, name: &str, value: &str, folder: &Path) -> anyhow::Result
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).context("cannot make the service's program one")?;
     Ok(file)
 }
+
+#[cfg(test)]
+mod tests;

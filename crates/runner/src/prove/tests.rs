@@ -71,7 +71,10 @@ impl Host for StandIn {
                 files::write_json(&file, &run).unwrap();
                 Ok(())
             }
-            Comes::Broken => Err(Failure::infrastructure("prometheus died\nand said so")),
+            Comes::Broken => {
+                files::write(&folder.join("half"), b"of an experiment").unwrap();
+                Err(Failure::infrastructure("prometheus died\nand said so"))
+            }
             Comes::Refused => Err(Failure::usage("there is no room left")),
             Comes::Panicking => panic!("a fault of ours"),
             Comes::Interrupted => {
@@ -154,6 +157,7 @@ async fn of_a_broken_try_what_it_left_is_kept_and_nothing_that_looks_like_an_exp
     use Comes::{Broken, ToItsEnd};
     let proven = proven(&[("error-rate", &[Broken, ToItsEnd]), ("latency-p95", &[Broken, Broken])]).await;
     assert_eq!(proven.names("experiments"), ["error-rate"]);
+    assert!(!proven.draft.experiment("error-rate").join("half").exists(), "the second try begins with nothing");
     assert_eq!(proven.names("broken-off"), ["error-rate-try-1", "latency-p95", "latency-p95-try-1"]);
     // Its last words are not in it: they are the log's.
     let told = |run| (run, "prometheus died", true);

@@ -58,7 +58,6 @@ pub struct Snapshot {
 }
 
 impl Progress {
-    /// Counters at zero.
     pub fn new(schedule: &Schedule) -> Arc<Progress> {
         let shown = Snapshot {
             scenario: schedule.scenario.clone(),
@@ -75,7 +74,6 @@ impl Progress {
         })
     }
 
-    /// The counters now.
     pub fn snapshot(&self) -> Snapshot {
         let state = self.lock();
         let elapsed = state.started.map_or(Duration::ZERO, |started| started.elapsed());

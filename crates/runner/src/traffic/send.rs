@@ -9,84 +9,28 @@
 //!
 //! It does not judge: what answers mean is for readers of the [`Ledger`].
 
-use std::collections::VecDeque;
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, header};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
-use tokio::sync::oneshot;
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
+use super::connection::{Connect, Connection, Idle, locked};
+use super::precise_timer::PreciseTimer;
 use super::progress::Progress;
-use aiclipx_base::address::Address;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::traffic::ledger::{Entry, FailureKind, Head, Ledger, Outcome, Quantiles, request_id};
 use aiclipx_model::traffic::schedule::{Intended, PlannedPhase, Schedule, micros};
 
-/// A connection unused for longer is not used again: well before the service's own limit on idle connections (10 s),
-/// so that a request does not meet its closing.
-const MAX_IDLE: Duration = Duration::from_secs(5);
 /// How long an interrupted run waits for answers that are under way.
 const GRACE: Duration = Duration::from_secs(1);
 /// Longest run name: with a dash and a number it is still a valid `x-request-id` (64 characters).
 const MAX_RUN_NAME: usize = 50;
-
-/// Where connections come from.
-pub trait Connect: Send + Sync + 'static {
-    /// A connection's two directions.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
-
-    /// Opens one connection.
-    fn connect(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
-
-    /// What the `Host` header says.
-    fn host(&self) -> &str;
-}
-
-/// Connections over TCP to one address, resolved once so that no request waits for a name.
-#[derive(Debug, Clone)]
-pub struct Tcp {
-    host: String,
-    addresses: Vec<SocketAddr>,
-}
-
-impl Tcp {
-    /// Resolves the address.
-    pub async fn resolve(address: &Address) -> Result<Tcp, Failure> {
-        let found = tokio::net::lookup_host((address.host.as_str(), address.port))
-            .await
-            .with_context(|| format!("cannot resolve {address}"))
-            .map_err(Failure::usage)?;
-        Ok(Tcp { host: address.to_string(), addresses: found.collect() })
-    }
-}
-
-impl Connect for Tcp {
-    type Stream = TcpStream;
-
-    async fn connect(&self) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(self.addresses.as_slice()).await?;
-        // A small request must not wait for the acknowledgement of the one before.
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    }
-
-    fn host(&self) -> &str {
-        &self.host
-    }
-}
 
 /// What a generator declares about itself before it starts.
 #[derive(Debug, Clone)]
@@ -171,7 +115,7 @@ pub async fn send<C: Connect>(
         progress: Arc::clone(progress),
         origin: Instant::now(),
         in_flight: AtomicU64::new(0),
-        idle: Mutex::default(),
+        idle: Idle::default(),
         records: Mutex::new(vec![Record::default(); schedule.requests.len()]),
     });
     let started_unix_us = unix_us();
@@ -196,40 +140,9 @@ pub async fn send<C: Connect>(
     }
     tasks.shutdown().await;
 
-    let records = std::mem::take(&mut *lock(&traffic.records));
-    let elapsed_us = traffic.now_us();
-    let lag = Quantiles::of(records.iter().filter_map(|record| record.lag_us));
-    let (interrupted, limited) = match ending {
-        Ending::Limited(why) => (false, Some(why)),
-        Ending::Interrupted => (true, None),
-        // A task may start later than the pacer asked it to.
-        Ending::Complete => (false, traffic.late_by(lag.max_us)),
-    };
-    let why = if interrupted { "interrupted" } else { "generator limited" };
-    let entries = schedule
-        .requests
-        .iter()
-        .zip(records)
-        .map(|(intended, record)| record.into_entry(intended, schedule, run, elapsed_us, why))
-        .collect();
-    let head = Head {
-        run: run.to_owned(),
-        scenario: schedule.scenario.clone(),
-        seed: schedule.seed,
-        speed: schedule.speed,
-        length_us: micros(schedule.length()),
-        schedule_sha256,
-        scheduled: schedule.requests.len() as u64,
-        started_unix_us,
-        ended_unix_us: unix_us(),
-        elapsed_us,
-        limited,
-        interrupted,
-    };
-    Ok(Sent { ledger: Ledger { head, entries }, lag })
+    Ok(traffic.sent(schedule, schedule_sha256, started_unix_us, ending))
 }
 
-/// How sending ended.
 enum Ending {
     Complete,
     Limited(String),
@@ -243,14 +156,14 @@ async fn pace<C: Connect>(
     tasks: &mut JoinSet<()>,
     on_phase: &mut impl FnMut(&PlannedPhase),
 ) -> Ending {
-    let alarm = match traffic.limits.pacing {
+    let timer = match traffic.limits.pacing {
         Pacing::Runtime => None,
-        Pacing::Thread => Some(Alarm::new()),
+        Pacing::Thread => Some(PreciseTimer::new()),
     };
     let due = async |offset: Duration| {
         let at = traffic.origin + offset;
-        match &alarm {
-            Some(alarm) => alarm.wait(at).await,
+        match &timer {
+            Some(timer) => timer.wait(at).await,
             None => sleep_until(at).await,
         }
     };
@@ -284,44 +197,6 @@ async fn pace<C: Connect>(
     Ending::Complete
 }
 
-/// Waits for an instant more finely than the runtime's timer, without keeping a thread of the runtime from its work.
-struct Alarm {
-    requests: std::sync::mpsc::Sender<(Instant, oneshot::Sender<()>)>,
-}
-
-/// What the thread is left to bridge: the timer rounds up to its tick, and so does the wait for it.
-const TICKS: Duration = Duration::from_millis(3);
-
-impl Alarm {
-    fn new() -> Alarm {
-        let (requests, received) = std::sync::mpsc::channel::<(Instant, oneshot::Sender<()>)>();
-        // It ends with its sender, after one more sleep of a few milliseconds at most.
-        std::thread::spawn(move || {
-            for (at, done) in received {
-                std::thread::sleep(at.into_std().saturating_duration_since(std::time::Instant::now()));
-                // Whoever no longer waits was stopped.
-                let _ = done.send(());
-            }
-        });
-        Alarm { requests }
-    }
-
-    async fn wait(&self, at: Instant) {
-        let remaining = at.saturating_duration_since(Instant::now());
-        if remaining.is_zero() {
-            // The pacer is behind; the tasks it launched must get their turn all the same.
-            return tokio::task::consume_budget().await;
-        }
-        if remaining > TICKS {
-            sleep_until(at - TICKS).await;
-        }
-        let (done, rung) = oneshot::channel();
-        if self.requests.send((at, done)).is_err() || rung.await.is_err() {
-            sleep_until(at).await;
-        }
-    }
-}
-
 /// Waits for every request under way.
 async fn join(tasks: &mut JoinSet<()>) {
     while let Some(ended) = tasks.join_next().await {
@@ -346,8 +221,7 @@ struct Traffic<C> {
     progress: Arc<Progress>,
     origin: Instant,
     in_flight: AtomicU64,
-    /// Connections that wait for a request, the one used last at the back.
-    idle: Mutex<VecDeque<(Instant, Link)>>,
+    idle: Idle,
     /// By sequence number. Kept here and not returned by the tasks: a task that is cut off leaves what it had.
     records: Mutex<Vec<Record>>,
 }
@@ -369,38 +243,69 @@ async fn deliver<C: Connect>(traffic: Arc<Traffic<C>>, intended: Intended) {
     let deadline = started + traffic.limits.timeout;
     let exchanged = timeout_at(deadline, traffic.exchange(&intended)).await;
     let now_us = traffic.now_us();
-    let (outcome, link) = match exchanged {
-        Ok(Ok((status, link))) => (Outcome::Answered { status }, Some(link)),
+    let (outcome, connection) = match exchanged {
+        Ok(Ok((status, connection))) => (Outcome::Answered { status }, Some(connection)),
         Ok(Err(kind)) => (Outcome::Failed { kind }, None),
         Err(_) => (Outcome::Failed { kind: traffic.cut_off(seq) }, None),
     };
     traffic.ended(&intended, now_us, outcome);
     // The connection is ready for the next request once its driver has seen the end of this one, if it lives on.
-    if let Some(mut link) = link
-        && let Ok(Ok(())) = timeout_at(deadline, link.sender.ready()).await
+    if let Some(mut connection) = connection
+        && let Ok(Ok(())) = timeout_at(deadline, connection.sender.ready()).await
     {
-        traffic.keep(link);
+        traffic.idle.keep(connection);
     }
 }
 
 impl<C: Connect> Traffic<C> {
+    /// What came of all, once nothing is under way any more.
+    fn sent(&self, schedule: &Schedule, schedule_sha256: String, started_unix_us: u64, ending: Ending) -> Sent {
+        let records = std::mem::take(&mut *locked(&self.records));
+        let elapsed_us = self.now_us();
+        let lag = Quantiles::of(records.iter().filter_map(|record| record.lag_us));
+        let (interrupted, limited) = match ending {
+            Ending::Limited(why) => (false, Some(why)),
+            Ending::Interrupted => (true, None),
+            // A task may start later than the pacer asked it to.
+            Ending::Complete => (false, self.late_by(lag.max_us)),
+        };
+        let why = if interrupted { "interrupted" } else { "generator limited" };
+        let lines = schedule.requests.iter().zip(records);
+        let entries = lines.map(|(intended, record)| record.into_entry(intended, schedule, &self.run, elapsed_us, why));
+        let head = Head {
+            run: self.run.clone(),
+            scenario: schedule.scenario.clone(),
+            seed: schedule.seed,
+            speed: schedule.speed,
+            length_us: micros(schedule.length()),
+            schedule_sha256,
+            scheduled: schedule.requests.len() as u64,
+            started_unix_us,
+            ended_unix_us: unix_us(),
+            elapsed_us,
+            limited,
+            interrupted,
+        };
+        Sent { ledger: Ledger { head, entries: entries.collect() }, lag }
+    }
+
     /// Sends one request on an idle connection or a new one, and reads the whole answer.
-    async fn exchange(&self, intended: &Intended) -> Result<(u16, Link), FailureKind> {
+    async fn exchange(&self, intended: &Intended) -> Result<(u16, Connection), FailureKind> {
         let mut request = self.request(intended);
         loop {
-            let (mut link, is_new) = match self.take_idle() {
-                Some(link) => (link, false),
-                None => (Link::open(&self.connect).await.map_err(|_| FailureKind::Refused)?, true),
+            let (mut connection, is_new) = match self.idle.take() {
+                Some(connection) => (connection, false),
+                None => (Connection::open(&self.connect).await.map_err(|_| FailureKind::Refused)?, true),
             };
             let now_us = self.now_us();
             self.record(intended.seq, |record| record.sent_us = Some(now_us));
-            match link.sender.try_send_request(request).await {
+            match connection.sender.try_send_request(request).await {
                 Ok(answer) => {
                     let (head, mut body) = answer.into_parts();
                     while let Some(frame) = body.frame().await {
                         frame.map_err(|_| FailureKind::Broken)?;
                     }
-                    return Ok((head.status.as_u16(), link));
+                    return Ok((head.status.as_u16(), connection));
                 }
                 Err(mut error) => {
                     // Hyper hands the request back only when none of it was written: the service has not seen it.
@@ -431,24 +336,6 @@ impl<C: Connect> Traffic<C> {
         request.body(body).expect("a scenario's methods, paths and faults were checked when it was read")
     }
 
-    /// The connection used last, if it still is one; what was idle for too long is closed on the way.
-    fn take_idle(&self) -> Option<Link> {
-        let mut idle = lock(&self.idle);
-        while idle.front().is_some_and(|(since, _)| since.elapsed() > MAX_IDLE) {
-            idle.pop_front();
-        }
-        while let Some((_, link)) = idle.pop_back() {
-            if link.sender.is_ready() {
-                return Some(link);
-            }
-        }
-        None
-    }
-
-    fn keep(&self, link: Link) {
-        lock(&self.idle).push_back((Instant::now(), link));
-    }
-
     /// Why an attempt that ran out of time has no answer.
     fn cut_off(&self, seq: u64) -> FailureKind {
         let mut kind = FailureKind::Refused;
@@ -470,7 +357,7 @@ impl<C: Connect> Traffic<C> {
 
     fn record(&self, seq: u64, change: impl FnOnce(&mut Record)) {
         let index = usize::try_from(seq).expect("a sequence number is an index into the schedule");
-        change(&mut lock(&self.records)[index]);
+        change(&mut locked(&self.records)[index]);
     }
 
     fn now_us(&self) -> u64 {
@@ -508,33 +395,6 @@ impl Record {
             outcome,
         }
     }
-}
-
-/// One connection and the task that drives it; dropping it closes it.
-struct Link {
-    sender: SendRequest<Full<Bytes>>,
-    driver: AbortHandle,
-}
-
-impl Link {
-    async fn open<C: Connect>(connect: &C) -> io::Result<Link> {
-        let stream = connect.connect().await?;
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        // Its errors are also its sender's, which is asked.
-        let driver = tokio::spawn(async move { drop(connection.await) }).abort_handle();
-        Ok(Link { sender, driver })
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
-}
-
-/// What is behind the lock is valid whenever it is released: no panic can leave it half done.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unix_us() -> u64 {

@@ -37,7 +37,6 @@ pub struct Row {
     pub endpoint: String,
     /// A status, or why there is none: `refused`, `broken`, `timed out`, `not sent`.
     pub result: String,
-    /// How many.
     pub count: u64,
     /// From the intended time to the end. Nothing of refused, broken and unsent ones.
     pub latency: Quantiles,

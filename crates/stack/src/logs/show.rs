@@ -53,10 +53,10 @@ fn people(
     let prefix = paint.numbered(number, &format!("{name:<width$} │"));
     let word = format!("{:<5}", line.level.map_or("", Level::word));
     let word = match line.level {
-        Some(Level::Error) => paint.bad(&word),
-        Some(Level::Warn) => paint.middling(&word),
-        Some(Level::Info) => paint.good(&word),
-        _ => paint.faint(&word),
+        Some(Level::Error) => paint.error(&word),
+        Some(Level::Warn) => paint.warn(&word),
+        Some(Level::Info) => paint.ok(&word),
+        _ => paint.dim(&word),
     };
     let mut text = visible(&line.message);
     for (key, value) in &line.fields {
@@ -66,9 +66,9 @@ fn people(
             other => visible(&other.to_string()),
         };
         text += if text.is_empty() { "" } else { " " };
-        text += &paint.faint(&format!("{}={value}", visible(key)));
+        text += &paint.dim(&format!("{}={value}", visible(key)));
     }
-    writeln!(out, "{} {prefix} {word} {text}", paint.faint(&time))
+    writeln!(out, "{} {prefix} {word} {text}", paint.dim(&time))
 }
 
 fn programs(out: &mut (dyn Write + Send), name: &str, entry: &Entry) -> std::io::Result<()> {

@@ -17,10 +17,8 @@ use aiclipx_model::prom::answer::{self, Data, percent_encoded};
 /// A query over minutes of a small stack takes milliseconds; this only ends a hang.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// One HTTP API.
 #[derive(Debug, Clone)]
 pub struct Api {
-    /// Where it listens.
     pub address: Address,
     /// What an answer may take.
     limit: Duration,
@@ -106,7 +104,6 @@ pub struct Silence {
     /// Who set it, in their own words.
     #[serde(default)]
     pub created_by: String,
-    /// Why.
     #[serde(default)]
     pub comment: String,
 }

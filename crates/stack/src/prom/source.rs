@@ -29,7 +29,6 @@ pub struct Source {
     proxy: String,
 }
 
-/// A panel's query.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {
     /// With Grafana's own variables of time in it.

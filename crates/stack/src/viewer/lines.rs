@@ -26,7 +26,6 @@ pub(super) fn asks_for(query: &str, variable: &str) -> bool {
     query.contains(&format!("${variable}")) || query.contains(&format!("${{{variable}"))
 }
 
-/// One line.
 #[derive(Debug, PartialEq)]
 pub(super) struct Line {
     /// Unix milliseconds.
@@ -35,7 +34,6 @@ pub(super) struct Line {
     pub(super) level: String,
     /// Whose it is.
     pub(super) component: String,
-    /// What it says.
     pub(super) message: String,
     /// What else it tells: `method=GET status=500`.
     pub(super) rest: String,

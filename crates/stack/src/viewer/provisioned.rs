@@ -15,19 +15,16 @@ use aiclipx_model::failure::Finding;
 use aiclipx_model::files;
 use aiclipx_model::monitoring::{DEFAULT_PANEL_INTERVAL, holds_logs};
 
-/// A Prometheus.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Source {
     /// What panels call it.
     uid: String,
-    /// Where it listens.
     pub(super) address: Address,
     /// How often it scrapes.
     pub(super) min_interval: Duration,
     is_default: bool,
 }
 
-/// A dashboard's file.
 #[derive(Debug)]
 pub(super) struct Entry {
     /// Its name without the folder.
@@ -39,7 +36,6 @@ pub(super) struct Entry {
 /// Stores of logs: what panels call them, and where they listen.
 type Stores = Vec<(String, Address)>;
 
-/// Everything.
 #[derive(Debug, Default)]
 pub(super) struct Provisioned {
     sources: Vec<Source>,

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use aiclipx_runner::mutants::run::try_all;
-use aiclipx_stack::plan::find_tree;
+use aiclipx_stack::find_tree;
 use aiclipx_tool::outputs::{Events, Verdicts};
 use aiclipx_tool::program::{self, OnPrivateStacks};
 use clap::Parser;

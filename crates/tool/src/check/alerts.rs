@@ -8,15 +8,15 @@ use promql_parser::parser::Expr;
 
 use super::finding::Findings;
 use super::known;
-use super::tree::{DashboardFile, Tree, line_with};
+use super::tree::{DashboardFile, Tree, file_of, line_with};
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::located::Node;
-use aiclipx_model::monitoring::{Alert, Monitoring, WATCHDOG, promql};
+use aiclipx_model::monitoring::{ALERTMANAGER, Alert, Monitoring, WATCHDOG, promql};
 
-/// What a severity means is decided by its route; another one would reach nobody in particular.
+/// Each has a route of its own; another severity would go to the default receiver.
 pub(super) const SEVERITIES: [&str; 3] = ["critical", "warning", "none"];
-/// Whose trouble an alert tells of, which inhibition goes by, and what its name begins with: that of the program whose
-/// trouble it is, where others have a name for the same, or of all of them together.
+/// Allowed values of the label `service`, which inhibition matches on, and what the names of that service's alerts begin with:
+/// the program's own name where mixins of others have one, else one for all of the monitoring.
 const SERVICES: [(&str, &[&str]); 2] =
     [("app", &["App"]), ("monitoring", &["Alertmanager", "Monitoring", "Prometheus", WATCHDOG])];
 /// What a runbook says, in this order.
@@ -32,8 +32,6 @@ const SECTIONS: [&str; 10] = [
     "Escalate",
     "Reproduce",
 ];
-
-pub(super) const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
 
 pub(super) fn check(tree: &Tree, findings: &mut Findings) {
     let monitoring = &tree.monitoring;
@@ -54,7 +52,7 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
         }
     }
     for path in monitoring.files().keys().filter(|path| path.starts_with("runbooks")) {
-        let page = Path::new("monitoring").join(path);
+        let page = file_of(path);
         let is_of = |alert: &Alert| alert.annotations.get("runbook_url").is_some_and(|url| Path::new(url) == page);
         if !monitoring.alerts().iter().any(is_of) {
             findings.find(
@@ -70,9 +68,9 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) {
     jobs(tree, findings);
 }
 
-/// What every program exposes is told apart by its job, and a second job of the service is watched like the first, and looked at
-/// like it: by what a page has pasted, too, and by what a panel draws or leads to. What is absent alone is asked for by one name,
-/// for no other would stand in the alert, and its page asks for that one.
+/// Metrics that every program exposes are asked for by job, and by a matcher that takes a second job of the service, too: in
+/// rules, in panels and their links, and in what a page has pasted. Only `absent()` names one job, for the alert takes its
+/// labels from that matcher; its page asks for the same job.
 fn jobs(tree: &Tree, findings: &mut Findings) {
     let monitoring = &tree.monitoring;
     let alerts = monitoring.alerts().iter().map(|alert| (alert.file.clone(), alert.line, alert.expr.clone()));
@@ -208,7 +206,7 @@ fn runbook(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
         );
     };
     let text = String::from_utf8_lossy(bytes);
-    let page = Path::new("monitoring").join(path);
+    let page = file_of(path);
     if !text.contains(name.as_str()) {
         findings.find("runbook/alert", &page, 1, format!("this page does not name {name}, whose runbook it is"), "");
     }
@@ -238,9 +236,9 @@ pub(super) fn is_row_of(alert: &Alert, line: &str) -> bool {
     line.starts_with('|') && [format!("[{name}]"), format!("\"{name}\"")].iter().any(|named| line.contains(named))
 }
 
-/// Every severity goes to a receiver of its own, and the Watchdog to its own.
+/// Every severity has a receiver of its own, and so has the Watchdog.
 fn routes(monitoring: &Monitoring, findings: &mut Findings) {
-    let file = Path::new("monitoring").join(ALERTMANAGER);
+    let file = file_of(ALERTMANAGER);
     let Some(document) = monitoring.document(Path::new(ALERTMANAGER)) else { return };
     let line = document.get("route").map_or(0, |route| route.line_of("routes"));
     let mut reached: BTreeMap<&str, &Alert> = BTreeMap::new();

@@ -1,7 +1,7 @@
-//! Whether one event is an alert: what is above zero after it stays so for as long as its window has it.
+//! Whether a single event fires an alert: after one, `increase(x[5m]) > 0` holds for five minutes, so a shorter `for` passes.
 //!
-//! [`after_one_event`] alone says what remembers an event. A counter as it stands remembers its events until it starts again:
-//! that is not looked at here.
+//! [`after_one_event`] decides for how long an expression holds after one event. The bare value of a counter, which holds until
+//! the counter starts again, is not looked at.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,18 +16,18 @@ use super::finding::Findings;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::{Alert, Monitoring, promql};
 
-/// The alerts that are meant to tell of one event. A line that is lost does not come back, and nobody else tells of it.
+/// Alerts that are meant to fire at one event: a line that is lost does not come back, and nothing else reports it.
 pub(super) const OF_ONE_EVENT: [&str; 1] = ["MonitoringLogsDropped"];
-/// Functions that are there, or are not, whether or not what they are given is.
+/// Functions whose result does not depend on whether their argument has a value.
 const ANYHOW: [&str; 4] = ["absent", "absent_over_time", "scalar", "vector"];
-/// Functions and aggregations that may make as much of an event as it was, and not more.
+/// Functions and aggregations whose result is at most as large as their argument's.
 const FUNCTIONS_THAT_KEEP: [&str; 7] = ["abs", "label_join", "label_replace", "scalar", "sort", "sort_desc", "vector"];
 const AGGREGATIONS_THAT_KEEP: [TokenId; 7] = [T_AVG, T_BOTTOMK, T_MAX, T_MIN, T_QUANTILE, T_SUM, T_TOPK];
-/// How much more than one an event may be counted as: Prometheus reaches to both ends of the window.
+/// By how much more than 1 `increase()` may count one event: Prometheus extrapolates to both ends of the window.
 const EXTRAPOLATED: f64 = 1.1;
 
-/// An alert that holds as soon as something happened once holds for as long as its window has it: with a `for` that is no
-/// shorter one event is no alert.
+/// An alert whose condition holds after one event, for as long as that is in its window, needs a `for` at least as long as the
+/// window.
 pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     for alert in monitoring.alerts() {
         one_event(alert, monitoring, findings);
@@ -54,16 +54,16 @@ fn one_event(alert: &Alert, monitoring: &Monitoring, findings: &mut Findings) {
 /// What one event does to a condition.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Held {
-    /// Nothing: it is of a state, and holds or does not whatever happened.
+    /// Nothing: it is about a state, whatever happened.
     Anyhow,
     /// It holds for so long after the event.
     For(Duration),
-    /// It is not enough: that takes more than one.
+    /// It does not hold: that takes more than one event.
     Never,
 }
 
 impl Held {
-    /// Of what all must hold, a state gives way, and the shortest memory ends it.
+    /// Both must hold: the shorter time counts, and a state does not count.
     fn and(self, other: Held) -> Held {
         match (self, other) {
             (Held::Never, _) | (_, Held::Never) => Held::Never,
@@ -72,7 +72,7 @@ impl Held {
         }
     }
 
-    /// Of what may hold, the longest memory keeps it.
+    /// Either may hold: the longer time counts.
     fn or(self, other: Held) -> Held {
         match (self, other) {
             (Held::For(one), Held::For(other)) => Held::For(one.max(other)),
@@ -89,7 +89,7 @@ impl Held {
         }
     }
 
-    /// What has a value of this size while it holds, and none or zero otherwise.
+    /// As a value of this size while it holds, and none or zero otherwise.
     fn with(self, size: f64) -> Option<Memory> {
         match self {
             Held::Anyhow => None,
@@ -99,9 +99,9 @@ impl Held {
     }
 }
 
-/// For how long an expression has a value after one event, which is what an alert fires by, recording rules followed.
+/// For how long an expression has a value after one event, which is what an alert fires by; recording rules are followed.
 ///
-/// What is made of several has one while all of them have; what is behind `unless` only narrows it.
+/// An operation on several has a value while all of them have; what stands behind `unless` only narrows it.
 fn after_one_event(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Held {
     let of = |expr: &Expr| after_one_event(expr, monitoring, seen);
     let recorded = |name: Option<&String>| {
@@ -130,12 +130,12 @@ fn after_one_event(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) 
     }
 }
 
-/// Whether an expression says of a comparison that it is so (1) or not (0), and leaves nothing out.
+/// Whether an expression is a comparison with `bool`: 1 or 0, and no sample filtered.
 fn is_bool(expr: &Expr) -> bool {
     matches!(expr, Expr::Binary(binary) if binary.modifier.as_ref().is_some_and(|modifier| modifier.return_bool))
 }
 
-/// For how long a comparison is so after one event.
+/// For how long a comparison holds after one event.
 fn compared(lhs: &Expr, op: TokenId, rhs: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Held {
     let (value, op, bound) = match (promql::number(lhs), promql::number(rhs)) {
         (Some(bound), None) => (rhs, mirrored(op), Some(bound)),
@@ -161,7 +161,7 @@ fn compared(lhs: &Expr, op: TokenId, rhs: &Expr, monitoring: &Monitoring, seen: 
     if is_enough { Held::For(window) } else { Held::Never }
 }
 
-/// The comparison the other way round.
+/// The comparison with its sides exchanged.
 fn mirrored(op: TokenId) -> TokenId {
     match op {
         T_LSS => T_GTR,
@@ -172,12 +172,12 @@ fn mirrored(op: TokenId) -> TokenId {
     }
 }
 
-/// What a value has of an event.
+/// How an event shows in a value.
 #[derive(Debug, Clone, Copy)]
 struct Memory {
-    /// For how long it has it.
+    /// For how long.
     window: Duration,
-    /// The most that one event makes of it, where its form tells.
+    /// The largest value that one event can lead to, where the expression's form tells.
     size: Option<f64>,
 }
 
@@ -192,7 +192,7 @@ impl Memory {
     }
 }
 
-/// What a value has of an event, recording rules followed; none where it remembers none.
+/// How an event shows in a value, recording rules followed; none where it does not.
 fn memory(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Option<Memory> {
     let of = |expr: &Expr| memory(expr, monitoring, seen);
     let held = |expr: &Expr| after_one_event(expr, monitoring, seen);
@@ -280,7 +280,7 @@ fn called(call: &Call, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Option
     }
 }
 
-/// How many samples a range has at most of what holds for so long, the range itself included.
+/// The most samples that a range has of something that holds for so long.
 fn samples(call: &Call, range: Duration, held: Held, monitoring: &Monitoring) -> f64 {
     let Held::For(window) = held else { return 0.0 };
     let step = call.args.args.iter().find_map(|argument| match argument.as_ref() {

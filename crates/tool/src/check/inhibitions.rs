@@ -1,5 +1,5 @@
-//! What silences what: for the same service and job alone, for as long as what is silenced remembers its cause, and in the
-//! examples of real channels as in this stack.
+//! Inhibitions: an alert inhibits others of the same service and job only, and fires until those have forgotten their cause.
+//! The examples of real channels have the same inhibitions as this stack.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,11 +9,11 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_LAND, T_LUNLESS};
 use promql_parser::parser::{Expr, VectorSelector};
 
-use super::alerts::ALERTMANAGER;
 use super::finding::Findings;
+use super::tree::file_of;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::located::Node;
-use aiclipx_model::monitoring::{Alert, Monitoring, matcher, promql};
+use aiclipx_model::monitoring::{ALERTMANAGER, Alert, Monitoring, matcher, promql};
 
 pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     let Some(document) = monitoring.document(Path::new(ALERTMANAGER)) else { return };
@@ -25,7 +25,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     }
     for (path, example) in monitoring.documents_in("alertmanager/examples") {
         if said(example.items_of("inhibit_rules")) != said(rules) {
-            let file = Path::new("monitoring").join(path);
+            let file = file_of(path);
             let what = format!("its `inhibit_rules` are not those of {ALERTMANAGER}");
             findings.find(
                 "inhibition/example",
@@ -38,7 +38,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     }
 }
 
-/// What inhibitions say, whatever way it is written.
+/// Inhibitions in a form that can be compared: order and notation left out.
 fn said(rules: &[Node]) -> Vec<[Vec<String>; 3]> {
     let one = |rule: &Node| {
         let matchers = |key| matcher::written_one_way(rule.items_of(key));
@@ -57,19 +57,13 @@ fn of_one_service(rule: &Node, findings: &mut Findings) {
         if !rule.items_of("equal").iter().any(|node| node.as_text() == Some(label)) {
             let what = format!("this inhibition is not for the same `{label}`");
             let remedy = "one's outage must not silence another's";
-            findings.find(
-                "inhibition/equal",
-                Path::new("monitoring").join(ALERTMANAGER),
-                rule.line_of("equal"),
-                what,
-                remedy,
-            );
+            findings.find("inhibition/equal", file_of(ALERTMANAGER), rule.line_of("equal"), what, remedy);
         }
     }
 }
 
-/// An alert that is named as the cause of others outlasts them. What is worse than another (by severity, by window) need not:
-/// when the worse is over, the other is what is left.
+/// An alert that is named as the cause of others outlasts them. One that inhibits a milder form of itself (by severity, by
+/// window) need not: when the worse is over, the milder one is still true.
 fn outlasts<'a>(rule: &Node, monitoring: &'a Monitoring, told: &mut BTreeSet<&'a str>, findings: &mut Findings) {
     let matchers = |key: &str| -> Vec<Matcher> {
         let texts = rule.items_of(key).iter().filter_map(Node::as_text);
@@ -123,10 +117,9 @@ fn outlives(alert: &Alert, monitoring: &Monitoring) -> Duration {
     memory.unwrap_or_default() + alert.keep_firing_for
 }
 
-/// For how long an expression may hold after its cause is gone, recording rules followed. A condition of several holds while
-/// all of them say so: the least that they look back on. Any side of an `or` is enough, and a value that is computed of several
-/// is another for as long as any of them is: the most. None where it looks at nothing: a number remembers nothing, and bounds
-/// nothing.
+/// For how long an expression may hold after its cause is gone, recording rules followed: the shortest look-back of conditions
+/// that must hold together; the longest of the sides of an `or`, and of what a value is computed from. None for an expression
+/// without a selector, which looks back on nothing.
 fn memory(expr: &Expr, monitoring: &Monitoring, seen: &BTreeSet<&str>) -> Option<Duration> {
     let of = |expr: &Expr| memory(expr, monitoring, seen);
     let before = |selector: &VectorSelector| {

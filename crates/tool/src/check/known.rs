@@ -1,25 +1,23 @@
-//! What is asked of Prometheus, wherever it stands, and what is known of the names that it is asked for.
+//! Every query to Prometheus in the tree, and which metrics with which labels there are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::pasted;
-use super::tree::Tree;
+use super::tree::{Tree, file_of};
 use aiclipx_model::monitoring::located::{self, Node, Value};
-use aiclipx_model::monitoring::{is_of_logs, without_variables};
+use aiclipx_model::monitoring::{RULES, is_of_logs, without_variables};
 use aiclipx_stack::viewer;
 
-/// Names, and the labels a series of that name may have, where they are known.
+/// Metrics by name, with the labels that their series may have, where known.
 pub(super) type Known = BTreeMap<String, Option<BTreeSet<String>>>;
 
-/// Every expression there is, with its place.
+/// Every expression, with its file and line.
 pub(super) fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
     let mut found = Vec::new();
     let monitoring = &tree.monitoring;
-    for (path, node) in
-        monitoring.documents_in("prometheus/rules").chain(monitoring.documents_in("prometheus/rules/tests"))
-    {
-        collect(node, &Path::new("monitoring").join(path), &mut found);
+    for (path, node) in monitoring.documents_in(RULES).chain(monitoring.documents_in("prometheus/rules/tests")) {
+        collect(node, &file_of(path), &mut found);
     }
     for dashboard in &tree.dashboards {
         collect(&dashboard.node, &dashboard.file, &mut found);
@@ -28,7 +26,7 @@ pub(super) fn expressions(tree: &Tree) -> Vec<(PathBuf, usize, String)> {
     found
 }
 
-/// The values of `expr` and `series`, wherever they stand, that Prometheus is asked: in a link to Grafana's Explore, too.
+/// The values of `expr` and `series` that are queries to Prometheus, at any depth; also those in links to Grafana's Explore.
 fn collect(node: &Node, file: &Path, found: &mut Vec<(PathBuf, usize, String)>) {
     if is_of_logs(node) {
         return;

@@ -1,4 +1,4 @@
-//! What a label can be, and which labels a value has: what asks for others is answered by nothing, in silence.
+//! Which labels a value has, and which values a label: a matcher that asks for others matches nothing, without an error.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,16 +8,15 @@ use promql_parser::parser::token::{T_BOTTOMK, T_COUNT_VALUES, T_LAND, T_LOR, T_L
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{BinaryExpr, Expr, LabelModifier, VectorMatchCardinality, VectorSelector};
 
-use super::alerts::ALERTMANAGER;
 use super::finding::Findings;
 use super::known::{self, Known};
-use super::tree::{DashboardFile, Tree, panel_name};
+use super::tree::{DashboardFile, Tree, file_of, panel_name};
 use aiclipx_app::endpoint::{Endpoint, Verb};
 use aiclipx_app::metrics::LATENCY_BUCKETS;
 use aiclipx_model::monitoring::located::{Node, Value};
-use aiclipx_model::monitoring::{Monitoring, UNKNOWN, promql, without_variables};
+use aiclipx_model::monitoring::{ALERTMANAGER, Monitoring, PROMETHEUS, UNKNOWN, promql, without_variables};
 
-/// Through how many recorded names labels are followed: a name that leads back to itself ends here.
+/// Through how many recorded names labels are followed, so that a circle of them ends.
 const DEEPEST: usize = 8;
 
 pub(super) fn check(tree: &Tree, known: &Known, findings: &mut Findings) {
@@ -60,7 +59,7 @@ fn has(labels: &BTreeSet<String>) -> String {
     format!("it has {}", if labels.is_empty() { "none".to_owned() } else { labels.join(", ") })
 }
 
-/// The names that follow a text, wherever it stands.
+/// Every name that stands right behind this text.
 fn named<'a>(text: &'a str, before: &'a str) -> impl Iterator<Item = &'a str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     text.split(before).skip(1).map(move |rest| &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())])
@@ -69,7 +68,7 @@ fn named<'a>(text: &'a str, before: &'a str) -> impl Iterator<Item = &'a str> {
 /// Alerts are grouped, and by labels that some alert has.
 fn groups(world: &World, findings: &mut Findings) {
     fn look(route: &Node, known: &BTreeSet<String>, is_known: bool, findings: &mut Findings) {
-        let file = || Path::new("monitoring").join(ALERTMANAGER);
+        let file = || file_of(ALERTMANAGER);
         if let Some(by) = route.get("group_by") {
             let labels: Vec<&str> = by.items().iter().filter_map(Node::as_text).collect();
             for label in labels.into_iter().filter(|label| is_known && *label != "..." && !known.contains(*label)) {
@@ -80,7 +79,7 @@ fn groups(world: &World, findings: &mut Findings) {
         route.items_of("routes").iter().for_each(|child| look(child, known, is_known, findings));
     }
     let mut labels: BTreeSet<String> = BTreeSet::from(["alertname".to_owned()]);
-    let document = world.monitoring.document(Path::new("prometheus/prometheus.yml"));
+    let document = world.monitoring.document(Path::new(PROMETHEUS));
     let external = document.and_then(|document| document.get("global")?.get("external_labels"));
     labels.extend(external.map_or(&[][..], Node::entries).iter().map(|entry| entry.key.clone()));
     let mut all_known = true;
@@ -96,7 +95,7 @@ fn groups(world: &World, findings: &mut Findings) {
         return;
     };
     if route.get("group_by").is_none() {
-        let file = Path::new("monitoring").join(ALERTMANAGER);
+        let file = file_of(ALERTMANAGER);
         findings.find(
             "route/group",
             file,
@@ -206,12 +205,12 @@ fn without(mut labels: BTreeSet<String>, less: &[String]) -> BTreeSet<String> {
     labels
 }
 
-/// The values of a label of a series, where all are known.
+/// All values that a series' label can have, where they are known.
 pub(super) fn values(monitoring: &Monitoring, series: Option<&str>, label: &str) -> Option<Vec<String>> {
     let is_app = series.is_some_and(|name| name.starts_with("app_"));
     Some(match label {
         "job" => {
-            let document = monitoring.document(Path::new("prometheus/prometheus.yml"))?;
+            let document = monitoring.document(Path::new(PROMETHEUS))?;
             document
                 .items_of("scrape_configs")
                 .iter()
@@ -230,14 +229,14 @@ pub(super) fn values(monitoring: &Monitoring, series: Option<&str>, label: &str)
     })
 }
 
-/// Whether a matcher takes no value that there can be.
+/// Whether a matcher takes none of these values.
 pub(super) fn is_idle(matcher: &Matcher, values: &[String]) -> bool {
     // A series that lacks the label is asked for by one that takes nothing.
     let asks = matches!(matcher.op, MatchOp::Equal | MatchOp::Re(_)) && !matcher.is_match("");
     asks && !matcher.value.contains(UNKNOWN) && !values.iter().any(|value| matcher.is_match(value))
 }
 
-/// A dashboard's variables, and those that its queries ask for and nobody makes.
+/// A dashboard's variables: each that its queries use is defined.
 pub(super) fn variables(dashboard: &DashboardFile, findings: &mut Findings) {
     fn look(node: &Node, made: &BTreeSet<&str>, dashboard: &DashboardFile, findings: &mut Findings) {
         match &node.value {
@@ -272,7 +271,7 @@ pub(super) fn variables(dashboard: &DashboardFile, findings: &mut Findings) {
     look(&dashboard.node, &made, dashboard, findings);
 }
 
-/// The names that rules, panels and runbooks ask for, so that what is kept of a target can be held against them.
+/// The names that rules, panels and runbooks ask for, to compare with what a scrape keeps.
 pub(super) fn asked(tree: &Tree) -> BTreeSet<String> {
     let parsed = known::expressions(tree).into_iter().filter_map(|(_, _, text)| promql::parse(&text).ok());
     let names =

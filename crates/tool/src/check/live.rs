@@ -62,33 +62,7 @@ pub async fn check(
         chosen: &BTreeMap::new(),
     };
     let is_called = is_called(&api, view.range).await?;
-    let mut mute = 0;
-    for dashboard in &tree.dashboards {
-        let Some(model) = &dashboard.model else { continue };
-        for panel in &model.panels {
-            let name = format!("{}/{}", model.uid, panel.id);
-            for planned in query::plan(model, panel, &view) {
-                let empty = is_empty(&api, &planned).await;
-                let node = dashboard.panel(&panel.id.to_string());
-                let target = node.and_then(|panel| {
-                    panel.items_of("targets").iter().find(|target| target.text_of("refId") == Some(&planned.ref_id))
-                });
-                let asked = Asked {
-                    subject: &name,
-                    file: &dashboard.file,
-                    line: target.map_or(0, |target| target.line_of("expr")),
-                    what: format!(
-                        "panel {name} \"{}\", query {}, {}: {}",
-                        panel.title,
-                        planned.ref_id,
-                        in_words(view.range)?,
-                        planned.expr
-                    ),
-                };
-                mute += asked.hold(["panel/empty", "panel/answer"], empty, &listed, is_called, &mut findings);
-            }
-        }
-    }
+    let mut mute = panels(&api, &tree, &view, &listed, is_called, &mut findings).await?;
     mute += pages(&api, &tree, &listed, speed, is_called, &mut findings).await;
     if mute > 0 {
         let what = format!(
@@ -102,7 +76,38 @@ pub async fn check(
             through(grafana, &tree, &View { range: last(length)?, ..view }, &mut findings).await?;
         }
     }
-    Ok(listed.leave(findings.0))
+    let mut left = listed.leave(findings.0);
+    left.append(&mut listed.idle_on_a_stack(grafana.is_some()).0);
+    Ok(left)
+}
+
+/// Every query of every panel is answered, and with a value. With how many were not, of a service that nobody called.
+async fn panels(
+    api: &Api,
+    tree: &Tree,
+    view: &View<'_>,
+    listed: &Profile,
+    is_called: bool,
+    findings: &mut Findings,
+) -> anyhow::Result<usize> {
+    let mut mute = 0;
+    let drawn = tree.dashboards.iter().filter_map(|dashboard| Some((dashboard, dashboard.model.as_ref()?)));
+    for (dashboard, model) in drawn {
+        for panel in &model.panels {
+            let name = format!("{}/{}", model.uid, panel.id);
+            let targets = dashboard.panel(&panel.id.to_string()).map_or(&[][..], |node| node.items_of("targets"));
+            for planned in query::plan(model, panel, view) {
+                let empty = is_empty(api, &planned).await;
+                let (title, shown) = (&panel.title, in_words(view.range)?);
+                let what = format!("panel {name} \"{title}\", query {}, {shown}: {}", planned.ref_id, planned.expr);
+                let target = targets.iter().find(|target| target.text_of("refId") == Some(&planned.ref_id));
+                let line = target.map_or(0, |target| target.line_of("expr"));
+                let asked = Asked { subject: &name, file: &dashboard.file, line, what };
+                mute += asked.hold(["panel/empty", "panel/answer"], empty, listed, is_called, findings);
+            }
+        }
+    }
+    Ok(mute)
 }
 
 /// Waits until Prometheus has scraped every target so often that every rate of a panel is one. Before that a new stack would
@@ -262,8 +267,8 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    /// Whether it was answered: with nothing (the first name), or with an error (the second). 1 where that is since nobody called
-    /// the service, which is one thing to know and not one for every query.
+    /// Whether it was answered: with nothing (the first name), or with an error (the second). 1 where that is since nobody
+    /// called the service, which is one thing to know and not one for every query.
     fn hold(
         self,
         [empty, error]: [&'static str; 2],
@@ -277,7 +282,7 @@ impl Asked<'_> {
             Ok(true) => (empty, "nothing".to_owned()),
             Err(failed) => (error, format!("{failed:#}")),
         };
-        let remedy = format!("is there traffic? what may be empty stands in {}", profile::FILE);
+        let remedy = format!("is there traffic? what may be empty stands in monitoring/{}", profile::FILE);
         let mut found = Findings::default();
         found.about(name, self.subject, self.file, self.line, format!("{} answers {answer}", self.what), remedy);
         let left = listed.leave(found.0);
@@ -311,20 +316,46 @@ fn in_words(range: TimeRange) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use aiclipx_judge::tree::copy_folder;
 
     fn root() -> &'static Path {
         Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
     }
 
-    /// A Prometheus of two targets that has loaded the tree's rules, has scraped once more with every look, and has nothing
-    /// to show but so many calls of the service; one query it refuses, and one it knows. With how often it was asked for its
-    /// scrapes.
-    fn prometheus(calls: u32, refused: &'static str, known: &'static str) -> (Address, Arc<AtomicU32>) {
+    /// How often a stand-in was asked.
+    #[derive(Default)]
+    struct Looks {
+        /// For its scrapes.
+        scrapes: AtomicU32,
+        /// For a value that it knows.
+        values: AtomicU32,
+        /// As Grafana is.
+        grafana: AtomicU32,
+    }
+
+    /// The whole of a request.
+    fn request(stream: &mut TcpStream) -> String {
+        let (mut read, mut part) = (Vec::new(), [0; 8192]);
+        loop {
+            let taken = stream.read(&mut part).unwrap_or(0);
+            read.extend(&part[..taken]);
+            let text = String::from_utf8_lossy(&read).to_ascii_lowercase();
+            let length = text.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next()?.parse().ok());
+            let is_whole = text.split_once("\r\n\r\n").is_some_and(|(_, body)| body.len() >= length.unwrap_or(0));
+            if is_whole || taken == 0 {
+                return String::from_utf8_lossy(&read).into_owned();
+            }
+        }
+    }
+
+    /// A Prometheus of two targets that has loaded the tree's rules, has scraped once more with every look, and has nothing to
+    /// show but so many calls of the service; one query it refuses, and one it knows. A Grafana that answers everything, too.
+    fn stand_in(calls: u32, refused: &'static str, known: &'static str) -> (Address, Arc<Looks>) {
         let monitoring = Monitoring::read(&root().join("monitoring")).unwrap_or_else(|failure| panic!("{failure}"));
         let alerts = monitoring.alerts().iter().map(|alert| alert.name.clone());
         let names: Vec<String> = alerts.chain(monitoring.recordings().iter().map(|rule| rule.name.clone())).collect();
@@ -336,30 +367,38 @@ mod tests {
         };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = Address::loopback(listener.local_addr().expect("an address").port());
-        let looks = Arc::new(AtomicU32::new(0));
+        let looks = Arc::new(Looks::default());
         let counted = Arc::clone(&looks);
         std::thread::spawn(move || {
             for mut stream in listener.incoming().map_while(Result::ok) {
-                let mut request = [0; 8192];
-                let read = stream.read(&mut request).unwrap_or(0);
-                let request = String::from_utf8_lossy(&request[..read]).into_owned();
+                let request = request(&mut stream);
                 let path = request.split(' ').nth(1).unwrap_or_default();
                 let data = if path.starts_with("/api/v1/targets") {
                     serde_json::json!({"activeTargets": [{}, {}]})
                 } else if path == "/api/v1/rules" {
                     serde_json::json!({"groups": [{"rules": rules}]})
                 } else if path.contains("count_over_time%28up") {
-                    let scrapes = counted.fetch_add(1, Ordering::Relaxed) + 1;
+                    let scrapes = counted.scrapes.fetch_add(1, Ordering::Relaxed) + 1;
                     vector(&[scrapes + 3, scrapes])
                 } else if path.contains("query=sum%28increase%28app_requests_total") {
                     vector(&[calls])
                 } else if path.starts_with(known) {
+                    counted.values.fetch_add(1, Ordering::Relaxed);
                     vector(&[1])
                 } else {
                     vector(&[])
                 };
                 let status = if path.starts_with(refused) { "error" } else { "success" };
-                let body = serde_json::json!({"status": status, "error": "no", "data": data}).to_string();
+                let mut body = serde_json::json!({"status": status, "error": "no", "data": data});
+                if path == "/api/frontend/settings" {
+                    let source = serde_json::json!({"type": "prometheus", "uid": "prometheus", "id": 1});
+                    body = serde_json::json!({"buildInfo": {"version": "13.0.7"}, "datasources": {"one": source}});
+                } else if path == "/api/ds/query" {
+                    counted.grafana.fetch_add(1, Ordering::Relaxed);
+                    let frame = serde_json::json!({"schema": {"fields": []}, "data": {"values": [[1], [1]]}});
+                    body = serde_json::json!({"results": {"A": {"status": 200, "frames": [frame]}}});
+                }
+                let body = body.to_string();
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
                 let _ = stream.write_all((head + &body).as_bytes());
             }
@@ -367,11 +406,47 @@ mod tests {
         (address, looks)
     }
 
-    async fn found(calls: u32, refused: &'static str, known: &'static str) -> (Vec<Finding>, u32) {
-        let (address, looks) = prometheus(calls, refused, known);
+    async fn found_of(root: &Path, prometheus: &Address, grafana: Option<&Address>) -> Vec<Finding> {
         let speed = "30".parse().expect("a speed");
-        let findings = check(root(), &address, None, speed).await.unwrap_or_else(|failure| panic!("{failure}"));
-        (findings, looks.load(Ordering::Relaxed))
+        check(root, prometheus, grafana, speed).await.unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    async fn found(calls: u32, refused: &'static str, known: &'static str) -> (Vec<Finding>, u32) {
+        let (address, looks) = stand_in(calls, refused, known);
+        let findings = found_of(root(), &address, None).await;
+        (findings, looks.scrapes.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test]
+    async fn of_a_stack_that_answers_everything_nothing_is_found() {
+        let (address, looks) = stand_in(1, "-", "/api/v1/query");
+        assert_eq!(found_of(root(), &address, Some(&address)).await, []);
+        let [values, grafana] = [&looks.values, &looks.grafana].map(|asked| asked.load(Ordering::Relaxed));
+        assert!(values > 100 && grafana > 4 * 50, "{values} of Prometheus, {grafana} of Grafana");
+    }
+
+    /// What may be empty depends on what runs, and its entries stay; an error depends on nothing but what is asked.
+    #[tokio::test]
+    async fn an_entry_for_an_error_that_a_stack_does_not_show_is_idle() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        copy_folder(&root().join("monitoring"), &folder.path().join("monitoring")).expect("a copy");
+        let list = folder.path().join("monitoring").join(profile::FILE);
+        let mut text = std::fs::read_to_string(&list).expect("a list");
+        let line = text.lines().count() + 2;
+        text += "[\"panel/answer\"]\n\"app-overview/1\" = \"Refused once.\"\n";
+        text += "[\"panel/grafana\"]\nslo = \"Grafana did not know it.\"\n";
+        std::fs::write(&list, text).expect("it is written");
+        let idle = |findings: &[Finding]| -> Vec<(usize, &'static str)> {
+            findings.iter().map(|finding| (finding.line, finding.name)).collect()
+        };
+        let (well, _) = stand_in(1, "-", "/api/v1/query");
+        // Nobody asked a Grafana.
+        assert_eq!(idle(&found_of(folder.path(), &well, None).await), [(line, "exception/idle")]);
+        let both = [(line, "exception/idle"), (line + 2, "exception/idle")];
+        assert_eq!(idle(&found_of(folder.path(), &well, Some(&well)).await), both);
+        let (ill, _) = stand_in(1, "/api/v1/query_range", "/api/v1/query");
+        let findings = found_of(folder.path(), &ill, None).await;
+        assert!(findings.iter().all(|finding| finding.name != "exception/idle"), "{findings:#?}");
     }
 
     #[tokio::test]

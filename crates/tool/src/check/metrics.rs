@@ -1,7 +1,8 @@
-//! Every name asked for is one that somebody exposes: in rules, unit tests, panels, their links to Explore, and runbooks.
+//! Every metric that rules, unit tests, panels, their links to Explore or runbooks ask for is exposed by some component.
 //!
-//! The service is called, not scraped, and so is the receiver; what rules record is known. Of Prometheus, Alertmanager, the
-//! blackbox exporter and Vector the names in use are listed here, and crates/tool/tests/monitoring.rs asks real ones of the first two.
+//! The names of the service and of the receiver come from their own code, those that rules record from the rules. Of
+//! Prometheus, Alertmanager, the blackbox exporter and Vector the names in use are listed here, and
+//! crates/tool/tests/monitoring.rs asks real ones of the first two.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,14 +19,14 @@ use super::labels;
 use super::tree::Tree;
 use aiclipx_app::metrics::Metrics;
 use aiclipx_model::monitoring::located::Node;
-use aiclipx_model::monitoring::{Monitoring, UNKNOWN, promql};
+use aiclipx_model::monitoring::{Monitoring, PROMETHEUS, UNKNOWN, promql};
 use aiclipx_stack::receiver;
 
-/// What Prometheus makes itself of every target and alert.
+/// What Prometheus itself adds for every target and alert.
 const SYNTHETIC: [&str; 6] =
     ["up", "scrape_duration_seconds", "scrape_samples_scraped", "scrape_series_added", "ALERTS", "ALERTS_FOR_STATE"];
 
-/// What we ask of Prometheus' own metrics; all are there in 2.42 and in 3.x.
+/// Those of Prometheus' own metrics that we ask for; all are there in 2.42 and in 3.x.
 pub const OF_PROMETHEUS: [&str; 17] = [
     "prometheus_config_last_reload_successful",
     "prometheus_notifications_alertmanagers_discovered",
@@ -72,7 +73,7 @@ pub const OF_VECTOR: [&str; 10] = [
 /// What we ask of the blackbox exporter's answer to a probe; all are there in 0.23 and later. Prometheus keeps no others of it.
 pub const OF_PROBE: [&str; 3] = ["probe_duration_seconds", "probe_http_status_code", "probe_success"];
 
-/// Buckets' bounds that somebody may ask for; 0 is none of a duration's.
+/// Bounds of buckets that a query may name; no bucket of a duration ends at 0.
 const WHOLE_BOUNDS: std::ops::RangeInclusive<u32> = 1..=1000;
 
 /// Labels that every scraped series has, or that Prometheus adds when it is alone with them.
@@ -97,8 +98,8 @@ pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// No matcher asks for a value that its label never has. What a variable stands for nobody knows, and one that keeps out
-/// what is not there is on the safe side.
+/// No matcher asks for a value that its label never has. One with a variable is left out, and so is one that excludes: to
+/// exclude what is not there does no harm.
 fn idle(expr: &Expr, monitoring: &Monitoring, file: &Path, line: usize, findings: &mut Findings) {
     for selector in promql::selectors(expr) {
         for matcher in &selector.matchers.matchers {
@@ -112,9 +113,9 @@ fn idle(expr: &Expr, monitoring: &Monitoring, file: &Path, line: usize, findings
     }
 }
 
-/// Whom a list of names is kept of is asked for those alone.
+/// Of a target of which only listed names are kept, only those are asked for.
 fn kept(tree: &Tree, findings: &mut Findings) {
-    let Some(document) = tree.monitoring.document(Path::new("prometheus/prometheus.yml")) else { return };
+    let Some(document) = tree.monitoring.document(Path::new(PROMETHEUS)) else { return };
     let asked = labels::asked(tree);
     for job in document.items_of("scrape_configs") {
         let of_job: Vec<&str> = match job.text_of("job_name") {
@@ -159,7 +160,7 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let given = given.filter(|key| !key.starts_with("__"));
     let of_all: Vec<&str> = given.chain(OF_TARGETS).collect();
     let labels = |names: &[&str]| Some(names.iter().chain(&of_all).map(|name| (*name).to_owned()).collect());
-    for family in Metrics::new("", "").context("the service's own meter")?.gather() {
+    for family in Metrics::new("", "").context("the service's own metrics")?.gather() {
         let own: Vec<&str> = family.get_metric().iter().flat_map(Metric::get_label).map(LabelPair::name).collect();
         let name = family.name();
         if family.get_field_type() == MetricType::HISTOGRAM {
@@ -240,7 +241,7 @@ fn unknown_labels<'a>(selector: &'a VectorSelector, labels: &BTreeSet<String>) -
     names.filter(|name| !labels.contains(*name) && !name.contains(UNKNOWN)).collect()
 }
 
-/// The known names that begin most like this one.
+/// The known names with the longest beginning in common with this one.
 fn nearest(name: &str, known: &Known) -> String {
     let shared = |other: &str| name.chars().zip(other.chars()).take_while(|(one, other)| one == other).count();
     let most = known.keys().map(|other| shared(other)).max().unwrap_or(0);

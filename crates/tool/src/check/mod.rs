@@ -72,8 +72,8 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     let scenarios = scenario::all(&root.join(tree::SCENARIOS))?;
     let mut findings = Findings::default();
     let dashboards = read_dashboards(&monitoring, &mut Findings::default());
-    runbooks::check(root, &monitoring, &dashboards, &mut findings)?;
-    compose::check(root, &mut findings)?;
+    runbooks::check(root, &monitoring, &dashboards, &mut findings);
+    compose::check(root, &mut findings);
     Ok(of(monitoring, &scenarios, findings)?)
 }
 

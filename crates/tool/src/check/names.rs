@@ -4,7 +4,7 @@
 type Row = (&'static str, &'static str);
 
 /// In the order of names; crates/tool/tests/names.rs holds it to those that are used.
-pub const ALL: [Row; 162] = [
+pub const ALL: [Row; 159] = [
     ("address/elsewhere", "an address is none of this stack's: a local stack leaves it as it is"),
     ("alert/annotation", "an annotation asks for a label that the rule's value has not"),
     ("alert/dashboard", "it has no `dashboard_url`, or one that leads nowhere"),
@@ -23,7 +23,7 @@ pub const ALL: [Row; 162] = [
     ("alert/window", "its label names a window that its expression does not ask for"),
     ("check/file", "check.toml can't be read"),
     ("check/switch", "a switch is for a finding of no such name, or is neither on nor off"),
-    ("compose/capabilities", "a service keeps capabilities"),
+    ("compose/capabilities", "a service keeps capabilities, or is given one"),
     ("compose/condition", "a service waits for a condition that there is not"),
     ("compose/file", "compose.yaml can't be read, or has no service"),
     ("compose/image", "a service has neither `image` nor `build`"),
@@ -114,7 +114,6 @@ pub const ALL: [Row; 162] = [
     ("route/continue", "a route leads an alert to several receivers"),
     ("route/default", "an alert has no route but the default one"),
     ("route/group", "alerts are not grouped, or by a label that none has"),
-    ("route/interval", "an interval of nothing"),
     ("route/matcher", "a matcher of a route or an inhibition takes no alert"),
     ("route/repeat", "it repeats more often than it looks"),
     ("route/severity", "alerts of two severities go to one receiver"),
@@ -131,7 +130,7 @@ pub const ALL: [Row; 162] = [
     ("runbook/page", "it leads to a page that is not there"),
     ("runbook/panel", "it names a panel that is not there"),
     ("runbook/place", "no command is for one of the places that the stack runs in"),
-    ("runbook/recipe", "a command names a recipe that is not there"),
+    ("runbook/recipe", "a command names a recipe that is not there, or the justfile can't be read"),
     ("runbook/scenario", "it names a scenario that is not there"),
     ("runbook/section", "a section is missing or out of place"),
     ("runbook/service", "a command names a service that compose.yaml has not"),
@@ -145,12 +144,10 @@ pub const ALL: [Row; 162] = [
     ("scenario/panel", "it expects of a panel that there is not"),
     ("scenario/request", "it sends what the service has no route for, or counts otherwise"),
     ("scrape/interval", "a job is scraped so rarely that there is a time without a sample, or after nothing"),
-    ("scrape/job", "two jobs have one name"),
     ("scrape/kept", "a name is asked for and not kept"),
     ("scrape/missing", "a component is scraped by no job"),
     ("scrape/path", "a component is scraped at another path than it answers at"),
     ("scrape/targets", "a component's targets are asked for in another's file"),
-    ("scrape/timeout", "a scrape may last longer than its interval"),
     ("setting/value", "a setting with one right value in this stack has another"),
     ("slo/rules", "the rules of the objectives are not what their table gives"),
     ("slo/table", "the table of the objectives can't be read"),
@@ -176,15 +173,13 @@ pub(super) fn of(name: &str) -> Option<&'static str> {
 
 /// Those that hold of any monitoring, and are on where it is not ours: each is of what its programs read in another way than it
 /// looks, or not at all.
-pub const ANYWHERE: [&str; 9] = [
+pub const ANYWHERE: [&str; 7] = [
     "alert/one-event",
     "files/document",
     "files/hidden",
-    "monitoring/speed",
     "query/syntax",
     "query/version",
     "recording/rate",
-    "route/interval",
     "route/version",
 ];
 

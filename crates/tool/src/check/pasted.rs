@@ -1,7 +1,8 @@
-//! What stands in runbooks to be pasted: queries and commands, with their lines.
+//! The queries and commands that runbooks have for pasting, with their lines.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use super::tree::file_of;
 use aiclipx_model::monitoring::Monitoring;
 
 /// Below monitoring/.
@@ -28,7 +29,7 @@ pub(super) fn queries(monitoring: &Monitoring) -> Vec<Query> {
     pages(monitoring).flat_map(of_page).collect()
 }
 
-/// Those, and what commands have Prometheus asked: `promtool query instant http://… 'QUERY'`.
+/// Those, and the queries within commands: `promtool query instant http://… 'QUERY'`.
 pub(super) fn asked(monitoring: &Monitoring) -> Vec<Query> {
     let of_page = |page: Page| {
         let lines = blocks(&page.text, "sh").into_iter();
@@ -52,14 +53,14 @@ pub(super) struct Page {
 
 pub(super) fn pages(monitoring: &Monitoring) -> impl Iterator<Item = Page> {
     monitoring.files().iter().filter(|(path, _)| path.starts_with(FOLDER)).map(|(path, bytes)| Page {
-        file: Path::new("monitoring").join(path),
+        file: file_of(path),
         name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
         text: String::from_utf8_lossy(bytes).into_owned(),
     })
 }
 
 impl Page {
-    /// What can be typed, with its line: the commands of the blocks, and what stands between backticks in the text.
+    /// What a reader can type, with its line: the commands in blocks, and text between backticks.
     pub(super) fn commands(&self) -> Vec<(usize, String)> {
         let mut found = blocks(&self.text, "sh");
         let mut inside = false;

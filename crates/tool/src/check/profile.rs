@@ -8,6 +8,7 @@
 //! about: a file, or what [`Finding::subject`] may be. The list may not outlive what it excuses: an entry that excepts nothing is
 //! a finding like what it would have hidden.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,8 @@ struct Entry {
     name: String,
     about: String,
     line: usize,
+    /// Whether it has excepted something.
+    is_used: Cell<bool>,
 }
 
 impl Profile {
@@ -115,7 +118,8 @@ impl Profile {
                 let what = format!("`{about}` has no reason");
                 findings.find("exception/reason", file(), line, what, "write why, in a sentence");
             }
-            self.exceptions.push(Entry { name: name.to_owned(), about: about.to_owned(), line });
+            let (name, about) = (name.to_owned(), about.to_owned());
+            self.exceptions.push(Entry { name, about, line, is_used: Cell::default() });
         }
     }
 
@@ -132,12 +136,27 @@ impl Profile {
         findings.into_iter().filter(|finding| self.is_on(finding.name) && !is_excepted(finding)).collect()
     }
 
+    /// Entries for an error that a running stack did not show. Whether something is empty depends on what runs, and on when it
+    /// is asked, so that entries for it stay.
+    pub(super) fn idle_on_a_stack(&self, has_grafana: bool) -> Findings {
+        let mut names = vec!["panel/answer", "runbook/answer", "rule/absent", "rule/health"];
+        names.extend(has_grafana.then_some("panel/grafana"));
+        let mut idle = Findings::default();
+        let is_idle = |entry: &&Entry| names.contains(&entry.name.as_str()) && !entry.is_used.get();
+        for entry in self.exceptions.iter().filter(is_idle) {
+            let what = format!("`{}` excepts nothing: this stack shows no {} of it", entry.about, entry.name);
+            let remedy = "take it off the list, if its name is right";
+            idle.find("exception/idle", file(self.whose), entry.line, what, remedy);
+        }
+        idle
+    }
+
     /// Every entry excepts something of what was found; one of what only a running stack shows is of a panel or a page that
     /// there is.
     pub(super) fn check(&self, tree: &Tree, found: &[Finding]) -> Findings {
         let mut idle = Findings::default();
         for entry in self.exceptions.iter().filter(|entry| names::of(&entry.name).is_some()) {
-            let Entry { name, about, line } = entry;
+            let Entry { name, about, line, .. } = entry;
             if !self.is_on(name) {
                 let what = format!("`{about}` excepts nothing: {name} is off");
                 idle.find("exception/idle", file(self.whose), *line, what, "take it off the list, or switch it on");
@@ -159,7 +178,9 @@ impl Profile {
 
 impl Entry {
     fn excepts(&self, finding: &Finding) -> bool {
-        self.name == finding.name && !is_always_on(&self.name) && finding.is_about(&self.about)
+        let excepts = self.name == finding.name && !is_always_on(&self.name) && finding.is_about(&self.about);
+        self.is_used.set(self.is_used.get() || excepts);
+        excepts
     }
 }
 

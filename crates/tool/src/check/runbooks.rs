@@ -1,36 +1,36 @@
-//! What a page has a tired reader paste names services, recipes, settings, alerts, panels, scenarios and pages that there are.
-//! It runs none, and reads no prose.
+//! Runbooks: whatever a tired reader pastes from a page names services, recipes, settings, alerts, panels, scenarios and pages
+//! that exist. No command is run, and no prose is checked.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_EQL, T_EQL_REGEX};
 
+use super::alerts;
 use super::alerts::SEVERITIES;
 use super::finding::Findings;
 use super::pasted::{Page, blocks, pages};
-use super::tree::{DashboardFile, SCENARIOS};
-use super::{alerts, compose};
+use super::tree::{COMPOSE, DashboardFile, SCENARIOS};
 use aiclipx_app::config;
 use aiclipx_base::duration;
-use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
 use aiclipx_model::monitoring::located::{self, Node};
 use aiclipx_model::monitoring::{Alert, Monitoring, WATCHDOG};
 
 const RECIPES: &str = "justfile";
-/// Whose commands the first section has: the words that its comments begin with, and the programs that are of that place alone.
+/// The places that the first section has commands for: the comment that begins each, and the programs that only that place has.
 const PLACES: [(&str, &[&str]); 4] = [
     ("# compose", &["docker "]),
     ("# systemd", &["systemctl ", "journalctl "]),
     ("# Kubernetes", &["kubectl "]),
     ("# a local stack", &["just "]),
 ];
-/// Options of docker's and compose's that are followed by a value.
+/// Options of docker and compose that take a value.
 const WITH_VALUE: [&str; 8] = ["--profile", "--since", "--tail", "--signal", "--index", "--timeout", "--env", "--user"];
 
-/// What commands may name.
+/// What commands can name.
 #[derive(Default)]
 struct There {
     services: BTreeSet<String>,
@@ -42,19 +42,23 @@ struct There {
 }
 
 /// Checks the pages. Where compose.yaml or the justfile is not there, nothing is known of what they name.
-pub(super) fn check(
-    root: &Path,
-    monitoring: &Monitoring,
-    dashboards: &[DashboardFile],
-    findings: &mut Findings,
-) -> Result<(), Failure> {
-    of(monitoring, &There::read(root, dashboards)?, findings);
-    Ok(())
+pub(super) fn check(root: &Path, monitoring: &Monitoring, dashboards: &[DashboardFile], findings: &mut Findings) {
+    of(monitoring, &There::read(root, dashboards, findings), findings);
 }
 
 impl There {
-    fn read(root: &Path, dashboards: &[DashboardFile]) -> Result<There, Failure> {
-        let (compose, recipes) = (read(&root.join(compose::FILE))?, read(&root.join(RECIPES))?);
+    fn read(root: &Path, dashboards: &[DashboardFile], findings: &mut Findings) -> There {
+        // One that can't be read is found by who checks the file itself.
+        let read = |file: &str| files::read(&root.join(file));
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        let compose = read(COMPOSE).map(text).unwrap_or_default();
+        let recipes = read(RECIPES).map(text);
+        if let Err(error) = recipes.as_ref()
+            && error.kind() != ErrorKind::NotFound
+        {
+            findings.read("runbook/recipe", vec![files::unread(Path::new(RECIPES), error)]);
+        }
+        let recipes = recipes.unwrap_or_default();
         let mut there = There::default();
         if let Ok(document) = located::read(compose.as_bytes()) {
             there.services =
@@ -72,15 +76,7 @@ impl There {
         }
         let panels = dashboards.iter().flat_map(|dashboard| dashboard.panels());
         there.panels = panels.filter_map(|panel| panel.text_of("title")).map(str::to_owned).collect();
-        Ok(there)
-    }
-}
-
-fn read(file: &Path) -> Result<String, Failure> {
-    match files::read(file) {
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(Failure::usage(format!("cannot read {}: {error}", file.display()))),
+        there
     }
 }
 
@@ -252,7 +248,7 @@ fn settings(text: &str) -> Vec<&str> {
     words.filter(|word| word.strip_prefix("APP_").is_some_and(|rest| rest.len() > 1)).collect()
 }
 
-/// Titles between single stars behind the word panel, and those that are listed after one.
+/// Titles in *emphasis* behind the word panel, and those that are listed after one.
 fn panels(line: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut is_listed = false;
@@ -269,7 +265,7 @@ fn panels(line: &str) -> Vec<&str> {
     found
 }
 
-/// What a page has silenced is its own alerts, all of them and no other; the Watchdog is never silenced.
+/// A page's commands silence its own alerts, all of them and no others, and never the Watchdog.
 fn silences(page: &Page, monitoring: &Monitoring, find: &mut impl FnMut(&'static str, usize, String, &str)) {
     let own = |name: &str| monitoring.alert(name).is_some_and(|alert| is_of(alert, page));
     let mut silenced = BTreeSet::new();
@@ -318,7 +314,7 @@ mod tests {
     use crate::check::pasted::FOLDER;
     use crate::check::tree::read_dashboards;
 
-    /// What is found on a page, and was not before, when one text of it is another.
+    /// What a change of a page adds to the findings.
     fn found(page: &str, from: &str, to: &str) -> Vec<String> {
         let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
         let before = Monitoring::read(&root.join("monitoring")).unwrap_or_else(|failure| panic!("{failure}"));
@@ -329,7 +325,7 @@ mod tests {
         assert!(text.contains(from), "{page} does not contain {from}");
         *bytes = text.replacen(from, to, 1).into_bytes();
         let after = Monitoring::from_files(files).unwrap_or_else(|findings| panic!("{findings:#?}"));
-        let there = There::read(root, &read_dashboards(&before, &mut Findings::default())).expect("it can be read");
+        let there = There::read(root, &read_dashboards(&before, &mut Findings::default()), &mut Findings::default());
         let all = |monitoring: &Monitoring| -> Vec<String> {
             let mut findings = Findings::default();
             of(monitoring, &there, &mut findings);

@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use super::exceptions;
+use super::profile;
 use super::finding::Findings;
 use super::tree::{DashboardFile, SCENARIOS, Tree, asking_panels, line_with};
 use aiclipx_app::endpoint::Endpoint;
 use aiclipx_base::duration;
-use aiclipx_model::monitoring::Monitoring;
-use aiclipx_model::scenario::Scenario;
+use aiclipx_model::monitoring::{Alert, Monitoring};
+use aiclipx_model::scenario::{RequestTemplate, Scenario};
 
 pub(super) fn check(
     scenario: &Scenario,
@@ -26,68 +26,64 @@ pub(super) fn check(
     for name in expect.fires.iter().chain(&expect.may_fire).chain(&expect.inhibits) {
         if monitoring.alert(name).is_none() {
             let known: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
-            find(
-                "scenario/alert",
-                name,
-                format!("there is no alert {name}"),
-                format!("the alerts are {}", known.join(", ")),
-            );
+            let remedy = format!("the alerts are {}", known.join(", "));
+            find("scenario/alert", name, format!("there is no alert {name}"), remedy);
         }
     }
     for request in scenario.phases.iter().flat_map(|phase| &phase.requests) {
-        let sent = request.path.replace("{seq}", "1");
-        let counted = Endpoint::of(sent.split('?').next().unwrap_or_default());
-        if counted.label() == request.endpoint {
-            continue;
+        if let Some((what, remedy)) = strange(request) {
+            find("scenario/request", &format!("\"{}\"", request.path), what, remedy);
         }
-        let path = &request.path;
-        let what = if counted == Endpoint::Unmatched {
-            format!("the service has no route `{path}`: it answers 404, and counts it as `unmatched`")
-        } else {
-            format!("`{path}` is counted as `{}`, not as `{}`", counted.label(), request.endpoint)
-        };
-        let remedy = if counted == Endpoint::Unmatched {
-            let routes = Endpoint::ALL.iter().filter(|endpoint| **endpoint != Endpoint::Unmatched);
-            let routes: Vec<&str> = routes.map(|endpoint| endpoint.label()).collect();
-            format!("the routes are {}; a 404 that is meant is written endpoint = \"unmatched\"", routes.join(", "))
-        } else {
-            format!("endpoint = \"{}\"", counted.label())
-        };
-        find("scenario/request", &format!("\"{path}\""), what, remedy);
     }
     let panels: Vec<String> = asking_panels(dashboards).map(|(name, ..)| name).collect();
-    for panel in expect.panels.keys() {
-        if !panels.contains(panel) {
-            find(
-                "scenario/panel",
-                panel,
-                format!("there is no panel {panel}"),
-                format!("the panels are {}", panels.join(", ")),
-            );
-        }
+    for panel in expect.panels.keys().filter(|panel| !panels.contains(panel)) {
+        let remedy = format!("the panels are {}", panels.join(", "));
+        find("scenario/panel", panel, format!("there is no panel {panel}"), remedy);
     }
     for alert in expect.fires.iter().filter_map(|name| monitoring.alert(name)) {
-        let latest = monitoring.bounds(alert, scenario.fault_share()).latest_firing;
-        let fault = scenario.phases.iter().filter(|phase| phase.is_faulty()).map(|phase| phase.duration).sum();
-        for (what, given) in [("`within`", expect.within.unwrap_or(fault)), ("the faulty phases together", fault)] {
-            if latest > given {
-                let (name, latest) = (&alert.name, duration::print(latest));
-                let remedy =
-                    format!("{latest} is window, scrape, two evaluations and `for` of {}", alert.file.display());
-                find(
-                    "scenario/length",
-                    name,
-                    format!("{name} may fire as late as {latest}; {what} is {}", duration::print(given)),
-                    remedy,
-                );
-            }
+        for (what, remedy) in too_short(scenario, alert, monitoring) {
+            find("scenario/length", &alert.name, what, remedy);
         }
     }
 }
 
+/// What is wrong with a request, and what to do: the service has no route for it, or counts it otherwise.
+fn strange(request: &RequestTemplate) -> Option<(String, String)> {
+    let path = &request.path;
+    let sent = path.replace("{seq}", "1");
+    let counted = Endpoint::of(sent.split('?').next().unwrap_or_default());
+    if counted.label() == request.endpoint {
+        return None;
+    }
+    if counted != Endpoint::Unmatched {
+        let what = format!("`{path}` is counted as `{}`, not as `{}`", counted.label(), request.endpoint);
+        return Some((what, format!("endpoint = \"{}\"", counted.label())));
+    }
+    let what = format!("the service has no route `{path}`: it answers 404, and counts it as `unmatched`");
+    let routes = Endpoint::ALL.iter().filter(|endpoint| **endpoint != Endpoint::Unmatched);
+    let routes: Vec<&str> = routes.map(|endpoint| endpoint.label()).collect();
+    let remedy =
+        format!("the routes are {}; a 404 that is meant is written endpoint = \"unmatched\"", routes.join(", "));
+    Some((what, remedy))
+}
+
+/// What of a scenario ends before an alert that it expects may fire, and why that takes so long.
+fn too_short(scenario: &Scenario, alert: &Alert, monitoring: &Monitoring) -> Vec<(String, String)> {
+    let latest = monitoring.bounds(alert, scenario.fault_share()).latest_firing;
+    let fault = scenario.phases.iter().filter(|phase| phase.is_faulty()).map(|phase| phase.duration).sum();
+    let within = scenario.expect.within.unwrap_or(fault);
+    let told = |(what, given)| {
+        let (name, latest, given) = (&alert.name, duration::print(latest), duration::print(given));
+        let remedy = format!("{latest} is window, scrape, two evaluations and `for` of {}", alert.file.display());
+        (format!("{name} may fire as late as {latest}; {what} is {given}"), remedy)
+    };
+    let given = [("`within`", within), ("the faulty phases together", fault)];
+    given.into_iter().filter(|(_, given)| latest > *given).map(told).collect()
+}
+
 /// Some scenario expects each alert to fire, and holds each panel to a measure.
 pub(super) fn unproven(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings) {
-    let listed = exceptions::file().display().to_string();
+    let listed = format!("monitoring/{}", profile::FILE);
     // One that is inhibited fires, too: nobody is told.
     let fires_in = |scenario: &Scenario, name: &str| {
         scenario.expect.fires.iter().chain(&scenario.expect.inhibits).any(|fires| fires == name)

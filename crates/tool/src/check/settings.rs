@@ -1,14 +1,15 @@
-//! Settings with one right value in this stack: with another everything loads, and lines are lost, messages go nowhere, or what is
-//! asked is answered by nobody.
+//! Settings with one right value in this stack: with another everything loads, but lines are lost, notifications arrive
+//! nowhere, or queries have no answer.
 
 use std::path::Path;
 use std::time::Duration;
 
 use super::finding::Findings;
-use super::wiring;
+use super::tree::file_of;
+use super::wiring::scrapes;
 use aiclipx_base::duration;
-use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::monitoring::located::{Node, Value};
+use aiclipx_model::monitoring::{ALERTMANAGER, DATASOURCES, Monitoring, PROMETHEUS, RULES};
 
 /// What a setting must be.
 enum Must {
@@ -31,16 +32,13 @@ type Row = (&'static str, &'static str, Must, &'static str);
 const BLACKBOX: &str = "blackbox/blackbox.yml";
 const LOKI: &str = "loki/loki.yaml";
 const VECTOR: &str = "vector/vector.yaml";
-const PROMETHEUS: &str = "prometheus/prometheus.yml";
-const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";
-const SOURCES: &str = "grafana/provisioning/datasources";
 
 /// Of 300 bytes each.
 const BURST: &str = "a burst of 5 000 lines a second would be refused";
 
-const ROWS: [Row; 49] = [
+const ROWS: [Row; 50] = [
     (PROMETHEUS, "scrape_configs/*/honor_labels", Stay("false"), "a target could pass for another"),
-    ("prometheus/rules", "groups/*/limit", Stay("0"), "above it a rule gives nothing at all"),
+    (RULES, "groups/*/limit", Stay("0"), "above it a rule gives nothing at all"),
     (
         ALERTMANAGER,
         "receivers/*/webhook_configs/*/url",
@@ -48,10 +46,10 @@ const ROWS: [Row; 49] = [
         "the receiver takes alerts there",
     ),
     (ALERTMANAGER, "receivers/*/webhook_configs/*/max_alerts", Stay("0"), "of what is cut off nobody is told"),
-    (SOURCES, "datasources/*/access", Be(&["proxy"]), "a browser does not reach it"),
-    (SOURCES, "datasources/*/type", Be(&["prometheus", "loki"]), "there is no plugin of another name"),
-    (SOURCES, "datasources/*/editable", Be(&["false"]), "a change in the browser would be lost"),
-    (SOURCES, "datasources/*/jsonData/httpMethod", Stay("POST"), "a long query is refused"),
+    (DATASOURCES, "datasources/*/access", Be(&["proxy"]), "a browser does not reach it"),
+    (DATASOURCES, "datasources/*/type", Be(&["prometheus", "loki"]), "there is no plugin of another name"),
+    (DATASOURCES, "datasources/*/editable", Be(&["false"]), "a change in the browser would be lost"),
+    (DATASOURCES, "datasources/*/jsonData/httpMethod", Stay("POST"), "a long query is refused"),
     ("grafana/provisioning/dashboards", "providers/*/type", Be(&["file"]), "no dashboard would be there"),
     (BLACKBOX, "modules/*/prober", Be(&["http"]), "the service speaks nothing else"),
     (BLACKBOX, "modules/http_200/http/method", Be(&["GET"]), "the service answers no other at its health"),
@@ -83,6 +81,7 @@ const ROWS: [Row; 49] = [
     (LOKI, "limits_config/retention_period", Last(24), "it works by the day, and with none nothing is ever deleted"),
     (LOKI, "compactor/retention_enabled", Be(&["true"]), "nothing would ever be deleted"),
     (LOKI, "compactor/delete_request_store", Be(&["filesystem"]), "retention needs it: Loki does not start"),
+    (VECTOR, "api/address", Be(&["127.0.0.1:8686"]), "who reaches it sees lines before they are redacted"),
     (VECTOR, "sources/logs/type", Be(&["file"]), "components write files"),
     (VECTOR, "sources/logs/read_from", Be(&["beginning"]), "what was written before Vector came would be lost"),
     (VECTOR, "sources/logs/exclude", Hold("/var/log/aiclipx/vector.log"), "each line would make another"),
@@ -107,7 +106,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     for (place, path, must, why) in &ROWS {
         let of_file = monitoring.document(Path::new(place)).map(|document| (Path::new(*place), document));
         for (file, document) in monitoring.documents_in(place).chain(of_file) {
-            let file = Path::new("monitoring").join(file);
+            let file = file_of(file);
             let mut found = Vec::new();
             walk(document, document.line, path, &mut found);
             for (line, node) in found {
@@ -141,23 +140,17 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     default_source(monitoring, findings);
 }
 
-/// Every component answers at one path and nowhere else; the exporter's is not its own health, but what it is asked to try.
+/// Every component is scraped at the one path where it has metrics; the blackbox exporter at `/probe`, not at its own.
 fn paths(monitoring: &Monitoring, findings: &mut Findings) {
     let Some(document) = monitoring.document(Path::new(PROMETHEUS)) else { return };
     for job in document.items_of("scrape_configs") {
         let name = job.text_of("job_name").unwrap_or_default();
         let wanted = if name == "probe" { "/probe" } else { "/metrics" };
         let is = job.text_of("metrics_path").unwrap_or("/metrics");
-        if wiring::is_component(name) && is != wanted {
+        if scrapes::is_component(name) && is != wanted {
             let line = job.get("metrics_path").map_or(job.line, |_| job.line_of("metrics_path"));
             let what = format!("the `metrics_path` of {name} is {is}, not {wanted}");
-            findings.find(
-                "scrape/path",
-                Path::new("monitoring").join(PROMETHEUS),
-                line,
-                what,
-                "it answers there and nowhere else",
-            );
+            findings.find("scrape/path", file_of(PROMETHEUS), line, what, "it answers there and nowhere else");
         }
     }
 }
@@ -172,15 +165,15 @@ fn size(text: &str) -> Option<f64> {
     Some(digits.trim_end().parse::<f64>().ok()? * unit)
 }
 
-/// Every node at a path, with its line; where the last key is not there, its parent's line and none. What a path goes through
-/// is the reader's to ask for, and what somebody else's job is told is theirs.
+/// Every node at a path, with its line; where the last key is missing, none and its parent's line. Keys before the last are the
+/// reader's to demand. Scrape jobs of programs that are not ours are left out.
 fn walk<'a>(node: &'a Node, line: usize, path: &str, found: &mut Vec<(usize, Option<&'a Node>)>) {
     let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
     if let Some(item) = first.parse().ok().and_then(|at: usize| node.items().get(at)) {
         return rest.into_iter().for_each(|rest| walk(item, item.line, rest, found));
     }
     if first == "*" {
-        let is_ours = |item: &&Node| item.text_of("job_name").is_none_or(wiring::is_component);
+        let is_ours = |item: &&Node| item.text_of("job_name").is_none_or(scrapes::is_component);
         for item in node.items().iter().filter(is_ours) {
             match rest {
                 Some(rest) => walk(item, item.line, rest, found),
@@ -205,7 +198,7 @@ fn told(node: &Node) -> String {
     }
 }
 
-/// A label of many values is a stream for each of them, and Loki comes to a stand.
+/// Loki keeps a stream for each value of a label, and can't cope with a label of many.
 fn streams(monitoring: &Monitoring, findings: &mut Findings) {
     let Some(document) = monitoring.document(Path::new(VECTOR)) else { return };
     let labels = document.get("sinks").and_then(|node| node.get("loki")).and_then(|node| node.get("labels"));
@@ -216,7 +209,7 @@ fn streams(monitoring: &Monitoring, findings: &mut Findings) {
             let what = format!("`{label}` as a label of Loki's: each of its values is a stream");
             findings.find(
                 "vector/stream",
-                Path::new("monitoring").join(VECTOR),
+                file_of(VECTOR),
                 entry.line,
                 what,
                 format!("of few values are {}", STREAMS.join(", ")),
@@ -225,12 +218,12 @@ fn streams(monitoring: &Monitoring, findings: &mut Findings) {
     }
 }
 
-/// Of all datasources one is the default, and each is what its type says.
+/// Exactly one datasource is the default, and each has the address of its type.
 fn default_source(monitoring: &Monitoring, findings: &mut Findings) {
     let mut sources = Vec::new();
-    for (path, document) in monitoring.documents_in(SOURCES) {
+    for (path, document) in monitoring.documents_in(DATASOURCES) {
         for source in document.items_of("datasources") {
-            let file = Path::new("monitoring").join(path);
+            let file = file_of(path);
             let kind = source.text_of("type").unwrap_or_default();
             if source.text_of("url").is_some_and(|url| !url.contains(kind)) {
                 findings.find(

@@ -499,17 +499,17 @@ fn what_would_load_and_do_nothing_is_found_with_its_line() {
             PROMETHEUS,
             "- job_name: app\n",
             "- job_name: app\n    scrape_timeout: 20s\n",
-            "may take 20s",
+            "a scrape may last 20s",
             "scrape_timeout",
         ),
-        (PROMETHEUS, "job_name: receiver", "job_name: app", "a second job of the name app", "job_name: app"),
-        (ROUTES, "severity=\"critical\"", "\"severity\"=\"critical\"", "no matcher of Alertmanager's", "matchers"),
+        (PROMETHEUS, "job_name: receiver", "job_name: app", "a second job of the name `app`", "job_name: app"),
+        (ROUTES, "severity=\"critical\"", "\"severity\"=\"critical\"", "by Alertmanager from 0.27 on", "matchers"),
         (ROUTES, "severity=\"critical\"", "severity=crit", "no alert has the severity `crit`", "severity=crit"),
         (ROUTES, "AppDown|AppTargetMissing|", "AppDwon|AppTargetMissing|", "the alertname `AppDwon`", "AppDwon"),
         (ROUTES, "!~\"AppRestarting|", "!~\"AppRestating|", "the alertname `AppRestating`", "AppRestating"),
         (ROUTES, "|App.+NearLimit", "|App(.+NearLimit|Starting)", "the alertname `AppStarting`", "Starting"),
         (ROUTES, "App.*Traffic", "Apps.*Traffic", "the alertname `Apps.*Traffic.*`", "Apps"),
-        (ROUTES, "group_interval: 1m", "group_interval: 0s", "a `group_interval` of nothing", "group_interval"),
+        (ROUTES, "group_interval: 1m", "group_interval: 0s", "`group_interval` is nothing", "group_interval"),
         (ROUTES, "repeat_interval: 4h", "repeat_interval: 30s", "repeated every 30s", "repeat_interval"),
         (
             ROUTES,
@@ -556,7 +556,7 @@ fn what_a_hand_breaks_is_found_with_its_line() {
     const TESTS: &str = "prometheus/rules/tests/app.yml";
     const PROBE: &str = "prometheus/targets/probe.json";
     const BLACKBOX: &str = "blackbox/blackbox.yml";
-    let rows: [Quiet; 75] = [
+    let rows: [Quiet; 76] = [
         ("prometheus/targets/app.json", "app:8081", "app:9999", "app does not answer at app:9999", "9999"),
         ("prometheus/targets/app.json", "app:8081", "receiver:9095", "app does not answer at receiver:9095", "9095"),
         (
@@ -679,6 +679,13 @@ fn what_a_hand_breaks_is_found_with_its_line() {
         (VECTOR, "[understood.dropped]", "[unreadable]", "no source leads to `unreadable`", "unreadable"),
         (VECTOR, "name: log_lines_total", "name: log_line_total", "is log_line_total", "name"),
         (VECTOR, "read_from: beginning", "read_from: end", "is end, not beginning", "read_from"),
+        (
+            VECTOR,
+            "address: 127.0.0.1:8686",
+            "address: 0.0.0.0:8686",
+            "is 0.0.0.0:8686, not 127.0.0.1:8686",
+            "address: 0.0.0.0:8686",
+        ),
         ("grafana/provisioning/dashboards/files.yml", "type: file", "type: files", "is files, not file", "type"),
     ];
     let mut missed = Vec::new();
@@ -878,7 +885,8 @@ fn a_query_of_logs_is_not_read_as_prometheus_is() {
 #[test]
 fn what_nobody_could_place_in_the_forwarders_configuration_is_found() {
     for (from, to, what) in [
-        ("address: 0.0.0.0:8686", "address: 0.0.0.0:8687", "is not 0.0.0.0:8686"),
+        ("address: 127.0.0.1:8686", "address: 127.0.0.1:8687", "is not 0.0.0.0:8686"),
+        ("address: 0.0.0.0:9598", "address: 127.0.0.1:9598", "is not 0.0.0.0:9598"),
         ("- /var/log/aiclipx/*.log\n", "- /var/log/*.log\n", "does not lie in /var/log/aiclipx"),
         ("endpoint: http://loki:3100", "endpoint: http://elsewhere:3100", "does not lead to http://loki:3100"),
         ("    buffer:\n", "    proxy:\n", "unknown key `proxy`"),

@@ -1,8 +1,10 @@
 //! What is checked: monitoring and its dashboards, each read once.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::finding::{Finding, Findings};
+use aiclipx_base::duration;
 use aiclipx_dashboard::model::{self, Dashboard};
 use aiclipx_model::monitoring::located::{Entry, Node, Value};
 use aiclipx_model::monitoring::{Monitoring, is_of_logs};
@@ -12,6 +14,8 @@ pub(super) const SCENARIOS: &str = "scripts/traffic";
 
 /// Where dashboards lie, below monitoring/.
 pub(super) const DASHBOARDS: &str = "grafana/dashboards";
+
+pub(super) const COMPOSE: &str = "compose.yaml";
 
 /// What is held against each other.
 pub(super) struct Tree {
@@ -107,4 +111,14 @@ pub(super) fn read_dashboards(monitoring: &Monitoring, findings: &mut Findings) 
 /// The line of the first text that holds this; 0 for none.
 pub(super) fn line_with(text: &str, needle: &str) -> usize {
     text.lines().position(|line| line.contains(needle)).map_or(0, |index| index + 1)
+}
+
+/// A file of monitoring/, from the repository's root.
+pub(super) fn file_of(path: impl AsRef<Path>) -> PathBuf {
+    Path::new("monitoring").join(path)
+}
+
+/// A key's duration and its line.
+pub(super) fn timing(node: &Node, key: &str) -> Option<(Duration, usize)> {
+    Some((duration::parse(node.text_of(key)?).ok()?, node.line_of(key)))
 }

@@ -15,190 +15,18 @@ use std::collections::BTreeSet;
 use promql_parser::label::{MatchOp, Matcher};
 use promql_parser::parser::token::{
     T_ADD, T_ATAN2, T_AVG, T_BOTTOMK, T_COUNT, T_COUNT_VALUES, T_DIV, T_GROUP, T_LAND, T_LOR, T_LUNLESS, T_MAX, T_MIN,
-    T_MOD, T_MUL, T_POW, T_QUANTILE, T_STDDEV, T_STDVAR, T_SUB, T_SUM, T_TOPK, TokenId,
+    T_MOD, T_MUL, T_POW, T_QUANTILE, T_STDDEV, T_STDVAR, T_SUB, T_SUM, T_TOPK,
 };
 use promql_parser::parser::value::ValueType;
 use promql_parser::parser::{AggregateExpr, AtModifier, BinaryExpr, Call, Expr, UnaryExpr, VectorSelector};
 
+use super::functions::{Treats, treats};
 use super::tree::{Recorded, children, is_name, print, recordings, without};
 use crate::monitoring::series;
+use kind::Kind::{self, Gauge, Moment, Number, Power, Refused, Unlike};
+use kind::{folded, power, product, sum};
 
-/// What a value is to the speed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    /// A number that the expression itself has; its value where it is known.
-    Number(Option<f64>),
-    /// A series of which nothing is known but that it is divided by nobody: a level, or a moment that its source tells.
-    Gauge,
-    /// Divided by k to this power: a rate 0, a count over a window and a span of time 1.
-    Power(i32),
-    /// A moment of the clock. The distance of two is a span.
-    Moment,
-    /// How a gauge changes, one of several kinds, a series that no name is known of: agrees with nothing but zero.
-    Unlike,
-    /// Told already.
-    Told,
-}
-
-use Kind::{Gauge, Moment, Number, Power, Told, Unlike};
-
-impl Kind {
-    /// Zero, infinity, no number: the same at every speed, whatever the unit.
-    fn is_free(self) -> bool {
-        matches!(self, Number(Some(value)) if value == 0.0 || !value.is_finite())
-    }
-
-    /// A number of no unit of time: what a power, a logarithm, a rank may be taken of.
-    fn is_plain(self) -> bool {
-        matches!(self, Number(_) | Gauge | Power(0) | Told)
-    }
-
-    /// Whether the two can stand on either side of a comparison.
-    fn agrees(self, other: Kind) -> bool {
-        match (self, other) {
-            (Told, _) | (_, Told) | (Moment, Moment | Gauge) | (Gauge, Moment) => true,
-            _ if self.is_free() || other.is_free() => true,
-            (Power(one), Power(other)) => one == other,
-            (Number(_) | Gauge | Power(0), Number(_) | Gauge | Power(0)) => true,
-            _ => false,
-        }
-    }
-}
-
-/// How a function treats time.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Treats {
-    /// What it gives is of the kind of its argument: a mean, an extreme, another order.
-    Alike,
-    /// The same, and its numbers must be of that kind, too: bounds.
-    Bounded,
-    /// The same of what can be added, which moments can't.
-    Sum,
-    /// Of a number without a unit another such: nothing else can be rounded, or have a logarithm.
-    Plain,
-    /// A number without a unit, whatever the argument is: whether it is there, its sign, a quantile of buckets.
-    Nothing,
-    /// Per second.
-    PerSecond,
-    /// A counter's growth over a window.
-    Growth,
-    /// A histogram's count or sum, which are counters unless it is one of rates.
-    Part,
-    /// Changes over a window, counted.
-    Count,
-    /// A gauge's change over a window: a level's stays, a stock's shrinks.
-    Change,
-    /// A gauge's change per second.
-    Slope,
-    /// A spread: of moments a span.
-    Spread,
-    /// The square of a spread.
-    SquaredSpread,
-    /// The square root.
-    Root,
-    /// The clock.
-    Clock,
-    /// Hours, days and months, which no speed moves.
-    Calendar,
-    /// Looks ahead by its second argument, in seconds.
-    Ahead,
-    /// Newer than the oldest Prometheus that is promised, 2.42, and refused for that.
-    Newer,
-}
-
-/// Every function that the parser knows. A test holds it complete.
-pub(super) const FUNCTIONS: [(Treats, &[&str]); 18] = [
-    (
-        Treats::Alike,
-        &[
-            "abs",
-            "avg_over_time",
-            "deg",
-            "holt_winters",
-            "label_join",
-            "label_replace",
-            "last_over_time",
-            "max_over_time",
-            "min_over_time",
-            "quantile_over_time",
-            "rad",
-            "scalar",
-            "sort",
-            "sort_desc",
-            "vector",
-        ],
-    ),
-    (Treats::Bounded, &["clamp", "clamp_max", "clamp_min"]),
-    (Treats::Sum, &["sum_over_time"]),
-    (
-        Treats::Plain,
-        &[
-            "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "exp", "floor", "ln", "log10",
-            "log2", "round", "sin", "sinh", "tan", "tanh", "pi",
-        ],
-    ),
-    // A window holds as many samples as before, for scrapes come k times more often: a count of them stays.
-    (
-        Treats::Nothing,
-        &[
-            "absent",
-            "absent_over_time",
-            "count_over_time",
-            "histogram_fraction",
-            "histogram_quantile",
-            "present_over_time",
-            "sgn",
-        ],
-    ),
-    (Treats::PerSecond, &["irate", "rate"]),
-    (Treats::Growth, &["increase"]),
-    (Treats::Part, &["histogram_count", "histogram_sum"]),
-    (Treats::Count, &["changes", "resets"]),
-    (Treats::Change, &["delta", "idelta"]),
-    (Treats::Slope, &["deriv"]),
-    (Treats::Spread, &["stddev_over_time"]),
-    (Treats::SquaredSpread, &["stdvar_over_time"]),
-    (Treats::Root, &["sqrt"]),
-    (Treats::Clock, &["time", "timestamp"]),
-    (
-        Treats::Calendar,
-        &["day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year"],
-    ),
-    (Treats::Ahead, &["predict_linear"]),
-    (
-        Treats::Newer,
-        &[
-            "double_exponential_smoothing",
-            "end",
-            "first_over_time",
-            "histogram_avg",
-            "histogram_quantiles",
-            "histogram_stddev",
-            "histogram_stdvar",
-            "info",
-            "integral",
-            "mad_over_time",
-            "max_of",
-            "min_of",
-            "range",
-            "sort_by_label",
-            "sort_by_label_desc",
-            "start",
-            "start_timestamp",
-            "step",
-            "ts_of_first_over_time",
-            "ts_of_last_over_time",
-            "ts_of_max_over_time",
-            "ts_of_min_over_time",
-        ],
-    ),
-];
-
-/// How a function treats time; one that is in no row is refused like a newer one.
-pub(super) fn treats(function: &str) -> Treats {
-    let row = FUNCTIONS.iter().find(|(_, names)| names.contains(&function));
-    row.map_or(Treats::Newer, |(treats, _)| *treats)
-}
+mod kind;
 
 /// How the names of series end that hold a moment, and those that hold a span of time.
 const MOMENTS: [&str; 7] = [
@@ -255,7 +83,7 @@ impl Walk<'_> {
 
     fn series(&self, name: &str) -> Kind {
         if let Some(expr) = self.recorded.get(name) {
-            // Its own hazards are told where it stands.
+            // Its own hazards are found where it stands.
             let recorded = without(self.recorded, name);
             return Walk { recorded: &recorded, found: Vec::new() }.kind(expr);
         }
@@ -336,10 +164,10 @@ impl Walk<'_> {
         !looks.is_empty()
     }
 
-    /// Tells what does not agree, and what no longer has to be told.
+    /// Notes what does not agree; what is made of it is refused with it.
     fn refuse(&mut self, expr: &Expr, what: &str) -> Kind {
         self.found.push(format!("`{}` {what}", print(expr)));
-        Told
+        Refused
     }
 
     fn fixed_moment(&mut self, at: Option<&AtModifier>) {
@@ -369,12 +197,12 @@ impl Walk<'_> {
             T_COUNT_VALUES if inner.is_plain() => Power(0),
             T_COUNT_VALUES => self.refuse(&whole(), "names its series by what shrinks with time"),
             T_STDDEV | T_STDVAR | T_SUM | T_AVG
-                if inner != Told && self.at_two_times(&aggregate.expr, &aggregate.expr) =>
+                if inner != Refused && self.at_two_times(&aggregate.expr, &aggregate.expr) =>
             {
                 Unlike
             }
-            T_STDDEV => spread(inner, 1),
-            T_STDVAR => spread(inner, 2),
+            T_STDDEV => inner.spread(1),
+            T_STDVAR => inner.spread(2),
             // Of one number nothing is known but that it is one.
             _ if matches!(inner, Number(_)) => Number(None),
             T_SUM if inner == Moment => Unlike,
@@ -412,53 +240,41 @@ impl Walk<'_> {
             Treats::Plain if is_constant && settings().all(|kind| matches!(kind, Number(_))) => Number(None),
             Treats::Plain if arguments.iter().all(|(_, kind)| kind.is_plain()) => Power(0),
             Treats::Nothing if settings().all(Kind::is_plain) => Power(0),
-            Treats::Growth | Treats::Count if inner == Told => Told,
-            // A moment is told anew by what happens in time (a process starts), and time alone is faster: as many as before.
+            Treats::Count if inner == Refused => Refused,
+            // A moment is set anew by what happens in time (a process starts), and time alone is faster: as many as before.
             Treats::Count if inner == Moment => Power(0),
             // As many as before where time alone is faster, and fewer where what changes does so at the same rate.
             Treats::Count => Unlike,
-            // Of what has no ending and is recorded nowhere only a counter has a rate.
-            Treats::PerSecond | Treats::Growth => {
-                let growth = match inner {
-                    Gauge => 1,
-                    Unlike if self.is_unrecorded(arguments[0].0) => 1,
-                    Power(_) if of_gauges(inner) => return Unlike,
-                    Power(power) => power,
-                    Told => return Told,
-                    Moment | Unlike | Number(_) => return Unlike,
-                };
-                Power(if treats(call.func.name) == Treats::Growth { growth } else { growth - 1 })
-            }
+            Treats::Growth => self.growth(arguments[0].0, inner),
+            Treats::PerSecond => self.growth(arguments[0].0, inner).per_second(),
             Treats::Change | Treats::Slope | Treats::Spread | Treats::SquaredSpread if of_gauges(inner) => Unlike,
-            Treats::Change => match inner {
-                Power(power) => Power(power),
-                Moment => Power(1),
-                Told => Told,
-                _ => Unlike,
-            },
-            Treats::Slope => match inner {
-                Power(power) => Power(power - 1),
-                Moment => Power(0),
-                Told => Told,
-                _ => Unlike,
-            },
-            Treats::Spread => spread(inner, 1),
-            Treats::SquaredSpread => spread(inner, 2),
-            Treats::Root => match inner {
-                Power(power) if power % 2 == 0 => Power(power / 2),
-                Number(_) => Number(None),
-                plain if plain.is_plain() => Power(0),
-                _ => self.refuse(&whole(), "is the root of what shrinks with time"),
-            },
+            Treats::Change => inner.change(),
+            Treats::Slope => inner.change().per_second(),
+            Treats::Spread => inner.spread(1),
+            Treats::SquaredSpread => inner.spread(2),
+            Treats::Root => {
+                inner.root().unwrap_or_else(|| self.refuse(&whole(), "is the root of what shrinks with time"))
+            }
             Treats::Clock => Moment,
             Treats::Calendar => self.refuse(&whole(), "asks the calendar, which no speed moves"),
             Treats::Ahead => match arguments.get(1) {
-                Some((_, ahead)) if ahead.is_free() || matches!(ahead, Power(1) | Told) => inner,
+                Some((_, ahead)) if ahead.is_free() || matches!(ahead, Power(1) | Refused) => inner,
                 _ => self.refuse(&whole(), "looks ahead by a duration written as a number"),
             },
             Treats::Bounded => self.refuse(&whole(), UNLIKE),
             Treats::Plain | Treats::Nothing => self.refuse(&whole(), "takes what shrinks with time for a plain number"),
             Treats::Newer => self.refuse(&whole(), NEWER),
+        }
+    }
+
+    /// How much a counter grows over a window. Of what has no ending and is recorded nowhere only a counter has a rate.
+    fn growth(&self, range: &Expr, counter: Kind) -> Kind {
+        match counter {
+            Gauge => Power(1),
+            Unlike if self.is_unrecorded(range) => Power(1),
+            Power(_) if self.has_gauges(range) => Unlike,
+            Power(_) | Refused => counter,
+            Moment | Unlike | Number(_) => Unlike,
         }
     }
 
@@ -470,7 +286,7 @@ impl Walk<'_> {
             if !left.agrees(right) {
                 return self.refuse(&whole(), UNLIKE);
             }
-            if ![left, right].contains(&Told)
+            if ![left, right].contains(&Refused)
                 && self.at_two_times(&binary.lhs, &binary.rhs)
                 && form(&binary.lhs).is_none_or(|one| form(&binary.rhs).is_none_or(|other| one != other))
             {
@@ -485,8 +301,8 @@ impl Walk<'_> {
         if [T_LAND, T_LUNLESS].contains(&op) {
             return left;
         }
-        if left == Told || right == Told {
-            return Told;
+        if left == Refused || right == Refused {
+            return Refused;
         }
         if let (Number(left), Number(right)) = (left, right) {
             return Number(left.zip(right).and_then(|(left, right)| folded(op, left, right)));
@@ -564,73 +380,4 @@ fn form(expr: &Expr) -> Option<String> {
         }
         _ => return None,
     })
-}
-
-fn folded(op: TokenId, left: f64, right: f64) -> Option<f64> {
-    Some(match op {
-        T_ADD => left + right,
-        T_SUB => left - right,
-        T_MUL => left * right,
-        T_DIV => left / right,
-        T_MOD => left % right,
-        T_POW => left.powf(right),
-        T_ATAN2 => left.atan2(right),
-        _ => return None,
-    })
-}
-
-fn spread(inner: Kind, times: i32) -> Kind {
-    match inner {
-        Power(power) => Power(power * times),
-        Moment => Power(times),
-        Unlike | Told => inner,
-        Number(_) | Gauge => Power(0),
-    }
-}
-
-/// A product, or with −1 a quotient; none where one of the two has no size.
-fn product(left: Kind, right: Kind, sign: i32) -> Option<Kind> {
-    Some(match (left, right) {
-        // A join: the other side is 1. Half a moment is none.
-        (Moment, Gauge) => Moment,
-        (Gauge, Moment) if sign > 0 => Moment,
-        (Moment, _) | (_, Moment) => return None,
-        (Unlike, _) | (_, Unlike) => Unlike,
-        (Power(left), Power(right)) => Power(left + sign * right),
-        (Gauge, Power(0)) => Gauge,
-        (Power(0), Gauge) if sign > 0 => Gauge,
-        (Power(left), _) => Power(left),
-        (_, Power(right)) => Power(sign * right),
-        (Gauge, _) => Gauge,
-        (_, Gauge) if sign > 0 => Gauge,
-        _ => Power(0),
-    })
-}
-
-fn sum(left: Kind, right: Kind, is_difference: bool) -> Option<Kind> {
-    Some(match (left, right) {
-        _ if right.is_free() => left,
-        // The negative of a moment is none.
-        (_, Moment) if left.is_free() && is_difference => Unlike,
-        _ if left.is_free() => right,
-        (Moment, Moment | Gauge) | (Gauge, Moment) if is_difference => Power(1),
-        (Moment, Power(1)) => Moment,
-        (Power(1), Moment) if !is_difference => Moment,
-        // A level and a moment look alike where nothing but a name is known: what is made of two is neither.
-        _ if left.is_plain() && right.is_plain() => Power(0),
-        (Power(one), Power(other)) if one == other => left,
-        _ => return None,
-    })
-}
-
-fn power(base: Kind, exponent: Kind) -> Option<Kind> {
-    match (base, exponent) {
-        _ if base.is_plain() && exponent.is_plain() => Some(Power(0)),
-        (Power(power), Number(Some(exponent))) => {
-            let power = f64::from(power) * exponent;
-            #[expect(clippy::cast_possible_truncation, reason = "a whole number, and a small one")]
-            (power.fract() == 0.0 && power.abs() < 100.0).then_some(Power(power as i32))
-        }
-        _ => None,
-    }
 }

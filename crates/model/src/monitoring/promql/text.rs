@@ -8,7 +8,7 @@ const DEEPEST: usize = 64;
 
 /// The text as the parser reads it right, or why Prometheus 2.42 would not read it, or not so.
 ///
-/// What nobody would write is refused unread: parser and printer take a stack frame and more for every level. A duration in a
+/// What is too long or too deep is refused unread: parser and printer take a stack frame and more for every level. A duration in a
 /// number's place (`x > 5m`) is refused: once parsed it is a number that no division finds; and a number in a duration's.
 /// Texts in backticks become quoted ones: in them the parser knows escapes, and Prometheus none. Of a duration in large numbers the
 /// parser would read the rest alone.
@@ -17,22 +17,13 @@ pub(super) fn prepared(text: &str) -> Result<String, String> {
         return Err(format!("an expression of {} bytes; the longest that is read has {LONGEST}", text.len()));
     }
     let mut prepared = String::with_capacity(text.len());
+    let mut place = Place::default();
+    let mut deepest = 0;
     let mut rest = text;
-    let (mut depth, mut deepest, mut brackets) = (0_usize, 0, 0_i32);
-    let mut after_offset = false;
-    // The last that was no blank, and whether it is within braces.
-    let (mut before, mut in_braces) = ('\0', false);
     while let Some(first) = rest.chars().next() {
-        let length = match first {
-            '"' | '\'' | '`' => text_length(rest, first),
-            '#' => rest.find('\n').unwrap_or(rest.len()),
-            c if c.is_ascii_alphanumeric() || c == '_' || c == '.' => word_length(rest),
-            c => c.len_utf8(),
-        };
-        let (token, tail) = rest.split_at(length);
+        let (token, tail) = rest.split_at(token_length(rest, first));
         rest = tail;
         let written = token.ends_with(|c: char| c.is_ascii_lowercase()).then(|| duration::parse(token).ok()).flatten();
-        let is_wanted = brackets > 0 || after_offset;
         match first {
             '`' if token.len() > 1 && token.ends_with('`') => {
                 prepared.push('"');
@@ -40,42 +31,78 @@ pub(super) fn prepared(text: &str) -> Result<String, String> {
                 prepared.push('"');
             }
             '#' => {}
-            _ if written.is_some() && is_wanted => prepared.push_str(&duration::print(written.unwrap_or_default())),
-            _ => prepared.push_str(token),
+            _ => match written.filter(|_| place.wants_a_duration()) {
+                Some(written) => prepared.push_str(&duration::print(written)),
+                None => prepared.push_str(token),
+            },
         }
         match first {
-            '"' | '\'' | '`' if in_braces && ['{', ','].contains(&before) => {
+            '"' | '\'' | '`' if place.wants_a_label() => {
                 return Err(format!("{token} is a name in quotes; Prometheus 2.42 can't read it"));
             }
             '"' | '\'' => bytes_alone(token)?,
-            '{' => in_braces = true,
-            '}' => in_braces = false,
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            '[' => brackets += 1,
-            ']' => brackets -= 1,
-            c if c.is_ascii_digit() || c == '.' => {
-                if written.is_some() && !is_wanted {
-                    return Err(format!("`{token}` is a duration in a number's place; Prometheus 2.42 can't read it"));
-                }
-                if written.is_none() && is_wanted {
-                    return Err(format!("`{token}` is a number in a duration's place; Prometheus 2.42 can't read it"));
-                }
+            c if (c.is_ascii_digit() || c == '.') && written.is_some() != place.wants_a_duration() => {
+                let (is, instead) = if written.is_some() { ("duration", "number") } else { ("number", "duration") };
+                return Err(format!("`{token}` is a {is} in a {instead}'s place; Prometheus 2.42 can't read it"));
             }
             _ => {}
         }
-        deepest = deepest.max(depth);
-        if first != '#' && !first.is_whitespace() {
-            before = first;
-        }
-        // `offset -5m`: the sign stands between.
-        after_offset = token.eq_ignore_ascii_case("offset")
-            || (after_offset && (first == '-' || first == '#' || first.is_whitespace()));
+        place.pass(first, token);
+        deepest = deepest.max(place.depth);
     }
     if deepest > DEEPEST {
         return Err(format!("an expression of {deepest} levels; the deepest that is read has {DEEPEST}"));
     }
     Ok(prepared)
+}
+
+/// Where in an expression the next token stands.
+#[derive(Default)]
+struct Place {
+    /// Parentheses that are open.
+    depth: usize,
+    brackets: i32,
+    in_braces: bool,
+    after_offset: bool,
+    /// The first letter of the last token that was no blank.
+    before: char,
+}
+
+impl Place {
+    fn wants_a_duration(&self) -> bool {
+        self.brackets > 0 || self.after_offset
+    }
+
+    fn wants_a_label(&self) -> bool {
+        self.in_braces && ['{', ','].contains(&self.before)
+    }
+
+    fn pass(&mut self, first: char, token: &str) {
+        match first {
+            '{' => self.in_braces = true,
+            '}' => self.in_braces = false,
+            '(' => self.depth += 1,
+            ')' => self.depth = self.depth.saturating_sub(1),
+            '[' => self.brackets += 1,
+            ']' => self.brackets -= 1,
+            _ => {}
+        }
+        let is_blank = first == '#' || first.is_whitespace();
+        if !is_blank {
+            self.before = first;
+        }
+        // `offset -5m`: the sign stands between.
+        self.after_offset = token.eq_ignore_ascii_case("offset") || (self.after_offset && (is_blank || first == '-'));
+    }
+}
+
+fn token_length(rest: &str, first: char) -> usize {
+    match first {
+        '"' | '\'' | '`' => text_length(rest, first),
+        '#' => rest.find('\n').unwrap_or(rest.len()),
+        c if c.is_ascii_alphanumeric() || c == '_' || c == '.' => word_length(rest),
+        c => c.len_utf8(),
+    }
 }
 
 /// The length of a name, a number or a duration; of a number with its exponent's sign.

@@ -91,7 +91,7 @@ static ALERTMANAGER: &[Field] = &[
     each(&RELABELLING, &["relabel_configs", "alert_relabel_configs"]),
 ];
 
-pub(super) static RELABELLING: Shape = Shape::List(&Shape::Record(&[&[
+static RELABELLING: Shape = Shape::List(&Shape::Relabelling(&[&[
     may("source_labels", &TEXTS),
     texts(&["separator", "target_label", "replacement"]),
     may("regex", &Shape::Regex),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Rendering, Walk};
 use crate::monitoring::addresses::{Addresses, Component};
 use crate::monitoring::role::Layout;
+use aiclipx_base::address::Address;
 
 impl Walk<'_> {
     /// A path below one of the folders that a stack has of its own.
@@ -22,14 +23,15 @@ impl Walk<'_> {
         }
     }
 
-    /// In a container any address is its own; a local stack's is its loopback.
+    /// In a container any address is its own, unless nobody else is to reach it; a local stack's is its loopback.
     pub(super) fn listen(&mut self, line: usize, component: Component, text: &mut String) {
         if self.layout == Layout::Any {
             return;
         }
         let canonical = Addresses::canonical();
-        let wanted = format!("0.0.0.0:{}", component.of(&canonical)[0].port);
-        if *text != wanted {
+        let at = &component.of(&canonical)[0];
+        let wanted = format!("0.0.0.0:{}", at.port);
+        if *text != wanted && (*text != at.to_string() || *at != Address::loopback(at.port)) {
             self.remark("address/elsewhere", line, format!("`{text}` is not {wanted}"), "");
         } else if let Some(Rendering { addresses, .. }) = self.rendering
             && *addresses != canonical

@@ -92,7 +92,7 @@ fn nothing_of_a_stack_of_ours_is_out_of_reach() {
     let archive = || Archive::new().with("error-rate", &unseen(Fixture::with_errors(), &[Unseen::Logs]));
     let (_place, sealed) = archive().seal(&[]);
     assert!(sealed.unwrap_err().to_string().contains("it ran on a stack of ours"));
-    let (_place, sealed) = archive().made(Mode::Foreign).seal(&[]);
+    let (_place, sealed) = archive().made(Mode::External).seal(&[]);
     sealed.unwrap();
 }
 

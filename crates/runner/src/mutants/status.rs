@@ -1,4 +1,4 @@
-//! A mutant's fate, from what was found with it and without it. Pure.
+//! A mutant's status, from what was found with it and without it. Pure.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(super) struct Found {
     pub(super) lacking: Vec<Part>,
 }
 
-/// By a scenario's or a mutant's name; what was not recorded is a mutant's fate already.
+/// By scenario or mutant; `Err` holds the status of one that could not be recorded.
 pub(super) type Findings = BTreeMap<String, Result<Found, MutantStatus>>;
 
 /// Whether the run was disturbed as the mutant must disturb it.
@@ -27,14 +27,14 @@ pub(super) fn is_wanted(mutant: &Mutant, found: &Found) -> bool {
     }
 }
 
-/// A mutant's fate, from its own experiment and the sound one of its scenario.
+/// A mutant's status, from its own experiment and the sound one of its scenario.
 pub(super) fn judged(mutant: &Mutant, found: &Findings) -> Tried {
     let nothing = |why: &str| Tried::new(mutant, MutantStatus::Invalid(why.to_owned()), Vec::new());
     let experiment = mutant.found_by.experiment();
     let sound = match found.get(experiment) {
         Some(Ok(sound)) if sound.disturbances.is_empty() => sound,
         Some(Ok(sound)) => return nothing(&format!("{experiment} as it stands: {}", sound.disturbances.join("; "))),
-        Some(Err(fate)) => return nothing(&format!("{experiment} as it stands: {}", fate.why())),
+        Some(Err(status)) => return nothing(&format!("{experiment} as it stands: {}", status.why())),
         None => return nothing(&format!("{experiment} was not enacted as it stands")),
     };
     if let FoundBy::Claim(claim) = &mutant.found_by {
@@ -57,14 +57,14 @@ pub(super) fn judged(mutant: &Mutant, found: &Findings) -> Tried {
     }
     let broken = match found.get(&mutant.id) {
         Some(Ok(broken)) => broken,
-        Some(Err(fate)) => return Tried::new(mutant, fate.clone(), Vec::new()),
+        Some(Err(status)) => return Tried::new(mutant, status.clone(), Vec::new()),
         None => return nothing("it was not tried"),
     };
-    let fate = alone(mutant, broken);
+    let status = alone(mutant, broken);
     let named = mutant.found_by.to_string();
     let fails = broken.judgements.iter().filter(|judged| matches!(judged.verdict, Verdict::Fails(_)));
     let also = fails.map(|judged| judged.claim.id.clone()).filter(|id| *id != named).collect();
-    Tried::new(mutant, fate, also)
+    Tried::new(mutant, status, also)
 }
 
 /// What its own experiment says of a mutant: the claim is taken to hold without it.
@@ -90,13 +90,13 @@ pub(super) fn alone(mutant: &Mutant, broken: &Found) -> MutantStatus {
 /// The same in a line, before its scenario was seen as it stands: a claim that is not proven for want of a part says nothing
 /// of the mutant.
 pub(super) fn so_far(mutant: &Mutant, found: &Found) -> String {
-    let fate = match parts::wanting(mutant, &found.judgements, &found.lacking) {
+    let status = match parts::wanting(mutant, &found.judgements, &found.lacking) {
         Some(why) => MutantStatus::NotTried(why),
         None => alone(mutant, found),
     };
-    match fate {
-        MutantStatus::Killed(_) => format!("found by {}: {}", mutant.found_by, fate.brief()),
-        _ => format!("{}: {}", fate.word(), fate.brief()),
+    match status {
+        MutantStatus::Killed(_) => format!("found by {}: {}", mutant.found_by, status.brief()),
+        _ => format!("{}: {}", status.word(), status.brief()),
     }
 }
 
@@ -161,28 +161,28 @@ mod tests {
         Found { disturbances: vec![words.to_owned()], ..found(invalid(), invalid()) }
     }
 
-    fn fate_of(mutant: &Mutant, sound: Found, broken: Found) -> Tried {
+    fn status_of(mutant: &Mutant, sound: Found, broken: Found) -> Tried {
         judged(mutant, &Findings::from([("quiet".to_owned(), Ok(sound)), (mutant.id.clone(), Ok(broken))]))
     }
 
     #[test]
     fn a_kill_is_a_claim_that_fails_with_it_and_holds_without() {
-        let tried = fate_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(fails(), fails()));
-        assert_eq!(tried.fate, MutantStatus::Killed("it differs".to_owned()));
+        let tried = status_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(fails(), fails()));
+        assert_eq!(tried.status, MutantStatus::Killed("it differs".to_owned()));
         assert_eq!(tried.also_fail, ["quiet/log"]);
     }
 
     #[test]
     fn another_claim_that_fails_is_no_kill() {
-        let tried = fate_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(Verdict::Holds, fails()));
-        assert_eq!(tried.fate.word(), "survived");
+        let tried = status_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(Verdict::Holds, fails()));
+        assert_eq!(tried.status.word(), "survived");
     }
 
     #[test]
     fn what_is_not_proven_was_not_found() {
         let unproven = Verdict::NotProven("no picture".to_owned());
-        let tried = fate_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(unproven, Verdict::Holds));
-        assert_eq!(tried.fate, MutantStatus::Survived("quiet/loaded not proven no picture".to_owned()));
+        let tried = status_of(&by_claim(), found(Verdict::Holds, Verdict::Holds), found(unproven, Verdict::Holds));
+        assert_eq!(tried.status, MutantStatus::Survived("quiet/loaded not proven no picture".to_owned()));
     }
 
     #[test]
@@ -191,11 +191,11 @@ mod tests {
         for sound in
             [found(fails(), Verdict::Holds), found(unproven(), Verdict::Holds), disturbed("a scrape was missed")]
         {
-            let tried = fate_of(&by_claim(), sound, found(fails(), Verdict::Holds));
-            assert_eq!(tried.fate.word(), "invalid", "{tried:?}");
+            let tried = status_of(&by_claim(), sound, found(fails(), Verdict::Holds));
+            assert_eq!(tried.status.word(), "invalid", "{tried:?}");
         }
         let without = Findings::from([("m".to_owned(), Ok(found(fails(), Verdict::Holds)))]);
-        assert_eq!(judged(&by_claim(), &without).fate.word(), "invalid", "nothing was enacted without it");
+        assert_eq!(judged(&by_claim(), &without).status.word(), "invalid", "nothing was enacted without it");
     }
 
     #[test]
@@ -222,16 +222,16 @@ mod tests {
         ] {
             let sound = found_of(kind.clone(), Verdict::NotProven(why.to_owned()), Verdict::Holds);
             let sound = Found { lacking: lacking.to_vec(), ..sound };
-            let tried = fate_of(&by_claim(), sound, found_of(kind, fails(), Verdict::Holds));
+            let tried = status_of(&by_claim(), sound, found_of(kind, fails(), Verdict::Holds));
             match told {
-                Some(told) => assert_eq!(tried.fate, MutantStatus::NotTried(told.to_owned())),
-                None => assert_eq!(tried.fate.word(), "invalid", "{tried:?}"),
+                Some(told) => assert_eq!(tried.status, MutantStatus::NotTried(told.to_owned())),
+                None => assert_eq!(tried.status.word(), "invalid", "{tried:?}"),
             }
         }
         // What it lacks is no excuse for a claim that is decided.
         for (verdict, word) in [(Verdict::Holds, "killed"), (fails(), "invalid")] {
             let sound = Found { lacking: vec![Part::Pages], ..found_of(graph(), verdict, Verdict::Holds) };
-            assert_eq!(fate_of(&by_claim(), sound, found_of(graph(), fails(), Verdict::Holds)).fate.word(), word);
+            assert_eq!(status_of(&by_claim(), sound, found_of(graph(), fails(), Verdict::Holds)).status.word(), word);
         }
     }
 
@@ -256,14 +256,14 @@ mod tests {
     fn a_disturbed_run_kills_only_what_must_disturb_it() {
         let sound = || found(Verdict::Holds, Verdict::Holds);
         let told = || disturbed("3 scrapes failed");
-        assert_eq!(fate_of(&by_claim(), sound(), told()).fate.word(), "invalid");
+        assert_eq!(status_of(&by_claim(), sound(), told()).status.word(), "invalid");
         assert_eq!(
-            fate_of(&by_disturbance(), sound(), told()).fate,
+            status_of(&by_disturbance(), sound(), told()).status,
             MutantStatus::Killed("3 scrapes failed".to_owned())
         );
-        assert_eq!(fate_of(&by_disturbance(), sound(), disturbed("the clock stepped")).fate.word(), "invalid");
-        assert_eq!(fate_of(&by_disturbance(), sound(), sound()).fate.word(), "survived");
-        assert_eq!(fate_of(&by_disturbance(), told(), told()).fate.word(), "invalid", "so was the sound one");
+        assert_eq!(status_of(&by_disturbance(), sound(), disturbed("the clock stepped")).status.word(), "invalid");
+        assert_eq!(status_of(&by_disturbance(), sound(), sound()).status.word(), "survived");
+        assert_eq!(status_of(&by_disturbance(), told(), told()).status.word(), "invalid", "so was the sound one");
         assert!(is_wanted(&by_disturbance(), &told()) && !is_wanted(&by_claim(), &told()));
     }
 
@@ -272,8 +272,8 @@ mod tests {
         let sound = || found(Verdict::Holds, Verdict::Holds);
         let unapplied = MutantStatus::DidNotApply("it is not there".to_owned());
         let tried = Findings::from([("quiet".to_owned(), Ok(sound())), ("m".to_owned(), Err(unapplied.clone()))]);
-        assert_eq!(judged(&by_claim(), &tried).fate, unapplied);
+        assert_eq!(judged(&by_claim(), &tried).status, unapplied);
         let gone = mutant(FoundBy::Claim("quiet/gone".to_owned()));
-        assert_eq!(fate_of(&gone, sound(), sound()).fate.word(), "did not apply");
+        assert_eq!(status_of(&gone, sound(), sound()).status.word(), "did not apply");
     }
 }

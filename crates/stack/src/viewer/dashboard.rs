@@ -1,0 +1,194 @@
+//! A dashboard as a page: read, asked, drawn.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use hyper::StatusCode;
+use hyper::header::HeaderMap;
+
+use super::ask::{self, QueryError};
+use super::lines;
+use super::page::{self, Layout, Page, Placed, Shown};
+use super::provisioned::{Provisioned, Source};
+use super::view_params::ViewParams;
+use aiclipx_base::address::Address;
+use aiclipx_dashboard::draw::theme::Theme;
+use aiclipx_dashboard::draw::{self, Canvas, Frame, Mark};
+use aiclipx_dashboard::model::{Dashboard, Kind, Marking, Partly, VariableKind};
+use aiclipx_dashboard::query::{self, PlannedQuery, View};
+
+/// The page of the dashboard of this uid.
+pub(super) async fn dashboard(provisioned: &Provisioned, uid: &str, query: &str, headers: &HeaderMap) -> Page {
+    let Some(partly) = provisioned.dashboard(uid) else { return page::unknown(uid, provisioned) };
+    let dashboard = &partly.dashboard;
+    let params = match ViewParams::read(query, dashboard, jiff::Timestamp::now().as_millisecond()) {
+        Ok(params) => params,
+        Err(why) => return page::trouble(StatusCode::BAD_REQUEST, &format!("{why}.")),
+    };
+    let source = match provisioned.source(None) {
+        Ok(source) => source,
+        Err(why) => {
+            let told: Vec<String> = std::iter::once(why).chain(provisioned.troubles.iter().cloned()).collect();
+            return page::trouble(StatusCode::INTERNAL_SERVER_ERROR, &format!("{}.", told.join("; ")));
+        }
+    };
+    let layout = Layout::new(dashboard, &params, page::told_width(headers));
+    let (possible, chosen) = ask::values(&source.address, dashboard, params.range, &params.chosen).await;
+    let looked_at = LookedAt { provisioned, partly, params: &params, chosen };
+
+    // One list of questions, so that they are asked side by side: every panel's, then the annotations'.
+    let mut questions = Vec::new();
+    let mut counts = Vec::new();
+    for placed in layout.panels() {
+        let of_panel = looked_at.questions(placed);
+        counts.push(of_panel.as_ref().map(Vec::len).map_err(Clone::clone));
+        questions.extend(of_panel.unwrap_or_default());
+    }
+    let of_panels = questions.len();
+    if layout.panels().any(|placed| placed.panel.kind == Kind::Timeseries) {
+        questions.extend(looked_at.annotations(source, layout.width));
+    }
+    let lines = layout.panels().map(|placed| looked_at.lines(placed, source.min_interval));
+    let (mut answers, lines) = tokio::join!(ask::all(questions), join_all(lines));
+    let of_annotations = answers.split_off(of_panels);
+    let unreachable = answers.iter().chain(&of_annotations).find_map(|answer| match answer {
+        Err(QueryError::Unreachable(why)) => Some(why.clone()),
+        _ => None,
+    });
+
+    let windows = |marking| ask::windows(dashboard, &of_annotations, marking);
+    let marks = [windows(Marking::Phases), windows(Marking::Faults), windows(Marking::Alerts)];
+    let mut answers = answers.into_iter();
+    let mut shown = Vec::new();
+    for ((placed, count), lines) in layout.panels().zip(counts).zip(lines) {
+        shown.push(match (lines, count) {
+            (Some(lines), _) => lines,
+            (None, Err(why)) => Shown::Refused(vec![why]),
+            (None, Ok(count)) => looked_at.shown(placed, answers.by_ref().take(count), &marks),
+        });
+    }
+    let problem = unreachable.map(|why| format!("Prometheus at {} does not answer: {why}", source.address.url("")));
+    page::dashboard(dashboard, &params, &layout, &shown, &possible, problem.as_deref())
+}
+
+/// A dashboard, and how it is looked at.
+struct LookedAt<'a> {
+    provisioned: &'a Provisioned,
+    partly: &'a Partly,
+    params: &'a ViewParams,
+    /// What is chosen for each variable.
+    chosen: BTreeMap<String, Vec<String>>,
+}
+
+impl LookedAt<'_> {
+    fn view(&self, width: u32, min_interval: Duration) -> View<'_> {
+        View { range: self.params.range, width, min_interval, chosen: &self.chosen }
+    }
+
+    fn is_refused(&self, placed: &Placed) -> bool {
+        self.partly.refused.contains_key(&placed.panel.id)
+    }
+
+    /// Whom to ask what for a panel, or why nobody can be.
+    fn questions(&self, placed: &Placed) -> Result<Vec<(Address, PlannedQuery)>, String> {
+        let panel = placed.panel;
+        let uid = panel.datasource.as_deref().filter(|_| !matches!(panel.kind, Kind::Logs(_)));
+        let source = self.provisioned.source(uid)?;
+        if self.is_refused(placed) {
+            return Ok(Vec::new());
+        }
+        let view = self.view(placed.width, source.min_interval);
+        let planned = query::plan(&self.partly.dashboard, panel, &view).into_iter();
+        Ok(planned.map(|query| (source.address.clone(), query)).collect())
+    }
+
+    fn annotations(&self, source: &Source, width: u32) -> impl Iterator<Item = (Address, PlannedQuery)> {
+        let (dashboard, view) = (&self.partly.dashboard, self.view(width, source.min_interval));
+        let planned = dashboard.annotations.iter().map(move |one| query::plan_annotation(dashboard, one, &view));
+        planned.map(|query| (source.address.clone(), query))
+    }
+
+    /// What stands in a panel's place that was asked for; phases, faults and alerts are marked.
+    fn shown(
+        &self,
+        placed: &Placed,
+        answers: impl Iterator<Item = Result<Frame, QueryError>>,
+        [phases, faults, alerts]: &[Vec<Mark>; 3],
+    ) -> Shown {
+        if let Some(findings) = self.partly.refused.get(&placed.panel.id) {
+            return Shown::Refused(findings.iter().map(|finding| finding.what.clone()).collect());
+        }
+        let mut frames = Vec::new();
+        let mut failed = Vec::new();
+        for answer in answers {
+            match answer {
+                Ok(frame) => frames.push(frame),
+                Err(QueryError::Unreachable(_)) => failed.push("Prometheus did not answer.".to_owned()),
+                Err(QueryError::Refused(why)) => failed.push(why),
+            }
+        }
+        failed.dedup();
+        if !failed.is_empty() {
+            return Shown::Failed(failed);
+        }
+        let canvas = Canvas {
+            width: placed.width,
+            height: placed.height,
+            theme: Theme::Page,
+            range: self.params.range,
+            dated: false,
+            phases,
+            faults,
+            alerts,
+        };
+        Shown::Drawn(draw::panel_svg(placed.panel, &frames, &canvas))
+    }
+
+    /// What stands in the place of a panel of logs; nothing for another panel.
+    async fn lines(&self, placed: &Placed<'_>, min_interval: Duration) -> Option<Shown> {
+        match &placed.panel.kind {
+            Kind::Logs(queries) if !self.is_refused(placed) => {
+                let store = self.provisioned.store(placed.panel.datasource.as_deref());
+                Some(match store {
+                    Ok(store) => self.lines_of(store, queries, self.view(placed.width, min_interval)).await,
+                    Err(why) => Shown::Elsewhere(why),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    async fn lines_of(&self, store: &Address, queries: &[String], view: View<'_>) -> Shown {
+        let dashboard: &Dashboard = &self.partly.dashboard;
+        let texts = dashboard.variables.iter().filter(|variable| variable.kind == VariableKind::Text);
+        let mut chosen: BTreeMap<String, Vec<String>> = view.chosen.clone();
+        for variable in texts {
+            let value =
+                self.params.chosen.get(&variable.name).and_then(|asked| asked.last()).or(variable.current.first());
+            let value = value.cloned().unwrap_or_default();
+            if value.is_empty() && queries.iter().any(|query| lines::asks_for(query, &variable.name)) {
+                let note = format!("Of which? Write it above, as {}, or follow a line’s link.", variable.label);
+                return Shown::Unasked(note);
+            }
+            chosen.insert(variable.name.clone(), vec![value]);
+        }
+        let view = View { chosen: &chosen, ..view };
+        let mut all = Vec::new();
+        for query in queries {
+            match lines::ask(store, &query::plan_lines(dashboard, query, &view, lines::MOST)).await {
+                Ok(lines) => all.extend(lines),
+                Err(QueryError::Unreachable(why)) => return Shown::Elsewhere(why),
+                Err(QueryError::Refused(why)) => return Shown::Failed(vec![why]),
+            }
+        }
+        let note = match all.len() {
+            0 => "No lines.".to_owned(),
+            lines::MOST.. => format!("The last {}; a shorter range shows those before.", lines::MOST),
+            _ => String::new(),
+        };
+        all.sort_by_key(|line| std::cmp::Reverse(line.at_millis));
+        all.truncate(lines::MOST);
+        Shown::Lines { note, lines: all }
+    }
+}
