@@ -182,7 +182,11 @@ fn read_anew(bytes: &[u8]) -> Result<Node, (usize, String)> {
     let first = second_document(bytes).map(|line| text.split_inclusive('\n').take(line - 1).map(str::len).sum());
     let text = &text[..first.unwrap_or(text.len())];
     // Comments are not asked for: the parser keeps no more than a few of them while it looks ahead.
-    let options = serde_saphyr::options! { with_snippet: false, emit_comments: false };
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        emit_comments: false,
+        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
+    };
     serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options)
         .map(Node::from)
         .map_err(|error| (error.location().map_or(0, |location| line(&location)), in_words(&error)))

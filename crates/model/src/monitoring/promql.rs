@@ -8,11 +8,11 @@ use std::sync::{LazyLock, Once};
 use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matcher};
+use promql_parser::parser::function::{Function, register_extra_functions};
 use promql_parser::parser::token::{
     T_ADD, T_COUNT, T_DIV, T_GTE, T_GTR, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_LOR, T_LUNLESS, T_MUL, T_SUB, TokenType,
 };
 use promql_parser::parser::value::ValueType;
-use promql_parser::parser::function::{Function, register_extra_functions};
 use promql_parser::parser::{self, BinaryExpr, Expr, LabelModifier, MatrixSelector, Offset, VectorSelector};
 
 use super::memo::Memo;

@@ -28,7 +28,8 @@ impl Monitoring {
         let mut rendered = BTreeMap::new();
         let mut findings = Vec::new();
         for (path, bytes) in &self.files {
-            let document = self.documents.get(path).filter(|document| !matches!(document.role.shape(), Shape::Copied(_)));
+            let document =
+                self.documents.get(path).filter(|document| !matches!(document.role.shape(), Shape::Copied(_)));
             // Somebody else's files have nothing of a stack of ours in them: in production they are what they are.
             let is_theirs = self.layout == Layout::Any;
             let Some(Document { role, node }) = document.filter(|_| !is_theirs || speed != Speed::PRODUCTION) else {

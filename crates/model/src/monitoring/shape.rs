@@ -127,7 +127,7 @@ impl Shape {
             self,
             Shape::Text
                 | Shape::OneOf(_)
-            | Shape::Bytes
+                | Shape::Bytes
                 | Shape::Name
                 | Shape::Metric
                 | Shape::Regex

@@ -237,18 +237,7 @@ fn every_finding_is_told_with_its_line() {
     let told: Vec<(&str, usize)> =
         findings.iter().map(|finding| (finding.file.to_str().expect("UTF-8"), finding.line)).collect();
     let file = "monitoring/prometheus/rules/broken.yml";
-    assert_eq!(
-        told,
-        [
-            (file, 3),
-            (file, 6),
-            (file, 7),
-            (file, 8),
-            (file, 10),
-            (file, 11)
-        ],
-        "{findings:#?}"
-    );
+    assert_eq!(told, [(file, 3), (file, 6), (file, 7), (file, 8), (file, 10), (file, 11)], "{findings:#?}");
 }
 
 #[test]
@@ -301,8 +290,20 @@ fn what_is_ours_alone_is_a_remark() {
     for (path, from, to, name, what) in [
         (app, "Every scrape of", "For 5 minutes, every scrape of", "alert/duration", "tells a duration"),
         (app, "http://localhost:3000/d", "http://localhost:3001/d", "alert/dashboard", "does not lead to"),
-        (alertmanager, "http://receiver:9095/alerts", "http://else:9095/alerts", "address/elsewhere", "does not lead to"),
-        ("prometheus/prometheus.yml", "[targets/app.json]", "[targets/no.json]", "target/missing", "no targets/no.json"),
+        (
+            alertmanager,
+            "http://receiver:9095/alerts",
+            "http://else:9095/alerts",
+            "address/elsewhere",
+            "does not lead to",
+        ),
+        (
+            "prometheus/prometheus.yml",
+            "[targets/app.json]",
+            "[targets/no.json]",
+            "target/missing",
+            "no targets/no.json",
+        ),
         (dashboard, "\"uid\": \"app-overview\"", "\"uid\": \"\"", "dashboard/uid", "needs a `uid`"),
         (dashboard, "job:app_errors:rate5m{", "rate(app_errors_total[5m] or up{", "query/syntax", "not an expression"),
         (dashboard, "[$__rate_interval])) / ", "[5m])) / ", "panel/length", "literal range"),

@@ -75,10 +75,14 @@ impl Monitoring {
         let route = self.alertmanager().map(|(_, node)| routes::Route::of(node.get("route"), &GroupTimings::default()));
         self.route = route.unwrap_or_default();
         for (path, node) in self.documents_of(Role::Prometheus) {
-            refused::prometheus::check(node, &mut |line, what, remedy| found.refuse(self.layout.named(path), line, what, remedy));
+            refused::prometheus::check(node, &mut |line, what, remedy| {
+                found.refuse(self.layout.named(path), line, what, remedy)
+            });
         }
         for (path, node) in self.documents_of(Role::Alertmanager) {
-            refused::alertmanager::check(node, &mut |line, what, remedy| found.refuse(self.layout.named(path), line, what, remedy));
+            refused::alertmanager::check(node, &mut |line, what, remedy| {
+                found.refuse(self.layout.named(path), line, what, remedy)
+            });
         }
         self.understand_rules(found);
         self.understand_recordings();

@@ -395,7 +395,6 @@ impl Walk<'_> {
             Err(error) => self.find(line, error, ""),
         }
     }
-
 }
 
 /// Which speeds a duration can be divided by.

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 
-use super::profile::{self, Profile, Whose};
 use super::finding::{Finding, Findings};
 use super::pasted;
+use super::profile::{self, Profile, Whose};
 use super::tree::{Tree, read_dashboards};
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;

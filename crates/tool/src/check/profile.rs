@@ -84,7 +84,13 @@ impl Profile {
                 findings.find("check/switch", file(self.whose), at, what, "`aiclipx check --names` lists them");
             } else if is_always_on(name) {
                 let what = format!("`{name}` hides others, and can't be switched");
-                findings.find("check/switch", file(self.whose), at, what, "take it off the list, and mend what it says");
+                findings.find(
+                    "check/switch",
+                    file(self.whose),
+                    at,
+                    what,
+                    "take it off the list, and mend what it says",
+                );
             }
             match value.get_ref().as_str() {
                 Some(word @ ("on" | "off")) => drop(self.switches.insert(name.to_owned(), word == "on")),

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use super::profile;
 use super::finding::Findings;
+use super::profile;
 use super::tree::{DashboardFile, SCENARIOS, Tree, asking_panels, line_with};
 use aiclipx_app::endpoint::Endpoint;
 use aiclipx_base::duration;

@@ -54,7 +54,8 @@ const READ: [&str; 44] = [
 ];
 
 /// By the grammar that 0.27 brought, and by no release before.
-const NEWER: [&str; 5] = ["5x=critical", r#""severity"="critical""#, "größe=x", r#"{"größe"=~"x|y",severity=b}"#, "job-name=a"];
+const NEWER: [&str; 5] =
+    ["5x=critical", r#""severity"="critical""#, "größe=x", r#"{"größe"=~"x|y",severity=b}"#, "job-name=a"];
 
 const REFUSED: [&str; 14] = [
     "severity",

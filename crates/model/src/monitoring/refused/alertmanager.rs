@@ -68,7 +68,8 @@ struct Known<'a> {
 
 impl Known<'_> {
     fn route(&self, route: &Node, refuse: &mut Refuse) {
-        if let Some(name) = route.text_of("receiver").filter(|name| !name.is_empty() && !self.receivers.contains(name)) {
+        if let Some(name) = route.text_of("receiver").filter(|name| !name.is_empty() && !self.receivers.contains(name))
+        {
             refuse(route.line_of("receiver"), format!("no receiver is called `{name}`"), "");
         }
         for key in ["mute_time_intervals", "active_time_intervals"] {
@@ -102,10 +103,11 @@ const NEEDED: [(&str, &[&str], &[&str]); 24] = [
     ("email_configs", &["from"], &["smtp_from"]),
     ("incidentio_configs", &["url", "url_file"], &[]),
     ("jira_configs", &["api_url"], &["jira_api_url"]),
-    ("mattermost_configs", &["webhook_url", "webhook_url_file"], &[
-        "mattermost_webhook_url",
-        "mattermost_webhook_url_file",
-    ]),
+    (
+        "mattermost_configs",
+        &["webhook_url", "webhook_url_file"],
+        &["mattermost_webhook_url", "mattermost_webhook_url_file"],
+    ),
     ("msteams_configs", &["webhook_url", "webhook_url_file"], &[]),
     ("msteamsv2_configs", &["webhook_url", "webhook_url_file"], &[]),
     ("opsgenie_configs", &["api_key", "api_key_file"], &["opsgenie_api_key", "opsgenie_api_key_file"]),
@@ -114,12 +116,11 @@ const NEEDED: [(&str, &[&str], &[&str]); 24] = [
     ("pushover_configs", &["token", "token_file"], &[]),
     ("rocketchat_configs", &["token", "token_file"], &["rocketchat_token", "rocketchat_token_file"]),
     ("rocketchat_configs", &["token_id", "token_id_file"], &["rocketchat_token_id", "rocketchat_token_id_file"]),
-    ("slack_configs", &["api_url", "api_url_file", "app_token", "app_token_file"], &[
-        "slack_api_url",
-        "slack_api_url_file",
-        "slack_app_token",
-        "slack_app_token_file",
-    ]),
+    (
+        "slack_configs",
+        &["api_url", "api_url_file", "app_token", "app_token_file"],
+        &["slack_api_url", "slack_api_url_file", "slack_app_token", "slack_app_token_file"],
+    ),
     ("sns_configs", &["topic_arn", "phone_number", "target_arn"], &[]),
     ("telegram_configs", &["chat_id", "chat_id_file"], &[]),
     ("telegram_configs", &["bot_token", "bot_token_file"], &["telegram_bot_token", "telegram_bot_token_file"]),

@@ -10,7 +10,8 @@ use aiclipx_base::duration;
 
 pub(in crate::monitoring) fn check(document: &Node, refuse: &mut Refuse) {
     let global = document.get("global");
-    let of_all = |key, default| global.filter(|node| node.get(key).is_some()).map_or(default, |node| duration_of(node, key));
+    let of_all =
+        |key, default| global.filter(|node| node.get(key).is_some()).map_or(default, |node| duration_of(node, key));
     let every = of_all("scrape_interval", Duration::from_mins(1));
     let at_most = of_all("scrape_timeout", Duration::from_secs(10).min(every));
     if at_most > every {
@@ -82,11 +83,16 @@ fn protocols(node: &Node, refuse: &mut Refuse) {
 
 /// One way to say who we are, and no more.
 pub(super) fn caller(node: &Node, refuse: &mut Refuse) {
-    let ways = [&["basic_auth"][..], &["authorization"], &["oauth2"], &["bearer_token", "bearer_token_file"], &["sigv4"]];
+    let ways =
+        [&["basic_auth"][..], &["authorization"], &["oauth2"], &["bearer_token", "bearer_token_file"], &["sigv4"]];
     let is_there = |keys: &&&[&str]| keys.iter().any(|key| node.get(key).is_some());
     let named: Vec<&str> = ways.iter().filter(is_there).map(|keys| keys[0]).collect();
     if named.len() > 1 {
-        refuse(node.line_of(named[1]), format!("{} together: there is one way to sign a request", named.join(" and ")), "");
+        refuse(
+            node.line_of(named[1]),
+            format!("{} together: there is one way to sign a request", named.join(" and ")),
+            "",
+        );
     }
     for (one, other) in [("bearer_token", "bearer_token_file"), ("proxy_url", "proxy_from_environment")] {
         if node.text_of(one).is_some_and(|text| !text.is_empty())
@@ -119,7 +125,11 @@ fn asked(node: &Node, refuse: &mut Refuse) {
     for group in node.items_of("static_configs").iter().filter(|_| as_they_stand) {
         for target in group.items_of("targets") {
             if let Some(text) = target.as_text().filter(|text| text.contains('/')) {
-                refuse(target.line, format!("`{text}` is no host and port"), "a path is `metrics_path`, http or https `scheme`");
+                refuse(
+                    target.line,
+                    format!("`{text}` is no host and port"),
+                    "a path is `metrics_path`, http or https `scheme`",
+                );
             }
         }
     }
@@ -236,10 +246,7 @@ fn relabelled(node: &Node, keys: &[&str], refuse: &mut Refuse) {
 }
 
 fn is_default(step: &Node, key: &str) -> bool {
-    matches!(
-        (key, step.text_of(key)),
-        ("separator", Some(";")) | ("replacement", Some("$1")) | ("regex", Some("(.*)"))
-    )
+    matches!((key, step.text_of(key)), ("separator", Some(";")) | ("replacement", Some("$1")) | ("regex", Some("(.*)")))
 }
 
 /// A label's name, or one that captures fill in.

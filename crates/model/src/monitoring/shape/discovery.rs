@@ -8,25 +8,44 @@ use super::{Field, Shape, TEXTS, each, may, must, numbers, switches, texts};
 pub(super) static DISCOVERIES: &[Field] = &[
     may("static_configs", &TARGETS),
     may("file_sd_configs", &Shape::List(&Shape::Record(&[&[may("files", &TEXTS), REFRESH]]))),
-    may("aws_sd_configs", &Shape::List(&Shape::Record(&[AWS, &[texts(&["role"]), may("clusters", &TEXTS), may("filters", &FILTERS)], CLIENT]))),
+    may(
+        "aws_sd_configs",
+        &Shape::List(&Shape::Record(&[
+            AWS,
+            &[texts(&["role"]), may("clusters", &TEXTS), may("filters", &FILTERS)],
+            CLIENT,
+        ])),
+    ),
     may("azure_sd_configs", &Shape::List(&Shape::Record(&[AZURE, CLIENT]))),
     may("consul_sd_configs", &Shape::List(&Shape::Record(&[CONSUL, CLIENT]))),
     may("digitalocean_sd_configs", &Shape::List(&Shape::Record(&[&[texts(&["role"]), PORT, REFRESH], CLIENT]))),
     may("dns_sd_configs", &Shape::List(&DNS)),
-    may("docker_sd_configs", &Shape::List(&Shape::Record(&[DOCKER, &[texts(&["host_networking_host"]), MATCH_FIRST], CLIENT]))),
+    may(
+        "docker_sd_configs",
+        &Shape::List(&Shape::Record(&[DOCKER, &[texts(&["host_networking_host"]), MATCH_FIRST], CLIENT])),
+    ),
     may("dockerswarm_sd_configs", &Shape::List(&Shape::Record(&[DOCKER, &[texts(&["role"])], CLIENT]))),
     may("ec2_sd_configs", &Shape::List(&Shape::Record(&[AWS, &[may("filters", &FILTERS)], CLIENT]))),
     may("ecs_sd_configs", &Shape::List(&Shape::Record(&[AWS, OF_CLUSTERS, CLIENT]))),
     may("elasticache_sd_configs", &Shape::List(&Shape::Record(&[AWS, OF_CLUSTERS, CLIENT]))),
     may("eureka_sd_configs", &Shape::List(&Shape::Record(&[&[must("server", &Shape::Text), REFRESH], CLIENT]))),
     may("gce_sd_configs", &Shape::List(&GCE)),
-    may("hetzner_sd_configs", &Shape::List(&Shape::Record(&[&[texts(&["role", "label_selector"]), PORT, REFRESH], CLIENT]))),
+    may(
+        "hetzner_sd_configs",
+        &Shape::List(&Shape::Record(&[&[texts(&["role", "label_selector"]), PORT, REFRESH], CLIENT])),
+    ),
     may("http_sd_configs", &Shape::List(&Shape::Record(&[&[must("url", &Shape::WebUrl), REFRESH], CLIENT]))),
     may("ionos_sd_configs", &Shape::List(&Shape::Record(&[&[texts(&["datacenter_id"]), PORT, REFRESH], CLIENT]))),
     may("kubernetes_sd_configs", &Shape::List(&Shape::Record(&[KUBERNETES, CLIENT]))),
-    may("kuma_sd_configs", &Shape::List(&Shape::Record(&[&[must("server", &Shape::Text), texts(&["client_id"]), FETCH], CLIENT]))),
+    may(
+        "kuma_sd_configs",
+        &Shape::List(&Shape::Record(&[&[must("server", &Shape::Text), texts(&["client_id"]), FETCH], CLIENT])),
+    ),
     may("lightsail_sd_configs", &Shape::List(&Shape::Record(&[AWS, CLIENT]))),
-    may("linode_sd_configs", &Shape::List(&Shape::Record(&[&[texts(&["tag_separator", "region"]), PORT, REFRESH], CLIENT]))),
+    may(
+        "linode_sd_configs",
+        &Shape::List(&Shape::Record(&[&[texts(&["tag_separator", "region"]), PORT, REFRESH], CLIENT])),
+    ),
     may("marathon_sd_configs", &Shape::List(&Shape::Record(&[MARATHON, CLIENT]))),
     may("msk_sd_configs", &Shape::List(&Shape::Record(&[AWS, OF_CLUSTERS, CLIENT]))),
     may("nerve_sd_configs", &Shape::List(&ZOOKEEPER)),
@@ -44,7 +63,6 @@ pub(super) static DISCOVERIES: &[Field] = &[
     may("uyuni_sd_configs", &Shape::List(&Shape::Record(&[UYUNI, CLIENT]))),
     may("vultr_sd_configs", &Shape::List(&Shape::Record(&[&[PORT, REFRESH], CLIENT]))),
 ];
-
 
 // They are constants, for they stand in several tables.
 const REFRESH: Field = may("refresh_interval", &Shape::RealTime);
@@ -119,16 +137,7 @@ static NOMAD: &[Field] =
     &[texts(&["namespace", "region", "server", "tag_separator"]), may("allow_stale", &Shape::Switch), REFRESH];
 
 static OCI: &[Field] = &[
-    texts(&[
-        "auth",
-        "tenancy",
-        "user",
-        "fingerprint",
-        "key_file",
-        "key_passphrase",
-        "key_passphrase_file",
-        "region",
-    ]),
+    texts(&["auth", "tenancy", "user", "fingerprint", "key_file", "key_passphrase", "key_passphrase_file", "region"]),
     may("compartments", &TEXTS),
     PORT,
     REFRESH,

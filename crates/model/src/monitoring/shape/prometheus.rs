@@ -7,7 +7,7 @@
 
 use super::discovery::DISCOVERIES;
 use super::http::{CLIENT, SIGV4, TRACING};
-use super::{Field, Shape, TEXTS, each, may, numbers, switches, texts};
+use super::{Field, Shape, TEXTS, each, may, must, numbers, switches, texts};
 
 pub(in crate::monitoring) static PROMETHEUS: Shape = Shape::Record(&[&[
     may("global", &Shape::Record(&[GLOBAL, LIMITS])),
@@ -66,7 +66,7 @@ static PROTOCOL: Shape = Shape::OneOf(&[
 ]);
 
 static JOB: &[Field] = &[
-    may("job_name", &Shape::Name),
+    must("job_name", &Shape::Name),
     may("scrape_interval", &Shape::Scrape),
     may("scrape_timeout", &Shape::Duration),
     switches(&[

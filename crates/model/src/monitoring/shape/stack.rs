@@ -62,7 +62,10 @@ pub(in crate::monitoring) static DATASOURCES: Shape = Shape::Record(&[&[
 
 pub(in crate::monitoring) static VECTOR: Shape = Shape::Record(&[&[
     must("data_dir", &Shape::Data),
-    must("api", &Shape::Record(&[&[must("enabled", &Shape::Switch), must("address", &Shape::Listen(Component::Vector))]])),
+    must(
+        "api",
+        &Shape::Record(&[&[must("enabled", &Shape::Switch), must("address", &Shape::Listen(Component::Vector))]]),
+    ),
     must(
         "sources",
         &Shape::Record(&[&[

@@ -132,7 +132,9 @@ fn is_web_url(text: &str) -> bool {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     ["http", "https"].contains(&scheme.to_lowercase().as_str())
         && !authority.is_empty()
-        && format!("http://{authority}/").parse::<Uri>().is_ok_and(|uri| uri.host().is_some_and(|host| !host.is_empty()))
+        && format!("http://{authority}/")
+            .parse::<Uri>()
+            .is_ok_and(|uri| uri.host().is_some_and(|host| !host.is_empty()))
 }
 
 #[cfg(test)]
@@ -146,7 +148,11 @@ mod tests {
             (Shape::OneOf(&["keep", "drop"]), &["keep", ""], &["keeps", "drop ", "DROP"]),
             (Shape::Bytes, &["0", "", "10MB", "1.5GiB", "100B"], &["100", "MB", "10mb", "-1MB"]),
             (Shape::GoTime, &["1s", "1.5s", "1m0s", "0", "2h45m", "100ms"], &["1d", "5", "s", "", "1 s"]),
-            (Shape::CalendarRange(Weekdays), &["monday", "Monday:Friday", "sunday:saturday"], &["mon", "friday:monday", ""]),
+            (
+                Shape::CalendarRange(Weekdays),
+                &["monday", "Monday:Friday", "sunday:saturday"],
+                &["mon", "friday:monday", ""],
+            ),
             (Shape::CalendarRange(DaysOfMonth), &["1", "1:31", "-3:-1", "15:-1"], &["0", "32", "7:1", "-1:-3", "-1:3"]),
             (Shape::CalendarRange(Months), &["1:12", "may", "may:august", "5:august"], &["13", "august:may", "mai"]),
             (Shape::CalendarRange(Years), &["2026", "2026:2030"], &["x", "2030:2026"]),

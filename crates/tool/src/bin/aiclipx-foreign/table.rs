@@ -139,9 +139,10 @@ mod tests {
         };
         let bar: Bar = "rules=9/10".parse().unwrap();
         let reached = |right, wrong| bar.of(&came(right, wrong)).unwrap().0;
-        assert_eq!([reached(9, 1), reached(18, 2), reached(9, 0), reached(8, 2), reached(0, 0)], [
-            true, true, false, false, false
-        ]);
+        assert_eq!(
+            [reached(9, 1), reached(18, 2), reached(9, 0), reached(8, 2), reached(0, 0)],
+            [true, true, false, false, false]
+        );
         assert!("tests=9/10".parse::<Bar>().unwrap().of(&came(9, 1)).is_err());
         for wrong in ["rules", "rules=9", "rules=9/0", "rules=10/9", "rules=a/b"] {
             assert!(wrong.parse::<Bar>().is_err(), "{wrong}");
