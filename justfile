@@ -63,6 +63,11 @@ evidence *options: _build
 prove *options: _build
     @{{ tool }} prove "$@"
 
+# prove a service that nobody here wrote: flask, caddy; brings what it needs into .tools
+[group('proof')]
+example name *options: _build
+    @scripts/example.sh {{ tool }} "$@"
+
 # break the monitoring on purpose, one thing at a time: a named claim must find each; some ten minutes
 [group('proof')]
 mutants *options: _build

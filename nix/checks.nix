@@ -38,6 +38,8 @@ let
       ../crates
       # A unit test of the model reads it when it is compiled.
       ../monitoring/grafana/dashboards/app-overview.json
+      # Compiled in: what a tree means that names no service.
+      ../monitoring/service.toml
       ../src
       ../tests
     ];

@@ -30,6 +30,8 @@ let
       ../compose.yaml
       (lib.fileset.maybeMissing ../tests/app)
     ]
+    # Compiled in: what a tree means that names no service.
+    ++ lib.optional (!onlyApp) ../monitoring/service.toml
     ++ lib.optionals (static == null) [
       ../flake.lock
       ../monitoring

@@ -69,9 +69,81 @@ impl From<Address> for String {
     }
 }
 
+/// Where somebody's service is called: an address, and what every path begins with there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Target {
+    pub address: Address,
+    /// Empty, or `/like/this`.
+    pub base: String,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}{}", self.address, self.base)
+    }
+}
+
+/// Reads `http://host:port/path`, also without a scheme or a path; a host without a port is at 80.
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Target, String> {
+        if text.starts_with("https://") {
+            return Err(format!(
+                "`{text}` wants TLS, which is not spoken here; put what ends TLS out of the way: http://HOST:PORT"
+            ));
+        }
+        let error = || format!("`{text}` is not where a service is called; write it like http://127.0.0.1:8080/base");
+        let bare = text.strip_prefix("http://").unwrap_or(text);
+        let (authority, base) = bare.find('/').map_or((bare, ""), |slash| bare.split_at(slash));
+        let base = base.trim_end_matches('/');
+        if base.contains(['?', '#', ' ', '{', '}']) || base.contains("//") {
+            return Err(error());
+        }
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+        let authority = if has_port || authority.is_empty() { authority.to_owned() } else { format!("{authority}:80") };
+        let address = authority.parse().map_err(|_| error())?;
+        Ok(Target { address, base: base.to_owned() })
+    }
+}
+
+impl TryFrom<String> for Target {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Target, String> {
+        text.parse()
+    }
+}
+
+impl From<Target> for String {
+    fn from(target: Target) -> String {
+        target.to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_has_a_base_and_no_tls() {
+        for (text, printed) in [
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+            ("127.0.0.1:8080/", "http://127.0.0.1:8080"),
+            ("http://shop.test/api/v1/", "http://shop.test:80/api/v1"),
+            ("http://[::1]/api", "http://[::1]:80/api"),
+            ("http://[::1]:81", "http://[::1]:81"),
+        ] {
+            assert_eq!(text.parse::<Target>().map(|target| target.to_string()), Ok(printed.to_owned()), "{text}");
+        }
+        for text in
+            ["", "http://", "/api", "http://a:0/", "http://a:80/x?y", "http://a:80//x", "http://u@a:80", "ftp://a:80"]
+        {
+            assert!(text.parse::<Target>().is_err(), "{text}");
+        }
+        assert!("https://a/".parse::<Target>().is_err_and(|why| why.contains("TLS")));
+    }
 
     #[test]
     fn addresses_read_as_people_paste_them() {

@@ -3,7 +3,8 @@
 //! Deterministic: the same panel, frames and canvas give the same bytes on every machine, because text is measured by a
 //! table and numbers are written by us. Self-contained: presentation attributes only, no style sheet, no script, no
 //! id, no request; so many of them share a page, under any content policy. Texts come from labels and may be hostile:
-//! they are escaped, and characters XML can't hold are replaced. A panel without data says so in its place.
+//! they are escaped, and characters XML can't hold are replaced. A panel without data says so in its place, and one of whose looks something is
+//! not drawn here says what.
 
 mod canvas;
 mod font;
@@ -36,13 +37,14 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
     let body = Area { x: PADDING, y: HEAD_HEIGHT, w: width - 2.0 * PADDING, h: height - HEAD_HEIGHT - PADDING };
     let has_data = curves.iter().any(|curve| curve.samples.iter().any(|sample| !sample.value.is_nan()));
     let dated = canvas.dated && panel.kind != Kind::Row;
-    let date = if dated { dates(canvas, &panel.kind) } else { String::new() };
+    let date = if dated { dates(canvas, panel) } else { String::new() };
     let date_width = font::width(&date, 10.0, false);
     let title = font::fitted(&panel.title, TITLE_SIZE, true, body.w - date_width - 12.0);
     let content = match &panel.kind {
         Kind::Row => html! {},
         Kind::Logs(_) => words("Logs are not drawn here: `aiclipx logs` shows them", body, &paint),
         Kind::Undrawn(kind) => words(&format!("A panel of type “{}” is not drawn here", clean(kind)), body, &paint),
+        _ if !panel.undrawn.is_empty() => words(&clean(&undrawn(panel)), body, &paint),
         _ if !has_data => words(&clean(panel.defaults.no_value.as_deref().unwrap_or("No data")), body, &paint),
         Kind::Timeseries => timeseries::draw(panel, &curves, canvas, body, &paint),
         Kind::Stat => single::stats(panel, &curves, body, &paint),
@@ -66,14 +68,25 @@ pub fn panel_svg(panel: &Panel, frames: &[Frame], canvas: &Canvas) -> String {
     .into_string()
 }
 
+/// Why a panel is not drawn, in a line.
+fn undrawn(panel: &Panel) -> String {
+    let first = panel.undrawn.first().map_or("", |finding| finding.what.as_str());
+    let what = first.split_once(", field ").map_or(first, |(_, what)| what);
+    match panel.undrawn.len() {
+        0 | 1 => format!("Not drawn here: {what}"),
+        many => format!("Not drawn here: {what} (and {} more)", many - 1),
+    }
+}
+
 /// The day, or days, and the time of a value that has no axis.
-fn dates(canvas: &Canvas, kind: &Kind) -> String {
+fn dates(canvas: &Canvas, panel: &Panel) -> String {
     let day = |millis| written(millis, "%Y-%m-%d");
     let (from, to) = (day(canvas.range.from_millis), day(canvas.range.to_millis));
-    match kind {
+    match &panel.kind {
+        Kind::Undrawn(_) | Kind::Logs(_) => String::new(),
+        _ if !panel.undrawn.is_empty() => String::new(),
         Kind::Timeseries if from == to => format!("{to} UTC"),
         Kind::Timeseries => format!("{from} – {to} UTC"),
-        Kind::Undrawn(_) | Kind::Logs(_) => String::new(),
         _ => written(canvas.range.to_millis, "%Y-%m-%d %H:%M:%S UTC"),
     }
 }
@@ -90,7 +103,7 @@ fn curves<'a>(panel: &Panel, frames: &'a [Frame], paint: &Paint) -> Vec<Curve<'a
         };
         for series in &frame.series {
             let own = query::legend(&frame.query, &series.labels, &all);
-            let field = panel.field(&own);
+            let field = panel.field(&own, &frame.query.ref_id);
             let color = match &field.color {
                 Some(color) => resolved(color, paint),
                 None => paint.series(curves.len()),

@@ -7,7 +7,8 @@
 use std::fmt::Write as _;
 
 /// Units this module writes. `bool*` also covers `bool_yes_no` and `bool_on_off`.
-const UNITS: [&str; 13] = [
+const UNITS: [&str; 14] = [
+    "ms",
     "",
     "none",
     "short",
@@ -25,7 +26,12 @@ const UNITS: [&str; 13] = [
 
 /// Whether a unit id is written here.
 pub fn is_known(unit: &str) -> bool {
-    UNITS.contains(&unit)
+    UNITS.contains(&unit) || counted(unit).is_some()
+}
+
+/// How often something happens, by its unit: the scales of what is counted.
+fn counted(unit: &str) -> Option<&'static [Scale]> {
+    COUNTED.iter().find(|(known, _)| *known == unit).map(|(_, scales)| *scales)
 }
 
 /// A divisor and what is written behind the quotient.
@@ -53,6 +59,74 @@ const REQUESTS: [Scale; 5] =
     [scale(1.0, " req/s"), scale(1e3, "K req/s"), scale(1e6, "M req/s"), scale(1e9, "B req/s"), scale(1e12, "T req/s")];
 const OPERATIONS: [Scale; 5] =
     [scale(1.0, " ops/s"), scale(1e3, "K ops/s"), scale(1e6, "M ops/s"), scale(1e9, "B ops/s"), scale(1e12, "T ops/s")];
+/// The last three have prefixes of the SI, below one, too.
+const COUNTED: [(&str, &[Scale]); 8] = [
+    ("cps", &[scale(1.0, " c/s"), scale(1e3, "K c/s"), scale(1e6, "M c/s"), scale(1e9, "B c/s"), scale(1e12, "T c/s")]),
+    (
+        "rps",
+        &[scale(1.0, " rd/s"), scale(1e3, "K rd/s"), scale(1e6, "M rd/s"), scale(1e9, "B rd/s"), scale(1e12, "T rd/s")],
+    ),
+    (
+        "wps",
+        &[scale(1.0, " wr/s"), scale(1e3, "K wr/s"), scale(1e6, "M wr/s"), scale(1e9, "B wr/s"), scale(1e12, "T wr/s")],
+    ),
+    (
+        "iops",
+        &[scale(1.0, " io/s"), scale(1e3, "K io/s"), scale(1e6, "M io/s"), scale(1e9, "B io/s"), scale(1e12, "T io/s")],
+    ),
+    (
+        "opm",
+        &[
+            scale(1.0, " ops/m"),
+            scale(1e3, "K ops/m"),
+            scale(1e6, "M ops/m"),
+            scale(1e9, "B ops/m"),
+            scale(1e12, "T ops/m"),
+        ],
+    ),
+    (
+        "pps",
+        &[
+            scale(1e-9, " np/s"),
+            scale(1e-6, " µp/s"),
+            scale(1e-3, " mp/s"),
+            scale(1.0, " p/s"),
+            scale(1e3, " kp/s"),
+            scale(1e6, " Mp/s"),
+            scale(1e9, " Gp/s"),
+            scale(1e12, " Tp/s"),
+            scale(1e15, " Pp/s"),
+        ],
+    ),
+    (
+        "Bps",
+        &[
+            scale(1e-9, " nB/s"),
+            scale(1e-6, " µB/s"),
+            scale(1e-3, " mB/s"),
+            scale(1.0, " B/s"),
+            scale(1e3, " kB/s"),
+            scale(1e6, " MB/s"),
+            scale(1e9, " GB/s"),
+            scale(1e12, " TB/s"),
+            scale(1e15, " PB/s"),
+        ],
+    ),
+    (
+        "bps",
+        &[
+            scale(1e-9, " nb/s"),
+            scale(1e-6, " µb/s"),
+            scale(1e-3, " mb/s"),
+            scale(1.0, " b/s"),
+            scale(1e3, " kb/s"),
+            scale(1e6, " Mb/s"),
+            scale(1e9, " Gb/s"),
+            scale(1e12, " Tb/s"),
+            scale(1e15, " Pb/s"),
+        ],
+    ),
+];
 const BYTES: [Scale; 6] = [
     scale(1.0, " B"),
     scale(1024.0, " KiB"),
@@ -79,22 +153,33 @@ const SECONDS: [(f64, Scale); 9] = [
 /// The scale a value of this size is written in. An axis asks once, with its largest tick.
 pub fn scale_for(unit: &str, size: f64) -> Scale {
     let size = size.abs();
-    let largest = |scales: &[Scale]| {
-        scales.iter().rev().find(|one| size >= one.divisor).or(scales.first()).copied().unwrap_or(scale(1.0, ""))
-    };
+    let largest = |scales| largest_of(scales, size);
     match unit {
         "short" => largest(&SHORT),
         "reqps" => largest(&REQUESTS),
         "ops" => largest(&OPERATIONS),
         "bytes" => largest(&BYTES),
         "decbytes" => largest(&DECIMAL_BYTES),
+        // From a second on as seconds are.
+        "ms" if size < 1e3 => scale(1.0, " ms"),
+        "ms" => {
+            let seconds = scale_for("s", size / 1e3);
+            scale(seconds.divisor * 1e3, seconds.suffix)
+        }
         "percent" => scale(1.0, "%"),
         "percentunit" => scale(0.01, "%"),
         // Grafana writes a zero in nanoseconds; nobody reads it so.
         "s" if size == 0.0 => scale(1.0, " s"),
         "s" => SECONDS.iter().rev().find(|(from, _)| size >= *from).map_or(SECONDS[0].1, |(_, scale)| *scale),
-        _ => scale(1.0, ""),
+        // A nothing has no prefix.
+        other => {
+            counted(other).map_or(scale(1.0, ""), |scales| largest_of(scales, if size == 0.0 { 1.0 } else { size }))
+        }
     }
+}
+
+fn largest_of(scales: &[Scale], size: f64) -> Scale {
+    scales.iter().rev().find(|one| size >= one.divisor).or(scales.first()).copied().unwrap_or(scale(1.0, ""))
 }
 
 /// A value with its unit: `12.3 req/s`, `4.71%`, `250 ms`.
@@ -249,5 +334,21 @@ mod tests {
         let scale = scale_for("s", 2.0);
         let ticks: Vec<String> = [0.0, 0.5, 2.0].iter().map(|tick| in_scale(scale, *tick, Some(1))).collect();
         assert_eq!(ticks, ["0.0 s", "0.5 s", "2.0 s"]);
+    }
+
+    #[test]
+    fn how_often_something_happens_has_the_prefixes_that_grafana_gives_it() {
+        for (unit, number, text) in [
+            ("iops", 1234.0, "1.23K io/s"),
+            ("cps", 0.5, "0.500 c/s"),
+            ("opm", 0.0, "0 ops/m"),
+            ("Bps", 1_500_000.0, "1.50 MB/s"),
+            ("bps", 0.5, "500 mb/s"),
+            ("pps", 0.0, "0 p/s"),
+            ("ms", 0.25, "0.250 ms"),
+            ("ms", 1500.0, "1.50 s"),
+        ] {
+            assert_eq!(value(unit, number, None), text, "{unit} {number}");
+        }
     }
 }

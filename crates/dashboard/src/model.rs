@@ -1,23 +1,30 @@
-//! The classic dashboard JSON, as far as our dashboards use it.
+//! The classic dashboard JSON in two steps: what each panel asks, and how it looks.
 //!
-//! Strict on purpose: a field outside the subset is a [`Finding`](aiclipx_model::failure::Finding) that names dashboard, panel
-//! and field, because what Grafana would honour and we would skip is a panel that lies. Two lists per object keep that honest: what is read,
-//! and what has no bearing on a picture. A panel type that isn't drawn ([`Kind::Undrawn`]) is no error: it says so in
-//! its place. [`read()`] wants all of a dashboard, [`read_partly`] shows what is sound beside what isn't. Nothing here
-//! evaluates a query or panics on a file.
+//! What a panel asks is read of every dashboard that Grafana loads: [`read()`] refuses what Grafana refuses and nothing else. How
+//! it looks is read strictly, because what Grafana would honour and we would skip is a panel that lies: a field outside the subset
+//! is a [`Finding`] that names dashboard, panel and field, and a panel that has one ([`Panel::undrawn`]) says so in its place.
+//! Two lists per object keep that honest: what is read, and what has no bearing on a picture. A panel type that isn't drawn
+//! ([`Kind::Undrawn`]) is no finding. Nothing here evaluates a query or panics on a file.
 
 mod fields;
+mod look;
 mod pattern;
 mod read;
+mod repeat;
+mod variable;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use look::{Calculation, Field, Interpolation, Mapped, Mapping, Matcher, Override, Property, Threshold};
+pub(crate) use pattern::expression;
 pub use pattern::pattern_matches;
-pub use read::{Partly, read, read_partly};
+pub use read::read;
+pub use variable::{ALL, Variable, VariableKind};
 
-use aiclipx_base::duration::Speed;
-use aiclipx_model::monitoring::panel_query_at;
+use aiclipx_base::duration::{DurationError, Speed};
+use aiclipx_model::failure::Finding;
+use aiclipx_model::monitoring::{lengths_in, panel_query_at, panel_range_at, panel_step_at, variables};
 
 /// A dashboard.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,6 +45,8 @@ pub struct Dashboard {
     pub annotations: Vec<Annotation>,
     /// In the file's order, rows' contents in place.
     pub panels: Vec<Panel>,
+    /// What Grafana shows of it outside of panels and we don't.
+    pub undrawn: Vec<Finding>,
 }
 
 /// What stands under one headline, or, as the first of a dashboard, under none.
@@ -50,14 +59,50 @@ pub struct Section<'a> {
 }
 
 impl Dashboard {
-    /// As a stack of that speed is asked it: lengths that stand in a query are of production time. What the stack's own
-    /// copy holds was divided when that was made.
+    /// As a stack of that speed is asked it: lengths that stand in a query, and in what it looks back by, are of production
+    /// time. What the stack's own copy holds was divided when that was made.
     pub fn at(&self, speed: Speed) -> Result<Dashboard, Vec<String>> {
         let mut divided = self.clone();
-        for target in divided.panels.iter_mut().flat_map(|panel| &mut panel.targets) {
-            target.expr = panel_query_at(&target.expr, speed)?;
+        if speed == Speed::PRODUCTION {
+            return Ok(divided);
+        }
+        let told = |error: DurationError| vec![error.to_string()];
+        for panel in &mut divided.panels {
+            for target in &mut panel.targets {
+                target.expr = panel_query_at(&target.expr, speed)?;
+                target.min_step = panel_step_at(&target.min_step, speed).map_err(told)?;
+            }
+            let asking = &mut panel.asking;
+            asking.min_interval = panel_step_at(&asking.min_interval, speed).map_err(told)?;
+            for own in [&mut asking.time_from, &mut asking.time_shift] {
+                *own = panel_range_at(own, speed).map_err(told)?;
+            }
+        }
+        let lengths = self.lengths();
+        for variable in divided.variables.iter_mut().filter(|one| lengths.contains(&one.name)) {
+            variable.divide(speed).map_err(told)?;
         }
         Ok(divided)
+    }
+
+    /// The variables that stand for a length of time.
+    fn lengths(&self) -> Vec<String> {
+        let intervals = self.variables.iter().filter(|one| matches!(one.kind, VariableKind::Interval(_)));
+        let mut names: Vec<String> = intervals.map(|one| one.name.clone()).collect();
+        for panel in &self.panels {
+            let own = [&panel.asking.min_interval, &panel.asking.time_from, &panel.asking.time_shift];
+            names.extend(own.into_iter().flat_map(|text| variables::names(text)).map(str::to_owned));
+            for target in &panel.targets {
+                names.extend(lengths_in(&target.expr).into_iter().map(str::to_owned));
+                names.extend(variables::names(&target.min_step).map(str::to_owned));
+            }
+        }
+        names
+    }
+
+    /// Everything that Grafana shows and we don't, or not as it does.
+    pub fn undrawn(&self) -> impl Iterator<Item = &Finding> {
+        self.undrawn.iter().chain(self.panels.iter().flat_map(|panel| &panel.undrawn))
     }
 
     /// The panel of this id.
@@ -83,44 +128,6 @@ impl Dashboard {
         sections.retain(|section| section.row.is_some() || !section.panels.is_empty());
         sections
     }
-}
-
-/// How a choice of all values is written, in files and addresses.
-pub const ALL: &str = "$__all";
-
-/// A template variable.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Variable {
-    /// Without the `$`.
-    pub name: String,
-    /// Shown beside it; the name when there is none.
-    pub label: String,
-    /// Where its values come from.
-    pub kind: VariableKind,
-    /// What is chosen by default; `$__all` for all.
-    pub current: Vec<String>,
-    /// What "all" stands for; without it, all values as one regular expression.
-    pub all_value: Option<String>,
-    /// "All" can be chosen.
-    pub include_all: bool,
-    /// Several values can be chosen at once.
-    pub multi: bool,
-}
-
-/// Where a variable's values come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum VariableKind {
-    /// `label_values(metric, label)` or `label_values(label)`.
-    LabelValues {
-        /// The selector, or none for all series.
-        metric: Option<String>,
-        /// The label.
-        label: String,
-    },
-    /// A fixed list of durations.
-    Interval(Vec<String>),
-    /// Whatever somebody writes.
-    Text,
 }
 
 /// An annotation query: where its expression is neither zero nor absent, something was going on.
@@ -189,7 +196,7 @@ pub enum Kind {
     /// Of logs, from a store that is not Prometheus: its queries, `LogQL` with variables in it. They are shown as lines,
     /// the newest first, whatever the type; a picture says where else to look.
     Logs(Vec<String>),
-    /// A type we don't draw, by Grafana's name; its queries are not read.
+    /// A type we don't draw, by Grafana's name.
     Undrawn(String),
 }
 
@@ -212,8 +219,14 @@ pub struct Panel {
     pub folded: bool,
     /// The data source's uid; none for the default one.
     pub datasource: Option<String>,
-    /// Its queries.
+    /// Its queries of Prometheus.
     pub targets: Vec<Target>,
+    /// Whom its other queries ask, by Grafana's names of the types.
+    pub elsewhere: Vec<String>,
+    /// What decides for which times and how finely it asks.
+    pub asking: Asking,
+    /// What of its looks we would draw otherwise than Grafana: where there is something, it isn't drawn.
+    pub undrawn: Vec<Finding>,
     /// How values look, unless a field says otherwise.
     pub defaults: Field,
     /// What some fields say otherwise.
@@ -224,6 +237,8 @@ pub struct Panel {
     pub legend: Option<Vec<Calculation>>,
     /// A stat's sparkline.
     pub sparkline: bool,
+    /// A stat's value has the colour of text.
+    pub plain: bool,
     /// A table's columns: what is left out and what is renamed.
     pub columns: Columns,
     /// Where it leads, in its order.
@@ -253,6 +268,36 @@ pub struct Columns {
     pub sort: Option<(String, bool)>,
 }
 
+/// What decides for which times and how finely a panel asks. Texts may have variables in them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asking {
+    /// The least step; empty for the data source's.
+    pub min_interval: String,
+    /// Points asked for, whatever the width.
+    pub max_points: Option<u32>,
+    /// How far back it looks instead of the dashboard's range.
+    pub time_from: String,
+    /// By how much its range lies before the dashboard's.
+    pub time_shift: String,
+    /// The panel whose answers it shows.
+    pub shows: Option<u32>,
+    /// It, or the row with what stands under it, stands there once for each of a variable's values.
+    pub repeat: Option<Repeat>,
+    /// Which of them this one stands for.
+    pub stands_for: BTreeMap<String, String>,
+}
+
+/// How a panel is repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repeat {
+    /// For each value of this one.
+    pub variable: String,
+    /// One below the other, not beside.
+    pub is_vertical: bool,
+    /// Beside one another, at most.
+    pub per_row: u32,
+}
+
 /// A query of a panel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -266,206 +311,10 @@ pub struct Target {
     pub instant: bool,
     /// Asked over the range; neither set means this.
     pub range: bool,
-}
-
-/// How values look.
-// The switches are Grafana's, each for itself.
-#[allow(clippy::struct_excessive_bools)]
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Field {
-    /// Grafana's unit id; empty for none.
-    pub unit: String,
-    /// Digits behind the point; as many as are sensible when not given.
-    pub decimals: Option<u8>,
-    /// The scale's lower end.
-    pub min: Option<f64>,
-    /// The scale's upper end.
-    pub max: Option<f64>,
-    /// The name shown instead of the series' own.
-    pub display_name: Option<String>,
-    /// What stands in the place of a picture where there is no value.
-    pub no_value: Option<String>,
-    /// A fixed colour, Grafana's name or `#rrggbb`.
-    pub color: Option<String>,
-    /// Values are coloured by the thresholds.
-    pub color_by_threshold: bool,
-    /// Upwards from the base, whose value is minus infinity.
-    pub thresholds: Vec<Threshold>,
-    /// Thresholds are drawn as lines.
-    pub threshold_lines: bool,
-    /// 0…100; 10 is a tint.
-    pub fill_opacity: f64,
-    /// Pixels.
-    pub line_width: f64,
-    /// How two samples are joined.
-    pub interpolation: Interpolation,
-    /// Lines go on over missing samples.
-    pub span_nulls: bool,
-    /// Words instead of numbers, with a colour where one is given.
-    pub mappings: Vec<(f64, String, Option<String>)>,
-}
-
-/// How two samples are joined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Interpolation {
-    /// A straight line.
-    #[default]
-    Linear,
-    /// Level until the next sample.
-    StepAfter,
-    /// Level from the sample before.
-    StepBefore,
-}
-
-/// From this value on, this colour.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Threshold {
-    /// Minus infinity for the base.
-    pub value: f64,
-    /// Grafana's name or `#rrggbb`.
-    pub color: String,
-}
-
-/// What some fields say otherwise.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Override {
-    /// Which fields.
-    pub matcher: Matcher,
-    /// Applied in order.
-    pub properties: Vec<Property>,
-}
-
-/// Which fields an override is for, by the name shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Matcher {
-    /// Exactly this name.
-    ByName(String),
-    /// A name in which this expression occurs, of the subset [`pattern_matches`] knows.
-    ByRegexp(String),
-}
-
-impl Matcher {
-    /// Whether an override is for a field of this name.
-    pub fn matches(&self, name: &str) -> bool {
-        match self {
-            Matcher::ByName(wanted) => wanted == name,
-            Matcher::ByRegexp(pattern) => pattern_matches(pattern, name) == Some(true),
-        }
-    }
-}
-
-/// One thing an override says.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Property {
-    /// `unit`
-    Unit(String),
-    /// `decimals`
-    Decimals(u8),
-    /// `displayName`
-    DisplayName(String),
-    /// `color`, fixed
-    Color(String),
-    /// `min`
-    Min(f64),
-    /// `max`
-    Max(f64),
-    /// `custom.lineWidth`
-    LineWidth(f64),
-    /// `custom.fillOpacity`
-    FillOpacity(f64),
-}
-
-/// How a series becomes one number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Calculation {
-    /// The last sample that is a number.
-    LastNotNull,
-    /// The last sample, number or not.
-    Last,
-    /// The first sample that is a number.
-    FirstNotNull,
-    /// The mean of the numbers.
-    Mean,
-    /// The smallest number.
-    Min,
-    /// The largest number.
-    Max,
-    /// The sum of the numbers.
-    Sum,
-}
-
-impl Calculation {
-    /// By Grafana's id.
-    fn by_id(id: &str) -> Option<Calculation> {
-        Some(match id {
-            "lastNotNull" => Calculation::LastNotNull,
-            "last" => Calculation::Last,
-            "firstNotNull" => Calculation::FirstNotNull,
-            "mean" => Calculation::Mean,
-            "min" => Calculation::Min,
-            "max" => Calculation::Max,
-            "sum" => Calculation::Sum,
-            _ => return None,
-        })
-    }
-
-    /// The column's headline.
-    pub fn title(self) -> &'static str {
-        match self {
-            Calculation::LastNotNull | Calculation::Last => "Last",
-            Calculation::FirstNotNull => "First",
-            Calculation::Mean => "Mean",
-            Calculation::Min => "Min",
-            Calculation::Max => "Max",
-            Calculation::Sum => "Sum",
-        }
-    }
-
-    /// The number, or none when the series has none.
-    pub fn of(self, values: &[f64]) -> Option<f64> {
-        let numbers = || values.iter().copied().filter(|value| !value.is_nan());
-        let count = numbers().count();
-        if self == Calculation::Last {
-            return values.last().copied();
-        }
-        if count == 0 {
-            return None;
-        }
-        match self {
-            Calculation::LastNotNull | Calculation::Last => numbers().next_back(),
-            Calculation::FirstNotNull => numbers().next(),
-            // A series has at most some ten thousand samples: exact as a float.
-            #[allow(clippy::cast_precision_loss)]
-            Calculation::Mean => Some(numbers().sum::<f64>() / count as f64),
-            Calculation::Min => numbers().reduce(f64::min),
-            Calculation::Max => numbers().reduce(f64::max),
-            Calculation::Sum => Some(numbers().sum()),
-        }
-    }
-}
-
-impl Panel {
-    /// How the values of one field look: the defaults, and what overrides say, in order. Overrides go by the name
-    /// shown so far, as in Grafana.
-    pub fn field(&self, name: &str) -> Field {
-        let mut field = self.defaults.clone();
-        for change in self.overrides.iter().filter(|change| change.matcher.matches(name)) {
-            for property in &change.properties {
-                match property.clone() {
-                    Property::Unit(unit) => field.unit = unit,
-                    Property::Decimals(decimals) => field.decimals = Some(decimals),
-                    Property::DisplayName(name) => field.display_name = Some(name),
-                    Property::Color(color) => {
-                        field.color = Some(color);
-                        field.color_by_threshold = false;
-                    }
-                    Property::Min(min) => field.min = Some(min),
-                    Property::Max(max) => field.max = Some(max),
-                    Property::LineWidth(width) => field.line_width = width,
-                    Property::FillOpacity(opacity) => field.fill_opacity = opacity,
-                }
-            }
-        }
-        field
-    }
+    /// The data source's uid or name; none for the default one.
+    pub datasource: Option<String>,
+    /// The least step, perhaps a variable; empty for the panel's.
+    pub min_step: String,
+    /// So many steps become one.
+    pub factor: u32,
 }

@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use aiclipx_model::monitoring::Loader;
+use aiclipx_model::service::{Metric, Service};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Artifact {
@@ -209,27 +210,56 @@ pub const PLANTED: &str = "loki/planted.json";
 /// Loki's answer to which lines of any component hold one of the planted secrets.
 pub(crate) const LEAKED: &str = "loki/leaked.json";
 
-/// Raw samples that are kept of every run.
-#[derive(Debug, Clone, Copy)]
+/// Raw samples that are kept of a run.
+#[derive(Debug, Clone)]
 pub struct Sample {
     /// Of the file, in `samples/`.
     pub name: &'static str,
     /// What is asked for over the window.
-    pub selector: &'static str,
+    pub selector: String,
 }
 
-/// One file of [`SAMPLE`] each.
-pub const SAMPLES: [Sample; 9] = [
-    Sample { name: "requests", selector: r#"app_requests_total{job="app"}"# },
-    Sample { name: "latency_count", selector: r#"app_request_latency_seconds_count{job="app"}"# },
-    Sample { name: "latency_inf", selector: r#"app_request_latency_seconds_bucket{job="app",le="+Inf"}"# },
-    Sample { name: "errors", selector: r#"app_errors_total{job="app"}"# },
-    Sample { name: "up", selector: "up" },
-    Sample { name: "scrape_duration", selector: r#"scrape_duration_seconds{job="app"}"# },
-    Sample { name: "process_start", selector: "process_start_time_seconds" },
-    Sample { name: "alerts", selector: "ALERTS" },
-    Sample { name: "iterations_missed", selector: "prometheus_rule_group_iterations_missed_total" },
+/// What every process of Go's own client, and ours, tells its start by.
+const PROCESS_START: &str = "process_start_time_seconds";
+
+/// The names of all there can be: one file of [`SAMPLE`] each.
+pub const SAMPLES: [&str; 9] = [
+    "requests",
+    "latency_count",
+    "latency_inf",
+    "errors",
+    "up",
+    "scrape_duration",
+    "process_start",
+    "alerts",
+    "iterations_missed",
 ];
+
+/// What is asked for of a service: of what it does not have there is nothing to ask.
+pub fn samples_of(service: &Service) -> Vec<Sample> {
+    let job = service.job.as_str();
+    let of_latency = |ending, more: &[(&str, &str)]| Some(service.latency.as_ref()?.selector(job, ending, more));
+    let plain = |metric: &Metric| metric.selector(job, "", &[]);
+    let starts = match service.process_start.as_deref() {
+        Some(PROCESS_START) => PROCESS_START.to_owned(),
+        Some(other) => format!(r#"{{__name__=~"{PROCESS_START}|{other}"}}"#),
+        // What else runs behind its target tells for itself.
+        None => format!(r#"{PROCESS_START}{{job!="{job}"}}"#),
+    };
+    let selectors = [
+        service.requests.as_ref().map(plain),
+        of_latency("_count", &[]),
+        of_latency("_bucket", &[("le", "+Inf")]),
+        service.errors.as_ref().map(plain),
+        Some("up".to_owned()),
+        Some(format!(r#"scrape_duration_seconds{{job="{job}"}}"#)),
+        Some(starts),
+        Some("ALERTS".to_owned()),
+        Some("prometheus_rule_group_iterations_missed_total".to_owned()),
+    ];
+    let asked = SAMPLES.into_iter().zip(selectors);
+    asked.filter_map(|(name, selector)| Some(Sample { name, selector: selector? })).collect()
+}
 
 /// An answer in which a component says what it runs.
 #[derive(Debug, Clone, Copy)]

@@ -21,10 +21,11 @@ use super::grafana;
 use super::judge::Verdict;
 use super::outcome::Outcome;
 use super::provenance::{Mode, Provenance, bundle_id, of_another_revision, time_of_id};
-use super::run::{APP, Run, StepTime};
+use super::run::{Run, StepTime};
 use aiclipx_model::prom::answer::Series;
 use aiclipx_model::revision::label;
 use aiclipx_model::scenario::{Action, Step};
+use aiclipx_model::service::Service;
 
 /// Names of the first of two tries end so.
 pub const FIRST_TRY: &str = "-try-1";
@@ -41,7 +42,8 @@ pub(crate) fn check(outcome: &Outcome) -> anyhow::Result<()> {
             "{name} says that something was out of reach, and it ran on a stack of ours"
         );
         ensure!(runs.insert(&experiment.run.id), "{name} is the run of another experiment, {}", experiment.run.id);
-        says_what_was_recorded(&outcome.provenance, experiment).with_context(|| format!("run.json against {name}"))?;
+        says_what_was_recorded(&outcome.provenance, experiment, outcome.tree.service())
+            .with_context(|| format!("run.json against {name}"))?;
         steps_as_planned(experiment).with_context(|| format!("run.json of {name}"))?;
     }
     let seeds: BTreeSet<u64> = outcome.experiments.iter().map(|experiment| experiment.ledger.head.seed).collect();
@@ -114,7 +116,7 @@ fn put_aside(outcome: &Outcome) -> anyhow::Result<()> {
 }
 
 /// What run.json of the bundle says of speed, time, versions and revision, against one experiment.
-fn says_what_was_recorded(provenance: &Provenance, experiment: &Experiment) -> anyhow::Result<()> {
+fn says_what_was_recorded(provenance: &Provenance, experiment: &Experiment, service: &Service) -> anyhow::Result<()> {
     let (told, recorded) = (provenance.schema, experiment.run.schema);
     ensure!(told == recorded, "its statement is of version {recorded}, not {told}");
     // No bundle of an older version holds what only a later one has: otherwise a bundle could claim an older version, and be asked
@@ -122,7 +124,7 @@ fn says_what_was_recorded(provenance: &Provenance, experiment: &Experiment) -> a
     if !experiment.is_since(3) {
         let addresses = &experiment.run.addresses;
         let scraped = experiment.samples("up")?;
-        let own = |series: &Series| series.labels.get("job").is_some_and(|job| job == APP);
+        let own = |series: &Series| series.labels.get("job").is_some_and(|job| *job == service.job);
         let at = |series: &Series| series.labels.get("instance").cloned().unwrap_or_default();
         let elsewhere = scraped
             .iter()
@@ -159,7 +161,7 @@ fn says_what_was_recorded(provenance: &Provenance, experiment: &Experiment) -> a
     // A private stack is started with the bundle's revision; one that was up before may be of an earlier commit, and then the
     // report says so.
     let told = label(provenance.revision.as_deref(), provenance.dirty.as_deref());
-    for says in experiment.built_from().filter(|says| *says != told) {
+    for says in experiment.built_from(service).into_iter().filter(|says| *says != told) {
         let is_told = provenance.absent.contains(&of_another_revision(&says, &told)) || !experiment.is_since(3);
         ensure!(provenance.mode != Mode::Private && is_told, "the revision is {told}, and the service says {says}");
     }
@@ -265,7 +267,7 @@ fn of_experiment(experiment: &Experiment) -> BTreeSet<String> {
         asked.insert(NAMES.to_owned());
     }
     asked.extend(expositions(run));
-    asked.extend(SAMPLES.map(|sample| SAMPLE.named(sample.name)));
+    asked.extend(SAMPLES.map(|name| SAMPLE.named(name)));
     asked.extend(LOADED_ANSWERS.map(|answer| LOADED.named(answer.name)));
     asked.extend(logs(run));
     asked.extend(experiment.panels.iter().map(PanelAnswer::file));

@@ -1,5 +1,6 @@
 //! One enacted scenario as a folder, read: what its files say, as types. Which files there are: [`artifacts`].
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,6 +21,7 @@ use aiclipx_model::notification::Notification;
 use aiclipx_model::prom::answer::{self, Data, Series};
 use aiclipx_model::prom::exposition::{self, Exposition};
 use aiclipx_model::scenario::{Scenario, Volume};
+use aiclipx_model::service::{APP, Log, Service};
 use aiclipx_model::traffic::ledger::Ledger;
 
 /// One planned dashboard query with its answer.
@@ -194,12 +196,15 @@ impl Experiment {
         self.expositions("before")
     }
 
-    /// The revision each replica says it was built from, as far as it says anything.
-    pub fn built_from(&self) -> impl Iterator<Item = String> + use<> {
-        self.expositions_after().unwrap_or_default().into_iter().map(|exposition| {
-            let build = exposition.keys().find(|series| series.name == "app_build_info");
-            build.and_then(|series| series.labels.get("revision")).map_or("nothing", String::as_str).to_owned()
-        })
+    /// The revision each replica says it was built from, of a service that says so.
+    pub fn built_from(&self, service: &Service) -> Vec<String> {
+        let told = service.build.as_ref().and_then(|build| Some((build, build.revision.as_ref()?)));
+        let Some((build, revision)) = told else { return Vec::new() };
+        let of = |exposition: Exposition| {
+            let told = exposition.keys().find(|series| series.name == build.info);
+            told.and_then(|series| series.labels.get(revision)).map_or("nothing", String::as_str).to_owned()
+        };
+        self.expositions_after().unwrap_or_default().into_iter().map(of).collect()
     }
 
     fn expositions(&self, when: &str) -> anyhow::Result<Vec<Exposition>> {
@@ -209,8 +214,8 @@ impl Experiment {
     /// The service's log lines of the window that are of a request, replicas one after the other.
     ///
     /// Lines that are no JSON objects are counted, not hidden: the second value.
-    pub(crate) fn service_log(&self) -> anyhow::Result<(Vec<LogLine>, usize)> {
-        service_log(&self.folder).map_err(|error| self.here(&error))
+    pub(crate) fn service_log(&self, log: &Log) -> anyhow::Result<(Vec<LogLine>, usize)> {
+        service_log(&self.folder, log).map_err(|error| self.here(&error))
     }
     pub(super) fn folder(&self) -> &Path {
         &self.folder
@@ -263,33 +268,27 @@ pub struct LogLine {
 
 impl LogLine {
     /// Nothing where it is of no request; an error where it is no JSON object.
-    fn read(line: &str) -> anyhow::Result<Option<LogLine>> {
-        #[derive(Deserialize)]
-        struct Wire<'a> {
-            #[serde(borrow)]
-            request_id: Option<&'a RawValue>,
-            #[serde(borrow)]
-            status: Option<&'a RawValue>,
-        }
+    fn read(line: &str, log: &Log) -> anyhow::Result<Option<LogLine>> {
         ensure!(line.trim_start().starts_with('{'), "no object");
-        let Wire { request_id, status } = serde_json::from_str(line)?;
-        let request_id = request_id.and_then(|id| serde_json::from_str(id.get()).ok());
-        let status = status.and_then(|status| serde_json::from_str(status.get()).ok());
+        let told: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(line)?;
+        let at = |key: &String| told.get(key.as_str()).map(|value| value.get());
+        let request_id = at(&log.request_id).and_then(|id| serde_json::from_str(id).ok());
+        let status = at(&log.status).and_then(|status| serde_json::from_str(status).ok());
         Ok(request_id.map(|request_id| LogLine { request_id, status }))
     }
 }
 
 /// As [`Experiment::service_log`], of any folder.
-pub fn service_log(folder: &Path) -> anyhow::Result<(Vec<LogLine>, usize)> {
+pub fn service_log(folder: &Path, log: &Log) -> anyhow::Result<(Vec<LogLine>, usize)> {
     let mut lines = Vec::new();
     let mut junk = 0;
     for file in files_in(&folder.join("logs"), ".log")? {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !name.starts_with("app") {
+        if !name.starts_with(APP) {
             continue;
         }
         for line in read_text(&file)?.lines() {
-            match LogLine::read(line) {
+            match LogLine::read(line, log) {
                 Ok(of_a_request) => lines.extend(of_a_request),
                 Err(_) => junk += 1,
             }

@@ -85,19 +85,20 @@ pub(crate) fn judge_disturbed(experiment: &Experiment, tree: &Tree, disturbances
 /// What disturbed an experiment; samples that can't be read are a disturbance too.
 pub fn disturbances(experiment: &Experiment, tree: &Tree) -> Vec<Disturbance> {
     let scrape_ms = real_ms(tree.monitoring.scrape_interval(), experiment.speed().factor());
-    let mut found = validity::disturbances(experiment, scrape_ms)
+    let mut found = validity::disturbances(experiment, tree.service(), scrape_ms)
         .unwrap_or_else(|error| vec![Disturbance::Noise(format!("{error:#}"))]);
     if experiment.is_since(3) {
-        found.extend(panels::put_off(experiment).into_iter().map(Disturbance::Noise));
+        found.extend(panels::put_off(experiment, tree.service()).into_iter().map(Disturbance::Noise));
     }
     found
 }
 
 fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<&str>) -> Judgement {
     let kind = claim.kind.rules();
-    let unseen = kind.needs().and_then(|needed| experiment.run.unseen.get(&needed));
-    let finding = match unseen {
-        Some(why) => Finding::out_of_reach(why.clone()),
+    let unseen = kind.needs().and_then(|needed| experiment.run.unseen.get(&needed).cloned());
+    let lacking = || tree.service().without(kind.rests_on()?);
+    let finding = match unseen.or_else(lacking) {
+        Some(why) => Finding::out_of_reach(why),
         None => kind.decide(experiment, tree).unwrap_or_else(|error| Finding {
             observed: "the exhibits can't be read".to_owned(),
             fails: Some(format!("{error:#}")),

@@ -22,7 +22,9 @@ use aiclipx_dashboard::model::Panel;
 use aiclipx_dashboard::query::TimeRange;
 use aiclipx_model::monitoring::promql;
 use aiclipx_model::prom::answer::{self, Series};
+use aiclipx_model::prom::exposition::SeriesName;
 use aiclipx_model::scenario::Measure;
+use aiclipx_model::service::Service;
 use aiclipx_model::traffic::ledger::Measured;
 
 /// The size panels are planned for and drawn in, in pixels: two beside each other on a page. Grafana's step depends on
@@ -49,7 +51,12 @@ pub(super) struct Points<'a> {
 }
 
 /// A panel's first query against the ledger, wherever its window lies inside one phase.
-pub(super) fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Measure) -> anyhow::Result<Points<'a>> {
+pub(super) fn points_of<'a>(
+    experiment: &'a Experiment,
+    service: &Service,
+    panel: &str,
+    measure: Measure,
+) -> anyhow::Result<Points<'a>> {
     let answer = experiment
         .panels
         .iter()
@@ -61,8 +68,8 @@ pub(super) fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Me
     let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
     let shown = points(&read(answer)?, measure);
     let run = &experiment.run;
-    let scrapes = scrapes(experiment)?;
-    let buckets = if measure == Measure::LatencyP95 { buckets(experiment)? } else { Vec::new() };
+    let scrapes = scrapes(experiment, service)?;
+    let buckets = if measure == Measure::LatencyP95 { buckets(experiment, service)? } else { Vec::new() };
     let took_ms = scrapes_took_ms(experiment)?;
     // Nothing equals nothing: a panel that shows none of what never came shows no more than an empty one.
     let any = !experiment.sends();
@@ -77,9 +84,8 @@ pub(super) fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Me
         }
         let Some(known) = Known::of(&scrapes, at - window_ms, at) else { continue };
         let micros = |at: i64| experiment.ledger.since_start_us(u64::try_from(at).unwrap_or(0) * 1000);
-        let Some(measured) = experiment.ledger.measure(measure, micros(known.first)..micros(known.last)) else {
-            continue;
-        };
+        let between = micros(known.first)..micros(known.last);
+        let Some(measured) = experiment.ledger.measure(measure, between, service) else { continue };
         let allowed = Allowed::by(measure, &measured, &known, &buckets, REQUESTS_AT_THE_EDGES);
         points.compared += 1;
         points.any |= allowed.expected != 0.0;
@@ -104,11 +110,11 @@ pub(super) fn points_of<'a>(experiment: &'a Experiment, panel: &str, measure: Me
 }
 
 /// Panels whose points differ from the ledger by no more than a late scrape or answer explains: a disturbance of the run.
-pub(super) fn put_off(experiment: &Experiment) -> Vec<String> {
+pub(super) fn put_off(experiment: &Experiment, service: &Service) -> Vec<String> {
     let mut told = Vec::new();
     for (panel, measure) in &experiment.scenario.expect.panels {
         // What can't be compared fails the claim on it.
-        let Ok(points) = points_of(experiment, panel, *measure) else { continue };
+        let Ok(points) = points_of(experiment, service, panel, *measure) else { continue };
         if points.wrong > 0 && points.wrong == points.late {
             let (late, of) = (points.late, points.compared);
             told.push(format!(
@@ -204,11 +210,13 @@ impl Allowed {
 }
 
 /// The finite upper bounds of the service's latency histogram, as it exposes them, in order.
-fn buckets(experiment: &Experiment) -> anyhow::Result<Vec<f64>> {
+fn buckets(experiment: &Experiment, service: &Service) -> anyhow::Result<Vec<f64>> {
+    let metric = service.latency.as_ref().context("the service has no histogram of latency")?;
     let expositions = experiment.expositions_after()?;
+    let is_bucket = |series: &&SeriesName| series.name.strip_suffix("_bucket") == Some(&metric.name);
     let names = expositions.iter().flat_map(|exposition| exposition.keys());
     let mut bounds: Vec<f64> = names
-        .filter(|series| series.name == "app_request_latency_seconds_bucket")
+        .filter(|series| is_bucket(series) && metric.is_meant(&series.labels))
         .filter_map(|series| series.labels.get("le")?.parse().ok())
         .filter(|bound: &f64| bound.is_finite())
         .collect();
@@ -255,9 +263,9 @@ impl Known {
 }
 
 /// When the service was scraped, in Unix milliseconds; of several replicas the first, for they are scraped alike.
-fn scrapes(experiment: &Experiment) -> anyhow::Result<Vec<i64>> {
+fn scrapes(experiment: &Experiment, service: &Service) -> anyhow::Result<Vec<i64>> {
     let up = experiment.samples("up")?;
-    let of_the_service = up.iter().find(|series| series.labels.get("job").is_some_and(|job| job == "app"));
+    let of_the_service = up.iter().find(|series| series.labels.get("job").is_some_and(|job| *job == service.job));
     let series = of_the_service.context("the service was never scraped")?;
     Ok(series.samples.iter().map(|sample| millis(sample.seconds)).collect())
 }

@@ -16,10 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::experiment::Experiment;
 use super::timeline::millis;
 use aiclipx_model::prom::answer::Series;
+use aiclipx_model::service::{APP, Metric, Part, Service};
 use aiclipx_model::traffic::ledger::{Entry, Outcome};
-
-/// Requests the client did not send on behalf of a scenario: probes and scrapes.
-pub const INTERNAL: [&str; 3] = ["/metrics", "/health/live", "/health/ready"];
 
 /// One line of the reconciliation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,17 +53,35 @@ pub(crate) struct Reconciliation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Family {
-    /// `app_requests_total`.
+    /// Of requests.
     Requests,
-    /// `app_request_latency_seconds_count`.
+    /// The histogram's `_count`.
     LatencyCount,
-    /// `app_request_latency_seconds_bucket{le="+Inf"}`.
+    /// The histogram's last bucket.
     LatencyInf,
-    /// `app_errors_total`.
+    /// Of the service's own faults.
     Errors,
 }
 
 impl Family {
+    /// What a service needs for it.
+    pub fn part(self) -> Part {
+        match self {
+            Family::Requests => Part::Requests,
+            Family::LatencyCount | Family::LatencyInf => Part::Latency,
+            Family::Errors => Part::Errors,
+        }
+    }
+
+    fn metric(self, service: &Service) -> anyhow::Result<&Metric> {
+        let metric = match self {
+            Family::Requests => &service.requests,
+            Family::LatencyCount | Family::LatencyInf => &service.latency,
+            Family::Errors => &service.errors,
+        };
+        metric.as_ref().with_context(|| service.without(self.part()).unwrap_or_default())
+    }
+
     /// The name of its samples.
     pub(crate) fn sample(self) -> &'static str {
         match self {
@@ -78,49 +94,29 @@ impl Family {
 }
 
 /// The reconciliation of a family, as claims and the report show it.
-pub(crate) fn reconcile(experiment: &Experiment, family: Family) -> anyhow::Result<Reconciliation> {
-    match family {
-        Family::Requests => requests(experiment),
-        Family::LatencyCount | Family::LatencyInf => latencies(experiment, family.sample()),
-        Family::Errors => errors(experiment),
-    }
-}
-
-/// Requests per method, endpoint and status.
-fn requests(experiment: &Experiment) -> anyhow::Result<Reconciliation> {
-    let (expected, explained) = expected_requests(experiment)?;
-    let deltas = deltas(experiment, Family::Requests.sample(), |labels| {
-        (!INTERNAL.contains(&label(labels, "endpoint"))).then(|| {
-            format!("{} {} {}", label(labels, "method"), label(labels, "endpoint"), label(labels, "http_status"))
-        })
-    })?;
-    Ok(Reconciliation { explained, ..join(&expected, &deltas) })
-}
-
-/// Observations of the latency histogram per endpoint; `name` is `latency_count` or `latency_inf`.
-fn latencies(experiment: &Experiment, name: &str) -> anyhow::Result<Reconciliation> {
-    let (per_status, explained) = expected_requests(experiment)?;
+pub(crate) fn reconcile(experiment: &Experiment, service: &Service, family: Family) -> anyhow::Result<Reconciliation> {
+    let metric = family.metric(service)?;
+    let (requests, explained) = expected_requests(experiment, service)?;
     let mut expected: BTreeMap<String, u64> = BTreeMap::new();
-    for (what, count) in per_status {
-        let endpoint = what.split(' ').nth(1).context("a row without an endpoint")?;
-        *expected.entry(endpoint.to_owned()).or_default() += count;
+    if family == Family::Errors {
+        // Answers of 500 and above, whatever they were of.
+        let faults =
+            requests.iter().filter(|((_, _, status), _)| status.starts_with('5')).map(|(_, count)| count).sum();
+        expected.insert(FAULTS.to_owned(), faults);
+    } else {
+        for ((method, endpoint, status), count) in requests {
+            *expected.entry(metric.key_for(&method, &endpoint, &status)).or_default() += count;
+        }
     }
-    let deltas = deltas(experiment, name, |labels| {
-        let endpoint = label(labels, "endpoint");
-        (!INTERNAL.contains(&endpoint)).then(|| endpoint.to_owned())
+    let deltas = deltas(experiment, service.from_zero, family.sample(), |labels| match family {
+        Family::Errors => metric.is_meant(labels).then(|| FAULTS.to_owned()),
+        _ => service.key_of(metric, labels),
     })?;
     Ok(Reconciliation { explained, ..join(&expected, &deltas) })
 }
 
-/// Server faults: answers of 500 and above, against `app_errors_total`.
-fn errors(experiment: &Experiment) -> anyhow::Result<Reconciliation> {
-    let (per_status, explained) = expected_requests(experiment)?;
-    let is_fault = |what: &str| what.rsplit(' ').next().is_some_and(|status| status.starts_with('5'));
-    let faults = per_status.iter().filter(|(what, _)| is_fault(what)).map(|(_, count)| count).sum();
-    let expected = BTreeMap::from([("server faults".to_owned(), faults)]);
-    let deltas = deltas(experiment, Family::Errors.sample(), |_| Some("server faults".to_owned()))?;
-    Ok(Reconciliation { explained, ..join(&expected, &deltas) })
-}
+/// What errors are counted under.
+const FAULTS: &str = "server faults";
 
 /// What came of holding the latency histogram against the client's own times.
 #[derive(Debug, Clone, PartialEq)]
@@ -138,40 +134,43 @@ pub(crate) struct Histogram {
 /// A service is done before its client hears of it. So at every bound it has put at least as many requests below as the
 /// client saw answered within that time; each bucket holds the one below it, and the last one everything.
 #[allow(clippy::cast_precision_loss)] // a ledger holds far less than 2^53 lines
-pub(crate) fn histogram(experiment: &Experiment) -> anyhow::Result<Histogram> {
-    const FAMILY: &str = "app_request_latency_seconds";
+pub(crate) fn histogram(experiment: &Experiment, service: &Service) -> anyhow::Result<Histogram> {
+    let metric = Family::LatencyCount.metric(service)?;
     let mut grown: BTreeMap<(String, String), f64> = BTreeMap::new();
     let mut balances = BTreeMap::new();
     for (sign, expositions) in [(-1, experiment.expositions_before()?), (1, experiment.expositions_after()?)] {
         for (series, value) in expositions.iter().flatten() {
-            let le = match series.name.strip_prefix(FAMILY) {
+            let le = match series.name.strip_prefix(&metric.name) {
                 Some("_bucket") => label(&series.labels, "le"),
                 Some("_count") => "",
                 _ => continue,
             };
-            let name = (label(&series.labels, "endpoint").to_owned(), le.to_owned());
+            let Some(of) = service.key_of(metric, &series.labels) else { continue };
+            let name = (of, le.to_owned());
             *balances.entry(name.clone()).or_insert(0) += sign;
             *grown.entry(name).or_default() += f64::from(sign) * value;
         }
     }
     // A series without a beginning would have grown from nothing.
-    let lost = balances.iter().filter(|(_, balance)| **balance != 0);
+    let has_grown = |balance: i32| balance > 0 && !service.from_zero;
+    let lost = balances.iter().filter(|(_, balance)| **balance != 0 && !has_grown(**balance));
     let lost =
         lost.map(|((endpoint, le), _)| format!("{endpoint}: a bucket up to `{le}` before or after the run only"));
     let mut found = Histogram { buckets: 0, observed: 0.0, wrong: lost.collect() };
     let endpoints: BTreeSet<&String> = grown.keys().map(|(endpoint, _)| endpoint).collect();
-    for endpoint in endpoints.into_iter().filter(|endpoint| !INTERNAL.contains(&endpoint.as_str())) {
+    for endpoint in endpoints {
         let of_it = grown.iter().filter(|((of, le), _)| of == endpoint && !le.is_empty());
         let mut buckets: Vec<(f64, f64)> = Vec::new();
         for ((_, le), count) in of_it {
             buckets.push((le.parse().with_context(|| format!("{endpoint}: a bucket up to `{le}`"))?, *count));
         }
         buckets.sort_by(|one, other| one.0.total_cmp(&other.0));
-        let answered = experiment.ledger.entries.iter().filter(|entry| entry.endpoint == *endpoint);
-        let took: Vec<f64> = answered
-            .filter(|entry| entry.status().is_some())
-            .filter_map(|entry| Some((entry.ended_us? - entry.sent_us?) as f64 / 1e6))
-            .collect();
+        let answered = experiment.ledger.entries.iter().filter(|entry| {
+            let counted = |status: u16| metric.key_for(&entry.method, &entry.endpoint, &status.to_string());
+            entry.status().map(counted).as_ref() == Some(endpoint)
+        });
+        let took: Vec<f64> =
+            answered.filter_map(|entry| Some((entry.ended_us? - entry.sent_us?) as f64 / 1e6)).collect();
         let mut below = 0.0;
         for (bound, count) in &buckets {
             let seen = took.iter().filter(|seconds| *seconds <= bound).count() as f64;
@@ -195,15 +194,19 @@ pub(crate) fn histogram(experiment: &Experiment) -> anyhow::Result<Histogram> {
     Ok(found)
 }
 
+/// By method, route and status.
+type Requests = BTreeMap<(String, String, String), u64>;
+
 /// What the client knows the service must have counted; requests without an answer as the service's log has them.
-fn expected_requests(experiment: &Experiment) -> anyhow::Result<(BTreeMap<String, u64>, Vec<String>)> {
-    let mut expected: BTreeMap<String, u64> = BTreeMap::new();
+fn expected_requests(experiment: &Experiment, service: &Service) -> anyhow::Result<(Requests, Vec<String>)> {
+    let mut expected = Requests::new();
+    let key = |entry: &Entry, status: String| (entry.method.clone(), entry.endpoint.clone(), status);
     let mut explained = Vec::new();
     let mut unknown: BTreeMap<&str, &Entry> = BTreeMap::new();
     for entry in &experiment.ledger.entries {
         match &entry.outcome {
             Outcome::Answered { status } => {
-                *expected.entry(format!("{} {} {status}", entry.method, entry.endpoint)).or_default() += 1;
+                *expected.entry(key(entry, status.to_string())).or_default() += 1;
             }
             outcome if outcome.may_be_counted() => {
                 unknown.insert(&entry.id, entry);
@@ -212,11 +215,12 @@ fn expected_requests(experiment: &Experiment) -> anyhow::Result<(BTreeMap<String
         }
     }
     if !unknown.is_empty() {
-        for line in experiment.service_log()?.0 {
+        let lines = service.log.as_ref().map(|log| experiment.service_log(log)).transpose()?;
+        for line in lines.map(|(lines, _)| lines).unwrap_or_default() {
             let Some(entry) = unknown.remove(line.request_id.as_str()) else { continue };
             let status = line.status.map_or_else(|| "null".to_owned(), |status| status.to_string());
-            *expected.entry(format!("{} {} {status}", entry.method, entry.endpoint)).or_default() += 1;
             explained.push(format!("{} had no answer; the service's log has it as {status}", entry.id));
+            *expected.entry(key(entry, status)).or_default() += 1;
         }
         explained.extend(unknown.keys().map(|id| format!("{id} had no answer and is not in the service's log")));
     }
@@ -226,17 +230,20 @@ fn expected_requests(experiment: &Experiment) -> anyhow::Result<(BTreeMap<String
 /// Final minus baseline for every series, summed over instances under a name; `None` leaves a series out.
 fn deltas(
     experiment: &Experiment,
+    from_zero: bool,
     name: &str,
     group: impl Fn(&BTreeMap<String, String>) -> Option<String>,
 ) -> anyhow::Result<(BTreeMap<String, f64>, usize)> {
     let scrape_durations = experiment.samples("scrape_duration")?;
     let up = experiment.samples("up")?;
-    let outages = experiment.run.outages(&["app"]);
+    let outages = experiment.run.outages(&[APP]);
     let mut sums: BTreeMap<String, f64> = BTreeMap::new();
     let mut count = 0;
     for series in experiment.samples(name)?.iter() {
         let Some(what) = group(&series.labels) else { continue };
+        let unborn = || if from_zero { None } else { unborn(experiment, series, &scrape_durations, &up) };
         let baseline = baseline(experiment, series, &scrape_durations)
+            .or_else(unborn)
             .with_context(|| format!("{what}: no scrape between quiet and the first request"))?;
         let last = last(experiment, series, &up)
             .with_context(|| format!("{what}: no scrape after the last request had ended"))?;
@@ -265,6 +272,14 @@ fn baseline(experiment: &Experiment, series: &Series, scrape_durations: &[Series
             durations.samples.iter().find(|s| millis(s.seconds) == at).map(|s| millis(s.value).saturating_add(1));
         at >= experiment.run.quiet_ms && took.is_some_and(|took| at.saturating_add(took) < experiment.sending_ms())
     })
+}
+
+/// The last whole scrape of its target before anything was sent, of a series that was not there yet: it grew from nothing.
+fn unborn(experiment: &Experiment, series: &Series, scrape_durations: &[Series], up: &[Series]) -> Option<(f64, f64)> {
+    let answered = of_instance(up, series)?;
+    let (seconds, up) = baseline(experiment, answered, scrape_durations)?;
+    let was_there = series.samples.iter().any(|sample| sample.seconds <= seconds);
+    (up > 0.0 && !was_there).then_some((seconds, 0.0))
 }
 
 /// The first sample of a successful scrape that began after the last request had ended.

@@ -106,9 +106,6 @@ pub struct StepTime {
 /// The component that scrapes: while it is away nothing is recorded.
 pub(crate) const PROMETHEUS: &str = "prometheus";
 
-/// The service.
-pub(crate) const APP: &str = "app";
-
 /// The component that is notified: while it is away no notification arrives.
 pub(crate) const RECEIVER: &str = "receiver";
 

@@ -15,6 +15,7 @@ use aiclipx_model::failure::Failure;
 use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::scenario::{self, Scenario};
+use aiclipx_model::service::Service;
 
 /// The folders that a tree consists of, and that a bundle keeps a copy of.
 pub const FOLDERS: [&str; 2] = ["monitoring", "scripts/traffic"];
@@ -74,6 +75,16 @@ impl Tree {
         let rendered = Arc::new(self.monitoring.render(addresses, speed)?);
         before.push((addresses.clone(), speed, Arc::clone(&rendered)));
         Ok(rendered)
+    }
+
+    /// What the service is called, and its things.
+    pub fn service(&self) -> &Service {
+        self.monitoring.service()
+    }
+
+    /// The dashboard that people come for: the first.
+    pub fn home(&self) -> Option<&str> {
+        self.dashboards.first().map(|dashboard| dashboard.uid.as_str())
     }
 
     /// Every panel that asks Prometheus something, as `uid/id`.

@@ -10,6 +10,7 @@ use super::experiment::Experiment;
 use super::run::{PROMETHEUS, Process, Run};
 use super::timeline::millis;
 use aiclipx_model::prom::answer::Series;
+use aiclipx_model::service::{APP, Service};
 use aiclipx_model::traffic::ledger::{Ledger, Outcome};
 
 /// A clock that moved by more against the monotonic one has stepped; slewing stays far below.
@@ -23,7 +24,7 @@ const MISSED_SCRAPE_INTERVALS: f64 = 1.9;
 pub const OPTIONAL: [&str; 3] = ["probe", "vector", "loki"];
 
 /// The components without which there is no stack.
-pub const NEEDED: [&str; 4] = ["app", "prometheus", "alertmanager", "receiver"];
+pub const NEEDED: [&str; 4] = [APP, "prometheus", "alertmanager", "receiver"];
 /// All of them but the receiver expose when they were started.
 const TELL_THEIR_START: usize = 3;
 
@@ -45,7 +46,11 @@ impl fmt::Display for Disturbance {
 }
 
 /// Everything that disturbed a run; empty for a sound one. `scrape_ms` is the real scrape interval.
-pub(crate) fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::Result<Vec<Disturbance>> {
+pub(crate) fn disturbances(
+    experiment: &Experiment,
+    service: &Service,
+    scrape_ms: i64,
+) -> anyhow::Result<Vec<Disturbance>> {
     let run = &experiment.run;
     let mut found: Vec<Disturbance> = run.disturbances.iter().cloned().map(Disturbance::Noise).collect();
     sending(&experiment.ledger, &mut found);
@@ -53,7 +58,11 @@ pub(crate) fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::R
     found.extend(deaths(run));
     // No process of an external stack is seen.
     let names = if run.unseen.is_empty() { &NEEDED[..] } else { &[] };
-    for name in names.iter().filter(|name| !run.processes.iter().any(|process| process.component == **name)) {
+    // Nor of a service that somebody else starts.
+    let is_ours = |name: &&&str| **name != APP || service.start.is_some();
+    for name in
+        names.iter().filter(is_ours).filter(|name| !run.processes.iter().any(|process| process.component == **name))
+    {
         found.push(Disturbance::Noise(format!("nobody looked whether {name} lived")));
     }
     let starts = experiment.samples("process_start")?;
@@ -66,14 +75,15 @@ pub(crate) fn disturbances(experiment: &Experiment, scrape_ms: i64) -> anyhow::R
         }
     }
     // A target missing from the answer must not pass as healthy. Targets are counted, not named: a wrong name is a claim's to find.
-    for (name, recorded, least) in [("up", &up, NEEDED.len()), ("process_start", &starts, TELL_THEIR_START)] {
+    let tell_their_start = TELL_THEIR_START - usize::from(service.process_start.is_none());
+    for (name, recorded, least) in [("up", &up, NEEDED.len()), ("process_start", &starts, tell_their_start)] {
         let targets = recorded.iter().map(target).collect::<BTreeSet<_>>().len();
         if (1..least).contains(&targets) {
             found.push(Disturbance::Noise(format!("samples/{name}.json is of {targets} targets; there are {least}")));
         }
     }
-    restarts(run, &starts, &mut found);
-    scrapes(run, &up, scrape_ms, &mut found);
+    restarts(run, service, &starts, &mut found);
+    scrapes(run, service, &up, scrape_ms, &mut found);
     evaluations(&missed, &mut found);
     found.sort();
     found.dedup();
@@ -128,9 +138,9 @@ pub(crate) fn deaths(run: &Run) -> Vec<Disturbance> {
 }
 
 /// One target must be one process: more than one start time is a restart, or a second process behind it.
-fn restarts(run: &Run, series: &[Series], found: &mut Vec<Disturbance>) {
+fn restarts(run: &Run, service: &Service, series: &[Series], found: &mut Vec<Disturbance>) {
     for series in series {
-        let ordered = run.restarts_of(series.labels.get("job").map_or("", String::as_str));
+        let ordered = run.restarts_of(service.component_of(series.labels.get("job").map_or("", String::as_str)));
         let mut starts: Vec<u64> = series.samples.iter().map(|sample| sample.value.to_bits()).collect();
         starts.sort_unstable();
         starts.dedup();
@@ -145,7 +155,7 @@ fn restarts(run: &Run, series: &[Series], found: &mut Vec<Disturbance>) {
 }
 
 /// Every target is scraped, successfully, all through the run.
-fn scrapes(run: &Run, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance>) {
+fn scrapes(run: &Run, service: &Service, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance>) {
     let mut by_target: BTreeMap<String, Vec<(i64, f64)>> = BTreeMap::new();
     for series in up {
         by_target
@@ -164,7 +174,7 @@ fn scrapes(run: &Run, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance
         if OPTIONAL.contains(&job) {
             continue;
         }
-        let outages = run.outages(&[job, PROMETHEUS]);
+        let outages = run.outages(&[service.component_of(job), PROMETHEUS]);
         let wanted = |from: i64, to: i64| outages.iter().any(|outage| from < outage.1 && to > outage.0);
         let failed = samples.iter().filter(|(at, up)| *up < 1.0 && !wanted(*at, *at)).count();
         if failed > 0 {

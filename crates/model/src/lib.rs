@@ -6,7 +6,7 @@
 //! ```
 //! use aiclipx_model::monitoring::promql;
 //!
-//! let expr = promql::parse("rate(app_requests_total[5m]) > 0.05").unwrap();
+//! let expr = promql::parse("rate(http_requests_total[5m]) > 0.05").unwrap();
 //! assert_eq!(promql::selectors(&expr).len(), 1);
 //! ```
 
@@ -18,5 +18,7 @@ pub mod process_identity;
 pub mod prom;
 pub mod revision;
 pub mod scenario;
+mod section;
+pub mod service;
 pub mod sum;
 pub mod traffic;

@@ -11,7 +11,6 @@ use crate::failure::{Failure, Finding};
 use crate::files;
 
 mod file;
-mod section;
 mod types;
 
 pub use types::{Action, Arrival, Expect, FaultQuota, Measure, Phase, RequestTemplate, Scenario, Step, Volume};

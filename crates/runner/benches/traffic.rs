@@ -22,7 +22,7 @@ use aiclipx_model::traffic::ledger::{Entry, Quantiles};
 use aiclipx_model::traffic::schedule::Schedule;
 use aiclipx_runner::traffic::connection::Tcp;
 use aiclipx_runner::traffic::progress::Progress;
-use aiclipx_runner::traffic::send::{Limits, Sent, send};
+use aiclipx_runner::traffic::send::{Limits, Named, Sent, send};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::server::conn::http1;
@@ -30,6 +30,10 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+
+fn named(run: &str) -> Named<'_> {
+    Named { run, service: aiclipx_model::service::Service::ours() }
+}
 
 /// Length of a measurement, and of one of the search for the highest rate.
 const LENGTH: Duration = Duration::from_secs(10);
@@ -116,7 +120,7 @@ async fn sent(address: SocketAddr, rate: u64, length: Duration) -> Sent {
     let schedule = Schedule::new(&scenario, 1, Speed::PRODUCTION, None).unwrap();
     let progress = Progress::new(&schedule);
     let connect = Tcp::resolve(&address.to_string().parse().unwrap()).await.unwrap();
-    send(&schedule, "bench", connect, &Limits::default(), &progress, |_| {}, pending()).await.unwrap()
+    send(&schedule, &named("bench"), connect, &Limits::default(), &progress, |_| {}, pending()).await.unwrap()
 }
 
 /// Relative error of the rate over the whole span, and the lag; or why the generator gave up.

@@ -214,7 +214,7 @@ impl Job for Collecting {
             let (tree, folder) = (Arc::clone(&self.tree), self.folder.clone());
             let looked = tokio::task::spawn_blocking(move || {
                 let experiment = Experiment::read(&folder)?;
-                let built = experiment.built_from().collect();
+                let built = experiment.built_from(tree.service());
                 anyhow::Ok((!judge::disturbances(&experiment, &tree).is_empty(), built))
             });
             Ok(looked.await.context("looking at an experiment")??)

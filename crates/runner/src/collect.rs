@@ -18,8 +18,8 @@ use aiclipx_base::duration::Speed;
 use aiclipx_dashboard::query::{self, View};
 use aiclipx_http::client;
 use aiclipx_judge::artifacts::{
-    HELD_BY_LOKI, LOADED, LOADED_ANSWERS, LOG, LoadedAnswer, NAMES, NOTIFICATIONS, PLANTED, SAMPLE, SAMPLES, SNAPSHOT,
-    Sample,
+    HELD_BY_LOKI, LOADED, LOADED_ANSWERS, LOG, LoadedAnswer, NAMES, NOTIFICATIONS, PLANTED, SAMPLE, SNAPSHOT, Sample,
+    samples_of,
 };
 use aiclipx_judge::experiment::{Experiment, PanelAnswer, read_scenario};
 use aiclipx_judge::files::write;
@@ -30,6 +30,7 @@ use aiclipx_model::failure::{Failure, no_temporary_folder};
 use aiclipx_model::monitoring::Loader;
 use aiclipx_model::notification::Notification;
 use aiclipx_model::prom::answer::percent_encoded;
+use aiclipx_model::service::{APP, Log, Service};
 use aiclipx_stack::prom::client::{Api, query_path};
 use aiclipx_stack::{Component, Lifetime, Stack};
 
@@ -57,7 +58,7 @@ async fn collected(
     tell: &(dyn Fn(Event) + Sync),
 ) -> Result<(), Failure> {
     let prometheus = Api::new(environment.prometheus());
-    let run = begun(environment, &prometheus, run_folder, target).await?;
+    let run = begun(environment, tree.service(), &prometheus, run_folder, target).await?;
     for LoadedAnswer { name, of, path } in LOADED_ANSWERS {
         let api = if of == Loader::Alertmanager {
             environment.alertmanager().map(Api::new)
@@ -70,10 +71,12 @@ async fn collected(
     }
     let lacks = |why: String| tell(Event::Lacks { scenario: run.scenario.clone(), why });
     if let Environment::Managed(stack) = environment {
-        logs(stack, &run, target).await?;
+        logs(stack, tree.service().log.as_ref(), &run, target).await?;
         if stack.programs().contains_key(&Component::Loki) && stack.programs().contains_key(&Component::Vector) {
             // The files hold the same lines; a Loki that does not answer takes them from nobody.
-            if let Err(error) = store_of_logs(&run, target).await {
+            if let Some(log) = &tree.service().log
+                && let Err(error) = store_of_logs(log, &run, target).await
+            {
                 lacks(format!("{error:#}"));
             }
             if read_scenario(target, &run)?.expect.redacts
@@ -110,7 +113,7 @@ pub(super) async fn disturbances(
     run_folder: &Path,
 ) -> Result<Vec<String>, Failure> {
     let aside = tempfile::Builder::new().prefix("aiclipx-").tempdir().map_err(|error| no_temporary_folder(&error))?;
-    begun(environment, &Api::new(environment.prometheus()), run_folder, aside.path()).await?;
+    begun(environment, tree.service(), &Api::new(environment.prometheus()), run_folder, aside.path()).await?;
     let found = judge::disturbances(&Experiment::read(aside.path())?, tree);
     Ok(found.iter().map(ToString::to_string).collect())
 }
@@ -118,6 +121,7 @@ pub(super) async fn disturbances(
 /// The run's folder with raw samples and notifications: an experiment as far as what disturbed it can be told.
 async fn begun(
     environment: Environment<'_>,
+    service: &Service,
     prometheus: &Api,
     run_folder: &Path,
     target: &Path,
@@ -126,7 +130,7 @@ async fn begun(
     let run = read_run(target)?;
     let window = run.end_ms - run.quiet_ms;
     ensure!(window > 0, "it ended at {}, before it began at {}: the clock was set back", run.end_ms, run.quiet_ms);
-    for Sample { name, selector } in SAMPLES {
+    for Sample { name, selector } in samples_of(service) {
         let path = query_path(&format!("{selector}[{window}ms]"), Some(seconds(run.end_ms)));
         let answer = prometheus.get(&path).await?;
         write(&target.join(SAMPLE.named(name)), &answer)?;
@@ -158,20 +162,19 @@ pub(super) const LONGEST_LOG: u64 = 16 << 20;
 /// The service's log of the window, line by line by its own times, and the end of the other components' logs.
 ///
 /// A line of the service that tells no time is kept: whether it may be there is for the judge.
-async fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
+async fn logs(stack: &Stack, log: Option<&Log>, run: &Run, target: &Path) -> anyhow::Result<()> {
     let processes: Vec<_> = stack.processes().into_iter().map(|one| (stack.plan().log(&one.name), one)).collect();
-    let (run, target) = (run.clone(), target.to_owned());
+    let (log, run, target) = (log.cloned(), run.clone(), target.to_owned());
     let written = tokio::task::spawn_blocking(move || {
         for (file, process) in processes {
             let is_service = process.component == Component::App;
-            let most = if is_service { u64::MAX } else { LONGEST_LOG };
+            let most = if is_service && log.is_some() { u64::MAX } else { LONGEST_LOG };
             let bytes =
                 aiclipx_stack::logs::joined(&file, most).with_context(|| format!("cannot read {}", file.display()))?;
             let text = String::from_utf8_lossy(&bytes);
-            let kept: String = if is_service {
-                text.split_inclusive('\n').filter(|line| in_window(line, &run)).collect()
-            } else {
-                text.into_owned()
+            let kept: String = match log.as_ref().filter(|_| is_service) {
+                Some(log) => text.split_inclusive('\n').filter(|line| in_window(line, log, &run)).collect(),
+                None => text.into_owned(),
             };
             write(&target.join(LOG.named(&process.name)), kept.as_bytes())?;
         }
@@ -182,14 +185,15 @@ async fn logs(stack: &Stack, run: &Run, target: &Path) -> anyhow::Result<()> {
 
 /// How many lines of this run's requests Loki holds, as it answers: asked again until it is as many as the files hold, or
 /// forwarding has had its time. What it says last is kept, whatever it is.
-async fn store_of_logs(run: &Run, target: &Path) -> anyhow::Result<()> {
+async fn store_of_logs(log: &Log, run: &Run, target: &Path) -> anyhow::Result<()> {
     let prefix = format!("{}-", run.id);
     let of_run = |line: &&aiclipx_judge::experiment::LogLine| line.request_id.starts_with(&prefix);
-    let expected = aiclipx_judge::experiment::service_log(target)?.0.iter().filter(of_run).count();
+    let expected = aiclipx_judge::experiment::service_log(target, log)?.0.iter().filter(of_run).count();
     let window = run.end_ms - run.quiet_ms;
     // The names a run is made of hold no sign that means something to a regular expression but the full stop.
     let pattern = prefix.replace('.', "[.]");
-    let query = format!(r#"sum(count_over_time({{component="app"}} | json | request_id=~"{pattern}.*" [{window}ms]))"#);
+    let id = &log.request_id;
+    let query = format!(r#"sum(count_over_time({{component="{APP}"}} | json | {id}=~"{pattern}.*" [{window}ms]))"#);
     let path =
         format!("/loki/api/v1/query?query={}&time={}", percent_encoded(&query), i128::from(run.end_ms) * 1_000_000);
     let loki = Api::new(&run.addresses.logging.loki);
@@ -249,10 +253,10 @@ async fn ask_for_planted(loki: &Api, run: &str, window_ms: Range<i64>, target: &
 /// Vector looks at a file at least this often, sends what it read a second later, and Loki answers of it at once.
 const FORWARDING: Duration = Duration::from_secs(20);
 
-fn in_window(line: &str, run: &Run) -> bool {
+fn in_window(line: &str, log: &Log, run: &Run) -> bool {
     let at = serde_json::from_str::<serde_json::Value>(line)
         .ok()
-        .and_then(|value| value["ts"].as_str()?.parse::<jiff::Timestamp>().ok());
+        .and_then(|value| value[&log.time].as_str()?.parse::<jiff::Timestamp>().ok());
     at.is_none_or(|at| (run.quiet_ms..=run.end_ms).contains(&at.as_millisecond()))
 }
 

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use crate::traffic::table::milliseconds;
 use aiclipx_judge::experiment::expositions;
-use aiclipx_judge::reconcile::INTERNAL;
 use aiclipx_model::prom::exposition::Exposition;
+use aiclipx_model::service::{Metric, Part, Service};
 use aiclipx_model::traffic::ledger::{Entry, FailureKind, Ledger, Quantiles, Totals};
 
 /// Of what differs so much is told; the rest is counted.
@@ -46,9 +46,9 @@ impl Told {
     }
 
     /// Of a run in its folder, on a stack with so many replicas of the service.
-    pub fn of_run(folder: &Path, replicas: usize, ledger: &Ledger) -> Told {
+    pub fn of_run(folder: &Path, replicas: usize, service: &Service, ledger: &Ledger) -> Told {
         let counted = match (expositions(folder, "before", replicas), expositions(folder, "after", replicas)) {
-            (Ok(before), Ok(after)) => counted(ledger, &before, &after),
+            (Ok(before), Ok(after)) => counted(ledger, service, &before, &after),
             (Err(error), _) | (_, Err(error)) => Counted::NotCompared(format!("{error:#}")),
         };
         Told::new(ledger, counted)
@@ -131,15 +131,16 @@ pub fn together(told: &[Told]) -> String {
 }
 
 /// Each replica before and after, in the same order.
-fn counted(ledger: &Ledger, before: &[Exposition], after: &[Exposition]) -> Counted {
+fn counted(ledger: &Ledger, service: &Service, before: &[Exposition], after: &[Exposition]) -> Counted {
     let not = |why: String| Counted::NotCompared(why);
+    let Some(metric) = &service.requests else { return not(service.without(Part::Requests).unwrap_or_default()) };
     let restarted = |(before, after): (&Exposition, &Exposition)| {
         // What is restarted counts from zero again; where there is no time of its start, less than before tells it.
-        let is_of_a_life = |name: &str| name == "process_start_time_seconds";
+        let is_of_a_life = |name: &str| Some(name) == service.process_start.as_deref();
         before.iter().any(|(series, value)| {
             let now = after.get(series);
             (is_of_a_life(&series.name) && now.is_some_and(|now| now.to_bits() != value.to_bits()))
-                || (series.name == REQUESTS && now.is_none_or(|now| now < value))
+                || (series.name == metric.name && now.is_none_or(|now| now < value))
         })
     };
     if before.iter().zip(after).any(restarted) {
@@ -149,11 +150,11 @@ fn counted(ledger: &Ledger, before: &[Exposition], after: &[Exposition]) -> Coun
     if unsettled > 0 {
         return not(format!("{unsettled} had no whole answer, and its log alone tells which of them it counted"));
     }
-    let to_the_monitoring = ledger.entries.iter().filter(|entry| INTERNAL.contains(&entry.endpoint.as_str())).count();
+    let to_the_monitoring = ledger.entries.iter().filter(|entry| service.is_internal(&entry.endpoint)).count();
     if to_the_monitoring > 0 {
         return not(format!("{to_the_monitoring} asked for health or metrics, which probes and scrapes do, too"));
     }
-    let (was, is) = (requests(before), requests(after));
+    let (was, is) = (requests(before, service, metric), requests(after, service, metric));
     let mut rows: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     for (what, count) in is {
         rows.entry(what.clone()).or_default().0 = count - was.get(&what).copied().unwrap_or_default();
@@ -161,7 +162,7 @@ fn counted(ledger: &Ledger, before: &[Exposition], after: &[Exposition]) -> Coun
     for ((method, endpoint, status), count) in ledger.counts() {
         #[expect(clippy::cast_precision_loss, reason = "a ledger holds far less than 2^53 lines")]
         let count = count as f64;
-        rows.entry(format!("{method} {endpoint} {status}")).or_default().1 = count;
+        rows.entry(metric.key_for(method, endpoint, &status.to_string())).or_default().1 += count;
     }
     if rows.is_empty() {
         return not("it exposes no such counter".to_owned());
@@ -172,15 +173,11 @@ fn counted(ledger: &Ledger, before: &[Exposition], after: &[Exposition]) -> Coun
     if told.is_empty() { Counted::Same } else { Counted::Otherwise(told) }
 }
 
-const REQUESTS: &str = "app_requests_total";
-
-/// By method, endpoint and status, over all replicas; without what probes and scrapes ask.
-fn requests(expositions: &[Exposition]) -> BTreeMap<String, f64> {
+/// By whatever its labels tell, over all replicas; without what probes and scrapes ask.
+fn requests(expositions: &[Exposition], service: &Service, metric: &Metric) -> BTreeMap<String, f64> {
     let mut sums = BTreeMap::new();
-    for (series, value) in expositions.iter().flatten().filter(|(series, _)| series.name == REQUESTS) {
-        let label = |name: &str| series.labels.get(name).map_or("", String::as_str);
-        if !INTERNAL.contains(&label("endpoint")) {
-            let what = format!("{} {} {}", label("method"), label("endpoint"), label("http_status"));
+    for (series, value) in expositions.iter().flatten().filter(|(series, _)| series.name == metric.name) {
+        if let Some(what) = service.key_of(metric, &series.labels) {
             *sums.entry(what).or_default() += value;
         }
     }
@@ -229,6 +226,8 @@ mod tests {
         Outcome::Answered { status }
     }
 
+    const REQUESTS: &str = "app_requests_total";
+
     fn exposed(started: u32, requests: &[(&str, &str, u32)]) -> Exposition {
         let mut text = format!(
             "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {started}\n# TYPE {REQUESTS} counter\n"
@@ -240,7 +239,7 @@ mod tests {
     }
 
     fn line(ledger: &Ledger, before: &[Exposition], after: &[Exposition]) -> String {
-        Told::new(ledger, counted(ledger, before, after)).to_string()
+        Told::new(ledger, counted(ledger, Service::ours(), before, after)).to_string()
     }
 
     #[test]
@@ -293,7 +292,7 @@ mod tests {
         let refused = Outcome::Failed { kind: FailureKind::Refused };
         let told = line(&ledger(&[("/", answered(200)), ("/", refused)]), &[one], &[two]);
         assert!(told.starts_with("✓ 01-request-rate: 2 sent, 1 answered (200: 1), 1 refused, p95"), "{told}");
-        let told = Told::of_run(Path::new("/nowhere"), 1, &sent).to_string();
+        let told = Told::of_run(Path::new("/nowhere"), 1, Service::ours(), &sent).to_string();
         assert!(told.contains("not compared") && told.contains("/nowhere"), "{told}");
     }
 

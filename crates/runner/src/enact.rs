@@ -30,6 +30,7 @@ use aiclipx_judge::provenance::{End, compact_utc};
 use aiclipx_judge::run::{PhaseTime, Process, Run, SCHEMA};
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::process_identity::ProcessIdentity;
+use aiclipx_model::service::{Part, Service};
 use aiclipx_model::traffic::schedule::{PlannedPhase, Schedule};
 use aiclipx_stack::Component;
 use aiclipx_stack::interrupt::Interrupt;
@@ -92,10 +93,10 @@ async fn enacted(
     interrupt: &Interrupt,
     begun: &mut Option<PathBuf>,
 ) -> Result<RunResult, Failure> {
-    let environment = what.environment;
+    let (environment, service) = (what.environment, what.tree.service());
     let schedule = Schedule::new(what.scenario, what.seed, environment.speed(), what.length)?;
     if schedule.injects_faults() {
-        interrupt.or(faults_are_on(environment.app_metrics())).await?;
+        interrupt.or(faults_are_on(environment.app_metrics(), service)).await?;
     }
     let alerts = if what.pictures { &what.scenario.expect.fires[..] } else { &[] };
     let screenshots = async { Ok(Screenshots::open(alerts, environment.prometheus(), PATIENCE).await) };
@@ -107,7 +108,7 @@ async fn enacted(
     let folder = environment.state().join(RUNS).join(&id);
     write(&SCENARIO.below(&folder), what.scenario.text.as_bytes())?;
     *begun = Some(folder.clone());
-    let mut disturbances = expositions(environment.app_metrics(), &folder, "before").await?;
+    let mut disturbances = expositions(environment.app_metrics(), &service.metrics, &folder, "before").await?;
     let at_start = environment.identities().await?;
     plant(what, &id)?;
 
@@ -120,7 +121,7 @@ async fn enacted(
         return Err(Failure::interrupted());
     }
     disturbances.extend(interrupt.or(waiting.until_over(&sent.ledger.head)).await?);
-    disturbances.extend(expositions(environment.app_metrics(), &folder, "after").await?);
+    disturbances.extend(expositions(environment.app_metrics(), &service.metrics, &folder, "after").await?);
     let at_end = environment.identities().await?;
 
     say(Doing::WaitingForLastPictures);
@@ -189,31 +190,36 @@ fn ended(quiet_ms: i64, now_ms: i64, lasted: Duration) -> (i64, Option<String>) 
 }
 
 /// A scenario with faults against a service that takes none would show nothing: a usage failure says so.
-pub async fn faults_are_on(app: &[Address]) -> Result<(), Failure> {
+pub async fn faults_are_on(app: &[Address], service: &Service) -> Result<(), Failure> {
+    let Some(faults) = &service.faults else {
+        return Err(Failure::usage(service.without(Part::Faults).unwrap_or_default())
+            .remedy("let a phase fail by what it asks for, with provokes = true, and not by `faults`"));
+    };
+    let Some(gauge) = &faults.gauge else { return Ok(()) };
     for address in app {
-        let answer = client::get(address, "/metrics", ASK_LIMIT)
+        let answer = client::get(address, &service.metrics, ASK_LIMIT)
             .await
             .with_context(|| format!("cannot ask whether the service at {address} takes faults"))
             .map_err(Failure::usage)?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
-        if !text.lines().any(|line| line.trim() == "app_faults_enabled 1") {
+        if !text.lines().any(|line| line.trim() == format!("{gauge} 1")) {
             return Err(Failure::usage(format!("the service at {address} takes no faults"))
-                .remedy("start it with APP_FAULTS=on; `just up` does"));
+                .remedy(format!("start it so that it says {gauge} 1 (ours: APP_FAULTS=on; `just up` does)")));
         }
     }
     Ok(())
 }
 
 /// What the replicas expose now. Who does not answer, or not with that, disturbs the run: nothing was shown of what it counts.
-async fn expositions(app: &[Address], folder: &Path, when: &str) -> anyhow::Result<Vec<String>> {
+async fn expositions(app: &[Address], path: &str, folder: &Path, when: &str) -> anyhow::Result<Vec<String>> {
     let mut unanswered = Vec::new();
     for (index, address) in app.iter().enumerate() {
-        match client::get(address, "/metrics", ASK_LIMIT).await {
+        match client::get(address, path, ASK_LIMIT).await {
             Ok(answer) if answer.status.is_success() => {
                 write(&folder.join(artifacts::exposition(when, index)), &answer.body)?;
             }
-            Ok(answer) => unanswered.push(format!("GET /metrics of {address}, {when}: {}", answer.status)),
-            Err(error) => unanswered.push(format!("GET /metrics of {address}, {when}: {error:#}")),
+            Ok(answer) => unanswered.push(format!("GET {path} of {address}, {when}: {}", answer.status)),
+            Err(error) => unanswered.push(format!("GET {path} of {address}, {when}: {error:#}")),
         }
     }
     Ok(unanswered)
@@ -301,7 +307,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Address { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
         drop(listener);
-        let told = expositions(std::slice::from_ref(&address), folder.path(), "after").await.unwrap();
+        let told = expositions(std::slice::from_ref(&address), "/metrics", folder.path(), "after").await.unwrap();
         assert_eq!(told.len(), 1);
         assert!(told[0].starts_with(&format!("GET /metrics of {address}, after: ")), "{told:?}");
         assert!(!folder.path().join("exposition").exists());

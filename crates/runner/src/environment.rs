@@ -63,7 +63,7 @@ impl<'a> Environment<'a> {
     pub fn app_metrics(self) -> &'a [Address] {
         match self {
             Environment::Managed(stack) => stack.plan().addresses.scraped_app(),
-            Environment::External(external) => &external.app,
+            Environment::External(external) => &external.scraped,
         }
     }
 

@@ -58,7 +58,9 @@ pub async fn prove(
     });
     let jobs = scenarios.iter().map(|scenario| Proof::new(&host, &tree, scenario, &draft, events)).collect();
     let told = |ended: &Ended<Proof<_>>, _| tell(ended, events);
-    let ended = runner::run(jobs, options.jobs, events, interrupt, told).await;
+    // Of a service that runs elsewhere there is one: side by side each experiment would count the other's requests.
+    let side_by_side = if tree.service().start.is_some() { options.jobs } else { 1 };
+    let ended = runner::run(jobs, side_by_side, events, interrupt, told).await;
     let (facts, failures) = gathered(ended);
     // What went wrong with some is told of them in the bundle of the others, if there are any.
     let nothing_to_judge = files::files_in(&draft.folder().join("experiments"), "")?.is_empty();

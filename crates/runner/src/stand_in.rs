@@ -15,6 +15,7 @@ pub(super) fn external(there: SocketAddr, state: &Path) -> ExternalStack {
     let address = Address { host: there.ip().to_string(), port: there.port() };
     ExternalStack {
         app: vec![address.clone()],
+        scraped: vec![address.clone()],
         prometheus: address,
         alertmanager: None,
         receiver: None,

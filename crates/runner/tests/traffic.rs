@@ -20,11 +20,12 @@ use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
 use aiclipx_model::failure::Kind;
 use aiclipx_model::scenario::{Scenario, Volume};
+use aiclipx_model::service::Service;
 use aiclipx_model::traffic::ledger::{Entry, FailureKind, Ledger, Outcome, Quantiles};
 use aiclipx_model::traffic::schedule::Schedule;
 use aiclipx_runner::traffic::connection::{Connect, Tcp};
 use aiclipx_runner::traffic::progress::Progress;
-use aiclipx_runner::traffic::send::{Limits, Pacing, Sent, send};
+use aiclipx_runner::traffic::send::{Limits, Named, Pacing, Sent, send};
 use aiclipx_runner::traffic::table::Summary;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -35,6 +36,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
+
+fn named(run: &str) -> Named<'_> {
+    Named { run, service: Service::ours() }
+}
 
 /// A steady schedule of `GET /` and whatever `more` says of its one phase.
 fn schedule(rate: &str, duration: &str, more: &str) -> Schedule {
@@ -140,7 +145,8 @@ async fn sent_with(
     stop: impl Future<Output = ()>,
 ) -> Sent {
     let progress = Progress::new(schedule);
-    let sent = send(schedule, "run", connect, limits, &progress, |_| {}, stop).await.expect("the run has a good name");
+    let sent =
+        send(schedule, &named("run"), connect, limits, &progress, |_| {}, stop).await.expect("the run has a good name");
     let totals = sent.ledger.totals();
     assert_eq!(totals.scheduled, schedule.requests.len() as u64);
     assert_eq!(totals.scheduled, totals.sent + totals.not_sent);
@@ -514,8 +520,9 @@ async fn a_generator_that_falls_behind_says_so_and_stops() {
         tokio::time::advance(Duration::from_millis(100)).await;
         pending::<()>().await;
     };
+    let named = named("run");
     let sent = tokio::select! {
-        sent = send(&schedule, "run", server, &limits, &progress, |_| {}, pending()) => sent.unwrap(),
+        sent = send(&schedule, &named, server, &limits, &progress, |_| {}, pending()) => sent.unwrap(),
         () = stalled => unreachable!(),
     };
     let why = sent.ledger.head.limited.clone().expect("it was limited");
@@ -539,7 +546,7 @@ async fn phases_are_told_at_their_time_and_the_run_lasts_to_the_end_of_the_last(
     let hook = |phase: &aiclipx_model::traffic::schedule::PlannedPhase| {
         told.push((phase.name.clone(), origin.elapsed().as_millis()));
     };
-    let sent = send(&schedule, "run", server, &at_runtime_pace(), &progress, hook, pending()).await.unwrap();
+    let sent = send(&schedule, &named("run"), server, &at_runtime_pace(), &progress, hook, pending()).await.unwrap();
     let near = |ms: u128, expected: u128| ms.abs_diff(expected) <= 1;
     assert!(near(told[0].1, 0) && near(told[1].1, 3000) && near(told[2].1, 7000), "{told:?}");
     assert!(near(origin.elapsed().as_millis(), 12_000));
@@ -552,7 +559,8 @@ async fn a_run_name_that_makes_no_request_id_is_refused() {
     let schedule = schedule("1", "1s", "");
     let progress = Progress::new(&schedule);
     for run in ["", "two words", "a/b", &"x".repeat(51)] {
-        let failure = send(&schedule, run, Nobody, &at_runtime_pace(), &progress, |_| {}, pending()).await.unwrap_err();
+        let failure =
+            send(&schedule, &named(run), Nobody, &at_runtime_pace(), &progress, |_| {}, pending()).await.unwrap_err();
         assert_eq!(failure.kind(), Kind::Usage, "{run}");
     }
 }
@@ -565,7 +573,7 @@ async fn progress_counts_what_the_ledger_says() {
     });
     let schedule = schedule("100", "10s", "");
     let progress = Progress::new(&schedule);
-    let sent = send(&schedule, "run", server, &at_runtime_pace(), &progress, |_| {}, pending()).await.unwrap();
+    let sent = send(&schedule, &named("run"), server, &at_runtime_pace(), &progress, |_| {}, pending()).await.unwrap();
     let shown = progress.snapshot();
     assert_eq!((shown.launched, shown.in_flight, shown.failed), (1000, 0, 250));
     assert_eq!(shown.p95_us.unwrap(), latencies(&sent.ledger).p95_us);
@@ -587,7 +595,7 @@ fn original(number: &str, argument: &str, variables: &[(&str, &str)]) -> Result<
     let place = tempfile::tempdir().unwrap();
     let tool = place.path().join("tool");
     // No stack is up; what would be run is kept.
-    let keep = "[ \"$1\" = status ] && exit 3\ncp \"$3\" \"$(dirname \"$0\")\"; shift 3; echo \"$*\"\n";
+    let keep = "[ \"$1\" = status ] && exit 3\ncp \"$2\" \"$(dirname \"$0\")\"; shift 2; echo \"$*\"\n";
     executable::script(&tool, keep);
     // By name, not by its first line: a Nix sandbox has no /usr/bin/env.
     let mut script = std::process::Command::new("bash");
@@ -764,7 +772,7 @@ async fn look_at_a_run() {
     let progress = Progress::new(&schedule);
     let shown = tokio::spawn(Arc::clone(&progress).show());
     let stop = async { tokio::signal::ctrl_c().await.unwrap() };
-    let sent = send(&schedule, "look", connect, &Limits::default(), &progress, |_| {}, stop).await.unwrap();
+    let sent = send(&schedule, &named("look"), connect, &Limits::default(), &progress, |_| {}, stop).await.unwrap();
     shown.abort();
     drop(shown.await);
     println!("{}", Summary::new(&sent.ledger, sent.lag));

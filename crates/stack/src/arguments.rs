@@ -9,6 +9,7 @@ use super::secrets;
 use super::tools::Tool;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration;
+use aiclipx_model::service::PLACES;
 
 /// How long the Watchdog may be silent, in production time: five of its notifications.
 const WATCHDOG_PATIENCE: Duration = Duration::from_mins(5);
@@ -25,11 +26,15 @@ impl Component {
         plan: &Plan,
         program: &Tool,
         prometheus_flags: &[String],
+        revision: &str,
     ) -> Vec<String> {
         let (address, listens) = (&process.address, plan.listens(process));
         let etc = |file: &str| text(&plan.etc().join(file));
         match self {
-            Component::App => Vec::new(),
+            Component::App => {
+                let start = plan.service.start.iter();
+                start.flat_map(|start| &start.arguments).map(|word| filled(word, process, plan, revision)).collect()
+            }
             Component::Prometheus => [&prometheus(plan, address, listens, program)[..], prometheus_flags].concat(),
             Component::Alertmanager => vec![
                 format!("--config.file={}", etc("alertmanager/alertmanager.yml")),
@@ -68,18 +73,12 @@ impl Component {
     }
 
     /// What its environment holds beside the supervisor's. Never a secret: an environment is readable in /proc.
-    pub(super) fn environment(self, process: &Process, plan: &Plan, revision: &str) -> Vec<(&'static str, String)> {
+    pub(super) fn environment(self, process: &Process, plan: &Plan, revision: &str) -> Vec<(String, String)> {
         match self {
-            Component::App => [("APP_LISTEN", Some(&process.address)), ("APP_ADMIN_LISTEN", process.admin.as_ref())]
-                .into_iter()
-                .filter_map(|(name, address)| Some((name, address?.to_string())))
-                .chain([
-                    ("APP_FAULTS", if plan.faults { "on" } else { "off" }.to_owned()),
-                    ("APP_REVISION", revision.to_owned()),
-                    // Nobody balances load in front of a local stack, so nobody has to notice before the listener closes.
-                    ("APP_DRAIN_DELAY", "0s".to_owned()),
-                ])
-                .collect(),
+            Component::App => {
+                let settings = plan.service.start.iter().flat_map(|start| &start.environment);
+                settings.map(|(name, word)| (name.clone(), filled(word, process, plan, revision))).collect()
+            }
             Component::Prometheus
             | Component::Alertmanager
             | Component::Receiver
@@ -90,6 +89,29 @@ impl Component {
             | Component::Loki => Vec::new(),
         }
     }
+}
+
+/// A word of the service's, with what only the stack knows in its places.
+fn filled(word: &str, process: &Process, plan: &Plan, revision: &str) -> String {
+    let monitored = process.monitored();
+    let told = |place: &str| {
+        Some(match place {
+            "address" => process.address.to_string(),
+            "host" => process.address.host.clone(),
+            "port" => process.address.port.to_string(),
+            "monitoring" => monitored.to_string(),
+            "monitoring_host" => monitored.host.clone(),
+            "monitoring_port" => monitored.port.to_string(),
+            "faults" => if plan.faults { "on" } else { "off" }.to_owned(),
+            "revision" => revision.to_owned(),
+            "tree" => text(&plan.tree),
+            "data" => text(&plan.data(process.component)),
+            _ => return None,
+        })
+    };
+    PLACES
+        .iter()
+        .fold(word.to_owned(), |word, place| word.replace(&format!("{{{place}}}"), &told(place).unwrap_or_default()))
 }
 
 fn text(path: &Path) -> String {
@@ -181,7 +203,7 @@ mod tests {
         let plan = Plan { lifetime, ..plan };
         let process = plan.processes().into_iter().find(|process| process.component == component).unwrap();
         let tool = Tool { path: program.into(), version: "3.12.0".to_owned() };
-        component.arguments(&process, &plan, &tool, &["--query.lookback-delta=10s".to_owned()])
+        component.arguments(&process, &plan, &tool, &["--query.lookback-delta=10s".to_owned()], "")
     }
 
     #[test]
@@ -203,7 +225,7 @@ mod tests {
         let by_arguments = |component: Component| component.is_guarded() && component != Component::Vector;
         for process in plan.processes().into_iter().filter(|process| by_arguments(process.component)) {
             let hidden = &plan.hidden[&process.component];
-            let arguments = process.component.arguments(&process, &plan, &tool, &[]);
+            let arguments = process.component.arguments(&process, &plan, &tool, &[], "");
             let listens: Vec<_> =
                 arguments.iter().filter(|one| one.contains("listen-") && !one.contains("grpc")).cloned().collect();
             let told = listens.join(" ");

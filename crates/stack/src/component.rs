@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::tools::{Elder, Wanted};
+use aiclipx_model::service::APP;
 
 /// A part of the stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -114,9 +115,7 @@ impl Component {
 
     const fn row(self) -> Row {
         match self {
-            Component::App => {
-                Row { name: "app", source: Source::Service, port: 8080, ready: "/health/ready", missed: None }
-            }
+            Component::App => Row { name: APP, source: Source::Service, port: 8080, ready: "/", missed: None },
             Component::Prometheus => Row {
                 name: "prometheus",
                 source: Source::Path(&PROMETHEUS),
@@ -190,7 +189,7 @@ impl Component {
         (self == Component::App).then_some(APP_ADMIN_PORT)
     }
 
-    /// The path that answers 200 once it can do its work.
+    /// The path that answers 200 once it can do its work; of the service its own file says.
     pub(super) fn readiness_path(self) -> &'static str {
         self.row().ready
     }
@@ -198,6 +197,21 @@ impl Component {
     /// What a stack without it lacks; `None` when there is no stack without it.
     pub fn missed_without(self) -> Option<&'static str> {
         self.row().missed
+    }
+
+    /// The file of monitoring/ that it can't run without, where a tree may have none.
+    pub(super) fn configuration(self) -> Option<&'static str> {
+        match self {
+            Component::Probe => Some("blackbox/blackbox.yml"),
+            Component::Vector => Some("vector/vector.yaml"),
+            Component::Loki => Some("loki/loki.yaml"),
+            Component::Grafana => Some("grafana/grafana.ini"),
+            Component::App
+            | Component::Prometheus
+            | Component::Alertmanager
+            | Component::Receiver
+            | Component::Viewer => None,
+        }
     }
 
     /// Whether a stack may do without it.

@@ -21,6 +21,7 @@ use aiclipx_model::failure::Failure;
 use aiclipx_model::monitoring::speed_of;
 use aiclipx_model::prom::answer::Data;
 use aiclipx_model::prom::exposition;
+use aiclipx_model::service::{APP, Build, FILE, Service};
 
 /// One question to a component.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
@@ -100,6 +101,8 @@ impl FromStr for Endpoints {
 #[derive(Debug, Clone)]
 pub struct ExternalStack {
     pub app: Vec<Address>,
+    /// Where they are asked for their metrics.
+    pub scraped: Vec<Address>,
     pub prometheus: Address,
     /// Alertmanager, where it answers.
     pub alertmanager: Option<Address>,
@@ -124,11 +127,15 @@ impl ExternalStack {
     /// another component it is kept.
     ///
     /// Runs will lie in a folder of this stack's own below `state`.
-    pub async fn find(endpoints: &Endpoints, state: &Path) -> Result<ExternalStack, Failure> {
+    pub async fn find(endpoints: &Endpoints, service: &Service, state: &Path) -> Result<ExternalStack, Failure> {
         let mut versions = BTreeMap::new();
-        for (index, address) in endpoints.app.iter().enumerate() {
-            let name = if index == 0 { "app".to_owned() } else { format!("app-{}", index + 1) };
-            let version = version_of_service(address).await.map_err(|why| cannot(Component::App, address, &why))?;
+        // What only the monitoring reaches is out of reach from here, unless its file says where that is.
+        let scraped = service.monitoring.as_ref().filter(|_| endpoints.app.len() == 1);
+        let scraped = scraped.map_or_else(|| endpoints.app.clone(), |one| vec![one.clone()]);
+        for (index, address) in scraped.iter().enumerate() {
+            let name = if index == 0 { APP.to_owned() } else { format!("{APP}-{}", index + 1) };
+            let version =
+                version_of_service(address, service).await.map_err(|why| cannot(Component::App, address, &why))?;
             versions.insert(name, version);
         }
         let address = &endpoints.others[&Component::Prometheus];
@@ -156,6 +163,7 @@ impl ExternalStack {
         }
         Ok(ExternalStack {
             app: endpoints.app.clone(),
+            scraped,
             prometheus: address.clone(),
             alertmanager: answering.remove(&Component::Alertmanager),
             receiver: answering.remove(&Component::Receiver),
@@ -235,13 +243,15 @@ fn cannot(component: Component, address: &Address, why: &str) -> Failure {
 }
 
 /// What the service says of itself, in its own metrics.
-async fn version_of_service(address: &Address) -> Result<String, String> {
-    let answer = client::get(address, "/metrics", ASK_LIMIT).await.map_err(|error| error.to_string())?;
+async fn version_of_service(address: &Address, service: &Service) -> Result<String, String> {
+    let answer = client::get(address, &service.metrics, ASK_LIMIT).await.map_err(|error| error.to_string())?;
     let series = exposition::parse(&String::from_utf8_lossy(&answer.body)).map_err(|error| format!("{error:#}"))?;
-    let build = series.keys().find(|series| series.name == "app_build_info");
-    let build = build.ok_or("it is not our service: its metrics have no app_build_info")?;
-    let label = |name: &str| build.labels.get(name).map_or("?", String::as_str);
-    Ok(format!("{} ({})", label("version"), label("revision")))
+    let Some(Build { info, version, revision }) = &service.build else { return Ok("unknown".to_owned()) };
+    let build = series.keys().find(|series| series.name == *info);
+    let build = build.ok_or_else(|| format!("it is not the service of {FILE}: its metrics have no {info}"))?;
+    let label =
+        |name: &Option<String>| name.as_ref().and_then(|name| build.labels.get(name)).map_or("?", String::as_str);
+    Ok(format!("{} ({})", label(version), label(revision)))
 }
 
 /// By how much the other clock is ahead of ours, for all that the way there and back leaves open in its favour.

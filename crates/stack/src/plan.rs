@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::component::Component;
 use super::layout;
 use super::ports::{ASIDE, Listener, PortChoice, free_port, hidden_address};
-use super::tools::major;
+use super::tools::{executables, is_executable, major};
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::monitoring::addresses::{Addresses, ExternalUrl, Logging};
+use aiclipx_model::service::{self, Service};
 
 /// Names the service's program when it does not lie beside this tool.
 pub(super) const APP_VARIABLE: &str = "AICLIPX_APP";
@@ -51,11 +52,19 @@ pub struct Plan {
     /// result.
     #[serde(skip)]
     pub settled_revision: Option<String>,
-    /// Whether the service obeys `x-fault`.
+    /// Whether the service makes requests fail that ask for it.
     pub faults: bool,
+    /// What the service is called, and its things.
+    #[serde(default = "our_service")]
+    pub service: Service,
     pub app_program: PathBuf,
     /// This tool's program, which is also the receiver and the viewer.
     pub tool_program: PathBuf,
+}
+
+/// Of a stack that was started before a tree could name another.
+fn our_service() -> Service {
+    Service::ours().clone()
 }
 
 /// One program to run: a component, or one replica of it.
@@ -67,6 +76,8 @@ pub struct Process {
     pub address: Address,
     /// Where it listens to the monitoring alone, if it does.
     pub admin: Option<Address>,
+    /// The path that answers 200 once it can do its work.
+    pub ready: String,
     /// Where it listens to a part of the stack and to nobody else, without being asked there how it is.
     pub aside: Option<(Listener, Address)>,
 }
@@ -104,14 +115,20 @@ impl Plan {
         if tool_program.file_name().is_some_and(|name| name == "aiclipx-mutants") {
             tool_program.set_file_name("aiclipx");
         }
-        let app_program =
-            std::env::var_os(APP_VARIABLE).map_or_else(|| tool_program.with_file_name("aiclipx-app"), PathBuf::from);
+        let service = service::of_tree(tree)?;
+        let app_program = std::env::var_os(APP_VARIABLE).map(PathBuf::from);
+        let app_program = app_program.unwrap_or_else(|| program_of(&service, tree, &tool_program));
+        let admin_port = Component::App.default_admin_port().filter(|_| service.own_listener);
         Ok(Plan {
             tree: absolute(tree)?,
             state: absolute(state)?,
             addresses: Addresses {
-                app: vec![port(Component::App)],
-                app_admin: Component::App.default_admin_port().map(Address::loopback).into_iter().collect(),
+                app: vec![service.address.as_ref().map_or_else(|| port(Component::App), |there| there.address.clone())],
+                app_admin: admin_port
+                    .map(Address::loopback)
+                    .or_else(|| service.monitoring.clone())
+                    .into_iter()
+                    .collect(),
                 prometheus: port(Component::Prometheus),
                 alertmanager: port(Component::Alertmanager),
                 receiver: port(Component::Receiver),
@@ -127,11 +144,16 @@ impl Plan {
                 .map(|one| Ok((one, hidden_address()?)))
                 .collect::<std::io::Result<_>>()
                 .context("cannot find an address to hide")?,
-            components: Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none()).collect(),
+            components: Component::ALL
+                .into_iter()
+                .filter(|one| one.stands_in_for().is_none())
+                .filter(|one| *one != Component::App || service.start.is_some())
+                .collect(),
             speed,
             lifetime: Lifetime::Attached,
             settled_revision: None,
             faults: true,
+            service,
             app_program: absolute(&app_program)?,
             tool_program,
         })
@@ -185,11 +207,14 @@ impl Plan {
     fn addresses_mut(&mut self, listener: Listener) -> &mut [Address] {
         let component = match listener {
             Listener::Main(component) => component,
+            Listener::AppAdmin if self.service.start.is_none() => return &mut [],
             Listener::AppAdmin => return &mut self.addresses.app_admin,
             Listener::VectorMetrics => return std::slice::from_mut(&mut self.addresses.logging.vector_metrics),
             Listener::LokiGrpc => return std::slice::from_mut(&mut self.addresses.logging.loki_grpc),
         };
         match component {
+            // Where somebody else started it, there it is.
+            Component::App if self.service.start.is_none() => &mut [],
             Component::App => &mut self.addresses.app,
             Component::Prometheus => std::slice::from_mut(&mut self.addresses.prometheus),
             Component::Alertmanager => std::slice::from_mut(&mut self.addresses.alertmanager),
@@ -230,6 +255,10 @@ impl Plan {
                     },
                     address: address.clone(),
                     admin: admins.get(replica).cloned(),
+                    ready: match component {
+                        Component::App => self.service.ready.clone(),
+                        _ => component.readiness_path().to_owned(),
+                    },
                     aside: aside.map(|(listener, address)| (listener, address.clone())),
                 })
             })
@@ -286,6 +315,18 @@ pub(super) fn shared_ports(processes: &[Process]) -> Vec<(u16, String, String)> 
         }
     }
     shared
+}
+
+/// The service's program: a path is from the tree; a name is beside this tool, or else the first of that name on PATH.
+fn program_of(service: &Service, tree: &Path, tool_program: &Path) -> PathBuf {
+    let name = service.start.as_ref().map_or("", |start| start.program.as_str());
+    if name.contains('/') {
+        return tree.join(name);
+    }
+    let beside = tool_program.with_file_name(name);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = if is_executable(&beside) { None } else { executables(name, &path).into_iter().next() };
+    on_path.unwrap_or(beside)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -15,8 +16,10 @@ use super::plan::{APP_VARIABLE, Plan, Process, shared_ports};
 use super::ports::Listener;
 use super::supervisor::{self, SUPERVISORD};
 use super::tools::{Tool, Wanted, executables, find, helper, is_executable};
+use aiclipx_http::client;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::revision::Revision;
+use aiclipx_model::service::FILE;
 
 /// What looking before starting found.
 pub(super) struct Preflight {
@@ -32,6 +35,9 @@ pub(super) struct Preflight {
     /// The tree's commit.
     pub(super) revision: String,
 }
+
+/// A service that runs answers whether it is ready by then.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// What supervisord asks for before it starts anything; up to the hard limit it raises its own.
 const DESCRIPTORS: u64 = 1024;
@@ -69,6 +75,7 @@ pub(super) async fn preflight(plan: &Plan) -> Result<Preflight, Failure> {
             components.push(stand_in);
         }
     }
+    problems.extend(unreached(plan).await);
     if supervisord.is_none() {
         problems.push(format!("supervisord: {}", not_found(&SUPERVISORD, &path, &plan.tree)));
     }
@@ -83,6 +90,18 @@ pub(super) async fn preflight(plan: &Plan) -> Result<Preflight, Failure> {
         }
         _ => Err(refused("nothing was started", &problems, taken)),
     }
+}
+
+/// Why a service that somebody else starts can't be asked.
+async fn unreached(plan: &Plan) -> Option<String> {
+    let address = plan.addresses.scraped_app().first().filter(|_| plan.service.start.is_none())?;
+    let answer = client::get(address, &plan.service.ready, ANSWER_LIMIT).await;
+    let why = match answer {
+        Ok(answer) if answer.status.is_success() => return None,
+        Ok(answer) => format!("{} answers {}", address.url(&plan.service.ready), answer.status),
+        Err(error) => error.to_string(),
+    };
+    Some(format!("the service: {why}; {FILE} says that it runs there: start it, or say with [start] how"))
 }
 
 /// The ports of processes that were not started, or are gone, if somebody holds them: a usage failure that says `how` it is now.
@@ -136,10 +155,20 @@ fn leave_out_halves(found: &mut BTreeMap<Component, Tool>, absent: &mut BTreeMap
 async fn program(component: Component, plan: &Plan, path: &OsStr) -> Result<Tool, String> {
     let ours = |file: &Path| {
         if is_executable(file) {
-            return Ok(Tool { path: file.to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() });
+            let is_ours = component != Component::App || plan.service.is_ours();
+            // Of somebody's own program nobody knows how it tells its version.
+            let version = if is_ours { env!("CARGO_PKG_VERSION") } else { "unknown" };
+            return Ok(Tool { path: file.to_owned(), version: version.to_owned() });
         }
-        Err(format!("{} is no program; `cargo build` makes it, or let {} name it", file.display(), APP_VARIABLE))
+        let how = if plan.service.is_ours() { "`cargo build` makes it" } else { "monitoring/service.toml names it" };
+        Err(format!("{} is no program; {how}, or let {APP_VARIABLE} name one", file.display()))
     };
+    // A tree that has no configuration of an optional component does without it.
+    let monitoring = plan.tree.join("monitoring");
+    if let Some(file) = component.configuration().filter(|file| monitoring.is_dir() && !monitoring.join(file).is_file())
+    {
+        return Err(format!("monitoring/{file} is not there: this tree does without"));
+    }
     match component.source() {
         Source::Service => ours(&plan.app_program),
         Source::Tool => ours(&plan.tool_program),

@@ -33,6 +33,8 @@ pub(super) fn prepare_state_dir(
                 gone("remove", &told, std::fs::remove_file(&told))?;
             }
             Component::Grafana | Component::Vector | Component::Loki => make(&plan.data(*component))?,
+            // A place for what somebody's own service keeps.
+            Component::App if !plan.service.is_ours() => make(&plan.data(*component))?,
             Component::App | Component::Receiver | Component::Viewer | Component::Probe => {}
         }
     }

@@ -18,7 +18,7 @@ const PROBE_LIMIT: Duration = Duration::from_millis(500);
 /// Grafana when a query through its datasource is answered.
 pub(super) async fn ready(process: &Process, has_rules: bool) -> Result<(), String> {
     let (address, component) = (process.monitored(), process.component);
-    let path = component.readiness_path();
+    let path = process.ready.as_str();
     let answer = client::get(address, path, PROBE_LIMIT).await.map_err(|error| error.to_string())?;
     if !answer.status.is_success() {
         return Err(format!("{} answers {}", address.url(path), answer.status));

@@ -132,14 +132,17 @@ impl Stack {
         for process in &processes {
             let tool = &preflight.programs[&process.component];
             let environment = process.component.environment(process, &plan, &preflight.revision);
-            let arguments = process.component.arguments(process, &plan, tool, prometheus_flags);
-            let command = configuration::command(&preflight.death_prefix, environment, &tool.path, arguments);
+            let arguments = process.component.arguments(process, &plan, tool, prometheus_flags, &preflight.revision);
+            let folder = plan.service.start.as_ref().and_then(|start| start.folder.as_ref());
+            let folder = folder.filter(|_| process.component == Component::App).map(|folder| plan.tree.join(folder));
+            let program = configuration::ProgramWords { folder: folder.as_deref(), program: &tool.path, arguments };
+            let command = configuration::command(&preflight.death_prefix, environment, program);
             programs.push(Program { name: process.name.clone(), command });
             if let Some(name) = front_of(process) {
                 let (looked_for, to) = (process.address.to_string(), plan.listens(process).to_string());
                 let arguments = ["front", "--listen", &looked_for, "--to", &to].map(str::to_owned).to_vec();
-                let command =
-                    configuration::command(&preflight.death_prefix, Vec::new(), &plan.tool_program, arguments);
+                let program = configuration::ProgramWords { folder: None, program: &plan.tool_program, arguments };
+                let command = configuration::command(&preflight.death_prefix, Vec::new(), program);
                 programs.push(Program { name, command });
             }
         }

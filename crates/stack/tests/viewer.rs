@@ -5,11 +5,13 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aiclipx_base::address::Address;
 use aiclipx_http::client::{Answer, get};
 use aiclipx_model::failure::Kind;
+use aiclipx_model::prom::answer::percent_encoded;
 use aiclipx_stack::viewer::{Sources, run};
 use serde_json::json;
 
@@ -176,8 +178,8 @@ async fn a_folded_row_is_asked_for_when_it_is_opened() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn variables_are_chosen_from_what_there_is() {
-    let queries = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let seen = std::sync::Arc::clone(&queries);
+    let queries = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&queries);
     let prometheus = prometheus(move |path| {
         seen.lock().unwrap().push(path.to_owned());
         let data = if path.contains("/label/") {
@@ -205,8 +207,8 @@ async fn variables_are_chosen_from_what_there_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_chosen_of_one_variable_is_what_there_is_to_choose_of_the_next() {
-    let queries = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-    let seen = std::sync::Arc::clone(&queries);
+    let queries = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&queries);
     let prometheus = prometheus(move |path| {
         seen.lock().unwrap().push(decoded(path));
         let data = if path.contains("/label/") { json!(["a"]) } else { json!({"resultType": "matrix", "result": []}) };
@@ -320,6 +322,48 @@ async fn what_cannot_be_shown_says_so_in_its_place_beside_what_can() {
         assert!(shown.contains(&format!("data-state=\"{state}\"")) && shown.contains(told), "{shown}");
     }
     assert!(viewer.page("/").await.contains("n.json:1: the dashboard is no JSON"));
+}
+
+/// A dashboard as others write them: no uid, a data source by a variable, chained variables, a panel for each value, a list of one's
+/// own, a panel of a type that is not drawn.
+const THEIRS: &str = include_str!("theirs.json");
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dashboard_of_somebody_else_s_opens_and_its_variables_are_chosen() {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let questions = Arc::clone(&asked);
+    let prometheus = prometheus(move |path| {
+        questions.lock().unwrap().push(path.to_owned());
+        let data = match path {
+            path if path.contains("/label/job/") => json!(["b", "c"]),
+            path if path.contains("/label/instance/") && path.contains(&percent_encoded("job=\"c\"")) => {
+                json!(["c1:80"])
+            }
+            path if path.contains("/label/instance/") => json!(["b1:80", "b2:80", "none"]),
+            _ => json!({"resultType": "matrix", "result": []}),
+        };
+        json!({"status": "success", "data": data}).to_string()
+    });
+    let viewer = Viewer::of(&[("theirs.json", THEIRS)], &prometheus).await;
+    let page = viewer.page("/d/theirs").await;
+    for (id, title) in [(8, "CPU of b1"), (9, "CPU of b2")] {
+        let shown = panel(&page, id);
+        assert!(shown.contains("data-state=\"drawn\"") && shown.contains(title), "{shown}");
+    }
+    assert!(panel(&page, 7).contains("“heatmap” is not drawn here"), "{page}");
+    for option in ["<option value=\"b1\"", "<option value=\"c\"", "<option value=\"1m\" selected>short</option>"] {
+        assert!(page.contains(option), "{option}: {page}");
+    }
+    assert!(page.contains("name=\"var-least\" value=\"3\"") && !page.contains("var-secret"), "{page}");
+    assert!(page.contains("its values come from `loki`, which is not asked here"), "{page}");
+    let told = |what: &str| asked.lock().unwrap().iter().any(|path| path.contains(&percent_encoded(what)));
+    assert!(told("rate(a{instance=~\"b1\",job=\"b\"}[1m]) > 3"), "{:?}", asked.lock().unwrap());
+    assert!(!asked.lock().unwrap().iter().any(|path| path.contains("query=b&")), "what is not drawn is not asked for");
+    let page = viewer.page("/d/theirs?var-job=c&var-window=1h&var-least=9").await;
+    assert!(panel(&page, 8).contains("CPU of c1") && !page.contains("panel-9"), "{page}");
+    assert!(told("rate(a{instance=~\"c1\",job=\"c\"}[1h]) > 9"), "{:?}", asked.lock().unwrap());
+    assert_eq!(viewer.get("/d/theirs?viewPanel=99").await.status, 400);
+    assert!(viewer.page("/d/theirs?viewPanel=9").await.contains("CPU of b2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,9 +29,13 @@ pub(super) enum What<'a> {
 }
 
 pub(super) async fn run(what: What<'_>, form: Form) -> Result<ExitCode, Failure> {
+    let root = match what {
+        What::Folder(folder) => folder.to_owned(),
+        What::Tree | What::Stack(_) => find_tree()?,
+    };
     let found = match what {
-        What::Tree => check::check(&find_tree()?),
-        What::Stack(state) => live(&find_tree()?, state).await,
+        What::Tree => check::check(&root),
+        What::Stack(state) => live(&root, state).await,
         What::Folder(folder) => check::check_anybodys(folder),
     };
     let findings = match found {

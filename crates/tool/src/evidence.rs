@@ -7,6 +7,7 @@ use aiclipx_judge::bundle::Bundle;
 use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::{self, Failure, tell};
+use aiclipx_model::service;
 use aiclipx_runner::environment::Held;
 use aiclipx_runner::events::Events;
 use aiclipx_runner::{asked, attached, prove};
@@ -26,7 +27,10 @@ pub(super) async fn collect(
     signals: &Signals,
 ) -> Result<(Bundle, Outcome), Failure> {
     let held = match attach {
-        Some(endpoints) => Held::External(Box::new(ExternalStack::find(endpoints, &state()?).await?)),
+        Some(endpoints) => {
+            let service = service::of_tree(root)?;
+            Held::External(Box::new(ExternalStack::find(endpoints, &service, &state()?).await?))
+        }
         None => match Stack::find(&state()?).await? {
             Found::Running(stack) => Held::Managed(stack),
             Found::Stale(_) => return Err(stack::killed(&state()?)),

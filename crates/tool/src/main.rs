@@ -3,6 +3,7 @@
 mod checks;
 mod components;
 mod evidence;
+mod init;
 mod render;
 mod stack;
 mod traffic;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aiclipx_base::address::Address;
+use aiclipx_base::address::{Address, Target};
 use aiclipx_base::duration::{self, Speed};
 use aiclipx_judge::bundle::Bundle;
 use aiclipx_judge::{attest, summary};
@@ -111,6 +112,21 @@ enum Command {
         /// Where Prometheus is, if not where the folder says.
         #[arg(long, value_name = "URL")]
         prometheus: Option<Address>,
+    },
+    /// Write a first monitoring/service.toml, scenario, rule and panel for a service that runs, from its metrics.
+    Init {
+        /// Where its metrics are.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/metrics")]
+        url: String,
+        /// Where its clients call it, if not there.
+        #[arg(long, value_name = "URL")]
+        clients: Option<Target>,
+        /// What Prometheus is to call it.
+        #[arg(long, value_name = "NAME", default_value = "service")]
+        job: String,
+        /// The folder to write to; what is there already stays.
+        #[arg(long, value_name = "DIR", default_value = ".")]
+        out: PathBuf,
     },
     /// Run scenarios against the running stack, one after the other; all where none is named.
     Traffic(Box<traffic::Traffic>),
@@ -251,6 +267,7 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             };
             checks::run(what, if json { checks::Form::Json } else { checks::Form::Text }).await
         }
+        Command::Init { ref url, ref clients, ref job, ref out } => init::init(url, clients.as_ref(), job, out).await,
         Command::Traffic(ref asked) => traffic::traffic(&state, asked, signals).await,
         Command::Evidence { ref attach, ref out, ref require, ref told, ref verdicts } => {
             let (verdicts, events) = (verdicts.reserve(Some(told), None)?, told.open()?);

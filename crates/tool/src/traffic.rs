@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aiclipx_base::address::Address;
+use aiclipx_base::address::{Address, Target};
 use aiclipx_base::duration::{self, Speed};
 use aiclipx_judge::tree::Tree;
 use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files::{self, Reserved};
 use aiclipx_model::scenario::{self, Scenario, Volume};
+use aiclipx_model::service::{self, Service};
 use aiclipx_model::traffic::ledger::Ledger;
 use aiclipx_model::traffic::schedule::Schedule;
 use aiclipx_runner::attached;
@@ -22,7 +23,7 @@ use aiclipx_runner::environment::Environment;
 use aiclipx_runner::events::{Doing, Events};
 use aiclipx_runner::traffic::connection::Tcp;
 use aiclipx_runner::traffic::progress::Progress;
-use aiclipx_runner::traffic::send::{Limits, Sent, send};
+use aiclipx_runner::traffic::send::{Limits, Named, Sent, send};
 use aiclipx_runner::traffic::table::Summary;
 use aiclipx_stack::find_tree;
 use aiclipx_stack::interrupt::Signals;
@@ -75,7 +76,7 @@ struct TrafficRun {
     list: bool,
     /// Send there and don't look at any stack.
     #[arg(long, value_name = "URL")]
-    base_url: Option<Address>,
+    base_url: Option<Target>,
     /// Run on a stack that this tool did not start: a host, where each component is on its usual port, or
     /// `app=URL,prometheus=URL[,alertmanager=URL][,receiver=URL]`.
     #[arg(long, value_name = "WHERE", conflicts_with = "base_url")]
@@ -147,7 +148,7 @@ async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<E
     let tree = Tree::read(&root)?;
     let (ours, theirs);
     let environment = if let Some(endpoints) = &run.attach {
-        theirs = ExternalStack::find(endpoints, state).await?;
+        theirs = ExternalStack::find(endpoints, tree.service(), state).await?;
         for why in theirs.absent.values() {
             tell(&format!("  · {why}"));
         }
@@ -196,7 +197,8 @@ async fn each(
         };
         let say = |waiting: Doing| tell(&format!("  · {waiting}"));
         let ended = |enacted: &RunResult| {
-            let line = Told::of_run(&enacted.folder, environment.app_metrics().len(), &enacted.sent.ledger);
+            let line =
+                Told::of_run(&enacted.folder, environment.app_metrics().len(), tree.service(), &enacted.sent.ledger);
             told.borrow_mut().insert(index, line);
             report(&enacted.sent, run)
         };
@@ -226,8 +228,13 @@ fn nth(index: usize, of: usize) -> String {
 }
 
 /// Traffic to any address, with nothing looked at but the answers.
-async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
-    let scenarios = scenarios(&find_tree()?, run)?;
+async fn to(target: &Target, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
+    let root = find_tree()?;
+    let scenarios = scenarios(&root, run)?;
+    let mut service = service::of_tree(&root)?;
+    if !target.base.is_empty() {
+        service.base.clone_from(&target.base);
+    }
     // Before anything is sent, and not when those before it were.
     if let Some(scenario) = scenarios.iter().find(|one| one.orders_components()) {
         return Err(Failure::usage(format!("{} stops components, and at a URL there is no stack", scenario.id()))
@@ -235,7 +242,7 @@ async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<Ex
     }
     let _places = places(run)?;
     let mut told = Vec::new();
-    let sent = each_to(address, &scenarios, run, &mut told, signals).await;
+    let sent = each_to(&target.address, &service, &scenarios, run, &mut told, signals).await;
     // What stopped the others is no reason to keep back what came of these.
     conclude(&told)?;
     sent?;
@@ -245,6 +252,7 @@ async fn to(address: &Address, run: &TrafficRun, signals: &Signals) -> Result<Ex
 /// Sends the scenarios, one after the other, until one fails.
 async fn each_to(
     address: &Address,
+    service: &Service,
     scenarios: &[Scenario],
     run: &TrafficRun,
     told: &mut Vec<Told>,
@@ -254,14 +262,15 @@ async fn each_to(
         tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
         let schedule = Schedule::new(scenario, run.seed, Speed::PRODUCTION, run.duration)?;
         if schedule.injects_faults() {
-            faults_are_on(std::slice::from_ref(address)).await?;
+            faults_are_on(std::slice::from_ref(address), service).await?;
         }
         let progress = Progress::new(&schedule);
         let id = format!("{}-s{}", scenario.id(), run.seed);
         let connect = Tcp::resolve(address).await?;
         let limits = Limits::default();
         let interrupt = signals.held();
-        let sending = send(&schedule, &id, connect, &limits, &progress, |_| {}, interrupt.requested());
+        let named = Named { run: &id, service };
+        let sending = send(&schedule, &named, connect, &limits, &progress, |_| {}, interrupt.requested());
         let sent = tokio::select! {
             sent = sending => sent?,
             () = std::sync::Arc::clone(&progress).show() => unreachable!("showing ends only with the traffic"),

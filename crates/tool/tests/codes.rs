@@ -174,7 +174,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 110] = [
+const TABLE: [(&str, &str, u8, &str); 113] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -215,6 +215,9 @@ const TABLE: [(&str, &str, u8, &str); 110] = [
     ("dashboard --folder {nowhere} --listen {held}", "missing", 2, "--folder names one"),
     ("dashboard --folder {empty} --listen 0.0.0.0:{free}", "missing", 2, "listen on 127.0.0.1"),
     ("dashboard --folder {empty} --listen {held}", "missing", 2, "cannot listen on 127.0.0.1:"),
+    ("init --url 127.0.0.1:1/metrics", "missing", 2, "--url says where the service's metrics are"),
+    ("init --url https://127.0.0.1/metrics", "missing", 2, "wants TLS, which is not spoken here"),
+    ("init --job a/b", "missing", 2, "letters, digits, `-`, `_` and `.`"),
     ("traffic --list", "missing", 0, "11-"),
     ("traffic", "missing", 2, NO_STACK),
     ("traffic", "busy", 2, BUSY),

@@ -2,7 +2,7 @@
 
 use super::theme::{Paint, Theme, resolved};
 use crate::format;
-use crate::model::Field;
+use crate::model::{Field, Mapping};
 use crate::query::{PlannedQuery, TimeRange};
 use aiclipx_model::prom::answer::{Sample, Series};
 use std::collections::BTreeMap;
@@ -49,6 +49,7 @@ pub struct Canvas<'a> {
 }
 
 /// One series, ready to be drawn.
+#[derive(Clone)]
 pub(super) struct Curve<'a> {
     pub(super) name: String,
     pub(super) field: Field,
@@ -89,23 +90,27 @@ impl Area {
     }
 }
 
-/// The mapping of exactly this value, as Grafana compares.
-#[allow(clippy::float_cmp)]
-pub(super) fn mapped(field: &Field, value: f64) -> Option<&(f64, String, Option<String>)> {
-    field.mappings.iter().find(|(mapped, _, _)| *mapped == value)
+/// The first mapping of a value, as Grafana compares.
+fn mapped(field: &Field, value: f64) -> Option<&Mapping> {
+    field.mappings.iter().find(|mapping| mapping.of.covers(value))
 }
 
 /// A value as its field writes it: a word where one is mapped, else a number with its unit.
 pub(super) fn shown(field: &Field, value: f64) -> String {
     match mapped(field, value) {
-        Some((_, text, _)) if !text.is_empty() => clean(text),
+        Some(mapping) if !mapping.text.is_empty() => clean(&mapping.text),
         _ => format::value(&field.unit, value, field.decimals),
     }
 }
 
+/// What stands where there is no number: a word where one is mapped, else a dash.
+pub(super) fn missing(field: &Field) -> String {
+    mapped(field, f64::NAN).map_or_else(|| "–".to_owned(), |mapping| clean(&mapping.text))
+}
+
 /// The colour of a value: a mapping's, a fixed one, or its threshold's.
 pub(super) fn value_color(field: &Field, value: f64, paint: &Paint) -> String {
-    if let Some((_, _, Some(color))) = mapped(field, value) {
+    if let Some(color) = mapped(field, value).and_then(|mapping| mapping.color.as_ref()) {
         return resolved(color, paint);
     }
     if let Some(color) = &field.color {

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::super::model::Panel;
-use super::canvas::{Area, Curve, n, shown, value_color};
+use super::canvas::{Area, Curve, missing, n, shown, value_color};
 use super::font;
 use super::scale::ValueAxis;
 use super::theme::Paint;
@@ -60,8 +60,9 @@ pub(super) fn stats(panel: &Panel, curves: &[Curve], body: Area, paint: &Paint) 
         @for (curve, tile) in curves.iter().zip(tiles(curves.len(), body, 2.2)) {
             @let inner = Area { x: tile.x + 3.0, y: tile.y + 3.0, w: tile.w - 6.0, h: tile.h - 6.0 };
             @let value = reduced(panel, curve);
-            @let text = value.map_or("–".to_owned(), |value| shown(&curve.field, value));
+            @let text = value.map_or_else(|| missing(&curve.field), |value| shown(&curve.field, value));
             @let color = value.map_or(paint.muted.to_owned(), |value| value_color(&curve.field, value, paint));
+            @let ink = if panel.plain { paint.ink } else { &color };
             @let drawn = panel.sparkline && curve.samples.len() > 1 && inner.h > 60.0;
             @let graph = Area { y: inner.bottom() - inner.h * 0.36, h: inner.h * 0.36, ..inner };
             @let upper = if drawn { inner.h * 0.64 } else { inner.h };
@@ -75,7 +76,7 @@ pub(super) fn stats(panel: &Panel, curves: &[Curve], body: Area, paint: &Paint) 
                 }
             }
             text x=(n(inner.middle())) y=(n(baseline)) font-size=(n(size)) font-weight="bold" text-anchor="middle"
-                fill=(color) { (text) }
+                fill=(ink) { (text) }
         }
     }
 }
@@ -113,7 +114,7 @@ pub(super) fn bars(panel: &Panel, curves: &[Curve], body: Area, paint: &Paint) -
     #[allow(clippy::cast_precision_loss)]
     let height = ((body.h - if more > 0 { 18.0 } else { 0.0 }) / rows.max(1) as f64).min(46.0);
     let value = |curve: &Curve| reduced(panel, curve);
-    let text = |curve: &Curve| value(curve).map_or("–".to_owned(), |value| shown(&curve.field, value));
+    let text = |curve: &Curve| value(curve).map_or_else(|| missing(&curve.field), |value| shown(&curve.field, value));
     let shown_curves = || curves.iter().take(rows);
     let names = shown_curves().map(|curve| font::width(&curve.name, NAME, false)).fold(0.0, f64::max);
     let names = names.min(body.w * 0.38);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, html};
 
 use super::super::model::Panel;
-use super::canvas::{Area, Curve, clean, n, shown};
+use super::canvas::{Area, Curve, clean, missing, n, shown};
 use super::font;
 use super::theme::Paint;
 
@@ -105,16 +105,17 @@ fn columns(panel: &Panel, curves: &[Curve]) -> Vec<Column> {
             continue;
         }
         let title = shown_name(&own);
-        let mut field = panel.field(&own);
+        let mut field = panel.field(&own, query);
         if title != own {
             // Overrides go by the name shown; both are honoured, the shown one last.
-            let by_title = panel.field(&title);
+            let by_title = panel.field(&title, query);
             if by_title != panel.defaults {
                 field = by_title;
             }
         }
         let value = |values: &BTreeMap<&str, f64>| values.get(query).copied();
-        let cells = rows.iter().map(|(_, values)| value(values).map_or("–".to_owned(), |one| shown(&field, one)));
+        let cells =
+            rows.iter().map(|(_, values)| value(values).map_or_else(|| missing(&field), |one| shown(&field, one)));
         let keys = rows.iter().map(|(_, values)| value(values).unwrap_or(f64::NEG_INFINITY)).collect();
         let title = field.display_name.as_deref().map_or(title, clean);
         columns.push((order(&own), Column { title, numeric: true, cells: cells.collect(), keys }));

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::path::Path;
 
 use aiclipx_model::failure::Finding;
+use aiclipx_model::monitoring::datasources::Sources;
 use aiclipx_model::monitoring::located::{self, Node, Value};
 
 /// The file being read, and what was found in it.
@@ -17,19 +18,47 @@ pub(super) struct Reader<'a> {
     pub(super) place: RefCell<String>,
     /// The panel being read, once its id is known.
     pub(super) panel: Cell<Option<u32>>,
-    /// The variables by which whoever imports the dashboard says which datasource is meant: here it is the one there is.
-    pub(super) sources: RefCell<Vec<String>>,
+    /// Whom its parts ask.
+    pub(super) sources: Sources,
+    /// The variables by which whoever looks says which data source is meant: here it is the one there is.
+    pub(super) choices: Vec<String>,
+    /// The next id for a panel that has none of its own.
+    pub(super) next_id: Cell<u32>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(file: &'a Path) -> Reader<'a> {
-        let place = RefCell::new("the dashboard".to_owned());
-        Reader { file, findings: RefCell::default(), place, panel: Cell::new(None), sources: RefCell::default() }
+    /// Of a dashboard.
+    pub(super) fn new(file: &'a Path, dashboard: &Node) -> Reader<'a> {
+        let variables = dashboard.get("templating").map_or(&[][..], |templating| templating.items_of("list"));
+        let choices = variables.iter().filter(|variable| variable.text_of("type") == Some("datasource"));
+        Reader {
+            file,
+            findings: RefCell::default(),
+            place: RefCell::new("the dashboard".to_owned()),
+            panel: Cell::new(None),
+            sources: Sources::of(dashboard),
+            choices: choices.filter_map(|variable| variable.text_of("name")).map(str::to_owned).collect(),
+            next_id: Cell::new(largest_id(dashboard).map_or(1, |largest| largest.saturating_add(1))),
+        }
     }
 
     /// Findings with the panel that each is of.
     pub(super) fn found(self) -> Vec<(Option<u32>, Finding)> {
         self.findings.into_inner()
+    }
+}
+
+/// The largest id that a panel has, wherever it stands.
+fn largest_id(node: &Node) -> Option<u32> {
+    let panels = node.items_of("panels").iter().chain(node.items_of("rows"));
+    panels.filter_map(|panel| id_of(panel).max(largest_id(panel))).max()
+}
+
+/// A panel's own id.
+pub(super) fn id_of(panel: &Node) -> Option<u32> {
+    match &panel.get("id")?.value {
+        Value::Number(number) => number.as_u64().and_then(|id| u32::try_from(id).ok()).filter(|id| *id > 0),
+        _ => None,
     }
 }
 
@@ -146,15 +175,6 @@ impl<'r> At<'r> {
         self.read("a number", self.as_number())
     }
 
-    /// A whole number where there must be one.
-    pub(super) fn needed(&self, most: u32) -> u32 {
-        let number = self.whole(most);
-        if !self.is_there() {
-            self.note(&format!("must be a whole number from 0 to {most}"));
-        }
-        number.unwrap_or(0)
-    }
-
     /// A whole number, as large as `most` at most.
     pub(super) fn whole(&self, most: u32) -> Option<u32> {
         let number = self.node.and_then(|node| match &node.value {
@@ -172,16 +192,6 @@ impl<'r> At<'r> {
             self.note(&format!("{} is not drawn here; {} is", self.shown(), known.join(", ")));
             known[0]
         })
-    }
-
-    /// A datasource's uid; none where a variable stands for it.
-    pub(super) fn source(&self) -> Option<String> {
-        let uid = self.words()?;
-        let Some(name) = uid.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')) else { return Some(uid) };
-        if !self.reader.sources.borrow().iter().any(|one| one == name) {
-            self.note(&format!("there is no variable `{name}` of datasources"));
-        }
-        None
     }
 
     /// As the file has it.
@@ -219,17 +229,8 @@ impl<'r> Map<'r> {
         At { reader: self.at.reader, path, line, node }
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.at.node.is_some_and(|node| node.get(key).is_some())
-    }
-
-    /// The uid of the object's datasource, which must be Prometheus.
-    pub(super) fn prometheus(&self) -> Option<String> {
-        let map = self.at("datasource").map().called("datasource");
-        map.at("type").word(&["prometheus"]);
-        let uid = map.at("uid").source();
-        map.only("");
-        uid
+    pub(super) fn node(&self) -> Option<&'r Node> {
+        self.at.node
     }
 
     /// Every key and what stands there, of an object whose keys are names.

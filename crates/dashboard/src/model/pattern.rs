@@ -1,63 +1,63 @@
-//! The few regular expressions an override's `byRegexp` needs. What is beyond them is refused, never guessed.
+//! The regular expressions of dashboards, which are JavaScript's: of overrides, and of what is taken of a variable's values.
+//!
+//! Between slashes an expression may occur anywhere, and has flags behind it; without, it is of the whole text. What only
+//! JavaScript matches (a look ahead, a reference back) is not matched here, and whoever asks is told.
 
-/// Whether a pattern occurs in a text: alternatives with `|`, `^`, `$`, `.` and `.*`, an outer pair of slashes or
-/// parentheses; everything else for itself. None when the pattern holds more than that.
+use regex::Regex;
+
+/// Whether an override's expression is of a name; none where that can't be told here.
 pub fn pattern_matches(pattern: &str, text: &str) -> Option<bool> {
-    let bare = pattern.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).unwrap_or(pattern);
-    let bare = match bare.strip_prefix("^(").and_then(|rest| rest.strip_suffix(")$")) {
-        Some(inner) => inner.split('|').map(|part| format!("^{part}$")).collect::<Vec<_>>().join("|"),
-        None => bare.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')).unwrap_or(bare).to_owned(),
-    };
-    let mut any = false;
-    for part in bare.split('|') {
-        let start = part.strip_prefix('^');
-        let end = start.unwrap_or(part).strip_suffix('$').filter(|rest| !rest.ends_with('\\'));
-        let body: Vec<char> = end.or(start).unwrap_or(part).chars().collect();
-        let tokens = tokens(&body)?;
-        let text: Vec<char> = text.chars().collect();
-        any |= (0..=text.len())
-            .take(if start.is_some() { 1 } else { text.len() + 1 })
-            .any(|from| occurs(&tokens, &text[from..], end.is_some()));
-    }
-    Some(any)
+    expression(pattern).map(|expression| expression.is_match(text))
 }
 
-enum Token {
-    Exactly(char),
-    Any,
-    Anything,
-}
-
-fn tokens(pattern: &[char]) -> Option<Vec<Token>> {
-    let mut tokens = Vec::new();
-    let mut rest = pattern;
-    while let Some((first, others)) = rest.split_first() {
-        rest = others;
-        match first {
-            '.' if rest.first() == Some(&'*') => {
-                rest = &rest[1..];
-                tokens.push(Token::Anything);
-            }
-            '.' => tokens.push(Token::Any),
-            '\\' => {
-                let (escaped, others) = rest.split_first().filter(|(next, _)| !next.is_alphanumeric())?;
-                rest = others;
-                tokens.push(Token::Exactly(*escaped));
-            }
-            '*' | '+' | '?' | '[' | ']' | '(' | ')' | '{' | '}' | '^' | '$' => return None,
-            other => tokens.push(Token::Exactly(*other)),
+/// An expression as Grafana reads it.
+pub(crate) fn expression(pattern: &str) -> Option<Regex> {
+    let between = pattern.strip_prefix('/').and_then(|rest| rest.rsplit_once('/'));
+    let whole = match between {
+        // Of all matches Grafana takes the first.
+        Some((bare, flags)) if flags.chars().all(|flag| "gimsuy".contains(flag)) => {
+            let flags: String = flags.chars().filter(|flag| "ims".contains(*flag)).collect();
+            let bare = ours(bare);
+            if flags.is_empty() { bare } else { format!("(?{flags}){bare}") }
         }
-    }
-    // A name is matched by trying: many wildcards would try for long.
-    let wildcards = tokens.iter().filter(|token| matches!(token, Token::Anything)).count();
-    (wildcards <= 4 && tokens.len() <= 1000).then_some(tokens)
+        Some(_) => return None,
+        None => format!("^(?:{})$", ours(pattern)),
+    };
+    Regex::new(&whole).ok()
 }
 
-fn occurs(tokens: &[Token], text: &[char], to_the_end: bool) -> bool {
-    match tokens.split_first() {
-        None => !to_the_end || text.is_empty(),
-        Some((Token::Anything, rest)) => (0..=text.len()).any(|skip| occurs(rest, &text[skip..], to_the_end)),
-        Some((Token::Any, rest)) => !text.is_empty() && occurs(rest, &text[1..], to_the_end),
-        Some((Token::Exactly(wanted), rest)) => text.first() == Some(wanted) && occurs(rest, &text[1..], to_the_end),
+/// A brace that counts nothing and a bracket in a class stand for themselves in JavaScript.
+fn ours(pattern: &str) -> String {
+    let mut written = String::with_capacity(pattern.len());
+    let mut in_class = false;
+    let mut rest = pattern;
+    while let Some(c) = rest.chars().next() {
+        let counts = |text: &str| {
+            let inside = text.split_once('}').map(|(inside, _)| inside);
+            inside.is_some_and(|one| {
+                one.starts_with(|c: char| c.is_ascii_digit())
+                    && !one.contains(|c| c != ',' && !char::is_ascii_digit(&c))
+            })
+        };
+        let length = match c {
+            '\\' => rest.chars().take(2).map(char::len_utf8).sum(),
+            '{' if !in_class && counts(&rest[1..]) => rest.find('}').map_or(1, |at| at + 1),
+            '{' | '}' => {
+                written.push('\\');
+                1
+            }
+            '[' if in_class => {
+                written.push('\\');
+                1
+            }
+            '[' | ']' => {
+                in_class = c == '[';
+                1
+            }
+            _ => c.len_utf8(),
+        };
+        written.push_str(&rest[..length]);
+        rest = &rest[length..];
     }
+    written
 }

@@ -1,158 +1,105 @@
-//! From JSON to the model, noting everything that does not fit: a dashboard, its variables and annotations. Panels are in `panel`.
+//! From JSON to the model: a dashboard, its annotations, the rows of before Grafana 5. Variables, panels, their queries and their
+//! looks are read in the files beside.
 //!
 //! An object is asked for what is read, and told what has no bearing on a picture. A key that is neither is a finding.
 
+mod looks;
 mod panel;
+mod queries;
+mod variables;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::fields::{self, At, Map, Reader};
-use super::{ALL, Annotation, Dashboard, Panel, Variable, VariableKind};
+use super::{Annotation, Dashboard};
 use aiclipx_base::duration;
 use aiclipx_model::failure::Finding;
+use aiclipx_model::monitoring::datasources::Source;
+use aiclipx_model::monitoring::located::{Node, Value};
 
-/// A dashboard of which some panels may be outside the subset.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Partly {
-    /// All of it; of a refused panel only place, title and description can be relied on.
-    pub dashboard: Dashboard,
-    /// By panel, what is outside the subset.
-    pub refused: BTreeMap<u32, Vec<Finding>>,
-}
-
-/// Reads a dashboard, or says everything in it that we can't show as Grafana would.
+/// Reads a dashboard, or says why Grafana would not. What it shows and we don't stands in it, panel by panel.
 pub fn read(file: &Path, text: &str) -> Result<Dashboard, Vec<Finding>> {
-    let Partly { dashboard, refused } = read_partly(file, text)?;
-    if refused.is_empty() { Ok(dashboard) } else { Err(refused.into_values().flatten().collect()) }
-}
-
-/// Reads a dashboard and keeps apart which panels we can't show as Grafana would. What is wrong outside of panels
-/// refuses the whole.
-pub fn read_partly(file: &Path, text: &str) -> Result<Partly, Vec<Finding>> {
     let node = fields::tree(text).map_err(|(line, error)| {
         let what = format!("the dashboard is no JSON: {error}");
         vec![Finding { file: file.to_owned(), line, what, remedy: String::new() }]
     })?;
-    let reader = Reader::new(file);
-    let dashboard = dashboard(&reader, &At::whole_file(&reader, &node));
-    let mut refused: BTreeMap<u32, Vec<Finding>> = BTreeMap::new();
-    let mut all = Vec::new();
-    let mut spoilt = false;
-    for (panel, finding) in reader.found() {
-        match panel {
-            Some(panel) => refused.entry(panel).or_default().push(finding.clone()),
-            None => spoilt = true,
-        }
-        all.push(finding);
+    let refused = refused(&node);
+    if !refused.is_empty() {
+        let finding = |(line, what): (usize, &str)| {
+            let what = format!("no dashboard that is read: {what}");
+            Finding { file: file.to_owned(), line, what, remedy: String::new() }
+        };
+        return Err(refused.into_iter().map(finding).collect());
     }
-    if spoilt { Err(all) } else { Ok(Partly { dashboard, refused }) }
+    let reader = Reader::new(file, &node);
+    let mut dashboard = dashboard(&reader, &At::whole_file(&reader, &node), file);
+    for (id, finding) in reader.found() {
+        match dashboard.panels.iter_mut().find(|panel| Some(panel.id) == id) {
+            Some(panel) => panel.undrawn.push(finding),
+            None => dashboard.undrawn.push(finding),
+        }
+    }
+    Ok(dashboard)
 }
 
-/// What a dashboard has that no picture shows.
-const OF_NO_BEARING: &str = "id version schemaVersion tags editable graphTooltip style links timepicker weekStart \
-    fiscalYearStartMonth liveNow preload gnetId iteration __inputs __requires";
+/// Grafana's own limit.
+const LONGEST_UID: usize = 40;
 
-fn dashboard(reader: &Reader<'_>, file: &At<'_>) -> Dashboard {
-    let map = file.map();
-    if map.has("spec") || map.has("elements") {
-        map.at("spec").note("this is the v2 schema; classic JSON is read");
-    }
-    let uid = map.at("uid").text();
-    if uid.is_empty() {
-        map.at("uid").note("must be there: it is the dashboard's address");
+/// What Grafana would refuse, and the format that we don't read, each with its line.
+fn refused(node: &Node) -> Vec<(usize, &'static str)> {
+    let mut refused = Vec::new();
+    if !matches!(node.value, Value::Map(_)) {
+        refused.push((node.line, "it is not an object"));
+    } else if node.get("spec").is_some() || node.get("elements").is_some() {
+        refused.push((node.line, "this is the v2 schema; export it as classic JSON"));
     } else {
-        *reader.place.borrow_mut() = format!("dashboard `{uid}`");
+        if node.text_of("title").is_none_or(|title| title.trim().is_empty()) {
+            refused.push((node.line_of("title"), "it needs a `title`"));
+        }
+        let uid = node.text_of("uid").unwrap_or_default();
+        if uid.len() > LONGEST_UID || !uid.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c)) {
+            refused.push((node.line_of("uid"), "its `uid` must be up to 40 letters, digits, - and _"));
+        }
     }
+    refused
+}
+
+/// What a dashboard has that no picture shows: some of it Grafana does not read any more.
+const OF_NO_BEARING: &str = "id version schemaVersion tags editable graphTooltip style links timepicker weekStart \
+    fiscalYearStartMonth liveNow preload gnetId iteration __inputs __requires __elements hideControls sharedCrosshair \
+    originalTitle revision overwrite scopeMeta";
+
+fn dashboard(reader: &Reader<'_>, file: &At<'_>, path: &Path) -> Dashboard {
+    let map = file.map();
+    // Where it has none, Grafana makes one up.
+    let stem = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let uid = map.at("uid").words().unwrap_or_else(stem);
+    *reader.place.borrow_mut() = format!("dashboard `{uid}`");
     let place = reader.place.borrow().clone();
     // Everything here is drawn in UTC, and says so.
-    map.at("timezone").word(&["utc", "browser", ""]);
+    map.at("timezone").word(&["utc", "browser", "", "default", "UTC"]);
     let time = map.at("time").map();
     let range = (time.at("from").text(), time.at("to").text());
     time.only("");
     let refresh = map.at("refresh");
     let refresh = if refresh.as_flag() == Some(false) { String::new() } else { refresh.text() };
     let list = map.at("templating").map().at("list").items();
-    let variables = list.iter().filter_map(|one| variable(reader, one)).collect();
+    let variables = list.iter().filter_map(|one| variables::read(reader, one)).collect();
     let list = map.at("annotations").map().at("list").items();
-    let annotations = list.iter().filter_map(annotation).collect();
+    let annotations = list.iter().filter_map(|one| annotation(reader, one)).collect();
     let mut panels = Vec::new();
     for one in map.at("panels").items() {
         panel::read(reader, &place, &one, None, &mut panels);
     }
+    panel::read_rows(reader, &place, &map.at("rows").items(), &mut panels);
     *reader.place.borrow_mut() = place;
     reader.panel.set(None);
-    for (at, panel) in panels.iter().enumerate() {
-        if panels[..at].iter().any(|other: &Panel| other.id == panel.id) {
-            map.at("panels").note(&format!("two panels have the id {}", panel.id));
-        }
-    }
     let (title, description) = (map.at("title").text(), map.at("description").text());
     map.only(OF_NO_BEARING);
-    Dashboard { uid, title, description, range, refresh, variables, annotations, panels }
+    Dashboard { uid, title, description, range, refresh, variables, annotations, panels, undrawn: Vec::new() }
 }
 
-fn variable(reader: &Reader<'_>, at: &At<'_>) -> Option<Variable> {
-    let map = at.map();
-    let name = map.at("name").text();
-    let map = map.called(format!("templating.{name}"));
-    map.at("regex").outside_unless(map.at("regex").as_text() == Some(""));
-    map.at("auto").outside_unless(map.at("auto").as_flag() == Some(false));
-    let kind = map.at("type").word(&["query", "interval", "textbox", "datasource"]);
-    let variable = match kind {
-        "datasource" => {
-            reader.sources.borrow_mut().push(name.clone());
-            None
-        }
-        "interval" => {
-            let list = query_of(&map).split(',').map(|one| one.trim().to_owned()).collect();
-            Some(VariableKind::Interval(list))
-        }
-        "textbox" => Some(VariableKind::Text),
-        _ => label_values(&map),
-    }
-    .map(|kind| chosen(&map, name, kind));
-    map.only(
-        "label query definition current allValue includeAll multi hide refresh sort options datasource \
-         skipUrlSync description auto_min auto_count allowCustomValue",
-    );
-    variable
-}
-
-fn query_of(map: &Map<'_>) -> String {
-    let query = map.at("query");
-    if query.is_map() { query.map().at("query").text() } else { query.text() }
-}
-
-fn label_values(map: &Map<'_>) -> Option<VariableKind> {
-    let query = query_of(map);
-    let Some(inner) = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')')) else {
-        map.at("query").note("must be label_values(metric, label)");
-        return None;
-    };
-    let (metric, label) = inner.rsplit_once(',').map_or((None, inner), |(metric, label)| (Some(metric), label));
-    Some(VariableKind::LabelValues { metric: metric.map(|one| one.trim().to_owned()), label: label.trim().to_owned() })
-}
-
-/// A variable and what is chosen of it by default.
-fn chosen(map: &Map<'_>, name: String, kind: VariableKind) -> Variable {
-    let include_all = map.at("includeAll").flag();
-    let value = map.at("current").map().at("value");
-    let current = if value.is_list() {
-        value.items().iter().map(At::text).collect()
-    } else if value.is_there() {
-        vec![value.text()]
-    } else if include_all {
-        vec![ALL.to_owned()]
-    } else {
-        Vec::new()
-    };
-    let (all_value, multi) = (map.at("allValue").words(), map.at("multi").flag());
-    let label = map.at("label").words().unwrap_or_else(|| name.clone());
-    Variable { name, label, kind, current, all_value, include_all, multi }
-}
-
-fn annotation(at: &At<'_>) -> Option<Annotation> {
+fn annotation(reader: &Reader<'_>, at: &At<'_>) -> Option<Annotation> {
     let map = at.map();
     // Grafana's own annotations live in its database: nothing to draw.
     if map.at("builtIn").as_number() == Some(1.0) || map.at("enable").as_flag() == Some(false) {
@@ -160,6 +107,16 @@ fn annotation(at: &At<'_>) -> Option<Annotation> {
     }
     let name = map.at("name").text();
     let map = map.called(format!("annotations.{name}"));
+    if let Some(source) = map.node().and_then(|node| reader.sources.named(node))
+        && !matches!(source, Source::Prometheus(_))
+    {
+        map.at("datasource").note("annotations are asked of Prometheus here, and of nothing else");
+        return None;
+    }
+    expression(&map, name)
+}
+
+fn expression(map: &Map<'_>, name: String) -> Option<Annotation> {
     map.only(
         "name expr target titleFormat step datasource useValueForTime enable hide iconColor type tagKeys textFormat filter \
          builtIn showIn limit tags rawQuery query",
@@ -170,7 +127,6 @@ fn annotation(at: &At<'_>) -> Option<Annotation> {
         own.note("must be there");
         return None;
     }
-    map.prometheus();
     let by_value = map.at("useValueForTime");
     by_value.outside_unless(!by_value.flag());
     let title_format = map.at("titleFormat").text();

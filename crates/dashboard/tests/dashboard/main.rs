@@ -5,16 +5,19 @@
 // Helpers of tests are tests: what they can't have ends the test; and its times are small numbers.
 #![allow(clippy::unwrap_used, clippy::cast_precision_loss, clippy::cast_possible_wrap, clippy::similar_names)]
 
+mod asking;
+mod foreign;
+mod reading;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aiclipx_dashboard::draw::theme::{self, Theme};
 use aiclipx_dashboard::draw::{Canvas, Frame, Mark, panel_svg};
-use aiclipx_dashboard::model::{self, Dashboard, Kind, Marking, VariableKind};
-use aiclipx_dashboard::query::{PlannedQuery, QueryKind, TimeRange, View, plan, plan_annotation};
+use aiclipx_dashboard::model::{self, Dashboard, Kind};
+use aiclipx_dashboard::query::{PlannedQuery, QueryKind, TimeRange, View, plan};
 use aiclipx_model::prom::answer::{Sample, Series};
-use proptest::prelude::*;
 use serde_json::Value;
 
 const EXAMPLE: &str = include_str!("example.json");
@@ -189,23 +192,6 @@ fn a_panel_without_data_says_so() {
     }
 }
 
-/// A page of its own names the datasource that there is; one that is imported lets one choose.
-#[test]
-fn a_datasource_that_one_can_choose_is_the_one_there_is() {
-    let mut value: Value = serde_json::from_str(EXAMPLE).unwrap();
-    let list = value["templating"]["list"].as_array_mut().unwrap();
-    list.insert(0, serde_json::json!({"name": "source", "type": "datasource", "query": "prometheus", "hide": 0}));
-    value["panels"][1]["links"] = serde_json::json!([{"title": "A", "url": "/explore?left=${source}&to=${__to}"}]);
-    let text = value.to_string().replace(r#""uid":"prometheus""#, r#""uid":"${source}""#);
-    let chosen = model::read(Path::new("a.json"), &text).unwrap_or_else(|findings| panic!("{findings:#?}"));
-    let own = example();
-    assert!(own.panels.iter().any(|panel| panel.datasource.as_deref() == Some("prometheus")));
-    assert!(chosen.panels.iter().all(|panel| panel.datasource.as_deref() != Some("prometheus")));
-    assert_eq!(chosen.variables, own.variables, "there is nothing to choose here");
-    let links = chosen.panels.iter().flat_map(|panel| &panel.links).map(|link| link.url.as_str());
-    assert_eq!(links.collect::<Vec<_>>(), ["/explore?left=&to=${__to}"]);
-}
-
 #[test]
 fn a_panel_that_is_not_drawn_says_so_in_its_place() {
     let mut example: Value = serde_json::from_str(EXAMPLE).unwrap();
@@ -377,66 +363,6 @@ fn phases_are_named_as_far_as_they_go_and_tint_nothing() {
 }
 
 #[test]
-fn the_example_is_read_as_it_stands() {
-    let dashboard = example();
-    assert_eq!((dashboard.uid.as_str(), dashboard.panels.len()), ("example", 12));
-    let metric = Some("up".to_owned());
-    assert_eq!(dashboard.variables[0].kind, VariableKind::LabelValues { metric, label: "job".to_owned() });
-    // Grafana's own and what is not enabled stay out.
-    let told: Vec<_> = dashboard.annotations.iter().map(|one| (one.name.as_str(), one.marking())).collect();
-    assert_eq!(told, [("Alerts firing", Marking::Alerts), ("Faults", Marking::Faults)]);
-    let queries = planned(&dashboard, 1, 860);
-    assert_eq!(queries[0].expr, "sum by (method) (rate(app_requests_total{job=~\".+\"}[2s]))");
-    let stat = dashboard.panel(5).unwrap();
-    assert!(!stat.sparkline);
-}
-
-#[test]
-fn a_folded_row_holds_its_panels_and_an_open_one_heads_what_follows() {
-    let dashboard = example();
-    let sections: Vec<(Option<u32>, Vec<u32>)> = dashboard
-        .sections()
-        .iter()
-        .map(|section| (section.row.map(|row| row.id), section.panels.iter().map(|panel| panel.id).collect()))
-        .collect();
-    assert_eq!(sections, [(Some(10), vec![1, 2, 3, 4, 5, 6, 7, 8, 9]), (Some(11), vec![12])]);
-    let (open, folded) = (dashboard.panel(10).unwrap(), dashboard.panel(11).unwrap());
-    assert_eq!((open.folded, folded.folded), (false, true));
-}
-
-#[test]
-fn an_interval_is_chosen_from_its_list() {
-    let dashboard = example();
-    let listed = ["1m", "5m", "15m"].map(str::to_owned).to_vec();
-    assert_eq!(dashboard.variables[1].kind, VariableKind::Interval(listed));
-    assert_eq!(planned(&dashboard, 12, 420)[0].expr, "sum(increase(app_requests_total[5m]))");
-}
-
-#[test]
-fn annotations_are_asked_for_with_their_own_least_step() {
-    let dashboard = example();
-    let chosen = BTreeMap::new();
-    let view = View { range: RANGE, width: 1000, min_interval: Duration::from_secs(15), chosen: &chosen };
-    let steps: Vec<QueryKind> =
-        dashboard.annotations.iter().map(|one| plan_annotation(&dashboard, one, &view).kind).collect();
-    let step = |step_millis, start_millis, end_millis| QueryKind::Range { start_millis, end_millis, step_millis };
-    assert_eq!(steps, [step(15_000, FROM - 10_000, FROM + 230_000), step(500, FROM, FROM + 240_000)]);
-}
-
-#[test]
-fn what_is_outside_the_subset_is_kept_apart_by_panel() {
-    let mut dashboard: Value = serde_json::from_str(EXAMPLE).unwrap();
-    dashboard["panels"][1]["fieldConfig"]["defaults"]["unit"] = Value::from("furlongs");
-    dashboard["panels"][10]["panels"][0]["targets"][0]["expr"] = Value::from(7);
-    let partly = model::read_partly(Path::new("a.json"), &dashboard.to_string()).unwrap();
-    assert_eq!(partly.refused.keys().copied().collect::<Vec<_>>(), [1, 12]);
-    assert_eq!(partly.dashboard.panels.len(), 12);
-    dashboard["templating"]["list"][0]["type"] = Value::from("custom");
-    let whole = model::read_partly(Path::new("a.json"), &dashboard.to_string()).unwrap_err();
-    assert!(whole.iter().any(|finding| finding.what.contains("furlongs")), "{whole:?}");
-}
-
-#[test]
 fn a_page_defines_every_colour_its_pictures_use() {
     let dashboard = example();
     let marks = [mark(10, 60, "x")];
@@ -450,151 +376,4 @@ fn a_page_defines_every_colour_its_pictures_use() {
         assert!(!svg.contains("=\"#"), "panel {} has a colour of its own: {svg}", panel.id);
     }
     assert_ne!(light, dark);
-}
-
-/// The example with one field set.
-fn with(pointer: &str, value: Value) -> Result<Dashboard, String> {
-    let mut dashboard: Value = serde_json::from_str(EXAMPLE).unwrap();
-    let (parent, key) = pointer.rsplit_once('/').unwrap();
-    let parent = dashboard.pointer_mut(parent).expect("the example has this place");
-    match parent {
-        Value::Array(list) => list[key.parse::<usize>().unwrap()] = value,
-        other => other[key] = value,
-    }
-    let read = model::read(Path::new("a.json"), &dashboard.to_string());
-    read.map_err(|findings| findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-}
-
-#[test]
-fn what_is_outside_the_subset_is_told_with_dashboard_panel_and_field() {
-    for (pointer, value, told) in [
-        ("/panels/1/fieldConfig/defaults/unit", Value::from("furlongs"), "fieldConfig.defaults.unit"),
-        ("/panels/1/fieldConfig/defaults/custom/stacking", serde_json::json!({"mode": "normal"}), "stacking.mode"),
-        ("/panels/1/fieldConfig/defaults/custom/drawStyle", Value::from("bars"), "custom.drawStyle"),
-        ("/panels/1/fieldConfig/defaults/custom/lineInterpolation", Value::from("smooth"), "lineInterpolation"),
-        ("/panels/2/fieldConfig/defaults/thresholds/mode", Value::from("percentage"), "thresholds.mode"),
-        ("/panels/1/fieldConfig/defaults/custom/thresholdsStyle/mode", Value::from("dashed"), "thresholdsStyle.mode"),
-        ("/panels/5/options/colorMode", Value::from("background"), "options.colorMode"),
-        ("/panels/5/options/textMode", Value::from("name"), "options.textMode"),
-        ("/panels/1/repeat", Value::from("job"), "field `repeat`"),
-        ("/panels/1/interval", Value::from("1m"), "field `interval`"),
-        ("/panels/1/maxDataPoints", Value::from(100), "field `maxDataPoints`"),
-        ("/panels/1/targets/0/intervalFactor", Value::from(2), "targets.intervalFactor"),
-        ("/panels/1/targets/0/expr", Value::from(7), "targets.expr"),
-        ("/panels/1/datasource/type", Value::from("influxdb"), "datasource.type"),
-        ("/panels/1/datasource/uid", Value::from("${source}"), "datasource.uid"),
-        ("/panels/1/options/legend", serde_json::json!({"calcs": ["stdDev"]}), "options.legend.calcs"),
-        ("/panels/1/transformations", serde_json::json!([{"id": "merge"}]), "transformations.id"),
-        ("/panels/1/links", serde_json::json!([{"title": "A", "url": "javascript:alert(1)"}]), "links.url"),
-        ("/panels/1/links", serde_json::json!([{"title": "A", "url": "//example.org/"}]), "links.url"),
-        ("/panels/1/links", serde_json::json!([{"title": "A", "url": "/d/a?var-job=$job"}]), "links.url"),
-    ] {
-        let error = with(pointer, value).expect_err(told);
-        assert!(error.contains(told) && error.contains("dashboard `example`, panel"), "{error}");
-    }
-    let error = with("/templating/list/0/type", Value::from("custom")).unwrap_err();
-    assert!(error.contains("templating.job.type"), "{error}");
-    let error = with("/panels/2/id", Value::from(1)).unwrap_err();
-    assert!(error.contains("two panels have the id 1"), "{error}");
-    let error = model::read(Path::new("a.json"), "{\n  \"uid\": oops").unwrap_err();
-    assert_eq!(error[0].line, 2);
-}
-
-#[test]
-fn every_finding_has_the_line_of_its_field_and_all_are_told_at_once() {
-    let line = |text: &str, what: &str| 1 + text[..text.find(what).unwrap()].matches('\n').count();
-    let text = EXAMPLE
-        .replacen("\"description\":", "\"descriptoin\": \"\",\n \"description\":", 1)
-        .replacen("\"unit\": \"", "\"unit\": \"furlongs", 1)
-        .replacen("\"gridPos\": {", "\"gridPos\": {\n\"z\": 1, ", 1);
-    let findings = model::read(Path::new("a.json"), &text).unwrap_err();
-    let told: Vec<(usize, &str)> =
-        findings.iter().map(|finding| (finding.line, finding.what.split('`').nth(3).unwrap())).collect();
-    let at = |key, field| (line(&text, key), field);
-    let wanted = [
-        at("\"descriptoin\"", "descriptoin"),
-        at("furlongs", "fieldConfig.defaults.unit"),
-        at("\"z\": 1", "gridPos.z"),
-    ];
-    assert!(wanted.iter().all(|one| told.contains(one)) && told.len() == 3, "{told:?}, not {wanted:?}");
-}
-
-#[test]
-fn names_are_matched_as_far_as_overrides_need_it() {
-    for (pattern, name, found) in [
-        ("/^app.*/", "app-1", Some(true)),
-        ("/^app.*/", "an app", Some(false)),
-        ("5..", "http 503", Some(true)),
-        ("/^(GET|POST)$/", "POST", Some(true)),
-        ("/^(GET|POST)$/", "POSTS", Some(false)),
-        ("a\\.b", "a.b", Some(true)),
-        ("a\\.b", "axb", Some(false)),
-        ("a+", "aa", None),
-        ("[ab]", "a", None),
-        (".*.*.*.*.*", "a", None),
-        ("\\d", "1", None),
-    ] {
-        assert_eq!(model::pattern_matches(pattern, name), found, "{pattern} on {name}");
-    }
-}
-
-/// Every place in a JSON value, as a pointer.
-fn places(value: &Value, at: &str, all: &mut Vec<String>) {
-    let mut child = |key: &str, value: &Value| {
-        let pointer = format!("{at}/{key}");
-        all.push(pointer.clone());
-        places(value, &pointer, all);
-    };
-    match value {
-        Value::Object(map) => map.iter().for_each(|(key, value)| child(key, value)),
-        Value::Array(list) => list.iter().enumerate().for_each(|(at, value)| child(&at.to_string(), value)),
-        _ => {}
-    }
-}
-
-fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        ".{0,8}".prop_map(Value::from),
-    ];
-    leaf.prop_recursive(2, 8, 4, |inner| {
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            proptest::collection::btree_map("(id|type|value|options|[a-z]{1,5})", inner, 0..4)
-                .prop_map(|map| Value::Object(map.into_iter().collect())),
-        ]
-    })
-}
-
-proptest! {
-    /// Whatever is changed in a dashboard, it is read or refused; and what is read is drawn, as sound XML.
-    #[test]
-    fn a_mutated_dashboard_is_read_or_refused_and_never_a_panic(
-        changes in proptest::collection::vec((any::<prop::sample::Index>(), any_json(), any::<bool>()), 1..4),
-    ) {
-        let mut dashboard: Value = serde_json::from_str(EXAMPLE).unwrap();
-        for (index, value, remove) in changes {
-            let mut all = Vec::new();
-            places(&dashboard, "", &mut all);
-            if all.is_empty() { break; }
-            let pointer = &all[index.index(all.len())];
-            let (parent, key) = pointer.rsplit_once('/').unwrap();
-            match dashboard.pointer_mut(parent) {
-                Some(Value::Object(map)) if remove => { map.remove(key); }
-                Some(Value::Object(map)) => { map.insert(key.to_owned(), value); }
-                Some(Value::Array(list)) => if let Ok(at) = key.parse::<usize>() { list[at] = value },
-                _ => {}
-            }
-        }
-        if let Ok(dashboard) = model::read(Path::new("a.json"), &dashboard.to_string()) {
-            for panel in &dashboard.panels {
-                let frames = frames(&dashboard, panel.id, 420);
-                let svg = panel_svg(panel, &frames, &canvas(420, 200, Theme::Light, &[], &[]));
-                roxmltree::Document::parse(&svg).map_err(|error| TestCaseError::fail(format!("{error}: {svg}")))?;
-            }
-        }
-    }
 }

@@ -7,8 +7,8 @@ use crate::artifacts::{self, LEDGER};
 use crate::experiment::Experiment;
 use crate::finding::{Finding, first_of};
 use crate::reconcile;
-use crate::run::APP;
 use crate::tree::Tree;
+use aiclipx_model::service::{APP, Part};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BucketsHold {}
@@ -27,8 +27,12 @@ impl ClaimKind for BucketsHold {
         "buckets-hold"
     }
 
-    fn decide(&self, experiment: &Experiment, _: &Tree) -> anyhow::Result<Finding> {
-        let found = reconcile::histogram(experiment)?;
+    fn rests_on(&self) -> Option<Part> {
+        Some(Part::Latency)
+    }
+
+    fn decide(&self, experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
+        let found = reconcile::histogram(experiment, tree.service())?;
         // Buckets in which nothing fell hold any claim.
         let vacuous = found.observed == 0.0 && experiment.sends();
         Ok(Finding {

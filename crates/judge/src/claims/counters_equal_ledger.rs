@@ -9,6 +9,7 @@ use crate::finding::Finding;
 use crate::reconcile::{self, Family, reconcile};
 use crate::run::Unseen;
 use crate::tree::Tree;
+use aiclipx_model::service::{Part, Service};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CountersEqualLedger {
@@ -42,9 +43,13 @@ impl ClaimKind for CountersEqualLedger {
         }
     }
 
-    fn decide(&self, experiment: &Experiment, _: &Tree) -> anyhow::Result<Finding> {
+    fn rests_on(&self) -> Option<Part> {
+        Some(self.family.part())
+    }
+
+    fn decide(&self, experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
         let family = self.family;
-        let reconciliation = reconcile(experiment, family)?;
+        let reconciliation = reconcile(experiment, tree.service(), family)?;
         let ledger: u64 = reconciliation.rows.iter().map(|row| row.ledger).sum();
         // Not `sum`, whose zero has a minus.
         let prometheus = reconciliation.rows.iter().fold(0.0, |sum, row| sum + row.prometheus);
@@ -64,7 +69,10 @@ impl ClaimKind for CountersEqualLedger {
         });
         let undecided = surplus
             .filter(|surplus| (1.0..=may_be_more).contains(surplus))
-            .and_then(|_| experiment.run.unseen.get(&Unseen::Logs))
+            .and_then(|_| {
+                let unseen = experiment.run.unseen.get(&Unseen::Logs).cloned();
+                unseen.or_else(|| tree.service().without(Part::Log))
+            })
             .map(|why| {
                 format!("{unanswered} requests got no answer, and whether they were counted is in the log: {why}")
             });
@@ -79,8 +87,9 @@ impl ClaimKind for CountersEqualLedger {
             },
             expected: format!("{ledger}, by the client"),
             observed: format!(
-                "{prometheus}, over {} series{}",
+                "{prometheus}, over {} series{}{}",
                 reconciliation.series,
+                told_by(tree.service(), family),
                 if reconciliation.explained.is_empty() {
                     String::new()
                 } else {
@@ -95,4 +104,11 @@ impl ClaimKind for CountersEqualLedger {
             }),
         })
     }
+}
+
+/// By what requests are told apart, of a service that has not all of it: less is held against each other then.
+fn told_by(service: &Service, family: Family) -> String {
+    let requests = service.requests.as_ref().filter(|_| family == Family::Requests);
+    let lacking = requests.filter(|metric| metric.method.is_none() || metric.route.is_none() || metric.code.is_none());
+    lacking.map_or_else(String::new, |metric| format!(", told {}", metric.told_by()))
 }

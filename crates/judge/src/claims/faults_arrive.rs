@@ -8,6 +8,7 @@ use crate::experiment::Experiment;
 use crate::faults::{felt_its_fault, took_us};
 use crate::finding::{Finding, first_of};
 use crate::tree::Tree;
+use aiclipx_model::service::Part;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FaultsArrive {}
@@ -30,6 +31,10 @@ impl ClaimKind for FaultsArrive {
 
     fn takes_time(&self) -> bool {
         true
+    }
+
+    fn rests_on(&self) -> Option<Part> {
+        Some(Part::Faults)
     }
 
     fn decide(&self, experiment: &Experiment, _: &Tree) -> anyhow::Result<Finding> {

@@ -2,6 +2,7 @@
 
 use aiclipx_base::duration::Speed;
 use aiclipx_model::scenario::Scenario;
+use aiclipx_model::service::Part;
 
 use crate::experiment::Experiment;
 use crate::finding::Finding;
@@ -18,6 +19,11 @@ pub trait ClaimKind {
 
     /// What it can't be decided without, of all that may be out of reach: then it is not proven.
     fn needs(&self) -> Option<Unseen> {
+        None
+    }
+
+    /// The part of a service that it is about: of one that does without, it is not proven.
+    fn rests_on(&self) -> Option<Part> {
         None
     }
 

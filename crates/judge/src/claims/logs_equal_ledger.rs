@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::kind::{ClaimKind, Stated};
 use crate::artifacts::{HELD_BY_LOKI, LEDGER, LOG};
 use crate::experiment::Experiment;
 use crate::finding::{Finding, first_of};
-use crate::run::{APP, Unseen};
+use crate::run::Unseen;
 use crate::tree::Tree;
+use aiclipx_model::service::{APP, Part};
 use aiclipx_model::traffic::ledger::{Ledger, Outcome};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,8 +37,13 @@ impl ClaimKind for LogsEqualLedger {
         Some(Unseen::Logs)
     }
 
-    fn decide(&self, experiment: &Experiment, _: &Tree) -> anyhow::Result<Finding> {
-        let (lines, junk) = experiment.service_log()?;
+    fn rests_on(&self) -> Option<Part> {
+        Some(Part::Log)
+    }
+
+    fn decide(&self, experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
+        let log = tree.service().log.as_ref().context("the service has no log")?;
+        let (lines, junk) = experiment.service_log(log)?;
         let prefix = format!("{}-", experiment.run.id);
         let mut logged: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         let mut written = 0;

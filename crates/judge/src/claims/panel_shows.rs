@@ -9,6 +9,7 @@ use crate::finding::Finding;
 use crate::panels::{Points, points_of};
 use crate::tree::Tree;
 use aiclipx_model::scenario::Measure;
+use aiclipx_model::service::Part;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PanelShows {
@@ -40,9 +41,14 @@ impl ClaimKind for PanelShows {
         true
     }
 
-    fn decide(&self, experiment: &Experiment, _: &Tree) -> anyhow::Result<Finding> {
+    fn rests_on(&self) -> Option<Part> {
+        (self.measure == Measure::LatencyP95).then_some(Part::Latency)
+    }
+
+    fn decide(&self, experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
         let measure = self.measure;
-        let Points { answer, compared, wrong, any, worst, .. } = points_of(experiment, &self.panel, measure)?;
+        let Points { answer, compared, wrong, any, worst, .. } =
+            points_of(experiment, tree.service(), &self.panel, measure)?;
         let observed = worst.map_or_else(
             || "no point whose window lies inside one phase".to_owned(),
             |(shown, ledger)| {

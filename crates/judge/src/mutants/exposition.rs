@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use aiclipx_model::service::{Metric, Service};
+
 /// A wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -33,34 +35,41 @@ pub enum Rewriting {
 #[derive(Debug)]
 pub struct Rewriter {
     rewriting: Rewriting,
+    service: Service,
     scrapes: u64,
     first: Option<String>,
 }
 
 impl Rewriter {
     /// Nothing was scraped yet.
-    pub fn new(rewriting: Rewriting) -> Rewriter {
-        Rewriter { rewriting, scrapes: 0, first: None }
+    pub fn new(rewriting: Rewriting, service: &Service) -> Rewriter {
+        Rewriter { rewriting, service: service.clone(), scrapes: 0, first: None }
     }
 
     /// What Prometheus gets to see of an exposition.
     pub fn rewrite(&mut self, text: &str) -> String {
         self.scrapes += 1;
-        let is_request = |line: &str| line.starts_with("app_requests_total{");
+        let Service { requests, latency, errors, .. } = &self.service;
+        let is_of = |metric: &Option<Metric>, ending: &str, line: &str| {
+            let rest = metric.as_ref().and_then(|metric| line.strip_prefix(&metric.name)?.strip_prefix(ending));
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+        };
+        let label_of = |name: fn(&Metric) -> &Option<String>| requests.as_ref().and_then(|one| name(one).as_deref());
+        let route = label_of(|metric| &metric.route).unwrap_or_default();
+        let method = label_of(|metric| &metric.method).unwrap_or_default();
+        let is_request = |line: &str| is_of(requests, "", line);
         match self.rewriting {
             Rewriting::CountTwice => revalued(text, is_request, |value| value * 2.0),
-            Rewriting::RawPath => text.replace("endpoint=\"/items\"", "endpoint=\"/items?limit=10\""),
-            Rewriting::LoseSeries => {
-                without(text, |line| is_request(line) && label(line, "endpoint") == Some("/items"))
+            Rewriting::RawPath => text.replace(&format!("{route}=\"/items\""), &format!("{route}=\"/items?limit=10\"")),
+            Rewriting::LoseSeries => without(text, |line| is_request(line) && label(line, route) == Some("/items")),
+            Rewriting::LoseInfBucket => {
+                without(text, |line| is_of(latency, "_bucket", line) && label(line, "le") == Some("+Inf"))
             }
-            Rewriting::LoseInfBucket => without(text, |line| {
-                line.starts_with("app_request_latency_seconds_bucket{") && label(line, "le") == Some("+Inf")
-            }),
-            Rewriting::LoseCount => without(text, |line| line.starts_with("app_request_latency_seconds_count{")),
+            Rewriting::LoseCount => without(text, |line| is_of(latency, "_count", line)),
             Rewriting::CountPostsAsFaults => {
-                let posts = text.lines().filter(|line| is_request(line) && label(line, "method") == Some("POST"));
+                let posts = text.lines().filter(|line| is_request(line) && label(line, method) == Some("POST"));
                 let posts: f64 = posts.filter_map(value).sum();
-                revalued(text, |line| line.starts_with("app_errors_total "), |value| value + posts)
+                revalued(text, |line| is_of(errors, "", line), |value| value + posts)
             }
             Rewriting::GoStale => self.first.get_or_insert_with(|| text.to_owned()).clone(),
             Rewriting::SecondProcess if self.scrapes.is_multiple_of(2) => {
@@ -100,7 +109,7 @@ fn kinds(text: &str) -> BTreeMap<&str, &str> {
     text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect()
 }
 
-/// Whether a line is a sample of the service's own counters or histograms.
+/// Whether a line is a sample of what the service itself counts: what its process takes goes on.
 fn counts(line: &str, kinds: &BTreeMap<&str, &str>) -> bool {
     let name = line.split(['{', ' ']).next().unwrap_or_default();
     let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| {
@@ -108,7 +117,7 @@ fn counts(line: &str, kinds: &BTreeMap<&str, &str>) -> bool {
         kinds.contains_key(family).then_some(family)
     });
     let kind = kinds.get(family.unwrap_or(name));
-    name.starts_with("app_") && kind.is_some_and(|kind| *kind == "counter" || *kind == "histogram")
+    !name.starts_with("process_") && kind.is_some_and(|kind| *kind == "counter" || *kind == "histogram")
 }
 
 #[cfg(test)]
@@ -140,7 +149,7 @@ process_start_time_seconds 1700000000
 ";
 
     fn rewritten(rewriting: Rewriting) -> Exposition {
-        parse(&Rewriter::new(rewriting).rewrite(EXPOSED)).expect("what comes out is an exposition")
+        parse(&Rewriter::new(rewriting, Service::ours()).rewrite(EXPOSED)).expect("what comes out is an exposition")
     }
 
     /// What differs from the sound exposition: `name{labels} value` a series, `-` before one that is gone.
@@ -192,14 +201,14 @@ process_start_time_seconds 1700000000
 
     #[test]
     fn what_went_stale_never_moves_again() {
-        let mut rewriter = Rewriter::new(Rewriting::GoStale);
+        let mut rewriter = Rewriter::new(Rewriting::GoStale, Service::ours());
         assert_eq!(rewriter.rewrite(EXPOSED), EXPOSED);
         assert_eq!(rewriter.rewrite(&EXPOSED.replace(" 60", " 61")), EXPOSED);
     }
 
     #[test]
     fn every_second_scrape_meets_a_process_that_counted_nothing() {
-        let mut rewriter = Rewriter::new(Rewriting::SecondProcess);
+        let mut rewriter = Rewriter::new(Rewriting::SecondProcess, Service::ours());
         assert_eq!(rewriter.rewrite(EXPOSED), EXPOSED);
         let other = parse(&rewriter.rewrite(EXPOSED)).unwrap();
         let sound = parse(EXPOSED).unwrap();

@@ -16,6 +16,7 @@ use crate::panels::Drawings;
 use crate::reconcile::{Family, Row, reconcile};
 use crate::{grafana, timeline};
 use aiclipx_model::monitoring::WATCHDOG;
+use aiclipx_model::service::Service;
 use aiclipx_model::traffic::ledger::Quantiles;
 
 pub(super) fn section(outcome: &Outcome, experiment: &Experiment, drawings: &Drawings) -> anyhow::Result<Markup> {
@@ -45,9 +46,9 @@ pub(super) fn section(outcome: &Outcome, experiment: &Experiment, drawings: &Dra
         }
         h3 { "Claims" }
         (claims(outcome, experiment))
-        (requests(experiment))
+        (requests(experiment, outcome.tree.service()))
         (generator(experiment))
-        (panels(experiment, drawings))
+        (panels(experiment, outcome.tree.home(), drawings))
         (pictures(experiment))
         (super::prometheus::pages(experiment, &outcome.tree)?)
         @for (dashboard, seen) in &in_grafana {
@@ -62,9 +63,9 @@ pub(super) fn section(outcome: &Outcome, experiment: &Experiment, drawings: &Dra
 }
 
 /// What the client counted, beside what Prometheus did.
-fn requests(experiment: &Experiment) -> Markup {
+fn requests(experiment: &Experiment, service: &Service) -> Markup {
     html! {
-        @match reconcile(experiment, Family::Requests) {
+        @match reconcile(experiment, service, Family::Requests) {
             Ok(reconciliation) if reconciliation.rows.is_empty() => {
                 h3 { "Requests, client and Prometheus" }
                 p { "None was sent, and none was counted in " (reconciliation.series) " series." }
@@ -91,10 +92,12 @@ fn requests(experiment: &Experiment) -> Markup {
     }
 }
 
-fn panels(experiment: &Experiment, drawings: &Drawings) -> Markup {
+fn panels(experiment: &Experiment, home: Option<&str>, drawings: &Drawings) -> Markup {
     // The page people came for, and what the scenario is about; the others are files.
     let expected = &experiment.scenario.expect.panels;
-    let is_shown = |(panel, _): &&(String, String)| expected.contains_key(panel) || panel.starts_with("app-overview/");
+    let is_shown = |(panel, _): &&(String, String)| {
+        expected.contains_key(panel) || panel.split_once('/').map(|(uid, _)| uid) == home
+    };
     let (shown, beside): (Vec<_>, Vec<_>) = drawings.iter().partition(is_shown);
     html! {
         h3 { "Dashboard panels, drawn from their own queries" }

@@ -82,7 +82,7 @@ fn claims(outcome: &Outcome, text: &mut String) -> fmt::Result {
 /// What the client counted, beside what Prometheus did.
 fn requests(outcome: &Outcome, text: &mut String) -> fmt::Result {
     for experiment in &outcome.experiments {
-        let Ok(reconciliation) = reconcile(experiment, Family::Requests) else { continue };
+        let Ok(reconciliation) = reconcile(experiment, outcome.tree.service(), Family::Requests) else { continue };
         if reconciliation.rows.is_empty() {
             continue;
         }

@@ -14,7 +14,7 @@ use crate::timeline::millis;
 use crate::tree::Tree;
 use aiclipx_dashboard::draw::theme::Theme;
 use aiclipx_dashboard::draw::{self, Canvas, Frame, Mark};
-use aiclipx_dashboard::model::{Calculation, Columns, Field, Grid, Kind, Panel, Threshold};
+use aiclipx_dashboard::model::{Asking, Calculation, Columns, Field, Grid, Kind, Panel, Threshold};
 use aiclipx_dashboard::query::TimeRange;
 use aiclipx_model::prom::answer::Series;
 
@@ -161,6 +161,9 @@ fn graph(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Ma
         folded: false,
         datasource: None,
         targets: Vec::new(),
+        elsewhere: Vec::new(),
+        asking: Asking::default(),
+        undrawn: Vec::new(),
         defaults: Field {
             thresholds: thresholds.collect(),
             threshold_lines: threshold.is_some(),
@@ -171,6 +174,7 @@ fn graph(experiment: &Experiment, tree: &Tree, alert: &str) -> anyhow::Result<Ma
         calculations: Vec::new(),
         legend: Some(vec![Calculation::Max]),
         sparkline: false,
+        plain: false,
         columns: Columns::default(),
         links: Vec::new(),
     };

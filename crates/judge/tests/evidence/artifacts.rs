@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use aiclipx_base::duration;
 use aiclipx_dashboard::query::{PlannedQuery, QueryKind, View, plan};
-use aiclipx_judge::artifacts::{LOADED_ANSWERS, LoadedAnswer, SAMPLES, Sample, dashboard_picture};
+use aiclipx_judge::artifacts::{LOADED_ANSWERS, LoadedAnswer, Sample, dashboard_picture, samples_of};
 use aiclipx_judge::experiment::PanelAnswer;
 use aiclipx_judge::grafana;
 use aiclipx_judge::panels::{PANEL_SIZE, time_range};
 use aiclipx_model::monitoring::prometheus_flags;
 use aiclipx_model::monitoring::promql::looks_back;
+use aiclipx_model::service::Service;
 use aiclipx_model::traffic::ledger::Ledger;
 use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
@@ -33,8 +34,8 @@ impl World {
         text("exposition/after-0.prom", self.exposition(self.run.end_ms));
         text("logs/app.log", self.log());
         text("logs/prometheus.log", "ts=2026-11-18T10:13:20Z level=info msg=\"Server is ready\"\n".to_owned());
-        for Sample { name, selector } in SAMPLES {
-            text(&format!("samples/{name}.json"), self.samples(name, selector));
+        for Sample { name, selector } in samples_of(Service::ours()) {
+            text(&format!("samples/{name}.json"), self.samples(name, &selector));
         }
         for LoadedAnswer { name, .. } in LOADED_ANSWERS {
             let answer = match name {

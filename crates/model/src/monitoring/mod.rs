@@ -49,11 +49,13 @@ use anyhow::Context;
 use promql_parser::parser::Expr;
 
 use crate::failure::{Failure, Finding};
+use crate::service::Service;
 use aiclipx_base::duration::{self, DurationError, Speed};
 
 mod adapted;
 pub mod addresses;
 mod bounds;
+pub mod datasources;
 mod folder;
 mod layout;
 mod loaded;
@@ -75,13 +77,16 @@ mod shape;
 pub mod slo;
 mod template;
 mod understood;
+pub mod variables;
 mod walk;
 
 pub use adapted::{with_datasources_by_uid, without_links_to_logs};
 pub use bounds::Bounds;
 pub use loaded::rules_equal;
 pub use loaded_config::{Compared, Loader, config_equal, speed_of};
-pub use panel_query::{UNKNOWN, panel_query_at, without_variables};
+pub use panel_query::{
+    UNKNOWN, length_at, lengths_in, panel_query_at, panel_range_at, panel_step_at, without_variables,
+};
 pub use remark::Remark;
 pub use routes::GroupTimings;
 
@@ -113,6 +118,7 @@ pub struct Monitoring {
     /// Rules that can't be followed to an end: what reads an expression takes them for series of which nothing is known.
     unfollowed: Vec<Finding>,
     route: routes::Route,
+    service: Service,
     scrape_interval: Duration,
     evaluation_interval: Duration,
 }
@@ -225,6 +231,11 @@ impl Monitoring {
     pub fn documents_in(&self, folder: &str) -> impl Iterator<Item = (&Path, &Node)> {
         let inside = move |path: &&PathBuf| path.parent() == Some(Path::new(folder));
         self.documents.keys().filter(inside).map(|path| (path.as_path(), &self.documents[path].node))
+    }
+
+    /// What the service is called, and its things; [ours](Service::ours) where no file says.
+    pub fn service(&self) -> &Service {
+        &self.service
     }
 
     /// The documents of a kind, by their paths.

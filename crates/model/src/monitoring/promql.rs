@@ -18,11 +18,13 @@ use promql_parser::parser::{self, BinaryExpr, Expr, LabelModifier, MatrixSelecto
 use super::memo::Memo;
 use aiclipx_base::duration::Speed;
 
+mod conditions;
 mod dimension;
 mod functions;
 mod text;
 mod tree;
 
+pub use conditions::with_conditions;
 pub(super) use dimension::hazards;
 use functions::Treats;
 pub use tree::{Recorded, children, gives, nodes, print, selectors};

@@ -14,6 +14,7 @@ use super::role::{self, Layout, Role};
 use super::walk::Walk;
 use super::{Alert, Document, GroupTimings, Monitoring, Recording, refused, routes};
 use crate::failure::Finding;
+use crate::service::{self, Service};
 
 /// Prometheus' own, where a configuration says none.
 const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);
@@ -40,6 +41,7 @@ impl Monitoring {
             recorded: Recorded::new(),
             unfollowed: Vec::new(),
             route: routes::Route::default(),
+            service: Service::ours().clone(),
             scrape_interval: DEFAULT_INTERVAL,
             evaluation_interval: DEFAULT_INTERVAL,
         };
@@ -88,6 +90,10 @@ impl Monitoring {
         self.understand_recordings();
         if self.layout == Layout::Stack {
             self.understand_targets(found);
+            match service::of_files(&self.files) {
+                Ok(service) => self.service = service,
+                Err(refused) => found.refused.extend(refused),
+            }
         }
     }
 

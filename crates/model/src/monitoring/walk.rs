@@ -339,6 +339,22 @@ impl Walk<'_> {
         }
     }
 
+    /// Divides a least step of Grafana's. It makes `$__rate_interval` of it by adding and multiplying, and writes a
+    /// fraction of a second in a way that Prometheus refuses: so a step is divided to whole seconds, upwards, for below
+    /// the scrape interval there is nothing to see.
+    fn step(&mut self, line: usize, text: &mut String) {
+        if duration::parse(text).is_ok_and(|production| production.subsec_nanos() != 0) {
+            let what = format!("{text} is not in whole seconds");
+            self.remark("datasource/interval", line, what, "Grafana would ask what Prometheus refuses");
+        }
+        if let Some(real) = self.duration(line, text)
+            && self.rendering.is_some()
+        {
+            // In one unit: of `1m30s` Grafana's pages read the first part alone.
+            *text = format!("{}s", duration::whole_seconds(real).as_secs());
+        }
+    }
+
     fn expression(&mut self, line: usize, text: &mut String, hazardous: bool) {
         let mut tree = match promql::parse(text) {
             Ok(tree) => tree,

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use http::Uri;
-use toml::de::DeTable;
 
-use super::section::{Reader, Section};
 use super::types::{Action, Arrival, Expect, FaultQuota, Measure, Phase, RequestTemplate, Scenario, Step, Volume};
 use crate::failure::Finding;
+use crate::section::{Reader, Section};
 use aiclipx_base::duration;
 
 /// Weights and quotas repeat in blocks; a longer block would never come full in a run.
@@ -33,24 +32,7 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Scenario, Vec<Finding>> {
         reader.note(0, what, "rename the file");
         (0, String::new())
     });
-    let (root, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        let line = error.span().map_or(0, |span| reader.line(span.start));
-        reader.note(line, format!("not TOML: {}", error.message()), "");
-    }
-    // What a recovering parser makes of broken TOML would only be reported twice.
-    let scenario = errors.is_empty().then(|| {
-        let root = Section::new(&reader, "a scenario", root.get_ref(), 1);
-        let scenario = scenario(&root, file, text, number, name);
-        root.finish();
-        scenario
-    });
-    let mut findings = reader.found();
-    findings.sort();
-    match scenario {
-        Some(scenario) if findings.is_empty() => Ok(scenario),
-        _ => Err(findings),
-    }
+    reader.read("a scenario", |root| scenario(root, file, text, number, name))
 }
 
 fn scenario(root: &Section<'_, '_>, file: &Path, text: &str, number: u32, name: String) -> Scenario {
@@ -106,12 +88,6 @@ fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
         (false, true) => mix.to_vec(),
         (false, false) => own,
     };
-    if !faults.is_empty()
-        && let Some(spared) = requests.iter().find(|request| is_spared(&request.path))
-    {
-        let what = format!("no fault may fall on {}: health and metrics never fail on purpose", spared.path);
-        section.complain("faults", what);
-    }
     section.finish();
     let volume = match (rate, count) {
         (Some(rate), _) => Volume::Rate(rate),
@@ -324,16 +300,10 @@ fn is_name(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// What `x-fault` takes: `error`, `panic`, `delay=750ms`, or several with commas.
+/// What a fault may be: `error`, `panic`, `delay=750ms`, or several with commas.
 fn is_fault(text: &str) -> bool {
     text.split(',').map(str::trim).all(|part| match part.strip_prefix("delay=") {
         Some(delay) => duration::parse(delay).is_ok_and(|delay| !delay.is_zero()),
         None => part == "error" || part == "panic",
     })
-}
-
-/// Paths the service never fails on purpose.
-fn is_spared(path: &str) -> bool {
-    let path = path.split('?').next().unwrap_or_default();
-    path == "/metrics" || path == "/health" || path.starts_with("/health/")
 }

@@ -133,8 +133,6 @@ fn every_mistake_is_told_with_its_line_and_what_was_expected() {
         ("count = 3, per = 10", "per = 10", 20, "a fault needs `count`"),
         ("count = 7, per = 10", "count = 7, per = 100", 21, "the same `per`"),
         ("count = 7, per = 10", "count = 8, per = 10", 21, "3 of 10 are taken already"),
-        ("path = \"/items?limit=5\"", "path = \"/metrics\"", 19, "no fault may fall on /metrics"),
-        ("path = \"/items?limit=5\"", "path = \"/health/live\"", 19, "no fault may fall on /health/live"),
         ("silent = true", "silent = true\nrate = 5", 35, "has no `rate`"),
         ("silent = true", "silent = 1", 34, "true or false"),
         ("within = \"7m\"\n", "", 38, "`fires` needs `within`"),

@@ -163,7 +163,7 @@ pub struct RequestTemplate {
 /// A fault with an exact quota: `count` of every `per` requests of the phase, their places drawn by the seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultQuota {
-    /// The value of the `x-fault` header: `error`, `panic`, `delay=750ms`, or several with commas.
+    /// What its header says: `error`, `panic`, `delay=750ms`, or several with commas.
     pub fault: String,
     /// At least 1, at most `per`.
     pub count: u32,

@@ -18,6 +18,7 @@ use super::schedule::Schedule;
 use crate::failure::{Failure, Finding, Kind};
 use crate::files;
 use crate::scenario::{Measure, Scenario};
+use crate::service::Service;
 use aiclipx_base::duration::Speed;
 
 /// A run's requests and what it takes to place them in time.
@@ -62,7 +63,7 @@ pub struct Head {
 pub struct Entry {
     /// Place in the schedule, from 0.
     pub seq: u64,
-    /// `x-request-id` as sent: `<run>-<seq>`.
+    /// As its header was sent: `<run>-<seq>`.
     pub id: String,
     /// Name of the scenario's phase.
     pub phase: String,
@@ -71,7 +72,7 @@ pub struct Entry {
     pub path: String,
     /// Route template the service must count it under.
     pub endpoint: String,
-    /// `x-fault` as sent.
+    /// As its header was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
     /// When the schedule wanted it sent.
@@ -151,11 +152,6 @@ impl Entry {
     /// From the first byte sent to the end, in microseconds: what the service and the wire took, queueing left out.
     pub(crate) fn service_time_us(&self) -> Option<u64> {
         self.status().and(Some(self.ended_us?.saturating_sub(self.sent_us?)))
-    }
-
-    /// Counted among the rates that rules and panels show: everything but health and metrics.
-    fn is_shown(&self) -> bool {
-        self.endpoint != "/metrics" && !self.endpoint.starts_with("/health/")
     }
 }
 
@@ -287,15 +283,16 @@ impl Ledger {
         wall - i128::from(self.head.elapsed_us)
     }
 
-    /// A measure over the answers that ended within a window of the run's clock (microseconds). Health and metrics
-    /// don't count, as in rules and panels. None where it has no value: a share, a quantile or a maximum of nothing,
+    /// A measure over the answers that ended within a window of the run's clock (microseconds). What probes and scrapes ask for,
+    /// too, does not count, as in rules and panels. None where it has no value: a share, a quantile or a maximum of nothing,
     /// a rate over no time.
-    pub fn measure(&self, measure: Measure, window: Range<u64>) -> Option<Measured> {
+    pub fn measure(&self, measure: Measure, window: Range<u64>, service: &Service) -> Option<Measured> {
         let answers: Vec<&Entry> = self
             .entries
             .iter()
             .filter(|entry| {
-                entry.is_shown() && entry.status().is_some() && entry.ended_us.is_some_and(|at| window.contains(&at))
+                let is_shown = !service.is_internal(&entry.endpoint) && entry.status().is_some();
+                is_shown && entry.ended_us.is_some_and(|at| window.contains(&at))
             })
             .collect();
         let population = answers.len() as u64;
@@ -425,7 +422,7 @@ impl Entry {
     }
 }
 
-/// `x-request-id` of one request of a run.
+/// The id of one request of a run.
 pub fn request_id(run: &str, seq: u64) -> String {
     format!("{run}-{seq}")
 }
@@ -580,7 +577,7 @@ mod tests {
     }
 
     fn value(ledger: &Ledger, measure: Measure, window: Range<u64>) -> Option<f64> {
-        ledger.measure(measure, window).map(|measured| measured.value)
+        ledger.measure(measure, window, Service::ours()).map(|measured| measured.value)
     }
 
     #[test]
@@ -605,7 +602,7 @@ mod tests {
         assert_eq!(value(&ledger, Measure::ErrorRate, second.clone()), Some(1.0));
         assert_eq!(value(&ledger, Measure::ErrorShare, second.clone()), Some(1.0 / 3.0));
         assert_eq!(value(&ledger, Measure::LatencyP95, second.clone()), Some(0.0049));
-        let top = ledger.measure(Measure::TopEndpoint, second).unwrap();
+        let top = ledger.measure(Measure::TopEndpoint, second, Service::ours()).unwrap();
         assert_eq!((top.endpoint.as_deref(), top.value, top.population), (Some("/items"), 2.0, 3));
     }
 
@@ -613,7 +610,7 @@ mod tests {
     fn a_window_takes_its_start_and_leaves_its_end() {
         let ledger = mixed();
         assert_eq!(value(&ledger, Measure::RequestRate, 5000..6000), Some(1000.0));
-        assert_eq!(ledger.measure(Measure::RequestRate, 5000..6000).unwrap().population, 1);
+        assert_eq!(ledger.measure(Measure::RequestRate, 5000..6000, Service::ours()).unwrap().population, 1);
     }
 
     #[test]
@@ -622,9 +619,9 @@ mod tests {
         let later = 10_000_000..11_000_000;
         assert_eq!(value(&ledger, Measure::RequestRate, later.clone()), Some(0.0));
         for measure in [Measure::ErrorShare, Measure::LatencyP95, Measure::TopEndpoint] {
-            assert_eq!(ledger.measure(measure, later.clone()), None, "{measure:?}");
+            assert_eq!(ledger.measure(measure, later.clone(), Service::ours()), None, "{measure:?}");
         }
-        assert_eq!(ledger.measure(Measure::RequestRate, 5..5), None);
+        assert_eq!(ledger.measure(Measure::RequestRate, 5..5, Service::ours()), None);
     }
 
     #[test]

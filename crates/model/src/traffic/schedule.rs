@@ -64,7 +64,7 @@ pub struct Intended {
     /// The route template the service must count it under.
     pub endpoint: String,
     pub body: Option<String>,
-    /// The value of `x-fault`.
+    /// What its header says.
     pub fault: Option<String>,
 }
 

@@ -14,7 +14,7 @@ use crate::events::{Doing, STILL_AT_IT};
 use crate::surroundings::now_ms;
 use crate::traffic::connection::Tcp;
 use crate::traffic::progress::Progress;
-use crate::traffic::send::{Limits, Sent, send};
+use crate::traffic::send::{Limits, Named, Sent, send};
 use aiclipx_http::client;
 use aiclipx_judge::run::StepTime;
 use aiclipx_model::failure::Failure;
@@ -49,7 +49,7 @@ pub(super) async fn traffic(
         let tell = phases.clone();
         let sent = send(
             schedule,
-            id,
+            &Named { run: id, service: what.tree.service() },
             Tcp::resolve(app).await?,
             &Limits::default(),
             &progress,

@@ -17,6 +17,7 @@ use aiclipx_base::address::Address;
 use aiclipx_http::client;
 use aiclipx_http::serve::{Incoming, Limits, Plain, serve};
 use aiclipx_judge::mutants::exposition::{Rewriter, Rewriting};
+use aiclipx_model::service::Service;
 
 /// Prometheus has one connection, and gives a scrape up after its own limit.
 const LIMITS: Limits =
@@ -34,13 +35,14 @@ pub struct Proxy {
 
 impl Proxy {
     /// Listens on a port of this machine that nobody uses, in front of the service at `app`.
-    pub async fn start(app: Address, rewriting: Rewriting) -> anyhow::Result<Proxy> {
+    pub async fn start(app: Address, service: &Service, rewriting: Rewriting) -> anyhow::Result<Proxy> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context("cannot listen for the proxy of /metrics")?;
         let address = Address::loopback(listener.local_addr().context("the proxy's own address")?.port());
-        let rewriter = Arc::new(Mutex::new(Rewriter::new(rewriting)));
+        let rewriter = Arc::new(Mutex::new(Rewriter::new(rewriting, service)));
+        let scraped = service.metrics.clone();
         let service = Plain::new(REQUEST_LIMIT, move |request| {
-            let (app, rewriter) = (app.clone(), Arc::clone(&rewriter));
-            async move { pass_on(&app, &rewriter, request).await }
+            let (app, scraped, rewriter) = (app.clone(), scraped.clone(), Arc::clone(&rewriter));
+            async move { pass_on(&app, &scraped, &rewriter, request).await }
         });
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
@@ -69,7 +71,12 @@ impl Drop for Proxy {
     }
 }
 
-async fn pass_on(app: &Address, rewriter: &Mutex<Rewriter>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn pass_on(
+    app: &Address,
+    scraped: &str,
+    rewriter: &Mutex<Rewriter>,
+    request: Request<Incoming>,
+) -> Response<Full<Bytes>> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     let answer = match client::get(app, path, REQUEST_LIMIT).await {
         Ok(answer) => answer,
@@ -79,7 +86,7 @@ async fn pass_on(app: &Address, rewriter: &Mutex<Rewriter>, request: Request<Inc
             return response;
         }
     };
-    let is_scrape = request.uri().path() == "/metrics" && answer.status.is_success();
+    let is_scrape = request.uri().path() == scraped && answer.status.is_success();
     let body = match std::str::from_utf8(&answer.body) {
         Ok(text) if is_scrape => Bytes::from(rewriter.lock().unwrap_or_else(PoisonError::into_inner).rewrite(text)),
         _ => answer.body,
@@ -118,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_scraped_is_rewritten_and_all_else_passes() {
-        let proxy = Proxy::start(service().await, Rewriting::CountTwice).await.unwrap();
+        let proxy = Proxy::start(service().await, Service::ours(), Rewriting::CountTwice).await.unwrap();
         let asked = client::get(proxy.address(), "/metrics?a=b", REQUEST_LIMIT).await.unwrap();
         assert_eq!(asked.body, "app_requests_total{path=\"/metrics?a=b\"} 14\n");
         assert_eq!(asked.headers[header::CONTENT_TYPE], "text/plain; version=0.0.4");
@@ -132,7 +139,7 @@ mod tests {
     #[tokio::test]
     async fn a_service_that_is_gone_is_no_exposition() {
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let proxy = Proxy::start(Address::loopback(gone), Rewriting::GoStale).await.unwrap();
+        let proxy = Proxy::start(Address::loopback(gone), Service::ours(), Rewriting::GoStale).await.unwrap();
         let answer = client::get(proxy.address(), "/metrics", REQUEST_LIMIT).await.unwrap();
         assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
         proxy.stop().await;

@@ -288,7 +288,7 @@ impl Trial {
                 }
                 Edit::Exposition(rewriting) => {
                     let app = plan.addresses.scraped_app().first().context("the stack has no service")?.clone();
-                    let started = Proxy::start(app, *rewriting).await?;
+                    let started = Proxy::start(app, tree.service(), *rewriting).await?;
                     scraped.app_admin = vec![started.address().clone()];
                     proxy = Some(started);
                 }

@@ -24,12 +24,13 @@ use super::connection::{Connect, Connection, Idle, locked};
 use super::precise_timer::PreciseTimer;
 use super::progress::Progress;
 use aiclipx_model::failure::Failure;
+use aiclipx_model::service::Service;
 use aiclipx_model::traffic::ledger::{Entry, FailureKind, Head, Ledger, Outcome, Quantiles, request_id};
 use aiclipx_model::traffic::schedule::{Intended, PlannedPhase, Schedule, micros};
 
 /// How long an interrupted run waits for answers that are under way.
 const GRACE: Duration = Duration::from_secs(1);
-/// Longest run name: with a dash and a number it is still a valid `x-request-id` (64 characters).
+/// Longest run name: with a dash and a number an id has 64 characters at most.
 const MAX_RUN_NAME: usize = 50;
 
 /// What a generator declares about itself before it starts.
@@ -66,6 +67,15 @@ impl Default for Limits {
     }
 }
 
+/// What every request of a run is called by, and by which names the service knows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// Begins every request's id: 1 to 50 of `[A-Za-z0-9._-]`, else sending is a usage failure.
+    pub run: &'a str,
+    /// Whose headers carry the id and the fault, and where its paths begin.
+    pub service: &'a Service,
+}
+
 /// A schedule that was sent.
 #[derive(Debug)]
 pub struct Sent {
@@ -91,18 +101,18 @@ impl Sent {
 
 /// Sends every request of the schedule at its time and waits for what is outstanding.
 ///
-/// `run` begins every `x-request-id` (1 to 50 of `[A-Za-z0-9._-]`, else a usage failure). `on_phase` is called when a
-/// phase begins and must return at once. When `stop` ends, nothing more is sent, what is under way has a second to end,
+/// `on_phase` is called when a phase begins and must return at once. When `stop` ends, nothing more is sent, what is under way has a second to end,
 /// and the ledger is as complete as ever. What goes wrong with requests is in the ledger, not in the result.
 pub async fn send<C: Connect>(
     schedule: &Schedule,
-    run: &str,
+    named: &Named<'_>,
     connect: C,
     limits: &Limits,
     progress: &Arc<Progress>,
     mut on_phase: impl FnMut(&PlannedPhase),
     stop: impl Future<Output = ()>,
 ) -> Result<Sent, Failure> {
+    let run = named.run;
     let is_part_of_an_id = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if run.is_empty() || run.len() > MAX_RUN_NAME || !run.chars().all(is_part_of_an_id) {
         return Err(Failure::usage(format!("`{run}` is no run name; write up to {MAX_RUN_NAME} of [A-Za-z0-9._-]")));
@@ -110,6 +120,7 @@ pub async fn send<C: Connect>(
     let schedule_sha256 = schedule.sha256();
     let traffic = Arc::new(Traffic {
         run: run.to_owned(),
+        service: named.service.clone(),
         connect,
         limits: limits.clone(),
         progress: Arc::clone(progress),
@@ -216,6 +227,7 @@ fn passed_on(ended: Result<(), JoinError>) {
 /// What all requests of a run share.
 struct Traffic<C> {
     run: String,
+    service: Service,
     connect: C,
     limits: Limits,
     progress: Arc<Progress>,
@@ -323,11 +335,13 @@ impl<C: Connect> Traffic<C> {
     fn request(&self, intended: &Intended) -> Request<Full<Bytes>> {
         let mut request = Request::builder()
             .method(intended.method.as_str())
-            .uri(&intended.path)
-            .header(header::HOST, self.connect.host())
-            .header("x-request-id", request_id(&self.run, intended.seq));
-        if let Some(fault) = &intended.fault {
-            request = request.header("x-fault", fault);
+            .uri(format!("{}{}", self.service.base, intended.path))
+            .header(header::HOST, self.connect.host());
+        if let Some(name) = &self.service.request_id {
+            request = request.header(name, request_id(&self.run, intended.seq));
+        }
+        if let (Some(fault), Some(faults)) = (&intended.fault, &self.service.faults) {
+            request = request.header(&faults.header, fault);
         }
         if intended.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");

@@ -30,23 +30,35 @@ pub(crate) fn front_of(process: &Process) -> Option<String> {
 
 const FRONT: &str = "-front";
 
+/// A program, and how it is called.
+pub(crate) struct ProgramWords<'a> {
+    /// Where it runs; none for supervisord's own folder.
+    pub(crate) folder: Option<&'a Path>,
+    pub(crate) program: &'a Path,
+    pub(crate) arguments: Vec<String>,
+}
+
 /// The words that start a program with settings of its own: through `env`, because supervisord's `environment=` can't
 /// carry every value and `command=` can.
 pub(crate) fn command(
     death_prefix: &[String],
-    environment: Vec<(&'static str, String)>,
-    program: &Path,
-    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    program: ProgramWords<'_>,
 ) -> Vec<String> {
+    let ProgramWords { folder, program, arguments } = program;
     let mut words = death_prefix.to_vec();
     let program = program.to_string_lossy().into_owned();
     if !environment.is_empty() {
         words.push("env".to_owned());
         words.extend(environment.into_iter().map(|(name, value)| format!("{name}={value}")));
         // env would take such a path for one more setting.
-        if program.contains('=') {
+        if program.contains('=') && folder.is_none() {
             words.extend(["sh", "-c", r#"exec "$0" "$@""#].map(str::to_owned));
         }
+    }
+    if let Some(folder) = folder {
+        words.extend(["sh", "-c", r#"cd "$0" && exec "$@""#].map(str::to_owned));
+        words.push(folder.to_string_lossy().into_owned());
     }
     words.push(program);
     words.extend(arguments);
@@ -77,12 +89,14 @@ pub(crate) fn text(plan: &Plan, programs: &[Program], socket: &Path) -> String {
         // Vector ends within a second of being asked (`--graceful-shutdown-limit-secs`), or hangs, as where a log is a pipe: what it
         // holds is on its disk.
         let patience = if name == Component::Vector.name() { 3 } else { 20 };
+        // What somebody's own program has started is stopped with it.
+        let group = name.starts_with(Component::App.name()) && !plan.service.is_ours();
         let command: Vec<String> = program.command.iter().map(|word| quote(word)).collect();
         let _ = write!(
             text,
             "\n[program:{name}]\ncommand={}\n\
              autorestart={restart}\nstartsecs={settles}\nstartretries={retries}\n\
-             stopsignal=TERM\nstopwaitsecs={patience}\n\
+             stopsignal=TERM\nstopwaitsecs={patience}\nstopasgroup={group}\nkillasgroup={group}\n\
              redirect_stderr=true\nstdout_logfile=logs/{name}.log\n\
              stdout_logfile_maxbytes=20MB\nstdout_logfile_backups=4\n",
             command.join(" "),
@@ -178,8 +192,10 @@ mod tests {
         let mut plan = Plan::attached(Path::new("/t"), Path::new("/s p/100%"), Speed::PRODUCTION).unwrap();
         let render = |plan: &Plan| {
             let processes = plan.processes();
-            let environment = vec![("APP_LISTEN", "127.0.0.1:8080".to_owned())];
-            let command = command(&[], environment, Path::new("/opt/the app"), vec!["--100%".to_owned()]);
+            let environment = vec![("APP_LISTEN".to_owned(), "127.0.0.1:8080".to_owned())];
+            let arguments = vec!["--100%".to_owned()];
+            let program = ProgramWords { folder: None, program: Path::new("/opt/the app"), arguments };
+            let command = command(&[], environment, program);
             let program = Program { name: processes[0].name.clone(), command };
             text(plan, &[program], Path::new("/tmp/aiclipx-x/supervisor.sock"))
         };

@@ -15,6 +15,7 @@ use aiclipx_dashboard::marks;
 use aiclipx_dashboard::model::{ALL, Dashboard, Marking, Variable, VariableKind};
 use aiclipx_dashboard::query::{self, PlannedQuery, TimeRange};
 use aiclipx_http::client;
+use aiclipx_model::monitoring::variables;
 use aiclipx_model::prom::answer::{self, percent_encoded};
 
 /// A page that waits longer is of no use to anybody.
@@ -53,7 +54,8 @@ pub(super) fn windows(dashboard: &Dashboard, answers: &[Result<Frame, QueryError
     windows
 }
 
-/// What each variable can be, and what it is.
+/// What each variable can be, and what it is. What is chosen of one is what there is to choose of the next, in whatever order they
+/// stand in the file.
 pub(super) async fn values(
     address: &Address,
     dashboard: &Dashboard,
@@ -61,31 +63,46 @@ pub(super) async fn values(
     asked: &BTreeMap<String, Vec<String>>,
 ) -> (BTreeMap<String, Vec<String>>, BTreeMap<String, Vec<String>>) {
     let (mut possible, mut chosen) = (BTreeMap::new(), BTreeMap::new());
-    for variable in &dashboard.variables {
-        let values = match &variable.kind {
-            VariableKind::Interval(values) => values.clone(),
-            // For logs; whoever asks Prometheus leaves it alone, where it could be any expression.
-            VariableKind::Text => continue,
-            VariableKind::LabelValues { metric, label } => {
-                // What is chosen of one is what there is to choose of the next.
-                let metric = metric.as_deref().map(|metric| query::filled_in(metric, &dashboard.variables, &chosen));
-                label_values(address, metric.as_deref(), label, range).await.unwrap_or_default()
-            }
+    for variable in in_order(&dashboard.variables) {
+        let found = if variable.kind.is_fixed() {
+            Vec::new()
+        } else {
+            let filled = |text: &str| query::filled_in(text, dashboard, &chosen, range);
+            found(address, variable, range, &filled).await.unwrap_or_default()
         };
-        chosen.insert(variable.name.clone(), choice(variable, &values, asked.get(&variable.name)));
+        let values = query::possible(variable, found);
+        // For logs, whose pages ask for it by themselves, where nothing is asked for.
+        if variable.kind != VariableKind::Text || asked.contains_key(&variable.name) {
+            chosen.insert(variable.name.clone(), choice(variable, &values, asked.get(&variable.name)));
+        }
         possible.insert(variable.name.clone(), values);
     }
     (possible, chosen)
+}
+
+/// Each variable behind those that it is asked with; where they go in a circle, as they stand.
+fn in_order(variables: &[Variable]) -> Vec<&Variable> {
+    let mut rest: Vec<&Variable> = variables.iter().collect();
+    let mut ordered = Vec::new();
+    while !rest.is_empty() {
+        let waits = |one: &Variable| {
+            let asked = one.kind.question().unwrap_or_default();
+            variables::names(asked).any(|name| name != one.name && rest.iter().any(|other| other.name == name))
+        };
+        let next = rest.iter().position(|one| !waits(one)).unwrap_or(0);
+        ordered.push(rest.remove(next));
+    }
+    ordered
 }
 
 /// What is asked for, else the dashboard's own choice, else the first there is. "All" without a value of its own is
 /// every value, as in Grafana.
 fn choice(variable: &Variable, values: &[String], asked: Option<&Vec<String>>) -> Vec<String> {
     // An interval is no text in quotes: what is not on its list could be any expression.
-    let known = |asked: &&Vec<String>| {
-        matches!(variable.kind, VariableKind::LabelValues { .. }) || asked.iter().all(|one| values.contains(one))
-    };
-    let choice = match asked.filter(known) {
+    let is_bound =
+        matches!(variable.kind, VariableKind::Interval(_) | VariableKind::Listed(_) | VariableKind::Constant(_));
+    let is_known = |one: &String| values.contains(one) || one == ALL && variable.include_all;
+    let choice = match asked.filter(|asked| !is_bound || asked.iter().all(is_known)) {
         Some(asked) => asked.clone(),
         None if variable.current.is_empty() => values.first().cloned().into_iter().collect(),
         None => variable.current.clone(),
@@ -98,20 +115,55 @@ struct Values {
     data: Vec<String>,
 }
 
-async fn label_values(
+#[derive(Deserialize)]
+struct FoundSeries {
+    data: Vec<BTreeMap<String, String>>,
+}
+
+/// What Prometheus has for a variable.
+async fn found(
     address: &Address,
-    metric: Option<&str>,
-    label: &str,
+    variable: &Variable,
     range: TimeRange,
+    filled: &(dyn Fn(&str) -> String + Sync),
 ) -> Result<Vec<String>, QueryError> {
+    let matching = |selector: &str| format!("&match%5B%5D={}", percent_encoded(&filled(selector)));
     let (start, end) = (range.from_millis.div_euclid(1000), range.to_millis.div_euclid(1000) + 1);
-    let mut path = format!("/api/v1/label/{}/values?start={start}&end={end}", percent_encoded(label));
-    if let Some(metric) = metric {
-        path.extend(["&match%5B%5D=", &percent_encoded(metric)]);
+    let range_of = format!("?start={start}&end={end}");
+    let refused = |error: serde_json::Error| QueryError::Refused(error.to_string());
+    let texts = |path: String| async move {
+        let body = get(address, &path).await?;
+        Ok(serde_json::from_slice::<Values>(&body).map_err(refused)?.data)
+    };
+    match &variable.kind {
+        VariableKind::LabelValues { metric, label } => {
+            let metric = metric.as_deref().map(&matching).unwrap_or_default();
+            texts(format!("/api/v1/label/{}/values{range_of}{metric}", percent_encoded(&filled(label)))).await
+        }
+        VariableKind::LabelNames(selector) => {
+            let selector = selector.as_deref().map(&matching).unwrap_or_default();
+            texts(format!("/api/v1/labels{range_of}{selector}")).await
+        }
+        VariableKind::Metrics(pattern) => {
+            let selector = format!("{{__name__=~\".*(?:{}).*\"}}", filled(pattern));
+            texts(format!("/api/v1/label/__name__/values{range_of}&match%5B%5D={}", percent_encoded(&selector))).await
+        }
+        VariableKind::Series(selector) => {
+            let body = get(address, &format!("/api/v1/series{range_of}{}", matching(selector))).await?;
+            let series: FoundSeries = serde_json::from_slice(&body).map_err(refused)?;
+            Ok(series.data.iter().map(|labels| query::series_text(labels, None)).collect())
+        }
+        VariableKind::QueryResult(expr) => {
+            let body = get(address, &query::at_end(&filled(expr), range).path_and_query).await?;
+            let answer = answer::parse(&body).map_err(|error| QueryError::Refused(error.to_string()))?;
+            let text = |series: &answer::Series| {
+                let last = series.samples.last().map(|sample| (sample.seconds, sample.value));
+                query::series_text(&series.labels, last)
+            };
+            Ok(answer.data.into_series().iter().map(text).collect())
+        }
+        _ => Ok(Vec::new()),
     }
-    let body = get(address, &path).await?;
-    let values: Values = serde_json::from_slice(&body).map_err(|error| QueryError::Refused(error.to_string()))?;
-    Ok(values.data)
 }
 
 async fn get(address: &Address, path_and_query: &str) -> Result<bytes::Bytes, QueryError> {
@@ -140,6 +192,10 @@ mod tests {
             all_value: Some(".+".to_owned()),
             include_all: true,
             multi: true,
+            auto: None,
+            hidden: false,
+            regex: String::new(),
+            sort: 0,
         };
         let values = ["app".to_owned(), "receiver".to_owned()];
         assert_eq!(choice(&variable, &values, None), [ALL]);
@@ -151,5 +207,26 @@ mod tests {
         assert_eq!(choice(&variable, &[], None), [ALL]);
         variable.current.clear();
         assert_eq!(choice(&variable, &values, None), ["app"]);
+    }
+
+    #[test]
+    fn a_variable_is_asked_for_behind_those_that_it_is_asked_with() {
+        let asked = |name: &str, metric: &str| Variable {
+            name: name.to_owned(),
+            label: name.to_owned(),
+            kind: VariableKind::LabelValues { metric: Some(metric.to_owned()), label: "x".to_owned() },
+            current: Vec::new(),
+            all_value: None,
+            include_all: false,
+            multi: false,
+            auto: None,
+            hidden: false,
+            regex: String::new(),
+            sort: 0,
+        };
+        let variables = [asked("c", "up{a=\"$a\",b=\"${b:regex}\"}"), asked("b", "up{a=\"[[a]]\"}"), asked("a", "up")];
+        let names = |variables: &[Variable]| in_order(variables).iter().map(|one| one.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&variables), ["a", "b", "c"]);
+        assert_eq!(names(&[asked("a", "$b"), asked("b", "$a"), asked("c", "$c")]), ["c", "a", "b"]);
     }
 }

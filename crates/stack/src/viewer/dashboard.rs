@@ -15,13 +15,12 @@ use super::view_params::ViewParams;
 use aiclipx_base::address::Address;
 use aiclipx_dashboard::draw::theme::Theme;
 use aiclipx_dashboard::draw::{self, Canvas, Frame, Mark};
-use aiclipx_dashboard::model::{Dashboard, Kind, Marking, Partly, VariableKind};
-use aiclipx_dashboard::query::{self, PlannedQuery, View};
+use aiclipx_dashboard::model::{Dashboard, Kind, Marking, Panel, VariableKind};
+use aiclipx_dashboard::query::{self, Filling, PlannedQuery, TimeRange, View};
 
 /// The page of the dashboard of this uid.
 pub(super) async fn dashboard(provisioned: &Provisioned, uid: &str, query: &str, headers: &HeaderMap) -> Page {
-    let Some(partly) = provisioned.dashboard(uid) else { return page::unknown(uid, provisioned) };
-    let dashboard = &partly.dashboard;
+    let Some(dashboard) = provisioned.dashboard(uid) else { return page::unknown(uid, provisioned) };
     let params = match ViewParams::read(query, dashboard, jiff::Timestamp::now().as_millisecond()) {
         Ok(params) => params,
         Err(why) => return page::trouble(StatusCode::BAD_REQUEST, &format!("{why}.")),
@@ -33,9 +32,13 @@ pub(super) async fn dashboard(provisioned: &Provisioned, uid: &str, query: &str,
             return page::trouble(StatusCode::INTERNAL_SERVER_ERROR, &format!("{}.", told.join("; ")));
         }
     };
-    let layout = Layout::new(dashboard, &params, page::told_width(headers));
     let (possible, chosen) = ask::values(&source.address, dashboard, params.range, &params.chosen).await;
-    let looked_at = LookedAt { provisioned, partly, params: &params, chosen };
+    let dashboard = &filled_in(dashboard, &chosen, params.range);
+    if let Some(id) = params.panel.filter(|id| dashboard.panel(*id).is_none()) {
+        return page::trouble(StatusCode::BAD_REQUEST, &format!("The dashboard `{uid}` has no panel {id}."));
+    }
+    let layout = Layout::new(dashboard, &params, page::told_width(headers));
+    let looked_at = LookedAt { provisioned, dashboard, params: &params, chosen };
 
     // One list of questions, so that they are asked side by side: every panel's, then the annotations'.
     let mut questions = Vec::new();
@@ -72,10 +75,20 @@ pub(super) async fn dashboard(provisioned: &Provisioned, uid: &str, query: &str,
     page::dashboard(dashboard, &params, &layout, &shown, &possible, problem.as_deref())
 }
 
+/// A dashboard as it is seen with these values: repeated for each that is chosen, its headlines with them in it.
+fn filled_in(dashboard: &Dashboard, chosen: &BTreeMap<String, Vec<String>>, range: TimeRange) -> Dashboard {
+    let mut repeated = dashboard.repeated(chosen);
+    for panel in &mut repeated.panels {
+        let filling = Filling::of(dashboard, panel, chosen, range);
+        (panel.title, panel.description) = (filling.words(&panel.title), filling.words(&panel.description));
+    }
+    repeated
+}
+
 /// A dashboard, and how it is looked at.
 struct LookedAt<'a> {
     provisioned: &'a Provisioned,
-    partly: &'a Partly,
+    dashboard: &'a Dashboard,
     params: &'a ViewParams,
     /// What is chosen for each variable.
     chosen: BTreeMap<String, Vec<String>>,
@@ -86,25 +99,30 @@ impl LookedAt<'_> {
         View { range: self.params.range, width, min_interval, chosen: &self.chosen }
     }
 
-    fn is_refused(&self, placed: &Placed) -> bool {
-        self.partly.refused.contains_key(&placed.panel.id)
+    /// The time a panel shows: its own, where the page's goes with the clock.
+    fn range(&self, panel: &Panel) -> TimeRange {
+        let range = self.params.range;
+        if self.params.is_live() { query::own_range(self.dashboard, panel, &self.chosen, range) } else { range }
     }
 
     /// Whom to ask what for a panel, or why nobody can be.
     fn questions(&self, placed: &Placed) -> Result<Vec<(Address, PlannedQuery)>, String> {
         let panel = placed.panel;
-        let uid = panel.datasource.as_deref().filter(|_| !matches!(panel.kind, Kind::Logs(_)));
-        let source = self.provisioned.source(uid)?;
-        if self.is_refused(placed) {
-            return Ok(Vec::new());
+        let mut queries = Vec::new();
+        if !panel.undrawn.is_empty() || matches!(panel.kind, Kind::Undrawn(_)) {
+            return Ok(queries);
         }
-        let view = self.view(placed.width, source.min_interval);
-        let planned = query::plan(&self.partly.dashboard, panel, &view).into_iter();
-        Ok(planned.map(|query| (source.address.clone(), query)).collect())
+        for target in query::targets(self.dashboard, panel) {
+            let source = self.provisioned.source(target.datasource.as_deref())?;
+            let view = View { range: self.range(panel), ..self.view(placed.width, source.min_interval) };
+            let planned = query::plan_target(self.dashboard, panel, target, &view).into_iter();
+            queries.extend(planned.map(|query| (source.address.clone(), query)));
+        }
+        Ok(queries)
     }
 
     fn annotations(&self, source: &Source, width: u32) -> impl Iterator<Item = (Address, PlannedQuery)> {
-        let (dashboard, view) = (&self.partly.dashboard, self.view(width, source.min_interval));
+        let (dashboard, view) = (self.dashboard, self.view(width, source.min_interval));
         let planned = dashboard.annotations.iter().map(move |one| query::plan_annotation(dashboard, one, &view));
         planned.map(|query| (source.address.clone(), query))
     }
@@ -116,8 +134,9 @@ impl LookedAt<'_> {
         answers: impl Iterator<Item = Result<Frame, QueryError>>,
         [phases, faults, alerts]: &[Vec<Mark>; 3],
     ) -> Shown {
-        if let Some(findings) = self.partly.refused.get(&placed.panel.id) {
-            return Shown::Refused(findings.iter().map(|finding| finding.what.clone()).collect());
+        let undrawn = &placed.panel.undrawn;
+        if !undrawn.is_empty() {
+            return Shown::Refused(undrawn.iter().map(|finding| finding.what.clone()).collect());
         }
         let mut frames = Vec::new();
         let mut failed = Vec::new();
@@ -136,7 +155,7 @@ impl LookedAt<'_> {
             width: placed.width,
             height: placed.height,
             theme: Theme::Page,
-            range: self.params.range,
+            range: self.range(placed.panel),
             dated: false,
             phases,
             faults,
@@ -148,7 +167,7 @@ impl LookedAt<'_> {
     /// What stands in the place of a panel of logs; nothing for another panel.
     async fn lines(&self, placed: &Placed<'_>, min_interval: Duration) -> Option<Shown> {
         match &placed.panel.kind {
-            Kind::Logs(queries) if !self.is_refused(placed) => {
+            Kind::Logs(queries) if placed.panel.undrawn.is_empty() => {
                 let store = self.provisioned.store(placed.panel.datasource.as_deref());
                 Some(match store {
                     Ok(store) => self.lines_of(store, queries, self.view(placed.width, min_interval)).await,
@@ -160,7 +179,7 @@ impl LookedAt<'_> {
     }
 
     async fn lines_of(&self, store: &Address, queries: &[String], view: View<'_>) -> Shown {
-        let dashboard: &Dashboard = &self.partly.dashboard;
+        let dashboard = self.dashboard;
         let texts = dashboard.variables.iter().filter(|variable| variable.kind == VariableKind::Text);
         let mut chosen: BTreeMap<String, Vec<String>> = view.chosen.clone();
         for variable in texts {

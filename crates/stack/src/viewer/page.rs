@@ -23,6 +23,7 @@ use super::view_params::ViewParams;
 use aiclipx_base::duration;
 use aiclipx_dashboard::draw::written;
 use aiclipx_dashboard::model::{ALL, Dashboard, Kind, Panel, Variable, VariableKind};
+use aiclipx_model::monitoring::variables::names;
 
 /// Until the script has told: the width most desktops give.
 const USUAL_WIDTH: u32 = 1200;
@@ -217,11 +218,11 @@ pub(super) fn list(provisioned: &Provisioned) -> Page {
                 @for entry in &provisioned.dashboards {
                     li {
                         @match &entry.read {
-                            Ok(partly) => {
-                                @let uid = aiclipx_model::prom::answer::percent_encoded(&partly.dashboard.uid);
+                            Ok(dashboard) => {
+                                @let uid = aiclipx_model::prom::answer::percent_encoded(&dashboard.uid);
                                 a href={ "/d/" (uid) } {
-                                    strong { (partly.dashboard.title) }
-                                    span { (partly.dashboard.description) }
+                                    strong { (dashboard.title) }
+                                    span { (dashboard.description) }
                                 }
                             }
                             Err(findings) => {
@@ -268,7 +269,7 @@ pub(super) fn dashboard(
             (range_controls(dashboard, params))
         }
         @let has_lines = shown.iter().any(|shown| matches!(shown, Shown::Lines { .. }));
-        @let chosen: Vec<&Variable> = dashboard.variables.iter().filter(|one| is_chosen(one, has_lines)).collect();
+        @let chosen: Vec<&Variable> = dashboard.variables.iter().filter(|one| is_chosen(one, dashboard, has_lines)).collect();
         @if !chosen.is_empty() { (variables(dashboard, params, &chosen, possible)) }
         p.lost role="alert" hidden { "The viewer does not answer; what you see is old." }
         main data-width=(layout.width) data-refresh=[params.refresh.map(|refresh| refresh.as_millis())] {
@@ -291,6 +292,7 @@ pub(super) fn dashboard(
                     }
                 }
             }
+            (left_out(dashboard))
         }
     };
     page(StatusCode::OK, &dashboard.title, layout.style(), &head, &body)
@@ -448,9 +450,19 @@ fn spelt(duration: Duration, listed: &[&str]) -> String {
     same.map_or_else(|| duration::print(duration), |one| (*one).to_owned())
 }
 
-/// Whether a variable is chosen on a page: a text is for logs.
-fn is_chosen(variable: &Variable, has_lines: bool) -> bool {
-    has_lines || variable.kind != VariableKind::Text
+/// Whether a variable is chosen on a page: a text of logs where there are lines.
+fn is_chosen(variable: &Variable, dashboard: &Dashboard, has_lines: bool) -> bool {
+    let is_asked = || {
+        let targets = dashboard.panels.iter().flat_map(|panel| &panel.targets);
+        targets.flat_map(|target| names(&target.expr)).any(|name| name == variable.name)
+    };
+    match &variable.kind {
+        VariableKind::Text => has_lines || is_asked(),
+        VariableKind::Constant(_) | VariableKind::Datasource(_) | VariableKind::Filters(_) | VariableKind::Other(_) => {
+            false
+        }
+        _ => !variable.hidden,
+    }
 }
 
 fn variables(
@@ -483,7 +495,30 @@ fn choice(variable: &Variable, params: &ViewParams, possible: &BTreeMap<String, 
             (variable.label)
             select name={ "var-" (variable.name) } multiple[variable.multi] size=[variable.multi.then_some("1")] {
                 @if variable.include_all { option value=(ALL) selected[is_asked(ALL)] { "All" } }
-                @for value in values.iter().chain(gone) { option value=(value) selected[is_asked(value)] { (value) } }
+                @for value in values.iter().chain(gone) {
+                    option value=(value) selected[is_asked(value)] { (called(variable, value)) }
+                }
+            }
+        }
+    }
+}
+
+/// What a value is called on its list.
+fn called<'a>(variable: &'a Variable, value: &'a str) -> &'a str {
+    match &variable.kind {
+        VariableKind::Listed(listed) => listed.iter().find(|(_, own)| own == value).map_or(value, |(text, _)| text),
+        VariableKind::Interval(_) if value.starts_with("$__auto") => "auto",
+        _ => value,
+    }
+}
+
+/// What of the dashboard as a whole is not shown here.
+fn left_out(dashboard: &Dashboard) -> Markup {
+    html! {
+        @if !dashboard.undrawn.is_empty() {
+            details.undrawn {
+                summary { "What Grafana would show beside these panels, and this page does not" }
+                ul.findings { @for finding in &dashboard.undrawn { li { (finding.what) } } }
             }
         }
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use aiclipx_base::address::Address;
 use aiclipx_base::duration;
-use aiclipx_dashboard::model::{self, Partly};
+use aiclipx_dashboard::model::{self, Dashboard};
 use aiclipx_model::failure::Finding;
 use aiclipx_model::files;
 use aiclipx_model::monitoring::{DEFAULT_PANEL_INTERVAL, holds_logs};
@@ -19,6 +19,8 @@ use aiclipx_model::monitoring::{DEFAULT_PANEL_INTERVAL, holds_logs};
 pub(super) struct Source {
     /// What panels call it.
     uid: String,
+    /// What older ones call it.
+    name: String,
     pub(super) address: Address,
     /// How often it scrapes.
     pub(super) min_interval: Duration,
@@ -30,7 +32,7 @@ pub(super) struct Entry {
     /// Its name without the folder.
     pub(super) file: String,
     /// What is in it.
-    pub(super) read: Result<Partly, Vec<Finding>>,
+    pub(super) read: Result<Dashboard, Vec<Finding>>,
 }
 
 /// Stores of logs: what panels call them, and where they listen.
@@ -89,7 +91,7 @@ impl Provisioned {
         }
         for (file, text) in all.files(&folder.join("dashboards"), &["json"]) {
             let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            all.dashboards.push(Entry { read: model::read_partly(Path::new(&name), &text), file: name });
+            all.dashboards.push(Entry { read: model::read(Path::new(&name), &text), file: name });
         }
         all
     }
@@ -116,14 +118,14 @@ impl Provisioned {
     }
 
     /// The dashboard of this uid.
-    pub(super) fn dashboard(&self, uid: &str) -> Option<&Partly> {
-        self.dashboards.iter().filter_map(|entry| entry.read.as_ref().ok()).find(|one| one.dashboard.uid == uid)
+    pub(super) fn dashboard(&self, uid: &str) -> Option<&Dashboard> {
+        self.dashboards.iter().filter_map(|entry| entry.read.as_ref().ok()).find(|one| one.uid == uid)
     }
 
-    /// The Prometheus a panel names, or, where it names none, the default one.
+    /// The Prometheus that a panel or a query names, by uid or name, or, where it names none, the default one.
     pub(super) fn source(&self, uid: Option<&str>) -> Result<&Source, String> {
         let found = match uid {
-            Some(uid) => self.sources.iter().find(|source| source.uid == uid),
+            Some(uid) => self.sources.iter().find(|source| source.uid == uid || source.name == uid),
             None => self.sources.iter().find(|source| source.is_default).or(self.sources.first()),
         };
         found.ok_or_else(|| match uid {
@@ -161,8 +163,8 @@ fn sources(text: &str, prometheus: Option<&Address>) -> Result<(Vec<Source>, Sto
             Some(text) => duration::parse(&text).map_err(|error| format!("datasource {}: {error}", source.name))?,
             None => DEFAULT_PANEL_INTERVAL,
         };
-        let uid = source.uid.unwrap_or(source.name);
-        sources.push(Source { uid, address, min_interval, is_default: source.is_default });
+        let uid = source.uid.unwrap_or_else(|| source.name.clone());
+        sources.push(Source { uid, name: source.name, address, min_interval, is_default: source.is_default });
     }
     Ok((sources, stores))
 }

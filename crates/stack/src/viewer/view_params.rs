@@ -77,11 +77,6 @@ impl ViewParams {
                 Some(id.parse().map_err(|_| format!("`{text}` is no panel's id"))?)
             }
         };
-        if let Some(id) = panel
-            && dashboard.panel(id).is_none()
-        {
-            return Err(format!("the dashboard `{}` has no panel {id}", dashboard.uid));
-        }
         let refresh = refresh.filter(|_| to.starts_with("now"));
         Ok(ViewParams { parameters, from, to, range, refresh, panel, chosen })
     }
@@ -263,7 +258,6 @@ mod tests {
             ("from=now&to=now-5m", "is empty"),
             ("refresh=often", "refresh"),
             ("viewPanel=x", "`x` is no panel's id"),
-            ("viewPanel=7", "has no panel 7"),
         ] {
             let error = look(query).expect_err(query);
             assert!(error.contains(told), "{query}: {error}");

@@ -65,6 +65,13 @@ fn whole(dashboard: &DashboardFile, findings: &mut Findings) {
         "what comes later is not the classic format",
     );
     let uid = node.text_of("uid").unwrap_or_default();
+    demand(
+        !uid.is_empty(),
+        "dashboard/uid",
+        "uid",
+        "the dashboard has no uid",
+        "Grafana makes one up, and no link leads there",
+    );
     demand(uid.len() <= LONGEST_UID, "dashboard/uid", "uid", "the uid is longer than 40 characters", "Grafana cuts it");
     demand(
         node.get("id").is_some_and(|id| id.value == Value::Null),

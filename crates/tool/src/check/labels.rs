@@ -15,6 +15,7 @@ use aiclipx_app::endpoint::{Endpoint, Verb};
 use aiclipx_app::metrics::LATENCY_BUCKETS;
 use aiclipx_model::monitoring::located::{Node, Value};
 use aiclipx_model::monitoring::{ALERTMANAGER, Monitoring, PROMETHEUS, UNKNOWN, promql, without_variables};
+use aiclipx_model::service::Metric;
 
 /// Through how many recorded names labels are followed, so that a circle of them ends.
 const DEEPEST: usize = 8;
@@ -207,7 +208,14 @@ fn without(mut labels: BTreeSet<String>, less: &[String]) -> BTreeSet<String> {
 
 /// All values that a series' label can have, where they are known.
 pub(super) fn values(monitoring: &Monitoring, series: Option<&str>, label: &str) -> Option<Vec<String>> {
-    let is_app = series.is_some_and(|name| name.starts_with("app_"));
+    // What can be is known of our own service, whose code is at hand.
+    let service = Some(monitoring.service()).filter(|service| service.is_ours());
+    let metrics = service.map(|service| [&service.requests, &service.latency]);
+    let own: Vec<&Metric> = metrics.into_iter().flatten().flatten().collect();
+    let of_it = series.and_then(|series| own.iter().find(|metric| series.starts_with(&metric.name)));
+    let is = |name: fn(&Metric) -> &Option<String>| of_it.is_some_and(|metric| name(metric).as_deref() == Some(label));
+    let has_buckets =
+        |metric: &&Metric| series.is_some_and(|series| series.contains(&format!("{}_bucket", metric.name)));
     Some(match label {
         "job" => {
             let document = monitoring.document(Path::new(PROMETHEUS))?;
@@ -217,10 +225,10 @@ pub(super) fn values(monitoring: &Monitoring, series: Option<&str>, label: &str)
                 .filter_map(|job| Some(job.text_of("job_name")?.to_owned()))
                 .collect()
         }
-        "http_status" if is_app => (100..600).map(|status: u16| status.to_string()).collect(),
-        "endpoint" if is_app => Endpoint::ALL.iter().map(|endpoint| endpoint.label().to_owned()).collect(),
-        "method" if is_app => Verb::ALL.iter().map(|verb| verb.label().to_owned()).collect(),
-        "le" if series.is_some_and(|name| name.contains("app_request_latency_seconds_bucket")) => {
+        _ if is(|metric| &metric.code) => (100..600).map(|status: u16| status.to_string()).collect(),
+        _ if is(|metric| &metric.route) => Endpoint::ALL.iter().map(|endpoint| endpoint.label().to_owned()).collect(),
+        _ if is(|metric| &metric.method) => Verb::ALL.iter().map(|verb| verb.label().to_owned()).collect(),
+        "le" if own.iter().any(has_buckets) => {
             let bounds = LATENCY_BUCKETS.iter().flat_map(|bound| [format!("{bound}"), format!("{bound:?}")]);
             bounds.chain(["+Inf".to_owned()]).collect()
         }

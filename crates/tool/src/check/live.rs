@@ -17,6 +17,7 @@ use aiclipx_dashboard::query::{self, PlannedQuery, QueryKind, TimeRange, View};
 use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::monitoring::{Monitoring, panel_query_at};
 use aiclipx_model::prom::answer::{self, Series};
+use aiclipx_model::service::Service;
 use aiclipx_stack::prom::client::Api;
 use aiclipx_stack::prom::source::{Question, Source};
 
@@ -61,7 +62,7 @@ pub async fn check(
         min_interval: tree.monitoring.panel_interval(speed).context("the panels' interval")?,
         chosen: &BTreeMap::new(),
     };
-    let is_called = is_called(&api, view.range).await?;
+    let is_called = is_called(&api, tree.monitoring.service(), view.range).await?;
     let mut mute = panels(&api, &tree, &view, &listed, is_called, &mut findings).await?;
     mute += pages(&api, &tree, &listed, speed, is_called, &mut findings).await;
     if mute > 0 {
@@ -136,9 +137,15 @@ async fn until_scraped(api: &Api, scrape: Duration) -> Result<(), Failure> {
 }
 
 /// Whether the service was called by somebody else than its watchers.
-async fn is_called(api: &Api, range: TimeRange) -> anyhow::Result<bool> {
+async fn is_called(api: &Api, service: &Service, range: TimeRange) -> anyhow::Result<bool> {
     let length = range.length().as_millis();
-    let calls = format!(r#"sum(increase(app_requests_total{{endpoint!~"/(metrics|health/.*)"}}[{length}ms]))"#);
+    // Of a service that counts nothing nobody can tell.
+    let Some(requests) = &service.requests else { return Ok(true) };
+    let internal: Vec<String> = service.internal.iter().map(|route| route.replace('*', ".*")).collect();
+    let clients = requests.route.as_ref().map(|route| format!("{route}!~\"{}\"", internal.join("|")));
+    let only = requests.only.iter().map(|(name, value)| format!("{name}={value:?}"));
+    let labels: Vec<String> = only.chain(clients).collect();
+    let calls = format!("sum(increase({}{{{}}}[{length}ms]))", requests.name, labels.join(","));
     #[allow(clippy::cast_precision_loss)] // milliseconds of this century lie far below 2^53
     let end = range.to_millis as f64 / 1000.0;
     let series = api.query(&calls, Some(end)).await?.into_series();

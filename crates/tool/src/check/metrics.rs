@@ -20,6 +20,8 @@ use super::tree::Tree;
 use aiclipx_app::metrics::Metrics;
 use aiclipx_model::monitoring::located::Node;
 use aiclipx_model::monitoring::{Monitoring, PROMETHEUS, UNKNOWN, promql};
+use aiclipx_model::prom::exposition::{self, Exposition};
+use aiclipx_model::service;
 use aiclipx_stack::receiver;
 
 /// What Prometheus itself adds for every target and alert.
@@ -81,10 +83,11 @@ const OF_TARGETS: [&str; 3] = ["job", "instance", "__name__"];
 
 pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> {
     let known = known(&tree.monitoring)?;
+    let is_unknown = is_unknown(&tree.monitoring, findings);
     for (file, line, text) in expressions(tree) {
         match promql::parse(&text) {
             Ok(expr) => {
-                asked(&expr, &known, &file, line, findings);
+                asked(&expr, &known, is_unknown, &file, line, findings);
                 // Unit tests have targets of their own.
                 if !file.starts_with("monitoring/prometheus/rules/tests") {
                     idle(&expr, &tree.monitoring, &file, line, findings);
@@ -160,16 +163,15 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let given = given.filter(|key| !key.starts_with("__"));
     let of_all: Vec<&str> = given.chain(OF_TARGETS).collect();
     let labels = |names: &[&str]| Some(names.iter().chain(&of_all).map(|name| (*name).to_owned()).collect());
-    for family in Metrics::new("", "").context("the service's own metrics")?.gather() {
-        let own: Vec<&str> = family.get_metric().iter().flat_map(Metric::get_label).map(LabelPair::name).collect();
-        let name = family.name();
-        if family.get_field_type() == MetricType::HISTOGRAM {
-            for (ending, more) in [("_bucket", &["le"][..]), ("_sum", &[]), ("_count", &[])] {
-                known.insert(format!("{name}{ending}"), labels(&[&own[..], more].concat()));
-            }
-        } else {
-            known.insert(name.to_owned(), labels(&own));
-        }
+    let service = monitoring.service();
+    if service.is_ours() {
+        own(&mut known, &labels)?;
+    }
+    for series in recorded_of(monitoring).unwrap_or_default().keys() {
+        let names: Vec<&str> = series.labels.keys().map(String::as_str).collect();
+        // Of one name there may be series with more labels and with less.
+        let has = known.entry(series.name.clone()).or_insert_with(|| labels(&[]));
+        has.iter_mut().for_each(|has| has.extend(labels(&names).into_iter().flatten()));
     }
     known.insert("up".to_owned(), labels(&[]));
     for name in OF_PROBE {
@@ -187,7 +189,45 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     Ok(known)
 }
 
-fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Findings) {
+/// What our own service exposes: it is called, not scraped.
+fn own(known: &mut Known, labels: &dyn Fn(&[&str]) -> Option<BTreeSet<String>>) -> anyhow::Result<()> {
+    for family in Metrics::new("", "").context("the service's own meter")?.gather() {
+        let own: Vec<&str> = family.get_metric().iter().flat_map(Metric::get_label).map(LabelPair::name).collect();
+        let name = family.name();
+        if family.get_field_type() == MetricType::HISTOGRAM {
+            for (ending, more) in [("_bucket", &["le"][..]), ("_sum", &[]), ("_count", &[])] {
+                known.insert(format!("{name}{ending}"), labels(&[&own[..], more].concat()));
+            }
+        } else {
+            known.insert(name.to_owned(), labels(&own));
+        }
+    }
+    Ok(())
+}
+
+/// What somebody else's service exposed when it was recorded; none where it was not, or can't be read.
+fn recorded_of(monitoring: &Monitoring) -> Option<Exposition> {
+    let bytes = monitoring.files().get(Path::new(monitoring.service().recorded.as_ref()?))?;
+    exposition::parse(&String::from_utf8_lossy(bytes)).ok()
+}
+
+/// Whether nobody can know what the service exposes; then that is said, once, and no name is strange.
+fn is_unknown(monitoring: &Monitoring, findings: &mut Findings) -> bool {
+    let service = monitoring.service();
+    if service.is_ours() || recorded_of(monitoring).is_some() {
+        return false;
+    }
+    let what = match &service.recorded {
+        Some(file) => format!("monitoring/{file} is not there, or is no text of /metrics"),
+        None => "nobody knows what the service exposes, so no name that is asked for can be checked".to_owned(),
+    };
+    let remedy =
+        format!("curl its {} into a file in monitoring/, and name that: recorded = \"metrics.txt\"", service.metrics);
+    findings.find("service/recorded", Path::new(service::FILE), 1, what, remedy);
+    true
+}
+
+fn asked(expr: &Expr, known: &Known, is_unknown: bool, file: &Path, line: usize, findings: &mut Findings) {
     for selector in promql::selectors(expr) {
         for matcher in selector.matchers.matchers.iter().filter(|matcher| matcher.name == "le") {
             let tells_apart =
@@ -207,6 +247,7 @@ fn asked(expr: &Expr, known: &Known, file: &Path, line: usize, findings: &mut Fi
         // Of a selector without a name nothing is known.
         let Some(name) = selector.name.as_deref().filter(|name| !name.contains(UNKNOWN)) else { continue };
         match known.get(name) {
+            None if is_unknown => {}
             None => findings.find("query/name", file, line, format!("nobody exposes `{name}`"), nearest(name, known)),
             Some(None) => {}
             Some(Some(labels)) => {

@@ -4,7 +4,7 @@
 type Row = (&'static str, &'static str);
 
 /// In the order of names; crates/tool/tests/names.rs holds it to those that are used.
-pub const ALL: [Row; 159] = [
+pub const ALL: [Row; 157] = [
     ("address/elsewhere", "an address is none of this stack's: a local stack leaves it as it is"),
     ("alert/annotation", "an annotation asks for a label that the rule's value has not"),
     ("alert/dashboard", "it has no `dashboard_url`, or one that leads nowhere"),
@@ -45,14 +45,13 @@ pub const ALL: [Row; 159] = [
     ("dashboard/datasource", "a datasource is not chosen by a variable of the dashboard"),
     ("dashboard/description", "it has no description"),
     ("dashboard/editable", "it can be edited in a browser"),
-    ("dashboard/empty", "it has no panel"),
     ("dashboard/file", "it can't be read, or not be drawn as Grafana draws it"),
     ("dashboard/id", "its `id` is not null"),
     ("dashboard/link", "a link leads nowhere"),
     ("dashboard/schema", "its `schemaVersion` is missing, or not of the classic format"),
     ("dashboard/time", "a time or a refresh is none that Grafana reads"),
     ("dashboard/timezone", "its time zone is not UTC"),
-    ("dashboard/uid", "its uid is missing, another's, too, or too long; or it has no title"),
+    ("dashboard/uid", "its uid is missing, another's, too, or too long"),
     ("dashboard/variable", "a query asks for a variable that there is not"),
     ("datasource/default", "not one datasource is the default"),
     ("datasource/interval", "a panel's rate would be taken more often than something is scraped"),
@@ -82,12 +81,10 @@ pub const ALL: [Row; 159] = [
     ("panel/grafana", "Grafana does not answer a query (`--live`)"),
     ("panel/id", "another panel of its dashboard has its id"),
     ("panel/legend", "its legend asks for a label that the query's value has not"),
-    ("panel/length", "a query has a length of its own beside a variable, and can't be divided"),
     ("panel/link", "its description names a page that is not there"),
     ("panel/overlap", "it lies on another panel"),
     ("panel/query", "a query is hidden, or asks for neither a range nor a moment"),
     ("panel/runbook", "it has no link to the runbook of an alert that leads to it"),
-    ("panel/step", "a least step is not in whole seconds"),
     ("panel/threshold", "its lines are not at the numbers of the alerts that lead to it"),
     ("panel/title", "it has no title"),
     ("panel/type", "its type is one that is not drawn here"),
@@ -148,6 +145,7 @@ pub const ALL: [Row; 159] = [
     ("scrape/missing", "a component is scraped by no job"),
     ("scrape/path", "a component is scraped at another path than it answers at"),
     ("scrape/targets", "a component's targets are asked for in another's file"),
+    ("service/recorded", "nobody recorded what the service exposes, so names can't be checked"),
     ("setting/value", "a setting with one right value in this stack has another"),
     ("slo/rules", "the rules of the objectives are not what their table gives"),
     ("slo/table", "the table of the objectives can't be read"),

@@ -30,7 +30,17 @@ pub(super) fn check(
             find("scenario/alert", name, format!("there is no alert {name}"), remedy);
         }
     }
-    for request in scenario.phases.iter().flat_map(|phase| &phase.requests) {
+    let service = monitoring.service();
+    for request in scenario.phases.iter().filter(|phase| !phase.faults.is_empty()).flat_map(|phase| &phase.requests) {
+        let path = &request.path;
+        if service.is_internal(path.split('?').next().unwrap_or_default()) {
+            let what = format!("no fault may fall on {path}: what watches the service must see it as it is");
+            find("scenario/request", &format!("\"{path}\""), what, "give that phase `requests` of its own".to_owned());
+        }
+    }
+    // The routes of somebody else's service are not known here.
+    let of_ours = scenario.phases.iter().filter(|_| service.is_ours());
+    for request in of_ours.flat_map(|phase| &phase.requests) {
         if let Some((what, remedy)) = strange(request) {
             find("scenario/request", &format!("\"{}\"", request.path), what, remedy);
         }

@@ -145,9 +145,14 @@ fn paths(monitoring: &Monitoring, findings: &mut Findings) {
     let Some(document) = monitoring.document(Path::new(PROMETHEUS)) else { return };
     for job in document.items_of("scrape_configs") {
         let name = job.text_of("job_name").unwrap_or_default();
-        let wanted = if name == "probe" { "/probe" } else { "/metrics" };
+        let service = monitoring.service();
+        let wanted = match name {
+            "probe" => "/probe",
+            _ if name == service.job => service.metrics.as_str(),
+            _ => "/metrics",
+        };
         let is = job.text_of("metrics_path").unwrap_or("/metrics");
-        if scrapes::is_component(name) && is != wanted {
+        if (scrapes::is_component(name) || name == service.job) && is != wanted {
             let line = job.get("metrics_path").map_or(job.line, |_| job.line_of("metrics_path"));
             let what = format!("the `metrics_path` of {name} is {is}, not {wanted}");
             findings.find("scrape/path", file_of(PROMETHEUS), line, what, "it answers there and nowhere else");

@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::finding::{Finding, Findings};
 use aiclipx_base::duration;
 use aiclipx_dashboard::model::{self, Dashboard};
+use aiclipx_model::failure;
+use aiclipx_model::monitoring::Monitoring;
+use aiclipx_model::monitoring::datasources::{Source, Sources};
 use aiclipx_model::monitoring::located::{Entry, Node, Value};
-use aiclipx_model::monitoring::{Monitoring, is_of_logs};
 
 /// Where scenarios lie, below the repository's root.
 pub(super) const SCENARIOS: &str = "scripts/traffic";
@@ -33,11 +35,10 @@ impl Tree {
 /// Panels of Prometheus: one of logs asks another.
 pub(super) fn asking_panels(dashboards: &[DashboardFile]) -> impl Iterator<Item = (String, &DashboardFile, &Node)> {
     dashboards.iter().flat_map(|dashboard| {
-        let asking = |panel: &&&Node| !panel.items_of("targets").is_empty() && !is_of_logs(panel);
         dashboard
             .panels()
             .into_iter()
-            .filter(move |panel| asking(&panel))
+            .filter(move |panel| dashboard.asks_prometheus(panel))
             .map(move |panel| (panel_name(dashboard, panel), dashboard, panel))
     })
 }
@@ -53,20 +54,35 @@ pub(super) struct DashboardFile {
     /// Relative to the repository's root.
     pub(super) file: PathBuf,
     pub(super) node: Node,
-    /// None where it can't be drawn; that is told.
+    /// Whom its parts ask.
+    pub(super) sources: Sources,
+    /// None where it can't be read; that is told.
     pub(super) model: Option<Dashboard>,
 }
 
 impl DashboardFile {
     /// Panels and rows, what rows hold in place.
     pub(super) fn panels(&self) -> Vec<&Node> {
-        let top = self.node.items_of("panels").iter();
+        let rows = self.node.items_of("rows").iter().flat_map(|row| row.items_of("panels"));
+        let top = self.node.items_of("panels").iter().chain(rows);
         top.flat_map(|panel| [panel].into_iter().chain(panel.items_of("panels"))).collect()
     }
 
     pub(super) fn panel(&self, id: &str) -> Option<&Node> {
         let is_it = |panel: &&Node| panel.get("id").and_then(Node::as_number).map(|number| number.to_string());
         self.panels().into_iter().find(|panel| is_it(panel).as_deref() == Some(id))
+    }
+
+    /// What the reader tells.
+    fn finding(&self, found: failure::Finding) -> Finding {
+        let line = if found.line == 0 { self.line_of(&found.what) } else { found.line };
+        Finding { line, ..Finding::of_reader("dashboard/file", found) }
+    }
+
+    /// Whether a panel asks Prometheus.
+    pub(super) fn asks_prometheus(&self, panel: &Node) -> bool {
+        let queries = panel.items_of("targets").iter();
+        queries.map(|query| self.sources.of_query(panel, query)).any(|source| matches!(source, Source::Prometheus(_)))
     }
 
     /// The line of what a message of the reader speaks of: the panel it names, and in it the last key of the field.
@@ -95,13 +111,15 @@ pub(super) fn read_dashboards(monitoring: &Monitoring, findings: &mut Findings) 
     let read = |(path, node): (&Path, &Node)| {
         let file = Path::new("monitoring").join(path);
         let text = String::from_utf8_lossy(&monitoring.files()[path]).into_owned();
-        let mut dashboard = DashboardFile { file: file.clone(), node: node.clone(), model: None };
+        let mut dashboard =
+            DashboardFile { file: file.clone(), node: node.clone(), sources: Sources::of(node), model: None };
         match model::read(&file, &text) {
-            Ok(model) => dashboard.model = Some(model),
-            Err(found) => findings.0.extend(found.into_iter().map(|found| {
-                let line = if found.line == 0 { dashboard.line_of(&found.what) } else { found.line };
-                Finding { line, ..Finding::of_reader("dashboard/file", found) }
-            })),
+            Ok(model) => {
+                let undrawn = model.undrawn().cloned().map(|found| dashboard.finding(found));
+                findings.0.extend(undrawn);
+                dashboard.model = Some(model);
+            }
+            Err(found) => findings.0.extend(found.into_iter().map(|found| dashboard.finding(found))),
         }
         dashboard
     };

@@ -13,8 +13,10 @@ const DEEPEST: usize = 64;
 /// Texts in backticks become quoted ones: in them the parser knows escapes, and Prometheus none. Of a duration in large numbers the
 /// parser would read the rest alone.
 pub(super) fn prepared(text: &str) -> Result<String, String> {
-    if text.len() > LONGEST {
-        return Err(format!("an expression of {} bytes; the longest that is read has {LONGEST}", text.len()));
+    // Blanks are no levels, and people indent.
+    let length = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).count();
+    if length > LONGEST || text.len() > 16 * LONGEST {
+        return Err(format!("an expression of {length} bytes without blanks; the longest that is read has {LONGEST}"));
     }
     let mut prepared = String::with_capacity(text.len());
     let mut place = Place::default();

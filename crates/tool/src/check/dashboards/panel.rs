@@ -9,7 +9,7 @@ use super::units::units;
 use aiclipx_dashboard::format;
 use aiclipx_dashboard::model::Kind;
 use aiclipx_model::monitoring::located::{Node, Value};
-use aiclipx_model::monitoring::{is_of_logs, promql, without_variables};
+use aiclipx_model::monitoring::{promql, without_variables};
 
 pub(super) fn check(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Findings) {
     queries(panel, dashboard, findings);
@@ -51,7 +51,7 @@ pub(super) fn check(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findin
         );
     }
     // A line of a log has no unit.
-    if !is_of_logs(panel) {
+    if dashboard.asks_prometheus(panel) {
         unit(panel, dashboard, tree, findings);
     }
 }
@@ -100,7 +100,8 @@ fn unit(panel: &Node, dashboard: &DashboardFile, tree: &Tree, findings: &mut Fin
         let Ok(expr) = promql::parse(&expr) else { continue };
         // What its legend says beside the labels is what an override goes by.
         let legend = target.text_of("legendFormat").unwrap_or_default();
-        let unit = drawn.map_or_else(|| unit.to_owned(), |drawn| drawn.field(legend).unit);
+        let ref_id = target.text_of("refId").unwrap_or_default();
+        let unit = drawn.map_or_else(|| unit.to_owned(), |drawn| drawn.field(legend, ref_id).unit);
         if let Some(fitting) = units(&expr, &tree.monitoring, &BTreeSet::new())
             && !fitting.contains(&unit.as_str())
         {

@@ -5,7 +5,7 @@
 //! beside them.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,34 +18,56 @@ use aiclipx_base::duration;
 /// Thousandths of a request a second: 100 000/s is more than one loopback pair carries.
 const MAX_RATE_MILLIS: u64 = 100_000_000;
 /// The file being read and what was found in it.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     file: &'a Path,
     text: &'a str,
     findings: RefCell<Vec<Finding>>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(file: &'a Path, text: &'a str) -> Reader<'a> {
+    pub(crate) fn new(file: &'a Path, text: &'a str) -> Reader<'a> {
         Reader { file, text, findings: RefCell::default() }
     }
 
-    pub(super) fn found(self) -> Vec<Finding> {
-        self.findings.into_inner()
+    /// The whole file, as `understand` makes something of its outermost table; else all that is wrong.
+    pub(crate) fn read<T>(
+        self,
+        what: &'static str,
+        understand: impl FnOnce(&Section<'_, '_>) -> T,
+    ) -> Result<T, Vec<Finding>> {
+        let (root, errors) = DeTable::parse_recoverable(self.text);
+        for error in &errors {
+            let line = error.span().map_or(0, |span| self.line(span.start));
+            self.note(line, format!("not TOML: {}", error.message()), "");
+        }
+        // What a recovering parser makes of broken TOML would only be told twice.
+        let understood = errors.is_empty().then(|| {
+            let root = Section::new(&self, what, root.get_ref(), 1);
+            let understood = understand(&root);
+            root.finish();
+            understood
+        });
+        let mut findings = self.findings.into_inner();
+        findings.sort();
+        match understood {
+            Some(understood) if findings.is_empty() => Ok(understood),
+            _ => Err(findings),
+        }
     }
 
-    pub(super) fn note(&self, line: usize, what: impl Into<String>, remedy: &str) {
+    pub(crate) fn note(&self, line: usize, what: impl Into<String>, remedy: &str) {
         let (what, remedy) = (what.into(), remedy.to_owned());
         self.findings.borrow_mut().push(Finding { file: self.file.to_owned(), line, what, remedy });
     }
 
     /// The one-based line of a byte offset.
-    pub(super) fn line(&self, offset: usize) -> usize {
+    pub(crate) fn line(&self, offset: usize) -> usize {
         1 + self.text.get(..offset).unwrap_or(self.text).matches('\n').count()
     }
 }
 
 /// One table: what it is called, where it begins, and which keys it was asked for.
-pub(super) struct Section<'r, 'i> {
+pub(crate) struct Section<'r, 'i> {
     reader: &'r Reader<'r>,
     what: &'static str,
     table: &'r DeTable<'i>,
@@ -54,7 +76,7 @@ pub(super) struct Section<'r, 'i> {
 }
 
 impl<'r, 'i> Section<'r, 'i> {
-    pub(super) fn new(
+    pub(crate) fn new(
         reader: &'r Reader<'r>,
         what: &'static str,
         table: &'r DeTable<'i>,
@@ -63,12 +85,12 @@ impl<'r, 'i> Section<'r, 'i> {
         Section { reader, what, table, line, known: RefCell::default() }
     }
 
-    pub(super) fn note(&self, what: impl Into<String>, remedy: &str) {
+    pub(crate) fn note(&self, what: impl Into<String>, remedy: &str) {
         self.reader.note(self.line, what, remedy);
     }
 
     /// A finding at the line of a key's value.
-    pub(super) fn complain(&self, key: &str, what: impl Into<String>) {
+    pub(crate) fn complain(&self, key: &str, what: impl Into<String>) {
         let line = self.entry(key).map_or(self.line, |(_, value)| self.reader.line(value.span().start));
         self.reader.note(line, what, "");
     }
@@ -81,11 +103,11 @@ impl<'r, 'i> Section<'r, 'i> {
         self.table.iter().find(|(name, _)| name.get_ref() == key)
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.entry(key).is_some()
     }
 
-    pub(super) fn keys(&self) -> Vec<String> {
+    pub(crate) fn keys(&self) -> Vec<String> {
         self.table.keys().map(|name| name.get_ref().to_string()).collect()
     }
 
@@ -94,7 +116,7 @@ impl<'r, 'i> Section<'r, 'i> {
         self.entry(key).map(|(_, value)| value)
     }
 
-    pub(super) fn required<T>(&self, key: &str, read: impl Fn(&Self, &str) -> Option<T>) -> Option<T> {
+    pub(crate) fn required<T>(&self, key: &str, read: impl Fn(&Self, &str) -> Option<T>) -> Option<T> {
         let value = read(self, key);
         if !self.has(key) {
             self.note(format!("{} needs `{key}`", self.what), "");
@@ -102,7 +124,7 @@ impl<'r, 'i> Section<'r, 'i> {
         value
     }
 
-    pub(super) fn text(&self, key: &str) -> Option<String> {
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
         let value = self.take(key)?.get_ref();
         if value.as_str().is_none() {
             self.wrong_type(key, value, "a text");
@@ -110,7 +132,7 @@ impl<'r, 'i> Section<'r, 'i> {
         value.as_str().map(str::to_owned)
     }
 
-    pub(super) fn texts(&self, key: &str) -> Vec<String> {
+    pub(crate) fn texts(&self, key: &str) -> Vec<String> {
         let Some(value) = self.take(key) else { return Vec::new() };
         let texts = value.get_ref().as_array().map(|array| array.iter().map(|item| item.get_ref().as_str()).collect());
         let texts: Option<Vec<&str>> = texts.unwrap_or(None);
@@ -120,7 +142,14 @@ impl<'r, 'i> Section<'r, 'i> {
         texts.unwrap_or_default().into_iter().map(str::to_owned).collect()
     }
 
-    pub(super) fn flag(&self, key: &str) -> bool {
+    /// A table of texts, in order of name.
+    pub(crate) fn map(&self, key: &'static str) -> BTreeMap<String, String> {
+        let Some(table) = self.table(key) else { return BTreeMap::new() };
+        let read = |name: String| Some((name.clone(), table.text(&name)?));
+        table.keys().into_iter().filter_map(read).collect()
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> bool {
         let Some(value) = self.take(key) else { return false };
         if value.get_ref().as_bool().is_none() {
             self.wrong_type(key, value.get_ref(), "true or false");
@@ -128,7 +157,7 @@ impl<'r, 'i> Section<'r, 'i> {
         value.get_ref().as_bool().unwrap_or(false)
     }
 
-    pub(super) fn duration(&self, key: &str) -> Option<Duration> {
+    pub(crate) fn duration(&self, key: &str) -> Option<Duration> {
         let value = self.take(key)?.get_ref();
         let Some(text) = value.as_str() else {
             self.wrong_type(key, value, "a duration in quotes, like \"5m\"");
@@ -137,7 +166,7 @@ impl<'r, 'i> Section<'r, 'i> {
         duration::parse(text).map_err(|error| self.complain(key, error.to_string())).ok()
     }
 
-    pub(super) fn count(&self, key: &str) -> Option<u32> {
+    pub(crate) fn count(&self, key: &str) -> Option<u32> {
         let value = self.take(key)?.get_ref();
         let digits = value.as_integer().filter(|integer| integer.radix() == 10).map(DeInteger::as_str);
         let count = digits.and_then(|digits| digits.replace('_', "").parse().ok());
@@ -148,7 +177,7 @@ impl<'r, 'i> Section<'r, 'i> {
     }
 
     /// Requests a second, kept in thousandths; read from the digits as written, so nothing is rounded.
-    pub(super) fn rate(&self, key: &str) -> Option<u64> {
+    pub(crate) fn rate(&self, key: &str) -> Option<u64> {
         let value = self.take(key)?.get_ref();
         let digits = match value {
             DeValue::Integer(integer) if integer.radix() == 10 => integer.as_str(),
@@ -163,7 +192,7 @@ impl<'r, 'i> Section<'r, 'i> {
         millis
     }
 
-    pub(super) fn table(&self, key: &'static str) -> Option<Section<'r, 'i>> {
+    pub(crate) fn table(&self, key: &'static str) -> Option<Section<'r, 'i>> {
         let value = self.take(key)?;
         match value.get_ref() {
             DeValue::Table(table) => Some(Section::new(self.reader, key, table, self.reader.line(value.span().start))),
@@ -174,7 +203,7 @@ impl<'r, 'i> Section<'r, 'i> {
         }
     }
 
-    pub(super) fn tables(&self, key: &'static str) -> Vec<Section<'r, 'i>> {
+    pub(crate) fn tables(&self, key: &'static str) -> Vec<Section<'r, 'i>> {
         let Some(value) = self.take(key) else { return Vec::new() };
         let DeValue::Array(items) = value.get_ref() else {
             self.wrong_type(key, value.get_ref(), "a list of tables");
@@ -197,7 +226,7 @@ impl<'r, 'i> Section<'r, 'i> {
     }
 
     /// Reports every key that was not asked for.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         let known = self.known.borrow();
         for (name, _) in self.table {
             if !known.contains(name.get_ref().as_ref()) {

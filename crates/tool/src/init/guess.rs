@@ -1,0 +1,282 @@
+//! What a service calls its things, guessed from one answer of its /metrics: by type, by name, and by what labels hold.
+//!
+//! Pure. Each guess says why it was made, and what else there was: a guess is for reading, not for trusting.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aiclipx_model::prom::exposition::{Exposition, SeriesName};
+use aiclipx_model::service::{Build, Metric};
+
+/// Programs' own metrics, of which no client knows.
+const OWN: [&str; 10] =
+    ["go_", "process_", "python_", "promhttp_", "prometheus_", "jvm_", "nodejs_", "dotnet_", "aspnetcore_", "scrape_"];
+/// What a client asks with.
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+/// More routes than this are hardly templates.
+const MANY_ROUTES: usize = 40;
+
+/// An exposition, with what its families are.
+pub(super) struct Exposed {
+    pub(super) series: Exposition,
+    pub(super) kinds: BTreeMap<String, String>,
+}
+
+/// What was taken, and why, in the order in which the file has it.
+#[derive(Debug, Default)]
+pub(super) struct Guess {
+    pub(super) requests: Option<Metric>,
+    pub(super) latency: Option<Metric>,
+    pub(super) errors: Option<Metric>,
+    pub(super) build: Option<Build>,
+    pub(super) process_start: Option<String>,
+    /// Routes that answered a GET with success, for a first scenario; templates left out.
+    pub(super) routes: Vec<String>,
+    /// Every route there is.
+    pub(super) all_routes: BTreeSet<String>,
+    /// A line for each choice.
+    pub(super) why: Vec<String>,
+}
+
+impl Exposed {
+    pub(super) fn new(text: &str, series: Exposition) -> Exposed {
+        let kind = |line: &str| {
+            let mut words = line.strip_prefix("# TYPE ")?.split_whitespace();
+            Some((words.next()?.to_owned(), words.next()?.to_owned()))
+        };
+        Exposed { series, kinds: text.lines().filter_map(kind).collect() }
+    }
+
+    /// Families of a kind that are about what clients ask for.
+    fn families<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
+        let of_kind = self.kinds.iter().filter(move |(_, its)| *its == kind).map(|(name, _)| name.as_str());
+        of_kind.filter(|name| !OWN.iter().any(|own| name.starts_with(own)))
+    }
+
+    fn labels_of(&self, name: &str) -> impl Iterator<Item = &BTreeMap<String, String>> {
+        let of_it = self.series.keys().filter(|series| series.name == name).map(|series| &series.labels);
+        of_it.collect::<Vec<_>>().into_iter()
+    }
+
+    fn values(&self, name: &str, label: &str) -> BTreeSet<&str> {
+        self.labels_of(name).filter_map(|labels| labels.get(label)).map(String::as_str).collect()
+    }
+
+    fn label_names(&self, name: &str) -> BTreeSet<&str> {
+        self.labels_of(name).flat_map(BTreeMap::keys).map(String::as_str).filter(|label| *label != "le").collect()
+    }
+}
+
+/// Everything that can be told of an exposition.
+pub(super) fn guess(exposed: &Exposed) -> Guess {
+    let mut guess = Guess::default();
+    requests(exposed, &mut guess);
+    latency(exposed, &mut guess);
+    errors(exposed, &mut guess);
+    build(exposed, &mut guess);
+    let start = "process_start_time_seconds";
+    if exposed.labels_of(start).next().is_some() {
+        guess.process_start = Some(start.to_owned());
+        guess.why.push(format!("process_start = {start}: a restart shows in it"));
+    }
+    guess
+}
+
+/// A family that may count requests: what its labels hold, and how much speaks for it.
+struct Candidate {
+    metric: Metric,
+    points: i32,
+}
+
+fn requests(exposed: &Exposed, guess: &mut Guess) {
+    let counters = exposed.families("counter").map(str::to_owned);
+    let counted = exposed.families("histogram").chain(exposed.families("summary")).map(|name| format!("{name}_count"));
+    let mut candidates: Vec<Candidate> = counters.chain(counted).filter_map(|name| candidate(exposed, &name)).collect();
+    candidates
+        .sort_by(|one, other| other.points.cmp(&one.points).then_with(|| one.metric.name.cmp(&other.metric.name)));
+    let others: Vec<String> = candidates.iter().skip(1).take(3).map(|one| one.metric.name.clone()).collect();
+    let Some(Candidate { mut metric, .. }) = candidates.into_iter().next() else {
+        let silent: Vec<&str> = exposed.families("counter").filter(|name| name.contains("request")).collect();
+        if !silent.is_empty() {
+            let names = silent.join(", ");
+            guess.why.push(format!(
+                "no [requests]: {names} has no series yet. Ask the service for something, and init again"
+            ));
+        }
+        return;
+    };
+    let told = |label: &Option<String>| label.clone().unwrap_or_else(|| "none".to_owned());
+    let (method, route, code) = (told(&metric.method), told(&metric.route), told(&metric.code));
+    let mut why = format!(
+        "[requests] counter = {}: labels by what they hold: method {method}, route {route}, code {code}",
+        metric.name
+    );
+    if !others.is_empty() {
+        why += &format!("; not {}", others.join(", "));
+    }
+    guess.why.push(why);
+    only(exposed, &mut metric, guess);
+    if let Some(route) = &metric.route {
+        routes(exposed, &metric, route, guess);
+    }
+    guess.requests = Some(metric);
+}
+
+fn candidate(exposed: &Exposed, name: &str) -> Option<Candidate> {
+    exposed.labels_of(name).next()?;
+    let mut metric = labels(exposed, name);
+    let words = ["request", "http", "call", "response"];
+    let of_name: i32 = words.iter().map(|word| i32::from(name.contains(word))).sum();
+    let has = |label: &Option<String>| i32::from(label.is_some());
+    if has(&metric.code) + has(&metric.method) + has(&metric.route) == 0 && !name.contains("requests_total") {
+        return None;
+    }
+    // A counter of its own is meant for it; what a histogram counts is as exact.
+    let is_own = i32::from(!name.ends_with("_count"));
+    let of_sizes = i32::from(name.contains("size") || name.contains("bytes"));
+    // Round trips, and not the time to the first byte of an answer.
+    let of_answers = i32::from(name.contains("response"));
+    let points = 6 * has(&metric.code) + 4 * has(&metric.route) + 3 * has(&metric.method) + 2 * of_name + is_own
+        - 9 * of_sizes
+        - 3 * of_answers;
+    metric.by_class = metric.code.as_ref().is_some_and(|code| exposed.values(name, code).iter().any(|v| is_class(v)));
+    Some(Candidate { metric, points })
+}
+
+/// Which label is which, by what they hold.
+fn labels(exposed: &Exposed, name: &str) -> Metric {
+    let mut metric =
+        Metric { name: name.to_owned(), method: None, route: None, code: None, by_class: false, only: BTreeMap::new() };
+    for label in exposed.label_names(name) {
+        let values = exposed.values(name, label);
+        let all = |is: fn(&str) -> bool| values.iter().all(|value| is(value));
+        let place = if all(|value| is_code(value) || is_class(value)) {
+            &mut metric.code
+        } else if all(is_method) {
+            &mut metric.method
+        } else if values.iter().any(|value| value.starts_with('/')) {
+            &mut metric.route
+        } else {
+            continue;
+        };
+        place.get_or_insert_with(|| label.to_owned());
+    }
+    metric
+}
+
+/// Labels that tell apart what is no request's: of each the value that counted most.
+fn only(exposed: &Exposed, metric: &mut Metric, guess: &mut Guess) {
+    let known = [&metric.method, &metric.route, &metric.code].map(|label| label.clone().unwrap_or_default());
+    for label in exposed.label_names(&metric.name) {
+        if known.iter().any(|known| known == label) {
+            continue;
+        }
+        let mut counted: BTreeMap<&str, f64> = BTreeMap::new();
+        for (SeriesName { name, labels }, value) in &exposed.series {
+            if *name == metric.name {
+                *counted.entry(labels.get(label).map_or("", String::as_str)).or_default() += value;
+            }
+        }
+        let most = counted.iter().max_by(|one, other| one.1.total_cmp(other.1)).map(|(value, _)| (*value).to_owned());
+        let Some(most) = most.filter(|most| !most.is_empty()) else { continue };
+        let others: Vec<&str> = counted.keys().copied().filter(|value| *value != most).take(4).collect();
+        let which = if others.is_empty() {
+            "the only value there is".to_owned()
+        } else {
+            format!("it counted most; the others are {}: is a request in more than one of them?", others.join(", "))
+        };
+        guess.why.push(format!("[requests.only] {label} = {most}: {which}"));
+        metric.only.insert(label.to_owned(), most);
+    }
+}
+
+fn routes(exposed: &Exposed, metric: &Metric, route: &str, guess: &mut Guess) {
+    guess.all_routes = exposed.values(&metric.name, route).into_iter().map(str::to_owned).collect();
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let raw = guess.all_routes.iter().find(|route| route.contains('?') || route.split('/').any(is_number));
+    if let Some(raw) = raw {
+        guess.why.push(format!("`{route}` holds paths as they were asked for, like {raw}: there is a series for each"));
+    } else if guess.all_routes.len() > MANY_ROUTES {
+        let count = guess.all_routes.len();
+        guess.why.push(format!("`{route}` has {count} values: are they paths as they were asked for?"));
+    }
+    let is_good = |labels: &BTreeMap<String, String>| {
+        let at = |label: &Option<String>| label.as_ref().and_then(|label| labels.get(label));
+        at(&metric.method).is_none_or(|method| method.eq_ignore_ascii_case("GET"))
+            && at(&metric.code).is_none_or(|code| code.starts_with('2'))
+    };
+    let is_plain = |route: &&String| {
+        route.starts_with('/')
+            && !route.contains(['{', '<', ':', '*', '?', '#', ' '])
+            && !route.split('/').any(is_number)
+    };
+    let good = exposed.labels_of(&metric.name).filter(|labels| is_good(labels)).filter_map(|labels| labels.get(route));
+    let good: BTreeSet<&String> = good.filter(is_plain).collect();
+    guess.routes = good.into_iter().cloned().collect();
+}
+
+fn latency(exposed: &Exposed, guess: &mut Guess) {
+    let words = ["duration", "latency", "seconds", "request"];
+    let of_time = |name: &&str| ["duration", "latency", "seconds", "time"].iter().any(|word| name.contains(word));
+    let points = |name: &str| {
+        let same = guess.requests.as_ref().is_some_and(|requests| requests.name == format!("{name}_count"));
+        let named: i32 = words.iter().map(|word| i32::from(name.contains(word))).sum();
+        named + 4 * i32::from(same) - 2 * i32::from(name.contains("response"))
+    };
+    let found: Vec<&str> = exposed.families("histogram").filter(of_time).collect();
+    let in_millis = |name: &str| name.ends_with("_ms") || name.contains("millis");
+    if let Some(name) = found.iter().find(|name| in_millis(name)) {
+        guess.why.push(format!("no [latency] of {name}: bounds are read as seconds, and these are milliseconds"));
+    }
+    let best = found.into_iter().filter(|name| !in_millis(name)).max_by_key(|name| points(name));
+    let Some(name) = best else { return };
+    let counted = labels(exposed, &format!("{name}_count"));
+    let of_requests = guess.requests.as_ref().map(|requests| requests.only.clone()).unwrap_or_default();
+    let names = exposed.label_names(&format!("{name}_count"));
+    let has: BTreeMap<_, _> = of_requests.into_iter().filter(|(label, _)| names.contains(label.as_str())).collect();
+    let by_class = guess.requests.as_ref().is_some_and(|requests| requests.by_class) && counted.code.is_some();
+    guess.why.push(format!("[latency] histogram = {name}: a histogram of time, by its name"));
+    guess.latency = Some(Metric { name: name.to_owned(), only: has, by_class, ..counted });
+}
+
+fn errors(exposed: &Exposed, guess: &mut Guess) {
+    let words = ["error", "exception", "failure", "fault"];
+    let requests = guess.requests.as_ref().map(|requests| requests.name.clone()).unwrap_or_default();
+    let begins = requests.split('_').next().unwrap_or_default();
+    let is_it = |name: &&str| {
+        *name != requests
+            && !begins.is_empty()
+            && name.starts_with(begins)
+            && words.iter().any(|word| name.contains(word))
+    };
+    let Some(name) = exposed.families("counter").find(is_it) else { return };
+    guess.why.push(format!("[errors] counter = {name}: by its name. It is held against the answers of 500 and above; take it out if it counts anything else"));
+    let none = || None;
+    guess.errors = Some(Metric {
+        name: name.to_owned(),
+        method: none(),
+        route: none(),
+        code: none(),
+        by_class: false,
+        only: BTreeMap::new(),
+    });
+}
+
+fn build(exposed: &Exposed, guess: &mut Guess) {
+    let Some(name) = exposed.families("gauge").find(|name| name.ends_with("_build_info")) else { return };
+    let labels = exposed.label_names(name);
+    let version = labels.contains("version").then(|| "version".to_owned());
+    guess.why.push(format!("[build] info = {name}: by its name"));
+    guess.build = Some(Build { info: name.to_owned(), version, revision: None });
+}
+
+fn is_code(value: &str) -> bool {
+    value.len() == 3 && value.bytes().all(|byte| byte.is_ascii_digit()) && value >= "100" && value < "600"
+}
+
+fn is_class(value: &str) -> bool {
+    value.len() == 3 && value.ends_with("xx") && value.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn is_method(value: &str) -> bool {
+    METHODS.iter().any(|method| value.eq_ignore_ascii_case(method)) || value.eq_ignore_ascii_case("other")
+}

@@ -1,0 +1,161 @@
+use std::path::Path;
+
+use super::guess::{Exposed, Guess, guess};
+use super::written::{Asked, files};
+use super::*;
+use aiclipx_model::monitoring::Monitoring;
+use aiclipx_model::scenario::Scenario;
+
+fn guessed(text: &str) -> Guess {
+    guess(&Exposed::new(text, exposition::parse(text).expect("an exposition")))
+}
+
+fn written(guess: &Guess) -> std::collections::BTreeMap<PathBuf, String> {
+    let address = "http://127.0.0.1:5000".parse().expect("an address");
+    files(&Asked { job: "shop", address: &address, monitoring: None, metrics: "/metrics", ready: "/healthz" }, guess)
+}
+
+fn service(guess: &Guess) -> Service {
+    let files = written(guess);
+    let text = &files[Path::new(aiclipx_model::service::FILE)];
+    Service::from_text(text).unwrap_or_else(|findings| panic!("{findings:#?}\n{text}"))
+}
+
+/// As Python's client exposes a Flask application of somebody's.
+const PYTHON: &str = "\
+# TYPE python_gc_objects_collected_total counter
+python_gc_objects_collected_total{generation=\"0\"} 300
+# TYPE process_start_time_seconds gauge
+process_start_time_seconds 1700000000
+# TYPE shop_requests_total counter
+shop_requests_total{endpoint=\"/\",http_status=\"200\",method=\"GET\"} 3
+shop_requests_total{endpoint=\"/items\",http_status=\"500\",method=\"POST\"} 2
+shop_requests_total{endpoint=\"/items/7\",http_status=\"200\",method=\"GET\"} 1
+# TYPE shop_latency_seconds histogram
+shop_latency_seconds_bucket{endpoint=\"/\",le=\"0.1\"} 3
+shop_latency_seconds_bucket{endpoint=\"/\",le=\"+Inf\"} 3
+shop_latency_seconds_sum{endpoint=\"/\"} 0.1
+shop_latency_seconds_count{endpoint=\"/\"} 3
+# TYPE shop_errors_total counter
+shop_errors_total 2
+# TYPE shop_build_info gauge
+shop_build_info{version=\"1.2\"} 1
+";
+
+/// As a server of Go's, whose handlers each count, and whose plain counter tells nothing apart.
+const GO: &str = "\
+# TYPE go_memstats_frees_total counter
+go_memstats_frees_total 12
+# TYPE promhttp_metric_handler_requests_total counter
+promhttp_metric_handler_requests_total{code=\"200\"} 4
+# TYPE web_requests_total counter
+web_requests_total{handler=\"inner\"} 9
+web_requests_total{handler=\"outer\"} 12
+# TYPE web_request_duration_seconds histogram
+web_request_duration_seconds_bucket{code=\"200\",handler=\"inner\",method=\"get\",le=\"+Inf\"} 9
+web_request_duration_seconds_sum{code=\"200\",handler=\"inner\",method=\"get\"} 1
+web_request_duration_seconds_count{code=\"200\",handler=\"inner\",method=\"get\"} 9
+web_request_duration_seconds_bucket{code=\"200\",handler=\"outer\",method=\"get\",le=\"+Inf\"} 12
+web_request_duration_seconds_sum{code=\"200\",handler=\"outer\",method=\"get\"} 1
+web_request_duration_seconds_count{code=\"200\",handler=\"outer\",method=\"get\"} 12
+# TYPE web_response_size_bytes histogram
+web_response_size_bytes_bucket{code=\"200\",handler=\"outer\",method=\"get\",le=\"+Inf\"} 12
+web_response_size_bytes_sum{code=\"200\",handler=\"outer\",method=\"get\"} 1
+web_response_size_bytes_count{code=\"200\",handler=\"outer\",method=\"get\"} 12
+";
+
+#[test]
+fn labels_are_told_by_what_they_hold_and_raw_paths_by_their_numbers() {
+    let found = guessed(PYTHON);
+    let service = service(&found);
+    let requests = service.requests.expect("a counter");
+    assert_eq!(requests.name, "shop_requests_total");
+    assert_eq!(requests.route.as_deref(), Some("endpoint"));
+    assert_eq!(requests.code.as_deref(), Some("http_status"));
+    assert_eq!(requests.method.as_deref(), Some("method"));
+    let latency = service.latency.expect("a histogram");
+    assert_eq!((latency.name.as_str(), latency.route.as_deref()), ("shop_latency_seconds", Some("endpoint")));
+    assert_eq!(service.errors.expect("a counter").name, "shop_errors_total");
+    assert_eq!(service.build.expect("what was built").version.as_deref(), Some("version"));
+    assert_eq!(service.internal, ["/metrics", "/healthz"]);
+    assert_eq!(found.routes, ["/"], "what failed, and what has a number in it, is no first route");
+    assert!(found.why.iter().any(|why| why.contains("as they were asked for, like /items/7")), "{:#?}", found.why);
+}
+
+#[test]
+fn of_several_counters_the_one_that_tells_most_is_taken_and_its_outermost_series() {
+    let found = guessed(GO);
+    let service = service(&found);
+    let requests = service.requests.expect("a counter");
+    assert_eq!(requests.name, "web_request_duration_seconds_count");
+    assert_eq!(requests.only["handler"], "outer");
+    assert_eq!(service.latency.expect("a histogram").only["handler"], "outer");
+    assert!(service.internal.is_empty(), "without a route nothing can be left out by it");
+    let why = found.why.join("\n");
+    assert!(why.contains("the others are inner") && why.contains("not web_re"), "{why}");
+}
+
+#[test]
+fn classes_of_codes_are_seen() {
+    let text = "# TYPE http_requests_total counter\nhttp_requests_total{handler=\"/items/{id}\",status=\"2xx\",method=\"GET\"} 3\n";
+    let requests = service(&guessed(text)).requests.expect("a counter");
+    assert!(requests.by_class);
+    assert_eq!(requests.key_for("GET", "/items/{id}", "204"), "GET /items/{id} 2xx");
+}
+
+#[test]
+fn what_has_no_series_yet_is_told_and_programs_own_metrics_are_nobodys_requests() {
+    let found = guessed(
+        "# TYPE shop_requests_total counter\n# TYPE go_requests_total counter\ngo_requests_total{code=\"200\"} 1\n",
+    );
+    assert!(found.requests.is_none());
+    let failure = nothing(&found, "http://h:1/metrics").to_string();
+    assert!(failure.contains("shop_requests_total has no series yet"), "{failure}");
+    let nothing = nothing(&guessed("# TYPE up gauge\nup 1\n"), "http://h:1/metrics").to_string();
+    assert!(nothing.contains("no counter and no histogram"), "{nothing}");
+}
+
+#[test]
+fn processes_that_take_turns_are_told_and_no_start_time_is_taken() {
+    let mut found = guessed(PYTHON);
+    let other = PYTHON.replace("1700000000", "1700000001");
+    several(&[PYTHON.to_owned(), other, PYTHON.to_owned()], &mut found);
+    assert_eq!(found.process_start, None);
+    assert!(found.why.last().expect("a reason").contains("several processes answer in turn"));
+    // By its counters, where both started in the same moment.
+    let mut found = guessed(PYTHON);
+    several(&[PYTHON.to_owned(), PYTHON.replace("\"GET\"} 3", "\"GET\"} 1")], &mut found);
+    assert_eq!(found.process_start, None);
+    let mut found = guessed(PYTHON);
+    several(&[PYTHON.to_owned(), PYTHON.replace("\"GET\"} 3", "\"GET\"} 4")], &mut found);
+    assert!(found.process_start.is_some(), "a counter that grows is one process's");
+}
+
+/// What is written is a tree: monitoring that is understood, and rendered at both speeds, and a scenario.
+#[test]
+fn everything_written_is_read_again() {
+    for text in [PYTHON, GO] {
+        let files = written(&guessed(text));
+        let monitoring = files.iter().filter_map(|(path, text)| {
+            Some((path.strip_prefix("monitoring").ok()?.to_owned(), text.clone().into_bytes()))
+        });
+        let monitoring = Monitoring::from_files(monitoring.collect()).unwrap_or_else(|found| panic!("{found:#?}"));
+        assert_eq!(monitoring.alerts().len(), 3, "ServiceDown, ServiceHighErrorShare and the Watchdog");
+        assert_eq!(monitoring.service().job, "shop");
+        for speed in ["1", "30"] {
+            let addresses = aiclipx_model::monitoring::addresses::Addresses::canonical();
+            monitoring.render(&addresses, speed.parse().expect("a speed")).unwrap_or_else(|found| panic!("{found:#?}"));
+        }
+        let path = Path::new("scripts/traffic/01-first.toml");
+        Scenario::from_text(path, &files[path]).unwrap_or_else(|found| panic!("{found:#?}"));
+    }
+}
+
+#[test]
+fn nothing_that_is_there_is_overwritten() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("monitoring/service.toml");
+    assert!(write_new(&path, "first").expect("it is written"));
+    assert!(!write_new(&path, "second").expect("it stays"));
+    assert_eq!(std::fs::read_to_string(&path).expect("it is there"), "first");
+}

@@ -1,0 +1,193 @@
+//! What `init` writes: service.toml of a guess, a first scenario, a first rule and panel, and the files that a stack needs around
+//! them. Pure.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use aiclipx_base::address::{Address, Target};
+use aiclipx_model::service::Metric;
+use serde_json::{Value, json};
+
+use super::guess::Guess;
+
+/// Where the service was asked, and how it is called.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) job: &'a str,
+    /// Where its clients call it.
+    pub(super) address: &'a Target,
+    /// Where it is asked for its metrics, if not there.
+    pub(super) monitoring: Option<&'a Address>,
+    /// The path of its metrics.
+    pub(super) metrics: &'a str,
+    /// The path that answered 200, of those that are usual for it.
+    pub(super) ready: &'a str,
+}
+
+/// All files, by their paths from the tree.
+pub(super) fn files(asked: &Asked<'_>, guess: &Guess) -> BTreeMap<PathBuf, String> {
+    let port = asked.monitoring.unwrap_or(&asked.address.address).port;
+    let targets = |name: &str, port: u16| format!("[{{\"targets\": [\"{name}:{port}\"]}}]\n");
+    let mut files = BTreeMap::new();
+    let mut add = |path: &str, text: String| drop(files.insert(PathBuf::from(path), text));
+    add("monitoring/service.toml", service(asked, guess));
+    add("scripts/traffic/01-first.toml", scenario(guess));
+    add("monitoring/prometheus/prometheus.yml", include_str!("tree/prometheus.yml").replace("JOB", asked.job));
+    for (name, port) in [("app", port), ("prometheus", 9090), ("alertmanager", 9093), ("receiver", 9095)] {
+        add(&format!("monitoring/prometheus/targets/{name}.json"), targets(name, port));
+    }
+    add("monitoring/prometheus/rules/watchdog.yml", include_str!("tree/watchdog.yml").to_owned());
+    add("monitoring/prometheus/rules/service.yml", rules(asked, guess));
+    add("monitoring/alertmanager/alertmanager.yml", include_str!("tree/alertmanager.yml").to_owned());
+    add("monitoring/grafana/provisioning/datasources/prometheus.yml", include_str!("tree/datasources.yml").to_owned());
+    add("monitoring/grafana/provisioning/dashboards/dashboards.yml", include_str!("tree/dashboards.yml").to_owned());
+    add("monitoring/grafana/dashboards/service.json", dashboard(asked, guess));
+    files
+}
+
+fn service(asked: &Asked<'_>, guess: &Guess) -> String {
+    let mut text = String::from(
+        "# What the service calls its things, as guessed from its metrics: read it, and mend it. A section that is not there is\n\
+         # something the service does not have, and what rests on it is not proven.\n\n",
+    );
+    let quoted = |value: &str| Value::from(value).to_string();
+    let mut line = |name: &str, value: &str| {
+        let _ = writeln!(text, "{name} = {}", quoted(value));
+    };
+    line("job", asked.job);
+    line("address", &asked.address.to_string());
+    if let Some(monitoring) = asked.monitoring {
+        line("monitoring", &monitoring.to_string());
+    }
+    line("ready", asked.ready);
+    line("metrics", asked.metrics);
+    if guess.requests.as_ref().is_some_and(|requests| requests.route.is_some()) {
+        let mut internal = vec![asked.metrics, asked.ready];
+        internal.retain(|path| *path != "/");
+        internal.dedup();
+        let _ = writeln!(text, "internal = {}", Value::from(internal));
+    }
+    if let Some(start) = &guess.process_start {
+        let _ = writeln!(text, "process_start = {}", quoted(start));
+    }
+    text += "\n# Instead of `address`, how a stack starts it; {address}, {host} and {port} are where it is to listen:\n\
+             # [start]\n# program = \"./server\"\n# arguments = [\"--listen={address}\"]\n";
+    let mut metric = |section: &str, key: &str, metric: &Option<Metric>, else_: &str| {
+        let Some(metric) = metric else {
+            let _ = write!(text, "\n# [{section}]\n# {key} = \"{else_}\"\n");
+            return;
+        };
+        let _ = write!(text, "\n[{section}]\n{key} = {}\n", quoted(&metric.name));
+        for (name, label) in [("method", &metric.method), ("route", &metric.route), ("code", &metric.code)] {
+            if let Some(label) = label {
+                let _ = writeln!(text, "{name} = {}", quoted(label));
+            }
+        }
+        if metric.by_class {
+            text += "by_class = true\n";
+        }
+        if !metric.only.is_empty() {
+            let only: Vec<String> =
+                metric.only.iter().map(|(name, value)| format!("{name} = {}", quoted(value))).collect();
+            let _ = writeln!(text, "only = {{ {} }}", only.join(", "));
+        }
+    };
+    metric("requests", "counter", &guess.requests, "http_requests_total");
+    metric("latency", "histogram", &guess.latency, "http_request_duration_seconds");
+    metric("errors", "counter", &guess.errors, "errors_total");
+    if let Some(build) = &guess.build {
+        let _ = write!(text, "\n[build]\ninfo = {}\n", quoted(&build.info));
+        if let Some(version) = &build.version {
+            let _ = writeln!(text, "version = {}", quoted(version));
+        }
+    }
+    text += "\n# Metrics don't tell of these:\n# [request_id]\n# header = \"x-request-id\"\n\
+             # [faults]\n# header = \"x-fail-on-purpose\"\n\
+             # [log]\n# format = \"json\"\n# time = \"ts\"\n# request_id = \"request_id\"\n# status = \"status\"\n";
+    text
+}
+
+/// Reading alone: what else a service takes its owner knows.
+fn scenario(guess: &Guess) -> String {
+    let routes: Vec<&str> = guess.routes.iter().take(3).map(String::as_str).collect();
+    let routes = if routes.is_empty() { vec!["/"] } else { routes };
+    let lines: Vec<String> = routes.iter().map(|path| format!("  {{ path = {} }},\n", Value::from(*path))).collect();
+    let panels = if guess.requests.is_some() { "panels = { \"service/1\" = \"request_rate\" }\n" } else { "" };
+    format!(
+        "title = \"Steady reading: the rate shows, and nothing fires\"\n\n\
+         # Add what your clients do. A path under a route's template says so: {{ path = \"/items/{{seq}}\", endpoint = \"/items/{{id}}\" }}.\n\
+         requests = [\n{}]\n\n[[phase]]\nname = \"steady\"\nduration = \"6m\"\nrate = 20\n\n[expect]\n{panels}",
+        lines.concat()
+    )
+}
+
+/// A selector's inside: the job, which series are meant, and none that probes and scrapes make.
+fn meant(asked: &Asked<'_>, metric: &Metric, more: &str) -> String {
+    let mut labels = vec![format!("job=\"{}\"", asked.job)];
+    labels.extend(metric.only.iter().map(|(name, value)| format!("{name}={}", Value::from(value.as_str()))));
+    if let Some(route) = &metric.route {
+        let internal =
+            [asked.metrics, asked.ready].into_iter().filter(|path| *path != "/").collect::<Vec<_>>().join("|");
+        labels.push(format!("{route}!~\"{internal}\""));
+    }
+    labels.extend((!more.is_empty()).then(|| more.to_owned()));
+    labels.join(", ")
+}
+
+fn rates(asked: &Asked<'_>, metric: &Metric, window: &str) -> (String, Option<String>) {
+    let rate = |more: &str| format!("sum by (job) (rate({}{{{}}}[{window}]))", metric.name, meant(asked, metric, more));
+    let failed = metric.code.as_ref().map(|code| rate(&format!("{code}=~\"5..\"")));
+    (rate(""), failed)
+}
+
+fn rules(asked: &Asked<'_>, guess: &Guess) -> String {
+    let mut text = format!(
+        "# Begin here: an alert that a scenario can make fire is worth ten that nobody has seen.\n\
+         groups:\n  - name: service\n    rules:\n      - alert: ServiceDown\n        expr: up{{job=\"{}\"}} == 0\n        for: 1m\n        \
+         labels:\n          severity: critical\n        annotations:\n          summary: Nobody answers a scrape.\n",
+        asked.job
+    );
+    if let Some((all, Some(failed))) = guess.requests.as_ref().map(|metric| rates(asked, metric, "2m")) {
+        let _ = write!(
+            text,
+            "      - alert: ServiceHighErrorShare\n        expr: |\n          {failed}\n            / {all} > 0.05\n        for: 1m\n        \
+             labels:\n          severity: warning\n        annotations:\n          summary: More than one answer in twenty is an error.\n"
+        );
+    }
+    text
+}
+
+fn dashboard(asked: &Asked<'_>, guess: &Guess) -> String {
+    let mut panels: Vec<Value> = Vec::new();
+    let mut panel = |title: &str, expr: String, unit: &str| {
+        let source = json!({"type": "prometheus", "uid": "prometheus"});
+        let at = panels.len();
+        panels.push(json!({
+            "id": at + 1, "type": "timeseries", "title": title, "datasource": source,
+            "gridPos": {"h": 8, "w": 12, "x": 12 * (at % 2), "y": 8 * (at / 2)},
+            "targets": [{"refId": "A", "datasource": source, "expr": expr, "legendFormat": "{{job}}", "range": true, "instant": false}],
+            "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
+            "options": {"legend": {"displayMode": "list", "placement": "bottom", "showLegend": true},
+                "tooltip": {"mode": "multi", "sort": "desc"}},
+        }));
+    };
+    if let Some(metric) = &guess.requests {
+        let (all, failed) = rates(asked, metric, "$__rate_interval");
+        panel("Requests per second", all.clone(), "reqps");
+        if let Some(failed) = failed {
+            panel("Share of errors", format!("({failed} or 0 * {all}) / {all}"), "percentunit");
+        }
+    }
+    if let Some(metric) = &guess.latency {
+        let of = format!("{}_bucket{{{}}}", metric.name, meant(asked, metric, ""));
+        panel("p95 latency", format!("histogram_quantile(0.95, sum by (job, le) (rate({of}[$__rate_interval])))"), "s");
+    }
+    panel("Scrapes answered", format!("up{{job=\"{}\"}}", asked.job), "short");
+    let dashboard = json!({
+        "id": null, "uid": "service", "title": "The service", "tags": [], "schemaVersion": 39, "version": 1, "editable": false,
+        "timezone": "utc", "refresh": "15s", "time": {"from": "now-15m", "to": "now"},
+        "annotations": {"list": []}, "templating": {"list": []}, "panels": panels,
+    });
+    format!("{dashboard:#}\n")
+}
