@@ -63,6 +63,11 @@ evidence *options: _build
 prove *options: _build
     @{{ tool }} prove "$@"
 
+# live the unit tests of rules, ours or those of a folder, on a real Prometheus and Alertmanager: fires, told, says, resolves
+[group('proof')]
+drill *options: _build
+    @{{ tool }} drill "$@"
+
 # prove a service that nobody here wrote: flask, caddy; brings what it needs into .tools
 [group('proof')]
 example name *options: _build
@@ -160,7 +165,7 @@ lint:
     shellcheck --external-sources dev .ci/run scripts/bin/* scripts/*.sh
     scripts/nix-files.sh
 
-# demo and test on a new Debian or Ubuntu that holds nothing but Rust, Debian's stable and the one before unless named; needs root; see its head
+# demo and test on a new Debian or Ubuntu that holds nothing but Rust, Debian's stable and the one before unless named; needs root; takes --user, --keep DIR
 [group('development')]
 fresh *suites:
     @scripts/fresh.sh "$@"

@@ -57,6 +57,10 @@ lib.mapAttrs app {
     verb = "prove";
     description = "Every experiment on a private stack; the last line on stdout is the bundle";
   };
+  drill = {
+    verb = "drill";
+    description = "Live the unit tests of a folder of rules on a real Prometheus and Alertmanager";
+  };
   verify = {
     verb = "verify";
     description = "Judge a bundle again, offline";

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# scripts/fresh.sh [--user] [SUITE…] [-- COMMAND…]: proves the promise of the README on a machine that has nothing. Makes a
+# scripts/fresh.sh [--user] [--keep DIR] [SUITE…] [-- COMMAND…]: proves the promise of the README on a machine that has nothing. Makes a
 # Debian or an Ubuntu of its minimal packages, gives it this machine's Rust toolchain and nothing else (no C compiler, no git, no
 # Python), clones HEAD to a path with spaces, and runs there `./dev just demo` and `./dev just test`, or `./dev COMMAND…`. Then it looks
 # that the installation left nothing enabled, and times a second start. The first suite that fails ends it.
 #
 #   SUITE    trixie, bookworm, sid, or Ubuntu's resolute (26.04) and noble (24.04); without one, Debian's stable and the one before
 #   --user   as somebody who is not root and has no sudo: where ./dev names a command to type as root, root types it, once
+#   --keep DIR   copies what the machine wrote to evidence/runs (bundles, with their reports) to DIR before the machine is deleted
 #
 # What the fresh machine shares with this one: the kernel, the network, and this machine's own way to packages (its mirror where
 # it is a Debian too, apt's proxy and certificates, pip's and cargo's configuration). A machine that got Rust by rustup had
@@ -25,11 +26,17 @@ stop() { say "$@" && exit 2; }
 promised=(trixie bookworm)
 
 if [[ ! ${FRESH_INSIDE:-} ]]; then
-  someone='' suites=()
+  someone='' keep='' suites=()
   while (($#)); do
     case $1 in
       --) shift && break ;;
       --user) someone='yes' ;;
+      --keep)
+        keep=${2:-}
+        [[ $keep && $keep != -* ]] || stop '--keep needs a folder: --keep DIR'
+        mkdir -p -- "$keep" || stop "cannot keep anything in $keep (above): name a folder that can be written"
+        keep=$(cd -- "$keep" && pwd -P)
+        shift ;;
       trixie | bookworm | sid | resolute | noble) suites+=("$1") ;;
       *) stop "'$1' is no suite; there are trixie, bookworm, sid, resolute and noble, and a command stands behind --" ;;
     esac
@@ -56,7 +63,7 @@ if [[ ! ${FRESH_INSIDE:-} ]]; then
   ((${#suites[@]})) || suites=("${promised[@]}")
   for suite in "${suites[@]}"; do
     machine=$(mktemp -d "${TMPDIR:-/var/tmp}/fresh.XXXXXX")
-    FRESH_INSIDE=$machine FRESH_SUITE=$suite FRESH_SOMEONE=$someone FRESH_SYSROOT=$sysroot \
+    FRESH_INSIDE=$machine FRESH_SUITE=$suite FRESH_SOMEONE=$someone FRESH_KEEP=$keep FRESH_SYSROOT=$sysroot \
       unshare --mount --pid --fork --kill-child --mount-proc bash "${BASH_SOURCE[0]}" "$@" || exit
     rm -rf --one-file-system -- "$machine"
   done
@@ -66,9 +73,24 @@ fi
 # shellcheck source=scripts/progress.sh
 . "$here/scripts/progress.sh"
 said=$(mktemp)
-trap 'rm -f "$progress_log" "$said"' EXIT
-trap 'exit 130' INT
 machine=$FRESH_INSIDE suite=$FRESH_SUITE someone=$FRESH_SOMEONE
+clone=''
+# The paths that were printed there lead nowhere once the machine is gone.
+# shellcheck disable=SC2317,SC2329 # the trap calls it
+leave() {
+  local runs=$machine$clone/evidence/runs
+  rm -f "$progress_log" "$said"
+  [[ $clone && -d $runs ]] || return 0
+  if [[ ! $FRESH_KEEP ]]; then
+    say 'evidence/runs goes with the machine; --keep DIR copies it out'
+  elif cp -R -- "$runs/." "$FRESH_KEEP/"; then
+    say "evidence/runs of the machine is kept in $FRESH_KEEP"
+  else
+    say "evidence/runs of the machine could not be kept in $FRESH_KEEP (above)"
+  fi
+}
+trap leave EXIT
+trap 'exit 130' INT
 home=/root
 [[ ! $someone ]] || home=/srv/someone
 cache=${FRESH_CACHE:-}

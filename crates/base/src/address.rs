@@ -95,8 +95,9 @@ impl FromStr for Target {
             ));
         }
         let error = || format!("`{text}` is not where a service is called; write it like http://127.0.0.1:8080/base");
-        let bare = text.strip_prefix("http://").unwrap_or(text);
-        let (authority, base) = bare.find('/').map_or((bare, ""), |slash| bare.split_at(slash));
+        let without_scheme = text.strip_prefix("http://").unwrap_or(text);
+        let (authority, base) =
+            without_scheme.find('/').map_or((without_scheme, ""), |slash| without_scheme.split_at(slash));
         let base = base.trim_end_matches('/');
         if base.contains(['?', '#', ' ', '{', '}']) || base.contains("//") {
             return Err(error());

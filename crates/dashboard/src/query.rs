@@ -9,6 +9,7 @@ mod fill;
 mod formats;
 mod intervals;
 mod legend;
+mod range;
 mod values;
 
 use std::collections::BTreeMap;
@@ -23,23 +24,8 @@ pub use fill::{Filling, unknown_variables};
 pub use intervals::Intervals;
 use intervals::{MinStep, Resolution, interval, seconds_text};
 pub use legend::{from_template, legend};
+pub use range::TimeRange;
 pub use values::{possible, series_text};
-
-/// From when to when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TimeRange {
-    /// Unix milliseconds.
-    pub from_millis: i64,
-    /// Unix milliseconds, not before `from_millis`.
-    pub to_millis: i64,
-}
-
-impl TimeRange {
-    /// How long it is.
-    pub fn length(self) -> Duration {
-        Duration::from_millis(u64::try_from(self.to_millis.saturating_sub(self.from_millis)).unwrap_or(0))
-    }
-}
 
 /// How a dashboard is looked at.
 #[derive(Debug, Clone, PartialEq)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use aiclipx_base::address::Address;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::header::HeaderName;
 use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -50,7 +51,7 @@ impl std::error::Error for ClientError {}
 
 /// Sends a `GET` and reads the whole answer, whatever its status.
 pub async fn get(address: &Address, path_and_query: &str, limit: Duration) -> Result<Answer, ClientError> {
-    send(address, Method::GET, path_and_query, None, limit).await
+    send(address, Method::GET, path_and_query, &[], Bytes::new(), limit).await
 }
 
 /// Sends a `POST` of JSON and reads the whole answer, whatever its status.
@@ -60,14 +61,27 @@ pub async fn post_json(
     body: impl Into<Bytes>,
     limit: Duration,
 ) -> Result<Answer, ClientError> {
-    send(address, Method::POST, path_and_query, Some(body.into()), limit).await
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    send(address, Method::POST, path_and_query, &headers, body.into(), limit).await
+}
+
+/// Sends a `POST` of whatever its headers say and reads the whole answer, whatever its status.
+pub async fn post(
+    address: &Address,
+    path_and_query: &str,
+    headers: &[(HeaderName, &str)],
+    body: impl Into<Bytes>,
+    limit: Duration,
+) -> Result<Answer, ClientError> {
+    send(address, Method::POST, path_and_query, headers, body.into(), limit).await
 }
 
 async fn send(
     address: &Address,
     method: Method,
     path_and_query: &str,
-    json: Option<Bytes>,
+    headers: &[(HeaderName, &str)],
+    body: Bytes,
     limit: Duration,
 ) -> Result<Answer, ClientError> {
     let exchange = |error: Box<dyn std::error::Error + Send + Sync>| ClientError::Exchange(address.clone(), error);
@@ -76,10 +90,10 @@ async fn send(
         .uri(path_and_query)
         .header(header::HOST, address.to_string())
         .header(header::CONNECTION, "close");
-    if json.is_some() {
-        request = request.header(header::CONTENT_TYPE, "application/json");
+    for (name, value) in headers {
+        request = request.header(name, *value);
     }
-    let request = request.body(Full::new(json.unwrap_or_default())).map_err(|error| exchange(error.into()))?;
+    let request = request.body(Full::new(body)).map_err(|error| exchange(error.into()))?;
 
     let answer = async {
         let stream = TcpStream::connect((address.host.as_str(), address.port))

@@ -14,12 +14,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 
 use super::artifacts::{self, BROKEN_OFF, EXPERIMENTS, OF_A_BUNDLE, PACKED};
 use super::consistency;
+use super::drill::layout;
 use super::files::{self, json_text, read_json, read_text, write, write_json};
 use super::judge::Judgement;
 use super::outcome::Outcome;
@@ -83,7 +85,7 @@ impl Draft {
     /// Whether anything was recorded in it.
     pub(crate) fn holds_anything(&self) -> bool {
         let holds = |folder: &str| fs::read_dir(self.folder.join(folder)).is_ok_and(|mut found| found.next().is_some());
-        holds(EXPERIMENTS) || holds(BROKEN_OFF)
+        holds(EXPERIMENTS) || holds(BROKEN_OFF) || holds(layout::SCENES)
     }
 
     /// Judges everything in the draft and writes the reports.
@@ -159,7 +161,7 @@ pub fn made_in(parent: &Path, folder: &Path) -> Result<bool, Failure> {
     fs::create_dir_all(parent).map_err(|error| unwritable(&error, parent))?;
     match fs::create_dir(folder) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(unwritable(&error, folder)),
     }
 }
@@ -190,7 +192,7 @@ impl Bundle {
     pub fn open(folder: &Path) -> Result<Bundle, Failure> {
         let look = |path: &Path| match fs::metadata(path) {
             Ok(there) => Ok(Some(there)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(anyhow::Error::new(error).context(format!("cannot read {}", path.display()))),
         };
         let seen = || match look(folder)? {
@@ -207,8 +209,15 @@ impl Bundle {
             Err(error) if failure::is_of_the_system(&error) => return Err(error.into()),
             Err(error) => format!("{error:#}"),
         };
-        Err(Failure::usage(format!("{} is no bundle: {why}", folder.display()))
-            .remedy("a bundle is the folder whose path `just evidence` prints last"))
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        let is_packed =
+            [".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.zst", ".zip"].iter().any(|end| name.ends_with(end));
+        let remedy = if is_packed && folder.is_file() {
+            "unpack it first, and name the folder that was in it"
+        } else {
+            "a bundle is the folder whose path `just evidence` prints last"
+        };
+        Err(Failure::usage(format!("{} is no bundle: {why}", folder.display())).remedy(remedy))
     }
 
     /// The bundle's folder.
@@ -224,20 +233,22 @@ impl Bundle {
     /// L0 and L1. An error means that the bundle can't be trusted, and why; a usage failure, that this tool can't judge it, or
     /// that this user may not read it; an infrastructure failure, that it could not be read.
     pub fn verify(&self) -> Result<Outcome, Failure> {
-        let refused = |error: anyhow::Error, level| {
-            if failure::is_of_the_system(&error) {
-                return Failure::from(error).context(format!("{} was not verified", self.folder.display()));
-            }
-            Failure::invalid_bundle(error.context(level).context(format!("{} can't be trusted", self.folder.display())))
-        };
-        self.integrity().map_err(|error| refused(error, "L0, integrity"))?;
+        self.integrity().map_err(|error| self.refused(error, "L0, integrity"))?;
         self.is_judged_here()?;
-        self.derivation().map_err(|error| match refused(error, "L1, derivation") {
+        self.derivation().map_err(|error| match self.refused(error, "L1, derivation") {
             failure if failure.kind() == failure::Kind::InvalidBundle => {
                 failure.remedy("if another revision of this tool made it, verify it with that one")
             }
             failure => failure,
         })
+    }
+
+    /// What keeps it from being trusted, and on which level; or from being read.
+    pub(crate) fn refused(&self, error: anyhow::Error, level: &'static str) -> Failure {
+        if failure::is_of_the_system(&error) {
+            return Failure::from(error).context(format!("{} was not verified", self.folder.display()));
+        }
+        Failure::invalid_bundle(error.context(level).context(format!("{} can't be trusted", self.folder.display())))
     }
 
     /// Whether its statement is of a version that can be judged here. What says nothing of a version is no statement.
@@ -259,7 +270,8 @@ impl Bundle {
         }
     }
 
-    fn integrity(&self) -> anyhow::Result<()> {
+    /// L0: every file is as its sum says, none is missing, none is more.
+    pub(crate) fn integrity(&self) -> anyhow::Result<()> {
         let mut stored = BTreeMap::new();
         for (index, line) in read_text(&self.folder.join(SUMS))?.lines().enumerate() {
             let (sum, file) =
@@ -302,18 +314,28 @@ impl Bundle {
         let reports = report::write(&outcome)?;
         let mut drawn = BTreeSet::new();
         for (file, text) in reports {
-            match read_text(&self.folder.join(&file)) {
+            let path = self.folder.join(&file);
+            match read_text(&path) {
                 Ok(stored) if stored == text => {}
+                Err(_) if fs::symlink_metadata(&path).is_err_and(|error| error.kind() == ErrorKind::NotFound) => {
+                    outcome.lacking.push(file.clone());
+                }
                 Err(error) if failure::is_of_the_system(&error) => return Err(error),
                 _ => outcome.others.push(file.clone()),
             }
             drawn.insert(file);
         }
         let files = list(&self.folder)?;
-        if let Some(file) = outcome.others.first() {
+        if !outcome.others.is_empty() || !outcome.lacking.is_empty() {
             let told = &outcome.provenance.program;
             let is_by_us = told.is_some() && *told == provenance::program();
-            ensure!(!is_by_us, "{file} does not say what the artifacts say");
+            let (other, lacking) = (outcome.others.first(), outcome.lacking.first());
+            if let Some(file) = lacking.filter(|_| is_by_us) {
+                bail!("{file}, which the tool that made it writes, is not in the bundle");
+            }
+            if let Some(file) = other.filter(|_| is_by_us) {
+                bail!("{file} does not say what the artifacts say");
+            }
             // Another program may have drawn more.
             drawn.extend(files.iter().filter(|file| consistency::is_drawn(file)).cloned());
         }
@@ -339,6 +361,9 @@ fn difference(told: &Judgement, derived: &Judgement) -> anyhow::Result<String> {
 fn is_of_a_bundle(file: &str) -> bool {
     let packed = file.strip_suffix(PACKED);
     let plain = packed.unwrap_or(file);
+    if layout::is_of_a_drill(plain, packed.is_some()) {
+        return true;
+    }
     match plain.splitn(3, '/').collect::<Vec<_>>()[..] {
         [EXPERIMENTS | BROKEN_OFF, _, place] => {
             artifacts::of(place).is_some_and(|artifact| artifact.packed || packed.is_none())

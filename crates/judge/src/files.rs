@@ -28,7 +28,13 @@ pub fn pack(folder: &Path) -> anyhow::Result<()> {
             None => files.push(artifact.below(folder)),
         }
     }
-    for file in files.iter().filter(|file| file.is_file()) {
+    pack_all(files.into_iter())
+}
+
+/// Packs those of these files that are there.
+pub fn pack_all(files: impl Iterator<Item = PathBuf>) -> anyhow::Result<()> {
+    for file in files.filter(|file| file.is_file()) {
+        let file = &file;
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         let packed = gzip.write_all(&read_bytes(file)?).and_then(|()| gzip.finish());
         write(&packed_name(file), &packed.with_context(|| format!("cannot pack {}", file.display()))?)?;

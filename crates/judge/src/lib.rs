@@ -13,6 +13,7 @@
 //!    says how it was made.
 //! 5. [`report`]: for people, [`summary`]: for a terminal.
 //! 6. [`mutants`]: small wrongs in the monitoring that a named claim must find, and what came of them.
+//! 7. [`drill`]: the same for anybody's alerts, by their unit tests: another kind of bundle, sealed and verified alike.
 //!
 //! The program `aiclipx-verify` is [`summary::verified`], [`summary::conclude`] and nothing more.
 //!
@@ -37,6 +38,7 @@ pub mod attest;
 pub mod bundle;
 pub mod claims;
 pub mod consistency;
+pub mod drill;
 pub mod experiment;
 mod faults;
 pub mod files;

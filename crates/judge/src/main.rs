@@ -21,8 +21,7 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Arguments { asked } = Arguments::parse();
-    let verified = summary::verified(&asked);
-    let concluded = verified.and_then(|(bundle, outcome)| summary::conclude(&bundle, &outcome, &asked.require));
+    let concluded = summary::verified(&asked).and_then(|verified| verified.conclude(&asked.require));
     concluded.unwrap_or_else(|failure| {
         tell(&without_just(&format!("aiclipx-verify: {failure}")));
         failure.exit_code()

@@ -32,6 +32,8 @@ pub struct Outcome {
     /// Reports and drawings that another program wrote otherwise than this one: nothing but the sums binds them. Filled by
     /// verifying.
     pub others: Vec<String>,
+    /// The reports that this program writes and the bundle has not, where another program made it.
+    pub lacking: Vec<String>,
     /// What disturbed which experiment. Computed once: the folder's path changes when the draft is sealed.
     disturbances: BTreeMap<String, Vec<Disturbance>>,
 }
@@ -55,7 +57,16 @@ impl Outcome {
             disturbances.insert(experiment.name.clone(), disturbed);
         }
         let mutants = mutants::outcome::of_bundle(folder, &provenance)?;
-        Ok(Outcome { provenance, tree, experiments, judgements, mutants, others: Vec::new(), disturbances })
+        Ok(Outcome {
+            provenance,
+            tree,
+            experiments,
+            judgements,
+            mutants,
+            others: Vec::new(),
+            lacking: Vec::new(),
+            disturbances,
+        })
     }
 
     /// What disturbed an experiment.

@@ -10,8 +10,10 @@ use clap::Args;
 
 use crate::attest;
 use crate::bundle::{Bundle, SIGNATURE};
-use crate::judge::Verdict;
+use crate::drill;
+use crate::judge::{Judgement, Verdict};
 use crate::outcome::Outcome;
+use crate::report;
 use crate::run::SCHEMA;
 
 /// What is to be verified, and by what: the options of both programs.
@@ -30,12 +32,43 @@ pub struct Asked {
     pub require: Vec<String>,
 }
 
+/// A bundle of either kind, verified.
+#[derive(Debug)]
+pub enum Verified {
+    Evidence(Bundle, Box<Outcome>),
+    Drill(Bundle, Box<drill::outcome::Outcome>),
+}
+
 /// Each level that was asked for, in order; the first that fails ends it, exit 4.
-pub fn verified(asked: &Asked) -> Result<(Bundle, Outcome), Failure> {
+pub fn verified(asked: &Asked) -> Result<Verified, Failure> {
     let bundle = Bundle::open(&asked.bundle)?;
+    if drill::bundle::is_drill(bundle.folder()) {
+        let outcome = of_drill(&bundle, asked)?;
+        return Ok(Verified::Drill(bundle, Box::new(outcome)));
+    }
+    let outcome = of_evidence(&bundle, asked)?;
+    Ok(Verified::Evidence(bundle, Box::new(outcome)))
+}
+
+fn of_drill(bundle: &Bundle, asked: &Asked) -> Result<drill::outcome::Outcome, Failure> {
+    let (outcome, others) = drill::bundle::verify(bundle)?;
+    tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
+    tell(&format!(
+        "L1 derivation: what was loaded and sent follows from what was given, claims and verdicts from the artifacts. {}",
+        presentation(&outcome.made.tool, &others, &[])
+    ));
+    tell("L2 binding: a drill is of files, and not of a revision: given/ holds them.");
+    signature(bundle, asked)?;
+    Ok(outcome)
+}
+
+fn of_evidence(bundle: &Bundle, asked: &Asked) -> Result<Outcome, Failure> {
     let outcome = bundle.verify()?;
     tell("L0 integrity: every file is as it was sealed, none is missing, none is extra.");
-    tell(&format!("L1 derivation: claims and verdicts follow from the artifacts. {}", presentation(&outcome)));
+    tell(&format!(
+        "L1 derivation: claims and verdicts follow from the artifacts. {}",
+        presentation(&outcome.provenance.tool, &outcome.others, &outcome.lacking)
+    ));
     let (version, newest) = (outcome.provenance.schema, SCHEMA);
     if version < newest {
         tell(&format!(
@@ -49,14 +82,19 @@ pub fn verified(asked: &Asked) -> Result<(Bundle, Outcome), Failure> {
     tell("   that were broken off, and what of tree/ no claim reads (runbooks, tests of rules, titles).");
     match &asked.repo {
         Some(repo) => {
-            let files = attest::bound_to(&bundle, &outcome.provenance, repo)?;
+            let files = attest::bound_to(bundle, &outcome.provenance, repo)?;
             let revision = outcome.provenance.revision.as_deref().unwrap_or_default();
             tell(&format!("L2 binding: the {files} files of tree/ are those of {revision}."));
         }
         None => tell("L2 binding: not attempted; --repo DIR names a clone."),
     }
+    signature(bundle, asked)?;
+    Ok(outcome)
+}
+
+fn signature(bundle: &Bundle, asked: &Asked) -> Result<(), Failure> {
     match &asked.signers {
-        Some(signers) => tell(&format!("L3 signature: by {}.", attest::signed_by(&bundle, signers)?)),
+        Some(signers) => tell(&format!("L3 signature: by {}.", attest::signed_by(bundle, signers)?)),
         None if bundle.folder().join(SIGNATURE).exists() => {
             tell("L3 signature: there is one; by whom was not looked at; --signers FILE names who may sign.");
         }
@@ -65,60 +103,113 @@ pub fn verified(asked: &Asked) -> Result<(Bundle, Outcome), Failure> {
              put aside, or a death that Prometheus did not record.",
         ),
     }
-    Ok((bundle, outcome))
+    Ok(())
 }
 
-/// What is known of what people read first.
-fn presentation(outcome: &Outcome) -> String {
-    match &outcome.others[..] {
-        [] => "report.html, report.md and the drawings are what this tool writes of them.".to_owned(),
-        [first, others @ ..] => {
-            let others = match others {
-                [] => String::new(),
-                [other] => format!(" and {other}"),
-                others => format!(" and {} others", others.len()),
-            };
-            format!(
-                "Version {} of the tool wrote the reports, another program than this one: by the sums alone are bound \
-                 {first}{others}, which this one writes otherwise.",
-                outcome.provenance.tool
-            )
+/// What is known of what people read first: what this program writes of it, and what it can't vouch for.
+fn presentation(tool: &str, others: &[String], lacking: &[String]) -> String {
+    if others.is_empty() && lacking.is_empty() {
+        return format!("{} and the drawings are what this tool writes of them.", report::written().join(", "));
+    }
+    let mut told = format!("Version {tool} of the tool made it, another program than this one");
+    if let Some(files) = listed(others) {
+        told += &format!("; by the sums alone are bound {files}, which this one writes otherwise");
+    }
+    if let Some(files) = listed(lacking) {
+        told += &format!("; it has no {files}, which this one writes too");
+    }
+    told + "."
+}
+
+/// The first of these files, and how many there are beside it.
+fn listed(files: &[String]) -> Option<String> {
+    match files {
+        [] => None,
+        [first] => Some(first.clone()),
+        [first, other] => Some(format!("{first} and {other}")),
+        [first, others @ ..] => Some(format!("{first} and {} others", others.len())),
+    }
+}
+
+impl Verified {
+    /// Says what came of it; the bundle's path is the last line on stdout.
+    pub fn conclude(&self, require: &[String]) -> Result<ExitCode, Failure> {
+        match self {
+            Verified::Evidence(bundle, outcome) => conclude(bundle, outcome, require),
+            Verified::Drill(bundle, outcome) => conclude_drill(bundle, outcome, require),
         }
     }
 }
 
+/// The same of a drill, by alert.
+pub fn conclude_drill(
+    bundle: &Bundle,
+    outcome: &drill::outcome::Outcome,
+    require: &[String],
+) -> Result<ExitCode, Failure> {
+    let claims = outcome.cells.iter().map(|cell| (false, &cell.verdict, cell.id.as_str()));
+    tell_open(claims);
+    for name in &outcome.made.repeated {
+        tell(&format!("! {name}: was disturbed, and lived again"));
+    }
+    tell(&format!("{}. {}.", outcome.headline(), outcome.tally()));
+    are_named(bundle, &outcome.unmatched(require))?;
+    print(&bundle.folder().display().to_string())?;
+    Ok(ExitCode::from(outcome.exit_code(require)))
+}
+
 /// Says what came of it; the bundle's path is the last line on stdout.
 pub fn conclude(bundle: &Bundle, outcome: &Outcome, require: &[String]) -> Result<ExitCode, Failure> {
-    // One reason often covers many claims: it is printed once.
+    // Where something else was loaded than is judged by, that explains the rest: it comes first.
+    let explains = |judgement: &Judgement| judgement.claim.kind.rules().explains_others();
+    tell_open(outcome.counting().map(|one| (explains(one), &one.verdict, one.claim.id.as_str())));
+    for name in &outcome.provenance.superseded {
+        tell(&format!("! {name}: invalid, repeated and put aside"));
+    }
+    tell(&format!("{}. {}.", outcome.headline(), outcome.tally()));
+    are_named(bundle, &outcome.unmatched(require))?;
+    print(&bundle.folder().display().to_string())?;
+    Ok(ExitCode::from(outcome.exit_code(require)))
+}
+
+/// Every claim that does not hold; those that explain others first.
+fn tell_open<'a>(claims: impl Iterator<Item = (bool, &'a Verdict, &'a str)>) {
+    // One reason often covers many claims: it is told once.
     let mut told: BTreeMap<(bool, &str, &str), Vec<&str>> = BTreeMap::new();
-    for judgement in outcome.counting().filter(|judgement| judgement.verdict != Verdict::Holds) {
-        let sign = match judgement.verdict {
+    for (explains, verdict, id) in claims.filter(|(_, verdict, _)| **verdict != Verdict::Holds) {
+        let sign = match verdict {
             Verdict::NotProven(_) => "○",
             Verdict::Invalid(_) => "!",
             Verdict::Holds | Verdict::Fails(_) => "✗",
         };
-        // Where something else was loaded than is judged by, that explains the rest: it comes first.
-        let explains = judgement.claim.kind.rules().explains_others();
-        told.entry((!explains, sign, judgement.verdict.why())).or_default().push(&judgement.claim.id);
+        told.entry((!explains, sign, verdict.why())).or_default().push(id);
     }
     for ((_, sign, why), claims) in told {
         let claims =
             if claims.len() > 4 { format!("{} and {} more", claims[0], claims.len() - 1) } else { claims.join(", ") };
         tell(&format!("{sign} {claims}: {why}"));
     }
-    for name in &outcome.provenance.superseded {
-        tell(&format!("! {name}: invalid, repeated and put aside"));
-    }
-    tell(&format!("{}. {}.", outcome.headline(), outcome.tally()));
-    let unmatched = outcome.unmatched(require);
-    if !unmatched.is_empty() {
-        print(&bundle.folder().display().to_string())?;
-        return Err(Failure::usage(format!(
-            "no claim here is called {}, which --require names",
-            unmatched.join(", or ")
-        ))
-        .remedy("verdicts.json of the bundle has the ids of all claims"));
+}
+
+/// Whether there is a claim for each name that --require gives.
+fn are_named(bundle: &Bundle, unmatched: &[&str]) -> Result<(), Failure> {
+    if unmatched.is_empty() {
+        return Ok(());
     }
     print(&bundle.folder().display().to_string())?;
-    Ok(ExitCode::from(outcome.exit_code(require)))
+    Err(Failure::usage(format!("no claim here is called {}, which --require names", unmatched.join(", or ")))
+        .remedy("verdicts.json of the bundle has the ids of all claims"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_listed_by_the_first_and_a_number() {
+        let files: Vec<String> = ["a", "b", "c"].map(str::to_owned).into();
+        let told: Vec<_> = (0..=3).map(|many| listed(&files[..many])).collect();
+        let expected = [None, Some("a"), Some("a and b"), Some("a and 2 others")].map(|one| one.map(str::to_owned));
+        assert_eq!(told, expected);
+    }
 }

@@ -45,7 +45,14 @@ fn the_readme_names_every_file_of_a_bundle_and_none_more() {
     known.extend([SUMS, SIGNATURE].map(str::to_owned));
     // Of a folder with a folder for each run the README names one.
     let plain: Vec<String> = named.iter().map(|name| name.replace("NAME-try-1/", "").replace("NAME/", "")).collect();
-    assert_eq!(plain, known);
+    let missing: Vec<&String> = known.iter().filter(|file| !plain.contains(file)).collect();
+    assert!(missing.is_empty(), "evidence/README.md has no row for {missing:?} in its table of a bundle");
+    let unknown: Vec<&String> = plain.iter().filter(|file| !known.contains(file)).collect();
+    assert!(unknown.is_empty(), "evidence/README.md, the table of a bundle: {unknown:?} lies in none (OF_A_BUNDLE)");
+    assert_eq!(
+        plain, known,
+        "the rows of a bundle's table in evidence/README.md stand in another order than OF_A_BUNDLE"
+    );
     for file in [report::PDF, mutants::outcome::FILE, &format!("{BROKEN_OFF}/")] {
         assert!(known.iter().any(|known| known == file), "{file}");
     }

@@ -230,7 +230,7 @@ impl Service {
         }
         // Go's own counters write methods small.
         let method = label(&metric.method).map(str::to_ascii_uppercase);
-        Some(metric.joined(method.as_deref(), route, label(&metric.code)))
+        Some(joined(method.as_deref(), route, label(&metric.code)))
     }
 }
 
@@ -253,7 +253,7 @@ impl Metric {
         let class = self.by_class && status.len() == 3;
         let status = if class { format!("{}xx", &status[..1]) } else { status.to_owned() };
         let if_told = |name: &Option<String>, value| name.is_some().then_some(value);
-        self.joined(if_told(&self.method, method), if_told(&self.route, route), if_told(&self.code, &status))
+        joined(if_told(&self.method, method), if_told(&self.route, route), if_told(&self.code, &status))
     }
 
     /// By what its series tell requests apart, in words.
@@ -267,11 +267,11 @@ impl Metric {
             (has, lacks) => format!("by {}: it has no label of {}", has.join(", "), lacks.join(", ")),
         }
     }
+}
 
-    fn joined(&self, method: Option<&str>, route: Option<&str>, code: Option<&str>) -> String {
-        let told: Vec<&str> = [method, route, code].into_iter().flatten().collect();
-        if told.is_empty() { "requests".to_owned() } else { told.join(" ") }
-    }
+fn joined(method: Option<&str>, route: Option<&str>, code: Option<&str>) -> String {
+    let told: Vec<&str> = [method, route, code].into_iter().flatten().collect();
+    if told.is_empty() { "requests".to_owned() } else { told.join(" ") }
 }
 
 fn quoted(value: &str) -> String {

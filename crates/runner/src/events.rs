@@ -64,7 +64,11 @@ impl fmt::Display for Doing {
         match self {
             Doing::StartingAStack => f.write_str("starting a stack"),
             Doing::WaitingForQuiet { alerts, seconds } => {
-                write!(f, "waiting until {alerts} is over{}", so_far(seconds))
+                write!(
+                    f,
+                    "waiting for the end of {alerts}, left by the stack's start or the run before{}",
+                    so_far(seconds)
+                )
             }
             Doing::NotQuiet { alerts, seconds } => {
                 write!(f, "{alerts} still active after {seconds} s: going on, and the claims will tell")
@@ -132,6 +136,11 @@ pub enum Event {
         claims: usize,
         seconds: u64,
     },
+    /// A scene of a drill, to its end: what it shows is told of all of them together.
+    Lived {
+        what: String,
+        seconds: u64,
+    },
     /// A mutant, or a scenario as it stands: so far as its own stack tells.
     Tried {
         told: String,
@@ -180,6 +189,7 @@ impl Event {
                 };
                 format!("  {sign} {experiment}: {holds} of {claims} claims hold ({seconds} s)")
             }
+            Event::Lived { what, seconds } => format!("  · {experiment}: {what} ({seconds} s)"),
             Event::Tried { told, number, of, seconds } => {
                 format!("  {number}/{of} {experiment}: {told} ({seconds} s)")
             }
@@ -382,8 +392,14 @@ mod tests {
         let resolved = |seconds| Doing::WaitingUntilResolved { alert: "AppDown".to_owned(), seconds };
         vec![
             doing(Doing::StartingAStack, "  · error-rate: starting a stack"),
-            doing(quiet(None), "  · error-rate: waiting until AppDown, AppTrafficDrop is over"),
-            doing(quiet(Some(5)), "  · error-rate: waiting until AppDown, AppTrafficDrop is over (5 s)"),
+            doing(
+                quiet(None),
+                "  · error-rate: waiting for the end of AppDown, AppTrafficDrop, left by the stack's start or the run before",
+            ),
+            doing(
+                quiet(Some(5)),
+                "  · error-rate: waiting for the end of AppDown, AppTrafficDrop, left by the stack's start or the run before (5 s)",
+            ),
             doing(
                 Doing::NotQuiet { alerts: "AppDown".to_owned(), seconds: 111 },
                 "  · error-rate: AppDown still active after 111 s: going on, and the claims will tell",
@@ -424,6 +440,7 @@ mod tests {
                 Event::Tried { told: "killed".to_owned(), number: 2, of: 6, seconds: 62 },
                 "  2/6 error-rate: killed (62 s)",
             ),
+            (name, Event::Lived { what: why(), seconds: 62 }, "  · error-rate: a scrape was missed (62 s)"),
             (
                 name,
                 Event::Recorded { run: "20261130T164000Z-01".to_owned() },

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
+use aiclipx_judge::drill::outcome as drill;
 use aiclipx_judge::judge::{Judgement, Verdict};
 use aiclipx_judge::mutants::outcome::{self, MutantStatus};
 use aiclipx_judge::outcome::Outcome;
@@ -35,6 +36,29 @@ pub fn of_bundle(outcome: &Outcome, require: &[String]) -> anyhow::Result<String
     if !deaths.is_empty() {
         report.add_test_suite(of_one("first tries", "undisturbed", NonSuccessKind::Error, &deaths.join("; ")));
     }
+    let unmatched = outcome.unmatched(require);
+    if !unmatched.is_empty() {
+        let why = format!("no claim here is called {}", unmatched.join(", or "));
+        report.add_test_suite(of_one("required", "named", NonSuccessKind::Error, &why));
+    }
+    written(&report)
+}
+
+/// What a drill shows: a suite an alert, a case a claim.
+pub fn of_drill(outcome: &drill::Outcome, require: &[String]) -> anyhow::Result<String> {
+    let mut report = Report::new(&outcome.made.id);
+    for alert in outcome.plan.alerts.keys() {
+        let mut suite = TestSuite::new(alert);
+        suite.add_test_cases(outcome.row(alert).map(|cell| {
+            let is_required = require.iter().any(|wanted| cell.id.contains(wanted.as_str()));
+            let mut status = of_verdict(&cell.verdict, is_required);
+            status.set_description(format!("expected: {}\nobserved: {}", cell.expected, cell.observed));
+            case(alert, &cell.id, status)
+        }));
+        report.add_test_suite(suite);
+    }
+    let unfinished = outcome.made.unfinished.iter();
+    report.add_test_suites(unfinished.map(|(name, why)| of_one(name, "recorded", NonSuccessKind::Error, why)));
     let unmatched = outcome.unmatched(require);
     if !unmatched.is_empty() {
         let why = format!("no claim here is called {}", unmatched.join(", or "));
@@ -80,16 +104,19 @@ pub fn of_failure(failure: &Failure) -> anyhow::Result<String> {
 fn of_claim(judgement: &Judgement, require: &[String]) -> TestCase {
     let id = &judgement.claim.id;
     let is_required = require.iter().any(|wanted| id.contains(wanted.as_str()));
-    let word = judgement.verdict.word();
-    let mut status = match &judgement.verdict {
-        Verdict::Holds => TestCaseStatus::success(),
-        Verdict::NotProven(why) if !is_required => skipped(why),
-        Verdict::Fails(why) | Verdict::NotProven(why) => not_good(NonSuccessKind::Failure, word, why),
-        Verdict::Invalid(why) => not_good(NonSuccessKind::Error, word, why),
-    };
+    let mut status = of_verdict(&judgement.verdict, is_required);
     // Of one that holds nothing is written but that it does.
     status.set_description(format!("expected: {}\nobserved: {}", judgement.expected, judgement.observed));
     case(&judgement.claim.experiment, id, status)
+}
+
+fn of_verdict(verdict: &Verdict, is_required: bool) -> TestCaseStatus {
+    match verdict {
+        Verdict::Holds => TestCaseStatus::success(),
+        Verdict::NotProven(why) if !is_required => skipped(why),
+        Verdict::Fails(why) | Verdict::NotProven(why) => not_good(NonSuccessKind::Failure, verdict.word(), why),
+        Verdict::Invalid(why) => not_good(NonSuccessKind::Error, verdict.word(), why),
+    }
 }
 
 fn of_one(suite: &str, name: &str, kind: NonSuccessKind, why: &str) -> TestSuite {

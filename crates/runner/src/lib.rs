@@ -15,6 +15,7 @@ pub mod browser;
 mod collect;
 pub mod counted;
 mod dashboard_pages;
+pub mod drill;
 pub mod enact;
 pub mod environment;
 pub mod events;

@@ -29,7 +29,6 @@ pub(crate) fn provenance(
     began_ms: i64,
 ) -> anyhow::Result<Provenance> {
     let lock = root.join("flake.lock");
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Ok(Provenance {
         schema: SCHEMA,
         id,
@@ -45,12 +44,18 @@ pub(crate) fn provenance(
         ended_ms: now_ms(),
         versions: BTreeMap::new(),
         image: None,
-        machine: format!("{} {}, {processors} processors", std::env::consts::OS, std::env::consts::ARCH),
+        machine: machine(),
         superseded: Vec::new(),
         unfinished: BTreeMap::new(),
         broken_off: Vec::new(),
         absent: revision.untold.iter().map(|why| of_unknown(why)).collect(),
     })
+}
+
+/// `linux x86_64, 2 processors`.
+pub(crate) fn machine() -> String {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    format!("{} {}, {processors} processors", std::env::consts::OS, std::env::consts::ARCH)
 }
 
 /// A tree's revision, asked off the task that others share. That git could not say it is told at once.

@@ -30,6 +30,7 @@ mod life;
 pub mod lock;
 pub mod logs;
 mod mark;
+pub mod pair;
 mod plan;
 mod ports;
 mod preflight;

@@ -56,15 +56,15 @@ pub struct Plan {
     pub faults: bool,
     /// What the service is called, and its things.
     #[serde(default = "our_service")]
-    pub service: Service,
+    pub service: Box<Service>,
     pub app_program: PathBuf,
     /// This tool's program, which is also the receiver and the viewer.
     pub tool_program: PathBuf,
 }
 
 /// Of a stack that was started before a tree could name another.
-fn our_service() -> Service {
-    Service::ours().clone()
+fn our_service() -> Box<Service> {
+    Box::new(Service::ours().clone())
 }
 
 /// One program to run: a component, or one replica of it.
@@ -153,7 +153,7 @@ impl Plan {
             lifetime: Lifetime::Attached,
             settled_revision: None,
             faults: true,
-            service,
+            service: Box::new(service),
             app_program: absolute(&app_program)?,
             tool_program,
         })

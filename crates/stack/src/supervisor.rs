@@ -63,7 +63,7 @@ pub(super) async fn death_prefix() -> Vec<String> {
     Vec::new()
 }
 
-fn environment() -> impl Iterator<Item = (OsString, OsString)> {
+pub(super) fn environment() -> impl Iterator<Item = (OsString, OsString)> {
     std::env::vars_os().filter(|(name, _)| {
         let name = name.to_string_lossy();
         PASSED.contains(&&*name) || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))

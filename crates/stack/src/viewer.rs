@@ -15,11 +15,13 @@
 //! policy of every answer forbids whatever escaping might have missed. Only this machine may ask, by a name of its own,
 //! so that no page of somebody else's can read along ([`gate`](aiclipx_http::gate)).
 
+mod absent;
 mod answer;
 mod ask;
 mod dashboard;
 mod explore;
 mod lines;
+mod opening;
 mod page;
 mod provisioned;
 mod runbook;

@@ -3,7 +3,7 @@
 //! It asks the service a few questions, says what it took for what and why, and never overwrites a file.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -50,6 +50,11 @@ pub(super) async fn init(url: &str, clients: Option<&Target>, job: &str, out: &P
         return Err(nothing(&guess, url));
     }
     let ready = ready(&target.address).await;
+    // What the monitoring asks is no client's.
+    guess.routes.retain(|route| route != metrics && !READY[..READY.len() - 1].contains(&route.as_str()));
+    if guess.routes.is_empty() {
+        guess.why.push("no route of a client's is counted yet, so the first scenario reads /".to_owned());
+    }
     let there = Target { address: target.address.clone(), base: String::new() };
     let address = clients.unwrap_or(&there);
     let monitoring = Some(&target.address).filter(|monitoring| **monitoring != address.address);
@@ -70,11 +75,11 @@ pub(super) async fn init(url: &str, clients: Option<&Target>, job: &str, out: &P
             print(&out.join(path).display().to_string())?;
             made += 1;
         } else {
-            left.push(path.clone());
+            left.push(path.display().to_string());
         }
     }
-    for path in &left {
-        tell(&format!("  · {} is there already, and stays as it is", out.join(path).display()));
+    if made > 0 && !left.is_empty() {
+        tell(&format!("  · what is there already stays as it is: {}", left.join(", ")));
     }
     if made == 0 {
         return Err(Failure::usage(format!("nothing was written: every file is there already in {}", out.display()))
@@ -147,7 +152,7 @@ fn nothing(guess: &Guess, url: &str) -> Failure {
 }
 
 /// Whether it was written; not where a file is there.
-fn write_new(path: &PathBuf, text: &str) -> Result<bool, Failure> {
+fn write_new(path: &Path, text: &str) -> Result<bool, Failure> {
     if path.symlink_metadata().is_ok() {
         return Ok(false);
     }

@@ -2,6 +2,7 @@
 
 mod checks;
 mod components;
+mod drill;
 mod evidence;
 mod init;
 mod render;
@@ -162,6 +163,8 @@ enum Command {
         #[arg(long, value_name = "CLAIM", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         require: Vec<String>,
     },
+    /// Live the unit tests of rules on a real Prometheus and a real Alertmanager: does each alert fire, is it told, does it end?
+    Drill(drill::Drill),
     /// Check a bundle, offline: that nothing changed, and that its verdicts follow from its artifacts.
     Verify {
         #[command(flatten)]
@@ -282,9 +285,10 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let judged = prove::prove(&root, &how.options(&root, only), &events, &signals.held()).await;
             verdicts.of_bundle(judged, &require, signals)
         }
+        Command::Drill(ref what) => what.run(signals).await,
         Command::Verify { ref asked, ref verdicts } => {
             let verdicts = verdicts.reserve(None, Some(&asked.bundle))?;
-            verdicts.of_bundle(summary::verified(asked), &asked.require, signals)
+            verdicts.of_verified(summary::verified(asked), &asked.require, signals)
         }
         Command::Sign { ref bundle, ref key, force } => {
             print(&attest::sign(&Bundle::open(bundle)?, key, force)?.display().to_string())?;

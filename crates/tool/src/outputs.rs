@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use aiclipx_judge::bundle::Bundle;
 use aiclipx_judge::outcome::Outcome;
+use aiclipx_judge::summary::Verified;
 use aiclipx_judge::{mutants, summary};
 use aiclipx_model::failure::{Failure, print, tell};
 use aiclipx_model::files::{self, Reserved};
@@ -80,6 +81,20 @@ impl Place<'_> {
     ) -> Result<ExitCode, Failure> {
         let conclude = |(bundle, outcome): &(Bundle, Outcome)| summary::conclude(bundle, outcome, require);
         self.of(judged, conclude, |(_, outcome)| junit::of_bundle(outcome, require), signals)
+    }
+
+    /// The same of a bundle of either kind, as `verify` opens it.
+    pub fn of_verified(
+        &self,
+        verified: Result<Verified, Failure>,
+        require: &[String],
+        signals: &Signals,
+    ) -> Result<ExitCode, Failure> {
+        let report = |verified: &Verified| match verified {
+            Verified::Evidence(_, outcome) => junit::of_bundle(outcome, require),
+            Verified::Drill(_, outcome) => junit::of_drill(outcome, require),
+        };
+        self.of(verified, |verified| verified.conclude(require), report, signals)
     }
 
     /// The same of mutants.

@@ -322,7 +322,9 @@ fn every_command_of_the_justfile_is_on_the_table_of_tools() {
         for part in body.split(';') {
             let command = part.split_whitespace().next().unwrap_or_default();
             if command.is_empty()
-                || ["{{ tool }}", "{{ mutants }}", "{{ foreign }}"].iter().any(|ours| part.trim_start().starts_with(ours))
+                || ["{{ tool }}", "{{ mutants }}", "{{ foreign }}"]
+                    .iter()
+                    .any(|ours| part.trim_start().starts_with(ours))
                 || EVERYWHERE.contains(&command)
             {
                 continue;

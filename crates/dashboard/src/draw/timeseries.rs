@@ -4,22 +4,22 @@
 mod lanes;
 mod legend;
 mod lines;
+mod time;
 
 use maud::{Markup, html};
 
 use super::super::model::Panel;
-use super::canvas::{Area, Canvas, Curve, Mark, n};
+use super::canvas::{Area, Canvas, Curve, n};
 use super::font;
 use super::scale::{ValueAxis, time_ticks};
 use super::theme::{Paint, resolved};
 use crate::format;
-use crate::query::TimeRange;
-use lanes::{bars, lanes, shading, strip};
+use lanes::{LANE, bars, lanes, shading, strip};
 use legend::Legend;
 use lines::{line, stacked};
+use time::Time;
 
 const LABEL: f64 = 10.0;
-const LANE: f64 = 15.0;
 const MOST_LANES: f64 = 3.0;
 /// More areas than that hide one another.
 const MOST_AREAS: usize = 4;
@@ -111,34 +111,6 @@ fn plot_bounds(panel: &Panel, curves: &[Curve]) -> Bounds {
     }
 }
 
-/// From time to pixels.
-pub(super) struct Time {
-    pub(super) range: TimeRange,
-    pub(super) across: Area,
-}
-
-impl Time {
-    pub(super) fn x(&self, millis: f64) -> f64 {
-        // Unix milliseconds: exact as a float.
-        #[allow(clippy::cast_precision_loss)]
-        let (from, to) = (self.range.from_millis as f64, self.range.to_millis as f64);
-        if to <= from {
-            return self.across.x;
-        }
-        self.across.x + (millis - from) / (to - from) * self.across.w
-    }
-
-    /// The part of a mark that is in the picture.
-    pub(super) fn span(&self, mark: &Mark) -> Option<(f64, f64)> {
-        if mark.to_millis < self.range.from_millis || mark.from_millis > self.range.to_millis {
-            return None;
-        }
-        #[allow(clippy::cast_precision_loss)]
-        let (from, to) = (self.x(mark.from_millis as f64), self.x(mark.to_millis as f64));
-        Some((from.max(self.across.x), to.min(self.across.right()).max(from.max(self.across.x) + 1.0)))
-    }
-}
-
 fn time_axis(time: &Time, plot: Area, paint: &Paint) -> Markup {
     let ticks = time_ticks(time.range, plot.w, |text| font::width(text, LABEL, false));
     html! {
@@ -160,22 +132,75 @@ fn time_axis(time: &Time, plot: Area, paint: &Paint) -> Markup {
 fn threshold_lines(panel: &Panel, axis: &ValueAxis, plot: Area, paint: &Paint) -> Markup {
     let field = &panel.defaults;
     let in_view = |value: f64| value >= axis.low && value <= axis.high;
-    let lines = field.thresholds.iter().skip(1).map(|step| (step.value, resolved(&step.color, paint)));
+    let mut lines: Vec<(f64, String, String)> = field
+        .thresholds
+        .iter()
+        .skip(1)
+        .filter(|step| in_view(step.value))
+        .map(|step| (step.value, format::exact(&field.unit, step.value), resolved(&step.color, paint)))
+        .collect();
+    // From above.
+    lines.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let y = |value: f64| plot.bottom() - axis.share(value) * plot.h;
+    let width = |label: &str| font::width(label, 9.5, true) + 8.0;
+    let sizes: Vec<(f64, f64)> = lines.iter().map(|(value, label, _)| (y(*value), width(label))).collect();
+    let places = beside_lines(&sizes, plot);
     html! {
         @if field.threshold_lines {
-            @for (value, color) in lines.filter(|(value, _)| in_view(*value)) {
-                @let y = plot.bottom() - axis.share(value) * plot.h;
-                @let label = format::exact(&field.unit, value);
-                @let width = font::width(&label, 9.5, true) + 8.0;
-                // Above the line, or below it where the plot ends.
-                @let top = if y - 15.0 < plot.y { y + 2.0 } else { y - 15.0 };
+            @for ((value, label, color), (right, top)) in lines.iter().zip(places) {
+                @let y = y(*value);
+                @let width = width(label);
                 line x1=(n(plot.x)) x2=(n(plot.right())) y1=(n(y)) y2=(n(y)) stroke=(color) stroke-width="1.2"
                     stroke-dasharray="6 4" {}
-                rect x=(n(plot.right() - width)) y=(n(top)) width=(n(width)) height="13" rx="2" fill=(paint.paper)
+                rect x=(n(right - width)) y=(n(top)) width=(n(width)) height="13" rx="2" fill=(paint.paper)
                     fill-opacity="0.85" {}
-                text x=(n(plot.right() - 4.0)) y=(n(top + 9.8)) font-size="9.5" font-weight="bold" text-anchor="end"
+                text x=(n(right - 4.0)) y=(n(top + 9.8)) font-size="9.5" font-weight="bold" text-anchor="end"
                     fill=(color) { (label) }
             }
         }
+    }
+}
+
+/// Where the labels of lines stand, given by height and width, from above: each at the plot's right end above its line, or
+/// below it where the plot ends or another's label stands, or else beside that. Right edge and top of each.
+fn beside_lines(lines: &[(f64, f64)], plot: Area) -> Vec<(f64, f64)> {
+    const HEIGHT: f64 = 13.0;
+    let mut placed: Vec<(f64, f64, f64)> = Vec::new();
+    for (y, width) in lines {
+        let (above, below) = (y - 15.0, y + 2.0);
+        let is_free = |right: f64, top: f64| {
+            placed.iter().all(|(other, other_width, other_top)| {
+                right <= other - other_width || other <= &(right - width) || (top - other_top).abs() >= HEIGHT
+            })
+        };
+        let mut right = plot.right();
+        let (right, top) = loop {
+            let tops = if above < plot.y { [below, above] } else { [above, below] };
+            let inside = |top: &&f64| **top >= plot.y && **top + HEIGHT <= plot.bottom() + 2.0;
+            if let Some(top) = tops.iter().filter(inside).find(|top| is_free(right, **top)) {
+                break (right, *top);
+            }
+            right -= width + 4.0;
+            if right - width < plot.x {
+                break (plot.right(), tops[0]);
+            }
+        };
+        placed.push((right, *width, top));
+    }
+    placed.into_iter().map(|(right, _, top)| (right, top)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_label_of_a_line_lies_on_another() {
+        let plot = Area { x: 0.0, y: 100.0, w: 300.0, h: 60.0 };
+        assert_eq!(beside_lines(&[(130.0, 20.0), (150.0, 20.0)], plot), [(300.0, 115.0), (300.0, 135.0)], "apart");
+        assert_eq!(beside_lines(&[(130.0, 20.0), (136.0, 20.0)], plot), [(300.0, 115.0), (300.0, 138.0)], "close");
+        assert_eq!(beside_lines(&[(104.0, 20.0)], plot), [(300.0, 106.0)], "at the top");
+        let three = beside_lines(&[(130.0, 20.0), (132.0, 20.0), (134.0, 20.0)], plot);
+        assert_eq!(three, [(300.0, 115.0), (300.0, 134.0), (276.0, 119.0)]);
     }
 }

@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use super::TimeRange;
-use super::formats;
+use super::formats::{self, Standing};
 use super::intervals::computed;
+use super::range::TimeRange;
 use crate::model::{ALL, Dashboard, Panel, Variable, VariableKind};
 use aiclipx_model::monitoring::variables::{Part, Reference, parts};
 
@@ -26,15 +26,6 @@ pub struct Filling<'a> {
     pub title: &'a str,
     /// The time shown.
     pub range: TimeRange,
-}
-
-/// What stands for a variable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Standing {
-    One(String),
-    Several(Vec<String>),
-    /// What somebody wrote for "all": it goes in as it is, whatever the format.
-    AsWritten(String),
 }
 
 /// How a value goes in where no format is named.

@@ -1,7 +1,17 @@
 //! How Grafana writes a variable's values where a format is named: `${job:csv}`.
 
-use super::fill::Standing;
+use std::fmt::Write as _;
+
 use crate::model::{Variable, VariableKind};
+
+/// What stands for a variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    One(String),
+    Several(Vec<String>),
+    /// What somebody wrote for "all": it goes in as it is, whatever the format.
+    AsWritten(String),
+}
 
 /// In this format; in one that Grafana does not know, as a glob.
 pub(super) fn written(format: &str, name: &str, standing: &Standing) -> String {
@@ -99,7 +109,7 @@ fn percent(text: &str, plain: &str) -> String {
         if byte.is_ascii_alphanumeric() || plain.as_bytes().contains(&byte) {
             encoded.push(char::from(byte));
         } else {
-            encoded += &format!("%{byte:02X}");
+            write!(encoded, "%{byte:02X}").expect("writing to a String does not fail");
         }
     }
     encoded

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::TimeRange;
+use super::range::TimeRange;
 use aiclipx_base::duration;
 
 /// Prometheus refuses more points a series; Grafana stays below.

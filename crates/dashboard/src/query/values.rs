@@ -25,14 +25,14 @@ pub fn possible(variable: &Variable, found: Vec<String>) -> Vec<String> {
     };
     let mut seen = BTreeSet::new();
     values.retain(|value| seen.insert(value.clone()));
-    let by: fn(&String, &String) -> Ordering = match (variable.sort + 1) / 2 {
+    let by: fn(&String, &String) -> Ordering = match variable.sort.div_ceil(2) {
         1 => |one, other| one.cmp(other),
         2 | 4 => |one, other| number(one).total_cmp(&number(other)).then_with(|| one.cmp(other)),
         3 => |one, other| one.to_lowercase().cmp(&other.to_lowercase()),
         _ => return values,
     };
     values.sort_by(by);
-    if variable.sort % 2 == 0 {
+    if variable.sort.is_multiple_of(2) {
         values.reverse();
     }
     values

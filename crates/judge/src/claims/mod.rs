@@ -168,11 +168,13 @@ impl Claims<'_> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     use serde_json::{Value, json};
 
     use crate::judge::{Judgement, Verdict};
     use crate::run::OLDEST;
+    use crate::tree::Tree;
 
     /// What bundles hold: another spelling of one of these and an older bundle can't be judged.
     fn written() -> Vec<Value> {
@@ -258,5 +260,30 @@ mod tests {
                 "dashboard-pictured, takes time",
             ]
         );
+    }
+
+    /// `counters/requests` and what follows, of rows that begin with a claim in backticks.
+    fn rows(page: &str) -> Vec<(&str, &str)> {
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ")).collect()
+    }
+
+    /// scripts/example.sh holds a run to what stands there as `always`.
+    #[test]
+    fn an_examples_page_names_claims_that_are_derived_and_those_of_flask_that_always_fail() {
+        for (name, always) in [("flask", 7), ("caddy", 0)] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+            let tree = Tree::read(&folder).unwrap_or_else(|failure| panic!("{failure}"));
+            let speed = "30".parse().unwrap();
+            let of = |scenario| super::claims("x", scenario, &tree, speed);
+            let derived: BTreeSet<String> = tree.scenarios.iter().flat_map(of).map(|claim| claim.id).collect();
+            let page = std::fs::read_to_string(folder.join("README.md")).unwrap();
+            let rows = rows(&page);
+            assert!(rows.len() >= 3, "{name}: {rows:?}");
+            for (claim, _) in &rows {
+                assert!(derived.contains(&format!("x/{claim}")), "{name}: there is no {claim} in {derived:#?}");
+            }
+            let told = rows.iter().filter(|(_, rest)| rest.starts_with("always |"));
+            assert_eq!(told.count(), always, "{name}");
+        }
     }
 }

@@ -14,7 +14,9 @@ use crate::faults::fault_window;
 use crate::outcome::Outcome;
 use crate::panels::Drawings;
 use crate::reconcile::{Family, Row, reconcile};
+use crate::tree::Tree;
 use crate::{grafana, timeline};
+use aiclipx_dashboard::model::{Dashboard, Panel};
 use aiclipx_model::monitoring::WATCHDOG;
 use aiclipx_model::service::Service;
 use aiclipx_model::traffic::ledger::Quantiles;
@@ -48,7 +50,7 @@ pub(super) fn section(outcome: &Outcome, experiment: &Experiment, drawings: &Dra
         (claims(outcome, experiment))
         (requests(experiment, outcome.tree.service()))
         (generator(experiment))
-        (panels(experiment, outcome.tree.home(), drawings))
+        (panels(&outcome.tree, experiment, drawings))
         (pictures(experiment))
         (super::prometheus::pages(experiment, &outcome.tree)?)
         @for (dashboard, seen) in &in_grafana {
@@ -92,20 +94,38 @@ fn requests(experiment: &Experiment, service: &Service) -> Markup {
     }
 }
 
-fn panels(experiment: &Experiment, home: Option<&str>, drawings: &Drawings) -> Markup {
+fn panels(tree: &Tree, experiment: &Experiment, drawings: &Drawings) -> Markup {
     // The page people came for, and what the scenario is about; the others are files.
     let expected = &experiment.scenario.expect.panels;
     let is_shown = |(panel, _): &&(String, String)| {
-        expected.contains_key(panel) || panel.split_once('/').map(|(uid, _)| uid) == home
+        expected.contains_key(panel) || panel.split_once('/').map(|(uid, _)| uid) == tree.home()
     };
     let (shown, beside): (Vec<_>, Vec<_>) = drawings.iter().partition(is_shown);
     html! {
         h3 { "Dashboard panels, drawn from their own queries" }
         div.panels { @for (_, svg) in &shown { figure { (PreEscaped(svg)) } } }
-        p.soft {
-            "Beside this page, drawn as well: "
-            @for (panel, _) in &beside {
-                a href=(format!("experiments/{}/{}", experiment.name, panel_drawing(panel))) { (panel) } " "
+        @if !beside.is_empty() {
+            div.beside {
+                p { "Drawn as well, in files beside this page:" }
+                @for dashboard in &tree.dashboards { (links(dashboard, experiment, &beside)) }
+            }
+        }
+    }
+}
+
+/// Links to the drawings of a dashboard's panels that are not shown here, by title.
+fn links(dashboard: &Dashboard, experiment: &Experiment, beside: &[&(String, String)]) -> Markup {
+    let id = |panel: &Panel| format!("{}/{}", dashboard.uid, panel.id);
+    let drawn = |panel: &&Panel| beside.iter().any(|(drawn, _)| *drawn == id(panel));
+    let panels: Vec<&Panel> = dashboard.panels.iter().filter(drawn).collect();
+    html! {
+        @if !panels.is_empty() {
+            p {
+                strong { (dashboard.title) } ": "
+                @for (at, panel) in panels.into_iter().enumerate() {
+                    @if at > 0 { " · " }
+                    a href=(format!("experiments/{}/{}", experiment.name, panel_drawing(&id(panel)))) { (panel.title) }
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::breaks::breakable;
 use super::experiment::section;
 use super::judgements::{claim_table, is_open, mark, of};
 use super::words::{image, made, not_proven, revision, seeds, utc};
@@ -74,7 +75,7 @@ fn card(outcome: &Outcome) -> Markup {
             @if !open.is_empty() {
                 div.open-list {
                     strong { "Not proven" }
-                    ul { @for line in open { li { (line) } } }
+                    ul { @for line in open { li { (breakable(&line)) } } }
                 }
             }
         }
@@ -112,7 +113,7 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
                 td.number data-label="Requests" { (totals.sent) }
                 td data-label="Alert" {
                     @for (alert, fired, resolved) in alerts {
-                        div { (alert) ": "
+                        div { (breakable(&format!("{alert}:"))) " "
                             @match fired {
                                 Some(after) => { "fired after " (after) }
                                 None if is_open(outcome, experiment, alert) => { "not proven" }
@@ -170,6 +171,17 @@ fn not_holding(outcome: &Outcome) -> Markup {
     }
 }
 
+/// More experiments than that stand in narrow columns, their names upright.
+const FEW: usize = 6;
+
+/// What the column of names takes, in widths of an M: names are in DejaVu Sans, whose letters are some 0.58 of one wide.
+fn names_width(names: &[(&String, impl Sized)]) -> f64 {
+    const MOST: usize = 46;
+    let longest = names.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0).min(MOST);
+    // At most 46.
+    f64::from(u8::try_from(longest).unwrap_or(u8::MAX)) * 0.58 + 1.0
+}
+
 /// Which alert fired in which experiment, and whether it should have.
 fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
     let mut rows = Vec::new();
@@ -203,12 +215,13 @@ fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
     }
     Ok(html! {
         h2 #alerts { "Scenarios and alerts" }
-        div.wide { table.matrix {
-            thead { tr { th { "Alert" } @for experiment in &outcome.experiments { th { (experiment.name) } } } }
+        div.wide { table.matrix.many[outcome.experiments.len() > FEW] {
+            colgroup { col.alert style={ "width: " (names_width(&rows)) "em" }; }
+            thead { tr { th { "Alert" } @for experiment in &outcome.experiments { th { span { (experiment.name) } } } } }
             tbody {
                 @for (alert, cells) in rows {
                     tr {
-                        td { (alert) }
+                        td { (breakable(alert)) }
                         @for (class, text) in cells {
                             td { @if class.is_empty() { span.soft { (text) } } @else { span.mark.(class) { (text) } } }
                         }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::breaks::breakable;
 use super::words::sign;
 use crate::experiment::Experiment;
 use crate::judge::{Judgement, Verdict};
@@ -35,7 +36,7 @@ pub(super) fn claims(outcome: &Outcome, experiment: &Experiment) -> Markup {
         @for (holds, words, about) in lines {
             p.soft {
                 (mark(&if holds { Verdict::Holds } else { Verdict::NotProven(String::new()) }))
-                " " (about.len()) " " (words) ": " (about.join(", ")) "."
+                " " (about.len()) " " (words) ": " (breakable(&about.join(", "))) "."
             }
         }
     }
@@ -52,9 +53,9 @@ pub(super) fn claim_table(judgements: &[&Judgement], with_experiment: bool) -> M
                 @for judgement in judgements {
                     tr {
                         @if with_experiment { td.name { (judgement.claim.experiment) } }
-                        td { (judgement.claim.says) @if !judgement.verdict.why().is_empty() { div class=(why_class(&judgement.verdict)) { (judgement.verdict.why()) } } }
-                        td data-label="Must be" { (judgement.expected) }
-                        td data-label="Was" { (judgement.observed) }
+                        td { (breakable(&judgement.claim.says)) @if !judgement.verdict.why().is_empty() { div class=(why_class(&judgement.verdict)) { (breakable(judgement.verdict.why())) } } }
+                        td data-label="Must be" { (breakable(&judgement.expected)) }
+                        td data-label="Was" { (breakable(&judgement.observed)) }
                         td.verdict { (mark(&judgement.verdict)) }
                     }
                 }
@@ -64,11 +65,11 @@ pub(super) fn claim_table(judgements: &[&Judgement], with_experiment: bool) -> M
 }
 
 /// Red is for what failed.
-fn why_class(verdict: &Verdict) -> &'static str {
+pub(crate) fn why_class(verdict: &Verdict) -> &'static str {
     if matches!(verdict, Verdict::NotProven(_)) { "why open" } else { "why" }
 }
 
-pub(super) fn mark(verdict: &Verdict) -> Markup {
+pub(crate) fn mark(verdict: &Verdict) -> Markup {
     let class = match verdict {
         Verdict::Holds => "holds",
         Verdict::Fails(_) => "fails",

@@ -6,6 +6,7 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
+use super::breaks::breakable;
 use super::words::{cell, utc};
 use crate::mutants::outcome::MutantStatus;
 use crate::mutants::outcome::Outcome;
@@ -37,8 +38,8 @@ pub(super) fn section(mutants: &Outcome) -> Markup {
                 @for tried in &mutants.mutants {
                     tr {
                         td { strong { (tried.id) } div.soft { (tried.breaks) } }
-                        td { (tried.found_by) }
-                        td { (tried.status.brief()) }
+                        td { (breakable(&tried.found_by)) }
+                        td { (breakable(&tried.status.brief())) }
                         td.verdict { span.mark.(class(&tried.status)) { (tried.status.sign()) " " (tried.status.word()) } }
                     }
                 }

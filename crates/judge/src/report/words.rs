@@ -6,38 +6,19 @@ use crate::judge::Verdict;
 use crate::outcome::Outcome;
 use crate::provenance::Mode;
 
-/// What is not proven: each reason once, with all the claims it covers.
+/// What is not proven: each reason once, with all the claims it covers, and each list of what they are about once.
 pub(super) fn not_proven(outcome: &Outcome) -> Vec<String> {
-    /// By kind of claim: what those claims are about.
-    type Kinds<'a> = BTreeMap<&'a str, Vec<&'a str>>;
-    let mut open: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for judgement in outcome.counting() {
-        if let Verdict::NotProven(why) = &judgement.verdict {
-            let claim = judgement.claim.id.split_once('/').map_or("", |(_, claim)| claim);
-            open.entry((why, claim)).or_default().push(&judgement.claim.experiment);
-        }
-    }
-    let mut reasons: BTreeMap<(&str, Vec<&str>), Kinds> = BTreeMap::new();
-    for ((why, claim), experiments) in open {
-        let (kind, about) = claim.split_once('/').unwrap_or((claim, ""));
-        reasons.entry((why, experiments)).or_default().entry(kind).or_default().push(about);
-    }
-    let kind = |(kind, about): (&str, Vec<&str>)| {
-        if about.iter().all(|about| about.is_empty()) {
-            kind.to_owned()
-        } else {
-            format!("{kind} {}", about.join(", "))
-        }
-    };
-    let mut list: Vec<String> = reasons
+    let mut list: Vec<String> = reasons(outcome)
         .into_iter()
-        .map(|((why, experiments), claims)| {
-            let claims = claims.into_iter().map(kind).collect::<Vec<_>>().join("; ");
-            let place = match experiments[..] {
-                [experiment] => experiment.to_owned(),
-                _ => format!("{} experiments", experiments.len()),
-            };
-            format!("{claims}, in {place} — {why}")
+        .map(|(why, places)| {
+            let parts = places.into_iter().map(|(experiments, kinds)| {
+                let place = match experiments[..] {
+                    [experiment] => experiment.to_owned(),
+                    _ => format!("{} experiments", experiments.len()),
+                };
+                format!("{}, in {place}", by_subject(kinds))
+            });
+            format!("{why} — {}", parts.collect::<Vec<_>>().join("; "))
         })
         .collect();
     let not_run = outcome.not_run();
@@ -55,14 +36,50 @@ pub(super) fn not_proven(outcome: &Outcome) -> Vec<String> {
     list
 }
 
+/// By kind of claim: what those claims are about.
+type Kinds<'a> = BTreeMap<&'a str, Vec<&'a str>>;
+
+/// By reason, and then by experiments: the claims that are not proven.
+fn reasons(outcome: &Outcome) -> BTreeMap<&str, BTreeMap<Vec<&str>, Kinds<'_>>> {
+    let mut open: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for judgement in outcome.counting() {
+        if let Verdict::NotProven(why) = &judgement.verdict {
+            let claim = judgement.claim.id.split_once('/').map_or("", |(_, claim)| claim);
+            open.entry((why, claim)).or_default().push(&judgement.claim.experiment);
+        }
+    }
+    let mut reasons: BTreeMap<&str, BTreeMap<Vec<&str>, Kinds>> = BTreeMap::new();
+    for ((why, claim), experiments) in open {
+        let (kind, about) = claim.split_once('/').unwrap_or((claim, ""));
+        reasons.entry(why).or_default().entry(experiments).or_default().entry(kind).or_default().push(about);
+    }
+    reasons
+}
+
+/// `alert-fires, alert-resolves of AppDown`: kinds that are about the same stand beside each other.
+fn by_subject(kinds: Kinds) -> String {
+    let mut subjects: Vec<(Vec<&str>, Vec<&str>)> = Vec::new();
+    for (kind, about) in kinds {
+        match subjects.iter_mut().find(|(known, _)| *known == about) {
+            Some((_, kinds)) => kinds.push(kind),
+            None => subjects.push((about, vec![kind])),
+        }
+    }
+    let told = subjects.into_iter().map(|(about, kinds)| match &about[..] {
+        [""] => kinds.join(", "),
+        about => format!("{} of {}", kinds.join(", "), about.join(", ")),
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
 /// `2026-11-24 03:30:00 UTC`.
-pub(super) fn utc(millis: i64) -> String {
+pub(crate) fn utc(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis)
         .map_or_else(|_| "?".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
 
 /// `Holds`, `Fails`, … as a word for people with its sign, so that colour is not alone.
-pub(super) fn sign(verdict: &Verdict) -> &'static str {
+pub(crate) fn sign(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Holds => "✓ holds",
         Verdict::Fails(_) => "✗ fails",
@@ -102,6 +119,26 @@ pub(super) fn revision(outcome: &Outcome) -> String {
 }
 
 /// A text as it may stand in a table's cell of report.md.
-pub(super) fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_several_kinds_are_about_is_named_once() {
+        let both = || vec!["AppDown", "AppSlow"];
+        let kinds = Kinds::from([
+            ("alert-fires", both()),
+            ("alert-quiet", vec!["AppDown"]),
+            ("alert-resolves", both()),
+            ("schedule", vec![""]),
+        ]);
+        assert_eq!(
+            by_subject(kinds),
+            "alert-fires, alert-resolves of AppDown, AppSlow; alert-quiet of AppDown; schedule"
+        );
+    }
 }

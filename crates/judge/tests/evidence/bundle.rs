@@ -893,7 +893,12 @@ fn what_another_program_wrote_is_bound_by_the_sums_and_told() {
     fs::copy(sealed.path(drawing), sealed.path("experiments/error-rate/panels/app-overview-99.svg")).unwrap();
     sealed.resum();
     let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
-    assert_eq!(outcome.others, ["report.html", drawing]);
+    assert_eq!((outcome.others, outcome.lacking), (vec!["report.html".to_owned(), drawing.to_owned()], Vec::new()));
+    // What was not made yet when the bundle was is not different: it is not there.
+    fs::remove_file(sealed.path("report.md")).unwrap();
+    sealed.resum();
+    let outcome = sealed.verify().unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!((outcome.others.len(), outcome.lacking), (2, vec!["report.md".to_owned()]));
     // Its verdicts are held to the artifacts all the same.
     sealed.verdicts(|verdicts| verdicts[0]["observed"] = json!("all is well"));
     sealed.resum();
@@ -920,6 +925,17 @@ fn a_folder_without_sums_is_no_bundle() {
     let failure = Bundle::open(place.path()).expect_err("it is empty");
     assert_eq!(failure.kind(), Kind::Usage);
     assert!(failure.to_string().contains("it has no SHA256SUMS"), "{failure}");
+}
+
+#[test]
+fn a_packed_bundle_is_to_be_unpacked_first() {
+    let place = tempfile::tempdir().unwrap();
+    for (name, remedy) in [("run.tar.gz", "unpack it first"), ("notes.txt", "`just evidence` prints last")] {
+        fs::write(place.path().join(name), "").unwrap();
+        let failure = Bundle::open(&place.path().join(name)).expect_err("it is a file");
+        let told = failure.to_string();
+        assert!(told.contains("it is a file") && told.contains(remedy), "{told}");
+    }
 }
 
 #[test]

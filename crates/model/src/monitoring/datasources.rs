@@ -22,13 +22,6 @@ pub enum Source {
     Other(String),
 }
 
-/// What Grafana has for data sources of its own: what each panel says for itself, another panel's answer.
-const OWN: [(&str, fn() -> Source); 3] = [
-    ("-- Mixed --", || Source::Mixed),
-    ("-- Dashboard --", || Source::Panel),
-    ("-- Grafana --", || Source::Other("grafana".to_owned())),
-];
-
 /// Types that speak Prometheus' language to a Prometheus.
 const PROMETHEUS: [&str; 3] =
     ["prometheus", "grafana-amazonprometheus-datasource", "grafana-azureprometheus-datasource"];
@@ -69,11 +62,13 @@ impl Sources {
         let Some(name) = name.filter(|name| !name.is_empty()) else {
             return kind.map(|kind| of_kind(kind, None));
         };
-        if let Some((_, own)) = OWN.iter().find(|(own, _)| *own == name) {
-            return Some(own());
-        }
         match (self.variable(name), kind) {
-            (Some(chosen), kind) => Some(of_kind(chosen.or(kind).unwrap_or(PROMETHEUS[0]), None)),
+            // Grafana's own.
+            _ if name == "-- Mixed --" => Some(Source::Mixed),
+            _ if name == "-- Dashboard --" => Some(Source::Panel),
+            _ if name == "-- Grafana --" => Some(Source::Other("grafana".to_owned())),
+            (Some(""), kind) => Some(of_kind(kind.unwrap_or(PROMETHEUS[0]), None)),
+            (Some(chosen), _) => Some(of_kind(chosen, None)),
             (None, Some("datasource")) => Some(Source::Other("grafana".to_owned())),
             (None, Some(kind)) => Some(of_kind(kind, Some(name))),
             (None, None) if ["default", "-- Default --"].contains(&name) => None,
@@ -104,10 +99,10 @@ impl Sources {
         self.named(query).filter(|source| matches!(source, Source::Other(kind) if kind == "__expr__"))
     }
 
-    /// The type that a variable stands for, where this is one: none of one that nobody declares.
-    fn variable(&self, name: &str) -> Option<Option<&str>> {
+    /// The type that a variable stands for, where this is one: empty of one that nobody declares.
+    fn variable(&self, name: &str) -> Option<&str> {
         let [Part::Variable(one)] = parts(name)[..] else { return None };
-        Some(self.chosen.get(one.name).map(String::as_str).filter(|kind| !kind.is_empty()))
+        Some(self.chosen.get(one.name).map_or("", String::as_str))
     }
 }
 

@@ -63,6 +63,7 @@ mod loaded_config;
 pub mod located;
 pub mod matcher;
 mod memo;
+pub mod optional;
 mod panel_query;
 pub mod promql;
 mod prose;

@@ -320,8 +320,8 @@ mod tests {
             assert_eq!(at.map(|text| without_layout(&text)), Ok(without_layout(divided)), "{text}");
             assert_eq!(panel_query_at(text, Speed::PRODUCTION).as_deref(), Ok(text));
         }
-        let all: String = (0..40).map(|at| format!("rate(a[$v{at}]) * $n{at} + ")).collect();
-        let divided = panel_query_at(&format!("{all} rate(b[5m])"), Speed::new(30).unwrap()).unwrap();
+        let all: Vec<String> = (0..40).map(|at| format!("rate(a[$v{at}]) * $n{at}")).collect();
+        let divided = panel_query_at(&format!("{} + rate(b[5m])", all.join(" + ")), Speed::new(30).unwrap()).unwrap();
         assert!((0..40).all(|at| divided.contains(&format!("[$v{at}]")) && divided.contains(&format!("* $n{at} +"))));
         assert!(divided.contains("[10s]"), "{divided}");
     }

@@ -18,6 +18,7 @@ use promql_parser::parser::{self, BinaryExpr, Expr, LabelModifier, MatrixSelecto
 use super::memo::Memo;
 use aiclipx_base::duration::Speed;
 
+pub mod clock;
 mod conditions;
 mod dimension;
 mod functions;
@@ -166,7 +167,7 @@ fn newer(node: &Expr) -> Option<String> {
 }
 
 /// Whether two texts are the same expression: their trees print the same.
-pub(crate) fn same(one: &str, other: &str) -> bool {
+pub fn same(one: &str, other: &str) -> bool {
     match (parse(one), parse(other)) {
         (Ok(one), Ok(other)) => print(&one) == print(&other),
         _ => false,

@@ -45,6 +45,21 @@ pub(super) async fn all(questions: Vec<(Address, PlannedQuery)>) -> Vec<Result<F
     stream::iter(answers).buffered(AT_ONCE).collect().await
 }
 
+/// The jobs that were scraped in a time.
+pub(super) async fn jobs(address: &Address, range: TimeRange) -> Result<Vec<String>, QueryError> {
+    let (start, end) = (range.from_millis.div_euclid(1000), range.to_millis.div_euclid(1000) + 1);
+    let body = get(address, &format!("/api/v1/label/job/values?start={start}&end={end}&match%5B%5D=up")).await?;
+    let values: Values = serde_json::from_slice(&body).map_err(|error| QueryError::Refused(error.to_string()))?;
+    Ok(values.data)
+}
+
+/// What an expression is at the end of a time; nothing where it has no value.
+pub(super) async fn number(address: &Address, expr: &str, range: TimeRange) -> Result<Option<f64>, QueryError> {
+    let body = get(address, &query::at_end(expr, range).path_and_query).await?;
+    let answer = answer::parse(&body).map_err(|error| QueryError::Refused(error.to_string()))?;
+    Ok(answer.data.into_series().first().and_then(|series| Some(series.samples.last()?.value)))
+}
+
 /// What annotations tell, by what they mark, each in the order of time: of more than a picture can show, the last.
 pub(super) fn windows(dashboard: &Dashboard, answers: &[Result<Frame, QueryError>], marking: Marking) -> Vec<Mark> {
     let told = dashboard.annotations.iter().zip(answers).filter(|(annotation, _)| annotation.marking() == marking);

@@ -7,8 +7,10 @@ use futures_util::future::join_all;
 use hyper::StatusCode;
 use hyper::header::HeaderMap;
 
+use super::absent::Absent;
 use super::ask::{self, QueryError};
 use super::lines;
+use super::opening;
 use super::page::{self, Layout, Page, Placed, Shown};
 use super::provisioned::{Provisioned, Source};
 use super::view_params::ViewParams;
@@ -21,7 +23,8 @@ use aiclipx_dashboard::query::{self, Filling, PlannedQuery, TimeRange, View};
 /// The page of the dashboard of this uid.
 pub(super) async fn dashboard(provisioned: &Provisioned, uid: &str, query: &str, headers: &HeaderMap) -> Page {
     let Some(dashboard) = provisioned.dashboard(uid) else { return page::unknown(uid, provisioned) };
-    let params = match ViewParams::read(query, dashboard, jiff::Timestamp::now().as_millisecond()) {
+    let now_millis = jiff::Timestamp::now().as_millisecond();
+    let params = match ViewParams::read(query, dashboard, now_millis) {
         Ok(params) => params,
         Err(why) => return page::trouble(StatusCode::BAD_REQUEST, &format!("{why}.")),
     };
@@ -32,6 +35,7 @@ pub(super) async fn dashboard(provisioned: &Provisioned, uid: &str, query: &str,
             return page::trouble(StatusCode::INTERNAL_SERVER_ERROR, &format!("{}.", told.join("; ")));
         }
     };
+    let params = opening::opened(&source.address, params, &page::RANGES, now_millis).await;
     let (possible, chosen) = ask::values(&source.address, dashboard, params.range, &params.chosen).await;
     let dashboard = &filled_in(dashboard, &chosen, params.range);
     if let Some(id) = params.panel.filter(|id| dashboard.panel(*id).is_none()) {
@@ -62,13 +66,14 @@ pub(super) async fn dashboard(provisioned: &Provisioned, uid: &str, query: &str,
 
     let windows = |marking| ask::windows(dashboard, &of_annotations, marking);
     let marks = [windows(Marking::Phases), windows(Marking::Faults), windows(Marking::Alerts)];
+    let absent = Absent::of(&source.address, params.range, &answers).await;
     let mut answers = answers.into_iter();
     let mut shown = Vec::new();
     for ((placed, count), lines) in layout.panels().zip(counts).zip(lines) {
         shown.push(match (lines, count) {
             (Some(lines), _) => lines,
             (None, Err(why)) => Shown::Refused(vec![why]),
-            (None, Ok(count)) => looked_at.shown(placed, answers.by_ref().take(count), &marks),
+            (None, Ok(count)) => looked_at.shown(placed, answers.by_ref().take(count), &marks, &absent),
         });
     }
     let problem = unreachable.map(|why| format!("Prometheus at {} does not answer: {why}", source.address.url("")));
@@ -133,6 +138,7 @@ impl LookedAt<'_> {
         placed: &Placed,
         answers: impl Iterator<Item = Result<Frame, QueryError>>,
         [phases, faults, alerts]: &[Vec<Mark>; 3],
+        absent: &Absent,
     ) -> Shown {
         let undrawn = &placed.panel.undrawn;
         if !undrawn.is_empty() {
@@ -161,7 +167,9 @@ impl LookedAt<'_> {
             faults,
             alerts,
         };
-        Shown::Drawn(draw::panel_svg(placed.panel, &frames, &canvas))
+        let mut panel = placed.panel.clone();
+        panel.defaults.no_value = absent.why(&frames).or(panel.defaults.no_value);
+        Shown::Drawn(draw::panel_svg(&panel, &frames, &canvas))
     }
 
     /// What stands in the place of a panel of logs; nothing for another panel.

@@ -273,7 +273,14 @@ pub(super) fn dashboard(
         @if !chosen.is_empty() { (variables(dashboard, params, &chosen, possible)) }
         p.lost role="alert" hidden { "The viewer does not answer; what you see is old." }
         main data-width=(layout.width) data-refresh=[params.refresh.map(|refresh| refresh.as_millis())] {
-            p.shown { (shown_range(params)) }
+            p.shown {
+                (shown_range(params))
+                @if let Some(own) = &params.shortened_from {
+                    " · there is nothing before it: " a href=(params.address(uid, &[("from", own), ("to", "now")])) {
+                        "the dashboard’s own range"
+                    }
+                }
+            }
             @if let Some(problem) = problem { p.problem role="alert" { (problem) } }
             @for block in &layout.blocks {
                 @let shown = rest.split_off(..block.placed.len()).unwrap_or_default();
@@ -398,7 +405,7 @@ fn of_logs(dashboard: &Dashboard, params: &ViewParams, panel: &Panel, note: &str
 const REQUEST: &str = "request_id";
 
 /// The ranges people ask for.
-const RANGES: [&str; 6] = ["5m", "15m", "1h", "6h", "24h", "7d"];
+pub(super) const RANGES: [&str; 6] = ["5m", "15m", "1h", "6h", "24h", "7d"];
 /// How often they want it anew.
 const REFRESHES: [&str; 4] = ["off", "5s", "30s", "1m"];
 

@@ -25,6 +25,8 @@ pub(super) struct ViewParams {
     pub(super) from: String,
     /// See `from`.
     pub(super) to: String,
+    /// The dashboard's own `from`, where a later one is shown instead.
+    pub(super) shortened_from: Option<String>,
     /// The same in numbers.
     pub(super) range: TimeRange,
     /// Drawn anew after so long; never when nothing new can come.
@@ -78,7 +80,20 @@ impl ViewParams {
             }
         };
         let refresh = refresh.filter(|_| to.starts_with("now"));
-        Ok(ViewParams { parameters, from, to, range, refresh, panel, chosen })
+        Ok(ViewParams { parameters, from, to, shortened_from: None, range, refresh, panel, chosen })
+    }
+
+    /// Whether the range is the dashboard's own, up to now.
+    pub(super) fn is_the_dashboards(&self) -> bool {
+        self.given("from").is_none() && self.given("to").is_none() && self.to == "now"
+    }
+
+    /// The same, since so long ago (`1h`).
+    pub(super) fn shortened(self, ago: &str, now_millis: i64) -> ViewParams {
+        let from = format!("now-{ago}");
+        let Ok(from_millis) = moment(&from, now_millis) else { return self };
+        let range = TimeRange { from_millis, ..self.range };
+        ViewParams { shortened_from: Some(self.from), from, range, ..self }
     }
 
     fn given(&self, name: &str) -> Option<&str> {
@@ -197,7 +212,7 @@ mod tests {
     const NOW: i64 = 1_795_000_000_000;
 
     fn dashboard() -> Dashboard {
-        let text = r#"{"uid": "a b", "title": "A", "refresh": "10s", "time": {"from": "now-15m", "to": "now"},
+        let text = r#"{"uid": "a-b", "title": "A", "refresh": "10s", "time": {"from": "now-15m", "to": "now"},
             "panels": [{"id": 3, "type": "stat", "title": "", "targets": []},
                        {"id": 4, "type": "row", "title": "", "collapsed": true, "panels": []}]}"#;
         aiclipx_dashboard::model::read(std::path::Path::new("a.json"), text).unwrap()
@@ -213,7 +228,7 @@ mod tests {
         assert_eq!(look.range, TimeRange { from_millis: NOW - 900_000, to_millis: NOW });
         assert_eq!((look.refresh, look.panel), (Some(Duration::from_secs(10)), None));
         assert!(look.is_folded(dashboard().panel(4).unwrap()));
-        assert_eq!(look.address("a b", &[]), "/d/a%20b");
+        assert_eq!(look.address("a-b", &[]), "/d/a-b");
     }
 
     #[test]
@@ -226,8 +241,8 @@ mod tests {
         assert_eq!((look.refresh, look.panel), (Some(LEAST_REFRESH), Some(3)));
         assert_eq!(look.chosen["j"], ["x y", "z&"]);
         assert!(!look.is_folded(dashboard().panel(4).unwrap()));
-        let address = look.address("a b", &[("viewPanel", ""), ("from", "now-1h"), ("to", "now")]);
-        assert_eq!(address, "/d/a%20b?orgId=1&refresh=100ms&var-j=x%20y&var-j=z%26&row-4=open&from=now-1h&to=now");
+        let address = look.address("a-b", &[("viewPanel", ""), ("from", "now-1h"), ("to", "now")]);
+        assert_eq!(address, "/d/a-b?orgId=1&refresh=100ms&var-j=x%20y&var-j=z%26&row-4=open&from=now-1h&to=now");
         assert_eq!(ViewParams::read("var-j=All", &dashboard(), NOW).unwrap().chosen["j"], ["$__all"]);
     }
 

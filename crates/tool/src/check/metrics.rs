@@ -171,7 +171,9 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
         let names: Vec<&str> = series.labels.keys().map(String::as_str).collect();
         // Of one name there may be series with more labels and with less.
         let has = known.entry(series.name.clone()).or_insert_with(|| labels(&[]));
-        has.iter_mut().for_each(|has| has.extend(labels(&names).into_iter().flatten()));
+        if let Some(has) = has {
+            has.extend(labels(&names).into_iter().flatten());
+        }
     }
     known.insert("up".to_owned(), labels(&[]));
     for name in OF_PROBE {

@@ -47,6 +47,7 @@ mod labels;
 pub mod live;
 pub mod metrics;
 pub mod names;
+mod nearest;
 mod pasted;
 mod profile;
 mod recordings;

@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::finding::Findings;
+use super::nearest;
 use super::profile;
 use super::tree::{DashboardFile, SCENARIOS, Tree, asking_panels, line_with};
 use aiclipx_app::endpoint::Endpoint;
@@ -25,8 +26,8 @@ pub(super) fn check(
     let expect = &scenario.expect;
     for name in expect.fires.iter().chain(&expect.may_fire).chain(&expect.inhibits) {
         if monitoring.alert(name).is_none() {
-            let known: Vec<&str> = monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect();
-            let remedy = format!("the alerts are {}", known.join(", "));
+            let known = monitoring.alerts().iter().map(|alert| alert.name.as_str());
+            let remedy = nearest::remedy(name, "alerts", known);
             find("scenario/alert", name, format!("there is no alert {name}"), remedy);
         }
     }
@@ -47,7 +48,7 @@ pub(super) fn check(
     }
     let panels: Vec<String> = asking_panels(dashboards).map(|(name, ..)| name).collect();
     for panel in expect.panels.keys().filter(|panel| !panels.contains(panel)) {
-        let remedy = format!("the panels are {}", panels.join(", "));
+        let remedy = nearest::remedy(panel, "panels", panels.iter().map(String::as_str));
         find("scenario/panel", panel, format!("there is no panel {panel}"), remedy);
     }
     for alert in expect.fires.iter().filter_map(|name| monitoring.alert(name)) {
@@ -85,9 +86,9 @@ fn too_short(scenario: &Scenario, alert: &Alert, monitoring: &Monitoring) -> Vec
     let told = |(what, given)| {
         let (name, latest, given) = (&alert.name, duration::print(latest), duration::print(given));
         let remedy = format!("{latest} is window, scrape, two evaluations and `for` of {}", alert.file.display());
-        (format!("{name} may fire as late as {latest}; {what} is {given}"), remedy)
+        (format!("{name} may fire as late as {latest}; {what} {given}"), remedy)
     };
-    let given = [("`within`", within), ("the faulty phases together", fault)];
+    let given = [("`within` is", within), ("the faulty phases take", fault)];
     given.into_iter().filter(|(_, given)| latest > *given).map(told).collect()
 }
 

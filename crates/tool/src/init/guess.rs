@@ -106,13 +106,11 @@ fn requests(exposed: &Exposed, guess: &mut Guess) {
     };
     let told = |label: &Option<String>| label.clone().unwrap_or_else(|| "none".to_owned());
     let (method, route, code) = (told(&metric.method), told(&metric.route), told(&metric.code));
-    let mut why = format!(
-        "[requests] counter = {}: labels by what they hold: method {method}, route {route}, code {code}",
+    let beside = if others.is_empty() { String::new() } else { format!("; not {}", others.join(", ")) };
+    let why = format!(
+        "[requests] counter = {}: labels by what they hold: method {method}, route {route}, code {code}{beside}",
         metric.name
     );
-    if !others.is_empty() {
-        why += &format!("; not {}", others.join(", "));
-    }
     guess.why.push(why);
     only(exposed, &mut metric, guess);
     if let Some(route) = &metric.route {
@@ -270,7 +268,7 @@ fn build(exposed: &Exposed, guess: &mut Guess) {
 }
 
 fn is_code(value: &str) -> bool {
-    value.len() == 3 && value.bytes().all(|byte| byte.is_ascii_digit()) && value >= "100" && value < "600"
+    value.len() == 3 && value.bytes().all(|byte| byte.is_ascii_digit()) && ("100".."600").contains(&value)
 }
 
 fn is_class(value: &str) -> bool {

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::guess::{Exposed, Guess, guess};
 use super::written::{Asked, files};
@@ -149,6 +149,19 @@ fn everything_written_is_read_again() {
         let path = Path::new("scripts/traffic/01-first.toml");
         Scenario::from_text(path, &files[path]).unwrap_or_else(|found| panic!("{found:#?}"));
     }
+}
+
+/// Where its metrics are elsewhere both places are told, and Prometheus is sent to the second.
+#[test]
+fn metrics_elsewhere_are_scraped_there() {
+    let address = "http://127.0.0.1:5000/api".parse().expect("an address");
+    let monitoring = "127.0.0.1:5001".parse().expect("an address");
+    let asked =
+        Asked { job: "shop", address: &address, monitoring: Some(&monitoring), metrics: "/metrics", ready: "/" };
+    let files = files(&asked, &guessed(GO));
+    let service = Service::from_text(&files[Path::new(aiclipx_model::service::FILE)]).expect("it is read");
+    assert_eq!((service.monitoring, service.base.as_str()), (Some(monitoring), "/api"));
+    assert!(files[Path::new("monitoring/prometheus/targets/app.json")].contains("app:5001"));
 }
 
 #[test]

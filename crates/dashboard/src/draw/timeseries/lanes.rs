@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::canvas::{Area, Mark, clean, n};
 use super::super::font;
 use super::super::theme::Paint;
-use super::{LANE, Time};
+use super::time::Time;
 
 /// Which mark lies in which row, and where its label stands.
 pub(super) struct Lanes {
@@ -28,6 +28,20 @@ impl Placed {
     /// Whether its label stands anywhere between these.
     fn names(&self, from: f64, to: f64) -> bool {
         self.label_at.is_some_and(|at| from < at + font::width(&self.label, MARK_LABEL, false) && at < to)
+    }
+}
+
+/// A row's height.
+pub(super) const LANE: f64 = 15.0;
+
+impl Lanes {
+    /// Where a mark's bar begins to be seen: behind the name of an earlier one, where it began under that. The plot is tinted
+    /// from its true beginning.
+    fn seen_from(&self, one: &Placed) -> f64 {
+        let earlier = self.placed.iter().filter(|other| other.row == one.row && other.from < one.from);
+        let over = earlier.filter(|other| other.names(one.from, one.from + 2.0));
+        let end = |other: &Placed| other.label_at.map(|at| at + font::width(&other.label, MARK_LABEL, false) + 3.0);
+        over.filter_map(end).fold(one.from, f64::max)
     }
 }
 
@@ -121,14 +135,16 @@ pub(super) fn bars(
         @for one in &lanes.placed {
             // A row's number: small.
             @let y = top + f64::from(u8::try_from(one.row).unwrap_or(0)) * LANE;
-            rect x=(n(one.from)) y=(n(y)) width=(n(one.to - one.from)) height="12" rx="2" fill=(fill)
-                fill-opacity="0.22" {}
+            @let from = lanes.seen_from(one);
+            @if from < one.to {
+                rect x=(n(from)) y=(n(y)) width=(n(one.to - from)) height="12" rx="2" fill=(fill) fill-opacity="0.22" {}
+            }
             // Where another's name stands it would strike that through.
             @if !lanes.placed.iter().any(|other| other.row == one.row && other.names(one.from, one.from + 2.0)) {
                 rect x=(n(one.from)) y=(n(y)) width="2" height="12" fill=(fill) {}
             }
         }
-        // Above all bars, with a rim: a second bar of the same name may begin under it.
+        // With a rim: the bar that it begins in may end under it.
         @for one in &lanes.placed {
             @if let Some(at) = one.label_at {
                 @let y = top + f64::from(u8::try_from(one.row).unwrap_or(0)) * LANE;
@@ -186,6 +202,9 @@ mod tests {
         let rows: Vec<(&str, usize)> = drawn.placed.iter().map(|one| (one.label.as_str(), one.row)).collect();
         assert_eq!(rows, [("AppTrafficDrop", 0), ("AppHighExceptionRate", 1), ("AppHighExceptionRate", 1)]);
         assert_eq!((drawn.rows, drawn.hidden), (2, 1));
+        // The second one begins, to be seen, where the name ends.
+        let [_, first, second] = &drawn.placed[..] else { panic!("three are drawn") };
+        assert!(drawn.seen_from(second) > second.from && drawn.seen_from(first) <= first.from);
         // The second bar of a name takes its place, too: what comes later stands beside neither.
         let later = mark("AppDown", 300, 310);
         let drawn = lanes(&[&marks[..], &[later]].concat(), &time, 2);

@@ -6,7 +6,7 @@ use aiclipx_model::prom::answer::Sample;
 use maud::{Markup, html};
 
 use super::super::canvas::{Area, Curve, n};
-use super::Time;
+use super::time::Time;
 use crate::model::Interpolation;
 
 /// A curve. It is filled down to zero, or, where it stands on others, to what is under it at each time.

@@ -25,7 +25,7 @@ pub(super) fn read(reader: &Reader<'_>, dashboard: &str, at: &At<'_>, within: Op
     let grid_of = Grid { x: place("x", 24), y: place("y", 100_000), w: place("w", 24), h: place("h", 1_000) };
     grid.only("static");
     let mut panel = Panel { grid: grid_of, within, ..empty(id, title, kind) };
-    panel.description = map.at("description").as_text().unwrap_or_default().to_owned();
+    map.at("description").as_text().unwrap_or_default().clone_into(&mut panel.description);
     panel.links = map.at("links").items().iter().filter_map(|one| link(reader, one)).collect();
     match panel.kind {
         Kind::Undrawn(_) => {

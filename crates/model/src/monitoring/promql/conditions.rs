@@ -13,7 +13,9 @@ pub fn with_conditions(text: &str, conditions: &[(String, String, String)]) -> R
         if let Expr::VectorSelector(selector) | Expr::MatrixSelector(MatrixSelector { vs: selector, .. }) = expr {
             selector.matchers.matchers.extend(matchers.iter().cloned());
         }
-        children_mut(expr).into_iter().for_each(|child| put(child, matchers));
+        for child in children_mut(expr) {
+            put(child, matchers);
+        }
     }
     let matchers = conditions.iter().map(|(label, operator, value)| {
         let token = match operator.as_str() {

@@ -65,9 +65,13 @@ impl Walk<'_> {
         let mut lengths = BTreeSet::new();
         asked_lengths(node, &mut lengths);
         for row in list_of(node, "rows") {
-            list_of(row, "panels").iter_mut().for_each(|panel| self.divide_panel(panel, &sources));
+            for panel in list_of(row, "panels") {
+                self.divide_panel(panel, &sources);
+            }
         }
-        list_of(node, "panels").iter_mut().for_each(|panel| self.divide_panel(panel, &sources));
+        for panel in list_of(node, "panels") {
+            self.divide_panel(panel, &sources);
+        }
         for variable in node.get_mut("templating").map(|node| list_of(node, "list")).into_iter().flatten() {
             self.divide_variable(variable, &sources, &lengths);
         }
@@ -82,7 +86,9 @@ impl Walk<'_> {
     }
 
     fn divide_panel(&mut self, panel: &mut Node, sources: &Sources) {
-        list_of(panel, "panels").iter_mut().for_each(|inner| self.divide_panel(inner, sources));
+        for inner in list_of(panel, "panels") {
+            self.divide_panel(inner, sources);
+        }
         let is_of_prometheus: Vec<bool> = panel
             .items_of("targets")
             .iter()
@@ -125,7 +131,9 @@ impl Walk<'_> {
             Ok(divided) => *text = divided,
             Err(refused) => {
                 let remedy = "write $__rate_interval, or lengths alone, as the alert does";
-                refused.into_iter().for_each(|error| self.find(line, error, remedy));
+                for error in refused {
+                    self.find(line, error, remedy);
+                }
             }
         }
         let Some(Rendering { recorded, .. }) = self.rendering else { return };
@@ -244,5 +252,119 @@ fn list_of<'a>(node: &'a mut Node, key: &str) -> &'a mut [Node] {
     match node.get_mut(key).map(|node| &mut node.value) {
         Some(Value::List(items)) => items,
         _ => &mut [],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::super::addresses::Addresses;
+    use super::super::super::located;
+    use super::super::super::promql::Recorded;
+    use super::*;
+    use crate::failure::Finding;
+    use crate::monitoring::remark::Found;
+    use crate::monitoring::role::Layout;
+
+    /// As it is at a speed, and what is found; none where it is only looked at.
+    fn at(text: &str, speed: Option<u32>) -> (serde_json::Value, Vec<Finding>) {
+        let (addresses, recorded) = (Addresses::canonical(), Recorded::new());
+        let speed = speed.map(|factor| Speed::new(factor).unwrap());
+        let rendering = speed.map(|speed| Rendering { addresses: &addresses, speed, recorded: &recorded });
+        let (layout, found) = (Layout::Stack, Found::default());
+        let mut walk = Walk { file: Path::new("a.json"), source: None, layout, rendering, found };
+        let mut node = located::read(text.as_bytes()).unwrap();
+        walk.dashboard(&mut node);
+        (serde_json::to_value(&node).unwrap(), walk.found.refused)
+    }
+
+    /// Rows of before Grafana 5, what only another store is asked, lengths in every place.
+    const THEIRS: &str = r#"{
+        "title": "Theirs", "time": { "from": "now-6h" },
+        "templating": { "list": [
+            { "name": "ds", "type": "datasource", "query": "prometheus" },
+            { "name": "logs", "type": "datasource", "query": "loki" },
+            { "name": "window", "type": "custom", "query": "short : 1m,1h", "current": { "text": "short", "value": "1m" },
+              "options": [{ "text": "short", "value": "1m" }, { "text": "1h", "value": "1h" }] },
+            { "name": "step", "type": "interval", "query": "30s,5m", "auto": true, "auto_min": "90s",
+              "current": { "text": "auto", "value": "$__auto_interval_step" } },
+            { "name": "top", "type": "custom", "query": "3,5", "current": { "value": ["3"] } },
+            { "name": "busy", "type": "query", "query": { "query": "query_result(topk($top, rate(a[5m])))" } }
+        ] },
+        "annotations": { "list": [{ "datasource": "$ds", "expr": "changes(a[1m])", "step": "1m" }] },
+        "rows": [{ "panels": [{
+            "datasource": "$ds", "interval": "1m", "timeFrom": "2h", "timeShift": "1h",
+            "targets": [{ "expr": "rate(a[5m]) * $top + rate(b[$window])", "interval": "$step" }]
+        }] }],
+        "panels": [{ "panels": [{
+            "datasource": { "uid": "$logs" }, "interval": "1m", "targets": [{ "expr": "rate({a=\"b\"}[5m])" }]
+        }] }]
+    }"#;
+
+    #[test]
+    fn every_length_that_prometheus_is_asked_with_is_divided_and_nothing_else() {
+        let (read, found) = at(THEIRS, Some(1));
+        assert_eq!((&read, found.len()), (&serde_json::from_str(THEIRS).unwrap(), 0));
+        let (divided, found) = at(THEIRS, Some(30));
+        assert_eq!(found, []);
+        let mut wanted = read;
+        for (pointer, value) in [
+            ("/rows/0/panels/0/targets/0/expr", "rate(a[10s]) * $top + rate(b[$window])"),
+            ("/rows/0/panels/0/interval", "2s"),
+            ("/rows/0/panels/0/timeFrom", "4m"),
+            ("/rows/0/panels/0/timeShift", "2m"),
+            ("/annotations/list/0/expr", "changes(a[2s])"),
+            ("/annotations/list/0/step", "2s"),
+            ("/templating/list/2/query", "short : 2s,2m"),
+            ("/templating/list/2/current/value", "2s"),
+            ("/templating/list/2/options/0/value", "2s"),
+            ("/templating/list/2/options/1/value", "2m"),
+            ("/templating/list/2/options/1/text", "2m"),
+            ("/templating/list/3/query", "1s,10s"),
+            ("/templating/list/3/auto_min", "3s"),
+            ("/templating/list/5/query/query", "query_result(topk($top, rate(a[10s])))"),
+        ] {
+            let place = wanted.pointer_mut(pointer).expect(pointer);
+            assert_ne!(place, value, "{pointer}");
+            *place = value.into();
+        }
+        assert_eq!(divided, wanted);
+    }
+
+    #[test]
+    fn what_nothing_divides_is_refused_at_its_line_at_a_speed_and_only_there() {
+        for (from, to, why) in [
+            ("rate(a[5m]) * $top", "rate(a[5m]) $top 3", "not an expression"),
+            ("rate(a[5m]) * $top", "increase(a[5m]) > 10", "shrinks with time"),
+            ("short : 1m,1h", "short : 1s,1h", "nothing divides it: 1s divided"),
+            ("\"query\": \"30s,5m\"", "\"query\": \"10s,5m\"", "nothing divides it: 10s divided"),
+            ("\"timeFrom\": \"2h\"", "\"timeFrom\": \"1d/d\"", "own range that nothing divides"),
+            (
+                "\"interval\": \"1m\", \"timeFrom\"",
+                "\"interval\": \"soon\", \"timeFrom\"",
+                "least step that nothing divides",
+            ),
+        ] {
+            let text = THEIRS.replacen(from, to, 1);
+            let line = 1 + text[..text.find(to).unwrap()].matches('\n').count();
+            let (_, found) = at(&text, Some(30));
+            let told = found.iter().find(|finding| finding.what.contains(why));
+            assert_eq!(told.map(|finding| finding.line), Some(line), "{to}: {found:?}");
+            assert_eq!((at(&text, Some(1)).1, at(&text, None).1), (Vec::new(), Vec::new()), "{to}");
+        }
+    }
+
+    #[test]
+    fn reading_refuses_what_grafana_refuses_and_nothing_else() {
+        for (text, why) in [
+            ("{ \"panels\": [] }", "needs a `title`"),
+            ("{ \"title\": \"A\", \"uid\": \"a b\" }", "is no uid"),
+            ("{ \"title\": \"A\", \"spec\": {} }", "v2 schema"),
+        ] {
+            let (_, found) = at(text, None);
+            assert!(found.len() == 1 && found[0].what.contains(why), "{found:?}");
+        }
+        assert_eq!(at("{ \"title\": \"A\", \"panels\": [{ \"targets\": [{ \"expr\": \"(\" }] }] }", None).1, []);
     }
 }

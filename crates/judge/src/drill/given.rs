@@ -1,0 +1,112 @@
+//! What a drill is given: rules, their unit tests, and Alertmanager's configuration, read from wherever they lie.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use aiclipx_model::drill::alertmanager::Configuration;
+use aiclipx_model::drill::rules::{self, Rule};
+use aiclipx_model::drill::tests::{self, TestFile};
+use aiclipx_model::failure::{Failure, Finding};
+use aiclipx_model::monitoring::located;
+
+/// Everything that a drill is about.
+#[derive(Debug)]
+pub struct Given {
+    /// By path relative to what is drilled.
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+    pub tests: Vec<TestFile>,
+    /// The rules of each file.
+    pub rules: BTreeMap<PathBuf, Vec<Rule>>,
+    pub configuration: Configuration,
+    /// Where that lies.
+    pub alertmanager: PathBuf,
+}
+
+/// What a file is to a drill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Tests,
+    Rules,
+    Alertmanager,
+    Templates,
+    /// Nothing.
+    None,
+}
+
+/// What a file is, by what stands in it: names say nothing.
+pub fn role(path: &Path, bytes: &[u8]) -> Role {
+    if path.extension().is_some_and(|ending| ending == "tmpl" || ending == "gotmpl") {
+        return Role::Templates;
+    }
+    let Ok(document) = located::read(bytes) else {
+        // What is meant for one and can't be read is told; what is somebody else's is not.
+        let says = |key: &str| bytes.split(|byte| *byte == b'\n').any(|line| line.starts_with(key.as_bytes()));
+        return if says("tests:") && says("rule_files:") {
+            Role::Tests
+        } else if says("groups:") {
+            Role::Rules
+        } else {
+            Role::None
+        };
+    };
+    if tests::is_test_file(&document) {
+        Role::Tests
+    } else if rules::holds_rules(&document) {
+        Role::Rules
+    } else if document.get("route").is_some() && document.get("receivers").is_some() {
+        Role::Alertmanager
+    } else {
+        Role::None
+    }
+}
+
+impl Given {
+    /// Understands files; all that is wrong in them is told.
+    pub fn from_files(files: BTreeMap<PathBuf, Vec<u8>>, alertmanager: &Path) -> Result<Given, Failure> {
+        let mut findings: Vec<Finding> = Vec::new();
+        let (mut tests, mut rules) = (Vec::new(), BTreeMap::new());
+        for (path, bytes) in &files {
+            match role(path, bytes) {
+                Role::Tests => match TestFile::read(path, bytes) {
+                    Ok(read) => tests.push(read),
+                    Err(found) => findings.extend(found),
+                },
+                Role::Rules => match rules::read(path, bytes) {
+                    Ok(read) => drop(rules.insert(path.clone(), read)),
+                    Err(found) => findings.extend(found),
+                },
+                Role::Alertmanager | Role::Templates | Role::None => {}
+            }
+        }
+        let bytes = files.get(alertmanager).map_or(&[][..], Vec::as_slice);
+        let configuration = Configuration::read(alertmanager, bytes).map_err(|found| findings.extend(found));
+        match configuration {
+            Ok(configuration) if findings.is_empty() => {
+                Ok(Given { files, tests, rules, configuration, alertmanager: alertmanager.to_owned() })
+            }
+            _ => {
+                findings.sort();
+                Err(findings.into())
+            }
+        }
+    }
+
+    /// The rules of a test file, in the order in which they are evaluated.
+    pub fn rules_of(&self, tests: &TestFile) -> Vec<Rule> {
+        let all: Vec<&Path> = self.rules.keys().map(PathBuf::as_path).collect();
+        let named = tests.rule_files(&all);
+        let rules = named.into_iter().flat_map(|path| self.rules[path].iter().cloned()).collect();
+        rules::in_order(rules, &tests.group_order)
+    }
+
+    /// Every alerting rule, by file and line.
+    pub fn alerts(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.values().flatten().filter(|rule| rule.alert.is_some())
+    }
+
+    /// The templates of messages that are among the files, of those that the configuration names.
+    pub fn templates(&self) -> Vec<&Path> {
+        let is_template = |path: &&PathBuf| role(path, &[]) == Role::Templates;
+        self.files.keys().filter(is_template).map(PathBuf::as_path).collect()
+    }
+}

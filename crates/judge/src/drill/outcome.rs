@@ -1,0 +1,242 @@
+//! All that the folder of a drill shows: its plan, its scenes, every cell decided, and the verdict over them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+use super::cells::{self, Cell, Seen};
+use super::given::Given;
+use super::layout::{GIVEN, RUN, SCENES};
+use super::plan::{Plan, Scene, Wanted};
+use super::record::Record;
+use crate::files::{files_in, read_json};
+use crate::judge::Verdict;
+use aiclipx_base::duration::Speed;
+use aiclipx_model::drill::scene;
+use aiclipx_model::failure::Failure;
+use aiclipx_model::files;
+use aiclipx_model::monitoring::promql;
+
+/// The version of what is claimed of a drill, and how it is decided.
+pub const SCHEMA: u32 = 1;
+/// What `run.json` of such a bundle says it is.
+pub const KIND: &str = "drill";
+
+/// `run.json`: how the drill was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Made {
+    /// [`KIND`].
+    pub kind: String,
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The bundle's name: `<UTC>-drill`.
+    pub id: String,
+    /// Version of the tool that judged and wrote it.
+    pub tool: String,
+    /// SHA-256 of that very program, where it could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// Where Alertmanager's configuration lies among what was given.
+    pub alertmanager: PathBuf,
+    /// Only these alerts; all where there are none.
+    pub only: Vec<String>,
+    /// The speed that was asked for; else each scene has its own.
+    pub speed: Option<Speed>,
+    /// Unix milliseconds.
+    pub began_ms: i64,
+    pub ended_ms: i64,
+    pub versions: BTreeMap<String, String>,
+    /// Operating system, architecture, processors.
+    pub machine: String,
+    /// Scenes of which nothing could be recorded, twice, and why.
+    pub unfinished: BTreeMap<String, String>,
+    /// Scenes that were disturbed and lived again: what is here is the second try.
+    pub repeated: Vec<String>,
+}
+
+impl Made {
+    pub fn wanted(&self) -> Wanted {
+        Wanted { only: self.only.clone(), speed: self.speed }
+    }
+}
+
+/// Everything that is derived from the folder.
+#[derive(Debug)]
+pub struct Outcome {
+    pub made: Made,
+    pub given: Given,
+    pub plan: Plan,
+    /// By the scene's name.
+    pub records: BTreeMap<String, Record>,
+    /// Alert by alert, in the order of the columns.
+    pub cells: Vec<Cell>,
+}
+
+impl Outcome {
+    /// Reads a folder, plans again, holds what was loaded and sent against the plan, and decides every cell.
+    pub fn derive(folder: &Path) -> Result<Outcome, Failure> {
+        let made: Made = read_json(&folder.join(RUN))?;
+        let given = Given::from_files(read_given(&folder.join(GIVEN))?, &made.alertmanager)?;
+        let plan = Plan::of(&given, &made.wanted());
+        let mut records = BTreeMap::new();
+        for path in files_in(&folder.join(SCENES), "")? {
+            let record = Record::read(&path).with_context(|| format!("the scene in {}", path.display()))?;
+            records.insert(record.name.clone(), record);
+        }
+        is_of_plan(&made, &given, &plan, &records)?;
+        let seen: Vec<Seen> = plan.scenes.iter().map(|scene| (scene, records.get(&scene.name))).collect();
+        let why = |scene: &str| made.unfinished.get(scene).cloned();
+        let cells = plan.alerts.keys().flat_map(|alert| cells::of_alert(&given, &plan, &seen, alert, &why)).collect();
+        Ok(Outcome { made, given, plan, records, cells })
+    }
+
+    /// How many cells have a verdict like this.
+    pub fn count(&self, like: impl Fn(&Verdict) -> bool) -> usize {
+        self.cells.iter().filter(|cell| like(&cell.verdict)).count()
+    }
+
+    /// The row of an alert.
+    pub fn row(&self, alert: &str) -> impl Iterator<Item = &Cell> {
+        self.cells.iter().filter(move |cell| cell.alert == alert)
+    }
+
+    /// Alerts of whose cells none fails and some hold; alerts with nothing proven; all.
+    pub fn alerts(&self) -> (usize, usize, usize) {
+        let all = |alert: &str, like: &dyn Fn(&Verdict) -> bool| self.row(alert).all(|cell| like(&cell.verdict));
+        let names = || self.plan.alerts.keys();
+        let holds = names().filter(|alert| all(alert, &|verdict| *verdict == Verdict::Holds)).count();
+        let open = names().filter(|alert| all(alert, &|verdict| matches!(verdict, Verdict::NotProven(_)))).count();
+        (holds, open, names().count())
+    }
+
+    /// The verdict over everything, a sentence without its full stop.
+    pub fn headline(&self) -> String {
+        let fails: BTreeSet<&str> = self.failing(|verdict| matches!(verdict, Verdict::Fails(_)));
+        let invalid = self.failing(|verdict| matches!(verdict, Verdict::Invalid(_)));
+        match (fails.len(), invalid.len()) {
+            (0, 0) => "Every alert that has a test was told as it should be".to_owned(),
+            (0, 1) => "The drill is inconclusive: one alert's was disturbed".to_owned(),
+            (0, alerts) => format!("The drill is inconclusive: those of {alerts} alerts were disturbed"),
+            (1, _) => format!("One alert is not as it should be: {}", fails.into_iter().collect::<String>()),
+            (alerts, _) => format!("{alerts} alerts are not as they should be"),
+        }
+    }
+
+    fn failing(&self, like: impl Fn(&Verdict) -> bool) -> BTreeSet<&str> {
+        self.cells.iter().filter(|cell| like(&cell.verdict)).map(|cell| cell.alert.as_str()).collect()
+    }
+
+    /// `20 of 22 alerts hold in all four, 2 have no proof, 80 of 88 claims hold, 8 not proven`.
+    pub fn tally(&self) -> String {
+        let (holds, open, all) = self.alerts();
+        let mut parts = vec![
+            format!("{holds} of {all} alerts hold in all four, {open} have no proof"),
+            format!("{} of {} claims hold", self.count(|verdict| *verdict == Verdict::Holds), self.cells.len()),
+        ];
+        for (count, word) in [
+            (self.count(|verdict| matches!(verdict, Verdict::Fails(_))), "failed"),
+            (self.count(|verdict| matches!(verdict, Verdict::Invalid(_))), "invalid"),
+            (self.count(|verdict| matches!(verdict, Verdict::NotProven(_))), "not proven"),
+        ] {
+            if count > 0 {
+                parts.push(format!("{count} {word}"));
+            }
+        }
+        parts.join(", ")
+    }
+
+    /// One word: `holds`, `fails` or `invalid`.
+    pub fn class(&self) -> &'static str {
+        match self.exit_code(&[]) {
+            0 => "holds",
+            1 => "fails",
+            _ => "invalid",
+        }
+    }
+
+    /// Of names that must be proven, those that no claim has in its id.
+    pub fn unmatched<'a>(&self, require: &'a [String]) -> Vec<&'a str> {
+        let is_matched = |wanted: &&String| self.cells.iter().any(|cell| cell.id.contains(wanted.as_str()));
+        require.iter().filter(|wanted| !is_matched(wanted)).map(String::as_str).collect()
+    }
+
+    /// 1 a claim fails, 3 the drill was disturbed, 0 else.
+    pub fn exit_code(&self, require: &[String]) -> u8 {
+        let is_required = |cell: &Cell| require.iter().any(|wanted| cell.id.contains(wanted.as_str()));
+        let unproven = |cell: &&Cell| matches!(cell.verdict, Verdict::NotProven(_)) && is_required(cell);
+        if self.count(|verdict| matches!(verdict, Verdict::Fails(_))) > 0
+            || self.cells.iter().any(|cell| unproven(&cell))
+        {
+            1
+        } else if self.count(|verdict| matches!(verdict, Verdict::Invalid(_))) > 0 || !self.made.unfinished.is_empty() {
+            3
+        } else {
+            0
+        }
+    }
+}
+
+/// The files below a folder, by their path in it.
+pub fn read_given(folder: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
+    fn walk(root: &Path, folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> anyhow::Result<()> {
+        for path in files_in(folder, "")? {
+            if path.is_dir() {
+                walk(root, &path, files)?;
+            } else {
+                let bytes = files::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+                files.insert(path.strip_prefix(root).context("outside the folder")?.to_owned(), bytes);
+            }
+        }
+        Ok(())
+    }
+    let mut files = BTreeMap::new();
+    walk(folder, folder, &mut files)?;
+    Ok(files)
+}
+
+/// What was lived is what the plan says: the scenes, how fast, what was loaded, what was sent.
+fn is_of_plan(made: &Made, given: &Given, plan: &Plan, records: &BTreeMap<String, Record>) -> anyhow::Result<()> {
+    for scene in &plan.scenes {
+        let Some(record) = records.get(&scene.name) else {
+            ensure!(made.unfinished.contains_key(&scene.name), "the scene {} is missing", scene.name);
+            continue;
+        };
+        is_of_scene(given, scene, record).with_context(|| format!("the scene {}", scene.name))?;
+    }
+    if let Some(name) = records.keys().find(|name| !plan.scenes.iter().any(|scene| scene.name == **name)) {
+        bail!("nothing gives rise to the scene {name}");
+    }
+    Ok(())
+}
+
+fn is_of_scene(given: &Given, scene: &Scene, record: &Record) -> anyhow::Result<()> {
+    let (run, stretch) = (&record.run, &scene.stretch);
+    ensure!(run.stretch == *stretch, "it was not lived when the plan says");
+    let rules = given.rules_of(&given.tests[scene.file]);
+    let planned = scene::rules_file(&rules, stretch, &run.group).map_err(|why| anyhow::anyhow!(why.join("; ")))?;
+    ensure!(record.files[0] == planned, "other rules were loaded than those that were given");
+    let prometheus = scene::prometheus_file(scene.group(given), stretch, super::layout::RULES, &run.alertmanager);
+    ensure!(record.files[1] == prometheus, "Prometheus ran another configuration");
+    let templates: Vec<String> = given.templates().iter().map(|path| path.display().to_string()).collect();
+    let alertmanager = given.configuration.lived(stretch.speed, &run.receiver, &templates);
+    ensure!(alertmanager.is_ok_and(|text| text == record.files[2]), "Alertmanager ran another configuration");
+    let asked: serde_json::Value = serde_json::from_str(&planned)?;
+    let asked = asked["groups"][0]["rules"].as_array().cloned().unwrap_or_default();
+    ensure!(
+        asked.len() == record.loaded.len(),
+        "Prometheus ran {} rules, and {} were given",
+        record.loaded.len(),
+        asked.len()
+    );
+    for (asked, (name, expr)) in asked.iter().zip(&record.loaded) {
+        let of = |key: &str| asked[key].as_str().unwrap_or_default();
+        let is_it = name == of("alert") || name == of("record");
+        ensure!(is_it && (expr == of("expr") || promql::same(expr, of("expr"))), "Prometheus ran {name} otherwise");
+    }
+    let sent = scene::sent(scene.group(given), &rules, stretch, run.origin_ms);
+    ensure!(sent == record.sent, "other samples were sent than those of the test");
+    Ok(())
+}

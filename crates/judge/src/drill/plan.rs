@@ -1,0 +1,278 @@
+//! What is lived: scenes, each a stretch of a test's time on a stack of its own, and at which speed.
+//!
+//! Of a test's time only as much is lived as its questions need: before each the alert's `for`, behind the last as long as it
+//! takes to tell. What lies before is history. A test that asks about times far apart is lived in several scenes; one in whose end
+//! an alert no longer fires ends once more where it last did, so that it is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::given::Given;
+use aiclipx_base::duration::Speed;
+use aiclipx_model::drill::rules::Rule;
+use aiclipx_model::drill::scene::{self, Stretch, millis};
+use aiclipx_model::drill::tests::{AlertTest, TestFile, TestGroup};
+
+/// What is lived, and what can't be.
+#[derive(Debug)]
+pub struct Plan {
+    pub scenes: Vec<Scene>,
+    /// The alerts that it is about, by name; several rules may share one, and one that only a test names has none.
+    pub alerts: BTreeMap<String, Vec<Rule>>,
+    /// Tests of an alert that can't be lived, and why.
+    pub refused: Vec<Refused>,
+}
+
+/// A test that can't be lived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub alert: String,
+    pub why: String,
+}
+
+/// A stretch of a test, lived on a stack of its own.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    /// Unique, and fit for a folder: `app_test-3`.
+    pub name: String,
+    /// The test file's place among those given.
+    pub file: usize,
+    /// The test's place in it.
+    pub test: usize,
+    pub stretch: Stretch,
+    /// The alerts that are looked at.
+    pub alerts: BTreeSet<String>,
+}
+
+/// What is asked for: only some alerts, and a speed for all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pub only: Vec<String>,
+    pub speed: Option<Speed>,
+}
+
+/// A scene should take less than a minute, of which starting it and telling take a while.
+const LIVED_MS: i64 = 40_000;
+/// No evaluation comes sooner behind another: a busy machine would miss some.
+const LEAST_STEP_MS: i64 = 240;
+/// Nor later, where it can be chosen.
+const MOST_STEP_MS: i64 = 1_000;
+/// What a notification takes beside what is configured.
+pub const TELLING_MS: i64 = 1_500;
+/// Windows that end sooner are waited for; what longer ones have seen is deleted.
+const WAITED_MS: i64 = 8_000;
+
+impl Plan {
+    /// Plans a drill: the same for the same files, in `verify`, too.
+    pub fn of(given: &Given, wanted: &Wanted) -> Plan {
+        let is_wanted = |name: &str| wanted.only.is_empty() || wanted.only.iter().any(|one| one == name);
+        let mut alerts: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
+        for rule in given.alerts().filter(|rule| is_wanted(&rule.name)) {
+            alerts.entry(rule.name.clone()).or_default().push(rule.clone());
+        }
+        // One that a test asks about and no rule defines never fires: that is found, too.
+        for asked in given.tests.iter().flat_map(|file| &file.tests).flat_map(|test| &test.alerts) {
+            if is_wanted(&asked.alert) {
+                alerts.entry(asked.alert.clone()).or_default();
+            }
+        }
+        let mut plan = Plan { scenes: Vec::new(), alerts, refused: Vec::new() };
+        let mut told_at_the_end: BTreeSet<String> = BTreeSet::new();
+        let mut told_before: Vec<(String, usize, usize, i64)> = Vec::new();
+        for (file, tests) in given.tests.iter().enumerate() {
+            let rules = given.rules_of(tests);
+            for (test, group) in tests.tests.iter().enumerate() {
+                let asked: Vec<&AlertTest> = group.alerts.iter().filter(|one| is_wanted(&one.alert)).collect();
+                let Some(last) = asked.iter().map(|one| millis(one.at)).max() else { continue };
+                plan.add(given, wanted, (file, test), &rules, &asked);
+                for alert in asked.iter().map(|one| &one.alert) {
+                    let fires = asked.iter().filter(|one| one.alert == *alert && !one.expected.is_empty());
+                    let Some(fires) = fires.map(|one| millis(one.at)).max() else { continue };
+                    let ends_with_it = fires == last;
+                    if ends_with_it {
+                        told_at_the_end.insert(alert.clone());
+                    } else {
+                        told_before.push((alert.clone(), file, test, fires));
+                    }
+                }
+            }
+        }
+        // Once an alert has been told in some scene, that is enough.
+        for (alert, file, test, fires) in told_before {
+            if told_at_the_end.insert(alert) {
+                let tests = &given.tests[file];
+                let rules = given.rules_of(tests);
+                let until = |one: &&AlertTest| millis(one.at) <= fires && is_wanted(&one.alert);
+                let asked: Vec<&AlertTest> = tests.tests[test].alerts.iter().filter(until).collect();
+                plan.add(given, wanted, (file, test), &rules, &asked);
+            }
+        }
+        plan
+    }
+
+    /// The scenes of one test.
+    fn add(&mut self, given: &Given, wanted: &Wanted, at: (usize, usize), rules: &[Rule], asked: &[&AlertTest]) {
+        let (file, test) = at;
+        let (tests, group) = (&given.tests[file], &given.tests[file].tests[test]);
+        let mut refuse = |why: &str| {
+            let names: BTreeSet<&String> = asked.iter().map(|one| &one.alert).collect();
+            let place = format!("{}:{} ({})", tests.path.display(), group.line, group.name);
+            let refused =
+                names.into_iter().map(|alert| Refused { alert: alert.clone(), why: format!("{place}: {why}") });
+            self.refused.extend(refused);
+        };
+        if let Some(why) = group.series.iter().find_map(|one| one.as_ref().err()) {
+            return refuse(why);
+        }
+        let stretches = match stretches(given, wanted, (tests, group), rules, asked) {
+            Ok(stretches) => stretches,
+            Err(why) => return refuse(&why),
+        };
+        for stretch in stretches {
+            let in_it = asked.iter().filter(|one| is_in(&stretch, millis(one.at)));
+            let stem =
+                tests.path.with_extension("").to_string_lossy().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+            self.scenes.push(Scene {
+                name: format!("{:03}-{stem}", self.scenes.len() + 1),
+                file,
+                test,
+                stretch,
+                alerts: in_it.map(|one| one.alert.clone()).collect(),
+            });
+        }
+    }
+}
+
+impl Scene {
+    /// What the test asks about in it.
+    pub fn asked<'a>(&self, given: &'a Given) -> impl Iterator<Item = &'a AlertTest> {
+        let (stretch, alerts) = (self.stretch, self.alerts.clone());
+        let asked = given.tests[self.file].tests[self.test].alerts.iter();
+        asked.filter(move |one| alerts.contains(&one.alert) && is_in(&stretch, millis(one.at)))
+    }
+
+    /// The test.
+    pub fn group<'a>(&self, given: &'a Given) -> &'a TestGroup {
+        &given.tests[self.file].tests[self.test]
+    }
+
+    /// Where the test stands: `app_test.yml:12 (its name)`.
+    pub fn place(&self, given: &Given) -> String {
+        let group = self.group(given);
+        format!("{}:{} ({})", given.tests[self.file].path.display(), group.line, group.name)
+    }
+
+    /// The path of the rules' place among those given, for messages.
+    pub fn file<'a>(&self, given: &'a Given) -> &'a PathBuf {
+        &given.tests[self.file].path
+    }
+}
+
+fn is_in(stretch: &Stretch, test_ms: i64) -> bool {
+    stretch.evaluation_of(test_ms) >= stretch.begins_ms && test_ms <= stretch.asked_until_ms
+}
+
+/// The stretches in which all that is asked is seen, and their speed.
+fn stretches(
+    given: &Given,
+    wanted: &Wanted,
+    (tests, group): (&TestFile, &TestGroup),
+    rules: &[Rule],
+    asked: &[&AlertTest],
+) -> Result<Vec<Stretch>, String> {
+    let mut why = String::new();
+    let mut slowest_that_fits = None;
+    for speed in speeds(wanted.speed, tests.evaluation_interval) {
+        match at_speed(given, (tests, group), rules, asked, speed) {
+            Ok(found) => {
+                let fits = found.iter().all(|one| one.real_ms(one.over_ms - one.begins_ms) <= LIVED_MS);
+                slowest_that_fits = Some(found);
+                if fits {
+                    break;
+                }
+            }
+            Err(refused) => why = refused,
+        }
+    }
+    slowest_that_fits.ok_or(why)
+}
+
+/// The speeds to try, the slowest first: they divide a thousand, and so every duration of whole seconds.
+fn speeds(asked: Option<Speed>, step: Duration) -> Vec<Speed> {
+    if let Some(speed) = asked {
+        return vec![speed];
+    }
+    let fitting = |k: &u32| {
+        let (step, k) = (millis(step), i64::from(*k));
+        step % k == 0 && step / k >= LEAST_STEP_MS && step / k <= MOST_STEP_MS
+    };
+    let of = |k: u32| Speed::new(k).ok();
+    let found: Vec<Speed> = (1..=1000).filter(|k| 1000 % k == 0).filter(fitting).filter_map(of).collect();
+    if found.is_empty() { vec![Speed::PRODUCTION] } else { found }
+}
+
+fn at_speed(
+    given: &Given,
+    (tests, group): (&TestFile, &TestGroup),
+    rules: &[Rule],
+    asked: &[&AlertTest],
+    speed: Speed,
+) -> Result<Vec<Stretch>, String> {
+    let k = i64::from(speed.factor());
+    let (step_ms, interval_ms) = (millis(tests.evaluation_interval), millis(group.interval));
+    if step_ms % k != 0 || interval_ms % k != 0 {
+        return Err(format!("its intervals divided by the speed {speed} are no whole milliseconds"));
+    }
+    let nobody = "127.0.0.1:9".parse().map_err(|_| "no address".to_owned())?;
+    let refused = |all: Vec<String>| all.into_iter().next().unwrap_or_default();
+    given.configuration.lived(speed, &nobody, &[]).map_err(refused)?;
+    let draft = Stretch { speed, step_ms, begins_ms: 0, asked_until_ms: 0, ends_ms: 0, over_ms: 0, forgets: false };
+    scene::rules_file(rules, &draft, "drill").map_err(refused)?;
+    let names: BTreeSet<&str> = asked.iter().map(|one| one.alert.as_str()).collect();
+    let looked_at: Vec<&Rule> =
+        rules.iter().filter(|rule| rule.alert.is_some() && names.contains(rule.name.as_str())).collect();
+    let alerting = || looked_at.iter().filter_map(|rule| rule.alert.as_ref());
+    let before = alerting().map(|one| millis(one.hold) + millis(one.keep_firing_for)).max().unwrap_or(0) + 2 * step_ms;
+    let keeps = alerting().map(|one| millis(one.keep_firing_for)).max().unwrap_or(0);
+    let window = looked_at.iter().map(|rule| millis(scene::looks_back(rules, rule))).max().unwrap_or(0);
+    let forgets = window / k > WAITED_MS;
+    let hold = up_to(told_within(given, asked) + k * TELLING_MS, step_ms) + step_ms;
+    let rest = up_to(keeps + if forgets { 0 } else { window }, step_ms) + 3 * step_ms;
+    let stretch = |from: i64, until: i64| {
+        let ends_ms = up_to(until, step_ms) + hold;
+        Stretch {
+            begins_ms: from.max(0),
+            asked_until_ms: until,
+            ends_ms,
+            over_ms: ends_ms + rest + hold,
+            forgets,
+            ..draft
+        }
+    };
+    let mut times: Vec<i64> = asked.iter().map(|one| millis(one.at)).collect();
+    times.sort_unstable();
+    times.dedup();
+    let mut found: Vec<(i64, i64)> = Vec::new();
+    for at in times {
+        let from = draft.evaluation_of(at) - up_to(before, step_ms);
+        match found.last_mut() {
+            // What lies between costs less than another start.
+            Some((_, until)) if from <= *until + 2 * hold + rest => *until = at,
+            _ => found.push((from, at)),
+        }
+    }
+    Ok(found.into_iter().map(|(from, until)| stretch(from, until)).collect())
+}
+
+/// How long it may take until somebody is told of what fires, by what Alertmanager is configured to.
+fn told_within(given: &Given, asked: &[&AlertTest]) -> i64 {
+    let labels = asked.iter().flat_map(|one| &one.expected).map(|one| &one.labels);
+    let places = labels.flat_map(|labels| given.configuration.places(labels));
+    places.map(|place| millis(place.group_wait.max(place.group_interval))).max().unwrap_or(0)
+}
+
+/// The next whole number of steps.
+fn up_to(ms: i64, step_ms: i64) -> i64 {
+    ms + (-ms).rem_euclid(step_ms)
+}

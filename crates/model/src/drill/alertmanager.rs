@@ -1,0 +1,422 @@
+//! Anybody's Alertmanager configuration: whom an alert is routed to, what inhibits it, what is written in messages; and the same
+//! configuration as a drill loads it, with a webhook in the place of every integration.
+
+use std::path::Path;
+use std::time::Duration;
+
+use promql_parser::label::Matcher;
+use promql_parser::parser::token::{T_EQL, T_EQL_REGEX};
+use serde_json::{Value, json};
+
+use super::reading::{Reading, Texts, is_on, scalar, text_of};
+use crate::failure::Finding;
+use crate::monitoring::located::{Node, Value as Kind};
+use crate::monitoring::matcher;
+use aiclipx_base::address::Address;
+use aiclipx_base::duration::{self, Speed};
+
+/// Who is told, as the file has it; production time.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    route: Route,
+    inhibitions: Vec<Inhibition>,
+    receivers: Vec<Receiver>,
+    /// Patterns of files, as it names them.
+    pub templates: Vec<String>,
+    document: Node,
+}
+
+/// A node of the routing tree, with what it inherits filled in.
+#[derive(Debug, Clone)]
+struct Route {
+    matchers: Vec<Matcher>,
+    goes_on: bool,
+    place: Place,
+    routes: Vec<Route>,
+}
+
+/// Where an alert ends up: who is told, and in which rhythm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub receiver: String,
+    pub group_wait: Duration,
+    pub group_interval: Duration,
+    pub repeat_interval: Duration,
+}
+
+#[derive(Debug, Clone)]
+struct Inhibition {
+    source: Vec<Matcher>,
+    target: Vec<Matcher>,
+    equal: Vec<String>,
+}
+
+/// A receiver, and the texts of its messages that are templates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receiver {
+    pub name: String,
+    /// Whether it has any integration: else an alert ends there, and nobody is told.
+    pub tells: bool,
+    /// Where a text stands (`slack_configs/0/title`), and the text.
+    pub texts: Vec<(String, String)>,
+}
+
+impl Configuration {
+    /// Reads one.
+    pub fn read(path: &Path, bytes: &[u8]) -> Result<Configuration, Vec<Finding>> {
+        let (mut reading, document) = Reading::of(path, bytes);
+        let read = document.and_then(|document| {
+            let receivers = document.items_of("receivers").iter().map(receiver).collect::<Vec<_>>();
+            let defaults = Place {
+                receiver: String::new(),
+                group_wait: Duration::from_secs(30),
+                group_interval: Duration::from_mins(5),
+                repeat_interval: Duration::from_hours(4),
+            };
+            let Some(root) = document.get("route") else {
+                reading.find(0, "no `route`: nobody is told");
+                return None;
+            };
+            let route = route(&mut reading, root, &defaults, &receivers);
+            let inhibitions =
+                document.items_of("inhibit_rules").iter().map(|one| inhibition(&mut reading, one)).collect();
+            let templates = document.items_of("templates").iter().filter_map(scalar).collect();
+            Some(Configuration { route, inhibitions, receivers, templates, document })
+        });
+        reading.done(read)
+    }
+
+    /// Where an alert of these labels ends up, in the order of the tree.
+    pub fn places(&self, labels: &Texts) -> Vec<&Place> {
+        let mut places = Vec::new();
+        self.route.find(labels, &mut places);
+        places
+    }
+
+    /// The names of those whom it is routed to, each once.
+    pub fn receivers_of(&self, labels: &Texts) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for place in self.places(labels) {
+            if !names.contains(&place.receiver.as_str()) {
+                names.push(&place.receiver);
+            }
+        }
+        names
+    }
+
+    /// Whether an alert that fires keeps another quiet.
+    pub fn inhibits(&self, source: &Texts, target: &Texts) -> bool {
+        self.inhibitions.iter().any(|one| one.holds(source, target))
+    }
+
+    /// A receiver of a name.
+    pub fn receiver(&self, name: &str) -> Option<&Receiver> {
+        self.receivers.iter().find(|receiver| receiver.name == name)
+    }
+
+    /// The configuration as a drill of that speed loads it, every integration replaced by one webhook to `to`, which is told the
+    /// receiver's name; all that can't be divided is told. Templates lie where `templates` says.
+    pub fn lived(&self, speed: Speed, to: &Address, templates: &[String]) -> Result<String, Vec<String>> {
+        let mut refused = Vec::new();
+        let mut route = json_of(self.document.get("route"));
+        divide(&mut route, true, speed, &mut refused);
+        let mut lived = json!({
+            "route": route,
+            "receivers": self.receivers.iter().map(|one| json!({
+                "name": one.name,
+                "webhook_configs": [{ "url": to.url(&format!("/alerts?receiver={}", encoded(&one.name))), "send_resolved": true }],
+            })).collect::<Vec<_>>(),
+            "templates": templates,
+        });
+        if let Some(inhibitions) = self.document.get("inhibit_rules") {
+            lived["inhibit_rules"] = json_of(Some(inhibitions));
+        }
+        let timeout = self.document.get("global").and_then(|global| text_of(global, "resolve_timeout"));
+        let timeout = timeout.unwrap_or_else(|| "5m".to_owned());
+        lived["global"] = json!({ "resolve_timeout": divided("resolve_timeout", &timeout, speed, &mut refused) });
+        // JSON is YAML, and leaves nothing to be taken for something else.
+        let text = serde_json::to_string_pretty(&lived).map_err(|error| vec![error.to_string()])?;
+        if refused.is_empty() { Ok(text + "\n") } else { Err(refused) }
+    }
+}
+
+/// The configuration without what is secret in it, or may be: of `global` how long an alert lasts that nobody ends, of each
+/// integration the templates of its texts. What a drill keeps; nothing when it can't be read.
+pub fn without_secrets(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut document = serde_json::to_value(crate::monitoring::located::read(bytes).ok()?).ok()?;
+    if let Some(global) = document.get_mut("global").and_then(Value::as_object_mut) {
+        global.retain(|key, _| key == "resolve_timeout");
+    }
+    for receiver in document.get_mut("receivers").and_then(Value::as_array_mut).into_iter().flatten() {
+        for (key, value) in receiver.as_object_mut().into_iter().flatten() {
+            if key != "name" {
+                leave_out(key, value);
+            }
+        }
+    }
+    let text = serde_json::to_string_pretty(&document).ok()?;
+    Some(format!("# As it was given, but for what may be secret.\n{text}\n").into_bytes())
+}
+
+const LEFT_OUT: &str = "left out";
+
+/// Every text that is no template, and every one under a name that secrets have.
+fn leave_out(key: &str, value: &mut Value) {
+    let names = ["url", "key", "token", "secret", "password", "auth", "credentials", "file", "user"];
+    match value {
+        Value::String(text) => {
+            let may_be_secret = names.iter().any(|name| key.to_ascii_lowercase().contains(name));
+            if may_be_secret || !text.contains("{{") {
+                LEFT_OUT.clone_into(text);
+            }
+        }
+        Value::Number(_) => *value = json!(LEFT_OUT),
+        Value::Array(items) => items.iter_mut().for_each(|item| leave_out(key, item)),
+        Value::Object(entries) => entries.iter_mut().for_each(|(key, value)| leave_out(key, value)),
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+impl Route {
+    /// Depth first, the first child that matches, and those behind it where it goes on; the node itself where none does.
+    fn find<'a>(&'a self, labels: &Texts, places: &mut Vec<&'a Place>) {
+        let before = places.len();
+        for route in self.routes.iter().filter(|route| is_met(&route.matchers, labels)) {
+            route.find(labels, places);
+            if !route.goes_on {
+                break;
+            }
+        }
+        if places.len() == before {
+            places.push(&self.place);
+        }
+    }
+}
+
+impl Inhibition {
+    fn holds(&self, source: &Texts, target: &Texts) -> bool {
+        let of = |labels: &Texts, name: &String| labels.get(name).cloned().unwrap_or_default();
+        let is_equal = self.equal.iter().all(|name| of(source, name) == of(target, name));
+        // What is on both sides inhibits nothing that is on both sides: nor itself.
+        let both = is_met(&self.target, source) && is_met(&self.source, target);
+        is_equal && is_met(&self.source, source) && is_met(&self.target, target) && !both
+    }
+}
+
+fn is_met(matchers: &[Matcher], labels: &Texts) -> bool {
+    matchers.iter().all(|matcher| matcher.is_match(labels.get(&matcher.name).map_or("", String::as_str)))
+}
+
+fn route(reading: &mut Reading, node: &Node, parent: &Place, receivers: &[Receiver]) -> Route {
+    let place = Place {
+        receiver: text_of(node, "receiver").unwrap_or_else(|| parent.receiver.clone()),
+        group_wait: reading.duration(node, "group_wait").unwrap_or(parent.group_wait),
+        group_interval: reading.duration(node, "group_interval").unwrap_or(parent.group_interval),
+        repeat_interval: reading.duration(node, "repeat_interval").unwrap_or(parent.repeat_interval),
+    };
+    if !receivers.iter().any(|one| one.name == place.receiver) {
+        reading.find(node.line_of("receiver"), format!("no receiver is called `{}`", place.receiver));
+    }
+    let routes = node.items_of("routes").iter().map(|child| route(reading, child, &place, receivers)).collect();
+    Route { matchers: matchers(reading, node, ""), goes_on: is_on(node, "continue"), routes, place }
+}
+
+fn inhibition(reading: &mut Reading, node: &Node) -> Inhibition {
+    Inhibition {
+        source: matchers(reading, node, "source_"),
+        target: matchers(reading, node, "target_"),
+        equal: node.items_of("equal").iter().filter_map(scalar).collect(),
+    }
+}
+
+/// All that a node asks of labels: `match`, `match_re` and `matchers`, with whatever stands before them.
+fn matchers(reading: &mut Reading, node: &Node, before: &str) -> Vec<Matcher> {
+    let mut all = Vec::new();
+    for (key, operator) in [("match", T_EQL), ("match_re", T_EQL_REGEX)] {
+        for entry in node.get(&format!("{before}{key}")).map_or(&[][..], Node::entries) {
+            let value = scalar(&entry.node).unwrap_or_default();
+            match Matcher::new_matcher(operator, entry.key.clone(), value) {
+                Ok(matcher) => all.push(matcher),
+                Err(why) => reading.find(entry.line, why),
+            }
+        }
+    }
+    for item in node.items_of(&format!("{before}matchers")) {
+        match matcher::parse(&scalar(item).unwrap_or_default()) {
+            Ok(read) => all.extend(read),
+            Err(why) => reading.find(item.line, why),
+        }
+    }
+    all
+}
+
+fn receiver(node: &Node) -> Receiver {
+    let mut texts = Vec::new();
+    let mut tells = false;
+    for entry in node.entries().iter().filter(|entry| entry.key.ends_with("_configs")) {
+        for (index, integration) in entry.node.items().iter().enumerate() {
+            tells = true;
+            templates_in(integration, &format!("{}/{index}", entry.key), &mut texts);
+        }
+    }
+    Receiver { name: text_of(node, "name").unwrap_or_default(), tells, texts }
+}
+
+/// Every text below a node that is a template.
+fn templates_in(node: &Node, place: &str, texts: &mut Vec<(String, String)>) {
+    match &node.value {
+        Kind::Text(text) if text.contains("{{") => texts.push((place.to_owned(), text.clone())),
+        Kind::List(items) => {
+            for (index, item) in items.iter().enumerate() {
+                templates_in(item, &format!("{place}/{index}"), texts);
+            }
+        }
+        Kind::Map(entries) => {
+            for entry in entries {
+                templates_in(&entry.node, &format!("{place}/{}", entry.key), texts);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn json_of(node: Option<&Node>) -> Value {
+    node.and_then(|node| serde_json::to_value(node).ok()).unwrap_or(Value::Null)
+}
+
+/// The timings of a route and those below it. When nobody may be told, and when alone, is of the calendar, which no drill waits
+/// for: it is left out.
+fn divide(route: &mut Value, is_root: bool, speed: Speed, refused: &mut Vec<String>) {
+    let Some(route) = route.as_object_mut() else { return };
+    for key in ["mute_time_intervals", "active_time_intervals"] {
+        route.remove(key);
+    }
+    for (key, default) in [("group_wait", "30s"), ("group_interval", "5m"), ("repeat_interval", "4h")] {
+        let text = route.get(key).and_then(Value::as_str).map(str::to_owned);
+        if let Some(text) = text.or_else(|| is_root.then(|| default.to_owned())) {
+            let told = divided(key, &text, speed, refused);
+            route.insert(key.to_owned(), told);
+        }
+    }
+    for child in route.get_mut("routes").and_then(Value::as_array_mut).into_iter().flatten() {
+        divide(child, false, speed, refused);
+    }
+}
+
+fn divided(key: &str, text: &str, speed: Speed, refused: &mut Vec<String>) -> Value {
+    let real = duration::parse(text).and_then(|duration| speed.real(duration));
+    let real = real.map_err(|error| refused.push(format!("Alertmanager's {key}: {error}")));
+    real.map_or(Value::Null, |real| Value::String(duration::print(real)))
+}
+
+/// A name as it may stand in a query.
+fn encoded(name: &str) -> String {
+    crate::prom::answer::percent_encoded(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = r#"
+global: {resolve_timeout: 10m, slack_api_url: https://secret.example/x}
+templates: [/etc/am/*.tmpl]
+route:
+  receiver: all
+  group_wait: 10s
+  routes:
+    - {receiver: null-one, match: {severity: none}}
+    - receiver: page
+      matchers: [severity="critical", 'team=~"a|b"']
+      continue: true
+      routes: [{receiver: night, match_re: {job: "db.*"}, group_interval: 1m}]
+    - {receiver: chat, matchers: ['severity!="critical"'], mute_time_intervals: [weekend]}
+inhibit_rules:
+  - {source_match: {severity: critical}, target_match_re: {severity: "warn.*"}, equal: [job]}
+  - {source_matchers: [a="1"], target_matchers: [a="1"]}
+receivers:
+  - {name: all, webhook_configs: [{url: http://x}]}
+  - {name: null-one}
+  - {name: page, pagerduty_configs: [{routing_key: s, description: '{{ template "p" . }}', details: {n: '{{ .Status }}'}}]}
+  - {name: night}
+  - {name: chat, slack_configs: [{channel: '#c'}]}
+"#;
+
+    fn read() -> Configuration {
+        Configuration::read(Path::new("am.yml"), FILE.as_bytes()).unwrap()
+    }
+
+    fn labels(text: &str) -> Texts {
+        text.split(',').filter_map(|one| one.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    }
+
+    #[test]
+    fn an_alert_is_routed_as_alertmanager_does_it() {
+        let configuration = read();
+        for (of, to) in [
+            ("severity=none", vec!["null-one"]),
+            ("severity=critical,team=a", vec!["page"]),
+            ("severity=critical,team=a,job=db1", vec!["night"]),
+            ("severity=critical,team=c", vec!["all"]),
+            ("severity=warning", vec!["chat"]),
+            ("", vec!["chat"]),
+        ] {
+            assert_eq!(configuration.receivers_of(&labels(of)), to, "{of}");
+        }
+        let place = configuration.places(&labels("severity=critical,team=b,job=db"))[0];
+        assert_eq!((place.group_wait.as_secs(), place.group_interval.as_secs()), (10, 60));
+    }
+
+    #[test]
+    fn what_fires_keeps_quiet_what_its_rule_says_and_never_itself() {
+        let configuration = read();
+        let inhibits = |source: &str, target: &str| configuration.inhibits(&labels(source), &labels(target));
+        assert!(inhibits("severity=critical,job=a", "severity=warning,job=a"));
+        assert!(!inhibits("severity=critical,job=a", "severity=warning,job=b"));
+        assert!(inhibits("severity=critical", "severity=warn"), "a label that both lack is equal");
+        assert!(!inhibits("a=1", "a=1"));
+    }
+
+    #[test]
+    fn as_it_is_lived_it_is_divided_keeps_its_tree_and_tells_us_alone() {
+        let (speed, to) = (Speed::new(125).unwrap(), "127.0.0.1:9".parse().unwrap());
+        let text = read().lived(speed, &to, &["t/*.tmpl".to_owned()]).unwrap();
+        let lived: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(lived["route"]["group_wait"], "80ms");
+        assert_eq!(lived["route"]["group_interval"], "2s400ms");
+        assert_eq!(lived["route"]["routes"][1]["routes"][0]["group_interval"], "480ms");
+        assert_eq!(lived["receivers"][2]["webhook_configs"][0]["url"], "http://127.0.0.1:9/alerts?receiver=page");
+        assert!(!text.contains("secret") && !text.contains("weekend") && !text.contains("pagerduty"), "{text}");
+        assert_eq!(lived["inhibit_rules"][0]["equal"][0], "job");
+        assert!(read().lived(Speed::new(7).unwrap(), &to, &[]).unwrap_err().len() > 3);
+    }
+
+    #[test]
+    fn the_templates_of_a_receiver_are_found_wherever_they_stand() {
+        let texts = read().receiver("page").unwrap().texts.clone();
+        let places: Vec<&str> = texts.iter().map(|(place, _)| place.as_str()).collect();
+        assert_eq!(places, ["pagerduty_configs/0/description", "pagerduty_configs/0/details/n"]);
+        assert!(!read().receiver("null-one").unwrap().tells && read().receiver("chat").unwrap().tells);
+    }
+
+    #[test]
+    fn what_is_kept_holds_no_secret_and_means_the_same() {
+        let text = FILE.replace("routing_key: s,", "routing_key: '{{ secret }}', description2: hush, port: 5,");
+        let kept = without_secrets(text.as_bytes()).unwrap();
+        let shown = String::from_utf8(kept.clone()).unwrap();
+        for secret in ["{{ secret", "secret.example", "hush", "http://x", "#c", "5,"] {
+            assert!(!shown.contains(secret), "{secret}: {shown}");
+        }
+        let (kept, given) = (Configuration::read(Path::new("am.yml"), &kept).unwrap(), read());
+        assert_eq!(kept.receivers, given.receivers);
+        let lived = |one: &Configuration| one.lived(Speed::PRODUCTION, &"127.0.0.1:9".parse().unwrap(), &[]).unwrap();
+        assert_eq!(lived(&kept), lived(&given));
+        assert!(without_secrets(b"a: [").is_none());
+    }
+
+    #[test]
+    fn a_receiver_that_is_not_there_is_told_with_its_line() {
+        let text = "route:\n  receiver: x\nreceivers: []\n";
+        assert_eq!(Configuration::read(Path::new("am.yml"), text.as_bytes()).unwrap_err()[0].line, 2);
+    }
+}

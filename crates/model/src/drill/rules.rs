@@ -1,0 +1,132 @@
+//! Anybody's rules: the groups of a rule file, and all rules of a test in the order in which promtool evaluates them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use promql_parser::parser::Expr;
+
+use super::reading::{Reading, Texts, text_of};
+use crate::failure::Finding;
+use crate::monitoring::located::Node;
+use crate::monitoring::promql;
+
+/// A rule as its file has it.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    pub file: PathBuf,
+    pub line: usize,
+    pub group: String,
+    /// The alert's name, or that of the series that it records.
+    pub name: String,
+    pub expr: String,
+    pub labels: Texts,
+    /// What an alert has more; none of a recording rule.
+    pub alert: Option<Alerting>,
+}
+
+/// What an alert has more than a recording rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alerting {
+    /// How long the expression must hold.
+    pub hold: Duration,
+    pub keep_firing_for: Duration,
+    pub annotations: Texts,
+}
+
+impl Rule {
+    /// Its expression as a tree; an error is told with file and line.
+    pub fn tree(&self) -> Result<Expr, String> {
+        promql::parse(&self.expr).map_err(|why| format!("{}:{}: {why}", self.file.display(), self.line))
+    }
+}
+
+/// The rules of a file, group by group; of Kubernetes' `PrometheusRule` those of its `spec`.
+pub fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Rule>, Vec<Finding>> {
+    let (mut reading, document) = Reading::of(path, bytes);
+    let read = document.map(|document| {
+        let groups = document.items_of("groups");
+        let groups = if groups.is_empty() {
+            document.get("spec").map_or(&[][..], |spec| spec.items_of("groups"))
+        } else {
+            groups
+        };
+        let mut rules = Vec::new();
+        for group in groups {
+            // Prometheus 3 has labels of a group; a rule's own win.
+            let of_group = reading.texts(group, "labels");
+            let name = text_of(group, "name").unwrap_or_default();
+            rules.extend(group.items_of("rules").iter().filter_map(|one| rule(&mut reading, &name, &of_group, one)));
+        }
+        rules
+    });
+    reading.done(read)
+}
+
+/// Whether a document holds rules.
+pub fn holds_rules(document: &Node) -> bool {
+    let has = |node: &Node| node.get("groups").is_some();
+    has(document) || document.get("spec").is_some_and(has)
+}
+
+fn rule(reading: &mut Reading, group: &str, of_group: &Texts, node: &Node) -> Option<Rule> {
+    let (record, alert) = (text_of(node, "record"), text_of(node, "alert"));
+    let (Some(name), expr) = (record.clone().or(alert.clone()), text_of(node, "expr").unwrap_or_default()) else {
+        reading.find(node.line, "a rule has either `record` or `alert`");
+        return None;
+    };
+    let mut labels = of_group.clone();
+    labels.extend(reading.texts(node, "labels"));
+    let alert = alert.map(|_| Alerting {
+        hold: reading.duration(node, "for").unwrap_or_default(),
+        keep_firing_for: reading.duration(node, "keep_firing_for").unwrap_or_default(),
+        annotations: reading.texts(node, "annotations"),
+    });
+    Some(Rule { file: reading.file.to_owned(), line: node.line, group: group.to_owned(), name, expr, labels, alert })
+}
+
+/// Rules in the order in which promtool evaluates their groups: those that a test file orders by that order, the others before
+/// them, as the files have them.
+pub fn in_order(mut rules: Vec<Rule>, group_order: &[String]) -> Vec<Rule> {
+    let place = |rule: &Rule| group_order.iter().position(|name| *name == rule.group);
+    rules.sort_by_key(|rule| place(rule).map_or(0, |place| place + usize::from(!group_order.is_empty())));
+    rules
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_read_with_what_their_group_gives_them_and_ordered_as_asked() {
+        let text = "\
+groups:
+  - name: a
+    labels: {team: x, severity: page}
+    rules:
+      - {alert: Down, expr: up == 0, for: 5m, keep_firing_for: 1m, labels: {severity: warn}, annotations: {summary: it}}
+  - name: b
+    rules:
+      - {record: 'a:b', expr: 1}
+";
+        let rules = read(Path::new("r.yml"), text.as_bytes()).unwrap();
+        let labels: Vec<_> = rules[0].labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        assert_eq!(labels, ["severity=warn", "team=x"]);
+        assert_eq!(rules[0].alert.as_ref().unwrap().hold, Duration::from_mins(5));
+        assert_eq!((rules[1].expr.as_str(), rules[1].line, rules[1].alert.is_none()), ("1", 8, true));
+        let names = |rules: Vec<Rule>| rules.into_iter().map(|rule| rule.name).collect::<Vec<_>>();
+        assert_eq!(names(in_order(rules.clone(), &[])), ["Down", "a:b"]);
+        assert_eq!(names(in_order(rules, &["b".to_owned(), "a".to_owned()])), ["a:b", "Down"]);
+    }
+
+    #[test]
+    fn the_rules_of_a_kubernetes_object_are_those_of_its_spec() {
+        let text = "kind: PrometheusRule\nspec:\n  groups:\n    - name: a\n      rules: [{alert: A, expr: up == 0}]\n";
+        assert_eq!(read(Path::new("r.yml"), text.as_bytes()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_rule_is_told_with_its_line() {
+        let findings = read(Path::new("r.yml"), b"groups:\n  - rules:\n      - expr: up\n").unwrap_err();
+        assert_eq!((findings[0].line, findings.len()), (3, 1));
+    }
+}

@@ -1,0 +1,159 @@
+//! amtool's word on what Alertmanager would do: whom an alert is routed to, and what becomes of a message's template.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::{Mutex, oneshot};
+
+use aiclipx_judge::drill::bundle::lay_out;
+use aiclipx_judge::drill::given::Given;
+use aiclipx_judge::drill::record::{Message, Notification, Routed};
+use aiclipx_judge::files;
+use aiclipx_model::drill::reading::Texts;
+use aiclipx_model::failure::{Failure, no_temporary_folder};
+use aiclipx_model::notification::Status;
+use aiclipx_stack::pair::{Programs, asked, asked_unless};
+
+/// amtool, with what was given laid out for it.
+#[derive(Debug)]
+pub(super) struct Amtool {
+    program: PathBuf,
+    folder: tempfile::TempDir,
+    configuration: PathBuf,
+    templates: Vec<PathBuf>,
+    /// Its answers on routes, which are the same in every scene.
+    routes: Mutex<BTreeMap<Texts, Vec<String>>>,
+}
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+impl Amtool {
+    pub(super) fn of(programs: &Programs, given: &Given, configuration: &[u8]) -> Result<Amtool, Failure> {
+        let folder = tempfile::Builder::new().prefix("aiclipx-").tempdir();
+        let folder = folder.map_err(|error| no_temporary_folder(&error))?;
+        lay_out(given, folder.path())?;
+        let file = folder.path().join(&given.alertmanager);
+        files::write(&file, configuration)?;
+        Ok(Amtool {
+            program: programs.amtool.path.clone(),
+            configuration: file,
+            templates: given.templates().iter().map(|path| folder.path().join(path)).collect(),
+            folder,
+            routes: Mutex::default(),
+        })
+    }
+
+    /// A configuration that Alertmanager would refuse is told before anything is lived.
+    pub(super) async fn accepts(&self) -> Result<(), Failure> {
+        let file = self.configuration.to_string_lossy().into_owned();
+        let (is_content, out, err) = asked(&self.program, &["check-config".to_owned(), file.clone()], LIMIT).await?;
+        if is_content {
+            return Ok(());
+        }
+        let here = format!("{}/", self.folder.path().display());
+        let said = [out, err].join("\n").replace(&here, "");
+        let said = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
+        Err(Failure::usage(format!("Alertmanager refuses its configuration: {said}")))
+    }
+
+    /// What promtool itself says against the tests: then a drill that finds the same is no news. Of files in a form that it does
+    /// not read it says that.
+    /// It takes no longer than until `enough`: a drill rests on nothing of it.
+    pub(super) async fn promtool_fails(
+        &self,
+        programs: &Programs,
+        given: &Given,
+        mut enough: oneshot::Receiver<()>,
+    ) -> anyhow::Result<Vec<String>> {
+        let mut fails = Vec::new();
+        for tests in &given.tests {
+            let file = self.folder.path().join(&tests.path);
+            let arguments = ["test".to_owned(), "rules".to_owned(), file.to_string_lossy().into_owned()];
+            let unwanted = async { drop((&mut enough).await) };
+            let asked = asked_unless(&programs.promtool.path, &arguments, self.folder.path(), unwanted).await?;
+            let Some((is_content, said)) = asked else { break };
+            if !is_content {
+                let said = said.replace(&format!("{}/", self.folder.path().display()), "");
+                let lines = said.lines().map(str::trim);
+                let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("Unit Testing"));
+                let first: Vec<&str> = lines.take(3).collect();
+                fails.push(format!("promtool itself fails {}: {}", tests.path.display(), first.join(" ")));
+            }
+        }
+        Ok(fails)
+    }
+
+    /// Who is told of an alert, as `amtool config routes test` says.
+    pub(super) async fn route(&self, labels: &Texts) -> anyhow::Result<Routed> {
+        let mut known = self.routes.lock().await;
+        if let Some(receivers) = known.get(labels) {
+            return Ok(Routed { labels: labels.clone(), receivers: receivers.clone() });
+        }
+        let mut arguments = ["config", "routes", "test"].map(str::to_owned).to_vec();
+        arguments.push(format!("--config.file={}", self.configuration.display()));
+        arguments.push("--".to_owned());
+        arguments.extend(labels.iter().map(|(name, value)| format!("{name}={}", quoted(value))));
+        let (is_content, out, err) = asked(&self.program, &arguments, LIMIT).await?;
+        anyhow::ensure!(is_content, "amtool routes nothing: {out} {err}");
+        let receivers: Vec<String> = out.split(',').map(|name| name.trim().to_owned()).collect();
+        known.insert(labels.clone(), receivers.clone());
+        Ok(Routed { labels: labels.clone(), receivers })
+    }
+
+    /// What becomes of a receiver's templates with what it was first sent of a firing alert, and of one that is over.
+    pub(super) async fn messages(
+        &self,
+        given: &Given,
+        told: &[(Notification, String)],
+    ) -> anyhow::Result<Vec<Message>> {
+        let mut messages = Vec::new();
+        let mut known = Vec::new();
+        for (index, (notification, line)) in told.iter().enumerate() {
+            let name = &notification.body.receiver;
+            let fires = notification.body.alerts.iter().any(|alert| alert.status == Status::Firing);
+            if known.contains(&(name, fires)) {
+                continue;
+            }
+            known.push((name, fires));
+            let Some(receiver) = given.configuration.receiver(name) else { continue };
+            if receiver.texts.is_empty() {
+                continue;
+            }
+            let body: serde_json::Value = serde_json::from_str(line).context("a notification")?;
+            let data = self.folder.path().join(format!("data-{}.json", uuid()));
+            std::fs::write(&data, serde_json::to_vec(&body["body"])?).context("cannot write a notification")?;
+            for (place, text) in &receiver.texts {
+                let came = self.rendered(text, &data).await?;
+                messages.push(Message { receiver: name.clone(), place: place.clone(), notification: index, came });
+            }
+            let _ = std::fs::remove_file(&data);
+        }
+        Ok(messages)
+    }
+
+    async fn rendered(&self, text: &str, data: &Path) -> anyhow::Result<Result<String, String>> {
+        let mut arguments = ["template", "render"].map(str::to_owned).to_vec();
+        arguments.push(format!("--template.text={text}"));
+        arguments.push(format!("--template.data={}", data.display()));
+        if self.templates.is_empty() {
+            arguments.push(format!("--template.glob={}/none-*.tmpl", self.folder.path().display()));
+        }
+        arguments.extend(self.templates.iter().map(|file| format!("--template.glob={}", file.display())));
+        let (is_content, out, err) = asked(&self.program, &arguments, LIMIT).await?;
+        let err = err.trim_start_matches("amtool: error: ").replace(&*self.folder.path().to_string_lossy(), "");
+        Ok(if is_content { Ok(out) } else { Err(err.lines().next().unwrap_or("amtool failed").to_owned()) })
+    }
+}
+
+/// A name that no other message's data has at this moment.
+fn uuid() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+}
+
+/// A value as a matcher has it.
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}

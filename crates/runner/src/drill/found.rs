@@ -1,0 +1,169 @@
+//! What is drilled: rules, unit tests and Alertmanager's configuration, gathered from a folder or by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use aiclipx_judge::drill::given::{Role, role};
+use aiclipx_model::drill::alertmanager::{Configuration, without_secrets};
+use aiclipx_model::drill::tests::{TestFile, plain};
+use aiclipx_model::failure::Failure;
+use aiclipx_model::files;
+
+/// Files by their path below a folder.
+#[derive(Debug)]
+pub struct Found {
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Alertmanager's configuration among them.
+    pub alertmanager: PathBuf,
+    /// That configuration as it stands: what a drill keeps holds no secret.
+    pub configuration: Vec<u8>,
+}
+
+/// No file of rules or tests has more.
+const LARGEST: u64 = 4 << 20;
+
+/// Looks in a folder, and takes the tests and the configuration that are named besides; those alone where there is no folder.
+pub fn look(folder: Option<&Path>, tests: &[PathBuf], alertmanager: Option<&Path>) -> Result<Found, Failure> {
+    let mut found: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
+    if let Some(folder) = folder {
+        let root = absolute(folder)?;
+        if !root.is_dir() {
+            return Err(Failure::usage(format!("{} is no folder", folder.display())));
+        }
+        gather(&root, &mut found)?;
+    }
+    for path in tests {
+        let path = absolute(path)?;
+        let bytes = files::read(&path).with_context(|| format!("cannot read {}", path.display()));
+        found.insert(path, bytes.map_err(Failure::usage)?);
+    }
+    if !tests.is_empty() {
+        // Those that are named, and no others of the folder.
+        let named: BTreeSet<PathBuf> = tests.iter().map(|path| absolute(path)).collect::<Result<_, _>>()?;
+        found.retain(|path, bytes| role(path, bytes) != Role::Tests || named.contains(path));
+    }
+    for (path, bytes) in found.clone() {
+        if role(&path, &bytes) == Role::Tests {
+            beside(&path, &bytes, &mut found)?;
+        }
+    }
+    let configurations = || found.iter().filter(|(path, bytes)| role(path, bytes) == Role::Alertmanager);
+    let alertmanager = match alertmanager {
+        Some(path) => absolute(path)?,
+        None => the_one(configurations().map(|(path, _)| path.clone()).collect())?,
+    };
+    let others: Vec<PathBuf> =
+        configurations().map(|(path, _)| path.clone()).filter(|path| *path != alertmanager).collect();
+    found.retain(|path, _| !others.contains(path));
+    let bytes = files::read(&alertmanager).with_context(|| format!("cannot read {}", alertmanager.display()));
+    let configuration = bytes.map_err(Failure::usage)?;
+    // What is wrong in it is told with the lines that its author knows.
+    Configuration::read(&alertmanager, &configuration).map_err(Failure::from)?;
+    found.insert(alertmanager.clone(), without_secrets(&configuration).unwrap_or_default());
+    let root = common(found.keys());
+    let relative = |path: &Path| path.strip_prefix(&root).unwrap_or(path).to_owned();
+    Ok(Found {
+        configuration,
+        alertmanager: relative(&alertmanager),
+        files: found.iter().map(|(path, bytes)| (relative(path), bytes.clone())).collect(),
+    })
+}
+
+/// The files that match a pattern of names (`tests/*_test.yml`), as a shell would give them.
+pub fn matching(pattern: &str) -> Result<Vec<PathBuf>, Failure> {
+    let path = Path::new(pattern);
+    if !pattern.contains(['*', '?']) {
+        return Ok(vec![path.to_owned()]);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let read = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()));
+    let names = read.map_err(Failure::usage)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let is_it = |file: &PathBuf| {
+        let file = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        aiclipx_model::drill::tests::matches(&name, &file)
+    };
+    let mut matching: Vec<PathBuf> = names.filter(is_it).collect();
+    matching.sort();
+    if matching.is_empty() {
+        return Err(Failure::usage(format!("no file is called {pattern}")).remedy("--tests names files of unit tests"));
+    }
+    Ok(matching)
+}
+
+/// Everything below a folder that is something to a drill. Hidden files, and what lies where programs keep theirs, are left out.
+fn gather(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<(), Failure> {
+    let read = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()));
+    for entry in read.map_err(Failure::usage)? {
+        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy();
+        if name.starts_with('.') || ["vendor", "node_modules", "target"].contains(&&*name) {
+            continue;
+        }
+        let is_ours = path
+            .extension()
+            .is_some_and(|ending| ["yml", "yaml", "rules", "tmpl", "gotmpl", "json"].iter().any(|one| ending == *one));
+        if path.is_dir() && !path.is_symlink() {
+            gather(&path, found)?;
+        } else if is_ours && path.metadata().is_ok_and(|there| there.is_file() && there.len() <= LARGEST) {
+            let bytes = files::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            if role(&path, &bytes) != Role::None {
+                found.insert(path, bytes);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The rule files that a test names, wherever they lie.
+fn beside(test: &Path, bytes: &[u8], found: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<(), Failure> {
+    let read = TestFile::read(test, bytes)?;
+    for pattern in &read.rule_files {
+        let path = plain(&test.parent().unwrap_or(Path::new("/")).join(pattern));
+        let shown = path.to_string_lossy();
+        let named = if shown.contains(['*', '?']) { matching(&shown).unwrap_or_default() } else { vec![path.clone()] };
+        if named.is_empty() || !named.iter().all(|path| path.is_file()) {
+            return Err(Failure::usage(format!("{}: there is no rule file {pattern}", test.display()))
+                .remedy("rule files are named relative to the test, as promtool takes them"));
+        }
+        for path in named {
+            let bytes = files::read(&path).with_context(|| format!("cannot read {}", path.display()));
+            found.insert(path, bytes.map_err(Failure::usage)?);
+        }
+    }
+    Ok(())
+}
+
+/// Of several configurations, the one that is called as Alertmanager's usually is.
+fn the_one(mut all: Vec<PathBuf>) -> Result<PathBuf, Failure> {
+    let usual = |path: &PathBuf| path.file_stem().is_some_and(|stem| stem == "alertmanager");
+    if all.len() > 1 && all.iter().filter(|path| usual(path)).count() == 1 {
+        all.retain(usual);
+    }
+    match &all[..] {
+        [one] => Ok(one.clone()),
+        [] => Err(Failure::usage("there is no configuration of Alertmanager here, so nobody would be told")
+            .remedy("--alertmanager FILE names one")),
+        [first, second, ..] => {
+            Err(Failure::usage(format!("{} and {} both configure Alertmanager", first.display(), second.display()))
+                .remedy("--alertmanager FILE names the one to drill"))
+        }
+    }
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    let absolute = std::path::absolute(path).with_context(|| format!("{} is no usable path", path.display()));
+    Ok(plain(&absolute.map_err(Failure::usage)?))
+}
+
+/// The deepest folder that holds all of them.
+fn common<'a>(mut paths: impl Iterator<Item = &'a PathBuf>) -> PathBuf {
+    let mut common = paths.next().and_then(|path| path.parent()).unwrap_or(Path::new("/")).to_owned();
+    for path in paths {
+        while !path.starts_with(&common) && common.pop() {}
+    }
+    common
+}

@@ -1,0 +1,243 @@
+//! Fire drills: every alert of anybody's rules that has a unit test, lived on a real Prometheus and a real Alertmanager.
+//!
+//! [`found`] gathers what is drilled, [`feed`] sends a test's samples, [`live`] lives one scene and keeps what was recorded,
+//! [`amtool`] is asked for a second opinion on routes and messages; [`drill`] does it all and seals. What a scene is, and what it
+//! shows, is `aiclipx-judge`'s `drill` to say.
+
+mod amtool;
+mod feed;
+pub mod found;
+mod ground;
+mod live;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Instant;
+
+use anyhow::Context;
+use tokio::sync::oneshot;
+
+use crate::events::{self, Event, Events};
+use crate::publish::in_a_second_of_its_own;
+use crate::runner::{self, Ended, Job, Try, Which, gravest, invalid};
+use crate::surroundings::{machine, now_ms};
+use aiclipx_base::duration::Speed;
+use aiclipx_judge::bundle::{Bundle, Draft};
+use aiclipx_judge::drill::bundle::{conclude, take};
+use aiclipx_judge::drill::given::Given;
+use aiclipx_judge::drill::layout::{SCENES, packed};
+use aiclipx_judge::drill::outcome::{KIND, Made, Outcome, SCHEMA};
+use aiclipx_judge::drill::plan::{Plan, Scene, Wanted};
+use aiclipx_judge::drill::record::Record;
+use aiclipx_judge::files;
+use aiclipx_judge::provenance::{self, compact_utc};
+use aiclipx_model::drill::scene::millis;
+use aiclipx_model::failure::{Failure, Kind};
+use aiclipx_stack::interrupt::Interrupt;
+use aiclipx_stack::pair::Programs;
+use amtool::Amtool;
+use found::Found;
+use ground::Ground;
+
+/// What to drill, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Only these alerts; all where empty.
+    pub only: Vec<String>,
+    /// The speed of every scene; else each has the slowest at which it takes less than a minute.
+    pub speed: Option<Speed>,
+    /// Scenes side by side.
+    pub jobs: usize,
+    /// The folder in which the bundle gets a folder of its own.
+    pub out: PathBuf,
+}
+
+/// Drills what was found, and seals.
+pub async fn drill(
+    found: Found,
+    options: &Options,
+    events: &Events,
+    interrupt: &Interrupt,
+) -> Result<(Bundle, Outcome), Failure> {
+    let Found { files, alertmanager, configuration } = found;
+    let given = Given::from_files(files, &alertmanager)?;
+    let plan = Plan::of(&given, &Wanted { only: options.only.clone(), speed: options.speed });
+    is_about_something(&given, &plan, &options.only)?;
+    let programs = Programs::find().await?;
+    let amtool = Amtool::of(&programs, &given, &configuration)?;
+    amtool.accepts().await?;
+    let (began_ms, id, draft) = in_a_second_of_its_own(|now_ms| {
+        let id = format!("{}-drill", compact_utc(now_ms)?);
+        Ok(Draft::begin(&options.out, &id)?.map(|draft| (now_ms, id, draft)))
+    })
+    .await?;
+    take(&draft, &given)?;
+    let mut versions = BTreeMap::new();
+    for (name, tool) in
+        [("prometheus", &programs.prometheus), ("alertmanager", &programs.alertmanager), ("amtool", &programs.amtool)]
+    {
+        versions.insert(name.to_owned(), tool.version.clone());
+    }
+    let ground = Arc::new(Ground {
+        given,
+        programs,
+        amtool,
+        events: events.clone(),
+        interrupt: interrupt.clone(),
+        hashing: AtomicUsize::new(0),
+    });
+    let (enough, is_enough) = oneshot::channel();
+    let promtool = tokio::spawn({
+        let ground = Arc::clone(&ground);
+        async move { ground.amtool.promtool_fails(&ground.programs, &ground.given, is_enough).await }
+    });
+    let jobs = plan.scenes.iter().map(|scene| Living::new(&ground, scene, &draft)).collect();
+    let told = |ended: &Ended<Living>, _| tell(ended, events);
+    let ended = runner::run(jobs, options.jobs, events, interrupt, told).await;
+    drop(enough);
+    for why in promtool.await.context("asking promtool")?? {
+        events.tell_all(Event::Warning { why });
+    }
+    let (mut unfinished, mut repeated, mut failures) = (BTreeMap::new(), Vec::new(), Vec::new());
+    for Ended { job, came } in ended {
+        if job.was_repeated {
+            repeated.push(job.scene.name.clone());
+        }
+        if let Err(failure) = came {
+            unfinished.insert(job.scene.name.clone(), failure.to_string());
+            failures.push(failure.context(job.scene.place(&job.ground.given)));
+        }
+    }
+    let nothing = files::files_in(&draft.folder().join(SCENES), "")?.is_empty();
+    if let Some(failure) = gravest(failures.into_iter())
+        && (failure.kind() != Kind::Infrastructure || nothing)
+    {
+        events.settle();
+        return Err(failure);
+    }
+    let made = Made {
+        kind: KIND.to_owned(),
+        schema: SCHEMA,
+        id,
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        program: provenance::program(),
+        alertmanager: ground.given.alertmanager.clone(),
+        only: options.only.clone(),
+        speed: options.speed,
+        began_ms,
+        ended_ms: now_ms(),
+        versions,
+        machine: machine(),
+        unfinished,
+        repeated,
+    };
+    events.tell_all(Event::Concluding { work: "judging", seconds: None });
+    events.settle();
+    let sealed = tokio::task::spawn_blocking(move || {
+        for folder in files::files_in(&draft.folder().join(SCENES), "")? {
+            files::pack_all(packed(&folder))?;
+        }
+        let outcome = conclude(&draft, &made)?;
+        Ok::<_, Failure>((draft.seal(&[])?, outcome))
+    });
+    sealed.await.context("judging")?
+}
+
+/// A drill over nothing is none.
+fn is_about_something(given: &Given, plan: &Plan, only: &[String]) -> Result<(), Failure> {
+    let unknown: Vec<&str> = only.iter().filter(|name| !plan.alerts.contains_key(*name)).map(String::as_str).collect();
+    if !unknown.is_empty() {
+        let known: std::collections::BTreeSet<&str> = given.alerts().map(|rule| rule.name.as_str()).collect();
+        let known = known.into_iter().collect::<Vec<_>>().join(", ");
+        return Err(Failure::usage(format!("no alert is called {}", unknown.join(", or ")))
+            .remedy(format!("--only names one of them: {known}")));
+    }
+    if plan.alerts.is_empty() {
+        return Err(Failure::usage("there is no alerting rule here: nothing to drill")
+            .remedy("name the folder that holds the rules"));
+    }
+    if let (true, Some(first)) = (plan.scenes.is_empty(), plan.refused.first()) {
+        return Err(Failure::usage(format!("none of the unit tests can be lived: {}", first.why)));
+    }
+    if plan.scenes.is_empty() {
+        return Err(Failure::usage(format!(
+            "none of these {} alerts has a unit test: nothing to drill",
+            plan.alerts.len()
+        ))
+        .remedy("write an `alert_rule_test` for promtool, or name its file with --tests"));
+    }
+    Ok(())
+}
+
+/// Tells how a scene ended.
+fn tell(ended: &Ended<Living>, events: &Events) {
+    let seconds = ended.job.began.elapsed().as_secs();
+    let event = match &ended.came {
+        Ok(lived) => Event::Lived { what: lived.clone(), seconds },
+        Err(failure) if failure.kind() == Kind::Interrupted => return,
+        Err(failure) => Event::Unfinished { why: failure.to_string() },
+    };
+    events.tell(ended.job.name(), event);
+}
+
+/// A scene, and where it is kept.
+struct Living {
+    ground: Arc<Ground>,
+    scene: Scene,
+    name: String,
+    folder: PathBuf,
+    began: Instant,
+    was_repeated: bool,
+}
+
+impl Living {
+    fn new(ground: &Arc<Ground>, scene: &Scene, draft: &Draft) -> Living {
+        let alerts = scene.alerts.iter().cloned().collect::<Vec<_>>().join(", ");
+        Living {
+            ground: Arc::clone(ground),
+            name: format!("{} {alerts}", scene.name),
+            scene: scene.clone(),
+            folder: draft.folder().join(SCENES).join(&scene.name),
+            began: Instant::now(),
+            was_repeated: false,
+        }
+    }
+}
+
+impl Job for Living {
+    /// What was lived, in words.
+    type Came = String;
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    async fn attempt(&mut self, which: Which) -> Result<Try<String>, Failure> {
+        if which == Which::First {
+            self.began = Instant::now();
+        } else {
+            self.was_repeated = true;
+            self.clear();
+        }
+        let say = |step: events::Doing| self.ground.events.tell(&self.name, Event::Doing(step));
+        live::live(&self.ground, &self.scene, &self.folder, which == Which::Second, &say).await?;
+        let record = Record::read(&self.folder)?;
+        let asked = self.scene.asked(&self.ground.given).map(|one| millis(one.at));
+        let disturbed = invalid(record.disturbances(asked).into_iter());
+        let stretch = &record.run.stretch;
+        let firing = record.alerts.iter().filter(|one| one.is_firing).count();
+        let came = format!(
+            "{} evaluations at speed {}, {firing} alerts fired, {} notifications",
+            stretch.evaluations().count(),
+            stretch.speed,
+            record.notifications.len()
+        );
+        Ok(Try { came, disturbed })
+    }
+
+    fn clear(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}

@@ -1,0 +1,256 @@
+//! Fire drills on real Prometheus and Alertmanager: one over alerts of every kind, right ones and such as are wrong in one thing
+//! each. What is wrong must be found, in its own cell; that is the proof that a drill can fail.
+#![allow(clippy::unwrap_used)] // a test file throughout
+
+use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
+
+use aiclipx_judge::drill::cells::Cell;
+use aiclipx_judge::drill::layout::{ALERTS, NOTIFICATIONS};
+use aiclipx_judge::drill::outcome::Outcome;
+use aiclipx_judge::files;
+use aiclipx_judge::judge::Verdict;
+use aiclipx_judge::tree::copy_folder;
+
+/// What is drilled.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drill")
+}
+
+fn aiclipx(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_aiclipx")).args(arguments).env_remove("AICLIPX_HOME").output().unwrap()
+}
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The drill that most tests here look at, lived once.
+struct Drilled {
+    code: Option<i32>,
+    told: String,
+    bundle: PathBuf,
+    junit: String,
+    _folder: tempfile::TempDir,
+}
+
+static DRILLED: LazyLock<Drilled> = LazyLock::new(|| {
+    let out = tempfile::tempdir().unwrap();
+    let place = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
+    let (bundles, junit) = (place("out"), place("junit.xml"));
+    let drilled = folder();
+    let output = aiclipx(&["drill", drilled.to_str().unwrap(), "--jobs", "8", "--out", &bundles, "--junit", &junit]);
+    let bundle = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert!(!bundle.is_empty(), "there is no bundle: {}", told(&output));
+    Drilled {
+        code: output.status.code(),
+        told: told(&output),
+        bundle: bundle.into(),
+        junit: std::fs::read_to_string(junit).unwrap(),
+        _folder: out,
+    }
+});
+
+fn cells() -> Vec<Cell> {
+    let text = std::fs::read_to_string(DRILLED.bundle.join("verdicts.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn cell(id: &str) -> Cell {
+    cells().into_iter().find(|cell| cell.id == id).unwrap_or_else(|| panic!("there is no {id}"))
+}
+
+/// An alert's row, a letter a cell: holds, fails, open, invalid.
+fn row(alert: &str) -> String {
+    let letter = |cell: Cell| match cell.verdict {
+        Verdict::Holds => 'h',
+        Verdict::Fails(_) => 'f',
+        Verdict::NotProven(_) => 'o',
+        Verdict::Invalid(_) => 'i',
+    };
+    cells().into_iter().filter(|cell| cell.alert == alert).map(letter).collect()
+}
+
+fn why(id: &str) -> String {
+    cell(id).verdict.why().to_owned()
+}
+
+#[test]
+fn each_right_alert_holds_in_every_cell() {
+    for alert in ["Down", "Gone", "Errors", "Slow", "Both", "BackupMissing", "DiskFills"] {
+        assert_eq!(row(alert), "hhhh", "{alert}: {:?}\n{}", cells(), DRILLED.told);
+    }
+    assert_eq!(cell("told-to/Both").observed, "chat, mail");
+    assert!(cell("told-to/Slow").expected.contains("nobody, for Down inhibits it"), "{:?}", cell("told-to/Slow"));
+}
+
+#[test]
+fn each_wrong_alert_fails_in_the_cell_that_its_wrong_is_about() {
+    for (alert, cells) in [
+        ("Early", "fhhh"),
+        ("Never", "fooo"),
+        ("WrongLabels", "fooo"),
+        ("WrongText", "hhfh"),
+        ("WrongMessage", "hhfh"),
+        ("Endless", "hhhf"),
+        ("Misspelt", "fooo"),
+    ] {
+        assert_eq!(row(alert), cells, "{alert}: {:?}", self::cells());
+    }
+    assert_eq!(DRILLED.code, Some(1), "{}", DRILLED.told);
+    for (id, says) in [
+        ("fires/Early", "rules_test.yml:77: at 4m {job=\"a\", severity=\"warning\"} fires, and the test says nothing"),
+        ("fires/Never", "nothing fires"),
+        ("text/WrongText", "summary is \"a is at 7.\", and the test says \"a is at 8.\""),
+        ("text/WrongMessage", "slack_configs/0/title of broken can't be rendered"),
+        ("resolves/Endless", "still fires"),
+    ] {
+        assert!(why(id).contains(says), "{id}: {}", why(id));
+    }
+}
+
+#[test]
+fn what_no_test_shows_is_not_proven_and_says_why() {
+    for (id, says) in [
+        ("fires/Untested", "no unit test asks about it"),
+        ("fires/NeverExpected", "no unit test expects it to fire"),
+        ("resolves/Always", "fires always"),
+        ("fires/Histogram", "native histograms"),
+    ] {
+        assert!(matches!(cell(id).verdict, Verdict::NotProven(_)) && why(id).contains(says), "{:?}", cell(id));
+    }
+    assert_eq!(
+        (row("Untested"), row("NeverExpected"), row("Histogram")),
+        ("oooo".into(), "oooo".into(), "oooo".into())
+    );
+}
+
+#[test]
+fn its_bundle_verifies_says_the_same_and_is_told_as_junit() {
+    let verified = aiclipx(&["verify", DRILLED.bundle.to_str().unwrap()]);
+    assert_eq!(verified.status.code(), Some(1), "{}", told(&verified));
+    let headline = DRILLED.told.lines().last().unwrap();
+    assert!(told(&verified).contains(headline), "{headline}\n{}", told(&verified));
+    let failing = cells().iter().filter(|cell| matches!(cell.verdict, Verdict::Fails(_))).count();
+    assert!(DRILLED.junit.contains(&format!("failures=\"{failing}\"")), "{}", DRILLED.junit);
+    for file in ["report.html", "report.md", "given/rules.yml", "given/templates/title.tmpl"] {
+        assert!(DRILLED.bundle.join(file).is_file(), "{file}");
+    }
+}
+
+/// What the drill's folder shows once one of its files says something else, in every scene.
+fn with(file: &str, change: impl Fn(&str) -> String) -> Outcome {
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&DRILLED.bundle, copy.path()).unwrap();
+    for scene in files::files_in(&copy.path().join("scenes"), "").unwrap() {
+        let file = scene.join(file);
+        let text = files::read_text(&file).unwrap();
+        std::fs::remove_file(file.with_extension(format!("{}.gz", file.extension().unwrap().to_str().unwrap())))
+            .unwrap();
+        std::fs::write(&file, change(&text)).unwrap();
+    }
+    Outcome::derive(copy.path()).unwrap()
+}
+
+fn verdict(outcome: &Outcome, id: &str) -> Verdict {
+    outcome.cells.iter().find(|cell| cell.id == id).unwrap().verdict.clone()
+}
+
+fn fails(outcome: &Outcome, id: &str, says: &str) {
+    let verdict = verdict(outcome, id);
+    assert!(matches!(&verdict, Verdict::Fails(why) if why.contains(says)), "{id}: {verdict:?}");
+}
+
+#[test]
+fn no_secret_is_kept_and_other_rules_than_those_that_were_given_are_found() {
+    let kept = std::fs::read_to_string(DRILLED.bundle.join("given/alertmanager.yml")).unwrap();
+    assert!(!kept.contains("127.0.0.1") && kept.contains("no such thing"), "{kept}");
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&DRILLED.bundle, copy.path()).unwrap();
+    let rules = copy.path().join("given/rules.yml");
+    let text = std::fs::read_to_string(&rules).unwrap();
+    std::fs::write(&rules, text.replace("{{ $labels.job }} is down.", "{{ $labels.job }} is well.")).unwrap();
+    let refused = Outcome::derive(copy.path()).unwrap_err();
+    assert!(refused.to_string().contains("other rules were loaded"), "{refused}");
+}
+
+#[test]
+fn who_is_told_instead_of_another_is_found() {
+    let outcome = with(NOTIFICATIONS, |text| text.replace(r#""receiver":"page""#, r#""receiver":"mail""#));
+    fails(&outcome, "told-to/Down", "mail was told of");
+    fails(&outcome, "told-to/Down", "page was not told of");
+    assert_eq!(verdict(&outcome, "told-to/Errors"), Verdict::Holds);
+}
+
+#[test]
+fn who_is_told_of_what_is_inhibited_or_not_told_of_an_end_is_found() {
+    let b_is_a = |text: &str| text.replace(r#""job":"b""#, r#""job":"a""#);
+    fails(&with(NOTIFICATIONS, b_is_a), "told-to/Slow", "while Down fired and inhibits it");
+    let no_end = with(NOTIFICATIONS, |text| text.replace(r#""status":"resolved""#, r#""status":"firing""#));
+    fails(&no_end, "resolves/Down", "never that it is over");
+}
+
+#[test]
+fn an_evaluation_that_is_missing_makes_it_inconclusive() {
+    let outcome = with(ALERTS, |text| text.replace(r#""drill:evaluated""#, r#""ALERTS""#));
+    assert!(matches!(verdict(&outcome, "fires/Down"), Verdict::Invalid(_)), "{:?}", verdict(&outcome, "fires/Down"));
+    assert_eq!(outcome.exit_code(&[]), 3);
+}
+
+#[test]
+fn a_drill_over_nothing_is_none() {
+    let place = tempfile::tempdir().unwrap();
+    let drill = |more: &[&str]| {
+        let folder = place.path().to_str().unwrap();
+        let output = aiclipx(&[&["drill", folder, "--out", folder], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+        told(&output)
+    };
+    assert!(drill(&[]).contains("there is no configuration of Alertmanager here"));
+    std::fs::copy(folder().join("alertmanager.yml"), place.path().join("alertmanager.yml")).unwrap();
+    assert!(drill(&[]).contains("there is no alerting rule here"));
+    std::fs::copy(folder().join("rules.yml"), place.path().join("rules.yml")).unwrap();
+    assert!(drill(&[]).contains("has a unit test: nothing to drill"));
+    std::fs::copy(folder().join("rules_test.yml"), place.path().join("rules_test.yml")).unwrap();
+    assert!(drill(&["--only", "Nobody"]).contains("no alert is called Nobody"));
+    std::fs::write(place.path().join("rules.yml"), "groups:\n  - rules:\n      - {alert: Down, expr: up == }\n")
+        .unwrap();
+    let refused = drill(&["--only", "Down"]);
+    assert!(refused.contains("rules.yml:3"), "{refused}");
+}
+
+/// Whose command line names a folder.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let name = folder.to_str().unwrap().to_owned();
+    let all = std::fs::read_dir("/proc").into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let lines = all.filter_map(|process| std::fs::read_to_string(process.join("cmdline")).ok());
+    lines.filter(|line| line.contains(&name)).collect()
+}
+
+#[test]
+fn an_interrupted_drill_leaves_nothing_running_and_no_bundle() {
+    let place = tempfile::tempdir().unwrap();
+    let (temporary, out) = (place.path().join("tmp"), place.path().join("out"));
+    std::fs::create_dir(&temporary).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_aiclipx"))
+        .arg("drill")
+        .arg(folder())
+        .args(["--only", "Down", "--out", out.to_str().unwrap()])
+        .env("TMPDIR", &temporary)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().is_ok_and(|line| line.contains("lived, "))).expect("it lives").unwrap();
+    assert!(!processes_of(&temporary).is_empty());
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::Int).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(processes_of(&temporary).is_empty(), "{:?}", processes_of(&temporary));
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0);
+    let left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| name.to_str().unwrap().ends_with(".partial")), "{left:?}");
+}
