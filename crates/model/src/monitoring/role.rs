@@ -114,6 +114,10 @@ impl Role {
     pub(super) fn of_text(bytes: &[u8]) -> Option<Role> {
         let text = String::from_utf8_lossy(bytes);
         let begins = |key: &str| text.lines().any(|line| line.starts_with(key));
+        // What a chart or a playbook makes files of is none itself.
+        if begins("{%") || begins("{{") {
+            return None;
+        }
         let rows = [
             ("groups:", Role::Rules),
             ("tests:", Role::RuleTests),

@@ -90,7 +90,7 @@ fn is_hexadecimal(text: &str) -> bool {
     let digits = text.trim_start_matches(['-', '+']);
     digits.starts_with("0x")
         && digits.matches('x').count() == 1
-        && !digits[2..].starts_with(|c: char| c == '-')
+        && !digits[2..].starts_with('-')
         && digits[2..].chars().any(|c| c.is_ascii_alphabetic())
 }
 

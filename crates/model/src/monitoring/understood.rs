@@ -78,12 +78,12 @@ impl Monitoring {
         self.route = route.unwrap_or_default();
         for (path, node) in self.documents_of(Role::Prometheus) {
             refused::prometheus::check(node, &mut |line, what, remedy| {
-                found.refuse(self.layout.named(path), line, what, remedy)
+                found.refuse(self.layout.named(path), line, what, remedy);
             });
         }
         for (path, node) in self.documents_of(Role::Alertmanager) {
             refused::alertmanager::check(node, &mut |line, what, remedy| {
-                found.refuse(self.layout.named(path), line, what, remedy)
+                found.refuse(self.layout.named(path), line, what, remedy);
             });
         }
         self.understand_rules(found);

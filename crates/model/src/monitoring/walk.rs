@@ -114,7 +114,9 @@ impl Walk<'_> {
                 }
             }
             (Shape::Map(shape), Value::Map(entries)) => {
-                entries.iter_mut().for_each(|entry| self.visit(shape, &mut entry.node));
+                for entry in entries {
+                    self.visit(shape, &mut entry.node);
+                }
             }
             (Shape::Regexes, Value::Map(entries)) => {
                 self.texts(entries);
@@ -361,7 +363,7 @@ impl Walk<'_> {
             Err(error) => return self.find(line, format!("not an expression: {}", error.trim()), ""),
         };
         let is_gone = |node: &&Expr| matches!(node, Expr::Call(call) if call.func.name == promql::GONE);
-        if promql::nodes(&tree).iter().any(|node| is_gone(node)) {
+        if promql::nodes(&tree).iter().any(is_gone) {
             let what = format!("`{}` is not known to Prometheus 3", promql::GONE);
             self.remark("query/version", line, what, "there it is called double_exponential_smoothing");
         }

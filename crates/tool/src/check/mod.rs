@@ -120,8 +120,9 @@ pub fn check_scenarios(root: &Path, scenarios: &[Scenario]) -> Result<Vec<Findin
 /// What stopped a check, where that is what is in a file.
 pub fn refused(failure: &Failure) -> Vec<Finding> {
     let of = |read: &failure::Finding| {
-        let is_monitoring = read.file.starts_with("monitoring");
-        Finding::of_reader(if is_monitoring { "monitoring/file" } else { "scenario/file" }, read.clone())
+        let is_scenario = read.file.extension().is_some_and(|extension| extension == "toml");
+        let is_scenario = is_scenario && !read.file.starts_with("monitoring");
+        Finding::of_reader(if is_scenario { "scenario/file" } else { "monitoring/file" }, read.clone())
     };
     failure.findings().iter().map(of).collect()
 }
