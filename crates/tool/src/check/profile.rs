@@ -92,12 +92,11 @@ impl Profile {
                     "take it off the list, and mend what it says",
                 );
             }
-            match value.get_ref().as_str() {
-                Some(word @ ("on" | "off")) => drop(self.switches.insert(name.to_owned(), word == "on")),
-                _ => {
-                    let what = format!("`{name}` is neither \"on\" nor \"off\"");
-                    findings.find("check/switch", file(self.whose), at, what, "");
-                }
+            if let Some(word @ ("on" | "off")) = value.get_ref().as_str() {
+                self.switches.insert(name.to_owned(), word == "on");
+            } else {
+                let what = format!("`{name}` is neither \"on\" nor \"off\"");
+                findings.find("check/switch", file(self.whose), at, what, "");
             }
         }
     }
