@@ -92,6 +92,8 @@ pub use remark::Remark;
 pub use routes::GroupTimings;
 
 use folder::Collected;
+#[cfg(test)]
+use layout::FOLDER;
 use layout::duration_of;
 pub use layout::{ALERTMANAGER, DATASOURCES, PROMETHEUS, RULES, holds_logs, is_of_logs, prometheus_flags};
 use located::Node;
@@ -99,9 +101,6 @@ use promql::Recorded;
 use remark::Found;
 use role::{Layout, Role};
 pub use rule::{Alert, Recording};
-
-/// The folder's name in the repository, which findings put before a path.
-const FOLDER: &str = "monitoring";
 
 /// The alert that always fires, so that its silence tells that none arrives. Its route is its own.
 pub const WATCHDOG: &str = "Watchdog";

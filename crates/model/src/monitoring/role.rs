@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::FOLDER;
+use super::layout::FOLDER;
 use super::located::{Node, Value};
 use super::shape::{self, Shape};
 
