@@ -103,10 +103,7 @@ fn where_two_documents_differ_is_told_by_its_place() {
     let (one, other) = (json(r#"{"a": [1, {"b": "x"}]}"#), json(r#"{"a": [1, {"b": "y"}, 3]}"#));
     assert_eq!(first_difference(&one, &other, "").as_deref(), Some(".a[1].b: \"x\", and \"y\""));
     let shorter = json(r#"{"a": [1]}"#);
-    assert_eq!(
-        first_difference(&shorter, &json(r#"{"a": [1, 2]}"#), "").as_deref(),
-        Some(".a[1]: null, and 2")
-    );
+    assert_eq!(first_difference(&shorter, &json(r#"{"a": [1, 2]}"#), "").as_deref(), Some(".a[1]: null, and 2"));
     assert_eq!(first_difference(&one, &one, ""), None);
 }
 
