@@ -7,6 +7,7 @@ set shell := ["bash", "-euo", "pipefail", "-c"]
 target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 tool := quote(target / "debug" / "aiclipx")
 mutants := quote(target / "debug" / "aiclipx-mutants")
+foreign := quote(target / "debug" / "aiclipx-foreign")
 
 # First, so that it is what a bare `just` does.
 _list:
@@ -76,6 +77,12 @@ example name *options: _build
 [group('proof')]
 mutants *options: _build
     @{{ mutants }} "$@"
+
+# how many of somebody else's files are read, and divided, out of DIR/{rules,tests,prometheus,alertmanager,dashboards}; takes --bar KIND=SHARE
+[group('proof')]
+[no-cd]
+foreign dir *options: _build
+    @{{ foreign }} "$@"
 
 # make evidence/sample anew: the small bundle that anyone can look at and verify
 [group('proof')]

@@ -101,7 +101,7 @@ rustPlatform.buildRustPackage (
       {
         # Tested by checks.nix on the whole tree: here the tests would lack the files they hold to account.
         doCheck = false;
-        # Not aiclipx-mutants, which is for who develops the stack.
+        # Not aiclipx-mutants and aiclipx-foreign, which are for who develops the stack.
         cargoBuildFlags = [
           "--bin"
           "aiclipx"

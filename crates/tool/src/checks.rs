@@ -18,22 +18,40 @@ pub(super) enum Form {
     Json,
 }
 
-/// The files; or, where its state directory is given, the running stack.
-pub(super) async fn run(stack: Option<&Path>, form: Form) -> Result<ExitCode, Failure> {
-    let root = find_tree()?;
-    let found = match stack {
-        Some(state) => live(&root, state).await,
-        None => check::check(&root),
+/// What is looked at.
+pub(super) enum What<'a> {
+    /// Our own tree.
+    Tree,
+    /// The stack of this state directory.
+    Stack(&'a Path),
+    /// Somebody else's folder.
+    Folder(&'a Path),
+}
+
+pub(super) async fn run(what: What<'_>, form: Form) -> Result<ExitCode, Failure> {
+    let root = match what {
+        What::Folder(folder) => folder.to_owned(),
+        What::Tree | What::Stack(_) => find_tree()?,
     };
-    let findings = match found {
-        Ok(findings) => findings,
+    let found = match what {
+        What::Tree => check::check(&root),
+        What::Stack(state) => live(&root, state).await,
+        What::Folder(folder) => check::check_anybodys(folder),
+    };
+    // As it can be opened from here.
+    let placed = |finding: Finding| match what {
+        What::Folder(folder) => Finding { file: folder.join(&finding.file), ..finding },
+        What::Tree | What::Stack(_) => finding,
+    };
+    let findings: Vec<Finding> = match found {
+        Ok(findings) => findings.into_iter().map(placed).collect(),
         // Files that can't be read stop it, and are what is found all the same.
         Err(failure) => {
-            let mut refused = check::refused(&failure);
+            let mut refused: Vec<Finding> = check::refused(&failure).into_iter().map(placed).collect();
             if refused.is_empty() {
                 return Err(failure);
             }
-            for finding in &mut refused {
+            for finding in refused.iter_mut().filter(|_| !matches!(what, What::Folder(_))) {
                 finding.file = finding.file.strip_prefix(&root).unwrap_or(&finding.file).to_owned();
             }
             if form == Form::Json {

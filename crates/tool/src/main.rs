@@ -94,8 +94,12 @@ enum Command {
         /// `remedy`.
         #[arg(long)]
         json: bool,
-        /// Instead, list the names that findings have: an exception in monitoring/exceptions.toml goes by one.
-        #[arg(long, conflicts_with_all = ["live", "json"])]
+        /// Instead, look at somebody else's rules, their unit tests, configurations of Prometheus and Alertmanager, however they
+        /// lie in this folder; a check.toml in it says what else is looked for.
+        #[arg(long, value_name = "DIR", conflicts_with = "live")]
+        rules: Option<PathBuf>,
+        /// Instead, list the names that findings have: monitoring/check.toml switches them on and off, and excepts by them.
+        #[arg(long, conflicts_with_all = ["live", "json", "rules"])]
         names: bool,
     },
     /// Serve the provisioned dashboards live, drawn here; `up` does where Grafana is absent.
@@ -257,9 +261,14 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         Command::Render { slo: true, .. } => render::slo(),
         Command::Render { speed, out, external_url, .. } => render::render(speed, out.as_deref(), external_url),
         Command::Check { names: true, .. } => checks::names(),
-        Command::Check { live, json, .. } => {
+        Command::Check { live, json, ref rules, .. } => {
             let stack = if live { Some(state()?) } else { None };
-            checks::run(stack.as_deref(), if json { checks::Form::Json } else { checks::Form::Text }).await
+            let what = match (rules, &stack) {
+                (Some(folder), _) => checks::What::Folder(folder),
+                (None, Some(stack)) => checks::What::Stack(stack),
+                (None, None) => checks::What::Tree,
+            };
+            checks::run(what, if json { checks::Form::Json } else { checks::Form::Text }).await
         }
         Command::Init { ref url, ref clients, ref job, ref out } => init::init(url, clients.as_ref(), job, out).await,
         Command::Traffic(ref asked) => traffic::traffic(&state, asked, signals).await,

@@ -153,8 +153,9 @@ fn recipes() -> BTreeMap<String, (bool, Option<String>)> {
         // By itself, or through a script of its name.
         let handed = line.strip_suffix(" \"$@\"").and_then(|body| {
             let script = || body.strip_prefix("    @scripts/")?.strip_suffix(".sh {{ tool }}");
-            let mutants = || (body == "    @{{ mutants }}").then_some("aiclipx-mutants");
-            body.strip_prefix("    @{{ tool }} ").or_else(script).or_else(mutants)
+            let ours = || ["mutants", "foreign"].iter().find(|one| body == format!("    @{{{{ {one} }}}}"));
+            let beside = || ours().map(|one| if *one == "mutants" { "aiclipx-mutants" } else { "aiclipx-foreign" });
+            body.strip_prefix("    @{{ tool }} ").or_else(script).or_else(beside)
         });
         if let (Some(command), Some((_, hands))) = (handed, recipes.get_mut(&last)) {
             *hands = Some(command.to_owned());
@@ -172,6 +173,7 @@ fn recipes() -> BTreeMap<String, (bool, Option<String>)> {
 fn is_understood(command: &str, options: &[&str]) -> Result<(), String> {
     let mut help = match command {
         "aiclipx-mutants" => Command::new(env!("CARGO_BIN_EXE_aiclipx-mutants")),
+        "aiclipx-foreign" => Command::new(env!("CARGO_BIN_EXE_aiclipx-foreign")),
         command => {
             let mut tool = Command::new(env!("CARGO_BIN_EXE_aiclipx"));
             tool.args(command.split(' '));
@@ -385,7 +387,9 @@ fn every_command_of_the_justfile_is_on_the_table_of_tools() {
         for part in body.split(';') {
             let command = part.split_whitespace().next().unwrap_or_default();
             if command.is_empty()
-                || ["{{ tool }}", "{{ mutants }}"].iter().any(|ours| part.trim_start().starts_with(ours))
+                || ["{{ tool }}", "{{ mutants }}", "{{ foreign }}"]
+                    .iter()
+                    .any(|ours| part.trim_start().starts_with(ours))
                 || EVERYWHERE.contains(&command)
             {
                 continue;

@@ -10,7 +10,7 @@ use syn::visit::{self, Visit};
 use syn::{Expr, ExprCall, ExprLit, ExprMethodCall, Lit};
 
 /// The functions that make a finding, and closures that are called as one of them.
-const MAKERS: [&str; 7] = ["about", "at", "demand", "find", "hold", "of_reader", "read"];
+const MAKERS: [&str; 9] = ["about", "at", "demand", "find", "hold", "of_reader", "read", "remark", "url"];
 
 #[derive(Default)]
 struct Names {
@@ -67,7 +67,9 @@ fn is_name(text: &str) -> bool {
 
 fn sources() -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/check")];
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Some are found while files are read.
+    let mut folders = vec![here.join("src/check"), here.join("../model/src/monitoring")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

@@ -75,6 +75,7 @@ pub(super) fn scalar(node: &Node) -> Option<String> {
         Value::Null => Some(String::new()),
         Value::Switch(switch) => Some(switch.to_string()),
         Value::Number(number) => Some(number.to_string()),
+        Value::Infinite(number) => Some(number.to_string()),
         Value::Text(text) => Some(text.clone()),
         Value::List(_) | Value::Map(_) => None,
     }

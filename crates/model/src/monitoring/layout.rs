@@ -5,6 +5,9 @@ use aiclipx_base::duration::{self, Speed};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// The folder's name in the repository, which findings put before a path.
+pub(super) const FOLDER: &str = "monitoring";
+
 pub const PROMETHEUS: &str = "prometheus/prometheus.yml";
 
 pub const ALERTMANAGER: &str = "alertmanager/alertmanager.yml";

@@ -39,14 +39,14 @@ pub fn rules_equal(loaded_json: &Value, files: &BTreeMap<PathBuf, Vec<u8>>) -> R
     let mut differences = Vec::new();
     let rendered = rendered_groups(files, &mut differences);
     let loaded = loaded_groups(loaded_json, &mut differences);
-    for (name, group) in &rendered {
-        match loaded.get(name) {
+    for (key @ (name, _), group) in &rendered {
+        match loaded.get(key) {
             Some(loaded) => compare_groups(name, loaded, group, &mut differences),
             None => differences.push(format!("the group `{name}` is not loaded")),
         }
     }
-    let unknown = loaded.keys().filter(|name| !rendered.contains_key(*name));
-    differences.extend(unknown.map(|name| format!("the group `{name}` is loaded and in no file")));
+    let unknown = loaded.keys().filter(|key| !rendered.contains_key(*key));
+    differences.extend(unknown.map(|(name, _)| format!("the group `{name}` is loaded and in no file")));
     if differences.is_empty() { Ok(()) } else { Err(differences) }
 }
 
@@ -92,7 +92,14 @@ fn same_seconds(one: f64, other: f64) -> bool {
     (one - other).abs() < 0.0005
 }
 
-fn rendered_groups(files: &BTreeMap<PathBuf, Vec<u8>>, differences: &mut Vec<String>) -> BTreeMap<String, Group> {
+/// By a group's name and that of its file: groups of two files may have one name. Where the folder of rules lies is not asked.
+type Groups = BTreeMap<(String, String), Group>;
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn rendered_groups(files: &BTreeMap<PathBuf, Vec<u8>>, differences: &mut Vec<String>) -> Groups {
     let mut read = |path: &Path, bytes: &[u8]| match located::read(bytes) {
         Ok(node) => Some(node),
         Err((_, error)) => {
@@ -107,7 +114,8 @@ fn rendered_groups(files: &BTreeMap<PathBuf, Vec<u8>>, differences: &mut Vec<Str
         .unwrap_or_default();
     let mut groups = BTreeMap::new();
     let rules = files.iter().filter(|(path, _)| {
-        path.parent() == Some(Path::new(RULES)) && path.extension().is_some_and(|extension| extension == "yml")
+        path.parent() == Some(Path::new(RULES))
+            && path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
     });
     for (path, bytes) in rules {
         let Some(document) = read(path, bytes) else { continue };
@@ -115,7 +123,7 @@ fn rendered_groups(files: &BTreeMap<PathBuf, Vec<u8>>, differences: &mut Vec<Str
             let interval = if group.get("interval").is_some() { duration_of(group, "interval") } else { interval };
             let rules = group.items_of("rules").iter().map(rule_of_file).collect();
             let name = group.text_of("name").unwrap_or_default().to_owned();
-            groups.insert(name, Group { seconds: interval.as_secs_f64(), rules });
+            groups.insert((name, file_name(path)), Group { seconds: interval.as_secs_f64(), rules });
         }
     }
     groups
@@ -135,7 +143,7 @@ fn rule_of_file(node: &Node) -> Rule {
     }
 }
 
-fn loaded_groups(json: &Value, differences: &mut Vec<String>) -> BTreeMap<String, Group> {
+fn loaded_groups(json: &Value, differences: &mut Vec<String>) -> Groups {
     let Some(groups) = json.get("data").unwrap_or(json).get("groups").and_then(Value::as_array) else {
         differences.push("the answer lists no groups".to_owned());
         return BTreeMap::new();
@@ -143,10 +151,10 @@ fn loaded_groups(json: &Value, differences: &mut Vec<String>) -> BTreeMap<String
     let mut loaded = BTreeMap::new();
     for group in groups {
         let rules = group.get("rules").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        let name = text(group, "name");
+        let (name, file) = (text(group, "name"), file_name(Path::new(&text(group, "file"))));
         let seconds = seconds(group, "interval");
         let group = Group { seconds, rules: rules.iter().map(rule_of_answer).collect() };
-        if loaded.insert(name.clone(), group).is_some() {
+        if loaded.insert((name.clone(), file), group).is_some() {
             differences.push(format!("two groups of the name `{name}` are loaded"));
         }
     }

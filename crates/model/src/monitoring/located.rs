@@ -8,11 +8,12 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_saphyr::Spanned;
 
 use super::memo::Memo;
+use aiclipx_base::duration;
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,8 @@ pub enum Value {
     Null,
     Switch(bool),
     Number(serde_json::Number),
+    /// A number of YAML's that JSON has not.
+    Infinite(f64),
     Text(String),
     List(Vec<Node>),
     Map(Vec<Entry>),
@@ -51,9 +54,23 @@ impl Value {
             Value::Null => String::new(),
             Value::Switch(switch) => switch.to_string(),
             Value::Number(number) => number.to_string(),
+            Value::Infinite(number) => number.to_string(),
             Value::Text(text) => text.clone(),
             Value::List(_) => "a list".to_owned(),
             Value::Map(_) => "a map".to_owned(),
+        }
+    }
+
+    /// Whether it is to Go as if nobody had written it.
+    pub(super) fn is_zero(&self) -> bool {
+        match self {
+            Value::Null => true,
+            Value::Switch(switch) => !switch,
+            Value::Number(number) => number.as_f64() == Some(0.0),
+            Value::Infinite(_) => false,
+            Value::Text(text) => text.is_empty() || duration::parse(text).is_ok_and(|duration| duration.is_zero()),
+            Value::List(items) => items.is_empty(),
+            Value::Map(entries) => entries.is_empty(),
         }
     }
 }
@@ -129,7 +146,7 @@ impl Node {
         match self.value {
             Value::Null => "nothing",
             Value::Switch(_) => "true or false",
-            Value::Number(_) => "a number",
+            Value::Number(_) | Value::Infinite(_) => "a number",
             Value::Text(_) => "a text",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
@@ -146,10 +163,30 @@ pub fn read(bytes: &[u8]) -> Result<Node, (usize, String)> {
 /// Of documents, in bytes: some times a tree of them.
 const MOST_READ: usize = 4 << 20;
 
+/// The line at which a second document begins. Programs in Go read the first, and say nothing of another.
+pub(super) fn second_document(bytes: &[u8]) -> Option<usize> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut begun = false;
+    for (number, line) in text.lines().enumerate() {
+        let is_marker = line == "---" || line.starts_with("--- ");
+        if is_marker && begun || line == "..." {
+            return Some(number + 1);
+        }
+        begun |= is_marker || !(line.trim().is_empty() || line.starts_with(['#', '%']));
+    }
+    None
+}
+
 fn read_anew(bytes: &[u8]) -> Result<Node, (usize, String)> {
     let text = std::str::from_utf8(bytes).map_err(|error| (0, format!("not UTF-8: {error}")))?;
+    let first = second_document(bytes).map(|line| text.split_inclusive('\n').take(line - 1).map(str::len).sum());
+    let text = &text[..first.unwrap_or(text.len())];
     // Comments are not asked for: the parser keeps no more than a few of them while it looks ahead.
-    let options = serde_saphyr::options! { with_snippet: false, emit_comments: false };
+    let options = serde_saphyr::options! {
+        with_snippet: false,
+        emit_comments: false,
+        non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::PassThrough,
+    };
     serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options)
         .map(Node::from)
         .map_err(|error| (error.location().map_or(0, |location| line(&location)), in_words(&error)))
@@ -159,7 +196,6 @@ fn read_anew(bytes: &[u8]) -> Result<Node, (usize, String)> {
 fn in_words(error: &serde_saphyr::Error) -> String {
     match error.without_snippet() {
         serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => format!("the key `{key}` stands twice"),
-        serde_saphyr::Error::MultipleDocuments { .. } => "a second document begins, and nobody reads it".to_owned(),
         error => error.to_string(),
     }
 }
@@ -229,10 +265,8 @@ impl<'de> Visitor<'de> for ValueVisitor {
         Ok(Value::Number(number.into()))
     }
 
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Value, E> {
-        serde_json::Number::from_f64(number)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("a number that is not finite; write it in quotes"))
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(serde_json::Number::from_f64(number).map_or(Value::Infinite(number), Value::Number))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
@@ -262,6 +296,7 @@ impl Serialize for Node {
             Value::Null => serializer.serialize_unit(),
             Value::Switch(switch) => serializer.serialize_bool(*switch),
             Value::Number(number) => number.serialize(serializer),
+            Value::Infinite(number) => serializer.serialize_f64(*number),
             Value::Text(text) => serializer.serialize_str(text),
             Value::List(items) => serializer.collect_seq(items),
             Value::Map(entries) => {

@@ -1,16 +1,36 @@
-//! Alertmanager's matchers, in the grammar that every release of it reads: its classic one.
+//! Alertmanager's matchers, in the grammar that every release of it reads, its classic one; and, for what that one refuses, in
+//! the one that releases from 0.27 on have ([`utf8`]).
 //!
 //! It is not that of expressions: quotes may be left out, single ones belong to the value, a backslash that escapes nothing
-//! stands for itself, and one text may hold several matchers. The newer grammar is asked by newer releases alone, and only for
-//! what this one refuses.
+//! stands for itself, and one text may hold several matchers.
 
 use promql_parser::label::Matcher;
-use promql_parser::parser::token::{T_EQL, T_EQL_REGEX, T_NEQ, T_NEQ_REGEX};
+use promql_parser::parser::token::{T_EQL, T_EQL_REGEX, T_NEQ, T_NEQ_REGEX, TokenId};
 
 use super::located::Node;
 
-/// Reads what may stand as one item of `matchers`; none of it matches everything.
+mod utf8;
+
+/// Reads what may stand as one item of `matchers`; none of it matches everything. What both grammars read, each in its own way,
+/// is taken as the classic one has it: so do the newer releases.
 pub fn parse(text: &str) -> Result<Vec<Matcher>, String> {
+    classic(text).or_else(|refused| utf8::parse(text).map_err(|_| refused))
+}
+
+/// Whether a release before 0.27 refuses it.
+pub fn is_newer(text: &str) -> bool {
+    classic(text).is_err() && utf8::parse(text).is_ok()
+}
+
+/// The labels of `match` and its like, each of them a matcher.
+pub(super) fn of_map(node: Option<&Node>, operator: TokenId) -> Vec<Matcher> {
+    let entries = node.map_or(&[][..], Node::entries);
+    let one = |(key, value): (&String, &str)| Matcher::new_matcher(operator, key.clone(), value.to_owned()).ok();
+    entries.iter().filter_map(|entry| one((&entry.key, entry.node.as_text()?))).collect()
+}
+
+/// By the grammar that there was at first.
+fn classic(text: &str) -> Result<Vec<Matcher>, String> {
     let inside = text.strip_prefix('{').unwrap_or(text);
     let inside = inside.strip_suffix('}').unwrap_or(inside);
     let mut parts = vec![String::new()];
@@ -48,6 +68,9 @@ pub fn written_one_way(items: &[Node]) -> Vec<String> {
     each
 }
 
+/// The longer ones first.
+const OPERATORS: [(&str, TokenId); 4] = [("=~", T_EQL_REGEX), ("!~", T_NEQ_REGEX), ("!=", T_NEQ), ("=", T_EQL)];
+
 fn one(text: &str) -> Result<Matcher, String> {
     let refused =
         |why: &str| format!("`{text}` is no matcher of Alertmanager's: {why}; write it like severity=\"critical\"");
@@ -60,8 +83,7 @@ fn one(text: &str) -> Result<Matcher, String> {
         return Err(refused("it begins with no label's name"));
     }
     let rest = rest.trim_start_matches(space);
-    let operators = [("=~", T_EQL_REGEX), ("!~", T_NEQ_REGEX), ("!=", T_NEQ), ("=", T_EQL)];
-    let operator = operators.into_iter().find_map(|(sign, operator)| Some((rest.strip_prefix(sign)?, operator)));
+    let operator = OPERATORS.into_iter().find_map(|(sign, operator)| Some((rest.strip_prefix(sign)?, operator)));
     let Some((value, operator)) = operator else { return Err(refused("=, !=, =~ or !~ follows the name")) };
     let value = unquoted(value.trim_start_matches(space)).ok_or_else(|| refused("a double quote stands alone"))?;
     Matcher::new_matcher(operator, name.to_owned(), value).map_err(|error| refused(&error))

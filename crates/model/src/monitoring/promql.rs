@@ -4,15 +4,16 @@
 //! trees print the same, which forgives layout and nothing else.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Once};
 use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matcher};
+use promql_parser::parser::function::{Function, register_extra_functions};
 use promql_parser::parser::token::{
     T_ADD, T_COUNT, T_DIV, T_GTE, T_GTR, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_LOR, T_LUNLESS, T_MUL, T_SUB, TokenType,
 };
 use promql_parser::parser::value::ValueType;
-use promql_parser::parser::{self, Expr, LabelModifier, MatrixSelector, Offset, VectorSelector};
+use promql_parser::parser::{self, BinaryExpr, Expr, LabelModifier, MatrixSelector, Offset, VectorSelector};
 
 use super::memo::Memo;
 use aiclipx_base::duration::Speed;
@@ -42,6 +43,7 @@ pub fn parse(text: &str) -> Result<Expr, String> {
 const MOST_PARSED: usize = 1 << 20;
 
 fn parsed_anew(text: &str) -> Result<Expr, String> {
+    know_holt_winters();
     let mut expr = parser::parse(&text::prepared(text)?)?;
     if matches!(expr.value_type(), ValueType::Matrix | ValueType::String) {
         return Err(
@@ -55,6 +57,28 @@ fn parsed_anew(text: &str) -> Result<Expr, String> {
         }
     }
     Ok(expr)
+}
+
+/// What one of two rules of one name has recorded.
+pub(super) fn either(one: Expr, other: Expr) -> Expr {
+    match parser::parse("a or b") {
+        Ok(Expr::Binary(binary)) => Expr::Binary(BinaryExpr { lhs: Box::new(one), rhs: Box::new(other), ..binary }),
+        // It is an expression.
+        _ => one,
+    }
+}
+
+/// What Prometheus 3 has given another name, and the parser knows no other.
+pub(super) const GONE: &str = "holt_winters";
+
+fn know_holt_winters() {
+    static KNOWN: Once = Once::new();
+    KNOWN.call_once(|| {
+        let arguments = vec![ValueType::Matrix, ValueType::Scalar, ValueType::Scalar];
+        let function = Function::new(GONE, arguments, 0, ValueType::Vector, false);
+        // It is refused where the parser has it already.
+        let _ = register_extra_functions(vec![function]);
+    });
 }
 
 /// Gives `{__name__="x"}` its name, for it is `x`.
@@ -77,12 +101,19 @@ fn named(expr: &mut Expr) -> Result<(), String> {
 const MOST_NODES: usize = 10_000;
 const MOST_DEEP: usize = 64;
 
-/// The first recording rule that can't be followed within bounds, or goes in a circle of several rules. Whoever reads an
-/// expression here follows the rules that it names anew at each place, so one that doubles another sixty times would never
-/// be read to its end. One that names itself, to remember what it was, is as long as it stands there.
-pub(super) fn endless(recorded: &Recorded) -> Option<&str> {
+/// The recording rules that can't be followed within bounds, or go in a circle of several. Whoever reads an expression here
+/// follows the rules that it names anew at each place, so one that doubles another sixty times would never be read to its end.
+/// One that names itself, to remember what it was, is as long as it stands there. Without these, all others have an end.
+pub(super) fn endless(recorded: &Recorded) -> Vec<String> {
     let mut known = BTreeMap::new();
-    recorded.keys().map(String::as_str).find(|name| followed(name, recorded, &mut Vec::new(), &mut known).is_none())
+    let mut endless = Vec::new();
+    for name in recorded.keys() {
+        if followed(name, recorded, &mut Vec::new(), &mut known).is_none() {
+            known.insert(name, (1, 1));
+            endless.push(name.clone());
+        }
+    }
+    endless
 }
 
 /// How many nodes a recording rule comes to, and how deep.

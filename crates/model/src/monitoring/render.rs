@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::addresses::{Addresses, Place};
 use super::located::{self, Entry, Node, Value};
+use super::remark::Found;
+use super::role::{Layout, Role};
 use super::shape::Shape;
 use super::walk::{PROBED_URL, Rendering, Walk};
-use super::{FOLDER, Monitoring};
+use super::{Document, Monitoring};
 use crate::failure::Finding;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
@@ -17,26 +19,33 @@ impl Monitoring {
     /// [canonical addresses](Addresses::canonical) come back with the same meaning.
     ///
     /// The unit tests are divided with the rules, so that they can be run on the copy. What is for people is left out;
-    /// a file we do not interpret is copied as it is. All findings are told: a result that is no whole millisecond, a
+    /// a file we do not interpret is copied as it is, and so is all of [somebody else's](Monitoring::read_any) in production. All findings are told: a result that is no whole millisecond, a
     /// scrape under 500 ms, a count over a window or a span of time compared with a number.
     pub fn render(&self, addresses: &Addresses, speed: Speed) -> Result<BTreeMap<PathBuf, Vec<u8>>, Vec<Finding>> {
+        if speed != Speed::PRODUCTION && !self.unfollowed.is_empty() {
+            return Err(self.unfollowed.clone());
+        }
         let mut rendered = BTreeMap::new();
         let mut findings = Vec::new();
         for (path, bytes) in &self.files {
-            let document = self.documents.get(path).filter(|(shape, _)| !matches!(shape, Shape::Copied(_)));
-            let Some((shape, document)) = document else {
-                if !is_for_people(path) {
+            let document =
+                self.documents.get(path).filter(|document| !matches!(document.role.shape(), Shape::Copied(_)));
+            // Somebody else's files have nothing of a stack of ours in them: in production they are what they are.
+            let is_theirs = self.layout == Layout::Any;
+            let Some(Document { role, node }) = document.filter(|_| !is_theirs || speed != Speed::PRODUCTION) else {
+                if is_theirs || !is_for_people(path) {
                     rendered.insert(path.clone(), bytes.clone());
                 }
                 continue;
             };
-            let file = Path::new(FOLDER).join(path);
+            let file = self.layout.named(path);
             let rendering = Rendering { addresses, speed, recorded: &self.recorded };
-            let mut walk = Walk { file: &file, source: None, rendering: Some(rendering), findings: Vec::new() };
-            let mut document = document.clone();
-            walk.visit(shape, &mut document);
-            findings.append(&mut walk.findings);
-            if path.starts_with("prometheus/targets") {
+            let (layout, found) = (self.layout, Found::default());
+            let mut walk = Walk { file: &file, source: None, layout, rendering: Some(rendering), found };
+            let mut document = node.clone();
+            walk.visit(role.shape(), &mut document);
+            findings.append(&mut walk.found.refused);
+            if *role == Role::Targets && !is_theirs {
                 address(path, &mut document, addresses);
             }
             let text = if path.extension().is_some_and(|extension| extension == "json") {

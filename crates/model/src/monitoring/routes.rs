@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use promql_parser::label::Matcher;
+use promql_parser::parser::token::{T_EQL, T_EQL_REGEX};
 
 use super::layout::duration_of;
-use super::located::Node;
+use super::located::{Node, Value};
 use super::matcher;
 use super::rule::Alert;
 
@@ -40,8 +41,9 @@ impl Default for GroupTimings {
 /// A node of the tree, with what it inherits filled in.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Route {
-    line: usize,
     matchers: Vec<Matcher>,
+    /// Whether an alert that takes this route is looked at by the next one, too.
+    goes_on: bool,
     timings: GroupTimings,
     routes: Vec<Route>,
 }
@@ -57,9 +59,11 @@ impl Route {
             repeat_interval: timing("repeat_interval", parent.repeat_interval),
         };
         let matchers = node.items_of("matchers").iter().filter_map(Node::as_text);
+        let written = matchers.filter_map(|text| matcher::parse(text).ok()).flatten();
+        let of = |key, operator| matcher::of_map(node.get(key), operator);
         Route {
-            line: node.line,
-            matchers: matchers.filter_map(|text| matcher::parse(text).ok()).flatten().collect(),
+            matchers: written.chain(of("match", T_EQL)).chain(of("match_re", T_EQL_REGEX)).collect(),
+            goes_on: matches!(node.get("continue").map(|node| &node.value), Some(Value::Switch(true))),
             routes: node.items_of("routes").iter().map(|child| Route::of(Some(child), &timings)).collect(),
             timings,
         }
@@ -69,7 +73,7 @@ impl Route {
     pub(super) fn timings_of(&self, alert: &Alert) -> &GroupTimings {
         let mut labels = alert.labels.clone();
         labels.insert("alertname".to_owned(), alert.name.clone());
-        &self.find(&labels).timings
+        self.reached(&labels)[0]
     }
 
     /// The receiver of the root: of alerts that no route is for.
@@ -77,20 +81,17 @@ impl Route {
         &self.timings.receiver
     }
 
-    /// Depth first, the first child that matches; the node itself when none does.
-    fn find(&self, labels: &BTreeMap<String, String>) -> &Route {
+    /// One for each route that an alert with these labels reaches, at least one: depth first, the first child that matches and
+    /// those behind it as long as each goes on; the node itself when none does.
+    pub(super) fn reached(&self, labels: &BTreeMap<String, String>) -> Vec<&GroupTimings> {
         let matches = |matcher: &Matcher| matcher.is_match(labels.get(&matcher.name).map_or("", String::as_str));
-        match self.routes.iter().find(|route| route.matchers.iter().all(matches)) {
-            Some(route) => route.find(labels),
-            None => self,
+        let mut reached = Vec::new();
+        for route in self.routes.iter().filter(|route| route.matchers.iter().all(matches)) {
+            reached.extend(route.reached(labels));
+            if !route.goes_on {
+                break;
+            }
         }
-    }
-
-    /// Receivers that routes name and the configuration lacks, with the route's line.
-    pub(super) fn unknown_receivers(&self, configuration: &Node) -> Vec<(usize, String)> {
-        let known =
-            configuration.items_of("receivers").iter().any(|node| node.text_of("name") == Some(&self.timings.receiver));
-        let own = (!known).then(|| (self.line, self.timings.receiver.clone()));
-        own.into_iter().chain(self.routes.iter().flat_map(|route| route.unknown_receivers(configuration))).collect()
+        if reached.is_empty() { vec![&self.timings] } else { reached }
     }
 }

@@ -283,24 +283,11 @@ fn every_finding_is_told_with_its_line() {
     let broken = "groups:\n  - name: one\n    interva: 1m\n    rules:\n      - alert: A\n        expr: up ==\n        for: soon\n      - record: a\n        alert: b\n        expr: x > 5m\n        labels: {n: [1]}\n";
     let mut files = ours().files;
     files.insert("prometheus/rules/broken.yml".into(), broken.into());
-    files.insert("prometheus/rules/lost.yaml".into(), b"groups: []\n".to_vec());
     let findings = Monitoring::from_files(files).expect_err("it is broken");
     let told: Vec<(&str, usize)> =
         findings.iter().map(|finding| (finding.file.to_str().expect("UTF-8"), finding.line)).collect();
     let file = "monitoring/prometheus/rules/broken.yml";
-    assert_eq!(
-        told,
-        [
-            (file, 3),
-            (file, 6),
-            (file, 7),
-            (file, 8),
-            (file, 10),
-            (file, 11),
-            ("monitoring/prometheus/rules/lost.yaml", 0)
-        ],
-        "{findings:#?}"
-    );
+    assert_eq!(told, [(file, 3), (file, 6), (file, 7), (file, 8), (file, 10), (file, 11)], "{findings:#?}");
 }
 
 #[test]
@@ -311,7 +298,12 @@ fn what_can_t_be_divided_truthfully_is_refused_with_file_and_line() {
     for (path, from, to, what) in [
         (app, "rate5m > 0.5\n        for: 2m", "rate5m > 0.5\n        for: 100ms", "whole number of milliseconds"),
         (app, "(rate(app_errors_total[5m]))", "(rate(app_errors_total[100ms]))", "whole number of milliseconds"),
-        (prometheus, "scrape_interval: 15s", "scrape_interval: 12s", "under 500ms"),
+        (
+            prometheus,
+            "- job_name: app\n",
+            "- job_name: app\n    scrape_interval: 12s\n    scrape_timeout: 12s\n",
+            "under 500ms",
+        ),
         (app, "job:app_errors:rate5m > 0.5", "increase(app_errors_total[5m]) > 10", "shrinks with time"),
         (app, "(rate(app_errors_total[5m]))", "(increase(app_errors_total[5m]))", "shrinks with time"),
         (app, "max by (job) (up{job=~\"app(-.+)?\"}) == 0", "time() - app_ready > 300", "shrinks with time"),
@@ -326,7 +318,6 @@ fn what_can_t_be_divided_truthfully_is_refused_with_file_and_line() {
         (app, "max by (job) (up{job=~\"app(-.+)?\"}) == 0", "up == 0 and on () hour() > 8", "asks the calendar"),
         (dashboard, "job:app_errors:rate5m{", "predict_linear(up[1h], 3600) or up{", "looks ahead by"),
         (dashboard, "job:app_errors:rate5m{", "rate(app_errors_total[100ms]) or up{", "whole number of milliseconds"),
-        (app, "Every scrape of", "For 5 minutes, every scrape of", "tells a duration"),
     ] {
         let findings = findings(path, from, to);
         let found = findings.iter().find(|finding| finding.what.contains(what));
@@ -334,8 +325,38 @@ fn what_can_t_be_divided_truthfully_is_refused_with_file_and_line() {
         assert_eq!(found.file, Path::new(FOLDER).join(path));
         assert!(found.line > 0, "{found}");
     }
-    let found = findings(app, "Every scrape of", "For 5 minutes, every scrape of");
-    assert_eq!(found[0].line, line_of(app, "Every scrape of"));
+}
+
+/// Its program reads it, and so do we; `check` tells it.
+#[test]
+fn what_is_ours_alone_is_a_remark() {
+    let app = "prometheus/rules/app.yml";
+    let alertmanager = "alertmanager/alertmanager.yml";
+    for (path, from, to, name, what) in [
+        (app, "Every scrape of", "For 5 minutes, every scrape of", "alert/duration", "tells a duration"),
+        (app, "http://localhost:3000/d", "http://localhost:3001/d", "alert/dashboard", "does not lead to"),
+        (
+            alertmanager,
+            "http://receiver:9095/alerts",
+            "http://else:9095/alerts",
+            "address/elsewhere",
+            "does not lead to",
+        ),
+        (
+            "prometheus/prometheus.yml",
+            "[targets/app.json]",
+            "[targets/no.json]",
+            "target/missing",
+            "no targets/no.json",
+        ),
+    ] {
+        let read = edited(path, from, to).unwrap_or_else(|findings| panic!("{to}: {findings:?}"));
+        let found = read.remarks().iter().find(|remark| remark.name == name && remark.finding.what.contains(what));
+        let found = found.unwrap_or_else(|| panic!("{to}: {:?}", read.remarks()));
+        assert_eq!(found.finding.file, Path::new(FOLDER).join(path));
+        assert!(found.finding.line > 0, "{found:?}");
+    }
+    assert_eq!(ours().remarks(), []);
 }
 
 #[test]
@@ -347,30 +368,16 @@ fn a_count_over_a_window_is_no_matter_in_production_time() {
 }
 
 #[test]
-fn a_key_nobody_decided_about_an_address_nobody_has_and_a_receiver_that_is_missing_are_found() {
+fn a_key_that_nobody_knows_and_a_receiver_that_is_missing_are_found() {
     for (path, from, to, what) in [
-        ("prometheus/prometheus.yml", "rule_files:", "scrape_config_files: [a]\nrule_files:", "unknown key"),
-        (
-            "alertmanager/alertmanager.yml",
-            "http://receiver:9095/alerts",
-            "http://elsewhere:9095/alerts",
-            "does not lead to",
-        ),
-        (
-            "prometheus/prometheus.yml",
-            "files: [targets/app.json]",
-            "files: [targets/apps.json]",
-            "no targets/apps.json",
-        ),
+        ("prometheus/prometheus.yml", "rule_files:", "scrape_config_file: [a]\nrule_files:", "unknown key"),
         ("alertmanager/alertmanager.yml", "- receiver: watchdog", "- receiver: watchcat", "no receiver is called"),
-        ("alertmanager/alertmanager.yml", "    equal: [service, job]\n", "", "`equal` is missing"),
         (
             "alertmanager/alertmanager.yml",
             "'alertname=~\"AppDown|AppTargetMissing|AppNotReady|AppProbeFailing\"'",
             "'alertname'",
             "is no matcher of Alertmanager's",
         ),
-        ("prometheus/rules/app.yml", "http://localhost:3000/d", "http://localhost:3001/d", "does not lead to"),
         ("prometheus/rules/tests/app.yml", "0+270x160", "0+270xx160", "is no sample"),
         ("grafana/dashboards/app-overview.json", "\"uid\": \"app-overview\"", "\"uid\": \"app overview\"", "is no uid"),
     ] {
@@ -405,7 +412,6 @@ fn what_prometheus_refuses_is_refused_with_its_line() {
         ("  - alert: A\n    expr: up\n    annotations:\n      a: '{{ $labels.job '\n", 7, "no template"),
         ("  - alert: A\n    expr: up\n    labels:\n      a: '{{ $x }}'\n", 7, "no variable $x"),
         ("  - alert: A\n    expr: up\n    alert: B\n", 6, "the key `alert` stands twice"),
-        ("  - alert: A\n    expr: up\n---\ngroups: []\n", 7, "a second document begins"),
     ] {
         let findings = with_rule(rule).err().unwrap_or_default();
         let found = findings.iter().any(|finding| finding.line == line && finding.what.contains(what));
@@ -417,9 +423,8 @@ fn what_prometheus_refuses_is_refused_with_its_line() {
     assert!(findings[0].line == 2 && findings[0].what == "a name that is empty", "{findings:#?}");
 }
 
-/// Go's reader makes a text of what is written where a text belongs.
 #[test]
-fn recording_rules_that_can_t_be_followed_to_an_end_are_refused_at_once() {
+fn recording_rules_that_can_t_be_followed_to_an_end_are_refused_at_a_speed() {
     let chain = |length: usize, expr: &dyn Fn(usize) -> String| {
         let rules = (1..=length).map(|number| format!("{{record: \"a:b:c{number}\", expr: '{}'}}", expr(number)));
         with_rule(&format!("  - {}\n", rules.collect::<Vec<_>>().join("\n  - ")))
@@ -428,16 +433,21 @@ fn recording_rules_that_can_t_be_followed_to_an_end_are_refused_at_once() {
     let once = |number: usize| format!("a:b:c{} * 2", number - 1);
     let ring = |number: usize| format!("a:b:c{}", 3 - number);
     let itself = |number: usize| format!("up or a:b:c{number}");
+    let speed = Speed::new(30).expect("a speed");
     for (what, read) in [("doubled", chain(60, &twice)), ("deep", chain(5000, &once)), ("a ring", chain(2, &ring))] {
-        let findings = read.expect_err(what);
+        // Prometheus reads it.
+        let read = read.unwrap_or_else(|findings| panic!("{what}: {findings:?}"));
+        assert!(read.render(&Addresses::canonical(), Speed::PRODUCTION).is_ok(), "{what}");
+        let findings = read.render(&Addresses::canonical(), speed).expect_err(what);
         let said = format!("{findings:?}");
-        assert!(findings.len() == 1 && findings[0].line > 0 && said.contains("stands for too much"), "{what}: {said}");
+        assert!(findings[0].line > 0 && said.contains("stands for too much"), "{what}: {said}");
     }
     for (what, read) in [("doubled", chain(8, &twice)), ("deep", chain(50, &once)), ("itself", chain(3, &itself))] {
         read.unwrap_or_else(|findings| panic!("{what}: {findings:?}"));
     }
 }
 
+/// Go's reader makes a text of what is written where a text belongs.
 #[test]
 fn what_prometheus_reads_is_read() {
     let read = with_rule(
@@ -495,23 +505,36 @@ fn a_link_is_followed_to_a_file_or_told() {
     let read = Monitoring::read(&folder).unwrap_or_else(|failure| panic!("{failure}"));
     assert!(read.recording("a:b:c").is_some(), "a link to a file of the folder is that file");
 
-    std::fs::write(temporary.path().join("elsewhere.yml"), text).expect("a file is written");
-    symlink("../../../elsewhere.yml", rules.join("out.yml")).expect("a link is made");
+    let elsewhere = temporary.path().join("elsewhere");
+    std::fs::create_dir(&elsewhere).expect("a folder is made");
+    let other = |name: &str| text.replace("name: more", &format!("name: {name}")).replace("a:b:c", name);
+    std::fs::write(elsewhere.join("out.yml"), other("a:b:out")).expect("a file is written");
+    symlink("../../../elsewhere/out.yml", rules.join("out.yml")).expect("a link is made");
+    symlink("..", rules.join("up")).expect("a link is made");
+    std::fs::write(rules.join(".hidden.yml"), other("a:b:hidden")).expect("a file is written");
+    std::fs::write(rules.join(".more.yml.swp"), text).expect("a file is written");
+    symlink("nobody@host", rules.join(".#more.yml")).expect("a link is made");
+    let read = Monitoring::read(&folder).unwrap_or_else(|failure| panic!("{failure}"));
+    assert!(["a:b:c", "a:b:out", "a:b:hidden"].iter().all(|name| read.recording(name).is_some()));
+    let told: Vec<String> = read.remarks().iter().map(|one| format!("{} {}", one.name, one.finding)).collect();
+    for (name, what) in [
+        ("files/link", "rules/out.yml: a link that leads out"),
+        ("files/link", "rules/up: a link to a folder that is read already"),
+        ("files/hidden", "rules/.hidden.yml: a hidden file"),
+    ] {
+        assert!(told.iter().any(|told| told.starts_with(name) && told.contains(what)), "{what}: {told:?}");
+    }
+    assert_eq!(told.len(), 3, "{told:?}");
+
     symlink("nothing.yml", rules.join("lost.yml")).expect("a link is made");
     symlink("loop.yml", rules.join("loop.yml")).expect("a link is made");
-    symlink("..data", rules.join("linked")).expect("a link is made");
-    std::fs::write(rules.join(".hidden.yml"), text).expect("a file is written");
-    std::fs::write(rules.join(".more.yml.swp"), text).expect("a file is written");
     let pipe = rules.join("pipe.yml");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
     std::fs::File::create(rules.join("large.yml")).and_then(|file| file.set_len(3 << 30)).expect("a file is made");
     let failure = Monitoring::read(&folder).expect_err("it is told").to_string();
     for told in [
-        "rules/out.yml: a link that leads out",
         "rules/lost.yml: a link that leads nowhere",
         "rules/loop.yml: a link that leads nowhere",
-        "rules/linked: a link to a folder",
-        "rules/.hidden.yml: a hidden file",
         "rules/pipe.yml: no regular file",
         "rules/large.yml: a file of",
     ] {

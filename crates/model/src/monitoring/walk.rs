@@ -3,28 +3,35 @@
 //! It tells every finding: a key we don't know, a value that is something else, a duration or an expression that does
 //! not parse. When it renders, it puts the stack's addresses and speed in place, and tells what can't be divided.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
+
+use promql_parser::parser::Expr;
 
 use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Place};
 use super::located::{Entry, Node, Value};
 use super::matcher;
 use super::promql::{self, Recorded};
 use super::prose::duration_in_words;
+use super::remark::Found;
+use super::role::Layout;
 use super::series;
 use super::shape::{Field, SERIES, Shape};
 use super::template;
-use crate::failure::Finding;
-use aiclipx_base::address::Address;
 use aiclipx_base::duration::{self, Speed};
 
+mod address;
 mod dashboard;
+mod scalar;
 
 /// Prometheus begins to miss scrapes on a busy machine below this.
 const SHORTEST_SCRAPE: Duration = Duration::from_millis(500);
 
 /// The target's label that tells the exporter whom to ask.
 pub(super) const PROBED_URL: &str = "__param_target";
+
+/// Labels of a target that are times, and are taken for its job's.
+const OF_A_SCRAPE: [&str; 2] = ["__scrape_interval__", "__scrape_timeout__"];
 
 /// The stack whose copy is made.
 #[derive(Clone, Copy)]
@@ -40,16 +47,31 @@ pub(super) struct Walk<'a> {
     pub(super) file: &'a Path,
     /// What YAML was read from: the text of `8080` is in it, of `true`, of nothing. JSON has texts of its own.
     pub(super) source: Option<&'a [u8]>,
+    /// Whether there are components of ours to lead to.
+    pub(super) layout: Layout,
     /// `None` when the walk only looks.
     pub(super) rendering: Option<Rendering<'a>>,
-    /// What was found.
-    pub(super) findings: Vec<Finding>,
+    pub(super) found: Found,
 }
 
 impl Walk<'_> {
     fn find(&mut self, line: usize, what: impl Into<String>, remedy: &str) {
-        let (what, remedy) = (what.into(), remedy.to_owned());
-        self.findings.push(Finding { file: self.file.to_owned(), line, what, remedy });
+        self.found.refuse(self.file, line, what, remedy);
+    }
+
+    /// What is read all the same. Said while reading, and not again of every copy.
+    fn remark(&mut self, name: &'static str, line: usize, what: impl Into<String>, remedy: &str) {
+        if self.rendering.is_none() {
+            self.found.remark(name, self.file, line, what, remedy);
+        }
+    }
+
+    fn speed(&self) -> Speed {
+        self.rendering.map_or(Speed::PRODUCTION, |rendering| rendering.speed)
+    }
+
+    fn is_faster(&self) -> bool {
+        self.speed() != Speed::PRODUCTION
     }
 
     /// Looks at a value, and changes it when rendering.
@@ -62,16 +84,58 @@ impl Walk<'_> {
         let kind = node.kind();
         match (shape, &mut node.value) {
             (Shape::Text, Value::Text(_))
-            | (Shape::Number, Value::Number(_))
+            | (Shape::Number | Shape::Value, Value::Number(_))
+            | (Shape::Value, Value::Infinite(_))
             | (Shape::Switch, Value::Switch(_))
             | (Shape::Own, _) => {}
+            (Shape::RealTime, Value::Text(text)) => {
+                if let Err(error) = duration::parse(text) {
+                    self.find(line, error.to_string(), "");
+                }
+            }
+            (
+                Shape::OneOf(_)
+                | Shape::Bytes
+                | Shape::GoTime
+                | Shape::CalendarRange(_)
+                | Shape::ClockTime
+                | Shape::HostPort
+                | Shape::WebUrl
+                | Shape::Regex,
+                Value::Text(text),
+            ) => {
+                if let Err(what) = scalar::check(shape, text) {
+                    self.find(line, what, "");
+                }
+            }
+            (Shape::OfCalendar, Value::List(names)) => {
+                if let (Some(first), true) = (names.first(), self.is_faster()) {
+                    self.find(first.line, "an interval of the calendar, which no speed moves", "render at speed 1");
+                }
+            }
+            (Shape::Map(shape), Value::Map(entries)) => {
+                for entry in entries {
+                    self.visit(shape, &mut entry.node);
+                }
+            }
+            (Shape::Regexes, Value::Map(entries)) => {
+                self.texts(entries);
+                for entry in entries.iter() {
+                    if let Some(Err(what)) = entry.node.as_text().map(|text| scalar::check(&Shape::Regex, text)) {
+                        self.find(entry.node.line, what, "");
+                    }
+                }
+            }
             (Shape::Duration, Value::Text(text)) => {
                 self.duration(line, text);
             }
             (Shape::Scrape, Value::Text(text)) => {
-                if self.duration(line, text).is_some_and(|interval| interval < SHORTEST_SCRAPE) {
-                    let shortest = duration::print(SHORTEST_SCRAPE);
-                    self.find(line, format!("a scrape every {text} is under {shortest}"), "choose a lower speed");
+                let is_short = self.duration(line, text).is_some_and(|interval| interval < SHORTEST_SCRAPE);
+                let what = format!("a scrape every {text} is under {}", duration::print(SHORTEST_SCRAPE));
+                if is_short && self.is_faster() {
+                    self.find(line, what, "choose a lower speed");
+                } else if is_short {
+                    self.remark("scrape/interval", line, what, "a busy machine misses some");
                 }
             }
             (Shape::Step, Value::Text(text)) => self.step(line, text),
@@ -80,12 +144,21 @@ impl Walk<'_> {
             (Shape::Matcher, Value::Text(text)) => {
                 if let Err(error) = matcher::parse(text) {
                     self.find(line, error, "");
+                } else if matcher::is_newer(text) {
+                    let what = format!("`{text}` is read by Alertmanager from 0.27 on");
+                    self.remark("route/version", line, what, "earlier ones refuse the file");
                 }
             }
-            (Shape::Url(place), Value::Text(text)) => self.url(line, *place, text),
-            (Shape::AnyUrl(places), Value::Text(text)) => {
-                let place = places.iter().find(|one| leads_to(text, **one)).unwrap_or(&places[0]);
-                self.url(line, *place, text);
+            (Shape::Url(component), Value::Text(text)) => {
+                if let Err(what) = scalar::check(&Shape::WebUrl, text) {
+                    self.find(line, what, "");
+                } else {
+                    self.url("address/elsewhere", line, *component, text);
+                }
+            }
+            (Shape::AnyUrl(components), Value::Text(text)) => {
+                let component = components.iter().find(|one| address::leads_to(text, **one)).unwrap_or(&components[0]);
+                self.url("address/elsewhere", line, *component, text);
             }
             (Shape::Folder, Value::Text(text)) => {
                 self.below(line, CANONICAL_FOLDER, |addresses| &addresses.folder, text);
@@ -111,15 +184,21 @@ impl Walk<'_> {
             }
             (Shape::TargetLabels, Value::Map(entries)) => {
                 self.texts(entries);
+                for entry in entries.iter_mut().filter(|entry| OF_A_SCRAPE.contains(&entry.key.as_str())) {
+                    if let (Value::Text(text), true) = (&mut entry.node.value, self.is_faster()) {
+                        self.duration(entry.line, text);
+                    }
+                }
                 for entry in entries.iter_mut().filter(|entry| entry.key == PROBED_URL) {
                     if let Value::Text(text) = &mut entry.node.value {
-                        self.url(entry.line, Place::Clients, text);
+                        self.url("address/elsewhere", entry.line, Place::Clients, text);
                     }
                 }
             }
             (Shape::ExternalLabels, Value::Map(entries)) => {
                 self.texts(entries);
-                if let Some(Rendering { speed, .. }) = self.rendering {
+                let is_ours = self.layout == Layout::Stack || entries.iter().any(|entry| entry.key == "speed");
+                if let Some(Rendering { speed, .. }) = self.rendering.filter(|_| is_ours) {
                     entries.retain(|entry| entry.key != "speed");
                     entries.push(Entry { key: "speed".to_owned(), line: 0, node: Node::text(speed.to_string()) });
                 }
@@ -132,48 +211,85 @@ impl Walk<'_> {
                 self.annotations(entries, matches!(shape, Shape::Annotations));
             }
             (Shape::Series, Value::Map(_)) => self.series(node),
-            (Shape::List(shape), Value::List(items)) => items.iter_mut().for_each(|item| self.visit(shape, item)),
+            (Shape::List(shape), Value::List(items)) => {
+                for item in items {
+                    if matches!((shape, &item.value), (Shape::Record(_) | Shape::Relabelling(_), Value::Null)) {
+                        self.find(item.line, "an item with nothing in it", "take it off the list");
+                    } else {
+                        self.visit(shape, item);
+                    }
+                }
+            }
             (Shape::Record(fields), Value::Map(entries)) => self.record(line, fields, entries),
+            (Shape::Relabelling(fields), Value::Map(entries)) => {
+                self.record(line, fields, entries);
+                self.relabelling(node);
+            }
             (Shape::Dashboard, Value::Map(_)) => self.dashboard(node),
             (shape, _) => self.find(line, format!("{} is expected here, and this is {kind}", shape.expected()), ""),
         }
     }
 
-    fn record(&mut self, line: usize, fields: &[Field], entries: &mut [Entry]) {
+    fn record(&mut self, line: usize, tables: &[&[Field]], entries: &mut [Entry]) {
+        let fields = || tables.iter().flat_map(|fields| fields.iter());
         for entry in entries.iter_mut() {
-            if let Some(field) = fields.iter().find(|field| field.key == entry.key) {
+            if let Some(field) = fields().find(|field| field.keys().contains(&entry.key.as_str())) {
                 self.visit(field.shape, &mut entry.node);
             } else {
-                let known: Vec<&str> = fields.iter().map(|field| field.key).collect();
+                let known: Vec<&str> = fields().flat_map(Field::keys).copied().collect();
                 let remedy = format!("known here: {}", known.join(", "));
                 self.find(entry.line, format!("unknown key `{}`", entry.key), &remedy);
             }
         }
-        for field in fields.iter().filter(|field| field.required) {
-            if !entries.iter().any(|entry| entry.key == field.key) {
-                self.find(line, format!("`{}` is missing", field.key), "");
+        for key in fields().filter(|field| field.required).flat_map(Field::keys) {
+            if !entries.iter().any(|entry| entry.key == *key) {
+                self.find(line, format!("`{key}` is missing"), "");
             }
         }
     }
 
-    /// Where a text belongs Go's reader takes a number, a switch, nothing at all by how it is written; and nothing for a list or
-    /// a map that is empty.
+    /// A step that gives a target its interval is divided where it says which, and refused where it takes one from elsewhere.
+    fn relabelling(&mut self, step: &mut Node) {
+        let target = step.text_of("target_label").unwrap_or_default().to_owned();
+        if !self.is_faster() || !OF_A_SCRAPE.contains(&target.as_str()) {
+            return;
+        }
+        let line = step.line;
+        match step.get_mut("replacement").map(|node| (node.line, &mut node.value)) {
+            Some((line, Value::Text(text))) if duration::parse(text).is_ok() => {
+                self.duration(line, text);
+            }
+            _ => {
+                let what = format!("`{target}` is given out of a label, which no speed divides");
+                self.find(line, what, "write the interval into the step, or render at speed 1");
+            }
+        }
+    }
+
+    /// Where a text belongs Go's reader takes a number, a switch, nothing at all by how it is written; nothing for a list or
+    /// a map that is empty; and for a switch the words that YAML 1.1 has.
     fn as_go_reads(&self, shape: &Shape, node: &mut Node) {
         let Some(source) = self.source else { return };
-        match (shape.is_of_texts(), &mut node.value) {
-            (false, Value::Null) => match shape {
-                Shape::List(_) => node.value = Value::List(Vec::new()),
-                Shape::Record(_) => node.value = Value::Map(Vec::new()),
-                shape if shape.is_a_text() => node.value = Value::Text(String::new()),
-                _ => {}
-            },
-            (true, Value::Null) => node.value = Value::Map(Vec::new()),
-            (true, Value::Map(entries)) => {
-                for entry in entries {
+        match &mut node.value {
+            Value::Null if matches!(shape, Shape::List(_) | Shape::OfCalendar) => node.value = Value::List(Vec::new()),
+            Value::Null if shape.is_empty_of_nothing() => node.value = Value::Map(Vec::new()),
+            Value::Null if matches!(shape, Shape::Number | Shape::Value) => node.value = Value::Number(0.into()),
+            Value::Null if matches!(shape, Shape::Switch) => node.value = Value::Switch(false),
+            Value::Map(entries) if shape.is_of_texts() => {
+                // A regular expression of nothing at all is none.
+                let is_kept = |node: &Node| matches!((shape, &node.value), (Shape::Regexes, Value::Null));
+                for entry in entries.iter_mut().filter(|entry| !is_kept(&entry.node)) {
                     as_written(source, &mut entry.node);
                 }
             }
-            (false, _) if shape.is_a_text() => as_written(source, node),
+            Value::Text(text) if matches!(shape, Shape::Switch) && *text == written(source, &node.span) => {
+                match text.to_ascii_lowercase().as_str() {
+                    "y" | "yes" | "on" => node.value = Value::Switch(true),
+                    "n" | "no" | "off" => node.value = Value::Switch(false),
+                    _ => {}
+                }
+            }
+            _ if shape.is_a_text() => as_written(source, node),
             _ => {}
         }
     }
@@ -193,7 +309,7 @@ impl Walk<'_> {
     }
 
     fn templates(&mut self, entries: &[Entry]) {
-        let is_faster = self.rendering.is_some_and(|rendering| rendering.speed != Speed::PRODUCTION);
+        let is_faster = self.is_faster();
         for entry in entries {
             let Some(text) = entry.node.as_text() else { continue };
             match template::check(text) {
@@ -209,7 +325,7 @@ impl Walk<'_> {
 
     /// Divides a duration in place and gives back what it is then.
     fn duration(&mut self, line: usize, text: &mut String) -> Option<Duration> {
-        let speed = self.rendering.map_or(Speed::PRODUCTION, |rendering| rendering.speed);
+        let speed = self.speed();
         match duration::parse(text).and_then(|production| speed.real(production)) {
             Ok(real) => {
                 if self.rendering.is_some() {
@@ -230,8 +346,10 @@ impl Walk<'_> {
     /// the scrape interval there is nothing to see.
     fn step(&mut self, line: usize, text: &mut String) {
         if duration::parse(text).is_ok_and(|production| production.subsec_nanos() != 0) {
-            self.find(line, format!("{text} is not in whole seconds"), "Grafana would ask what Prometheus refuses");
-        } else if let Some(real) = self.duration(line, text)
+            let what = format!("{text} is not in whole seconds");
+            self.remark("datasource/interval", line, what, "Grafana would ask what Prometheus refuses");
+        }
+        if let Some(real) = self.duration(line, text)
             && self.rendering.is_some()
         {
             // In one unit: of `1m30s` Grafana's pages read the first part alone.
@@ -244,6 +362,11 @@ impl Walk<'_> {
             Ok(tree) => tree,
             Err(error) => return self.find(line, format!("not an expression: {}", error.trim()), ""),
         };
+        let is_gone = |node: &&Expr| matches!(node, Expr::Call(call) if call.func.name == promql::GONE);
+        if promql::nodes(&tree).iter().any(is_gone) {
+            let what = format!("`{}` is not known to Prometheus 3", promql::GONE);
+            self.remark("query/version", line, what, "there it is called double_exponential_smoothing");
+        }
         let Some(Rendering { speed, recorded, .. }) = self.rendering else { return };
         if hazardous && speed != Speed::PRODUCTION {
             for hazard in promql::hazards(&tree, recorded) {
@@ -256,69 +379,12 @@ impl Walk<'_> {
         }
     }
 
-    /// A path below one of the folders that a stack has of its own.
-    fn below(&mut self, line: usize, from: &str, to: fn(&Addresses) -> &PathBuf, text: &mut String) {
-        match Path::new(text.as_str()).strip_prefix(from) {
-            Ok(inside) => {
-                if let Some(rendering) = self.rendering {
-                    *text = to(rendering.addresses).join(inside).to_string_lossy().into_owned();
-                }
-            }
-            Err(_) => self.find(line, format!("`{text}` does not lie in {from}"), ""),
-        }
-    }
-
-    /// In a container any address is its own, unless nobody else is to reach it; a local stack's is its loopback.
-    fn listen(&mut self, line: usize, place: Place, text: &mut String) {
-        let canonical = Addresses::canonical();
-        let at = &place.of(&canonical)[0];
-        let wanted = format!("0.0.0.0:{}", at.port);
-        if *text != wanted && (*text != at.to_string() || *at != Address::loopback(at.port)) {
-            self.find(line, format!("`{text}` is not {wanted}"), "");
-        } else if let Some(Rendering { addresses, .. }) = self.rendering
-            && *addresses != canonical
-        {
-            *text = place.of(addresses)[0].to_string();
-        }
-    }
-
-    fn url(&mut self, line: usize, place: Place, text: &mut String) {
-        let canonical = Addresses::canonical();
-        let from = place.of(&canonical)[0].url("/");
-        match text.strip_prefix(&from) {
-            Some(rest) => {
-                if let Some(Rendering { addresses, .. }) = self.rendering {
-                    let path = format!("/{rest}");
-                    *text = match &addresses.external {
-                        Some(external) if place == Place::Dashboards => external.to(&path),
-                        _ => place.of(addresses)[0].url(&path),
-                    };
-                }
-            }
-            None if format!("{text}/") == from => {
-                if let Some(Rendering { addresses, .. }) = self.rendering {
-                    place.of(addresses)[0].url("").clone_into(text);
-                }
-            }
-            None => self.find(line, format!("`{text}` does not lead to {}", from.trim_end_matches('/')), ""),
-        }
-    }
-
-    /// A page of this repository, which has an address once there is a place for pages.
-    fn page(&self, text: &mut String) {
-        let external = self.rendering.and_then(|rendering| rendering.addresses.external.as_ref());
-        let path = text.trim_start_matches('/');
-        if let Some(external) = external.filter(|_| path.starts_with("monitoring/")) {
-            *text = external.to(&format!("/{path}"));
-        }
-    }
-
     fn annotations(&mut self, entries: &mut [Entry], strict: bool) {
         for entry in entries {
             let line = entry.line;
             let Value::Text(text) = &mut entry.node.value else { continue };
             if entry.key == "dashboard_url" {
-                self.url(line, Place::Dashboards, text);
+                self.url("alert/dashboard", line, Place::Dashboards, text);
             } else if entry.key == "runbook_url" {
                 self.page(text);
             } else if strict
@@ -326,7 +392,7 @@ impl Walk<'_> {
                 && let Some(written) = duration_in_words(text)
             {
                 let what = format!("`{}` tells a duration, `{written}`, which the rule may contradict", entry.key);
-                self.find(line, what, "say what is wrong; the rule says since when");
+                self.remark("alert/duration", line, what, "say what is wrong; the rule says since when");
             }
         }
     }
@@ -335,9 +401,9 @@ impl Walk<'_> {
         let line = node.line;
         let name = node.text_of("series").unwrap_or_default().to_owned();
         if let Value::Map(entries) = &mut node.value {
-            self.record(line, SERIES, entries);
+            self.record(line, &[SERIES], entries);
         }
-        let speed = self.rendering.map_or(Speed::PRODUCTION, |rendering| rendering.speed);
+        let speed = self.speed();
         let Some(values) = node.get_mut("values") else { return };
         let line = values.line;
         let Value::Text(text) = &mut values.value else { return };
@@ -368,20 +434,19 @@ fn is_name(text: &str, of_series: bool) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || (of_series && c == ':'))
 }
 
+/// What stands there, to the letter; nothing where that is not known.
+fn written<'a>(source: &'a [u8], span: &std::ops::Range<usize>) -> &'a str {
+    source.get(span.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default().trim()
+}
+
 /// Makes a text of a scalar that is none.
 fn as_written(source: &[u8], node: &mut Node) {
-    let written = source.get(node.span.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok());
-    match (&node.value, written) {
-        (Value::Null, _) => node.value = Value::Text(String::new()),
-        (Value::Number(_) | Value::Switch(_), Some(written)) if !written.is_empty() => {
-            node.value = Value::Text(written.trim().to_owned());
+    let written = written(source, &node.span);
+    match &node.value {
+        Value::Null => node.value = Value::Text(String::new()),
+        Value::Number(_) | Value::Switch(_) | Value::Infinite(_) if !written.is_empty() => {
+            node.value = Value::Text(written.to_owned());
         }
         _ => {}
     }
-}
-
-/// Whether a URL is one of this place's, as files name it.
-fn leads_to(url: &str, place: Place) -> bool {
-    let canonical = Addresses::canonical();
-    format!("{}/", url.trim_end_matches('/')).starts_with(&place.of(&canonical)[0].url("/"))
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 
-use super::exceptions::{self, Exceptions};
 use super::finding::{Finding, Findings};
 use super::pasted;
+use super::profile::{self, Profile, Whose};
 use super::tree::{Tree, read_dashboards};
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
@@ -47,7 +47,7 @@ pub async fn check(
 ) -> Result<Vec<Finding>, Failure> {
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let mut findings = Findings::default();
-    let listed = Exceptions::read(&monitoring, &mut findings);
+    let listed = Profile::read(&monitoring, Whose::Ours, &mut findings);
     let mut dashboards = read_dashboards(&monitoring, &mut findings);
     for model in dashboards.iter_mut().filter_map(|dashboard| dashboard.model.as_mut()) {
         *model = model.at(speed).map_err(|refused| anyhow::anyhow!(refused.join("; ")))?;
@@ -87,7 +87,7 @@ async fn panels(
     api: &Api,
     tree: &Tree,
     view: &View<'_>,
-    listed: &Exceptions,
+    listed: &Profile,
     is_called: bool,
     findings: &mut Findings,
 ) -> anyhow::Result<usize> {
@@ -250,7 +250,7 @@ fn has_a_number(answer: &[Series]) -> bool {
 async fn pages(
     api: &Api,
     tree: &Tree,
-    listed: &Exceptions,
+    listed: &Profile,
     speed: Speed,
     is_called: bool,
     findings: &mut Findings,
@@ -280,7 +280,7 @@ impl Asked<'_> {
         self,
         [empty, error]: [&'static str; 2],
         is_empty: anyhow::Result<bool>,
-        listed: &Exceptions,
+        listed: &Profile,
         is_called: bool,
         findings: &mut Findings,
     ) -> usize {
@@ -289,7 +289,7 @@ impl Asked<'_> {
             Ok(true) => (empty, "nothing".to_owned()),
             Err(failed) => (error, format!("{failed:#}")),
         };
-        let remedy = format!("is there traffic? what may be empty stands in {}", exceptions::file().display());
+        let remedy = format!("is there traffic? what may be empty stands in monitoring/{}", profile::FILE);
         let mut found = Findings::default();
         found.about(name, self.subject, self.file, self.line, format!("{} answers {answer}", self.what), remedy);
         let left = listed.leave(found.0);
@@ -437,7 +437,7 @@ mod tests {
     async fn an_entry_for_an_error_that_a_stack_does_not_show_is_idle() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         copy_folder(&root().join("monitoring"), &folder.path().join("monitoring")).expect("a copy");
-        let list = folder.path().join(exceptions::file());
+        let list = folder.path().join("monitoring").join(profile::FILE);
         let mut text = std::fs::read_to_string(&list).expect("a list");
         let line = text.lines().count() + 2;
         text += "[\"panel/answer\"]\n\"app-overview/1\" = \"Refused once.\"\n";

@@ -16,8 +16,8 @@
 //! | [`labels`] | matchers, legends, sentences and groups with the labels and values that there are |
 //! | [`settings`] | what has one right value in this stack |
 //! | [`runbooks`] | what a page has one paste, with what there is to ask, to call and to look at |
-//! | [`exceptions`] | what is excepted, by a finding's name ([`names`]), with its reason |
 //! | [`mutants`] | what mutants break with what there is to break |
+//! | [`profile`] | what is on or off, and what is excepted, by a finding's name ([`names`]) |
 //! | [`scenarios`] | what scenarios send and expect exists, and can happen in the time they give it |
 //! | here | the rules of the objectives are what their table gives; what can be rendered |
 //!
@@ -41,7 +41,6 @@ mod cases;
 mod compose;
 mod dashboards;
 mod events;
-mod exceptions;
 mod finding;
 mod inhibitions;
 mod known;
@@ -52,6 +51,7 @@ mod mutants;
 pub mod names;
 mod nearest;
 mod pasted;
+mod profile;
 mod recordings;
 mod runbooks;
 mod scenarios;
@@ -61,9 +61,9 @@ mod tests;
 mod tree;
 mod wiring;
 
-use exceptions::Exceptions;
 use finding::Findings;
 pub use finding::{Finding, refusal};
+use profile::{Profile, Whose};
 use tree::{Tree, read_dashboards};
 
 /// The speeds that are promised: production, and what `up` and evidence default to.
@@ -81,37 +81,65 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     Ok(of(monitoring, &scenarios, findings)?)
 }
 
+/// Checks somebody else's folder: what lies in it, however it lies there, by what holds of any monitoring. A check.toml in it
+/// switches on what else they want. Files that don't parse stop it.
+///
+/// Findings name files by their path in the folder.
+pub fn check_anybodys(folder: &Path) -> Result<Vec<Finding>, Failure> {
+    let monitoring = Monitoring::read_any(folder)?;
+    let mut findings = Findings::default();
+    let profile = Profile::read(&monitoring, Whose::Anybodys, &mut findings);
+    remarked(&monitoring, &mut findings);
+    without_rules(&monitoring, &mut findings);
+    events::check(&monitoring, &mut findings);
+    let tree = Tree { dashboards: Vec::new(), monitoring };
+    recordings::check(&tree, &mut findings);
+    let idle = profile.check(&tree, &findings.0);
+    let mut left = profile.leave(findings.0);
+    left.extend(idle.0);
+    Ok(sorted(left))
+}
+
+/// What was found while reading.
+fn remarked(monitoring: &Monitoring, findings: &mut Findings) {
+    for remark in monitoring.remarks() {
+        findings.read(remark.name, vec![remark.finding.clone()]);
+    }
+}
+
 /// Checks only what these scenarios send and expect, before they are enacted: a run whose alert or panel does not exist, or
 /// which ends before its alert can fire, proves nothing.
 pub fn check_scenarios(root: &Path, scenarios: &[Scenario]) -> Result<Vec<Finding>, Failure> {
     let mut findings = Findings::default();
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
-    let exceptions = Exceptions::read(&monitoring, &mut Findings::default());
+    let profile = Profile::read(&monitoring, Whose::Ours, &mut Findings::default());
     let dashboards = read_dashboards(&monitoring, &mut Findings::default());
     for scenario in scenarios {
         scenarios::check(scenario, &monitoring, &dashboards, &mut findings);
     }
-    Ok(exceptions.leave(findings.0))
+    Ok(profile.leave(findings.0))
 }
 
 /// What stopped a check, where that is what is in a file.
 pub fn refused(failure: &Failure) -> Vec<Finding> {
     let of = |read: &failure::Finding| {
-        let is_monitoring = read.file.starts_with("monitoring");
-        Finding::of_reader(if is_monitoring { "monitoring/file" } else { "scenario/file" }, read.clone())
+        let is_scenario = read.file.extension().is_some_and(|extension| extension == "toml");
+        let is_scenario = is_scenario && !read.file.starts_with("monitoring");
+        Finding::of_reader(if is_scenario { "scenario/file" } else { "monitoring/file" }, read.clone())
     };
     failure.findings().iter().map(of).collect()
 }
 
 /// Checks what was read; beside what was found already.
 fn of(monitoring: Monitoring, scenarios: &[Scenario], mut findings: Findings) -> anyhow::Result<Vec<Finding>> {
-    let exceptions = Exceptions::read(&monitoring, &mut findings);
+    let profile = Profile::read(&monitoring, Whose::Ours, &mut findings);
+    remarked(&monitoring, &mut findings);
     let mut none = Findings::default();
     without_rules(&monitoring, &mut none);
     if !none.0.is_empty() {
         // What leads to a rule that is gone is found by the hundred, and tells nobody why.
         findings.0.append(&mut none.0);
-        return Ok(sorted(exceptions.leave(findings.0)));
+        return Ok(sorted(profile.leave(findings.0)));
     }
     let tree = Tree { dashboards: read_dashboards(&monitoring, &mut findings), monitoring };
     for k in SPEEDS {
@@ -134,8 +162,8 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario], mut findings: Findings) ->
     metrics::check(&tree, &mut findings)?;
     objectives(&tree.monitoring, &mut findings);
     dashboards::check(&tree, &mut findings);
-    let idle = exceptions.check(&tree, &findings.0);
-    let mut left = exceptions.leave(findings.0);
+    let idle = profile.check(&tree, &findings.0);
+    let mut left = profile.leave(findings.0);
     left.extend(idle.0);
     Ok(sorted(left))
 }
@@ -149,28 +177,16 @@ fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
 /// A file of rules, or of their tests, that has none: Prometheus and promtool load it without a word.
 fn without_rules(monitoring: &Monitoring, findings: &mut Findings) {
     let none = |groups: &[Node], key| groups.iter().all(|group| group.items_of(key).is_empty());
-    for (path, document) in monitoring.documents_in("prometheus/rules") {
+    for (path, document) in monitoring.rule_files() {
         if none(document.items_of("groups"), "rules") {
-            let file = Path::new("monitoring").join(path);
-            findings.find(
-                "rule/none",
-                file,
-                0,
-                "there is no rule in it: nothing is evaluated, and nothing fires",
-                "write one, or remove the file",
-            );
+            let what = "there is no rule in it: nothing is evaluated, and nothing fires";
+            findings.find("rule/none", monitoring.named(path), 0, what, "write one, or remove the file");
         }
     }
-    for (path, document) in monitoring.documents_in("prometheus/rules/tests") {
+    for (path, document) in monitoring.rule_tests() {
         if document.items_of("tests").is_empty() {
-            let file = Path::new("monitoring").join(path);
-            findings.find(
-                "test/none",
-                file,
-                0,
-                "there is no test in it: promtool passes it",
-                "write one, or remove the file",
-            );
+            let what = "there is no test in it: promtool passes it";
+            findings.find("test/none", monitoring.named(path), 0, what, "write one, or remove the file");
         }
     }
 }

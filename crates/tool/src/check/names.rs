@@ -4,10 +4,12 @@
 type Row = (&'static str, &'static str);
 
 /// In the order of names; crates/tool/tests/names.rs holds it to those that are used.
-pub const ALL: [Row; 152] = [
+pub const ALL: [Row; 161] = [
+    ("address/elsewhere", "an address is none of this stack's: a local stack leaves it as it is"),
     ("alert/annotation", "an annotation asks for a label that the rule's value has not"),
     ("alert/dashboard", "it has no `dashboard_url`, or one that leads nowhere"),
     ("alert/description", "its description says nothing of the case"),
+    ("alert/duration", "an annotation tells a duration, which no speed divides and the rule may contradict"),
     ("alert/humanize", "its description prints a number below 1 in thousandths"),
     ("alert/label", "a label is missing, none of those known, or a template"),
     ("alert/name", "its name does not begin as its service's do"),
@@ -19,6 +21,8 @@ pub const ALL: [Row; 152] = [
     ("alert/twice", "another alert has its name"),
     ("alert/unproven", "no scenario expects it to fire"),
     ("alert/window", "its label names a window that its expression does not ask for"),
+    ("check/file", "check.toml can't be read"),
+    ("check/switch", "a switch is for a finding of no such name, or is neither on nor off"),
     ("compose/capabilities", "a service keeps capabilities, or is given one"),
     ("compose/condition", "a service waits for a condition that there is not"),
     ("compose/file", "compose.yaml can't be read, or has no service"),
@@ -47,17 +51,20 @@ pub const ALL: [Row; 152] = [
     ("dashboard/schema", "its `schemaVersion` is missing, or not of the classic format"),
     ("dashboard/time", "a time or a refresh is none that Grafana reads"),
     ("dashboard/timezone", "its time zone is not UTC"),
-    ("dashboard/uid", "its uid is another's, too, or too long"),
+    ("dashboard/uid", "its uid is missing, another's, too, or too long"),
     ("dashboard/variable", "a query asks for a variable that there is not"),
     ("datasource/default", "not one datasource is the default"),
     ("datasource/interval", "a panel's rate would be taken more often than something is scraped"),
     ("datasource/link", "what a line of a log leads to is not there"),
     ("datasource/type", "its type is another than its address"),
-    ("exception/file", "exceptions.toml can't be read"),
     ("exception/idle", "an exception excepts nothing"),
     ("exception/name", "an exception is for a finding of no such name"),
     ("exception/reason", "an exception has no reason"),
+    ("files/document", "a second document begins in a file, and nobody reads it"),
+    ("files/hidden", "a hidden file that Prometheus reads where a pattern finds it"),
+    ("files/link", "a link leads out of the folder, nowhere, or to what is read already"),
     ("files/pattern", "a pattern of files finds none"),
+    ("files/unread", "nothing reads a file of this name in this folder"),
     ("grafana/setting", "a setting whose loss would let Grafana fetch, report, or let strangers in"),
     ("inhibition/equal", "an inhibition is not for the same service and job"),
     ("inhibition/example", "an example's inhibitions are not those of alertmanager.yml"),
@@ -94,6 +101,7 @@ pub const ALL: [Row; 152] = [
     ("query/name", "nobody exposes a series of this name"),
     ("query/one-job", "one job of the service is asked for, and not a second"),
     ("query/syntax", "an expression can't be read"),
+    ("query/version", "an expression is one that not every Prometheus from 2.42 on reads"),
     ("receiver/resolved", "a receiver is not told when an alert ends"),
     ("receiver/silent", "a receiver tells nobody"),
     ("receiver/unreached", "no alert reaches a receiver"),
@@ -101,16 +109,18 @@ pub const ALL: [Row; 152] = [
     ("recording/mean", "it is a mean of ratios"),
     ("recording/name", "its name is not level:metric:operations"),
     ("recording/rate", "it is the rate of what is recorded"),
+    ("recording/twice", "another recording rule has its name"),
     ("recording/unasked", "nobody asks for it"),
     ("route/continue", "a route leads an alert to several receivers"),
     ("route/default", "an alert has no route but the default one"),
     ("route/group", "alerts are not grouped, or by a label that none has"),
-    ("route/interval", "an interval of nothing"),
     ("route/matcher", "a matcher of a route or an inhibition takes no alert"),
     ("route/repeat", "it repeats more often than it looks"),
     ("route/severity", "alerts of two severities go to one receiver"),
+    ("route/version", "a matcher is one that not every Alertmanager from 0.25 on reads"),
     ("route/watchdog", "the Watchdog is not repeated each time its group is looked at"),
     ("rule/absent", "Prometheus has not loaded a rule (`--live`)"),
+    ("rule/group", "a group of another file has its name"),
     ("rule/health", "Prometheus can't evaluate a rule (`--live`)"),
     ("rule/none", "a file of rules has none"),
     ("rule/not-loaded", "no `rule_files` finds a file of rules"),
@@ -134,18 +144,17 @@ pub const ALL: [Row; 152] = [
     ("scenario/panel", "it expects of a panel that there is not"),
     ("scenario/request", "it sends what the service has no route for, or counts otherwise"),
     ("scrape/interval", "a job is scraped so rarely that there is a time without a sample, or after nothing"),
-    ("scrape/job", "two jobs have one name"),
     ("scrape/kept", "a name is asked for and not kept"),
     ("scrape/missing", "a component is scraped by no job"),
     ("scrape/path", "a component is scraped at another path than it answers at"),
     ("scrape/targets", "a component's targets are asked for in another's file"),
-    ("scrape/timeout", "a scrape may last longer than its interval"),
     ("scrape/unwatched", "no alert asks whether the targets of a job answer"),
     ("service/recorded", "nobody recorded what the service exposes, so names can't be checked"),
     ("setting/value", "a setting with one right value in this stack has another"),
     ("slo/rules", "the rules of the objectives are not what their table gives"),
     ("slo/table", "the table of the objectives can't be read"),
     ("target/address", "a component does not answer there"),
+    ("target/missing", "a file of targets is asked for that is not there"),
     ("test/alert", "a unit test asks for an alert that no rule has"),
     ("test/case", "an alert has no unit test of a case that each must have"),
     ("test/counter", "no unit test has a counter that starts again, or is born with a count"),
@@ -162,6 +171,23 @@ pub const ALL: [Row; 152] = [
 /// The name as the table has it.
 pub(super) fn of(name: &str) -> Option<&'static str> {
     ALL.iter().map(|(known, _)| *known).find(|known| *known == name)
+}
+
+/// Those that hold of any monitoring, and are on where it is not ours: each is of what its programs read in another way than it
+/// looks, or not at all.
+pub const ANYWHERE: [&str; 7] = [
+    "alert/one-event",
+    "files/document",
+    "files/hidden",
+    "query/syntax",
+    "query/version",
+    "recording/rate",
+    "route/version",
+];
+
+/// Whether findings begin with this and a slash.
+pub(super) fn is_group(name: &str) -> bool {
+    ALL.iter().any(|(known, _)| known.split('/').next() == Some(name))
 }
 
 /// Whether only a running stack shows it.

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use super::exceptions;
 use super::finding::Findings;
 use super::nearest;
+use super::profile;
 use super::tree::{DashboardFile, SCENARIOS, Tree, asking_panels, line_with};
 use aiclipx_app::endpoint::Endpoint;
 use aiclipx_base::duration;
@@ -94,7 +94,7 @@ fn too_short(scenario: &Scenario, alert: &Alert, monitoring: &Monitoring) -> Vec
 
 /// Some scenario expects each alert to fire, and holds each panel to a measure.
 pub(super) fn unproven(tree: &Tree, scenarios: &[Scenario], findings: &mut Findings) {
-    let listed = exceptions::file().display().to_string();
+    let listed = format!("monitoring/{}", profile::FILE);
     // One that is inhibited fires, too: nobody is told.
     let fires_in = |scenario: &Scenario, name: &str| {
         scenario.expect.fires.iter().chain(&scenario.expect.inhibits).any(|fires| fires == name)

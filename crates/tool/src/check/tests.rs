@@ -49,7 +49,7 @@ const OVERVIEW: &str = "grafana/dashboards/app-overview.json";
 const SOURCE: &str = "grafana/provisioning/datasources/prometheus.yml";
 const ROUTES: &str = "alertmanager/alertmanager.yml";
 const PROMETHEUS: &str = "prometheus/prometheus.yml";
-const EXCEPTIONS: &str = "exceptions.toml";
+const EXCEPTIONS: &str = "check.toml";
 
 /// What Grafana's pages do at a speed: each query is one that Prometheus takes, and a rate has two scrapes to be one of.
 #[test]
@@ -499,17 +499,17 @@ fn what_would_load_and_do_nothing_is_found_with_its_line() {
             PROMETHEUS,
             "- job_name: app\n",
             "- job_name: app\n    scrape_timeout: 20s\n",
-            "may take 20s",
+            "a scrape may last 20s",
             "scrape_timeout",
         ),
-        (PROMETHEUS, "job_name: receiver", "job_name: app", "a second job of the name app", "job_name: app"),
-        (ROUTES, "severity=\"critical\"", "\"severity\"=\"critical\"", "no matcher of Alertmanager's", "matchers"),
+        (PROMETHEUS, "job_name: receiver", "job_name: app", "a second job of the name `app`", "job_name: app"),
+        (ROUTES, "severity=\"critical\"", "\"severity\"=\"critical\"", "by Alertmanager from 0.27 on", "matchers"),
         (ROUTES, "severity=\"critical\"", "severity=crit", "no alert has the severity `crit`", "severity=crit"),
         (ROUTES, "AppDown|AppTargetMissing|", "AppDwon|AppTargetMissing|", "the alertname `AppDwon`", "AppDwon"),
         (ROUTES, "!~\"AppRestarting|", "!~\"AppRestating|", "the alertname `AppRestating`", "AppRestating"),
         (ROUTES, "|App.+NearLimit", "|App(.+NearLimit|Starting)", "the alertname `AppStarting`", "Starting"),
         (ROUTES, "App.*Traffic", "Apps.*Traffic", "the alertname `Apps.*Traffic.*`", "Apps"),
-        (ROUTES, "group_interval: 1m", "group_interval: 0s", "a `group_interval` of nothing", "group_interval"),
+        (ROUTES, "group_interval: 1m", "group_interval: 0s", "`group_interval` is nothing", "group_interval"),
         (ROUTES, "repeat_interval: 4h", "repeat_interval: 30s", "repeated every 30s", "repeat_interval"),
         (
             ROUTES,
@@ -1493,7 +1493,7 @@ fn what_hides_others_can_not_be_excepted_and_nothing_is_excepted_of_everything()
         let wanted = BTreeSet::from(["exception/name", "exception/reason", "rule/none"]);
         assert!(found.is_superset(&wanted), "{name}: {found:?}");
     }
-    assert!(with("runbook/place", "", "So.").contains("exception/file"));
+    assert!(with("runbook/place", "", "So.").contains("check/file"));
 }
 
 /// Of each panel, whatever its query and unit: nothing else is said of what nobody sees.

@@ -49,6 +49,7 @@ pub(super) const FUNCTIONS: [(Treats, &[&str]); 18] = [
             "abs",
             "avg_over_time",
             "deg",
+            "holt_winters",
             "label_join",
             "label_replace",
             "last_over_time",

@@ -15,8 +15,11 @@ pub(super) fn is_name(name: &str) -> bool {
 
 /// The recording rules whose results a selector gives, by their name or by what it asks of names.
 pub(super) fn recordings<'a>(selector: &VectorSelector, recorded: &'a Recorded) -> Vec<(&'a str, &'a Expr)> {
-    let all = recorded.iter().map(|(name, expr)| (name.as_str(), &**expr));
-    all.filter(|(name, _)| gives(selector, name)).collect()
+    let all = |(name, expr): (&'a String, &'a Arc<Expr>)| (name.as_str(), &**expr);
+    if let Some(name) = &selector.name {
+        return recorded.get_key_value(name).map(all).into_iter().collect();
+    }
+    recorded.iter().map(all).filter(|(name, _)| gives(selector, name)).collect()
 }
 
 /// The one printed form of an expression: what is compared and what is written.

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::failure::Finding;
-use crate::monitoring::{FOLDER, located};
+use crate::monitoring::layout::FOLDER;
+use crate::monitoring::located;
 use aiclipx_base::duration;
 
 /// The table, below monitoring/.

@@ -44,10 +44,6 @@ impl Walk<'_> {
         }
     }
 
-    fn speed(&self) -> Speed {
-        self.rendering.map_or(Speed::PRODUCTION, |rendering| rendering.speed)
-    }
-
     /// Where it leads, anywhere in it.
     fn pages(&mut self, node: &mut Node) {
         match &mut node.value {
@@ -277,16 +273,19 @@ mod tests {
     use super::super::super::promql::Recorded;
     use super::*;
     use crate::failure::Finding;
+    use crate::monitoring::remark::Found;
+    use crate::monitoring::role::Layout;
 
     /// As it is at a speed, and what is found; none where it is only looked at.
     fn at(text: &str, speed: Option<u32>) -> (serde_json::Value, Vec<Finding>) {
         let (addresses, recorded) = (Addresses::canonical(), Recorded::new());
         let speed = speed.map(|factor| Speed::new(factor).unwrap());
         let rendering = speed.map(|speed| Rendering { addresses: &addresses, speed, recorded: &recorded });
-        let mut walk = Walk { file: Path::new("a.json"), source: None, rendering, findings: Vec::new() };
+        let (layout, found) = (Layout::Stack, Found::default());
+        let mut walk = Walk { file: Path::new("a.json"), source: None, layout, rendering, found };
         let mut node = located::read(text.as_bytes()).unwrap();
         walk.dashboard(&mut node);
-        (serde_json::to_value(&node).unwrap(), walk.findings)
+        (serde_json::to_value(&node).unwrap(), walk.found.refused)
     }
 
     /// Rows of before Grafana 5, what only another store is asked, lengths in every place.

@@ -57,25 +57,12 @@ fn inhibitions(document: &Node, monitoring: &Monitoring, findings: &mut Findings
     }
 }
 
-/// No route's rhythm is one that Alertmanager refuses or does not keep, and each alert goes to one receiver.
+/// No route's rhythm is one that Alertmanager does not keep, and each alert goes to one receiver.
 fn routes(route: &Node, parent: &GroupTimings, watchdog: Option<&str>, findings: &mut Findings) {
     let of = |key, inherited| timing(route, key).unwrap_or((inherited, route.line));
-    let (group_interval, group_line) = of("group_interval", parent.group_interval);
+    let (group_interval, _) = of("group_interval", parent.group_interval);
     let (repeat_interval, repeat_line) = of("repeat_interval", parent.repeat_interval);
     let receiver = route.text_of("receiver").unwrap_or(&parent.receiver).to_owned();
-    for (key, interval, line) in
-        [("group_interval", group_interval, group_line), ("repeat_interval", repeat_interval, repeat_line)]
-    {
-        if interval.is_zero() {
-            findings.find(
-                "route/interval",
-                file_of(ALERTMANAGER),
-                line,
-                format!("a `{key}` of nothing"),
-                "Alertmanager refuses it",
-            );
-        }
-    }
     if repeat_interval < group_interval && watchdog != Some(receiver.as_str()) {
         let (repeat, group) = (duration::print(repeat_interval), duration::print(group_interval));
         let what = format!("repeated every {repeat}, and looked at every {group} only");

@@ -1,7 +1,6 @@
 //! Jobs and their targets: each component has a job that asks where it answers, often enough, and the exporter asks the
 //! service.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,10 +29,9 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     probes(monitoring, findings);
 }
 
-/// Jobs have names of their own, and intervals at which there is always a sample.
+/// Jobs have intervals at which there is always a sample.
 fn intervals(document: &Node, findings: &mut Findings) {
     let global = document.get("global");
-    let mut names = BTreeSet::new();
     let of_all =
         global.and_then(|node| timing(node, "scrape_interval")).map_or(Duration::ZERO, |(interval, _)| interval);
     for node in global.into_iter().chain(document.items_of("scrape_configs")) {
@@ -48,24 +46,6 @@ fn intervals(document: &Node, findings: &mut Findings) {
         }
         if interval.is_zero() {
             findings.find("scrape/interval", file_of(PROMETHEUS), line, "a scrape interval of nothing", "");
-        }
-        if let Some((timeout, line)) = timing(node, "scrape_timeout")
-            && timeout > interval
-        {
-            let (timeout, interval) = (duration::print(timeout), duration::print(interval));
-            let what = format!("a scrape may take {timeout}, and the next begins after {interval}");
-            findings.find("scrape/timeout", file_of(PROMETHEUS), line, what, "Prometheus refuses it");
-        }
-        if let Some(name) = node.text_of("job_name")
-            && !names.insert(name)
-        {
-            findings.find(
-                "scrape/job",
-                file_of(PROMETHEUS),
-                node.line_of("job_name"),
-                format!("a second job of the name {name}"),
-                "",
-            );
         }
     }
 }
