@@ -14,7 +14,7 @@ use aiclipx_base::duration::Speed;
 use aiclipx_http::client;
 use aiclipx_judge::run::Unseen;
 use aiclipx_judge::validity::OPTIONAL;
-use aiclipx_model::failure::{Failure, Kind};
+use aiclipx_model::failure::{Failure, Kind, without_just};
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::process_identity::ProcessIdentity;
 use aiclipx_model::scenario::Action;
@@ -279,7 +279,8 @@ fn not_there(absent: &BTreeMap<Component, String>, tree: &Path) -> Vec<String> {
     if !names.is_empty() {
         told.push(format!("monitoring/ configures none of these, and the stack does without: {}", names.join(", ")));
     }
-    told
+    // A report names commands, too.
+    if tree.join("justfile").is_file() { told } else { told.iter().map(|line| without_just(line)).collect() }
 }
 
 #[cfg(test)]
@@ -297,14 +298,17 @@ mod tests {
         std::fs::create_dir_all(&grafana).expect("a folder");
         std::fs::write(grafana.join("grafana.ini"), "").expect("a file");
         let absent =
-            [Component::Vector, Component::Loki, Component::Grafana].map(|one| (one, "not on PATH".to_owned()));
+            [Component::Vector, Component::Loki, Component::Grafana].map(|one| (one, "see `just logs`".to_owned()));
         assert_eq!(
             not_there(&BTreeMap::from(absent), tree.path()),
             [
-                "grafana is not there: not on PATH",
+                "grafana is not there: see `aiclipx logs`",
                 "monitoring/ configures none of these, and the stack does without: vector, loki",
             ]
         );
+        std::fs::write(tree.path().join("justfile"), "").expect("a file");
+        let missed = BTreeMap::from([(Component::Grafana, "see `just logs`".to_owned())]);
+        assert_eq!(not_there(&missed, tree.path()), ["grafana is not there: see `just logs`"]);
         assert!(not_there(&BTreeMap::new(), tree.path()).is_empty());
     }
 

@@ -283,6 +283,8 @@ fn limits(outcome: &Outcome) -> Markup {
 
 fn verify_section(outcome: &Outcome) -> Markup {
     let provenance = &outcome.provenance;
+    // The recipes are of our own tree.
+    let prove = if outcome.tree.service().is_ours() { "./dev just prove" } else { "aiclipx prove" };
     html! {
         h2 #verify { "Verify it" }
         p { "In the folder that holds this report, offline, with nothing but the tool or nothing but coreutils:" }
@@ -295,7 +297,7 @@ fn verify_section(outcome: &Outcome) -> Markup {
         pre {
             @if let Some(commit) = &provenance.revision { "git checkout " (&commit[..commit.len().min(12)]) "\n" }
             @for seed in &provenance.seeds {
-                "./dev just prove --seed " (seed) " --speed " (provenance.speed)
+                (prove) " --seed " (seed) " --speed " (provenance.speed)
                 @if !outcome.not_run().is_empty() {
                     @for experiment in outcome.experiments.iter().filter(|one| one.ledger.head.seed == *seed) { " --only " (experiment.run.scenario) }
                 }
