@@ -14,8 +14,8 @@ use aiclipx_model::service::APP;
 const LAST_LINES: usize = 12;
 
 /// What somebody can mend whose service ends at once.
-const OF_START: &str = "mend [start] in monitoring/service.toml: a file in `arguments` or `environment` begins with {tree}/, since the \
-                        service runs in the stack's own folder, unless `folder` names one";
+const OF_START: &str = "mend [start] in monitoring/service.toml: a file in `arguments` or `environment` begins with {tree}/, \
+                        since the service runs in the stack's own folder, unless `folder` names one";
 
 /// Why a start ended before all were ready.
 pub(super) enum Unready {
@@ -52,22 +52,7 @@ impl Unready {
             return failure.context("not everything could start, and what did is stopped again");
         }
         match self {
-            Unready::Died { name, why } => {
-                let lines = last_lines(&name);
-                let told = format!("{name} ended before it was ready ({why}); everything is stopped again{lines}");
-                let lost_its_port = lines.to_lowercase().contains("address already in use");
-                // Of two starts at once on the same ports both may lose one: then nobody holds it any more who could be named.
-                if plan.lifetime == Lifetime::Attached && lost_its_port {
-                    return Failure::usage(told)
-                        .remedy("wait for another start that is under way, or use --free-ports");
-                }
-                // Started again it would end again: somebody's program does not like what it was given.
-                let ended_by_itself = why.starts_with("exit status") && !lost_its_port;
-                if name == APP && ended_by_itself && !plan.service.is_ours() {
-                    return Failure::usage(told).remedy(OF_START);
-                }
-                Failure::infrastructure(told)
-            }
+            Unready::Died { name, why } => died(plan, &name, &why, &last_lines(&name)),
             Unready::TooLate(late) => {
                 let told = late.iter().map(|(name, why)| {
                     let why = why.as_deref().unwrap_or("supervisord does not call it running");
@@ -93,6 +78,22 @@ impl Unready {
             }
         }
     }
+}
+
+/// A component ended by itself; who can mend that is told.
+fn died(plan: &Plan, name: &str, why: &str, lines: &str) -> Failure {
+    let told = format!("{name} ended before it was ready ({why}); everything is stopped again{lines}");
+    let lost_its_port = lines.to_lowercase().contains("address already in use");
+    // Of two starts at once on the same ports both may lose one: then nobody holds it any more who could be named.
+    if plan.lifetime == Lifetime::Attached && lost_its_port {
+        return Failure::usage(told).remedy("wait for another start that is under way, or use --free-ports");
+    }
+    // Started again it would end again: somebody's program does not like what it was given.
+    let ended_by_itself = why.starts_with("exit status") && !lost_its_port;
+    if name == APP && ended_by_itself && !plan.service.is_ours() {
+        return Failure::usage(told).remedy(OF_START);
+    }
+    Failure::infrastructure(told)
 }
 
 /// Where each log ends now: what comes behind is of this start.

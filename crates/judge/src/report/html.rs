@@ -187,7 +187,10 @@ fn names_width(names: &[(&String, impl Sized)]) -> f64 {
 
 /// What came of the claim that this alert fires, in time.
 fn fires_claim<'a>(outcome: &'a Outcome, experiment: &'a Experiment, alert: &str) -> Option<&'a Verdict> {
-    let is_it = |judgement: &&Judgement| matches!(&judgement.claim.kind, Kind::AlertCycle(AlertCycle { alert: name, step: Step::Fires, .. }) if name == alert);
+    let is_it = |judgement: &&Judgement| match &judgement.claim.kind {
+        Kind::AlertCycle(AlertCycle { alert: name, step: Step::Fires, .. }) => name == alert,
+        _ => false,
+    };
     of(outcome, experiment).find(is_it).map(|judgement| &judgement.verdict)
 }
 
