@@ -106,8 +106,8 @@ impl ClaimKind for CountersEqualLedger {
     }
 }
 
-/// The first of the rows that differ. Many that Prometheus counted and no client sent are mostly the client's own, each under the
-/// path that was asked for.
+/// The first of the rows that differ. Many that Prometheus counted and no client sent are mostly the client's own, each under
+/// the path that was asked for.
 fn which_differ(wrong: Vec<String>, rows: &[Row]) -> String {
     let never_sent = rows.iter().filter(|row| row.ledger == 0 && !row.agrees()).count();
     let asks = if never_sent > FEW {

@@ -184,11 +184,11 @@ impl Service {
 }
 
 impl Metric {
-    /// Its selector in `PromQL`, with what follows its name (`_count`) and labels beside.
-    pub fn selector(&self, job: &str, ending: &str, more: &[(&str, &str)]) -> String {
-        let only = self.only.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let labels = [("job", job)].into_iter().chain(only).chain(more.iter().copied());
-        let labels: Vec<String> = labels.map(|(name, value)| format!("{name}={}", quoted(value))).collect();
+    /// Its selector in `PromQL`, with what follows its name (`_count`) and matchers beside: label, operator, value.
+    pub fn selector(&self, job: &str, ending: &str, more: &[(&str, &str, &str)]) -> String {
+        let only = self.only.iter().map(|(name, value)| (name.as_str(), "=", value.as_str()));
+        let labels = [("job", "=", job)].into_iter().chain(only).chain(more.iter().copied());
+        let labels: Vec<String> = labels.map(|(name, is, value)| format!("{name}{is}{}", quoted(value))).collect();
         format!("{}{ending}{{{}}}", self.name, labels.join(","))
     }
 

@@ -168,6 +168,22 @@ fn everything_written_is_read_again() {
     }
 }
 
+/// A path is no pattern: `/-/ready.json` is that path, and no other that looks like it.
+#[test]
+fn what_probes_ask_for_is_left_out_by_its_own_name_in_rules_and_panels() {
+    let address = "http://127.0.0.1:5000".parse().expect("an address");
+    let asked = Asked { job: "shop", address: &address, monitoring: None, metrics: "/metrics", ready: "/-/ready.json" };
+    let files = files(&asked, &guessed(PYTHON));
+    let selector = r#"shop_requests_total{job="shop",endpoint!~"/metrics|/-/ready\\.json",http_status=~"5.."}"#;
+    assert!(files[Path::new("monitoring/prometheus/rules/service.yml")].contains(selector), "{files:#?}");
+    let panels = &files[Path::new("monitoring/grafana/dashboards/service.json")];
+    assert!(panels.contains(&selector.replace('\\', r"\\").replace('"', r#"\""#)), "{panels}");
+    // Without a path of its own nothing is left out.
+    let asked = Asked { metrics: "/", ready: "/", ..asked };
+    let bare = written::files(&asked, &guessed(PYTHON));
+    assert!(!bare[Path::new("monitoring/prometheus/rules/service.yml")].contains("!~"));
+}
+
 /// Where its metrics are elsewhere both places are told, and Prometheus is sent to the second.
 #[test]
 fn metrics_elsewhere_are_scraped_there() {
