@@ -123,7 +123,7 @@ mod tests {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let mut plan = Plan::private(&repository, state.path(), Speed::PRODUCTION).expect("a plan");
         if let Some(text) = service {
-            plan.service = Box::new(Service::from_text(text).expect("a service"));
+            *plan.service = Service::from_text(text).expect("a service");
         }
         let file = plan.log(name);
         std::fs::create_dir_all(file.parent().expect("it has a folder")).expect("a folder");
