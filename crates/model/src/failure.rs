@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -66,6 +67,14 @@ const COMMANDS: [(&str, &str); 8] = [
 /// A message for who has the tool and no justfile, as after `nix run`: its commands by the tool's own name.
 pub fn without_just(text: &str) -> String {
     COMMANDS.iter().fold(text.to_owned(), |text, (recipe, command)| text.replace(recipe, command))
+}
+
+/// A folder for a while that nobody but this user may look into, whatever the umask: what lies there may be secret, and after a kill
+/// it stays.
+pub fn temporary_folder() -> Result<tempfile::TempDir, Failure> {
+    let ours_alone = std::fs::Permissions::from_mode(0o700);
+    let folder = tempfile::Builder::new().prefix("aiclipx-").permissions(ours_alone).tempdir();
+    folder.map_err(|error| no_temporary_folder(&error))
 }
 
 /// No temporary folder can be made; the user has to mend that (exit 2).
@@ -295,6 +304,12 @@ mod tests {
     use anyhow::Context;
 
     use super::*;
+
+    #[test]
+    fn a_temporary_folder_is_closed_to_everybody_else() {
+        let mode = temporary_folder().unwrap().path().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
 
     #[test]
     fn a_text_gives_a_terminal_no_orders() {

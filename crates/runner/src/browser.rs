@@ -71,6 +71,7 @@ impl Browser {
     async fn attempt(path: &Path, bare: bool) -> Result<Browser, Failure> {
         let profile = tempfile::Builder::new()
             .prefix("aiclipx-browser-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
             .tempdir()
             .context("cannot make a folder for Chromium's profile")?;
         let root = profile.path().metadata().context("cannot read the profile folder")?.uid() == 0;

@@ -26,7 +26,7 @@ use aiclipx_judge::files::write;
 use aiclipx_judge::run::{Run, read_run};
 use aiclipx_judge::tree::{Tree, copy_folder};
 use aiclipx_judge::{judge, planted};
-use aiclipx_model::failure::{Failure, no_temporary_folder};
+use aiclipx_model::failure::{Failure, temporary_folder};
 use aiclipx_model::monitoring::Loader;
 use aiclipx_model::notification::Notification;
 use aiclipx_model::prom::answer::percent_encoded;
@@ -112,7 +112,7 @@ pub(super) async fn disturbances(
     tree: &Tree,
     run_folder: &Path,
 ) -> Result<Vec<String>, Failure> {
-    let aside = tempfile::Builder::new().prefix("aiclipx-").tempdir().map_err(|error| no_temporary_folder(&error))?;
+    let aside = temporary_folder()?;
     begun(environment, tree.service(), &Api::new(environment.prometheus()), run_folder, aside.path()).await?;
     let found = judge::disturbances(&Experiment::read(aside.path())?, tree);
     Ok(found.iter().map(ToString::to_string).collect())

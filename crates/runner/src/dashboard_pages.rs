@@ -15,7 +15,7 @@ use aiclipx_judge::grafana::{Seen, dashboards};
 use aiclipx_judge::panels;
 use aiclipx_judge::run::Run;
 use aiclipx_judge::tree::Tree;
-use aiclipx_model::failure::Failure;
+use aiclipx_model::failure::{Failure, temporary_folder};
 use aiclipx_model::scenario::Scenario;
 use aiclipx_stack::prom::client::Api;
 
@@ -79,7 +79,7 @@ pub(super) async fn collect(
 
 /// A page's picture, aside until it is whole.
 async fn pictured(page: &DashboardPage<'_>, browser: &Browser) -> Result<(Shown, Vec<u8>), Failure> {
-    let folder = tempfile::tempdir().context("cannot make a folder for a picture")?;
+    let folder = temporary_folder()?;
     let file = folder.path().join("dashboard.png");
     let shown = page.picture(browser, &file).await?;
     Ok((shown, std::fs::read(&file).context("a picture that was taken can't be read")?))

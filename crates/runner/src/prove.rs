@@ -26,7 +26,7 @@ use aiclipx_judge::judge::{self, Verdict};
 use aiclipx_judge::outcome::Outcome;
 use aiclipx_judge::provenance::{BrokenOff, End, Mode, Provenance};
 use aiclipx_judge::tree::{Tree, copy_folder};
-use aiclipx_model::failure::{Failure, Kind, no_temporary_folder};
+use aiclipx_model::failure::{Failure, Kind, temporary_folder};
 use aiclipx_model::monitoring::prometheus_flags;
 use aiclipx_model::scenario::Scenario;
 use aiclipx_stack::interrupt::Interrupt;
@@ -129,6 +129,8 @@ fn tell<H: Host>(ended: &Ended<Proof<H>>, events: &Events) {
         }
         // It is told once, of the command.
         Err(failure) if failure.kind() == Kind::Interrupted => return,
+        // What the user must mend keeps each from starting: the command says it once, whole.
+        Err(failure) if failure.kind() == Kind::Usage => Event::Unfinished { why: failure.in_one_line() },
         Err(failure) => Event::Unfinished { why: failure.to_string() },
     };
     events.tell(ended.job.name(), event);
@@ -181,8 +183,7 @@ impl Host for PrivateStacks {
     type Stack = PrivateStack;
 
     async fn start(&self, say: &Say<'_>) -> Result<PrivateStack, Failure> {
-        let state = tempfile::Builder::new().prefix("aiclipx-").tempdir();
-        let state = state.map_err(|error| no_temporary_folder(&error))?;
+        let state = temporary_folder()?;
         let mut plan = Plan::private(&self.root, state.path(), self.options.speed)?;
         plan.settled_revision = Some(self.revision.clone());
         let rendered = self.tree.monitoring.render(&plan.rendered_with(), plan.speed)?;

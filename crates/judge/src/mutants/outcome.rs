@@ -10,6 +10,7 @@ use super::table::{Mutant, Table};
 use crate::files::{files_in, read_json, write_json};
 use crate::provenance::Provenance;
 use aiclipx_base::duration::Speed;
+use aiclipx_model::counted::share;
 use aiclipx_model::revision::UNTOLD;
 
 /// The layout of `mutants.json`.
@@ -87,7 +88,7 @@ impl Outcome {
 
     /// `20 of 22 mutants are killed, 1 survived, 1 not tried`.
     pub fn tally(&self) -> String {
-        let mut text = format!("{} of {} mutants are killed", self.count("killed"), self.mutants.len());
+        let mut text = share(self.count("killed"), self.mutants.len(), "mutant", ["is killed", "are killed"]);
         for word in ["survived", "did not apply", "invalid", "not tried"] {
             let count = self.count(word);
             if count > 0 {

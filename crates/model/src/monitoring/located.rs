@@ -21,7 +21,7 @@ pub struct Node {
     /// One-based line in the file; 0 for what `render` made.
     pub line: usize,
     /// Its bytes in the file; none where they are not known.
-    pub(super) span: Range<usize>,
+    pub(crate) span: Range<usize>,
     /// What stands there.
     pub value: Value,
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use promql_parser::parser::Expr;
 
-use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Place};
+use super::addresses::{self, Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Place};
 use super::located::{Entry, Node, Value, written};
 use super::matcher;
 use super::promql::{self, Recorded};
@@ -157,7 +157,8 @@ impl Walk<'_> {
                 }
             }
             (Shape::AnyUrl(components), Value::Text(text)) => {
-                let component = components.iter().find(|one| address::leads_to(text, **one)).unwrap_or(&components[0]);
+                let component =
+                    components.iter().find(|one| addresses::leads_to(text, **one)).unwrap_or(&components[0]);
                 self.url("address/elsewhere", line, *component, text);
             }
             (Shape::Folder, Value::Text(text)) => {

@@ -11,8 +11,10 @@ use aiclipx_judge::drill::bundle::lay_out;
 use aiclipx_judge::drill::given::Given;
 use aiclipx_judge::drill::record::{Message, Notification, Routed};
 use aiclipx_judge::files;
+use aiclipx_model::drill::alertmanager::Configuration;
 use aiclipx_model::drill::reading::Texts;
-use aiclipx_model::failure::{Failure, no_temporary_folder};
+use aiclipx_model::drill::secrets::{is_secret, secrets, to_be_checked, without};
+use aiclipx_model::failure::{Failure, temporary_folder};
 use aiclipx_model::notification::Status;
 use aiclipx_stack::pair::{Programs, asked, asked_unless};
 
@@ -23,6 +25,9 @@ pub(super) struct Amtool {
     folder: tempfile::TempDir,
     configuration: PathBuf,
     templates: Vec<PathBuf>,
+    /// As it stands, for the texts of messages: what is kept says only that they are there.
+    original: Configuration,
+    secrets: Vec<String>,
     /// Its answers on routes, which are the same in every scene.
     routes: Mutex<BTreeMap<Texts, Vec<String>>>,
 }
@@ -33,16 +38,18 @@ const MOST_LINES: usize = 10_000;
 
 impl Amtool {
     pub(super) fn of(programs: &Programs, given: &Given, configuration: &[u8]) -> Result<Amtool, Failure> {
-        let folder = tempfile::Builder::new().prefix("aiclipx-").tempdir();
-        let folder = folder.map_err(|error| no_temporary_folder(&error))?;
+        let folder = temporary_folder()?;
         lay_out(given, folder.path())?;
         let file = folder.path().join(&given.alertmanager);
-        files::write(&file, configuration)?;
+        let original = Configuration::read(&given.alertmanager, configuration)?;
+        files::write(&file, &to_be_checked(configuration).unwrap_or_default())?;
         Ok(Amtool {
             program: programs.amtool.path.clone(),
             configuration: file,
             templates: given.templates().iter().map(|path| folder.path().join(path)).collect(),
             folder,
+            original,
+            secrets: secrets(configuration),
             routes: Mutex::default(),
         })
     }
@@ -55,7 +62,7 @@ impl Amtool {
             return Ok(());
         }
         let here = format!("{}/", self.folder.path().display());
-        let said = [out, err].join("\n").replace(&here, "");
+        let said = without(&self.secrets, &[out, err].join("\n").replace(&here, ""));
         let said = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ");
         Err(Failure::usage(format!("Alertmanager refuses its configuration: {said}")))
     }
@@ -122,15 +129,25 @@ impl Amtool {
                 continue;
             }
             known.push((name, fires));
-            let Some(receiver) = given.configuration.receiver(name) else { continue };
+            let Some(receiver) = self.original.receiver(name) else { continue };
             if receiver.texts.is_empty() {
                 continue;
             }
             let body: serde_json::Value = serde_json::from_str(line).context("a notification")?;
             let data = self.folder.path().join(format!("data-{}.json", uuid()));
             std::fs::write(&data, serde_json::to_vec(&body["body"])?).context("cannot write a notification")?;
-            for (place, text) in &receiver.texts {
+            // Arguments of a program can be read by everybody on this machine.
+            for (place, text) in receiver.texts.iter().filter(|(place, _)| !is_secret(place)) {
                 let came = self.rendered(text, &data).await?;
+                let is_shown = given
+                    .configuration
+                    .receiver(name)
+                    .is_some_and(|kept| kept.texts.contains(&(place.clone(), text.clone())));
+                let came = match came {
+                    Ok(_) if !is_shown => Ok("left out".to_owned()),
+                    Ok(text) => Ok(without(&self.secrets, &text)),
+                    Err(why) => Err(without(&self.secrets, &why)),
+                };
                 messages.push(Message { receiver: name.clone(), place: place.clone(), notification: index, came });
             }
             let _ = std::fs::remove_file(&data);

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use aiclipx_judge::drill::given::{Role, role};
-use aiclipx_model::drill::alertmanager::{Configuration, without_secrets};
+use aiclipx_model::drill::alertmanager::Configuration;
+use aiclipx_model::drill::secrets::without_secrets;
 use aiclipx_model::drill::tests::{TestFile, plain};
 use aiclipx_model::failure::Failure;
 use aiclipx_model::files;

@@ -29,7 +29,7 @@ use aiclipx_model::drill::grid::{self, VARIANTS};
 use aiclipx_model::drill::reading::Texts;
 use aiclipx_model::drill::rules::Rule;
 use aiclipx_model::drill::scene::{self, EVALUATED, Number, Sent, Stretch, millis};
-use aiclipx_model::failure::{Failure, no_temporary_folder};
+use aiclipx_model::failure::{Failure, temporary_folder};
 use aiclipx_model::monitoring::promql;
 use aiclipx_model::prom::answer::percent_encoded;
 use aiclipx_stack::pair::{Pair, Places, asked};
@@ -58,7 +58,7 @@ pub(super) async fn live(
     takes_its_time: bool,
     say: &(dyn Fn(Doing) + Send + Sync),
 ) -> Result<(), Failure> {
-    let place = tempfile::Builder::new().prefix("aiclipx-").tempdir().map_err(|error| no_temporary_folder(&error))?;
+    let place = temporary_folder()?;
     let rules = ground.given.rules_of(&ground.given.tests[scene.file]);
     let listener = TcpListener::bind("127.0.0.1:0").await.context("no free port on loopback")?;
     let receiver = Address::loopback(listener.local_addr().context("the receiver's own address")?.port());

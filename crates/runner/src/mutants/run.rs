@@ -32,7 +32,7 @@ use aiclipx_judge::mutants::outcome::{Outcome, SCHEMA, Tried};
 use aiclipx_judge::mutants::table::{Change, Edit, Mutant, Table};
 use aiclipx_judge::provenance::compact_utc;
 use aiclipx_judge::tree::{Rendered, Tree, copy_folder};
-use aiclipx_model::failure::{Failure, Kind};
+use aiclipx_model::failure::{Failure, Kind, temporary_folder};
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::monitoring::prometheus_flags;
 use aiclipx_model::revision::Revision;
@@ -273,7 +273,7 @@ impl Trial {
     async fn once(&self) -> Result<Findings, Failure> {
         let Common { root, tree, options, interrupt, .. } = &*self.common;
         let speed = options.speed;
-        let state = tempfile::Builder::new().prefix("aiclipx-").tempdir().context("cannot make a temporary folder")?;
+        let state = temporary_folder()?;
         let mut plan = Plan::private(root, &state.path().join("state"), speed)?;
         let mut scraped = plan.rendered_with();
         let mut proxy = None;

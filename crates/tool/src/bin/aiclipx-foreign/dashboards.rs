@@ -176,7 +176,7 @@ fn takes(expressions: &[&String], judges: &Judges) -> Result<bool, Failure> {
         .map(|(at, expr)| serde_json::json!({ "record": format!("r{at}"), "expr": expr }))
         .collect();
     let file = serde_json::json!({ "groups": [{ "name": "asked", "rules": rules }] });
-    let folder = tempfile::tempdir().map_err(|error| aiclipx_model::failure::no_temporary_folder(&error))?;
+    let folder = aiclipx_model::failure::temporary_folder()?;
     let path = folder.path().join("asked.yml");
     fs::write(&path, file.to_string()).context("cannot write the expressions for promtool")?;
     judges.takes_rules(&path)
