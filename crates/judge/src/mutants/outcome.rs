@@ -275,7 +275,7 @@ mod tests {
             outcome(&[MutantStatus::Killed("found".to_owned()), MutantStatus::Survived("it holds".to_owned())]);
         outcome.write(folder.path()).unwrap();
         assert_eq!(Outcome::read(&folder.path().join(FILE)).unwrap(), outcome);
-        assert_eq!(outcome.tally(), "1 of 2 mutants are killed, 1 survived");
+        assert_eq!(outcome.tally(), "1 of 2 mutants is killed, 1 survived");
         let table = outcome.table();
         assert!(table.contains("✗ m1  survived  quiet/loaded") && table.contains("→ it holds"), "{table}");
         assert!(!table.contains("found"), "{table}");
