@@ -391,10 +391,7 @@ impl Stage<'_> {
         let receivers: BTreeSet<&String> = told.map(|one| &one.body.receiver).collect();
         for receiver in receivers.into_iter().filter_map(|name| self.given.configuration.receiver(name)) {
             for (place, _) in &receiver.texts {
-                let mut messages = self.record.amtool.messages.iter();
-                if !messages.any(|message| message.receiver == receiver.name && message.place == *place) {
-                    tally.open.push(format!("amtool did not render {place} of {}", receiver.name));
-                }
+                tally.open.extend(self.record.unrendered(&receiver.name, place, own));
             }
         }
     }
