@@ -66,7 +66,7 @@ const MAX_BODY_BYTES: usize = 1 << 20;
 /// Of notifications in one answer: days of a small stack, and a fraction of what the container may use.
 const MAX_TOLD_BYTES: usize = 16 << 20;
 /// Alertmanager, Prometheus, the traffic and a browser need five; each may hold a body.
-const MAX_CONNECTIONS: usize = 16;
+pub const MAX_CONNECTIONS: usize = 16;
 /// For a request's head, also between two requests of a connection.
 const HEAD_LIMIT: Duration = Duration::from_secs(30);
 /// For a whole request, what it writes included.
@@ -87,12 +87,14 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Receives until `shutdown`; the caller owns the listener. Fails when the file can't be opened for appending.
 ///
 /// `patience` is how long the Watchdog may be silent, in real time. `names` is what it is called by beside this machine's
-/// own names: of a listener that others reach, and that is told none, any name will do.
+/// own names: of a listener that others reach, and that is told none, any name will do. `connections` is how many may be open
+/// at once: Alertmanager opens one for each group that it tells at the same time, and waits where there is no place.
 pub async fn run(
     listener: TcpListener,
     notifications: &Path,
     patience: Duration,
     names: Vec<String>,
+    connections: usize,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let what = || format!("cannot append to {}", notifications.display());
@@ -110,7 +112,7 @@ pub async fn run(
         let receiver = Arc::clone(&receiver);
         async move { receiver.answer(request).await }
     });
-    let limits = Limits { connections: MAX_CONNECTIONS, patience: HEAD_LIMIT, crowded: None, drain: DRAIN_LIMIT };
+    let limits = Limits { connections, patience: HEAD_LIMIT, crowded: None, drain: DRAIN_LIMIT };
     tokio::select! {
         _ = serve(listener, limits, Arc::new(service), shutdown) => Ok(()),
         () = alarm.listen() => unreachable!("who listens for silence never ends"),

@@ -63,7 +63,9 @@ impl Column {
             Column::Text => {
                 format!("{alert} says what its tests say, and the messages made of it come out without an error")
             }
-            Column::Resolves => format!("{alert} ends when its reason does, and whoever was told of it is told so"),
+            Column::Resolves => format!(
+                "{alert} ends when its reason does, and whoever was told of it is told so where send_resolved is on"
+            ),
         }
     }
 }
@@ -427,10 +429,7 @@ impl Stage<'_> {
         let receivers: BTreeSet<&String> = told.map(|one| &one.body.receiver).collect();
         for receiver in receivers.into_iter().filter_map(|name| self.given.configuration.receiver(name)) {
             for (place, _) in &receiver.texts {
-                let mut messages = self.record.amtool.messages.iter();
-                if !messages.any(|message| message.receiver == receiver.name && message.place == *place) {
-                    tally.open.push(format!("amtool did not render {place} of {}", receiver.name));
-                }
+                tally.open.extend(self.record.unrendered(&receiver.name, place, own));
             }
         }
     }
@@ -458,9 +457,15 @@ impl Stage<'_> {
                 continue;
             }
             tally.population += 1;
-            tally.expected.insert(names(&firing));
+            let asks =
+                |name: &str| self.given.configuration.receiver(name).is_none_or(|one| one.tells_of_ends || !one.tells);
+            let (waiting, others): (BTreeSet<&str>, BTreeSet<&str>) =
+                firing.iter().copied().partition(|name| asks(name));
+            tally.expected.insert(names(&waiting));
             tally.observed.insert(names(&resolved));
-            for receiver in firing.difference(&resolved) {
+            let untold = others.iter().map(|name| format!("it ends, and {name} is not told: send_resolved is false"));
+            tally.observed.extend(untold);
+            for receiver in waiting.difference(&resolved) {
                 tally.fails.push(format!("{receiver} was told of {shown}, and never that it is over"));
             }
         }

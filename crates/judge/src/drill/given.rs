@@ -106,7 +106,36 @@ impl Given {
 
     /// The templates of messages that are among the files, of those that the configuration names.
     pub fn templates(&self) -> Vec<&Path> {
-        let is_template = |path: &&PathBuf| role(path, &[]) == Role::Templates;
+        let folder = self.alertmanager.parent().unwrap_or(Path::new(""));
+        let is_named = |path: &Path| self.configuration.templates.iter().any(|pattern| names(folder, pattern, path));
+        let is_template = |path: &&PathBuf| role(path, &[]) == Role::Templates && is_named(path);
         self.files.keys().filter(is_template).map(PathBuf::as_path).collect()
+    }
+}
+
+/// Whether a pattern of a configuration in that folder names a file. Where it is absolute it says where files lie on another
+/// machine: then by the file's own name.
+fn names(folder: &Path, pattern: &str, path: &Path) -> bool {
+    let pattern = Path::new(pattern);
+    let of = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if pattern.is_absolute() {
+        return tests::matches(&of(pattern), &of(path));
+    }
+    tests::matches(&tests::plain(&folder.join(pattern)).to_string_lossy(), &path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod of_itself {
+    use super::*;
+
+    #[test]
+    fn templates_are_those_that_the_configuration_names() {
+        let am =
+            "route: {receiver: a}\nreceivers: [{name: a}]\ntemplates: [t/*.tmpl, ../one.tmpl, /etc/am/far*.tmpl]\n";
+        let paths =
+            ["am/am.yml", "am/t/a.tmpl", "am/t/deep/b.tmpl", "am/c.tmpl", "one.tmpl", "x/far1.tmpl", "x/t/a.tmpl"];
+        let file = |path: &&str| (PathBuf::from(*path), if *path == "am/am.yml" { am.into() } else { Vec::new() });
+        let given = Given::from_files(paths.iter().map(file).collect(), Path::new("am/am.yml")).unwrap();
+        assert_eq!(given.templates(), ["am/t/a.tmpl", "one.tmpl", "x/far1.tmpl"].map(Path::new));
     }
 }

@@ -12,6 +12,7 @@ use crate::run::is_a_time;
 use aiclipx_base::address::Address;
 use aiclipx_model::drill::reading::Texts;
 use aiclipx_model::drill::scene::{EVALUATED, Sent, Stretch};
+use aiclipx_model::drill::secrets::is_secret;
 use aiclipx_model::notification::Status;
 use aiclipx_model::prom::answer;
 
@@ -203,6 +204,27 @@ impl Record {
     /// A file of it, as claims name it.
     pub fn file(&self, file: &str) -> String {
         format!("{}/{}/{file}", super::layout::SCENES, self.name)
+    }
+
+    /// Why a text of a receiver's messages shows too little of these alerts; none where it was rendered with each of them, as it
+    /// fired and as it was over, of which the receiver was told.
+    pub fn unrendered(&self, receiver: &str, place: &str, own: &[Texts]) -> Option<String> {
+        let of = |notification: &Notification| -> BTreeSet<(Texts, bool)> {
+            let told = notification.body.alerts.iter().filter(|alert| own.contains(&alert.labels));
+            told.map(|alert| (alert.labels.clone(), alert.status == Status::Firing)).collect()
+        };
+        let told: BTreeSet<_> =
+            self.notifications.iter().filter(|one| one.body.receiver == receiver).flat_map(of).collect();
+        let messages = self.amtool.messages.iter().filter(|one| one.receiver == receiver && one.place == place);
+        let rendered: BTreeSet<_> =
+            messages.filter_map(|one| self.notifications.get(one.notification)).flat_map(of).collect();
+        if told.is_subset(&rendered) {
+            None
+        } else if is_secret(place) {
+            Some(format!("{place} of {receiver} is secret, and so is not rendered"))
+        } else {
+            Some(format!("amtool did not render {place} of {receiver} with every alert that it was told of"))
+        }
     }
 
     /// What the machine did that makes it say nothing; none where it is sound.

@@ -57,9 +57,16 @@ pub struct Receiver {
     pub name: String,
     /// Whether it has any integration: else an alert ends there, and nobody is told.
     pub tells: bool,
+    /// Whether one of them is told that an alert is over: `send_resolved`, and where nothing is said, what Alertmanager takes.
+    pub tells_of_ends: bool,
+    /// Of how many alerts of a group it is told at most, where that is bounded.
+    pub most_alerts: Option<u64>,
     /// Where a text stands (`slack_configs/0/title`), and the text.
     pub texts: Vec<(String, String)>,
 }
+
+/// Integrations that tell of no end unless they are asked to.
+const OF_NO_END: [&str; 4] = ["email_configs", "rocketchat_configs", "slack_configs", "wechat_configs"];
 
 impl Configuration {
     /// Reads one.
@@ -124,7 +131,12 @@ impl Configuration {
             "route": route,
             "receivers": self.receivers.iter().map(|one| json!({
                 "name": one.name,
-                "webhook_configs": [{ "url": to.url(&format!("/alerts?receiver={}", encoded(&one.name))), "send_resolved": true }],
+                "webhook_configs": [{
+                    "url": to.url(&format!("/alerts?receiver={}", encoded(&one.name))),
+                    // Of who is no receiver at all the end is told as well: it is seen then who was told.
+                    "send_resolved": one.tells_of_ends || !one.tells,
+                    "max_alerts": one.most_alerts.unwrap_or(0),
+                }],
             })).collect::<Vec<_>>(),
             "templates": templates,
         });
@@ -215,14 +227,20 @@ fn matchers(reading: &mut Reading, node: &Node, before: &str) -> Vec<Matcher> {
 
 fn receiver(node: &Node) -> Receiver {
     let mut texts = Vec::new();
-    let mut tells = false;
+    let (mut tells, mut tells_of_ends) = (false, false);
+    let mut bounds = Vec::new();
     for entry in node.entries().iter().filter(|entry| entry.key.ends_with("_configs")) {
         for (index, integration) in entry.node.items().iter().enumerate() {
             tells = true;
+            let says = text_of(integration, "send_resolved").is_some();
+            tells_of_ends |= if says { is_on(integration, "send_resolved") } else { !OF_NO_END.contains(&&*entry.key) };
+            bounds.push(text_of(integration, "max_alerts").and_then(|text| text.parse().ok()).filter(|most| *most > 0));
             templates_in(integration, &format!("{}/{index}", entry.key), &mut texts);
         }
     }
-    Receiver { name: text_of(node, "name").unwrap_or_default(), tells, texts }
+    // One that is bounded among others that are not is told less than they are, and not who is told.
+    let most_alerts = bounds.into_iter().collect::<Option<Vec<u64>>>().and_then(|all| all.into_iter().max());
+    Receiver { name: text_of(node, "name").unwrap_or_default(), tells, tells_of_ends, most_alerts, texts }
 }
 
 /// Every text below a node that is a template.
@@ -353,6 +371,28 @@ receivers:
         assert!(!text.contains("secret") && !text.contains("weekend") && !text.contains("pagerduty"), "{text}");
         assert_eq!(lived["inhibit_rules"][0]["equal"][0], "job");
         assert!(read().lived(Speed::new(7).unwrap(), &to, &[]).unwrap_err().len() > 3);
+    }
+
+    #[test]
+    fn who_is_told_of_an_end_is_as_the_file_or_alertmanager_says() {
+        for (integrations, (ends, most)) in [
+            ("webhook_configs: [{url: http://x}]", (true, 0)),
+            ("webhook_configs: [{url: http://x, send_resolved: false, max_alerts: 3}]", (false, 3)),
+            ("slack_configs: [{channel: c}]", (false, 0)),
+            ("slack_configs: [{channel: c, send_resolved: true}]", (true, 0)),
+            ("email_configs: [{to: a}], webhook_configs: [{url: http://x, max_alerts: 3}]", (true, 0)),
+        ] {
+            let file = format!("route: {{receiver: a}}\nreceivers: [{{name: a, {integrations}}}]\n");
+            let kept = without_secrets(file.as_bytes()).unwrap();
+            for bytes in [file.as_bytes(), &kept[..]] {
+                let read = Configuration::read(Path::new("am.yml"), bytes).unwrap();
+                let lived = read.lived(Speed::PRODUCTION, &"127.0.0.1:9".parse().unwrap(), &[]).unwrap();
+                let lived: Value = serde_json::from_str(&lived).unwrap();
+                let webhook = &lived["receivers"][0]["webhook_configs"][0];
+                assert_eq!(webhook["send_resolved"], ends, "{integrations}");
+                assert_eq!(webhook["max_alerts"], most, "{integrations}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! amtool's word on what Alertmanager would do: whom an alert is routed to, and what becomes of a message's template.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub(super) struct Amtool {
 const LIMIT: Duration = Duration::from_secs(20);
 /// Of what promtool says.
 const MOST_LINES: usize = 10_000;
+/// Each is a process of its own. What is not rendered is not proven.
+const MOST_MESSAGES: usize = 1_000;
 
 impl Amtool {
     pub(super) fn of(programs: &Programs, given: &Given, configuration: &[u8]) -> Result<Amtool, Failure> {
@@ -109,26 +111,28 @@ impl Amtool {
         arguments.extend(labels.iter().map(|(name, value)| format!("{name}={}", quoted(value))));
         let (is_content, out, err) = asked(&self.program, &arguments, LIMIT).await?;
         anyhow::ensure!(is_content, "amtool routes nothing: {out} {err}");
-        let receivers: Vec<String> = out.split(',').map(|name| name.trim().to_owned()).collect();
+        let receivers = named(&out, &self.original);
         known.insert(labels.clone(), receivers.clone());
         Ok(Routed { labels: labels.clone(), receivers })
     }
 
-    /// What becomes of a receiver's templates with what it was first sent of a firing alert, and of one that is over.
+    /// What becomes of a receiver's templates with what it was first sent of each alert as it fires, and as it is over.
     pub(super) async fn messages(
         &self,
         given: &Given,
         told: &[(Notification, String)],
     ) -> anyhow::Result<Vec<Message>> {
         let mut messages = Vec::new();
-        let mut known = Vec::new();
+        let mut known = BTreeSet::new();
         for (index, (notification, line)) in told.iter().enumerate() {
             let name = &notification.body.receiver;
-            let fires = notification.body.alerts.iter().any(|alert| alert.status == Status::Firing);
-            if known.contains(&(name, fires)) {
+            let mut is_news = false;
+            for alert in &notification.body.alerts {
+                is_news |= known.insert((name, &alert.labels, alert.status == Status::Firing));
+            }
+            if !is_news || messages.len() > MOST_MESSAGES {
                 continue;
             }
-            known.push((name, fires));
             let Some(receiver) = self.original.receiver(name) else { continue };
             if receiver.texts.is_empty() {
                 continue;
@@ -139,6 +143,12 @@ impl Amtool {
             // Arguments of a program can be read by everybody on this machine.
             for (place, text) in receiver.texts.iter().filter(|(place, _)| !is_secret(place)) {
                 let came = self.rendered(text, &data).await?;
+                if let Err(why) = &came
+                    && is_about_a_default(why)
+                    && !self.knows_defaults(&data).await?
+                {
+                    continue;
+                }
                 let is_shown = given
                     .configuration
                     .receiver(name)
@@ -155,6 +165,11 @@ impl Amtool {
         Ok(messages)
     }
 
+    /// Whether it has Alertmanager's own templates, as it has since 0.26: one that has not can't be asked about texts that use them.
+    async fn knows_defaults(&self, data: &Path) -> anyhow::Result<bool> {
+        Ok(self.rendered("{{ template \"__subject\" . }}", data).await?.is_ok())
+    }
+
     async fn rendered(&self, text: &str, data: &Path) -> anyhow::Result<Result<String, String>> {
         let mut arguments = ["template", "render"].map(str::to_owned).to_vec();
         arguments.push(format!("--template.text={text}"));
@@ -169,6 +184,27 @@ impl Amtool {
     }
 }
 
+/// Whether amtool misses a template of a name that Alertmanager's own have.
+fn is_about_a_default(why: &str) -> bool {
+    let is_missed = why.contains("not defined") || why.contains("no such template");
+    is_missed && (why.contains(".default.") || why.contains("\"__"))
+}
+
+/// The receivers in a list with commas between them: a name may hold one, too.
+fn named(list: &str, configuration: &Configuration) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut rest = list;
+    while !rest.is_empty() {
+        let ends = rest.match_indices(',').map(|(at, _)| at).chain([rest.len()]);
+        // The longest that is one; else up to the next comma.
+        let known = ends.clone().filter(|end| configuration.receiver(rest[..*end].trim()).is_some()).last();
+        let end = known.or_else(|| ends.min()).unwrap_or(rest.len());
+        names.push(rest[..end].trim().to_owned());
+        rest = rest[end..].strip_prefix(',').unwrap_or(&rest[end..]);
+    }
+    names
+}
+
 /// A name that no other message's data has at this moment.
 fn uuid() -> u64 {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
@@ -178,4 +214,26 @@ fn uuid() -> u64 {
 /// A value as a matcher has it.
 fn quoted(value: &str) -> String {
     format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receiver_may_have_a_comma_in_its_name() {
+        let file = b"route: {receiver: a}\nreceivers: [{name: a}, {name: \"c,o\"}, {name: b}]\n";
+        let configuration = Configuration::read(Path::new("am.yml"), file).unwrap();
+        assert_eq!(named("a,c,o,b", &configuration), ["a", "c,o", "b"]);
+        assert_eq!(named("a, b", &configuration), ["a", "b"]);
+        assert_eq!(named("who,a", &configuration), ["who", "a"]);
+    }
+
+    #[test]
+    fn what_an_old_amtool_lacks_is_told_from_what_is_wrong() {
+        assert!(is_about_a_default(
+            "template: :1:12: executing \"\" at <{{template \"slack.default.title\" .}}>: template \"slack.default.title\" not defined"
+        ));
+        assert!(!is_about_a_default("template: :1: template \"mine\" not defined"));
+    }
 }

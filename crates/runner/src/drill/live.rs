@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -13,6 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use super::feed;
 use super::ground::Ground;
+use super::promptly;
 use crate::events::Doing;
 use crate::surroundings::now_ms;
 use aiclipx_base::address::Address;
@@ -47,6 +49,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Points of one answer: Prometheus gives 11,000.
 const MOST_POINTS: i64 = 10_000;
 const LIMIT: Duration = Duration::from_secs(20);
+/// Connections to the receiver: one for each group that is told at once. Each has a buffer of some kilobytes and a descriptor, of
+/// which a process has a thousand at least; more are told of as late.
+const GROUPS: usize = 512;
 /// A day in silence raises no alarm: a drill has no Watchdog.
 const PATIENCE: Duration = Duration::from_hours(24);
 
@@ -66,11 +71,12 @@ pub(super) async fn live(
     let kept = place.path().join(NOTIFICATIONS);
     let alertmanager = places.alertmanager.clone();
     lay_out(&ground.given, place.path())?;
+    let stalls = Mutex::new(Vec::new());
     let (stop, stopped) = oneshot::channel::<()>();
     let receiving = {
         let kept = kept.clone();
         tokio::spawn(async move {
-            receiver::run(listener, &kept, PATIENCE, Vec::new(), async { drop(stopped.await) }).await
+            receiver::run(listener, &kept, PATIENCE, Vec::new(), GROUPS, async { drop(stopped.await) }).await
         })
     };
     say(Doing::StartingAStack);
@@ -81,6 +87,12 @@ pub(super) async fn live(
     let lived = async {
         let (mut pair, group) = setting.on_the_grid().await?;
         let lived = lived(ground, scene, &rules, &mut pair, folder, takes_its_time, say);
+        let lived = async {
+            tokio::select! {
+                lived = lived => lived,
+                never = promptly::watch(&alertmanager, &stalls) => match never {},
+            }
+        };
         let lived = ground.interrupt.or(lived).await;
         // Until they are gone they write where nothing may be left.
         pair.stop().await;
@@ -89,7 +101,8 @@ pub(super) async fn live(
     let lived = lived.await;
     let _ = stop.send(());
     let heard = receiving.await.context("the receiver")?;
-    let (group, origin_ms, disturbances) = lived?;
+    let (group, origin_ms, mut disturbances) = lived?;
+    disturbances.extend(stalls.into_inner().unwrap_or_else(PoisonError::into_inner));
     heard?;
     let told = std::fs::read_to_string(&kept).unwrap_or_default();
     write(&folder.join(NOTIFICATIONS), told.as_bytes())?;
@@ -259,6 +272,7 @@ async fn lived(
     let alerts = prometheus.get(&format!("/api/v1/query?query={}", percent_encoded(&names))).await?;
     write(&folder.join(ALERTS), &alerts)?;
     write(&folder.join(LOADED), &prometheus.get("/api/v1/rules").await?)?;
+    disturbances.extend(promptly::late(&pair.places.alertmanager).await?);
     pair.lives()?;
     Ok((origin_ms, disturbances))
 }

@@ -9,6 +9,7 @@ mod feed;
 pub mod found;
 mod ground;
 mod live;
+mod promptly;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -22,7 +22,7 @@ impl Running {
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let file = folder.path().join("notifications.jsonl");
         tokio::spawn(async move {
-            run(listener, &file, patience, Vec::new(), async {
+            run(listener, &file, patience, Vec::new(), 24, async {
                 let _ = stopped.await;
             })
             .await
@@ -61,6 +61,17 @@ fn payload(status: &str, alert: &str) -> String {
         "{{\n  \"version\": \"4\",\n  \"status\": \"{status}\",\r\n  \"alerts\": [{{\"status\": \"{status}\", \
          \"labels\": {{\"alertname\": \"{alert}\"}}, \"x\": 1.10}}]\n}}"
     )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_groups_are_told_at_once_as_the_caller_says() {
+    let running = Running::start().await;
+    let mut open = Vec::new();
+    for _ in 0..23 {
+        open.push(tokio::net::TcpStream::connect(running.address.to_string()).await.unwrap());
+    }
+    let answer = client::get(&running.address, "/health", LIMIT).await.unwrap();
+    assert!(answer.status.is_success(), "the last place is taken");
 }
 
 #[tokio::test]
