@@ -165,7 +165,7 @@ async fn said_in_time(
         match tokio::time::timeout(WAITED, &mut promtool).await {
             Ok(said) => return said.context("asking promtool")?,
             Err(_) => {
-                events.tell_all(Event::Warning { why: "promtool does not come to an end; it is not heard".to_owned() })
+                events.tell_all(Event::Warning { why: "promtool does not come to an end; it is not heard".to_owned() });
             }
         }
     }
@@ -174,7 +174,7 @@ async fn said_in_time(
 }
 
 /// For promtool, behind the last scene.
-const WAITED: Duration = Duration::from_secs(60);
+const WAITED: Duration = Duration::from_mins(1);
 
 /// A drill over nothing is none.
 fn is_about_something(given: &Given, plan: &Plan, options: &Options) -> Result<(), Failure> {
@@ -258,7 +258,7 @@ impl Job for Living {
             self.clear();
         }
         let say = |step: events::Doing| self.ground.events.tell(&self.name, Event::Doing(step));
-        live::live(&self.ground, &self.scene, &self.folder, which == Which::Second, &say).await?;
+        Box::pin(live::live(&self.ground, &self.scene, &self.folder, which == Which::Second, &say)).await?;
         let record = Record::read(&self.folder)?;
         let asked = self.scene.asked(&self.ground.given).map(|one| millis(one.at));
         let disturbed = invalid(record.disturbances(asked).into_iter());
