@@ -53,7 +53,15 @@ pub(super) async fn receiver(
         let what = format!("{} is neither a regular file nor can it be made one", notifications.display());
         return Err(Failure::usage(what).remedy("--notifications names a file in a folder that is there"));
     }
-    receiver::run(bound(listen).await?, notifications, patience, names, receiver::MAX_CONNECTIONS, signals.held().requested()).await?;
+    receiver::run(
+        bound(listen).await?,
+        notifications,
+        patience,
+        names,
+        receiver::MAX_CONNECTIONS,
+        signals.held().requested(),
+    )
+    .await?;
     Ok(ExitCode::SUCCESS)
 }
 
