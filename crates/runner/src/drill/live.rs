@@ -85,7 +85,7 @@ pub(super) async fn live(
     let lived = async {
         let (mut pair, group) = setting.on_the_grid().await?;
         let lived = lived(ground, scene, &rules, &mut pair, folder, takes_its_time, say);
-        let (lived, stalls) = promptly::watched(&alertmanager, ground.interrupt.or(lived)).await;
+        let (lived, stalls) = promptly::watched(&alertmanager, Box::pin(ground.interrupt.or(lived))).await;
         // Until they are gone they write where nothing may be left.
         pair.stop().await;
         lived.map(|(origin_ms, found)| (group, origin_ms, found.into_iter().chain(stalls).collect()))
