@@ -197,7 +197,7 @@ fn named(list: &str, configuration: &Configuration) -> Vec<String> {
     while !rest.is_empty() {
         let ends = rest.match_indices(',').map(|(at, _)| at).chain([rest.len()]);
         // The longest that is one; else up to the next comma.
-        let known = ends.clone().filter(|end| configuration.receiver(rest[..*end].trim()).is_some()).max();
+        let known = ends.clone().rfind(|end| configuration.receiver(rest[..*end].trim()).is_some());
         let end = known.or_else(|| ends.min()).unwrap_or(rest.len());
         names.push(rest[..end].trim().to_owned());
         rest = rest[end..].strip_prefix(',').unwrap_or(&rest[end..]);

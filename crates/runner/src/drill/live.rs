@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -71,7 +70,6 @@ pub(super) async fn live(
     let kept = place.path().join(NOTIFICATIONS);
     let alertmanager = places.alertmanager.clone();
     lay_out(&ground.given, place.path())?;
-    let stalls = Mutex::new(Vec::new());
     let (stop, stopped) = oneshot::channel::<()>();
     let receiving = {
         let kept = kept.clone();
@@ -87,22 +85,15 @@ pub(super) async fn live(
     let lived = async {
         let (mut pair, group) = setting.on_the_grid().await?;
         let lived = lived(ground, scene, &rules, &mut pair, folder, takes_its_time, say);
-        let lived = async {
-            tokio::select! {
-                lived = lived => lived,
-                never = promptly::watch(&alertmanager, &stalls) => match never {},
-            }
-        };
-        let lived = ground.interrupt.or(lived).await;
+        let (lived, stalls) = promptly::watched(&alertmanager, Box::pin(ground.interrupt.or(lived))).await;
         // Until they are gone they write where nothing may be left.
         pair.stop().await;
-        lived.map(|(origin_ms, disturbances)| (group, origin_ms, disturbances))
+        lived.map(|(origin_ms, found)| (group, origin_ms, found.into_iter().chain(stalls).collect()))
     };
     let lived = lived.await;
     let _ = stop.send(());
     let heard = receiving.await.context("the receiver")?;
-    let (group, origin_ms, mut disturbances) = lived?;
-    disturbances.extend(stalls.into_inner().unwrap_or_else(PoisonError::into_inner));
+    let (group, origin_ms, disturbances) = lived?;
     heard?;
     let told = std::fs::read_to_string(&kept).unwrap_or_default();
     write(&folder.join(NOTIFICATIONS), told.as_bytes())?;

@@ -1,6 +1,6 @@
 //! Whether Alertmanager told in time: one that stood still, or waited for the receiver, shows nothing of a configuration.
 
-use std::sync::{Mutex, PoisonError};
+use std::convert::Infallible;
 use std::time::Duration;
 
 use aiclipx_base::address::Address;
@@ -12,14 +12,20 @@ use tokio::time::sleep;
 const STALLED: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Asks it again and again, and never ends; what is found is added.
-pub(super) async fn watch(alertmanager: &Address, found: &Mutex<Vec<String>>) -> std::convert::Infallible {
+/// Something done while it is asked again and again: what came of it, and what was found.
+pub(super) async fn watched<T>(alertmanager: &Address, doing: impl Future<Output = T>) -> (T, Option<String>) {
+    let mut found = None;
+    let came = tokio::select! {
+        came = doing => came,
+        never = ask(alertmanager, &mut found) => match never {},
+    };
+    (came, found)
+}
+
+async fn ask(alertmanager: &Address, found: &mut Option<String>) -> Infallible {
     loop {
         if client::get(alertmanager, "/-/healthy", STALLED).await.is_err() {
-            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-            if found.is_empty() {
-                found.push(format!("Alertmanager did not answer within {STALLED:?}"));
-            }
+            found.get_or_insert_with(|| format!("Alertmanager did not answer within {STALLED:?}"));
         }
         sleep(LOOK).await;
     }
