@@ -71,7 +71,7 @@ drill *options: _build
 # prove a service that nobody here wrote: flask, caddy; brings what it needs into .tools
 [group('proof')]
 example name *options: _build
-    @scripts/example.sh {{ tool }} "$@"
+    @scripts/example.sh "$@"
 
 # break the monitoring on purpose, one thing at a time: a named claim must find each; some ten minutes
 [group('proof')]

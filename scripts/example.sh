@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# scripts/example.sh TOOL NAME [OPTION…]: brings what the service of examples/NAME needs, and proves that tree; options go to
+# scripts/example.sh NAME [OPTION…]: brings what the service of examples/NAME needs, and proves that tree; options go to
 # `prove`. What it brings lies in .tools/examples. Exit codes are prove's; where the example's README.md has a table of claims that
 # fail, those must fail, else 3 and which did not.
 set -euo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
-tool=$1 name=${2:-}
+tool=${CARGO_TARGET_DIR:-$root/target}/debug/aiclipx name=${1:-}
 say() { printf 'example: %s\n' "$*" >&2; }
 examples=$(cd "$root/examples" && printf '%s ' */)
 if [[ -z $name || ! -f $root/examples/$name/monitoring/service.toml ]]; then
   say "there is no example \`$name\`; there are ${examples//\//}"
   exit 2
 fi
-shift 2
+shift
 place=$root/.tools/examples/$name
 
 bring_flask() {

@@ -238,7 +238,7 @@ pub const SAMPLES: [&str; 9] = [
 /// What is asked for of a service: of what it does not have there is nothing to ask.
 pub fn samples_of(service: &Service) -> Vec<Sample> {
     let job = service.job.as_str();
-    let of_latency = |ending, more: &[(&str, &str)]| Some(service.latency.as_ref()?.selector(job, ending, more));
+    let of_latency = |ending, more: &[(&str, &str, &str)]| Some(service.latency.as_ref()?.selector(job, ending, more));
     let plain = |metric: &Metric| metric.selector(job, "", &[]);
     let starts = match service.process_start.as_deref() {
         Some(PROCESS_START) => PROCESS_START.to_owned(),
@@ -249,7 +249,7 @@ pub fn samples_of(service: &Service) -> Vec<Sample> {
     let selectors = [
         service.requests.as_ref().map(plain),
         of_latency("_count", &[]),
-        of_latency("_bucket", &[("le", "+Inf")]),
+        of_latency("_bucket", &[("le", "=", "+Inf")]),
         service.errors.as_ref().map(plain),
         Some("up".to_owned()),
         Some(format!(r#"scrape_duration_seconds{{job="{job}"}}"#)),

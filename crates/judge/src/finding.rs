@@ -24,10 +24,13 @@ impl Finding {
     }
 }
 
+/// So many of a long list are read.
+pub(crate) const FEW: usize = 3;
+
 /// The first three, and how many more.
 pub(crate) fn first_of(mut told: Vec<String>) -> String {
-    let more = told.len().saturating_sub(3);
-    told.truncate(3);
+    let more = told.len().saturating_sub(FEW);
+    told.truncate(FEW);
     if more > 0 {
         told.push(format!("and {more} more"));
     }

@@ -10,6 +10,7 @@ use super::claims::{self, Claim};
 use super::experiment::Experiment;
 use super::finding::Finding;
 use super::panels;
+use super::reconcile::WentDown;
 use super::timeline::real_ms;
 use super::tree::Tree;
 use super::validity::{self, Disturbance};
@@ -100,7 +101,8 @@ fn decide(experiment: &Experiment, tree: &Tree, claim: Claim, disturbed: Option<
     let finding = match unseen.or_else(lacking) {
         Some(why) => Finding::out_of_reach(why),
         None => kind.decide(experiment, tree).unwrap_or_else(|error| Finding {
-            observed: "the exhibits can't be read".to_owned(),
+            observed: if error.is::<WentDown>() { "the counter went down" } else { "the exhibits can't be read" }
+                .to_owned(),
             fails: Some(format!("{error:#}")),
             ..Finding::default()
         }),

@@ -14,6 +14,7 @@ use super::mutants;
 use super::provenance::Provenance;
 use super::tree::Tree;
 use super::validity::Disturbance;
+use aiclipx_model::counted::share;
 use aiclipx_model::failure::Failure;
 
 /// Everything derived from the folder of a bundle or a draft.
@@ -104,6 +105,7 @@ impl Outcome {
             }
             (0, 0) if deaths.is_empty() => "Every claim that could be shown holds".to_owned(),
             (0, 0) => format!("A first try was disturbed: {}", deaths.join("; ")),
+            (0, 1) => "The run is inconclusive: one claim is invalid".to_owned(),
             (0, invalid) => format!("The run is inconclusive: {invalid} claims are invalid"),
             (1, _) => "One claim fails".to_owned(),
             (fails, _) => format!("{fails} claims fail"),
@@ -122,7 +124,7 @@ impl Outcome {
     /// `104 of 106 claims hold, 2 not proven`.
     pub fn tally(&self) -> String {
         let all = self.counting().count();
-        let mut text = format!("{} of {all} claims hold", self.count(|verdict| *verdict == Verdict::Holds));
+        let mut text = share(self.count(|verdict| *verdict == Verdict::Holds), all, "claim", ["holds", "hold"]);
         for (count, word) in [
             (self.count(|verdict| matches!(verdict, Verdict::Fails(_))), "failed"),
             (self.count(|verdict| matches!(verdict, Verdict::Invalid(_))), "invalid"),
@@ -135,8 +137,7 @@ impl Outcome {
         let (all, missing) = (self.tree.scenarios.len(), self.not_run().len());
         if missing > 0 {
             let run = all - missing;
-            let were = if run == 1 { "was" } else { "were" };
-            write!(text, "; {run} of {all} scenarios {were} run").expect("as above");
+            write!(text, "; {}", share(run, all, "scenario", ["was run", "were run"])).expect("as above");
         }
         text
     }

@@ -9,12 +9,13 @@
 //! service saw it and what it counted.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
-use super::timeline::millis;
+use super::timeline::{millis, utc_exact};
 use aiclipx_model::prom::answer::Series;
 use aiclipx_model::service::{APP, Metric, Part, Service};
 use aiclipx_model::traffic::ledger::{Entry, Outcome};
@@ -227,6 +228,24 @@ fn expected_requests(experiment: &Experiment, service: &Service) -> anyhow::Resu
     Ok((expected, explained))
 }
 
+/// A counter fell while nobody restarted its service: its samples are there, and no number comes of them.
+#[derive(Debug)]
+pub(crate) struct WentDown {
+    what: String,
+    /// Unix seconds of the two scrapes.
+    from: f64,
+    to: f64,
+}
+
+impl fmt::Display for WentDown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let WentDown { what, from, to } = self;
+        write!(f, "{what}: the counter went down between the scrapes of {} and {}", utc_exact(*from), utc_exact(*to))
+    }
+}
+
+impl std::error::Error for WentDown {}
+
 /// Final minus baseline for every series, summed over instances under a name; `None` leaves a series out.
 fn deltas(
     experiment: &Experiment,
@@ -253,7 +272,7 @@ fn deltas(
             // A service that was restarted on purpose begins at zero again; no other counter may go down.
             let restarted = outages.iter().any(|(from, to)| millis(before.0) < *to && millis(sample.seconds) > *from);
             let down = sample.value < before.1;
-            ensure!(!down || restarted, "{what}: the counter went down between {} and {}", before.0, sample.seconds);
+            ensure!(!down || restarted, WentDown { what, from: before.0, to: sample.seconds });
             grown += if down { sample.value } else { sample.value - before.1 };
             before = (sample.seconds, sample.value);
         }

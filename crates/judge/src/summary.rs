@@ -152,6 +152,9 @@ pub fn conclude_drill(
     for name in &outcome.made.repeated {
         tell(&format!("! {name}: was disturbed, and lived again"));
     }
+    for remark in outcome.remarks() {
+        tell(&format!("! {remark}"));
+    }
     tell(&format!("{}. {}.", outcome.headline(), outcome.tally()));
     are_named(bundle, &outcome.unmatched(require))?;
     print(&bundle.folder().display().to_string())?;

@@ -103,6 +103,12 @@ pub fn millis(seconds: f64) -> i64 {
     millis
 }
 
+/// `2026-11-24 03:30:00.250 UTC`, of Prometheus' Unix seconds.
+pub(crate) fn utc_exact(seconds: f64) -> String {
+    let at = jiff::Timestamp::from_millisecond(millis(seconds));
+    at.map_or_else(|_| "?".to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string())
+}
+
 fn is(series: &Series, label: &str, value: &str) -> bool {
     series.labels.get(label).is_some_and(|found| found == value)
 }

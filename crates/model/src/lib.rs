@@ -10,6 +10,7 @@
 //! assert_eq!(promql::selectors(&expr).len(), 1);
 //! ```
 
+pub mod counted;
 pub mod drill;
 pub mod failure;
 pub mod files;

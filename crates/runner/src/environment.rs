@@ -14,7 +14,7 @@ use aiclipx_base::duration::Speed;
 use aiclipx_http::client;
 use aiclipx_judge::run::Unseen;
 use aiclipx_judge::validity::OPTIONAL;
-use aiclipx_model::failure::{Failure, Kind};
+use aiclipx_model::failure::{Failure, Kind, without_just};
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::process_identity::ProcessIdentity;
 use aiclipx_model::scenario::Action;
@@ -244,11 +244,7 @@ impl<'a> Environment<'a> {
                     .iter()
                     .map(|(component, tool)| (component.name().to_owned(), tool.version.clone()))
                     .collect::<BTreeMap<_, _>>(),
-                stack
-                    .absent()
-                    .iter()
-                    .map(|(component, missed)| format!("{component} is not there: {missed}"))
-                    .collect(),
+                not_there(stack.absent(), &stack.plan().tree),
             ),
             Environment::External(external) => (external.versions.clone(), external.absent.values().cloned().collect()),
         };
@@ -271,6 +267,22 @@ pub(super) fn not_ours(what: &str) -> Failure {
         .remedy("run that scenario on a stack of ours: `just up`, or `just prove`")
 }
 
+/// What is not there, in words. All that the tree has no configuration of, so that nobody misses it, is one line.
+fn not_there(absent: &BTreeMap<Component, String>, tree: &Path) -> Vec<String> {
+    let is_wanted = |component: Component| {
+        component.configuration().is_none_or(|file| tree.join("monitoring").join(file).is_file())
+    };
+    let (missed, unwanted): (Vec<_>, Vec<_>) = absent.iter().partition(|(component, _)| is_wanted(**component));
+    let mut told: Vec<String> =
+        missed.iter().map(|(component, why)| format!("{component} is not there: {why}")).collect();
+    let names: Vec<&str> = unwanted.iter().map(|(component, _)| component.name()).collect();
+    if !names.is_empty() {
+        told.push(format!("monitoring/ configures none of these, and the stack does without: {}", names.join(", ")));
+    }
+    // A report names commands, too.
+    if tree.join("justfile").is_file() { told } else { told.iter().map(|line| without_just(line)).collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -278,6 +290,27 @@ mod tests {
     use super::*;
     use aiclipx_judge::validity::NEEDED;
     use aiclipx_model::monitoring::Monitoring;
+
+    #[test]
+    fn what_a_tree_does_without_is_one_line_and_what_is_missed_is_told_by_itself() {
+        let tree = tempfile::tempdir().expect("a folder");
+        let grafana = tree.path().join("monitoring/grafana");
+        std::fs::create_dir_all(&grafana).expect("a folder");
+        std::fs::write(grafana.join("grafana.ini"), "").expect("a file");
+        let absent =
+            [Component::Vector, Component::Loki, Component::Grafana].map(|one| (one, "see `just logs`".to_owned()));
+        assert_eq!(
+            not_there(&BTreeMap::from(absent), tree.path()),
+            [
+                "grafana is not there: see `aiclipx logs`",
+                "monitoring/ configures none of these, and the stack does without: vector, loki",
+            ]
+        );
+        std::fs::write(tree.path().join("justfile"), "").expect("a file");
+        let missed = BTreeMap::from([(Component::Grafana, "see `just logs`".to_owned())]);
+        assert_eq!(not_there(&missed, tree.path()), ["grafana is not there: see `just logs`"]);
+        assert!(not_there(&BTreeMap::new(), tree.path()).is_empty());
+    }
 
     #[test]
     fn the_jobs_that_may_be_absent_are_those_of_the_components_that_may() {

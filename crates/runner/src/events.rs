@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use aiclipx_judge::report::PDF;
+use aiclipx_model::counted::share;
 use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files;
 
@@ -187,7 +188,7 @@ impl Event {
                     Result::Fails => "✗",
                     Result::Invalid => "!",
                 };
-                format!("  {sign} {experiment}: {holds} of {claims} claims hold ({seconds} s)")
+                format!("  {sign} {experiment}: {} ({seconds} s)", share(*holds, *claims, "claim", ["holds", "hold"]))
             }
             Event::Lived { what, seconds } => format!("  · {experiment}: {what} ({seconds} s)"),
             Event::Tried { told, number, of, seconds } => {

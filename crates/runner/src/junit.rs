@@ -47,13 +47,13 @@ pub fn of_bundle(outcome: &Outcome, require: &[String]) -> anyhow::Result<String
 /// What a drill shows: a suite an alert, a case a claim.
 pub fn of_drill(outcome: &drill::Outcome, require: &[String]) -> anyhow::Result<String> {
     let mut report = Report::new(&outcome.made.id);
-    for alert in outcome.plan.alerts.keys() {
-        let mut suite = TestSuite::new(alert);
-        suite.add_test_cases(outcome.row(alert).map(|cell| {
+    for row in &outcome.plan.rows {
+        let mut suite = TestSuite::new(&row.name);
+        suite.add_test_cases(outcome.row(&row.name).map(|cell| {
             let is_required = require.iter().any(|wanted| cell.id.contains(wanted.as_str()));
             let mut status = of_verdict(&cell.verdict, is_required);
             status.set_description(format!("expected: {}\nobserved: {}", cell.expected, cell.observed));
-            case(alert, &cell.id, status)
+            case(&row.name, &cell.id, status)
         }));
         report.add_test_suite(suite);
     }

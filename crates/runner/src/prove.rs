@@ -129,6 +129,8 @@ fn tell<H: Host>(ended: &Ended<Proof<H>>, events: &Events) {
         }
         // It is told once, of the command.
         Err(failure) if failure.kind() == Kind::Interrupted => return,
+        // What the user must mend keeps each from starting: the command says it once, whole.
+        Err(failure) if failure.kind() == Kind::Usage => Event::Unfinished { why: failure.in_one_line() },
         Err(failure) => Event::Unfinished { why: failure.to_string() },
     };
     events.tell(ended.job.name(), event);

@@ -214,7 +214,7 @@ impl Component {
     }
 
     /// The file of monitoring/ that it can't run without, where a tree may have none.
-    pub(super) fn configuration(self) -> Option<&'static str> {
+    pub fn configuration(self) -> Option<&'static str> {
         match self {
             Component::Probe => Some("blackbox/blackbox.yml"),
             Component::Vector => Some("vector/vector.yaml"),

@@ -8,9 +8,14 @@ use super::readiness::READY_LIMIT;
 use super::state::no_room;
 use super::supervisor::configuration::front_of;
 use aiclipx_model::failure::Failure;
+use aiclipx_model::service::APP;
 
 /// Lines of its log that a component which died at start is told with.
 const LAST_LINES: usize = 12;
+
+/// What somebody can mend whose service ends at once.
+const OF_START: &str = "mend [start] in monitoring/service.toml: a file in `arguments` or `environment` begins with {tree}/, \
+                        since the service runs in the stack's own folder, unless `folder` names one";
 
 /// Why a start ended before all were ready.
 pub(super) enum Unready {
@@ -47,16 +52,7 @@ impl Unready {
             return failure.context("not everything could start, and what did is stopped again");
         }
         match self {
-            Unready::Died { name, why } => {
-                let lines = last_lines(&name);
-                let told = format!("{name} ended before it was ready ({why}); everything is stopped again{lines}");
-                // Of two starts at once on the same ports both may lose one: then nobody holds it any more who could be named.
-                if plan.lifetime == Lifetime::Attached && lines.to_lowercase().contains("address already in use") {
-                    return Failure::usage(told)
-                        .remedy("wait for another start that is under way, or use --free-ports");
-                }
-                Failure::infrastructure(told)
-            }
+            Unready::Died { name, why } => died(plan, &name, &why, &last_lines(&name)),
             Unready::TooLate(late) => {
                 let told = late.iter().map(|(name, why)| {
                     let why = why.as_deref().unwrap_or("supervisord does not call it running");
@@ -84,6 +80,22 @@ impl Unready {
     }
 }
 
+/// A component ended by itself; who can mend that is told.
+fn died(plan: &Plan, name: &str, why: &str, lines: &str) -> Failure {
+    let told = format!("{name} ended before it was ready ({why}); everything is stopped again{lines}");
+    let lost_its_port = lines.to_lowercase().contains("address already in use");
+    // Of two starts at once on the same ports both may lose one: then nobody holds it any more who could be named.
+    if plan.lifetime == Lifetime::Attached && lost_its_port {
+        return Failure::usage(told).remedy("wait for another start that is under way, or use --free-ports");
+    }
+    // Started again it would end again: somebody's program does not like what it was given.
+    let ended_by_itself = why.starts_with("exit status") && !lost_its_port;
+    if name == APP && ended_by_itself && !plan.service.is_ours() {
+        return Failure::usage(told).remedy(OF_START);
+    }
+    Failure::infrastructure(told)
+}
+
 /// Where each log ends now: what comes behind is of this start.
 pub(super) fn log_ends(plan: &Plan) -> BTreeMap<String, u64> {
     let processes = plan.processes();
@@ -92,4 +104,50 @@ pub(super) fn log_ends(plan: &Plan) -> BTreeMap<String, u64> {
         .chain(["supervisord".to_owned()])
         .map(|name| (name.clone(), plan.log(&name).metadata().map_or(0, |meta| meta.len())))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use aiclipx_base::duration::Speed;
+    use aiclipx_model::failure::Kind;
+    use aiclipx_model::service::Service;
+
+    const THEIRS: &str = "job = \"shop\"\n[start]\nprogram = \"python3\"\narguments = [\"shop.py\", \"{port}\"]\n";
+
+    /// How it is told that this component died so, having written this to its log.
+    fn told(service: Option<&str>, name: &str, why: &str, log: &str) -> Failure {
+        let state = tempfile::tempdir().expect("a folder");
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut plan = Plan::private(&repository, state.path(), Speed::PRODUCTION).expect("a plan");
+        if let Some(text) = service {
+            *plan.service = Service::from_text(text).expect("a service");
+        }
+        let file = plan.log(name);
+        std::fs::create_dir_all(file.parent().expect("it has a folder")).expect("a folder");
+        std::fs::write(file, log).expect("a log");
+        Unready::Died { name: name.to_owned(), why: why.to_owned() }.tell(&plan, &BTreeMap::new())
+    }
+
+    #[test]
+    fn a_service_that_ends_by_itself_is_its_owners_to_mend() {
+        let failure = told(Some(THEIRS), "app", "exit status 2", "can't open file 'shop.py'\n");
+        assert_eq!(failure.kind(), Kind::Usage);
+        let text = failure.to_string();
+        assert!(text.contains("can't open file 'shop.py'") && text.contains("\n  → mend [start]"), "{text}");
+    }
+
+    #[test]
+    fn what_may_not_happen_again_is_nobodys_to_mend() {
+        for (service, name, why, log) in [
+            (Some(THEIRS), "app", "terminated by SIGKILL", "Killed\n"),
+            (Some(THEIRS), "app", "exit status 1", "OSError: [Errno 98] Address already in use\n"),
+            (Some(THEIRS), "prometheus", "exit status 1", "a disk\n"),
+            (None, "app", "exit status 1", "a fault of ours\n"),
+        ] {
+            assert_eq!(told(service, name, why, log).kind(), Kind::Infrastructure, "{name}, {why}, {log}");
+        }
+    }
 }

@@ -18,6 +18,7 @@
 mod absent;
 mod answer;
 mod ask;
+mod controls;
 mod dashboard;
 mod explore;
 mod lines;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use aiclipx_model::counted::counted;
 use aiclipx_model::failure::{Failure, print, tell};
 use aiclipx_stack::find_tree;
 use aiclipx_stack::{Component, Stack};
@@ -63,8 +64,7 @@ pub(super) async fn run(what: What<'_>, form: Form) -> Result<ExitCode, Failure>
     tell_all(&findings, form)?;
     tell(&match findings.len() {
         0 => "Nothing found.".to_owned(),
-        1 => "1 finding".to_owned(),
-        found => format!("{found} findings"),
+        found => counted(found, "finding"),
     });
     Ok(ExitCode::from(u8::from(!findings.is_empty())))
 }

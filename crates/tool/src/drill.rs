@@ -68,8 +68,13 @@ impl Drill {
                 Some(out) => out.clone(),
                 None => find_tree().map_or_else(|_| PathBuf::from("aiclipx-evidence"), |root| bundles_folder(&root)),
             };
-            let options =
-                drill::Options { only: self.only.clone(), speed: self.speed, jobs: usize::from(self.jobs), out };
+            let options = drill::Options {
+                only: self.only.clone(),
+                require: self.require.clone(),
+                speed: self.speed,
+                jobs: usize::from(self.jobs),
+                out,
+            };
             drill::drill(found, &options, &events, &signals.held()).await
         };
         let drilled = drilled.await.map(|(bundle, outcome)| Verified::Drill(bundle, Box::new(outcome)));

@@ -46,8 +46,8 @@ pub(super) async fn init(url: &str, clients: Option<&Target>, job: &str, out: &P
         .map_err(Failure::usage)?;
     let mut guess = guess::guess(&Exposed::new(text, series));
     several(&looks, &mut guess);
-    if guess.requests.is_none() && guess.latency.is_none() {
-        return Err(nothing(&guess, url));
+    if let Some(failure) = nothing(&guess, url) {
+        return Err(failure);
     }
     let ready = ready(&target.address).await;
     // What the monitoring asks is no client's.
@@ -143,12 +143,24 @@ async fn ready(address: &Address) -> String {
     "/".to_owned()
 }
 
-fn nothing(guess: &Guess, url: &str) -> Failure {
-    let why = guess.why.iter().find(|why| why.starts_with("no [")).cloned();
-    let why =
-        why.unwrap_or_else(|| "no counter and no histogram there is of requests, by type, name and labels".to_owned());
-    Failure::usage(format!("nothing was written: {url} tells nothing of the service's requests ({why})"))
-        .remedy("ask the service for something and try again; or name its metrics yourself, as monitoring/OWN.md says")
+/// Why nothing can be written; a tree of a service that has counted nothing yet would have to be made anew.
+fn nothing(guess: &Guess, url: &str) -> Option<Failure> {
+    if !guess.silent.is_empty() {
+        let (names, has) = (guess.silent.join(", "), if guess.silent.len() == 1 { "has" } else { "have" });
+        return Some(
+            Failure::usage(format!(
+                "nothing was written: {names} at {url} {has} no series yet, so its labels aren't known"
+            ))
+            .remedy("send the service a request of every kind it answers, then run the same command again"),
+        );
+    }
+    (guess.requests.is_none() && guess.latency.is_none()).then(|| {
+        let none = || "no counter and no histogram there is of requests, by type, name and labels".to_owned();
+        let why = guess.why.iter().find(|why| why.starts_with("no [")).cloned().unwrap_or_else(none);
+        Failure::usage(format!("nothing was written: {url} tells nothing of the service's requests ({why})")).remedy(
+            "ask the service for something and try again; or name its metrics yourself, as monitoring/OWN.md says",
+        )
+    })
 }
 
 /// Whether it was written; not where a file is there.

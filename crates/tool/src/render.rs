@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use aiclipx_base::duration::Speed;
+use aiclipx_model::counted::counted;
 use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files;
 use aiclipx_model::monitoring::Monitoring;
@@ -48,7 +49,7 @@ pub(super) fn render(speed: Speed, out: Option<&Path>, external: Option<External
             None => print(&format!("# {}\n{}", path.display(), String::from_utf8_lossy(bytes).trim_end()))?,
         }
     }
-    tell(&format!("{} files at speed {speed}", files.len()));
+    tell(&format!("{} at speed {speed}", counted(files.len(), "file")));
     Ok(ExitCode::SUCCESS)
 }
 

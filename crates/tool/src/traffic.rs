@@ -9,6 +9,7 @@ use std::time::Duration;
 use aiclipx_base::address::{Address, Target};
 use aiclipx_base::duration::{self, Speed};
 use aiclipx_judge::tree::Tree;
+use aiclipx_model::counted::counted;
 use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files::{self, Reserved};
 use aiclipx_model::scenario::{self, Scenario, Volume};
@@ -130,7 +131,7 @@ fn schedule(scenario: &str, drawn_from: u64, speed: Speed) -> Result<ExitCode, F
     let scenario = scenario::find(&find_tree()?.join(SCENARIOS), scenario)?;
     let schedule = Schedule::new(&scenario, drawn_from, speed, None)?;
     print(schedule.to_jsonl().trim_end())?;
-    tell(&format!("{} requests, sha256 {}", schedule.requests.len(), schedule.sha256()));
+    tell(&format!("{}, sha256 {}", counted(schedule.requests.len(), "request"), schedule.sha256()));
     Ok(ExitCode::SUCCESS)
 }
 

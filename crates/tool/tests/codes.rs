@@ -43,6 +43,18 @@ impl Place {
         std::fs::write(at("linked/.aiclipx-rendered"), "").unwrap();
         std::os::unix::fs::symlink(at("theirs/etc"), at("linked/prometheus")).unwrap();
         std::fs::write(at("odd/logs/app.log"), "fine\n").unwrap();
+        // Rules of somebody's: with a finding, with that switched off, with a wrong switch, and none that can be read.
+        for (name, expr, profile) in [
+            ("shop", "increase(lost_total[5m]) > 0", ""),
+            ("shop-off", "increase(lost_total[5m]) > 0", "[findings]\nalert = \"off\"\n"),
+            ("shop-odd", "up == 0", "[findings]\n\"alert/no-such\" = \"off\"\n"),
+            ("shop-broken", "up == (", ""),
+        ] {
+            std::fs::create_dir(at(name)).unwrap();
+            let rules = format!("groups: [{{name: a, rules: [{{alert: A, for: 1m, expr: '{expr}'}}]}}]\n");
+            std::fs::write(at(name).join("rules.yml"), rules).unwrap();
+            std::fs::write(at(name).join("check.toml"), profile).unwrap();
+        }
         for pipe in ["pipe", "odd/logs/pipe.log", "clone/scripts/traffic/01-pipe.toml"] {
             assert!(Command::new("mkfifo").arg(at(pipe)).status().unwrap().success());
         }
@@ -174,7 +186,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 117] = [
+const TABLE: [(&str, &str, u8, &str); 123] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -209,6 +221,12 @@ const TABLE: [(&str, &str, u8, &str); 117] = [
     ("check", "empty", 0, "Nothing found."),
     ("check --json", "empty", 0, "Nothing found."),
     ("check --names", "empty", 0, "vector/unread"),
+    ("check --rules {shop}", "missing", 1, "1 finding"),
+    ("check --rules {shop-off}", "missing", 0, "Nothing found."),
+    ("check --rules {shop-odd}", "missing", 1, "1 finding"),
+    ("check --rules {shop-broken}", "missing", 2, "rules.yml:1: not an expression"),
+    ("check --rules {empty}", "missing", 2, "--rules names a folder of rules"),
+    ("check --rules {nowhere}", "missing", 2, "cannot read "),
     ("check --live", "missing", 2, NO_STACK),
     ("check --live", "killed", 3, "`just up` cleans up and starts it anew"),
     ("dashboard", "missing", 2, NO_STACK),

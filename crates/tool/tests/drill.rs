@@ -199,6 +199,54 @@ fn an_evaluation_that_is_missing_makes_it_inconclusive() {
     assert_eq!(outcome.exit_code(&[]), 3);
 }
 
+/// A copy of the drill's folder, its `run.json` changed.
+fn made_otherwise(change: impl Fn(&mut serde_json::Value)) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&DRILLED.bundle, copy.path()).unwrap();
+    let run = copy.path().join("run.json");
+    let mut made = serde_json::from_str(&std::fs::read_to_string(&run).unwrap()).unwrap();
+    change(&mut made);
+    std::fs::write(&run, made.to_string()).unwrap();
+    copy
+}
+
+#[test]
+fn what_promtool_itself_fails_is_never_green() {
+    let said = |alert: &str| {
+        let copy = made_otherwise(|made| {
+            made["promtool"] =
+                serde_json::json!({ "rules_test.yml": format!("FAILED:\nalertname: {alert}, time: 5m,") });
+        });
+        Outcome::derive(copy.path()).unwrap()
+    };
+    let outcome = said("Down");
+    for id in ["fires/Down", "text/Down"] {
+        let verdict = verdict(&outcome, id);
+        assert!(matches!(&verdict, Verdict::NotProven(why) if why.contains("promtool itself fails")), "{verdict:?}");
+    }
+    assert_eq!(verdict(&outcome, "told-to/Down"), Verdict::Holds);
+    assert_eq!(verdict(&outcome, "fires/Errors"), Verdict::Holds);
+    // Where the drill finds what is wrong, there is nothing to doubt.
+    assert_eq!(verdict(&said("WrongText"), "fires/WrongText"), Verdict::Holds);
+}
+
+#[test]
+fn a_drill_in_which_nothing_is_proven_says_so_and_ends_with_2() {
+    let copy = made_otherwise(|made| made["only"] = serde_json::json!(["Untested"]));
+    std::fs::remove_dir_all(copy.path().join("scenes")).unwrap();
+    std::fs::create_dir(copy.path().join("scenes")).unwrap();
+    let outcome = Outcome::derive(copy.path()).unwrap();
+    assert_eq!((outcome.headline().as_str(), outcome.exit_code(&[])), ("Nothing was proven", 2));
+}
+
+#[test]
+fn what_is_nothing_to_a_drill_has_no_place_in_its_bundle() {
+    let copy = made_otherwise(|_| {});
+    std::fs::write(copy.path().join("given/x.sh"), "rm").unwrap();
+    let refused = Outcome::derive(copy.path()).unwrap_err();
+    assert!(refused.to_string().contains("given/x.sh"), "{refused}");
+}
+
 #[test]
 fn a_drill_over_nothing_is_none() {
     let place = tempfile::tempdir().unwrap();
@@ -209,12 +257,15 @@ fn a_drill_over_nothing_is_none() {
         told(&output)
     };
     assert!(drill(&[]).contains("there is no configuration of Alertmanager here"));
+    std::fs::write(place.path().join("alertmanager.yml"), "route: {receiver: a}\nreceivers: [\n").unwrap();
+    assert!(drill(&[]).contains("alertmanager.yml:2"), "{}", drill(&[]));
     std::fs::copy(folder().join("alertmanager.yml"), place.path().join("alertmanager.yml")).unwrap();
     assert!(drill(&[]).contains("there is no alerting rule here"));
     std::fs::copy(folder().join("rules.yml"), place.path().join("rules.yml")).unwrap();
     assert!(drill(&[]).contains("has a unit test: nothing to drill"));
     std::fs::copy(folder().join("rules_test.yml"), place.path().join("rules_test.yml")).unwrap();
     assert!(drill(&["--only", "Nobody"]).contains("no alert is called Nobody"));
+    assert!(drill(&["--require", "nosuch"]).contains("no claim of this drill would be called nosuch"));
     std::fs::write(place.path().join("rules.yml"), "groups:\n  - rules:\n      - {alert: Down, expr: up == }\n")
         .unwrap();
     let refused = drill(&["--only", "Down"]);

@@ -40,8 +40,8 @@ impl ClaimKind for AlertQuiet {
     fn folded(&self) -> Option<Folded<'_>> {
         Some(Folded {
             about: &self.alert,
-            hold: "alerts stay quiet, as they should",
-            open: "alerts of whose silence nothing is known",
+            hold: ("alert stays quiet, as it should", "alerts stay quiet, as they should"),
+            open: ("alert of whose silence nothing is known", "alerts of whose silence nothing is known"),
         })
     }
 

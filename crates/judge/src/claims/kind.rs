@@ -61,10 +61,10 @@ pub trait ClaimKind {
 pub struct Folded<'a> {
     /// The alert or the panel that this one is about.
     pub about: &'a str,
-    /// Of those that hold.
-    pub hold: &'static str,
-    /// Of those that are not proven.
-    pub open: &'static str,
+    /// Of one that holds, and of several.
+    pub hold: (&'static str, &'static str),
+    /// Of one that is not proven, and of several.
+    pub open: (&'static str, &'static str),
 }
 
 /// What claims are derived from.

@@ -34,8 +34,8 @@ impl ClaimKind for PanelAnswers {
     fn folded(&self) -> Option<Folded<'_>> {
         Some(Folded {
             about: &self.panel,
-            hold: "panels answer every query",
-            open: "panels whose answers show nothing",
+            hold: ("panel answers every query", "panels answer every query"),
+            open: ("panel whose answers show nothing", "panels whose answers show nothing"),
         })
     }
 

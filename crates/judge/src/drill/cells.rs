@@ -3,7 +3,7 @@
 //! Each is decided on all scenes in which a test asks about the alert. What is shown to be false fails, whatever else could not be
 //! seen; a cell of which a part could not be lived is not proven; one about nothing is never green.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use super::given::Given;
 use super::layout::{ALERTS, AMTOOL, NOTIFICATIONS, STATES};
 use super::plan::{Plan, Scene};
 use super::record::{Record, time};
+use super::rows::{Row, Whose};
 use crate::finding::first_of;
 use crate::judge::Verdict;
 use aiclipx_model::drill::reading::Texts;
@@ -19,7 +20,7 @@ use aiclipx_model::drill::rules::Rule;
 use aiclipx_model::drill::scene::millis;
 use aiclipx_model::drill::tests::Expected;
 use aiclipx_model::monitoring::promql;
-use aiclipx_model::monitoring::promql::clock::awaited;
+use aiclipx_model::monitoring::promql::clock::{awaited, measures_change};
 use aiclipx_model::notification::Status;
 
 /// A column of the matrix.
@@ -46,6 +47,11 @@ impl Column {
         }
     }
 
+    /// What it claims of a row is called so.
+    pub fn claim(self, row: &Row) -> String {
+        format!("{}/{}", self.name(), row.name)
+    }
+
     fn says(self, alert: &str) -> String {
         match self {
             Column::Fires => format!(
@@ -69,6 +75,7 @@ impl Column {
 pub struct Cell {
     /// `fires/NodeDown`: stable, unique in a bundle.
     pub id: String,
+    /// The row's name.
     pub alert: String,
     pub column: Column,
     /// In words a reader understands.
@@ -82,6 +89,9 @@ pub struct Cell {
     #[serde(flatten)]
     pub verdict: Verdict,
 }
+
+/// What is said of a receiver without integrations.
+pub const TELLS_NOBODY: &str = "which tells nobody";
 
 /// What is gathered for a cell.
 #[derive(Debug, Default)]
@@ -98,30 +108,29 @@ struct Tally {
 /// A scene with what was recorded of it; none where nothing was.
 pub type Seen<'a> = (&'a Scene, Option<&'a Record>);
 
-/// Every cell of an alert.
-pub fn of_alert(
-    given: &Given,
-    plan: &Plan,
-    scenes: &[Seen<'_>],
-    alert: &str,
-    unfinished: &dyn Fn(&str) -> Option<String>,
-) -> Vec<Cell> {
-    Column::ALL.into_iter().map(|column| cell(given, plan, scenes, alert, column, unfinished)).collect()
+/// What cells are decided on.
+pub struct Basis<'a> {
+    pub given: &'a Given,
+    pub plan: &'a Plan,
+    pub scenes: &'a [Seen<'a>],
+    /// Why nothing was recorded of a scene.
+    pub unfinished: &'a BTreeMap<String, String>,
 }
 
-fn cell(
-    given: &Given,
-    plan: &Plan,
-    scenes: &[Seen<'_>],
-    alert: &str,
-    column: Column,
-    unfinished: &dyn Fn(&str) -> Option<String>,
-) -> Cell {
+/// Every cell of a row.
+pub fn of_row(basis: &Basis<'_>, row: &Row) -> Vec<Cell> {
+    Column::ALL.into_iter().map(|column| cell(basis, row, column)).collect()
+}
+
+fn cell(basis: &Basis<'_>, row: &Row, column: Column) -> Cell {
+    let Basis { given, plan, scenes, unfinished } = *basis;
     let mut tally = Tally::default();
-    tally.open.extend(plan.refused.iter().filter(|one| one.alert == alert).map(|one| one.why.clone()));
-    for (scene, record) in scenes.iter().filter(|(scene, _)| scene.alerts.contains(alert)) {
+    let concerns = |file: usize| row.is_among(&plan.rules[file]);
+    let refused = plan.refused.iter().filter(|one| one.alert == row.alert && concerns(one.file));
+    tally.open.extend(refused.map(|one| one.why.clone()));
+    for (scene, record) in scenes.iter().filter(|(one, _)| one.alerts.contains(&row.alert) && concerns(one.file)) {
         let Some(record) = record else {
-            let why = unfinished(&scene.name).unwrap_or_else(|| "nothing was recorded".to_owned());
+            let why = unfinished.get(&scene.name).map_or("nothing was recorded", String::as_str);
             tally.disturbed.push(format!("{}: {why}", scene.place(given)));
             continue;
         };
@@ -130,28 +139,33 @@ fn cell(
             tally.disturbed.push(format!("{}: {}", scene.place(given), first_of(disturbances)));
             continue;
         }
-        let stage = Stage { given, scene, record, alert };
+        let stage = Stage { given, scene, record, row, rules: &plan.rules[scene.file] };
+        tally.open.extend(stage.unknown());
         match column {
             Column::Fires => stage.fires(&mut tally),
             Column::ToldTo => stage.told_to(&mut tally),
             Column::Text => stage.text(&mut tally),
-            Column::Resolves => stage.resolves(&mut tally, plan.alerts.get(alert).map_or(&[][..], Vec::as_slice)),
+            Column::Resolves => stage.resolves(&mut tally),
         }
     }
     if tally.population == 0 && tally.open.is_empty() && tally.disturbed.is_empty() {
-        tally.open.push(nothing_shown(given, alert, column).to_owned());
+        tally.open.push(nothing_shown(basis, row, column).to_owned());
     }
-    tally.decided(alert, column)
+    tally.decided(row, column)
 }
 
-/// Why nothing is shown of an alert in a column.
-fn nothing_shown(given: &Given, alert: &str, column: Column) -> &'static str {
-    let tests = || given.tests.iter().flat_map(|file| &file.tests).flat_map(|test| &test.alerts);
-    let of_it = || tests().filter(|one| one.alert == alert);
-    if of_it().next().is_none() {
+/// Why nothing is shown of a row in a column.
+fn nothing_shown(basis: &Basis<'_>, row: &Row, column: Column) -> &'static str {
+    let files = basis.given.tests.iter().zip(&basis.plan.rules).filter(|(_, rules)| row.is_among(rules));
+    let asked = files.flat_map(|(file, rules)| {
+        let asked = file.tests.iter().flat_map(|test| &test.alerts).filter(|one| one.alert == row.alert);
+        asked.map(move |one| one.expected.iter().any(|one| row.whose(rules, &one.labels) == Whose::Own))
+    });
+    let asked: Vec<bool> = asked.collect();
+    if asked.is_empty() {
         return "no unit test asks about it";
     }
-    if of_it().all(|one| one.expected.is_empty()) {
+    if !asked.contains(&true) {
         return "no unit test expects it to fire";
     }
     match column {
@@ -162,7 +176,7 @@ fn nothing_shown(given: &Given, alert: &str, column: Column) -> &'static str {
 }
 
 impl Tally {
-    fn decided(self, alert: &str, column: Column) -> Cell {
+    fn decided(self, row: &Row, column: Column) -> Cell {
         let nothing = || "nothing could be seen".to_owned();
         let told = |mut all: Vec<String>| {
             let mut known = BTreeSet::new();
@@ -183,10 +197,10 @@ impl Tally {
             Verdict::Holds
         };
         Cell {
-            id: format!("{}/{alert}", column.name()),
-            alert: alert.to_owned(),
+            id: column.claim(row),
+            alert: row.name.clone(),
             column,
-            says: column.says(alert),
+            says: column.says(&row.name),
             population: self.population,
             expected: joined(self.expected),
             observed: joined(self.observed),
@@ -201,12 +215,28 @@ struct Stage<'a> {
     given: &'a Given,
     scene: &'a Scene,
     record: &'a Record,
-    alert: &'a str,
+    row: &'a Row,
+    /// Those that were evaluated.
+    rules: &'a [Rule],
 }
 
 impl Stage<'_> {
     fn asked(&self) -> impl Iterator<Item = &aiclipx_model::drill::tests::AlertTest> {
-        self.scene.asked(self.given).filter(|one| one.alert == self.alert)
+        self.scene.asked(self.given).filter(|one| one.alert == self.row.alert)
+    }
+
+    fn whose(&self, labels: &Texts) -> Whose {
+        self.row.whose(self.rules, labels)
+    }
+
+    /// Why nothing of what is expected shows something of this row alone.
+    fn unknown(&self) -> Option<String> {
+        self.asked().flat_map(|test| test.expected.iter().map(|one| (test.line, one))).find_map(
+            |(line, one)| match self.whose(&one.labels) {
+                Whose::Unknown(why) => Some(format!("{}: {why}", self.place(line))),
+                _ => None,
+            },
+        )
     }
 
     fn place(&self, line: usize) -> String {
@@ -218,11 +248,11 @@ impl Stage<'_> {
         Course::of(self.record, &self.given.configuration, external, &expected.labels)
     }
 
-    /// Every alert that a test of the scene expects, once, with the place that says so.
+    /// Every alert of this row that a test of the scene expects, once, with the place that says so.
     fn expected(&self) -> Vec<(&Expected, String)> {
         let mut all: Vec<(&Expected, String)> = Vec::new();
         for test in self.asked() {
-            for expected in &test.expected {
+            for expected in test.expected.iter().filter(|one| self.whose(&one.labels) == Whose::Own) {
                 if !all.iter().any(|(known, _)| known.labels == expected.labels) {
                     all.push((expected, self.place(test.line)));
                 }
@@ -234,7 +264,7 @@ impl Stage<'_> {
     /// Receivers, and which of them tell nobody.
     fn in_words(&self, receivers: &[&str]) -> String {
         let tells = |name: &str| self.given.configuration.receiver(name).is_some_and(|one| one.tells);
-        let word = |name: &&str| if tells(name) { (*name).to_owned() } else { format!("{name}, which tells nobody") };
+        let word = |name: &&str| if tells(name) { (*name).to_owned() } else { format!("{name}, {TELLS_NOBODY}") };
         receivers.iter().map(word).collect::<Vec<_>>().join(", ")
     }
 
@@ -243,10 +273,11 @@ impl Stage<'_> {
         for test in self.asked() {
             let at = stretch.evaluation_of(millis(test.at));
             let firing = self.record.alerts.iter().filter(|one| one.is_firing && one.times.contains(&at));
-            let firing = firing.filter(|one| one.labels.get("alertname").is_some_and(|name| name == self.alert));
-            let seen: BTreeSet<_> = firing.map(|one| &one.labels).collect();
-            let expected: BTreeSet<_> = test.expected.iter().map(|one| &one.labels).collect();
-            fired += expected.len();
+            let firing = firing.filter(|one| one.labels.get("alertname").is_some_and(|name| *name == self.row.alert));
+            let is_ours = |labels: &&Texts| self.whose(labels) != Whose::Another;
+            let seen: BTreeSet<_> = firing.map(|one| &one.labels).filter(is_ours).collect();
+            let expected: BTreeSet<_> = test.expected.iter().map(|one| &one.labels).filter(is_ours).collect();
+            fired += expected.iter().filter(|labels| self.whose(labels) == Whose::Own).count();
             let told = |all: &BTreeSet<&Texts>| match all.len() {
                 0 => "nothing".to_owned(),
                 _ => all.iter().map(|labels| in_words(labels)).collect::<Vec<_>>().join(" and "),
@@ -328,7 +359,10 @@ impl Stage<'_> {
                     }
                     tally.population += 1;
                     tally.expected.insert(self.in_words(&own));
-                    tally.observed.insert(names(&firing));
+                    tally.observed.insert(match firing.len() {
+                        0 => names(&firing),
+                        _ => self.in_words(&firing.iter().copied().collect::<Vec<_>>()),
+                    });
                     for receiver in own.iter().filter(|receiver| !firing.contains(*receiver)) {
                         let fired = time(last - first);
                         tally
@@ -343,9 +377,11 @@ impl Stage<'_> {
 
     fn text(&self, tally: &mut Tally) {
         let stretch = &self.record.run.stretch;
+        // A text may say what another rule recorded.
+        let measures_change = self.rules.iter().any(|rule| rule.tree().is_ok_and(|expr| measures_change(&expr)));
         for test in self.asked() {
             let Some(states) = self.record.states.get(&stretch.evaluation_of(millis(test.at))) else { continue };
-            for expected in &test.expected {
+            for expected in test.expected.iter().filter(|one| self.whose(&one.labels) == Whose::Own) {
                 let found = states.iter().find(|one| one.labels == expected.labels && one.state == "firing");
                 // That it does not fire is said elsewhere.
                 let Some(found) = found else { continue };
@@ -354,7 +390,7 @@ impl Stage<'_> {
                 for name in names {
                     let (seen, told) = (found.annotations.get(name), expected.annotations.get(name));
                     let (seen_text, told_text) = (seen.map_or("", String::as_str), told.map_or("", String::as_str));
-                    if seen.is_none() != told.is_none() || !says_the_same(seen_text, told_text) {
+                    if seen.is_none() != told.is_none() || !says_the_same(seen_text, told_text, measures_change) {
                         let (place, at) = (self.place(test.line), time(millis(test.at)));
                         tally
                             .fails
@@ -398,14 +434,14 @@ impl Stage<'_> {
         }
     }
 
-    fn resolves(&self, tally: &mut Tally, rules: &[Rule]) {
+    fn resolves(&self, tally: &mut Tally) {
         let stretch = &self.record.run.stretch;
         for (expected, _) in self.expected() {
             let course = self.course(expected);
             let shown = in_words(&course.labels);
             let Some(last) = course.firing.last() else { continue };
             if *last >= stretch.over_ms - stretch.step_ms {
-                match endless(rules) {
+                match self.row.rule.as_ref().and_then(endless) {
                     Some(why) => tally.open.push(why),
                     None => tally.fails.push(format!(
                         "{shown} still fires at {}, and its series ended at {}",
@@ -446,8 +482,8 @@ fn names(receivers: &BTreeSet<&str>) -> String {
 
 /// Why an alert can't be ended by ending its series, where it can't: it asks for none, or fires where there are none and no sample
 /// is known that would end it.
-fn endless(rules: &[Rule]) -> Option<String> {
-    let expr = rules.first()?.tree().ok()?;
+fn endless(rule: &Rule) -> Option<String> {
+    let expr = rule.tree().ok()?;
     if promql::selectors(&expr).is_empty() {
         return Some("it asks for no series, and so fires always".to_owned());
     }

@@ -96,11 +96,11 @@ pub fn in_words(labels: &Texts) -> String {
     format!("{{{}}}", told.collect::<Vec<_>>().join(", "))
 }
 
-/// Whether two texts say the same: letter by letter, and numbers by what they are worth. A rate on a clock that runs faster has
-/// other last bits.
-pub fn says_the_same(one: &str, other: &str) -> bool {
-    if one == other {
-        return true;
+/// Whether two texts say the same, letter by letter. Where a rule measures how fast something changes, numbers with a long row of
+/// decimals are compared by what they are worth: on a clock that runs faster they have other last bits.
+pub fn says_the_same(one: &str, other: &str, measures_change: bool) -> bool {
+    if one == other || !measures_change {
+        return one == other;
     }
     let (one, other) = (parts(one), parts(other));
     one.len() == other.len() && one.iter().zip(&other).all(|(one, other)| one == other || is_close(one, other))
@@ -121,7 +121,14 @@ fn parts(text: &str) -> Vec<&str> {
     parts
 }
 
+/// Nobody writes so many decimals: a computer did. Versions, counts and what is rounded have fewer.
+const LONG: usize = 10;
+
 fn is_close(one: &str, other: &str) -> bool {
+    let decimals = |text: &str| text.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    if decimals(one).max(decimals(other)) < LONG {
+        return false;
+    }
     let (Ok(one), Ok(other)) = (one.parse::<f64>(), other.parse::<f64>()) else { return false };
     (one - other).abs() <= 1e-9 * one.abs().max(other.abs())
 }
@@ -131,11 +138,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_compared_by_what_they_are_worth_and_all_else_by_its_letters() {
-        assert!(says_the_same("0.05 of a", "0.05 of a"));
-        assert!(says_the_same("is 0.333333333333 (of 3)", "is 0.3333333333333333 (of 3)"));
-        for (one, other) in [("0.05", "0.06"), ("a 1", "b 1"), ("1", "1 "), ("10%", "11%"), ("1.2.3", "1.2.4")] {
-            assert!(!says_the_same(one, other), "{one} {other}");
+    fn texts_are_compared_by_their_letters_and_only_the_last_bits_of_what_is_measured_are_not() {
+        let rounded = ("is 0.333333333333 (of 3)", "is 0.3333333333333333 (of 3)");
+        assert!(says_the_same("0.05 of a", "0.05 of a", false) && says_the_same(rounded.0, rounded.1, true));
+        assert!(says_the_same("4.999999999999", "5", true));
+        assert!(!says_the_same(rounded.0, rounded.1, false));
+        for (one, other) in [
+            ("0.05", "0.06"),
+            ("a 1", "b 1"),
+            ("1", "1 "),
+            ("10%", "11%"),
+            ("1.2.3", "1.2.4"),
+            ("version 1.10", "version 1.1"),
+            ("order 1234567890123", "order 1234567890124"),
+            ("0.5", "0.50"),
+            ("0.3333333333333333", "0.3333334333333333"),
+        ] {
+            assert!(!says_the_same(one, other, true), "{one} {other}");
         }
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! [`given`] is what was given (rules, tests, who is told), [`plan`] what is lived of it and at which speed: pure, so that
 //! `verify` plans again. [`record`] is what was recorded of a scene, [`course`] what that says of an alert, [`cells`] what must
-//! hold of each: it fires, is told to whom it should be, says what it should, resolves. [`outcome`] is all of it, [`report`] for
+//! hold of each: it fires, is told to whom it should be, says what it should, resolves. [`rows`] are the rules that are judged, also
+//! such as share a name, [`promtool`] what that says against the tests. [`outcome`] is all of it, [`report`] for
 //! people, [`bundle`] the folder, sealed and opened. [`layout`] is every file in it.
 //!
 //! Not for: living a scene, which is `aiclipx-runner`'s `drill`.
@@ -15,5 +16,7 @@ pub mod given;
 pub mod layout;
 pub mod outcome;
 pub mod plan;
+pub mod promtool;
 pub mod record;
 pub mod report;
+pub mod rows;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::cells::{self, Cell, Seen};
-use super::given::Given;
+use super::cells::{self, Basis, Cell, Column, Seen, TELLS_NOBODY};
+use super::given::{Given, Role, role};
 use super::layout::{GIVEN, RUN, SCENES};
 use super::plan::{Plan, Scene, Wanted};
+use super::promtool;
 use super::record::Record;
 use crate::files::{files_in, read_json};
 use crate::judge::Verdict;
@@ -55,6 +56,12 @@ pub struct Made {
     pub unfinished: BTreeMap<String, String>,
     /// Scenes that were disturbed and lived again: what is here is the second try.
     pub repeated: Vec<String>,
+    /// What promtool itself says against each test file that it fails.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub promtool: BTreeMap<PathBuf, String>,
+    /// What lies in the folder that was drilled and was not read, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<String>,
 }
 
 impl Made {
@@ -80,6 +87,7 @@ impl Outcome {
     pub fn derive(folder: &Path) -> Result<Outcome, Failure> {
         let made: Made = read_json(&folder.join(RUN))?;
         let given = Given::from_files(read_given(&folder.join(GIVEN))?, &made.alertmanager)?;
+        is_all_used(&given)?;
         let plan = Plan::of(&given, &made.wanted());
         let mut records = BTreeMap::new();
         for path in files_in(&folder.join(SCENES), "")? {
@@ -88,8 +96,9 @@ impl Outcome {
         }
         is_of_plan(&made, &given, &plan, &records)?;
         let seen: Vec<Seen> = plan.scenes.iter().map(|scene| (scene, records.get(&scene.name))).collect();
-        let why = |scene: &str| made.unfinished.get(scene).cloned();
-        let cells = plan.alerts.keys().flat_map(|alert| cells::of_alert(&given, &plan, &seen, alert, &why)).collect();
+        let basis = Basis { given: &given, plan: &plan, scenes: &seen, unfinished: &made.unfinished };
+        let mut cells: Vec<Cell> = plan.rows.iter().flat_map(|row| cells::of_row(&basis, row)).collect();
+        doubt(&made, &plan, &mut cells);
         Ok(Outcome { made, given, plan, records, cells })
     }
 
@@ -106,7 +115,7 @@ impl Outcome {
     /// Alerts of whose cells none fails and some hold; alerts with nothing proven; all.
     pub fn alerts(&self) -> (usize, usize, usize) {
         let all = |alert: &str, like: &dyn Fn(&Verdict) -> bool| self.row(alert).all(|cell| like(&cell.verdict));
-        let names = || self.plan.alerts.keys();
+        let names = || self.plan.rows.iter().map(|row| row.name.as_str());
         let holds = names().filter(|alert| all(alert, &|verdict| *verdict == Verdict::Holds)).count();
         let open = names().filter(|alert| all(alert, &|verdict| matches!(verdict, Verdict::NotProven(_)))).count();
         (holds, open, names().count())
@@ -117,12 +126,26 @@ impl Outcome {
         let fails: BTreeSet<&str> = self.failing(|verdict| matches!(verdict, Verdict::Fails(_)));
         let invalid = self.failing(|verdict| matches!(verdict, Verdict::Invalid(_)));
         match (fails.len(), invalid.len()) {
+            (0, 0) if !self.is_about_something() => "Nothing was proven".to_owned(),
             (0, 0) => "Every alert that has a test was told as it should be".to_owned(),
             (0, 1) => "The drill is inconclusive: one alert's was disturbed".to_owned(),
             (0, alerts) => format!("The drill is inconclusive: those of {alerts} alerts were disturbed"),
             (1, _) => format!("One alert is not as it should be: {}", fails.into_iter().collect::<String>()),
             (alerts, _) => format!("{alerts} alerts are not as they should be"),
         }
+    }
+
+    fn is_about_something(&self) -> bool {
+        self.count(|verdict| *verdict == Verdict::Holds) > 0
+    }
+
+    /// What everybody should know beside the verdicts: what was not read, and what is told to nobody.
+    pub fn remarks(&self) -> Vec<String> {
+        let passed_over = self.made.passed_over.iter().map(|what| format!("passed over: {what}"));
+        let to_nobody = self.cells.iter().filter(|cell| {
+            cell.column == Column::ToldTo && cell.verdict == Verdict::Holds && cell.observed.contains(TELLS_NOBODY)
+        });
+        passed_over.chain(to_nobody.map(|cell| format!("{} is told to {}", cell.alert, cell.observed))).collect()
     }
 
     fn failing(&self, like: impl Fn(&Verdict) -> bool) -> BTreeSet<&str> {
@@ -163,7 +186,7 @@ impl Outcome {
         require.iter().filter(|wanted| !is_matched(wanted)).map(String::as_str).collect()
     }
 
-    /// 1 a claim fails, 3 the drill was disturbed, 0 else.
+    /// 1 a claim fails, 3 the drill was disturbed, 2 nothing was proven, as in a drill over nothing, 0 else.
     pub fn exit_code(&self, require: &[String]) -> u8 {
         let is_required = |cell: &Cell| require.iter().any(|wanted| cell.id.contains(wanted.as_str()));
         let unproven = |cell: &&Cell| matches!(cell.verdict, Verdict::NotProven(_)) && is_required(cell);
@@ -173,10 +196,45 @@ impl Outcome {
             1
         } else if self.count(|verdict| matches!(verdict, Verdict::Invalid(_))) > 0 || !self.made.unfinished.is_empty() {
             3
+        } else if !self.is_about_something() {
+            2
         } else {
             0
         }
     }
+}
+
+/// Where promtool itself fails an alert's test and the drill finds nothing wrong, one of both is mistaken: nothing is proven.
+fn doubt(made: &Made, plan: &Plan, cells: &mut [Cell]) {
+    for (file, said) in &made.promtool {
+        for (alert, what) in promtool::accuses(said) {
+            let rows = plan.rows.iter().filter(|row| row.alert == alert).map(|row| row.name.clone());
+            let rows: BTreeSet<String> = rows.collect();
+            let shown =
+                |cell: &Cell| rows.contains(&cell.alert) && [Column::Fires, Column::Text].contains(&cell.column);
+            if cells.iter().any(|cell| shown(cell) && matches!(cell.verdict, Verdict::Fails(_))) {
+                continue;
+            }
+            for cell in cells.iter_mut().filter(|cell| shown(cell) && cell.verdict == Verdict::Holds) {
+                let file = file.display();
+                cell.verdict = Verdict::NotProven(format!("promtool itself fails its test in {file}: {what}"));
+            }
+        }
+    }
+}
+
+/// Everything that was given is of the drill: what no program reads has no place in it.
+fn is_all_used(given: &Given) -> anyhow::Result<()> {
+    for (path, bytes) in &given.files {
+        let is_used = *path == given.alertmanager
+            || match role(path, bytes) {
+                Role::Tests | Role::Rules | Role::Templates => true,
+                Role::Alertmanager => false,
+                Role::None => given.tests.iter().any(|tests| !tests.rule_files(&[path]).is_empty()),
+            };
+        ensure!(is_used, "{GIVEN}/{} is nothing to a drill", path.display());
+    }
+    Ok(())
 }
 
 /// The files below a folder, by their path in it.
@@ -204,7 +262,7 @@ fn is_of_plan(made: &Made, given: &Given, plan: &Plan, records: &BTreeMap<String
             ensure!(made.unfinished.contains_key(&scene.name), "the scene {} is missing", scene.name);
             continue;
         };
-        is_of_scene(given, scene, record).with_context(|| format!("the scene {}", scene.name))?;
+        is_of_scene(given, plan, scene, record).with_context(|| format!("the scene {}", scene.name))?;
     }
     if let Some(name) = records.keys().find(|name| !plan.scenes.iter().any(|scene| scene.name == **name)) {
         bail!("nothing gives rise to the scene {name}");
@@ -212,11 +270,11 @@ fn is_of_plan(made: &Made, given: &Given, plan: &Plan, records: &BTreeMap<String
     Ok(())
 }
 
-fn is_of_scene(given: &Given, scene: &Scene, record: &Record) -> anyhow::Result<()> {
+fn is_of_scene(given: &Given, plan: &Plan, scene: &Scene, record: &Record) -> anyhow::Result<()> {
     let (run, stretch) = (&record.run, &scene.stretch);
     ensure!(run.stretch == *stretch, "it was not lived when the plan says");
-    let rules = given.rules_of(&given.tests[scene.file]);
-    let planned = scene::rules_file(&rules, stretch, &run.group).map_err(|why| anyhow::anyhow!(why.join("; ")))?;
+    let rules = &plan.rules[scene.file];
+    let planned = scene::rules_file(rules, stretch, &run.group).map_err(|why| anyhow::anyhow!(why.join("; ")))?;
     ensure!(record.files[0] == planned, "other rules were loaded than those that were given");
     let prometheus = scene::prometheus_file(scene.group(given), stretch, super::layout::RULES, &run.alertmanager);
     ensure!(record.files[1] == prometheus, "Prometheus ran another configuration");
@@ -236,7 +294,7 @@ fn is_of_scene(given: &Given, scene: &Scene, record: &Record) -> anyhow::Result<
         let is_it = name == of("alert") || name == of("record");
         ensure!(is_it && (expr == of("expr") || promql::same(expr, of("expr"))), "Prometheus ran {name} otherwise");
     }
-    let sent = scene::sent(scene.group(given), &rules, stretch, run.origin_ms);
+    let sent = scene::sent(scene.group(given), rules, stretch, run.origin_ms);
     ensure!(sent == record.sent, "other samples were sent than those of the test");
     Ok(())
 }

@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::cells::Column;
 use super::given::Given;
+use super::record::time;
+use super::rows::{self, Row};
 use aiclipx_base::duration::Speed;
 use aiclipx_model::drill::rules::Rule;
 use aiclipx_model::drill::scene::{self, Stretch, millis};
@@ -20,6 +23,10 @@ pub struct Plan {
     pub scenes: Vec<Scene>,
     /// The alerts that it is about, by name; several rules may share one, and one that only a test names has none.
     pub alerts: BTreeMap<String, Vec<Rule>>,
+    /// The rows of the matrix.
+    pub rows: Vec<Row>,
+    /// The rules of each test file, in the order in which they are evaluated.
+    pub rules: Vec<Vec<Rule>>,
     /// Tests of an alert that can't be lived, and why.
     pub refused: Vec<Refused>,
 }
@@ -28,6 +35,8 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
     pub alert: String,
+    /// The test file's place among those given.
+    pub file: usize,
     pub why: String,
 }
 
@@ -60,6 +69,13 @@ const LEAST_STEP_MS: i64 = 240;
 const MOST_STEP_MS: i64 = 1_000;
 /// What a notification takes beside what is configured.
 pub const TELLING_MS: i64 = 1_500;
+/// Prometheus takes samples that are a day old, and no older.
+const MOST_REAL_MS: i64 = 20 * 3_600_000;
+/// A file of the bundle that is read as JSON has no more.
+#[allow(clippy::cast_possible_wrap)] // some megabytes
+const LARGEST_JSON: i64 = crate::files::LARGEST_JSON as i64;
+/// As many digits as any of this century.
+const SOME_ORIGIN_MS: i64 = 1_700_000_000_000;
 /// Windows that end sooner are waited for; what longer ones have seen is deleted.
 const WAITED_MS: i64 = 8_000;
 
@@ -77,15 +93,17 @@ impl Plan {
                 alerts.entry(asked.alert.clone()).or_default();
             }
         }
-        let mut plan = Plan { scenes: Vec::new(), alerts, refused: Vec::new() };
+        let rules: Vec<Vec<Rule>> = given.tests.iter().map(|tests| given.rules_of(tests)).collect();
+        let (rows, in_all) = (rows::of(&alerts), rules.clone());
+        let mut plan = Plan { scenes: Vec::new(), alerts, rows, rules, refused: Vec::new() };
         let mut told_at_the_end: BTreeSet<String> = BTreeSet::new();
         let mut told_before: Vec<(String, usize, usize, i64)> = Vec::new();
         for (file, tests) in given.tests.iter().enumerate() {
-            let rules = given.rules_of(tests);
+            let rules = &in_all[file];
             for (test, group) in tests.tests.iter().enumerate() {
                 let asked: Vec<&AlertTest> = group.alerts.iter().filter(|one| is_wanted(&one.alert)).collect();
                 let Some(last) = asked.iter().map(|one| millis(one.at)).max() else { continue };
-                plan.add(given, wanted, (file, test), &rules, &asked);
+                plan.add(given, wanted, (file, test), rules, &asked);
                 for alert in asked.iter().map(|one| &one.alert) {
                     let fires = asked.iter().filter(|one| one.alert == *alert && !one.expected.is_empty());
                     let Some(fires) = fires.map(|one| millis(one.at)).max() else { continue };
@@ -102,13 +120,20 @@ impl Plan {
         for (alert, file, test, fires) in told_before {
             if told_at_the_end.insert(alert) {
                 let tests = &given.tests[file];
-                let rules = given.rules_of(tests);
                 let until = |one: &&AlertTest| millis(one.at) <= fires && is_wanted(&one.alert);
                 let asked: Vec<&AlertTest> = tests.tests[test].alerts.iter().filter(until).collect();
-                plan.add(given, wanted, (file, test), &rules, &asked);
+                plan.add(given, wanted, (file, test), &in_all[file], &asked);
             }
         }
         plan
+    }
+
+    /// Of names that must be proven, those that no claim will have in its id.
+    pub fn unmatched<'a>(&self, require: &'a [String]) -> Vec<&'a str> {
+        let claims: Vec<String> =
+            self.rows.iter().flat_map(|row| Column::ALL.map(|column| column.claim(row))).collect();
+        let is_matched = |wanted: &&String| claims.iter().any(|claim| claim.contains(wanted.as_str()));
+        require.iter().filter(|wanted| !is_matched(wanted)).map(String::as_str).collect()
     }
 
     /// The scenes of one test.
@@ -119,7 +144,7 @@ impl Plan {
             let names: BTreeSet<&String> = asked.iter().map(|one| &one.alert).collect();
             let place = format!("{}:{} ({})", tests.path.display(), group.line, group.name);
             let refused =
-                names.into_iter().map(|alert| Refused { alert: alert.clone(), why: format!("{place}: {why}") });
+                names.into_iter().map(|alert| Refused { alert: alert.clone(), file, why: format!("{place}: {why}") });
             self.refused.extend(refused);
         };
         if let Some(why) = group.series.iter().find_map(|one| one.as_ref().err()) {
@@ -145,6 +170,17 @@ impl Plan {
 }
 
 impl Scene {
+    /// Its name, and the first of the alerts that it is about.
+    pub fn shown(&self) -> String {
+        let mut alerts: Vec<&str> = self.alerts.iter().map(String::as_str).collect();
+        let more = alerts.len().saturating_sub(3);
+        if more > 1 {
+            alerts.truncate(2);
+            return format!("{} {} and {} more", self.name, alerts.join(", "), more + 1);
+        }
+        format!("{} {}", self.name, alerts.join(", "))
+    }
+
     /// What the test asks about in it.
     pub fn asked<'a>(&self, given: &'a Given) -> impl Iterator<Item = &'a AlertTest> {
         let (stretch, alerts) = (self.stretch, self.alerts.clone());
@@ -262,7 +298,37 @@ fn at_speed(
             _ => found.push((from, at)),
         }
     }
-    Ok(found.into_iter().map(|(from, until)| stretch(from, until)).collect())
+    let found: Vec<Stretch> = found.into_iter().map(|(from, until)| stretch(from, until)).collect();
+    found.iter().try_for_each(|stretch| can_be_sent(group, rules, stretch))?;
+    Ok(found)
+}
+
+/// Whether a stretch, its history and all, is no more than a drill can take.
+fn can_be_sent(group: &TestGroup, rules: &[Rule], stretch: &Stretch) -> Result<(), String> {
+    let real = stretch.real_ms(stretch.over_ms);
+    if real > MOST_REAL_MS {
+        return Err(format!(
+            "it would take {} with its history at speed {}, and {} is the most; ask at earlier times",
+            time(real),
+            stretch.speed,
+            time(MOST_REAL_MS)
+        ));
+    }
+    let samples = scene::samples(group, rules, stretch);
+    // The least and the most letters that a sample takes.
+    let (least, most) = (LARGEST_JSON / 20, LARGEST_JSON / 45);
+    let is_too_much = samples > least
+        || samples > most && {
+            let all = serde_json::to_vec(&scene::sent(group, rules, stretch, SOME_ORIGIN_MS)).unwrap_or_default();
+            i64::try_from(all.len()).is_ok_and(|length| length > LARGEST_JSON)
+        };
+    if is_too_much {
+        return Err(format!(
+            "its series have {samples} samples until then, more than a drill sends; ask at earlier times, or give it fewer \
+             series or a longer `interval`"
+        ));
+    }
+    Ok(())
 }
 
 /// How long it may take until somebody is told of what fires, by what Alertmanager is configured to.
@@ -355,6 +421,21 @@ groups:
         assert!(all.scenes.is_empty() && all.refused[0].why.starts_with("t.yml:4 (test 1): "), "{:?}", all.refused);
         let all = plan(&[("A", "10m", true)], &Wanted::default(), "{series: x, values: '{{schema:1}}'}");
         assert!(all.scenes.is_empty() && all.refused[0].why.contains("native histograms"), "{:?}", all.refused);
+    }
+
+    #[test]
+    fn what_is_more_than_a_drill_can_take_is_refused_before_it_is_laid_out() {
+        for at in ["9000h", "290y"] {
+            let all = plan(&[("A", at, true)], &Wanted::default(), SERIES);
+            assert!(all.scenes.is_empty() && all.refused[0].why.contains("20h is the most"), "{:?}", all.refused);
+        }
+        let bomb = vec!["{series: x, values: 0+1x1000000}"; 200].join(", ");
+        let all = plan(&[("A", "2000h", true)], &Wanted::default(), &bomb);
+        assert!(all.scenes.is_empty() && all.refused[0].why.contains("fewer series"), "{:?}", all.refused);
+        let slow = Wanted { speed: Speed::new(1).ok(), ..Wanted::default() };
+        let all = plan(&[("A", "30h", true)], &slow, SERIES);
+        assert!(all.scenes.is_empty() && all.refused[0].why.contains("20h is the most"), "{:?}", all.refused);
+        assert_eq!(plan(&[("A", "10m", true)], &Wanted::default(), &bomb).refused, []);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::outcome::Outcome;
 use super::record::time;
 use crate::judge::Verdict;
 use crate::report::judgements::{mark, why_class};
-use crate::report::words::{cell as in_a_cell, sign, utc};
+use crate::report::words::{self, sign, utc};
 use crate::timeline::seconds;
 
 /// The files that tell people: path below the bundle, and text.
@@ -72,12 +72,13 @@ fn page(outcome: &Outcome) -> String {
                     h2 #open { "What is not as it should be" }
                     (table(outcome.cells.iter().filter(wrong)))
                 }
+                (remarks(outcome))
                 (matrix(outcome))
                 h2 #alerts { "Alert by alert" }
-                @for (alert, rules) in &outcome.plan.alerts {
-                    h3 #(alert) { (alert) }
-                    p.soft { @for rule in rules { code { (rule.file.display()) ":" (rule.line) } " " } }
-                    (table(outcome.row(alert)))
+                @for row in &outcome.plan.rows {
+                    h3 #(row.name) { (row.name) }
+                    @if let Some(rule) = &row.rule { p.soft { code { (rule.file.display()) ":" (rule.line) } } }
+                    (table(outcome.row(&row.name)))
                 }
                 (scenes(outcome))
                 (limits())
@@ -91,16 +92,26 @@ fn page(outcome: &Outcome) -> String {
     page.into_string()
 }
 
+fn remarks(outcome: &Outcome) -> Markup {
+    let remarks = outcome.remarks();
+    html! {
+        @if !remarks.is_empty() {
+            h2 #remarks { "To know" }
+            ul { @for remark in remarks { li { (remark) } } }
+        }
+    }
+}
+
 fn matrix(outcome: &Outcome) -> Markup {
     html! {
         h2 #matrix { "Matrix" }
         div.wide { table.matrix {
             thead { tr { th { "Alert" } @for column in Column::ALL { th { (heading(column)) } } } }
             tbody {
-                @for alert in outcome.plan.alerts.keys() {
+                @for row in &outcome.plan.rows {
                     tr {
-                        td { a href=(format!("#{alert}")) { (alert) } }
-                        @for cell in outcome.row(alert) { td { (mark(&cell.verdict)) } }
+                        td { a href=(format!("#{}", row.name)) { (row.name) } }
+                        @for cell in outcome.row(&row.name) { td { (mark(&cell.verdict)) } }
                     }
                 }
             }
@@ -171,8 +182,8 @@ fn limits() -> Markup {
 
 const LIMITS: [&str; 5] = [
     "A test's time was lived faster: every duration of rules, tests and Alertmanager was divided; what is per second was divided \
-     again, and the clock that rules read shows the test's time. Texts are compared letter by letter, but numbers in them by what \
-     they are worth (a billionth is let pass).",
+     again, and the clock that rules read shows the test's time. Texts are compared letter by letter; where rules measure how fast \
+     something changes, numbers of ten and more decimals by what they are worth (a billionth is let pass).",
     "All rules of a test were evaluated in one group, in promtool's order and at its interval. What groups side by side read of \
      each other may be an interval older.",
     "Each receiver's integrations were replaced by one webhook. That Slack, a pager or a mail server takes what it is sent, nothing \
@@ -182,6 +193,11 @@ const LIMITS: [&str; 5] = [
      mark of staleness; what rules had seen in windows that take long to pass was deleted. What fires of absence was ended by one \
      sample of what was absent.",
 ];
+
+/// A text of somebody else's as it may stand in a table's cell: as letters, whatever Markdown or HTML would make of it.
+fn in_a_cell(text: &str) -> String {
+    words::cell(&text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"))
+}
 
 fn markdown(outcome: &Outcome) -> anyhow::Result<String> {
     use std::fmt::Write as _;
@@ -193,9 +209,9 @@ fn markdown(outcome: &Outcome) -> anyhow::Result<String> {
     }
     let headings = Column::ALL.map(|column| heading(column).to_lowercase()).join(" | ");
     writeln!(text, "\n| alert | {headings} |\n|---|---|---|---|---|")?;
-    for alert in outcome.plan.alerts.keys() {
-        let row: Vec<&str> = outcome.row(alert).map(|cell| sign(&cell.verdict)).collect();
-        writeln!(text, "| {} | {} |", in_a_cell(alert), row.join(" | "))?;
+    for row in &outcome.plan.rows {
+        let signs: Vec<&str> = outcome.row(&row.name).map(|cell| sign(&cell.verdict)).collect();
+        writeln!(text, "| {} | {} |", in_a_cell(&row.name), signs.join(" | "))?;
     }
     let open: Vec<&Cell> = outcome.cells.iter().filter(|cell| cell.verdict != Verdict::Holds).collect();
     if !open.is_empty() {
@@ -209,6 +225,9 @@ fn markdown(outcome: &Outcome) -> anyhow::Result<String> {
                 in_a_cell(cell.verdict.why())
             )?;
         }
+    }
+    for remark in outcome.remarks() {
+        writeln!(text, "\n- {}", in_a_cell(&remark))?;
     }
     writeln!(text, "\nVerify: `aiclipx verify .` in this folder, offline.")?;
     Ok(text)

@@ -10,6 +10,7 @@ use super::table::{Mutant, Table};
 use crate::files::{files_in, read_json, write_json};
 use crate::provenance::Provenance;
 use aiclipx_base::duration::Speed;
+use aiclipx_model::counted::share;
 use aiclipx_model::revision::UNTOLD;
 
 /// The layout of `mutants.json`.
@@ -87,7 +88,7 @@ impl Outcome {
 
     /// `20 of 22 mutants are killed, 1 survived, 1 not tried`.
     pub fn tally(&self) -> String {
-        let mut text = format!("{} of {} mutants are killed", self.count("killed"), self.mutants.len());
+        let mut text = share(self.count("killed"), self.mutants.len(), "mutant", ["is killed", "are killed"]);
         for word in ["survived", "did not apply", "invalid", "not tried"] {
             let count = self.count(word);
             if count > 0 {
@@ -274,7 +275,7 @@ mod tests {
             outcome(&[MutantStatus::Killed("found".to_owned()), MutantStatus::Survived("it holds".to_owned())]);
         outcome.write(folder.path()).unwrap();
         assert_eq!(Outcome::read(&folder.path().join(FILE)).unwrap(), outcome);
-        assert_eq!(outcome.tally(), "1 of 2 mutants are killed, 1 survived");
+        assert_eq!(outcome.tally(), "1 of 2 mutants is killed, 1 survived");
         let table = outcome.table();
         assert!(table.contains("✗ m1  survived  quiet/loaded") && table.contains("→ it holds"), "{table}");
         assert!(!table.contains("found"), "{table}");

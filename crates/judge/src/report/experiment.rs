@@ -67,13 +67,12 @@ pub(super) fn section(outcome: &Outcome, experiment: &Experiment, drawings: &Dra
 /// What the client counted, beside what Prometheus did.
 fn requests(experiment: &Experiment, service: &Service) -> Markup {
     html! {
+        h3 { "Requests, client and Prometheus" }
         @match reconcile(experiment, service, Family::Requests) {
             Ok(reconciliation) if reconciliation.rows.is_empty() => {
-                h3 { "Requests, client and Prometheus" }
                 p { "None was sent, and none was counted in " (reconciliation.series) " series." }
             },
             Ok(reconciliation) => {
-                h3 { "Requests, client and Prometheus" }
                 div.wide { table {
                     thead { tr { th { "Request" } th.number { "Client" } th.number { "Prometheus" } th.number { "Difference" } } }
                     tbody {
@@ -89,7 +88,10 @@ fn requests(experiment: &Experiment, service: &Service) -> Markup {
                 } }
                 @for line in &reconciliation.explained { p.soft { (line) } }
             },
-            Err(error) => { p.why { (format!("{error:#}")) } },
+            Err(error) => {
+                p { "There is no table: what Prometheus counted can't be told." }
+                p.why { (format!("{error:#}")) }
+            },
         }
     }
 }

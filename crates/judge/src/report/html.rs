@@ -6,6 +6,9 @@ use super::breaks::breakable;
 use super::experiment::section;
 use super::judgements::{claim_table, is_open, mark, of};
 use super::words::{image, made, not_proven, revision, seeds, utc};
+use crate::claims::Kind;
+use crate::claims::alert_cycle::{AlertCycle, Step};
+use crate::experiment::Experiment;
 use crate::faults::fault_window;
 use crate::judge::{Judgement, Verdict};
 use crate::outcome::Outcome;
@@ -119,7 +122,7 @@ fn glance(outcome: &Outcome) -> anyhow::Result<Markup> {
                                 None if is_open(outcome, experiment, alert) => { "not proven" }
                                 None => { "did not fire" }
                             }
-                            @if let Some(after) = resolved { ", over " (after) " after the fault's end" }
+                            @if let Some(after) = resolved { ", resolved " (after) " after the fault ended" }
                         }
                     }
                     @if experiment.scenario.expect.fires.is_empty() { span.soft { "none may fire" } }
@@ -182,6 +185,15 @@ fn names_width(names: &[(&String, impl Sized)]) -> f64 {
     f64::from(u8::try_from(longest).unwrap_or(u8::MAX)) * 0.58 + 1.0
 }
 
+/// What came of the claim that this alert fires, in time.
+fn fires_claim<'a>(outcome: &'a Outcome, experiment: &'a Experiment, alert: &str) -> Option<&'a Verdict> {
+    let is_it = |judgement: &&Judgement| match &judgement.claim.kind {
+        Kind::AlertCycle(AlertCycle { alert: name, step: Step::Fires, .. }) => name == alert,
+        _ => false,
+    };
+    of(outcome, experiment).find(is_it).map(|judgement| &judgement.verdict)
+}
+
 /// Which alert fired in which experiment, and whether it should have.
 fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
     let mut rows = Vec::new();
@@ -200,7 +212,12 @@ fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
                         ("fails", "did not fire")
                     }
                 }
-                (true, _, true) => ("holds", "fired"),
+                (true, _, true) => match fires_claim(outcome, experiment, &alert.name) {
+                    Some(Verdict::Fails(_)) => ("fails", "fired, not in time"),
+                    Some(Verdict::Invalid(_)) => ("invalid", "fired; invalid"),
+                    Some(Verdict::NotProven(_)) => ("", "fired; not proven"),
+                    Some(Verdict::Holds) | None => ("holds", "fired"),
+                },
                 (true, _, false) if is_open(outcome, experiment, &alert.name) => ("", "not proven"),
                 (true, _, false) => ("fails", "did not fire"),
                 (_, true, true) => ("", "fired, as it may"),
@@ -215,6 +232,7 @@ fn matrix(outcome: &Outcome) -> anyhow::Result<Markup> {
     }
     Ok(html! {
         h2 #alerts { "Scenarios and alerts" }
+        p.soft.sideways { "Swipe sideways: a column for each scenario →" }
         div.wide { table.matrix.many[outcome.experiments.len() > FEW] {
             colgroup { col.alert style={ "width: " (names_width(&rows)) "em" }; }
             thead { tr { th { "Alert" } @for experiment in &outcome.experiments { th { span { (experiment.name) } } } } }
@@ -268,6 +286,8 @@ fn limits(outcome: &Outcome) -> Markup {
 
 fn verify_section(outcome: &Outcome) -> Markup {
     let provenance = &outcome.provenance;
+    // The recipes are of our own tree.
+    let prove = if outcome.tree.service().is_ours() { "./dev just prove" } else { "aiclipx prove" };
     html! {
         h2 #verify { "Verify it" }
         p { "In the folder that holds this report, offline, with nothing but the tool or nothing but coreutils:" }
@@ -280,7 +300,7 @@ fn verify_section(outcome: &Outcome) -> Markup {
         pre {
             @if let Some(commit) = &provenance.revision { "git checkout " (&commit[..commit.len().min(12)]) "\n" }
             @for seed in &provenance.seeds {
-                "./dev just prove --seed " (seed) " --speed " (provenance.speed)
+                (prove) " --seed " (seed) " --speed " (provenance.speed)
                 @if !outcome.not_run().is_empty() {
                     @for experiment in outcome.experiments.iter().filter(|one| one.ledger.head.seed == *seed) { " --only " (experiment.run.scenario) }
                 }

@@ -16,7 +16,7 @@ pub(super) fn of<'a>(outcome: &'a Outcome, experiment: &'a Experiment) -> impl I
 /// proven are a line each.
 pub(super) fn claims(outcome: &Outcome, experiment: &Experiment) -> Markup {
     let mut told = Vec::new();
-    let mut lines: Vec<(bool, &str, Vec<&str>)> = Vec::new();
+    let mut lines: Vec<(bool, (&str, &str), Vec<&str>)> = Vec::new();
     for judgement in of(outcome, experiment) {
         let holds = judgement.verdict == Verdict::Holds;
         match judgement.claim.kind.rules().folded() {
@@ -36,7 +36,7 @@ pub(super) fn claims(outcome: &Outcome, experiment: &Experiment) -> Markup {
         @for (holds, words, about) in lines {
             p.soft {
                 (mark(&if holds { Verdict::Holds } else { Verdict::NotProven(String::new()) }))
-                " " (about.len()) " " (words) ": " (breakable(&about.join(", "))) "."
+                " " (about.len()) " " (if about.len() == 1 { words.0 } else { words.1 }) ": " (breakable(&about.join(", "))) "."
             }
         }
     }
@@ -54,7 +54,11 @@ pub(super) fn claim_table(judgements: &[&Judgement], with_experiment: bool) -> M
                     tr {
                         @if with_experiment { td.name { (judgement.claim.experiment) } }
                         td { (breakable(&judgement.claim.says)) @if !judgement.verdict.why().is_empty() { div class=(why_class(&judgement.verdict)) { (breakable(judgement.verdict.why())) } } }
-                        td data-label="Must be" { (breakable(&judgement.expected)) }
+                        @if judgement.expected.is_empty() {
+                            td.unlooked { "—" }
+                        } @else {
+                            td data-label="Must be" { (breakable(&judgement.expected)) }
+                        }
                         td data-label="Was" { (breakable(&judgement.observed)) }
                         td.verdict { (mark(&judgement.verdict)) }
                     }

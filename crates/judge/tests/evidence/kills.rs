@@ -25,6 +25,14 @@ fn kill(cases: &[Case]) {
     }
 }
 
+/// Of several processes behind one address, say.
+pub(crate) fn went_down(fixture: Fixture) -> Fixture {
+    fixture.series("requests", |all| {
+        let series = all.iter_mut().find(|series| has(series, &ITEMS_GOOD)).unwrap();
+        series["values"][20][1] = json!("0");
+    })
+}
+
 #[test]
 fn what_was_counted_otherwise_than_sent_is_found() {
     kill(&[
@@ -81,16 +89,7 @@ fn what_was_counted_otherwise_than_sent_is_found() {
             |fixture| fixture.series("requests", |all| all.retain(|series| !has(series, &ITEMS_GOOD))),
             &["counters/requests", "exposed"],
         ),
-        (
-            "a counter that went down in between",
-            |fixture| {
-                fixture.series("requests", |all| {
-                    let series = all.iter_mut().find(|series| has(series, &ITEMS_GOOD)).unwrap();
-                    series["values"][20][1] = json!("0");
-                })
-            },
-            &["counters/requests"],
-        ),
+        ("a counter that went down in between", went_down, &["counters/requests"]),
         (
             "an observation too many in the histogram",
             |fixture| fixture.stored("latency_count", &[("endpoint", "/")], 1.0),
@@ -139,6 +138,16 @@ fn what_was_counted_otherwise_than_sent_is_found() {
             &["buckets"],
         ),
     ]);
+}
+
+#[test]
+fn a_counter_that_went_down_is_told_as_that_with_times_for_people() {
+    let judged = went_down(Fixture::with_errors()).judged();
+    let judgement = judged.of("counters/requests");
+    assert_eq!(judgement.observed, "the counter went down");
+    let why = judgement.verdict.why();
+    assert!(why.starts_with("GET /items 200: the counter went down between the scrapes of 20"), "{why}");
+    assert_eq!(why.matches(" UTC").count(), 2, "{why}");
 }
 
 #[test]
@@ -325,13 +334,13 @@ fn sound() -> Life {
     WITH_ERRORS.lives[ALERT]
 }
 
-fn fault() -> (i64, i64) {
+pub(crate) fn fault() -> (i64, i64) {
     let phase = &WITH_ERRORS.run.phases[1];
     (phase.start_ms, phase.end_ms)
 }
 
 /// The first evaluation not before a time.
-fn evaluation_at(at: i64) -> i64 {
+pub(crate) fn evaluation_at(at: i64) -> i64 {
     world::evaluations(at, at + 2 * INTERVAL).next().unwrap()
 }
 

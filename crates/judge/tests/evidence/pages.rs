@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::bundle::Archive;
 use crate::fixture::Fixture;
+use crate::kills::{evaluation_at, fault, went_down};
 use crate::world;
 
 const ALERT: &str = "AppHigh5xxErrorRate";
@@ -54,6 +55,26 @@ fn where_there_are_no_pages_the_report_draws_targets_alerts_and_graph_from_what_
         drawn.contains("<svg") && drawn.contains(">0.300</text>"),
         "the graph, its highest value in the legend: {drawn}"
     );
+}
+
+#[test]
+fn what_is_wrong_stands_in_its_own_place_and_the_matrix_says_no_more_than_the_verdict() {
+    let late = went_down(Fixture::with_errors()).alert_lived(|life| {
+        life.firing = Some(evaluation_at(fault().0 + 16_200));
+        life.notified = life.firing.map(|firing| firing + 510);
+    });
+    let report = report(&late);
+    let requests = report.split("<h3>Requests, client and Prometheus</h3>").nth(1).expect("the heading stays");
+    assert!(
+        requests.starts_with("<p>There is no table") && requests.contains("the counter went down"),
+        "{requests:.200}"
+    );
+    let matrix = report.split("id=\"alerts\"").nth(1).expect("a matrix").split("</table>").next().unwrap();
+    assert!(matrix.contains("<span class=\"mark fails\">fired, not in time</span>"), "{matrix}");
+    assert!(!matrix.contains("<span class=\"mark holds\">fired</span>"), "{matrix}");
+    let sound = Archive::new().with("error-rate", &Fixture::with_errors()).sealed();
+    let sound = std::fs::read_to_string(sound.path("report.html")).unwrap();
+    assert!(sound.contains("<span class=\"mark holds\">fired</span>"));
 }
 
 #[test]

@@ -12,6 +12,8 @@ use crate::monitoring::located::{self, Node, Value};
 /// Labels, or annotations: names and texts.
 pub type Texts = BTreeMap<String, String>;
 
+type Read = fn(&[u8]) -> Result<Node, (usize, String)>;
+
 /// A file that is being read: what is wrong in it is gathered.
 pub(super) struct Reading<'a> {
     pub(super) file: &'a Path,
@@ -21,8 +23,17 @@ pub(super) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// The document in a file; nothing where it can't be read as one.
     pub(super) fn of(file: &'a Path, bytes: &[u8]) -> (Reading<'a>, Option<Node>) {
+        Reading::by(located::read, file, bytes)
+    }
+
+    /// The same, every scalar the text that was written.
+    pub(super) fn of_texts(file: &'a Path, bytes: &[u8]) -> (Reading<'a>, Option<Node>) {
+        Reading::by(located::read_texts, file, bytes)
+    }
+
+    fn by(read: Read, file: &'a Path, bytes: &[u8]) -> (Reading<'a>, Option<Node>) {
         let mut reading = Reading { file, findings: Vec::new() };
-        match located::read(bytes) {
+        match read(bytes) {
             Ok(node) => (reading, Some(node)),
             Err((line, what)) => {
                 reading.find(line, what);
@@ -47,6 +58,19 @@ impl<'a> Reading<'a> {
                 None
             }
         }
+    }
+
+    /// A key's whole number; 0 where it is absent, and a finding where it is none.
+    pub(super) fn count(&mut self, node: &Node, key: &str) -> u64 {
+        let Some(value) = node.get(key) else { return 0 };
+        let text = scalar(value).unwrap_or_default();
+        if text.is_empty() {
+            return 0;
+        }
+        text.parse().unwrap_or_else(|_| {
+            self.find(value.line, format!("{key}: `{text}` is no whole number"));
+            0
+        })
     }
 
     /// A key's names and texts.

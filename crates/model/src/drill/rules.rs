@@ -16,6 +16,8 @@ pub struct Rule {
     pub file: PathBuf,
     pub line: usize,
     pub group: String,
+    /// With more than so many alerts, or series, it gives none; 0 where there is no limit.
+    pub limit: u64,
     /// The alert's name, or that of the series that it records.
     pub name: String,
     pub expr: String,
@@ -42,7 +44,7 @@ impl Rule {
 
 /// The rules of a file, group by group; of Kubernetes' `PrometheusRule` those of its `spec`.
 pub fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Rule>, Vec<Finding>> {
-    let (mut reading, document) = Reading::of(path, bytes);
+    let (mut reading, document) = Reading::of_texts(path, bytes);
     let read = document.map(|document| {
         let groups = document.items_of("groups");
         let groups = if groups.is_empty() {
@@ -55,7 +57,9 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Vec<Rule>, Vec<Finding>> {
             // Prometheus 3 has labels of a group; a rule's own win.
             let of_group = reading.texts(group, "labels");
             let name = text_of(group, "name").unwrap_or_default();
-            rules.extend(group.items_of("rules").iter().filter_map(|one| rule(&mut reading, &name, &of_group, one)));
+            let limit = reading.count(group, "limit");
+            let of_group = Group { name, limit, labels: of_group };
+            rules.extend(group.items_of("rules").iter().filter_map(|one| rule(&mut reading, &of_group, one)));
         }
         rules
     });
@@ -68,20 +72,28 @@ pub fn holds_rules(document: &Node) -> bool {
     has(document) || document.get("spec").is_some_and(has)
 }
 
-fn rule(reading: &mut Reading, group: &str, of_group: &Texts, node: &Node) -> Option<Rule> {
+/// What a group gives its rules.
+struct Group {
+    name: String,
+    limit: u64,
+    labels: Texts,
+}
+
+fn rule(reading: &mut Reading, group: &Group, node: &Node) -> Option<Rule> {
     let (record, alert) = (text_of(node, "record"), text_of(node, "alert"));
     let (Some(name), expr) = (record.clone().or(alert.clone()), text_of(node, "expr").unwrap_or_default()) else {
         reading.find(node.line, "a rule has either `record` or `alert`");
         return None;
     };
-    let mut labels = of_group.clone();
+    let mut labels = group.labels.clone();
     labels.extend(reading.texts(node, "labels"));
     let alert = alert.map(|_| Alerting {
         hold: reading.duration(node, "for").unwrap_or_default(),
         keep_firing_for: reading.duration(node, "keep_firing_for").unwrap_or_default(),
         annotations: reading.texts(node, "annotations"),
     });
-    Some(Rule { file: reading.file.to_owned(), line: node.line, group: group.to_owned(), name, expr, labels, alert })
+    let (file, limit, group) = (reading.file.to_owned(), group.limit, group.name.clone());
+    Some(Rule { file, line: node.line, group, limit, name, expr, labels, alert })
 }
 
 /// Rules in the order in which promtool evaluates their groups: those that a test file orders by that order, the others before
@@ -122,6 +134,41 @@ groups:
     fn the_rules_of_a_kubernetes_object_are_those_of_its_spec() {
         let text = "kind: PrometheusRule\nspec:\n  groups:\n    - name: a\n      rules: [{alert: A, expr: up == 0}]\n";
         assert_eq!(read(Path::new("r.yml"), text.as_bytes()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_prometheus_takes_as_a_text_is_the_text_that_was_written() {
+        let scalars = [
+            ("yes", "yes"),
+            ("no", "no"),
+            ("1.10", "1.10"),
+            ("0x1F", "0x1F"),
+            ("1e3", "1e3"),
+            ("True", "True"),
+            ("~", ""),
+            ("null", ""),
+            (".inf", ".inf"),
+            ("-.Inf", "-.Inf"),
+            (".nan", ".nan"),
+            ("1_000", "1_000"),
+            ("017", "017"),
+            ("12345678901234567890123", "12345678901234567890123"),
+            ("2024-01-01", "2024-01-01"),
+            ("1e999", "1e999"),
+            ("+5", "+5"),
+            ("'1.10'", "1.10"),
+            ("!!str 010", "010"),
+        ];
+        for (written, meant) in scalars {
+            let text = format!(
+                "groups:\n- name: off\n  rules:\n  - alert: Off\n    expr: 1\n    labels: {{a: {written}, b: &x {written}, c: *x}}\n    annotations: {{t: {written}}}\n"
+            );
+            let rules = read(Path::new("r.yml"), text.as_bytes()).unwrap();
+            let rule = &rules[0];
+            assert_eq!((rule.name.as_str(), rule.group.as_str(), rule.expr.as_str()), ("Off", "off", "1"));
+            let annotation = &rule.alert.as_ref().unwrap().annotations["t"];
+            assert_eq!([&rule.labels["a"], &rule.labels["b"], &rule.labels["c"], annotation], [meant; 4], "{written}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::reading::Texts;
 use super::rules::Rule;
-use super::series::{InputSeries, Item};
+use super::series::{InputSeries, Item, goes_on};
 use super::tests::TestGroup;
 use crate::monitoring::prometheus_flags;
 use crate::monitoring::promql;
@@ -102,9 +102,17 @@ fn lived_rule(rule: &Rule, speed: Speed) -> Result<Value, Vec<String>> {
     let expr = lived_expr(rule, speed)?;
     let text = promql::print(&expr);
     let vector = if expr.value_type() == ValueType::Scalar { format!("vector({text})") } else { format!("({text})") };
-    let expr = format!("{vector} and on() {LIVES}");
     let mut refused = Vec::new();
     let place = format!("{}:{}", rule.file.display(), rule.line);
+    let within = match rule.limit {
+        0 => String::new(),
+        // A rule that gives more than its group's `limit` gives nothing at all.
+        limit => format!(" and on() (count({vector}) <= {limit})"),
+    };
+    let expr = format!("{vector}{within} and on() {LIVES}");
+    if rule.limit > 0 && rule.alert.as_ref().is_some_and(|alert| !alert.keep_firing_for.is_zero()) {
+        refused.push(format!("{place}: the `limit` of its group counts what is kept firing, too, which is not lived"));
+    }
     let mut divided = |key: &str, duration: Duration| {
         let real = speed.real(duration).map_err(|why| refused.push(format!("{place}: {key}: {why}")));
         duration::print(real.unwrap_or_default())
@@ -212,25 +220,40 @@ pub fn sent(group: &TestGroup, rules: &[Rule], stretch: &Stretch, origin_ms: i64
     all
 }
 
+/// No fewer samples than [`sent`] gives, told without laying them out.
+pub fn samples(group: &TestGroup, rules: &[Rule], stretch: &Stretch) -> i64 {
+    let in_all = |ms: i64, every: i64| ms / every.max(1) + 2;
+    let interval_ms = millis(group.interval);
+    let series = group.series.iter().filter_map(|one| one.as_ref().ok()).map(|one| {
+        let asked = in_all(stretch.asked_until_ms, interval_ms);
+        let own = i64::try_from(one.length()).unwrap_or(i64::MAX).min(asked);
+        own.saturating_add(in_all(stretch.ends_ms - stretch.asked_until_ms, interval_ms))
+    });
+    let awaited: usize = rules.iter().filter_map(|rule| rule.tree().ok()).map(|expr| awaited(&expr).len()).sum();
+    let own = in_all(stretch.over_ms, stretch.step_ms).saturating_mul(2 + i64::try_from(awaited).unwrap_or(i64::MAX));
+    series.fold(own, i64::saturating_add)
+}
+
 fn of_series(series: &InputSeries, interval_ms: i64, stretch: &Stretch, at: &impl Fn(i64) -> i64) -> Sent {
     let last = usize::try_from(stretch.asked_until_ms / interval_ms).unwrap_or(0);
     let mut samples = Vec::new();
     let mut is_there = false;
-    for index in 0..=last {
+    let items: Vec<Item> = series.items().chain(std::iter::repeat(Item::Gap)).take(last + 1).collect();
+    for (index, item) in items.iter().enumerate() {
         let test_ms = interval_ms * i64::try_from(index).unwrap_or(i64::MAX);
-        match series.at(index) {
-            Item::Number(value) => samples.push((at(test_ms), Some(Number::of(value)))),
+        match item {
+            Item::Number(value) => samples.push((at(test_ms), Some(Number::of(*value)))),
             Item::Stale => samples.push((at(test_ms), None)),
             Item::Gap => continue,
         }
-        is_there = series.at(index) != Item::Stale;
+        is_there = *item != Item::Stale;
     }
     for by in 1.. {
         let test_ms = interval_ms * i64::try_from(last + by).unwrap_or(i64::MAX);
         if test_ms >= stretch.ends_ms {
             break;
         }
-        let Some(value) = series.goes_on(last, by) else { break };
+        let Some(value) = goes_on(&items, by) else { break };
         samples.push((at(test_ms), Some(Number::of(value))));
     }
     if is_there {
@@ -329,6 +352,34 @@ groups:
         let refused = rules_file(&rules, &slower, "drill").unwrap_err();
         assert!(refused[0].starts_with("r.yml:4: "), "{refused:?}");
         assert!(refused.iter().any(|why| why.starts_with("r.yml:5: for")), "{refused:?}");
+    }
+
+    #[test]
+    fn what_is_more_than_the_limit_of_its_group_is_nothing() {
+        let read = |keep: &str| {
+            let text = format!(
+                "groups:\n- {{name: g, limit: 2, rules: [{{record: r, expr: x}}, {{alert: A, expr: 1{keep}}}]}}\n- {{name: h, rules: [{{alert: B, expr: x}}]}}\n"
+            );
+            rules_file(&rules::read(Path::new("r.yml"), text.as_bytes()).unwrap(), &stretch(), "drill")
+        };
+        let file: Value = serde_json::from_str(&read("").unwrap()).unwrap();
+        let told = |index: usize| file["groups"][0]["rules"][index]["expr"].as_str().unwrap().to_owned();
+        assert_eq!(told(1), "(x) and on() (count((x)) <= 2) and on() drill:lives");
+        assert_eq!(told(2), "vector(1) and on() (count(vector(1)) <= 2) and on() drill:lives");
+        assert_eq!(told(3), "(x) and on() drill:lives");
+        let refused = read(", keep_firing_for: 5m").unwrap_err();
+        assert!(refused[0].contains("`limit` of its group"), "{refused:?}");
+    }
+
+    #[test]
+    fn no_more_is_sent_than_is_told_before_it_is_laid_out() {
+        let rules = rules::read(Path::new("r.yml"), RULES.as_bytes()).unwrap();
+        for values in ["0+6x900000", "1 1 stale _x9", "1", "_x9 1"] {
+            let group = group(&[("x", values), ("z", values)]);
+            let laid_out: usize = sent(&group, &rules, &stretch(), 1_000_000).iter().map(|one| one.samples.len()).sum();
+            let told = samples(&group, &rules, &stretch());
+            assert!((laid_out..laid_out + 40).contains(&usize::try_from(told).unwrap()), "{values}: {laid_out} {told}");
+        }
     }
 
     #[test]

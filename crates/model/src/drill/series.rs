@@ -16,51 +16,80 @@ pub enum Item {
 }
 
 /// One series of a test: what it is, and what it has at each interval from the test's beginning on.
+///
+/// Kept as it is written: a few letters may stand for more samples than a computer holds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputSeries {
     /// Its name among them, as `__name__`.
     pub labels: Texts,
-    pub items: Vec<Item>,
+    runs: Vec<Run>,
 }
 
-/// So many samples a series may have: a test that would take a computer's memory is refused.
+/// Samples that follow each other by one step, or are all alike where there is none.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Run {
+    first: Item,
+    step: Option<f64>,
+    count: usize,
+}
+
+impl Run {
+    fn one(first: Item) -> Run {
+        Run { first, step: None, count: 1 }
+    }
+
+    /// Added up as promtool does, last bits and all.
+    fn items(&self) -> impl Iterator<Item = Item> + use<> {
+        let step = self.step;
+        let next = move |item: &Item| match (*item, step) {
+            (Item::Number(value), Some(step)) => Some(Item::Number(value + step)),
+            (item, _) => Some(item),
+        };
+        std::iter::successors(Some(self.first), next).take(self.count)
+    }
+}
+
+/// So many samples a run may have, as a guard against slips; what a scene may have is its own to say.
 const MOST: usize = 1 << 20;
 
 impl InputSeries {
     /// Reads both halves; an error says what can't be read, or can't be drilled.
     pub fn read(series: &str, values: &str) -> Result<InputSeries, String> {
-        let mut items = Vec::new();
         if values.contains("{{") {
             return Err("native histograms are not sent in a drill".to_owned());
         }
+        let mut runs = Vec::new();
         for item in values.split_whitespace() {
             let error = || format!("`{item}` is no sample; write it like 5, 5x3, 0+10x40, _x3 or stale");
-            items.extend(read_item(item).ok_or_else(error)?);
-            if items.len() > MOST {
-                return Err(format!("a series of more than {MOST} samples"));
-            }
+            runs.push(read_item(item).ok_or_else(error)?);
         }
-        Ok(InputSeries { labels: labels_of(series)?, items })
+        Ok(InputSeries { labels: labels_of(series)?, runs })
     }
 
-    /// What it has at an interval, and nothing where it has ended.
-    pub fn at(&self, index: usize) -> Item {
-        self.items.get(index).copied().unwrap_or(Item::Gap)
+    /// What it has at each interval until it ends.
+    pub fn items(&self) -> impl Iterator<Item = Item> {
+        self.runs.iter().flat_map(Run::items)
     }
 
-    /// How it would go on behind an interval that it reaches: by its last step. None where it has ended by then.
-    pub fn goes_on(&self, last: usize, by: usize) -> Option<f64> {
-        let Item::Number(value) = self.at(last) else { return None };
-        let step = |at: usize| match (self.at(at.checked_sub(1)?), self.at(at)) {
-            (Item::Number(before), Item::Number(value)) => Some(value - before).filter(|step| step.is_finite()),
-            _ => None,
-        };
-        let last_step = step(last).unwrap_or(0.0);
-        // Down once is a reset, down twice is a gauge that falls.
-        let is_reset = last_step < 0.0 && last.checked_sub(1).and_then(step) != Some(last_step);
-        #[allow(clippy::cast_precision_loss)] // some hundred intervals
-        Some(if is_reset { value } else { value + last_step * by as f64 })
+    /// So many intervals until it ends.
+    pub fn length(&self) -> usize {
+        self.runs.iter().map(|run| run.count).fold(0, usize::saturating_add)
     }
+}
+
+/// How a series would go on behind these, by its last step. None where it has ended by then.
+pub fn goes_on(items: &[Item], by: usize) -> Option<f64> {
+    let at = |back: usize| items.len().checked_sub(back).and_then(|index| items.get(index)).copied();
+    let Some(Item::Number(value)) = at(1) else { return None };
+    let step = |back: usize| match (at(back + 1), at(back)) {
+        (Some(Item::Number(before)), Some(Item::Number(value))) => Some(value - before).filter(|step| step.is_finite()),
+        _ => None,
+    };
+    let last_step = step(1).unwrap_or(0.0);
+    // Down once is a reset, down twice is a gauge that falls.
+    let is_reset = last_step < 0.0 && step(2) != Some(last_step);
+    #[allow(clippy::cast_precision_loss)] // some hundred intervals
+    Some(if is_reset { value } else { value + last_step * by as f64 })
 }
 
 /// Name and labels of a series, written like a selector.
@@ -80,9 +109,9 @@ fn labels_of(series: &str) -> Result<Texts, String> {
     Ok(labels)
 }
 
-fn read_item(item: &str) -> Option<Vec<Item>> {
+fn read_item(item: &str) -> Option<Run> {
     if item == "stale" {
-        return Some(vec![Item::Stale]);
+        return Some(Run::one(Item::Stale));
     }
     // An x is never that of a number in hexadecimal here.
     let (start, times) = match item.split_once('x') {
@@ -90,24 +119,17 @@ fn read_item(item: &str) -> Option<Vec<Item>> {
         None => (item, None),
     };
     if start == "_" {
-        return Some(vec![Item::Gap; times.unwrap_or(1)]);
+        return Some(Run { count: times.unwrap_or(1), ..Run::one(Item::Gap) });
     }
     if let Some(number) = number(start) {
-        return Some(vec![Item::Number(number); times.map_or(1, |times| times + 1)]);
+        return Some(Run { count: times.map_or(1, |times| times + 1), ..Run::one(Item::Number(number)) });
     }
     // A sign behind the first character, and not that of an exponent, separates start and step.
     let mut signs = start.char_indices().skip(1).filter(|(_, c)| ['+', '-'].contains(c)).map(|(at, _)| at);
     let read =
         |at: usize| Some((number(&start[..at])?, number(start[at..].strip_prefix('+').unwrap_or(&start[at..]))?));
     let (first, step) = signs.find_map(read)?;
-    let mut value = first;
-    let mut items = vec![Item::Number(first)];
-    // Added up as promtool does, last bits and all.
-    for _ in 0..times? {
-        value += step;
-        items.push(Item::Number(value));
-    }
-    Some(items)
+    Some(Run { first: Item::Number(first), step: Some(step), count: times? + 1 })
 }
 
 /// A number as the notation has it: Go's, `Inf` and `NaN` among them.
@@ -129,7 +151,7 @@ mod tests {
     use super::*;
 
     fn items(values: &str) -> Vec<Item> {
-        InputSeries::read("x", values).unwrap().items
+        InputSeries::read("x", values).unwrap().items().collect()
     }
 
     #[test]
@@ -159,8 +181,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_few_letters_stand_for_is_not_laid_out_before_it_is_asked_for() {
+        let values = vec!["0+1x1000000"; 1000].join(" ");
+        let all: Vec<InputSeries> = (0..200).map(|_| InputSeries::read("x", &values).unwrap()).collect();
+        assert_eq!((all[7].length(), all[7].items().nth(5)), (1_000_001_000, Some(Number(5.0))));
+        assert_eq!(items("-0x1").iter().map(|item| format!("{item:?}")).collect::<Vec<_>>(), vec!["Number(-0.0)"; 2]);
+    }
+
+    #[test]
     fn a_series_goes_on_by_its_last_step_unless_it_has_ended() {
-        let of = |values: &str, last| InputSeries::read("x", values).unwrap().goes_on(last, 2);
+        let of = |values: &str, last: usize| {
+            let series = InputSeries::read("x", values).unwrap();
+            let items: Vec<Item> = series.items().chain(std::iter::repeat(Gap)).take(last + 1).collect();
+            goes_on(&items, 2)
+        };
         assert_eq!(of("0+10x4", 4), Some(60.0));
         assert_eq!(of("7x4", 4), Some(7.0));
         assert_eq!((of("9 3", 1), of("9 6 3", 2)), (Some(3.0), Some(-3.0)));

@@ -68,7 +68,7 @@ pub fn is_test_file(document: &Node) -> bool {
 impl TestFile {
     /// Reads one.
     pub fn read(path: &Path, bytes: &[u8]) -> Result<TestFile, Vec<Finding>> {
-        let (mut reading, document) = Reading::of(path, bytes);
+        let (mut reading, document) = Reading::of_texts(path, bytes);
         let read = document.map(|document| {
             let named = |key| document.items_of(key).iter().filter_map(scalar).collect();
             let evaluation_interval =
@@ -117,25 +117,39 @@ pub fn plain(path: &Path) -> PathBuf {
 
 /// Go's `filepath.Match`, without its classes of characters: `*` and `?` stop at a slash.
 pub fn matches(pattern: &str, path: &str) -> bool {
-    let (mut rest, mut told) = (pattern.chars(), path.chars());
-    match (rest.next(), told.next()) {
-        (None, None) => true,
-        (Some('*'), _) => {
-            let mut path = path;
-            loop {
-                if matches(rest.as_str(), path) {
-                    return true;
-                }
-                match path.chars().next() {
-                    Some(c) if c != '/' => path = &path[c.len_utf8()..],
-                    _ => return false,
-                }
-            }
+    let (mut asked, mut told) = (pattern.split('/'), path.split('/'));
+    loop {
+        match (asked.next(), told.next()) {
+            (None, None) => return true,
+            (Some(asked), Some(told)) if is_called(asked, told) => {}
+            _ => return false,
         }
-        (Some('?'), Some(c)) if c != '/' => matches(rest.as_str(), told.as_str()),
-        (Some(asked), Some(c)) if asked == c => matches(rest.as_str(), told.as_str()),
-        _ => false,
     }
+}
+
+/// The same of one name. Only the last star is ever given more: what an earlier one could take instead, that one can, too.
+fn is_called(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut asked, mut told) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while told < name.len() {
+        match (pattern.get(asked), star) {
+            (Some('*'), _) => {
+                star = Some((asked, told));
+                asked += 1;
+            }
+            (Some(one), _) if *one == '?' || *one == name[told] => {
+                asked += 1;
+                told += 1;
+            }
+            (_, Some((at, taken))) => {
+                star = Some((at, taken + 1));
+                (asked, told) = (at + 1, taken + 1);
+            }
+            _ => return false,
+        }
+    }
+    pattern[asked..].iter().all(|rest| *rest == '*')
 }
 
 fn group(reading: &mut Reading, index: usize, node: &Node, evaluation_interval: Duration) -> TestGroup {
@@ -206,6 +220,16 @@ tests:
     }
 
     #[test]
+    fn what_a_test_expects_is_the_text_that_was_written() {
+        let text = "tests: [{alert_rule_test: [{alertname: Off, exp_alerts: [{exp_labels: {v: 1.10, r: no}, exp_annotations: {a: 1e3}}]}]}]";
+        let file = TestFile::read(Path::new("t.yml"), text.as_bytes()).unwrap();
+        let expected = &file.tests[0].alerts[0].expected[0];
+        let of = |name: &str| expected.labels[name].as_str();
+        assert_eq!((of("alertname"), of("v"), of("r")), ("Off", "1.10", "no"));
+        assert_eq!(expected.annotations["a"], "1e3");
+    }
+
+    #[test]
     fn a_test_file_is_told_from_others_that_have_tests() {
         let is_one = |text: &str| is_test_file(&crate::monitoring::located::read(text.as_bytes()).unwrap());
         assert!(is_one(FILE) && is_one("tests: [{alert_rule_test: []}]") && is_one("{rule_files: [], tests: []}"));
@@ -218,6 +242,28 @@ tests:
         let all = ["rules/b.yml", "rules/deep/c.yml", "t/a.yml", "a.yml", "rules/d.yaml"].map(PathBuf::from);
         let all: Vec<&Path> = all.iter().map(PathBuf::as_path).collect();
         assert_eq!(file.rule_files(&all), [Path::new("rules/b.yml"), Path::new("t/a.yml")]);
+    }
+
+    #[test]
+    fn a_pattern_stops_at_slashes_and_takes_no_longer_for_many_stars() {
+        for (pattern, path) in [
+            ("*.yml", "a.yml"),
+            ("*/*.yml", "r/a.yml"),
+            ("a*b*c", "aXbYbZc"),
+            ("a?c", "aßc"),
+            ("*", ""),
+            ("**", "a"),
+            ("*ab", "aab"),
+        ] {
+            assert!(matches(pattern, path), "{pattern} {path}");
+        }
+        for (pattern, path) in
+            [("*.yml", "r/a.yml"), ("a?c", "ac"), ("?", "/"), ("*/b", "b"), ("a", "a/"), ("a*", "b"), ("", "a")]
+        {
+            assert!(!matches(pattern, path), "{pattern} {path}");
+        }
+        // Trying every length for every star would take longer than anybody lives.
+        assert!(!matches(&format!("{}b", "*a".repeat(100)), &"a".repeat(250)));
     }
 
     #[test]

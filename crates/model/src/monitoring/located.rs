@@ -81,6 +81,27 @@ impl Node {
         Node { line: 0, span: 0..0, value: Value::Text(text.into()) }
     }
 
+    /// Makes a text of a scalar that is none, as Go does where it wants one: `no` and `1.10` stay what was written.
+    pub(super) fn make_text(&mut self, source: &[u8]) {
+        let written = written(source, &self.span);
+        match &self.value {
+            Value::Null => self.value = Value::Text(String::new()),
+            Value::Number(_) | Value::Switch(_) | Value::Infinite(_) if !written.is_empty() => {
+                self.value = Value::Text(written.to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    /// The same of every scalar below.
+    fn make_texts(&mut self, source: &[u8]) {
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.make_texts(source)),
+            Value::Map(entries) => entries.iter_mut().for_each(|entry| entry.node.make_texts(source)),
+            _ => self.make_text(source),
+        }
+    }
+
     /// The value of a key, if this is a map that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node)
@@ -154,10 +175,22 @@ impl Node {
     }
 }
 
+/// What stands there, to the letter; nothing where that is not known.
+pub(super) fn written<'a>(source: &'a [u8], span: &Range<usize>) -> &'a str {
+    source.get(span.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default().trim()
+}
+
 /// Reads one document; the error is a line (0 when unknown) and what is wrong there.
 pub fn read(bytes: &[u8]) -> Result<Node, (usize, String)> {
     static READ: LazyLock<Memo<Result<Node, (usize, String)>>> = LazyLock::new(|| Memo::of(MOST_READ));
     READ.get(bytes, || read_anew(bytes))
+}
+
+/// The same with every scalar as the text that was written, for readers that want nothing else.
+pub fn read_texts(bytes: &[u8]) -> Result<Node, (usize, String)> {
+    let mut node = read(bytes)?;
+    node.make_texts(bytes);
+    Ok(node)
 }
 
 /// Of documents, in bytes: some times a tree of them.

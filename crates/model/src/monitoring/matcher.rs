@@ -5,11 +5,14 @@
 //! stands for itself, and one text may hold several matchers.
 
 use promql_parser::label::Matcher;
-use promql_parser::parser::token::{T_EQL, T_EQL_REGEX, T_NEQ, T_NEQ_REGEX, TokenId};
+use promql_parser::parser::token::TokenId;
 
 use super::located::Node;
 
+mod operators;
 mod utf8;
+
+use operators::OPERATORS;
 
 /// Reads what may stand as one item of `matchers`; none of it matches everything. What both grammars read, each in its own way,
 /// is taken as the classic one has it: so do the newer releases.
@@ -67,9 +70,6 @@ pub fn written_one_way(items: &[Node]) -> Vec<String> {
     each.sort();
     each
 }
-
-/// The longer ones first.
-const OPERATORS: [(&str, TokenId); 4] = [("=~", T_EQL_REGEX), ("!~", T_NEQ_REGEX), ("!=", T_NEQ), ("=", T_EQL)];
 
 fn one(text: &str) -> Result<Matcher, String> {
     let refused =

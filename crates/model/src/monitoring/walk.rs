@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use promql_parser::parser::Expr;
 
-use super::addresses::{Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Place};
-use super::located::{Entry, Node, Value};
+use super::addresses::{self, Addresses, CANONICAL_DATA, CANONICAL_FOLDER, CANONICAL_LOGS, Place};
+use super::located::{Entry, Node, Value, written};
 use super::matcher;
 use super::promql::{self, Recorded};
 use super::prose::duration_in_words;
@@ -157,7 +157,8 @@ impl Walk<'_> {
                 }
             }
             (Shape::AnyUrl(components), Value::Text(text)) => {
-                let component = components.iter().find(|one| address::leads_to(text, **one)).unwrap_or(&components[0]);
+                let component =
+                    components.iter().find(|one| addresses::leads_to(text, **one)).unwrap_or(&components[0]);
                 self.url("address/elsewhere", line, *component, text);
             }
             (Shape::Folder, Value::Text(text)) => {
@@ -279,7 +280,7 @@ impl Walk<'_> {
                 // A regular expression of nothing at all is none.
                 let is_kept = |node: &Node| matches!((shape, &node.value), (Shape::Regexes, Value::Null));
                 for entry in entries.iter_mut().filter(|entry| !is_kept(&entry.node)) {
-                    as_written(source, &mut entry.node);
+                    entry.node.make_text(source);
                 }
             }
             Value::Text(text) if matches!(shape, Shape::Switch) && *text == written(source, &node.span) => {
@@ -289,7 +290,7 @@ impl Walk<'_> {
                     _ => {}
                 }
             }
-            _ if shape.is_a_text() => as_written(source, node),
+            _ if shape.is_a_text() => node.make_text(source),
             _ => {}
         }
     }
@@ -432,21 +433,4 @@ fn is_name(text: &str, of_series: bool) -> bool {
     !text.is_empty()
         && !text.starts_with(|c: char| c.is_ascii_digit())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || (of_series && c == ':'))
-}
-
-/// What stands there, to the letter; nothing where that is not known.
-fn written<'a>(source: &'a [u8], span: &std::ops::Range<usize>) -> &'a str {
-    source.get(span.clone()).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default().trim()
-}
-
-/// Makes a text of a scalar that is none.
-fn as_written(source: &[u8], node: &mut Node) {
-    let written = written(source, &node.span);
-    match &node.value {
-        Value::Null => node.value = Value::Text(String::new()),
-        Value::Number(_) | Value::Switch(_) | Value::Infinite(_) if !written.is_empty() => {
-            node.value = Value::Text(written.to_owned());
-        }
-        _ => {}
-    }
 }

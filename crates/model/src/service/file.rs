@@ -1,11 +1,12 @@
 //! monitoring/service.toml, read key by key: everything wrong in it is told at once, with its line.
 
 use std::path::Path;
+use std::str::FromStr;
 
-use super::{Build, Faults, Log, Metric, PLACES, Service, Start};
+use super::types::{Build, Faults, Log, Metric, PLACES, Service, Start};
 use crate::failure::Finding;
 use crate::section::{Reader, Section};
-use aiclipx_base::address::Target;
+use aiclipx_base::address::{Address, Target};
 
 pub(super) fn read(file: &Path, text: &str) -> Result<Service, Vec<Finding>> {
     Reader::new(file, text).read("a service", service)
@@ -18,21 +19,7 @@ fn service(root: &Section<'_, '_>) -> Service {
     }
     let own_listener = root.flag("own_listener");
     let start = root.table("start").map(|section| start(&section, own_listener));
-    let address = address(root);
-    if start.is_some() == root.has("address") {
-        let what = "a service has a [start], or an `address` where somebody else runs it";
-        let both = start.is_some();
-        root.note(what, if both { "take one of them out" } else { "address = \"http://127.0.0.1:5000\"" });
-    }
-    if own_listener && root.has("address") {
-        root.complain("own_listener", "of a service that somebody else starts `monitoring` says where that is");
-    }
-    let monitoring = root.text("monitoring");
-    if monitoring.is_some() && !root.has("address") {
-        root.complain("monitoring", "with [start] a stack chooses the place: own_listener = true");
-    }
-    let monitoring =
-        monitoring.and_then(|text| text.parse().map_err(|why: String| root.complain("monitoring", why)).ok());
+    let (address, monitoring) = places_of(root, start.is_some(), own_listener);
     let base = root.text("base");
     if base.as_deref().is_some_and(|base| !is_path(base) || base.ends_with('/')) {
         root.complain("base", "`base` begins with a slash and does not end with one, like /api");
@@ -78,9 +65,24 @@ fn service(root: &Section<'_, '_>) -> Service {
     }
 }
 
-fn address(root: &Section<'_, '_>) -> Option<Target> {
-    let text = root.text("address")?;
-    text.parse().map_err(|why: String| root.complain("address", why)).ok()
+/// Where it is, and where it is asked for its metrics, of one that somebody else starts; what does not go together is told.
+fn places_of(root: &Section<'_, '_>, is_started: bool, own_listener: bool) -> (Option<Target>, Option<Address>) {
+    let address = parsed(root, "address");
+    if is_started == root.has("address") {
+        let what = "a service has a [start], or an `address` where somebody else runs it";
+        root.note(what, if is_started { "take one of them out" } else { "address = \"http://127.0.0.1:5000\"" });
+    }
+    if own_listener && root.has("address") {
+        root.complain("own_listener", "of a service that somebody else starts `monitoring` says where that is");
+    }
+    if root.has("monitoring") && !root.has("address") {
+        root.complain("monitoring", "with [start] a stack chooses the place: own_listener = true");
+    }
+    (address, parsed(root, "monitoring"))
+}
+
+fn parsed<T: FromStr<Err = String>>(root: &Section<'_, '_>, key: &'static str) -> Option<T> {
+    root.text(key)?.parse().map_err(|why: String| root.complain(key, why)).ok()
 }
 
 fn start(section: &Section<'_, '_>, own_listener: bool) -> Start {

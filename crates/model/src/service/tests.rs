@@ -124,7 +124,7 @@ fn a_series_and_a_request_are_told_alike_by_whatever_labels_there_are() {
     assert_eq!(service.key_of(&metric, &labels(&[("server", "two"), ("r", "/"), ("c", "5xx")])), None);
     assert_eq!(metric.selector("shop", "", &[]), "c{job=\"shop\",server=\"one\"}");
     assert_eq!(
-        metric.selector("shop", "_bucket", &[("le", "+Inf")]),
+        metric.selector("shop", "_bucket", &[("le", "=", "+Inf")]),
         "c_bucket{job=\"shop\",server=\"one\",le=\"+Inf\"}"
     );
     assert_eq!(metric.told_by(), "by route, status: it has no label of method");
@@ -146,7 +146,7 @@ fn our_own_has_the_names_that_bundles_of_before_were_judged_by() {
     assert_eq!(requests.selector(&ours.job, "", &[]), r#"app_requests_total{job="app"}"#);
     let latency = ours.latency.as_ref().expect("a histogram");
     assert_eq!(
-        latency.selector(&ours.job, "_bucket", &[("le", "+Inf")]),
+        latency.selector(&ours.job, "_bucket", &[("le", "=", "+Inf")]),
         r#"app_request_latency_seconds_bucket{job="app",le="+Inf"}"#
     );
     for route in ["/metrics", "/health/live", "/health/ready"] {

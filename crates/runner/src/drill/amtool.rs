@@ -33,6 +33,8 @@ pub(super) struct Amtool {
 }
 
 const LIMIT: Duration = Duration::from_secs(20);
+/// Of what promtool says.
+const MOST_LINES: usize = 10_000;
 /// Each is a process of its own. What is not rendered is not proven.
 const MOST_MESSAGES: usize = 1_000;
 
@@ -67,16 +69,15 @@ impl Amtool {
         Err(Failure::usage(format!("Alertmanager refuses its configuration: {said}")))
     }
 
-    /// What promtool itself says against the tests: then a drill that finds the same is no news. Of files in a form that it does
-    /// not read it says that.
-    /// It takes no longer than until `enough`: a drill rests on nothing of it.
+    /// What promtool itself says against the tests, by file: where a drill finds nothing wrong there, nothing is proven. Of files in
+    /// a form that it does not read it says that. It takes no longer than until `enough`.
     pub(super) async fn promtool_fails(
         &self,
         programs: &Programs,
         given: &Given,
         mut enough: oneshot::Receiver<()>,
-    ) -> anyhow::Result<Vec<String>> {
-        let mut fails = Vec::new();
+    ) -> anyhow::Result<BTreeMap<PathBuf, String>> {
+        let mut fails = BTreeMap::new();
         for tests in &given.tests {
             let file = self.folder.path().join(&tests.path);
             let arguments = ["test".to_owned(), "rules".to_owned(), file.to_string_lossy().into_owned()];
@@ -87,8 +88,12 @@ impl Amtool {
                 let said = said.replace(&format!("{}/", self.folder.path().display()), "");
                 let lines = said.lines().map(str::trim);
                 let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("Unit Testing"));
-                let first: Vec<&str> = lines.take(3).collect();
-                fails.push(format!("promtool itself fails {}: {}", tests.path.display(), first.join(" ")));
+                // How it begins, and of which alerts it speaks.
+                let told = lines
+                    .enumerate()
+                    .filter(|(at, line)| *at < 3 || line.starts_with("alertname: ") || line.starts_with("rule: "));
+                let told: Vec<&str> = told.map(|(_, line)| line).take(MOST_LINES).collect();
+                fails.insert(tests.path.clone(), told.join("\n"));
             }
         }
         Ok(fails)
@@ -192,7 +197,7 @@ fn named(list: &str, configuration: &Configuration) -> Vec<String> {
     while !rest.is_empty() {
         let ends = rest.match_indices(',').map(|(at, _)| at).chain([rest.len()]);
         // The longest that is one; else up to the next comma.
-        let known = ends.clone().rfind(|end| configuration.receiver(rest[..*end].trim()).is_some());
+        let known = ends.clone().filter(|end| configuration.receiver(rest[..*end].trim()).is_some()).max();
         let end = known.or_else(|| ends.min()).unwrap_or(rest.len());
         names.push(rest[..end].trim().to_owned());
         rest = rest[end..].strip_prefix(',').unwrap_or(&rest[end..]);

@@ -20,6 +20,8 @@ pub struct Found {
     pub alertmanager: PathBuf,
     /// That configuration as it stands: what a drill keeps holds no secret.
     pub configuration: Vec<u8>,
+    /// What lies in the folder and was not read, and why.
+    pub passed_over: Vec<String>,
 }
 
 /// No file of rules or tests has more.
@@ -27,14 +29,15 @@ const LARGEST: u64 = 4 << 20;
 
 /// Looks in a folder, and takes the tests and the configuration that are named besides; those alone where there is no folder.
 pub fn look(folder: Option<&Path>, tests: &[PathBuf], alertmanager: Option<&Path>) -> Result<Found, Failure> {
-    let mut found: BTreeMap<PathBuf, Vec<u8>> = BTreeMap::new();
+    let mut gathered = Gathered::default();
     if let Some(folder) = folder {
         let root = absolute(folder)?;
         if !root.is_dir() {
             return Err(Failure::usage(format!("{} is no folder", folder.display())));
         }
-        gather(&root, &mut found)?;
+        gathered.gather(&root)?;
     }
+    let Gathered { files: mut found, mut passed_over, unreadable } = gathered;
     for path in tests {
         let path = absolute(path)?;
         let bytes = files::read(&path).with_context(|| format!("cannot read {}", path.display()));
@@ -53,8 +56,10 @@ pub fn look(folder: Option<&Path>, tests: &[PathBuf], alertmanager: Option<&Path
     let configurations = || found.iter().filter(|(path, bytes)| role(path, bytes) == Role::Alertmanager);
     let alertmanager = match alertmanager {
         Some(path) => absolute(path)?,
-        None => the_one(configurations().map(|(path, _)| path.clone()).collect())?,
+        None => the_one(configurations().map(|(path, _)| path.clone()).collect(), unreadable)?,
     };
+    // What was named is read, wherever it lies.
+    passed_over.retain(|(path, _)| *path != alertmanager && !found.contains_key(path));
     let others: Vec<PathBuf> =
         configurations().map(|(path, _)| path.clone()).filter(|path| *path != alertmanager).collect();
     found.retain(|path, _| !others.contains(path));
@@ -65,8 +70,10 @@ pub fn look(folder: Option<&Path>, tests: &[PathBuf], alertmanager: Option<&Path
     found.insert(alertmanager.clone(), without_secrets(&configuration).unwrap_or_default());
     let root = common(found.keys());
     let relative = |path: &Path| path.strip_prefix(&root).unwrap_or(path).to_owned();
+    passed_over.sort();
     Ok(Found {
         configuration,
+        passed_over: passed_over.iter().map(|(path, why)| format!("{}: {why}", relative(path).display())).collect(),
         alertmanager: relative(&alertmanager),
         files: found.iter().map(|(path, bytes)| (relative(path), bytes.clone())).collect(),
     })
@@ -94,30 +101,74 @@ pub fn matching(pattern: &str) -> Result<Vec<PathBuf>, Failure> {
     Ok(matching)
 }
 
-/// Everything below a folder that is something to a drill. Hidden files, and what lies where programs keep theirs, are left out.
-fn gather(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<(), Failure> {
-    let read = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()));
-    for entry in read.map_err(Failure::usage)? {
-        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
-        let (path, name) = (entry.path(), entry.file_name());
-        let name = name.to_string_lossy();
-        if name.starts_with('.') || ["vendor", "node_modules", "target"].contains(&&*name) {
-            continue;
-        }
-        let is_ours = path
-            .extension()
-            .is_some_and(|ending| ["yml", "yaml", "rules", "tmpl", "gotmpl", "json"].iter().any(|one| ending == *one));
-        if path.is_dir() && !path.is_symlink() {
-            gather(&path, found)?;
-        } else if is_ours && path.metadata().is_ok_and(|there| there.is_file() && there.len() <= LARGEST) {
-            let bytes = files::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            if role(&path, &bytes) != Role::None {
-                found.insert(path, bytes);
+/// What lies below a folder.
+#[derive(Default)]
+struct Gathered {
+    files: BTreeMap<PathBuf, Vec<u8>>,
+    /// What may hold rules or tests and was not read, and why.
+    passed_over: Vec<(PathBuf, &'static str)>,
+    /// A configuration, by its name, that is none that can be read.
+    unreadable: Option<Failure>,
+}
+
+impl Gathered {
+    /// Everything below a folder that is something to a drill. Hidden files, and what lies where programs keep theirs, are left out.
+    fn gather(&mut self, folder: &Path) -> Result<(), Failure> {
+        let read = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()));
+        for entry in read.map_err(Failure::usage)? {
+            let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+            let (path, name) = (entry.path(), entry.file_name());
+            let name = name.to_string_lossy();
+            let is_ours = path.extension().is_some_and(|ending| ENDINGS.iter().any(|one| ending == *one));
+            if name.starts_with('.') {
+                continue;
+            }
+            if path.is_dir() {
+                match () {
+                    () if OF_PROGRAMS.contains(&&*name) => {
+                        self.pass_over(path, "programs keep what is others' there; --tests names a file in it");
+                    }
+                    () if path.is_symlink() => self.pass_over(path, "a link to a folder; name the folder itself"),
+                    () => self.gather(&path)?,
+                }
+            } else if is_ours {
+                self.take(path)?;
             }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn take(&mut self, path: PathBuf) -> Result<(), Failure> {
+        match path.metadata() {
+            Ok(there) if there.is_file() && there.len() <= LARGEST => {}
+            Ok(there) if there.is_file() => {
+                self.pass_over(path, "more than 4 MiB; split it, or name it in a test");
+                return Ok(());
+            }
+            _ => {
+                self.pass_over(path, "no file, or a link to none");
+                return Ok(());
+            }
+        }
+        let bytes = files::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let is_called_so = path.file_stem().is_some_and(|stem| stem == "alertmanager");
+        if role(&path, &bytes) != Role::None {
+            self.files.insert(path, bytes);
+        } else if is_called_so && let Err(found) = Configuration::read(&path, &bytes) {
+            self.unreadable = Some(found.into());
+        }
+        Ok(())
+    }
+
+    fn pass_over(&mut self, path: PathBuf, why: &'static str) {
+        self.passed_over.push((path, why));
+    }
 }
+
+/// What files end in that may be something to a drill.
+const ENDINGS: [&str; 6] = ["yml", "yaml", "rules", "tmpl", "gotmpl", "json"];
+/// Folders in which programs keep what is not the user's own.
+const OF_PROGRAMS: [&str; 3] = ["vendor", "node_modules", "target"];
 
 /// The rule files that a test names, wherever they lie.
 fn beside(test: &Path, bytes: &[u8], found: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<(), Failure> {
@@ -139,13 +190,14 @@ fn beside(test: &Path, bytes: &[u8], found: &mut BTreeMap<PathBuf, Vec<u8>>) -> 
 }
 
 /// Of several configurations, the one that is called as Alertmanager's usually is.
-fn the_one(mut all: Vec<PathBuf>) -> Result<PathBuf, Failure> {
+fn the_one(mut all: Vec<PathBuf>, unreadable: Option<Failure>) -> Result<PathBuf, Failure> {
     let usual = |path: &PathBuf| path.file_stem().is_some_and(|stem| stem == "alertmanager");
     if all.len() > 1 && all.iter().filter(|path| usual(path)).count() == 1 {
         all.retain(usual);
     }
     match &all[..] {
         [one] => Ok(one.clone()),
+        [] if let Some(failure) = unreadable => Err(failure),
         [] => Err(Failure::usage("there is no configuration of Alertmanager here, so nobody would be told")
             .remedy("--alertmanager FILE names one")),
         [first, second, ..] => {
@@ -167,4 +219,34 @@ fn common<'a>(mut paths: impl Iterator<Item = &'a PathBuf>) -> PathBuf {
         while !path.starts_with(&common) && common.pop() {}
     }
     common
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_passed_over_is_told_unless_it_is_named() {
+        let place = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            let file = place.path().join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        };
+        let rules = "groups: [{name: g, rules: [{alert: A, expr: up == 0}]}]";
+        write("am.yml", "{route: {receiver: r}, receivers: [{name: r}]}");
+        write("rules.yml", rules);
+        write("vendor/rules.yml", rules);
+        write("other/rules.yml", rules);
+        write("large.yml", &format!("{rules}\n#{}", "x".repeat(5 << 20)));
+        write("large.txt", &"x".repeat(5 << 20));
+        std::os::unix::fs::symlink(place.path().join("other"), place.path().join("link")).unwrap();
+        let passed_over = |tests: &[PathBuf]| look(Some(place.path()), tests, None).unwrap().passed_over;
+        let told = passed_over(&[]);
+        let files: Vec<&str> = told.iter().filter_map(|one| Some(one.split_once(": ")?.0)).collect();
+        assert_eq!(files, ["large.yml", "link", "vendor"], "{told:?}");
+        write("t.yml", "{rule_files: [large.yml], tests: []}");
+        let told = passed_over(&[place.path().join("t.yml")]);
+        assert_eq!(told.len(), 2, "{told:?}");
+    }
 }

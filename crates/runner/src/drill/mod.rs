@@ -15,10 +15,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::events::{self, Event, Events};
 use crate::publish::in_a_second_of_its_own;
@@ -47,6 +48,8 @@ use ground::Ground;
 pub struct Options {
     /// Only these alerts; all where empty.
     pub only: Vec<String>,
+    /// Claims, by a part of their ids, that must be proven.
+    pub require: Vec<String>,
     /// The speed of every scene; else each has the slowest at which it takes less than a minute.
     pub speed: Option<Speed>,
     /// Scenes side by side.
@@ -62,10 +65,10 @@ pub async fn drill(
     events: &Events,
     interrupt: &Interrupt,
 ) -> Result<(Bundle, Outcome), Failure> {
-    let Found { files, alertmanager, configuration } = found;
+    let Found { files, alertmanager, configuration, passed_over } = found;
     let given = Given::from_files(files, &alertmanager)?;
     let plan = Plan::of(&given, &Wanted { only: options.only.clone(), speed: options.speed });
-    is_about_something(&given, &plan, &options.only)?;
+    is_about_something(&given, &plan, options)?;
     let programs = Programs::find().await?;
     let amtool = Amtool::of(&programs, &given, &configuration)?;
     amtool.accepts().await?;
@@ -97,8 +100,11 @@ pub async fn drill(
     let jobs = plan.scenes.iter().map(|scene| Living::new(&ground, scene, &draft)).collect();
     let told = |ended: &Ended<Living>, _| tell(ended, events);
     let ended = runner::run(jobs, options.jobs, events, interrupt, told).await;
-    drop(enough);
-    for why in promtool.await.context("asking promtool")?? {
+    let is_over = |one: &Ended<Living>| matches!(&one.came, Err(failure) if failure.kind() == Kind::Interrupted);
+    let promtool = said_in_time(promtool, enough, ended.iter().any(is_over), events).await?;
+    for (file, said) in &promtool {
+        let first: Vec<&str> = said.lines().take(3).collect();
+        let why = format!("promtool itself fails {}: {}", file.display(), first.join(" "));
         events.tell_all(Event::Warning { why });
     }
     let (mut unfinished, mut repeated, mut failures) = (BTreeMap::new(), Vec::new(), Vec::new());
@@ -133,6 +139,8 @@ pub async fn drill(
         machine: machine(),
         unfinished,
         repeated,
+        promtool,
+        passed_over,
     };
     events.tell_all(Event::Concluding { work: "judging", seconds: None });
     events.settle();
@@ -146,8 +154,31 @@ pub async fn drill(
     sealed.await.context("judging")?
 }
 
+/// What promtool said. It is done long before the scenes are, as a rule, and waited for a while where it is not.
+async fn said_in_time(
+    mut promtool: JoinHandle<anyhow::Result<BTreeMap<PathBuf, String>>>,
+    enough: oneshot::Sender<()>,
+    is_interrupted: bool,
+    events: &Events,
+) -> anyhow::Result<BTreeMap<PathBuf, String>> {
+    if !is_interrupted {
+        match tokio::time::timeout(WAITED, &mut promtool).await {
+            Ok(said) => return said.context("asking promtool")?,
+            Err(_) => {
+                events.tell_all(Event::Warning { why: "promtool does not come to an end; it is not heard".to_owned() });
+            }
+        }
+    }
+    drop(enough);
+    promtool.await.context("asking promtool")?
+}
+
+/// For promtool, behind the last scene.
+const WAITED: Duration = Duration::from_mins(1);
+
 /// A drill over nothing is none.
-fn is_about_something(given: &Given, plan: &Plan, only: &[String]) -> Result<(), Failure> {
+fn is_about_something(given: &Given, plan: &Plan, options: &Options) -> Result<(), Failure> {
+    let Options { only, require, .. } = options;
     let unknown: Vec<&str> = only.iter().filter(|name| !plan.alerts.contains_key(*name)).map(String::as_str).collect();
     if !unknown.is_empty() {
         let known: std::collections::BTreeSet<&str> = given.alerts().map(|rule| rule.name.as_str()).collect();
@@ -158,6 +189,11 @@ fn is_about_something(given: &Given, plan: &Plan, only: &[String]) -> Result<(),
     if plan.alerts.is_empty() {
         return Err(Failure::usage("there is no alerting rule here: nothing to drill")
             .remedy("name the folder that holds the rules"));
+    }
+    let unmatched = plan.unmatched(require);
+    if !unmatched.is_empty() {
+        let what = format!("no claim of this drill would be called {}, which --require names", unmatched.join(", or "));
+        return Err(Failure::usage(what).remedy("claims are called like fires/NodeDown, told-to/NodeDown"));
     }
     if let (true, Some(first)) = (plan.scenes.is_empty(), plan.refused.first()) {
         return Err(Failure::usage(format!("none of the unit tests can be lived: {}", first.why)));
@@ -195,10 +231,9 @@ struct Living {
 
 impl Living {
     fn new(ground: &Arc<Ground>, scene: &Scene, draft: &Draft) -> Living {
-        let alerts = scene.alerts.iter().cloned().collect::<Vec<_>>().join(", ");
         Living {
             ground: Arc::clone(ground),
-            name: format!("{} {alerts}", scene.name),
+            name: scene.shown(),
             scene: scene.clone(),
             folder: draft.folder().join(SCENES).join(&scene.name),
             began: Instant::now(),
@@ -223,7 +258,7 @@ impl Job for Living {
             self.clear();
         }
         let say = |step: events::Doing| self.ground.events.tell(&self.name, Event::Doing(step));
-        live::live(&self.ground, &self.scene, &self.folder, which == Which::Second, &say).await?;
+        Box::pin(live::live(&self.ground, &self.scene, &self.folder, which == Which::Second, &say)).await?;
         let record = Record::read(&self.folder)?;
         let asked = self.scene.asked(&self.ground.given).map(|one| millis(one.at));
         let disturbed = invalid(record.disturbances(asked).into_iter());

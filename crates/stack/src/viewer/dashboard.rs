@@ -9,6 +9,7 @@ use hyper::header::HeaderMap;
 
 use super::absent::Absent;
 use super::ask::{self, QueryError};
+use super::controls;
 use super::lines;
 use super::opening;
 use super::page::{self, Layout, Page, Placed, Shown};
@@ -35,7 +36,7 @@ pub(super) async fn dashboard(provisioned: &Provisioned, uid: &str, query: &str,
             return page::trouble(StatusCode::INTERNAL_SERVER_ERROR, &format!("{}.", told.join("; ")));
         }
     };
-    let params = opening::opened(&source.address, params, &page::RANGES, now_millis).await;
+    let params = opening::opened(&source.address, params, &controls::RANGES, now_millis).await;
     let (possible, chosen) = ask::values(&source.address, dashboard, params.range, &params.chosen).await;
     let dashboard = &filled_in(dashboard, &chosen, params.range);
     if let Some(id) = params.panel.filter(|id| dashboard.panel(*id).is_none()) {

@@ -87,6 +87,11 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
 /// Findings name files by their path in the folder.
 pub fn check_anybodys(folder: &Path) -> Result<Vec<Finding>, Failure> {
     let monitoring = Monitoring::read_any(folder)?;
+    // Of nothing nothing is found.
+    if monitoring.files().keys().all(|path| path.extension().is_none_or(|ending| ending != "yml" && ending != "yaml")) {
+        let what = format!("there is no .yml and no .yaml in {}, so there is nothing to check", folder.display());
+        return Err(Failure::usage(what).remedy("--rules names a folder of rules"));
+    }
     let mut findings = Findings::default();
     let profile = Profile::read(&monitoring, Whose::Anybodys, &mut findings);
     remarked(&monitoring, &mut findings);

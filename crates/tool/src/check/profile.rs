@@ -224,3 +224,61 @@ fn asked(name: &str, tree: &Tree) -> Vec<Finding> {
     }
     findings.0
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::check_anybodys;
+
+    const RULES: &str = "\
+groups:
+  - name: shop
+    rules:
+      - record: shop:all
+        expr: rate(sum by (job) (http_requests_total)[5m:])
+      - alert: ShopOrderLost
+        expr: increase(shop_orders_lost_total[5m]) > 0
+        for: 1m
+";
+
+    /// File, line and name of what is found in a folder of somebody's, with this check.toml.
+    fn found(profile: &str) -> Vec<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (name, text) in [("shop.yml", RULES), ("check.toml", profile)] {
+            std::fs::write(folder.path().join(name), text).expect("it is written");
+        }
+        let found = check_anybodys(folder.path()).unwrap_or_else(|failure| panic!("{failure}"));
+        found.iter().map(|one| format!("{}:{} {}", one.file.display(), one.line, one.name)).collect()
+    }
+
+    #[test]
+    fn of_anybodys_a_finding_or_a_group_is_switched_off_and_the_longer_name_decides() {
+        const BOTH: [&str; 2] = ["shop.yml:4 recording/rate", "shop.yml:6 alert/one-event"];
+        let mut all = found("");
+        all.sort();
+        assert_eq!(all, BOTH);
+        assert_eq!(found("[findings]\n\"recording/rate\" = \"off\"\n"), BOTH[1..]);
+        assert_eq!(found("[findings]\nalert = \"off\"\n"), BOTH[..1]);
+        assert_eq!(
+            found("[findings]\nalert = \"off\"\n\"alert/one-event\" = \"on\"\nrecording = \"off\"\n"),
+            BOTH[1..]
+        );
+    }
+
+    #[test]
+    fn a_switch_of_no_finding_is_refused_with_its_line() {
+        let off = "[findings]\nalert = \"off\"\nrecording = \"off\"\n";
+        assert_eq!(found(&format!("{off}\"alert/no-such\" = \"off\"\n")), ["check.toml:4 check/switch"]);
+        assert_eq!(found(&format!("{off}query = \"maybe\"\n")), ["check.toml:4 check/switch"]);
+    }
+
+    #[test]
+    fn an_exception_is_of_one_alert_and_one_that_excepts_nothing_is_found() {
+        let with = |alert: &str| {
+            found(&format!("[\"alert/one-event\"]\n{alert} = \"We want each.\"\n[findings]\nrecording = \"off\"\n"))
+        };
+        assert_eq!(with("ShopOrderLost"), [""; 0]);
+        let mut idle = with("ShopDown");
+        idle.sort();
+        assert_eq!(idle, ["check.toml:2 exception/idle", "shop.yml:6 alert/one-event"]);
+    }
+}

@@ -779,7 +779,7 @@ fn what_may_rightly_be_done_is_not_found() {
         (
             PROMETHEUS,
             "scrape_configs:\n",
-            "scrape_configs:\n  - job_name: twice\n    metrics_path: /probe\n\
+            "scrape_configs:\n  - job_name: app-twice\n    metrics_path: /probe\n\
              \x20   honor_labels: true\n    file_sd_configs:\n      - files: [targets/app.json]\n",
         ),
         (

@@ -25,6 +25,9 @@ pub(super) struct Exposed {
 #[derive(Debug, Default)]
 pub(super) struct Guess {
     pub(super) requests: Option<Metric>,
+    /// Counters of requests, by type and name, that have no series yet, where nothing else counts requests: what the labels
+    /// are is not known before the first.
+    pub(super) silent: Vec<String>,
     pub(super) latency: Option<Metric>,
     pub(super) errors: Option<Metric>,
     pub(super) build: Option<Build>,
@@ -95,13 +98,7 @@ fn requests(exposed: &Exposed, guess: &mut Guess) {
         .sort_by(|one, other| other.points.cmp(&one.points).then_with(|| one.metric.name.cmp(&other.metric.name)));
     let others: Vec<String> = candidates.iter().skip(1).take(3).map(|one| one.metric.name.clone()).collect();
     let Some(Candidate { mut metric, .. }) = candidates.into_iter().next() else {
-        let silent: Vec<&str> = exposed.families("counter").filter(|name| name.contains("request")).collect();
-        if !silent.is_empty() {
-            let names = silent.join(", ");
-            guess.why.push(format!(
-                "no [requests]: {names} has no series yet. Ask the service for something, and init again"
-            ));
-        }
+        guess.silent = silent(exposed);
         return;
     };
     let told = |label: &Option<String>| label.clone().unwrap_or_else(|| "none".to_owned());
@@ -117,6 +114,13 @@ fn requests(exposed: &Exposed, guess: &mut Guess) {
         routes(exposed, &metric, route, guess);
     }
     guess.requests = Some(metric);
+}
+
+/// A counter of what goes wrong may stay without a series for good: it is not waited for.
+fn silent(exposed: &Exposed) -> Vec<String> {
+    let rare = ["error", "exception", "fail", "fault", "reject", "drop", "retr", "timeout", "cancel", "abort"];
+    let counts = |name: &&str| name.contains("request") && !rare.iter().any(|word| name.contains(word));
+    exposed.families("counter").filter(counts).map(str::to_owned).collect()
 }
 
 fn candidate(exposed: &Exposed, name: &str) -> Option<Candidate> {

@@ -109,10 +109,27 @@ fn what_has_no_series_yet_is_told_and_programs_own_metrics_are_nobodys_requests(
         "# TYPE shop_requests_total counter\n# TYPE go_requests_total counter\ngo_requests_total{code=\"200\"} 1\n",
     );
     assert!(found.requests.is_none());
-    let failure = nothing(&found, "http://h:1/metrics").to_string();
-    assert!(failure.contains("shop_requests_total has no series yet"), "{failure}");
-    let nothing = nothing(&guessed("# TYPE up gauge\nup 1\n"), "http://h:1/metrics").to_string();
-    assert!(nothing.contains("no counter and no histogram"), "{nothing}");
+    let told = |found: &Guess| nothing(found, "http://h:1/metrics").map(|failure| failure.to_string());
+    let failure = told(&found).expect("nothing is written");
+    assert!(failure.contains("shop_requests_total at http://h:1/metrics has no series yet"), "{failure}");
+    let failure = told(&guessed("# TYPE up gauge\nup 1\n")).expect("nothing is written");
+    assert!(failure.contains("no counter and no histogram"), "{failure}");
+    assert_eq!(told(&guessed(PYTHON)), None);
+}
+
+/// A histogram that has its buckets from the start is no reason to write a tree without the counter's labels; a counter of
+/// errors that has no series is none to write nothing.
+#[test]
+fn a_counter_that_has_counted_nothing_yet_is_waited_for_and_one_of_errors_is_not() {
+    let latency = "# TYPE shop_latency_seconds histogram\nshop_latency_seconds_bucket{le=\"+Inf\"} 0\n\
+                   shop_latency_seconds_sum 0\nshop_latency_seconds_count 0\n";
+    let told = |counter: &str| nothing(&guessed(&format!("{latency}# TYPE {counter} counter\n")), "http://h:1/metrics");
+    let failure = told("shop_requests_total").expect("nothing is written").to_string();
+    assert!(
+        failure.contains("nothing was written: shop_requests_total") && failure.contains("\n  → send"),
+        "{failure}"
+    );
+    assert!(told("shop_request_errors_total").is_none());
 }
 
 #[test]
@@ -149,6 +166,22 @@ fn everything_written_is_read_again() {
         let path = Path::new("scripts/traffic/01-first.toml");
         Scenario::from_text(path, &files[path]).unwrap_or_else(|found| panic!("{found:#?}"));
     }
+}
+
+/// A path is no pattern: `/-/ready.json` is that path, and no other that looks like it.
+#[test]
+fn what_probes_ask_for_is_left_out_by_its_own_name_in_rules_and_panels() {
+    let address = "http://127.0.0.1:5000".parse().expect("an address");
+    let asked = Asked { job: "shop", address: &address, monitoring: None, metrics: "/metrics", ready: "/-/ready.json" };
+    let files = files(&asked, &guessed(PYTHON));
+    let selector = r#"shop_requests_total{job="shop",endpoint!~"/metrics|/-/ready\\.json",http_status=~"5.."}"#;
+    assert!(files[Path::new("monitoring/prometheus/rules/service.yml")].contains(selector), "{files:#?}");
+    let panels = &files[Path::new("monitoring/grafana/dashboards/service.json")];
+    assert!(panels.contains(&selector.replace('\\', r"\\").replace('"', r#"\""#)), "{panels}");
+    // Without a path of its own nothing is left out.
+    let asked = Asked { metrics: "/", ready: "/", ..asked };
+    let bare = written::files(&asked, &guessed(PYTHON));
+    assert!(!bare[Path::new("monitoring/prometheus/rules/service.yml")].contains("!~"));
 }
 
 /// Where its metrics are elsewhere both places are told, and Prometheus is sent to the second.

@@ -51,7 +51,6 @@ fn service(asked: &Asked<'_>, guess: &Guess) -> String {
         "# What the service calls its things, as guessed from its metrics: read it, and mend it. A section that is not there is\n\
          # something the service does not have, and what rests on it is not proven.\n\n",
     );
-    let quoted = |value: &str| Value::from(value).to_string();
     let mut line = |name: &str, value: &str| {
         let _ = writeln!(text, "{name} = {}", quoted(value));
     };
@@ -63,39 +62,17 @@ fn service(asked: &Asked<'_>, guess: &Guess) -> String {
     line("ready", asked.ready);
     line("metrics", asked.metrics);
     if guess.requests.as_ref().is_some_and(|requests| requests.route.is_some()) {
-        let mut internal = vec![asked.metrics, asked.ready];
-        internal.retain(|path| *path != "/");
-        internal.dedup();
-        let _ = writeln!(text, "internal = {}", Value::from(internal));
+        let _ = writeln!(text, "internal = {}", Value::from(internal(asked)));
     }
     if let Some(start) = &guess.process_start {
         let _ = writeln!(text, "process_start = {}", quoted(start));
     }
-    text += "\n# Instead of `address`, how a stack starts it; {address}, {host} and {port} are where it is to listen:\n\
-             # [start]\n# program = \"./server\"\n# arguments = [\"--listen={address}\"]\n";
-    let mut metric = |section: &str, key: &str, metric: &Option<Metric>, else_: &str| {
-        let Some(metric) = metric else {
-            let _ = write!(text, "\n# [{section}]\n# {key} = \"{else_}\"\n");
-            return;
-        };
-        let _ = write!(text, "\n[{section}]\n{key} = {}\n", quoted(&metric.name));
-        for (name, label) in [("method", &metric.method), ("route", &metric.route), ("code", &metric.code)] {
-            if let Some(label) = label {
-                let _ = writeln!(text, "{name} = {}", quoted(label));
-            }
-        }
-        if metric.by_class {
-            text += "by_class = true\n";
-        }
-        if !metric.only.is_empty() {
-            let only: Vec<String> =
-                metric.only.iter().map(|(name, value)| format!("{name} = {}", quoted(value))).collect();
-            let _ = writeln!(text, "only = {{ {} }}", only.join(", "));
-        }
-    };
-    metric("requests", "counter", &guess.requests, "http_requests_total");
-    metric("latency", "histogram", &guess.latency, "http_request_duration_seconds");
-    metric("errors", "counter", &guess.errors, "errors_total");
+    text += "\n# Instead of `address`, how a stack starts it; {address}, {host} and {port} are where it is to listen. It runs in\n\
+             # the stack's own folder, unless `folder` names one from the tree: a file among its words begins with {tree}/.\n\
+             # [start]\n# program = \"./server\"\n# arguments = [\"--listen={address}\", \"--config={tree}/server.toml\"]\n";
+    text += &section("requests", "counter", guess.requests.as_ref(), "http_requests_total");
+    text += &section("latency", "histogram", guess.latency.as_ref(), "http_request_duration_seconds");
+    text += &section("errors", "counter", guess.errors.as_ref(), "errors_total");
     if let Some(build) = &guess.build {
         let _ = write!(text, "\n[build]\ninfo = {}\n", quoted(&build.info));
         if let Some(version) = &build.version {
@@ -106,6 +83,30 @@ fn service(asked: &Asked<'_>, guess: &Guess) -> String {
              # [faults]\n# header = \"x-fail-on-purpose\"\n\
              # [log]\n# format = \"json\"\n# time = \"ts\"\n# request_id = \"request_id\"\n# status = \"status\"\n";
     text
+}
+
+/// A section of a metric; in comments, with what it might be, where none was found.
+fn section(name: &str, key: &str, metric: Option<&Metric>, example: &str) -> String {
+    let Some(metric) = metric else { return format!("\n# [{name}]\n# {key} = \"{example}\"\n") };
+    let mut text = format!("\n[{name}]\n{key} = {}\n", quoted(&metric.name));
+    for (name, label) in [("method", &metric.method), ("route", &metric.route), ("code", &metric.code)] {
+        if let Some(label) = label {
+            let _ = writeln!(text, "{name} = {}", quoted(label));
+        }
+    }
+    if metric.by_class {
+        text += "by_class = true\n";
+    }
+    if !metric.only.is_empty() {
+        let only: Vec<String> = metric.only.iter().map(|(name, value)| format!("{name} = {}", quoted(value))).collect();
+        let _ = writeln!(text, "only = {{ {} }}", only.join(", "));
+    }
+    text
+}
+
+/// As TOML and JSON both write a text.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
 }
 
 /// Reading alone: what else a service takes its owner knows.
@@ -122,23 +123,33 @@ fn scenario(guess: &Guess) -> String {
     )
 }
 
-/// A selector's inside: the job, which series are meant, and none that probes and scrapes make.
-fn meant(asked: &Asked<'_>, metric: &Metric, more: &str) -> String {
-    let mut labels = vec![format!("job=\"{}\"", asked.job)];
-    labels.extend(metric.only.iter().map(|(name, value)| format!("{name}={}", Value::from(value.as_str()))));
-    if let Some(route) = &metric.route {
-        let internal =
-            [asked.metrics, asked.ready].into_iter().filter(|path| *path != "/").collect::<Vec<_>>().join("|");
-        labels.push(format!("{route}!~\"{internal}\""));
-    }
-    labels.extend((!more.is_empty()).then(|| more.to_owned()));
-    labels.join(", ")
+/// What probes and scrapes ask for, where that is a route of its own.
+fn internal<'a>(asked: &Asked<'a>) -> Vec<&'a str> {
+    let mut internal = vec![asked.metrics, asked.ready];
+    internal.retain(|path| *path != "/");
+    internal.dedup();
+    internal
+}
+
+/// The series that clients' requests are in: none of those that probes and scrapes make.
+fn meant(asked: &Asked<'_>, metric: &Metric, ending: &str, more: Option<(&str, &str, &str)>) -> String {
+    let internal: Vec<String> = internal(asked).into_iter().map(literally).collect();
+    let internal = internal.join("|");
+    let route = metric.route.as_deref().filter(|_| !internal.is_empty());
+    let matchers: Vec<_> = route.map(|route| (route, "!~", internal.as_str())).into_iter().chain(more).collect();
+    metric.selector(asked.job, ending, &matchers)
+}
+
+/// As a regular expression of nothing but itself.
+fn literally(text: &str) -> String {
+    let escaped = |c: char| if r"\.+*?()|[]{}^$".contains(c) { format!("\\{c}") } else { c.to_string() };
+    text.chars().map(escaped).collect()
 }
 
 fn rates(asked: &Asked<'_>, metric: &Metric, window: &str) -> (String, Option<String>) {
-    let rate = |more: &str| format!("sum by (job) (rate({}{{{}}}[{window}]))", metric.name, meant(asked, metric, more));
-    let failed = metric.code.as_ref().map(|code| rate(&format!("{code}=~\"5..\"")));
-    (rate(""), failed)
+    let rate = |more| format!("sum by (job) (rate({}[{window}]))", meant(asked, metric, "", more));
+    let failed = metric.code.as_deref().map(|code| rate(Some((code, "=~", "5.."))));
+    (rate(None), failed)
 }
 
 fn rules(asked: &Asked<'_>, guess: &Guess) -> String {
@@ -180,7 +191,7 @@ fn dashboard(asked: &Asked<'_>, guess: &Guess) -> String {
         }
     }
     if let Some(metric) = &guess.latency {
-        let of = format!("{}_bucket{{{}}}", metric.name, meant(asked, metric, ""));
+        let of = meant(asked, metric, "_bucket", None);
         panel("p95 latency", format!("histogram_quantile(0.95, sum by (job, le) (rate({of}[$__rate_interval])))"), "s");
     }
     panel("Scrapes answered", format!("up{{job=\"{}\"}}", asked.job), "short");

@@ -3,7 +3,7 @@
 
 use promql_parser::label::Matcher;
 
-use super::OPERATORS;
+use super::operators::OPERATORS;
 
 pub(super) fn parse(text: &str) -> Result<Vec<Matcher>, String> {
     let mut rest = text.trim();

@@ -8,21 +8,30 @@
 use std::collections::BTreeMap;
 
 use promql_parser::label::MatchOp;
-use promql_parser::parser::{Call, Expr, MatrixSelector};
+use promql_parser::parser::{Call, Expr, MatrixSelector, VectorSelector};
 
 use super::functions::{Treats, treats};
 use super::text::prepared;
-use super::tree::{children_mut, nodes, print, selectors};
+use super::tree::{children_mut, gives, nodes, print, selectors};
 use aiclipx_base::duration::Speed;
 
 /// When the clock began, in Unix seconds: a series, for nobody knows it when the rules are loaded.
 pub const ORIGIN: &str = "drill:origin";
+
+/// When each alert became active, in Unix seconds.
+const MOMENTS: &str = "ALERTS_FOR_STATE";
 
 /// What is per second is rounded to so much: divided once more, a number like 0.05 would come out a last bit above itself.
 const LAST_DECIMAL: &str = "0.000000000001";
 
 /// The expression, its durations divided already, as it gives on a clock that runs so fast what it gave on its own.
 pub fn on_clock(mut expr: Expr, speed: Speed) -> Result<Expr, String> {
+    let names = |selector: &VectorSelector| {
+        selector.name.is_some() || selector.matchers.matchers.iter().any(|one| one.name == "__name__")
+    };
+    if selectors(&expr).iter().any(|selector| names(selector) && gives(selector, MOMENTS)) {
+        return Err(format!("`{MOMENTS}` holds moments, and a drill lives at others"));
+    }
     told(&mut expr, speed)?;
     Ok(expr)
 }
@@ -68,6 +77,17 @@ fn called(call: &Call, speed: Speed) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Whether what it gives may have other last bits than on its own clock: it measures how fast something changes.
+pub fn measures_change(expr: &Expr) -> bool {
+    nodes(expr).into_iter().any(|node| match node {
+        Expr::Call(call) => matches!(
+            treats(call.func.name),
+            Treats::PerSecond | Treats::Slope | Treats::Ahead | Treats::Growth | Treats::Change
+        ),
+        _ => false,
+    })
 }
 
 /// What `absent` and `absent_over_time` ask for, as far as it can be given: name and labels of a series that is there.
@@ -131,6 +151,17 @@ mod tests {
     #[test]
     fn what_names_a_moment_is_told() {
         assert!(on(100, "x @ 100").unwrap_err().contains("names a moment"));
+        for text in ["time() - ALERTS_FOR_STATE > 60", "max_over_time({__name__=~\"ALERTS_.*\"}[5m])"] {
+            assert!(on(100, text).unwrap_err().contains("holds moments"), "{text}");
+        }
+        assert!(on(100, "ALERTS{alertstate=\"firing\"} and {job=\"a\"}").is_ok());
+    }
+
+    #[test]
+    fn what_may_have_other_last_bits_is_what_measures_change() {
+        let of = |text: &str| measures_change(&promql_parser::parser::parse(text).unwrap());
+        assert!(of("sum(rate(x[5m])) > 1") && of("increase(x[5m]) > 1") && of("predict_linear(x[1h], 60) < 0"));
+        assert!(!of("x / y > 1") && !of("avg_over_time(x[5m]) > 1"));
     }
 
     #[test]

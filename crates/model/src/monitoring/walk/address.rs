@@ -78,9 +78,3 @@ impl Walk<'_> {
         }
     }
 }
-
-/// Whether a URL is one of this component's, as files name it.
-pub(super) fn leads_to(url: &str, component: Place) -> bool {
-    let canonical = Addresses::canonical();
-    format!("{}/", url.trim_end_matches('/')).starts_with(&component.of(&canonical)[0].url("/"))
-}
