@@ -97,7 +97,7 @@ impl Outcome {
         is_of_plan(&made, &given, &plan, &records)?;
         let seen: Vec<Seen> = plan.scenes.iter().map(|scene| (scene, records.get(&scene.name))).collect();
         let basis = Basis { given: &given, plan: &plan, scenes: &seen, unfinished: &made.unfinished };
-        let mut cells = plan.rows.iter().flat_map(|row| cells::of_row(&basis, row)).collect();
+        let mut cells: Vec<Cell> = plan.rows.iter().flat_map(|row| cells::of_row(&basis, row)).collect();
         doubt(&made, &plan, &mut cells);
         Ok(Outcome { made, given, plan, records, cells })
     }
@@ -205,7 +205,7 @@ impl Outcome {
 }
 
 /// Where promtool itself fails an alert's test and the drill finds nothing wrong, one of both is mistaken: nothing is proven.
-fn doubt(made: &Made, plan: &Plan, cells: &mut Vec<Cell>) {
+fn doubt(made: &Made, plan: &Plan, cells: &mut [Cell]) {
     for (file, said) in &made.promtool {
         for (alert, what) in promtool::accuses(said) {
             let rows = plan.rows.iter().filter(|row| row.alert == alert).map(|row| row.name.clone());

@@ -164,7 +164,7 @@ async fn said_in_time(
         match tokio::time::timeout(WAITED, &mut promtool).await {
             Ok(said) => return said.context("asking promtool")?,
             Err(_) => {
-                events.tell_all(Event::Warning { why: "promtool does not come to an end; it is not heard".to_owned() })
+                events.tell_all(Event::Warning { why: "promtool does not come to an end; it is not heard".to_owned() });
             }
         }
     }
@@ -173,7 +173,7 @@ async fn said_in_time(
 }
 
 /// For promtool, behind the last scene.
-const WAITED: Duration = Duration::from_secs(60);
+const WAITED: Duration = Duration::from_mins(1);
 
 /// A drill over nothing is none.
 fn is_about_something(given: &Given, plan: &Plan, options: &Options) -> Result<(), Failure> {
