@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::course::{Course, as_told, in_words, says_the_same};
+use super::course::{Course, as_told, says_the_same};
 use super::given::Given;
 use super::layout::{ALERTS, AMTOOL, NOTIFICATIONS, STATES};
 use super::plan::{Plan, Scene};
 use super::record::{Record, time};
-use super::rows::{Row, Whose};
+use super::rows::{Row, Whose, in_words};
 use crate::finding::first_of;
 use crate::judge::Verdict;
 use aiclipx_model::drill::reading::Texts;

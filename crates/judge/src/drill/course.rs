@@ -90,12 +90,6 @@ impl Course {
     }
 }
 
-/// `{a="b", c="d"}`, its name left out.
-pub fn in_words(labels: &Texts) -> String {
-    let told = labels.iter().filter(|(name, _)| *name != "alertname").map(|(name, value)| format!("{name}={value:?}"));
-    format!("{{{}}}", told.collect::<Vec<_>>().join(", "))
-}
-
 /// Whether two texts say the same, letter by letter. Where a rule measures how fast something changes, numbers with a long row of
 /// decimals are compared by what they are worth: on a clock that runs faster they have other last bits.
 pub fn says_the_same(one: &str, other: &str, measures_change: bool) -> bool {

@@ -204,6 +204,13 @@ impl Outcome {
     }
 }
 
+/// Of names that must be proven, those that no claim of a plan will have in its id.
+pub fn unmatched<'a>(plan: &Plan, require: &'a [String]) -> Vec<&'a str> {
+    let claims: Vec<String> = plan.rows.iter().flat_map(|row| Column::ALL.map(|column| column.claim(row))).collect();
+    let is_matched = |wanted: &&String| claims.iter().any(|claim| claim.contains(wanted.as_str()));
+    require.iter().filter(|wanted| !is_matched(wanted)).map(String::as_str).collect()
+}
+
 /// Where promtool itself fails an alert's test and the drill finds nothing wrong, one of both is mistaken: nothing is proven.
 fn doubt(made: &Made, plan: &Plan, cells: &mut [Cell]) {
     for (file, said) in &made.promtool {

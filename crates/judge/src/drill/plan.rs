@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::cells::Column;
 use super::given::Given;
 use super::record::time;
 use super::rows::{self, Row};
@@ -126,14 +125,6 @@ impl Plan {
             }
         }
         plan
-    }
-
-    /// Of names that must be proven, those that no claim will have in its id.
-    pub fn unmatched<'a>(&self, require: &'a [String]) -> Vec<&'a str> {
-        let claims: Vec<String> =
-            self.rows.iter().flat_map(|row| Column::ALL.map(|column| column.claim(row))).collect();
-        let is_matched = |wanted: &&String| claims.iter().any(|claim| claim.contains(wanted.as_str()));
-        require.iter().filter(|wanted| !is_matched(wanted)).map(String::as_str).collect()
     }
 
     /// The scenes of one test.

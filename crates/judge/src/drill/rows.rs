@@ -8,8 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use aiclipx_model::drill::reading::Texts;
 use aiclipx_model::drill::rules::Rule;
 
-use super::course::in_words;
-
 /// A row.
 #[derive(Debug, Clone)]
 pub struct Row {
@@ -69,6 +67,12 @@ fn place(rule: &Rule) -> String {
 fn gives(rule: &Rule, alert: &Texts) -> bool {
     let has = |name: &String, value: &String| alert.get(name).map_or("", String::as_str) == value;
     rule.labels.iter().all(|(name, value)| value.contains("{{") || has(name, value))
+}
+
+/// `{a="b", c="d"}`, its name left out.
+pub fn in_words(labels: &Texts) -> String {
+    let told = labels.iter().filter(|(name, _)| *name != "alertname").map(|(name, value)| format!("{name}={value:?}"));
+    format!("{{{}}}", told.collect::<Vec<_>>().join(", "))
 }
 
 impl Row {

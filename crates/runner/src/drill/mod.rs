@@ -30,7 +30,7 @@ use aiclipx_judge::bundle::{Bundle, Draft};
 use aiclipx_judge::drill::bundle::{conclude, take};
 use aiclipx_judge::drill::given::Given;
 use aiclipx_judge::drill::layout::{SCENES, packed};
-use aiclipx_judge::drill::outcome::{KIND, Made, Outcome, SCHEMA};
+use aiclipx_judge::drill::outcome::{KIND, Made, Outcome, SCHEMA, unmatched};
 use aiclipx_judge::drill::plan::{Plan, Scene, Wanted};
 use aiclipx_judge::drill::record::Record;
 use aiclipx_judge::files;
@@ -190,7 +190,7 @@ fn is_about_something(given: &Given, plan: &Plan, options: &Options) -> Result<(
         return Err(Failure::usage("there is no alerting rule here: nothing to drill")
             .remedy("name the folder that holds the rules"));
     }
-    let unmatched = plan.unmatched(require);
+    let unmatched = unmatched(plan, require);
     if !unmatched.is_empty() {
         let what = format!("no claim of this drill would be called {}, which --require names", unmatched.join(", or "));
         return Err(Failure::usage(what).remedy("claims are called like fires/NodeDown, told-to/NodeDown"));
