@@ -58,7 +58,7 @@ struct Heard {
     ended: bool,
 }
 
-/// One page of a [`Browser`].
+/// One page of a [browser](crate::browser::Browser).
 pub struct Page {
     pipe: Arc<Pipe>,
     stderr: LastWords,

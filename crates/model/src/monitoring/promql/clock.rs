@@ -1,6 +1,6 @@
 //! An expression as it is asked on another clock: one that began at some moment and runs k times faster.
 //!
-//! [`divide`] alone keeps what speaks of rates; a drill wants more: the samples of a unit test go in as they are written, at a
+//! [`divide`](super::divide) alone keeps what speaks of rates; a drill wants more: the samples of a unit test go in as they are written, at a
 //! k-th of their times, and every value must come out as promtool computes it. So what is per second is divided by k again, what
 //! reads the clock is told the test's time, and what looks ahead looks a k-th as far. Nothing is refused but what can't be
 //! written down, so a drill needs no hazards.
