@@ -233,11 +233,13 @@ mod tests {
 groups:
   - name: shop
     rules:
-      - record: shop:all
-        expr: rate(sum by (job) (http_requests_total)[5m:])
+      - record: shop:rate
+        expr: rate(shop:all[5m])
       - alert: ShopOrderLost
         expr: increase(shop_orders_lost_total[5m]) > 0
         for: 1m
+      - record: shop:all
+        expr: sum by (job) (http_requests_total)
 ";
 
     /// File, line and name of what is found in a folder of somebody's, with this check.toml.
