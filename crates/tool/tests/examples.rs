@@ -51,6 +51,15 @@ fn their_rules_pass_their_unit_tests() {
     }
 }
 
+#[test]
+fn nothing_is_found_in_them_that_is_no_habit_of_this_repository() {
+    for (name, path) in examples() {
+        let found = aiclipx_tool::check::check(&path).unwrap_or_else(|failure| panic!("{name}: {failure}"));
+        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(told, [""; 0], "{name}");
+    }
+}
+
 /// What the service does wrong is what its page says: whoever mends one of these in passing takes the counter-example away.
 #[test]
 fn the_faults_of_the_original_are_in_its_service() {

@@ -47,7 +47,7 @@ pub async fn check(
 ) -> Result<Vec<Finding>, Failure> {
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let mut findings = Findings::default();
-    let listed = Profile::read(&monitoring, Whose::Ours, &mut findings);
+    let listed = Profile::read(&monitoring, Whose::tree(&monitoring), &mut findings);
     let mut dashboards = read_dashboards(&monitoring, &mut findings);
     for model in dashboards.iter_mut().filter_map(|dashboard| dashboard.model.as_mut()) {
         *model = model.at(speed).map_err(|refused| anyhow::anyhow!(refused.join("; ")))?;

@@ -117,7 +117,7 @@ fn remarked(monitoring: &Monitoring, findings: &mut Findings) {
 pub fn check_scenarios(root: &Path, scenarios: &[Scenario]) -> Result<Vec<Finding>, Failure> {
     let mut findings = Findings::default();
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
-    let profile = Profile::read(&monitoring, Whose::Ours, &mut Findings::default());
+    let profile = Profile::read(&monitoring, Whose::tree(&monitoring), &mut Findings::default());
     let dashboards = read_dashboards(&monitoring, &mut Findings::default());
     for scenario in scenarios {
         scenarios::check(scenario, &monitoring, &dashboards, &mut findings);
@@ -137,7 +137,7 @@ pub fn refused(failure: &Failure) -> Vec<Finding> {
 
 /// Checks what was read; beside what was found already.
 fn of(monitoring: Monitoring, scenarios: &[Scenario], mut findings: Findings) -> anyhow::Result<Vec<Finding>> {
-    let profile = Profile::read(&monitoring, Whose::Ours, &mut findings);
+    let profile = Profile::read(&monitoring, Whose::tree(&monitoring), &mut findings);
     remarked(&monitoring, &mut findings);
     let mut none = Findings::default();
     without_rules(&monitoring, &mut none);

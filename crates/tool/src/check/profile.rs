@@ -1,8 +1,9 @@
 //! check.toml: which findings are looked for, and which of those found are no fault here.
 //!
 //! `[findings]` switches a finding on or off by its name, or all of a group by what stands before the slash; the longer name
-//! decides. What it does not name is as for our own tree, where all are on, or for anybody's folder, where those are on that hold
-//! of any monitoring ([`names::ANYWHERE`]).
+//! decides. What it does not name goes by whose it is: of our own tree all are on; of the tree of another service
+//! (monitoring/service.toml) all but the habits of this repository ([`names::OF_OURS`]); of anybody's folder those that hold of
+//! any monitoring ([`names::ANYWHERE`]).
 //!
 //! Any other table is called by a finding's name: exceptions, each with its reason. An entry is called by what the finding is
 //! about: a file, or what [`Finding::subject`] may be. The list may not outlive what it excuses: an entry that excepts nothing is
@@ -30,7 +31,25 @@ const SWITCHES: &str = "findings";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Whose {
     Ours,
+    /// A tree as ours is, around another service.
+    OfAnotherService,
     Anybodys,
+}
+
+impl Whose {
+    /// Whose tree it is.
+    pub(super) fn tree(monitoring: &Monitoring) -> Whose {
+        if monitoring.service().is_ours() { Whose::Ours } else { Whose::OfAnotherService }
+    }
+
+    /// Whether findings of this name are told where nothing is said.
+    fn wants(self, name: &str, group: &str) -> bool {
+        match self {
+            Whose::Ours => true,
+            Whose::OfAnotherService => !names::OF_OURS.contains(&name) && !names::OF_OURS.contains(&group),
+            Whose::Anybodys => names::ANYWHERE.contains(&name),
+        }
+    }
 }
 
 pub(super) struct Profile {
@@ -132,7 +151,7 @@ impl Profile {
     fn is_on(&self, name: &str) -> bool {
         let group = name.split('/').next().unwrap_or_default();
         let said = self.switches.get(name).or_else(|| self.switches.get(group)).copied();
-        is_always_on(name) || said.unwrap_or_else(|| self.whose == Whose::Ours || names::ANYWHERE.contains(&name))
+        is_always_on(name) || said.unwrap_or_else(|| self.whose.wants(name, group))
     }
 
     /// What is left of these.
@@ -201,7 +220,7 @@ fn line(text: &str, at: usize) -> usize {
 
 fn file(whose: Whose) -> PathBuf {
     match whose {
-        Whose::Ours => Path::new("monitoring").join(FILE),
+        Whose::Ours | Whose::OfAnotherService => Path::new("monitoring").join(FILE),
         Whose::Anybodys => PathBuf::from(FILE),
     }
 }
@@ -227,6 +246,7 @@ fn asked(name: &str, tree: &Tree) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::names;
     use crate::check::check_anybodys;
 
     const RULES: &str = "\
@@ -264,6 +284,16 @@ groups:
             found("[findings]\nalert = \"off\"\n\"alert/one-event\" = \"on\"\nrecording = \"off\"\n"),
             BOTH[1..]
         );
+    }
+
+    #[test]
+    fn what_is_on_and_what_is_off_are_names_that_there_are() {
+        for name in names::ANYWHERE {
+            assert!(names::of(name).is_some(), "{name}");
+        }
+        for name in names::OF_OURS {
+            assert!(names::is_group(name) || names::of(name).is_some(), "{name}");
+        }
     }
 
     #[test]

@@ -168,6 +168,23 @@ fn everything_written_is_read_again() {
     }
 }
 
+/// What OWN.md sends people to `aiclipx check` with.
+#[test]
+fn check_finds_in_it_only_what_is_its_owners_to_do() {
+    for text in [PYTHON, GO] {
+        let root = tempfile::tempdir().expect("a folder");
+        for (path, text) in written(&guessed(text)) {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("it has a folder")).expect("a folder");
+            std::fs::write(path, text).expect("it is written");
+        }
+        let found = aiclipx_tool::check::check(root.path()).unwrap_or_else(|failure| panic!("{failure}"));
+        let names: BTreeSet<_> = found.iter().map(|one| one.name).collect();
+        // Nobody recorded what it exposes yet, and nobody watches it with tests.
+        assert_eq!(names, BTreeSet::from(["service/recorded"]), "{found:#?}");
+    }
+}
+
 /// A path is no pattern: `/-/ready.json` is that path, and no other that looks like it.
 #[test]
 fn what_probes_ask_for_is_left_out_by_its_own_name_in_rules_and_panels() {

@@ -22,7 +22,7 @@ const LOOKBACK: Duration = Duration::from_mins(5);
 pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     if let Some(document) = monitoring.document(Path::new(PROMETHEUS)) {
         intervals(document, findings);
-        components(document, findings);
+        components(document, &monitoring.service().job, findings);
         watched(document, monitoring, findings);
     }
     targets(monitoring, findings);
@@ -50,8 +50,8 @@ fn intervals(document: &Node, findings: &mut Findings) {
     }
 }
 
-/// The components that every stack has, each a job of its own.
-const NEEDED: [&str; 4] = ["app", "prometheus", "alertmanager", "receiver"];
+/// The components that every stack has beside the service, each a job of its own.
+const NEEDED: [&str; 3] = ["prometheus", "alertmanager", "receiver"];
 
 /// Whether a job of this name is one of this stack's components.
 pub(in crate::check) fn is_component(name: &str) -> bool {
@@ -59,9 +59,11 @@ pub(in crate::check) fn is_component(name: &str) -> bool {
 }
 
 /// Each component has a job, which asks for the targets of its own name.
-fn components(document: &Node, findings: &mut Findings) {
+fn components(document: &Node, service: &str, findings: &mut Findings) {
     let jobs = document.items_of("scrape_configs");
-    for name in NEEDED.into_iter().filter(|name| jobs.iter().all(|job| job.text_of("job_name") != Some(name))) {
+    for name in
+        NEEDED.into_iter().chain([service]).filter(|name| jobs.iter().all(|job| job.text_of("job_name") != Some(name)))
+    {
         findings.find(
             "scrape/missing",
             file_of(PROMETHEUS),
@@ -84,12 +86,17 @@ fn components(document: &Node, findings: &mut Findings) {
     }
 }
 
-/// Some alert asks whether the targets of a job answer: by `up` itself, for what is recorded of it may be of other jobs, too.
+/// Some alert asks whether the targets of a job answer: by `up` itself, for what is recorded of it may be of other jobs, too. Around
+/// another service the stack's own parts need none: who brings a service brings no alerts on our receiver.
 fn watched(document: &Node, monitoring: &Monitoring, findings: &mut Findings) {
     let trees = monitoring.alerts().iter().filter_map(|alert| promql::parse(&alert.expr).ok());
     let asked: Vec<Vec<Matcher>> = trees.flat_map(|tree| jobs_asked(&tree)).collect();
+    let is_ours = monitoring.service().is_ours();
     for job in document.items_of("scrape_configs") {
         let name = job.text_of("job_name").unwrap_or_default();
+        if !is_ours && NEEDED.contains(&name) {
+            continue;
+        }
         if !asked.iter().any(|jobs| jobs.iter().all(|matcher| matcher.is_match(name))) {
             let (file, line) = (file_of(PROMETHEUS), job.line_of("job_name"));
             let what = format!("no alert watches the job {name}: its targets may be gone, and nobody is told");
@@ -130,8 +137,9 @@ fn targets(monitoring: &Monitoring, findings: &mut Findings) {
             let text = target.as_text().unwrap_or_default();
             let host = text.split(':').next().unwrap_or_default();
             let is_ours = places.iter().any(|(known, _)| *known == host);
-            // Without a place of its own for it the service answers where it serves.
-            let is_served = name == "app" && text == Addresses::canonical().app[0].to_string();
+            // Without a place of its own for it the service answers where it serves; another than ours serves where it likes.
+            let is_served =
+                name == "app" && (text == Addresses::canonical().app[0].to_string() || !monitoring.service().is_ours());
             if is_ours && !is_served && !places.iter().any(|(known, at)| *known == name && at == text) {
                 findings.find(
                     "target/address",
