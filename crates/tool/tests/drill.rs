@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
-use aiclipx_judge::drill::cells::Cell;
 use aiclipx_judge::drill::layout::{ALERTS, NOTIFICATIONS};
 use aiclipx_judge::drill::outcome::Outcome;
+use aiclipx_judge::drill::tally::Cell;
 use aiclipx_judge::files;
 use aiclipx_judge::judge::Verdict;
 use aiclipx_judge::tree::copy_folder;
@@ -228,6 +228,30 @@ fn what_promtool_itself_fails_is_never_green() {
     assert_eq!(verdict(&outcome, "fires/Errors"), Verdict::Holds);
     // Where the drill finds what is wrong, there is nothing to doubt.
     assert_eq!(verdict(&said("WrongText"), "fires/WrongText"), Verdict::Holds);
+}
+
+/// It was lived from what we read of it, and no Prometheus would load it.
+#[test]
+fn a_rule_of_a_file_that_promtool_refuses_fails() {
+    let copy = made_otherwise(|made| {
+        made["promtool"] =
+            serde_json::json!({ "rules.yml": "rules.yml: yaml: unmarshal errors:\nfield fro not found" });
+    });
+    let outcome = Outcome::derive(copy.path()).unwrap();
+    fails(&outcome, "fires/Down", "promtool refuses the file of its rule: field fro not found");
+    assert_eq!(outcome.exit_code(&[]), 1);
+}
+
+#[test]
+fn the_receivers_are_told_with_what_they_heard_of() {
+    let outcome = Outcome::derive(&DRILLED.bundle).unwrap();
+    let told = outcome.told();
+    assert!(told["page"].contains("Down") && !told["page"].contains("Both"), "{told:?}");
+    assert!(told["chat"].contains("Both") && told["mail"].contains("Both"), "{told:?}");
+    let nobody = with(NOTIFICATIONS, |text| text.replace(r#""receiver":"page""#, r#""receiver":"mail""#));
+    let says = "page was told of no alert";
+    assert!(nobody.remarks().iter().any(|remark| remark.starts_with(says)), "{:?}", nobody.remarks());
+    assert!(!outcome.remarks().iter().any(|remark| remark.starts_with(says)), "{:?}", outcome.remarks());
 }
 
 #[test]

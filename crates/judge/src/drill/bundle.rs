@@ -4,11 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 
-use super::cells::Cell;
 use super::given::Given;
 use super::layout::{GIVEN, RUN, VERDICTS};
 use super::outcome::{KIND, Made, Outcome, SCHEMA};
 use super::report;
+use super::tally::Cell;
 use crate::bundle::{Bundle, Draft};
 use crate::files::{json_text, read_json, read_text, write, write_json};
 use crate::provenance;

@@ -1,6 +1,6 @@
 //! What a drill is given: rules, their unit tests, and Alertmanager's configuration, read from wherever they lie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use aiclipx_model::drill::alertmanager::Configuration;
@@ -99,9 +99,30 @@ impl Given {
         rules::in_order(rules, &tests.group_order)
     }
 
+    /// Files of rules in the form that Prometheus and promtool read, which is not that of Kubernetes' `PrometheusRule`.
+    pub fn rule_files(&self) -> impl Iterator<Item = &PathBuf> {
+        let is_plain = |path: &&PathBuf| {
+            let document = self.files.get(*path).and_then(|bytes| located::read(bytes).ok());
+            document.is_some_and(|document| document.get("groups").is_some())
+        };
+        self.rules.keys().filter(is_plain)
+    }
+
     /// Every alerting rule, by file and line.
     pub fn alerts(&self) -> impl Iterator<Item = &Rule> {
         self.rules.values().flatten().filter(|rule| rule.alert.is_some())
+    }
+
+    /// Names of Alertmanager's own templates that one of these defines anew. An integration uses them where nothing else is
+    /// written for it, so that what they come to stands in no text of the configuration.
+    pub fn redefined(&self) -> BTreeSet<String> {
+        let texts = self.templates().into_iter().filter_map(|path| std::str::from_utf8(self.files.get(path)?).ok());
+        let defined = texts.flat_map(|text| text.split("define").skip(1)).filter_map(|rest| {
+            let rest = rest.trim_start();
+            let quote = rest.chars().next().filter(|c| *c == '"' || *c == '`')?;
+            rest[1..].split_once(quote).map(|(name, _)| name)
+        });
+        defined.filter(|name| name.starts_with("__") || name.contains(".default.")).map(str::to_owned).collect()
     }
 
     /// The templates of messages that are among the files, of those that the configuration names.
@@ -127,6 +148,21 @@ fn names(folder: &Path, pattern: &str, path: &Path) -> bool {
 #[cfg(test)]
 mod of_itself {
     use super::*;
+
+    #[test]
+    fn templates_that_stand_in_for_alertmanagers_own_are_seen() {
+        let am = "route: {receiver: a}\nreceivers: [{name: a}]\ntemplates: [t.tmpl]\n";
+        let of = |template: &str| {
+            let files = [("am.yml", am), ("t.tmpl", template)];
+            let files = files.map(|(path, text)| (PathBuf::from(path), text.into())).into_iter().collect();
+            Given::from_files(files, Path::new("am.yml")).unwrap().redefined()
+        };
+        let redefined = of(
+            r#"{{ define "mine" }}x{{ end }}{{- define "__subject" }}y{{ end }}{{define `slack.default.title`}}{{end}}"#,
+        );
+        assert_eq!(redefined.into_iter().collect::<Vec<_>>(), ["__subject", "slack.default.title"]);
+        assert!(of(r#"{{ define "mine" }}{{ template "__subject" . }}{{ end }}"#).is_empty());
+    }
 
     #[test]
     fn templates_are_those_that_the_configuration_names() {

@@ -3,7 +3,8 @@
 //!
 //! [`given`] is what was given (rules, tests, who is told), [`plan`] what is lived of it and at which speed: pure, so that
 //! `verify` plans again. [`record`] is what was recorded of a scene, [`course`] what that says of an alert, [`cells`] what must
-//! hold of each: it fires, is told to whom it should be, says what it should, resolves. [`rows`] are the rules that are judged, also
+//! hold of each, on what a [`stage`] shows and a [`tally`] gathers: it fires, is told to whom it should be, says what it should,
+//! resolves. [`rows`] are the rules that are judged, also
 //! such as share a name, [`promtool`] what that says against the tests. [`outcome`] is all of it, [`report`] for
 //! people, [`bundle`] the folder, sealed and opened. [`layout`] is every file in it.
 //!
@@ -20,3 +21,5 @@ pub mod promtool;
 pub mod record;
 pub mod report;
 pub mod rows;
+mod stage;
+pub mod tally;

@@ -6,19 +6,24 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
-use super::cells::{self, Basis, Cell, Column, Seen, TELLS_NOBODY};
+use super::cells::{self, Basis, Seen};
 use super::given::{Given, Role, role};
 use super::layout::{GIVEN, RUN, SCENES};
 use super::plan::{Plan, Scene, Wanted};
 use super::promtool;
 use super::record::Record;
+use super::rows::Row;
+use super::stage::TELLS_NOBODY;
+use super::tally::{Cell, Column};
 use crate::files::{files_in, read_json};
 use crate::judge::Verdict;
 use aiclipx_base::duration::Speed;
+use aiclipx_model::counted::share;
 use aiclipx_model::drill::scene;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
 use aiclipx_model::monitoring::promql;
+use aiclipx_model::notification::Status;
 
 /// The version of what is claimed of a drill, and how it is decided.
 pub const SCHEMA: u32 = 1;
@@ -98,7 +103,7 @@ impl Outcome {
         let seen: Vec<Seen> = plan.scenes.iter().map(|scene| (scene, records.get(&scene.name))).collect();
         let basis = Basis { given: &given, plan: &plan, scenes: &seen, unfinished: &made.unfinished };
         let mut cells: Vec<Cell> = plan.rows.iter().flat_map(|row| cells::of_row(&basis, row)).collect();
-        doubt(&made, &plan, &mut cells);
+        doubt(&made, &given, &plan, &mut cells);
         Ok(Outcome { made, given, plan, records, cells })
     }
 
@@ -145,7 +150,25 @@ impl Outcome {
         let to_nobody = self.cells.iter().filter(|cell| {
             cell.column == Column::ToldTo && cell.verdict == Verdict::Holds && cell.observed.contains(TELLS_NOBODY)
         });
-        passed_over.chain(to_nobody.map(|cell| format!("{} is told to {}", cell.alert, cell.observed))).collect()
+        let to_nobody = to_nobody.map(|cell| format!("{} is told to {}", cell.alert, cell.observed));
+        // Of a choice of alerts it says nothing that a receiver heard of none.
+        let idle = self.told().into_iter().filter(|(_, alerts)| alerts.is_empty() && self.made.only.is_empty());
+        let idle = idle.map(|(receiver, _)| {
+            format!("{receiver} was told of no alert: whether a route should lead there, you must say")
+        });
+        passed_over.chain(to_nobody).chain(idle).collect()
+    }
+
+    /// Every receiver of the configuration, with the alerts that it was told of.
+    pub fn told(&self) -> BTreeMap<&str, BTreeSet<&str>> {
+        let mut told: BTreeMap<&str, BTreeSet<&str>> =
+            self.given.configuration.receivers().map(|name| (name, BTreeSet::new())).collect();
+        for notification in self.records.values().flat_map(|record| &record.notifications) {
+            let fire = notification.body.alerts.iter().filter(|alert| alert.status == Status::Firing);
+            let names = fire.filter_map(|alert| alert.labels.get("alertname").map(String::as_str));
+            told.entry(&notification.body.receiver).or_default().extend(names);
+        }
+        told
     }
 
     fn failing(&self, like: impl Fn(&Verdict) -> bool) -> BTreeSet<&str> {
@@ -155,10 +178,10 @@ impl Outcome {
     /// `20 of 22 alerts hold in all four, 2 have no proof, 80 of 88 claims hold, 8 not proven`.
     pub fn tally(&self) -> String {
         let (holds, open, all) = self.alerts();
-        let mut parts = vec![
-            format!("{holds} of {all} alerts hold in all four, {open} have no proof"),
-            format!("{} of {} claims hold", self.count(|verdict| *verdict == Verdict::Holds), self.cells.len()),
-        ];
+        let claims = self.count(|verdict| *verdict == Verdict::Holds);
+        let mut parts = vec![format!("{} in all four", share(holds, all, "alert", HOLD))];
+        parts.extend((open > 0).then(|| format!("{open} {} no proof", if open == 1 { "has" } else { "have" })));
+        parts.push(share(claims, self.cells.len(), "claim", HOLD));
         for (count, word) in [
             (self.count(|verdict| matches!(verdict, Verdict::Fails(_))), "failed"),
             (self.count(|verdict| matches!(verdict, Verdict::Invalid(_))), "invalid"),
@@ -204,6 +227,8 @@ impl Outcome {
     }
 }
 
+const HOLD: [&str; 2] = ["holds", "hold"];
+
 /// Of names that must be proven, those that no claim of a plan will have in its id.
 pub fn unmatched<'a>(plan: &Plan, require: &'a [String]) -> Vec<&'a str> {
     let claims: Vec<String> = plan.rows.iter().flat_map(|row| Column::ALL.map(|column| column.claim(row))).collect();
@@ -211,14 +236,26 @@ pub fn unmatched<'a>(plan: &Plan, require: &'a [String]) -> Vec<&'a str> {
     require.iter().filter(|wanted| !is_matched(wanted)).map(String::as_str).collect()
 }
 
-/// Where promtool itself fails an alert's test and the drill finds nothing wrong, one of both is mistaken: nothing is proven.
-fn doubt(made: &Made, plan: &Plan, cells: &mut [Cell]) {
+/// What promtool itself says against what was given. An alert of a file of rules that it refuses is in no Prometheus, however
+/// it was lived here. Where it fails an alert's test and the drill finds nothing wrong, one of both is mistaken: nothing is proven.
+fn doubt(made: &Made, given: &Given, plan: &Plan, cells: &mut [Cell]) {
     for (file, said) in &made.promtool {
+        if given.rules.contains_key(file) {
+            let is_in_it = |row: &&Row| row.rule.as_ref().is_some_and(|rule| rule.file == *file);
+            let rows: BTreeSet<&str> = plan.rows.iter().filter(is_in_it).map(|row| row.name.as_str()).collect();
+            let of_it = |cell: &&mut Cell| cell.column == Column::Fires && rows.contains(cell.alert.as_str());
+            for cell in cells.iter_mut().filter(of_it) {
+                let why = said.lines().last().unwrap_or_default();
+                cell.verdict = Verdict::Fails(format!("promtool refuses the file of its rule: {why}"));
+            }
+            continue;
+        }
         for (alert, what) in promtool::accuses(said) {
-            let rows = plan.rows.iter().filter(|row| row.alert == alert).map(|row| row.name.clone());
-            let rows: BTreeSet<String> = rows.collect();
-            let shown =
-                |cell: &Cell| rows.contains(&cell.alert) && [Column::Fires, Column::Text].contains(&cell.column);
+            let rows: BTreeSet<&str> =
+                plan.rows.iter().filter(|row| row.alert == alert).map(|row| row.name.as_str()).collect();
+            let shown = |cell: &Cell| {
+                rows.contains(cell.alert.as_str()) && [Column::Fires, Column::Text].contains(&cell.column)
+            };
             if cells.iter().any(|cell| shown(cell) && matches!(cell.verdict, Verdict::Fails(_))) {
                 continue;
             }

@@ -1,10 +1,12 @@
 //! What people read of a drill: report.html and report.md, a matrix of alerts and what was shown of each.
 
+use std::collections::BTreeSet;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::cells::{Cell, Column};
 use super::outcome::Outcome;
 use super::record::time;
+use super::tally::{Cell, Column};
 use crate::judge::Verdict;
 use crate::report::judgements::{mark, why_class};
 use crate::report::words::{self, sign, utc};
@@ -27,8 +29,7 @@ fn heading(column: Column) -> &'static str {
 /// Facts about the drill as a whole.
 fn facts(outcome: &Outcome) -> Vec<(&str, String)> {
     let made = &outcome.made;
-    let speeds: std::collections::BTreeSet<u32> =
-        outcome.plan.scenes.iter().map(|one| one.stretch.speed.factor()).collect();
+    let speeds: BTreeSet<u32> = outcome.plan.scenes.iter().map(|one| one.stretch.speed.factor()).collect();
     let speeds: Vec<String> = speeds.iter().map(|speed| format!("{speed}×")).collect();
     let mut facts = vec![
         ("Run", made.id.clone()),
@@ -63,6 +64,7 @@ fn page(outcome: &Outcome) -> String {
                 }
                 nav {
                     a href="#matrix" { "Matrix" }
+                    a href="#told" { "Who was told" }
                     a href="#alerts" { "Alert by alert" }
                     a href="#scenes" { "Scenes" }
                     a href="#limits" { "Limits" }
@@ -74,6 +76,7 @@ fn page(outcome: &Outcome) -> String {
                 }
                 (remarks(outcome))
                 (matrix(outcome))
+                (told(outcome))
                 h2 #alerts { "Alert by alert" }
                 @for row in &outcome.plan.rows {
                     h3 #(row.name) { (row.name) }
@@ -117,6 +120,28 @@ fn matrix(outcome: &Outcome) -> Markup {
             }
         } }
     }
+}
+
+/// Whom the routes lead to: that it is whom one meant, no test says.
+fn told(outcome: &Outcome) -> Markup {
+    html! {
+        h2 #told { "Who was told" }
+        div.wide { table.rows {
+            thead { tr { th { "Receiver" } th { "Alerts" } } }
+            tbody {
+                @for (receiver, alerts) in outcome.told() {
+                    tr {
+                        td.name { (receiver) }
+                        td data-label="Alerts" { (of_alerts(&alerts)) }
+                    }
+                }
+            }
+        } }
+    }
+}
+
+fn of_alerts(alerts: &BTreeSet<&str>) -> String {
+    if alerts.is_empty() { "none".to_owned() } else { alerts.iter().copied().collect::<Vec<_>>().join(", ") }
 }
 
 fn table<'a>(cells: impl Iterator<Item = &'a Cell>) -> Markup {
@@ -225,6 +250,10 @@ fn markdown(outcome: &Outcome) -> anyhow::Result<String> {
                 in_a_cell(cell.verdict.why())
             )?;
         }
+    }
+    writeln!(text, "\n| receiver | told of |\n|---|---|")?;
+    for (receiver, alerts) in outcome.told() {
+        writeln!(text, "| {} | {} |", in_a_cell(receiver), in_a_cell(&of_alerts(&alerts)))?;
     }
     for remark in outcome.remarks() {
         writeln!(text, "\n- {}", in_a_cell(&remark))?;

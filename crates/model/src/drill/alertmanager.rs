@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::reading::{Reading, Texts, is_on, scalar, text_of};
 use crate::failure::Finding;
-use crate::monitoring::located::{Node, Value as Kind};
+use crate::monitoring::located::{self, Node, Value as Kind};
 use crate::monitoring::matcher;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::{self, Speed};
@@ -68,10 +68,30 @@ pub struct Receiver {
 /// Integrations that tell of no end unless they are asked to.
 const OF_NO_END: [&str; 4] = ["email_configs", "rocketchat_configs", "slack_configs", "wechat_configs"];
 
+/// Below these stand labels and matchers, which are texts whatever they look like: `v: 1.10` is not `1.1`.
+const OF_LABELS: [&str; 11] = [
+    "match",
+    "match_re",
+    "matchers",
+    "source_match",
+    "source_match_re",
+    "source_matchers",
+    "target_match",
+    "target_match_re",
+    "target_matchers",
+    "equal",
+    "group_by",
+];
+
+/// A configuration as YAML, its labels as they were written.
+pub(super) fn document(bytes: &[u8]) -> Result<Node, (usize, String)> {
+    located::read_texts_below(&OF_LABELS, bytes)
+}
+
 impl Configuration {
     /// Reads one.
     pub fn read(path: &Path, bytes: &[u8]) -> Result<Configuration, Vec<Finding>> {
-        let (mut reading, document) = Reading::of(path, bytes);
+        let (mut reading, document) = Reading::by(document, path, bytes);
         let read = document.and_then(|document| {
             let receivers = document.items_of("receivers").iter().map(receiver).collect::<Vec<_>>();
             let defaults = Place {
@@ -114,6 +134,11 @@ impl Configuration {
     /// Whether an alert that fires keeps another quiet.
     pub fn inhibits(&self, source: &Texts, target: &Texts) -> bool {
         self.inhibitions.iter().any(|one| one.holds(source, target))
+    }
+
+    /// The names of all receivers.
+    pub fn receivers(&self) -> impl Iterator<Item = &str> {
+        self.receivers.iter().map(|receiver| receiver.name.as_str())
     }
 
     /// A receiver of a name.
@@ -323,6 +348,22 @@ receivers:
   - {name: night}
   - {name: chat, slack_configs: [{channel: '#c'}]}
 "#;
+
+    #[test]
+    fn labels_are_what_was_written_and_switches_stay_switches() {
+        let file = br"route: {receiver: a, routes: [{receiver: b, match: {region: no, v: 1.10}, continue: true}, {receiver: c}]}
+receivers: [{name: a}, {name: b}, {name: c}]
+";
+        let of = |bytes: &[u8]| Configuration::read(Path::new("am.yml"), bytes).unwrap();
+        let labels = Texts::from([("region", "no"), ("v", "1.10")].map(|(name, value)| (name.into(), value.into())));
+        assert_eq!(of(file).receivers_of(&labels), ["b", "c"]);
+        // As a bundle keeps it, too.
+        assert_eq!(of(&without_secrets(file).unwrap()).receivers_of(&labels), ["b", "c"]);
+        let lived = of(file).lived(Speed::PRODUCTION, &Address::loopback(1), &[]).unwrap();
+        let lived: Value = serde_json::from_str(&lived).unwrap();
+        assert_eq!(lived["route"]["routes"][0]["continue"], true);
+        assert_eq!(lived["route"]["routes"][0]["match"]["v"], "1.10");
+    }
 
     fn read() -> Configuration {
         Configuration::read(Path::new("am.yml"), FILE.as_bytes()).unwrap()

@@ -21,17 +21,13 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// The document in a file; nothing where it can't be read as one.
-    pub(super) fn of(file: &'a Path, bytes: &[u8]) -> (Reading<'a>, Option<Node>) {
-        Reading::by(located::read, file, bytes)
-    }
-
-    /// The same, every scalar the text that was written.
+    /// The document in a file, every scalar the text that was written; nothing where it can't be read as one.
     pub(super) fn of_texts(file: &'a Path, bytes: &[u8]) -> (Reading<'a>, Option<Node>) {
         Reading::by(located::read_texts, file, bytes)
     }
 
-    fn by(read: Read, file: &'a Path, bytes: &[u8]) -> (Reading<'a>, Option<Node>) {
+    /// The same, read in a way of its own.
+    pub(super) fn by(read: Read, file: &'a Path, bytes: &[u8]) -> (Reading<'a>, Option<Node>) {
         let mut reading = Reading { file, findings: Vec::new() };
         match read(bytes) {
             Ok(node) => (reading, Some(node)),

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::alertmanager;
 use crate::monitoring::located::{self, Node, Value as Kind};
 
 /// The keys at which Alertmanager itself hides what stands there, as its own types `Secret` and `SecretURL` do; and those that
@@ -80,7 +81,7 @@ pub fn without(secrets: &[String], said: &str) -> String {
 /// The configuration for a program that checks it: what is secret is replaced by something of its form, and all else stands where
 /// it stood, so that what is refused is what was wrong. None where it can't be read.
 pub fn to_be_checked(bytes: &[u8]) -> Option<Vec<u8>> {
-    let document = located::read(bytes).ok()?;
+    let document = alertmanager::document(bytes).ok()?;
     let mut replaced: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     texts(&document, &mut |place, text, node| {
         let instead = harmless(place, text);
@@ -103,7 +104,7 @@ pub fn to_be_checked(bytes: &[u8]) -> Option<Vec<u8>> {
     // What stood in no place of its own (a block of lines, an alias) may not have gone.
     let clean = secrets(bytes).iter().all(|secret| !contains(&written, secret.as_bytes()));
     let is_same = as_json(&document).is_some()
-        && located::read(&written).ok().and_then(|one| as_json(&one)) == as_json(&document);
+        && alertmanager::document(&written).ok().and_then(|one| as_json(&one)) == as_json(&document);
     if clean && is_same { Some(written) } else { as_json(&document) }
 }
 
@@ -216,7 +217,7 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 /// The configuration without what is secret in it, or may be: of `global` how long an alert lasts that nobody ends, of each
 /// integration the templates of its texts. What a drill keeps; nothing when it can't be read.
 pub fn without_secrets(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut document = serde_json::to_value(located::read(bytes).ok()?).ok()?;
+    let mut document = serde_json::to_value(alertmanager::document(bytes).ok()?).ok()?;
     if let Some(global) = document.get_mut("global").and_then(Value::as_object_mut) {
         global.retain(|key, _| key == "resolve_timeout");
     }

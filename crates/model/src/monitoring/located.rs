@@ -102,6 +102,23 @@ impl Node {
         }
     }
 
+    /// The same of every scalar in a list or a map that one of these keys has, wherever it stands.
+    fn make_texts_below(&mut self, keys: &[&str], source: &[u8]) {
+        match &mut self.value {
+            Value::List(items) => items.iter_mut().for_each(|item| item.make_texts_below(keys, source)),
+            Value::Map(entries) => {
+                for Entry { key, node, .. } in entries {
+                    if keys.contains(&key.as_str()) && matches!(node.value, Value::List(_) | Value::Map(_)) {
+                        node.make_texts(source);
+                    } else {
+                        node.make_texts_below(keys, source);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// The value of a key, if this is a map that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|entry| entry.key == key).map(|entry| &entry.node)
@@ -190,6 +207,13 @@ pub fn read(bytes: &[u8]) -> Result<Node, (usize, String)> {
 pub fn read_texts(bytes: &[u8]) -> Result<Node, (usize, String)> {
     let mut node = read(bytes)?;
     node.make_texts(bytes);
+    Ok(node)
+}
+
+/// The same of what stands below these keys, where a program asks for texts there and for numbers and switches elsewhere.
+pub fn read_texts_below(keys: &[&str], bytes: &[u8]) -> Result<Node, (usize, String)> {
+    let mut node = read(bytes)?;
+    node.make_texts_below(keys, bytes);
     Ok(node)
 }
 

@@ -69,8 +69,8 @@ impl Amtool {
         Err(Failure::usage(format!("Alertmanager refuses its configuration: {said}")))
     }
 
-    /// What promtool itself says against the tests, by file: where a drill finds nothing wrong there, nothing is proven. Of files in
-    /// a form that it does not read it says that. It takes no longer than until `enough`.
+    /// What promtool itself says against files of rules, and against tests, by file. What it refuses no Prometheus loads; where a
+    /// drill finds nothing wrong in a test that it fails, nothing is proven. It takes no longer than until `enough`.
     pub(super) async fn promtool_fails(
         &self,
         programs: &Programs,
@@ -78,22 +78,24 @@ impl Amtool {
         mut enough: oneshot::Receiver<()>,
     ) -> anyhow::Result<BTreeMap<PathBuf, String>> {
         let mut fails = BTreeMap::new();
-        for tests in &given.tests {
-            let file = self.folder.path().join(&tests.path);
-            let arguments = ["test".to_owned(), "rules".to_owned(), file.to_string_lossy().into_owned()];
+        let tests = given.tests.iter().map(|tests| ("test", &tests.path));
+        for (verb, path) in given.rule_files().map(|path| ("check", path)).chain(tests) {
+            let file = self.folder.path().join(path);
+            let arguments = [verb, "rules", &file.to_string_lossy()].map(str::to_owned);
             let unwanted = async { drop((&mut enough).await) };
             let asked = asked_unless(&programs.promtool.path, &arguments, self.folder.path(), unwanted).await?;
             let Some((is_content, said)) = asked else { break };
             if !is_content {
                 let said = said.replace(&format!("{}/", self.folder.path().display()), "");
                 let lines = said.lines().map(str::trim);
-                let lines = lines.filter(|line| !line.is_empty() && !line.starts_with("Unit Testing"));
+                let is_about_it = |line: &&str| !["", "FAILED:"].contains(line) && !line.starts_with("Checking ");
+                let lines = lines.filter(is_about_it).filter(|line| !line.starts_with("Unit Testing"));
                 // How it begins, and of which alerts it speaks.
                 let told = lines
                     .enumerate()
                     .filter(|(at, line)| *at < 3 || line.starts_with("alertname: ") || line.starts_with("rule: "));
                 let told: Vec<&str> = told.map(|(_, line)| line).take(MOST_LINES).collect();
-                fails.insert(tests.path.clone(), told.join("\n"));
+                fails.insert(path.clone(), told.join("\n"));
             }
         }
         Ok(fails)

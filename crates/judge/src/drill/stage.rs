@@ -1,0 +1,330 @@
+//! What one scene shows of one alert, for each column of the matrix.
+
+use std::collections::BTreeSet;
+
+use super::course::{Course, as_told, says_the_same};
+use super::given::Given;
+use super::layout::{ALERTS, AMTOOL, NOTIFICATIONS, STATES};
+use super::plan::Scene;
+use super::record::{Record, time};
+use super::rows::{Row, Whose, in_words};
+use super::tally::Tally;
+use aiclipx_model::drill::reading::Texts;
+use aiclipx_model::drill::rules::Rule;
+use aiclipx_model::drill::scene::millis;
+use aiclipx_model::drill::tests::Expected;
+use aiclipx_model::monitoring::promql;
+use aiclipx_model::monitoring::promql::clock::{awaited, measures_change};
+use aiclipx_model::notification::Status;
+
+/// What is said of a receiver without integrations.
+pub(super) const TELLS_NOBODY: &str = "which tells nobody";
+
+/// One alert in one scene.
+pub(super) struct Stage<'a> {
+    pub(super) given: &'a Given,
+    pub(super) scene: &'a Scene,
+    pub(super) record: &'a Record,
+    pub(super) row: &'a Row,
+    /// Those that were evaluated.
+    pub(super) rules: &'a [Rule],
+}
+
+impl Stage<'_> {
+    fn asked(&self) -> impl Iterator<Item = &aiclipx_model::drill::tests::AlertTest> {
+        self.scene.asked(self.given).filter(|one| one.alert == self.row.alert)
+    }
+
+    fn whose(&self, labels: &Texts) -> Whose {
+        self.row.whose(self.rules, labels)
+    }
+
+    /// Why nothing of what is expected shows something of this row alone.
+    pub(super) fn unknown(&self) -> Option<String> {
+        self.asked().flat_map(|test| test.expected.iter().map(|one| (test.line, one))).find_map(
+            |(line, one)| match self.whose(&one.labels) {
+                Whose::Unknown(why) => Some(format!("{}: {why}", self.place(line))),
+                _ => None,
+            },
+        )
+    }
+
+    fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.scene.file(self.given).display())
+    }
+
+    fn course(&self, expected: &Expected) -> Course {
+        let external = &self.scene.group(self.given).external_labels;
+        Course::of(self.record, &self.given.configuration, external, &expected.labels)
+    }
+
+    /// Every alert of this row that a test of the scene expects, once, with the place that says so.
+    fn expected(&self) -> Vec<(&Expected, String)> {
+        let mut all: Vec<(&Expected, String)> = Vec::new();
+        for test in self.asked() {
+            for expected in test.expected.iter().filter(|one| self.whose(&one.labels) == Whose::Own) {
+                if !all.iter().any(|(known, _)| known.labels == expected.labels) {
+                    all.push((expected, self.place(test.line)));
+                }
+            }
+        }
+        all
+    }
+
+    /// Receivers, and which of them tell nobody.
+    fn in_words(&self, receivers: &[&str]) -> String {
+        let tells = |name: &str| self.given.configuration.receiver(name).is_some_and(|one| one.tells);
+        let word = |name: &&str| if tells(name) { (*name).to_owned() } else { format!("{name}, {TELLS_NOBODY}") };
+        receivers.iter().map(word).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(super) fn fires(&self, tally: &mut Tally) {
+        let (stretch, mut fired) = (&self.record.run.stretch, 0);
+        for test in self.asked() {
+            let at = stretch.evaluation_of(millis(test.at));
+            let firing = self.record.alerts.iter().filter(|one| one.is_firing && one.times.contains(&at));
+            let firing = firing.filter(|one| one.labels.get("alertname").is_some_and(|name| *name == self.row.alert));
+            let is_ours = |labels: &&Texts| self.whose(labels) != Whose::Another;
+            let seen: BTreeSet<_> = firing.map(|one| &one.labels).filter(is_ours).collect();
+            let expected: BTreeSet<_> = test.expected.iter().map(|one| &one.labels).filter(is_ours).collect();
+            fired += expected.iter().filter(|labels| self.whose(labels) == Whose::Own).count();
+            let told = |all: &BTreeSet<&Texts>| match all.len() {
+                0 => "nothing".to_owned(),
+                _ => all.iter().map(|labels| in_words(labels)).collect::<Vec<_>>().join(" and "),
+            };
+            tally.expected.insert(format!("at {}: {}", time(millis(test.at)), told(&expected)));
+            tally.observed.insert(format!("at {}: {}", time(millis(test.at)), told(&seen)));
+            if seen != expected {
+                let (place, at) = (self.place(test.line), time(millis(test.at)));
+                let pending = self.record.alerts.iter().any(|one| {
+                    !one.is_firing
+                        && one.times.contains(&stretch.evaluation_of(millis(test.at)))
+                        && expected.contains(&one.labels)
+                });
+                let pending = if pending { " (it is pending)" } else { "" };
+                tally.fails.push(format!(
+                    "{place}: at {at} {} fires{pending}, and the test says {}",
+                    told(&seen),
+                    told(&expected)
+                ));
+            }
+        }
+        // That nothing fires shows nothing by itself.
+        tally.population += fired;
+        tally.artifacts.push(self.record.file(ALERTS));
+    }
+
+    pub(super) fn told_to(&self, tally: &mut Tally) {
+        let (stretch, configuration) = (&self.record.run.stretch, &self.given.configuration);
+        for (expected, place) in self.expected() {
+            let course = self.course(expected);
+            let routed = self.record.amtool.routes.iter().find(|one| one.labels == course.labels);
+            let own = configuration.receivers_of(&course.labels);
+            let Some(routed) = routed else {
+                tally.open.push(format!("amtool was not asked about {}", in_words(&course.labels)));
+                continue;
+            };
+            if routed.receivers.iter().map(String::as_str).collect::<BTreeSet<_>>() != own.iter().copied().collect() {
+                let (theirs, own) = (routed.receivers.join(", "), own.join(", "));
+                tally.fails.push(format!(
+                    "amtool routes {} to {theirs}, and by our reading it is {own}",
+                    in_words(&course.labels)
+                ));
+                continue;
+            }
+            let firing = course.told_to(Status::Firing);
+            let shown = in_words(&course.labels);
+            for receiver in firing.iter().filter(|told| !own.contains(told)) {
+                tally.fails.push(format!("{receiver} was told of {shown}, which is routed to {}", own.join(", ")));
+            }
+            if let Some(first) = course.firing.first() {
+                let began = stretch.at(self.record.run.origin_ms, *first);
+                let early = course.told.iter().find(|(_, status, at)| *status == Status::Firing && *at < began);
+                tally
+                    .fails
+                    .extend(early.map(|(receiver, ..)| format!("{receiver} was told of {shown} before it fired")));
+            }
+            self.heard(&course, &own, &place, tally);
+        }
+        tally.artifacts.extend([self.record.file(NOTIFICATIONS), self.record.file(AMTOOL)]);
+    }
+
+    /// Whether it was told while nothing kept it quiet, and not while something did.
+    fn heard(&self, course: &Course, own: &[&str], place: &str, tally: &mut Tally) {
+        let stretch = &self.record.run.stretch;
+        let (firing, shown) = (course.told_to(Status::Firing), in_words(&course.labels));
+        let by: BTreeSet<&str> = course.inhibited.values().map(String::as_str).collect();
+        let by = names(&by);
+        let unquiet = course.told_though_inhibited(self.record);
+        for receiver in &unquiet {
+            tally.fails.push(format!("{receiver} was told of {shown} while {by} fired and inhibits it"));
+        }
+        if self.is_kept_quiet(course) {
+            tally.population += 1;
+            tally.expected.insert(format!("nobody, for {by} inhibits it"));
+            tally.observed.insert(names(&firing));
+            for receiver in firing.difference(&unquiet) {
+                tally.fails.push(format!("{receiver} was told of {shown}, and {by} inhibits it all the time"));
+            }
+        } else if let Some((first, last)) = course.heard(stretch.step_ms)
+            && (stretch.real_ms(last - first) >= self.slack_ms(course) || !firing.is_empty())
+        {
+            tally.population += 1;
+            tally.expected.insert(self.in_words(own));
+            tally.observed.insert(match firing.len() {
+                0 => names(&firing),
+                _ => self.in_words(&firing.iter().copied().collect::<Vec<_>>()),
+            });
+            for receiver in own.iter().filter(|receiver| !firing.contains(*receiver)) {
+                let fired = time(last - first);
+                tally.fails.push(format!("{receiver} was not told of {shown}, which fired for {fired} ({place})"));
+            }
+        }
+    }
+
+    /// Whether another alert inhibits it: all the time, or but for so short a time that nobody need have been told, and was.
+    fn is_kept_quiet(&self, course: &Course) -> bool {
+        let stretch = &self.record.run.stretch;
+        !course.inhibited.is_empty()
+            && course.heard(stretch.step_ms).is_none_or(|(first, last)| {
+                course.told_to(Status::Firing).is_empty() && stretch.real_ms(last - first) < self.slack_ms(course)
+            })
+    }
+
+    fn slack_ms(&self, course: &Course) -> i64 {
+        course.told_within_ms(self.record, &self.given.configuration)
+    }
+
+    pub(super) fn text(&self, tally: &mut Tally) {
+        let stretch = &self.record.run.stretch;
+        // A text may say what another rule recorded.
+        let measures_change = self.rules.iter().any(|rule| rule.tree().is_ok_and(|expr| measures_change(&expr)));
+        for test in self.asked() {
+            let Some(states) = self.record.states.get(&stretch.evaluation_of(millis(test.at))) else { continue };
+            for expected in test.expected.iter().filter(|one| self.whose(&one.labels) == Whose::Own) {
+                let found = states.iter().find(|one| one.labels == expected.labels && one.state == "firing");
+                // That it does not fire is said elsewhere.
+                let Some(found) = found else { continue };
+                tally.population += 1;
+                let names: BTreeSet<&String> = found.annotations.keys().chain(expected.annotations.keys()).collect();
+                for name in names {
+                    let (seen, told) = (found.annotations.get(name), expected.annotations.get(name));
+                    let (seen_text, told_text) = (seen.map_or("", String::as_str), told.map_or("", String::as_str));
+                    if seen.is_none() != told.is_none() || !says_the_same(seen_text, told_text, measures_change) {
+                        let (place, at) = (self.place(test.line), time(millis(test.at)));
+                        tally
+                            .fails
+                            .push(format!("{place}: at {at} {name} is {seen_text:?}, and the test says {told_text:?}"));
+                    }
+                }
+                tally.expected.insert(format!("{} annotations as the tests say", expected.annotations.len()));
+                tally.observed.insert(format!("{} annotations", found.annotations.len()));
+            }
+        }
+        let external = &self.scene.group(self.given).external_labels;
+        let own: Vec<_> = self.expected().iter().map(|(one, _)| as_told(&one.labels, external)).collect();
+        self.are_rendered(&own, tally);
+        for message in &self.record.amtool.messages {
+            let notification = self.record.notifications.get(message.notification);
+            let is_about =
+                notification.is_some_and(|one| one.body.alerts.iter().any(|told| own.contains(&told.labels)));
+            if is_about {
+                tally.population += 1;
+                tally.observed.insert("messages rendered by amtool".to_owned());
+                if let Err(why) = &message.came {
+                    tally.fails.push(format!("{} of {} can't be rendered: {why}", message.place, message.receiver));
+                }
+            }
+        }
+        tally.artifacts.extend([self.record.file(STATES), self.record.file(AMTOOL)]);
+    }
+
+    /// Each template of a receiver that was told of it must have been filled in.
+    fn are_rendered(&self, own: &[Texts], tally: &mut Tally) {
+        let told = self
+            .record
+            .notifications
+            .iter()
+            .filter(|one| one.body.alerts.iter().any(|alert| own.contains(&alert.labels)));
+        let receivers: BTreeSet<&String> = told.map(|one| &one.body.receiver).collect();
+        let redefined = self.given.redefined();
+        for receiver in receivers.into_iter().filter_map(|name| self.given.configuration.receiver(name)) {
+            for (place, _) in &receiver.texts {
+                tally.open.extend(self.record.unrendered(&receiver.name, place, own));
+            }
+            if receiver.tells && !redefined.is_empty() {
+                let names = redefined.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+                tally.open.push(format!(
+                    "a template defines {names} anew, and what {} makes of that where nothing else is written is not rendered",
+                    receiver.name
+                ));
+            }
+        }
+    }
+
+    pub(super) fn resolves(&self, tally: &mut Tally) {
+        let stretch = &self.record.run.stretch;
+        for (expected, _) in self.expected() {
+            let course = self.course(expected);
+            let shown = in_words(&course.labels);
+            let Some(last) = course.firing.last() else { continue };
+            if *last >= stretch.over_ms - stretch.step_ms {
+                match self.row.rule.as_ref().and_then(endless) {
+                    Some(why) => tally.open.push(why),
+                    None => tally.fails.push(format!(
+                        "{shown} still fires at {}, and its series ended at {}",
+                        time(*last),
+                        time(stretch.ends_ms)
+                    )),
+                }
+                continue;
+            }
+            let (firing, resolved) = (course.told_to(Status::Firing), course.told_to(Status::Resolved));
+            // Of what was kept quiet nobody need be told that it is over.
+            if firing.is_empty() && !self.is_kept_quiet(&course) {
+                continue;
+            }
+            tally.population += 1;
+            let asks =
+                |name: &str| self.given.configuration.receiver(name).is_none_or(|one| one.tells_of_ends || !one.tells);
+            let (waiting, others): (BTreeSet<&str>, BTreeSet<&str>) =
+                firing.iter().copied().partition(|name| asks(name));
+            tally.expected.insert(names(&waiting));
+            tally.observed.insert(names(&resolved));
+            let untold = others.iter().map(|name| format!("it ends, and {name} is not told: send_resolved is false"));
+            tally.observed.extend(untold);
+            for receiver in waiting.difference(&resolved) {
+                tally.fails.push(format!("{receiver} was told of {shown}, and never that it is over"));
+            }
+        }
+        tally.artifacts.extend([self.record.file(ALERTS), self.record.file(NOTIFICATIONS)]);
+    }
+}
+
+fn names(receivers: &BTreeSet<&str>) -> String {
+    match receivers.len() {
+        0 => "nobody".to_owned(),
+        _ => receivers.iter().copied().collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// Why an alert can't be ended by ending its series, where it can't: it asks for none, or fires where there are none and no sample
+/// is known that would end it.
+fn endless(rule: &Rule) -> Option<String> {
+    let expr = rule.tree().ok()?;
+    if promql::selectors(&expr).is_empty() {
+        return Some("it asks for no series, and so fires always".to_owned());
+    }
+    let is_absence = promql::nodes(&expr).iter().any(|node| match node {
+        promql_parser::parser::Expr::Call(call) => call.func.name.starts_with("absent") || call.func.name == "vector",
+        _ => false,
+    });
+    let can_be_given = !awaited(&expr).is_empty();
+    is_absence.then(|| {
+        if can_be_given {
+            "it fires where there is nothing, and what would end it is more than one sample".to_owned()
+        } else {
+            "it fires where there is nothing, and no sample is known that would end it".to_owned()
+        }
+    })
+}
