@@ -320,7 +320,12 @@ impl Mutant {
     pub fn check(&self, tree: &Tree, rendered: &Rendered, speed: Speed) -> Result<Option<Claim>, String> {
         match &self.edit {
             Edit::Configuration(change) => change.check(&change.apply_to(rendered, speed)?)?,
-            Edit::Dashboard { change, panel } => drop(change.dashboards(*panel, tree)?),
+            // It is asked at this speed: who divides its lengths must find them.
+            Edit::Dashboard { change, panel } => {
+                for dashboard in change.dashboards(*panel, tree)? {
+                    dashboard.at(speed).map_err(|refused| format!("{}: {}", dashboard.title, refused.join("; ")))?;
+                }
+            }
             Edit::Record(_) | Edit::Loss(_) | Edit::Exposition(_) | Edit::Setting { .. } => {}
         }
         if tree.scenarios.iter().any(|scenario| scenario.name == self.id) {
