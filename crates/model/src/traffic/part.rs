@@ -149,6 +149,7 @@ impl Reader {
         if seal.sha256 != before.hex() {
             return Err("its lines are not those that were written: it was changed since".to_owned());
         }
+        self.line += 1;
         match next_line(&mut self.lines, &mut self.sum)? {
             Some(_) => Err("the sum is its last line, and more follows".to_owned()),
             None => Ok(None),
