@@ -698,7 +698,7 @@ fn a_signal_that_is_ignored_stays_ignored() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_viewer_whose_folder_holds_a_pipe_answers_and_ends() {
-    use std::io::{BufRead, Read, Write};
+    use std::io::{Read, Write};
     let place = Place::new();
     std::fs::create_dir_all(place.at("grafana/dashboards")).unwrap();
     assert!(Command::new("mkfifo").arg(place.at("grafana/dashboards/pipe.json")).status().unwrap().success());

@@ -259,7 +259,7 @@ fn a_file_that_was_cut_short_or_changed_is_told_with_its_line() {
         parts.refused(&["0", "1"], "0", &format!("0:{line}: "));
     }
     let parts = Parts::new(2);
-    parts.edit(0, |text| format!("{text}{}", lines(text)[5]));
+    parts.edit(0, |text| format!("{text}{}\n", lines(text)[5]));
     parts.refused(&["1", "0"], "0", "the sum is its last line, and more follows");
     let parts = Parts::new(2);
     parts.edit(0, |text| joined(&[&lines(text)[..6], &lines(text)[5..]].concat()));
