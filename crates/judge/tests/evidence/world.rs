@@ -282,6 +282,7 @@ fn enacted(schedule: &Schedule) -> Ledger {
             elapsed_us,
             limited: None,
             interrupted: false,
+            starts_unix_us: Vec::new(),
         },
         entries,
     }
