@@ -79,10 +79,11 @@ fn why(id: &str) -> String {
 
 #[test]
 fn each_right_alert_holds_in_every_cell() {
-    for alert in ["Down", "Gone", "Errors", "Slow", "Both", "BackupMissing", "DiskFills"] {
+    for alert in ["Down", "Errors", "Slow", "Both", "BackupMissing", "DiskFills"] {
         assert_eq!(row(alert), "hhhh", "{alert}: {:?}\n{}", cells(), DRILLED.told);
     }
     assert_eq!(cell("told-to/Both").observed, "chat, mail");
+    assert_eq!(cell("told-to/Down").expected, "page; page (drill.yaml:2)");
     assert!(cell("told-to/Slow").expected.contains("nobody, for Down inhibits it"), "{:?}", cell("told-to/Slow"));
 }
 
@@ -94,18 +95,26 @@ fn each_wrong_alert_fails_in_the_cell_that_its_wrong_is_about() {
         ("WrongLabels", "fooo"),
         ("WrongText", "hhfh"),
         ("WrongMessage", "hhfh"),
+        ("WrongOwnText", "hhfh"),
+        ("Misrouted", "hfhh"),
         ("Endless", "hhhf"),
-        ("Misspelt", "fooo"),
+        ("UntestedToo", "fooo"),
     ] {
         assert_eq!(row(alert), cells, "{alert}: {:?}", self::cells());
     }
     assert_eq!(DRILLED.code, Some(1), "{}", DRILLED.told);
     for (id, says) in [
-        ("fires/Early", "rules_test.yml:77: at 4m {job=\"a\", severity=\"warning\"} fires, and the test says nothing"),
+        ("fires/Early", "rules_test.yml:81: at 4m {job=\"a\", severity=\"warning\"} fires, and the test says nothing"),
         ("fires/Never", "nothing fires"),
         ("text/WrongText", "summary is \"a is at 7.\", and the test says \"a is at 8.\""),
         ("text/WrongMessage", "slack_configs/0/title of broken can't be rendered"),
+        ("text/WrongOwnText", "NoSuchThing"),
+        (
+            "told-to/Misrouted",
+            "drill.yaml:5: {job=\"a\", severity=\"warning\"} is to be told to page, and is routed to mail",
+        ),
         ("resolves/Endless", "still fires"),
+        ("fires/UntestedToo", "no rule is called UntestedToo, did the test mean Untested?"),
     ] {
         assert!(why(id).contains(says), "{id}: {}", why(id));
     }
@@ -116,15 +125,49 @@ fn what_no_test_shows_is_not_proven_and_says_why() {
     for (id, says) in [
         ("fires/Untested", "no unit test asks about it"),
         ("fires/NeverExpected", "no unit test expects it to fire"),
-        ("resolves/Always", "fires always"),
         ("fires/Histogram", "native histograms"),
+        ("told-to/Gone", "drill.yaml:6: no unit test expects it with {job=\"other\"}"),
     ] {
         assert!(matches!(cell(id).verdict, Verdict::NotProven(_)) && why(id).contains(says), "{:?}", cell(id));
     }
     assert_eq!(
-        (row("Untested"), row("NeverExpected"), row("Histogram")),
-        ("oooo".into(), "oooo".into(), "oooo".into())
+        (row("Untested"), row("NeverExpected"), row("Histogram"), row("Gone")),
+        ("oooo".into(), "oooo".into(), "oooo".into(), "hohh".into())
     );
+}
+
+#[test]
+fn of_what_fires_always_no_end_is_claimed() {
+    assert_eq!(row("Always"), "hhh");
+    let outcome = Outcome::derive(&DRILLED.bundle).unwrap();
+    assert!(
+        outcome.remarks().iter().any(|one| one.starts_with("Always asks for no series")),
+        "{:?}",
+        outcome.remarks()
+    );
+    let report = std::fs::read_to_string(DRILLED.bundle.join("report.md")).unwrap();
+    let told = report.lines().find(|line| line.starts_with("| Always |")).unwrap();
+    assert!(told.ends_with("| – |"), "{told}");
+}
+
+/// What a receiver is told with where its configuration says nothing is rendered where amtool has it.
+#[test]
+fn texts_of_alertmanagers_own_are_rendered_or_said_not_to_be() {
+    let outcome = Outcome::derive(&DRILLED.bundle).unwrap();
+    let knows = outcome.records.values().all(|record| record.amtool.knows_own_texts);
+    let told = cell("text/OwnText");
+    match &told.verdict {
+        Verdict::Holds if knows => {
+            let messages = outcome.records.values().flat_map(|record| &record.amtool.messages);
+            let own: Vec<_> =
+                messages.filter(|one| one.receiver == "own").map(|one| one.came.clone().unwrap()).collect();
+            assert!(own.iter().any(|text| text.contains("[FIRING:1]") && text.contains("OwnText")), "{own:?}");
+        }
+        Verdict::NotProven(why) if !knows => {
+            assert!(why.contains("slack_configs/0") && why.contains("amtool has from 0.26 on"), "{why}");
+        }
+        _ => panic!("{told:?}"),
+    }
 }
 
 #[test]
