@@ -3,9 +3,9 @@
 //! Each is decided on all scenes in which a test asks about the alert. What is shown to be false fails, whatever else could not be
 //! seen; a cell of which a part could not be lived is not proven; one about nothing is never green.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::course::as_told;
+use super::course::{Course, as_told};
 use super::given::Given;
 use super::plan::{Plan, Scene};
 use super::record::Record;
@@ -13,7 +13,6 @@ use super::rows::{Row, Whose, in_words};
 use super::stage::Stage;
 use super::tally::{Cell, Column, Tally};
 use crate::finding::first_of;
-use aiclipx_model::drill::expected::ExpectedReceivers;
 use aiclipx_model::drill::scene::millis;
 use aiclipx_model::nearest;
 
@@ -79,19 +78,31 @@ fn meant(basis: &Basis<'_>, row: &Row) -> String {
     nearest::nearest(&row.alert, &known).map(|name| format!(", did the test mean {name}?")).unwrap_or_default()
 }
 
-/// What is said of whom the row's alerts are meant for, and is about none that a test expects.
+/// What is said of whom the row's alerts are meant for, and of what keeps them quiet, that no scene shows anything of.
 fn unseen(basis: &Basis<'_>, row: &Row) -> Vec<String> {
     let Basis { given, scenes, .. } = *basis;
-    let is_seen = |meant: &ExpectedReceivers| {
-        scenes.iter().any(|(scene, _)| {
+    let mut unseen = Vec::new();
+    for meant in given.expected.iter().filter(|one| one.alert == row.alert && row.may_have(&one.labels)) {
+        let (mut is_seen, mut beside) = (false, BTreeSet::new());
+        for (scene, record) in scenes {
             let external = &scene.group(given).external_labels;
-            let expected = scene.asked(given).flat_map(|test| &test.expected);
-            expected.map(|one| as_told(&one.labels, external)).any(|labels| meant.is_about(&labels))
-        })
-    };
-    let of_it = given.expected.iter().filter(|one| one.alert == row.alert && row.may_have(&one.labels));
-    let unseen = of_it.filter(|one| !is_seen(one));
-    unseen.map(|one| format!("{}: no unit test expects it with {}", one.place(), in_words(&one.labels))).collect()
+            let about = scene.asked(given).flat_map(|test| &test.expected);
+            for expected in about.filter(|one| meant.is_about(&as_told(&one.labels, external))) {
+                is_seen = true;
+                let Some(record) = record else { continue };
+                let course = Course::of(record, &given.configuration, external, &expected.labels);
+                let is_beside = |by: &&String| !course.beside(record, &given.configuration, external, by)[0].is_empty();
+                beside.extend(meant.inhibited_by.iter().filter(is_beside));
+            }
+        }
+        let place = meant.place();
+        if !is_seen {
+            unseen.push(format!("{place}: no unit test expects it with {}", in_words(&meant.labels)));
+        }
+        let never = meant.inhibited_by.iter().filter(|by| is_seen && !beside.contains(by));
+        unseen.extend(never.map(|by| format!("{place}: no unit test has it fire beside {by}")));
+    }
+    unseen
 }
 
 /// Why nothing is shown of a row in a column.

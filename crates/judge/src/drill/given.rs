@@ -120,9 +120,9 @@ impl Given {
             let mut find = |what: String, remedy: String| {
                 unknown.push(Finding { file: one.file.clone(), line: one.line, what, remedy });
             };
-            if !alerts.contains(one.alert.as_str()) {
-                let remedy = nearest::remedy(&one.alert, "alerts", alerts.iter().copied());
-                find(format!("no alert is called {}", one.alert), remedy);
+            for name in one.inhibited_by.iter().chain([&one.alert]).filter(|name| !alerts.contains(name.as_str())) {
+                let remedy = nearest::remedy(name, "alerts", alerts.iter().copied());
+                find(format!("no alert is called {name}"), remedy);
             }
             for name in one.receivers.iter().filter(|name| self.configuration.receiver(name).is_none()) {
                 let remedy = nearest::remedy(name, "receivers", receivers.iter().copied());
@@ -198,7 +198,7 @@ mod of_itself {
                 "expected:\n  - {alertname: ShopDown, receivers: [on-call]}\n",
                 ["drill.yaml:2: no receiver is called on-call", "oncall"],
             ),
-            ("expected:\n  - {alertname: ShopDown}\n", ["drill.yaml:2", "names no receiver"]),
+            ("expected:\n  - {alertname: ShopDown}\n", ["drill.yaml:2", "expects nothing"]),
             ("expects: 1", ["drill.yaml:1", "none of expected"]),
             ("a: [", ["drill.yaml:1", ""]),
         ] {

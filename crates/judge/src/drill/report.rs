@@ -270,3 +270,16 @@ fn markdown(outcome: &Outcome) -> anyhow::Result<String> {
     writeln!(text, "\nVerify: `aiclipx verify .` in this folder, offline.")?;
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_somebody_elses_is_letters_in_a_cell_of_markdown() {
+        assert_eq!(
+            in_a_cell("a|b\n<img src=x onerror='y'> &lt;b&gt;"),
+            "a\\|b &lt;img src=x onerror='y'&gt; &amp;lt;b&amp;gt;"
+        );
+    }
+}

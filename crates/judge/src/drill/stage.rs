@@ -150,19 +150,29 @@ impl Stage<'_> {
         tally.artifacts.extend([self.record.file(NOTIFICATIONS), self.record.file(AMTOOL)]);
     }
 
-    /// Whether it is routed to those whom it is meant for, where somebody says who they are.
+    /// Whether it is routed to those whom it is meant for, and kept quiet by what should, where somebody says so.
     fn as_meant(&self, course: &Course, own: &[&str], tally: &mut Tally) {
+        let shown = in_words(&course.labels);
         let routed: BTreeSet<&str> = own.iter().copied().collect();
         for meant in self.given.expected.iter().filter(|one| one.is_about(&course.labels)) {
+            let place = meant.place();
             let receivers: BTreeSet<&str> = meant.receivers.iter().map(String::as_str).collect();
-            let (place, receivers_in_words) = (meant.place(), names(&receivers));
-            tally.expected.insert(format!("{receivers_in_words} ({place})"));
-            if receivers != routed {
-                let shown = in_words(&course.labels);
-                tally.fails.push(format!(
-                    "{place}: {shown} is to be told to {receivers_in_words}, and is routed to {}",
-                    names(&routed)
-                ));
+            if !receivers.is_empty() {
+                tally.expected.insert(format!("{} ({place})", names(&receivers)));
+            }
+            if !receivers.is_empty() && receivers != routed {
+                let (receivers, routed) = (names(&receivers), names(&routed));
+                tally.fails.push(format!("{place}: {shown} is to be told to {receivers}, and is routed to {routed}"));
+            }
+            let external = &self.scene.group(self.given).external_labels;
+            for by in &meant.inhibited_by {
+                let [beside, quiet] = course.beside(self.record, &self.given.configuration, external, by);
+                if let Some(at) = beside.difference(&quiet).next() {
+                    let at = time(*at);
+                    tally
+                        .fails
+                        .push(format!("{place}: {shown} fires beside {by} at {at}, and {by} does not inhibit it"));
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use super::reading::{Reading, Texts, scalar, text_of};
 use crate::failure::Finding;
 use crate::monitoring::located::{Node, Value};
 
-/// Alerts, and who must be told of them.
+/// Alerts, who must be told of them, and what must keep them quiet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpectedReceivers {
     pub file: PathBuf,
@@ -15,8 +15,10 @@ pub struct ExpectedReceivers {
     pub alert: String,
     /// Those of its alerts that have all of these; all of them where there are none.
     pub labels: Texts,
-    /// Just these.
+    /// Just these; where there are none, nothing is said of it.
     pub receivers: Vec<String>,
+    /// Names of alerts that must keep it quiet whenever they fire beside it.
+    pub inhibited_by: Vec<String>,
 }
 
 /// Whether a file is one, by its name.
@@ -39,18 +41,24 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Vec<ExpectedReceivers>, Vec<Fin
 }
 
 fn one(reading: &mut Reading, node: &Node) -> ExpectedReceivers {
-    are_known(reading, node, &["alertname", "labels", "receivers"]);
+    are_known(reading, node, &["alertname", "labels", "receivers", "inhibited_by"]);
     let alert = text_of(node, "alertname").unwrap_or_default();
     if alert.is_empty() {
         reading.find(node.line, "it is about no alert: `alertname` is missing");
     }
-    let receivers: Vec<String> = node.items_of("receivers").iter().filter_map(scalar).collect();
-    if receivers.is_empty() {
-        let what = "it names no receiver; write `receivers: [NAME]`, also of one that tells nobody";
-        reading.find(node.line_of("receivers"), what);
+    let mut names = |key: &str| -> Vec<String> {
+        let names: Vec<String> = node.items_of(key).iter().filter_map(scalar).collect();
+        if node.get(key).is_some() && names.is_empty() {
+            reading.find(node.line_of(key), format!("`{key}` names nothing; write `{key}: [NAME]`"));
+        }
+        names
+    };
+    let (receivers, inhibited_by) = (names("receivers"), names("inhibited_by"));
+    if node.get("receivers").or(node.get("inhibited_by")).is_none() {
+        reading.find(node.line, "it expects nothing; `receivers: [NAME]` says who must be told");
     }
     let labels = reading.texts(node, "labels");
-    ExpectedReceivers { file: reading.file.to_owned(), line: node.line, alert, labels, receivers }
+    ExpectedReceivers { file: reading.file.to_owned(), line: node.line, alert, labels, receivers, inhibited_by }
 }
 
 fn are_known(reading: &mut Reading, node: &Node, keys: &[&str]) {
@@ -89,6 +97,8 @@ mod of_itself {
         let [down, up] = &of(text).unwrap()[..] else { panic!() };
         assert_eq!((down.place(), &down.receivers[..]), ("drill.yaml:2".into(), &["page".into(), "mail".into()][..]));
         assert_eq!(up.receivers, ["no"]);
+        let quiet = &of("expected: [{alertname: A, inhibited_by: [B]}]").unwrap()[0];
+        assert_eq!((quiet.receivers.len(), &quiet.inhibited_by[..]), (0, &["B".into()][..]));
         let labels = |text: &str| -> Texts {
             text.split(',').filter_map(|one| one.split_once('=')).map(|(k, v)| (k.into(), v.into())).collect()
         };
@@ -107,11 +117,12 @@ mod of_itself {
     #[test]
     fn what_would_expect_nothing_is_told_with_its_line() {
         for (text, line, says) in [
-            ("", 1, "is nothing"),
+            ("", 1, "has no expected"),
             ("expected: []\n", 1, "expects nothing"),
             ("expect: []\n", 1, "`expect` is none of expected"),
-            ("expected:\n  - {alertname: A}\n", 2, "names no receiver"),
-            ("expected:\n  - {alertname: A,\n     receivers: a}\n", 3, "names no receiver"),
+            ("expected:\n  - {alertname: A}\n", 2, "it expects nothing"),
+            ("expected:\n  - {alertname: A, inhibited_by: []}\n", 2, "`inhibited_by` names nothing"),
+            ("expected:\n  - {alertname: A,\n     receivers: a}\n", 3, "`receivers` names nothing"),
             ("expected:\n  - {receivers: [a]}\n", 2, "about no alert"),
             ("expected:\n  - alertname: A\n    reciever: [a]\n    receivers: [a]\n", 3, "`reciever` is none of"),
             ("expected:\n  - A\n", 2, "has no alertname"),
