@@ -64,6 +64,31 @@ impl Course {
         fires.map(|(receiver, ..)| receiver.as_str()).collect()
     }
 
+    /// When it fires beside another alert of that name, and when one of these inhibits it.
+    pub fn beside(
+        &self,
+        record: &Record,
+        configuration: &Configuration,
+        external: &Texts,
+        name: &str,
+    ) -> [BTreeSet<i64>; 2] {
+        let mut found = [BTreeSet::new(), BTreeSet::new()];
+        let others = record
+            .alerts
+            .iter()
+            .filter(|one| one.is_firing && one.labels.get("alertname").is_some_and(|own| own == name));
+        for other in others {
+            let labels = as_told(&other.labels, external);
+            let is_kept_quiet = configuration.inhibits(&labels, &self.labels);
+            if labels != self.labels {
+                let times: Vec<i64> = other.times.intersection(&self.firing).copied().collect();
+                found[0].extend(&times);
+                found[1].extend(times.iter().filter(|_| is_kept_quiet));
+            }
+        }
+        found
+    }
+
     /// Whom it was told to, in that state.
     pub fn told_to(&self, status: Status) -> BTreeSet<&str> {
         self.told.iter().filter(|(_, is, _)| *is == status).map(|(receiver, ..)| receiver.as_str()).collect()

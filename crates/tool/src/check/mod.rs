@@ -49,7 +49,6 @@ pub mod live;
 pub mod metrics;
 mod mutants;
 pub mod names;
-mod nearest;
 mod pasted;
 mod profile;
 mod recordings;
