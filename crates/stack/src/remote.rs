@@ -43,7 +43,9 @@ fn looked_at(file: &Path, tree: &Path) -> Result<(), Failure> {
     }
     let text = std::fs::read_to_string(file).map_err(|error| refused(&error))?;
     if text.trim().len() < SHORTEST_SECRET {
-        return Err(refused(&format!("it has fewer than {SHORTEST_SECRET} characters, and can't be looked for in a bundle")));
+        return Err(refused(&format!(
+            "it has fewer than {SHORTEST_SECRET} characters, and can't be looked for in a bundle"
+        )));
     }
     let kept = tree.join("monitoring");
     let lies_in = |folder: &Path| Some(file.canonicalize().ok()?.starts_with(folder.canonicalize().ok()?));
@@ -111,7 +113,9 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
         std::fs::create_dir(at("monitoring")).unwrap();
-        for (name, text) in [("good", "hunter2hunter2\n"), ("short", "hunter2\n\n"), ("monitoring/in", "hunter2hunter2")] {
+        for (name, text) in
+            [("good", "hunter2hunter2\n"), ("short", "hunter2\n\n"), ("monitoring/in", "hunter2hunter2")]
+        {
             std::fs::write(at(name), text).unwrap();
         }
         let with = |name: &str| settled(remote(Some(&at(name))), place.path(), place.path());

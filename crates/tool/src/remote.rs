@@ -93,7 +93,10 @@ impl RemoteOptions {
 fn named(file: &Path) -> Result<&Path, Failure> {
     match file.to_str() {
         Some(text) if !text.contains(char::is_control) && !text.is_empty() => Ok(file),
-        _ => Err(Failure::usage(format!("the path {} is empty, not UTF-8, or holds a control character", file.display()))
-            .remedy("move the file")),
+        _ => Err(Failure::usage(format!(
+            "the path {} is empty, not UTF-8, or holds a control character",
+            file.display()
+        ))
+        .remedy("move the file")),
     }
 }

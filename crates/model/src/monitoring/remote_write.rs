@@ -62,8 +62,7 @@ pub struct RemoteUrl(String);
 
 const LIKE: &str = "write it like http://127.0.0.1:8428/api/v1/write";
 /// What is behind the host for each store that takes remote writes.
-const PATHS: &str =
-    "VictoriaMetrics and Prometheus take /api/v1/write, Mimir /api/v1/push, Thanos /api/v1/receive, vminsert \
+const PATHS: &str = "VictoriaMetrics and Prometheus take /api/v1/write, Mimir /api/v1/push, Thanos /api/v1/receive, vminsert \
      /insert/0/prometheus/api/v1/write";
 /// In a query's key: what stands behind it is a secret.
 const SECRETIVE: [&str; 6] = ["key", "token", "secret", "pass", "auth", "sig"];
@@ -79,8 +78,10 @@ impl FromStr for RemoteUrl {
         let (scheme, rest) = text.split_once("://").ok_or_else(|| format!("it has no scheme; {LIKE}"))?;
         // Before anything of it is repeated; a password with a `/` in it would stand in what looks like the path.
         if rest.contains('@') {
-            let what = "it holds a user or a password, which would stand in the list of processes and in Prometheus' log";
-            let remedy = "take them out, give --remote-write-user and --remote-write-password-file, and change that password";
+            let what =
+                "it holds a user or a password, which would stand in the list of processes and in Prometheus' log";
+            let remedy =
+                "take them out, give --remote-write-user and --remote-write-password-file, and change that password";
             return Err(format!("{what}; {remedy}"));
         }
         if !["http", "https"].contains(&scheme) {
@@ -96,7 +97,8 @@ impl FromStr for RemoteUrl {
             return Err(format!("its path is missing: {PATHS}"));
         }
         let is_secret = |key: &str| SECRETIVE.iter().any(|word| key.to_ascii_lowercase().contains(word));
-        if let Some((key, _)) = query.split('&').filter_map(|part| part.split_once('=')).find(|(key, _)| is_secret(key)) {
+        if let Some((key, _)) = query.split('&').filter_map(|part| part.split_once('=')).find(|(key, _)| is_secret(key))
+        {
             let what = format!("`{key}` in its query looks like a secret, which Prometheus would repeat in its log");
             return Err(format!("{what}; give --remote-write-token-file, or a user and --remote-write-password-file"));
         }
@@ -105,7 +107,8 @@ impl FromStr for RemoteUrl {
         }
         let is_digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
         if behind.split('%').skip(1).any(|rest| !is_digit(rest.bytes().next()) || !is_digit(rest.bytes().nth(1))) {
-            return Err("its path or query holds a `%` without two hexadecimal digits behind it; as itself it is %25".to_owned());
+            return Err("its path or query holds a `%` without two hexadecimal digits behind it; as itself it is %25"
+                .to_owned());
         }
         Ok(RemoteUrl(text.to_owned()))
     }
