@@ -15,12 +15,19 @@ use aiclipx_stack::Mark;
 use aiclipx_stack::find_tree;
 use anyhow::Context;
 
+use crate::remote::RemoteOptions;
 use aiclipx_model::failure::print;
 
-pub(super) fn render(speed: Speed, out: Option<&Path>, external: Option<ExternalUrl>) -> Result<ExitCode, Failure> {
+pub(super) fn render(
+    speed: Speed,
+    out: Option<&Path>,
+    external: Option<ExternalUrl>,
+    remote: &RemoteOptions,
+) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
     let source = root.join("monitoring");
-    let files = Monitoring::read(&source)?.render(&Addresses { external, ..Addresses::canonical() }, speed)?;
+    let addresses = Addresses { external, remote_write: remote.rendered()?, ..Addresses::canonical() };
+    let files = Monitoring::read(&source)?.render(&addresses, speed)?;
     if let Some(out) = out {
         if is_within(out, &source) || is_within(&source, out) {
             return Err(Failure::usage(format!("{} holds what is rendered, or lies in it", out.display()))

@@ -69,6 +69,7 @@ pub mod promql;
 mod prose;
 mod refused;
 mod remark;
+pub mod remote_write;
 mod render;
 mod role;
 mod routes;
