@@ -85,6 +85,10 @@ enum Command {
         /// Instead, generate the rules of the objectives anew: monitoring/prometheus/rules/slo.yml from monitoring/slo.toml.
         #[arg(long, conflicts_with_all = ["speed", "out", "external_url", "remote_write"])]
         slo: bool,
+        /// Instead, make anew what a cluster can't take as it is, in deploy/kubernetes: how Prometheus finds targets there, and the
+        /// service's rules as the operator's objects.
+        #[arg(long, conflicts_with_all = ["speed", "out", "external_url", "slo", "remote_write"])]
+        kubernetes: bool,
         /// What the links of alerts and panels begin with, as for `up`.
         #[arg(long, value_name = "URL")]
         external_url: Option<ExternalUrl>,
@@ -266,6 +270,7 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         Command::Status => stack::status(&state()?).await,
         Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
         Command::Render { slo: true, .. } => render::slo(),
+        Command::Render { kubernetes: true, .. } => render::kubernetes(),
         Command::Render { speed, out, external_url, ref remote, .. } => {
             render::render(speed, out.as_deref(), external_url, remote)
         }

@@ -57,6 +57,7 @@ pub mod addresses;
 mod bounds;
 pub mod datasources;
 mod folder;
+pub mod kubernetes;
 mod layout;
 mod loaded;
 mod loaded_config;
