@@ -121,12 +121,17 @@ test: _formatted lint _tests _checked _live
 
 # what takes long: every experiment, the mutants, the containers, and both README commands on machines that have nothing
 [group('development')]
-test-long: prove mutants containers fresh schema log-faults
+test-long: prove mutants containers kubernetes fresh schema log-faults
 
 # the images and compose.yaml under podman and under Docker, whichever can run here
 [group('development')]
 containers *tests:
     @scripts/containers.sh "$@"
+
+# deploy/kubernetes on an API server of its own, and its pods under podman: as much as what is on PATH allows, and what was left out
+[group('development')]
+kubernetes:
+    @scripts/kubernetes.sh
 
 # the service beside bare hyper, bare warp and a Flask peer: instructions a request, rates as ratios of one run; some eight minutes
 [group('development')]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::kubernetes::KUSTOMIZATION;
+use super::layout::KUSTOMIZATION;
 use super::remark::Found;
 use super::role::{Layout, is_read};
 use crate::files;
