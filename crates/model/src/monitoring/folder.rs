@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::kubernetes::KUSTOMIZATION;
 use super::remark::Found;
 use super::role::{Layout, is_read};
 use crate::files;
@@ -66,6 +67,10 @@ impl Collected {
         let is_hidden = name.starts_with('.');
         // What editors leave has other names, or begins so.
         if is_hidden && (!is_read(path) || name.starts_with(".#")) {
+            return Ok(());
+        }
+        // Which files a cluster gets; nothing that a component reads.
+        if name == KUSTOMIZATION && self.layout == Layout::Stack {
             return Ok(());
         }
         let is_link = entry.file_type()?.is_symlink();

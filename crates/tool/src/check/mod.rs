@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`wiring`] | patterns with files, jobs and routes with time, matchers with alerts, the forwarder's inputs |
 //! | [`compose`] | compose.yaml with what it mounts, joins and waits for |
+//! | [`kubernetes`] | deploy/kubernetes with what Kubernetes knows, with compose.yaml, with monitoring/ |
 //! | [`alerts`] | labels, annotations, runbooks, routes; the jobs that rules, pages and panels ask of |
 //! | [`inhibitions`] | what silences with what is silenced: whose, and for how long |
 //! | [`events`] | a `for` with the window of what counts events |
@@ -40,10 +41,12 @@ mod alerts;
 mod cases;
 mod compose;
 mod dashboards;
+mod environment;
 mod events;
 mod finding;
 mod inhibitions;
 mod known;
+mod kubernetes;
 mod labels;
 pub mod live;
 pub mod metrics;
@@ -76,6 +79,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     let dashboards = read_dashboards(&monitoring, &mut Findings::default());
     runbooks::check(root, &monitoring, &dashboards, &mut findings);
     compose::check(root, &mut findings);
+    kubernetes::check(root, &monitoring, &mut findings);
     mutants::check(root, &SPEEDS, &mut findings);
     Ok(of(monitoring, &scenarios, findings)?)
 }

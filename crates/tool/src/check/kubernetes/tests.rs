@@ -1,0 +1,1 @@
+//! deploy/kubernetes, broken on purpose in one place.
