@@ -7,14 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::course::{Course, as_told};
 use super::given::Given;
-use super::plan::{Plan, Scene};
+use super::plan::{Plan, Scene, no_rule};
 use super::record::Record;
 use super::rows::{Row, Whose, in_words};
 use super::stage::Stage;
 use super::tally::{Cell, Column, Tally};
 use crate::finding::first_of;
 use aiclipx_model::drill::scene::millis;
-use aiclipx_model::nearest;
 
 /// A scene with what was recorded of it; none where nothing was.
 pub type Seen<'a> = (&'a Scene, Option<&'a Record>);
@@ -59,8 +58,9 @@ fn cell(basis: &Basis<'_>, row: &Row, column: Column) -> Cell {
             Column::Resolves => stage.resolves(&mut tally),
         }
     }
-    if let (None, Column::Fires) = (&row.rule, column) {
-        let why = format!("no rule is called {}{}", row.alert, meant(basis, row));
+    if column == Column::Fires
+        && let Some(why) = no_rule(given, row)
+    {
         if tally.fails.is_empty() { tally.open.push(why) } else { tally.fails.insert(0, why) }
     }
     if tally.population == 0 && tally.open.is_empty() && tally.disturbed.is_empty() {
@@ -70,12 +70,6 @@ fn cell(basis: &Basis<'_>, row: &Row, column: Column) -> Cell {
         tally.open.extend(unseen(basis, row));
     }
     tally.decided(row, column)
-}
-
-/// Which alert a test may mean that names one that no rule defines.
-fn meant(basis: &Basis<'_>, row: &Row) -> String {
-    let known: Vec<&str> = basis.given.alerts().map(|rule| rule.name.as_str()).collect();
-    nearest::nearest(&row.alert, &known).map(|name| format!(", did the test mean {name}?")).unwrap_or_default()
 }
 
 /// What is said of whom the row's alerts are meant for, and of what keeps them quiet, that no scene shows anything of.

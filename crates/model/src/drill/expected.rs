@@ -126,7 +126,7 @@ mod of_itself {
             ("expected:\n  - {receivers: [a]}\n", 2, "about no alert"),
             ("expected:\n  - alertname: A\n    reciever: [a]\n    receivers: [a]\n", 3, "`reciever` is none of"),
             ("expected:\n  - A\n", 2, "has no alertname"),
-            ("expected: [\n", 2, ""),
+            ("expected: [\n", 1, "unclosed"),
         ] {
             let found = of(text).unwrap_err();
             assert!(found.iter().any(|one| one.line == line && one.what.contains(says)), "{text}: {found:?}");

@@ -15,7 +15,7 @@ pub struct Text {
 }
 
 /// What stands in the place of several of Alertmanager's own.
-const OF_ITSELF: &str = "texts of its own";
+const OF_ITSELF: &str = "defaults";
 
 /// By integration: the keys that have a text of Alertmanager's where they are left out, and the template in it. Not every version
 /// has every one of them.

@@ -31,7 +31,7 @@ use aiclipx_judge::drill::bundle::{conclude, take};
 use aiclipx_judge::drill::given::Given;
 use aiclipx_judge::drill::layout::{SCENES, packed};
 use aiclipx_judge::drill::outcome::{KIND, Made, Outcome, SCHEMA, unmatched};
-use aiclipx_judge::drill::plan::{Plan, Scene, Wanted};
+use aiclipx_judge::drill::plan::{Plan, Scene, Wanted, no_rule};
 use aiclipx_judge::drill::record::Record;
 use aiclipx_judge::files;
 use aiclipx_judge::provenance::{self, compact_utc};
@@ -69,7 +69,7 @@ pub async fn drill(
     let given = Given::from_files(files, &alertmanager)?;
     let plan = Plan::of(&given, &Wanted { only: options.only.clone(), speed: options.speed });
     is_about_something(&given, &plan, options)?;
-    announce(&plan, options.jobs, events);
+    announce(&given, &plan, options.jobs, events);
     let programs = Programs::find().await?;
     let amtool = Amtool::of(&programs, &given, &configuration).await?;
     amtool.accepts().await?;
@@ -111,14 +111,17 @@ pub async fn drill(
     sealed(draft, made).await
 }
 
-/// What is ahead: the first that is told, before anything is started.
-fn announce(plan: &Plan, at_once: usize, events: &Events) {
+/// What is ahead, and what is odd about it: the first that is told, before anything is started.
+fn announce(given: &Given, plan: &Plan, at_once: usize, events: &Events) {
     let scenes = plan.scenes.len();
     let real_ms: i64 =
         plan.scenes.iter().map(|one| one.stretch.real_ms(one.stretch.over_ms - one.stretch.begins_ms)).sum();
     let real = Duration::from_millis(real_ms.unsigned_abs()) + STARTING * u32::try_from(scenes).unwrap_or(u32::MAX);
     let seconds = (real / u32::try_from(at_once.clamp(1, scenes.max(1))).unwrap_or(1)).as_secs();
     events.tell_all(Event::Planned { alerts: plan.alerts.len(), scenes, at_once: at_once.min(scenes), seconds });
+    for why in plan.rows.iter().filter_map(|row| no_rule(given, row)) {
+        events.tell_all(Event::Warning { why });
+    }
 }
 
 /// What a scene takes beside its own time: two programs start, find each other, and are asked at the end.
