@@ -362,7 +362,8 @@ fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
 /// they are written.
 fn places(run: &TrafficRun) -> Result<Vec<Reserved>, Failure> {
     let mut reserved = Vec::new();
-    for (option, path) in [("--ledger", &run.ledger), ("--json", &run.json)] {
+    let ledger = if run.shard.is_some() { "--out" } else { "--ledger" };
+    for (option, path) in [(ledger, &run.ledger), ("--json", &run.json)] {
         let Some(path) = path else { continue };
         reserved.push(files::reserve(path).map_err(|error| {
             Failure::usage(format!("cannot write {}: {error}", path.display())).remedy(format!(
