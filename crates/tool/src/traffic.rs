@@ -158,8 +158,9 @@ async fn run(
         return Ok(ExitCode::SUCCESS);
     }
     match &run.base_url {
-        Some(address) => to(address, run, signals).await,
-        None => on_stack(&state()?, run, signals).await,
+        // On the heap: main's own future would be a large one.
+        Some(address) => Box::pin(to(address, run, signals)).await,
+        None => Box::pin(on_stack(&state()?, run, signals)).await,
     }
 }
 
