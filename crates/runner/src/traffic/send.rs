@@ -120,7 +120,6 @@ pub async fn send<'a, C: Connect>(
         return Err(Failure::usage(format!("`{run}` is no run name; write up to {MAX_RUN_NAME} of [A-Za-z0-9._-]")));
     }
     let share = share.into();
-    let own = usize::try_from(share.shard.count(share.schedule.requests.len() as u64)).expect("no more than there are");
     let traffic = Arc::new(Traffic {
         run: run.to_owned(),
         service: named.service.clone(),
@@ -131,7 +130,7 @@ pub async fn send<'a, C: Connect>(
         in_flight: AtomicU64::new(0),
         idle: Idle::default(),
         shard: share.shard,
-        records: Mutex::new(vec![Record::default(); own]),
+        records: Mutex::new(vec![Record::default(); share.requests().count()]),
     });
     let started_unix_us = unix_us();
     let mut tasks = JoinSet::new();
