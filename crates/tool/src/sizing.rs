@@ -76,8 +76,8 @@ impl Sizing {
     }
 
     fn told(&self, exposed: &BTreeMap<String, usize>) -> String {
-        let exposes: usize = exposed.values().sum();
-        let needs = Needs::of(exposes + ADDED, self);
+        let count: usize = exposed.values().sum();
+        let needs = Needs::of(count + ADDED, self);
         let interval = duration::print(self.interval);
         let mut told = String::new();
         let mut row = |what: &str, value: &str, why: &str| {
@@ -86,7 +86,7 @@ impl Sizing {
         row(
             "series a replica",
             &whole(needs.series),
-            &format!("{exposes} that it exposes, {ADDED} that Prometheus adds"),
+            &format!("{count} that it exposes, {ADDED} that Prometheus adds"),
         );
         for (name, count) in largest(exposed) {
             row(&format!("  {name}"), &whole(count_of(count)), "");
