@@ -65,7 +65,7 @@ enum Command {
         #[arg(long, value_name = "URL")]
         external_url: Option<ExternalUrl>,
         #[command(flatten)]
-        remote: RemoteOptions,
+        remote: Box<RemoteOptions>,
     },
     /// Stop the stack; its data stays.
     Down,
@@ -94,10 +94,10 @@ enum Command {
         #[arg(long, value_name = "URL")]
         external_url: Option<ExternalUrl>,
         #[command(flatten)]
-        remote: RemoteOptions,
+        remote: Box<RemoteOptions>,
     },
     /// Say what a Prometheus takes for so many replicas of a service, from what the service exposes.
-    Sizing(sizing::Sizing),
+    Sizing(Box<sizing::Sizing>),
     /// Check scenarios, rules, routes and dashboards without running anything.
     Check {
         /// Ask the running stack instead whether every panel shows something and every rule is evaluated.

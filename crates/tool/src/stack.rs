@@ -81,7 +81,8 @@ pub(super) async fn up(
         plan.choose_port(*choice);
     }
     let turn = start::Turn::take(&plan.state).await?;
-    plan.addresses.remote_write = remote.map(|remote| remote::settled(remote, &root, &plan.state)).transpose()?;
+    plan.addresses.remote_write =
+        remote.map(|remote| remote::settled(remote, &root, &plan.state)).transpose()?.map(Box::new);
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let render = |plan: &mut Plan| {
         plan.addresses.external = Option::clone(external_url).or_else(|| plan.viewer_as_external());
