@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::layout::KUSTOMIZATION;
 use super::remark::Found;
 use super::role::{Layout, is_read};
 use crate::files;
@@ -65,6 +66,10 @@ impl Collected {
         let name = entry.file_name().to_string_lossy().into_owned();
         // What editors leave has other names, or begins so.
         if name.starts_with('.') && (!is_read(path) || name.starts_with(".#")) {
+            return Ok(());
+        }
+        // Which files a cluster gets; nothing that a component reads.
+        if name == KUSTOMIZATION && self.layout == Layout::Stack {
             return Ok(());
         }
         let is_link = entry.file_type()?.is_symlink();

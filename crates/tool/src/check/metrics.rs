@@ -49,6 +49,21 @@ pub const OF_PROMETHEUS: [&str; 17] = [
     "prometheus_tsdb_wal_corruptions_total",
 ];
 
+/// Those of a Prometheus that writes to a store elsewhere, in 2.42 and in 3.x; some only after the first sending, and in 3.x the
+/// last one after the first loss.
+pub const OF_REMOTE_WRITE: [&str; 10] = [
+    "prometheus_remote_storage_highest_timestamp_in_seconds",
+    "prometheus_remote_storage_queue_highest_sent_timestamp_seconds",
+    "prometheus_remote_storage_samples_failed_total",
+    "prometheus_remote_storage_samples_pending",
+    "prometheus_remote_storage_samples_retried_total",
+    "prometheus_remote_storage_sent_batch_duration_seconds_bucket",
+    "prometheus_remote_storage_shards",
+    "prometheus_remote_storage_shards_desired",
+    "prometheus_remote_storage_shards_max",
+    "prometheus_remote_storage_samples_dropped_total",
+];
+
 /// What we ask of Alertmanager's; all are there in 0.25 and later.
 pub const OF_ALERTMANAGER: [&str; 5] = [
     "alertmanager_config_last_reload_successful",
@@ -180,7 +195,8 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     for name in OF_PROBE {
         known.insert(name.to_owned(), labels(&[]));
     }
-    for name in SYNTHETIC.iter().chain(&OF_PROMETHEUS).chain(&OF_ALERTMANAGER).chain(&OF_VECTOR) {
+    for name in SYNTHETIC.iter().chain(&OF_PROMETHEUS).chain(&OF_REMOTE_WRITE).chain(&OF_ALERTMANAGER).chain(&OF_VECTOR)
+    {
         known.entry((*name).to_owned()).or_insert(None);
     }
     for name in receiver::metric_names() {

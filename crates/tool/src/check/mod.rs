@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`wiring`] | patterns with files, jobs and routes with time, matchers with alerts, the forwarder's inputs |
 //! | [`compose`] | compose.yaml with what it mounts, joins and waits for |
+//! | [`kubernetes`] | deploy/kubernetes with what Kubernetes knows, with compose.yaml, with monitoring/ |
 //! | [`anywhere`] | rules and routes with what fires at nothing or for ever, is reached by nobody, is tested by nothing |
 //! | [`alerts`] | labels, annotations, runbooks, routes; the jobs that rules, pages and panels ask of |
 //! | [`inhibitions`] | what silences with what is silenced: whose, and for how long |
@@ -42,16 +43,17 @@ mod anywhere;
 mod cases;
 mod compose;
 mod dashboards;
+mod environment;
 mod events;
 mod finding;
 mod inhibitions;
 mod known;
+mod kubernetes;
 mod labels;
 pub mod live;
 pub mod metrics;
 mod mutants;
 pub mod names;
-mod nearest;
 mod pasted;
 mod profile;
 mod recordings;
@@ -79,6 +81,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     let dashboards = read_dashboards(&monitoring, &mut Findings::default());
     runbooks::check(root, &monitoring, &dashboards, &mut findings);
     compose::check(root, &mut findings);
+    kubernetes::check(root, &monitoring, &mut findings);
     mutants::check(root, &SPEEDS, &mut findings);
     Ok(of(monitoring, &scenarios, findings)?)
 }

@@ -4,7 +4,7 @@
 type Row = (&'static str, &'static str);
 
 /// In the order of names; crates/tool/tests/names.rs holds it to those that are used.
-pub const ALL: [Row; 169] = [
+pub const ALL: [Row; 182] = [
     ("address/elsewhere", "an address is none of this stack's: a local stack leaves it as it is"),
     ("alert/absent", "it asks whether several are absent at once, and is silent while one is there"),
     ("alert/annotation", "an annotation asks for a label that the rule's value has not"),
@@ -76,6 +76,19 @@ pub const ALL: [Row; 169] = [
     ("inhibition/outlasts", "a cause ends before what it inhibits, which would then be told"),
     ("inhibition/unheard", "it ends before what inhibits it, and nobody hears of its end"),
     ("inhibition/watchdog", "the Watchdog is inhibited"),
+    ("kubernetes/drain", "a pod is killed before it has had the time that it may take to stop"),
+    ("kubernetes/field", "Kubernetes knows no such field of the object, wants another type of it, or one more"),
+    ("kubernetes/file", "a file of deploy/kubernetes can't be read"),
+    ("kubernetes/image", "an image is none of those that compose.yaml names"),
+    ("kubernetes/kind", "an object is of a kind that is not known here"),
+    ("kubernetes/limit", "a container is not held back, or otherwise than by compose.yaml"),
+    ("kubernetes/missing", "a list or a pod names what is not there"),
+    ("kubernetes/open", "a pod may do more than it has to"),
+    ("kubernetes/rendered", "what is made of monitoring/ for a cluster is not what monitoring/ gives"),
+    ("kubernetes/selector", "a selector or a port finds nothing"),
+    ("kubernetes/setting", "the service has no such setting, or not of this value"),
+    ("kubernetes/shards", "a Job cuts its traffic into another number of shards than it has pods"),
+    ("kubernetes/unlisted", "no list names a file, so that no cluster gets it"),
     ("live/no-traffic", "nobody called the service in what is shown (`--live`)"),
     ("monitoring/file", "a file of monitoring/ can't be read as what it is"),
     ("monitoring/speed", "a file of monitoring/ can't be divided for a speed that is promised"),
@@ -205,7 +218,7 @@ pub const ANYWHERE: [&str; 17] = [
 
 /// Names and groups that are habits of this repository, and off where the tree is of another service: how an alert is told and
 /// documented, which tests each has, how a panel is described, what a local stack of ours sets.
-pub const OF_OURS: [&str; 28] = [
+pub const OF_OURS: [&str; 29] = [
     "alert/dashboard",
     "alert/description",
     "alert/label",
@@ -222,6 +235,7 @@ pub const OF_OURS: [&str; 28] = [
     "dashboard/timezone",
     "grafana",
     "inhibition",
+    "kubernetes",
     "mutant",
     "panel/description",
     "panel/runbook",
