@@ -106,7 +106,11 @@ impl FromStr for RemoteUrl {
             return Err(format!("its path or query holds `{sign}`, which a URL has only as %{:02X}", sign as u32));
         }
         let is_digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
-        if behind.split('%').skip(1).any(|rest| !is_digit(rest.bytes().next()) || !is_digit(rest.bytes().nth(1))) {
+        if behind
+            .split('%')
+            .skip(1)
+            .any(|rest| !is_digit(rest.bytes().next()) || !is_digit(rest.as_bytes().get(1).copied()))
+        {
             return Err("its path or query holds a `%` without two hexadecimal digits behind it; as itself it is %25"
                 .to_owned());
         }
