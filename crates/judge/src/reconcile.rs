@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
@@ -272,6 +272,9 @@ fn deltas(
             // A service that was restarted on purpose begins at zero again; no other counter may go down.
             let restarted = outages.iter().any(|(from, to)| millis(before.0) < *to && millis(sample.seconds) > *from);
             let down = sample.value < before.1;
+            if down && !restarted && !experiment.is_since(6) {
+                bail!("{what}: the counter went down between {} and {}", before.0, sample.seconds);
+            }
             ensure!(!down || restarted, WentDown { what, from: before.0, to: sample.seconds });
             grown += if down { sample.value } else { sample.value - before.1 };
             before = (sample.seconds, sample.value);

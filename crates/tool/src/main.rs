@@ -7,6 +7,7 @@ mod evidence;
 mod init;
 mod remote;
 mod render;
+mod sizing;
 mod stack;
 mod traffic;
 
@@ -95,6 +96,8 @@ enum Command {
         #[command(flatten)]
         remote: RemoteOptions,
     },
+    /// Say what a Prometheus takes for so many replicas of a service, from what the service exposes.
+    Sizing(sizing::Sizing),
     /// Check scenarios, rules, routes and dashboards without running anything.
     Check {
         /// Ask the running stack instead whether every panel shows something and every rule is evaluated.
@@ -274,6 +277,7 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         Command::Render { speed, out, external_url, ref remote, .. } => {
             render::render(speed, out.as_deref(), external_url, remote)
         }
+        Command::Sizing(ref asked) => asked.run().await,
         Command::Check { names: true, .. } => checks::names(),
         Command::Check { live, json, ref rules, .. } => {
             let stack = if live { Some(state()?) } else { None };

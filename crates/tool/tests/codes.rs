@@ -186,7 +186,7 @@ const NO_STACK: &str = "`just up` starts one";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 133] = [
+const TABLE: [(&str, &str, u8, &str); 142] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -211,13 +211,27 @@ const TABLE: [(&str, &str, u8, &str); 133] = [
     ("logs", "busy", 2, BUSY),
     ("logs", "odd", 0, "/odd/logs/pipe.log is left out: it is not a regular file; move it elsewhere"),
     ("logs pipe", "odd", 2, "move it elsewhere"),
-    ("render", "empty", 0, "67 files at speed 30"),
-    ("render --out {rendered}", "empty", 0, "67 files at speed 30"),
-    ("render --out {rendered}", "empty", 0, "67 files at speed 30"),
+    ("render", "empty", 0, "70 files at speed 30"),
+    ("render --out {rendered}", "empty", 0, "70 files at speed 30"),
+    ("render --out {rendered}", "empty", 0, "70 files at speed 30"),
     ("render --out {linked}", "empty", 2, "remove the link, or choose another folder with --out"),
     ("render --out {theirs}", "empty", 2, "/theirs/.aiclipx-rendered'"),
     ("render --out {file}", "empty", 2, "choose another with --out"),
     ("render --speed 7", "empty", 2, "… and "),
+    ("render --remote-write http://a:1/api/v1/write", "empty", 0, "70 files at speed 30"),
+    (
+        "render --remote-write http://me:hunter2@a/write",
+        "empty",
+        2,
+        "--remote-write-password-file, and change that password",
+    ),
+    ("render --remote-write http://a/write --remote-write-token-file token", "empty", 2, "give the whole path"),
+    ("up --remote-write http://a:8428", "missing", 2, "its path is missing: VictoriaMetrics"),
+    ("up --remote-write-user me", "missing", 2, "For more information, try '--help'."),
+    ("up --external-label a=b", "missing", 2, "For more information, try '--help'."),
+    ("sizing", "missing", 0, "one Prometheus is enough"),
+    ("sizing --replicas 9000000", "missing", 2, "For more information, try '--help'."),
+    ("sizing --metrics {nowhere}", "missing", 2, "--metrics names a URL"),
     ("check", "empty", 0, "Nothing found."),
     ("check --json", "empty", 0, "Nothing found."),
     ("check --names", "empty", 0, "vector/unread"),

@@ -97,7 +97,9 @@ use folder::Collected;
 #[cfg(test)]
 use layout::FOLDER;
 use layout::duration_of;
-pub use layout::{ALERTMANAGER, DATASOURCES, PROMETHEUS, RULES, holds_logs, is_of_logs, prometheus_flags};
+pub use layout::{
+    ALERTMANAGER, DATASOURCES, KUSTOMIZATION, PROMETHEUS, RULES, holds_logs, is_of_logs, prometheus_flags,
+};
 use located::Node;
 use promql::Recorded;
 use remark::Found;

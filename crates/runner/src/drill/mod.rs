@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::events::{self, Event, Events};
-use crate::publish::in_a_second_of_its_own;
+use crate::publish::{in_a_second_of_its_own, print};
 use crate::runner::{self, Ended, Job, Try, Which, gravest, invalid};
 use crate::surroundings::{machine, now_ms};
 use aiclipx_base::duration::Speed;
@@ -54,6 +54,8 @@ pub struct Options {
     pub speed: Option<Speed>,
     /// Scenes side by side.
     pub jobs: usize,
+    /// Whether its report is printed, too; that takes a browser, and some seconds.
+    pub pdf: bool,
     /// The folder in which the bundle gets a folder of its own.
     pub out: PathBuf,
 }
@@ -108,7 +110,7 @@ pub async fn drill(
     };
     events.tell_all(Event::Concluding { work: "judging", seconds: None });
     events.settle();
-    sealed(draft, made).await
+    sealed(draft, made, options.pdf, events, interrupt).await
 }
 
 /// What is ahead, and what is odd about it: the first that is told, before anything is started.
@@ -178,16 +180,28 @@ async fn live_all(ground: &Arc<Ground>, plan: &Plan, draft: &Draft, at_once: usi
     Ok(Lived { promtool, unfinished, repeated })
 }
 
-/// Packs, judges and seals.
-async fn sealed(draft: Draft, made: Made) -> Result<(Bundle, Outcome), Failure> {
-    let sealed = tokio::task::spawn_blocking(move || {
+/// Packs, judges, prints where that is asked for, and seals.
+async fn sealed(
+    draft: Draft,
+    made: Made,
+    pdf: bool,
+    events: &Events,
+    interrupt: &Interrupt,
+) -> Result<(Bundle, Outcome), Failure> {
+    let title = made.id.clone();
+    let judged = tokio::task::spawn_blocking(move || {
         for folder in files::files_in(&draft.folder().join(SCENES), "")? {
             files::pack_all(packed(&folder))?;
         }
         let outcome = conclude(&draft, &made)?;
-        Ok::<_, Failure>((draft.seal(&[])?, outcome))
+        Ok::<_, Failure>((draft, outcome))
     });
-    sealed.await.context("judging")?
+    let (draft, outcome) = judged.await.context("judging")??;
+    if pdf {
+        print(&draft, &title, events, interrupt).await?;
+    }
+    let sealed = tokio::task::spawn_blocking(move || draft.seal(&[])).await.context("sealing")??;
+    Ok((sealed, outcome))
 }
 
 /// What promtool said. It is done long before the scenes are, as a rule, and waited for a while where it is not.

@@ -11,7 +11,8 @@ pub(super) struct Given {
 
 /// What the service would refuse, or not know, with the lines; of what is of none the line is that of the whole.
 pub(super) fn wrong(given: &[Given], whole: usize) -> Vec<(usize, String)> {
-    let line_of = |is_it: &dyn Fn(&str) -> bool| given.iter().find(|one| is_it(&one.name)).map_or(whole, |one| one.line);
+    let line_of =
+        |is_it: &dyn Fn(&str) -> bool| given.iter().find(|one| is_it(&one.name)).map_or(whole, |one| one.line);
     let mut wrong = Vec::new();
     let all = given.iter().map(|one| (one.name.clone(), one.value.clone()));
     if let Some(strange) = config::unknown_variables(all) {

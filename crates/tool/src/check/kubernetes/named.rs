@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::finding::Findings;
-use super::{Deployment, Object, at, listed};
+use super::deployment::{Deployment, Object, at};
 use aiclipx_model::monitoring::located::Node;
 
 /// What every pod has: the lists of the overlays give it.
@@ -13,8 +13,10 @@ type Labels<'a> = BTreeMap<&'a str, &'a str>;
 
 pub(super) fn check(deployment: &Deployment, findings: &mut Findings) {
     let whole = || deployment.objects.iter().filter(|object| !object.is_patch);
-    let pods: Vec<(Labels<'_>, &Node)> =
-        whole().filter_map(Object::template).map(|template| (labels(at(template, "metadata.labels"), Some(STACK)), template)).collect();
+    let pods: Vec<(Labels<'_>, &Node)> = whole()
+        .filter_map(Object::template)
+        .map(|template| (labels(at(template, "metadata.labels"), Some(STACK)), template))
+        .collect();
     let services: Vec<(Labels<'_>, &Node)> = whole()
         .filter(|object| object.kind() == "Service")
         .map(|object| (labels(at(&object.node, "metadata.labels"), Some(STACK)), &object.node))
@@ -41,7 +43,9 @@ fn labels<'a>(node: Option<&'a Node>, more: Option<(&'a str, &'a str)>) -> Label
 
 /// Every selector below, but those of other namespaces.
 fn selectors(object: &Object, node: &Node, chosen: &[(Labels<'_>, &Node)], findings: &mut Findings) {
-    let selects = |wanted: &Labels<'_>| chosen.iter().any(|(labels, _)| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)));
+    let selects = |wanted: &Labels<'_>| {
+        chosen.iter().any(|(labels, _)| wanted.iter().all(|(key, value)| labels.get(key) == Some(value)))
+    };
     for entry in node.entries() {
         if entry.key == "namespaceSelector" || entry.key == "podSelector" && node.get("namespaceSelector").is_some() {
             continue;
@@ -70,7 +74,11 @@ fn selectors(object: &Object, node: &Node, chosen: &[(Labels<'_>, &Node)], findi
 fn nobody(object: &Object, line: usize, selector: &Node, findings: &mut Findings) {
     let wanted = match selector.as_text() {
         Some(value) => value.to_owned(),
-        None => labels(Some(selector), None).iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
+        None => labels(Some(selector), None)
+            .iter()
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect::<Vec<_>>()
+            .join(","),
     };
     let what = format!("`{}` selects `{wanted}`, and nothing has these labels", object.name());
     findings.about("kubernetes/selector", object.name(), &object.file, line, what, "");
@@ -108,7 +116,8 @@ fn has_port(container: &Node, name: &str) -> bool {
 /// An autoscaler's target is there.
 fn scaled(object: &Object, deployment: &Deployment, findings: &mut Findings) {
     let Some(target) = at(&object.node, "spec.scaleTargetRef") else { return };
-    let is_it = |one: &&Object| Some(one.kind()) == target.text_of("kind") && Some(one.name()) == target.text_of("name");
+    let is_it =
+        |one: &&Object| Some(one.kind()) == target.text_of("kind") && Some(one.name()) == target.text_of("name");
     if !deployment.objects.iter().any(|one| is_it(&one)) {
         let what = format!("`{}` scales what is not there", object.name());
         findings.about("kubernetes/selector", object.name(), &object.file, target.line, what, "");
@@ -129,9 +138,11 @@ fn probes(object: &Object, template: &Node, findings: &mut Findings) {
 /// ConfigMaps, Secrets, claims and accounts that a pod names.
 fn mounted(object: &Object, template: &Node, deployment: &Deployment, findings: &mut Findings) {
     let Some(spec) = template.get("spec") else { return };
-    let is_object = |kind: &str, name: &str| deployment.objects.iter().any(|one| one.kind() == kind && one.name() == name);
-    let is_made = |name: &str| deployment.lists.iter().any(|list| listed::makes(list, name)) || is_object("ConfigMap", name);
-    let mut missing = |line, what: String| findings.about("kubernetes/missing", object.name(), &object.file, line, what, "");
+    let is_object =
+        |kind: &str, name: &str| deployment.objects.iter().any(|one| one.kind() == kind && one.name() == name);
+    let is_made = |name: &str| deployment.lists.iter().any(|list| list.makes(name)) || is_object("ConfigMap", name);
+    let mut missing =
+        |line, what: String| findings.about("kubernetes/missing", object.name(), &object.file, line, what, "");
     match spec.text_of("serviceAccountName") {
         Some(name) if is_object("ServiceAccount", name) => {}
         Some(name) => missing(spec.line_of("serviceAccountName"), format!("there is no ServiceAccount `{name}`")),

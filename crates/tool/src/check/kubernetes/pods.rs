@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::super::compose::or_else;
 use super::super::environment::{self, Given};
 use super::super::finding::Findings;
+use super::deployment::{Deployment, Object, at};
 use super::named::containers;
-use super::{Deployment, Object, at};
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::located::{Node, Value};
 
@@ -74,7 +74,9 @@ impl Pods<'_> {
         if spec.text_of("serviceAccountName") != Some(ASKS) {
             self.must(spec, line, "automountServiceAccountToken", "false");
         }
-        for entry in spec.entries().iter().filter(|entry| OPEN.contains(&entry.key.as_str()) && plain(&entry.node) != "false") {
+        for entry in
+            spec.entries().iter().filter(|entry| OPEN.contains(&entry.key.as_str()) && plain(&entry.node) != "false")
+        {
             let what = format!("`{}` has `{}`", self.object.name(), entry.key);
             self.find("kubernetes/open", entry.line, what, "a pod without walls");
         }
@@ -91,9 +93,16 @@ impl Pods<'_> {
         let name = container.text_of("name").unwrap_or_default();
         let capabilities = at(container, "securityContext.capabilities");
         let dropped = capabilities.map_or(&[][..], |node| node.items_of("drop"));
-        if !dropped.iter().any(|one| one.as_text() == Some("ALL")) || capabilities.is_some_and(|node| node.get("add").is_some()) {
+        if !dropped.iter().any(|one| one.as_text() == Some("ALL"))
+            || capabilities.is_some_and(|node| node.get("add").is_some())
+        {
             let what = format!("`{name}` keeps capabilities");
-            self.find("kubernetes/open", capabilities.map_or(container.line, |node| node.line), what, "capabilities: {drop: [ALL]}");
+            self.find(
+                "kubernetes/open",
+                capabilities.map_or(container.line, |node| node.line),
+                what,
+                "capabilities: {drop: [ALL]}",
+            );
         }
         for held in ["cpu", "memory"] {
             if at(container, &format!("resources.limits.{held}")).is_none() {
@@ -111,7 +120,8 @@ impl Pods<'_> {
     /// The image is one of compose.yaml's, and the limits are those of its service of that name.
     fn as_compose_has_it(&mut self, container: &Node, compose: &Node) {
         let services = compose.get("services").map_or(&[][..], Node::entries);
-        let images: Vec<&str> = services.iter().filter_map(|service| service.node.text_of("image").map(or_else)).collect();
+        let images: Vec<&str> =
+            services.iter().filter_map(|service| service.node.text_of("image").map(or_else)).collect();
         let image = container.text_of("image").unwrap_or_default();
         if !images.contains(&image) {
             let what = format!("`{image}` is none of the images that compose.yaml names");
@@ -126,7 +136,10 @@ impl Pods<'_> {
             let there = quantity(&plain(limit), Of::Kubernetes);
             if there.is_none() || wanted.is_some() && wanted != there {
                 let wanted = service.node.get(told).map(plain).unwrap_or_default();
-                let what = format!("the limit of {key} of `{name}` is `{}`, and compose.yaml has `{told}: {wanted}`", plain(limit));
+                let what = format!(
+                    "the limit of {key} of `{name}` is `{}`, and compose.yaml has `{told}: {wanted}`",
+                    plain(limit)
+                );
                 self.find("kubernetes/limit", limit.line, what, "");
             }
         }
@@ -138,7 +151,8 @@ impl Pods<'_> {
         let grace = spec.get("terminationGracePeriodSeconds");
         let seconds = grace.and_then(Node::as_number).map_or(GRACE, Duration::from_secs_f64);
         let line = grace.map_or_else(|| template.line_of("spec"), |node| node.line);
-        for container in containers(template) {
+        // What prepares a pod has ended by then.
+        for container in spec.items_of("containers") {
             let name = container.text_of("name").unwrap_or_default();
             let told = compose.and_then(|compose| at(compose, &format!("services.{name}.stop_grace_period")));
             let told = told.and_then(Node::as_text).and_then(|text| duration::parse(text).ok()).unwrap_or_default();
@@ -159,9 +173,11 @@ impl Pods<'_> {
     /// A Job has as many pods as its traffic has shards.
     fn shards(&mut self) {
         let Some(completions) = at(&self.object.node, "spec.completions") else { return };
-        let shards = self.object.template().into_iter().flat_map(containers).flat_map(|container| container.items_of("env"));
+        let shards =
+            self.object.template().into_iter().flat_map(containers).flat_map(|container| container.items_of("env"));
         let shards = shards.filter(|variable| variable.text_of("name") == Some("SHARDS"));
-        for told in shards.filter_map(|variable| variable.get("value")).filter(|told| plain(told) != plain(completions)) {
+        for told in shards.filter_map(|variable| variable.get("value")).filter(|told| plain(told) != plain(completions))
+        {
             let what = format!("{} shards, and {} pods", plain(told), plain(completions));
             self.find("kubernetes/shards", told.line, what, "`completions` is as many as SHARDS");
         }
@@ -210,7 +226,11 @@ fn quantity(text: &str, of: Of) -> Option<u64> {
         _ => return None,
     };
     let all = number.parse::<f64>().ok()? * thousandths;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no sign was read, and it is far below")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "no sign was read, and it is far below"
+    )]
     let all = all.round() as u64;
     Some(all)
 }

@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 use serde_path_to_error::{Path, Segment};
 
 use super::super::finding::Findings;
-use super::Object;
+use super::deployment::Object;
 use aiclipx_model::monitoring::located::{Node, Value};
 
 /// Where something else is wanted, and what.
@@ -51,7 +51,8 @@ const fn kind<T: Resource + Serialize + DeserializeOwned>() -> Kind {
 }
 
 fn read<T: Serialize + DeserializeOwned>(written: Json) -> Result<Json, Wrong> {
-    let read: T = serde_path_to_error::deserialize(written).map_err(|error| (error.path().clone(), error.into_inner().to_string()))?;
+    let read: T = serde_path_to_error::deserialize(written)
+        .map_err(|error| (error.path().clone(), error.into_inner().to_string()))?;
     Ok(serde_json::to_value(&read).unwrap_or_default())
 }
 
@@ -62,7 +63,13 @@ pub(super) fn check(object: &Object, findings: &mut Findings) {
     let Some((.., read)) = of_kind else {
         if version != OPERATORS {
             let what = format!("`{}` of `{version}` is no kind that is known here", object.kind());
-            findings.find("kubernetes/kind", file, node.line_of("kind"), what, "a row of KINDS in check/kubernetes/schema.rs");
+            findings.find(
+                "kubernetes/kind",
+                file,
+                node.line_of("kind"),
+                what,
+                "a row of KINDS in check/kubernetes/schema.rs",
+            );
         }
         return;
     };
