@@ -70,7 +70,7 @@ fn access(lines: &[Value]) -> Vec<&Value> {
     lines.iter().filter(|line| line["target"] == "aiclipx::access").collect()
 }
 
-async fn run(arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String, String) {
+pub(crate) async fn run(arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).env_clear().envs(settings.iter().copied()).kill_on_drop(true);
     let output = soon(command.output()).await.unwrap();
