@@ -45,7 +45,7 @@ fn main() -> ExitCode {
             with_runtime(&mut Builder::new_current_thread(), async { healthcheck(&config.reachable()).await })
         }),
         ["--help" | "-h"] => say(&help()),
-        ["--version" | "-V"] => say(concat!("aiclipx-app ", env!("CARGO_PKG_VERSION"))),
+        ["--version" | "-V"] => say(&version()),
         _ => refuse("aiclipx-app takes no arguments but healthcheck, --help or --version"),
     }
 }
@@ -61,6 +61,12 @@ fn help() -> String {
         "default",
         config::help()
     )
+}
+
+/// With what this build can besides.
+fn version() -> String {
+    let besides = if config::WITH_POSTGRES { " (with postgres)" } else { "" };
+    format!("aiclipx-app {}{besides}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Writes what was asked for on stdout. A reader that has gone away is no error.

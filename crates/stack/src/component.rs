@@ -44,6 +44,8 @@ pub enum Component {
     Vector,
     /// Loki, which keeps them.
     Loki,
+    /// PostgreSQL, where the service's items are kept, if that was asked for.
+    Database,
 }
 
 /// Where a component's program comes from.
@@ -103,6 +105,14 @@ const LOKI: Wanted = Wanted {
     debian: None,
 };
 
+const POSTGRES: Wanted = Wanted {
+    names: &["postgres"],
+    marker: "postgres (PostgreSQL) ",
+    elder: None,
+    nix: "nix shell nixpkgs#postgresql",
+    debian: Some("apt-get install --no-install-recommends postgresql"),
+};
+
 /// Up to 8 there is no `grafana`, and what is there is asked otherwise.
 const GRAFANA: Wanted = Wanted {
     names: &["grafana"],
@@ -115,7 +125,7 @@ pub(super) const GRAFANA_SERVER: &str = "grafana-server";
 
 impl Component {
     /// All there are, in the order people read them.
-    pub const ALL: [Component; 9] = [
+    pub const ALL: [Component; 10] = [
         Component::App,
         Component::Prometheus,
         Component::Alertmanager,
@@ -125,6 +135,7 @@ impl Component {
         Component::Probe,
         Component::Vector,
         Component::Loki,
+        Component::Database,
     ];
 
     const fn row(self) -> Row {
@@ -180,6 +191,9 @@ impl Component {
                 ready: "/ready",
                 missed: Some("logs are not indexed: `just logs` filters them"),
             },
+            Component::Database => {
+                Row { name: "database", source: Source::Path(&POSTGRES), port: 5432, ready: "", missed: None }
+            }
         }
     }
 
@@ -224,13 +238,19 @@ impl Component {
             | Component::Prometheus
             | Component::Alertmanager
             | Component::Receiver
-            | Component::Viewer => None,
+            | Component::Viewer
+            | Component::Database => None,
         }
     }
 
     /// Whether a stack may do without it.
     pub fn is_optional(self) -> bool {
         self.missed_without().is_some() || self.stands_in_for().is_some()
+    }
+
+    /// Whether a stack has it only where somebody asked for it.
+    pub fn is_asked_for(self) -> bool {
+        self == Component::Database
     }
 
     /// Who is nothing without whom: half of the path of logs forwards to nobody, or keeps what nobody sends.

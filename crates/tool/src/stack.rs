@@ -53,12 +53,14 @@ pub(super) struct Places<'a> {
     pub(super) ports: &'a [PortChoice],
     pub(super) free_ports: bool,
     pub(super) external_url: &'a Option<ExternalUrl>,
+    /// The service keeps its items in a database that is part of the stack.
+    pub(super) database: bool,
 }
 
 pub(super) async fn up(
     state: &Path,
     speed: Speed,
-    Places { ports, free_ports, external_url }: &Places<'_>,
+    Places { ports, free_ports, external_url, database }: &Places<'_>,
     signals: &Signals,
 ) -> Result<ExitCode, Failure> {
     let began = std::time::Instant::now();
@@ -67,6 +69,9 @@ pub(super) async fn up(
     rustix::process::umask(mask | rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     let root = find_tree()?;
     let mut plan = Plan::attached(&root, state, speed)?;
+    if *database {
+        plan.add_database();
+    }
     if *free_ports {
         plan.free_ports()?;
     }
