@@ -118,6 +118,9 @@ async fn a_client_that_leaves_during_a_statement_leaves_no_connection_with_somet
     client.stream.get_ref().set_zero_linger().unwrap();
     drop(client);
     eventually("it was left", || app.counted() == tally([("POST /items 499", 1)])).await;
+    assert_eq!(app.get("/metrics").await.status, 200); // which sets the gauges
+    let idle = app.metrics().value("app_database_connections", &[("state", "idle")]);
+    assert_eq!(whole(idle), 0, "nobody else is given a connection with something under way");
     holding.rollback().await.unwrap();
     let kept = app.get("/items/1").await; // waits for the one connection
     assert_eq!(kept.status, 200, "kept, though nobody was told");

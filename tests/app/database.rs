@@ -41,8 +41,75 @@ fn programs() -> Option<PathBuf> {
 }
 
 impl Server {
+    /// A server that speaks TLS on a port of this machine, with a certificate for `localhost` alone.
+    pub(crate) fn with_tls(port: u16) -> Option<Server> {
+        let port = format!("port={port}");
+        Server::started(&["listen_addresses=127.0.0.1", &port, "ssl=on"], |data| {
+            for (name, subject, extension) in [
+                ("root", "/CN=a root", "basicConstraints=critical,CA:TRUE"),
+                ("other", "/CN=another root", "basicConstraints=critical,CA:TRUE"),
+            ] {
+                openssl(
+                    data,
+                    &[
+                        "req",
+                        "-x509",
+                        "-newkey",
+                        "ec",
+                        "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1",
+                        "-nodes",
+                        "-days",
+                        "2",
+                        "-keyout",
+                        &format!("{name}.key"),
+                        "-out",
+                        &format!("{name}.crt"),
+                        "-subj",
+                        subject,
+                        "-addext",
+                        extension,
+                    ],
+                );
+            }
+            openssl(
+                data,
+                &[
+                    "req",
+                    "-x509",
+                    "-newkey",
+                    "ec",
+                    "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1",
+                    "-nodes",
+                    "-days",
+                    "2",
+                    "-CA",
+                    "root.crt",
+                    "-CAkey",
+                    "root.key",
+                    "-keyout",
+                    "server.key",
+                    "-out",
+                    "server.crt",
+                    "-subj",
+                    "/CN=localhost",
+                    "-addext",
+                    "subjectAltName=DNS:localhost",
+                    "-addext",
+                    "basicConstraints=critical,CA:FALSE",
+                ],
+            );
+        })
+    }
+
     /// A server with these settings besides; `None` where none is installed.
     pub(crate) fn start(settings: &[&str]) -> Option<Server> {
+        Server::started(settings, |_| {})
+    }
+
+    /// The same, with more in its folder.
+    fn started(settings: &[&str], more: impl Fn(&Path)) -> Option<Server> {
         let Some(programs) = programs() else {
             let _ = writeln!(
                 std::io::stderr(),
@@ -54,6 +121,8 @@ impl Server {
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
         let server = Server { folder, programs, child: Mutex::new(None), settings, databases: AtomicU32::new(0) };
         server.make();
+        more(&server.folder.path().join("data"));
+        server.own();
         server.run();
         Some(server)
     }
@@ -75,15 +144,20 @@ impl Server {
     fn make(&self) {
         let folder = self.folder.path();
         std::fs::write(folder.join("password"), PASSWORD).unwrap();
-        if rustix::process::geteuid().is_root() {
-            let owned = Command::new("chown").args(["-R", "nobody:nogroup"]).arg(folder).status().unwrap();
-            assert!(owned.success());
-        }
+        self.own();
         let mut made = self.program("initdb");
         made.args(["--no-sync", "--locale", "C", "--encoding", "UTF8", "--auth", "scram-sha-256", "--username", USER]);
         made.arg("--pwfile").arg(folder.join("password")).arg("--pgdata").arg(folder.join("data"));
         let made = made.output().unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+    }
+
+    /// What lies in its folder is the server's.
+    fn own(&self) {
+        if rustix::process::geteuid().is_root() {
+            let owned = Command::new("chown").args(["-R", "nobody:nogroup"]).arg(self.folder.path()).status().unwrap();
+            assert!(owned.success());
+        }
     }
 
     /// Starts it, and waits until it takes connections.
@@ -156,6 +230,8 @@ impl Server {
     /// A session to look with.
     pub(crate) async fn session(&self, name: &str) -> tokio_postgres::Client {
         let mut config = tokio_postgres::Config::new();
+        let port = self.settings.iter().find_map(|setting| setting.strip_prefix("port=")).unwrap_or("5432");
+        config.port(port.parse().unwrap());
         config.host_path(self.folder.path()).user(USER).password(PASSWORD).dbname(name);
         let (client, connection) = config.connect(tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(connection);
@@ -173,8 +249,16 @@ impl Server {
 /// Gone with the process, and with whoever has it.
 impl Drop for Server {
     fn drop(&mut self) {
+        if self.child.lock().unwrap().is_some() {
+            self.signal("CONT"); // who stands still takes no other
+        }
         self.end("QUIT");
     }
+}
+
+fn openssl(folder: &Path, arguments: &[&str]) {
+    let made = Command::new("openssl").args(arguments).current_dir(folder).output().unwrap();
+    assert!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
 }
 
 /// Starts a program that the kernel ends with whoever started it. It looks at the thread and not at the process: this one lives

@@ -47,6 +47,8 @@ impl App {
         #[cfg(feature = "postgres")]
         if let Some(server) = crate::database::shared() {
             config.database = Some(DatabaseUrl::parse(&server.url(&server.database().await)).unwrap());
+            // However busy the machine is.
+            (config.database_wait, config.database_timeout) = (LIMIT, LIMIT);
         }
         change(&mut config);
         let [clients, admin] =

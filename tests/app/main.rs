@@ -17,6 +17,9 @@ mod counting;
 /// A server of PostgreSQL for a test.
 #[cfg(feature = "postgres")]
 mod database;
+/// Who the database is, and who listens.
+#[cfg(feature = "postgres")]
+mod encrypted;
 /// A strict reader of Prometheus' text format.
 mod exposition;
 /// Starting the service, and a client that sends what it is told, byte by byte.

@@ -359,7 +359,9 @@ async fn the_health_check_says_0_when_ready_and_1_when_not() {
 async fn help_and_version_are_told_and_other_arguments_refused() {
     let (code, help, _) = run(&["--help"], &[]).await;
     assert!(code == Some(0) && help.contains("APP_MAX_CONNECTIONS") && help.contains("healthcheck"));
-    assert_eq!(run(&["--version"], &[]).await.1.trim(), concat!("aiclipx-app ", env!("CARGO_PKG_VERSION")));
+    let besides = if cfg!(feature = "postgres") { " (with postgres)" } else { "" };
+    let version = format!("aiclipx-app {}{besides}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(&["--version"], &[]).await.1.trim(), version);
     assert_eq!(run(&["serve"], &[]).await.0, Some(2));
 }
 

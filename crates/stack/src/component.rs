@@ -15,6 +15,8 @@
 //!    whether it answers: `just check` finds a target at another address and a job that no alert watches.
 //! 4. If a stack may do without it: its name in `OPTIONAL` of `crates/judge/src/validity.rs` (what claims may lack without it), and a
 //!    `Part` of `crates/runner/src/mutants/parts.rs` (which mutants can't be tried without it). Tests hold both to this table.
+//!    One that a stack has only where somebody asks for it ([`Component::is_asked_for`]) is there or the start fails; what claims may
+//!    lack without it is `DATABASE` there.
 //! 5. Its program in `scripts/tools.tsv`, its container in compose.yaml, and its image in nix/images.nix.
 
 use std::fmt;

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::component::Component;
-use super::plan::Plan;
+use super::plan::{Lifetime, Plan};
 use super::secrets;
 use super::tools::Tool;
 use aiclipx_base::address::Address;
@@ -139,7 +139,9 @@ pub(super) fn prepare(plan: &Plan, tool: &Tool, death_prefix: &[String]) -> Resu
         std::fs::remove_dir_all(&aside).with_context(|| format!("cannot remove {}", aside.display()))?;
     }
     let place = aside.to_string_lossy().into_owned();
-    let initdb = tool.path.with_file_name("initdb");
+    // Where the program is a link, its neighbours are where that leads.
+    let program = tool.path.canonicalize().unwrap_or_else(|_| tool.path.clone());
+    let initdb = program.with_file_name("initdb");
     let habits = ["--encoding=UTF8", "--locale=C", "--auth=reject", "--username=postgres", "--pgdata"];
     run(&initdb, habits.into_iter().chain([place.as_str()]), death_prefix, "")?;
     // Nobody but the service's role comes in, and that one with its password.
@@ -160,7 +162,9 @@ fn open_the_way(plan: &Plan, folder: &Path, user: &User) -> Result<(), Failure> 
         if mode & 0o001 != 0 || metadata.uid() == user.id {
             continue;
         }
-        if above.starts_with(&plan.state) {
+        // Of a private stack the folder around it, too, which was made for it.
+        let was_made_for_it = plan.lifetime == Lifetime::Private && above.parent() == Some(&*std::env::temp_dir());
+        if above.starts_with(&plan.state) || was_made_for_it {
             let opened = std::fs::set_permissions(above, Permissions::from_mode(mode & 0o7777 | 0o001));
             opened.with_context(|| format!("cannot open {}", above.display()))?;
         } else {
