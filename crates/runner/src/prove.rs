@@ -186,6 +186,9 @@ impl Host for PrivateStacks {
         let state = temporary_folder()?;
         let mut plan = Plan::private(&self.root, state.path(), self.options.speed)?;
         plan.settled_revision = Some(self.revision.clone());
+        if self.options.database {
+            plan.add_database();
+        }
         let rendered = self.tree.monitoring.render(&plan.rendered_with(), plan.speed)?;
         say(Doing::StartingAStack);
         let flags = prometheus_flags(plan.speed);

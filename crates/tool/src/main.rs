@@ -66,6 +66,9 @@ enum Command {
         external_url: Option<ExternalUrl>,
         #[command(flatten)]
         remote: Box<RemoteOptions>,
+        /// Keep the items in a PostgreSQL that is part of the stack; takes a service built with the feature `postgres`.
+        #[arg(long)]
+        database: bool,
     },
     /// Stop the stack; its data stays.
     Down,
@@ -225,7 +228,7 @@ enum Command {
         #[arg(long, default_value = "5m", value_parser = duration::parse)]
         patience: Duration,
     },
-    /// Write Grafana's secrets for a user of another container (a step of compose.yaml).
+    /// Write Grafana's secrets, and the database's, for users of other containers (a step of compose.yaml).
     #[command(hide = true)]
     Secrets {
         /// The file that may name a password; it need not exist.
@@ -237,6 +240,15 @@ enum Command {
         /// The number of the user who alone reads them.
         #[arg(long)]
         owner: Option<u32>,
+        /// The folder for the database's.
+        #[arg(long, requires = "database_owner", requires = "service_owner")]
+        database_folder: Option<PathBuf>,
+        /// The number of the user who alone reads its password.
+        #[arg(long)]
+        database_owner: Option<u32>,
+        /// The number of the user who alone reads the file with it that the service is told of.
+        #[arg(long)]
+        service_owner: Option<u32>,
     },
 }
 
@@ -264,8 +276,8 @@ fn as_spelled_now(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
     let state = || -> Result<PathBuf, Failure> { arguments.state.clone().map_or_else(state_folder, Ok) };
     match arguments.command {
-        Command::Up { speed, ref ports, free_ports, ref external_url, ref remote } => {
-            let places = stack::Places { ports, free_ports, external_url, remote };
+        Command::Up { speed, ref ports, free_ports, ref external_url, ref remote, database } => {
+            let places = stack::Places { ports, free_ports, external_url, remote, database };
             stack::up(&state()?, speed, &places, signals).await
         }
         Command::Down => stack::down(&state()?, signals).await,
@@ -321,8 +333,11 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let notifications = notifications.context("clap demands it")?;
             components::receiver(&listen, &notifications, patience, names, signals).await
         }
-        Command::Secrets { env_file, folder, owner } => {
+        Command::Secrets { env_file, folder, owner, database_folder, database_owner, service_owner } => {
             secrets::make(&env_file, &folder, owner)?;
+            if let (Some(folder), Some(server), Some(service)) = (database_folder, database_owner, service_owner) {
+                secrets::make_for_database(&folder, server, service)?;
+            }
             Ok(ExitCode::SUCCESS)
         }
     }

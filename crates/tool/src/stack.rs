@@ -55,12 +55,14 @@ pub(super) struct Places<'a> {
     pub(super) free_ports: bool,
     pub(super) external_url: &'a Option<ExternalUrl>,
     pub(super) remote: &'a RemoteOptions,
+    /// The service keeps its items in a database that is part of the stack.
+    pub(super) database: bool,
 }
 
 pub(super) async fn up(
     state: &Path,
     speed: Speed,
-    Places { ports, free_ports, external_url, remote }: &Places<'_>,
+    Places { ports, free_ports, external_url, remote, database }: &Places<'_>,
     signals: &Signals,
 ) -> Result<ExitCode, Failure> {
     let began = std::time::Instant::now();
@@ -70,6 +72,9 @@ pub(super) async fn up(
     let root = find_tree()?;
     let remote = remote.asked()?;
     let mut plan = Plan::attached(&root, state, speed)?;
+    if *database {
+        plan.add_database();
+    }
     if *free_ports {
         plan.free_ports()?;
     }

@@ -183,10 +183,11 @@ fn last_line(output: &Output) -> String {
 const BUSY: &str = "wait until it has ended; a start that gets Ctrl-C stops what it started";
 const NOT_OURS: &str = "/theirs/.aiclipx-state'";
 const NO_STACK: &str = "`just up` starts one";
+const NO_POSTGRES: &str = "is built without PostgreSQL; `just up --database` builds one with it";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 142] = [
+const TABLE: [(&str, &str, u8, &str); 143] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -195,6 +196,7 @@ const TABLE: [(&str, &str, u8, &str); 142] = [
     ("up", "file", 2, "choose another with --state or AICLIPX_STATE"),
     ("up --speed 0", "empty", 2, "For more information, try '--help'."),
     ("up --port app=1 --port app=2", "empty", 2, "app can't be on port 1 and on port 2"),
+    ("up --database --free-ports", "empty", 2, NO_POSTGRES),
     ("down", "missing", 0, "No stack runs from "),
     ("down", "empty", 0, "No stack runs from "),
     ("down", "theirs", 0, "No stack runs from "),

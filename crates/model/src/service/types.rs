@@ -62,7 +62,7 @@ pub struct Start {
 }
 
 /// What a stack puts in its place in the words that start a service.
-pub const PLACES: [&str; 10] = [
+pub const PLACES: [&str; 11] = [
     "address",
     "host",
     "port",
@@ -73,6 +73,7 @@ pub const PLACES: [&str; 10] = [
     "revision",
     "tree",
     "data",
+    "database",
 ];
 
 /// A counter, or a histogram, and those of its labels that say of which requests a series is.

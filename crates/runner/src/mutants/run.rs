@@ -275,6 +275,9 @@ impl Trial {
         let speed = options.speed;
         let state = temporary_folder()?;
         let mut plan = Plan::private(root, &state.path().join("state"), speed)?;
+        if options.database {
+            plan.add_database();
+        }
         let mut scraped = plan.rendered_with();
         let mut proxy = None;
         let unapplied =
