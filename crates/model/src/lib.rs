@@ -18,6 +18,7 @@ pub mod monitoring;
 pub mod notification;
 pub mod process_identity;
 pub mod prom;
+pub mod replica;
 pub mod revision;
 pub mod scenario;
 mod section;

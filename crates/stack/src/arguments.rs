@@ -105,7 +105,8 @@ fn filled(word: &str, process: &Process, plan: &Plan, revision: &str) -> String 
             "faults" => if plan.faults { "on" } else { "off" }.to_owned(),
             "revision" => revision.to_owned(),
             "tree" => text(&plan.tree),
-            "data" => text(&plan.data(process.component)),
+            "data" => text(&plan.data_of(process)),
+            "drain" => duration::print(plan.drain()),
             _ => return None,
         })
     };

@@ -8,6 +8,7 @@ use aiclipx_base::duration::Speed;
 use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
 use aiclipx_model::monitoring::{Monitoring, prometheus_flags};
+use aiclipx_model::replica::Replicas;
 use aiclipx_stack::interrupt::{Interrupt, Signals};
 use aiclipx_stack::{Found, Plan, Stack, logs, start, stop, table};
 use aiclipx_stack::{PortChoice, find_tree};
@@ -52,13 +53,14 @@ pub(super) struct Logs {
 pub(super) struct Places<'a> {
     pub(super) ports: &'a [PortChoice],
     pub(super) free_ports: bool,
+    pub(super) replicas: Replicas,
     pub(super) external_url: &'a Option<ExternalUrl>,
 }
 
 pub(super) async fn up(
     state: &Path,
     speed: Speed,
-    Places { ports, free_ports, external_url }: &Places<'_>,
+    Places { ports, free_ports, replicas, external_url }: &Places<'_>,
     signals: &Signals,
 ) -> Result<ExitCode, Failure> {
     let began = std::time::Instant::now();
@@ -67,6 +69,7 @@ pub(super) async fn up(
     rustix::process::umask(mask | rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     let root = find_tree()?;
     let mut plan = Plan::attached(&root, state, speed)?;
+    plan.replicate(*replicas)?;
     if *free_ports {
         plan.free_ports()?;
     }

@@ -62,7 +62,7 @@ pub struct Start {
 }
 
 /// What a stack puts in its place in the words that start a service.
-pub const PLACES: [&str; 10] = [
+pub const PLACES: [&str; 11] = [
     "address",
     "host",
     "port",
@@ -70,6 +70,7 @@ pub const PLACES: [&str; 10] = [
     "monitoring_host",
     "monitoring_port",
     "faults",
+    "drain",
     "revision",
     "tree",
     "data",
