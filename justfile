@@ -8,6 +8,7 @@ target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 tool := quote(target / "debug" / "aiclipx")
 mutants := quote(target / "debug" / "aiclipx-mutants")
 foreign := quote(target / "debug" / "aiclipx-foreign")
+foreign_bars := "--bar rules=290/290 --bar tests=16/16 --bar prometheus=34/36 --bar alertmanager=16/17 --bar dashboards=340/354"
 
 # First, so that it is what a bare `just` does.
 _list:
@@ -93,11 +94,11 @@ example name *options: _build
 mutants *options: _build
     @{{ mutants }} "$@"
 
-# how many of somebody else's files are read, and divided, out of DIR/{rules,tests,prometheus,alertmanager,dashboards}; takes --bar KIND=SHARE
+# how many of somebody else's files are read, and divided, out of DIR/{rules,tests,prometheus,alertmanager,dashboards,mixins}
 [group('proof')]
 [no-cd]
 foreign dir *options: _build
-    @{{ foreign }} "$@"
+    @{{ foreign }} {{ foreign_bars }} "$@"
 
 # make evidence/sample anew: the small bundle that anyone can look at and verify
 [group('proof')]
@@ -136,12 +137,17 @@ test: _formatted lint _tests _checked _live
 
 # what takes long: every experiment, the mutants, the containers, and both README commands on machines that have nothing
 [group('development')]
-test-long: prove mutants containers fresh schema log-faults
+test-long: prove mutants containers kubernetes fresh schema log-faults remote-write
 
 # the images and compose.yaml under podman and under Docker, whichever can run here
 [group('development')]
 containers *tests:
     @scripts/containers.sh "$@"
+
+# deploy/kubernetes on an API server of its own, and its pods under podman: as much as what is on PATH allows, and what was left out
+[group('development')]
+kubernetes:
+    @scripts/kubernetes.sh
 
 # the service beside bare hyper, bare warp and a Flask peer: instructions a request, rates as ratios of one run; some eight minutes
 [group('development')]
@@ -158,6 +164,11 @@ bench-traffic:
 [group('development')]
 log-faults *faults: _build
     @scripts/log-faults.py {{ tool }} "$@"
+
+# a stack that also writes to a real VictoriaMetrics, which is away for a minute under traffic: the counts there are the ledger's
+[group('development')]
+remote-write: _build
+    @scripts/remote-write.py {{ tool }}
 
 # time the viewer's page of twelve panels over an hour of data, beside the bare answers it is drawn from
 [group('development')]

@@ -13,7 +13,7 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
@@ -312,6 +312,9 @@ fn deltas(
             // A service that was restarted on purpose begins at zero again; no other counter may go down.
             let restarted = outages.iter().any(|(from, to)| millis(before.0) < *to && millis(sample.seconds) > *from);
             let down = sample.value < before.1;
+            if down && !restarted && !experiment.is_since(6) {
+                bail!("{what}: the counter went down between {} and {}", before.0, sample.seconds);
+            }
             ensure!(!down || restarted, WentDown { what, from: before.0, to: sample.seconds });
             // What has begun anew may have reached where it was by the next scrape.
             let is_anew = down || restarted && started(starts, before.0) != started(starts, sample.seconds);

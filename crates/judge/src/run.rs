@@ -27,7 +27,9 @@ use aiclipx_model::service::APP;
 ///
 /// 5: a component that was away is back when it was started, and not when that was asked for; an alert that no part of its
 /// expression can fire without an optional component is not quiet for want of it, however its parts are joined.
-pub const SCHEMA: u32 = 5;
+///
+/// 6: a counter that went down is told as that, with times for people; of counts that differ in more than three rows, three are told.
+pub const SCHEMA: u32 = 6;
 
 /// The oldest statement that is judged still.
 pub const OLDEST: u32 = 2;

@@ -15,6 +15,7 @@ pub mod drill;
 pub mod failure;
 pub mod files;
 pub mod monitoring;
+pub mod nearest;
 pub mod notification;
 pub mod process_identity;
 pub mod prom;

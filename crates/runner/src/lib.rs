@@ -27,6 +27,7 @@ pub mod pictures;
 mod planted;
 pub mod prove;
 mod publish;
+pub mod remote_write;
 pub mod runner;
 #[cfg(test)]
 mod stand_in;

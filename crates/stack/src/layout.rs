@@ -18,6 +18,8 @@ pub(super) const SUPERVISORD_PID: &str = "supervisord.pid";
 pub(super) const NOTIFICATIONS: &str = "notifications.jsonl";
 /// Held while a stack is started or stopped.
 pub(super) const LOCK: &str = "lock";
+/// What the stack is called in a store elsewhere.
+pub(super) const NAME: &str = "name";
 /// The runs of traffic.
 pub const RUNS: &str = "runs";
 /// Held while one is under way.
@@ -27,13 +29,14 @@ pub const RUNS_LOCK: &str = "runs.lock";
 pub(super) const LOCKS: [&str; 2] = [LOCK, RUNS_LOCK];
 
 /// In the order in which they are removed: the mark, and what others wait for, last.
-const ALL: [&str; 14] = [
+const ALL: [&str; 15] = [
     ETC,
     DATA,
     LOGS,
     SECRETS,
     RUNS,
     ATTACHED,
+    NAME,
     RECORD,
     SUPERVISORD_CONF,
     SUPERVISORD_PID,

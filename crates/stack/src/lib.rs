@@ -38,6 +38,7 @@ mod prepare;
 pub mod prom;
 mod readiness;
 pub mod receiver;
+pub mod remote;
 mod replicas;
 pub mod secrets;
 mod stack;

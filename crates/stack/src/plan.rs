@@ -137,6 +137,7 @@ impl Plan {
                 probe: port(Component::Probe),
                 folder: absolute(&state.join(layout::ETC))?,
                 external: None,
+                remote_write: None,
                 logging: Logging::loopback(absolute(&state.join(layout::LOGS))?, absolute(&state.join(layout::DATA))?),
             },
             hidden: Component::ALL

@@ -12,6 +12,7 @@ use anyhow::Context;
 
 use super::plan::Plan;
 use aiclipx_model::failure::Failure;
+use aiclipx_model::monitoring::remote_write::Credentials;
 use aiclipx_model::sum;
 
 /// The file with the password of Grafana's `admin`.
@@ -79,6 +80,12 @@ pub(super) fn texts(plan: &Plan) -> Result<Vec<String>, Failure> {
             texts.push(std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?);
         }
     }
+    // Somebody else's file: it may have been taken away since.
+    let remote = plan.addresses.remote_write.as_ref().and_then(|remote| remote.credentials.as_ref());
+    if let Some(file) = remote.map(Credentials::file).filter(|file| file.exists()) {
+        let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        texts.push(text.trim().to_owned());
+    }
     Ok(texts)
 }
 
@@ -97,7 +104,7 @@ fn write(file: &Path, secret: &str, owner: Option<u32>) -> Result<(), Failure> {
 }
 
 /// 192 bits of the kernel's randomness in hexadecimal digits.
-fn random() -> Result<String, Failure> {
+pub(super) fn random() -> Result<String, Failure> {
     let mut bytes = [0; 24];
     File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut bytes))

@@ -6,7 +6,9 @@ mod drill;
 mod evidence;
 mod init;
 mod orders;
+mod remote;
 mod render;
+mod sizing;
 mod stack;
 mod traffic;
 
@@ -30,6 +32,7 @@ use aiclipx_tool::outputs::{Events, Verdicts};
 use aiclipx_tool::program::{self, OnPrivateStacks};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use remote::RemoteOptions;
 
 /// An observability stack that proves itself.
 ///
@@ -66,6 +69,8 @@ enum Command {
         /// of alerts and panels begin with.
         #[arg(long, value_name = "URL")]
         external_url: Option<ExternalUrl>,
+        #[command(flatten)]
+        remote: RemoteOptions,
     },
     /// Stop the stack; its data stays.
     Down,
@@ -98,12 +103,20 @@ enum Command {
         #[arg(long)]
         out: Option<PathBuf>,
         /// Instead, generate the rules of the objectives anew: monitoring/prometheus/rules/slo.yml from monitoring/slo.toml.
-        #[arg(long, conflicts_with_all = ["speed", "out", "external_url"])]
+        #[arg(long, conflicts_with_all = ["speed", "out", "external_url", "remote_write"])]
         slo: bool,
+        /// Instead, make anew what a cluster can't take as it is, in deploy/kubernetes: how Prometheus finds targets there, and the
+        /// service's rules as the operator's objects.
+        #[arg(long, conflicts_with_all = ["speed", "out", "external_url", "slo", "remote_write"])]
+        kubernetes: bool,
         /// What the links of alerts and panels begin with, as for `up`.
         #[arg(long, value_name = "URL")]
         external_url: Option<ExternalUrl>,
+        #[command(flatten)]
+        remote: RemoteOptions,
     },
+    /// Say what a Prometheus takes for so many replicas of a service, from what the service exposes.
+    Sizing(sizing::Sizing),
     /// Check scenarios, rules, routes and dashboards without running anything.
     Check {
         /// Ask the running stack instead whether every panel shows something and every rule is evaluated.
@@ -270,8 +283,8 @@ fn as_spelled_now(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
     let state = || -> Result<PathBuf, Failure> { arguments.state.clone().map_or_else(state_folder, Ok) };
     match arguments.command {
-        Command::Up { speed, ref ports, free_ports, replicas, ref external_url } => {
-            let places = stack::Places { ports, free_ports, replicas, external_url };
+        Command::Up { speed, ref ports, free_ports, replicas, ref external_url, ref remote } => {
+            let places = stack::Places { ports, free_ports, replicas, external_url, remote };
             stack::up(&state()?, speed, &places, signals).await
         }
         Command::Stop { ref names } => orders::stop(&state()?, names, signals).await,
@@ -282,7 +295,11 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         Command::Status => stack::status(&state()?).await,
         Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
         Command::Render { slo: true, .. } => render::slo(),
-        Command::Render { speed, out, external_url, .. } => render::render(speed, out.as_deref(), external_url),
+        Command::Render { kubernetes: true, .. } => render::kubernetes(),
+        Command::Render { speed, out, external_url, ref remote, .. } => {
+            render::render(speed, out.as_deref(), external_url, remote)
+        }
+        Command::Sizing(ref asked) => asked.run().await,
         Command::Check { names: true, .. } => checks::names(),
         Command::Check { live, json, ref rules, .. } => {
             let stack = if live { Some(state()?) } else { None };

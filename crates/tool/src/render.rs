@@ -10,17 +10,25 @@ use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files;
 use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::monitoring::addresses::{Addresses, ExternalUrl};
+use aiclipx_model::monitoring::kubernetes::DEPLOYMENT;
 use aiclipx_model::monitoring::slo;
 use aiclipx_stack::Mark;
 use aiclipx_stack::find_tree;
 use anyhow::Context;
 
+use crate::remote::RemoteOptions;
 use aiclipx_model::failure::print;
 
-pub(super) fn render(speed: Speed, out: Option<&Path>, external: Option<ExternalUrl>) -> Result<ExitCode, Failure> {
+pub(super) fn render(
+    speed: Speed,
+    out: Option<&Path>,
+    external: Option<ExternalUrl>,
+    remote: &RemoteOptions,
+) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
     let source = root.join("monitoring");
-    let files = Monitoring::read(&source)?.render(&Addresses { external, ..Addresses::canonical() }, speed)?;
+    let addresses = Addresses { external, remote_write: remote.rendered()?, ..Addresses::canonical() };
+    let files = Monitoring::read(&source)?.render(&addresses, speed)?;
     if let Some(out) = out {
         if is_within(out, &source) || is_within(&source, out) {
             return Err(Failure::usage(format!("{} holds what is rendered, or lies in it", out.display()))
@@ -67,6 +75,20 @@ pub(super) fn slo() -> Result<ExitCode, Failure> {
         .with_context(|| format!("cannot write {}", made.display()))
         .map_err(Failure::usage)?;
     tell(&format!("monitoring/{} is what monitoring/{} gives", slo::MADE, slo::TABLE));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what a cluster can't take of monitoring/ as it is.
+pub(super) fn kubernetes() -> Result<ExitCode, Failure> {
+    let root = find_tree()?;
+    let made = Monitoring::read(&root.join("monitoring"))?.for_kubernetes()?;
+    for (path, text) in &made {
+        let file = root.join(DEPLOYMENT).join(path);
+        files::replace(&file, |to| to.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write {}", file.display()))
+            .map_err(Failure::usage)?;
+    }
+    tell(&format!("{} in {DEPLOYMENT}", counted(made.len(), "file")));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,9 +10,10 @@ use aiclipx_model::monitoring::addresses::ExternalUrl;
 use aiclipx_model::monitoring::{Monitoring, prometheus_flags};
 use aiclipx_model::replica::Replicas;
 use aiclipx_stack::interrupt::{Interrupt, Signals};
-use aiclipx_stack::{Found, Plan, Stack, logs, start, stop, table};
+use aiclipx_stack::{Found, Plan, Stack, logs, remote, start, stop, table};
 use aiclipx_stack::{PortChoice, find_tree};
 
+use crate::remote::RemoteOptions;
 use aiclipx_model::failure::print;
 use aiclipx_tool::program::as_called_here;
 use clap::Args;
@@ -55,12 +56,13 @@ pub(super) struct Places<'a> {
     pub(super) free_ports: bool,
     pub(super) replicas: Replicas,
     pub(super) external_url: &'a Option<ExternalUrl>,
+    pub(super) remote: &'a RemoteOptions,
 }
 
 pub(super) async fn up(
     state: &Path,
     speed: Speed,
-    Places { ports, free_ports, replicas, external_url }: &Places<'_>,
+    Places { ports, free_ports, replicas, external_url, remote }: &Places<'_>,
     signals: &Signals,
 ) -> Result<ExitCode, Failure> {
     let began = std::time::Instant::now();
@@ -68,6 +70,7 @@ pub(super) async fn up(
     let mask = rustix::process::umask(rustix::fs::Mode::all());
     rustix::process::umask(mask | rustix::fs::Mode::WGRP | rustix::fs::Mode::WOTH);
     let root = find_tree()?;
+    let remote = remote.asked()?;
     let mut plan = Plan::attached(&root, state, speed)?;
     plan.replicate(*replicas)?;
     if *free_ports {
@@ -81,6 +84,7 @@ pub(super) async fn up(
         plan.choose_port(*choice);
     }
     let turn = start::Turn::take(&plan.state).await?;
+    plan.addresses.remote_write = remote.map(|remote| remote::settled(remote, &root, &plan.state)).transpose()?;
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let render = |plan: &mut Plan| {
         plan.addresses.external = Option::clone(external_url).or_else(|| plan.viewer_as_external());
@@ -93,6 +97,10 @@ pub(super) async fn up(
     let ready =
         table::all_ready(stack.plan().speed, stack.dies_together(), began.elapsed(), table::Paint::for_stderr());
     tell(as_called_here(&ready).trim_end());
+    if let Some(remote) = &stack.plan().addresses.remote_write {
+        let labels: Vec<_> = remote.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        tell(&format!("  Every sample is also written to {}, with {}.", remote.url, labels.join(", ")));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

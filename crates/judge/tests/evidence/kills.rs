@@ -152,6 +152,33 @@ fn a_counter_that_went_down_is_told_as_that_with_times_for_people() {
     assert_eq!(why.matches(" UTC").count(), 2, "{why}");
 }
 
+/// A bundle is judged by the words of its version: by others what was sealed then would not be what is derived now.
+#[test]
+fn counters_that_are_wrong_are_told_in_the_words_of_the_statement_s_version() {
+    let told = |fixture: Fixture, schema| {
+        let judged = fixture.run(|run| run.schema = schema).judged();
+        let judgement = judged.of("counters/requests");
+        (judgement.observed.clone(), judgement.verdict.why().to_owned())
+    };
+    let (observed, why) = told(went_down(Fixture::with_errors()), 5);
+    assert_eq!(observed, "the exhibits can't be read");
+    let seconds = why.strip_prefix("GET /items 200: the counter went down between ").unwrap_or_else(|| panic!("{why}"));
+    assert!(seconds.split(" and ").all(|seconds| seconds.parse::<f64>().is_ok()), "{why}");
+    let all_wrong = || {
+        Fixture::with_errors().series("requests", |all| {
+            for series in all {
+                let samples = series["values"].as_array_mut().unwrap();
+                let middle = samples.len() / 2;
+                samples[middle..].iter_mut().for_each(|sample| sample[1] = json!("1000000"));
+            }
+        })
+    };
+    let (before, now) = (told(all_wrong(), 5).1, told(all_wrong(), 6).1);
+    let rows: Vec<&str> = before.split("; ").collect();
+    assert!(rows.len() > 4 && rows.iter().all(|row| row.contains(": client ")), "{before}");
+    assert!(now.starts_with(&format!("{}; and {} more", rows[..3].join("; "), rows.len() - 3)), "{now}");
+}
+
 #[test]
 fn scrapes_and_probes_are_nobodys_requests() {
     let series = r#"app_requests_total{endpoint="/metrics",http_status="200",method="GET"}"#;

@@ -283,6 +283,7 @@ fn enacted(schedule: &Schedule) -> Ledger {
             elapsed_us,
             limited: None,
             interrupted: false,
+            starts_unix_us: Vec::new(),
         },
         entries,
     }
@@ -309,6 +310,7 @@ fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
             probe: at(6),
             folder: "/tmp/a place/etc".into(),
             external: None,
+            remote_write: None,
             logging: Logging::loopback("/tmp/a place/logs".into(), "/tmp/a place/data".into()),
         },
         quiet_ms: QUIET,

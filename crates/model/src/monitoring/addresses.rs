@@ -7,6 +7,7 @@ use std::str::FromStr;
 use http::uri::Authority;
 use serde::{Deserialize, Serialize};
 
+use super::remote_write::RemoteWrite;
 use aiclipx_base::address::Address;
 
 /// Where the files of monitoring/ lie when they are used as they stand: each component's in a folder of its name here.
@@ -40,6 +41,9 @@ pub struct Addresses {
     /// Where people find dashboards and runbooks from elsewhere; none where they look on this machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalUrl>,
+    /// Where Prometheus also writes its samples; nowhere unless somebody asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_write: Option<RemoteWrite>,
     /// Log forwarding; older bundles have none.
     #[serde(default = "Logging::canonical")]
     pub logging: Logging,
@@ -164,6 +168,7 @@ impl Addresses {
             probe: canonical_probe(),
             folder: CANONICAL_FOLDER.into(),
             external: None,
+            remote_write: None,
             logging: Logging::canonical(),
         }
     }

@@ -57,6 +57,7 @@ pub mod addresses;
 mod bounds;
 pub mod datasources;
 mod folder;
+pub mod kubernetes;
 mod layout;
 mod loaded;
 mod loaded_config;
@@ -69,6 +70,7 @@ pub mod promql;
 mod prose;
 mod refused;
 mod remark;
+pub mod remote_write;
 mod render;
 mod role;
 mod routes;
@@ -95,7 +97,9 @@ use folder::Collected;
 #[cfg(test)]
 use layout::FOLDER;
 use layout::duration_of;
-pub use layout::{ALERTMANAGER, DATASOURCES, PROMETHEUS, RULES, holds_logs, is_of_logs, prometheus_flags};
+pub use layout::{
+    ALERTMANAGER, DATASOURCES, KUSTOMIZATION, PROMETHEUS, RULES, holds_logs, is_of_logs, prometheus_flags,
+};
 use located::Node;
 use promql::Recorded;
 use remark::Found;

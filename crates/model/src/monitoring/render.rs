@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::addresses::{Addresses, Place, SCRAPED};
+use super::layout::PROMETHEUS;
 use super::located::{self, Entry, Node, Value};
 use super::remark::Found;
 use super::role::{Layout, Role};
@@ -47,6 +48,9 @@ impl Monitoring {
             findings.append(&mut walk.found.refused);
             if *role == Role::Targets && !is_theirs {
                 address(path, &mut document, addresses);
+            }
+            if let Some(remote) = addresses.remote_write.as_ref().filter(|_| path == Path::new(PROMETHEUS)) {
+                remote.add_to(&mut document);
             }
             let text = if path.extension().is_some_and(|extension| extension == "json") {
                 located::print_json(&document)

@@ -1,6 +1,7 @@
 //! The module as its neighbours use it, on the files of this repository and on files broken on purpose.
 
 use super::addresses::{Addresses, ExternalUrl, Logging};
+use super::remote_write::{Credentials, RemoteWrite};
 use super::*;
 use aiclipx_base::address::Address;
 
@@ -197,6 +198,44 @@ fn a_place_that_is_reached_from_elsewhere_is_what_links_begin_with_and_nothing_e
 }
 
 #[test]
+fn a_copy_writes_to_a_store_elsewhere_where_one_is_named_and_only_there() {
+    let labels = [("stack", "shop"), ("replica", "b")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let remote = RemoteWrite {
+        url: "https://store.test/api/v1/push".parse().expect("an address"),
+        credentials: Some(Credentials::Basic { user: "me".to_owned(), password_file: "/run/a secret".into() }),
+        labels: labels.into(),
+    };
+    let of = |credentials: Option<Credentials>| {
+        let remote_write = Some(RemoteWrite { credentials, ..remote.clone() });
+        let rendered =
+            ours().render(&Addresses { remote_write, ..Addresses::canonical() }, Speed::new(30).expect("a speed"));
+        json(&rendered.expect("it renders")[Path::new(PROMETHEUS)])
+    };
+    let made = of(remote.credentials.clone());
+    let labels = serde_json::json!({ "speed": "30", "stack": "shop", "replica": "b" });
+    assert_eq!(made["global"]["external_labels"], labels);
+    assert_eq!(made["remote_write"].as_array().map(Vec::len), Some(1));
+    let entry = &made["remote_write"][0];
+    assert_eq!((&entry["name"], &entry["url"]), (&"remote".into(), &"https://store.test/api/v1/push".into()));
+    assert_eq!(entry["basic_auth"], serde_json::json!({ "username": "me", "password_file": "/run/a secret" }));
+    // A network lives in real time, at any speed.
+    assert_eq!(entry["queue_config"]["batch_send_deadline"], "5s");
+    assert!(entry["queue_config"].get("sample_age_limit").is_none(), "2.42 refuses it");
+    // A pair's alerts are one.
+    let dropped = serde_json::json!([{ "regex": "replica", "action": "labeldrop" }]);
+    assert_eq!(made["alerting"]["alert_relabel_configs"], dropped);
+    let bearer = of(Some(Credentials::Bearer { token_file: "/run/token".into() }));
+    assert_eq!(bearer["remote_write"][0]["authorization"], serde_json::json!({ "credentials_file": "/run/token" }));
+    let plain = of(None);
+    assert!(["basic_auth", "authorization"].iter().all(|key| plain["remote_write"][0].get(key).is_none()));
+    // And where nobody asked for one, all is as it stands.
+    let without = ours().render(&Addresses::canonical(), Speed::PRODUCTION).expect("it renders");
+    let without = json(&without[Path::new(PROMETHEUS)]);
+    assert!(without.get("remote_write").is_none() && without["alerting"].get("alert_relabel_configs").is_none());
+    assert_eq!(without["global"]["external_labels"], serde_json::json!({ "speed": "1" }));
+}
+
+#[test]
 fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
     let addresses = Addresses {
         app: vec![Address::loopback(18080), Address::loopback(18082)],
@@ -208,6 +247,7 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
         probe: Address::loopback(19115),
         folder: "/srv/a stack/etc".into(),
         external: None,
+        remote_write: None,
         logging: Logging {
             vector: Address::loopback(18686),
             vector_metrics: Address::loopback(19598),
@@ -398,10 +438,10 @@ fn with_rule(rule: &str) -> Result<Monitoring, Vec<Finding>> {
 #[test]
 fn what_prometheus_refuses_is_refused_with_its_line() {
     for (rule, line, what) in [
-        ("  - record: a:b:c\n    expr: up\n    labels: {\"bad key\": x}\n", 6, "`bad key` is no name of a label"),
+        ("  - record: a:b:c\n    expr: up\n    labels: {\"\": x}\n", 6, "`` is no name of a label"),
         ("  - alert: A\n    expr: up\n    labels: {__name__: x}\n", 6, "`__name__` is no name of a label"),
-        ("  - alert: A\n    expr: up\n    annotations: {a-b: x}\n", 6, "`a-b` is no name of a label"),
-        ("  - record: a b\n    expr: up\n", 4, "`a b` is no name of a series"),
+        ("  - alert: A\n    expr: up\n    annotations: {\"\": x}\n", 6, "`` is no name of a label"),
+        ("  - record: a{b}\n    expr: up\n", 4, "`a{b}` is no name of a series"),
         ("  - record: ''\n    expr: up\n", 4, "`` is no name of a series"),
         ("  - alert: ''\n    expr: up\n", 4, "a name that is empty"),
         ("  - alert:\n    expr: up\n", 4, "a name that is empty"),

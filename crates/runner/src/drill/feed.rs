@@ -4,43 +4,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
-use prost::Message;
 
+use crate::remote_write::{HEADERS, Label, Sample, TimeSeries, WriteRequest};
 use aiclipx_base::address::Address;
 use aiclipx_http::client;
 use aiclipx_model::drill::scene::{Number, Sent};
-
-/// Prometheus' `WriteRequest`, as much of it as is sent.
-#[derive(Clone, PartialEq, Message)]
-struct WriteRequest {
-    #[prost(message, repeated, tag = "1")]
-    timeseries: Vec<TimeSeries>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TimeSeries {
-    #[prost(message, repeated, tag = "1")]
-    labels: Vec<Label>,
-    #[prost(message, repeated, tag = "2")]
-    samples: Vec<Sample>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Label {
-    #[prost(string, tag = "1")]
-    name: String,
-    #[prost(string, tag = "2")]
-    value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Sample {
-    #[prost(double, tag = "1")]
-    value: f64,
-    #[prost(int64, tag = "2")]
-    timestamp: i64,
-}
 
 /// The NaN by which Prometheus marks that a series ended.
 const STALE: u64 = 0x7ff0_0000_0000_0002;
@@ -75,13 +43,8 @@ fn labels(series: &Sent) -> Vec<Label> {
 }
 
 async fn write(to: &Address, request: &WriteRequest) -> anyhow::Result<()> {
-    let packed = snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).context("packing samples")?;
-    let headers = [
-        (CONTENT_ENCODING, "snappy"),
-        (CONTENT_TYPE, "application/x-protobuf"),
-        (HeaderName::from_static("x-prometheus-remote-write-version"), "0.1.0"),
-    ];
-    let answer = client::post(to, "/api/v1/write", &headers, packed, LIMIT).await.context("sending samples")?;
+    let answer =
+        client::post(to, "/api/v1/write", &HEADERS, request.packed()?, LIMIT).await.context("sending samples")?;
     if !answer.status.is_success() {
         bail!("Prometheus refused samples ({}): {}", answer.status, String::from_utf8_lossy(&answer.body).trim());
     }

@@ -186,6 +186,7 @@ mod tests {
             elapsed_us: 0,
             limited: None,
             interrupted: true,
+            starts_unix_us: Vec::new(),
         };
         Summary::new(&Ledger { head, entries }, Quantiles::of([400, 900, 1_100]))
     }
