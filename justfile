@@ -19,7 +19,7 @@ _list:
 demo: (_say "demo: step 1 of 5: build") _build
     @scripts/demo.sh {{ tool }}
 
-# start the stack and wait until every component is ready; takes --speed, --port NAME=PORT, --free-ports, --database
+# start the stack and wait until every component is ready; takes --speed, --replicas, --port NAME=PORT, --free-ports, --database
 [group('stack')]
 up *options: _build
     @scripts/with-postgres.sh {{ tool }} up "$@"
@@ -28,6 +28,21 @@ up *options: _build
 [group('stack')]
 down: _build
     @{{ tool }} down
+
+# stop components of the running stack, in their own time: app is the service with all its replicas, app-2 one of them
+[group('stack')]
+stop +names: _build
+    @{{ tool }} stop "$@"
+
+# start components of the running stack, and wait until they are ready
+[group('stack')]
+start +names: _build
+    @{{ tool }} start "$@"
+
+# restart components of the running stack; with --rolling the service's replicas one after the other, so that no request is lost
+[group('stack')]
+restart *names: _build
+    @{{ tool }} restart "$@"
 
 # show every component of the running stack, the active alerts, the silences that are set
 [group('stack')]

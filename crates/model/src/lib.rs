@@ -19,6 +19,7 @@ pub mod nearest;
 pub mod notification;
 pub mod process_identity;
 pub mod prom;
+pub mod replica;
 pub mod revision;
 pub mod scenario;
 mod section;

@@ -209,6 +209,7 @@ mod tests {
             path: (*endpoint).to_owned(),
             endpoint: (*endpoint).to_owned(),
             fault: None,
+            replica: None,
             intended_us: 0,
             sent_us: Some(0),
             ended_us: Some(4_321),

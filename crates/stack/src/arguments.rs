@@ -109,7 +109,8 @@ fn filled(word: &str, process: &Process, plan: &Plan, revision: &str) -> String 
             "revision" => revision.to_owned(),
             "tree" => text(&plan.tree),
             "database" => database::url(plan),
-            "data" => text(&plan.data(process.component)),
+            "data" => text(&plan.data_of(process)),
+            "drain" => duration::print(plan.drain()),
             _ => return None,
         })
     };

@@ -40,6 +40,7 @@ pub mod prom;
 mod readiness;
 pub mod receiver;
 pub mod remote;
+mod replicas;
 pub mod secrets;
 mod stack;
 pub mod start;

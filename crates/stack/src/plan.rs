@@ -15,6 +15,7 @@ use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::monitoring::addresses::{Addresses, ExternalUrl, Logging};
+use aiclipx_model::replica;
 use aiclipx_model::service::{self, Service};
 
 /// Names the service's program when it does not lie beside this tool.
@@ -79,7 +80,7 @@ fn our_service() -> Box<Service> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     pub component: Component,
-    /// `app`, `prometheus`, …; further replicas are `app-2`, `app-3`, ….
+    /// `app`, `prometheus`, …; of several replicas `app-1`, `app-2`, ….
     pub name: String,
     pub address: Address,
     /// Where it listens to the monitoring alone, if it does.
@@ -267,14 +268,12 @@ impl Plan {
                     Component::Loki => Some((Listener::LokiGrpc, &self.addresses.logging.loki_grpc)),
                     _ => None,
                 };
-                addresses(component).iter().enumerate().map(move |(replica, address)| Process {
+                let addresses = addresses(component);
+                addresses.iter().enumerate().map(move |(index, address)| Process {
                     component,
-                    name: match replica {
-                        0 => component.name().to_owned(),
-                        _ => format!("{component}-{}", replica + 1),
-                    },
+                    name: replica::name(component.name(), index, addresses.len()),
                     address: address.clone(),
-                    admin: admins.get(replica).cloned(),
+                    admin: admins.get(index).cloned(),
                     ready: match component {
                         Component::App => self.service.ready.clone(),
                         _ => component.readiness_path().to_owned(),
@@ -293,6 +292,11 @@ impl Plan {
     /// What a component keeps.
     pub fn data(&self, component: Component) -> PathBuf {
         self.state.join(layout::DATA).join(component.name())
+    }
+
+    /// What a process keeps: of several replicas each has a folder of its own.
+    pub(super) fn data_of(&self, process: &Process) -> PathBuf {
+        self.state.join(layout::DATA).join(&process.name)
     }
 
     /// What Prometheus keeps: 2.42 can't read what 3.x wrote, so each major version has its own.
@@ -385,7 +389,7 @@ mod tests {
         plan.addresses.app_admin.push(Address::loopback(8083));
         let processes = plan.processes();
         let names: Vec<_> = processes.iter().flat_map(Process::listeners).map(|(_, name, _)| name).collect();
-        assert_eq!(names[..4], ["app", "app-admin", "app-2", "app-2-admin"]);
+        assert_eq!(names[..4], ["app-1", "app-1-admin", "app-2", "app-2-admin"]);
         // One that an older version of the tool started has no such place, and is asked where its clients are.
         plan.addresses.app_admin.clear();
         let app = plan.processes().remove(0);

@@ -5,6 +5,7 @@ mod components;
 mod drill;
 mod evidence;
 mod init;
+mod orders;
 mod remote;
 mod render;
 mod sizing;
@@ -22,6 +23,7 @@ use aiclipx_judge::bundle::Bundle;
 use aiclipx_judge::{attest, summary};
 use aiclipx_model::failure::{Failure, print};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
+use aiclipx_model::replica::Replicas;
 use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::{Endpoints, bundles_folder, secrets, state_folder};
@@ -60,6 +62,9 @@ enum Command {
         /// Move all components to ports nobody uses.
         #[arg(long)]
         free_ports: bool,
+        /// So many processes of the service, 1 to 16: the first at its usual ports, the others at ports nobody uses.
+        #[arg(long, default_value_t = Replicas::ONE, value_name = "N")]
+        replicas: Replicas,
         /// Where people find dashboards (URL/d/…) and runbooks (URL/monitoring/runbooks/…) from elsewhere: what the links
         /// of alerts and panels begin with.
         #[arg(long, value_name = "URL")]
@@ -74,6 +79,20 @@ enum Command {
     Down,
     /// Stop the stack and remove its state directory: data, logs, secrets, runs; evidence stays.
     Clean,
+    /// Stop components of the stack, in their own time; they stay down.
+    Stop {
+        /// Components; `app` is the service with all its replicas, `app-2` one of them.
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Start components of the stack, and wait until they are ready.
+    Start {
+        /// Components, or replicas.
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Stop components of the stack and start them again, all at once or one replica after the other.
+    Restart(orders::Restart),
     /// Show what runs, which alerts are active, and which silences are set.
     Status,
     /// Show the components' logs, merged by time; JSON lines where stdout is no terminal.
@@ -276,10 +295,13 @@ fn as_spelled_now(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
     let state = || -> Result<PathBuf, Failure> { arguments.state.clone().map_or_else(state_folder, Ok) };
     match arguments.command {
-        Command::Up { speed, ref ports, free_ports, ref external_url, ref remote, database } => {
-            let places = stack::Places { ports, free_ports, external_url, remote, database };
+        Command::Up { speed, ref ports, free_ports, replicas, ref external_url, ref remote, database } => {
+            let places = stack::Places { ports, free_ports, replicas, external_url, remote, database };
             stack::up(&state()?, speed, &places, signals).await
         }
+        Command::Stop { ref names } => orders::stop(&state()?, names, signals).await,
+        Command::Start { ref names } => orders::start(&state()?, names, signals).await,
+        Command::Restart(ref asked) => orders::restart(&state()?, asked, signals).await,
         Command::Down => stack::down(&state()?, signals).await,
         Command::Clean => stack::clean(&state()?, signals).await,
         Command::Status => stack::status(&state()?).await,

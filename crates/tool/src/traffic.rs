@@ -24,8 +24,8 @@ use aiclipx_model::traffic::schedule::Schedule;
 use aiclipx_model::traffic::shard::{Shard, Share};
 use aiclipx_runner::attached;
 use aiclipx_runner::counted::{Told, together};
-use aiclipx_runner::enact::faults_are_on;
 use aiclipx_runner::enact::spec::{RunResult, RunSpec};
+use aiclipx_runner::enact::{faults_are_on, other_replicas};
 use aiclipx_runner::environment::Environment;
 use aiclipx_runner::events::{Doing, Events};
 use aiclipx_runner::traffic::connection::Tcp;
@@ -175,7 +175,7 @@ fn schedule(scenario: &str, drawn_from: u64, speed: Speed) -> Result<ExitCode, F
 
 async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
-    let scenarios = scenarios(&root, run)?;
+    let mut scenarios = scenarios(&root, run)?;
     let _places = places(run)?;
     // A shortened run is for looking at traffic, and proves no alert anyway.
     if run.duration.is_none() {
@@ -197,6 +197,7 @@ async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<E
         Environment::Managed(&ours)
     };
     asked::is_the_tree(environment, &tree).await?;
+    of_so_many_replicas(&mut scenarios, environment.replicas(), run)?;
     // Of each scenario its last try.
     let told = RefCell::new(BTreeMap::new());
     let enacted = each(environment, &tree, &scenarios, run, &told, signals).await;
@@ -209,6 +210,18 @@ async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<E
     }
     Err(Failure::infrastructure(format!("disturbed twice, so this is inconclusive: {}", mute.join("; ")))
         .remedy("see `just logs` and `just status`, and give the machine less else to do; then run it again"))
+}
+
+/// Of all that there are, those about another number of replicas are left out, and told; one that was named is refused.
+fn of_so_many_replicas(scenarios: &mut Vec<Scenario>, there: usize, run: &TrafficRun) -> Result<(), Failure> {
+    let others = scenarios.extract_if(.., |one| one.replicas.is_some_and(|wanted| wanted.count() != there));
+    for (scenario, wanted) in others.filter_map(|scenario| scenario.replicas.map(|wanted| (scenario, wanted))) {
+        if !run.scenarios.is_empty() {
+            return Err(other_replicas(&scenario, wanted, there));
+        }
+        tell(&format!("  · {} is left out: it is about {wanted} replicas, and there is {there}", scenario.id()));
+    }
+    Ok(())
 }
 
 /// Runs the scenarios, one after the other; returns those that were disturbed twice.

@@ -297,13 +297,15 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
     assert_eq!(vector("/transforms"), program, "what is no address is copied to the letter");
     assert_eq!(file("prometheus/targets/vector.json")[0]["targets"], serde_json::json!(["127.0.0.1:19598"]));
     assert_eq!(file("prometheus/targets/loki.json")[0]["targets"], serde_json::json!(["127.0.0.1:13100"]));
-    let probed = |port: u16| {
+    // Each says where the replica that it asks is scraped.
+    let probed = |port: u16, scraped: u16| {
         serde_json::json!({"targets": ["127.0.0.1:19115"], "labels": {
             "__param_module": "http_200", "__param_target": format!("http://127.0.0.1:{port}/health/live"),
-            "instance": format!("127.0.0.1:{port}"), "probed": "app"
+            "instance": format!("127.0.0.1:{port}"), "probed": "app", "scraped": format!("127.0.0.1:{scraped}")
         }})
     };
-    assert_eq!(file("prometheus/targets/probe.json"), serde_json::json!([probed(18080), probed(18082)]));
+    let both = serde_json::json!([probed(18080, 18081), probed(18082, 18083)]);
+    assert_eq!(file("prometheus/targets/probe.json"), both);
     assert_eq!(at("grafana/provisioning/datasources/loki.yml", "/datasources/0/url"), "http://127.0.0.1:13100");
 
     let rules = file("prometheus/rules/app.yml");

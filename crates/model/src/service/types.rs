@@ -70,6 +70,7 @@ pub const PLACES: [&str; 11] = [
     "monitoring_host",
     "monitoring_port",
     "faults",
+    "drain",
     "revision",
     "tree",
     "data",

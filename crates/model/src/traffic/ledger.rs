@@ -79,6 +79,9 @@ pub struct Entry {
     /// As its header was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// Whom it was sent to, of several replicas: 2 is `app-2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<u32>,
     /// When the schedule wanted it sent.
     pub intended_us: u64,
     /// When it was sent: the connection was there and the first byte was handed to it.
@@ -487,6 +490,7 @@ mod tests {
                 path: (*endpoint).to_owned(),
                 endpoint: (*endpoint).to_owned(),
                 fault: None,
+                replica: None,
                 intended_us,
                 sent_us,
                 ended_us,

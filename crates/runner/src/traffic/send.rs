@@ -4,8 +4,8 @@
 //! A request is sent at most once: no retries, no redirects; a kept-alive connection that turns out to be closed is
 //! replaced only while nothing of the request was written. Requests in flight are bounded by a declared cap; a
 //! generator that hits it, or falls behind by more than it declared, stops and says so (`GENERATOR_LIMITED`): it never
-//! slows down quietly. The clock is tokio's and the connector the caller's, so all of this is tested on a paused clock
-//! over memory.
+//! slows down quietly. Of several replicas [`balance`](super::balance) says whom each goes to. The clock is tokio's and
+//! the connector the caller's, so all of this is tested on a paused clock over memory.
 //!
 //! It does not judge: what answers mean is for readers of the [`Ledger`].
 
@@ -20,7 +20,8 @@ use hyper::{Request, header};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::connection::{Connect, Connection, Idle, locked};
+use super::balance::{Balanced, Member};
+use super::connection::{Connect, Connection, locked};
 use super::precise_timer::PreciseTimer;
 use super::progress::Progress;
 use aiclipx_model::failure::Failure;
@@ -108,7 +109,7 @@ impl Sent {
 pub async fn send<'a, C: Connect>(
     share: impl Into<Share<'a>>,
     named: &Named<'_>,
-    connect: C,
+    to: impl Into<Balanced<C>>,
     limits: &Limits,
     progress: &Arc<Progress>,
     mut on_phase: impl FnMut(&PlannedPhase),
@@ -119,16 +120,17 @@ pub async fn send<'a, C: Connect>(
     if run.is_empty() || run.len() > MAX_RUN_NAME || !run.chars().all(is_part_of_an_id) {
         return Err(Failure::usage(format!("`{run}` is no run name; write up to {MAX_RUN_NAME} of [A-Za-z0-9._-]")));
     }
+    let balanced = to.into();
+    let _watchers = balanced.watched(named.service).await;
     let share = share.into();
     let traffic = Arc::new(Traffic {
         run: run.to_owned(),
         service: named.service.clone(),
-        connect,
+        balanced,
         limits: limits.clone(),
         progress: Arc::clone(progress),
         origin: Instant::now(),
         in_flight: AtomicU64::new(0),
-        idle: Idle::default(),
         shard: share.shard,
         records: Mutex::new(vec![Record::default(); share.requests().count()]),
     });
@@ -231,12 +233,11 @@ fn passed_on(ended: Result<(), JoinError>) {
 struct Traffic<C> {
     run: String,
     service: Service,
-    connect: C,
+    balanced: Balanced<C>,
     limits: Limits,
     progress: Arc<Progress>,
     origin: Instant,
     in_flight: AtomicU64,
-    idle: Idle,
     shard: Shard,
     /// By the place among the shard's requests. Kept here and not returned by the tasks: a task that is cut off leaves what it had.
     records: Mutex<Vec<Record>>,
@@ -245,6 +246,8 @@ struct Traffic<C> {
 /// What is known of one request so far.
 #[derive(Debug, Clone, Default)]
 struct Record {
+    /// Whom it went to, of several.
+    replica: Option<u32>,
     lag_us: Option<u64>,
     sent_us: Option<u64>,
     ended: Option<(u64, Outcome)>,
@@ -257,7 +260,9 @@ async fn deliver<C: Connect>(traffic: Arc<Traffic<C>>, intended: Intended) {
     let lag_us = traffic.now_us().saturating_sub(micros(intended.at));
     traffic.record(seq, |record| record.lag_us = Some(lag_us));
     let deadline = started + traffic.limits.timeout;
-    let exchanged = timeout_at(deadline, traffic.exchange(&intended)).await;
+    let (member, replica) = traffic.balanced.pick(&intended);
+    traffic.record(seq, |record| record.replica = replica);
+    let exchanged = timeout_at(deadline, traffic.exchange(&intended, member)).await;
     let now_us = traffic.now_us();
     let (outcome, connection) = match exchanged {
         Ok(Ok((status, connection))) => (Outcome::Answered { status }, Some(connection)),
@@ -269,7 +274,7 @@ async fn deliver<C: Connect>(traffic: Arc<Traffic<C>>, intended: Intended) {
     if let Some(mut connection) = connection
         && let Ok(Ok(())) = timeout_at(deadline, connection.sender.ready()).await
     {
-        traffic.idle.keep(connection);
+        member.idle.keep(connection);
     }
 }
 
@@ -310,12 +315,12 @@ impl<C: Connect> Traffic<C> {
     }
 
     /// Sends one request on an idle connection or a new one, and reads the whole answer.
-    async fn exchange(&self, intended: &Intended) -> Result<(u16, Connection), FailureKind> {
-        let mut request = self.request(intended);
+    async fn exchange(&self, intended: &Intended, to: &Member<C>) -> Result<(u16, Connection), FailureKind> {
+        let mut request = self.request(intended, to.connect.host());
         loop {
-            let (mut connection, is_new) = match self.idle.take() {
+            let (mut connection, is_new) = match to.idle.take() {
                 Some(connection) => (connection, false),
-                None => (Connection::open(&self.connect).await.map_err(|_| FailureKind::Refused)?, true),
+                None => (Connection::open(&to.connect).await.map_err(|_| FailureKind::Refused)?, true),
             };
             let now_us = self.now_us();
             self.record(intended.seq, |record| record.sent_us = Some(now_us));
@@ -340,11 +345,11 @@ impl<C: Connect> Traffic<C> {
         }
     }
 
-    fn request(&self, intended: &Intended) -> Request<Full<Bytes>> {
+    fn request(&self, intended: &Intended, host: &str) -> Request<Full<Bytes>> {
         let mut request = Request::builder()
             .method(intended.method.as_str())
             .uri(format!("{}{}", self.service.base, intended.path))
-            .header(header::HOST, self.connect.host());
+            .header(header::HOST, host);
         if let Some(name) = &self.service.request_id {
             request = request.header(name, request_id(&self.run, intended.seq));
         }
@@ -411,6 +416,7 @@ impl Record {
             path: intended.path.clone(),
             endpoint: intended.endpoint.clone(),
             fault: intended.fault.clone(),
+            replica: self.replica,
             intended_us: micros(intended.at),
             sent_us: self.sent_us,
             ended_us,

@@ -18,6 +18,7 @@ use super::known::{Known, expressions};
 use super::labels;
 use super::tree::Tree;
 use aiclipx_app::metrics::Metrics;
+use aiclipx_model::monitoring::addresses::SCRAPED;
 use aiclipx_model::monitoring::located::Node;
 use aiclipx_model::monitoring::{Monitoring, PROMETHEUS, UNKNOWN, promql};
 use aiclipx_model::prom::exposition::{self, Exposition};
@@ -177,7 +178,7 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let groups = monitoring.documents_in("prometheus/targets").flat_map(|(_, document)| document.items());
     let given = groups.filter_map(|group| group.get("labels")).flat_map(Node::entries).map(|entry| entry.key.as_str());
     let given = given.filter(|key| !key.starts_with("__"));
-    let of_all: Vec<&str> = given.chain(OF_TARGETS).collect();
+    let of_all: Vec<&str> = given.chain(OF_TARGETS).chain([SCRAPED]).collect();
     let labels = |names: &[&str]| Some(names.iter().chain(&of_all).map(|name| (*name).to_owned()).collect());
     let service = monitoring.service();
     if service.is_ours() {
