@@ -62,7 +62,7 @@ pub struct Start {
 }
 
 /// What a stack puts in its place in the words that start a service.
-pub const PLACES: [&str; 11] = [
+pub const PLACES: [&str; 12] = [
     "address",
     "host",
     "port",
