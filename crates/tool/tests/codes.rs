@@ -187,7 +187,7 @@ const NO_POSTGRES: &str = "is built without PostgreSQL; `just up --database` bui
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 143] = [
+const TABLE: [(&str, &str, u8, &str); 150] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -197,6 +197,13 @@ const TABLE: [(&str, &str, u8, &str); 143] = [
     ("up --speed 0", "empty", 2, "For more information, try '--help'."),
     ("up --port app=1 --port app=2", "empty", 2, "app can't be on port 1 and on port 2"),
     ("up --database --free-ports", "empty", 2, NO_POSTGRES),
+    ("up --replicas 0", "empty", 2, "For more information, try '--help'."),
+    ("up --replicas 17", "empty", 2, "For more information, try '--help'."),
+    ("stop", "empty", 2, "For more information, try '--help'."),
+    ("stop app", "missing", 2, NO_STACK),
+    ("start app-2", "theirs", 2, NO_STACK),
+    ("restart", "empty", 2, "For more information, try '--help'."),
+    ("restart --rolling", "busy", 2, BUSY),
     ("down", "missing", 0, "No stack runs from "),
     ("down", "empty", 0, "No stack runs from "),
     ("down", "theirs", 0, "No stack runs from "),
@@ -213,14 +220,14 @@ const TABLE: [(&str, &str, u8, &str); 143] = [
     ("logs", "busy", 2, BUSY),
     ("logs", "odd", 0, "/odd/logs/pipe.log is left out: it is not a regular file; move it elsewhere"),
     ("logs pipe", "odd", 2, "move it elsewhere"),
-    ("render", "empty", 0, "70 files at speed 30"),
-    ("render --out {rendered}", "empty", 0, "70 files at speed 30"),
-    ("render --out {rendered}", "empty", 0, "70 files at speed 30"),
+    ("render", "empty", 0, "71 files at speed 30"),
+    ("render --out {rendered}", "empty", 0, "71 files at speed 30"),
+    ("render --out {rendered}", "empty", 0, "71 files at speed 30"),
     ("render --out {linked}", "empty", 2, "remove the link, or choose another folder with --out"),
     ("render --out {theirs}", "empty", 2, "/theirs/.aiclipx-rendered'"),
     ("render --out {file}", "empty", 2, "choose another with --out"),
     ("render --speed 7", "empty", 2, "… and "),
-    ("render --remote-write http://a:1/api/v1/write", "empty", 0, "70 files at speed 30"),
+    ("render --remote-write http://a:1/api/v1/write", "empty", 0, "71 files at speed 30"),
     (
         "render --remote-write http://me:hunter2@a/write",
         "empty",
