@@ -33,8 +33,9 @@ use crate::phase::Lifecycle;
 use connect::{Connection, Connector};
 use statements::Ask;
 
-/// Between two looks at the database.
+/// Between two looks at the database; while it is away, who waits for it is served the sooner.
 const LOOK: Duration = Duration::from_secs(1);
+const LOOK_FOR: Duration = Duration::from_millis(250);
 
 /// What a statement gets on top of its time: the database cancels it first, and then says that nothing was changed.
 const GRACE: Duration = Duration::from_millis(500);
@@ -98,7 +99,7 @@ impl Postgres {
         let mut connection = None;
         lifecycle.store_available(self.0.is_up());
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(if self.0.is_up() { LOOK } else { LOOK_FOR }).await;
             let looked = self.0.look(&mut connection).await;
             match (&looked, self.0.is_up()) {
                 (Ok(()), false) => log::info!(database = self.0.connector.place(); "The database is there."),

@@ -157,7 +157,9 @@ mod shared_by_three {
         });
         let mut kept = Vec::new();
         for one in opened.collect::<Vec<_>>() {
-            kept.push(one.await.unwrap());
+            let one: Arc<Kept> = one.await.unwrap();
+            assert!(one.metrics.encode().contains("app_database_up 1"), "none was refused");
+            kept.push(one);
         }
         Some((kept, server.session(&name).await))
     }

@@ -32,17 +32,18 @@ pub(super) async fn make(connection: &Connection) -> Result<(), LookError> {
     if let Some(version) = there(connection).await? {
         return known(version);
     }
-    // The lock ends with the transaction; and that, if anything fails, with the connection.
-    let version = format!("INSERT INTO aiclipx_store (version, items, next_id) VALUES ({VERSION}, 0, 1)");
-    connection.run("BEGIN").await?;
-    connection.run(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+    // Not in one transaction with the look: that would go by what the session knew before it waited. If anything fails, the lock ends
+    // with the connection.
+    connection.run(&format!("SELECT pg_advisory_lock({LOCK})")).await?;
     match there(connection).await? {
-        Some(version) => {
-            connection.run("COMMIT").await?;
-            known(version)
+        Some(version) => known(version)?,
+        // What is sent in one piece is one transaction.
+        None => {
+            let row = format!("INSERT INTO aiclipx_store (version, items, next_id) VALUES ({VERSION}, 0, 1)");
+            connection.run(&format!("{MAKE} {row}")).await?;
         }
-        None => connection.run(&format!("{MAKE} {version}; COMMIT")).await,
     }
+    connection.run(&format!("SELECT pg_advisory_unlock({LOCK})")).await
 }
 
 fn known(version: i32) -> Result<(), LookError> {
