@@ -19,10 +19,10 @@ _list:
 demo: (_say "demo: step 1 of 5: build") _build
     @scripts/demo.sh {{ tool }}
 
-# start the stack and wait until every component is ready; takes --speed, --replicas, --port NAME=PORT, --free-ports
+# start the stack and wait until every component is ready; takes --speed, --replicas, --port NAME=PORT, --free-ports, --database
 [group('stack')]
 up *options: _build
-    @{{ tool }} up "$@"
+    @scripts/with-postgres.sh {{ tool }} up "$@"
 
 # stop the stack; its data stays
 [group('stack')]
@@ -77,7 +77,7 @@ evidence *options: _build
 # every experiment on a private stack of its own
 [group('proof')]
 prove *options: _build
-    @{{ tool }} prove "$@"
+    @scripts/with-postgres.sh {{ tool }} prove "$@"
 
 # live the unit tests of rules, ours or those of a folder, on a real Prometheus and Alertmanager: fires, told, says, resolves
 [group('proof')]
@@ -137,7 +137,13 @@ test: _formatted lint _tests _checked _live
 
 # what takes long: every experiment, the mutants, the containers, and both README commands on machines that have nothing
 [group('development')]
-test-long: prove mutants containers kubernetes fresh schema log-faults remote-write
+test-long: prove (prove "--database" "--only" "database-away") postgres mutants containers kubernetes fresh schema log-faults remote-write
+
+# the service with PostgreSQL: lints, and all of its tests with the items in a database, which takes a server of the distribution's
+[group('development')]
+postgres:
+    cargo clippy --locked --package aiclipx-app --features postgres --all-targets --target-dir {{ quote(target / "postgres") }} -- -D warnings
+    cargo test --locked --package aiclipx-app --features postgres --target-dir {{ quote(target / "postgres") }}
 
 # the images and compose.yaml under podman and under Docker, whichever can run here
 [group('development')]

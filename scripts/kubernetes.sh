@@ -6,8 +6,8 @@
 #   etcd, kube-apiserver     a server of its own, which takes all of it: a dry run without a warning, then for good, read back without a
 #                            difference; and pods of every template under the namespace's Pod Security
 #   AICLIPX_CRDS=DIR         prometheus-operator's CRDs (its release's example/prometheus-operator-crd), for the overlay `operator`
-#   podman, and a Prometheus that discovers pods (Debian's doesn't)
-#                            the base's pods by `podman kube play`: found through the server, scraped, drained under traffic
+#   podman                   the base's pods by `podman play kube`: answering, scraped, drained under traffic; found through the server by a
+#                            Prometheus that was built with the discovery of pods (Debian's wasn't), else from files of targets
 #
 # What is not here is named, and what was not shown with it. It stops what it started. Exit codes: 0, or 1 when something was not as it
 # should be.

@@ -27,6 +27,9 @@ const MISSED_SCRAPE_INTERVALS: f64 = 1.9;
 /// components which Prometheus scrapes.
 pub const OPTIONAL: [&str; 3] = ["probe", "vector", "loki"];
 
+/// A component that a stack has only where somebody asked for it, and that nobody scrapes: the service tells how it is.
+pub const DATABASE: &str = "database";
+
 /// The components without which there is no stack.
 pub const NEEDED: [&str; 4] = [APP, "prometheus", "alertmanager", "receiver"];
 /// All of them but the receiver expose when they were started.

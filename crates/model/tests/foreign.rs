@@ -541,3 +541,12 @@ fn a_folder_is_read_however_it_lies_and_what_is_not_ours_is_copied() {
         }
     }
 }
+
+#[test]
+fn a_test_that_asks_for_the_clock_is_refused_at_a_speed() {
+    let text = "tests:\n- promql_expr_test:\n  - {expr: 'time()', eval_time: 1m, exp_samples: [{value: 60}]}\n  - {expr: 'x', eval_time: 1m}\n";
+    let monitoring = read("t.yml", text).unwrap_or_else(|found| panic!("{found:#?}"));
+    assert!(at(&monitoring, "t.yml", 1).is_ok());
+    let found = at(&monitoring, "t.yml", 30).unwrap_err();
+    assert!(found.len() == 1 && found[0].line == 3 && found[0].what.contains("clock"), "{found:?}");
+}

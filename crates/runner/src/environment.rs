@@ -13,7 +13,7 @@ use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
 use aiclipx_http::client;
 use aiclipx_judge::run::Unseen;
-use aiclipx_judge::validity::OPTIONAL;
+use aiclipx_judge::validity::{DATABASE, OPTIONAL};
 use aiclipx_model::failure::{Failure, Kind, without_just};
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::process_identity::ProcessIdentity;
@@ -178,7 +178,8 @@ impl<'a> Environment<'a> {
     /// Whether a component of this name is one that a stack may do without, and this one does.
     pub(super) fn lacks(self, component: &str) -> bool {
         let Environment::Managed(stack) = self else { return false };
-        OPTIONAL.contains(&component) && !stack.processes().iter().any(|process| process.component.name() == component)
+        (OPTIONAL.contains(&component) || component == DATABASE)
+            && !stack.processes().iter().any(|process| process.component.name() == component)
     }
 
     /// The receiver's lines of a time and since; none where they are out of reach.
@@ -332,6 +333,8 @@ mod tests {
         };
         assert_eq!(scraped(&Component::is_optional), OPTIONAL);
         assert_eq!(scraped(&|one| !one.is_optional()), NEEDED);
+        let asked_for: Vec<_> = Component::ALL.into_iter().filter(|one| one.is_asked_for()).collect();
+        assert_eq!(asked_for.iter().map(|one| one.name()).collect::<Vec<_>>(), [DATABASE]);
         assert_eq!(jobs.len(), OPTIONAL.len() + NEEDED.len(), "{jobs:?}");
     }
 }

@@ -189,6 +189,9 @@ impl Host for PrivateStacks {
         let mut plan = Plan::private(&self.root, state.path(), self.options.speed)?;
         plan.replicate(scenario.replicas.unwrap_or(Replicas::ONE))?;
         plan.settled_revision = Some(self.revision.clone());
+        if self.options.database {
+            plan.add_database();
+        }
         let rendered = self.tree.monitoring.render(&plan.rendered_with(), plan.speed)?;
         say(Doing::StartingAStack);
         let flags = prometheus_flags(plan.speed);

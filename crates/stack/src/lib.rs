@@ -20,6 +20,7 @@ mod alarms;
 mod arguments;
 mod component;
 mod control;
+mod database;
 mod external;
 mod folders;
 pub mod guard;

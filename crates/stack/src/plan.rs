@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::component::Component;
+use super::database;
 use super::layout;
 use super::ports::{ASIDE, Listener, PortChoice, free_port, hidden_address};
 use super::tools::{executables, is_executable, major};
@@ -39,6 +40,9 @@ pub struct Plan {
     pub state: PathBuf,
     /// Where each component listens.
     pub addresses: Addresses,
+    /// Where the database listens, if there is one.
+    #[serde(default = "of_database")]
+    pub database: Address,
     /// Where a component itself listens that a front stands before.
     #[serde(default)]
     pub hidden: BTreeMap<Component, Address>,
@@ -61,6 +65,10 @@ pub struct Plan {
     pub app_program: PathBuf,
     /// This tool's program, which is also the receiver and the viewer.
     pub tool_program: PathBuf,
+}
+
+fn of_database() -> Address {
+    Address::loopback(Component::Database.default_port())
 }
 
 /// Of a stack that was started before a tree could name another.
@@ -99,6 +107,9 @@ impl Process {
 
     /// Where people find it, in words.
     pub(super) fn told(&self) -> String {
+        if self.component == Component::Database {
+            return database::told(&self.address);
+        }
         let url = self.address.url("");
         match &self.admin {
             Some(admin) => format!("{url} (for the monitoring {})", admin.url("")),
@@ -140,6 +151,7 @@ impl Plan {
                 remote_write: None,
                 logging: Logging::loopback(absolute(&state.join(layout::LOGS))?, absolute(&state.join(layout::DATA))?),
             },
+            database: of_database(),
             hidden: Component::ALL
                 .into_iter()
                 .filter(|one| one.is_guarded())
@@ -148,7 +160,7 @@ impl Plan {
                 .context("cannot find an address to hide")?,
             components: Component::ALL
                 .into_iter()
-                .filter(|one| one.stands_in_for().is_none())
+                .filter(|one| one.stands_in_for().is_none() && !one.is_asked_for())
                 .filter(|one| *one != Component::App || service.start.is_some())
                 .collect(),
             speed,
@@ -188,6 +200,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The service keeps its items in a database, which is part of the stack.
+    pub fn add_database(&mut self) {
+        self.components.push(Component::Database);
+    }
+
     /// Moves every component to a port nobody listens on.
     pub fn free_ports(&mut self) -> Result<(), Failure> {
         let own = Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none());
@@ -225,6 +242,7 @@ impl Plan {
             Component::Probe => std::slice::from_mut(&mut self.addresses.probe),
             Component::Vector => std::slice::from_mut(&mut self.addresses.logging.vector),
             Component::Loki => std::slice::from_mut(&mut self.addresses.logging.loki),
+            Component::Database => std::slice::from_mut(&mut self.database),
         }
     }
 
@@ -239,6 +257,7 @@ impl Plan {
             Component::Probe => std::slice::from_ref(&self.addresses.probe),
             Component::Vector => std::slice::from_ref(&self.addresses.logging.vector),
             Component::Loki => std::slice::from_ref(&self.addresses.logging.loki),
+            Component::Database => std::slice::from_ref(&self.database),
         };
         self.components
             .iter()

@@ -58,7 +58,7 @@ pub(super) async fn init(url: &str, clients: Option<&Target>, job: &str, out: &P
         })?;
     let count = series.len();
     let exposed = Exposed::new(&first.text, series);
-    tell(&format!("  · {count} series of {} metrics, in {} kB", exposed.kinds.len(), first.text.len() / 1000));
+    tell(&format!("  · {count} series of {} metrics, in {} kB", exposed.kinds.len(), first.text.len().div_ceil(1000)));
     let mut guess = guess::guess(&exposed);
     drop(exposed);
     if let Some(failure) = nothing(&guess, url) {

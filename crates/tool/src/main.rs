@@ -70,7 +70,10 @@ enum Command {
         #[arg(long, value_name = "URL")]
         external_url: Option<ExternalUrl>,
         #[command(flatten)]
-        remote: RemoteOptions,
+        remote: Box<RemoteOptions>,
+        /// Keep the items in a PostgreSQL that is part of the stack; takes a service built with the feature `postgres`.
+        #[arg(long)]
+        database: bool,
     },
     /// Stop the stack; its data stays.
     Down,
@@ -113,10 +116,10 @@ enum Command {
         #[arg(long, value_name = "URL")]
         external_url: Option<ExternalUrl>,
         #[command(flatten)]
-        remote: RemoteOptions,
+        remote: Box<RemoteOptions>,
     },
     /// Say what a Prometheus takes for so many replicas of a service, from what the service exposes.
-    Sizing(sizing::Sizing),
+    Sizing(Box<sizing::Sizing>),
     /// Check scenarios, rules, routes and dashboards without running anything.
     Check {
         /// Ask the running stack instead whether every panel shows something and every rule is evaluated.
@@ -244,7 +247,7 @@ enum Command {
         #[arg(long, default_value = "5m", value_parser = duration::parse)]
         patience: Duration,
     },
-    /// Write Grafana's secrets for a user of another container (a step of compose.yaml).
+    /// Write Grafana's secrets, and the database's, for users of other containers (a step of compose.yaml).
     #[command(hide = true)]
     Secrets {
         /// The file that may name a password; it need not exist.
@@ -256,13 +259,22 @@ enum Command {
         /// The number of the user who alone reads them.
         #[arg(long)]
         owner: Option<u32>,
+        /// The folder for the database's.
+        #[arg(long, requires = "database_owner", requires = "service_owner")]
+        database_folder: Option<PathBuf>,
+        /// The number of the user who alone reads its password.
+        #[arg(long)]
+        database_owner: Option<u32>,
+        /// The number of the user who alone reads the file with it that the service is told of.
+        #[arg(long)]
+        service_owner: Option<u32>,
     },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse_from(as_spelled_now(std::env::args_os()));
-    program::run("aiclipx", async |signals| run(arguments, signals).await).await
+    program::run("aiclipx", async |signals| Box::pin(run(arguments, signals)).await).await
 }
 
 /// Bundles made until November 2026 have people type aiclipx evidence verify; that and its neighbours are verbs of their own
@@ -283,8 +295,8 @@ fn as_spelled_now(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
     let state = || -> Result<PathBuf, Failure> { arguments.state.clone().map_or_else(state_folder, Ok) };
     match arguments.command {
-        Command::Up { speed, ref ports, free_ports, replicas, ref external_url, ref remote } => {
-            let places = stack::Places { ports, free_ports, replicas, external_url, remote };
+        Command::Up { speed, ref ports, free_ports, replicas, ref external_url, ref remote, database } => {
+            let places = stack::Places { ports, free_ports, replicas, external_url, remote, database };
             stack::up(&state()?, speed, &places, signals).await
         }
         Command::Stop { ref names } => orders::stop(&state()?, names, signals).await,
@@ -343,8 +355,11 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let notifications = notifications.context("clap demands it")?;
             components::receiver(&listen, &notifications, patience, names, signals).await
         }
-        Command::Secrets { env_file, folder, owner } => {
+        Command::Secrets { env_file, folder, owner, database_folder, database_owner, service_owner } => {
             secrets::make(&env_file, &folder, owner)?;
+            if let (Some(folder), Some(server), Some(service)) = (database_folder, database_owner, service_owner) {
+                secrets::make_for_database(&folder, server, service)?;
+            }
             Ok(ExitCode::SUCCESS)
         }
     }

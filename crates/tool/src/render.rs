@@ -27,7 +27,7 @@ pub(super) fn render(
 ) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
     let source = root.join("monitoring");
-    let addresses = Addresses { external, remote_write: remote.rendered()?, ..Addresses::canonical() };
+    let addresses = Addresses { external, remote_write: remote.rendered()?.map(Box::new), ..Addresses::canonical() };
     let files = Monitoring::read(&source)?.render(&addresses, speed)?;
     if let Some(out) = out {
         if is_within(out, &source) || is_within(&source, out) {

@@ -22,14 +22,14 @@ use prometheus::proto::{Metric, MetricFamily};
 
 /// `up`, and four that begin with `scrape_`.
 const ADDED: usize = 5;
-/// Of a block of two hours, its index with it; larger blocks have less of that.
-const DISK_BYTES_A_SAMPLE: f64 = 1.8;
+/// Of a block of an hour, its index with it; larger blocks have less of that.
+const DISK_BYTES_A_SAMPLE: f64 = 1.7;
 /// As the remote write is packed.
 const WIRE_BYTES_A_SAMPLE: f64 = 20.0;
 /// Of the write-ahead log, three hours of which lie beside the blocks.
 const LOG_BYTES_A_SAMPLE: f64 = 6.0;
 const LOG: Duration = Duration::from_hours(3);
-/// What Prometheus has resident for a series that it scrapes, and without any.
+/// Up to which Prometheus' heap grows for a series that it scrapes, and what it has without any.
 const MEMORY_BYTES_A_SERIES: f64 = 4_600.0;
 const MEMORY_BYTES: f64 = 65e6;
 /// A rollout replaces every series by another within the two hours that both are in memory; and somebody has to ask, too.
@@ -76,8 +76,8 @@ impl Sizing {
     }
 
     fn told(&self, exposed: &BTreeMap<String, usize>) -> String {
-        let exposes: usize = exposed.values().sum();
-        let needs = Needs::of(exposes + ADDED, self);
+        let count: usize = exposed.values().sum();
+        let needs = Needs::of(count + ADDED, self);
         let interval = duration::print(self.interval);
         let mut told = String::new();
         let mut row = |what: &str, value: &str, why: &str| {
@@ -86,7 +86,7 @@ impl Sizing {
         row(
             "series a replica",
             &whole(needs.series),
-            &format!("{exposes} that it exposes, {ADDED} that Prometheus adds"),
+            &format!("{count} that it exposes, {ADDED} that Prometheus adds"),
         );
         for (name, count) in largest(exposed) {
             row(&format!("  {name}"), &whole(count_of(count)), "");

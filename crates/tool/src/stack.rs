@@ -57,12 +57,14 @@ pub(super) struct Places<'a> {
     pub(super) replicas: Replicas,
     pub(super) external_url: &'a Option<ExternalUrl>,
     pub(super) remote: &'a RemoteOptions,
+    /// The service keeps its items in a database that is part of the stack.
+    pub(super) database: bool,
 }
 
 pub(super) async fn up(
     state: &Path,
     speed: Speed,
-    Places { ports, free_ports, replicas, external_url, remote }: &Places<'_>,
+    Places { ports, free_ports, replicas, external_url, remote, database }: &Places<'_>,
     signals: &Signals,
 ) -> Result<ExitCode, Failure> {
     let began = std::time::Instant::now();
@@ -73,6 +75,9 @@ pub(super) async fn up(
     let remote = remote.asked()?;
     let mut plan = Plan::attached(&root, state, speed)?;
     plan.replicate(*replicas)?;
+    if *database {
+        plan.add_database();
+    }
     if *free_ports {
         plan.free_ports()?;
     }
@@ -84,7 +89,8 @@ pub(super) async fn up(
         plan.choose_port(*choice);
     }
     let turn = start::Turn::take(&plan.state).await?;
-    plan.addresses.remote_write = remote.map(|remote| remote::settled(remote, &root, &plan.state)).transpose()?;
+    plan.addresses.remote_write =
+        remote.map(|remote| remote::settled(remote, &root, &plan.state)).transpose()?.map(Box::new);
     let monitoring = Monitoring::read(&root.join("monitoring"))?;
     let render = |plan: &mut Plan| {
         plan.addresses.external = Option::clone(external_url).or_else(|| plan.viewer_as_external());

@@ -158,8 +158,9 @@ async fn run(
         return Ok(ExitCode::SUCCESS);
     }
     match &run.base_url {
-        Some(address) => to(address, run, signals).await,
-        None => on_stack(&state()?, run, signals).await,
+        // On the heap: main's own future would be a large one.
+        Some(address) => Box::pin(to(address, run, signals)).await,
+        None => Box::pin(on_stack(&state()?, run, signals)).await,
     }
 }
 
@@ -375,7 +376,8 @@ fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
 /// they are written.
 fn places(run: &TrafficRun) -> Result<Vec<Reserved>, Failure> {
     let mut reserved = Vec::new();
-    for (option, path) in [("--ledger", &run.ledger), ("--json", &run.json)] {
+    let ledger = if run.shard.is_some() { "--out" } else { "--ledger" };
+    for (option, path) in [(ledger, &run.ledger), ("--json", &run.json)] {
         let Some(path) = path else { continue };
         reserved.push(files::reserve(path).map_err(|error| {
             Failure::usage(format!("cannot write {}: {error}", path.display())).remedy(format!(

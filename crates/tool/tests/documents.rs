@@ -313,7 +313,18 @@ fn the_readme_has_every_metric_with_its_labels_and_every_route() {
     let shape = |family: &prometheus::proto::MetricFamily| {
         let labels: Vec<&str> =
             family.get_metric()[0].get_label().iter().map(prometheus::proto::LabelPair::name).collect();
-        let in_order = ["method", "endpoint", "http_status", "outcome", "listener", "version", "revision"];
+        let in_order = [
+            "method",
+            "endpoint",
+            "http_status",
+            "outcome",
+            "listener",
+            "version",
+            "revision",
+            "state",
+            "statement",
+            "kind",
+        ];
         let labels = in_order.into_iter().filter(|name| labels.contains(name)).collect::<Vec<_>>().join(",");
         if labels.is_empty() { family.name().to_owned() } else { format!("{}{{{labels}}}", family.name()) }
     };

@@ -15,7 +15,7 @@ use aiclipx_http::serve::{Incoming, Limits, Plain, serve};
 use aiclipx_model::monitoring::addresses::{Addresses, Logging};
 use aiclipx_model::monitoring::remote_write::{Credentials, RemoteWrite};
 use aiclipx_model::monitoring::{Monitoring, prometheus_flags};
-use aiclipx_model::prom::answer::Series;
+use aiclipx_model::prom::answer::{Data, Series};
 use aiclipx_runner::remote_write::WriteRequest;
 use aiclipx_stack::prom::client::Api;
 use aiclipx_tool::check::metrics::OF_REMOTE_WRITE;
@@ -185,11 +185,11 @@ impl Prometheus {
             receiver: nobody.clone(),
             probe: nobody.clone(),
             logging: Logging { vector_metrics: nobody.clone(), loki: nobody.clone(), ..Addresses::canonical().logging },
-            remote_write: Some(RemoteWrite {
+            remote_write: Some(Box::new(RemoteWrite {
                 url: format!("http://{store}/api/v1/write").parse().unwrap(),
                 credentials: Some(Credentials::Bearer { token_file }),
                 labels: labels.into(),
-            }),
+            })),
             ..Addresses::canonical()
         };
         let speed: Speed = "30".parse().unwrap();
@@ -214,7 +214,7 @@ impl Prometheus {
     }
 
     async fn query(&self, expr: &str) -> Vec<Series> {
-        self.api.query(expr, None).await.map(|data| data.into_series()).unwrap_or_default()
+        self.api.query(expr, None).await.map(Data::into_series).unwrap_or_default()
     }
 
     async fn value(&self, expr: &str) -> f64 {

@@ -1,5 +1,6 @@
 //! The page of sizes says what the command says: each of its blocks that begins with `$ aiclipx sizing` is typed again, and must be
-//! answered in the same words. So a metric more, or a number measured anew, turns this red until the page is written anew.
+//! answered in the same words. So a metric more, or a number measured anew, turns this red until the page is written anew, by
+//! `UPDATE_GOLDEN=1 cargo test --test sizing`; look at it before it is committed.
 
 #![expect(clippy::unwrap_used, reason = "a test file throughout: what can't be read fails the test")]
 
@@ -29,18 +30,23 @@ fn number(told: &str, row: &str) -> u64 {
 
 #[test]
 fn the_page_says_what_the_command_says() {
-    let page = std::fs::read_to_string(root().join("monitoring/SIZING.md")).unwrap();
-    let mut typed = 0;
+    let file = root().join("monitoring/SIZING.md");
+    let page = std::fs::read_to_string(&file).unwrap();
+    let (mut typed, mut anew) = (0, page.clone());
     for block in page.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
-        let Some((arguments, told)) = block.strip_prefix("$ aiclipx sizing").and_then(|rest| rest.split_once('\n'))
-        else {
+        let Some((arguments, _)) = block.strip_prefix("$ aiclipx sizing").and_then(|rest| rest.split_once('\n')) else {
             continue;
         };
-        let arguments: Vec<&str> = arguments.split_whitespace().collect();
-        assert_eq!(told, said(&arguments), "monitoring/SIZING.md, `$ aiclipx sizing {}`", arguments.join(" "));
+        let words: Vec<&str> = arguments.split_whitespace().collect();
+        anew = anew.replace(block, &format!("$ aiclipx sizing{arguments}\n{}", said(&words)));
         typed += 1;
     }
     assert!(typed >= 2, "the page quotes {typed} answers");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&file, &anew).unwrap();
+    } else {
+        assert_eq!(anew, page, "UPDATE_GOLDEN=1 writes monitoring/SIZING.md anew; look at it before it is committed");
+    }
 }
 
 /// What the service says of itself in text is what the command counts without asking it.

@@ -97,9 +97,8 @@ impl ClaimKind for CountersEqualLedger {
                 }
             ),
             artifacts: vec![LEDGER.file(), SAMPLE.named(family.sample())],
-            fails: (!wrong.is_empty() && undecided.is_none()).then(|| match experiment.is_since(6) {
-                true => which_differ(wrong, &reconciliation.rows),
-                false => wrong.join("; "),
+            fails: (!wrong.is_empty() && undecided.is_none()).then(|| {
+                if experiment.is_since(6) { which_differ(wrong, &reconciliation.rows) } else { wrong.join("; ") }
             }),
             not_proven: undecided.or_else(|| {
                 (vacuous && injects_errors && family == Family::Errors)

@@ -167,7 +167,7 @@ fn is_close(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::record::{Body, Notification, Run, Samples, Told};
+    use crate::drill::record::{Amtool, Body, Notification, Run, Samples, Told};
     use aiclipx_model::drill::scene::Stretch;
 
     const MINUTE: i64 = 60_000;
@@ -206,7 +206,7 @@ mod tests {
                 receiver: nobody,
                 disturbances: Vec::new(),
             },
-            files: Default::default(),
+            files: <[String; 3]>::default(),
             loaded: Vec::new(),
             sent: Vec::new(),
             evaluated: BTreeSet::new(),
@@ -219,7 +219,7 @@ mod tests {
                     alerts: vec![Told { status: Status::Firing, labels: labels("B"), annotations: Texts::new() }],
                 },
             }],
-            amtool: Default::default(),
+            amtool: Amtool::default(),
         };
         let course = Course::of(&record, &configuration, &Texts::new(), &labels("B"));
         course.told_though_inhibited(&record).map(|receivers| receivers.contains("r"))

@@ -784,7 +784,7 @@ fn with_two_replicas() -> Fixture {
             run.addresses.app.push("127.0.0.1:18011".parse().unwrap());
             run.addresses.app_admin = vec![run.addresses.app[0].clone(), OTHER.parse().unwrap()];
             let app = run.processes.iter_mut().find(|process| process.component == "app").unwrap();
-            app.component = "app-1".to_owned();
+            "app-1".clone_into(&mut app.component);
             let other = Process { component: "app-2".to_owned(), ..app.clone() };
             run.processes.push(other);
         })

@@ -43,7 +43,7 @@ pub struct Addresses {
     pub external: Option<ExternalUrl>,
     /// Where Prometheus also writes its samples; nowhere unless somebody asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote_write: Option<RemoteWrite>,
+    pub remote_write: Option<Box<RemoteWrite>>,
     /// Log forwarding; older bundles have none.
     #[serde(default = "Logging::canonical")]
     pub logging: Logging,

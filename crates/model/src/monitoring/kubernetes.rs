@@ -18,8 +18,9 @@ pub const DEPLOYMENT: &str = "deploy/kubernetes";
 const COMPONENT: &str = "app.kubernetes.io/name";
 const STACK: &str = "app.kubernetes.io/part-of";
 
-/// Below [`DEPLOYMENT`].
-const CONFIGURATION: &str = "base/prometheus/prometheus.yml";
+/// Prometheus' configuration, below [`DEPLOYMENT`].
+pub const CONFIGURATION: &str = "base/prometheus/prometheus.yml";
+/// The operator's objects, likewise.
 const OPERATORS_RULES: &str = "overlays/operator/rules";
 
 /// Labels of a target that are not the series' own.

@@ -36,6 +36,7 @@
 //! | `__scrape_interval__`, `__scrape_timeout__` that a label or a relabelling gives | as above |
 //! | a route's time intervals | no speed moves the calendar |
 //! | a template that asks by itself | it is asked as it stands |
+//! | a unit test's question for a moment of the clock | what it expects is a number |
 //! | a unit test's native histograms of a counter | their counts would have to be divided one by one |
 //!
 //! What this room does not do: judge style (does an alert have a test, a scenario, a runbook?), which is `check`'s;

@@ -105,8 +105,8 @@ impl FromStr for RemoteUrl {
         if let Some(sign) = behind.chars().find(|sign| !is_of_a_url(*sign)) {
             return Err(format!("its path or query holds `{sign}`, which a URL has only as %{:02X}", sign as u32));
         }
-        let is_digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
-        if behind.split('%').skip(1).any(|rest| !is_digit(rest.bytes().next()) || !is_digit(rest.bytes().nth(1))) {
+        let is_escape = |rest: &str| rest.len() > 1 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+        if !behind.split('%').skip(1).all(is_escape) {
             return Err("its path or query holds a `%` without two hexadecimal digits behind it; as itself it is %25"
                 .to_owned());
         }

@@ -206,7 +206,7 @@ fn a_copy_writes_to_a_store_elsewhere_where_one_is_named_and_only_there() {
         labels: labels.into(),
     };
     let of = |credentials: Option<Credentials>| {
-        let remote_write = Some(RemoteWrite { credentials, ..remote.clone() });
+        let remote_write = Some(Box::new(RemoteWrite { credentials, ..remote.clone() }));
         let rendered =
             ours().render(&Addresses { remote_write, ..Addresses::canonical() }, Speed::new(30).expect("a speed"));
         json(&rendered.expect("it renders")[Path::new(PROMETHEUS)])

@@ -31,6 +31,9 @@ const SHORTEST_SCRAPE: Duration = Duration::from_millis(500);
 /// The target's label that tells the exporter whom to ask.
 pub(super) const PROBED_URL: &str = "__param_target";
 
+/// Functions that give a moment.
+const CLOCK: [&str; 2] = ["time", "timestamp"];
+
 /// Labels of a target that are times, and are taken for its job's.
 const OF_A_SCRAPE: [&str; 2] = ["__scrape_interval__", "__scrape_timeout__"];
 
@@ -361,6 +364,11 @@ impl Walk<'_> {
             for hazard in promql::hazards(&tree, recorded) {
                 self.find(line, hazard, "compare a rate or a ratio, or render at speed 1");
             }
+        }
+        let reads_clock = |node: &&Expr| matches!(node, Expr::Call(call) if CLOCK.contains(&call.func.name));
+        if !hazardous && self.is_faster() && promql::nodes(&tree).iter().any(reads_clock) {
+            let what = "a moment of the clock, and what a test expects of it no speed divides";
+            self.find(line, what, "compare it in the rule, or render at speed 1");
         }
         match promql::divide(&mut tree, speed) {
             Ok(()) => *text = promql::print(&tree),

@@ -1,4 +1,4 @@
-//! Reads Prometheus' text exposition format, version 0.0.4, strictly enough to be a judge; and OpenMetrics' (a text that ends with
+//! Reads Prometheus' text exposition format, version 0.0.4, strictly enough to be a judge; and `OpenMetrics` (a text that ends with
 //! `# EOF`), which some services answer with whoever asks: exemplars are left out, timestamps are in seconds.
 //!
 //! It refuses what Prometheus would take with a shrug and what hides a bug: the same series twice, a sample without a
@@ -23,10 +23,10 @@ pub type Exposition = BTreeMap<SeriesName, f64>;
 
 /// What the names of a family's series end with.
 const ENDINGS: [&str; 3] = ["_bucket", "_count", "_sum"];
-/// The same in OpenMetrics, where a counter is called without its ending.
+/// The same in `OpenMetrics`, where a counter is called without its ending.
 const OPEN_ENDINGS: [&str; 8] = ["_bucket", "_count", "_sum", "_total", "_created", "_info", "_gcount", "_gsum"];
 
-/// Whether a text is OpenMetrics'.
+/// Whether a text is `OpenMetrics`.
 pub fn is_open(text: &str) -> bool {
     text.trim_end().ends_with("\n# EOF")
 }
@@ -96,7 +96,7 @@ fn labels_of(mut rest: &str) -> anyhow::Result<(BTreeMap<String, String>, &str)>
     }
 }
 
-/// A value, and perhaps its timestamp: milliseconds, or OpenMetrics' seconds.
+/// A value, and perhaps its timestamp: milliseconds, or the seconds of `OpenMetrics`.
 fn value_of(text: &str, open: bool) -> anyhow::Result<f64> {
     let mut words = text.split_whitespace();
     let value = words.next().context("no value")?;

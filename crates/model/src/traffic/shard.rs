@@ -39,7 +39,7 @@ impl Shard {
     }
 
     /// How many of so many requests are its own.
-    pub fn count(self, scheduled: u64) -> u64 {
+    pub(super) fn count(self, scheduled: u64) -> u64 {
         scheduled.saturating_sub(u64::from(self.index)).div_ceil(u64::from(self.of))
     }
 

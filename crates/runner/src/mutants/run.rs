@@ -277,6 +277,9 @@ impl Trial {
         let state = temporary_folder()?;
         let mut plan = Plan::private(root, &state.path().join("state"), speed)?;
         plan.replicate(self.scenario.replicas.unwrap_or(Replicas::ONE))?;
+        if options.database {
+            plan.add_database();
+        }
         let mut scraped = plan.rendered_with();
         let mut proxy = None;
         let unapplied =

@@ -123,7 +123,6 @@ pub async fn send<'a, C: Connect>(
     let balanced = to.into();
     let _watchers = balanced.watched(named.service).await;
     let share = share.into();
-    let own = usize::try_from(share.shard.count(share.schedule.requests.len() as u64)).expect("no more than there are");
     let traffic = Arc::new(Traffic {
         run: run.to_owned(),
         service: named.service.clone(),
@@ -133,7 +132,7 @@ pub async fn send<'a, C: Connect>(
         origin: Instant::now(),
         in_flight: AtomicU64::new(0),
         shard: share.shard,
-        records: Mutex::new(vec![Record::default(); own]),
+        records: Mutex::new(vec![Record::default(); share.requests().count()]),
     });
     let started_unix_us = unix_us();
     let mut tasks = JoinSet::new();

@@ -47,9 +47,10 @@ async fn shared<C: Connect>(schedule: &Schedule, to: Vec<C>, limits: &Limits) ->
     let of = to.len();
     let progress = Progress::new(schedule);
     let sending = (0..of).zip(to).map(|(index, connect)| {
+        let progress = &progress;
         let shard: Shard = format!("{index}/{of}").parse().unwrap();
-        let (share, progress) = (Share::new(schedule, shard), &progress);
-        async move { (shard, send(share, &named("run"), connect, limits, progress, |_| {}, pending()).await.unwrap()) }
+        let own = Share::new(schedule, shard);
+        async move { (shard, send(own, &named("run"), connect, limits, progress, |_| {}, pending()).await.unwrap()) }
     });
     let folder = tempfile::tempdir().unwrap();
     let mut parts = Vec::new();
@@ -112,7 +113,7 @@ fn keeping(seen: &Arc<Mutex<Vec<Arrived>>>) -> Memory {
 #[tokio::test(start_paused = true)]
 async fn four_generators_send_what_one_sends_each_request_once_and_at_its_time() {
     let schedule = everything();
-    let (by_one, by_four): (Arc<Mutex<Vec<Arrived>>>, Arc<Mutex<Vec<Arrived>>>) = Default::default();
+    let [by_one, by_four]: [Arc<Mutex<Vec<Arrived>>>; 2] = Default::default();
     let one = sent(&schedule, keeping(&by_one)).await;
     let server = keeping(&by_four);
     let four =

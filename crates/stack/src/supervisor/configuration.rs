@@ -96,6 +96,8 @@ pub(crate) fn text(plan: &Plan, programs: &[Program], socket: &Path) -> String {
         } else {
             20
         };
+        // Told to end, it waits until its clients have left; this ends their sessions.
+        let signal = if name == Component::Database.name() { "INT" } else { "TERM" };
         // What somebody's own program has started is stopped with it.
         let group = name.starts_with(Component::App.name()) && !plan.service.is_ours();
         let command: Vec<String> = program.command.iter().map(|word| quote(word)).collect();
@@ -103,7 +105,7 @@ pub(crate) fn text(plan: &Plan, programs: &[Program], socket: &Path) -> String {
             text,
             "\n[program:{name}]\ncommand={}\n\
              autorestart={restart}\nstartsecs={settles}\nstartretries={retries}\n\
-             stopsignal=TERM\nstopwaitsecs={patience}\nstopasgroup={group}\nkillasgroup={group}\n\
+             stopsignal={signal}\nstopwaitsecs={patience}\nstopasgroup={group}\nkillasgroup={group}\n\
              redirect_stderr=true\nstdout_logfile=logs/{name}.log\n\
              stdout_logfile_maxbytes=20MB\nstdout_logfile_backups=4\n",
             command.join(" "),

@@ -38,9 +38,10 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
         }
     }
     windows(monitoring, findings);
-    if let Some((path, document)) = monitoring.alertmanager() {
-        let routes = document.get("route").into_iter().collect::<Vec<_>>();
-        routes.iter().for_each(|route| shadowed(route, &monitoring.named(path), findings));
+    if let Some((path, document)) = monitoring.alertmanager()
+        && let Some(route) = document.get("route")
+    {
+        shadowed(route, &monitoring.named(path), findings);
     }
 }
 

@@ -76,7 +76,7 @@ hits{path=\"/%zz\",code=\"200\",zone=\"c\",who=\"\u{7f}\",of=\"x\"} 1
 hits{path=\"/fine\",code=\"200\",zone=\"c\",who=\"\u{7f}\",of=\"x\"} 1
 ";
 
-/// As OpenMetrics has it, exemplars and all.
+/// As `OpenMetrics` has it, exemplars and all.
 const OPEN: &str = "\
 # TYPE shop_requests counter
 # UNIT shop_requests requests
@@ -127,8 +127,9 @@ fn openmetrics_names_are_those_of_the_series() {
 /// However many series there are, what is kept of them is as long as what is known by name.
 #[test]
 fn what_is_recorded_has_a_series_of_each_kind() {
-    let many: String =
+    let many: Vec<String> =
         (0..5000).map(|at| format!("shop_requests_total{{user=\"{at}\",code=\"200\"}} {at}\n")).collect();
+    let many = many.concat();
     let found = guessed(&format!("# TYPE shop_requests_total counter\nshop_requests_total 1\n{many}"));
     let recorded = exposition::parse(&found.recorded).expect("it is read");
     assert_eq!(recorded.len(), 2, "{}", found.recorded);

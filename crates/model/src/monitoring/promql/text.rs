@@ -73,6 +73,17 @@ pub(in crate::monitoring) fn quoted_name(text: &str) -> Option<&str> {
     None
 }
 
+/// The last word, where it says what the next token is.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum After {
+    #[default]
+    Other,
+    /// A duration follows.
+    Offset,
+    /// Labels follow, in a parenthesis.
+    Grouping,
+}
+
 /// Where in an expression the next token stands.
 #[derive(Default)]
 struct Place {
@@ -81,16 +92,14 @@ struct Place {
     brackets: i32,
     in_braces: bool,
     in_labels: bool,
-    after_offset: bool,
-    /// The last token that was no blank names labels: a parenthesis with them follows.
-    after_grouping: bool,
+    after: After,
     /// The first letter of the last token that was no blank.
     before: char,
 }
 
 impl Place {
     fn wants_a_duration(&self) -> bool {
-        self.brackets > 0 || self.after_offset
+        self.brackets > 0 || self.after == After::Offset
     }
 
     fn wants_a_label(&self) -> bool {
@@ -101,7 +110,7 @@ impl Place {
         match first {
             '{' => self.in_braces = true,
             '}' => self.in_braces = false,
-            '(' => (self.depth, self.in_labels) = (self.depth + 1, self.after_grouping),
+            '(' => (self.depth, self.in_labels) = (self.depth + 1, self.after == After::Grouping),
             ')' => (self.depth, self.in_labels) = (self.depth.saturating_sub(1), false),
             '[' => self.brackets += 1,
             ']' => self.brackets -= 1,
@@ -110,10 +119,15 @@ impl Place {
         let is_blank = first == '#' || first.is_whitespace();
         if !is_blank {
             self.before = first;
-            self.after_grouping = GROUPING.iter().any(|word| token.eq_ignore_ascii_case(word));
         }
-        // `offset -5m`: the sign stands between.
-        self.after_offset = token.eq_ignore_ascii_case("offset") || (self.after_offset && (is_blank || first == '-'));
+        self.after = match self.after {
+            _ if token.eq_ignore_ascii_case("offset") => After::Offset,
+            _ if GROUPING.iter().any(|word| token.eq_ignore_ascii_case(word)) => After::Grouping,
+            after if is_blank => after,
+            // `offset -5m`: the sign stands between.
+            After::Offset if first == '-' => After::Offset,
+            _ => After::Other,
+        };
     }
 }
 

@@ -69,10 +69,12 @@ fn tested(program: &Path, file: &Path) -> Result<(Tested, String), Failure> {
     let (passed, said) = ask(program, &["test", "rules"], file)?;
     // It reads one file before it does anything with it; what it says then is of the file.
     let refused = ["unmarshal", "yaml:", "parse error", "not a valid duration", "not found in type"];
-    let tested = match passed {
-        true => Tested::Passed,
-        false if refused.iter().any(|word| said.contains(word)) => Tested::Refused,
-        false => Tested::Read,
+    let tested = if passed {
+        Tested::Passed
+    } else if refused.iter().any(|word| said.contains(word)) {
+        Tested::Refused
+    } else {
+        Tested::Read
     };
     Ok((tested, said))
 }

@@ -25,12 +25,13 @@ pub(crate) fn divided(folder: &Path, judges: &Judges) -> Result<Row, Failure> {
     let tests = folder.join("tests");
     let mut files = Vec::new();
     collect(&tests, &mut files)?;
-    let mut rules = Vec::new();
+    let mut rules: Vec<Rules> = Vec::new();
     for place in ["rules", "mixins"] {
         let place = folder.join(place);
         let mut all = Vec::new();
         collect(&place, &mut all)?;
-        rules.extend(all.into_iter().map(|file| (file.strip_prefix(&place).unwrap_or(&file).to_owned(), file)));
+        let named = |file: PathBuf| (file.strip_prefix(&place).unwrap_or(&file).to_owned(), file);
+        rules.push(all.into_iter().map(named).collect());
     }
     let (mut row, mut passed, mut without) = (Row::new(""), 0, 0);
     for file in &files {
@@ -48,13 +49,16 @@ pub(crate) fn divided(folder: &Path, judges: &Judges) -> Result<Row, Failure> {
     Ok(row)
 }
 
+/// Files of a folder by their paths in it.
+type Rules = Vec<(PathBuf, PathBuf)>;
+
 /// A test with its rules by where they are laid; none of them where a rule is not here.
 struct Pair {
     files: Option<BTreeMap<PathBuf, Vec<u8>>>,
 }
 
 /// None for a file that is no test.
-fn pair(file: &Path, name: &Path, rules: &[(PathBuf, PathBuf)]) -> Result<Option<Pair>, Failure> {
+fn pair(file: &Path, name: &Path, rules: &[Rules]) -> Result<Option<Pair>, Failure> {
     let bytes = std::fs::read(file).map_err(|error| unread(file, &error))?;
     let at = Path::new(FOLDER).join("test.yml");
     let Ok(test) = Monitoring::from_any(BTreeMap::from([(at.clone(), bytes.clone())])) else { return Ok(None) };
@@ -69,7 +73,7 @@ fn pair(file: &Path, name: &Path, rules: &[(PathBuf, PathBuf)]) -> Result<Option
 }
 
 /// Where the rules lie that a test calls so.
-fn source(file: &Path, name: &Path, named: &str, rules: &[(PathBuf, PathBuf)]) -> Option<PathBuf> {
+fn source(file: &Path, name: &Path, named: &str, rules: &[Rules]) -> Option<PathBuf> {
     let beside = file.with_file_name(named);
     if beside.is_file() {
         return Some(beside);
@@ -78,10 +82,11 @@ fn source(file: &Path, name: &Path, named: &str, rules: &[(PathBuf, PathBuf)]) -
     let is_it = |(path, _): &&(PathBuf, PathBuf)| {
         path.components().next() == Some(repository) && path.file_name() == Path::new(named).file_name()
     };
-    let mut found: Vec<&PathBuf> = rules.iter().filter(is_it).map(|(_, file)| file).collect();
-    // The same file may have been brought twice.
-    found.dedup_by_key(|file| std::fs::read(file).ok());
-    if let [one] = found[..] { Some(one.clone()) } else { None }
+    let one_of = |rules: &Rules| {
+        let mut found = rules.iter().filter(is_it).map(|(_, file)| file);
+        found.next().filter(|_| found.next().is_none()).cloned()
+    };
+    rules.iter().find_map(one_of)
 }
 
 /// Without `..`; none for a path that leads out.
