@@ -347,7 +347,7 @@ mod tests {
             ("AppDown.md", "--tail 40 app", "--tail 40 --since 1h ap", "compose.yaml has no service `ap`"),
             ("AppDown.md", "compose exec app", "compose exec ap", "compose.yaml has no service `ap`"),
             ("AppDown.md", "just status", "just state", "there is no recipe `state`"),
-            ("AppDown.md", "just down && just up", "just down && just start", "there is no recipe `start`"),
+            ("AppDown.md", "just down && just up", "just down && just begin", "there is no recipe `begin`"),
             ("AppDown.md", "just traffic 07", "just traffics 07", "there is no recipe `traffics`"),
             ("AppDown.md", "`APP_ADMIN_LISTEN`", "`APP_LISTEN_ADMIN`", "there is no setting APP_LISTEN_ADMIN"),
             ("AppDown.md", "APP_IMAGE=", "APP_PICTURE=", "there is no setting APP_PICTURE"),
