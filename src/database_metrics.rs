@@ -5,7 +5,7 @@ use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 
-use super::metrics::{LATENCY_BUCKETS, registered};
+use super::registered::registered;
 
 /// What all of their names begin with.
 pub(super) const PREFIX: &str = "app_database_";
@@ -90,10 +90,10 @@ pub(super) struct DatabaseMetrics {
 }
 
 impl DatabaseMetrics {
-    /// All at zero, and none missing.
-    pub(super) fn new(registry: &Registry) -> prometheus::Result<DatabaseMetrics> {
+    /// All at zero, and none missing; times are counted by these upper bounds in seconds.
+    pub(super) fn new(registry: &Registry, bounds: &[f64]) -> prometheus::Result<DatabaseMetrics> {
         let gauge = |name, help| registered(registry, IntGauge::new(name, help));
-        let buckets = |name, help| HistogramOpts::new(name, help).buckets(LATENCY_BUCKETS.to_vec());
+        let buckets = |name, help| HistogramOpts::new(name, help).buckets(bounds.to_vec());
         let help = "Connections to the database that are open, by whether a request has them.";
         let options = Opts::new("app_database_connections", help);
         let connections = registered(registry, IntGaugeVec::new(options, &["state"]))?;
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn every_series_is_there_at_zero_under_its_own_place() {
         let registry = Registry::new();
-        let metrics = DatabaseMetrics::new(&registry).unwrap();
+        let metrics = DatabaseMetrics::new(&registry, &[1.0]).unwrap();
         for (at, statement) in Statement::ALL.into_iter().enumerate() {
             assert_eq!(statement as usize, at);
             metrics.asked(statement, 0.001);

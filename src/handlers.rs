@@ -27,7 +27,8 @@ use super::metrics::Metrics;
 use super::phase::Lifecycle;
 use super::refusal::Refusal;
 use super::reply::{fixed, json};
-use super::store::{Item, Store};
+use super::store::Store;
+use super::store::item::Item;
 use aiclipx_http::serve;
 
 /// The longest name an item may have: what the store holds is then bounded in bytes, too.

@@ -57,6 +57,7 @@ pub mod log_writer;
 pub mod metrics;
 mod phase;
 mod refusal;
+mod registered;
 mod reply;
 pub mod store;
 

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector, proto::MetricFamily,
+    TextEncoder, proto::MetricFamily,
 };
 
 use super::audience::Audience;
 use super::control_group::{self, Limits};
 use super::database_metrics::{self, DatabaseMetrics};
 use super::endpoint::{Endpoint, Verb};
+use super::registered::registered;
 use aiclipx_http::serve::ConnectionOutcome;
 
 /// Upper bounds of the latency buckets in seconds. Handlers take tens of microseconds, injected delays up to seconds;
@@ -125,7 +126,7 @@ impl Metrics {
                 "app_log_records_dropped_total",
                 "Log lines lost because nobody took them in time.",
             )?,
-            database: DatabaseMetrics::new(&registry)?,
+            database: DatabaseMetrics::new(&registry, &LATENCY_BUCKETS)?,
             with_database: AtomicBool::new(false),
             registry,
         })
@@ -274,16 +275,6 @@ impl Connections {
 
 fn gauged(number: usize) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// A metric, in the registry, too.
-pub(super) fn registered<M>(registry: &Registry, metric: prometheus::Result<M>) -> prometheus::Result<M>
-where
-    M: Collector + Clone + 'static,
-{
-    let metric = metric?;
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
 }
 
 fn build_info(registry: &Registry, version: &str, revision: &str) -> prometheus::Result<()> {

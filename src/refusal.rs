@@ -8,7 +8,7 @@ use warp::reply::Response;
 use super::budget::Exhausted;
 use super::endpoint::{self, Verb};
 use super::reply::json;
-use super::store::StoreError;
+use super::store::item::StoreError;
 
 /// Why a request is not answered as asked. Each is one status and one sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

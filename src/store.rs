@@ -2,6 +2,7 @@
 //! `postgres`). What holds of both, `store/tests.rs` asks of both: ids from 1 and never reused, in the order in which items came;
 //! never more items than the capacity; pages by id, bounded in bytes; `app_items` the number there is.
 
+pub(super) mod item;
 mod memory;
 mod page;
 #[cfg(feature = "postgres")]
@@ -9,35 +10,14 @@ mod postgres;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
-
 use super::config::Config;
 use super::metrics::Metrics;
 use super::phase::Lifecycle;
+use item::{Item, StoreError};
 use memory::Memory;
 use page::Page;
 #[cfg(feature = "postgres")]
 use postgres::Postgres;
-
-#[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Item<'a> {
-    /// From 1, and never reused.
-    pub id: u64,
-    /// Trimmed.
-    pub name: &'a str,
-}
-
-/// Why the store did not do what was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "memory is never away"))]
-pub(super) enum StoreError {
-    /// It holds as many items as it may.
-    Full,
-    /// It could not, in time; nothing was changed.
-    Unavailable,
-    /// It was lost before it answered: an item may have been kept, or removed, or not.
-    Unknown,
-}
 
 /// The items, wherever they are.
 pub struct Store(Backend);

@@ -6,8 +6,8 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use prometheus::IntGauge;
 
+use super::item::{Item, StoreError};
 use super::page::Page;
-use super::{Item, StoreError};
 
 pub(super) struct Memory {
     capacity: usize,

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::Item;
+use super::item::Item;
 
 /// The longest that a page may end with.
 const LONGEST_END: &str = r#"],"next":18446744073709551615}"#;

@@ -11,6 +11,7 @@
 
 mod connect;
 mod failures;
+mod named;
 mod schema;
 mod statements;
 
@@ -24,8 +25,8 @@ use prometheus::IntGauge;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::Row;
 
+use super::item::{Item, StoreError};
 use super::page::Page;
-use super::{Item, StoreError};
 use crate::config::Config;
 use crate::database_metrics::{DatabaseMetrics, Failure};
 use crate::database_url::DatabaseUrl;

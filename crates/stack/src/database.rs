@@ -17,14 +17,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::component::Component;
-use super::plan::{Lifetime, Plan};
+use super::plan::{DATABASE as NAME, Lifetime, Plan};
 use super::secrets;
 use super::tools::Tool;
 use aiclipx_base::address::Address;
 use aiclipx_model::failure::Failure;
-
-/// The database, and the role that owns it.
-const NAME: &str = "aiclipx";
 
 /// Where Debian has it, away from PATH: a folder for each release.
 const OF_DEBIAN: &str = "/usr/lib/postgresql";
@@ -59,11 +56,6 @@ pub(super) fn url(plan: &Plan) -> String {
         }
     }
     format!("postgres://{NAME}@{}/{NAME}?sslmode=disable&passfile={passfile}", plan.database)
-}
-
-/// As people find it.
-pub(super) fn told(address: &Address) -> String {
-    format!("postgres://{NAME}@{address}/{NAME}")
 }
 
 /// The server's command line.

@@ -7,7 +7,6 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::component::Component;
-use super::database;
 use super::layout;
 use super::ports::{ASIDE, Listener, PortChoice, free_port, hidden_address};
 use super::tools::{executables, is_executable, major};
@@ -67,6 +66,9 @@ pub struct Plan {
     pub tool_program: PathBuf,
 }
 
+/// What the database of a stack is called, and the role that owns it.
+pub(super) const DATABASE: &str = "aiclipx";
+
 fn of_database() -> Address {
     Address::loopback(Component::Database.default_port())
 }
@@ -108,7 +110,7 @@ impl Process {
     /// Where people find it, in words.
     pub(super) fn told(&self) -> String {
         if self.component == Component::Database {
-            return database::told(&self.address);
+            return format!("postgres://{DATABASE}@{}/{DATABASE}", self.address);
         }
         let url = self.address.url("");
         match &self.admin {

@@ -1,7 +1,5 @@
 //! How a connection is made: who, where, with which encryption, and what every session is told first.
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use deadpool_postgres::{ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
@@ -10,6 +8,7 @@ use tokio_postgres::{Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failures::LookError;
+use super::named::read;
 use super::statements::{LOOK, PREPARED};
 use crate::database_url::{DatabaseUrl, TlsMode};
 
@@ -115,12 +114,6 @@ fn password(url: &DatabaseUrl) -> Result<Option<String>, String> {
             path.display()
         )
     })
-}
-
-/// A file that the URL names.
-fn read(path: &Path, parameter: &str) -> Result<String, String> {
-    fs::read_to_string(path)
-        .map_err(|error| format!("APP_DATABASE_URL: its {parameter} {} can't be read: {error}", path.display()))
 }
 
 /// A session that is nobody else's.

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-use super::read;
+use super::super::named::read;
 use crate::database_url::{DatabaseUrl, TlsMode};
 
 /// What TLS has to look like.
