@@ -1,5 +1,5 @@
-//! The page of sizes says what the command says: each of its blocks that begins with `$ aiclipx sizing` is typed again, and must be
-//! answered in the same words. So a metric more, or a number measured anew, turns this red until the page is written anew, by
+//! The page of sizes says what the command says: each of its blocks that begins with `$ aiclipx sizing` is typed again, and
+//! must be answered in the same words. So a metric more, or a number measured anew, turns this red until the page is written anew, by
 //! `UPDATE_GOLDEN=1 cargo test --test sizing`; look at it before it is committed.
 
 #![expect(clippy::unwrap_used, reason = "a test file throughout: what can't be read fails the test")]
