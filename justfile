@@ -8,6 +8,7 @@ target := env("CARGO_TARGET_DIR", justfile_directory() / "target")
 tool := quote(target / "debug" / "aiclipx")
 mutants := quote(target / "debug" / "aiclipx-mutants")
 foreign := quote(target / "debug" / "aiclipx-foreign")
+foreign_bars := "--bar rules=290/290 --bar tests=16/16 --bar prometheus=34/36 --bar alertmanager=16/17 --bar dashboards=340/354"
 
 # First, so that it is what a bare `just` does.
 _list:
@@ -18,15 +19,30 @@ _list:
 demo: (_say "demo: step 1 of 5: build") _build
     @scripts/demo.sh {{ tool }}
 
-# start the stack and wait until every component is ready; takes --speed, --port NAME=PORT, --free-ports
+# start the stack and wait until every component is ready; takes --speed, --replicas, --port NAME=PORT, --free-ports, --database
 [group('stack')]
 up *options: _build
-    @{{ tool }} up "$@"
+    @scripts/with-postgres.sh {{ tool }} up "$@"
 
 # stop the stack; its data stays
 [group('stack')]
 down: _build
     @{{ tool }} down
+
+# stop components of the running stack, in their own time: app is the service with all its replicas, app-2 one of them
+[group('stack')]
+stop +names: _build
+    @{{ tool }} stop "$@"
+
+# start components of the running stack, and wait until they are ready
+[group('stack')]
+start +names: _build
+    @{{ tool }} start "$@"
+
+# restart components of the running stack; with --rolling the service's replicas one after the other, so that no request is lost
+[group('stack')]
+restart *names: _build
+    @{{ tool }} restart "$@"
 
 # show every component of the running stack, the active alerts, the silences that are set
 [group('stack')]
@@ -61,7 +77,7 @@ evidence *options: _build
 # every experiment on a private stack of its own
 [group('proof')]
 prove *options: _build
-    @{{ tool }} prove "$@"
+    @scripts/with-postgres.sh {{ tool }} prove "$@"
 
 # live the unit tests of rules, ours or those of a folder, on a real Prometheus and Alertmanager: fires, told, says, resolves
 [group('proof')]
@@ -78,11 +94,11 @@ example name *options: _build
 mutants *options: _build
     @{{ mutants }} "$@"
 
-# how many of somebody else's files are read, and divided, out of DIR/{rules,tests,prometheus,alertmanager,dashboards}; takes --bar KIND=SHARE
+# how many of somebody else's files are read, and divided, out of DIR/{rules,tests,prometheus,alertmanager,dashboards,mixins}
 [group('proof')]
 [no-cd]
 foreign dir *options: _build
-    @{{ foreign }} "$@"
+    @{{ foreign }} {{ foreign_bars }} "$@"
 
 # make evidence/sample anew: the small bundle that anyone can look at and verify
 [group('proof')]
@@ -121,12 +137,23 @@ test: _formatted lint _tests _checked _live
 
 # what takes long: every experiment, the mutants, the containers, and both README commands on machines that have nothing
 [group('development')]
-test-long: prove mutants containers fresh schema log-faults remote-write
+test-long: prove (prove "--database" "--only" "database-away") postgres mutants containers kubernetes fresh schema log-faults remote-write
+
+# the service with PostgreSQL: lints, and all of its tests with the items in a database, which takes a server of the distribution's
+[group('development')]
+postgres:
+    cargo clippy --locked --package aiclipx-app --features postgres --all-targets --target-dir {{ quote(target / "postgres") }} -- -D warnings
+    cargo test --locked --package aiclipx-app --features postgres --target-dir {{ quote(target / "postgres") }}
 
 # the images and compose.yaml under podman and under Docker, whichever can run here
 [group('development')]
 containers *tests:
     @scripts/containers.sh "$@"
+
+# deploy/kubernetes on an API server of its own, and its pods under podman: as much as what is on PATH allows, and what was left out
+[group('development')]
+kubernetes:
+    @scripts/kubernetes.sh
 
 # the service beside bare hyper, bare warp and a Flask peer: instructions a request, rates as ratios of one run; some eight minutes
 [group('development')]

@@ -3,11 +3,12 @@
 {
   app,
   revision,
+  name ? "aiclipx-app",
   # dockerTools.buildLayeredImage: a file that can be loaded and hashed; streamLayeredImage: a script that prints it.
   build,
 }:
 build {
-  name = "aiclipx-app";
+  inherit name;
   tag = app.version;
   contents = [ app ];
   created = "1970-01-01T00:00:01Z";

@@ -9,6 +9,8 @@
   gitMinimal,
   openssh,
   static ? null,
+  # Of the service's, by name.
+  features ? [ ],
   runtimeTools ? [ ],
 }:
 let
@@ -78,7 +80,11 @@ rustPlatform.buildRustPackage (
           (if onlyApp then "aiclipx-app" else "aiclipx-tool")
           "--bin"
           static
-        ];
+        ]
+        ++ lib.concatMap (feature: [
+          "--features"
+          feature
+        ]) features;
         # The tool's tests need the stack's programs: checks.nix runs them.
         doCheck = onlyApp;
         cargoTestFlags = [

@@ -11,6 +11,11 @@ let
   inherit (pkgs) callPackage dockerTools;
   aiclipx = callPackage ./package.nix { runtimeTools = tools.runtime; };
   app = callPackage ./package.nix { static = "aiclipx-app"; };
+  # Items may be kept in PostgreSQL.
+  app-postgres = callPackage ./package.nix {
+    static = "aiclipx-app";
+    features = [ "postgres" ];
+  };
   image = build: import ./image.nix { inherit app revision build; };
 in
 {
@@ -19,9 +24,15 @@ in
 }
 // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux (
   {
-    inherit app;
+    inherit app app-postgres;
     image = image dockerTools.buildLayeredImage;
     image-stream = image dockerTools.streamLayeredImage;
+    image-postgres = import ./image.nix {
+      inherit revision;
+      app = app-postgres;
+      name = "aiclipx-app-postgres";
+      build = dockerTools.buildLayeredImage;
+    };
     evidence = callPackage ./evidence.nix {
       inherit aiclipx revision;
       tools = tools.runtime;

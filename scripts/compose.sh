@@ -59,6 +59,8 @@ if [[ $command == up ]]; then
       # Another than compose.yaml's own was named: that one it is.
       own=$(sed -n "s/.*image: \${${name}_IMAGE:-\(.*\)}.*/\1/p" compose.yaml)
       grep -qF "image: $own" <<<"$resolved" || continue
+      # Whose items are in a database has to be built for it.
+      [[ $name != APP ]] || ! grep -qE 'APP_DATABASE_URL: "?postgres' <<<"$resolved" || attribute=image-postgres
       say "building $attribute from the flake"
       file=$(nix_ build --no-link --print-out-paths ".#$attribute")
       # Some releases of podman can't read a compressed archive.

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # scripts/pins.sh: every pin of the project, read from where it is kept: flake.lock, Cargo.lock, scripts/tools.tsv (PyPI),
-# compose.yaml and Containerfile (images), the workflows (actions). None is written down twice.
+# compose.yaml and Containerfile (images), the workflows (actions). None is written down twice but images, which deploy/kubernetes
+# names as compose.yaml does: `aiclipx check` holds it to that, and `update` moves both.
 # scripts/pins.sh update: moves what can be moved without judgement, nixpkgs within its release (needs Nix), crates within
 # Cargo.toml's ranges and the digests of the images' tags (needs skopeo, or docker with buildx), and names the rest.
 # Exit codes: 0, or 1 when a mover failed.
@@ -50,7 +51,8 @@ move_images() {
     if ! digest=$(digest_of "$image") || ! [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]]; then
       say "$image stays as it is (above)" && status=1 && continue
     fi
-    sed -Ei "s#(${image//./\\.})(@sha256:[0-9a-f]{64})?([}[:space:]]|\$)#\1@$digest\3#" compose.yaml Containerfile
+    find deploy/kubernetes -name '*.yaml' -exec \
+      sed -Ei "s#(${image//./\\.})(@sha256:[0-9a-f]{64})?([}[:space:]]|\$)#\1@$digest\3#" compose.yaml Containerfile {} +
   done
   return "$status"
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use super::database_url::{self, DatabaseUrl};
 use aiclipx_base::address::Address;
 use aiclipx_base::duration;
 
@@ -29,6 +30,14 @@ pub struct Config {
     pub access_log: bool,
     /// `APP_MAX_ITEMS`
     pub max_items: usize,
+    /// `APP_DATABASE_URL`; without one, items are kept in memory.
+    pub database: Option<DatabaseUrl>,
+    /// `APP_DATABASE_POOL`
+    pub database_pool: usize,
+    /// `APP_DATABASE_WAIT`
+    pub database_wait: Duration,
+    /// `APP_DATABASE_TIMEOUT`
+    pub database_timeout: Duration,
     /// `APP_MAX_BODY_BYTES`
     pub max_body_bytes: usize,
     /// `APP_MAX_BUFFERED_BYTES`
@@ -135,6 +144,46 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        name: DATABASE_URL,
+        default: "",
+        values: database_url::SHAPE,
+        meaning: "keeps the items in PostgreSQL, with a build that can; not set, in memory",
+        read: |config, text| {
+            config.database = Some(DatabaseUrl::parse(text)?);
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_DATABASE_POOL",
+        default: "8",
+        values: "1…1000",
+        meaning: "connections to the database, at most; one more looks how it is",
+        read: |config, text| {
+            config.database_pool = number(text, 1..=1000)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_DATABASE_WAIT",
+        default: "1s",
+        values: "10ms…1m",
+        meaning: "for a free connection, and for making one; longer is answered 503",
+        read: |config, text| {
+            config.database_wait = span(text, 10..=MINUTE)?;
+            Ok(())
+        },
+    },
+    Setting {
+        name: "APP_DATABASE_TIMEOUT",
+        default: "2s",
+        values: "10ms…1m",
+        meaning: "for a statement, which the database then cancels; answered 503",
+        read: |config, text| {
+            config.database_timeout = span(text, 10..=MINUTE)?;
+            Ok(())
+        },
+    },
+    Setting {
         name: "APP_MAX_BODY_BYTES",
         default: "65536",
         values: "1…16777216 bytes",
@@ -220,7 +269,14 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
+const MINUTE: u64 = 60_000;
 const HOUR: u64 = 3_600_000;
+
+/// Its value holds a password, and is never repeated.
+const DATABASE_URL: &str = "APP_DATABASE_URL";
+
+/// Whether this build can keep items in PostgreSQL.
+pub const WITH_POSTGRES: bool = cfg!(feature = "postgres");
 
 impl Default for Config {
     /// The table's defaults.
@@ -232,6 +288,10 @@ impl Default for Config {
             log: LevelFilter::Off,
             access_log: false,
             max_items: 0,
+            database: None,
+            database_pool: 0,
+            database_wait: Duration::ZERO,
+            database_timeout: Duration::ZERO,
             max_body_bytes: 0,
             max_buffered_bytes: 0,
             max_connections: 0,
@@ -256,9 +316,19 @@ impl Config {
         let mut errors = Vec::new();
         for setting in SETTINGS {
             let Some(text) = look_up(setting.name).filter(|text| !text.is_empty()) else { continue };
-            if let Err(expected) = (setting.read)(&mut config, &text) {
-                errors.push(format!("{} is `{}`; it takes {expected}", setting.name, shown(&text)));
+            match (setting.read)(&mut config, &text) {
+                Ok(()) => {}
+                Err(wrong) if setting.name == DATABASE_URL => {
+                    errors.push(format!("{DATABASE_URL} can't be read: {wrong}; it takes {}", database_url::SHAPE));
+                }
+                Err(expected) => errors.push(format!("{} is `{}`; it takes {expected}", setting.name, shown(&text))),
             }
+        }
+        if config.database.is_some() && !WITH_POSTGRES {
+            errors.push(format!(
+                "{DATABASE_URL} is set, and this build keeps items in memory alone: take one with PostgreSQL \
+                 (`cargo build --features postgres`, the image image-postgres), or leave it unset"
+            ));
         }
         if config.max_body_bytes > config.max_buffered_bytes {
             errors.push(format!(
@@ -387,6 +457,10 @@ mod tests {
             ("APP_LOG", "loud"),
             ("APP_ACCESS_LOG", "1"),
             ("APP_MAX_ITEMS", "0"),
+            ("APP_DATABASE_URL", "localhost"),
+            ("APP_DATABASE_POOL", "0"),
+            ("APP_DATABASE_WAIT", "0"),
+            ("APP_DATABASE_TIMEOUT", "2"),
             ("APP_MAX_BODY_BYTES", "64k"),
             ("APP_MAX_BUFFERED_BYTES", "1k"),
             ("APP_MAX_CONNECTIONS", "-1"),
@@ -401,6 +475,16 @@ mod tests {
         for ((name, _), error) in wrong.iter().zip(&errors) {
             assert!(error.starts_with(name), "{error}");
         }
+    }
+
+    #[test]
+    fn a_database_needs_a_build_that_knows_it_and_its_password_is_told_to_nobody() {
+        let read = read(&[("APP_DATABASE_URL", "postgres://me:SECRET@h/n")]);
+        assert_eq!(read.is_ok(), WITH_POSTGRES);
+        let shown = format!("{read:?}");
+        assert!(!shown.contains("SECRET") && (WITH_POSTGRES || shown.contains("--features postgres")), "{shown}");
+        let wrong = Config::read(|name| (name == DATABASE_URL).then(|| "postgres://me:SEC/RET@h/n".to_owned()));
+        assert!(!format!("{wrong:?}").contains("SEC"), "{wrong:?}");
     }
 
     #[test]
@@ -459,7 +543,9 @@ mod tests {
         assert_eq!(errors.len(), SETTINGS.len());
         for error in errors {
             assert!(
-                error.len() < 400 && error.contains(r"\u{1b}[2J\r\n\u{202e}\u{9b}\u{2028}\u{feff}\0éxxx"),
+                error.len() < 400
+                    && (error.starts_with(DATABASE_URL)
+                        || error.contains(r"\u{1b}[2J\r\n\u{202e}\u{9b}\u{2028}\u{feff}\0éxxx")),
                 "{error}"
             );
             assert!(!error.contains(|c: char| c.is_control() || "\u{202e}\u{2028}\u{feff}".contains(c)), "{error:?}");

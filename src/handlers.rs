@@ -27,7 +27,7 @@ use super::metrics::Metrics;
 use super::phase::Lifecycle;
 use super::refusal::Refusal;
 use super::reply::{fixed, json};
-use super::store::{Full, Item, Store};
+use super::store::{Item, Store};
 use aiclipx_http::serve;
 
 /// The longest name an item may have: what the store holds is then bounded in bytes, too.
@@ -54,19 +54,26 @@ pub(super) struct Handlers {
 }
 
 impl Handlers {
-    /// Handlers over an empty store.
-    pub(super) fn new(config: &Config, budget: Budget, metrics: Arc<Metrics>, lifecycle: Arc<Lifecycle>) -> Handlers {
-        Handlers {
-            store: Store::new(config.max_items, metrics.items(config.max_items)),
-            metrics,
-            lifecycle,
-            body: BodyLimit { bytes: config.max_body_bytes, time: config.header_timeout, budget },
-        }
+    /// Handlers over this store.
+    pub(super) fn new(
+        config: &Config,
+        store: Store,
+        budget: Budget,
+        metrics: Arc<Metrics>,
+        lifecycle: Arc<Lifecycle>,
+    ) -> Handlers {
+        let body = BodyLimit { bytes: config.max_body_bytes, time: config.header_timeout, budget };
+        Handlers { store, metrics, lifecycle, body }
     }
 
-    fn list(&self, query: &[(String, String)]) -> Result<Response, Refusal> {
+    /// Looks after the store: what is ready follows it.
+    pub(super) async fn watch(&self) -> Infallible {
+        self.store.watch(&self.lifecycle).await
+    }
+
+    async fn list(&self, query: &[(String, String)]) -> Result<Response, Refusal> {
         let range = PageRange::read(query)?;
-        let page = self.store.page(range.after, range.limit, MAX_PAGE_BYTES);
+        let page = self.store.page(range.after, range.limit, MAX_PAGE_BYTES).await?;
         Ok(fixed(StatusCode::OK, charged(page, &self.body.budget)?))
     }
 
@@ -76,19 +83,19 @@ impl Handlers {
         body: impl Stream<Item = Result<B, warp::Error>>,
     ) -> Result<Response, Refusal> {
         let name = name_of(&body::json(&headers, body, &self.body).await?)?;
-        let id = self.store.insert(name.clone()).map_err(|Full| Refusal::StoreFull)?;
+        let id = self.store.insert(&name).await?;
         let mut response = json(StatusCode::CREATED, &Item { id, name: &name });
         let location = HeaderValue::try_from(format!("/items/{id}")).expect("a number is a header value");
         response.headers_mut().insert(LOCATION, location);
         Ok(response)
     }
 
-    fn get(&self, id: u64) -> Result<Response, Refusal> {
-        self.store.get(id, |item| json(StatusCode::OK, item)).ok_or(Refusal::NoItem)
+    async fn get(&self, id: u64) -> Result<Response, Refusal> {
+        self.store.get(id, |item| json(StatusCode::OK, item)).await?.ok_or(Refusal::NoItem)
     }
 
-    fn remove(&self, id: u64) -> Result<Response, Refusal> {
-        if !self.store.remove(id) {
+    async fn remove(&self, id: u64) -> Result<Response, Refusal> {
+        if !self.store.remove(id).await? {
             return Err(Refusal::NoItem);
         }
         let mut response = Response::default();
@@ -105,6 +112,7 @@ impl Handlers {
     }
 
     fn metrics(&self, budget: &Budget) -> Result<Response, Refusal> {
+        self.store.show();
         self.metrics.buffered(self.body.budget.taken(), self.body.budget.bytes());
         let mut text = self.metrics.encode();
         text.shrink_to_fit();
@@ -130,20 +138,23 @@ pub(super) fn routes(handlers: &Arc<Handlers>, budget: Budget) -> impl Route + u
 
     Routes {
         index: warp::service(end().map(|| fixed(StatusCode::OK, r#"{"service":"aiClipx-trial","status":"ok"}"#))),
-        list: warp::service(
-            items()
-                .and(end())
-                .and(warp::query())
-                .map(move |query: Vec<(String, String)>| into_response(list.list(&query))),
-        ),
+        list: warp::service(items().and(end()).and(warp::query()).then(move |query: Vec<(String, String)>| {
+            let list = Arc::clone(&list);
+            async move { into_response(list.list(&query).await) }
+        })),
         create: warp::service(items().and(end()).and(warp::header::headers_cloned()).and(warp::body::stream()).then(
             move |headers, body| {
                 let create = Arc::clone(&create);
                 async move { into_response(create.create(headers, body).await) }
             },
         )),
-        item: warp::service(items().and(warp::path::param()).and(end()).and(warp::method()).map(
-            move |id: u64, method| into_response(if method == Method::DELETE { item.remove(id) } else { item.get(id) }),
+        item: warp::service(items().and(warp::path::param()).and(end()).and(warp::method()).then(
+            move |id: u64, method| {
+                let item = Arc::clone(&item);
+                async move {
+                    into_response(if method == Method::DELETE { item.remove(id).await } else { item.get(id).await })
+                }
+            },
         )),
         live: warp::service(
             health().and(warp::path("live")).and(end()).map(|| fixed(StatusCode::OK, r#"{"live":true}"#)),
@@ -255,6 +266,9 @@ fn name_of(item: &serde_json::Map<String, serde_json::Value>) -> Result<String, 
     if name.len() > MAX_NAME_BYTES {
         return Err(Refusal::Bad("name is longer than 256 bytes"));
     }
+    if name.contains('\0') {
+        return Err(Refusal::Bad("name holds a NUL, which not every store can keep"));
+    }
     Ok(name.to_owned())
 }
 
@@ -314,5 +328,6 @@ mod tests {
         }
         let long = format!(r#"{{"name":"{}"}}"#, "x".repeat(257));
         assert!(name(&long).is_err());
+        assert!(name(r#"{"name":"a\u0000b"}"#).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! The service: a small item store whose counters can be trusted to the request.
 //!
 //! - `GET /` -- what this is.
-//! - `GET /items`, `POST /items`, `GET` and `DELETE /items/{id}` -- the store.
+//! - `GET /items`, `POST /items`, `GET` and `DELETE /items/{id}` -- the [`store`], in memory or in PostgreSQL.
 //! - `GET /health/live`, `GET /health/ready` -- the state machine of `phase`.
 //! - `GET /metrics` -- [`metrics`], in Prometheus' text format.
 //!
@@ -16,7 +16,7 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //!
-//! use aiclipx_app::{Listeners, config::Config, metrics::Metrics};
+//! use aiclipx_app::{Listeners, config::Config, metrics::Metrics, store::Store};
 //! use aiclipx_http::client;
 //! use tokio::net::TcpListener;
 //!
@@ -24,8 +24,10 @@
 //! let (clients, admin) = (TcpListener::bind("127.0.0.1:0").await?, TcpListener::bind("127.0.0.1:0").await?);
 //! let address = clients.local_addr()?.to_string().parse()?;
 //! let metrics = Arc::new(Metrics::new("0.1.0", "a doctest")?);
-//! let service = aiclipx_app::run(Listeners { clients, admin }, Config::default(), Arc::clone(&metrics), std::future::pending());
-//! tokio::spawn(service);
+//! let config = Config::default();
+//! let store = Store::open(&config, &metrics).await?;
+//! let listeners = Listeners { clients, admin };
+//! tokio::spawn(aiclipx_app::run(listeners, config, store, Arc::clone(&metrics), std::future::pending()));
 //!
 //! let answer = client::get(&address, "/items", Duration::from_secs(5)).await?;
 //! assert_eq!(answer.status, 200);
@@ -42,6 +44,8 @@ mod body;
 mod budget;
 pub mod config;
 mod control_group;
+mod database_metrics;
+pub mod database_url;
 pub mod descriptors;
 pub mod endpoint;
 mod fault;
@@ -54,7 +58,7 @@ pub mod metrics;
 mod phase;
 mod refusal;
 mod reply;
-mod store;
+pub mod store;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -88,6 +92,7 @@ use metrics::{Connections, Metrics};
 use phase::Lifecycle;
 use refusal::Refusal;
 use reply::BodyOf;
+use store::Store;
 
 /// Connections of the monitoring's listener: a few Prometheus, a few probes, somebody who looks.
 const ADMIN_CONNECTIONS: usize = 16;
@@ -110,8 +115,14 @@ pub struct Listeners {
 /// Serves until `stop` resolves: then not ready, still serving for the drain delay, then draining to the deadline.
 /// Logs the final totals when nothing is in flight any more.
 ///
-/// The counters live in `metrics`, which the caller keeps.
-pub async fn run(listeners: Listeners, config: Config, metrics: Arc<Metrics>, stop: impl Future<Output = ()>) {
+/// The counters live in `metrics`, which the caller keeps, and in which the store counts, too.
+pub async fn run(
+    listeners: Listeners,
+    config: Config,
+    store: Store,
+    metrics: Arc<Metrics>,
+    stop: impl Future<Output = ()>,
+) {
     let lifecycle = Arc::new(Lifecycle::starting(metrics.ready()));
     metrics.faults_enabled().set(i64::from(config.faults));
     // At info, as those are that did not fail.
@@ -126,7 +137,8 @@ pub async fn run(listeners: Listeners, config: Config, metrics: Arc<Metrics>, st
     let drain_delay = config.drain_delay;
     // What clients hold is not the monitoring's, whose connections are few.
     let (budget, admin_budget) = (Budget::new(config.max_buffered_bytes), Budget::new(ADMIN_BYTES));
-    let handlers = Arc::new(Handlers::new(&config, budget.clone(), Arc::clone(&metrics), Arc::clone(&lifecycle)));
+    let handlers = Handlers::new(&config, store, budget.clone(), Arc::clone(&metrics), Arc::clone(&lifecycle));
+    let handlers = Arc::new(handlers);
     let app = Arc::new(App {
         requests: Requests::new(Arc::clone(&metrics), config.access_log),
         lifecycle: Arc::clone(&lifecycle),
@@ -148,7 +160,7 @@ pub async fn run(listeners: Listeners, config: Config, metrics: Arc<Metrics>, st
     };
     lifecycle.ready();
     let (served, all_served) = oneshot::channel::<()>();
-    let (drained, _) = tokio::join!(
+    let serving = future::join(
         async {
             let drained = serve::serve(listeners.clients, limits, clients, stop).await;
             drop(served);
@@ -157,6 +169,10 @@ pub async fn run(listeners: Listeners, config: Config, metrics: Arc<Metrics>, st
         // Watched to the end.
         serve::serve(listeners.admin, admin_limits, admin, async { drop(all_served.await) }),
     );
+    let (drained, _) = tokio::select! {
+        drained = serving => drained,
+        never = handlers.watch() => match never {},
+    };
     lifecycle.stopped();
 
     if drained.cut > 0 {

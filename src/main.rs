@@ -1,7 +1,7 @@
 //! The service's program: environment → configuration → logger → listeners → serve.
 //!
 //! Exit codes: 0 stopped in order, or healthy; 1 not healthy, or what was asked for could not be written; 2 bad usage,
-//! bad settings, a port that can't be had, or too few file descriptors; 130 told to stop a second time.
+//! bad settings (a database that says so of its URL among them), a port that can't be had, or too few file descriptors; 130 told to stop a second time.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use aiclipx_app as app;
 use aiclipx_app::config::{self, Config};
 use aiclipx_app::log_writer::LogWriter;
 use aiclipx_app::metrics::Metrics;
+use aiclipx_app::store::Store;
 use aiclipx_app::{Listeners, descriptors, heap};
 use aiclipx_base::address::Address;
 use aiclipx_http::client;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
             with_runtime(&mut Builder::new_current_thread(), async { healthcheck(&config.reachable()).await })
         }),
         ["--help" | "-h"] => say(&help()),
-        ["--version" | "-V"] => say(concat!("aiclipx-app ", env!("CARGO_PKG_VERSION"))),
+        ["--version" | "-V"] => say(&version()),
         _ => refuse("aiclipx-app takes no arguments but healthcheck, --help or --version"),
     }
 }
@@ -60,6 +61,12 @@ fn help() -> String {
         "default",
         config::help()
     )
+}
+
+/// With what this build can besides.
+fn version() -> String {
+    let besides = if config::WITH_POSTGRES { " (with postgres)" } else { "" };
+    format!("aiclipx-app {}{besides}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Writes what was asked for on stdout. A reader that has gone away is no error.
@@ -132,8 +139,15 @@ async fn serve(config: Config, limit: usize) -> ExitCode {
         log::warn!(names; "These variables are no settings of this service's, and mean nothing; --help lists what does.");
     }
     let config = within_descriptors(config, limit);
+    let store = match Store::open(&config, &metrics).await {
+        Ok(store) => store,
+        Err(why) => {
+            log_writer.flush(FLUSH_LIMIT);
+            return refuse(&why);
+        }
+    };
 
-    app::run(listeners, config, metrics, told_to_stop(terminate, interrupt, log_writer)).await;
+    app::run(listeners, config, store, metrics, told_to_stop(terminate, interrupt, log_writer)).await;
     log_writer.flush(FLUSH_LIMIT);
     ExitCode::SUCCESS
 }

@@ -3,6 +3,8 @@
 //! Every label set is there at 0 from the first scrape, so that `rate()` sees the first event, and no client can add one: label
 //! values come from [`endpoint`](super::endpoint)'s table.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use prometheus::{
     Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector, proto::MetricFamily,
@@ -10,6 +12,7 @@ use prometheus::{
 
 use super::audience::Audience;
 use super::control_group::{self, Limits};
+use super::database_metrics::{self, DatabaseMetrics};
 use super::endpoint::{Endpoint, Verb};
 use aiclipx_http::serve::ConnectionOutcome;
 
@@ -47,6 +50,13 @@ pub struct Metrics {
     connections_open: IntGaugeVec,
     connections_max: IntGaugeVec,
     log_records_dropped: IntCounter,
+    #[cfg_attr(
+        not(any(test, feature = "postgres")),
+        expect(dead_code, reason = "there to be known, and moved by nobody")
+    )]
+    database: DatabaseMetrics,
+    /// There is a database, of which something is exposed.
+    with_database: AtomicBool,
 }
 
 /// One series of `app_requests_total`: its labels, and its value.
@@ -115,6 +125,8 @@ impl Metrics {
                 "app_log_records_dropped_total",
                 "Log lines lost because nobody took them in time.",
             )?,
+            database: DatabaseMetrics::new(&registry)?,
+            with_database: AtomicBool::new(false),
             registry,
         })
     }
@@ -135,6 +147,7 @@ impl Metrics {
         families.retain(|family| match family.name() {
             MEMORY_LIMIT => memory.is_some(),
             CPU_LIMIT => processors.is_some(),
+            name if name.starts_with(database_metrics::PREFIX) => self.with_database.load(Ordering::Relaxed),
             _ => true,
         });
         let mut text = String::new();
@@ -182,6 +195,13 @@ impl Metrics {
     pub(super) fn items(&self, most: usize) -> IntGauge {
         self.items_max.set(gauged(most));
         self.items.clone()
+    }
+
+    /// The metrics of a database, which are exposed from here on.
+    #[cfg(any(test, feature = "postgres"))]
+    pub(super) fn database(&self) -> DatabaseMetrics {
+        self.with_database.store(true, Ordering::Relaxed);
+        self.database.clone()
     }
 
     /// Sets how many of the bytes that bodies and answers share are taken, and how many there are.
@@ -257,7 +277,7 @@ fn gauged(number: usize) -> i64 {
 }
 
 /// A metric, in the registry, too.
-fn registered<M>(registry: &Registry, metric: prometheus::Result<M>) -> prometheus::Result<M>
+pub(super) fn registered<M>(registry: &Registry, metric: prometheus::Result<M>) -> prometheus::Result<M>
 where
     M: Collector + Clone + 'static,
 {
@@ -379,6 +399,18 @@ mod process {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_is_exposed_where_there_is_one_from_zero_and_known_everywhere() {
+        let metrics = Metrics::new("0", "test").unwrap();
+        assert!(!metrics.encode().contains(database_metrics::PREFIX));
+        assert!(metrics.gather().iter().any(|family| family.name() == "app_database_up"));
+        drop(metrics.database());
+        let exposed = metrics.encode();
+        for series in [r#"app_database_failures_total{kind="unknown"} 0"#, "app_database_wait_seconds_count 0"] {
+            assert!(exposed.lines().any(|line| line == series), "{series}");
+        }
+    }
 
     #[test]
     fn limits_are_exposed_where_there_are_any_and_known_everywhere() {

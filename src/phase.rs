@@ -1,9 +1,11 @@
 //! The service's life cycle: starting, ready, draining, stopped, in this order only.
 //!
-//! Readiness is true in one phase only; `app_ready` is set where the phase changes, so the two can't disagree.
+//! Readiness is true in one phase only, and there while the store can do its work; `app_ready` is set where either changes, so
+//! that they can't disagree.
 //! Liveness is no phase: a process that can answer is alive.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use prometheus::IntGauge;
 
@@ -23,14 +25,17 @@ pub(super) enum Phase {
 /// The current [`Phase`], which only moves forward.
 pub(super) struct Lifecycle {
     phase: AtomicU8,
-    ready: IntGauge,
+    store: AtomicBool,
+    /// Set by one at a time, or an older value might be the last.
+    ready: Mutex<IntGauge>,
 }
 
 impl Lifecycle {
     /// Starting; `ready` shows 1 while it is [`Phase::Ready`], else 0.
     pub(super) fn starting(ready: IntGauge) -> Lifecycle {
         ready.set(0);
-        Lifecycle { phase: AtomicU8::new(Phase::Starting as u8), ready }
+        let phase = AtomicU8::new(Phase::Starting as u8);
+        Lifecycle { phase, store: AtomicBool::new(true), ready: Mutex::new(ready) }
     }
 
     /// Starting → ready, unless it was told to stop meanwhile.
@@ -48,9 +53,16 @@ impl Lifecycle {
         self.advance(Phase::Stopped);
     }
 
+    /// The store can do its work, or can't: what is ready follows it.
+    #[cfg(any(test, feature = "postgres"))]
+    pub(super) fn store_available(&self, available: bool) {
+        self.store.store(available, Ordering::SeqCst);
+        self.show();
+    }
+
     /// Whether traffic should be sent.
     pub(super) fn is_ready(&self) -> bool {
-        self.phase.load(Ordering::SeqCst) == Phase::Ready as u8
+        self.phase.load(Ordering::SeqCst) == Phase::Ready as u8 && self.store.load(Ordering::SeqCst)
     }
 
     /// Whether it was told to stop: a client that is answered now should close its connection.
@@ -60,7 +72,12 @@ impl Lifecycle {
 
     fn advance(&self, to: Phase) {
         self.phase.fetch_max(to as u8, Ordering::SeqCst);
-        self.ready.set(i64::from(self.is_ready()));
+        self.show();
+    }
+
+    fn show(&self) {
+        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.set(i64::from(self.is_ready()));
     }
 }
 
@@ -82,5 +99,22 @@ mod tests {
         assert_eq!(gauge.get(), 0);
         life.stopped();
         assert!(!life.is_ready());
+    }
+
+    #[test]
+    fn while_its_store_is_away_it_is_not_ready_and_it_comes_back_only_where_it_was_ready() {
+        let gauge = IntGauge::new("ready", "ready").unwrap();
+        let life = Lifecycle::starting(gauge.clone());
+        life.store_available(true);
+        assert_eq!((life.is_ready(), gauge.get()), (false, 0), "it has not begun");
+        life.ready();
+        life.store_available(false);
+        assert_eq!((life.is_ready(), gauge.get()), (false, 0));
+        assert!(!life.is_draining(), "it goes on");
+        life.store_available(true);
+        assert_eq!((life.is_ready(), gauge.get()), (true, 1));
+        life.draining();
+        life.store_available(true);
+        assert_eq!((life.is_ready(), gauge.get()), (false, 0));
     }
 }

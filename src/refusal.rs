@@ -8,6 +8,7 @@ use warp::reply::Response;
 use super::budget::Exhausted;
 use super::endpoint::{self, Verb};
 use super::reply::json;
+use super::store::StoreError;
 
 /// Why a request is not answered as asked. Each is one status and one sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +41,10 @@ pub(super) enum Refusal {
     TookTooLong,
     /// 503: the byte budget has no room for another body or answer now.
     Overloaded,
+    /// 503: the store is away or too slow, and nothing was changed.
+    StoreUnavailable,
+    /// 503: the store was lost before it said whether it did what was asked.
+    OutcomeUnknown,
 }
 
 impl Refusal {
@@ -55,7 +60,7 @@ impl Refusal {
             Refusal::Abandoned => endpoint::ABANDONED,
             Refusal::Internal => 500,
             Refusal::UnknownCoding => 501,
-            Refusal::TookTooLong | Refusal::Overloaded => 503,
+            Refusal::TookTooLong | Refusal::Overloaded | Refusal::StoreUnavailable | Refusal::OutcomeUnknown => 503,
         }
     }
 
@@ -86,6 +91,20 @@ impl Refusal {
             Refusal::UnknownCoding => "the body's transfer coding must be chunked",
             Refusal::TookTooLong => "the request took too long",
             Refusal::Overloaded => "too much is under way, try again",
+            Refusal::StoreUnavailable => "the store is not available, and nothing was changed: try again",
+            Refusal::OutcomeUnknown => {
+                "the store was lost before it answered: look whether it was done, then try again"
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        match error {
+            StoreError::Full => Refusal::StoreFull,
+            StoreError::Unavailable => Refusal::StoreUnavailable,
+            StoreError::Unknown => Refusal::OutcomeUnknown,
         }
     }
 }
@@ -106,7 +125,7 @@ impl From<Refusal> for Response {
                 let allowed = HeaderValue::try_from(allowed.join(", ")).expect("methods are tokens");
                 response.headers_mut().insert(ALLOW, allowed);
             }
-            Refusal::Overloaded => {
+            Refusal::Overloaded | Refusal::StoreUnavailable | Refusal::OutcomeUnknown => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             // Not in the registry, so hyper has no words for it.

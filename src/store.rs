@@ -1,12 +1,23 @@
-//! The items: in memory, bounded, behind one type, so that the storage can change without the handlers.
+//! The items, behind one type: in memory, or in a PostgreSQL that several instances share (`APP_DATABASE_URL`, feature
+//! `postgres`). What holds of both, `store/tests.rs` asks of both: ids from 1 and never reused, in the order in which items came;
+//! never more items than the capacity; pages by id, bounded in bytes; `app_items` the number there is.
 
-use std::collections::BTreeMap;
-use std::io::Write;
-use std::ops::Bound;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+mod memory;
+mod page;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(test)]
+mod tests;
 
-use prometheus::IntGauge;
 use serde::Serialize;
+
+use super::config::Config;
+use super::metrics::Metrics;
+use super::phase::Lifecycle;
+use memory::Memory;
+use page::Page;
+#[cfg(feature = "postgres")]
+use postgres::Postgres;
 
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Item<'a> {
@@ -16,162 +27,101 @@ pub(super) struct Item<'a> {
     pub name: &'a str,
 }
 
-/// The longest that a page may end with.
-const LONGEST_END: &str = r#"],"next":18446744073709551615}"#;
-
-/// The store is full.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Full;
-
-pub(super) struct Store {
-    capacity: usize,
-    /// Held for as long as it takes to look at a page, and never across an await.
-    stock: RwLock<StoreInner>,
-    /// `app_items`, set under the lock that changes their number.
-    count: IntGauge,
+/// Why the store did not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "memory is never away"))]
+pub(super) enum StoreError {
+    /// It holds as many items as it may.
+    Full,
+    /// It could not, in time; nothing was changed.
+    Unavailable,
+    /// It was lost before it answered: an item may have been kept, or removed, or not.
+    Unknown,
 }
 
-struct StoreInner {
-    items: BTreeMap<u64, String>,
-    next_id: u64,
+/// The items, wherever they are.
+pub struct Store(Backend);
+
+enum Backend {
+    Memory(Memory),
+    #[cfg(feature = "postgres")]
+    Postgres(Postgres),
 }
 
+/// What is awaited is the database's alone.
+#[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "memory makes nobody wait"))]
 impl Store {
-    /// An empty store of at most `capacity` items, whose number `count` shows.
-    pub(super) fn new(capacity: usize, count: IntGauge) -> Store {
-        count.set(0);
-        Store { capacity, stock: RwLock::new(StoreInner { items: BTreeMap::new(), next_id: 1 }), count }
+    /// The store that the configuration names, at most `max_items` large; its metrics are among `metrics`. Fails if the database
+    /// says that the URL is wrong, or a file that it names is. One that does not answer yet is waited for, later.
+    pub async fn open(config: &Config, metrics: &Metrics) -> Result<Store, String> {
+        let count = metrics.items(config.max_items);
+        #[cfg(feature = "postgres")]
+        if let Some(url) = &config.database {
+            let postgres = Postgres::open(url, config, metrics.database(), count).await?;
+            return Ok(Store(Backend::Postgres(postgres)));
+        }
+        Ok(Store(Backend::Memory(Memory::new(config.max_items, count))))
+    }
+
+    /// Looks after it, and tells whether it can do its work, for as long as the service runs.
+    pub(super) async fn watch(&self, lifecycle: &Lifecycle) -> std::convert::Infallible {
+        match &self.0 {
+            Backend::Memory(_) => {
+                let _ = lifecycle;
+                std::future::pending().await
+            }
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(postgres) => postgres.watch(lifecycle).await,
+        }
+    }
+
+    /// Sets the gauges that are asked for and not followed.
+    pub(super) fn show(&self) {
+        match &self.0 {
+            Backend::Memory(_) => {}
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(postgres) => postgres.show(),
+        }
     }
 
     /// A page as JSON: at most `limit` items with ids above `after` in their order, as many as fit in `bytes` but at least
     /// one, and what to ask the next page `after`, if there is one.
-    pub(super) fn page(&self, after: u64, limit: usize, bytes: usize) -> Vec<u8> {
-        let stock = self.read();
-        let mut page = br#"{"items":["#.to_vec();
-        let mut last = None;
-        let mut next = None;
-        for (count, (&id, name)) in stock.items.range((Bound::Excluded(after), Bound::Unbounded)).enumerate() {
-            let before = page.len();
-            if last.is_some() {
-                page.push(b',');
-            }
-            let room = bytes.saturating_sub(LONGEST_END.len());
-            if count < limit {
-                serde_json::to_writer(&mut page, &Item { id, name }).expect("a vector takes every write");
-            }
-            if count == limit || (page.len() > room && last.is_some()) {
-                page.truncate(before);
-                next = last;
-                break;
-            }
-            last = Some(id);
+    pub(super) async fn page(&self, after: u64, limit: usize, bytes: usize) -> Result<Vec<u8>, StoreError> {
+        let page = Page::new(limit, bytes);
+        match &self.0 {
+            Backend::Memory(memory) => Ok(memory.page(after, page)),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(postgres) => Box::pin(postgres.page(after, limit, page)).await,
         }
-        match next {
-            Some(next) => write!(page, r#"],"next":{next}}}"#).expect("a vector takes every write"),
-            None => page.extend_from_slice(br#"],"next":null}"#),
-        }
-        page.shrink_to_fit();
-        page
     }
 
     /// What `as_json` makes of one item.
-    pub(super) fn get<T>(&self, id: u64, as_json: impl FnOnce(&Item) -> T) -> Option<T> {
-        self.read().items.get(&id).map(|name| as_json(&Item { id, name }))
+    pub(super) async fn get<T>(&self, id: u64, as_json: impl FnOnce(&Item) -> T) -> Result<Option<T>, StoreError> {
+        match &self.0 {
+            Backend::Memory(memory) => Ok(memory.get(id, as_json)),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(postgres) => {
+                let name = Box::pin(postgres.get(id)).await?;
+                Ok(name.map(|name| as_json(&Item { id, name: &name })))
+            }
+        }
     }
 
     /// Keeps a new item, and returns its id.
-    pub(super) fn insert(&self, name: String) -> Result<u64, Full> {
-        let mut stock = self.write();
-        if stock.items.len() >= self.capacity {
-            return Err(Full);
+    pub(super) async fn insert(&self, name: &str) -> Result<u64, StoreError> {
+        match &self.0 {
+            Backend::Memory(memory) => memory.insert(name),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(postgres) => Box::pin(postgres.insert(name)).await,
         }
-        let id = stock.next_id;
-        stock.next_id += 1;
-        stock.items.insert(id, name);
-        self.show(&stock);
-        Ok(id)
     }
 
     /// Removes an item; `false` if there is none.
-    pub(super) fn remove(&self, id: u64) -> bool {
-        let mut stock = self.write();
-        let was_there = stock.items.remove(&id).is_some();
-        self.show(&stock);
-        was_there
-    }
-
-    // A panic can't leave the map half-changed.
-    fn read(&self) -> RwLockReadGuard<'_, StoreInner> {
-        self.stock.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, StoreInner> {
-        self.stock.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn show(&self, stock: &StoreInner) {
-        self.count.set(i64::try_from(stock.items.len()).unwrap_or(i64::MAX));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn store(capacity: usize) -> (Store, IntGauge) {
-        let count = IntGauge::new("items", "items").unwrap();
-        (Store::new(capacity, count.clone()), count)
-    }
-
-    fn page(store: &Store, after: u64, limit: usize, bytes: usize) -> (Vec<u64>, Option<u64>) {
-        let page = store.page(after, limit, bytes);
-        let page: serde_json::Value = serde_json::from_slice(&page).unwrap();
-        let ids = page["items"].as_array().unwrap().iter().map(|item| item["id"].as_u64().unwrap()).collect();
-        (ids, page["next"].as_u64())
-    }
-
-    #[test]
-    fn pages_follow_each_other_without_gap_or_overlap() {
-        let (store, _) = store(10);
-        assert_eq!(page(&store, 0, 2, usize::MAX), (vec![], None));
-        for name in ["a", "b", "c", "d", "e"] {
-            store.insert(name.to_owned()).unwrap();
+    pub(super) async fn remove(&self, id: u64) -> Result<bool, StoreError> {
+        match &self.0 {
+            Backend::Memory(memory) => Ok(memory.remove(id)),
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(postgres) => Box::pin(postgres.remove(id)).await,
         }
-        store.remove(2);
-        assert_eq!(page(&store, 0, 2, usize::MAX), (vec![1, 3], Some(3)));
-        assert_eq!(page(&store, 3, 2, usize::MAX), (vec![4, 5], None));
-        assert_eq!(page(&store, 5, 2, usize::MAX), (vec![], None));
-    }
-
-    #[test]
-    fn a_page_is_never_longer_than_it_may_be_and_never_empty_while_there_are_items() {
-        let (store, _) = store(100);
-        for _ in 0..20 {
-            store.insert("\u{1}".repeat(10)).unwrap();
-        }
-        for bytes in [0, 100, 200, 300, 500, 1000, 10_000] {
-            let (mut after, mut seen) = (0, Vec::new());
-            loop {
-                let length = store.page(after, 100, bytes).len();
-                let (ids, next) = page(&store, after, 100, bytes);
-                assert!(length <= bytes || ids.len() == 1, "{length} of {bytes}");
-                seen.extend(ids);
-                let Some(next) = next else { break };
-                after = next;
-            }
-            assert_eq!(seen, (1..=20).collect::<Vec<_>>(), "{bytes}");
-        }
-    }
-
-    #[test]
-    fn a_full_store_takes_no_more_until_one_is_removed_and_ids_are_not_given_twice() {
-        let (store, count) = store(1);
-        assert_eq!(store.insert("a".to_owned()), Ok(1));
-        assert_eq!(store.insert("b".to_owned()), Err(Full));
-        assert!(store.remove(1));
-        assert!(!store.remove(1));
-        assert_eq!(count.get(), 0);
-        assert_eq!(store.insert("c".to_owned()), Ok(2));
-        assert_eq!(count.get(), 1);
     }
 }

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use aiclipx_app::Listeners;
 use aiclipx_app::config::Config;
+#[cfg(feature = "postgres")]
+use aiclipx_app::database_url::DatabaseUrl;
 use aiclipx_app::metrics::Metrics;
+use aiclipx_app::store::Store;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -41,6 +44,12 @@ impl App {
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> App {
         let mut config = Config::default();
+        #[cfg(feature = "postgres")]
+        if let Some(server) = crate::database::shared() {
+            config.database = Some(DatabaseUrl::parse(&server.url(&server.database().await)).unwrap());
+            // However busy the machine is.
+            (config.database_wait, config.database_timeout) = (LIMIT, LIMIT);
+        }
         change(&mut config);
         let [clients, admin] =
             [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
@@ -48,7 +57,9 @@ impl App {
         let metrics = Arc::new(Metrics::new("0.0.0", "test").unwrap());
         let (stop, stopped) = oneshot::channel();
         let told = async { drop(stopped.await) };
-        let running = tokio::spawn(aiclipx_app::run(Listeners { clients, admin }, config, Arc::clone(&metrics), told));
+        let store = Store::open(&config, &metrics).await.unwrap();
+        let listeners = Listeners { clients, admin };
+        let running = tokio::spawn(aiclipx_app::run(listeners, config, store, Arc::clone(&metrics), told));
         App { address: addresses[0], admin: addresses[1], metrics, stop: Some(stop), running }
     }
 

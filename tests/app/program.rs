@@ -70,7 +70,7 @@ fn access(lines: &[Value]) -> Vec<&Value> {
     lines.iter().filter(|line| line["target"] == "aiclipx::access").collect()
 }
 
-async fn run(arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String, String) {
+pub(crate) async fn run(arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).env_clear().envs(settings.iter().copied()).kill_on_drop(true);
     let output = soon(command.output()).await.unwrap();
@@ -359,7 +359,9 @@ async fn the_health_check_says_0_when_ready_and_1_when_not() {
 async fn help_and_version_are_told_and_other_arguments_refused() {
     let (code, help, _) = run(&["--help"], &[]).await;
     assert!(code == Some(0) && help.contains("APP_MAX_CONNECTIONS") && help.contains("healthcheck"));
-    assert_eq!(run(&["--version"], &[]).await.1.trim(), concat!("aiclipx-app ", env!("CARGO_PKG_VERSION")));
+    let besides = if cfg!(feature = "postgres") { " (with postgres)" } else { "" };
+    let version = format!("aiclipx-app {}{besides}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(&["--version"], &[]).await.1.trim(), version);
     assert_eq!(run(&["serve"], &[]).await.0, Some(2));
 }
 

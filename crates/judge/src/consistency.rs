@@ -24,7 +24,7 @@ use super::provenance::{Mode, Provenance, bundle_id, of_another_revision, time_o
 use super::run::{Run, StepTime};
 use aiclipx_model::prom::answer::Series;
 use aiclipx_model::revision::label;
-use aiclipx_model::scenario::{Action, Step};
+use aiclipx_model::scenario::Action;
 use aiclipx_model::service::Service;
 
 /// Names of the first of two tries end so.
@@ -45,6 +45,7 @@ pub(crate) fn check(outcome: &Outcome) -> anyhow::Result<()> {
         says_what_was_recorded(&outcome.provenance, experiment, outcome.tree.service())
             .with_context(|| format!("run.json against {name}"))?;
         steps_as_planned(experiment).with_context(|| format!("run.json of {name}"))?;
+        replicas_are_told(experiment).with_context(|| format!("the ledger of {name}"))?;
     }
     let seeds: BTreeSet<u64> = outcome.experiments.iter().map(|experiment| experiment.ledger.head.seed).collect();
     let told: BTreeSet<u64> = outcome.provenance.seeds.iter().copied().collect();
@@ -62,9 +63,10 @@ pub(crate) fn check(outcome: &Outcome) -> anyhow::Result<()> {
 /// The steps are the scenario's, as far as it came, and what they stopped or paused is put back. A step more would explain a death
 /// that nobody asked for.
 fn steps_as_planned(experiment: &Experiment) -> anyhow::Result<()> {
-    let planned = experiment.scenario.phases.iter().flat_map(|phase| &phase.steps);
-    let done = &experiment.run.steps;
-    let is_it = |(step, done): &(&Step, &StepTime)| step.action == done.action && step.component == done.component;
+    let (planned, done) = (experiment.scenario.phases.iter().flat_map(|phase| &phase.steps), &experiment.run.steps);
+    let planned = planned.flat_map(|step| experiment.run.turns(step).into_iter().map(|name| (step.action, name)));
+    let is_it =
+        |((action, name), done): &((Action, String), &StepTime)| *action == done.action && *name == done.component;
     let as_planned = planned.zip(done).take_while(is_it).count();
     let (asked, put_back) = done.split_at(as_planned);
     for (at, step) in put_back.iter().enumerate() {
@@ -74,6 +76,24 @@ fn steps_as_planned(experiment: &Experiment) -> anyhow::Result<()> {
         let once = !put_back[..at].iter().any(|other| other.component == step.component);
         let (what, component) = (step.action.name(), &step.component);
         ensure!(is_back && once, "it tells of a step, {what} {component}, that the scenario does not take then");
+    }
+    Ok(())
+}
+
+/// Of several replicas each request that left says whom it went to; of one alone there is nothing to say. Whoever took that out of a
+/// ledger would be asked for less.
+fn replicas_are_told(experiment: &Experiment) -> anyhow::Result<()> {
+    let many = u32::try_from(experiment.run.replicas().count()).unwrap_or(u32::MAX);
+    if !experiment.run.unseen.is_empty() {
+        return Ok(());
+    }
+    for entry in &experiment.ledger.entries {
+        let is_told = match entry.replica {
+            Some(replica) => many > 1 && (1..=many).contains(&replica),
+            None => many < 2 || entry.sent_us.is_none(),
+        };
+        let told = entry.replica.map_or_else(|| "none".to_owned(), |replica| replica.to_string());
+        ensure!(is_told, "request {} is told to be of replica {told}, and there are {many}", entry.seq);
     }
     Ok(())
 }

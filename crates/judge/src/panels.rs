@@ -7,10 +7,15 @@
 //! either side of it: hence a tolerance; a quantile is held to the histogram bucket it falls in. That counters agree exactly is
 //! another claim, decided on raw samples.
 
+mod replicas;
+mod window;
+
 use std::collections::BTreeMap;
 
 use anyhow::{Context, ensure};
 
+use self::replicas::Replica;
+use self::window::{Allowed, Known, of_the_service};
 use super::experiment::{Experiment, PanelAnswer};
 use super::faults::delay_us;
 use super::run::{PhaseTime, Run};
@@ -25,15 +30,13 @@ use aiclipx_model::prom::answer::{self, Series};
 use aiclipx_model::prom::exposition::SeriesName;
 use aiclipx_model::scenario::Measure;
 use aiclipx_model::service::Service;
-use aiclipx_model::traffic::ledger::Measured;
+use aiclipx_model::traffic::ledger::Ledger;
 
 /// The size panels are planned for and drawn in, in pixels: two beside each other on a page. Grafana's step depends on
 /// the width, so it is fixed.
 pub const PANEL_SIZE: (u32, u32) = (520, 260);
 
-/// By how much a panel may differ from the ledger, of the ledger's value …
-const RELATIVE_TOLERANCE: f64 = 0.10;
-/// … or, where that is more, this many requests: one in the air at either scrape.
+/// By how many requests a panel may differ from the ledger at least: one in the air at either scrape.
 const REQUESTS_AT_THE_EDGES: f64 = 2.0;
 
 /// A panel's points held against the ledger.
@@ -67,10 +70,7 @@ pub(super) fn points_of<'a>(
     ensure!(!window.is_zero(), "the query of panel {panel} looks back on no window");
     let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
     let shown = points(&read(answer)?, measure);
-    let run = &experiment.run;
-    let scrapes = scrapes(experiment, service)?;
-    let buckets = if measure == Measure::LatencyP95 { buckets(experiment, service)? } else { Vec::new() };
-    let took_ms = scrapes_took_ms(experiment)?;
+    let recorded = Recorded::of(experiment, service, measure)?;
     // Nothing equals nothing: a panel that shows none of what never came shows no more than an empty one.
     let any = !experiment.sends();
     let mut points = Points { answer, compared: 0, wrong: 0, late: 0, any, worst: None };
@@ -78,27 +78,17 @@ pub(super) fn points_of<'a>(
     for (at, shown) in shown {
         // The client's latency is the server's only where an injected delay dominates both.
         let counts = |phase: &&PhaseTime| measure != Measure::LatencyP95 || phase.faulty;
-        let mut phases = run.phases.iter().filter(counts);
+        let mut phases = experiment.run.phases.iter().filter(counts);
         if !phases.any(|phase| phase.start_ms <= at - window_ms && at <= phase.end_ms) {
             continue;
         }
-        let Some(known) = Known::of(&scrapes, at - window_ms, at) else { continue };
-        let micros = |at: i64| experiment.ledger.since_start_us(u64::try_from(at).unwrap_or(0) * 1000);
-        let between = micros(known.first)..micros(known.last);
-        let Some(measured) = experiment.ledger.measure(measure, between, service) else { continue };
-        let allowed = Allowed::by(measure, &measured, &known, &buckets, REQUESTS_AT_THE_EDGES);
+        let Some(allowed) = recorded.allowed(at - window_ms, at, |_, _| REQUESTS_AT_THE_EDGES) else { continue };
         points.compared += 1;
         points.any |= allowed.expected != 0.0;
         if !(allowed.low..=allowed.high).contains(&shown) {
             points.wrong += 1;
-            let in_the_air = [known.first, known.last].map(|edge| {
-                let took_ms = took_ms.get(&edge).copied().unwrap_or(0);
-                in_the_air(experiment, micros(edge), micros(edge + took_ms))
-            });
-            #[allow(clippy::cast_precision_loss)] // requests of a scrape
-            let edges = (in_the_air[0] + in_the_air[1]) as f64;
-            let late = Allowed::by(measure, &measured, &known, &buckets, edges.max(REQUESTS_AT_THE_EDGES));
-            points.late += usize::from((late.low..=late.high).contains(&shown));
+            let late = recorded.allowed(at - window_ms, at, |ledger, known| recorded.edges(ledger, known));
+            points.late += usize::from(late.is_some_and(|late| (late.low..=late.high).contains(&shown)));
         }
         let difference = (shown - allowed.expected).abs();
         if difference > furthest {
@@ -107,6 +97,60 @@ pub(super) fn points_of<'a>(
         }
     }
     Ok(points)
+}
+
+/// What a panel's measure is held against: the ledger, and when Prometheus saw the service.
+struct Recorded<'a> {
+    experiment: &'a Experiment,
+    service: &'a Service,
+    measure: Measure,
+    scrapes: Vec<i64>,
+    /// Of a sum over several each by itself.
+    replicas: Vec<Replica>,
+    buckets: Vec<f64>,
+    took_ms: BTreeMap<i64, i64>,
+}
+
+impl<'a> Recorded<'a> {
+    fn of(experiment: &'a Experiment, service: &'a Service, measure: Measure) -> anyhow::Result<Recorded<'a>> {
+        Ok(Recorded {
+            experiment,
+            service,
+            measure,
+            scrapes: scrapes(experiment, service)?,
+            replicas: replicas::replicas(experiment, service, measure)?,
+            buckets: if measure == Measure::LatencyP95 { buckets(experiment, service)? } else { Vec::new() },
+            took_ms: scrapes_took_ms(experiment)?,
+        })
+    }
+
+    /// On the run's clock.
+    fn micros(&self, at_ms: i64) -> u64 {
+        self.experiment.ledger.since_start_us(u64::try_from(at_ms).unwrap_or(0) * 1000)
+    }
+
+    /// What of a window may be shown; `edges` says how many requests may be on either side of its edges.
+    fn allowed(&self, from: i64, to: i64, edges: impl Fn(&Ledger, &Known) -> f64) -> Option<Allowed> {
+        let measured = |ledger: &Ledger, measure: Measure, known: &Known| {
+            ledger.measure(measure, self.micros(known.first)..self.micros(known.last), self.service)
+        };
+        if !self.replicas.is_empty() {
+            return replicas::allowed(self.measure, &replicas::known(&self.replicas, from, to)?, edges, measured);
+        }
+        let (known, ledger) = (Known::of(&self.scrapes, from, to)?, &self.experiment.ledger);
+        let of_all = measured(ledger, self.measure, &known)?;
+        Some(Allowed::by(self.measure, &of_all, &known, &self.buckets, edges(ledger, &known)))
+    }
+
+    /// How many were in the air when the first and the last scrape of a window began, and until they had ended.
+    #[allow(clippy::cast_precision_loss)] // requests of a scrape
+    fn edges(&self, ledger: &Ledger, known: &Known) -> f64 {
+        let in_the_air = [known.first, known.last].map(|edge| {
+            let took_ms = self.took_ms.get(&edge).copied().unwrap_or(0);
+            in_the_air(ledger, self.micros(edge), self.micros(edge + took_ms))
+        });
+        ((in_the_air[0] + in_the_air[1]) as f64).max(REQUESTS_AT_THE_EDGES)
+    }
 }
 
 /// Panels whose points differ from the ledger by no more than a late scrape or answer explains: a disturbance of the run.
@@ -176,39 +220,6 @@ pub(crate) fn drawings(experiment: &Experiment, tree: &Tree) -> anyhow::Result<D
     Ok(drawings)
 }
 
-/// What a panel may show.
-struct Allowed {
-    expected: f64,
-    low: f64,
-    high: f64,
-}
-
-impl Allowed {
-    /// By the ledger's value, and so many requests on either side of an edge. `buckets` are the upper bounds of the latency histogram: a quantile is interpolated inside
-    /// the bucket it falls in, so that is all it can be held to.
-    fn by(measure: Measure, measured: &Measured, known: &Known, buckets: &[f64], edges: f64) -> Allowed {
-        let around = |expected: f64, at_the_edges: f64| {
-            let tolerance = (expected.abs() * RELATIVE_TOLERANCE).max(at_the_edges);
-            Allowed { expected, low: expected - tolerance, high: expected + tolerance }
-        };
-        let stretch = known.stretch();
-        #[allow(clippy::cast_precision_loss)] // requests of a window
-        match measure {
-            // Of two rates over the same scrapes the stretch cancels out.
-            Measure::ErrorShare => around(measured.value, edges / (measured.population as f64).max(1.0)),
-            Measure::RequestRate | Measure::ErrorRate | Measure::TopEndpoint => {
-                around(measured.value * stretch, edges / known.seconds() * stretch)
-            }
-            Measure::LatencyP95 => {
-                let at = buckets.partition_point(|bound| *bound < measured.value);
-                let low = at.checked_sub(1).map_or(0.0, |below| buckets[below]);
-                let high = buckets.get(at).copied().unwrap_or(f64::INFINITY);
-                Allowed { expected: measured.value, low, high }
-            }
-        }
-    }
-}
-
 /// The finite upper bounds of the service's latency histogram, as it exposes them, in order.
 fn buckets(experiment: &Experiment, service: &Service) -> anyhow::Result<Vec<f64>> {
     let metric = service.latency.as_ref().context("the service has no histogram of latency")?;
@@ -226,48 +237,11 @@ fn buckets(experiment: &Experiment, service: &Service) -> anyhow::Result<Vec<f64
     Ok(bounds)
 }
 
-/// What Prometheus knows of a window: the scrapes inside it. Unix milliseconds.
-struct Known {
-    from: i64,
-    to: i64,
-    first: i64,
-    last: i64,
-    count: usize,
-}
-
-impl Known {
-    /// None where fewer than two scrapes lie inside: then there is no rate.
-    fn of(scrapes: &[i64], from: i64, to: i64) -> Option<Known> {
-        let inside: Vec<i64> = scrapes.iter().copied().filter(|scrape| (from..=to).contains(scrape)).collect();
-        match inside[..] {
-            [first, .., last] if first < last => Some(Known { from, to, first, last, count: inside.len() }),
-            _ => None,
-        }
-    }
-
-    #[allow(clippy::cast_precision_loss)] // milliseconds of a window
-    fn seconds(&self) -> f64 {
-        (self.last - self.first) as f64 / 1000.0
-    }
-
-    /// What `rate()` makes of the rate between the scrapes: it stretches the increase to an edge of the window that is
-    /// less than 1.1 scrape distances away, by half a distance to one that is further, and divides by the window.
-    /// After `extrapolatedRate` in Prometheus' promql/functions.go.
-    #[allow(clippy::cast_precision_loss)] // milliseconds of a window
-    fn stretch(&self) -> f64 {
-        let sampled = (self.last - self.first) as f64;
-        let distance = sampled / (self.count - 1) as f64;
-        let towards = |edge: i64| if (edge as f64) < distance * 1.1 { edge as f64 } else { distance / 2.0 };
-        (sampled + towards(self.first - self.from) + towards(self.to - self.last)) / (self.to - self.from) as f64
-    }
-}
-
 /// When the service was scraped, in Unix milliseconds; of several replicas the first, for they are scraped alike.
 fn scrapes(experiment: &Experiment, service: &Service) -> anyhow::Result<Vec<i64>> {
     let up = experiment.samples("up")?;
-    let of_the_service = up.iter().find(|series| series.labels.get("job").is_some_and(|job| *job == service.job));
-    let series = of_the_service.context("the service was never scraped")?;
-    Ok(series.samples.iter().map(|sample| millis(sample.seconds)).collect())
+    let (_, times) = of_the_service(&up, service).next().context("the service was never scraped")?;
+    Ok(times)
 }
 
 /// How long each scrape of the service took, milliseconds, by when it began: counted was what it read meanwhile.
@@ -279,8 +253,8 @@ fn scrapes_took_ms(experiment: &Experiment) -> anyhow::Result<BTreeMap<i64, i64>
 
 /// Requests that the service may have counted before or after an edge: as far as the client knows it had read them, and had not
 /// answered yet.
-fn in_the_air(experiment: &Experiment, from_us: u64, to_us: u64) -> usize {
-    let entries = experiment.ledger.entries.iter();
+fn in_the_air(ledger: &Ledger, from_us: u64, to_us: u64) -> usize {
+    let entries = ledger.entries.iter();
     let times = entries.filter_map(|entry| Some((entry.sent_us? + delay_us(entry), entry.ended_us?)));
     times.filter(|(counted_us, ended_us)| *counted_us <= to_us && *ended_us >= from_us).count()
 }
@@ -312,40 +286,4 @@ pub(super) fn answer_of<'a>(experiment: &'a Experiment, panel: &str, ref_id: &st
 
 pub(super) fn read(answer: &PanelAnswer) -> anyhow::Result<Vec<Series>> {
     Ok(answer::parse(answer.answer.get().as_bytes())?.data.into_series())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn scrapes_that_reach_the_edges_are_stretched_over_the_whole_window() {
-        let known = Known::of(&[0, 500, 1000, 1500, 2000], 100, 2100).unwrap();
-        assert_eq!((known.first, known.last, known.count), (500, 2000, 4));
-        assert!((known.stretch() - 1.0).abs() < 1e-9);
-    }
-
-    /// Seen on a busy machine: after a late scrape the first one inside the window is far from its edge, and Prometheus
-    /// 2.42 answered 49.006 where 68.7 requests a second lay between the scrapes.
-    #[test]
-    fn an_edge_far_from_any_scrape_gets_half_a_distance() {
-        let known = Known::of(&[3370, 3480, 3980, 4480], 2610, 4610).unwrap();
-        assert!((68.7 * known.stretch() - 49.0).abs() < 0.1, "{}", 68.7 * known.stretch());
-    }
-
-    #[test]
-    fn a_quantile_is_held_to_its_bucket_and_no_further() {
-        let known = Known::of(&[0, 500, 1000], 0, 1000).unwrap();
-        let measured = |value| Measured { value, endpoint: None, population: 80 };
-        let allowed = |value| Allowed::by(Measure::LatencyP95, &measured(value), &known, &[0.25, 0.5, 1.0], 2.0);
-        assert_eq!((allowed(0.751).low, allowed(0.751).high), (0.5, 1.0));
-        assert_eq!((allowed(0.5).low, allowed(0.5).high), (0.25, 0.5));
-        assert_eq!((allowed(0.1).low, allowed(0.1).high), (0.0, 0.25));
-        assert!(allowed(7.0).high.is_infinite());
-    }
-
-    #[test]
-    fn one_scrape_is_no_rate() {
-        assert!(Known::of(&[500], 0, 1000).is_none());
-    }
 }

@@ -10,8 +10,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::AddAssign;
+use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::experiment::Experiment;
@@ -44,6 +46,8 @@ impl Row {
 pub(crate) struct Reconciliation {
     /// One row per label set that either side counted; sets that are zero on both sides are left out.
     pub rows: Vec<Row>,
+    /// The same of each replica by itself, told by its name; none where it is not known which served what.
+    pub replicas: Vec<Row>,
     /// Series that had a baseline and a final sample.
     pub series: usize,
     /// Requests without an answer, with what the service's log says of each.
@@ -98,22 +102,41 @@ impl Family {
 pub(crate) fn reconcile(experiment: &Experiment, service: &Service, family: Family) -> anyhow::Result<Reconciliation> {
     let metric = family.metric(service)?;
     let (requests, explained) = expected_requests(experiment, service)?;
-    let mut expected: BTreeMap<String, u64> = BTreeMap::new();
-    if family == Family::Errors {
-        // Answers of 500 and above, whatever they were of.
-        let faults =
-            requests.iter().filter(|((_, _, status), _)| status.starts_with('5')).map(|(_, count)| count).sum();
-        expected.insert(FAULTS.to_owned(), faults);
-    } else {
-        for ((method, endpoint, status), count) in requests {
-            *expected.entry(metric.key_for(&method, &endpoint, &status)).or_default() += count;
-        }
+    let mut expected: BTreeMap<Told, u64> = BTreeMap::new();
+    for (Request { replica, method, endpoint, status }, count) in requests {
+        let what = match family {
+            // Answers of 500 and above, whatever they were of.
+            Family::Errors if status.starts_with('5') => FAULTS.to_owned(),
+            Family::Errors => continue,
+            _ => metric.key_for(&method, &endpoint, &status),
+        };
+        *expected.entry((replica, what)).or_default() += count;
     }
-    let deltas = deltas(experiment, service.from_zero, family.sample(), |labels| match family {
+    let (deltas, series) = deltas(experiment, service, family.sample(), |labels| match family {
         Family::Errors => metric.is_meant(labels).then(|| FAULTS.to_owned()),
         _ => service.key_of(metric, labels),
     })?;
-    Ok(Reconciliation { explained, ..join(&expected, &deltas) })
+    let replicas =
+        if experiment.run.tells_replicas_apart() { join(&named(&expected), &named(&deltas)) } else { Vec::new() };
+    Ok(Reconciliation { rows: join(&together(&expected), &together(&deltas)), replicas, series, explained })
+}
+
+/// By the replica's name, as far as it is known, and what was counted.
+type Told = (Option<String>, String);
+
+/// What all replicas counted together.
+fn together<T: Copy + Default + AddAssign>(told: &BTreeMap<Told, T>) -> BTreeMap<String, T> {
+    let mut sums = BTreeMap::new();
+    for ((_, what), count) in told {
+        *sums.entry(what.clone()).or_default() += *count;
+    }
+    sums
+}
+
+/// What each counted, `app-2: GET /items 200`.
+fn named<T: Copy>(told: &BTreeMap<Told, T>) -> BTreeMap<String, T> {
+    let name = |replica: &Option<String>| replica.clone().unwrap_or_else(|| "no replica".to_owned());
+    told.iter().map(|((replica, what), count)| (format!("{}: {what}", name(replica)), *count)).collect()
 }
 
 /// What errors are counted under.
@@ -195,13 +218,26 @@ pub(crate) fn histogram(experiment: &Experiment, service: &Service) -> anyhow::R
     Ok(found)
 }
 
-/// By method, route and status.
-type Requests = BTreeMap<(String, String, String), u64>;
+/// What a request is counted as, and by whom.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Request {
+    replica: Option<String>,
+    method: String,
+    endpoint: String,
+    status: String,
+}
+
+type Requests = BTreeMap<Request, u64>;
 
 /// What the client knows the service must have counted; requests without an answer as the service's log has them.
 fn expected_requests(experiment: &Experiment, service: &Service) -> anyhow::Result<(Requests, Vec<String>)> {
     let mut expected = Requests::new();
-    let key = |entry: &Entry, status: String| (entry.method.clone(), entry.endpoint.clone(), status);
+    let names: Vec<String> = experiment.run.replicas().collect();
+    let replica = |entry: &Entry| names.get(usize::try_from(entry.replica?).ok()?.checked_sub(1)?).cloned();
+    let key = |entry: &Entry, status: String| {
+        let (method, endpoint) = (entry.method.clone(), entry.endpoint.clone());
+        Request { replica: replica(entry), method, endpoint, status }
+    };
     let mut explained = Vec::new();
     let mut unknown: BTreeMap<&str, &Entry> = BTreeMap::new();
     for entry in &experiment.ledger.entries {
@@ -246,21 +282,25 @@ impl fmt::Display for WentDown {
 
 impl std::error::Error for WentDown {}
 
-/// Final minus baseline for every series, summed over instances under a name; `None` leaves a series out.
+/// Final minus baseline for every series, summed for each replica under a name; `None` leaves a series out.
 fn deltas(
     experiment: &Experiment,
-    from_zero: bool,
+    service: &Service,
     name: &str,
     group: impl Fn(&BTreeMap<String, String>) -> Option<String>,
-) -> anyhow::Result<(BTreeMap<String, f64>, usize)> {
+) -> anyhow::Result<(BTreeMap<Told, f64>, usize)> {
     let scrape_durations = experiment.samples("scrape_duration")?;
     let up = experiment.samples("up")?;
-    let outages = experiment.run.outages(&[APP]);
-    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
+    let run = &experiment.run;
+    let starts = if run.tells_replicas_apart() { experiment.samples("process_start")? } else { Arc::default() };
+    let mut sums: BTreeMap<Told, f64> = BTreeMap::new();
     let mut count = 0;
     for series in experiment.samples(name)?.iter() {
         let Some(what) = group(&series.labels) else { continue };
-        let unborn = || if from_zero { None } else { unborn(experiment, series, &scrape_durations, &up) };
+        let replica = run.replica_at(series.labels.get("instance"));
+        let outages = run.outages(&[replica.as_deref().unwrap_or(APP)]);
+        let starts = of_instance(&starts, series);
+        let unborn = || if service.from_zero { None } else { unborn(experiment, series, &scrape_durations, &up) };
         let baseline = baseline(experiment, series, &scrape_durations)
             .or_else(unborn)
             .with_context(|| format!("{what}: no scrape between quiet and the first request"))?;
@@ -272,14 +312,25 @@ fn deltas(
             // A service that was restarted on purpose begins at zero again; no other counter may go down.
             let restarted = outages.iter().any(|(from, to)| millis(before.0) < *to && millis(sample.seconds) > *from);
             let down = sample.value < before.1;
+            if down && !restarted && !experiment.is_since(6) {
+                bail!("{what}: the counter went down between {} and {}", before.0, sample.seconds);
+            }
             ensure!(!down || restarted, WentDown { what, from: before.0, to: sample.seconds });
-            grown += if down { sample.value } else { sample.value - before.1 };
+            // What has begun anew may have reached where it was by the next scrape.
+            let is_anew = down || restarted && started(starts, before.0) != started(starts, sample.seconds);
+            grown += if is_anew { sample.value } else { sample.value - before.1 };
             before = (sample.seconds, sample.value);
         }
-        *sums.entry(what).or_default() += grown;
+        *sums.entry((replica, what)).or_default() += grown;
         count += 1;
     }
     Ok((sums, count))
+}
+
+/// When the process that was scraped then had been started, by its own word.
+fn started(starts: Option<&Series>, seconds: f64) -> Option<u64> {
+    let at = starts?.samples.iter().find(|start| millis(start.seconds) == millis(seconds))?;
+    Some(at.value.to_bits())
 }
 
 /// The last sample that was scraped whole while nothing was in flight and nothing had been sent.
@@ -320,9 +371,9 @@ fn label<'a>(labels: &'a BTreeMap<String, String>, name: &str) -> &'a str {
 
 /// One row for each name that either side has and that is not zero on both.
 #[allow(clippy::cast_precision_loss)] // a ledger holds far less than 2^53 lines
-fn join(expected: &BTreeMap<String, u64>, (deltas, series): &(BTreeMap<String, f64>, usize)) -> Reconciliation {
+fn join(expected: &BTreeMap<String, u64>, deltas: &BTreeMap<String, f64>) -> Vec<Row> {
     let names: BTreeSet<&String> = expected.keys().chain(deltas.keys()).collect();
-    let rows = names
+    names
         .into_iter()
         .map(|what| Row {
             what: what.clone(),
@@ -330,6 +381,5 @@ fn join(expected: &BTreeMap<String, u64>, (deltas, series): &(BTreeMap<String, f
             prometheus: deltas.get(what).copied().unwrap_or(0.0),
         })
         .filter(|row| row.ledger > 0 || row.prometheus != 0.0)
-        .collect();
-    Reconciliation { rows, series: *series, explained: Vec::new() }
+        .collect()
 }

@@ -8,9 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::artifacts::RUN;
 use super::files::read_json;
+use aiclipx_base::address::Address;
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::process_identity::ProcessIdentity;
-use aiclipx_model::scenario::Action;
+use aiclipx_model::replica;
+use aiclipx_model::scenario::{Action, Step};
+use aiclipx_model::service::APP;
 
 /// The version of the statement: the layout of [`artifacts`](super::artifacts), what is claimed of it, and how that is decided,
 /// word for word. Whatever changes one of them is a new version, which is asked for where it begins
@@ -24,7 +27,9 @@ use aiclipx_model::scenario::Action;
 ///
 /// 5: a component that was away is back when it was started, and not when that was asked for; an alert that no part of its
 /// expression can fire without an optional component is not quiet for want of it, however its parts are joined.
-pub const SCHEMA: u32 = 5;
+///
+/// 6: a counter that went down is told as that, with times for people; of counts that differ in more than three rows, three are told.
+pub const SCHEMA: u32 = 6;
 
 /// The oldest statement that is judged still.
 pub const OLDEST: u32 = 2;
@@ -115,44 +120,78 @@ const FIRST_SCRAPE_MS: i64 = 8_000;
 const BACK_MS: i64 = 2_500;
 
 impl Run {
-    /// How often a component was ended on purpose, and so has another process since.
-    pub(crate) fn restarts_of(&self, component: &str) -> usize {
-        let ended =
-            |step: &&StepTime| step.component == component && matches!(step.action, Action::Kill | Action::Stop);
-        self.steps.iter().filter(ended).count()
+    /// What was done to a process: to itself, or to all replicas of its component.
+    fn steps_of<'a>(&'a self, process: &'a str) -> impl Iterator<Item = &'a StepTime> + Clone {
+        self.steps.iter().filter(move |step| replica::is_of(process, &step.component))
     }
 
-    /// When a component was away because the scenario wanted it so, until it had been scraped again, or scraped itself.
-    pub(crate) fn outages(&self, components: &[&str]) -> Vec<(i64, i64)> {
-        let of_them = |step: &&StepTime| components.contains(&step.component.as_str());
-        let ends = self
-            .steps
-            .iter()
-            .filter(of_them)
-            .filter(|step| matches!(step.action, Action::Kill | Action::Stop | Action::Pause));
-        let settles = |component: &str| if component == PROMETHEUS { FIRST_SCRAPE_MS } else { BACK_MS };
-        ends.map(|gone| {
-            let back = self.steps.iter().filter(of_them).find(|step| {
-                step.component == gone.component
-                    && step.start_ms >= gone.end_ms
-                    && matches!(step.action, Action::Start | Action::Resume)
-            });
+    /// How often a process was ended on purpose, and so another one took its place.
+    pub(crate) fn restarts_of(&self, process: &str) -> usize {
+        let ended = |step: &&StepTime| matches!(step.action, Action::Kill | Action::Stop | Action::Restart);
+        self.steps_of(process).filter(ended).count()
+    }
+
+    /// When processes were away because the scenario wanted it so, until they had been scraped again, or scraped themselves.
+    pub(crate) fn outages(&self, processes: &[&str]) -> Vec<(i64, i64)> {
+        processes.iter().flat_map(|process| self.outages_of(process)).collect()
+    }
+
+    fn outages_of<'a>(&'a self, process: &'a str) -> impl Iterator<Item = (i64, i64)> {
+        let settles = if process == PROMETHEUS { FIRST_SCRAPE_MS } else { BACK_MS };
+        let steps = self.steps_of(process);
+        let ends =
+            |step: &&StepTime| matches!(step.action, Action::Kill | Action::Stop | Action::Pause | Action::Restart);
+        steps.clone().filter(ends).map(move |gone| {
+            let back = steps
+                .clone()
+                .find(|step| step.start_ms >= gone.end_ms && matches!(step.action, Action::Start | Action::Resume));
             // Without a step that starts it, a killed component is started by its supervisor, or never.
-            let until = match (back, gone.action) {
-                (Some(back), _) => back.end_ms + settles(&gone.component),
-                (None, Action::Kill) => gone.end_ms + settles(&gone.component),
-                (None, _) => self.end_ms,
+            let until = match (gone.action, back) {
+                (Action::Restart, _) | (Action::Kill, None) => gone.end_ms + settles,
+                (_, Some(back)) => back.end_ms + settles,
+                (_, None) => self.end_ms,
             };
             (gone.start_ms, until.min(self.end_ms))
         })
-        .collect()
+    }
+
+    /// The service's processes by name, in their order.
+    pub(crate) fn replicas(&self) -> impl Iterator<Item = String> {
+        let of = self.addresses.app.len();
+        (0..of).map(move |index| replica::name(APP, index, of))
+    }
+
+    /// The process of the service that Prometheus knows by this address; of one alone it is that, whatever it is called.
+    pub(crate) fn replica_at(&self, instance: Option<&String>) -> Option<String> {
+        let (scraped, of) = (self.addresses.scraped_app(), self.addresses.app.len());
+        let at = |address: &Address| Some(&address.to_string()) == instance;
+        if of < 2 { Some(APP.to_owned()) } else { Some(replica::name(APP, scraped.iter().position(at)?, of)) }
+    }
+
+    /// Whether it is known which replica served what, and by which name Prometheus knows each: on a stack of ours that has several. (No
+    /// bundle of such a stack is older than that: this is no matter of a statement's version.)
+    pub(crate) fn tells_replicas_apart(&self) -> bool {
+        self.addresses.app.len() > 1 && self.unseen.is_empty()
+    }
+
+    /// The places of the replicas whose files a claim names: of those that can't be told apart the first one's stand for all.
+    pub(crate) fn named_replicas(&self) -> std::ops::Range<usize> {
+        0..if self.tells_replicas_apart() { self.addresses.app.len() } else { 1 }
+    }
+
+    /// What a step of the scenario is done to, one after the other.
+    pub(crate) fn turns(&self, step: &Step) -> Vec<String> {
+        if step.action == Action::Restart && step.component == APP {
+            return self.replicas().collect();
+        }
+        vec![step.component.clone()]
     }
 
     /// When a component that was away at a time was ordered back; `None` when it was not away, or never came back.
     pub fn ordered_back(&self, component: &str, at_ms: i64) -> Option<i64> {
         let of_it = || self.steps.iter().filter(|step| step.component == component);
         let last = of_it().rfind(|step| step.start_ms <= at_ms)?;
-        if matches!(last.action, Action::Start | Action::Resume) {
+        if matches!(last.action, Action::Start | Action::Resume | Action::Restart) {
             return None;
         }
         let back = |step: &&StepTime| matches!(step.action, Action::Start | Action::Resume);

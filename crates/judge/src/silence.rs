@@ -1,9 +1,9 @@
-//! Optional components (the probe, Vector, Loki) that were not there, or never answered: expressions about them show nothing.
+//! Optional components (the probe, Vector, Loki, the database) that were not there, or never answered: expressions about them show nothing.
 
 use std::collections::BTreeSet;
 
 use super::experiment::Experiment;
-use super::validity::OPTIONAL;
+use super::validity::{DATABASE, OPTIONAL};
 use aiclipx_model::monitoring::{optional, promql};
 
 /// Why nothing is known of these expressions, where each needs an optional component that was not there or never answered.
@@ -15,10 +15,11 @@ pub(crate) fn why_unanswered<'a>(
         return asked_one_that_is_silent(experiment, expressions);
     }
     let of = |component| silence_of(experiment, component);
+    let optional = [&OPTIONAL[..], &[DATABASE]].concat();
     let mut why = None;
     for expression in expressions {
         let tree = promql::parse(expression).map_err(|error| anyhow::anyhow!("{expression}: {error}"))?;
-        let Some(silent) = optional::why_nothing(&tree, &OPTIONAL, &of) else { return Ok(None) };
+        let Some(silent) = optional::why_nothing(&tree, &optional, &of) else { return Ok(None) };
         why = why.or(Some(silent));
     }
     Ok(why)
@@ -44,6 +45,10 @@ fn asked_one_that_is_silent<'a>(
 
 /// Why an optional component has no series: it was not there, or never answered.
 pub(crate) fn silence_of(experiment: &Experiment, component: &str) -> Option<String> {
+    if component == DATABASE {
+        let is_there = experiment.run.processes.iter().any(|process| process.component == DATABASE);
+        return (!is_there).then(|| not_part_of_the_stack(DATABASE));
+    }
     match experiment.scraped.get(component) {
         Some(true) => None,
         Some(false) if experiment.is_since(4) => {

@@ -27,6 +27,9 @@ const MISSED_SCRAPE_INTERVALS: f64 = 1.9;
 /// components which Prometheus scrapes.
 pub const OPTIONAL: [&str; 3] = ["probe", "vector", "loki"];
 
+/// A component that a stack has only where somebody asked for it, and that nobody scrapes: the service tells how it is.
+pub const DATABASE: &str = "database";
+
 /// The components without which there is no stack.
 pub const NEEDED: [&str; 4] = [APP, "prometheus", "alertmanager", "receiver"];
 /// All of them but the receiver expose when they were started.
@@ -64,9 +67,11 @@ pub(crate) fn disturbances(
     let names = if run.unseen.is_empty() { &NEEDED[..] } else { &[] };
     // Nor of a service that somebody else starts.
     let is_ours = |name: &&&str| **name != APP || service.start.is_some();
-    for name in
-        names.iter().filter(is_ours).filter(|name| !run.processes.iter().any(|process| process.component == **name))
-    {
+    let processes = names.iter().filter(is_ours).flat_map(|name| match *name {
+        APP => run.replicas().collect(),
+        name => vec![name.to_owned()],
+    });
+    for name in processes.filter(|name| !run.processes.iter().any(|process| process.component == *name)) {
         found.push(Disturbance::Noise(format!("nobody looked whether {name} lived")));
     }
     let starts = experiment.samples("process_start")?;
@@ -80,7 +85,10 @@ pub(crate) fn disturbances(
     }
     // A target missing from the answer must not pass as healthy. Targets are counted, not named: a wrong name is a claim's to find.
     let tell_their_start = TELL_THEIR_START - usize::from(service.process_start.is_none());
-    for (name, recorded, least) in [("up", &up, NEEDED.len()), ("process_start", &starts, tell_their_start)] {
+    let more = if run.tells_replicas_apart() { run.addresses.app.len() - 1 } else { 0 };
+    for (name, recorded, least) in
+        [("up", &up, NEEDED.len() + more), ("process_start", &starts, tell_their_start + more)]
+    {
         let targets = recorded.iter().map(target).collect::<BTreeSet<_>>().len();
         if (1..least).contains(&targets) {
             found.push(Disturbance::Noise(format!("samples/{name}.json is of {targets} targets; there are {least}")));
@@ -144,7 +152,7 @@ pub(crate) fn deaths(run: &Run) -> Vec<Disturbance> {
 /// One target must be one process: more than one start time is a restart, or a second process behind it.
 fn restarts(run: &Run, service: &Service, series: &[Series], found: &mut Vec<Disturbance>) {
     for series in series {
-        let ordered = run.restarts_of(service.component_of(series.labels.get("job").map_or("", String::as_str)));
+        let ordered = run.restarts_of(&process_of(run, service, series));
         let mut starts: Vec<u64> = series.samples.iter().map(|sample| sample.value.to_bits()).collect();
         starts.sort_unstable();
         starts.dedup();
@@ -160,10 +168,11 @@ fn restarts(run: &Run, service: &Service, series: &[Series], found: &mut Vec<Dis
 
 /// Every target is scraped, successfully, all through the run.
 fn scrapes(run: &Run, service: &Service, up: &[Series], scrape_ms: i64, found: &mut Vec<Disturbance>) {
-    let mut by_target: BTreeMap<String, Vec<(i64, f64)>> = BTreeMap::new();
+    // By target, and the process that it is.
+    let mut by_target: BTreeMap<(String, String), Vec<(i64, f64)>> = BTreeMap::new();
     for series in up {
         by_target
-            .entry(target(series))
+            .entry((target(series), process_of(run, service, series)))
             .or_default()
             .extend(series.samples.iter().map(|s| (millis(s.seconds), s.value)).filter(|(at, _)| *at >= run.quiet_ms));
     }
@@ -172,13 +181,13 @@ fn scrapes(run: &Run, service: &Service, up: &[Series], scrape_ms: i64, found: &
     }
     #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // intervals are small
     let longest = (scrape_ms as f64 * MISSED_SCRAPE_INTERVALS) as i64;
-    for (target, samples) in by_target {
+    for ((target, process), samples) in by_target {
         let job = target.split(' ').next().unwrap_or_default();
         // What may be missing altogether may be missing once: what is claimed of it says so itself.
         if OPTIONAL.contains(&job) {
             continue;
         }
-        let outages = run.outages(&[service.component_of(job), PROMETHEUS]);
+        let outages = run.outages(&[process.as_str(), PROMETHEUS]);
         let wanted = |from: i64, to: i64| outages.iter().any(|outage| from < outage.1 && to > outage.0);
         let failed = samples.iter().filter(|(at, up)| *up < 1.0 && !wanted(*at, *at)).count();
         if failed > 0 {
@@ -212,6 +221,13 @@ fn evaluations(missed: &[Series], found: &mut Vec<Disturbance>) {
             found.push(Disturbance::Noise(format!("Prometheus missed {} evaluations of {group}", last - first)));
         }
     }
+}
+
+/// The process of the stack that was scraped.
+fn process_of(run: &Run, service: &Service, series: &Series) -> String {
+    let component = service.component_of(series.labels.get("job").map_or("", String::as_str));
+    let replica = (component == APP).then(|| run.replica_at(series.labels.get("instance"))).flatten();
+    replica.unwrap_or_else(|| component.to_owned())
 }
 
 fn target(series: &Series) -> String {

@@ -54,9 +54,11 @@ impl Service {
         file::read(Path::new(FILE), text)
     }
 
-    /// Whether it is the one in this repository, whose code can be asked what it exposes.
+    /// Whether it is the one in this repository, whose code can be asked what it exposes, with whatever settings it is started.
     pub fn is_ours(&self) -> bool {
-        self == Service::ours()
+        let program = |service: &Service| service.start.as_ref().map(|start| start.program.clone());
+        let unstarted = |service: &Service| Service { start: None, ..service.clone() };
+        program(self) == program(Service::ours()) && unstarted(self) == unstarted(Service::ours())
     }
 }
 

@@ -167,7 +167,7 @@ fn what_a_prometheus_refuses_is_refused_with_its_line() {
         (job("  body_size_limit: 10\n"), 3, "no number of bytes"),
         (job("  honor_labels: 'yes'\n"), 3, "true or false is expected"),
         ("remote_write:\n- name: a\n".to_owned(), 2, "`url` is missing"),
-        ("global:\n  external_labels: {a-b: c}\nscrape_configs: []\n".to_owned(), 2, "no name of a label"),
+        ("global:\n  external_labels: {'': c}\nscrape_configs: []\n".to_owned(), 2, "no name of a label"),
         ("global:\n  scrape_interval: 1m\n  scrape_interval: 2m\nscrape_configs: []\n".to_owned(), 3, "stands twice"),
     ] {
         assert!(!is_taken(&PROMETHEUS, &text), "{text}");
@@ -400,6 +400,42 @@ groups:
 whatever: stands here
 ";
 
+/// Names of any letters, which Prometheus takes from 3.0 on: in labels, annotations, series and expressions.
+const NAMES: &str = "\
+groups:
+- name: a
+  labels: {team-name: x}
+  rules:
+  - record: http.requests:rate5m
+    expr: sum by (job, \"service.name\") (rate({\"http.requests_total\", \"service.name\"=~\".+\"}[5m]))
+    labels: {plug-l1: x, äöü: y}
+  - alert: Down
+    expr: up == 0
+    annotations: {run-book: x}
+";
+
+#[test]
+fn names_that_only_prometheus_3_takes_are_read_and_said() {
+    let monitoring = read("names.yml", NAMES).unwrap_or_else(|found| panic!("{found:#?}"));
+    let remarks: Vec<(&str, usize)> =
+        monitoring.remarks().iter().map(|remark| (remark.name, remark.finding.line)).collect();
+    let of_names = [3, 5, 7, 7, 10].map(|line| ("name/version", line));
+    assert_eq!(remarks, [&of_names[..2], &[("query/version", 6)], &of_names[2..]].concat());
+    let divided = at(&monitoring, "names.yml", 30).unwrap_or_else(|found| panic!("{found:#?}"));
+    assert!(divided.contains(r#"rate({"service.name"=~".+",__name__="http.requests_total"}[10s])"#), "{divided}");
+    for (wrong, line) in [("record: 'a{b}'", 5), ("labels: {'': x}", 7), ("labels: {__name__: x}", 7)] {
+        let key = wrong.split(' ').next().unwrap();
+        let mut lines: Vec<String> = NAMES.lines().map(str::to_owned).collect();
+        let at = lines[line - 1].find(key).unwrap();
+        lines[line - 1].replace_range(at.., wrong);
+        refused("names.yml", &lines.join("\n"), line, "is no name");
+    }
+    let text = "scrape_configs:\n- job_name: a\n  relabel_configs:\n  - {source_labels: [c.d], target_label: a.b}\n";
+    let monitoring = read("prometheus.yml", text).unwrap_or_else(|found| panic!("{found:#?}"));
+    let remarks: Vec<_> = monitoring.remarks().iter().map(|remark| (remark.name, remark.finding.line)).collect();
+    assert_eq!(remarks, [("name/version", 4); 2]);
+}
+
 #[test]
 fn rules_of_any_house_are_read() {
     assert!(is_taken(&RULES, SOME_RULES));
@@ -504,4 +540,13 @@ fn a_folder_is_read_however_it_lies_and_what_is_not_ours_is_copied() {
             assert_eq!(copy[Path::new(name)], monitoring.files()[Path::new(name)], "{name} at {k}");
         }
     }
+}
+
+#[test]
+fn a_test_that_asks_for_the_clock_is_refused_at_a_speed() {
+    let text = "tests:\n- promql_expr_test:\n  - {expr: 'time()', eval_time: 1m, exp_samples: [{value: 60}]}\n  - {expr: 'x', eval_time: 1m}\n";
+    let monitoring = read("t.yml", text).unwrap_or_else(|found| panic!("{found:#?}"));
+    assert!(at(&monitoring, "t.yml", 1).is_ok());
+    let found = at(&monitoring, "t.yml", 30).unwrap_err();
+    assert!(found.len() == 1 && found[0].line == 3 && found[0].what.contains("clock"), "{found:?}");
 }

@@ -54,6 +54,15 @@ impl Told {
         Told::new(ledger, counted)
     }
 
+    /// Of a run on replicas whose counters somebody else kept, each before and after, in the same order.
+    pub fn of_expositions(ledger: &Ledger, service: &Service, before: &[Exposition], after: &[Exposition]) -> Told {
+        Told::new(ledger, counted(ledger, service, before, after))
+    }
+
+    pub fn counted(&self) -> &Counted {
+        &self.counted
+    }
+
     fn new(ledger: &Ledger, counted: Counted) -> Told {
         let mut statuses = BTreeMap::new();
         for status in ledger.entries.iter().filter_map(Entry::status) {
@@ -98,7 +107,7 @@ impl fmt::Display for Told {
 }
 
 /// `600 sent, 590 answered (200: 540, 500: 50), 10 refused`.
-fn amounts(totals: &Totals, statuses: &BTreeMap<u16, u64>) -> String {
+pub fn amounts(totals: &Totals, statuses: &BTreeMap<u16, u64>) -> String {
     let each: Vec<String> = statuses.iter().map(|(status, count)| format!("{status}: {count}")).collect();
     let each = if each.is_empty() { String::new() } else { format!(" ({})", each.join(", ")) };
     let mut parts = vec![format!("{} sent", totals.sent), format!("{} answered{each}", totals.answered)];
@@ -200,6 +209,7 @@ mod tests {
             path: (*endpoint).to_owned(),
             endpoint: (*endpoint).to_owned(),
             fault: None,
+            replica: None,
             intended_us: 0,
             sent_us: Some(0),
             ended_us: Some(4_321),
@@ -218,6 +228,7 @@ mod tests {
             elapsed_us: 0,
             limited: None,
             interrupted: false,
+            starts_unix_us: Vec::new(),
         };
         Ledger { head, entries: outcomes.iter().enumerate().map(entry).collect() }
     }

@@ -28,8 +28,11 @@ use aiclipx_judge::artifacts::{self, LEDGER, RUN, SCENARIO};
 use aiclipx_judge::files::{write, write_json};
 use aiclipx_judge::provenance::{End, compact_utc};
 use aiclipx_judge::run::{PhaseTime, Process, Run, SCHEMA};
+use aiclipx_model::counted::counted;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_model::process_identity::ProcessIdentity;
+use aiclipx_model::replica::Replicas;
+use aiclipx_model::scenario::Scenario;
 use aiclipx_model::service::{Part, Service};
 use aiclipx_model::traffic::schedule::{PlannedPhase, Schedule};
 use aiclipx_stack::Component;
@@ -49,6 +52,9 @@ pub async fn enact(what: RunSpec<'_>, say: &Say<'_>, interrupt: &Interrupt) -> R
     {
         return Err(not_ours(&format!("{} {} for {}", step.action.name(), step.component, what.scenario.id())));
     }
+    if let Some(wanted) = what.scenario.replicas.filter(|wanted| wanted.count() != what.environment.replicas()) {
+        return Err(other_replicas(what.scenario, wanted, what.environment.replicas()));
+    }
     let _turn = turn(what.environment.state())?;
     let mut begun = None;
     let failure = match enacted(what, say, interrupt, &mut begun).await {
@@ -62,6 +68,13 @@ pub async fn enact(what: RunSpec<'_>, say: &Say<'_>, interrupt: &Interrupt) -> R
         let _ = write_json(&folder.join(END), &End { why: failure.in_one_line(), died });
     }
     Err(failure)
+}
+
+/// A scenario about so many replicas says nothing of a stack that has another number of them.
+pub fn other_replicas(scenario: &Scenario, wanted: Replicas, there: usize) -> Failure {
+    let there = counted(there, "replica");
+    Failure::usage(format!("{} is about {wanted} replicas of the service, and this stack has {there}", scenario.id()))
+        .remedy(format!("start one with `just up --replicas {wanted}`, or let `just prove` start its own"))
 }
 
 /// What ended a run that has no `run.json`, in its folder.

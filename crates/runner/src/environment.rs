@@ -13,14 +13,14 @@ use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
 use aiclipx_http::client;
 use aiclipx_judge::run::Unseen;
-use aiclipx_judge::validity::OPTIONAL;
+use aiclipx_judge::validity::{DATABASE, OPTIONAL};
 use aiclipx_model::failure::{Failure, Kind, without_just};
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::process_identity::ProcessIdentity;
 use aiclipx_model::scenario::Action;
 use aiclipx_stack::receiver;
 use aiclipx_stack::state::no_room;
-use aiclipx_stack::{Component, ExternalStack, Stack};
+use aiclipx_stack::{Component, ExternalStack, Process, Stack};
 
 /// What a component may take to answer a small question.
 pub(super) const ASK_LIMIT: Duration = Duration::from_secs(10);
@@ -145,33 +145,41 @@ impl<'a> Environment<'a> {
         }
     }
 
-    /// Does something to every process of a component.
-    pub async fn order(self, action: Action, component: &str) -> Result<(), Failure> {
-        let Environment::Managed(stack) = self else {
-            return Err(not_ours(&format!("{} {component}", action.name())));
+    /// Does something to every process of this name, to all at once.
+    pub async fn order(self, action: Action, name: &str) -> Result<(), Failure> {
+        let Environment::Managed(stack) = self else { return Err(not_ours(&format!("{} {name}", action.name()))) };
+        let processes = stack.named(name)?;
+        let order = async |name: &str| match action {
+            Action::Kill => stack.kill_one(name).await,
+            Action::Stop => stack.stop_one(name).await,
+            Action::Start => stack.start_one(name).await,
+            Action::Restart => stack.restart_one(name).await,
+            Action::Pause => stack.pause_one(name).await,
+            Action::Resume => stack.resume_one(name).await,
         };
-        let processes = stack.processes();
-        let names: Vec<&str> =
-            processes.iter().filter(|p| p.component.name() == component).map(|p| p.name.as_str()).collect();
-        if names.is_empty() {
-            return Err(Failure::usage(format!("this stack runs no {component}")));
-        }
-        for name in names {
-            match action {
-                Action::Kill => stack.kill_one(name).await?,
-                Action::Stop => stack.stop_one(name).await?,
-                Action::Start => stack.start_one(name).await?,
-                Action::Pause => stack.pause_one(name).await?,
-                Action::Resume => stack.resume_one(name).await?,
-            }
-        }
-        Ok(())
+        Stack::each(&processes, |process| order(&process.name)).await
+    }
+
+    /// What is done to these at one time: to all processes of this name, or of a restart to each by itself, one after the other.
+    pub(super) fn turns(self, action: Action, name: &str) -> Vec<String> {
+        let one_by_one = match self {
+            Environment::Managed(stack) if action == Action::Restart => stack.named(name).ok(),
+            _ => None,
+        };
+        let names = |processes: Vec<Process>| processes.into_iter().map(|process| process.name).collect();
+        one_by_one.map_or_else(|| vec![name.to_owned()], names)
+    }
+
+    /// How many replicas of the service there are.
+    pub fn replicas(self) -> usize {
+        self.app().len()
     }
 
     /// Whether a component of this name is one that a stack may do without, and this one does.
     pub(super) fn lacks(self, component: &str) -> bool {
         let Environment::Managed(stack) = self else { return false };
-        OPTIONAL.contains(&component) && !stack.processes().iter().any(|process| process.component.name() == component)
+        (OPTIONAL.contains(&component) || component == DATABASE)
+            && !stack.processes().iter().any(|process| process.component.name() == component)
     }
 
     /// The receiver's lines of a time and since; none where they are out of reach.
@@ -325,6 +333,8 @@ mod tests {
         };
         assert_eq!(scraped(&Component::is_optional), OPTIONAL);
         assert_eq!(scraped(&|one| !one.is_optional()), NEEDED);
+        let asked_for: Vec<_> = Component::ALL.into_iter().filter(|one| one.is_asked_for()).collect();
+        assert_eq!(asked_for.iter().map(|one| one.name()).collect::<Vec<_>>(), [DATABASE]);
         assert_eq!(jobs.len(), OPTIONAL.len() + NEEDED.len(), "{jobs:?}");
     }
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use aiclipx_judge::report::PDF;
-use aiclipx_model::counted::share;
+use aiclipx_model::counted::{counted, share};
 use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files;
 
@@ -137,6 +137,13 @@ pub enum Event {
         claims: usize,
         seconds: u64,
     },
+    /// A drill begins: what is ahead, and how long that should take.
+    Planned {
+        alerts: usize,
+        scenes: usize,
+        at_once: usize,
+        seconds: u64,
+    },
     /// A scene of a drill, to its end: what it shows is told of all of them together.
     Lived {
         what: String,
@@ -189,6 +196,12 @@ impl Event {
                     Result::Invalid => "!",
                 };
                 format!("  {sign} {experiment}: {} ({seconds} s)", share(*holds, *claims, "claim", ["holds", "hold"]))
+            }
+            Event::Planned { alerts, scenes, at_once, seconds } => {
+                let takes =
+                    if *seconds < 120 { format!("{seconds} s") } else { format!("{} minutes", seconds.div_ceil(60)) };
+                let (alerts, scenes) = (counted(*alerts, "alert"), counted(*scenes, "scene"));
+                format!("  · {alerts} in {scenes}, {at_once} at once: about {takes}")
             }
             Event::Lived { what, seconds } => format!("  · {experiment}: {what} ({seconds} s)"),
             Event::Tried { told, number, of, seconds } => {
@@ -440,6 +453,16 @@ mod tests {
                 name,
                 Event::Tried { told: "killed".to_owned(), number: 2, of: 6, seconds: 62 },
                 "  2/6 error-rate: killed (62 s)",
+            ),
+            (
+                None,
+                Event::Planned { alerts: 55, scenes: 61, at_once: 4, seconds: 500 },
+                "  · 55 alerts in 61 scenes, 4 at once: about 9 minutes",
+            ),
+            (
+                None,
+                Event::Planned { alerts: 1, scenes: 1, at_once: 1, seconds: 17 },
+                "  · 1 alert in 1 scene, 1 at once: about 17 s",
             ),
             (name, Event::Lived { what: why(), seconds: 62 }, "  · error-rate: a scrape was missed (62 s)"),
             (

@@ -28,6 +28,7 @@ use aiclipx_judge::provenance::{BrokenOff, End, Mode, Provenance};
 use aiclipx_judge::tree::{Tree, copy_folder};
 use aiclipx_model::failure::{Failure, Kind, temporary_folder};
 use aiclipx_model::monitoring::prometheus_flags;
+use aiclipx_model::replica::Replicas;
 use aiclipx_model::scenario::Scenario;
 use aiclipx_stack::interrupt::Interrupt;
 use aiclipx_stack::layout::RUNS;
@@ -140,7 +141,8 @@ fn tell<H: Host>(ended: &Ended<Proof<H>>, events: &Events) {
 trait Host: Send + Sync + 'static {
     type Stack: Send + Sync;
 
-    fn start(&self, say: &Say<'_>) -> impl Future<Output = Result<Self::Stack, Failure>> + Send;
+    /// A stack for a scenario.
+    fn start(&self, scenario: &Scenario, say: &Say<'_>) -> impl Future<Output = Result<Self::Stack, Failure>> + Send;
 
     /// What a stack tells of itself, for the provenance.
     fn facts(&self, stack: &Self::Stack) -> Result<Facts, Failure>;
@@ -182,10 +184,14 @@ struct PrivateStack {
 impl Host for PrivateStacks {
     type Stack = PrivateStack;
 
-    async fn start(&self, say: &Say<'_>) -> Result<PrivateStack, Failure> {
+    async fn start(&self, scenario: &Scenario, say: &Say<'_>) -> Result<PrivateStack, Failure> {
         let state = temporary_folder()?;
         let mut plan = Plan::private(&self.root, state.path(), self.options.speed)?;
+        plan.replicate(scenario.replicas.unwrap_or(Replicas::ONE))?;
         plan.settled_revision = Some(self.revision.clone());
+        if self.options.database {
+            plan.add_database();
+        }
         let rendered = self.tree.monitoring.render(&plan.rendered_with(), plan.speed)?;
         say(Doing::StartingAStack);
         let flags = prometheus_flags(plan.speed);
@@ -325,7 +331,7 @@ impl<H: Host> Proof<H> {
     async fn once(&mut self, which: Which) -> Result<(), Failure> {
         let (host, events, name) = (Arc::clone(&self.host), self.events.clone(), self.scenario.name.clone());
         let say = |step| events.tell(&name, Event::Doing(step));
-        let stack = host.start(&say).await?;
+        let stack = host.start(&self.scenario, &say).await?;
         let done = match host.facts(&stack) {
             Ok(facts) => {
                 self.facts.add(facts);

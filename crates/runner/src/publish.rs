@@ -42,8 +42,16 @@ pub(super) async fn publish(
     });
     let (draft, outcome) = reported.await.context("judging")??;
     drop(judging);
+    print(&draft, &provenance.id, events, interrupt).await?;
+    let secrets = secrets.to_vec();
+    let sealed = tokio::task::spawn_blocking(move || draft.seal(&secrets)).await.context("sealing")??;
+    Ok((sealed, outcome))
+}
+
+/// Prints the report of a draft, where there is a browser.
+pub(super) async fn print(draft: &Draft, title: &str, events: &Events, interrupt: &Interrupt) -> Result<(), Failure> {
     let printing = Telling::of("printing the report", events);
-    let print = async { Ok(pdf::print(draft.folder(), &provenance.id).await) };
+    let print = async { Ok(pdf::print(draft.folder(), title).await) };
     if let Err(why) = interrupt.or(print).await? {
         events.tell_all(Event::NotPrinted { why });
         // Half a print is none.
@@ -54,9 +62,7 @@ pub(super) async fn publish(
     }
     drop(printing);
     events.settle();
-    let secrets = secrets.to_vec();
-    let sealed = tokio::task::spawn_blocking(move || draft.seal(&secrets)).await.context("sealing")??;
-    Ok((sealed, outcome))
+    Ok(())
 }
 
 /// Begins a bundle of this tree: when, its id, and its draft.

@@ -29,6 +29,8 @@ pub struct Options {
     pub jobs: usize,
     /// The folder in which the outcome gets a folder of its own.
     pub out: PathBuf,
+    /// Whether every stack has a database for the items.
+    pub database: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

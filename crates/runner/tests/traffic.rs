@@ -7,6 +7,7 @@
 
 #[path = "../../stack/tests/executable/mod.rs"]
 mod executable;
+mod shards;
 
 use std::convert::Infallible;
 use std::future::{Future, pending};

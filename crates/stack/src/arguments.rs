@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::component::{Component, GRAFANA_SERVER};
+use super::database;
 use super::plan::{Plan, Process};
 use super::secrets;
 use super::tools::Tool;
@@ -69,6 +70,7 @@ impl Component {
             ]),
             Component::Loki => loki(plan, listens),
             Component::Grafana => grafana(plan, address, program),
+            Component::Database => database::arguments(plan, program),
         }
     }
 
@@ -86,7 +88,8 @@ impl Component {
             | Component::Viewer
             | Component::Probe
             | Component::Vector
-            | Component::Loki => Vec::new(),
+            | Component::Loki
+            | Component::Database => Vec::new(),
         }
     }
 }
@@ -105,7 +108,9 @@ fn filled(word: &str, process: &Process, plan: &Plan, revision: &str) -> String 
             "faults" => if plan.faults { "on" } else { "off" }.to_owned(),
             "revision" => revision.to_owned(),
             "tree" => text(&plan.tree),
-            "data" => text(&plan.data(process.component)),
+            "database" => database::url(plan),
+            "data" => text(&plan.data_of(process)),
+            "drain" => duration::print(plan.drain()),
             _ => return None,
         })
     };

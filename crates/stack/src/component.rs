@@ -15,6 +15,8 @@
 //!    whether it answers: `just check` finds a target at another address and a job that no alert watches.
 //! 4. If a stack may do without it: its name in `OPTIONAL` of `crates/judge/src/validity.rs` (what claims may lack without it), and a
 //!    `Part` of `crates/runner/src/mutants/parts.rs` (which mutants can't be tried without it). Tests hold both to this table.
+//!    One that a stack has only where somebody asks for it ([`Component::is_asked_for`]) is there or the start fails; what claims may
+//!    lack without it is `DATABASE` there.
 //! 5. Its program in `scripts/tools.tsv`, its container in compose.yaml, and its image in nix/images.nix.
 
 use std::fmt;
@@ -44,6 +46,8 @@ pub enum Component {
     Vector,
     /// Loki, which keeps them.
     Loki,
+    /// PostgreSQL, where the service's items are kept, if that was asked for.
+    Database,
 }
 
 /// Where a component's program comes from.
@@ -103,6 +107,14 @@ const LOKI: Wanted = Wanted {
     debian: None,
 };
 
+const POSTGRES: Wanted = Wanted {
+    names: &["postgres"],
+    marker: "postgres (PostgreSQL) ",
+    elder: None,
+    nix: "nix shell nixpkgs#postgresql",
+    debian: Some("apt-get install --no-install-recommends postgresql"),
+};
+
 /// Up to 8 there is no `grafana`, and what is there is asked otherwise.
 const GRAFANA: Wanted = Wanted {
     names: &["grafana"],
@@ -115,7 +127,7 @@ pub(super) const GRAFANA_SERVER: &str = "grafana-server";
 
 impl Component {
     /// All there are, in the order people read them.
-    pub const ALL: [Component; 9] = [
+    pub const ALL: [Component; 10] = [
         Component::App,
         Component::Prometheus,
         Component::Alertmanager,
@@ -125,6 +137,7 @@ impl Component {
         Component::Probe,
         Component::Vector,
         Component::Loki,
+        Component::Database,
     ];
 
     const fn row(self) -> Row {
@@ -180,6 +193,9 @@ impl Component {
                 ready: "/ready",
                 missed: Some("logs are not indexed: `just logs` filters them"),
             },
+            Component::Database => {
+                Row { name: "database", source: Source::Path(&POSTGRES), port: 5432, ready: "", missed: None }
+            }
         }
     }
 
@@ -224,13 +240,19 @@ impl Component {
             | Component::Prometheus
             | Component::Alertmanager
             | Component::Receiver
-            | Component::Viewer => None,
+            | Component::Viewer
+            | Component::Database => None,
         }
     }
 
     /// Whether a stack may do without it.
     pub fn is_optional(self) -> bool {
         self.missed_without().is_some() || self.stands_in_for().is_some()
+    }
+
+    /// Whether a stack has it only where somebody asked for it.
+    pub fn is_asked_for(self) -> bool {
+        self == Component::Database
     }
 
     /// Who is nothing without whom: half of the path of logs forwards to nobody, or keeps what nobody sends.

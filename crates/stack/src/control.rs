@@ -14,6 +14,7 @@ use super::supervisor::supervisorctl::ProgramState;
 use super::table::{Health, StatusRow};
 use aiclipx_model::failure::Failure;
 use aiclipx_model::process_identity::ProcessIdentity;
+use aiclipx_model::replica;
 
 impl Stack {
     /// Ends a process as a crash would. In an attached stack supervisord starts it again.
@@ -22,16 +23,16 @@ impl Stack {
         self.control().order(&["signal", "KILL", name]).await
     }
 
-    /// Ends a process in its own time; it stays down.
+    /// Ends a process in its own time; it stays down. One that is down is as it should be.
     pub async fn stop_one(&self, name: &str) -> Result<(), Failure> {
         self.known(name)?;
-        self.control().order(&["stop", name]).await
+        self.control().order_unless(&["stop", name], "(not running)").await
     }
 
-    /// Starts a process that is down and waits until it is ready.
+    /// Starts a process, unless it runs, and waits until it is ready.
     pub async fn start_one(&self, name: &str) -> Result<(), Failure> {
         let process = self.known(name)?;
-        self.control().order(&["start", name]).await?;
+        self.control().order_unless(&["start", name], "(already started)").await?;
         let ready = async {
             while ready(&process, false).await.is_err() {
                 tokio::time::sleep(TICK).await;
@@ -40,6 +41,37 @@ impl Stack {
         Ok(tokio::time::timeout(READY_LIMIT, ready)
             .await
             .with_context(|| format!("{name} was not ready within {READY_LIMIT:?} of its start"))?)
+    }
+
+    /// Ends a process in its own time, starts it, and waits until it is ready.
+    pub async fn restart_one(&self, name: &str) -> Result<(), Failure> {
+        self.stop_one(name).await?;
+        self.start_one(name).await
+    }
+
+    /// The processes of this name: a component's, all its replicas, or one of these. A usage failure says which there are.
+    pub fn named(&self, name: &str) -> Result<Vec<Process>, Failure> {
+        let mut processes = self.processes();
+        let names: Vec<_> = processes.iter().map(|process| process.name.clone()).collect();
+        processes.retain(|process| replica::is_of(&process.name, name));
+        if processes.is_empty() {
+            return Err(Failure::usage(format!("this stack runs no `{name}`; it runs {}", names.join(", "))));
+        }
+        Ok(processes)
+    }
+
+    /// Does something to each of these at once, and tells the first failure.
+    pub async fn each<'a, F>(processes: &'a [Process], order: impl Fn(&'a Process) -> F) -> Result<(), Failure>
+    where
+        F: Future<Output = Result<(), Failure>>,
+    {
+        join_all(processes.iter().map(order)).await.into_iter().collect()
+    }
+
+    /// Whether each of these is ready now.
+    pub async fn are_ready(processes: &[Process]) -> Vec<bool> {
+        let looks = join_all(processes.iter().map(|process| ready(process, false))).await;
+        looks.iter().map(Result::is_ok).collect()
     }
 
     /// Stops a process in its tracks: it keeps its port and its memory and answers nothing.
@@ -96,12 +128,8 @@ impl Stack {
     }
 
     fn known(&self, name: &str) -> Result<Process, Failure> {
-        let processes = self.processes();
-        let names: Vec<_> = processes.iter().map(|process| process.name.clone()).collect();
-        processes
-            .into_iter()
-            .find(|process| process.name == name)
-            .ok_or_else(|| Failure::usage(format!("this stack runs no `{name}`; it runs {}", names.join(", "))))
+        let named = self.named(name)?.into_iter().find(|process| process.name == name);
+        named.ok_or_else(|| Failure::usage(format!("`{name}` is several processes of this stack")))
     }
 }
 

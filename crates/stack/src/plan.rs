@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::component::Component;
+use super::database;
 use super::layout;
 use super::ports::{ASIDE, Listener, PortChoice, free_port, hidden_address};
 use super::tools::{executables, is_executable, major};
@@ -14,6 +15,7 @@ use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::monitoring::addresses::{Addresses, ExternalUrl, Logging};
+use aiclipx_model::replica;
 use aiclipx_model::service::{self, Service};
 
 /// Names the service's program when it does not lie beside this tool.
@@ -38,6 +40,9 @@ pub struct Plan {
     pub state: PathBuf,
     /// Where each component listens.
     pub addresses: Addresses,
+    /// Where the database listens, if there is one.
+    #[serde(default = "of_database")]
+    pub database: Address,
     /// Where a component itself listens that a front stands before.
     #[serde(default)]
     pub hidden: BTreeMap<Component, Address>,
@@ -62,6 +67,10 @@ pub struct Plan {
     pub tool_program: PathBuf,
 }
 
+fn of_database() -> Address {
+    Address::loopback(Component::Database.default_port())
+}
+
 /// Of a stack that was started before a tree could name another.
 fn our_service() -> Box<Service> {
     Box::new(Service::ours().clone())
@@ -71,7 +80,7 @@ fn our_service() -> Box<Service> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     pub component: Component,
-    /// `app`, `prometheus`, …; further replicas are `app-2`, `app-3`, ….
+    /// `app`, `prometheus`, …; of several replicas `app-1`, `app-2`, ….
     pub name: String,
     pub address: Address,
     /// Where it listens to the monitoring alone, if it does.
@@ -98,6 +107,9 @@ impl Process {
 
     /// Where people find it, in words.
     pub(super) fn told(&self) -> String {
+        if self.component == Component::Database {
+            return database::told(&self.address);
+        }
         let url = self.address.url("");
         match &self.admin {
             Some(admin) => format!("{url} (for the monitoring {})", admin.url("")),
@@ -139,6 +151,7 @@ impl Plan {
                 remote_write: None,
                 logging: Logging::loopback(absolute(&state.join(layout::LOGS))?, absolute(&state.join(layout::DATA))?),
             },
+            database: of_database(),
             hidden: Component::ALL
                 .into_iter()
                 .filter(|one| one.is_guarded())
@@ -147,7 +160,7 @@ impl Plan {
                 .context("cannot find an address to hide")?,
             components: Component::ALL
                 .into_iter()
-                .filter(|one| one.stands_in_for().is_none())
+                .filter(|one| one.stands_in_for().is_none() && !one.is_asked_for())
                 .filter(|one| *one != Component::App || service.start.is_some())
                 .collect(),
             speed,
@@ -187,6 +200,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The service keeps its items in a database, which is part of the stack.
+    pub fn add_database(&mut self) {
+        self.components.push(Component::Database);
+    }
+
     /// Moves every component to a port nobody listens on.
     pub fn free_ports(&mut self) -> Result<(), Failure> {
         let own = Component::ALL.into_iter().filter(|one| one.stands_in_for().is_none());
@@ -224,6 +242,7 @@ impl Plan {
             Component::Probe => std::slice::from_mut(&mut self.addresses.probe),
             Component::Vector => std::slice::from_mut(&mut self.addresses.logging.vector),
             Component::Loki => std::slice::from_mut(&mut self.addresses.logging.loki),
+            Component::Database => std::slice::from_mut(&mut self.database),
         }
     }
 
@@ -238,6 +257,7 @@ impl Plan {
             Component::Probe => std::slice::from_ref(&self.addresses.probe),
             Component::Vector => std::slice::from_ref(&self.addresses.logging.vector),
             Component::Loki => std::slice::from_ref(&self.addresses.logging.loki),
+            Component::Database => std::slice::from_ref(&self.database),
         };
         self.components
             .iter()
@@ -248,14 +268,12 @@ impl Plan {
                     Component::Loki => Some((Listener::LokiGrpc, &self.addresses.logging.loki_grpc)),
                     _ => None,
                 };
-                addresses(component).iter().enumerate().map(move |(replica, address)| Process {
+                let addresses = addresses(component);
+                addresses.iter().enumerate().map(move |(index, address)| Process {
                     component,
-                    name: match replica {
-                        0 => component.name().to_owned(),
-                        _ => format!("{component}-{}", replica + 1),
-                    },
+                    name: replica::name(component.name(), index, addresses.len()),
                     address: address.clone(),
-                    admin: admins.get(replica).cloned(),
+                    admin: admins.get(index).cloned(),
                     ready: match component {
                         Component::App => self.service.ready.clone(),
                         _ => component.readiness_path().to_owned(),
@@ -274,6 +292,11 @@ impl Plan {
     /// What a component keeps.
     pub fn data(&self, component: Component) -> PathBuf {
         self.state.join(layout::DATA).join(component.name())
+    }
+
+    /// What a process keeps: of several replicas each has a folder of its own.
+    pub(super) fn data_of(&self, process: &Process) -> PathBuf {
+        self.state.join(layout::DATA).join(&process.name)
     }
 
     /// What Prometheus keeps: 2.42 can't read what 3.x wrote, so each major version has its own.
@@ -366,7 +389,7 @@ mod tests {
         plan.addresses.app_admin.push(Address::loopback(8083));
         let processes = plan.processes();
         let names: Vec<_> = processes.iter().flat_map(Process::listeners).map(|(_, name, _)| name).collect();
-        assert_eq!(names[..4], ["app", "app-admin", "app-2", "app-2-admin"]);
+        assert_eq!(names[..4], ["app-1", "app-1-admin", "app-2", "app-2-admin"]);
         // One that an older version of the tool started has no such place, and is asked where its clients are.
         plan.addresses.app_admin.clear();
         let app = plan.processes().remove(0);

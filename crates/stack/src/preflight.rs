@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::component::{Component, Source};
+use super::database;
 use super::holder;
 use super::plan::{APP_VARIABLE, Plan, Process, shared_ports};
 use super::ports::Listener;
@@ -76,6 +77,7 @@ pub(super) async fn preflight(plan: &Plan) -> Result<Preflight, Failure> {
         }
     }
     problems.extend(unreached(plan).await);
+    problems.extend(without_postgres(plan, &found).await);
     if supervisord.is_none() {
         problems.push(format!("supervisord: {}", not_found(&SUPERVISORD, &path, &plan.tree)));
     }
@@ -90,6 +92,24 @@ pub(super) async fn preflight(plan: &Plan) -> Result<Preflight, Failure> {
         }
         _ => Err(refused("nothing was started", &problems, taken)),
     }
+}
+
+/// Why a service that is ours can't use the database that was asked for.
+async fn without_postgres(plan: &Plan, found: &BTreeMap<Component, Tool>) -> Option<String> {
+    let app = found.get(&Component::App).filter(|_| plan.components.contains(&Component::Database))?;
+    if !plan.service.is_ours() {
+        return None;
+    }
+    let asked = tokio::time::timeout(ANSWER_LIMIT, helper(&app.path).arg("--version").output()).await;
+    let told = asked.ok().and_then(Result::ok).map(|output| output.stdout).unwrap_or_default();
+    let knows = String::from_utf8_lossy(&told).contains("postgres");
+    (!knows).then(|| {
+        format!(
+            "app: {} is built without PostgreSQL; `just up --database` builds one with it, as does `cargo build --package \
+             aiclipx-app --features postgres --target-dir target/postgres`, and {APP_VARIABLE} names it",
+            app.path.display()
+        )
+    })
 }
 
 /// Why a service that somebody else starts can't be asked.
@@ -172,7 +192,16 @@ async fn program(component: Component, plan: &Plan, path: &OsStr) -> Result<Tool
     match component.source() {
         Source::Service => ours(&plan.app_program),
         Source::Tool => ours(&plan.tool_program),
-        Source::Path(wanted) => find(wanted, path).await.ok_or_else(|| not_found(wanted, path, &plan.tree)),
+        Source::Path(wanted) => {
+            let found = match find(wanted, path).await {
+                None if component == Component::Database => {
+                    let besides = std::env::join_paths(database::folders()).unwrap_or_default();
+                    find(wanted, &besides).await
+                }
+                found => found,
+            };
+            found.ok_or_else(|| not_found(wanted, path, &plan.tree))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::component::Component;
+use super::database;
 use super::plan::Plan;
 use super::preflight::Preflight;
 use super::secrets;
@@ -34,7 +35,12 @@ pub(super) fn prepare_state_dir(
             }
             Component::Grafana | Component::Vector | Component::Loki => make(&plan.data(*component))?,
             // A place for what somebody's own service keeps.
-            Component::App if !plan.service.is_ours() => make(&plan.data(*component))?,
+            Component::Database => database::prepare(plan, tool, &preflight.death_prefix)?,
+            Component::App if !plan.service.is_ours() => {
+                for process in plan.processes().iter().filter(|process| process.component == Component::App) {
+                    make(&plan.data_of(process))?;
+                }
+            }
             Component::App | Component::Receiver | Component::Viewer | Component::Probe => {}
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::component::Component;
+use super::database;
 use super::plan::Process;
 use crate::prom::source;
 use aiclipx_http::client;
@@ -18,6 +19,9 @@ const PROBE_LIMIT: Duration = Duration::from_millis(500);
 /// Grafana when a query through its datasource is answered.
 pub(super) async fn ready(process: &Process, has_rules: bool) -> Result<(), String> {
     let (address, component) = (process.monitored(), process.component);
+    if component == Component::Database {
+        return database::answers(address, PROBE_LIMIT).await;
+    }
     let path = process.ready.as_str();
     let answer = client::get(address, path, PROBE_LIMIT).await.map_err(|error| error.to_string())?;
     if !answer.status.is_success() {

@@ -19,6 +19,9 @@ use aiclipx_model::sum;
 pub(super) const GRAFANA_ADMIN_PASSWORD: &str = "grafana_admin_password";
 /// The file with the key Grafana encrypts its own secrets with.
 pub(super) const GRAFANA_SECRET_KEY: &str = "grafana_secret_key";
+/// The file with the password of the service's role in the database, and the same as `.pgpass` has one.
+const DATABASE_PASSWORD: &str = "database_password";
+pub(super) const DATABASE_PASSFILE: &str = "database_passfile";
 /// The seed's name for the password in `.env`.
 const PASSWORD_VARIABLE: &str = "GF_SECURITY_ADMIN_PASSWORD";
 
@@ -68,13 +71,40 @@ pub fn make(environment: &Path, folder: &Path, owner: Option<u32>) -> Result<(),
     Ok(())
 }
 
+/// The password of the service's role, made on first use; beside it the file that the service reads, which begins with `whose`.
+pub(super) fn database_password(plan: &Plan, whose: &str) -> Result<String, Failure> {
+    let folder = plan.secrets();
+    let what = || format!("cannot prepare {}", folder.display());
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder).with_context(what)?;
+    let file = folder.join(DATABASE_PASSWORD);
+    if !file.exists() {
+        write(&file, &random()?, None)?;
+    }
+    let password = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    write(&folder.join(DATABASE_PASSFILE), &format!("{whose}:{password}\n"), None)?;
+    Ok(password)
+}
+
+/// The same in containers, a folder that two users come into: the password for the server's, the file beside it for the service's.
+pub fn make_for_database(folder: &Path, server: u32, service: u32) -> Result<(), Failure> {
+    let what = || format!("cannot prepare {}", folder.display());
+    DirBuilder::new().recursive(true).mode(0o711).create(folder).with_context(what)?;
+    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o711)).with_context(what)?;
+    let file = folder.join(DATABASE_PASSWORD);
+    if !file.exists() {
+        write(&file, &random()?, Some(server))?;
+    }
+    let password = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    write(&folder.join(DATABASE_PASSFILE), &format!("*:*:aiclipx:aiclipx:{password}\n"), Some(service))
+}
+
 /// Bytes: settings of a few lines.
 const LARGEST_ENVIRONMENT: u64 = 64 * 1024;
 
 /// The texts themselves: for making sure that they are nowhere else.
 pub(super) fn texts(plan: &Plan) -> Result<Vec<String>, Failure> {
     let mut texts = Vec::new();
-    for name in [GRAFANA_ADMIN_PASSWORD, GRAFANA_SECRET_KEY] {
+    for name in [GRAFANA_ADMIN_PASSWORD, GRAFANA_SECRET_KEY, DATABASE_PASSWORD] {
         let file = plan.secrets().join(name);
         if file.exists() {
             texts.push(std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?);

@@ -14,6 +14,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::component::Component;
+use super::database;
 use super::layout;
 use super::lock::Lock;
 use super::plan::{Lifetime, Plan, Process};
@@ -136,7 +137,11 @@ impl Stack {
             let folder = plan.service.start.as_ref().and_then(|start| start.folder.as_ref());
             let folder = folder.filter(|_| process.component == Component::App).map(|folder| plan.tree.join(folder));
             let program = configuration::ProgramWords { folder: folder.as_deref(), program: &tool.path, arguments };
-            let command = configuration::command(&preflight.death_prefix, environment, program);
+            let prefix = match process.component {
+                Component::Database => database::prefix(&preflight.death_prefix),
+                _ => preflight.death_prefix.clone(),
+            };
+            let command = configuration::command(&prefix, environment, program);
             programs.push(Program { name: process.name.clone(), command });
             if let Some(name) = front_of(process) {
                 let (looked_for, to) = (process.address.to_string(), plan.listens(process).to_string());

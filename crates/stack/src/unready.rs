@@ -8,6 +8,7 @@ use super::readiness::READY_LIMIT;
 use super::state::no_room;
 use super::supervisor::configuration::front_of;
 use aiclipx_model::failure::Failure;
+use aiclipx_model::replica;
 use aiclipx_model::service::APP;
 
 /// Lines of its log that a component which died at start is told with.
@@ -90,7 +91,7 @@ fn died(plan: &Plan, name: &str, why: &str, lines: &str) -> Failure {
     }
     // Started again it would end again: somebody's program does not like what it was given.
     let ended_by_itself = why.starts_with("exit status") && !lost_its_port;
-    if name == APP && ended_by_itself && !plan.service.is_ours() {
+    if replica::is_of(name, APP) && ended_by_itself && !plan.service.is_ours() {
         return Failure::usage(told).remedy(OF_START);
     }
     Failure::infrastructure(told)

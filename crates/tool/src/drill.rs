@@ -36,6 +36,9 @@ pub(super) struct Drill {
     /// How many times faster than it is written every test is lived [default: for each the slowest that takes less than a minute].
     #[arg(long)]
     speed: Option<Speed>,
+    /// Print the report as report.pdf, too, where Chromium is on PATH.
+    #[arg(long)]
+    pdf: bool,
     /// Where the bundle gets a folder of its own [default: evidence/runs at the repository's root,
     /// ./aiclipx-evidence where that can't be written].
     #[arg(long)]
@@ -73,6 +76,7 @@ impl Drill {
                 require: self.require.clone(),
                 speed: self.speed,
                 jobs: usize::from(self.jobs),
+                pdf: self.pdf,
                 out,
             };
             drill::drill(found, &options, &events, &signals.held()).await

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aiclipx_base::address::{Address, Target};
 use aiclipx_http::client;
@@ -23,8 +23,15 @@ mod guess;
 mod tests;
 mod written;
 
+/// Jobs that the stack around a service has: a second of the name is one that Prometheus refuses.
+const TAKEN: [&str; 3] = ["prometheus", "alertmanager", "receiver"];
 /// One question to the service.
 const ASK_LIMIT: Duration = Duration::from_secs(5);
+/// The same of its metrics, which may be many.
+const METRICS_LIMIT: Duration = Duration::from_secs(30);
+/// A scrape every 15s comes every 500ms at speed 30; what answers in less than half of that is in time.
+const SCRAPE: Duration = Duration::from_secs(15);
+const QUICK: Duration = Duration::from_millis(250);
 /// As often it is asked for its metrics: several processes behind one address show in it.
 const LOOKS: usize = 6;
 /// Where services say that they are ready, the usual ways; at last whether they answer at all.
@@ -37,18 +44,35 @@ pub(super) async fn init(url: &str, clients: Option<&Target>, job: &str, out: &P
     if job.is_empty() || !job.chars().all(is_name) {
         return Err(Failure::usage(format!("`{job}` is no name of a job")).remedy("letters, digits, `-`, `_` and `.`"));
     }
+    if TAKEN.contains(&job) {
+        return Err(Failure::usage(format!("`{job}` is what the stack calls a job of its own"))
+            .remedy("name the service otherwise: --job shop"));
+    }
     let target: Target = url.parse().map_err(|why: String| Failure::usage(why))?;
     let metrics = if target.base.is_empty() { "/metrics" } else { target.base.as_str() };
-    let looks = looks(&target.address, metrics).await?;
-    let text = looks.last().map(String::as_str).unwrap_or_default();
-    let series = exposition::parse(text)
-        .with_context(|| format!("{}{metrics} is no text of Prometheus'", target.address.url("")))
-        .map_err(Failure::usage)?;
-    let mut guess = guess::guess(&Exposed::new(text, series));
-    several(&looks, &mut guess);
+    let first = look(&target.address, metrics).await?;
+    let series = exposition::parse(&first.text)
+        .with_context(|| format!("{} is no text of Prometheus'{}", target.address.url(metrics), first.kind))
+        .map_err(|error| {
+            Failure::usage(error).remedy("--url says where the service's metrics are: http://HOST:PORT/metrics")
+        })?;
+    let count = series.len();
+    let exposed = Exposed::new(&first.text, series);
+    tell(&format!("  · {count} series of {} metrics, in {} kB", exposed.kinds.len(), first.text.len().div_ceil(1000)));
+    let mut guess = guess::guess(&exposed);
+    drop(exposed);
     if let Some(failure) = nothing(&guess, url) {
         return Err(failure);
     }
+    if let Some(slow) = slow(first.took) {
+        guess.why.push(slow);
+    }
+    let mut seen = vec![Seen::of(&first.text, &guess)];
+    drop(first);
+    for _ in 1..LOOKS {
+        seen.push(Seen::of(&look(&target.address, metrics).await?.text, &guess));
+    }
+    several(&seen, &mut guess);
     let ready = ready(&target.address).await;
     // What the monitoring asks is no client's.
     guess.routes.retain(|route| route != metrics && !READY[..READY.len() - 1].contains(&route.as_str()));
@@ -93,36 +117,67 @@ pub(super) async fn init(url: &str, clients: Option<&Target>, job: &str, out: &P
     Ok(ExitCode::SUCCESS)
 }
 
-/// Its metrics, asked for several times, each on a connection of its own.
-async fn looks(address: &Address, path: &str) -> Result<Vec<String>, Failure> {
-    let mut looks = Vec::new();
-    for _ in 0..LOOKS {
-        let answer = client::get(address, path, ASK_LIMIT)
-            .await
-            .with_context(|| format!("cannot ask {}", address.url(path)))
-            .map_err(|error| {
-                Failure::usage(error).remedy("--url says where the service's metrics are: http://HOST:PORT/metrics")
-            })?;
-        if !answer.status.is_success() {
-            return Err(Failure::usage(format!("{} answers {}", address.url(path), answer.status))
-                .remedy("--url says where the service's metrics are: http://HOST:PORT/metrics"));
-        }
-        looks.push(String::from_utf8_lossy(&answer.body).into_owned());
+/// An answer with its metrics.
+struct Look {
+    text: String,
+    /// In words, what it says to be, where that is no plain text.
+    kind: String,
+    took: Duration,
+}
+
+/// Asks for its metrics, on a connection of its own.
+async fn look(address: &Address, path: &str) -> Result<Look, Failure> {
+    let remedy = "--url says where the service's metrics are: http://HOST:PORT/metrics";
+    let began = Instant::now();
+    let answer = client::get(address, path, METRICS_LIMIT)
+        .await
+        .with_context(|| format!("cannot ask {}", address.url(path)))
+        .map_err(|error| Failure::usage(error).remedy(remedy))?;
+    let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
+    if !answer.status.is_success() {
+        let to = header("location").filter(|_| answer.status.is_redirection());
+        let to = to.map_or_else(String::new, |to| format!(" to {to}, and nobody follows"));
+        let what = format!("{} answers {}{to}", address.url(path), answer.status);
+        return Err(Failure::usage(what).remedy(remedy));
     }
-    Ok(looks)
+    let kind = header("content-type").filter(|kind| !kind.starts_with("text/plain"));
+    Ok(Look {
+        text: String::from_utf8_lossy(&answer.body).into_owned(),
+        kind: kind.map_or_else(String::new, |kind| format!(" (it says that it is {kind})")),
+        took: began.elapsed(),
+    })
+}
+
+/// At which speed there is time for a scrape.
+fn slow(took: Duration) -> Option<String> {
+    (took > QUICK).then(|| {
+        let speed = (SCRAPE.as_millis() / took.as_millis().max(1) / 2).clamp(1, 30);
+        format!(
+            "an answer with the metrics took {} ms, and at speed 30 it is scraped every 500 ms: prove it with --speed {speed}",
+            took.as_millis()
+        )
+    })
+}
+
+/// What of an answer tells whether one process gives them all.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    start: Option<f64>,
+    count: f64,
+}
+
+impl Seen {
+    fn of(text: &str, guess: &Guess) -> Seen {
+        let start = guess.process_start.as_ref().and_then(|start| exposition::sum(text, start));
+        let count = guess.requests.as_ref().and_then(|requests| exposition::sum(text, &requests.name));
+        Seen { start, count: count.unwrap_or_default() }
+    }
 }
 
 /// Whether different processes answered: then none of them counts everything.
-fn several(looks: &[String], guess: &mut Guess) {
-    let parsed: Vec<_> = looks.iter().filter_map(|look| exposition::parse(look).ok()).collect();
-    let of = |name: &str, look: &exposition::Exposition| -> Option<f64> {
-        look.iter().filter(|(series, _)| series.name == name).map(|(_, value)| *value).reduce(|one, other| one + other)
-    };
-    let start = guess.process_start.clone().unwrap_or_default();
-    let starts: BTreeSet<u64> = parsed.iter().filter_map(|look| of(&start, look)).map(f64::to_bits).collect();
-    let name = guess.requests.as_ref().map(|requests| requests.name.clone()).unwrap_or_default();
-    let counts: Vec<f64> = parsed.iter().map(|look| of(&name, look).unwrap_or_default()).collect();
-    let falls = counts.windows(2).any(|pair| pair[1] < pair[0]);
+fn several(seen: &[Seen], guess: &mut Guess) {
+    let starts: BTreeSet<u64> = seen.iter().filter_map(|look| look.start).map(f64::to_bits).collect();
+    let falls = seen.windows(2).any(|pair| pair[1].count < pair[0].count);
     if starts.len() > 1 || falls {
         guess.process_start = None;
         guess.why.retain(|why| !why.starts_with("process_start"));

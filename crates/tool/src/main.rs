@@ -5,6 +5,7 @@ mod components;
 mod drill;
 mod evidence;
 mod init;
+mod orders;
 mod remote;
 mod render;
 mod sizing;
@@ -22,6 +23,7 @@ use aiclipx_judge::bundle::Bundle;
 use aiclipx_judge::{attest, summary};
 use aiclipx_model::failure::{Failure, print};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
+use aiclipx_model::replica::Replicas;
 use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
 use aiclipx_stack::{Endpoints, bundles_folder, secrets, state_folder};
@@ -60,17 +62,37 @@ enum Command {
         /// Move all components to ports nobody uses.
         #[arg(long)]
         free_ports: bool,
+        /// So many processes of the service, 1 to 16: the first at its usual ports, the others at ports nobody uses.
+        #[arg(long, default_value_t = Replicas::ONE, value_name = "N")]
+        replicas: Replicas,
         /// Where people find dashboards (URL/d/…) and runbooks (URL/monitoring/runbooks/…) from elsewhere: what the links
         /// of alerts and panels begin with.
         #[arg(long, value_name = "URL")]
         external_url: Option<ExternalUrl>,
         #[command(flatten)]
         remote: Box<RemoteOptions>,
+        /// Keep the items in a PostgreSQL that is part of the stack; takes a service built with the feature `postgres`.
+        #[arg(long)]
+        database: bool,
     },
     /// Stop the stack; its data stays.
     Down,
     /// Stop the stack and remove its state directory: data, logs, secrets, runs; evidence stays.
     Clean,
+    /// Stop components of the stack, in their own time; they stay down.
+    Stop {
+        /// Components; `app` is the service with all its replicas, `app-2` one of them.
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Start components of the stack, and wait until they are ready.
+    Start {
+        /// Components, or replicas.
+        #[arg(value_name = "NAME", required = true)]
+        names: Vec<String>,
+    },
+    /// Stop components of the stack and start them again, all at once or one replica after the other.
+    Restart(orders::Restart),
     /// Show what runs, which alerts are active, and which silences are set.
     Status,
     /// Show the components' logs, merged by time; JSON lines where stdout is no terminal.
@@ -86,6 +108,10 @@ enum Command {
         /// Instead, generate the rules of the objectives anew: monitoring/prometheus/rules/slo.yml from monitoring/slo.toml.
         #[arg(long, conflicts_with_all = ["speed", "out", "external_url", "remote_write"])]
         slo: bool,
+        /// Instead, make anew what a cluster can't take as it is, in deploy/kubernetes: how Prometheus finds targets there, and the
+        /// service's rules as the operator's objects.
+        #[arg(long, conflicts_with_all = ["speed", "out", "external_url", "slo", "remote_write"])]
+        kubernetes: bool,
         /// What the links of alerts and panels begin with, as for `up`.
         #[arg(long, value_name = "URL")]
         external_url: Option<ExternalUrl>,
@@ -221,7 +247,7 @@ enum Command {
         #[arg(long, default_value = "5m", value_parser = duration::parse)]
         patience: Duration,
     },
-    /// Write Grafana's secrets for a user of another container (a step of compose.yaml).
+    /// Write Grafana's secrets, and the database's, for users of other containers (a step of compose.yaml).
     #[command(hide = true)]
     Secrets {
         /// The file that may name a password; it need not exist.
@@ -233,13 +259,22 @@ enum Command {
         /// The number of the user who alone reads them.
         #[arg(long)]
         owner: Option<u32>,
+        /// The folder for the database's.
+        #[arg(long, requires = "database_owner", requires = "service_owner")]
+        database_folder: Option<PathBuf>,
+        /// The number of the user who alone reads its password.
+        #[arg(long)]
+        database_owner: Option<u32>,
+        /// The number of the user who alone reads the file with it that the service is told of.
+        #[arg(long)]
+        service_owner: Option<u32>,
     },
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse_from(as_spelled_now(std::env::args_os()));
-    program::run("aiclipx", async |signals| run(arguments, signals).await).await
+    program::run("aiclipx", async |signals| Box::pin(run(arguments, signals)).await).await
 }
 
 /// Bundles made until November 2026 have people type aiclipx evidence verify; that and its neighbours are verbs of their own
@@ -260,15 +295,19 @@ fn as_spelled_now(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
 async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failure> {
     let state = || -> Result<PathBuf, Failure> { arguments.state.clone().map_or_else(state_folder, Ok) };
     match arguments.command {
-        Command::Up { speed, ref ports, free_ports, ref external_url, ref remote } => {
-            let places = stack::Places { ports, free_ports, external_url, remote };
+        Command::Up { speed, ref ports, free_ports, replicas, ref external_url, ref remote, database } => {
+            let places = stack::Places { ports, free_ports, replicas, external_url, remote, database };
             stack::up(&state()?, speed, &places, signals).await
         }
+        Command::Stop { ref names } => orders::stop(&state()?, names, signals).await,
+        Command::Start { ref names } => orders::start(&state()?, names, signals).await,
+        Command::Restart(ref asked) => orders::restart(&state()?, asked, signals).await,
         Command::Down => stack::down(&state()?, signals).await,
         Command::Clean => stack::clean(&state()?, signals).await,
         Command::Status => stack::status(&state()?).await,
         Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
         Command::Render { slo: true, .. } => render::slo(),
+        Command::Render { kubernetes: true, .. } => render::kubernetes(),
         Command::Render { speed, out, external_url, ref remote, .. } => {
             render::render(speed, out.as_deref(), external_url, remote)
         }
@@ -316,8 +355,11 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
             let notifications = notifications.context("clap demands it")?;
             components::receiver(&listen, &notifications, patience, names, signals).await
         }
-        Command::Secrets { env_file, folder, owner } => {
+        Command::Secrets { env_file, folder, owner, database_folder, database_owner, service_owner } => {
             secrets::make(&env_file, &folder, owner)?;
+            if let (Some(folder), Some(server), Some(service)) = (database_folder, database_owner, service_owner) {
+                secrets::make_for_database(&folder, server, service)?;
+            }
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -32,20 +32,24 @@ pub struct OnPrivateStacks {
     /// ./aiclipx-evidence where that can't be written].
     #[arg(long)]
     pub out: Option<PathBuf>,
+    /// Give every stack a PostgreSQL for the items, as `up --database`.
+    #[arg(long)]
+    pub database: bool,
 }
 
 impl Default for OnPrivateStacks {
     fn default() -> OnPrivateStacks {
         let speed = "30".parse().expect("the default speed is one");
-        OnPrivateStacks { seed: SEED, speed, jobs: JOBS, out: None }
+        OnPrivateStacks { seed: SEED, speed, jobs: JOBS, out: None, database: false }
     }
 }
 
 impl OnPrivateStacks {
     /// Only these experiments, or mutants; all where none is named.
     pub fn options(self, root: &Path, only: Vec<String>) -> runner::Options {
-        let OnPrivateStacks { seed, speed, jobs, out } = self;
-        runner::Options { only, seed, speed, jobs: usize::from(jobs), out: out.unwrap_or_else(|| bundles_folder(root)) }
+        let OnPrivateStacks { seed, speed, jobs, out, database } = self;
+        let out = out.unwrap_or_else(|| bundles_folder(root));
+        runner::Options { only, seed, speed, jobs: usize::from(jobs), out, database }
     }
 }
 

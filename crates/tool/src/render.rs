@@ -10,6 +10,7 @@ use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files;
 use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::monitoring::addresses::{Addresses, ExternalUrl};
+use aiclipx_model::monitoring::kubernetes::DEPLOYMENT;
 use aiclipx_model::monitoring::slo;
 use aiclipx_stack::Mark;
 use aiclipx_stack::find_tree;
@@ -74,6 +75,20 @@ pub(super) fn slo() -> Result<ExitCode, Failure> {
         .with_context(|| format!("cannot write {}", made.display()))
         .map_err(Failure::usage)?;
     tell(&format!("monitoring/{} is what monitoring/{} gives", slo::MADE, slo::TABLE));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what a cluster can't take of monitoring/ as it is.
+pub(super) fn kubernetes() -> Result<ExitCode, Failure> {
+    let root = find_tree()?;
+    let made = Monitoring::read(&root.join("monitoring"))?.for_kubernetes()?;
+    for (path, text) in &made {
+        let file = root.join(DEPLOYMENT).join(path);
+        files::replace(&file, |to| to.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write {}", file.display()))
+            .map_err(Failure::usage)?;
+    }
+    tell(&format!("{} in {DEPLOYMENT}", counted(made.len(), "file")));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -8,6 +8,7 @@ use aiclipx_base::duration::Speed;
 use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
 use aiclipx_model::monitoring::{Monitoring, prometheus_flags};
+use aiclipx_model::replica::Replicas;
 use aiclipx_stack::interrupt::{Interrupt, Signals};
 use aiclipx_stack::{Found, Plan, Stack, logs, remote, start, stop, table};
 use aiclipx_stack::{PortChoice, find_tree};
@@ -53,14 +54,17 @@ pub(super) struct Logs {
 pub(super) struct Places<'a> {
     pub(super) ports: &'a [PortChoice],
     pub(super) free_ports: bool,
+    pub(super) replicas: Replicas,
     pub(super) external_url: &'a Option<ExternalUrl>,
     pub(super) remote: &'a RemoteOptions,
+    /// The service keeps its items in a database that is part of the stack.
+    pub(super) database: bool,
 }
 
 pub(super) async fn up(
     state: &Path,
     speed: Speed,
-    Places { ports, free_ports, external_url, remote }: &Places<'_>,
+    Places { ports, free_ports, replicas, external_url, remote, database }: &Places<'_>,
     signals: &Signals,
 ) -> Result<ExitCode, Failure> {
     let began = std::time::Instant::now();
@@ -70,6 +74,10 @@ pub(super) async fn up(
     let root = find_tree()?;
     let remote = remote.asked()?;
     let mut plan = Plan::attached(&root, state, speed)?;
+    plan.replicate(*replicas)?;
+    if *database {
+        plan.add_database();
+    }
     if *free_ports {
         plan.free_ports()?;
     }

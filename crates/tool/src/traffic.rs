@@ -1,4 +1,9 @@
-//! Commands on scenarios: run them on a stack or against any address, list them, print their schedule.
+//! Commands on scenarios: run them on a stack or against any address, list them, print their schedule; merge what generators
+//! on several machines left, and hold a service's counters against a ledger.
+
+mod counters;
+mod merge;
+mod start;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,12 +19,13 @@ use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files::{self, Reserved};
 use aiclipx_model::scenario::{self, Scenario, Volume};
 use aiclipx_model::service::{self, Service};
-use aiclipx_model::traffic::ledger::Ledger;
+use aiclipx_model::traffic::part::Part;
 use aiclipx_model::traffic::schedule::Schedule;
+use aiclipx_model::traffic::shard::{Shard, Share};
 use aiclipx_runner::attached;
 use aiclipx_runner::counted::{Told, together};
-use aiclipx_runner::enact::faults_are_on;
 use aiclipx_runner::enact::spec::{RunResult, RunSpec};
+use aiclipx_runner::enact::{faults_are_on, other_replicas};
 use aiclipx_runner::environment::Environment;
 use aiclipx_runner::events::{Doing, Events};
 use aiclipx_runner::traffic::connection::Tcp;
@@ -36,6 +42,7 @@ use aiclipx_model::failure::print;
 use aiclipx_runner::asked;
 use aiclipx_tool::program::{SEED, as_called_here, seed};
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 
 /// Where scenarios lie, below the repository's root.
 const SCENARIOS: &str = "scripts/traffic";
@@ -52,9 +59,28 @@ pub(super) struct Traffic {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// The same, as it was typed until November 2026.
-    #[command(hide = true)]
+    /// The same; the word may be left out.
     Run(TrafficRun),
+    /// Make one ledger of the parts that `run --shard` left: that of a single generator, but for times.
+    Merge {
+        /// The parts, all of one run.
+        #[arg(required = true)]
+        parts: Vec<PathBuf>,
+        /// The ledger's file.
+        #[arg(long, value_name = "LEDGER")]
+        out: PathBuf,
+    },
+    /// Hold a service's counters, scraped before and after, against a ledger: exit 0 where it counted the same, to the request.
+    Check {
+        /// Of a run, or merged.
+        ledger: PathBuf,
+        /// What /metrics answered before the first request; of several replicas a file each.
+        #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+        metrics_before: Vec<PathBuf>,
+        /// What it answered after the last one; in the same order.
+        #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+        metrics_after: Vec<PathBuf>,
+    },
     /// Print the schedule that a scenario and a seed give rise to, and its hash.
     Schedule {
         /// Number, name or path.
@@ -76,7 +102,7 @@ struct TrafficRun {
     #[arg(long)]
     list: bool,
     /// Send there and don't look at any stack.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, visible_alias = "target", value_name = "URL")]
     base_url: Option<Target>,
     /// Run on a stack that this tool did not start: a host, where each component is on its usual port, or
     /// `app=URL,prometheus=URL[,alertmanager=URL][,receiver=URL]`.
@@ -89,8 +115,15 @@ struct TrafficRun {
     #[arg(long, value_parser = duration::parse)]
     duration: Option<Duration>,
     /// With one scenario: write the ledger here too.
-    #[arg(long)]
+    #[arg(long, visible_alias = "out", value_name = "FILE")]
     ledger: Option<PathBuf>,
+    /// With one scenario at a URL: send part I of N alone, from 0/N; these are the requests I, I+N, I+2N …, each at its time.
+    /// --ledger is then the part's file, of which `traffic merge` makes one ledger with the others.
+    #[arg(long, value_name = "I/N", requires = "base_url", requires = "ledger")]
+    shard: Option<Shard>,
+    /// When all parts start, by RFC 3339 (2026-11-30T23:05:00Z), at most a day ahead; else, and where it is past, at once.
+    #[arg(long, value_name = "TIME", requires = "shard", value_parser = start::time)]
+    start_at: Option<Timestamp>,
     /// With one scenario: write the table as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -104,6 +137,10 @@ pub(super) async fn traffic(
     match &asked.verb {
         None => run(state, &asked.run, signals).await,
         Some(Verb::Run(typed)) => run(state, typed, signals).await,
+        Some(Verb::Merge { parts, out }) => merge::merge(parts, out),
+        Some(Verb::Check { ledger, metrics_before, metrics_after }) => {
+            counters::check(ledger, metrics_before, metrics_after)
+        }
         Some(Verb::Schedule { scenario, seed, speed }) => schedule(scenario, *seed, *speed),
     }
 }
@@ -121,8 +158,9 @@ async fn run(
         return Ok(ExitCode::SUCCESS);
     }
     match &run.base_url {
-        Some(address) => to(address, run, signals).await,
-        None => on_stack(&state()?, run, signals).await,
+        // On the heap: main's own future would be a large one.
+        Some(address) => Box::pin(to(address, run, signals)).await,
+        None => Box::pin(on_stack(&state()?, run, signals)).await,
     }
 }
 
@@ -137,7 +175,7 @@ fn schedule(scenario: &str, drawn_from: u64, speed: Speed) -> Result<ExitCode, F
 
 async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
-    let scenarios = scenarios(&root, run)?;
+    let mut scenarios = scenarios(&root, run)?;
     let _places = places(run)?;
     // A shortened run is for looking at traffic, and proves no alert anyway.
     if run.duration.is_none() {
@@ -159,6 +197,7 @@ async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<E
         Environment::Managed(&ours)
     };
     asked::is_the_tree(environment, &tree).await?;
+    of_so_many_replicas(&mut scenarios, environment.replicas(), run)?;
     // Of each scenario its last try.
     let told = RefCell::new(BTreeMap::new());
     let enacted = each(environment, &tree, &scenarios, run, &told, signals).await;
@@ -171,6 +210,18 @@ async fn on_stack(state: &Path, run: &TrafficRun, signals: &Signals) -> Result<E
     }
     Err(Failure::infrastructure(format!("disturbed twice, so this is inconclusive: {}", mute.join("; ")))
         .remedy("see `just logs` and `just status`, and give the machine less else to do; then run it again"))
+}
+
+/// Of all that there are, those about another number of replicas are left out, and told; one that was named is refused.
+fn of_so_many_replicas(scenarios: &mut Vec<Scenario>, there: usize, run: &TrafficRun) -> Result<(), Failure> {
+    let others = scenarios.extract_if(.., |one| one.replicas.is_some_and(|wanted| wanted.count() != there));
+    for (scenario, wanted) in others.filter_map(|scenario| scenario.replicas.map(|wanted| (scenario, wanted))) {
+        if !run.scenarios.is_empty() {
+            return Err(other_replicas(&scenario, wanted, there));
+        }
+        tell(&format!("  · {} is left out: it is about {wanted} replicas, and there is {there}", scenario.id()));
+    }
+    Ok(())
 }
 
 /// Runs the scenarios, one after the other; returns those that were disturbed twice.
@@ -201,7 +252,7 @@ async fn each(
             let line =
                 Told::of_run(&enacted.folder, environment.app_metrics().len(), tree.service(), &enacted.sent.ledger);
             told.borrow_mut().insert(index, line);
-            report(&enacted.sent, run)
+            report(&enacted.sent, enacted.sent.ledger.head.scheduled, run)
         };
         let disturbed = attached::enact(what, &say, &ended, &events, interrupt).await?;
         if !disturbed.is_empty() {
@@ -260,7 +311,8 @@ async fn each_to(
     signals: &Signals,
 ) -> Result<(), Failure> {
     for (index, scenario) in scenarios.iter().enumerate() {
-        tell(&format!("{}{}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
+        let part = run.shard.map_or_else(String::new, |shard| format!(", part {shard}"));
+        tell(&format!("{}{}{part}: {}", nth(index, scenarios.len()), scenario.id(), scenario.title));
         let schedule = Schedule::new(scenario, run.seed, Speed::PRODUCTION, run.duration)?;
         if schedule.injects_faults() {
             faults_are_on(std::slice::from_ref(address), service).await?;
@@ -269,16 +321,20 @@ async fn each_to(
         let id = format!("{}-s{}", scenario.id(), run.seed);
         let connect = Tcp::resolve(address).await?;
         let limits = Limits::default();
+        let share = Share::new(&schedule, run.shard.unwrap_or(Shard::WHOLE));
+        if let Some(at) = run.start_at {
+            start::wait_until(at).await;
+        }
         let interrupt = signals.held();
         let named = Named { run: &id, service };
-        let sending = send(&schedule, &named, connect, &limits, &progress, |_| {}, interrupt.requested());
+        let sending = send(share, &named, connect, &limits, &progress, |_| {}, interrupt.requested());
         let sent = tokio::select! {
             sent = sending => sent?,
             () = std::sync::Arc::clone(&progress).show() => unreachable!("showing ends only with the traffic"),
         };
         drop(interrupt);
-        told.push(Told::of_answers(&sent.ledger, "--base-url looks at nothing but answers"));
-        report(&sent, run)?;
+        told.push(Told::of_answers(&sent.ledger, run.why_not_compared()));
+        report(&sent, schedule.requests.len() as u64, run)?;
         if let Some(failure) = sent.failure() {
             return Err(failure);
         }
@@ -302,6 +358,9 @@ fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
     } else {
         run.scenarios.iter().map(|name| scenario::find(&folder, name)).collect::<Result<_, _>>()?
     };
+    if chosen.len() > 1 && run.shard.is_some() {
+        return Err(Failure::usage("--shard is of one run").remedy("name one scenario"));
+    }
     if chosen.len() > 1 && (run.ledger.is_some() || run.json.is_some()) {
         return Err(Failure::usage("--ledger and --json are of one run").remedy("name one scenario"));
     }
@@ -317,7 +376,8 @@ fn scenarios(root: &Path, run: &TrafficRun) -> Result<Vec<Scenario>, Failure> {
 /// they are written.
 fn places(run: &TrafficRun) -> Result<Vec<Reserved>, Failure> {
     let mut reserved = Vec::new();
-    for (option, path) in [("--ledger", &run.ledger), ("--json", &run.json)] {
+    let ledger = if run.shard.is_some() { "--out" } else { "--ledger" };
+    for (option, path) in [(ledger, &run.ledger), ("--json", &run.json)] {
         let Some(path) = path else { continue };
         reserved.push(files::reserve(path).map_err(|error| {
             Failure::usage(format!("cannot write {}: {error}", path.display())).remedy(format!(
@@ -332,11 +392,28 @@ fn is_silent(phase: &scenario::Phase) -> bool {
     phase.volume == Volume::Silent
 }
 
-fn report(sent: &Sent, run: &TrafficRun) -> Result<(), Failure> {
+impl TrafficRun {
+    /// Why nothing is said of what the service at a URL counted.
+    fn why_not_compared(&self) -> &'static str {
+        if self.shard.is_some() {
+            "it is one part; `aiclipx traffic merge` makes one ledger of all, and `aiclipx traffic check` compares"
+        } else {
+            "--base-url looks at nothing but answers"
+        }
+    }
+}
+
+/// Prints what was sent, and writes what is asked for; so many requests are in the whole schedule.
+fn report(sent: &Sent, scheduled: u64, run: &TrafficRun) -> Result<(), Failure> {
     let summary = Summary::new(&sent.ledger, sent.lag);
     print(&summary.to_string())?;
-    if let Some(path) = &run.ledger {
-        Ledger::write(&sent.ledger, path)?;
+    match (&run.ledger, run.shard) {
+        (Some(path), None) => sent.ledger.write(path)?,
+        (Some(path), Some(shard)) => {
+            let start_at_unix_us = run.start_at.map(start::unix_us);
+            Part { shard, start_at_unix_us, scheduled, sent: &sent.ledger }.write(path)?;
+        }
+        (None, _) => {}
     }
     if let Some(path) = &run.json {
         let text = serde_json::to_string_pretty(&summary).context("cannot encode the table")?;

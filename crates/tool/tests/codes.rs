@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test file throughout: what can't be written fails the test")]
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -183,10 +183,11 @@ fn last_line(output: &Output) -> String {
 const BUSY: &str = "wait until it has ended; a start that gets Ctrl-C stops what it started";
 const NOT_OURS: &str = "/theirs/.aiclipx-state'";
 const NO_STACK: &str = "`just up` starts one";
+const NO_POSTGRES: &str = "is built without PostgreSQL; `just up --database` builds one with it";
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 132] = [
+const TABLE: [(&str, &str, u8, &str); 150] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -195,6 +196,14 @@ const TABLE: [(&str, &str, u8, &str); 132] = [
     ("up", "file", 2, "choose another with --state or AICLIPX_STATE"),
     ("up --speed 0", "empty", 2, "For more information, try '--help'."),
     ("up --port app=1 --port app=2", "empty", 2, "app can't be on port 1 and on port 2"),
+    ("up --database --free-ports", "empty", 2, NO_POSTGRES),
+    ("up --replicas 0", "empty", 2, "For more information, try '--help'."),
+    ("up --replicas 17", "empty", 2, "For more information, try '--help'."),
+    ("stop", "empty", 2, "For more information, try '--help'."),
+    ("stop app", "missing", 2, NO_STACK),
+    ("start app-2", "theirs", 2, NO_STACK),
+    ("restart", "empty", 2, "For more information, try '--help'."),
+    ("restart --rolling", "busy", 2, BUSY),
     ("down", "missing", 0, "No stack runs from "),
     ("down", "empty", 0, "No stack runs from "),
     ("down", "theirs", 0, "No stack runs from "),
@@ -211,14 +220,14 @@ const TABLE: [(&str, &str, u8, &str); 132] = [
     ("logs", "busy", 2, BUSY),
     ("logs", "odd", 0, "/odd/logs/pipe.log is left out: it is not a regular file; move it elsewhere"),
     ("logs pipe", "odd", 2, "move it elsewhere"),
-    ("render", "empty", 0, "70 files at speed 30"),
-    ("render --out {rendered}", "empty", 0, "70 files at speed 30"),
-    ("render --out {rendered}", "empty", 0, "70 files at speed 30"),
+    ("render", "empty", 0, "NN files at speed 30"),
+    ("render --out {rendered}", "empty", 0, "NN files at speed 30"),
+    ("render --out {rendered}", "empty", 0, "NN files at speed 30"),
     ("render --out {linked}", "empty", 2, "remove the link, or choose another folder with --out"),
     ("render --out {theirs}", "empty", 2, "/theirs/.aiclipx-rendered'"),
     ("render --out {file}", "empty", 2, "choose another with --out"),
     ("render --speed 7", "empty", 2, "… and "),
-    ("render --remote-write http://a:1/api/v1/write", "empty", 0, "70 files at speed 30"),
+    ("render --remote-write http://a:1/api/v1/write", "empty", 0, "71 files at speed 30"),
     (
         "render --remote-write http://me:hunter2@a/write",
         "empty",
@@ -292,6 +301,26 @@ const TABLE: [(&str, &str, u8, &str); 132] = [
     ("traffic 01 09 --duration 100ms --base-url 127.0.0.1:1", "missing", 2, "run it without --base-url"),
     ("traffic --attach 127.0.0.1 --base-url 127.0.0.1:1", "missing", 2, "For more information, try '--help'."),
     ("traffic --attach app=127.0.0.1:1,prometheus=127.0.0.1:1", "missing", 2, "--attach"),
+    ("traffic run 01 --shard 0/2 --base-url 127.0.0.1:1", "missing", 2, "For more information, try '--help'."),
+    ("traffic run 01 --shard 0/2 --out {part}", "missing", 2, "For more information, try '--help'."),
+    ("traffic 01 --shard 2/2 --base-url 127.0.0.1:1 --out {part}", "missing", 2, "For more information, try '--help'."),
+    ("traffic 01 02 --shard 0/2 --base-url 127.0.0.1:1 --out {part}", "missing", 2, "name one scenario"),
+    (
+        "traffic 01 --duration 100ms --shard 0/2 --target 127.0.0.1:1 --out {pipe}",
+        "missing",
+        2,
+        "--out names a file in a folder",
+    ),
+    ("traffic merge {file} --out {merged}", "missing", 2, "/file:1: this line has no end: the file was cut short"),
+    ("traffic merge {nowhere} --out {merged}", "missing", 2, "cannot read the part "),
+    ("traffic merge {file} --out {file}", "missing", 2, "name another file with --out"),
+    ("traffic check {nowhere} --metrics-before {file} --metrics-after {file}", "missing", 2, "cannot read the ledger "),
+    (
+        "traffic check {nowhere} --metrics-before {file} --metrics-after {file} {file}",
+        "missing",
+        2,
+        "in the same order; ",
+    ),
     ("traffic schedule 01", "missing", 0, " requests, sha256 "),
     ("traffic schedule no-such", "missing", 2, "name one by number, name or path"),
     ("evidence", "busy", 2, BUSY),
@@ -433,6 +462,106 @@ fn what_was_sent_to_a_url_is_told_also_when_the_next_scenario_is_refused() {
     let (code, printed, said) = run("");
     assert!(code == Some(2) && said.contains("takes no faults"), "{code:?} {said}");
     assert!(printed.contains("\n○ 01-request-rate: "), "{printed}");
+}
+
+/// What the service whose metrics these are would have counted, had it answered 200 to so many requests for `/`.
+fn exposed(place: &Place, name: &str, started: u32, counted: u64) {
+    let text = format!(
+        "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {started}\n# TYPE app_requests_total counter\n\
+         app_requests_total{{method=\"GET\",endpoint=\"/\",http_status=\"200\"}} {counted}\n"
+    );
+    std::fs::write(place.at(name), text).unwrap();
+}
+
+#[test]
+fn generators_leave_parts_that_make_a_ledger_which_is_held_against_counters() {
+    let place = Place::new();
+    let scenario =
+        "title = \"t\"\n[[phase]]\nname = \"a\"\nduration = \"300ms\"\ncount = 9\nrequests = [{ path = \"/\" }]\n";
+    std::fs::write(place.at("90-test.toml"), scenario).unwrap();
+    let run = |arguments: &str| {
+        let output = output(&mut place.command("missing", arguments));
+        let [printed, said] = [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        (output.status.code().unwrap(), printed.lines().last().unwrap_or_default().to_owned(), said)
+    };
+    let to = answering();
+    let send = |arguments: &str| run(&format!("traffic run {{90-test.toml}} --base-url {to} {arguments}"));
+    let past = "--start-at 2026-11-30T00:00:00Z";
+    let (code, told, said) = send(&format!("--shard 0/2 --out {{0}} {past}"));
+    assert!(code == 0 && told.starts_with("○ 90-test: 5 sent, 5 answered (200: 5)"), "{told} {said}");
+    assert!(said.contains("90-test, part 0/2: ") && said.contains(" after --start-at\n"), "{said}");
+    let (code, _, said) = run("traffic merge {0} --out {ledger}");
+    assert!(code == 2 && said.contains("of 2 parts 1 are named; missing: 1/2"), "{code} {said}");
+    let (code, _, said) = send("--shard 1/2 --out {1} --start-at 2999-01-01T00:00:00Z");
+    assert!(code == 2 && said.contains("more than a day ahead"), "{code} {said}");
+    let (code, _, said) = run("traffic merge {0} {1} --out {ledger}");
+    assert!(code == 2 && said.contains("cannot read the part "), "nothing was sent, and no part is there: {said}");
+
+    // These two are under way at the same time.
+    let [one, other] = ["--shard 0/2 --out {0}", "--shard 1/2 --out {1}"].map(|shard| {
+        let arguments = format!("traffic {{90-test.toml}} --target {to} --seed 7 {shard} {past}");
+        let mut command = place.command("missing", &arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    for child in [one, other] {
+        let output = ended(child, "a shard");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let (code, told, said) = run("traffic merge {1} {0} --out {ledger}");
+    assert!(
+        code == 0 && told.starts_with("90-test: 2 parts, 9 sent, 9 answered (200: 9); started within "),
+        "{told} {said}"
+    );
+    let (code, _, said) = run("traffic check {0} --metrics-before {file} --metrics-after {file}");
+    assert!(code == 2 && said.contains("`aiclipx traffic merge` makes"), "{code} {said}");
+
+    for (name, started, counted) in
+        [("a0", 1, 3), ("a1", 1, 8), ("b0", 2, 0), ("b1", 2, 4), ("b2", 2, 5), ("again", 3, 4)]
+    {
+        exposed(&place, name, started, counted);
+    }
+    let check = |before: &str, after: &str| {
+        run(&format!("traffic check {{ledger}} --metrics-before {before} --metrics-after {after}"))
+    };
+    let (code, told, said) = check("{a0} {b0}", "{a1} {b1}");
+    assert!(code == 0 && told.ends_with("; the service counted the same"), "{code} {told} {said}");
+    let (code, told, said) = check("{a0} {b0}", "{a1} {b2}");
+    assert!(code == 1 && told.contains("GET / 200: 10 counted, 9 answered"), "{code} {told} {said}");
+    for after in ["{a1} {again}", "{b1} {a1}"] {
+        let (code, _, said) = check("{a0} {b0}", after);
+        assert!(code == 3 && said.contains("started anew"), "{code} {said}");
+    }
+    let (code, _, said) = check("{a0} {b0}", "{a1} {file}");
+    assert!(code == 2 && said.contains("/file: not what a service exposes: "), "{code} {said}");
+}
+
+/// A shard that was stopped leaves its part, and the ledger says so of the whole.
+#[test]
+fn a_generator_that_is_stopped_makes_the_merged_run_inconclusive() {
+    let place = Place::new();
+    // So little is sent that no load of the machine's makes it late.
+    let scenario =
+        "title = \"t\"\n[[phase]]\nname = \"a\"\nduration = \"1m\"\ncount = 2\nrequests = [{ path = \"/\" }]\n";
+    std::fs::write(place.at("90-test.toml"), scenario).unwrap();
+    let to = answering();
+    let [one, other] = ["0", "1"].map(|index| {
+        let arguments = format!("traffic {{90-test.toml}} --base-url {to} --shard {index}/2 --out {{{index}}}");
+        let mut command = place.command("missing", &arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    });
+    // They say how far they are, every few seconds.
+    for mut child in [one, other] {
+        let mut told = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+        told.find(|line| line.as_ref().is_ok_and(|line| line.contains(" in flight "))).unwrap().unwrap();
+        send(&child, Signal::Int);
+        std::thread::spawn(move || told.for_each(drop));
+        assert_eq!(ended(child, "a shard").status.code(), Some(130));
+    }
+    let output = output(&mut place.command("missing", "traffic merge {0} {1} --out {ledger}"));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("part 0/2: interrupted; part 1/2: interrupted"), "{said}");
+    assert!(place.at("ledger").is_file());
 }
 
 /// As somebody whom the modes of files bind: root is, once it has given up what it may do beyond them.

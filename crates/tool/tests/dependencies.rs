@@ -25,7 +25,7 @@ const CARRIERS: [&str; 10] = [
 ];
 
 /// Never in the service, however they might come in: the tool's own, a second server stack, TLS, clients of other protocols.
-const FOREIGN: [&str; 22] = [
+const FOREIGN: [&str; 24] = [
     "aiclipx-model",
     "anyhow",
     "clap",
@@ -48,7 +48,12 @@ const FOREIGN: [&str; 22] = [
     "reqwest",
     "ureq",
     "tempfile",
+    "tokio-postgres",
+    "deadpool",
 ];
+
+/// What a service with PostgreSQL has besides, and may have: TLS in Rust.
+const POSTGRES: [&str; 4] = ["tokio-postgres", "deadpool", "rustls", "ring"];
 
 /// They read a folder, and nothing else.
 const PURE: [&str; 4] = ["aiclipx-base", "aiclipx-model", "aiclipx-dashboard", "aiclipx-judge"];
@@ -58,10 +63,16 @@ const WAITS: [&str; 5] = ["tokio", "hyper", "aiclipx-http", "aiclipx-stack", "ai
 
 /// The names of a package's dependencies, those of its tests left out.
 fn tree(package: &str, depth: &str) -> BTreeSet<String> {
+    tree_with(package, depth, "")
+}
+
+/// The same, with more arguments.
+fn tree_with(package: &str, depth: &str, more: &str) -> BTreeSet<String> {
     let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    let arguments =
-        format!("tree --frozen --edges normal,build --prefix none --format {{p}} --depth {depth} --package {package}");
-    let output = Command::new(env!("CARGO")).args(arguments.split(' ')).current_dir(root).output().unwrap();
+    let arguments = format!(
+        "tree --frozen --edges normal,build --prefix none --format {{p}} --depth {depth} --package {package} {more}"
+    );
+    let output = Command::new(env!("CARGO")).args(arguments.split_whitespace()).current_dir(root).output().unwrap();
     assert!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));
     let told = String::from_utf8(output.stdout).unwrap();
     told.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
@@ -81,6 +92,16 @@ fn the_service_is_built_from_its_own_crates_and_from_nothing_of_the_tools() {
         found.is_empty(),
         "the service's tree holds {found:?}; see `cargo tree -p aiclipx-app -e normal,build -i NAME`"
     );
+}
+
+#[test]
+fn with_postgres_the_service_has_its_client_besides_and_nothing_else_that_is_foreign() {
+    let (all, without) = (tree_with("aiclipx-app", "99", "--features postgres"), tree("aiclipx-app", "99"));
+    for name in POSTGRES {
+        assert!(all.contains(name) && !without.contains(name), "{name}");
+    }
+    let found: Vec<_> = FOREIGN.into_iter().filter(|name| all.contains(*name) && !POSTGRES.contains(name)).collect();
+    assert!(found.is_empty(), "the service's tree with PostgreSQL holds {found:?}");
 }
 
 #[test]

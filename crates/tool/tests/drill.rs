@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use aiclipx_judge::drill::layout::{ALERTS, NOTIFICATIONS};
-use aiclipx_judge::drill::outcome::Outcome;
+use aiclipx_judge::drill::outcome::{OLDEST, Outcome, SCHEMA};
 use aiclipx_judge::drill::tally::Cell;
 use aiclipx_judge::files;
 use aiclipx_judge::judge::Verdict;
@@ -79,10 +79,11 @@ fn why(id: &str) -> String {
 
 #[test]
 fn each_right_alert_holds_in_every_cell() {
-    for alert in ["Down", "Gone", "Errors", "Slow", "Both", "BackupMissing", "DiskFills"] {
+    for alert in ["Down", "Slow", "Both", "BackupMissing", "DiskFills"] {
         assert_eq!(row(alert), "hhhh", "{alert}: {:?}\n{}", cells(), DRILLED.told);
     }
     assert_eq!(cell("told-to/Both").observed, "chat, mail");
+    assert_eq!(cell("told-to/Down").expected, "page; page (drill.yaml:2)");
     assert!(cell("told-to/Slow").expected.contains("nobody, for Down inhibits it"), "{:?}", cell("told-to/Slow"));
 }
 
@@ -94,18 +95,28 @@ fn each_wrong_alert_fails_in_the_cell_that_its_wrong_is_about() {
         ("WrongLabels", "fooo"),
         ("WrongText", "hhfh"),
         ("WrongMessage", "hhfh"),
+        ("WrongOwnText", "hhfh"),
+        ("Misrouted", "hfhh"),
+        ("Uninhibited", "hfhh"),
         ("Endless", "hhhf"),
-        ("Misspelt", "fooo"),
+        ("UntestedToo", "fooo"),
     ] {
         assert_eq!(row(alert), cells, "{alert}: {:?}", self::cells());
     }
     assert_eq!(DRILLED.code, Some(1), "{}", DRILLED.told);
     for (id, says) in [
-        ("fires/Early", "rules_test.yml:77: at 4m {job=\"a\", severity=\"warning\"} fires, and the test says nothing"),
+        ("fires/Early", "rules_test.yml:81: at 4m {job=\"a\", severity=\"warning\"} fires, and the test says nothing"),
         ("fires/Never", "nothing fires"),
         ("text/WrongText", "summary is \"a is at 7.\", and the test says \"a is at 8.\""),
         ("text/WrongMessage", "slack_configs/0/title of broken can't be rendered"),
+        ("text/WrongOwnText", "NoSuchThing"),
+        (
+            "told-to/Misrouted",
+            "drill.yaml:5: {job=\"a\", severity=\"warning\"} is to be told to page, and is routed to mail",
+        ),
+        ("told-to/Uninhibited", "drill.yaml:8: {job=\"a\", severity=\"warning\"} fires beside Early at "),
         ("resolves/Endless", "still fires"),
+        ("fires/UntestedToo", "no rule is called UntestedToo, did the test mean Untested?"),
     ] {
         assert!(why(id).contains(says), "{id}: {}", why(id));
     }
@@ -116,15 +127,50 @@ fn what_no_test_shows_is_not_proven_and_says_why() {
     for (id, says) in [
         ("fires/Untested", "no unit test asks about it"),
         ("fires/NeverExpected", "no unit test expects it to fire"),
-        ("resolves/Always", "fires always"),
         ("fires/Histogram", "native histograms"),
+        ("told-to/Errors", "drill.yaml:9: no unit test has it fire beside Down"),
+        ("told-to/Gone", "drill.yaml:6: no unit test expects it with {job=\"other\"}"),
     ] {
         assert!(matches!(cell(id).verdict, Verdict::NotProven(_)) && why(id).contains(says), "{:?}", cell(id));
     }
     assert_eq!(
-        (row("Untested"), row("NeverExpected"), row("Histogram")),
-        ("oooo".into(), "oooo".into(), "oooo".into())
+        (row("Untested"), row("NeverExpected"), row("Histogram"), row("Gone"), row("Errors")),
+        ("oooo".into(), "oooo".into(), "oooo".into(), "hohh".into(), "hohh".into())
     );
+}
+
+#[test]
+fn of_what_fires_always_no_end_is_claimed() {
+    assert_eq!(row("Always"), "hhh");
+    let outcome = Outcome::derive(&DRILLED.bundle).unwrap();
+    assert!(
+        outcome.remarks().iter().any(|one| one.starts_with("Always asks for no series")),
+        "{:?}",
+        outcome.remarks()
+    );
+    let report = std::fs::read_to_string(DRILLED.bundle.join("report.md")).unwrap();
+    let told = report.lines().find(|line| line.starts_with("| Always |")).unwrap();
+    assert!(told.ends_with("| – |"), "{told}");
+}
+
+/// What a receiver is told with where its configuration says nothing is rendered where amtool has it.
+#[test]
+fn texts_of_alertmanagers_own_are_rendered_or_said_not_to_be() {
+    let outcome = Outcome::derive(&DRILLED.bundle).unwrap();
+    let knows = outcome.records.values().all(|record| record.amtool.knows_own_texts);
+    let told = cell("text/OwnText");
+    match &told.verdict {
+        Verdict::Holds if knows => {
+            let messages = outcome.records.values().flat_map(|record| &record.amtool.messages);
+            let own: Vec<_> =
+                messages.filter(|one| one.receiver == "own").map(|one| one.came.clone().unwrap()).collect();
+            assert!(own.iter().any(|text| text.contains("[FIRING:1]") && text.contains("OwnText")), "{own:?}");
+        }
+        Verdict::NotProven(why) if !knows => {
+            assert!(why.contains("slack_configs/0") && why.contains("amtool has from 0.26 on"), "{why}");
+        }
+        _ => panic!("{told:?}"),
+    }
 }
 
 #[test]
@@ -181,7 +227,7 @@ fn who_is_told_instead_of_another_is_found() {
     let outcome = with(NOTIFICATIONS, |text| text.replace(r#""receiver":"page""#, r#""receiver":"mail""#));
     fails(&outcome, "told-to/Down", "mail was told of");
     fails(&outcome, "told-to/Down", "page was not told of");
-    assert_eq!(verdict(&outcome, "told-to/Errors"), Verdict::Holds);
+    assert_eq!(verdict(&outcome, "told-to/BackupMissing"), Verdict::Holds);
 }
 
 #[test]
@@ -261,6 +307,38 @@ fn a_drill_in_which_nothing_is_proven_says_so_and_ends_with_2() {
     std::fs::create_dir(copy.path().join("scenes")).unwrap();
     let outcome = Outcome::derive(copy.path()).unwrap();
     assert_eq!((outcome.headline().as_str(), outcome.exit_code(&[])), ("Nothing was proven", 2));
+}
+
+/// A bundle whose `run.json` says that it is of another version, its sums made anew, verified.
+fn of_version(schema: u32) -> Output {
+    let copy = made_otherwise(|made| made["schema"] = schema.into());
+    let sums = copy.path().join("SHA256SUMS");
+    let sum = aiclipx_model::sum::of_file(&copy.path().join("run.json")).unwrap();
+    let text = std::fs::read_to_string(&sums).unwrap();
+    let line =
+        |line: &str| if line.ends_with("  run.json") { format!("{sum}  run.json\n") } else { format!("{line}\n") };
+    std::fs::write(&sums, text.lines().map(line).collect::<String>()).unwrap();
+    aiclipx(&["verify", copy.path().to_str().unwrap()])
+}
+
+#[test]
+fn a_drill_of_a_version_that_is_not_judged_here_is_said_to_be_so_and_not_untrustworthy() {
+    let newer = of_version(SCHEMA + 1);
+    assert_eq!(newer.status.code(), Some(2), "{}", told(&newer));
+    assert!(told(&newer).contains(&format!("is a drill of version {}, newer than", SCHEMA + 1)), "{}", told(&newer));
+    let older = of_version(OLDEST - 1);
+    assert_eq!(older.status.code(), Some(2), "{}", told(&older));
+    let says = format!("is a drill of version {}, older than", OLDEST - 1);
+    assert!(told(&older).contains(&says) && told(&older).contains("drill again"), "{}", told(&older));
+    // One whose scenes are of another version is none of its own.
+    let copy = made_otherwise(|_| {});
+    for scene in files::files_in(&copy.path().join("scenes"), "").unwrap() {
+        let run = scene.join("run.json");
+        let text = std::fs::read_to_string(&run).unwrap();
+        std::fs::write(&run, text.replace(&format!("\"schema\": {SCHEMA}"), "\"schema\": 9")).unwrap();
+    }
+    let refused = Outcome::derive(copy.path()).unwrap_err();
+    assert!(refused.to_string().contains("of a drill of version 9"), "{refused}");
 }
 
 #[test]

@@ -361,6 +361,7 @@ fn receiver_of(alert: &str) -> &'static str {
         | "AppMostInstancesDown"
         | "AppNotReady"
         | "AppProbeFailing"
+        | "AppDatabaseUnavailable"
         | "AppNoTraffic"
         | "AppErrorBudgetBurn1h"
         | "AppErrorBudgetBurn6h"

@@ -227,6 +227,74 @@ async fn a_private_stack_works_and_leaves_nothing() {
     assert!(!plan.state.join("stack.json").exists());
 }
 
+/// Stands for a service that was built for it: what it would do with a database, its own tests show.
+const WITH_POSTGRES: &str = r#"[ "$1" = --version ] && echo 'aiclipx-app 0 (with postgres)' && exit
+printf '%s' "$APP_DATABASE_URL" >"$0.url"
+exec env -u APP_DATABASE_URL "APP" "$@""#;
+
+#[tokio::test]
+async fn a_database_is_part_of_a_stack_that_asks_for_one_keeps_its_data_and_comes_back() {
+    let place = Place::new();
+    let mut plan = place.plan(Lifetime::Private);
+    let app = plan.app_program.clone();
+    plan.app_program = program(&place, &WITH_POSTGRES.replace("APP\"", &format!("{}\"", app.display())));
+    plan.add_database();
+    let stack = match start(&plan).await {
+        Err(failure) if failure.to_string().contains("database: not on PATH") => {
+            let _ = writeln!(std::io::stderr(), "skipped: {failure}");
+            return;
+        }
+        started => started.unwrap_or_else(|failure| panic!("{failure}")),
+    };
+    // Nobody but the user reads the password, and no command line or environment has it.
+    let secrets = plan.secrets();
+    let password = std::fs::read_to_string(secrets.join("database_password")).unwrap();
+    assert!(password.len() >= 32);
+    for file in ["database_password", "database_passfile"] {
+        assert_eq!(secrets.join(file).metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file}");
+    }
+    let url = std::fs::read_to_string(place.folder.path().join("program.url")).unwrap();
+    let at = format!("postgres://aiclipx@{}/aiclipx?sslmode=disable&passfile=", plan.database);
+    assert!(url.starts_with(&at) && !url.contains(&password), "{url}");
+    assert!(stack.secrets().unwrap().contains(&password), "evidence looks that it is nowhere");
+    assert!(left_running(&place).iter().all(|line| !line.contains(&password)));
+
+    let asked = |sql: &'static str| ask(&plan, &secrets, sql);
+    assert_eq!(asked("CREATE TABLE kept AS SELECT 7 AS seven").await, "SELECT 1");
+    stack.stop_one("database").await.unwrap();
+    assert!(is_free(&plan.database), "it is away");
+    stack.start_one("database").await.unwrap();
+    assert_eq!(asked("SELECT seven FROM kept").await, "7");
+    stack.stop().await.unwrap();
+    assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
+    let again = started(&plan).await;
+    assert_eq!(asked("SELECT seven FROM kept").await, "7", "its data stays");
+    again.stop().await.unwrap();
+}
+
+/// What the database answers who has the file with the password.
+async fn ask(plan: &Plan, secrets: &Path, sql: &str) -> String {
+    let Address { host, port } = &plan.database;
+    let mut psql = Command::new("psql");
+    psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--no-password", "--host", host, "--username", "aiclipx"]);
+    psql.args(["--port", &port.to_string(), "--command", sql, "aiclipx"]);
+    let output = ended(psql.env("PGPASSFILE", secrets.join("database_passfile"))).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A service that was not built for it is named before anything is started.
+#[tokio::test]
+async fn a_database_for_a_service_that_can_not_use_one_starts_nothing() {
+    let place = Place::new();
+    let mut plan = place.plan(Lifetime::Private);
+    plan.app_program = program(&place, "echo 'aiclipx-app 0'");
+    plan.add_database();
+    let failure = start(&plan).await.expect_err("nothing is started");
+    assert_eq!(failure.kind(), Kind::Usage);
+    assert!(failure.to_string().contains("is built without PostgreSQL; `just up --database`"), "{failure}");
+}
+
 /// What everything that people's browsers find answers to a page of somebody else's.
 fn no_page_of_another_origin_is_answered(plan: &Plan) {
     let addresses = &plan.addresses;
@@ -453,7 +521,7 @@ async fn an_interrupted_start_stops_everything() {
     let prometheus_is_up = eventually("Prometheus was up", async || {
         client::get(&prometheus, "/-/ready", LIMIT).await.is_ok_and(|answer| answer.status.is_success())
     });
-    let failure = Stack::start(plan.clone(), rendered(&plan.addresses), vec![], &mut Silent, prometheus_is_up)
+    let failure = Box::pin(Stack::start(plan.clone(), rendered(&plan.addresses), vec![], &mut Silent, prometheus_is_up))
         .await
         .expect_err("it was interrupted");
     assert_eq!(failure.kind(), Kind::Interrupted);

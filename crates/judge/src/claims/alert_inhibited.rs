@@ -7,6 +7,7 @@ use crate::artifacts::{NOTIFICATIONS, SAMPLE};
 use crate::experiment::Experiment;
 use crate::finding::Finding;
 use crate::run::Unseen;
+use crate::silence::why_unanswered;
 use crate::timeline;
 use crate::tree::Tree;
 
@@ -34,9 +35,16 @@ impl ClaimKind for AlertInhibited {
         Some(Unseen::Notifications)
     }
 
-    fn decide(&self, experiment: &Experiment, _: &Tree) -> anyhow::Result<Finding> {
+    fn decide(&self, experiment: &Experiment, tree: &Tree) -> anyhow::Result<Finding> {
         let alert = self.alert.as_str();
         let firing = timeline::firing_samples(alert, &experiment.samples("alerts")?);
+        let pages = experiment.scenario.expect.fires.iter().filter_map(|page| tree.monitoring.alert(page));
+        // What was not done to a component that is not there makes nothing follow from it.
+        if firing == 0
+            && let Some(why) = why_unanswered(experiment, pages.map(|page| page.expr.as_str()))?
+        {
+            return Ok(Finding::out_of_reach(why));
+        }
         let told = experiment.notifications.iter().filter(|n| timeline::says(n, alert, "firing")).count();
         let fails = match (firing, told) {
             (0, _) => Some(format!("{alert} never fired, so nothing was held back")),

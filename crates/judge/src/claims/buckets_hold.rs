@@ -8,6 +8,7 @@ use crate::experiment::Experiment;
 use crate::finding::{Finding, first_of};
 use crate::reconcile;
 use crate::tree::Tree;
+use aiclipx_model::replica;
 use aiclipx_model::service::{APP, Part};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,7 +19,7 @@ impl BucketsHold {
         // A service that is stopped on purpose begins at zero again, and what stands between is in no exposition.
         let mut steps = given.scenario.phases.iter().flat_map(|phase| &phase.steps);
         let says = "every latency bucket holds the one below it, and no less than the client saw answered in its time";
-        (!steps.any(|step| step.component == APP)).then(|| Stated::new("buckets", says, BucketsHold {}))
+        (!steps.any(|step| replica::is_of(&step.component, APP))).then(|| Stated::new("buckets", says, BucketsHold {}))
     }
 }
 
@@ -39,7 +40,12 @@ impl ClaimKind for BucketsHold {
             population: if vacuous { 0 } else { found.buckets },
             expected: "growing from bound to bound, and at each no less than the client's own times".to_owned(),
             observed: format!("{} requests in {} buckets", found.observed, found.buckets),
-            artifacts: vec![artifacts::exposition("before", 0), artifacts::exposition("after", 0), LEDGER.file()],
+            artifacts: experiment
+                .run
+                .named_replicas()
+                .flat_map(|replica| ["before", "after"].map(|when| artifacts::exposition(when, replica)))
+                .chain([LEDGER.file()])
+                .collect(),
             fails: (!found.wrong.is_empty()).then(|| first_of(found.wrong)),
             not_proven: None,
         })

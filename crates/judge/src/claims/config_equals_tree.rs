@@ -49,11 +49,8 @@ impl ClaimKind for ConfigEqualsTree {
         };
         let mut artifacts = vec![LOADED.named(file)];
         artifacts.extend(flags.is_some().then(|| LOADED.named("flags")));
-        let files = tree
-            .rendered(&experiment.run.addresses, experiment.speed())
-            .map_err(|failure| anyhow::anyhow!("{failure}"))?;
-        let compared =
-            configuration(self.loader, &experiment.loaded(file)?, flags.as_ref(), &files, experiment.speed())?;
+        let at = (&experiment.run.addresses, experiment.speed());
+        let compared = configuration(self.loader, &experiment.loaded(file)?, flags.as_ref(), tree, at)?;
         Ok(Finding {
             population: compared.values,
             expected: format!("the {} values of the tree's file, at speed {}", compared.values, experiment.speed()),

@@ -54,7 +54,10 @@ impl ClaimKind for LogsEqualLedger {
             }
         }
         let mut wrong = Vec::new();
-        let mut artifacts = vec![LEDGER.file(), LOG.named(APP)];
+        let several = experiment.run.tells_replicas_apart();
+        let names: Vec<String> = if several { experiment.run.replicas().collect() } else { vec![APP.to_owned()] };
+        let logs = names.iter().map(|name| LOG.named(name));
+        let mut artifacts: Vec<String> = std::iter::once(LEDGER.file()).chain(logs).collect();
         let mut in_loki = String::new();
         let mut unproven = None;
         // The same lines, a second way: what was forwarded is what was written.

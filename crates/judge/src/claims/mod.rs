@@ -35,6 +35,7 @@ pub mod faults_arrive;
 pub mod kind;
 pub mod loaded_equals_tree;
 pub mod logs_equal_ledger;
+pub mod nothing_lost;
 pub mod panel_answers;
 pub mod panel_shows;
 pub mod pictured;
@@ -61,6 +62,7 @@ use faults_arrive::FaultsArrive;
 use kind::{ClaimKind, Given, Stated};
 use loaded_equals_tree::LoadedEqualsTree;
 use logs_equal_ledger::LogsEqualLedger;
+use nothing_lost::NothingLost;
 use panel_answers::PanelAnswers;
 use panel_shows::PanelShows;
 use pictured::Pictured;
@@ -98,6 +100,7 @@ pub enum Kind {
     LogsEqualLedger(LogsEqualLedger),
     SecretsKeptOut(SecretsKeptOut),
     FaultsArrive(FaultsArrive),
+    NothingLost(NothingLost),
     WatchdogArrives(WatchdogArrives),
     AlertCycle(AlertCycle),
     Pictured(Pictured),
@@ -122,6 +125,7 @@ impl Kind {
             Kind::LogsEqualLedger(kind) => kind,
             Kind::SecretsKeptOut(kind) => kind,
             Kind::FaultsArrive(kind) => kind,
+            Kind::NothingLost(kind) => kind,
             Kind::WatchdogArrives(kind) => kind,
             Kind::AlertCycle(kind) => kind,
             Kind::Pictured(kind) => kind,
@@ -150,6 +154,7 @@ pub(crate) fn claims(experiment: &str, scenario: &Scenario, tree: &Tree, speed: 
     claims.add(Kind::LogsEqualLedger, LogsEqualLedger::derive());
     claims.add(Kind::SecretsKeptOut, SecretsKeptOut::derive(given));
     claims.add(Kind::FaultsArrive, FaultsArrive::derive(given));
+    claims.add(Kind::NothingLost, NothingLost::derive(given));
     claims.add(Kind::WatchdogArrives, WatchdogArrives::derive());
     for alert in given.alerts() {
         claims.add(Kind::AlertCycle, AlertCycle::derive(given, alert));
@@ -206,6 +211,7 @@ mod tests {
             (json!({"kind": "logs-equal-ledger"}), "needs Logs"),
             (json!({"kind": "secrets-kept-out"}), "needs Logs"),
             (json!({"kind": "faults-arrive"}), "since 3, takes time"),
+            (json!({"kind": "nothing-lost"}), ""),
             (json!({"kind": "watchdog-arrives"}), "needs Notifications"),
             (
                 json!({"kind": "alert-cycle", "alert": "A", "step": "resolved-notified", "not_before_ms": -1, "not_after_ms": 2}),

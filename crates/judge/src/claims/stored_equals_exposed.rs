@@ -37,18 +37,24 @@ impl ClaimKind for StoredEqualsExposed {
         let metric = service.requests.as_ref().context("the service has no counter of requests")?;
         // Scrapes and probes go on while we look; they are counted like all requests, and left out here.
         let key = |labels: &BTreeMap<String, String>| service.key_of(metric, labels);
-        for exposition in experiment.expositions_after()? {
+        // Each replica by itself, where it is known by which name Prometheus knows it.
+        let of = |replica: Option<String>, key: String| match replica {
+            Some(replica) if experiment.run.tells_replicas_apart() => format!("{replica}: {key}"),
+            _ => key,
+        };
+        for (exposition, replica) in experiment.expositions_after()?.into_iter().zip(experiment.run.replicas()) {
             for (series, value) in exposition {
                 if series.name == metric.name
                     && let Some(key) = key(&series.labels)
                 {
-                    *exposed.entry(key).or_default() += value;
+                    *exposed.entry(of(Some(replica.clone()), key)).or_default() += value;
                 }
             }
         }
         for series in experiment.samples("requests")?.iter() {
             if let (Some(last), Some(key)) = (series.samples.last(), key(&series.labels)) {
-                *stored.entry(key).or_default() += last.value;
+                let replica = experiment.run.replica_at(series.labels.get("instance"));
+                *stored.entry(of(replica, key)).or_default() += last.value;
             }
         }
         let told = |value: Option<&f64>| value.map_or_else(|| "not at all".to_owned(), ToString::to_string);
@@ -63,7 +69,12 @@ impl ClaimKind for StoredEqualsExposed {
             population: exposed.len(),
             expected: format!("{} series as exposed", exposed.len()),
             observed: format!("{} series as stored", stored.len()),
-            artifacts: vec![artifacts::exposition("after", 0), SAMPLE.named("requests")],
+            artifacts: experiment
+                .run
+                .named_replicas()
+                .map(|replica| artifacts::exposition("after", replica))
+                .chain([SAMPLE.named("requests")])
+                .collect(),
             // Of a service that makes series as they are asked for there may be hundreds.
             fails: (!wrong.is_empty()).then(|| if service.from_zero { wrong.join("; ") } else { first_of(wrong) }),
             not_proven: None,

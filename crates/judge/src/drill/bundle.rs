@@ -6,7 +6,7 @@ use anyhow::{Context, bail, ensure};
 
 use super::given::Given;
 use super::layout::{GIVEN, RUN, VERDICTS};
-use super::outcome::{KIND, Made, Outcome, SCHEMA};
+use super::outcome::{KIND, Made, OLDEST, Outcome, SCHEMA};
 use super::report;
 use super::tally::Cell;
 use crate::bundle::{Bundle, Draft};
@@ -43,21 +43,35 @@ pub fn conclude(draft: &Draft, made: &Made) -> Result<Outcome, Failure> {
 /// L0 and L1, as of any bundle; with the reports that another program wrote otherwise than this one would.
 pub fn verify(bundle: &Bundle) -> Result<(Outcome, Vec<String>), Failure> {
     bundle.integrity().map_err(|error| bundle.refused(error, "L0, integrity"))?;
-    let made: serde_json::Value = read_json(&bundle.folder().join(RUN))?;
-    if made["schema"] != SCHEMA {
-        let what = format!(
-            "{} is a drill of version {}, and this tool judges version {SCHEMA}; L0, integrity, holds",
-            bundle.folder().display(),
-            made["schema"]
-        );
-        return Err(Failure::usage(what).remedy("verify it with the tool that made it, or a later one"));
-    }
+    is_judged_here(bundle)?;
     derivation(bundle).map_err(|error| match bundle.refused(error, "L1, derivation") {
         failure if failure.kind() == Kind::InvalidBundle => {
             failure.remedy("if another revision of this tool made it, verify it with that one")
         }
         failure => failure,
     })
+}
+
+/// Whether its statement is of a version that can be judged here. What says nothing of a version is no statement.
+fn is_judged_here(bundle: &Bundle) -> Result<(), Failure> {
+    let made = read_json::<serde_json::Value>(&bundle.folder().join(RUN)).unwrap_or_default();
+    let Some(schema) = made["schema"].as_u64() else { return Ok(()) };
+    let (is_older, is_newer) = (schema < u64::from(OLDEST), schema > u64::from(SCHEMA));
+    if !is_older && !is_newer {
+        return Ok(());
+    }
+    let versions = if OLDEST == SCHEMA { SCHEMA.to_string() } else { format!("{OLDEST} to {SCHEMA}") };
+    let what = format!(
+        "{} is a drill of version {schema}, {} than this tool judges ({versions}); L0, integrity, holds",
+        bundle.folder().display(),
+        if is_older { "older" } else { "newer" }
+    );
+    let by = made["tool"].as_str().unwrap_or("of its time");
+    Err(Failure::usage(what).remedy(if is_older {
+        format!("verify it with the tool that made it, {by}, or drill again: given/ holds what was drilled")
+    } else {
+        format!("verify it with the tool that made it, {by}, or a later one")
+    }))
 }
 
 fn derivation(bundle: &Bundle) -> anyhow::Result<(Outcome, Vec<String>)> {

@@ -1,14 +1,15 @@
-//! What must hold of each alert: the four cells of its row.
+//! What must hold of each alert: the cells of its row.
 //!
 //! Each is decided on all scenes in which a test asks about the alert. What is shown to be false fails, whatever else could not be
 //! seen; a cell of which a part could not be lived is not proven; one about nothing is never green.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::course::{Course, as_told};
 use super::given::Given;
-use super::plan::{Plan, Scene};
+use super::plan::{Plan, Scene, no_rule};
 use super::record::Record;
-use super::rows::{Row, Whose};
+use super::rows::{Row, Whose, in_words};
 use super::stage::Stage;
 use super::tally::{Cell, Column, Tally};
 use crate::finding::first_of;
@@ -28,7 +29,7 @@ pub struct Basis<'a> {
 
 /// Every cell of a row.
 pub fn of_row(basis: &Basis<'_>, row: &Row) -> Vec<Cell> {
-    Column::ALL.into_iter().map(|column| cell(basis, row, column)).collect()
+    Column::of(row).map(|column| cell(basis, row, column)).collect()
 }
 
 fn cell(basis: &Basis<'_>, row: &Row, column: Column) -> Cell {
@@ -57,10 +58,45 @@ fn cell(basis: &Basis<'_>, row: &Row, column: Column) -> Cell {
             Column::Resolves => stage.resolves(&mut tally),
         }
     }
+    if column == Column::Fires
+        && let Some(why) = no_rule(given, row)
+    {
+        if tally.fails.is_empty() { tally.open.push(why) } else { tally.fails.insert(0, why) }
+    }
     if tally.population == 0 && tally.open.is_empty() && tally.disturbed.is_empty() {
         tally.open.push(nothing_shown(basis, row, column).to_owned());
     }
+    if column == Column::ToldTo {
+        tally.open.extend(unseen(basis, row));
+    }
     tally.decided(row, column)
+}
+
+/// What is said of whom the row's alerts are meant for, and of what keeps them quiet, that no scene shows anything of.
+fn unseen(basis: &Basis<'_>, row: &Row) -> Vec<String> {
+    let Basis { given, scenes, .. } = *basis;
+    let mut unseen = Vec::new();
+    for meant in given.expected.iter().filter(|one| one.alert == row.alert && row.may_have(&one.labels)) {
+        let (mut is_seen, mut beside) = (false, BTreeSet::new());
+        for (scene, record) in scenes {
+            let external = &scene.group(given).external_labels;
+            let about = scene.asked(given).flat_map(|test| &test.expected);
+            for expected in about.filter(|one| meant.is_about(&as_told(&one.labels, external))) {
+                is_seen = true;
+                let Some(record) = record else { continue };
+                let course = Course::of(record, &given.configuration, external, &expected.labels);
+                let is_beside = |by: &&String| !course.beside(record, &given.configuration, external, by)[0].is_empty();
+                beside.extend(meant.inhibited_by.iter().filter(is_beside));
+            }
+        }
+        let place = meant.place();
+        if !is_seen {
+            unseen.push(format!("{place}: no unit test expects it with {}", in_words(&meant.labels)));
+        }
+        let never = meant.inhibited_by.iter().filter(|by| is_seen && !beside.contains(by));
+        unseen.extend(never.map(|by| format!("{place}: no unit test has it fire beside {by}")));
+    }
+    unseen
 }
 
 /// Why nothing is shown of a row in a column.

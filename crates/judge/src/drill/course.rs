@@ -18,6 +18,8 @@ pub struct Course {
     pub firing: BTreeSet<i64>,
     /// When it fired and another that fired kept it quiet, by whom.
     pub inhibited: BTreeMap<i64, String>,
+    /// When another that would keep it quiet fired, whether it did itself or not.
+    inhibitors: BTreeSet<i64>,
     /// To whom it was told firing and resolved, and when, Unix milliseconds.
     pub told: Vec<(String, Status, i64)>,
 }
@@ -38,9 +40,10 @@ impl Course {
         };
         let (pending, firing) = (of(false), of(true));
         let told_as = as_told(labels, external);
-        let mut inhibited = BTreeMap::new();
+        let (mut inhibited, mut inhibitors) = (BTreeMap::new(), BTreeSet::new());
         for other in record.alerts.iter().filter(|other| other.is_firing && other.labels != *labels) {
             if configuration.inhibits(&as_told(&other.labels, external), &told_as) {
+                inhibitors.extend(&other.times);
                 let name = other.labels.get("alertname").cloned().unwrap_or_default();
                 inhibited.extend(other.times.intersection(&firing).map(|at| (*at, name.clone())));
             }
@@ -49,19 +52,53 @@ impl Course {
             let of_it = one.body.alerts.iter().filter(|alert| alert.labels == told_as);
             of_it.map(|alert| (one.body.receiver.clone(), alert.status, one.received_ms))
         });
-        Course { pending, firing, inhibited, told: told.collect(), labels: told_as }
+        Course { pending, firing, inhibited, inhibitors, told: told.collect(), labels: told_as }
     }
 
-    /// Who was told that it fires while another that fired kept it quiet, and had for a while.
-    pub fn told_though_inhibited(&self, record: &Record) -> BTreeSet<&str> {
+    /// Who was told that it fires, though another kept it quiet: had fired for long enough for Alertmanager to know of it, and still
+    /// did. And who was told when one of the two had just begun or ended, of which Alertmanager hears in no order.
+    pub fn told_though_inhibited(&self, record: &Record) -> [BTreeSet<&str>; 2] {
         let stretch = &record.run.stretch;
-        let is_quiet = |at_ms: i64| {
+        let mut told = [BTreeSet::new(), BTreeSet::new()];
+        for (receiver, _, at_ms) in self.told.iter().filter(|(_, status, _)| *status == Status::Firing) {
             let until = stretch.test_ms(at_ms - record.run.origin_ms);
-            let mut lately = self.firing.range(until - stretch.test_ms(TELLING_MS)..=until).peekable();
-            lately.peek().is_some() && lately.all(|at| self.inhibited.contains_key(at))
-        };
-        let fires = self.told.iter().filter(|(_, status, at)| *status == Status::Firing && is_quiet(*at));
-        fires.map(|(receiver, ..)| receiver.as_str()).collect()
+            let from = until - stretch.test_ms(TELLING_MS).max(stretch.step_ms);
+            let mut lately = stretch.evaluations().filter(|at| (from..=until).contains(at)).peekable();
+            let is_known = lately.peek().is_some() && lately.all(|at| self.inhibitors.contains(&at));
+            let is_told_of_then = self.firing.range(from..=until).next().is_some();
+            let is_about_to = self.inhibitors.range(from..=until).next().is_some();
+            if is_known && is_told_of_then {
+                told[0].insert(receiver.as_str());
+            } else if is_about_to {
+                told[1].insert(receiver.as_str());
+            }
+        }
+        told
+    }
+
+    /// When it fires beside another alert of that name, and when one of these inhibits it.
+    pub fn beside(
+        &self,
+        record: &Record,
+        configuration: &Configuration,
+        external: &Texts,
+        name: &str,
+    ) -> [BTreeSet<i64>; 2] {
+        let mut found = [BTreeSet::new(), BTreeSet::new()];
+        let others = record
+            .alerts
+            .iter()
+            .filter(|one| one.is_firing && one.labels.get("alertname").is_some_and(|own| own == name));
+        for other in others {
+            let labels = as_told(&other.labels, external);
+            let is_kept_quiet = configuration.inhibits(&labels, &self.labels);
+            if labels != self.labels {
+                let times: Vec<i64> = other.times.intersection(&self.firing).copied().collect();
+                found[0].extend(&times);
+                found[1].extend(times.iter().filter(|_| is_kept_quiet));
+            }
+        }
+        found
     }
 
     /// Whom it was told to, in that state.
@@ -130,6 +167,78 @@ fn is_close(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drill::record::{Amtool, Body, Notification, Run, Samples, Told};
+    use aiclipx_model::drill::scene::Stretch;
+
+    const MINUTE: i64 = 60_000;
+    const ORIGIN: i64 = 1_700_000_000_000;
+
+    /// What of an alert B that A inhibits is told at a real time, where both fire for these minutes of a test, at 600 ms each.
+    fn told(source: std::ops::Range<i64>, target: std::ops::Range<i64>, real_ms: i64) -> [bool; 2] {
+        let file = b"{route: {receiver: r}, receivers: [{name: r}], inhibit_rules: [{source_matchers: [alertname=A], target_matchers: [alertname=B]}]}";
+        let configuration = Configuration::read(std::path::Path::new("am.yml"), file).unwrap();
+        let labels = |name: &str| Texts::from([("alertname".to_owned(), name.to_owned())]);
+        let firing = |name: &str, minutes: std::ops::Range<i64>| Samples {
+            labels: labels(name),
+            is_firing: true,
+            times: minutes.map(|minute| minute * MINUTE).collect(),
+        };
+        let stretch = Stretch {
+            speed: aiclipx_base::duration::Speed::new(100).unwrap(),
+            step_ms: MINUTE,
+            begins_ms: 0,
+            asked_until_ms: 0,
+            ends_ms: 0,
+            over_ms: 30 * MINUTE,
+            forgets: false,
+        };
+        let nobody: aiclipx_base::address::Address = "127.0.0.1:9".parse().unwrap();
+        let record = Record {
+            name: String::new(),
+            run: Run {
+                schema: 0,
+                stretch,
+                group: String::new(),
+                origin_ms: ORIGIN,
+                began_ms: ORIGIN,
+                ended_ms: ORIGIN,
+                alertmanager: nobody.clone(),
+                receiver: nobody,
+                disturbances: Vec::new(),
+            },
+            files: <[String; 3]>::default(),
+            loaded: Vec::new(),
+            sent: Vec::new(),
+            evaluated: BTreeSet::new(),
+            alerts: vec![firing("A", source), firing("B", target)],
+            states: BTreeMap::new(),
+            notifications: vec![Notification {
+                received_ms: ORIGIN + real_ms,
+                body: Body {
+                    receiver: "r".to_owned(),
+                    alerts: vec![Told { status: Status::Firing, labels: labels("B"), annotations: Texts::new() }],
+                },
+            }],
+            amtool: Amtool::default(),
+        };
+        let course = Course::of(&record, &configuration, &Texts::new(), &labels("B"));
+        course.told_though_inhibited(&record).map(|receivers| receivers.contains("r"))
+    }
+
+    #[test]
+    fn who_is_told_of_what_is_kept_quiet_is_told_from_who_is_told_as_that_begins_or_ends() {
+        // A fires from 5 to 20, B from 10 on: told at 10.5, at 15.
+        for real_ms in [6_300, 9_000] {
+            assert_eq!(told(5..20, 10..20, real_ms), [true, false], "{real_ms}");
+        }
+        // Both for one evaluation, told at the next; both begin; both have ended, and A is not long over.
+        for (source, target, real_ms) in [(10..11, 10..11, 6_620), (10..20, 10..20, 6_100), (5..20, 10..20, 12_050)] {
+            assert_eq!(told(source, target, real_ms), [false, true], "{real_ms}");
+        }
+        // A is over for long; A has not begun.
+        assert_eq!(told(5..8, 10..20, 9_000), [false, false]);
+        assert_eq!(told(20..25, 10..20, 9_000), [false, false]);
+    }
 
     #[test]
     fn texts_are_compared_by_their_letters_and_only_the_last_bits_of_what_is_measured_are_not() {

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use aiclipx_model::drill::alertmanager::Configuration;
+use aiclipx_model::drill::expected::{self, ExpectedReceivers};
 use aiclipx_model::drill::rules::{self, Rule};
 use aiclipx_model::drill::tests::{self, TestFile};
 use aiclipx_model::failure::{Failure, Finding};
 use aiclipx_model::monitoring::located;
+use aiclipx_model::nearest;
 
 /// Everything that a drill is about.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub struct Given {
     /// The rules of each file.
     pub rules: BTreeMap<PathBuf, Vec<Rule>>,
     pub configuration: Configuration,
+    /// Whom alerts are meant for, where somebody says it.
+    pub expected: Vec<ExpectedReceivers>,
     /// Where that lies.
     pub alertmanager: PathBuf,
 }
@@ -29,12 +33,21 @@ pub enum Role {
     Rules,
     Alertmanager,
     Templates,
+    /// Whom alerts are meant for.
+    Expected,
     /// Nothing.
     None,
 }
 
-/// What a file is, by what stands in it: names say nothing.
+/// What a file is, by what stands in it: names say nothing, but that of a `drill.yaml`.
 pub fn role(path: &Path, bytes: &[u8]) -> Role {
+    match by_what_stands_in_it(path, bytes) {
+        Role::None if expected::is_called_so(path) => Role::Expected,
+        role => role,
+    }
+}
+
+fn by_what_stands_in_it(path: &Path, bytes: &[u8]) -> Role {
     if path.extension().is_some_and(|ending| ending == "tmpl" || ending == "gotmpl") {
         return Role::Templates;
     }
@@ -64,7 +77,7 @@ impl Given {
     /// Understands files; all that is wrong in them is told.
     pub fn from_files(files: BTreeMap<PathBuf, Vec<u8>>, alertmanager: &Path) -> Result<Given, Failure> {
         let mut findings: Vec<Finding> = Vec::new();
-        let (mut tests, mut rules) = (Vec::new(), BTreeMap::new());
+        let (mut tests, mut rules, mut meant) = (Vec::new(), BTreeMap::new(), Vec::new());
         for (path, bytes) in &files {
             match role(path, bytes) {
                 Role::Tests => match TestFile::read(path, bytes) {
@@ -75,6 +88,10 @@ impl Given {
                     Ok(read) => drop(rules.insert(path.clone(), read)),
                     Err(found) => findings.extend(found),
                 },
+                Role::Expected => match expected::read(path, bytes) {
+                    Ok(read) => meant.extend(read),
+                    Err(found) => findings.extend(found),
+                },
                 Role::Alertmanager | Role::Templates | Role::None => {}
             }
         }
@@ -82,13 +99,37 @@ impl Given {
         let configuration = Configuration::read(alertmanager, bytes).map_err(|found| findings.extend(found));
         match configuration {
             Ok(configuration) if findings.is_empty() => {
-                Ok(Given { files, tests, rules, configuration, alertmanager: alertmanager.to_owned() })
+                let alertmanager = alertmanager.to_owned();
+                let given = Given { files, tests, rules, configuration, expected: meant, alertmanager };
+                let unknown = given.unknown();
+                if unknown.is_empty() { Ok(given) } else { Err(unknown.into()) }
             }
             _ => {
                 findings.sort();
                 Err(findings.into())
             }
         }
+    }
+
+    /// Names in what is expected that nothing has: it would be about nothing.
+    fn unknown(&self) -> Vec<Finding> {
+        let alerts: BTreeSet<&str> = self.alerts().map(|rule| rule.name.as_str()).collect();
+        let receivers: Vec<&str> = self.configuration.receivers().collect();
+        let mut unknown = Vec::new();
+        for one in &self.expected {
+            let mut find = |what: String, remedy: String| {
+                unknown.push(Finding { file: one.file.clone(), line: one.line, what, remedy });
+            };
+            for name in one.inhibited_by.iter().chain([&one.alert]).filter(|name| !alerts.contains(name.as_str())) {
+                let remedy = nearest::remedy(name, "alerts", alerts.iter().copied());
+                find(format!("no alert is called {name}"), remedy);
+            }
+            for name in one.receivers.iter().filter(|name| self.configuration.receiver(name).is_none()) {
+                let remedy = nearest::remedy(name, "receivers", receivers.iter().copied());
+                find(format!("no receiver is called {name}"), remedy);
+            }
+        }
+        unknown
     }
 
     /// The rules of a test file, in the order in which they are evaluated.
@@ -111,18 +152,6 @@ impl Given {
     /// Every alerting rule, by file and line.
     pub fn alerts(&self) -> impl Iterator<Item = &Rule> {
         self.rules.values().flatten().filter(|rule| rule.alert.is_some())
-    }
-
-    /// Names of Alertmanager's own templates that one of these defines anew. An integration uses them where nothing else is
-    /// written for it, so that what they come to stands in no text of the configuration.
-    pub fn redefined(&self) -> BTreeSet<String> {
-        let texts = self.templates().into_iter().filter_map(|path| std::str::from_utf8(self.files.get(path)?).ok());
-        let defined = texts.flat_map(|text| text.split("define").skip(1)).filter_map(|rest| {
-            let rest = rest.trim_start();
-            let quote = rest.chars().next().filter(|c| *c == '"' || *c == '`')?;
-            rest[1..].split_once(quote).map(|(name, _)| name)
-        });
-        defined.filter(|name| name.starts_with("__") || name.contains(".default.")).map(str::to_owned).collect()
     }
 
     /// The templates of messages that are among the files, of those that the configuration names.
@@ -150,18 +179,33 @@ mod of_itself {
     use super::*;
 
     #[test]
-    fn templates_that_stand_in_for_alertmanagers_own_are_seen() {
-        let am = "route: {receiver: a}\nreceivers: [{name: a}]\ntemplates: [t.tmpl]\n";
-        let of = |template: &str| {
-            let files = [("am.yml", am), ("t.tmpl", template)];
+    fn whom_an_alert_is_meant_for_is_read_and_names_that_nothing_has_are_told() {
+        let am = "route: {receiver: oncall}\nreceivers: [{name: oncall}, {name: tickets}]\n";
+        let rules = "groups: [{name: g, rules: [{alert: ShopDown, expr: up == 0}]}]";
+        let of = |meant: &str| {
+            let files = [("am.yml", am), ("r.yml", rules), ("drill.yaml", meant)];
             let files = files.map(|(path, text)| (PathBuf::from(path), text.into())).into_iter().collect();
-            Given::from_files(files, Path::new("am.yml")).unwrap().redefined()
+            Given::from_files(files, Path::new("am.yml"))
         };
-        let redefined = of(
-            r#"{{ define "mine" }}x{{ end }}{{- define "__subject" }}y{{ end }}{{define `slack.default.title`}}{{end}}"#,
-        );
-        assert_eq!(redefined.into_iter().collect::<Vec<_>>(), ["__subject", "slack.default.title"]);
-        assert!(of(r#"{{ define "mine" }}{{ template "__subject" . }}{{ end }}"#).is_empty());
+        let given = of("expected:\n  - {alertname: ShopDown, receivers: [oncall]}\n").unwrap();
+        assert_eq!(given.expected[0].receivers, ["oncall"]);
+        for (meant, says) in [
+            (
+                "expected:\n  - {alertname: ShopDwn, receivers: [oncall]}\n",
+                ["drill.yaml:2: no alert is called ShopDwn", "ShopDown"],
+            ),
+            (
+                "expected:\n  - {alertname: ShopDown, receivers: [on-call]}\n",
+                ["drill.yaml:2: no receiver is called on-call", "oncall"],
+            ),
+            ("expected:\n  - {alertname: ShopDown}\n", ["drill.yaml:2", "expects nothing"]),
+            ("expects: 1", ["drill.yaml:1", "none of expected"]),
+            ("a: [", ["drill.yaml:1", ""]),
+        ] {
+            let told = of(meant).unwrap_err();
+            let told = format!("{told} {told:?}");
+            assert!(says.iter().all(|one| told.contains(one)), "{meant}: {told}");
+        }
     }
 
     #[test]

@@ -25,8 +25,14 @@ use aiclipx_model::files;
 use aiclipx_model::monitoring::promql;
 use aiclipx_model::notification::Status;
 
-/// The version of what is claimed of a drill, and how it is decided.
-pub const SCHEMA: u32 = 1;
+/// The version of a drill's statement: the [`layout`](super::layout), what is claimed of it, and how that is decided, word for word.
+/// Whatever changes one of them is a new version. How a report looks is none of it.
+///
+/// 2: each rule has a row; who is told is held to whom an alert is meant for, where a `drill.yaml` says it; texts that an
+/// integration has of itself are rendered; of what fires always no end is claimed.
+pub const SCHEMA: u32 = 2;
+/// The oldest that is judged still. What was of version 1 changed within it.
+pub const OLDEST: u32 = 2;
 /// What `run.json` of such a bundle says it is.
 pub const KIND: &str = "drill";
 
@@ -154,9 +160,11 @@ impl Outcome {
         // Of a choice of alerts it says nothing that a receiver heard of none.
         let idle = self.told().into_iter().filter(|(_, alerts)| alerts.is_empty() && self.made.only.is_empty());
         let idle = idle.map(|(receiver, _)| {
-            format!("{receiver} was told of no alert: whether a route should lead there, you must say")
+            format!("{receiver} was told of no alert: whether a route should lead there, a drill.yaml says")
         });
-        passed_over.chain(to_nobody).chain(idle).collect()
+        let endless = self.plan.rows.iter().filter(|row| row.fires_always());
+        let endless = endless.map(|row| format!("{} {FIRES_ALWAYS}", row.name));
+        passed_over.chain(to_nobody).chain(idle).chain(endless).collect()
     }
 
     /// Every receiver of the configuration, with the alerts that it was told of.
@@ -175,11 +183,11 @@ impl Outcome {
         self.cells.iter().filter(|cell| like(&cell.verdict)).map(|cell| cell.alert.as_str()).collect()
     }
 
-    /// `20 of 22 alerts hold in all four, 2 have no proof, 80 of 88 claims hold, 8 not proven`.
+    /// `20 of 22 alerts hold in every cell, 2 have no proof, 80 of 88 claims hold, 8 not proven`.
     pub fn tally(&self) -> String {
         let (holds, open, all) = self.alerts();
         let claims = self.count(|verdict| *verdict == Verdict::Holds);
-        let mut parts = vec![format!("{} in all four", share(holds, all, "alert", HOLD))];
+        let mut parts = vec![format!("{} in every cell", share(holds, all, "alert", HOLD))];
         parts.extend((open > 0).then(|| format!("{open} {} no proof", if open == 1 { "has" } else { "have" })));
         parts.push(share(claims, self.cells.len(), "claim", HOLD));
         for (count, word) in [
@@ -227,11 +235,15 @@ impl Outcome {
     }
 }
 
+/// What is said of an alert of which no end is claimed.
+pub const FIRES_ALWAYS: &str = "asks for no series, and so fires always: nothing is claimed of its end";
+
 const HOLD: [&str; 2] = ["holds", "hold"];
 
 /// Of names that must be proven, those that no claim of a plan will have in its id.
 pub fn unmatched<'a>(plan: &Plan, require: &'a [String]) -> Vec<&'a str> {
-    let claims: Vec<String> = plan.rows.iter().flat_map(|row| Column::ALL.map(|column| column.claim(row))).collect();
+    let claims: Vec<String> =
+        plan.rows.iter().flat_map(|row| Column::of(row).map(|column| column.claim(row))).collect();
     let is_matched = |wanted: &&String| claims.iter().any(|claim| claim.contains(wanted.as_str()));
     require.iter().filter(|wanted| !is_matched(wanted)).map(String::as_str).collect()
 }
@@ -272,7 +284,7 @@ fn is_all_used(given: &Given) -> anyhow::Result<()> {
     for (path, bytes) in &given.files {
         let is_used = *path == given.alertmanager
             || match role(path, bytes) {
-                Role::Tests | Role::Rules | Role::Templates => true,
+                Role::Tests | Role::Rules | Role::Templates | Role::Expected => true,
                 Role::Alertmanager => false,
                 Role::None => given.tests.iter().any(|tests| !tests.rule_files(&[path]).is_empty()),
             };
@@ -316,6 +328,7 @@ fn is_of_plan(made: &Made, given: &Given, plan: &Plan, records: &BTreeMap<String
 
 fn is_of_scene(given: &Given, plan: &Plan, scene: &Scene, record: &Record) -> anyhow::Result<()> {
     let (run, stretch) = (&record.run, &scene.stretch);
+    ensure!(run.schema == SCHEMA, "it is of a drill of version {}, not {SCHEMA}", run.schema);
     ensure!(run.stretch == *stretch, "it was not lived when the plan says");
     let rules = &plan.rules[scene.file];
     let planned = scene::rules_file(rules, stretch, &run.group).map_err(|why| anyhow::anyhow!(why.join("; ")))?;

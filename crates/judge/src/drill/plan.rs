@@ -15,6 +15,7 @@ use aiclipx_base::duration::Speed;
 use aiclipx_model::drill::rules::Rule;
 use aiclipx_model::drill::scene::{self, Stretch, millis};
 use aiclipx_model::drill::tests::{AlertTest, TestFile, TestGroup};
+use aiclipx_model::nearest;
 
 /// What is lived, and what can't be.
 #[derive(Debug)]
@@ -158,6 +159,14 @@ impl Plan {
             });
         }
     }
+}
+
+/// That no rule defines the alert which a test names, and which it may mean.
+pub fn no_rule(given: &Given, row: &Row) -> Option<String> {
+    let known: Vec<&str> = given.alerts().map(|rule| rule.name.as_str()).collect();
+    let nearest = nearest::nearest(&row.alert, &known);
+    let meant = nearest.map(|name| format!(", did the test mean {name}?")).unwrap_or_default();
+    row.rule.is_none().then(|| format!("no rule is called {}{meant}", row.alert))
 }
 
 impl Scene {

@@ -10,6 +10,7 @@ use super::layout::{ALERTMANAGER, ALERTS, AMTOOL, LOADED, NOTIFICATIONS, PROMETH
 use crate::files::{read_bytes, read_json, read_text};
 use crate::run::is_a_time;
 use aiclipx_base::address::Address;
+use aiclipx_model::drill::messages::Text;
 use aiclipx_model::drill::reading::Texts;
 use aiclipx_model::drill::scene::{EVALUATED, Sent, Stretch};
 use aiclipx_model::drill::secrets::is_secret;
@@ -20,6 +21,8 @@ use aiclipx_model::prom::answer;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
+    /// The version of the drill's statement.
+    pub schema: u32,
     pub stretch: Stretch,
     /// What the group of all rules was called.
     pub group: String,
@@ -37,6 +40,8 @@ pub struct Run {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Amtool {
+    /// Whether it has the templates that Alertmanager has of itself.
+    pub knows_own_texts: bool,
     /// Of each alert that was expected or told, who is to be told.
     pub routes: Vec<Routed>,
     /// Of each text of a receiver's messages, what became of it with what the receiver was sent.
@@ -208,20 +213,23 @@ impl Record {
 
     /// Why a text of a receiver's messages shows too little of these alerts; none where it was rendered with each of them, as it
     /// fired and as it was over, of which the receiver was told.
-    pub fn unrendered(&self, receiver: &str, place: &str, own: &[Texts]) -> Option<String> {
+    pub fn unrendered(&self, receiver: &str, text: &Text, own: &[Texts]) -> Option<String> {
+        let place = &text.place;
         let of = |notification: &Notification| -> BTreeSet<(Texts, bool)> {
             let told = notification.body.alerts.iter().filter(|alert| own.contains(&alert.labels));
             told.map(|alert| (alert.labels.clone(), alert.status == Status::Firing)).collect()
         };
         let told: BTreeSet<_> =
             self.notifications.iter().filter(|one| one.body.receiver == receiver).flat_map(of).collect();
-        let messages = self.amtool.messages.iter().filter(|one| one.receiver == receiver && one.place == place);
+        let messages = self.amtool.messages.iter().filter(|one| one.receiver == receiver && one.place == *place);
         let rendered: BTreeSet<_> =
             messages.filter_map(|one| self.notifications.get(one.notification)).flat_map(of).collect();
         if told.is_subset(&rendered) {
             None
         } else if is_secret(place) {
             Some(format!("{place} of {receiver} is secret, and so is not rendered"))
+        } else if text.asks_for_own() && !self.amtool.knows_own_texts {
+            Some(format!("{place} of {receiver} needs Alertmanager's own templates, which amtool has from 0.26 on"))
         } else {
             Some(format!("amtool did not render {place} of {receiver} with every alert that it was told of"))
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::outcome::Outcome;
+use super::outcome::{FIRES_ALWAYS, Outcome};
 use super::record::time;
 use super::tally::{Cell, Column};
 use crate::judge::Verdict;
@@ -81,6 +81,7 @@ fn page(outcome: &Outcome) -> String {
                 @for row in &outcome.plan.rows {
                     h3 #(row.name) { (row.name) }
                     @if let Some(rule) = &row.rule { p.soft { code { (rule.file.display()) ":" (rule.line) } } }
+                    @if row.fires_always() { p.soft { "It " (FIRES_ALWAYS) "." } }
                     (table(outcome.row(&row.name)))
                 }
                 (scenes(outcome))
@@ -114,7 +115,14 @@ fn matrix(outcome: &Outcome) -> Markup {
                 @for row in &outcome.plan.rows {
                     tr {
                         td { a href=(format!("#{}", row.name)) { (row.name) } }
-                        @for cell in outcome.row(&row.name) { td { (mark(&cell.verdict)) } }
+                        @for column in Column::ALL {
+                            td {
+                                @match outcome.row(&row.name).find(|cell| cell.column == column) {
+                                    Some(cell) => (mark(&cell.verdict)),
+                                    None => span title=(FIRES_ALWAYS) { "–" },
+                                }
+                            }
+                        }
                     }
                 }
             }
@@ -235,7 +243,8 @@ fn markdown(outcome: &Outcome) -> anyhow::Result<String> {
     let headings = Column::ALL.map(|column| heading(column).to_lowercase()).join(" | ");
     writeln!(text, "\n| alert | {headings} |\n|---|---|---|---|---|")?;
     for row in &outcome.plan.rows {
-        let signs: Vec<&str> = outcome.row(&row.name).map(|cell| sign(&cell.verdict)).collect();
+        let of = |column| outcome.row(&row.name).find(|cell| cell.column == column);
+        let signs = Column::ALL.map(|column| of(column).map_or("–", |cell| sign(&cell.verdict)));
         writeln!(text, "| {} | {} |", in_a_cell(&row.name), signs.join(" | "))?;
     }
     let open: Vec<&Cell> = outcome.cells.iter().filter(|cell| cell.verdict != Verdict::Holds).collect();
@@ -260,4 +269,17 @@ fn markdown(outcome: &Outcome) -> anyhow::Result<String> {
     }
     writeln!(text, "\nVerify: `aiclipx verify .` in this folder, offline.")?;
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_somebody_elses_is_letters_in_a_cell_of_markdown() {
+        assert_eq!(
+            in_a_cell("a|b\n<img src=x onerror='y'> &lt;b&gt;"),
+            "a\\|b &lt;img src=x onerror='y'&gt; &amp;lt;b&amp;gt;"
+        );
+    }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aiclipx_model::drill::reading::Texts;
 use aiclipx_model::drill::rules::Rule;
+use aiclipx_model::monitoring::promql;
 
 /// A row.
 #[derive(Debug, Clone)]
@@ -80,9 +81,23 @@ impl Row {
         self.rule.as_ref().is_some_and(|own| (&own.file, own.line) == (&rule.file, rule.line))
     }
 
+    /// Whether its rule asks for no series: then it fires always, and never ends.
+    pub fn fires_always(&self) -> bool {
+        let expr = self.rule.as_ref().and_then(|rule| rule.tree().ok());
+        expr.is_some_and(|expr| promql::selectors(&expr).is_empty())
+    }
+
     /// Whether a test that has these rules can say something of it.
     pub fn is_among(&self, rules: &[Rule]) -> bool {
         self.rule.is_none() || rules.iter().any(|rule| self.is(rule))
+    }
+
+    /// Whether an alert of this row may have these labels among its own.
+    pub fn may_have(&self, labels: &Texts) -> bool {
+        let may = |rule: &Rule, name: &String, value: &String| {
+            rule.labels.get(name).is_none_or(|own| own == value || own.contains("{{"))
+        };
+        self.rule.as_ref().is_none_or(|rule| labels.iter().all(|(name, value)| may(rule, name, value)))
     }
 
     /// Whose an alert of its name is that has these labels, where these rules are evaluated.

@@ -132,6 +132,7 @@ impl Stage<'_> {
                 ));
                 continue;
             }
+            self.as_meant(&course, &own, tally);
             let firing = course.told_to(Status::Firing);
             let shown = in_words(&course.labels);
             for receiver in firing.iter().filter(|told| !own.contains(told)) {
@@ -149,13 +150,40 @@ impl Stage<'_> {
         tally.artifacts.extend([self.record.file(NOTIFICATIONS), self.record.file(AMTOOL)]);
     }
 
+    /// Whether it is routed to those whom it is meant for, and kept quiet by what should, where somebody says so.
+    fn as_meant(&self, course: &Course, own: &[&str], tally: &mut Tally) {
+        let shown = in_words(&course.labels);
+        let routed: BTreeSet<&str> = own.iter().copied().collect();
+        for meant in self.given.expected.iter().filter(|one| one.is_about(&course.labels)) {
+            let place = meant.place();
+            let receivers: BTreeSet<&str> = meant.receivers.iter().map(String::as_str).collect();
+            if !receivers.is_empty() {
+                tally.expected.insert(format!("{} ({place})", names(&receivers)));
+            }
+            if !receivers.is_empty() && receivers != routed {
+                let (receivers, routed) = (names(&receivers), names(&routed));
+                tally.fails.push(format!("{place}: {shown} is to be told to {receivers}, and is routed to {routed}"));
+            }
+            let external = &self.scene.group(self.given).external_labels;
+            for by in &meant.inhibited_by {
+                let [beside, quiet] = course.beside(self.record, &self.given.configuration, external, by);
+                if let Some(at) = beside.difference(&quiet).next() {
+                    let at = time(*at);
+                    tally
+                        .fails
+                        .push(format!("{place}: {shown} fires beside {by} at {at}, and {by} does not inhibit it"));
+                }
+            }
+        }
+    }
+
     /// Whether it was told while nothing kept it quiet, and not while something did.
     fn heard(&self, course: &Course, own: &[&str], place: &str, tally: &mut Tally) {
         let stretch = &self.record.run.stretch;
         let (firing, shown) = (course.told_to(Status::Firing), in_words(&course.labels));
         let by: BTreeSet<&str> = course.inhibited.values().map(String::as_str).collect();
         let by = names(&by);
-        let unquiet = course.told_though_inhibited(self.record);
+        let [unquiet, at_its_edge] = course.told_though_inhibited(self.record);
         for receiver in &unquiet {
             tally.fails.push(format!("{receiver} was told of {shown} while {by} fired and inhibits it"));
         }
@@ -164,7 +192,14 @@ impl Stage<'_> {
             tally.expected.insert(format!("nobody, for {by} inhibits it"));
             tally.observed.insert(names(&firing));
             for receiver in firing.difference(&unquiet) {
-                tally.fails.push(format!("{receiver} was told of {shown}, and {by} inhibits it all the time"));
+                if at_its_edge.contains(receiver) {
+                    let why = format!(
+                        "{receiver} was told of {shown} at the moment when {by} began or ended, which says nothing"
+                    );
+                    tally.open.push(why);
+                } else {
+                    tally.fails.push(format!("{receiver} was told of {shown}, and {by} inhibits it all the time"));
+                }
             }
         } else if let Some((first, last)) = course.heard(stretch.step_ms)
             && (stretch.real_ms(last - first) >= self.slack_ms(course) || !firing.is_empty())
@@ -247,17 +282,9 @@ impl Stage<'_> {
             .iter()
             .filter(|one| one.body.alerts.iter().any(|alert| own.contains(&alert.labels)));
         let receivers: BTreeSet<&String> = told.map(|one| &one.body.receiver).collect();
-        let redefined = self.given.redefined();
         for receiver in receivers.into_iter().filter_map(|name| self.given.configuration.receiver(name)) {
-            for (place, _) in &receiver.texts {
-                tally.open.extend(self.record.unrendered(&receiver.name, place, own));
-            }
-            if receiver.tells && !redefined.is_empty() {
-                let names = redefined.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-                tally.open.push(format!(
-                    "a template defines {names} anew, and what {} makes of that where nothing else is written is not rendered",
-                    receiver.name
-                ));
+            for text in &receiver.texts {
+                tally.open.extend(self.record.unrendered(&receiver.name, text, own));
             }
         }
     }
@@ -308,13 +335,10 @@ fn names(receivers: &BTreeSet<&str>) -> String {
     }
 }
 
-/// Why an alert can't be ended by ending its series, where it can't: it asks for none, or fires where there are none and no sample
-/// is known that would end it.
+/// Why an alert can't be ended by ending its series, where it can't: it fires where there are none, and no sample is known that
+/// would end it.
 fn endless(rule: &Rule) -> Option<String> {
     let expr = rule.tree().ok()?;
-    if promql::selectors(&expr).is_empty() {
-        return Some("it asks for no series, and so fires always".to_owned());
-    }
     let is_absence = promql::nodes(&expr).iter().any(|node| match node {
         promql_parser::parser::Expr::Call(call) => call.func.name.starts_with("absent") || call.func.name == "vector",
         _ => false,

@@ -22,6 +22,12 @@ impl Column {
     /// In the order in which they are shown.
     pub const ALL: [Column; 4] = [Column::Fires, Column::ToldTo, Column::Text, Column::Resolves];
 
+    /// Those in which something is claimed of a row: of what fires always, no end.
+    pub fn of(row: &Row) -> impl Iterator<Item = Column> {
+        let never_ends = row.fires_always();
+        Column::ALL.into_iter().filter(move |column| !(never_ends && *column == Column::Resolves))
+    }
+
     /// As ids and headings have it.
     pub fn name(self) -> &'static str {
         match self {

@@ -14,6 +14,7 @@ use aiclipx_dashboard::model::{self, Dashboard};
 use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
 use aiclipx_model::monitoring::addresses::Addresses;
+use aiclipx_model::monitoring::located;
 use aiclipx_model::scenario::Scenario;
 
 /// Below the repository's root.
@@ -257,6 +258,19 @@ impl Change {
         Ok(changed)
     }
 
+    /// That the changed file is still one that a program loads: a stack that does not start shows nothing of the mutant. YAML
+    /// alone can be told so here: that a key stands twice, above all, which happens where the original has come to hold what the
+    /// replacement adds.
+    fn check(&self, changed: &Rendered) -> Result<(), String> {
+        let is_yaml = self.file.extension().is_some_and(|end| end == "yml" || end == "yaml");
+        match changed.get(&self.file).filter(|_| is_yaml).map(|bytes| located::read(bytes)) {
+            Some(Err((line, why))) => {
+                Err(format!("{} can't be read once it is changed: {why} (its line {line})", self.file.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The tree's dashboards with this one changed, in production time as the tree has them: who asks their queries
     /// divides them.
     pub fn dashboards(&self, panel: Option<u64>, tree: &Tree) -> Result<Vec<Dashboard>, String> {
@@ -305,8 +319,13 @@ impl Mutant {
     /// What is done to the record of a run is not looked at: it is not there yet.
     pub fn check(&self, tree: &Tree, rendered: &Rendered, speed: Speed) -> Result<Option<Claim>, String> {
         match &self.edit {
-            Edit::Configuration(change) => drop(change.apply_to(rendered, speed)?),
-            Edit::Dashboard { change, panel } => drop(change.dashboards(*panel, tree)?),
+            Edit::Configuration(change) => change.check(&change.apply_to(rendered, speed)?)?,
+            // It is asked at this speed: who divides its lengths must find them.
+            Edit::Dashboard { change, panel } => {
+                for dashboard in change.dashboards(*panel, tree)? {
+                    dashboard.at(speed).map_err(|refused| format!("{}: {}", dashboard.title, refused.join("; ")))?;
+                }
+            }
             Edit::Record(_) | Edit::Loss(_) | Edit::Exposition(_) | Edit::Setting { .. } => {}
         }
         if tree.scenarios.iter().any(|scenario| scenario.name == self.id) {
@@ -377,6 +396,16 @@ mod tests {
         assert_eq!(changed("up", 3).unwrap_err(), "panel 3 of a.yml holds the text 2 times");
         assert_eq!(changed("left", 1).unwrap_err(), "panel 1 of a.yml does not hold the text");
         assert!(changed("{", 1).unwrap_err().starts_with("a.yml: "), "what is left is no JSON");
+    }
+
+    #[test]
+    fn a_change_after_which_its_file_is_none_is_told() {
+        let change = change("for: 2m", "for: 2m\nkeep: 4m");
+        let rendered = |text: &str| Rendered::from([("a.yml".into(), text.as_bytes().to_vec())]);
+        let checked = |text: &str| change.check(&change.apply_to(&rendered(text), Speed::PRODUCTION).unwrap());
+        assert_eq!(checked("for: 2m\n"), Ok(()));
+        let why = checked("for: 2m\nkeep: 9m\n").unwrap_err();
+        assert!(why.starts_with("a.yml can't be read once it is changed: ") && why.contains("keep"), "{why}");
     }
 
     #[test]

@@ -258,6 +258,7 @@ fn enacted(schedule: &Schedule) -> Ledger {
                 path: intended.path.clone(),
                 endpoint: intended.endpoint.clone(),
                 fault: intended.fault.clone(),
+                replica: None,
                 intended_us,
                 sent_us: Some(intended_us + 200),
                 ended_us: Some(intended_us + 200 + SERVICE_TIME_US),
@@ -282,6 +283,7 @@ fn enacted(schedule: &Schedule) -> Ledger {
             elapsed_us,
             limited: None,
             interrupted: false,
+            starts_unix_us: Vec::new(),
         },
         entries,
     }

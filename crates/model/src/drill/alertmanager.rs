@@ -8,9 +8,10 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_EQL, T_EQL_REGEX};
 use serde_json::{Value, json};
 
+use super::messages::{self, Text};
 use super::reading::{Reading, Texts, is_on, scalar, text_of};
 use crate::failure::Finding;
-use crate::monitoring::located::{self, Node, Value as Kind};
+use crate::monitoring::located::{self, Node};
 use crate::monitoring::matcher;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::{self, Speed};
@@ -61,8 +62,8 @@ pub struct Receiver {
     pub tells_of_ends: bool,
     /// Of how many alerts of a group it is told at most, where that is bounded.
     pub most_alerts: Option<u64>,
-    /// Where a text stands (`slack_configs/0/title`), and the text.
-    pub texts: Vec<(String, String)>,
+    /// The texts of what it is sent.
+    pub texts: Vec<Text>,
 }
 
 /// Integrations that tell of no end unless they are asked to.
@@ -260,30 +261,12 @@ fn receiver(node: &Node) -> Receiver {
             let says = text_of(integration, "send_resolved").is_some();
             tells_of_ends |= if says { is_on(integration, "send_resolved") } else { !OF_NO_END.contains(&&*entry.key) };
             bounds.push(text_of(integration, "max_alerts").and_then(|text| text.parse().ok()).filter(|most| *most > 0));
-            templates_in(integration, &format!("{}/{index}", entry.key), &mut texts);
+            texts.extend(messages::texts(&entry.key, &format!("{}/{index}", entry.key), integration));
         }
     }
     // One that is bounded among others that are not is told less than they are, and not who is told.
     let most_alerts = bounds.into_iter().collect::<Option<Vec<u64>>>().and_then(|all| all.into_iter().max());
     Receiver { name: text_of(node, "name").unwrap_or_default(), tells, tells_of_ends, most_alerts, texts }
-}
-
-/// Every text below a node that is a template.
-fn templates_in(node: &Node, place: &str, texts: &mut Vec<(String, String)>) {
-    match &node.value {
-        Kind::Text(text) if text.contains("{{") => texts.push((place.to_owned(), text.clone())),
-        Kind::List(items) => {
-            for (index, item) in items.iter().enumerate() {
-                templates_in(item, &format!("{place}/{index}"), texts);
-            }
-        }
-        Kind::Map(entries) => {
-            for entry in entries {
-                templates_in(&entry.node, &format!("{place}/{}", entry.key), texts);
-            }
-        }
-        _ => {}
-    }
 }
 
 fn json_of(node: Option<&Node>) -> Value {
@@ -439,8 +422,9 @@ receivers: [{name: a}, {name: b}, {name: c}]
     #[test]
     fn the_templates_of_a_receiver_are_found_wherever_they_stand() {
         let texts = read().receiver("page").unwrap().texts.clone();
-        let places: Vec<&str> = texts.iter().map(|(place, _)| place.as_str()).collect();
-        assert_eq!(places, ["pagerduty_configs/0/description", "pagerduty_configs/0/details/n"]);
+        let places: Vec<&str> = texts.iter().map(|text| text.place.as_str()).collect();
+        assert_eq!(places[..2], ["pagerduty_configs/0/description", "pagerduty_configs/0/details/n"]);
+        assert!(places.len() == 3 && texts[2].text.contains("pagerduty.default.clientURL"), "{texts:?}");
         assert!(!read().receiver("null-one").unwrap().tells && read().receiver("chat").unwrap().tells);
     }
 
@@ -458,7 +442,7 @@ receivers: [{name: a}, {name: b}, {name: c}]
         let kept = Configuration::read(Path::new("am.yml"), &kept).unwrap();
         let places = |one: &Configuration| {
             let texts = one.receivers.iter().flat_map(|one| &one.texts);
-            texts.map(|(place, _)| place.clone()).collect::<std::collections::BTreeSet<_>>()
+            texts.map(|text| text.place.clone()).collect::<std::collections::BTreeSet<_>>()
         };
         let given = Configuration::read(Path::new("am.yml"), text.as_bytes()).unwrap();
         assert_eq!(places(&kept), places(&given), "that there is a text is known of every one");

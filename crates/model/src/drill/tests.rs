@@ -159,6 +159,10 @@ fn group(reading: &mut Reading, index: usize, node: &Node, evaluation_interval: 
         InputSeries::read(&told("series"), &told("values")).map_err(|why| format!("line {}: {why}", one.line))
     });
     let series = series.collect();
+    let external_url = text_of(node, "external_url").unwrap_or_default();
+    if let Err(why) = is_url(&external_url) {
+        reading.find(node.line_of("external_url"), format!("external_url: `{external_url}` {why}"));
+    }
     let alerts = node.items_of("alert_rule_test").iter().map(|one| alert_test(reading, one)).collect();
     TestGroup {
         name: text_of(node, "name").filter(|name| !name.is_empty()).unwrap_or_else(|| format!("test {}", index + 1)),
@@ -167,8 +171,51 @@ fn group(reading: &mut Reading, index: usize, node: &Node, evaluation_interval: 
         series,
         alerts,
         external_labels: reading.texts(node, "external_labels"),
-        external_url: text_of(node, "external_url").unwrap_or_default(),
+        external_url,
     }
+}
+
+/// Whether Prometheus takes a text as its own address, which is Go's `url.Parse`; else why not. With another it would not start.
+fn is_url(text: &str) -> Result<(), String> {
+    let no = |why: &str| Err(why.to_owned());
+    if text.starts_with(['"', '\'']) || text.ends_with(['"', '\'']) {
+        return no("begins or ends with a quote");
+    }
+    if text.chars().any(|c| c.is_ascii_control()) {
+        return no("holds a control character");
+    }
+    let before_query = text.split(['?', '#']).next().unwrap_or_default();
+    let escapes = before_query.split('%').skip(1);
+    if !escapes.clone().all(|rest| rest.len() > 1 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())) {
+        return no("holds a % that is no escape");
+    }
+    let is_of_a_scheme = |scheme: &str| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    };
+    let rest = match before_query.split_once(':') {
+        Some((scheme, rest)) if is_of_a_scheme(scheme) => rest,
+        Some((scheme, _)) if !scheme.contains('/') => return no("has no scheme before its colon"),
+        _ => before_query,
+    };
+    let Some(authority) = rest.strip_prefix("//") else { return Ok(()) };
+    let authority = authority.split('/').next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let port = match host.strip_prefix('[') {
+        Some(inner) => match inner.split_once(']') {
+            Some((_, behind)) if behind.is_empty() || behind.starts_with(':') => behind.get(1..).unwrap_or_default(),
+            Some(_) => return no("has something between its host and its port"),
+            None => return no("has no ] behind its host"),
+        },
+        None => host.rsplit_once(':').map_or("", |(_, port)| port),
+    };
+    if !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return no("has a port that is no number");
+    }
+    if host.contains([' ', '\\', '^', '`', '{', '|', '}']) {
+        return no("has a character in its host that no host has");
+    }
+    Ok(())
 }
 
 fn alert_test(reading: &mut Reading, node: &Node) -> AlertTest {
@@ -272,5 +319,38 @@ tests:
         let findings = TestFile::read(Path::new("t.yml"), text.as_bytes()).unwrap_err();
         assert_eq!(findings.iter().map(|one| one.line).collect::<Vec<_>>(), [3, 3]);
         assert!(TestFile::read(Path::new("t.yml"), b"a: [").is_err());
+    }
+
+    #[test]
+    fn an_address_with_which_no_prometheus_starts_is_told_with_its_line() {
+        for address in [
+            "",
+            "http://prometheus:9090/a/b?x=%#y",
+            "https://u:p@[::1]:9090/",
+            "http://[fe80::1%25en0]/",
+            "/behind/a/proxy",
+            "prometheus",
+            "localhost:9090",
+            "http://h:",
+            "http://h/a b",
+        ] {
+            assert_eq!(is_url(address), Ok(()), "{address}");
+        }
+        for address in [
+            "http://[bad",
+            "http://[::1]9",
+            "http://h:port",
+            "http://h h/",
+            "http://h/%zz",
+            "1h:9",
+            ":9090",
+            "'http://h'",
+            "http://h\u{7f}",
+        ] {
+            assert!(is_url(address).is_err(), "{address}");
+        }
+        let text = "tests:\n  - interval: 1m\n    external_url: 'http://[bad'\n";
+        let found = TestFile::read(Path::new("t.yml"), text.as_bytes()).unwrap_err();
+        assert!(found[0].line == 3 && found[0].what.contains("http://[bad"), "{found:?}");
     }
 }

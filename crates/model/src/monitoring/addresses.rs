@@ -236,6 +236,10 @@ impl Place {
     }
 }
 
+/// The label of a probe that says where the replica which it asks is scraped: rules tell by it who is down altogether. Files of
+/// monitoring/ don't have it, for of one instance there is nothing to tell; a stack of several is given it.
+pub const SCRAPED: &str = "scraped";
+
 /// Whether a URL is one of this component's, as files name it.
 pub(super) fn leads_to(url: &str, component: Place) -> bool {
     let canonical = Addresses::canonical();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::layout::KUSTOMIZATION;
 use super::remark::Found;
 use super::role::{Layout, is_read};
 use crate::files;
@@ -63,9 +64,12 @@ impl Collected {
 
     fn entry(&mut self, root: &Path, entry: &std::fs::DirEntry, path: &Path) -> std::io::Result<()> {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_hidden = name.starts_with('.');
         // What editors leave has other names, or begins so.
-        if is_hidden && (!is_read(path) || name.starts_with(".#")) {
+        if name.starts_with('.') && (!is_read(path) || name.starts_with(".#")) {
+            return Ok(());
+        }
+        // Which files a cluster gets; nothing that a component reads.
+        if name == KUSTOMIZATION && self.layout == Layout::Stack {
             return Ok(());
         }
         let is_link = entry.file_type()?.is_symlink();
@@ -99,25 +103,20 @@ impl Collected {
             }
             return self.collect(root, path);
         }
+        self.file(entry, path, &metadata)
+    }
+
+    fn file(&mut self, entry: &std::fs::DirEntry, path: &Path, metadata: &std::fs::Metadata) -> std::io::Result<()> {
         if self.files.len() >= MOST_FILES {
             return Err(std::io::Error::other(format!("there are more than {MOST_FILES} files")));
         }
         if !metadata.is_file() {
-            let remedy = "remove it";
-            if is_read(path) {
-                self.refuse(path, "no regular file", remedy);
-            } else {
-                self.remark("files/unread", path, "no regular file", remedy);
-            }
+            self.unusable(path, "no regular file", "remove it");
         } else if metadata.len() > LARGEST {
             let what = format!("a file of {} bytes; the largest that is read has {LARGEST}", metadata.len());
-            if is_read(path) {
-                self.refuse(path, what, "");
-            } else {
-                self.remark("files/unread", path, &what, "");
-            }
+            self.unusable(path, &what, "");
         } else {
-            if is_hidden {
+            if entry.file_name().to_string_lossy().starts_with('.') {
                 let what = "a hidden file, which Prometheus reads where a pattern finds it";
                 self.remark("files/hidden", path, what, "rename or remove it");
             }
@@ -125,5 +124,14 @@ impl Collected {
             self.files.insert(path.to_owned(), bytes);
         }
         Ok(())
+    }
+
+    /// Refused where somebody reads it.
+    fn unusable(&mut self, path: &Path, what: &str, remedy: &str) {
+        if is_read(path) {
+            self.refuse(path, what, remedy);
+        } else {
+            self.remark("files/unread", path, what, remedy);
+        }
     }
 }

@@ -16,6 +16,9 @@ pub const RULES: &str = "prometheus/rules";
 
 pub const DATASOURCES: &str = "grafana/provisioning/datasources";
 
+/// The file by which a cluster's own tool knows which files it gets.
+pub const KUSTOMIZATION: &str = "kustomization.yaml";
+
 /// The flags Prometheus needs on a stack of that speed, for they are durations that no file holds: how long a sample
 /// is taken for current (5m), how often a firing alert is sent again (1m), and how long `for` must be to outlast a
 /// restart (10m).

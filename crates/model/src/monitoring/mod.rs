@@ -36,6 +36,7 @@
 //! | `__scrape_interval__`, `__scrape_timeout__` that a label or a relabelling gives | as above |
 //! | a route's time intervals | no speed moves the calendar |
 //! | a template that asks by itself | it is asked as it stands |
+//! | a unit test's question for a moment of the clock | what it expects is a number |
 //! | a unit test's native histograms of a counter | their counts would have to be divided one by one |
 //!
 //! What this room does not do: judge style (does an alert have a test, a scenario, a runbook?), which is `check`'s;
@@ -57,6 +58,7 @@ pub mod addresses;
 mod bounds;
 pub mod datasources;
 mod folder;
+pub mod kubernetes;
 mod layout;
 mod loaded;
 mod loaded_config;
@@ -96,7 +98,9 @@ use folder::Collected;
 #[cfg(test)]
 use layout::FOLDER;
 use layout::duration_of;
-pub use layout::{ALERTMANAGER, DATASOURCES, PROMETHEUS, RULES, holds_logs, is_of_logs, prometheus_flags};
+pub use layout::{
+    ALERTMANAGER, DATASOURCES, KUSTOMIZATION, PROMETHEUS, RULES, holds_logs, is_of_logs, prometheus_flags,
+};
 use located::Node;
 use promql::Recorded;
 use remark::Found;

@@ -32,6 +32,8 @@ fn source(expr: &Expr, optional: &[&'static str]) -> Option<&'static str> {
     let among = |is: &dyn Fn(&str) -> bool| optional.iter().copied().find(|name| is(name));
     let of = |selector: &VectorSelector| match selector.name.as_deref()? {
         "aiclipx_log_lines_total" | "aiclipx_log_lines_left_out_total" => among(&|name| name == "vector"),
+        // What the service says of it.
+        name if name.starts_with("app_database_") => among(&|name| name == "database"),
         "up" => {
             let job = selector.matchers.matchers.iter().find(|matcher| matcher.name == "job")?;
             among(&|name| job.op == MatchOp::Equal && job.value == name)
@@ -50,8 +52,10 @@ mod tests {
     fn an_expression_gives_nothing_where_what_it_must_have_is_not_there() {
         let is_lost = |expression: &str| {
             let tree = promql::parse(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
-            why_nothing(&tree, &["vector", "loki"], &|name| (name == "vector").then(|| "no vector".to_owned()))
-                .is_some()
+            why_nothing(&tree, &["vector", "loki", "database"], &|name| {
+                (name != "loki").then(|| "no vector".to_owned())
+            })
+            .is_some()
         };
         for (expression, lost) in [
             ("sum by (job) (rate(vector_component_errors_total[5m]))", true),
@@ -64,6 +68,8 @@ mod tests {
             ("vector_a or app_b", false),
             ("vector_a or vector_b", true),
             ("app_b unless vector_a", false),
+            ("avg by (job) (last_over_time(app_database_up[1m])) < 0.5", true),
+            ("app_databases", false),
         ] {
             assert_eq!(is_lost(expression), lost, "{expression}");
         }

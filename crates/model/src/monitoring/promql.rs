@@ -13,7 +13,7 @@ use promql_parser::parser::token::{
     T_ADD, T_COUNT, T_DIV, T_LAND, T_LIMIT_RATIO, T_LIMITK, T_LOR, T_LUNLESS, T_MUL, T_SUB,
 };
 use promql_parser::parser::value::ValueType;
-use promql_parser::parser::{self, BinaryExpr, Expr, LabelModifier, MatrixSelector, Offset, VectorSelector};
+use promql_parser::parser::{self, BinaryExpr, Expr, MatrixSelector, Offset, VectorSelector};
 
 use super::memo::Memo;
 use aiclipx_base::duration::Speed;
@@ -29,11 +29,13 @@ mod tree;
 pub use conditions::with_conditions;
 pub(super) use dimension::hazards;
 use functions::Treats;
+pub(super) use text::quoted_name;
 pub(super) use threshold::{conjuncts, share_threshold, threshold};
+pub(super) use tree::is_name;
 pub use tree::{Recorded, children, gives, nodes, print, selectors};
-use tree::{children_mut, is_name, recordings, without};
+use tree::{children_mut, recordings, without};
 
-/// Parses an expression that every Prometheus from 2.42 on reads as it is meant.
+/// Parses an expression that every Prometheus from 2.42 on reads as it is meant, but for [names in quotes](quoted_name).
 ///
 /// What was parsed is kept: a check of the tree asks for each expression some ten times, and parsing was most of it.
 pub fn parse(text: &str) -> Result<Expr, String> {
@@ -89,7 +91,7 @@ fn named(expr: &mut Expr) -> Result<(), String> {
         let mut of_name = selector.matchers.matchers.iter().filter(|matcher| matcher.name == "__name__");
         match (&selector.name, of_name.next(), of_name.next()) {
             (Some(_), Some(_), _) => return Err(format!("`{selector}` is named twice")),
-            (None, Some(Matcher { op: MatchOp::Equal, value, .. }), None) if is_name(value) => {
+            (None, Some(Matcher { op: MatchOp::Equal, value, .. }), None) if stands_alone(value) => {
                 selector.name = Some(value.clone());
                 selector.matchers.matchers.retain(|matcher| matcher.name != "__name__");
             }
@@ -97,6 +99,11 @@ fn named(expr: &mut Expr) -> Result<(), String> {
         }
     }
     children_mut(expr).into_iter().try_for_each(named)
+}
+
+/// Whether a name is a selector by itself: `inf` is a number.
+fn stands_alone(name: &str) -> bool {
+    is_name(name) && matches!(parser::parse(name), Ok(Expr::VectorSelector(_)))
 }
 
 /// Nodes that an expression may come to, and rules that may stand in one another, once recording rules are followed.
@@ -150,19 +157,11 @@ fn newer(node: &Expr) -> Option<String> {
     match node {
         Expr::Call(call) if functions::treats(call.func.name) == Treats::Newer => Some(call.func.name.to_owned()),
         Expr::Aggregate(aggregate) => {
-            let labels = match &aggregate.modifier {
-                Some(LabelModifier::Include(labels) | LabelModifier::Exclude(labels)) => &labels.labels[..],
-                None => &[],
-            };
             let is_newer = [T_LIMITK, T_LIMIT_RATIO].contains(&aggregate.op.id());
-            let name = labels.iter().find(|label| !is_name(label)).cloned();
-            if is_newer { Some(aggregate.op.to_string()) } else { name }
+            is_newer.then(|| aggregate.op.to_string())
         }
         Expr::VectorSelector(selector) | Expr::MatrixSelector(MatrixSelector { vs: selector, .. }) => {
-            let matchers = &selector.matchers;
-            let names = selector.name.iter().chain(matchers.matchers.iter().map(|matcher| &matcher.name));
-            let name = names.into_iter().find(|name| !is_name(name)).cloned();
-            if matchers.or_matchers.is_empty() { name } else { Some(selector.to_string()) }
+            (!selector.matchers.or_matchers.is_empty()).then(|| selector.to_string())
         }
         _ => None,
     }

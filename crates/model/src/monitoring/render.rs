@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::addresses::{Addresses, Place};
+use super::addresses::{Addresses, Place, SCRAPED};
 use super::layout::PROMETHEUS;
 use super::located::{self, Entry, Node, Value};
 use super::remark::Found;
@@ -99,13 +99,13 @@ fn address(path: &Path, document: &mut Node, addresses: &Addresses) {
 }
 
 /// One exporter asks each of the service's replicas: a group of targets for each, which differ in whom it asks and in what that
-/// is called. The walk has put the first replica's address in.
+/// is called, here and where it is scraped. The walk has put the first replica's address in.
 fn probes(group: &Node, addresses: &Addresses) -> Vec<Node> {
-    let of = |replica: &Address| {
+    let of = |(replica, scraped): (&Address, &Address)| {
         let mut group = group.clone();
         let labels = group.get_mut("labels");
         if let Some(Value::Map(entries)) = labels.map(|labels| &mut labels.value) {
-            for entry in entries {
+            for entry in entries.iter_mut() {
                 let told = entry.node.as_text().unwrap_or_default();
                 let told = match entry.key.as_str() {
                     PROBED_URL => {
@@ -116,8 +116,11 @@ fn probes(group: &Node, addresses: &Addresses) -> Vec<Node> {
                 };
                 entry.node = told.map_or_else(|| entry.node.clone(), Node::text);
             }
+            if addresses.app.len() > 1 {
+                entries.push(Entry { key: SCRAPED.to_owned(), line: 0, node: Node::text(scraped.to_string()) });
+            }
         }
         group
     };
-    addresses.app.iter().map(of).collect()
+    addresses.app.iter().zip(addresses.scraped_app()).map(of).collect()
 }

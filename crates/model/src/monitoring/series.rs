@@ -5,6 +5,10 @@
 //! out sample by sample: promtool adds a step up, and a fraction added up ends above the sample that follows, which
 //! would be a counter that starts again. A native histogram of a counter is refused: all its counts are a counter's.
 
+use promql_parser::label::Matcher;
+use promql_parser::parser::{Expr, VectorSelector};
+
+use super::promql;
 use aiclipx_base::duration::Speed;
 
 /// Endings of what only grows: counters, and the parts of a histogram.
@@ -12,7 +16,7 @@ pub(super) const COUNTER_ENDINGS: [&str; 4] = ["_total", "_bucket", "_count", "_
 
 /// The samples of a series on a stack of that speed; an error says which item does not parse.
 pub(super) fn divide(series: &str, values: &str, speed: Speed) -> Result<String, String> {
-    let name = series.split('{').next().unwrap_or_default().trim();
+    let name = name_of(series);
     let is_counter = COUNTER_ENDINGS.iter().any(|ending| name.ends_with(ending));
     let by = if is_counter { f64::from(speed.factor()) } else { 1.0 };
     let items = items(values)?;
@@ -22,6 +26,19 @@ pub(super) fn divide(series: &str, values: &str, speed: Speed) -> Result<String,
     }
     let items: Result<Vec<String>, String> = items.into_iter().map(|item| divide_item(item, by)).collect();
     items.map(|items| items.join(" "))
+}
+
+/// Before its labels, or among them: `{"a.b_total"}`, `{__name__="a"}`.
+fn name_of(series: &str) -> String {
+    let is_of_name = |matcher: &&Matcher| matcher.name == "__name__";
+    match promql::parse(series) {
+        Ok(Expr::VectorSelector(VectorSelector { name: Some(name), .. })) => name,
+        Ok(Expr::VectorSelector(selector)) => {
+            let named = selector.matchers.matchers.iter().find(is_of_name);
+            named.map(|matcher| matcher.value.clone()).unwrap_or_default()
+        }
+        _ => series.split('{').next().unwrap_or_default().trim().to_owned(),
+    }
 }
 
 /// What stands between blanks; a histogram has some of its own.
@@ -128,6 +145,9 @@ mod tests {
             Ok("0 0.5 1 20 _x3 stale 2 1.9 1.8 3x4".to_owned())
         );
         assert_eq!(at(30, "up{job=\"a_total\"}", "1x40 0x20 -1+2x3"), Ok("1x40 0x20 -1+2x3".to_owned()));
+        for counter in ["{\"a.b_total\"}", "{job=\"up\",__name__=\"a_total\"}"] {
+            assert_eq!(at(30, counter, "60x3"), Ok("2x3".to_owned()), "{counter}");
+        }
     }
 
     /// 1.2 added forty times is more than 48.

@@ -40,12 +40,14 @@ pub(super) enum Shape {
     Metric,
     /// A regular expression, or a part of it that a capture fills.
     Regex,
-    /// Names with a text each: labels.
-    Texts,
+    /// Labels, each with a text.
+    Labels,
+    /// The same by names that every release takes: Alertmanager's.
+    PlainLabels,
     /// Any keys, each with a value of one shape.
     Map(&'static Shape),
     /// A rule's labels: texts that may be templates.
-    Labels,
+    RuleLabels,
     /// Labels of targets: texts, of which `__param_target` leads to where the service serves its clients, and then
     /// `instance` names that place.
     TargetLabels,
@@ -150,8 +152,9 @@ impl Shape {
     pub(super) fn is_of_texts(&self) -> bool {
         matches!(
             self,
-            Shape::Texts
-                | Shape::Labels
+            Shape::Labels
+                | Shape::PlainLabels
+                | Shape::RuleLabels
                 | Shape::Regexes
                 | Shape::TargetLabels
                 | Shape::ExternalLabels
@@ -186,8 +189,9 @@ impl Shape {
             Shape::Copied(shape) => shape.expected(),
             Shape::Number | Shape::Value => "a number",
             Shape::Switch => "true or false",
-            Shape::Texts
-            | Shape::Labels
+            Shape::Labels
+            | Shape::PlainLabels
+            | Shape::RuleLabels
             | Shape::Regexes
             | Shape::TargetLabels
             | Shape::ExternalLabels

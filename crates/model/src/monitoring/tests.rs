@@ -297,13 +297,15 @@ fn a_copy_has_the_stack_s_addresses_speed_and_folder() {
     assert_eq!(vector("/transforms"), program, "what is no address is copied to the letter");
     assert_eq!(file("prometheus/targets/vector.json")[0]["targets"], serde_json::json!(["127.0.0.1:19598"]));
     assert_eq!(file("prometheus/targets/loki.json")[0]["targets"], serde_json::json!(["127.0.0.1:13100"]));
-    let probed = |port: u16| {
+    // Each says where the replica that it asks is scraped.
+    let probed = |port: u16, scraped: u16| {
         serde_json::json!({"targets": ["127.0.0.1:19115"], "labels": {
             "__param_module": "http_200", "__param_target": format!("http://127.0.0.1:{port}/health/live"),
-            "instance": format!("127.0.0.1:{port}"), "probed": "app"
+            "instance": format!("127.0.0.1:{port}"), "probed": "app", "scraped": format!("127.0.0.1:{scraped}")
         }})
     };
-    assert_eq!(file("prometheus/targets/probe.json"), serde_json::json!([probed(18080), probed(18082)]));
+    let both = serde_json::json!([probed(18080, 18081), probed(18082, 18083)]);
+    assert_eq!(file("prometheus/targets/probe.json"), both);
     assert_eq!(at("grafana/provisioning/datasources/loki.yml", "/datasources/0/url"), "http://127.0.0.1:13100");
 
     let rules = file("prometheus/rules/app.yml");
@@ -436,10 +438,10 @@ fn with_rule(rule: &str) -> Result<Monitoring, Vec<Finding>> {
 #[test]
 fn what_prometheus_refuses_is_refused_with_its_line() {
     for (rule, line, what) in [
-        ("  - record: a:b:c\n    expr: up\n    labels: {\"bad key\": x}\n", 6, "`bad key` is no name of a label"),
+        ("  - record: a:b:c\n    expr: up\n    labels: {\"\": x}\n", 6, "`` is no name of a label"),
         ("  - alert: A\n    expr: up\n    labels: {__name__: x}\n", 6, "`__name__` is no name of a label"),
-        ("  - alert: A\n    expr: up\n    annotations: {a-b: x}\n", 6, "`a-b` is no name of a label"),
-        ("  - record: a b\n    expr: up\n", 4, "`a b` is no name of a series"),
+        ("  - alert: A\n    expr: up\n    annotations: {\"\": x}\n", 6, "`` is no name of a label"),
+        ("  - record: a{b}\n    expr: up\n", 4, "`a{b}` is no name of a series"),
         ("  - record: ''\n    expr: up\n", 4, "`` is no name of a series"),
         ("  - alert: ''\n    expr: up\n", 4, "a name that is empty"),
         ("  - alert:\n    expr: up\n", 4, "a name that is empty"),

@@ -22,6 +22,7 @@ use aiclipx_base::duration::{self, Speed};
 
 mod address;
 mod dashboard;
+mod names;
 mod scalar;
 
 /// Prometheus begins to miss scrapes on a busy machine below this.
@@ -29,6 +30,9 @@ const SHORTEST_SCRAPE: Duration = Duration::from_millis(500);
 
 /// The target's label that tells the exporter whom to ask.
 pub(super) const PROBED_URL: &str = "__param_target";
+
+/// Functions that give a moment.
+const CLOCK: [&str; 2] = ["time", "timestamp"];
 
 /// Labels of a target that are times, and are taken for its job's.
 const OF_A_SCRAPE: [&str; 2] = ["__scrape_interval__", "__scrape_timeout__"];
@@ -119,7 +123,7 @@ impl Walk<'_> {
                 }
             }
             (Shape::Regexes, Value::Map(entries)) => {
-                self.texts(entries);
+                self.texts(shape, entries);
                 for entry in entries.iter() {
                     if let Some(Err(what)) = entry.node.as_text().map(|text| scalar::check(&Shape::Regex, text)) {
                         self.find(entry.node.line, what, "");
@@ -173,18 +177,14 @@ impl Walk<'_> {
             (Shape::Listen(place), Value::Text(text)) => self.listen(line, *place, text),
             (Shape::Name, Value::Text(text)) if !text.is_empty() => {}
             (Shape::Name, Value::Text(_)) => self.find(line, "a name that is empty", ""),
-            (Shape::Metric, Value::Text(text)) if is_name(text, true) => {}
-            (Shape::Metric, Value::Text(text)) => {
-                let what = format!("`{text}` is no name of a series");
-                self.find(line, what, "letters, digits, _ and :, no digit first");
-            }
-            (Shape::Texts, Value::Map(entries)) => self.texts(entries),
-            (Shape::Labels, Value::Map(entries)) => {
-                self.texts(entries);
+            (Shape::Metric, Value::Text(text)) => self.series_name(line, text),
+            (Shape::Labels | Shape::PlainLabels, Value::Map(entries)) => self.texts(shape, entries),
+            (Shape::RuleLabels, Value::Map(entries)) => {
+                self.texts(shape, entries);
                 self.templates(entries);
             }
             (Shape::TargetLabels, Value::Map(entries)) => {
-                self.texts(entries);
+                self.texts(shape, entries);
                 for entry in entries.iter_mut().filter(|entry| OF_A_SCRAPE.contains(&entry.key.as_str())) {
                     if let (Value::Text(text), true) = (&mut entry.node.value, self.is_faster()) {
                         self.duration(entry.line, text);
@@ -197,7 +197,7 @@ impl Walk<'_> {
                 }
             }
             (Shape::ExternalLabels, Value::Map(entries)) => {
-                self.texts(entries);
+                self.texts(shape, entries);
                 let is_ours = self.layout == Layout::Stack || entries.iter().any(|entry| entry.key == "speed");
                 if let Some(Rendering { speed, .. }) = self.rendering.filter(|_| is_ours) {
                     entries.retain(|entry| entry.key != "speed");
@@ -205,7 +205,7 @@ impl Walk<'_> {
                 }
             }
             (Shape::Annotations | Shape::ExpectedAnnotations, Value::Map(entries)) => {
-                self.texts(entries);
+                self.texts(shape, entries);
                 if matches!(shape, Shape::Annotations) {
                     self.templates(entries);
                 }
@@ -252,6 +252,7 @@ impl Walk<'_> {
     /// A step that gives a target its interval is divided where it says which, and refused where it takes one from elsewhere.
     fn relabelling(&mut self, step: &mut Node) {
         let target = step.text_of("target_label").unwrap_or_default().to_owned();
+        self.relabelled_names(step, &target);
         if !self.is_faster() || !OF_A_SCRAPE.contains(&target.as_str()) {
             return;
         }
@@ -292,20 +293,6 @@ impl Walk<'_> {
             }
             _ if shape.is_a_text() => node.make_text(source),
             _ => {}
-        }
-    }
-
-    /// Labels, annotations: names that Prometheus takes, and texts.
-    fn texts(&mut self, entries: &[Entry]) {
-        for entry in entries {
-            if !is_name(&entry.key, false) || entry.key == "__name__" {
-                let what = format!("`{}` is no name of a label", entry.key);
-                self.find(entry.line, what, "letters, digits and _, no digit first");
-            }
-            if entry.node.as_text().is_none() {
-                let what = format!("`{}` is {}, not a text", entry.key, entry.node.kind());
-                self.find(entry.line, what, "write it in quotes");
-            }
         }
     }
 
@@ -368,11 +355,20 @@ impl Walk<'_> {
             let what = format!("`{}` is not known to Prometheus 3", promql::GONE);
             self.remark("query/version", line, what, "there it is called double_exponential_smoothing");
         }
+        if let Some(name) = promql::quoted_name(text) {
+            let what = format!("{name} is a name in quotes, which Prometheus reads from 3.0 on");
+            self.remark("query/version", line, what, "Prometheus 2 refuses the file");
+        }
         let Some(Rendering { speed, recorded, .. }) = self.rendering else { return };
         if hazardous && speed != Speed::PRODUCTION {
             for hazard in promql::hazards(&tree, recorded) {
                 self.find(line, hazard, "compare a rate or a ratio, or render at speed 1");
             }
+        }
+        let reads_clock = |node: &&Expr| matches!(node, Expr::Call(call) if CLOCK.contains(&call.func.name));
+        if !hazardous && self.is_faster() && promql::nodes(&tree).iter().any(reads_clock) {
+            let what = "a moment of the clock, and what a test expects of it no speed divides";
+            self.find(line, what, "compare it in the rule, or render at speed 1");
         }
         match promql::divide(&mut tree, speed) {
             Ok(()) => *text = promql::print(&tree),
@@ -426,11 +422,4 @@ fn speeds_for(production: Duration) -> String {
     } else {
         format!("of the speeds up to 60 it is {} that divide {production}", speeds.join(", "))
     }
-}
-
-/// Whether Prometheus takes a name: of a series with colons, of a label without.
-fn is_name(text: &str, of_series: bool) -> bool {
-    !text.is_empty()
-        && !text.starts_with(|c: char| c.is_ascii_digit())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || (of_series && c == ':'))
 }

@@ -1,4 +1,5 @@
-//! Reads Prometheus' text exposition format, version 0.0.4, strictly enough to be a judge.
+//! Reads Prometheus' text exposition format, version 0.0.4, strictly enough to be a judge; and `OpenMetrics` (a text that ends with
+//! `# EOF`), which some services answer with whoever asks: exemplars are left out, timestamps are in seconds.
 //!
 //! It refuses what Prometheus would take with a shrug and what hides a bug: the same series twice, a sample without a
 //! `TYPE`, a label that is no label. It is not the service's own encoder read backwards.
@@ -20,7 +21,27 @@ pub struct SeriesName {
 /// Every series of an exposition with its value.
 pub type Exposition = BTreeMap<SeriesName, f64>;
 
+/// What the names of a family's series end with.
+const ENDINGS: [&str; 3] = ["_bucket", "_count", "_sum"];
+/// The same in `OpenMetrics`, where a counter is called without its ending.
+const OPEN_ENDINGS: [&str; 8] = ["_bucket", "_count", "_sum", "_total", "_created", "_info", "_gcount", "_gsum"];
+
+/// Whether a text is `OpenMetrics`.
+pub fn is_open(text: &str) -> bool {
+    text.trim_end().ends_with("\n# EOF")
+}
+
+/// The sum of a name's series; none where there is none. Nothing else is read: a text may be many megabytes.
+pub fn sum(text: &str, name: &str) -> Option<f64> {
+    let is_of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ', '\t']));
+    let open = is_open(text);
+    let values = text.lines().filter(is_of_name).filter_map(|line| sample(line, open).ok());
+    values.map(|(_, value)| value).reduce(|one, other| one + other)
+}
+
 pub fn parse(text: &str) -> anyhow::Result<Exposition> {
+    let open = is_open(text);
+    let endings = if open { &OPEN_ENDINGS[..] } else { &ENDINGS };
     let mut series = Exposition::new();
     let mut typed: BTreeSet<String> = BTreeSet::new();
     for (index, line) in text.lines().enumerate() {
@@ -31,8 +52,8 @@ pub fn parse(text: &str) -> anyhow::Result<Exposition> {
                 ensure!(typed.insert(name.to_owned()), "{}: a second TYPE of {name}", at());
             }
         } else if !line.trim().is_empty() {
-            let (name, value) = sample(line).with_context(at)?;
-            let family = ["_bucket", "_count", "_sum"]
+            let (name, value) = sample(line, open).with_context(at)?;
+            let family = endings
                 .iter()
                 .filter_map(|suffix| name.name.strip_suffix(suffix))
                 .find(|family| typed.contains(*family))
@@ -44,26 +65,40 @@ pub fn parse(text: &str) -> anyhow::Result<Exposition> {
     Ok(series)
 }
 
-fn sample(line: &str) -> anyhow::Result<(SeriesName, f64)> {
+fn sample(line: &str, open: bool) -> anyhow::Result<(SeriesName, f64)> {
     let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).unwrap_or(line.len());
     let (name, mut rest) = line.split_at(end);
     ensure!(!name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()), "no metric name in `{line}`");
     let mut labels = BTreeMap::new();
     if let Some(inside) = rest.strip_prefix('{') {
-        rest = inside;
-        loop {
-            rest = rest.trim_start_matches([' ', ',']);
-            if let Some(after) = rest.strip_prefix('}') {
-                rest = after;
-                break;
-            }
-            let (label, after) = rest.split_once("=\"").context("a label without a quoted value")?;
-            let (value, after) = quoted(after)?;
-            ensure!(labels.insert(label.trim().to_owned(), value).is_none(), "the label {label} twice");
-            rest = after;
-        }
+        (labels, rest) = labels_of(inside)?;
     }
-    let mut words = rest.split_whitespace();
+    if let Some((own, exemplar)) = rest.split_once(" # ").filter(|_| open) {
+        let (_, value) = labels_of(exemplar.strip_prefix('{').context("an exemplar without labels")?)?;
+        value_of(value, open).context("of an exemplar")?;
+        rest = own;
+    }
+    Ok((SeriesName { name: name.to_owned(), labels }, value_of(rest, open)?))
+}
+
+/// Reads up to the closing brace; returns what follows it, too.
+fn labels_of(mut rest: &str) -> anyhow::Result<(BTreeMap<String, String>, &str)> {
+    let mut labels = BTreeMap::new();
+    loop {
+        rest = rest.trim_start_matches([' ', ',']);
+        if let Some(after) = rest.strip_prefix('}') {
+            return Ok((labels, after));
+        }
+        let (label, after) = rest.split_once("=\"").context("a label without a quoted value")?;
+        let (value, after) = quoted(after)?;
+        ensure!(labels.insert(label.trim().to_owned(), value).is_none(), "the label {label} twice");
+        rest = after;
+    }
+}
+
+/// A value, and perhaps its timestamp: milliseconds, or the seconds of `OpenMetrics`.
+fn value_of(text: &str, open: bool) -> anyhow::Result<f64> {
+    let mut words = text.split_whitespace();
     let value = words.next().context("no value")?;
     let value = match value {
         "+Inf" => f64::INFINITY,
@@ -72,10 +107,11 @@ fn sample(line: &str) -> anyhow::Result<(SeriesName, f64)> {
         number => number.parse().with_context(|| format!("`{number}` is no number"))?,
     };
     if let Some(timestamp) = words.next() {
-        timestamp.parse::<i64>().with_context(|| format!("`{timestamp}` is no timestamp"))?;
+        let is_one = if open { timestamp.parse::<f64>().is_ok() } else { timestamp.parse::<i64>().is_ok() };
+        ensure!(is_one, "`{timestamp}` is no timestamp");
     }
     ensure!(words.next().is_none(), "more than a value and a timestamp");
-    Ok((SeriesName { name: name.to_owned(), labels }, value))
+    Ok(value)
 }
 
 /// Reads up to the closing quote; returns the unescaped value and what follows the quote.
@@ -108,6 +144,21 @@ mod tests {
         assert_eq!(series.len(), 5);
         let labels = BTreeMap::from([("x".into(), "1".into()), ("y".into(), "q\"\\\n".into())]);
         assert_eq!(series.get(&SeriesName { name: "a".into(), labels }).copied(), Some(3.0));
+    }
+
+    #[test]
+    fn reads_openmetrics_and_leaves_out_exemplars() {
+        let text = "# TYPE a counter\n# UNIT a seconds\na_total{x=\" # {\"} 3 1.5 # {trace_id=\"7 # 8\"} 1 1600000000.25\n\
+                    a_created{x=\" # {\"} 1600000000.5\n# TYPE b info\nb_info{v=\"1\"} 1\n# TYPE h histogram\n\
+                    h_bucket{le=\"+Inf\"} 2 # {} 0.5\nh_count 2\nh_sum 1.0\n# EOF\n";
+        let series = parse(text).unwrap();
+        assert_eq!(series.len(), 6);
+        assert_eq!((sum(text, "a_total"), sum(text, "a"), sum(text, "h_count")), (Some(3.0), None, Some(2.0)));
+        for (from, to) in
+            [("\n# EOF", ""), ("# {trace_id", "# trace_id"), ("} 1 1600000000.25", "}"), ("a_created", "c")]
+        {
+            assert!(parse(&text.replace(from, to)).is_err(), "{to}");
+        }
     }
 
     #[test]

@@ -54,7 +54,10 @@ fn scenario(root: &Section<'_, '_>, file: &Path, text: &str, number: u32, name: 
     }
     let faulty = phases.iter().any(Phase::is_faulty);
     let expect = root.table("expect").map(|section| expect(&section, faulty)).unwrap_or_default();
-    Scenario { file: file.to_owned(), text: text.to_owned(), number, name, title, phases, expect }
+    let replicas = root.count("replicas");
+    let replicas =
+        replicas.and_then(|count| count.to_string().parse().map_err(|why: String| root.complain("replicas", why)).ok());
+    Scenario { file: file.to_owned(), text: text.to_owned(), number, name, title, replicas, phases, expect }
 }
 
 fn phase(section: &Section<'_, '_>, mix: &[RequestTemplate]) -> Phase {
@@ -272,6 +275,7 @@ fn expect(section: &Section<'_, '_>, faulty: bool) -> Expect {
         section.complain("within", "no alert fires at once");
     }
     let redacts = section.flag("redacts");
+    let loses_none = section.flag("loses_none");
     let mut panels = std::collections::BTreeMap::new();
     if let Some(table) = section.table("panels") {
         for panel in table.keys() {
@@ -289,7 +293,7 @@ fn expect(section: &Section<'_, '_>, faulty: bool) -> Expect {
         }
     }
     section.finish();
-    Expect { fires, may_fire, inhibits, within, panels, redacts }
+    Expect { fires, may_fire, inhibits, within, panels, loses_none, redacts }
 }
 
 /// `[a-z0-9-]+`, not beginning or ending with a dash.

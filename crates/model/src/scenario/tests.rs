@@ -88,7 +88,7 @@ fn every_mistake_is_told_with_its_line_and_what_was_expected() {
     let mut missed = Vec::new();
     for (old, new, line, says) in [
         ("title = \"All there is\"", "", 1, "a scenario needs `title`"),
-        ("title =", "titel =", 1, "a scenario has no key `titel`; it has expect, phase, requests, title"),
+        ("title =", "titel =", 1, "a scenario has no key `titel`; it has expect, phase, replicas, requests, title"),
         ("name = \"calm\"", "name = \"Calm\"", 5, "lower-case"),
         ("name = \"calm\"", "", 4, "a phase needs `name`"),
         ("name = \"storm\"", "name = \"calm\"", 10, "already a phase `calm`"),
@@ -142,6 +142,9 @@ fn every_mistake_is_told_with_its_line_and_what_was_expected() {
         ("[\"AppTrafficDrop\"]", "\"AppTrafficDrop\"", 39, "a list of texts"),
         ("\"request_rate\"", "\"requests\"", 41, "`requests` is no measure; there is request_rate"),
         ("app-overview/1", "app-overview", 41, "is no panel"),
+        ("title =", "replicas = 0\ntitle =", 1, "there can be 1 to 16"),
+        ("title =", "replicas = 17\ntitle =", 1, "there can be 1 to 16"),
+        ("title =", "replicas = \"three\"\ntitle =", 1, "a whole number"),
         ("[expect]", "[expected]", 37, "no key `expected`"),
         ("[expect]", "[expect", 37, "not TOML"),
     ] {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::replica::Replicas;
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     /// The file, as given or found.
@@ -16,6 +18,8 @@ pub struct Scenario {
     pub name: String,
     /// One line, a sentence.
     pub title: String,
+    /// How many replicas of the service it is about; any number will do where it does not say.
+    pub replicas: Option<Replicas>,
     /// What follows on what, at least one.
     pub phases: Vec<Phase>,
     /// What the monitoring must show.
@@ -80,7 +84,7 @@ pub struct Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     pub action: Action,
-    /// To which, by its name in the stack's table; to all its replicas.
+    /// To which, by its name in the stack's table; to all its replicas, or to one of them (`app-2`).
     pub component: String,
 }
 
@@ -98,11 +102,14 @@ pub enum Action {
     Pause,
     /// Continued (SIGCONT).
     Resume,
+    /// Of several replicas one after the other: ended in its own time, started, waited for, and then the next.
+    Restart,
 }
 
 impl Action {
     /// All there are, in the order in which one phase does them: what starts comes last.
-    pub(crate) const ALL: [Action; 5] = [Action::Kill, Action::Stop, Action::Pause, Action::Resume, Action::Start];
+    pub(crate) const ALL: [Action; 6] =
+        [Action::Kill, Action::Stop, Action::Pause, Action::Resume, Action::Restart, Action::Start];
 
     /// As a scenario writes it.
     pub fn name(self) -> &'static str {
@@ -112,6 +119,7 @@ impl Action {
             Action::Start => "start",
             Action::Pause => "pause",
             Action::Resume => "resume",
+            Action::Restart => "restart",
         }
     }
 }
@@ -184,6 +192,8 @@ pub struct Expect {
     pub within: Option<Duration>,
     /// Dashboard panels (`uid/panel id`) that must show a measure of the ledger.
     pub panels: BTreeMap<String, Measure>,
+    /// Every request is answered, and none with a server error that it did not ask for.
+    pub loses_none: bool,
     /// Secrets are planted in a log before the traffic, and the store of logs holds none of them.
     pub redacts: bool,
 }

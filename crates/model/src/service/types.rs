@@ -62,7 +62,7 @@ pub struct Start {
 }
 
 /// What a stack puts in its place in the words that start a service.
-pub const PLACES: [&str; 10] = [
+pub const PLACES: [&str; 12] = [
     "address",
     "host",
     "port",
@@ -70,9 +70,11 @@ pub const PLACES: [&str; 10] = [
     "monitoring_host",
     "monitoring_port",
     "faults",
+    "drain",
     "revision",
     "tree",
     "data",
+    "database",
 ];
 
 /// A counter, or a histogram, and those of its labels that say of which requests a series is.

@@ -5,7 +5,7 @@
 //! (nearest rank over all values), measures are what a panel must agree with.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write};
 use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
@@ -56,6 +56,10 @@ pub struct Head {
     pub limited: Option<String>,
     /// Whether the user stopped it.
     pub interrupted: bool,
+    /// Of a run that several generators shared: the wall clock at each one's start, by its shard. Its entries' times are counted
+    /// from there, so that latency is what its callers saw.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub starts_unix_us: Vec<u64>,
 }
 
 /// One scheduled request and what became of it. Times are microseconds since the run's start on a monotonic clock.
@@ -75,6 +79,9 @@ pub struct Entry {
     /// As its header was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+    /// Whom it was sent to, of several replicas: 2 is `app-2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<u32>,
     /// When the schedule wanted it sent.
     pub intended_us: u64,
     /// When it was sent: the connection was there and the first byte was handed to it.
@@ -170,6 +177,17 @@ pub struct Totals {
     pub failed: BTreeMap<FailureKind, u64>,
 }
 
+impl Totals {
+    pub(super) fn count(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::NotSent { .. } => self.not_sent += 1,
+            Outcome::Answered { .. } => self.answered += 1,
+            Outcome::Failed { kind } => *self.failed.entry(*kind).or_default() += 1,
+        }
+        self.sent += u64::from(!matches!(outcome, Outcome::NotSent { .. }));
+    }
+}
+
 /// Exact quantiles, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Quantiles {
@@ -212,14 +230,7 @@ impl Ledger {
     /// What became of all requests.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals { scheduled: self.head.scheduled, ..Totals::default() };
-        for entry in &self.entries {
-            match entry.outcome {
-                Outcome::NotSent { .. } => totals.not_sent += 1,
-                Outcome::Answered { .. } => totals.answered += 1,
-                Outcome::Failed { kind } => *totals.failed.entry(kind).or_default() += 1,
-            }
-        }
-        totals.sent = totals.scheduled - totals.not_sent;
+        self.entries.iter().for_each(|entry| totals.count(&entry.outcome));
         totals
     }
 
@@ -279,8 +290,7 @@ impl Ledger {
 
     /// How far the wall clock moved against the monotonic one during the run, in microseconds.
     pub fn clock_drift_us(&self) -> i128 {
-        let wall = i128::from(self.head.ended_unix_us) - i128::from(self.head.started_unix_us);
-        wall - i128::from(self.head.elapsed_us)
+        self.head.clock_drift_us()
     }
 
     /// A measure over the answers that ended within a window of the run's clock (microseconds). What probes and scrapes ask for,
@@ -321,22 +331,10 @@ impl Ledger {
 
     /// Writes the ledger: one that is there is whole.
     pub fn write(&self, path: &Path) -> Result<(), Failure> {
-        let write = |out: &mut dyn std::io::Write| {
-            serde_json::to_writer(&mut *out, &self.head)?;
-            out.write_all(b"\n")?;
-            for entry in &self.entries {
-                serde_json::to_writer(&mut *out, entry)?;
-                out.write_all(b"\n")?;
-            }
-            Ok(())
-        };
-        files::replace(path, write).with_context(|| format!("cannot write the ledger {}", path.display())).map_err(
-            |error| match Failure::from(error) {
-                // A disk that is full, or can't be written, has its own remedy.
-                known if known.kind() == Kind::Usage => known,
-                other => Failure::usage(other.into_chain()).remedy("name a folder that exists and can be written"),
-            },
-        )
+        write_to(path, |out| {
+            write_line(out, &self.head)?;
+            self.entries.iter().try_for_each(|entry| write_line(out, entry))
+        })
     }
 
     /// Reads a ledger and checks that it is one: every scheduled request has its line, in order.
@@ -356,17 +354,17 @@ impl Ledger {
             count += 1;
             let text = text.map_err(|error| wrong(count, error.to_string()))?;
             let Some(head) = &head else {
-                let read = serde_json::from_str(&text);
-                let read: Head = read.map_err(|error| wrong(count, format!("not the head of a ledger: {error}")))?;
-                read.check().map_err(|what| wrong(count, what))?;
-                head = Some(read);
+                head = Some(Head::from_line(&text).map_err(|what| Finding {
+                    remedy: if text.starts_with(PART) {
+                        "it is a part of one: `aiclipx traffic merge` makes a ledger of all parts".to_owned()
+                    } else {
+                        String::new()
+                    },
+                    ..wrong(count, what)
+                })?);
                 continue;
             };
-            let entry: Entry =
-                serde_json::from_str(&text).map_err(|error| wrong(count, format!("not a ledger's entry: {error}")))?;
-            entry.check(head, entries.len() as u64).map_err(|what| wrong(count, what))?;
-            entry.is_all_of(&text).map_err(|what| wrong(count, what))?;
-            entries.push(entry);
+            entries.push(Entry::from_line(&text, head, entries.len() as u64).map_err(|what| wrong(count, what))?);
         }
         let head = head.ok_or_else(|| wrong(0, "an empty file is no ledger".to_owned()))?;
         if entries.len() as u64 != head.scheduled {
@@ -377,13 +375,42 @@ impl Ledger {
     }
 }
 
+/// How a file begins that is a part of a ledger.
+pub(super) const PART: &str = "{\"shard\":";
+
+/// Writes a ledger or a part of one: whole or not at all.
+pub(super) fn write_to(path: &Path, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let written = files::replace(path, write).with_context(|| format!("cannot write the ledger {}", path.display()));
+    written.map_err(|error| match Failure::from(error) {
+        // A disk that is full, or can't be written, has its own remedy.
+        known if known.kind() == Kind::Usage => known,
+        other => Failure::usage(other.into_chain()).remedy("name a folder that exists and can be written"),
+    })
+}
+
+pub(super) fn write_line(out: &mut dyn Write, line: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
+}
+
 /// Microseconds until the year 2100: no run is later, so that adding times never overflows.
 const LATEST_US: u64 = 4_102_444_800_000_000;
 
 impl Head {
-    fn check(&self) -> Result<(), String> {
+    fn from_line(line: &str) -> Result<Head, String> {
+        let head: Head = serde_json::from_str(line).map_err(|error| format!("not the head of a ledger: {error}"))?;
+        head.check()?;
+        Ok(head)
+    }
+
+    /// See [`Ledger::clock_drift_us`].
+    pub(super) fn clock_drift_us(&self) -> i128 {
+        i128::from(self.ended_unix_us) - i128::from(self.started_unix_us) - i128::from(self.elapsed_us)
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
         let times = [self.length_us, self.started_unix_us, self.ended_unix_us, self.elapsed_us];
-        match times.into_iter().find(|time| *time > LATEST_US) {
+        match times.iter().chain(&self.starts_unix_us).find(|time| **time > LATEST_US) {
             Some(time) => Err(format!("{time} is no time of a run")),
             None => Ok(()),
         }
@@ -391,6 +418,14 @@ impl Head {
 }
 
 impl Entry {
+    /// A line that stands at this place of this ledger.
+    pub(super) fn from_line(line: &str, head: &Head, seq: u64) -> Result<Entry, String> {
+        let entry: Entry = serde_json::from_str(line).map_err(|error| format!("not a ledger's entry: {error}"))?;
+        entry.check(head, seq)?;
+        entry.is_all_of(line)?;
+        Ok(entry)
+    }
+
     /// Whether a line has no unknown field. (serde can't deny them beside one that is flattened.)
     fn is_all_of(&self, line: &str) -> Result<(), String> {
         let told: serde_json::Map<String, Value> = serde_json::from_str(line).map_err(|error| error.to_string())?;
@@ -455,6 +490,7 @@ mod tests {
                 path: (*endpoint).to_owned(),
                 endpoint: (*endpoint).to_owned(),
                 fault: None,
+                replica: None,
                 intended_us,
                 sent_us,
                 ended_us,
@@ -475,6 +511,7 @@ mod tests {
                 elapsed_us: 1_999_000,
                 limited: None,
                 interrupted: false,
+                starts_unix_us: Vec::new(),
             },
             entries: (0..).zip(outcomes).map(entry).collect(),
         }

@@ -12,6 +12,7 @@ use aiclipx_judge::drill::given::Given;
 use aiclipx_judge::drill::record::{Message, Notification, Routed};
 use aiclipx_judge::files;
 use aiclipx_model::drill::alertmanager::Configuration;
+use aiclipx_model::drill::messages::Text;
 use aiclipx_model::drill::reading::Texts;
 use aiclipx_model::drill::secrets::{is_secret, secrets, to_be_checked, without};
 use aiclipx_model::failure::{Failure, temporary_folder};
@@ -30,6 +31,8 @@ pub(super) struct Amtool {
     secrets: Vec<String>,
     /// Its answers on routes, which are the same in every scene.
     routes: Mutex<BTreeMap<Texts, Vec<String>>>,
+    /// Whether it has the templates that Alertmanager has of itself, as amtool has since 0.26.
+    knows_own_texts: bool,
 }
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -39,21 +42,31 @@ const MOST_LINES: usize = 10_000;
 const MOST_MESSAGES: usize = 1_000;
 
 impl Amtool {
-    pub(super) fn of(programs: &Programs, given: &Given, configuration: &[u8]) -> Result<Amtool, Failure> {
+    pub(super) async fn of(programs: &Programs, given: &Given, configuration: &[u8]) -> Result<Amtool, Failure> {
         let folder = temporary_folder()?;
         lay_out(given, folder.path())?;
         let file = folder.path().join(&given.alertmanager);
         let original = Configuration::read(&given.alertmanager, configuration)?;
         files::write(&file, &to_be_checked(configuration).unwrap_or_default())?;
-        Ok(Amtool {
+        let mut amtool = Amtool {
             program: programs.amtool.path.clone(),
             configuration: file,
-            templates: given.templates().iter().map(|path| folder.path().join(path)).collect(),
+            templates: Vec::new(),
             folder,
             original,
             secrets: secrets(configuration),
             routes: Mutex::default(),
-        })
+            knows_own_texts: false,
+        };
+        // Before there are others that may define them anew.
+        let own = Text { place: String::new(), text: "{{ template \"__subject\" . }}".to_owned(), is_html: false };
+        amtool.knows_own_texts = amtool.rendered(&own, None).await?.is_ok();
+        amtool.templates = given.templates().iter().map(|path| amtool.folder.path().join(path)).collect();
+        Ok(amtool)
+    }
+
+    pub(super) fn knows_own_texts(&self) -> bool {
+        self.knows_own_texts
     }
 
     /// A configuration that Alertmanager would refuse is told before anything is lived.
@@ -143,39 +156,45 @@ impl Amtool {
             let data = self.folder.path().join(format!("data-{}.json", uuid()));
             std::fs::write(&data, serde_json::to_vec(&body["body"])?).context("cannot write a notification")?;
             // Arguments of a program can be read by everybody on this machine.
-            for (place, text) in receiver.texts.iter().filter(|(place, _)| !is_secret(place)) {
-                let came = self.rendered(text, &data).await?;
-                if let Err(why) = &came
-                    && is_about_a_default(why)
-                    && !self.knows_defaults(&data).await?
-                {
-                    continue;
-                }
-                let is_shown = given
-                    .configuration
-                    .receiver(name)
-                    .is_some_and(|kept| kept.texts.contains(&(place.clone(), text.clone())));
+            for text in receiver.texts.iter().filter(|text| !is_secret(&text.place)) {
+                let Some(came) = self.came(text, &data).await? else { continue };
+                let is_shown = given.configuration.receiver(name).is_some_and(|kept| {
+                    kept.texts.iter().any(|one| (&one.place, &one.text) == (&text.place, &text.text))
+                });
                 let came = match came {
                     Ok(_) if !is_shown => Ok("left out".to_owned()),
                     Ok(text) => Ok(without(&self.secrets, &text)),
                     Err(why) => Err(without(&self.secrets, &why)),
                 };
-                messages.push(Message { receiver: name.clone(), place: place.clone(), notification: index, came });
+                let place = text.place.clone();
+                messages.push(Message { receiver: name.clone(), place, notification: index, came });
             }
             let _ = std::fs::remove_file(&data);
         }
         Ok(messages)
     }
 
-    /// Whether it has Alertmanager's own templates, as it has since 0.26: one that has not can't be asked about texts that use them.
-    async fn knows_defaults(&self, data: &Path) -> anyhow::Result<bool> {
-        Ok(self.rendered("{{ template \"__subject\" . }}", data).await?.is_ok())
+    /// What comes of a text; nothing where that can't be known for want of Alertmanager's own templates.
+    async fn came(&self, text: &Text, data: &Path) -> anyhow::Result<Option<Result<String, String>>> {
+        let (mut text, mut is_whole) = (text.clone(), true);
+        loop {
+            let came = self.rendered(&text, Some(data)).await?;
+            let Err(why) = &came else { return Ok(is_whole.then_some(came)) };
+            let Some(missed) = missed_default(why) else { return Ok(Some(came)) };
+            // This version of Alertmanager has no such text, or this amtool has none of them.
+            let Some(less) = text.without(missed) else {
+                return Ok(self.knows_own_texts.then_some(came));
+            };
+            is_whole = self.knows_own_texts;
+            text = less;
+        }
     }
 
-    async fn rendered(&self, text: &str, data: &Path) -> anyhow::Result<Result<String, String>> {
+    async fn rendered(&self, text: &Text, data: Option<&Path>) -> anyhow::Result<Result<String, String>> {
         let mut arguments = ["template", "render"].map(str::to_owned).to_vec();
-        arguments.push(format!("--template.text={text}"));
-        arguments.push(format!("--template.data={}", data.display()));
+        arguments.push(format!("--template.text={}", text.text));
+        arguments.extend(text.is_html.then(|| "--template.type=html".to_owned()));
+        arguments.extend(data.map(|data| format!("--template.data={}", data.display())));
         if self.templates.is_empty() {
             arguments.push(format!("--template.glob={}/none-*.tmpl", self.folder.path().display()));
         }
@@ -186,10 +205,13 @@ impl Amtool {
     }
 }
 
-/// Whether amtool misses a template of a name that Alertmanager's own have.
-fn is_about_a_default(why: &str) -> bool {
-    let is_missed = why.contains("not defined") || why.contains("no such template");
-    is_missed && (why.contains(".default.") || why.contains("\"__"))
+/// The template of a name that Alertmanager's own have, where amtool misses one.
+fn missed_default(why: &str) -> Option<&str> {
+    let before = ["\" not defined", "no such template \""].into_iter().find_map(|words| {
+        let (before, behind) = why.split_once(words)?;
+        if words.starts_with('"') { before.rsplit('"').next() } else { behind.split('"').next() }
+    });
+    before.filter(|name| name.contains(".default.") || name.starts_with("__"))
 }
 
 /// The receivers in a list with commas between them: a name may hold one, too.
@@ -233,9 +255,10 @@ mod tests {
 
     #[test]
     fn what_an_old_amtool_lacks_is_told_from_what_is_wrong() {
-        assert!(is_about_a_default(
-            "template: :1:12: executing \"\" at <{{template \"slack.default.title\" .}}>: template \"slack.default.title\" not defined"
-        ));
-        assert!(!is_about_a_default("template: :1: template \"mine\" not defined"));
+        let why = "template: :1:12: executing \"\" at <{{template \"slack.default.title\" .}}>: template \"slack.default.title\" not defined";
+        assert_eq!(missed_default(why), Some("slack.default.title"));
+        assert_eq!(missed_default("html/template:: \"x\": no such template \"__subject\""), Some("__subject"));
+        assert_eq!(missed_default("template: :1: template \"mine\" not defined"), None);
+        assert_eq!(missed_default("executing \"__subject\" at <.X>: nil"), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Lives one scene: starts the two programs, sends the test's samples, waits its time, and keeps what was recorded.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::feed;
 use super::ground::Ground;
 use super::promptly;
-use crate::events::Doing;
+use crate::events::{Doing, STILL_AT_IT};
 use crate::surroundings::now_ms;
 use aiclipx_base::address::Address;
 use aiclipx_http::client;
@@ -23,6 +24,7 @@ use aiclipx_judge::drill::course::as_told;
 use aiclipx_judge::drill::layout::{
     ALERTMANAGER, ALERTS, AMTOOL, LOADED, NOTIFICATIONS, PROMETHEUS, RECORDED, RULES, RUN, SENT, STATES,
 };
+use aiclipx_judge::drill::outcome::SCHEMA;
 use aiclipx_judge::drill::plan::Scene;
 use aiclipx_judge::drill::record::{Amtool, Notification, Run};
 use aiclipx_judge::files::{write, write_json};
@@ -98,6 +100,7 @@ pub(super) async fn live(
     let told = std::fs::read_to_string(&kept).unwrap_or_default();
     write(&folder.join(NOTIFICATIONS), told.as_bytes())?;
     let run = Run {
+        schema: SCHEMA,
         stretch: scene.stretch,
         group,
         origin_ms,
@@ -236,27 +239,11 @@ async fn lived(
     if late > 0 {
         disturbances.push(format!("its samples came {late} ms after it began"));
     }
-    let mut states = String::new();
-    let mut asked: BTreeSet<i64> =
-        scene.asked(&ground.given).map(|one| stretch.evaluation_of(millis(one.at))).collect();
-    let of_seconds = (stretch.real_ms(stretch.over_ms - stretch.begins_ms) / 1000).unsigned_abs();
-    say(Doing::InPhase { phase: "lived".to_owned(), seconds: 0, of_seconds });
-    let mut forgets = stretch.forgets;
-    while let Some(test_ms) = asked.pop_first() {
-        until(stretch.at(origin_ms, test_ms), pair).await?;
-        if let Some(body) = state(&prometheus, stretch.at(origin_ms, test_ms), step_ms).await? {
-            let line = json!({ "test_ms": test_ms, "asked_ms": now_ms(), "body": body });
-            states.push_str(&line.to_string());
-            states.push('\n');
-        }
-    }
+    let states = tokio::select! {
+        states = watched(ground, scene, &prometheus, pair, origin_ms) => states?,
+        never = still_at_it(stretch, say) => match never {},
+    };
     write(&folder.join(STATES), states.as_bytes())?;
-    until(stretch.at(origin_ms, stretch.ends_ms) + 5, pair).await?;
-    if std::mem::take(&mut forgets) {
-        forget(&pair.places.prometheus, stretch.at(origin_ms, stretch.ends_ms)).await?;
-    }
-    // One evaluation more, so that the last that counts is written down.
-    until(stretch.at(origin_ms, stretch.over_ms + stretch.step_ms), pair).await?;
     say(Doing::Collecting);
     let seconds = (now_ms() - begins) / 1000 + 2;
     let names = format!("{{__name__=~\"ALERTS|{EVALUATED}\"}}[{seconds}s]");
@@ -266,6 +253,46 @@ async fn lived(
     disturbances.extend(promptly::late(&pair.places.alertmanager).await?);
     pair.lives()?;
     Ok((origin_ms, disturbances))
+}
+
+/// The scene's own time, to its end: what Prometheus says at the times that the test asks about, line by line.
+async fn watched(
+    ground: &Ground,
+    scene: &Scene,
+    prometheus: &Api,
+    pair: &mut Pair,
+    origin_ms: i64,
+) -> Result<String, Failure> {
+    let stretch = &scene.stretch;
+    let step_ms = stretch.real_ms(stretch.step_ms);
+    let mut states = String::new();
+    let asked: BTreeSet<i64> = scene.asked(&ground.given).map(|one| stretch.evaluation_of(millis(one.at))).collect();
+    for test_ms in asked {
+        until(stretch.at(origin_ms, test_ms), pair).await?;
+        if let Some(body) = state(prometheus, stretch.at(origin_ms, test_ms), step_ms).await? {
+            let line = json!({ "test_ms": test_ms, "asked_ms": now_ms(), "body": body });
+            states.push_str(&line.to_string());
+            states.push('\n');
+        }
+    }
+    until(stretch.at(origin_ms, stretch.ends_ms) + 5, pair).await?;
+    if stretch.forgets {
+        forget(&pair.places.prometheus, stretch.at(origin_ms, stretch.ends_ms)).await?;
+    }
+    // One evaluation more, so that the last that counts is written down.
+    until(stretch.at(origin_ms, stretch.over_ms + stretch.step_ms), pair).await?;
+    Ok(states)
+}
+
+/// Says again and again how far it is.
+async fn still_at_it(stretch: &Stretch, say: &(dyn Fn(Doing) + Send + Sync)) -> Infallible {
+    let of_seconds = (stretch.real_ms(stretch.over_ms - stretch.begins_ms) / 1000).unsigned_abs();
+    let began = Instant::now();
+    loop {
+        let seconds = began.elapsed().as_secs().min(of_seconds);
+        say(Doing::InPhase { phase: "lived".to_owned(), seconds, of_seconds });
+        sleep(STILL_AT_IT).await;
+    }
 }
 
 /// Waits until rules have been evaluated: when, at last.
@@ -423,7 +450,7 @@ async fn asked_of_amtool(ground: &Ground, scene: &Scene, told: &str) -> anyhow::
         told.lines().map(|line| Ok((read(line)?, line.to_owned()))).collect::<anyhow::Result<_>>()?;
     let expected = scene.asked(&ground.given).flat_map(|one| &one.expected).map(|one| as_told(&one.labels, external));
     let labels: BTreeSet<Texts> = expected.collect();
-    let mut amtool = Amtool::default();
+    let mut amtool = Amtool { knows_own_texts: ground.amtool.knows_own_texts(), ..Amtool::default() };
     for labels in labels {
         amtool.routes.push(ground.amtool.route(&labels).await?);
     }

@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::events::{self, Event, Events};
-use crate::publish::in_a_second_of_its_own;
+use crate::publish::{in_a_second_of_its_own, print};
 use crate::runner::{self, Ended, Job, Try, Which, gravest, invalid};
 use crate::surroundings::{machine, now_ms};
 use aiclipx_base::duration::Speed;
@@ -31,7 +31,7 @@ use aiclipx_judge::drill::bundle::{conclude, take};
 use aiclipx_judge::drill::given::Given;
 use aiclipx_judge::drill::layout::{SCENES, packed};
 use aiclipx_judge::drill::outcome::{KIND, Made, Outcome, SCHEMA, unmatched};
-use aiclipx_judge::drill::plan::{Plan, Scene, Wanted};
+use aiclipx_judge::drill::plan::{Plan, Scene, Wanted, no_rule};
 use aiclipx_judge::drill::record::Record;
 use aiclipx_judge::files;
 use aiclipx_judge::provenance::{self, compact_utc};
@@ -54,6 +54,8 @@ pub struct Options {
     pub speed: Option<Speed>,
     /// Scenes side by side.
     pub jobs: usize,
+    /// Whether its report is printed, too; that takes a browser, and some seconds.
+    pub pdf: bool,
     /// The folder in which the bundle gets a folder of its own.
     pub out: PathBuf,
 }
@@ -69,8 +71,9 @@ pub async fn drill(
     let given = Given::from_files(files, &alertmanager)?;
     let plan = Plan::of(&given, &Wanted { only: options.only.clone(), speed: options.speed });
     is_about_something(&given, &plan, options)?;
+    announce(&given, &plan, options.jobs, events);
     let programs = Programs::find().await?;
-    let amtool = Amtool::of(&programs, &given, &configuration)?;
+    let amtool = Amtool::of(&programs, &given, &configuration).await?;
     amtool.accepts().await?;
     let (began_ms, id, draft) = in_a_second_of_its_own(|now_ms| {
         let id = format!("{}-drill", compact_utc(now_ms)?);
@@ -78,12 +81,6 @@ pub async fn drill(
     })
     .await?;
     take(&draft, &given)?;
-    let mut versions = BTreeMap::new();
-    for (name, tool) in
-        [("prometheus", &programs.prometheus), ("alertmanager", &programs.alertmanager), ("amtool", &programs.amtool)]
-    {
-        versions.insert(name.to_owned(), tool.version.clone());
-    }
     let ground = Arc::new(Ground {
         given,
         programs,
@@ -92,14 +89,70 @@ pub async fn drill(
         interrupt: interrupt.clone(),
         hashing: AtomicUsize::new(0),
     });
+    let Lived { promtool, unfinished, repeated } = live_all(&ground, &plan, &draft, options.jobs).await?;
+    let made = Made {
+        kind: KIND.to_owned(),
+        schema: SCHEMA,
+        id,
+        tool: env!("CARGO_PKG_VERSION").to_owned(),
+        program: provenance::program(),
+        alertmanager: ground.given.alertmanager.clone(),
+        only: options.only.clone(),
+        speed: options.speed,
+        began_ms,
+        ended_ms: now_ms(),
+        versions: versions(&ground.programs),
+        machine: machine(),
+        unfinished,
+        repeated,
+        promtool,
+        passed_over,
+    };
+    events.tell_all(Event::Concluding { work: "judging", seconds: None });
+    events.settle();
+    sealed(draft, made, options.pdf, events, interrupt).await
+}
+
+/// What is ahead, and what is odd about it: the first that is told, before anything is started.
+fn announce(given: &Given, plan: &Plan, at_once: usize, events: &Events) {
+    let scenes = plan.scenes.len();
+    let real_ms: i64 =
+        plan.scenes.iter().map(|one| one.stretch.real_ms(one.stretch.over_ms - one.stretch.begins_ms)).sum();
+    let real = Duration::from_millis(real_ms.unsigned_abs()) + STARTING * u32::try_from(scenes).unwrap_or(u32::MAX);
+    let seconds = (real / u32::try_from(at_once.clamp(1, scenes.max(1))).unwrap_or(1)).as_secs();
+    events.tell_all(Event::Planned { alerts: plan.alerts.len(), scenes, at_once: at_once.min(scenes), seconds });
+    for why in plan.rows.iter().filter_map(|row| no_rule(given, row)) {
+        events.tell_all(Event::Warning { why });
+    }
+}
+
+/// What a scene takes beside its own time: two programs start, find each other, and are asked at the end.
+const STARTING: Duration = Duration::from_secs(8);
+
+fn versions(programs: &Programs) -> BTreeMap<String, String> {
+    let named =
+        [("prometheus", &programs.prometheus), ("alertmanager", &programs.alertmanager), ("amtool", &programs.amtool)];
+    named.into_iter().map(|(name, tool)| (name.to_owned(), tool.version.clone())).collect()
+}
+
+/// What came of all scenes, beside their folders.
+struct Lived {
+    promtool: BTreeMap<PathBuf, String>,
+    unfinished: BTreeMap<String, String>,
+    repeated: Vec<String>,
+}
+
+/// Lives every scene, while promtool is asked; fails where nothing came of any.
+async fn live_all(ground: &Arc<Ground>, plan: &Plan, draft: &Draft, at_once: usize) -> Result<Lived, Failure> {
+    let events = &ground.events;
     let (enough, is_enough) = oneshot::channel();
     let promtool = tokio::spawn({
-        let ground = Arc::clone(&ground);
+        let ground = Arc::clone(ground);
         async move { ground.amtool.promtool_fails(&ground.programs, &ground.given, is_enough).await }
     });
-    let jobs = plan.scenes.iter().map(|scene| Living::new(&ground, scene, &draft)).collect();
+    let jobs = plan.scenes.iter().map(|scene| Living::new(ground, scene, draft)).collect();
     let told = |ended: &Ended<Living>, _| tell(ended, events);
-    let ended = runner::run(jobs, options.jobs, events, interrupt, told).await;
+    let ended = runner::run(jobs, at_once, events, &ground.interrupt, told).await;
     let is_over = |one: &Ended<Living>| matches!(&one.came, Err(failure) if failure.kind() == Kind::Interrupted);
     let promtool = said_in_time(promtool, enough, ended.iter().any(is_over), events).await?;
     for (file, said) in &promtool {
@@ -124,34 +177,31 @@ pub async fn drill(
         events.settle();
         return Err(failure);
     }
-    let made = Made {
-        kind: KIND.to_owned(),
-        schema: SCHEMA,
-        id,
-        tool: env!("CARGO_PKG_VERSION").to_owned(),
-        program: provenance::program(),
-        alertmanager: ground.given.alertmanager.clone(),
-        only: options.only.clone(),
-        speed: options.speed,
-        began_ms,
-        ended_ms: now_ms(),
-        versions,
-        machine: machine(),
-        unfinished,
-        repeated,
-        promtool,
-        passed_over,
-    };
-    events.tell_all(Event::Concluding { work: "judging", seconds: None });
-    events.settle();
-    let sealed = tokio::task::spawn_blocking(move || {
+    Ok(Lived { promtool, unfinished, repeated })
+}
+
+/// Packs, judges, prints where that is asked for, and seals.
+async fn sealed(
+    draft: Draft,
+    made: Made,
+    pdf: bool,
+    events: &Events,
+    interrupt: &Interrupt,
+) -> Result<(Bundle, Outcome), Failure> {
+    let title = made.id.clone();
+    let judged = tokio::task::spawn_blocking(move || {
         for folder in files::files_in(&draft.folder().join(SCENES), "")? {
             files::pack_all(packed(&folder))?;
         }
         let outcome = conclude(&draft, &made)?;
-        Ok::<_, Failure>((draft.seal(&[])?, outcome))
+        Ok::<_, Failure>((draft, outcome))
     });
-    sealed.await.context("judging")?
+    let (draft, outcome) = judged.await.context("judging")??;
+    if pdf {
+        print(&draft, &title, events, interrupt).await?;
+    }
+    let sealed = tokio::task::spawn_blocking(move || draft.seal(&[])).await.context("sealing")??;
+    Ok((sealed, outcome))
 }
 
 /// What promtool said. It is done long before the scenes are, as a rule, and waited for a while where it is not.

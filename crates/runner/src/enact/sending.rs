@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use anyhow::Context;
+use futures_util::future::try_join_all;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
@@ -12,6 +12,7 @@ use super::spec::{RunSpec, Say};
 use crate::environment::{ASK_LIMIT, Environment};
 use crate::events::{Doing, STILL_AT_IT};
 use crate::surroundings::now_ms;
+use crate::traffic::balance::Balanced;
 use crate::traffic::connection::Tcp;
 use crate::traffic::progress::Progress;
 use crate::traffic::send::{Limits, Named, Sent, send};
@@ -30,7 +31,7 @@ pub(super) async fn traffic(
     say: &Say<'_>,
     interrupt: &Interrupt,
 ) -> Result<(Sent, Vec<StepTime>), Failure> {
-    let app = what.environment.app().first().context("the stack has no service")?;
+    let app = what.environment.app();
     let progress = Progress::new(schedule);
     let (phases, mut began) = mpsc::unbounded_channel::<Option<String>>();
     let mut steps = Steps { environment: what.environment, done: Vec::new(), failure: None };
@@ -50,7 +51,7 @@ pub(super) async fn traffic(
         let sent = send(
             schedule,
             &Named { run: id, service: what.tree.service() },
-            Tcp::resolve(app).await?,
+            Balanced::over(try_join_all(app.iter().map(Tcp::resolve)).await?),
             &Limits::default(),
             &progress,
             move |phase| {
@@ -103,13 +104,18 @@ impl Steps<'_> {
             if self.environment.lacks(&step.component) {
                 continue;
             }
-            let start_ms = now_ms();
-            if let Err(failure) = self.environment.order(step.action, &step.component).await {
-                let what = format!("cannot {} {}", step.action.name(), step.component);
-                self.failure.get_or_insert(failure.context(what));
+            let action = step.action;
+            for component in self.environment.turns(action, &step.component) {
+                let start_ms = now_ms();
+                let done = self.environment.order(action, &component).await;
+                self.done.push(StepTime { action, component: component.clone(), start_ms, end_ms: now_ms() });
+                if let Err(failure) = done {
+                    let what = format!("cannot {} {component}", action.name());
+                    self.failure.get_or_insert(failure.context(what));
+                    // Of replicas that are restarted, who comes next is not taken away as well.
+                    break;
+                }
             }
-            let (action, component) = (step.action, step.component.clone());
-            self.done.push(StepTime { action, component, start_ms, end_ms: now_ms() });
         }
     }
 
@@ -120,7 +126,7 @@ impl Steps<'_> {
             match step.action {
                 Action::Stop => drop(away.insert(step.component.clone(), Action::Start)),
                 Action::Pause => drop(away.insert(step.component.clone(), Action::Resume)),
-                Action::Start | Action::Resume => drop(away.remove(&step.component)),
+                Action::Start | Action::Resume | Action::Restart => drop(away.remove(&step.component)),
                 Action::Kill => {}
             }
         }

@@ -35,6 +35,7 @@ use aiclipx_judge::tree::{Rendered, Tree, copy_folder};
 use aiclipx_model::failure::{Failure, Kind, temporary_folder};
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::monitoring::prometheus_flags;
+use aiclipx_model::replica::Replicas;
 use aiclipx_model::revision::Revision;
 use aiclipx_model::scenario::Scenario;
 use aiclipx_stack::interrupt::Interrupt;
@@ -275,6 +276,10 @@ impl Trial {
         let speed = options.speed;
         let state = temporary_folder()?;
         let mut plan = Plan::private(root, &state.path().join("state"), speed)?;
+        plan.replicate(self.scenario.replicas.unwrap_or(Replicas::ONE))?;
+        if options.database {
+            plan.add_database();
+        }
         let mut scraped = plan.rendered_with();
         let mut proxy = None;
         let unapplied =
@@ -289,7 +294,8 @@ impl Trial {
                 Edit::Exposition(rewriting) => {
                     let app = plan.addresses.scraped_app().first().context("the stack has no service")?.clone();
                     let started = Proxy::start(app, tree.service(), *rewriting).await?;
-                    scraped.app_admin = vec![started.address().clone()];
+                    scraped.app_admin.resize(1.max(scraped.app_admin.len()), started.address().clone());
+                    scraped.app_admin[0] = started.address().clone();
                     proxy = Some(started);
                 }
                 Edit::Dashboard { .. } | Edit::Record(_) | Edit::Loss(_) => {}

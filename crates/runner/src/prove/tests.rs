@@ -35,7 +35,7 @@ fn repository() -> PathBuf {
 impl Host for StandIn {
     type Stack = tempfile::TempDir;
 
-    async fn start(&self, say: &Say<'_>) -> Result<tempfile::TempDir, Failure> {
+    async fn start(&self, _: &Scenario, say: &Say<'_>) -> Result<tempfile::TempDir, Failure> {
         say(Doing::StartingAStack);
         let state = tempfile::tempdir().unwrap();
         files::write(&state.path().join("runs/it/ledger.jsonl"), b"half").unwrap();

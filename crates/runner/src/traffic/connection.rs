@@ -68,6 +68,7 @@ impl Connect for Tcp {
 }
 
 /// One connection and the task that drives it; dropping it closes it.
+#[derive(Debug)]
 pub(super) struct Connection {
     pub(super) sender: SendRequest<Full<Bytes>>,
     driver: AbortHandle,
@@ -90,7 +91,7 @@ impl Drop for Connection {
 }
 
 /// Connections that wait for a request, the one used last at the back.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Idle(Mutex<VecDeque<(Instant, Connection)>>);
 
 impl Idle {

@@ -4,8 +4,8 @@
 //! A request is sent at most once: no retries, no redirects; a kept-alive connection that turns out to be closed is
 //! replaced only while nothing of the request was written. Requests in flight are bounded by a declared cap; a
 //! generator that hits it, or falls behind by more than it declared, stops and says so (`GENERATOR_LIMITED`): it never
-//! slows down quietly. The clock is tokio's and the connector the caller's, so all of this is tested on a paused clock
-//! over memory.
+//! slows down quietly. Of several replicas [`balance`](super::balance) says whom each goes to. The clock is tokio's and
+//! the connector the caller's, so all of this is tested on a paused clock over memory.
 //!
 //! It does not judge: what answers mean is for readers of the [`Ledger`].
 
@@ -20,13 +20,15 @@ use hyper::{Request, header};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::connection::{Connect, Connection, Idle, locked};
+use super::balance::{Balanced, Member};
+use super::connection::{Connect, Connection, locked};
 use super::precise_timer::PreciseTimer;
 use super::progress::Progress;
 use aiclipx_model::failure::Failure;
 use aiclipx_model::service::Service;
 use aiclipx_model::traffic::ledger::{Entry, FailureKind, Head, Ledger, Outcome, Quantiles, request_id};
 use aiclipx_model::traffic::schedule::{Intended, PlannedPhase, Schedule, micros};
+use aiclipx_model::traffic::shard::{Shard, Share};
 
 /// How long an interrupted run waits for answers that are under way.
 const GRACE: Duration = Duration::from_secs(1);
@@ -79,7 +81,8 @@ pub struct Named<'a> {
 /// A schedule that was sent.
 #[derive(Debug)]
 pub struct Sent {
-    /// One line for every scheduled request; its head says whether the run was limited or interrupted.
+    /// One line for every scheduled request, of a shard for every one of its own; its head says whether the run was limited or
+    /// interrupted.
     pub ledger: Ledger,
     /// How late requests left, against their intended time: the generator's own error.
     pub lag: Quantiles,
@@ -99,14 +102,14 @@ impl Sent {
     }
 }
 
-/// Sends every request of the schedule at its time and waits for what is outstanding.
+/// Sends every request of the schedule at its time, or those of one shard, and waits for what is outstanding.
 ///
 /// `on_phase` is called when a phase begins and must return at once. When `stop` ends, nothing more is sent, what is under way has a second to end,
 /// and the ledger is as complete as ever. What goes wrong with requests is in the ledger, not in the result.
-pub async fn send<C: Connect>(
-    schedule: &Schedule,
+pub async fn send<'a, C: Connect>(
+    share: impl Into<Share<'a>>,
     named: &Named<'_>,
-    connect: C,
+    to: impl Into<Balanced<C>>,
     limits: &Limits,
     progress: &Arc<Progress>,
     mut on_phase: impl FnMut(&PlannedPhase),
@@ -117,17 +120,19 @@ pub async fn send<C: Connect>(
     if run.is_empty() || run.len() > MAX_RUN_NAME || !run.chars().all(is_part_of_an_id) {
         return Err(Failure::usage(format!("`{run}` is no run name; write up to {MAX_RUN_NAME} of [A-Za-z0-9._-]")));
     }
-    let schedule_sha256 = schedule.sha256();
+    let balanced = to.into();
+    let _watchers = balanced.watched(named.service).await;
+    let share = share.into();
     let traffic = Arc::new(Traffic {
         run: run.to_owned(),
         service: named.service.clone(),
-        connect,
+        balanced,
         limits: limits.clone(),
         progress: Arc::clone(progress),
         origin: Instant::now(),
         in_flight: AtomicU64::new(0),
-        idle: Idle::default(),
-        records: Mutex::new(vec![Record::default(); schedule.requests.len()]),
+        shard: share.shard,
+        records: Mutex::new(vec![Record::default(); share.requests().count()]),
     });
     let started_unix_us = unix_us();
     let mut tasks = JoinSet::new();
@@ -136,7 +141,7 @@ pub async fn send<C: Connect>(
     let mut ending = tokio::select! {
         biased;
         () = &mut stop => Ending::Interrupted,
-        ending = pace(schedule, &traffic, &mut tasks, &mut on_phase) => ending,
+        ending = pace(&share, &traffic, &mut tasks, &mut on_phase) => ending,
     };
     if !matches!(ending, Ending::Interrupted) {
         tokio::select! {
@@ -151,7 +156,7 @@ pub async fn send<C: Connect>(
     }
     tasks.shutdown().await;
 
-    Ok(traffic.sent(schedule, schedule_sha256, started_unix_us, ending))
+    Ok(traffic.sent(&share, started_unix_us, ending))
 }
 
 enum Ending {
@@ -162,7 +167,7 @@ enum Ending {
 
 /// Launches every request at its time, and ends with the last phase.
 async fn pace<C: Connect>(
-    schedule: &Schedule,
+    share: &Share<'_>,
     traffic: &Arc<Traffic<C>>,
     tasks: &mut JoinSet<()>,
     on_phase: &mut impl FnMut(&PlannedPhase),
@@ -178,8 +183,8 @@ async fn pace<C: Connect>(
             None => sleep_until(at).await,
         }
     };
-    let mut requests = schedule.requests.iter().peekable();
-    for (index, phase) in schedule.phases.iter().enumerate() {
+    let mut requests = share.requests().peekable();
+    for (index, phase) in share.schedule.phases.iter().enumerate() {
         due(Duration::from_micros(phase.start_us)).await;
         traffic.progress.phase_began(phase);
         on_phase(phase);
@@ -204,7 +209,7 @@ async fn pace<C: Connect>(
             tasks.spawn(deliver(Arc::clone(traffic), intended.clone()));
         }
     }
-    sleep_until(traffic.origin + schedule.length()).await;
+    sleep_until(traffic.origin + share.schedule.length()).await;
     Ending::Complete
 }
 
@@ -228,19 +233,21 @@ fn passed_on(ended: Result<(), JoinError>) {
 struct Traffic<C> {
     run: String,
     service: Service,
-    connect: C,
+    balanced: Balanced<C>,
     limits: Limits,
     progress: Arc<Progress>,
     origin: Instant,
     in_flight: AtomicU64,
-    idle: Idle,
-    /// By sequence number. Kept here and not returned by the tasks: a task that is cut off leaves what it had.
+    shard: Shard,
+    /// By the place among the shard's requests. Kept here and not returned by the tasks: a task that is cut off leaves what it had.
     records: Mutex<Vec<Record>>,
 }
 
 /// What is known of one request so far.
 #[derive(Debug, Clone, Default)]
 struct Record {
+    /// Whom it went to, of several.
+    replica: Option<u32>,
     lag_us: Option<u64>,
     sent_us: Option<u64>,
     ended: Option<(u64, Outcome)>,
@@ -253,7 +260,9 @@ async fn deliver<C: Connect>(traffic: Arc<Traffic<C>>, intended: Intended) {
     let lag_us = traffic.now_us().saturating_sub(micros(intended.at));
     traffic.record(seq, |record| record.lag_us = Some(lag_us));
     let deadline = started + traffic.limits.timeout;
-    let exchanged = timeout_at(deadline, traffic.exchange(&intended)).await;
+    let (member, replica) = traffic.balanced.pick(&intended);
+    traffic.record(seq, |record| record.replica = replica);
+    let exchanged = timeout_at(deadline, traffic.exchange(&intended, member)).await;
     let now_us = traffic.now_us();
     let (outcome, connection) = match exchanged {
         Ok(Ok((status, connection))) => (Outcome::Answered { status }, Some(connection)),
@@ -265,13 +274,13 @@ async fn deliver<C: Connect>(traffic: Arc<Traffic<C>>, intended: Intended) {
     if let Some(mut connection) = connection
         && let Ok(Ok(())) = timeout_at(deadline, connection.sender.ready()).await
     {
-        traffic.idle.keep(connection);
+        member.idle.keep(connection);
     }
 }
 
 impl<C: Connect> Traffic<C> {
     /// What came of all, once nothing is under way any more.
-    fn sent(&self, schedule: &Schedule, schedule_sha256: String, started_unix_us: u64, ending: Ending) -> Sent {
+    fn sent(&self, share: &Share<'_>, started_unix_us: u64, ending: Ending) -> Sent {
         let records = std::mem::take(&mut *locked(&self.records));
         let elapsed_us = self.now_us();
         let lag = Quantiles::of(records.iter().filter_map(|record| record.lag_us));
@@ -282,32 +291,36 @@ impl<C: Connect> Traffic<C> {
             Ending::Complete => (false, self.late_by(lag.max_us)),
         };
         let why = if interrupted { "interrupted" } else { "generator limited" };
-        let lines = schedule.requests.iter().zip(records);
-        let entries = lines.map(|(intended, record)| record.into_entry(intended, schedule, &self.run, elapsed_us, why));
+        let schedule = share.schedule;
+        let lines = share.requests().zip(records);
+        let entry =
+            |(intended, record): (&Intended, Record)| record.into_entry(intended, schedule, &self.run, elapsed_us, why);
+        let entries: Vec<Entry> = lines.map(entry).collect();
         let head = Head {
             run: self.run.clone(),
             scenario: schedule.scenario.clone(),
             seed: schedule.seed,
             speed: schedule.speed,
             length_us: micros(schedule.length()),
-            schedule_sha256,
-            scheduled: schedule.requests.len() as u64,
+            schedule_sha256: share.schedule_sha256.clone(),
+            scheduled: entries.len() as u64,
             started_unix_us,
             ended_unix_us: unix_us(),
             elapsed_us,
             limited,
             interrupted,
+            starts_unix_us: Vec::new(),
         };
-        Sent { ledger: Ledger { head, entries: entries.collect() }, lag }
+        Sent { ledger: Ledger { head, entries }, lag }
     }
 
     /// Sends one request on an idle connection or a new one, and reads the whole answer.
-    async fn exchange(&self, intended: &Intended) -> Result<(u16, Connection), FailureKind> {
-        let mut request = self.request(intended);
+    async fn exchange(&self, intended: &Intended, to: &Member<C>) -> Result<(u16, Connection), FailureKind> {
+        let mut request = self.request(intended, to.connect.host());
         loop {
-            let (mut connection, is_new) = match self.idle.take() {
+            let (mut connection, is_new) = match to.idle.take() {
                 Some(connection) => (connection, false),
-                None => (Connection::open(&self.connect).await.map_err(|_| FailureKind::Refused)?, true),
+                None => (Connection::open(&to.connect).await.map_err(|_| FailureKind::Refused)?, true),
             };
             let now_us = self.now_us();
             self.record(intended.seq, |record| record.sent_us = Some(now_us));
@@ -332,11 +345,11 @@ impl<C: Connect> Traffic<C> {
         }
     }
 
-    fn request(&self, intended: &Intended) -> Request<Full<Bytes>> {
+    fn request(&self, intended: &Intended, host: &str) -> Request<Full<Bytes>> {
         let mut request = Request::builder()
             .method(intended.method.as_str())
             .uri(format!("{}{}", self.service.base, intended.path))
-            .header(header::HOST, self.connect.host());
+            .header(header::HOST, host);
         if let Some(name) = &self.service.request_id {
             request = request.header(name, request_id(&self.run, intended.seq));
         }
@@ -370,7 +383,7 @@ impl<C: Connect> Traffic<C> {
     }
 
     fn record(&self, seq: u64, change: impl FnOnce(&mut Record)) {
-        let index = usize::try_from(seq).expect("a sequence number is an index into the schedule");
+        let index = usize::try_from(self.shard.place(seq)).expect("a place among what is sent is an index");
         change(&mut locked(&self.records)[index]);
     }
 
@@ -403,6 +416,7 @@ impl Record {
             path: intended.path.clone(),
             endpoint: intended.endpoint.clone(),
             fault: intended.fault.clone(),
+            replica: self.replica,
             intended_us: micros(intended.at),
             sent_us: self.sent_us,
             ended_us,

@@ -158,6 +158,7 @@ mod tests {
             path: endpoint.to_owned(),
             endpoint: endpoint.to_owned(),
             fault: None,
+            replica: None,
             intended_us: 0,
             sent_us: Some(0),
             ended_us: Some(latency_us),
@@ -185,6 +186,7 @@ mod tests {
             elapsed_us: 0,
             limited: None,
             interrupted: true,
+            starts_unix_us: Vec::new(),
         };
         Summary::new(&Ledger { head, entries }, Quantiles::of([400, 900, 1_100]))
     }

@@ -11,6 +11,7 @@ use crate::layout::{self, SUPERVISORD_PID};
 use crate::mark::RENDERED_LINE;
 use crate::plan::{Lifetime, Plan, Process};
 use aiclipx_model::failure::{Failure, no_temporary_folder};
+use aiclipx_model::replica;
 
 /// A path of a unix socket takes 107 bytes; a temporary folder this long leaves room for ours and the socket's name.
 const MAX_TEMPORARY_BYTES: usize = 60;
@@ -88,7 +89,15 @@ pub(crate) fn text(plan: &Plan, programs: &[Program], socket: &Path) -> String {
         };
         // Vector ends within a second of being asked (`--graceful-shutdown-limit-secs`), or hangs, as where a log is a pipe: what it
         // holds is on its disk.
-        let patience = if name == Component::Vector.name() { 3 } else { 20 };
+        let patience = if name == Component::Vector.name() {
+            3
+        } else if replica::is_of(name, Component::App.name()) {
+            20 + plan.drain().as_secs()
+        } else {
+            20
+        };
+        // Told to end, it waits until its clients have left; this ends their sessions.
+        let signal = if name == Component::Database.name() { "INT" } else { "TERM" };
         // What somebody's own program has started is stopped with it.
         let group = name.starts_with(Component::App.name()) && !plan.service.is_ours();
         let command: Vec<String> = program.command.iter().map(|word| quote(word)).collect();
@@ -96,7 +105,7 @@ pub(crate) fn text(plan: &Plan, programs: &[Program], socket: &Path) -> String {
             text,
             "\n[program:{name}]\ncommand={}\n\
              autorestart={restart}\nstartsecs={settles}\nstartretries={retries}\n\
-             stopsignal=TERM\nstopwaitsecs={patience}\nstopasgroup={group}\nkillasgroup={group}\n\
+             stopsignal={signal}\nstopwaitsecs={patience}\nstopasgroup={group}\nkillasgroup={group}\n\
              redirect_stderr=true\nstdout_logfile=logs/{name}.log\n\
              stdout_logfile_maxbytes=20MB\nstdout_logfile_backups=4\n",
             command.join(" "),

@@ -58,10 +58,15 @@ impl Control<'_> {
 
     /// Does something to a program; an error says what supervisorctl said.
     pub(crate) async fn order(&self, arguments: &[&str]) -> Result<(), Failure> {
+        self.order_unless(arguments, "\0").await
+    }
+
+    /// The same; where it says `done` of a program that is so already, all is well.
+    pub(crate) async fn order_unless(&self, arguments: &[&str], done: &str) -> Result<(), Failure> {
         let output = self.run(arguments).await?;
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said);
-        if output.status.success() && !said.contains("ERROR") {
+        if said.contains(done) || output.status.success() && !said.contains("ERROR") {
             return Ok(());
         }
         Err(Failure::infrastructure(format!("supervisorctl {}: {}", arguments.join(" "), said.trim())))

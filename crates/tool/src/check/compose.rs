@@ -15,6 +15,7 @@ mod service;
 
 use keys::{OF_FILE, OF_SERVICE, is_known};
 use service::Service;
+pub(super) use service::or_else;
 
 /// Where there is none, as beside an installed tool, nothing is checked.
 pub(super) fn check(root: &Path, findings: &mut Findings) {

@@ -22,15 +22,7 @@ const DEEPEST: usize = 8;
 
 pub(super) fn check(tree: &Tree, known: &Known, findings: &mut Findings) {
     let world = World { monitoring: &tree.monitoring, known };
-    for alert in tree.monitoring.alerts() {
-        let Some(labels) = promql::parse(&alert.expr).ok().and_then(|expr| world.of(&expr, 0)) else { continue };
-        for (key, text) in &alert.annotations {
-            for asked in named(text, "$labels.").filter(|asked| !labels.contains(*asked)) {
-                let what = format!("the {key} of {} asks for the label `{asked}`, which its value has not", alert.name);
-                findings.at("alert/annotation", alert, what, has(&labels));
-            }
-        }
-    }
+    annotations(&tree.monitoring, known, findings);
     for dashboard in &tree.dashboards {
         for panel in dashboard.panels() {
             for target in panel.items_of("targets") {
@@ -53,6 +45,22 @@ pub(super) fn check(tree: &Tree, known: &Known, findings: &mut Findings) {
         }
     }
     groups(&world, findings);
+}
+
+/// What a text asks for by itself; behind `if` and `with` it may be missing.
+pub(super) fn annotations(monitoring: &Monitoring, known: &Known, findings: &mut Findings) {
+    let world = World { monitoring, known };
+    for alert in monitoring.alerts() {
+        let Some(labels) = promql::parse(&alert.expr).ok().and_then(|expr| world.of(&expr, 0)) else { continue };
+        for (key, text) in &alert.annotations {
+            let may_lack =
+                |asked: &str| ["if", "with"].iter().any(|word| text.contains(&format!("{word} $labels.{asked}")));
+            for asked in named(text, "$labels.").filter(|asked| !labels.contains(*asked) && !may_lack(asked)) {
+                let what = format!("the {key} of {} asks for the label `{asked}`, which its value has not", alert.name);
+                findings.at("alert/annotation", alert, what, has(&labels));
+            }
+        }
+    }
 }
 
 fn has(labels: &BTreeSet<String>) -> String {

@@ -18,6 +18,7 @@ use super::known::{Known, expressions};
 use super::labels;
 use super::tree::Tree;
 use aiclipx_app::metrics::Metrics;
+use aiclipx_model::monitoring::addresses::SCRAPED;
 use aiclipx_model::monitoring::located::Node;
 use aiclipx_model::monitoring::{Monitoring, PROMETHEUS, UNKNOWN, promql};
 use aiclipx_model::prom::exposition::{self, Exposition};
@@ -99,10 +100,11 @@ const OF_TARGETS: [&str; 3] = ["job", "instance", "__name__"];
 pub(super) fn check(tree: &Tree, findings: &mut Findings) -> anyhow::Result<()> {
     let known = known(&tree.monitoring)?;
     let is_unknown = is_unknown(&tree.monitoring, findings);
+    let world = World { known: &known, is_unknown, counters: counters(&tree.monitoring) };
     for (file, line, text) in expressions(tree) {
         match promql::parse(&text) {
             Ok(expr) => {
-                asked(&expr, &known, is_unknown, &file, line, findings);
+                asked(&expr, &world, &file, line, findings);
                 // Unit tests have targets of their own.
                 if !file.starts_with("monitoring/prometheus/rules/tests") {
                     idle(&expr, &tree.monitoring, &file, line, findings);
@@ -176,7 +178,7 @@ fn known(monitoring: &Monitoring) -> anyhow::Result<Known> {
     let groups = monitoring.documents_in("prometheus/targets").flat_map(|(_, document)| document.items());
     let given = groups.filter_map(|group| group.get("labels")).flat_map(Node::entries).map(|entry| entry.key.as_str());
     let given = given.filter(|key| !key.starts_with("__"));
-    let of_all: Vec<&str> = given.chain(OF_TARGETS).collect();
+    let of_all: Vec<&str> = given.chain(OF_TARGETS).chain([SCRAPED]).collect();
     let labels = |names: &[&str]| Some(names.iter().chain(&of_all).map(|name| (*name).to_owned()).collect());
     let service = monitoring.service();
     if service.is_ours() {
@@ -223,6 +225,22 @@ fn own(known: &mut Known, labels: &dyn Fn(&[&str]) -> Option<BTreeSet<String>>) 
     Ok(())
 }
 
+/// What is known of the names that are asked for.
+struct World<'a> {
+    known: &'a Known,
+    is_unknown: bool,
+    /// Of any name: counters as the service says.
+    counters: BTreeSet<String>,
+}
+
+/// What somebody else's service says are counters: not all end in `_total`.
+fn counters(monitoring: &Monitoring) -> BTreeSet<String> {
+    let file = monitoring.service().recorded.as_ref().map(Path::new);
+    let text = file.and_then(|file| monitoring.files().get(file)).map(|bytes| String::from_utf8_lossy(bytes));
+    let is_one = |line: &str| Some(line.strip_prefix("# TYPE ")?.strip_suffix(" counter")?.to_owned());
+    text.unwrap_or_default().lines().filter_map(is_one).collect()
+}
+
 /// What somebody else's service exposed when it was recorded; none where it was not, or can't be read.
 fn recorded_of(monitoring: &Monitoring) -> Option<Exposition> {
     let bytes = monitoring.files().get(Path::new(monitoring.service().recorded.as_ref()?))?;
@@ -245,7 +263,8 @@ fn is_unknown(monitoring: &Monitoring, findings: &mut Findings) -> bool {
     true
 }
 
-fn asked(expr: &Expr, known: &Known, is_unknown: bool, file: &Path, line: usize, findings: &mut Findings) {
+fn asked(expr: &Expr, world: &World, file: &Path, line: usize, findings: &mut Findings) {
+    let World { known, is_unknown, counters } = world;
     for selector in promql::selectors(expr) {
         for matcher in selector.matchers.matchers.iter().filter(|matcher| matcher.name == "le") {
             let tells_apart =
@@ -265,7 +284,7 @@ fn asked(expr: &Expr, known: &Known, is_unknown: bool, file: &Path, line: usize,
         // Of a selector without a name nothing is known.
         let Some(name) = selector.name.as_deref().filter(|name| !name.contains(UNKNOWN)) else { continue };
         match known.get(name) {
-            None if is_unknown => {}
+            None if *is_unknown => {}
             None => findings.find("query/name", file, line, format!("nobody exposes `{name}`"), nearest(name, known)),
             Some(None) => {}
             Some(Some(labels)) => {
@@ -280,7 +299,8 @@ fn asked(expr: &Expr, known: &Known, is_unknown: bool, file: &Path, line: usize,
     for node in promql::nodes(expr) {
         let Expr::Call(call) = node else { continue };
         let names = promql::selectors(node).into_iter().filter_map(|selector| selector.name.as_deref());
-        let grows = |name: &str| ["_total", "_bucket", "_count", "_sum"].iter().any(|ending| name.ends_with(ending));
+        let endings = ["_total", "_bucket", "_count", "_sum"];
+        let grows = |name: &str| counters.contains(name) || endings.iter().any(|ending| name.ends_with(ending));
         if promql::OF_COUNTERS.contains(&call.func.name)
             && let Some(name) = names.filter(|name| known.contains_key(*name)).find(|name| !grows(name))
         {

@@ -6,6 +6,8 @@
 //! |---|---|
 //! | [`wiring`] | patterns with files, jobs and routes with time, matchers with alerts, the forwarder's inputs |
 //! | [`compose`] | compose.yaml with what it mounts, joins and waits for |
+//! | [`kubernetes`] | deploy/kubernetes with what Kubernetes knows, with compose.yaml, with monitoring/ |
+//! | [`anywhere`] | rules and routes with what fires at nothing or for ever, is reached by nobody, is tested by nothing |
 //! | [`alerts`] | labels, annotations, runbooks, routes; the jobs that rules, pages and panels ask of |
 //! | [`inhibitions`] | what silences with what is silenced: whose, and for how long |
 //! | [`events`] | a `for` with the window of what counts events |
@@ -37,19 +39,21 @@ use aiclipx_model::monitoring::{Monitoring, slo};
 use aiclipx_model::scenario::{self, Scenario};
 
 mod alerts;
+mod anywhere;
 mod cases;
 mod compose;
 mod dashboards;
+mod environment;
 mod events;
 mod finding;
 mod inhibitions;
 mod known;
+mod kubernetes;
 mod labels;
 pub mod live;
 pub mod metrics;
 mod mutants;
 pub mod names;
-mod nearest;
 mod pasted;
 mod profile;
 mod recordings;
@@ -77,6 +81,7 @@ pub fn check(root: &Path) -> Result<Vec<Finding>, Failure> {
     let dashboards = read_dashboards(&monitoring, &mut Findings::default());
     runbooks::check(root, &monitoring, &dashboards, &mut findings);
     compose::check(root, &mut findings);
+    kubernetes::check(root, &monitoring, &mut findings);
     mutants::check(root, &SPEEDS, &mut findings);
     Ok(of(monitoring, &scenarios, findings)?)
 }
@@ -97,6 +102,9 @@ pub fn check_anybodys(folder: &Path) -> Result<Vec<Finding>, Failure> {
     remarked(&monitoring, &mut findings);
     without_rules(&monitoring, &mut findings);
     events::check(&monitoring, &mut findings);
+    anywhere::check(&monitoring, &mut findings);
+    anywhere::annotations(&monitoring, &mut findings);
+    wiring::of_alertmanager(&monitoring, &mut findings);
     let tree = Tree { dashboards: Vec::new(), monitoring };
     recordings::check(&tree, &mut findings);
     let idle = profile.check(&tree, &findings.0);
@@ -160,6 +168,7 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario], mut findings: Findings) ->
     alerts::check(&tree, &mut findings);
     inhibitions::check(&tree.monitoring, &mut findings);
     events::check(&tree.monitoring, &mut findings);
+    anywhere::check(&tree.monitoring, &mut findings);
     recordings::check(&tree, &mut findings);
     wiring::check(&tree.monitoring, &mut findings);
     settings::check(&tree.monitoring, &mut findings);

@@ -4,12 +4,15 @@
 type Row = (&'static str, &'static str);
 
 /// In the order of names; crates/tool/tests/names.rs holds it to those that are used.
-pub const ALL: [Row; 161] = [
+pub const ALL: [Row; 182] = [
     ("address/elsewhere", "an address is none of this stack's: a local stack leaves it as it is"),
+    ("alert/absent", "it asks whether several are absent at once, and is silent while one is there"),
     ("alert/annotation", "an annotation asks for a label that the rule's value has not"),
     ("alert/dashboard", "it has no `dashboard_url`, or one that leads nowhere"),
     ("alert/description", "its description says nothing of the case"),
     ("alert/duration", "an annotation tells a duration, which no speed divides and the rule may contradict"),
+    ("alert/endless", "it compares a counter itself, which never falls: it ends when the process does"),
+    ("alert/hold", "it has no `for`, and fires at one scrape that is lost"),
     ("alert/humanize", "its description prints a number below 1 in thousandths"),
     ("alert/label", "a label is missing, none of those known, or a template"),
     ("alert/name", "its name does not begin as its service's do"),
@@ -17,9 +20,11 @@ pub const ALL: [Row; 161] = [
     ("alert/overview", "its row in monitoring/README.md is missing, or says another severity or `for` than its rule"),
     ("alert/runbook", "its `runbook_url` is no page under monitoring/runbooks"),
     ("alert/sentence", "its summary or description is no sentence"),
+    ("alert/severity", "it has no `severity`, and others have"),
     ("alert/summary", "its summary is a template"),
     ("alert/twice", "another alert has its name"),
     ("alert/unproven", "no scenario expects it to fire"),
+    ("alert/untested", "no unit test asks for it, where there are unit tests"),
     ("alert/window", "its label names a window that its expression does not ask for"),
     ("check/file", "check.toml can't be read"),
     ("check/switch", "a switch is for a finding of no such name, or is neither on nor off"),
@@ -71,11 +76,25 @@ pub const ALL: [Row; 161] = [
     ("inhibition/outlasts", "a cause ends before what it inhibits, which would then be told"),
     ("inhibition/unheard", "it ends before what inhibits it, and nobody hears of its end"),
     ("inhibition/watchdog", "the Watchdog is inhibited"),
+    ("kubernetes/drain", "a pod is killed before it has had the time that it may take to stop"),
+    ("kubernetes/field", "Kubernetes knows no such field of the object, wants another type of it, or one more"),
+    ("kubernetes/file", "a file of deploy/kubernetes can't be read"),
+    ("kubernetes/image", "an image is none of those that compose.yaml names"),
+    ("kubernetes/kind", "an object is of a kind that is not known here"),
+    ("kubernetes/limit", "a container is not held back, or otherwise than by compose.yaml"),
+    ("kubernetes/missing", "a list or a pod names what is not there"),
+    ("kubernetes/open", "a pod may do more than it has to"),
+    ("kubernetes/rendered", "what is made of monitoring/ for a cluster is not what monitoring/ gives"),
+    ("kubernetes/selector", "a selector or a port finds nothing"),
+    ("kubernetes/setting", "the service has no such setting, or not of this value"),
+    ("kubernetes/shards", "a Job cuts its traffic into another number of shards than it has pods"),
+    ("kubernetes/unlisted", "no list names a file, so that no cluster gets it"),
     ("live/no-traffic", "nobody called the service in what is shown (`--live`)"),
     ("monitoring/file", "a file of monitoring/ can't be read as what it is"),
     ("monitoring/speed", "a file of monitoring/ can't be divided for a speed that is promised"),
     ("mutant/applies", "a mutant changes what is not there, or not there once, or no claim is there that must find it"),
     ("mutant/file", "mutants.toml can't be read, or has a mutant that says too little or too much"),
+    ("name/version", "a label, an annotation or a series has a name that not every Prometheus from 2.42 on takes"),
     ("panel/answer", "a query is answered with an error (`--live`)"),
     ("panel/datasource", "it names no datasource"),
     ("panel/description", "it does not say what it shows"),
@@ -102,6 +121,7 @@ pub const ALL: [Row; 161] = [
     ("query/one-job", "one job of the service is asked for, and not a second"),
     ("query/syntax", "an expression can't be read"),
     ("query/version", "an expression is one that not every Prometheus from 2.42 on reads"),
+    ("query/window", "a rate is over fewer than four scrapes"),
     ("receiver/resolved", "a receiver is not told when an alert ends"),
     ("receiver/silent", "a receiver tells nobody"),
     ("receiver/unreached", "no alert reaches a receiver"),
@@ -117,6 +137,7 @@ pub const ALL: [Row; 161] = [
     ("route/matcher", "a matcher of a route or an inhibition takes no alert"),
     ("route/repeat", "it repeats more often than it looks"),
     ("route/severity", "alerts of two severities go to one receiver"),
+    ("route/shadowed", "no alert comes to a route: one before it takes all that it would take"),
     ("route/version", "a matcher is one that not every Alertmanager from 0.25 on reads"),
     ("route/watchdog", "the Watchdog is not repeated each time its group is looked at"),
     ("rule/absent", "Prometheus has not loaded a rule (`--live`)"),
@@ -175,19 +196,29 @@ pub(super) fn of(name: &str) -> Option<&'static str> {
 
 /// Those that hold of any monitoring, and are on where it is not ours: each is of what its programs read in another way than it
 /// looks, or not at all.
-pub const ANYWHERE: [&str; 7] = [
+pub const ANYWHERE: [&str; 17] = [
+    "alert/absent",
+    "alert/annotation",
+    "alert/endless",
+    "alert/hold",
     "alert/one-event",
+    "alert/severity",
+    "alert/untested",
     "files/document",
     "files/hidden",
+    "name/version",
     "query/syntax",
     "query/version",
+    "query/window",
     "recording/rate",
+    "route/matcher",
+    "route/shadowed",
     "route/version",
 ];
 
 /// Names and groups that are habits of this repository, and off where the tree is of another service: how an alert is told and
 /// documented, which tests each has, how a panel is described, what a local stack of ours sets.
-pub const OF_OURS: [&str; 28] = [
+pub const OF_OURS: [&str; 29] = [
     "alert/dashboard",
     "alert/description",
     "alert/label",
@@ -204,6 +235,7 @@ pub const OF_OURS: [&str; 28] = [
     "dashboard/timezone",
     "grafana",
     "inhibition",
+    "kubernetes",
     "mutant",
     "panel/description",
     "panel/runbook",

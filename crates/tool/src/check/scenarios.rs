@@ -4,12 +4,12 @@
 use std::path::Path;
 
 use super::finding::Findings;
-use super::nearest;
 use super::profile;
 use super::tree::{DashboardFile, SCENARIOS, Tree, asking_panels, line_with};
 use aiclipx_app::endpoint::Endpoint;
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::{Alert, Monitoring};
+use aiclipx_model::nearest;
 use aiclipx_model::scenario::{RequestTemplate, Scenario};
 
 pub(super) fn check(

@@ -17,6 +17,11 @@ mod patterns;
 mod routing;
 pub(super) mod scrapes;
 
+/// Alertmanager's matchers alone, wherever its configuration lies.
+pub(super) fn of_alertmanager(monitoring: &Monitoring, findings: &mut Findings) {
+    routing::asked_of_alerts(monitoring, findings);
+}
+
 pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     patterns::check(monitoring, findings);
     scrapes::check(monitoring, findings);

@@ -3,8 +3,9 @@
 //! Pure. Each guess says why it was made, and what else there was: a guess is for reading, not for trusting.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
-use aiclipx_model::prom::exposition::{Exposition, SeriesName};
+use aiclipx_model::prom::exposition::{self, Exposition, SeriesName};
 use aiclipx_model::service::{Build, Metric};
 
 /// Programs' own metrics, of which no client knows.
@@ -12,6 +13,8 @@ const OWN: [&str; 10] =
     ["go_", "process_", "python_", "promhttp_", "prometheus_", "jvm_", "nodejs_", "dotnet_", "aspnetcore_", "scrape_"];
 /// What a client asks with.
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+/// A label with more values than this tells apart who asks, and not what counts.
+const MANY_VALUES: usize = 20;
 /// More routes than this are hardly templates.
 const MANY_ROUTES: usize = 40;
 
@@ -38,6 +41,8 @@ pub(super) struct Guess {
     pub(super) all_routes: BTreeSet<String>,
     /// A line for each choice.
     pub(super) why: Vec<String>,
+    /// The names there are, for `check`: one series of each metric and set of labels, without its value.
+    pub(super) recorded: String,
 }
 
 impl Exposed {
@@ -46,7 +51,14 @@ impl Exposed {
             let mut words = line.strip_prefix("# TYPE ")?.split_whitespace();
             Some((words.next()?.to_owned(), words.next()?.to_owned()))
         };
-        Exposed { series, kinds: text.lines().filter_map(kind).collect() }
+        // OpenMetrics calls a counter without its ending.
+        let is_open = exposition::is_open(text);
+        let in_full = |(name, kind): (String, String)| match kind.as_str() {
+            "counter" if is_open && !name.ends_with("_total") => (name + "_total", kind),
+            "info" if is_open && !name.ends_with("_info") => (name + "_info", "gauge".to_owned()),
+            _ => (name, kind),
+        };
+        Exposed { series, kinds: text.lines().filter_map(kind).map(in_full).collect() }
     }
 
     /// Families of a kind that are about what clients ask for.
@@ -55,9 +67,44 @@ impl Exposed {
         of_kind.filter(|name| !OWN.iter().any(|own| name.starts_with(own)))
     }
 
+    /// A name's series. Not all are looked through: there may be hundreds of thousands.
+    fn of(&self, name: &str) -> impl Iterator<Item = (&BTreeMap<String, String>, f64)> {
+        let first = SeriesName { name: name.to_owned(), labels: BTreeMap::new() };
+        let name = name.to_owned();
+        let of_name = self.series.range(first..).take_while(move |(series, _)| series.name == name);
+        of_name.map(|(series, value)| (&series.labels, *value))
+    }
+
     fn labels_of(&self, name: &str) -> impl Iterator<Item = &BTreeMap<String, String>> {
-        let of_it = self.series.keys().filter(|series| series.name == name).map(|series| &series.labels);
-        of_it.collect::<Vec<_>>().into_iter()
+        self.of(name).map(|(labels, _)| labels)
+    }
+
+    /// One series of each name and set of labels.
+    fn recorded(&self) -> String {
+        let mut text = String::from(
+            "# What the service exposes, for `aiclipx check`: one series of each metric and set of labels, without its value. Make it\n\
+             # anew when there are more: curl its metrics into this file.\n",
+        );
+        let (mut typed, mut before) = (BTreeSet::new(), BTreeSet::new());
+        for SeriesName { name, labels } in self.series.keys() {
+            if !before.insert((name, labels.keys().collect::<Vec<_>>())) {
+                continue;
+            }
+            let is_of =
+                |ending: &&str| name.strip_suffix(*ending).is_some_and(|family| self.kinds.contains_key(family));
+            let ending = ["_bucket", "_count", "_sum"].into_iter().find(is_of).unwrap_or_default();
+            let family = &name[..name.len() - ending.len()];
+            if typed.insert(family) {
+                let kind = self.kinds.get(family).map_or("untyped", String::as_str);
+                let _ = writeln!(text, "# TYPE {family} {kind}");
+            }
+            let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let labels: Vec<_> =
+                labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
+            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            let _ = writeln!(text, "{name}{labels} 0");
+        }
+        text
     }
 
     fn values(&self, name: &str, label: &str) -> BTreeSet<&str> {
@@ -71,7 +118,7 @@ impl Exposed {
 
 /// Everything that can be told of an exposition.
 pub(super) fn guess(exposed: &Exposed) -> Guess {
-    let mut guess = Guess::default();
+    let mut guess = Guess { recorded: exposed.recorded(), ..Guess::default() };
     requests(exposed, &mut guess);
     latency(exposed, &mut guess);
     errors(exposed, &mut guess);
@@ -173,13 +220,23 @@ fn only(exposed: &Exposed, metric: &mut Metric, guess: &mut Guess) {
             continue;
         }
         let mut counted: BTreeMap<&str, f64> = BTreeMap::new();
-        for (SeriesName { name, labels }, value) in &exposed.series {
-            if *name == metric.name {
-                *counted.entry(labels.get(label).map_or("", String::as_str)).or_default() += value;
-            }
+        for (labels, value) in exposed.of(&metric.name) {
+            *counted.entry(labels.get(label).map_or("", String::as_str)).or_default() += value;
         }
         let most = counted.iter().max_by(|one, other| one.1.total_cmp(other.1)).map(|(value, _)| (*value).to_owned());
         let Some(most) = most.filter(|most| !most.is_empty()) else { continue };
+        if !is_writable(&most) {
+            guess.why.push(format!(
+                "[requests.only] {label} is left out: {most:?}, which counted most, can't be written into a rule"
+            ));
+            continue;
+        }
+        if counted.len() > MANY_VALUES {
+            let what =
+                format!("[requests.only] {label} is left out: it has {} values, which count together", counted.len());
+            guess.why.push(what);
+            continue;
+        }
         let others: Vec<&str> = counted.keys().copied().filter(|value| *value != most).take(4).collect();
         let which = if others.is_empty() {
             "the only value there is".to_owned()
@@ -206,10 +263,12 @@ fn routes(exposed: &Exposed, metric: &Metric, route: &str, guess: &mut Guess) {
         at(&metric.method).is_none_or(|method| method.eq_ignore_ascii_case("GET"))
             && at(&metric.code).is_none_or(|code| code.starts_with('2'))
     };
+    let is_path = |c: char| c.is_ascii_alphanumeric() || "/-._~@+=,".contains(c);
     let is_plain = |route: &&String| {
         route.starts_with('/')
-            && !route.contains(['{', '<', ':', '*', '?', '#', ' '])
-            && !route.split('/').any(is_number)
+            && !route.starts_with("//")
+            && route.chars().all(is_path)
+            && !route.split('/').any(|part| is_number(part) || part == "..")
     };
     let good = exposed.labels_of(&metric.name).filter(|labels| is_good(labels)).filter_map(|labels| labels.get(route));
     let good: BTreeSet<&String> = good.filter(is_plain).collect();
@@ -269,6 +328,11 @@ fn build(exposed: &Exposed, guess: &mut Guess) {
     let version = labels.contains("version").then(|| "version".to_owned());
     guess.why.push(format!("[build] info = {name}: by its name"));
     guess.build = Some(Build { info: name.to_owned(), version, revision: None });
+}
+
+/// Whether YAML and TOML have it as it is: no character that moves the cursor or ends a line.
+fn is_writable(value: &str) -> bool {
+    !value.contains(|c: char| c.is_control() || ['\u{2028}', '\u{2029}', '\u{feff}'].contains(&c))
 }
 
 fn is_code(value: &str) -> bool {

@@ -25,6 +25,9 @@ pub(super) struct Asked<'a> {
     pub(super) ready: &'a str,
 }
 
+/// What it exposed when it was asked, in monitoring/.
+const RECORDED: &str = "metrics.txt";
+
 /// All files, by their paths from the tree.
 pub(super) fn files(asked: &Asked<'_>, guess: &Guess) -> BTreeMap<PathBuf, String> {
     let port = asked.monitoring.unwrap_or(&asked.address.address).port;
@@ -32,6 +35,7 @@ pub(super) fn files(asked: &Asked<'_>, guess: &Guess) -> BTreeMap<PathBuf, Strin
     let mut files = BTreeMap::new();
     let mut add = |path: &str, text: String| drop(files.insert(PathBuf::from(path), text));
     add("monitoring/service.toml", service(asked, guess));
+    add(&format!("monitoring/{RECORDED}"), guess.recorded.clone());
     add("scripts/traffic/01-first.toml", scenario(guess));
     add("monitoring/prometheus/prometheus.yml", include_str!("tree/prometheus.yml").replace("JOB", asked.job));
     for (name, port) in [("app", port), ("prometheus", 9090), ("alertmanager", 9093), ("receiver", 9095)] {
@@ -61,6 +65,7 @@ fn service(asked: &Asked<'_>, guess: &Guess) -> String {
     }
     line("ready", asked.ready);
     line("metrics", asked.metrics);
+    line("recorded", RECORDED);
     if guess.requests.as_ref().is_some_and(|requests| requests.route.is_some()) {
         let _ = writeln!(text, "internal = {}", Value::from(internal(asked)));
     }

@@ -348,9 +348,12 @@ fn names(selector: &VectorSelector) -> Vec<&str> {
         return vec![name];
     }
     let pattern = selector.matchers.matchers.iter().find(|matcher| matcher.name == "__name__");
-    let Some(Matcher { op: MatchOp::Re(_), value, .. }) = pattern else { return Vec::new() };
-    let listed: Vec<&str> = value.split('|').collect();
-    if listed.iter().all(|name| !name.is_empty() && is_name(name)) { listed } else { Vec::new() }
+    match pattern {
+        // One that is a name in quotes alone.
+        Some(Matcher { op: MatchOp::Equal, value, .. }) => vec![value],
+        Some(Matcher { op: MatchOp::Re(_), value, .. }) if value.split('|').all(is_name) => value.split('|').collect(),
+        _ => Vec::new(),
+    }
 }
 
 fn is_over_time(call: &Call) -> bool {

@@ -137,12 +137,38 @@ fn what_prometheus_2_42_does_not_know_is_refused() {
         "info(x)",
         "double_exponential_smoothing(x[5m], 0.5, 0.5)",
         "sort_by_label(x, \"a\")",
-        "{\"a.b\"}",
-        "{\"a.b\"=\"c\"}",
         "x{a=\"1\" or b=\"2\"}",
-        "sum by (\"a.b\") (x)",
     ] {
         assert!(parse(text).is_err(), "{text}");
+    }
+}
+
+/// What is printed is read again, and a name that needs no quotes has none.
+#[test]
+fn names_in_quotes_are_read_and_told() {
+    for (text, printed, quoted) in [
+        (r#"{"a.b"}"#, r#"{__name__="a.b"}"#, r#""a.b""#),
+        (r#"{"a"}"#, "a", r#""a""#),
+        (r#"{x="y", 'a.b'="c"}"#, r#"{"a.b"="c",x="y"}"#, "'a.b'"),
+        (r#"sum by (x, "a.b") (rate(y[5m]))"#, r#"sum by (x, "a.b") (rate(y[5m]))"#, r#""a.b""#),
+        (r#"x + on("a b") group_left ("c") y"#, r#"x + on ("a b") group_left (c) y"#, r#""a b""#),
+    ] {
+        assert_eq!(print(&expr(text)), printed, "{text}");
+        assert_eq!(print(&expr(printed)), printed);
+        assert_eq!(quoted_name(text), Some(quoted), "{text}");
+    }
+    for text in [r#"a{b="c", d=~"e"}"#, r#"count_values("a.b", x)"#, r#"label_join(x, "a", "b") # "c""#] {
+        assert_eq!(quoted_name(text), None, "{text}");
+    }
+    assert!(parse(r#"x{"a.b"}"#).is_err(), "it would have two names");
+}
+
+/// As a selector by itself it would be a number, or nothing at all.
+#[test]
+fn a_name_that_does_not_stand_alone_stays_a_matcher() {
+    for name in ["inf", "nan", "5m", "1a", "", "bool"] {
+        let text = format!("{{__name__=\"{name}\",a=\"b\"}}");
+        assert_eq!(print(&expr(&text)), text);
     }
 }
 

@@ -5,6 +5,8 @@ use aiclipx_base::duration;
 /// Bytes of an expression, and its levels of parentheses: several times what any rule of ours has.
 const LONGEST: usize = 4096;
 const DEEPEST: usize = 64;
+/// Before labels in parentheses.
+const GROUPING: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
 
 /// The text as the parser reads it right, or why Prometheus 2.42 would not read it, or not so.
 ///
@@ -39,9 +41,6 @@ pub(super) fn prepared(text: &str) -> Result<String, String> {
             },
         }
         match first {
-            '"' | '\'' | '`' if place.wants_a_label() => {
-                return Err(format!("{token} is a name in quotes; Prometheus 2.42 can't read it"));
-            }
             '"' | '\'' => bytes_alone(token)?,
             c if (c.is_ascii_digit() || c == '.') && written.is_some() != place.wants_a_duration() => {
                 let (is, instead) = if written.is_some() { ("duration", "number") } else { ("number", "duration") };
@@ -58,6 +57,33 @@ pub(super) fn prepared(text: &str) -> Result<String, String> {
     Ok(prepared)
 }
 
+/// The first name in quotes, as it is written: of a series or a label in a selector, or of a label after `by`, `on` and their like.
+/// Prometheus reads one from 3.0 on.
+pub(in crate::monitoring) fn quoted_name(text: &str) -> Option<&str> {
+    let mut place = Place::default();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let (token, tail) = rest.split_at(token_length(rest, first));
+        if place.wants_a_label() && ['"', '\'', '`'].contains(&first) {
+            return Some(token);
+        }
+        place.pass(first, token);
+        rest = tail;
+    }
+    None
+}
+
+/// The last word, where it says what the next token is.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum After {
+    #[default]
+    Other,
+    /// A duration follows.
+    Offset,
+    /// Labels follow, in a parenthesis.
+    Grouping,
+}
+
 /// Where in an expression the next token stands.
 #[derive(Default)]
 struct Place {
@@ -65,26 +91,27 @@ struct Place {
     depth: usize,
     brackets: i32,
     in_braces: bool,
-    after_offset: bool,
+    in_labels: bool,
+    after: After,
     /// The first letter of the last token that was no blank.
     before: char,
 }
 
 impl Place {
     fn wants_a_duration(&self) -> bool {
-        self.brackets > 0 || self.after_offset
+        self.brackets > 0 || self.after == After::Offset
     }
 
     fn wants_a_label(&self) -> bool {
-        self.in_braces && ['{', ','].contains(&self.before)
+        self.in_labels || (self.in_braces && ['{', ','].contains(&self.before))
     }
 
     fn pass(&mut self, first: char, token: &str) {
         match first {
             '{' => self.in_braces = true,
             '}' => self.in_braces = false,
-            '(' => self.depth += 1,
-            ')' => self.depth = self.depth.saturating_sub(1),
+            '(' => (self.depth, self.in_labels) = (self.depth + 1, self.after == After::Grouping),
+            ')' => (self.depth, self.in_labels) = (self.depth.saturating_sub(1), false),
             '[' => self.brackets += 1,
             ']' => self.brackets -= 1,
             _ => {}
@@ -93,8 +120,14 @@ impl Place {
         if !is_blank {
             self.before = first;
         }
-        // `offset -5m`: the sign stands between.
-        self.after_offset = token.eq_ignore_ascii_case("offset") || (self.after_offset && (is_blank || first == '-'));
+        self.after = match self.after {
+            _ if token.eq_ignore_ascii_case("offset") => After::Offset,
+            _ if GROUPING.iter().any(|word| token.eq_ignore_ascii_case(word)) => After::Grouping,
+            after if is_blank => after,
+            // `offset -5m`: the sign stands between.
+            After::Offset if first == '-' => After::Offset,
+            _ => After::Other,
+        };
     }
 }
 

@@ -9,8 +9,11 @@ use promql_parser::parser::{Expr, MatrixSelector, VectorSelector};
 /// a map of its own without it.
 pub type Recorded = BTreeMap<String, Arc<Expr>>;
 
-pub(super) fn is_name(name: &str) -> bool {
-    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
+/// Whether every Prometheus takes a name for a series'; one with a colon is no label's.
+pub(in crate::monitoring) fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')
 }
 
 /// The recording rules whose results a selector gives, by their name or by what it asks of names.

@@ -74,21 +74,21 @@ static MATCHERS: Shape = Shape::List(&Shape::Matcher);
 
 static ROUTE: Shape = Shape::Record(&[&[
     may("receiver", &Shape::Text),
-    may("match", &Shape::Texts),
+    may("match", &Shape::PlainLabels),
     may("match_re", &Shape::Regexes),
     may("matchers", &MATCHERS),
     may("continue", &Shape::Switch),
     may("group_by", &TEXTS),
     each(&Shape::Duration, &["group_wait", "group_interval", "repeat_interval"]),
     each(&Shape::OfCalendar, &["mute_time_intervals", "active_time_intervals"]),
-    may("labels", &Shape::Texts),
+    may("labels", &Shape::PlainLabels),
     may("routes", &ROUTES),
 ]]);
 static ROUTES: Shape = Shape::List(&ROUTE);
 
 static INHIBITION: Shape = Shape::Record(&[&[
     may("name", &Shape::Text),
-    each(&Shape::Texts, &["source_match", "target_match"]),
+    each(&Shape::PlainLabels, &["source_match", "target_match"]),
     each(&Shape::Regexes, &["source_match_re", "target_match_re"]),
     each(&MATCHERS, &["source_matchers", "target_matchers"]),
     may("equal", &TEXTS),

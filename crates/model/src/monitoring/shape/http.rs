@@ -47,7 +47,7 @@ static OAUTH2: Shape = Shape::Record(&[
         ]),
         may("claims", &Shape::Own),
         may("scopes", &TEXTS),
-        may("endpoint_params", &Shape::Texts),
+        may("endpoint_params", &Shape::Map(&Shape::Text)),
         may("tls_config", &TLS),
     ],
     PROXY,

@@ -149,7 +149,7 @@ static REMOTE_READ: &[Field] = &[
     may("headers", &Shape::Map(&Shape::Text)),
     switches(&["read_recent", "filter_external_labels"]),
     may("name", &Shape::Text),
-    may("required_matchers", &Shape::Texts),
+    may("required_matchers", &Shape::Labels),
 ];
 
 static OTLP: Shape = Shape::Record(&[&[

@@ -6,7 +6,7 @@ use crate::monitoring::addresses::Place;
 
 pub(super) static RECEIVER: &[Field] = &[
     must("name", &Shape::Name),
-    may("labels", &Shape::Texts),
+    may("labels", &Shape::PlainLabels),
     may("discord_configs", &Shape::List(&Shape::Record(&[COMMON, DISCORD]))),
     may("email_configs", &Shape::List(&Shape::Record(&[&[may("send_resolved", &Shape::Switch)], EMAIL]))),
     may("incidentio_configs", &Shape::List(&Shape::Record(&[COMMON, INCIDENTIO]))),

@@ -11,7 +11,7 @@ pub(in crate::monitoring) static RULES: Shape = Shape::Record(&[&[may(
         must("name", &Shape::Name),
         each(&Shape::Duration, &["interval", "query_offset"]),
         may("limit", &Shape::Number),
-        may("labels", &Shape::Texts),
+        may("labels", &Shape::Labels),
         may(
             "rules",
             &Shape::List(&Shape::Record(&[&[
@@ -19,7 +19,7 @@ pub(in crate::monitoring) static RULES: Shape = Shape::Record(&[&[may(
                 may("alert", &Shape::Name),
                 must("expr", &Shape::Expr),
                 each(&Shape::Duration, &["for", "keep_firing_for"]),
-                may("labels", &Shape::Labels),
+                may("labels", &Shape::RuleLabels),
                 may("annotations", &Shape::Annotations),
             ]])),
         ),
@@ -40,7 +40,7 @@ pub(in crate::monitoring) static TESTS: Shape = Shape::Record(&[&[
             may("name", &Shape::Text),
             may("interval", &Shape::Duration),
             may("start_timestamp", &Shape::Text),
-            may("external_labels", &Shape::Texts),
+            may("external_labels", &Shape::Labels),
             may("external_url", &Shape::Text),
             may("input_series", &Shape::List(&Shape::Series)),
             may("promql_expr_test", &Shape::List(&PROMQL_EXPR_TEST)),
@@ -68,7 +68,7 @@ static ALERT_RULE_TEST: Shape = Shape::Record(&[&[
     may(
         "exp_alerts",
         &Shape::List(&Shape::Record(&[&[
-            may("exp_labels", &Shape::Texts),
+            may("exp_labels", &Shape::Labels),
             may("exp_annotations", &Shape::ExpectedAnnotations),
         ]])),
     ),

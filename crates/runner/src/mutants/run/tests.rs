@@ -10,7 +10,7 @@ fn trial(folder: &Path, signals: &Signals, what: What) -> Trial {
     let tree = Arc::new(stand_in::tree());
     let scenario = tree.scenarios.iter().find(|scenario| scenario.name == "request-rate").unwrap().clone();
     let speed = "30".parse().unwrap();
-    let options = Options { only: Vec::new(), seed: 42, speed, jobs: 1, out: folder.to_owned() };
+    let options = Options { only: Vec::new(), seed: 42, speed, jobs: 1, out: folder.to_owned(), database: false };
     let common = Common {
         root: folder.to_owned(),
         tree,

@@ -120,14 +120,14 @@ impl Drop for Copy {
     }
 }
 
-fn in_words(found: &[Finding]) -> String {
+pub(crate) fn in_words(found: &[Finding]) -> String {
     let first = found.first().map(ToString::to_string).unwrap_or_default();
     let first = first.lines().next().unwrap_or_default().to_owned();
     if found.len() > 1 { format!("{first} … and {} more", found.len() - 1) } else { first }
 }
 
 /// Every file below a folder but hidden ones, in the order of names; none where there is no such folder.
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+pub(crate) fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     if !folder.is_dir() {
         return Ok(());
     }
@@ -145,6 +145,6 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn unread(path: &Path, error: &std::io::Error) -> Failure {
+pub(crate) fn unread(path: &Path, error: &std::io::Error) -> Failure {
     Failure::usage(format!("cannot read or write {}: {error}", path.display()))
 }

@@ -50,18 +50,33 @@ impl Judges {
     pub(crate) fn tests(&self, file: &Path) -> Result<Tested, Failure> {
         let mut best = Tested::Refused;
         for program in &self.promtool {
-            let (passed, said) = ask(program, &["test", "rules"], file)?;
-            if passed {
-                return Ok(Tested::Passed);
-            }
-            // It reads one file before it does anything with it; what it says then is of the file.
-            let refused = ["unmarshal", "yaml:", "parse error", "not a valid duration", "not found in type"];
-            if !refused.iter().any(|word| said.contains(word)) {
-                best = Tested::Read;
+            match tested(program, file)?.0 {
+                Tested::Passed => return Ok(Tested::Passed),
+                Tested::Read => best = Tested::Read,
+                Tested::Refused => {}
             }
         }
         Ok(best)
     }
+
+    /// What each of them says, and in which words.
+    pub(crate) fn each_tests(&self, file: &Path) -> Result<Vec<(Tested, String)>, Failure> {
+        self.promtool.iter().map(|program| tested(program, file)).collect()
+    }
+}
+
+fn tested(program: &Path, file: &Path) -> Result<(Tested, String), Failure> {
+    let (passed, said) = ask(program, &["test", "rules"], file)?;
+    // It reads one file before it does anything with it; what it says then is of the file.
+    let refused = ["unmarshal", "yaml:", "parse error", "not a valid duration", "not found in type"];
+    let tested = if passed {
+        Tested::Passed
+    } else if refused.iter().any(|word| said.contains(word)) {
+        Tested::Refused
+    } else {
+        Tested::Read
+    };
+    Ok((tested, said))
 }
 
 fn any(programs: &[PathBuf], arguments: &[&str], file: &Path) -> Result<bool, Failure> {

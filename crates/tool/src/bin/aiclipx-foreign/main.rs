@@ -2,7 +2,7 @@
 //! package.
 //!
 //! The files stay where they are, outside the repository: DIR has the folders `rules`, `tests`, `prometheus`, `alertmanager`,
-//! `dashboards`, each with files in any depth. What promtool and amtool say of a file is what we must say of it. Where several
+//! `dashboards`, each with files in any depth, and `mixins`, where a test's rules may lie, too. What promtool and amtool say of a file is what we must say of it. Where several
 //! releases are named, a file is right that one of them takes.
 
 use std::path::PathBuf;
@@ -16,6 +16,7 @@ mod configuration;
 mod dashboards;
 mod judges;
 mod table;
+mod tested;
 
 use configuration::Kind;
 use judges::Judges;
@@ -60,7 +61,11 @@ fn tell(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Ok::<(), Failure>(())
     };
     for kind in Kind::ALL {
-        told(configuration::table(&arguments.folder, kind, &judges)?)?;
+        let mut table = configuration::table(&arguments.folder, kind, &judges)?;
+        if kind == Kind::Tests {
+            table.rows.push(tested::divided(&arguments.folder, &judges)?);
+        }
+        told(table)?;
     }
     told(dashboards::dashboards(&arguments.folder.join("dashboards"), &judges)?)?;
     let mut is_reached = true;

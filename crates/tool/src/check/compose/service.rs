@@ -1,8 +1,8 @@
 //! A service by itself: reachable from this machine alone, held back, of a version, and its files where they are looked for.
 
+use super::super::environment::{self, Given};
 use super::super::finding::Findings;
 use super::super::tree::COMPOSE;
-use aiclipx_app::config;
 use aiclipx_model::monitoring::addresses::Addresses;
 use aiclipx_model::monitoring::located::{Entry, Node, Value};
 
@@ -194,24 +194,16 @@ impl Service<'_> {
     fn settings(&self, findings: &mut Findings) {
         let entries = self.node.get("environment").map_or(&[][..], Node::entries);
         let value = |entry: &Entry| or_else(entry.node.as_text().unwrap_or_default()).to_owned();
-        let line_of = |is_it: &dyn Fn(&str) -> bool| {
-            entries.iter().find(|entry| is_it(&entry.key)).map_or(self.line, |entry| entry.line)
-        };
-        if let Some(strange) = config::unknown_variables(entries.iter().map(|one| (one.key.clone(), value(one)))) {
-            let line = line_of(&|key| strange.contains(key));
-            let what = format!("{strange}: the service has no such setting");
+        let given: Vec<Given> =
+            entries.iter().map(|one| Given { name: one.key.clone(), value: value(one), line: one.line }).collect();
+        for (line, what) in environment::wrong(&given, self.line) {
             self.find(findings, "compose/setting", line, what, "aiclipx-app --help");
-        }
-        let given = |key: &str| entries.iter().find(|entry| entry.key == key).map(value);
-        for error in config::Config::read(given).err().unwrap_or_default() {
-            let line = line_of(&|key| error.starts_with(key));
-            self.find(findings, "compose/setting", line, error, "");
         }
     }
 }
 
 /// Of `${NAME:-this}` this, which holds where the environment names nothing.
-fn or_else(text: &str) -> &str {
+pub(in super::super) fn or_else(text: &str) -> &str {
     text.split_once(":-").map_or(text, |(_, rest)| rest.trim_end_matches('}'))
 }
 

@@ -20,8 +20,17 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     }
     receivers(document, findings);
     inhibitions(document, monitoring, findings);
+    asked_of_alerts(monitoring, findings);
+}
+
+/// Matchers of Alertmanager's configuration, wherever it lies, with the alerts beside it.
+pub(super) fn asked_of_alerts(monitoring: &Monitoring, findings: &mut Findings) {
+    let Some((path, document)) = monitoring.alertmanager() else { return };
+    if monitoring.alerts().is_empty() {
+        return;
+    }
     for line_and_text in matchers_of(document) {
-        names(monitoring, line_and_text, findings);
+        names(monitoring, &monitoring.named(path), line_and_text, findings);
     }
 }
 
@@ -135,7 +144,7 @@ fn matchers_of(document: &Node) -> Vec<(usize, &str)> {
 
 /// A matcher asks for what some alert has. Of the name that is known, and of a label that each rule has; another may come with
 /// the series.
-fn names(monitoring: &Monitoring, (line, text): (usize, &str), findings: &mut Findings) {
+fn names(monitoring: &Monitoring, file: &Path, (line, text): (usize, &str), findings: &mut Findings) {
     for matcher in matcher::parse(text).unwrap_or_default() {
         let values: Option<Vec<&str>> = match matcher.name.as_str() {
             "alertname" => Some(monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect()),
@@ -163,7 +172,7 @@ fn names(monitoring: &Monitoring, (line, text): (usize, &str), findings: &mut Fi
                 )
             };
             let what = format!("no alert has the {} `{wanted}` of `{text}`", matcher.name);
-            findings.find("route/matcher", file_of(ALERTMANAGER), line, what, remedy);
+            findings.find("route/matcher", file, line, what, remedy);
         }
     }
 }

@@ -4,7 +4,7 @@
 const ALIKE: f64 = 0.8;
 
 /// What to do about a name that is none of these: the one that is spelt most like it first, then all there are.
-pub(super) fn remedy<'a>(name: &str, kind: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub fn remedy<'a>(name: &str, kind: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let all = format!("the {kind} are {}", known.join(", "));
     match nearest(name, &known) {
@@ -13,7 +13,8 @@ pub(super) fn remedy<'a>(name: &str, kind: &str, known: impl IntoIterator<Item =
     }
 }
 
-fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+/// The one that is spelt most like it, where one is.
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     let likeness = |one: &&str| strsim::jaro_winkler(&name.to_lowercase(), &one.to_lowercase());
     let nearest = known.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(&nearest) >= ALIKE).then_some(nearest)

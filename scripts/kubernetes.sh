@@ -1,0 +1,122 @@
+#!/usr/bin/env bash
+# scripts/kubernetes.sh: deploy/kubernetes on what of Kubernetes there is here. Nothing of a cluster is asked: whatever kubeconfig there
+# is stays unread.
+#
+#   kubectl                  each kustomization is built
+#   etcd, kube-apiserver     a server of its own, which takes all of it: a dry run without a warning, then for good, read back without a
+#                            difference; and pods of every template under the namespace's Pod Security
+#   AICLIPX_CRDS=DIR         prometheus-operator's CRDs (its release's example/prometheus-operator-crd), for the overlay `operator`
+#   podman                   the base's pods by `podman play kube`: answering, scraped, drained under traffic; found through the server by a
+#                            Prometheus that was built with the discovery of pods (Debian's wasn't), else from files of targets
+#
+# What is not here is named, and what was not shown with it. It stops what it started. Exit codes: 0, or 1 when something was not as it
+# should be.
+set -euo pipefail
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
+
+say() { printf 'kubernetes: %s\n' "$*"; }
+not_run() { printf '*** NOT RUN: %s\n' "$*"; }
+fail() { printf 'kubernetes: %s\n' "$*" >&2 && exit 1; }
+
+folder=$(mktemp -d)
+export KUBECONFIG=$folder/config
+started=()
+ended() {
+  local pid
+  for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
+  wait 2>/dev/null || true
+  rm -rf -- "$folder"
+}
+trap ended EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+command -v kubectl >/dev/null || { not_run 'deploy/kubernetes, for kubectl is not on PATH'; exit 0; }
+say "$(kubectl version --client 2>/dev/null | tr '\n' ' ')"
+all=(base overlays/local overlays/operator jobs/traffic jobs/drill)
+for one in "${all[@]}"; do
+  kubectl kustomize "deploy/kubernetes/$one" >"$folder/${one//\//-}.yaml" 2>"$folder/said" || { cat "$folder/said" >&2 && fail "$one can't be built"; }
+  [[ ! -s $folder/said ]] || fail "$one: $(<"$folder/said")"
+  say "$one: $(grep -c '^kind:' "$folder/${one//\//-}.yaml") objects"
+done
+
+for program in etcd kube-apiserver openssl; do
+  command -v "$program" >/dev/null || { not_run "a server's own word on them, for $program is not on PATH"; exit 0; }
+done
+
+# --- a server of its own -----------------------------------------------------------------------------------------------------
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+eventually() {
+  local left=600
+  until "$@" >/dev/null 2>&1; do
+    ((left--)) || { tail -n 20 "$folder"/*.log >&2 && fail "waited in vain for: $*"; }
+    sleep 0.2
+  done
+}
+# Pods reach it at their network's gateway; without podman nobody but this machine does.
+address=127.0.0.1
+if scripts/kubernetes.py can-run >"$folder/said"; then
+  address=$(scripts/kubernetes.py network)
+  trap 'scripts/kubernetes.py down; ended' EXIT
+else
+  not_run "the pods themselves: $(<"$folder/said")"
+fi
+etcd=$(free_port) peer=$(free_port) port=$(free_port)
+etcd --data-dir "$folder/etcd" --listen-client-urls "http://127.0.0.1:$etcd" --advertise-client-urls "http://127.0.0.1:$etcd" \
+  --listen-peer-urls "http://127.0.0.1:$peer" --initial-advertise-peer-urls "http://127.0.0.1:$peer" \
+  --initial-cluster "default=http://127.0.0.1:$peer" >"$folder/etcd.log" 2>&1 &
+started+=($!)
+openssl genrsa -out "$folder/key" 2048 2>/dev/null
+token=$(openssl rand -hex 16)
+printf '%s,admin,admin,system:masters\n' "$token" >"$folder/tokens"
+kube-apiserver --etcd-servers "http://127.0.0.1:$etcd" --bind-address "$address" --advertise-address "$address" --secure-port "$port" \
+  --cert-dir "$folder" --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$folder/key" \
+  --service-account-signing-key-file "$folder/key" --token-auth-file "$folder/tokens" --authorization-mode RBAC \
+  --service-cluster-ip-range 10.96.0.0/16 --endpoint-reconciler-type none >"$folder/apiserver.log" 2>&1 &
+started+=($!)
+eventually test -s "$folder/apiserver.crt"
+kubectl config set-cluster trial --server "https://$address:$port" --certificate-authority "$folder/apiserver.crt" >/dev/null
+kubectl config set-credentials admin --token "$token" >/dev/null
+kubectl config set-context trial --cluster trial --user admin >/dev/null
+kubectl config use-context trial >/dev/null
+eventually kubectl get --raw /readyz
+say "kube-apiserver $(kubectl version -o json | sed -n '/serverVersion/,$s/.*"gitVersion": "\(.*\)",/\1/p'), etcd $(etcd --version | sed -n 's/^etcd Version: //p')"
+
+# Without a warning, or what it said.
+quietly() {
+  "$@" >"$folder/told" 2>"$folder/said" || { cat "$folder/said" >&2 && fail "$*"; }
+  [[ ! -s $folder/said ]] || fail "$*: $(<"$folder/said")"
+}
+if [[ ${AICLIPX_CRDS:-} ]]; then
+  # Both kinds, and what the operator itself asks for.
+  kubectl apply --server-side -f "$AICLIPX_CRDS" >/dev/null
+  eventually kubectl get servicemonitors.monitoring.coreos.com,prometheusrules.monitoring.coreos.com
+else
+  not_run 'the overlay operator, for AICLIPX_CRDS names no folder of its CRDs'
+  all=("${all[@]/overlays\/operator/}")
+fi
+quietly kubectl apply --server-side -f deploy/kubernetes/base/common/namespace.yaml
+for one in "${all[@]}"; do
+  [[ $one ]] || continue
+  quietly kubectl apply --server-side --dry-run=server -k "deploy/kubernetes/$one"
+  say "$one: taken by a dry run, $(wc -l <"$folder/told") objects, no warning"
+done
+# For good, each in a namespace of its own: a disk can't be taken from a StatefulSet that has one.
+for one in "${all[@]}"; do
+  [[ $one ]] || continue
+  namespace=aiclipx
+  [[ $one == base ]] || namespace=aiclipx-${one##*/}
+  sed -E "s/^(  namespace|  name|- namespace): aiclipx\$/\1: $namespace/" "$folder/${one//\//-}.yaml" >"$folder/applied.yaml"
+  kubectl create namespace "$namespace" >/dev/null 2>&1 || true
+  kubectl label --overwrite namespace "$namespace" pod-security.kubernetes.io/enforce=restricted >/dev/null
+  quietly kubectl apply --server-side --force-conflicts -f "$folder/applied.yaml"
+  count=$(wc -l <"$folder/told")
+  quietly kubectl diff --server-side --force-conflicts -f "$folder/applied.yaml"
+  kubectl get -f "$folder/applied.yaml" -o name >"$folder/told"
+  [[ $(wc -l <"$folder/told") == "$count" ]] || fail "$one: $count objects applied, $(wc -l <"$folder/told") read back"
+  say "$one: applied, $count objects read back, no difference"
+done
+scripts/kubernetes.py admitted || fail 'the namespace refuses a pod'
+[[ $address != 127.0.0.1 ]] || exit 0
+scripts/kubernetes.py run "https://$address:$port" "$folder/apiserver.crt"

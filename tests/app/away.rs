@@ -1,0 +1,342 @@
+//! A database that is slow, crowded, gone and back: every request is answered and counted once, what was told is true, and the
+//! service comes back by itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aiclipx_app::database_url::DatabaseUrl;
+
+use crate::database::{self, PASSWORD, Server};
+use crate::exposition::whole;
+use crate::harness::{Answer, App, Client, JSON, eventually, soon, tally};
+use crate::program::run;
+
+const ITEM: &str = r#"{"name":"tea"}"#;
+
+/// A service whose items are in this database.
+async fn on(server: &Server, name: &str, change: impl FnOnce(&mut aiclipx_app::config::Config)) -> App {
+    App::with(|config| {
+        config.database = Some(DatabaseUrl::parse(&server.url(name)).unwrap());
+        change(config);
+    })
+    .await
+}
+
+fn failures(app: &App, kind: &str) -> u64 {
+    whole(app.metrics().value("app_database_failures_total", &[("kind", kind)]))
+}
+
+fn all_failures(app: &App) -> u64 {
+    ["unreachable", "pool", "timeout", "lost", "unknown", "error"].into_iter().map(|kind| failures(app, kind)).sum()
+}
+
+fn is_refused(answer: &Answer) -> bool {
+    answer.status == 503 && answer.header("retry-after") == Some("1") && answer.json()["error"].is_string()
+}
+
+fn is_ready(app: &App) -> bool {
+    whole(app.metrics().value("app_ready", &[])) == 1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_statement_is_cancelled_by_the_database_and_counted_once_as_such() {
+    let Some(server) = database::shared() else { return };
+    let name = server.database().await;
+    let app = on(server, &name, |config| config.database_timeout = Duration::from_millis(100)).await;
+    // Somebody holds the row that counts: whoever adds or removes waits for it, and nobody else does.
+    let mut session = server.session(&name).await;
+    let holding = session.transaction().await.unwrap();
+    holding.batch_execute("SELECT * FROM aiclipx_store FOR UPDATE").await.unwrap();
+    let slow = app.send("POST", "/items", &[JSON], ITEM).await;
+    assert!(is_refused(&slow) && slow.body.contains("nothing was changed"), "{slow:?}");
+    assert_eq!(app.get("/items").await.status, 200);
+    assert_eq!((failures(&app, "timeout"), all_failures(&app)), (1, 1));
+    assert_eq!(app.counted(), tally([("POST /items 503", 1), ("GET /items 200", 1)]));
+    assert_eq!(whole(app.metrics().value("app_errors_total", &[])), 1);
+    holding.rollback().await.unwrap();
+    // The connection is as good as before, and nothing was kept.
+    assert_eq!(app.send("POST", "/items", &[JSON], ITEM).await.header("location"), Some("/items/1"));
+    assert_eq!(whole(app.metrics().value("app_items", &[])), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_requests_than_connections_wait_their_time_and_are_counted_once_as_such() {
+    let Some(server) = database::shared() else { return };
+    let name = server.database().await;
+    let app = on(server, &name, |config| {
+        config.database_pool = 2;
+        config.database_wait = Duration::from_millis(100);
+        config.database_timeout = Duration::from_secs(30);
+    })
+    .await;
+    let mut session = server.session(&name).await;
+    let holding = session.transaction().await.unwrap();
+    holding.batch_execute("SELECT * FROM aiclipx_store FOR UPDATE").await.unwrap();
+    let address = app.address;
+    let busy: Vec<_> = (0..2)
+        .map(|_| tokio::spawn(async move { Client::connect(address).await.ask("POST", "/items", &[JSON], ITEM).await }))
+        .collect();
+    let used = |app: &App| whole(app.metrics().value("app_database_connections", &[("state", "used")]));
+    loop {
+        app.get("/metrics").await; // which sets the gauge
+        if used(&app) == 2 {
+            break;
+        }
+    }
+    for _ in 0..3 {
+        assert!(is_refused(&app.get("/items/7").await));
+    }
+    assert_eq!((failures(&app, "pool"), all_failures(&app)), (3, 3));
+    assert!(is_ready(&app), "a crowd is no reason to be sent nothing");
+    holding.rollback().await.unwrap();
+    for one in busy {
+        assert_eq!(soon(one).await.unwrap().status, 201, "who had a connection is served");
+    }
+    assert_eq!(app.get("/items/7").await.status, 404);
+    let waits = whole(app.metrics().value("app_database_wait_seconds_count", &[]));
+    assert_eq!(waits, 6, "each request that needed a connection, whether it had one or not");
+}
+
+/// The client is gone: what it began is finished, and the connection is nobody's burden.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_during_a_statement_leaves_no_connection_with_something_under_way() {
+    let Some(server) = database::shared() else { return };
+    let name = server.database().await;
+    let app = on(server, &name, |config| {
+        config.database_pool = 1;
+        config.database_timeout = Duration::from_secs(30);
+    })
+    .await;
+    let mut session = server.session(&name).await;
+    let holding = session.transaction().await.unwrap();
+    holding.batch_execute("SELECT * FROM aiclipx_store FOR UPDATE").await.unwrap();
+    let mut client = app.connect().await;
+    client.write(&crate::harness::request("POST", "/items", &[JSON], ITEM)).await;
+    eventually("it is under way", || whole(app.metrics().value("app_database_wait_seconds_count", &[])) == 1).await;
+    client.stream.get_ref().set_zero_linger().unwrap();
+    drop(client);
+    eventually("it was left", || app.counted() == tally([("POST /items 499", 1)])).await;
+    assert_eq!(app.get("/metrics").await.status, 200); // which sets the gauges
+    let idle = app.metrics().value("app_database_connections", &[("state", "idle")]);
+    assert_eq!(whole(idle), 0, "nobody else is given a connection with something under way");
+    holding.rollback().await.unwrap();
+    let kept = app.get("/items/1").await; // waits for the one connection
+    assert_eq!(kept.status, 200, "kept, though nobody was told");
+    assert_eq!(all_failures(&app), 0);
+}
+
+/// What one client saw: by status, the ids it was given and those it removed.
+#[derive(Default)]
+struct Ledger {
+    seen: BTreeMap<String, u64>,
+    kept: Vec<u64>,
+    removed: Vec<u64>,
+    /// Answers that leave it open whether it was done.
+    open: u64,
+}
+
+/// Adds, reads and removes until told to stop, or a thousand times.
+async fn client(address: std::net::SocketAddr, stop: Arc<AtomicBool>) -> Ledger {
+    let mut ledger = Ledger::default();
+    let mut turn = 0_u64;
+    while !stop.load(Ordering::SeqCst) {
+        let mine = ledger.kept.last().copied().filter(|id| !ledger.removed.contains(id));
+        let (method, target) = match (turn % 4, mine) {
+            (0 | 1, _) | (3.., None) => ("POST", "/items".to_owned()),
+            (2, _) => ("GET", "/items?limit=3".to_owned()),
+            (_, Some(id)) => ("DELETE", format!("/items/{id}")),
+        };
+        turn += 1;
+        let body = if method == "POST" { ITEM } else { "" };
+        let answer = Client::connect(address).await.ask(method, &target, &[JSON], body).await;
+        let endpoint = if target.starts_with("/items/") { "/items/{id}" } else { "/items" };
+        *ledger.seen.entry(format!("{method} {endpoint} {}", answer.status)).or_default() += 1;
+        match (method, answer.status) {
+            ("POST", 201) => ledger.kept.push(answer.json()["id"].as_u64().unwrap()),
+            ("DELETE", 204) => ledger.removed.extend(mine),
+            (_, 503) => {
+                assert!(is_refused(&answer), "{answer:?}");
+                ledger.open += u64::from(answer.body.contains("look whether it was done"));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            (_, status) => assert!(status == 200 || status == 404, "{method} {status}"),
+        }
+    }
+    ledger
+}
+
+/// Clients' work, while something is done to the database; then: ledger = counters = rows, but for what nobody could know.
+async fn under_load(server: &Server, hurt: impl AsyncFnOnce(&[App])) -> u64 {
+    let name = server.database().await;
+    let mut apps = Vec::new();
+    for _ in 0..3 {
+        apps.push(on(server, &name, |config| config.database_pool = 3).await);
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (0..6).map(|turn| tokio::spawn(client(apps[turn % 3].address, Arc::clone(&stop)))).collect();
+    hurt(&apps).await;
+    for app in &apps {
+        eventually("it is ready again", || is_ready(app)).await;
+    }
+    stop.store(true, Ordering::SeqCst);
+    let mut total = Ledger::default();
+    for client in clients {
+        let one = soon(client).await.unwrap();
+        for (series, count) in one.seen {
+            *total.seen.entry(series).or_default() += count;
+        }
+        total.kept.extend(one.kept);
+        total.removed.extend(one.removed);
+        total.open += one.open;
+    }
+    let mut moved: BTreeMap<String, u64> = BTreeMap::new();
+    for app in &apps {
+        // The probes are the test's own.
+        for (series, count) in app.counted().into_iter().filter(|(series, _)| !series.contains("/health/")) {
+            *moved.entry(series).or_default() += count;
+        }
+    }
+    assert_eq!(total.seen, moved, "ledger = counters");
+    let refused: u64 = moved.iter().filter(|(series, _)| series.ends_with(" 503")).map(|(_, count)| count).sum();
+    assert_eq!(apps.iter().map(all_failures).sum::<u64>(), refused, "each refused request has one kind");
+    assert_eq!(apps.iter().map(|app| failures(app, "unknown")).sum::<u64>(), total.open);
+
+    let session = server.session(&name).await;
+    let rows = session.query("SELECT id FROM aiclipx_items ORDER BY id", &[]).await.unwrap();
+    let rows: Vec<u64> = rows.iter().map(|row| u64::try_from(row.get::<_, i64>(0)).unwrap()).collect();
+    let told: i64 = session.query_one("SELECT items FROM aiclipx_store", &[]).await.unwrap().get(0);
+    assert_eq!(told, i64::try_from(rows.len()).unwrap(), "the row that counts = rows");
+    total.kept.sort_unstable();
+    assert!(total.kept.windows(2).all(|pair| pair[0] < pair[1]), "no id was given twice");
+    let expected: Vec<u64> = total.kept.iter().copied().filter(|id| !total.removed.contains(id)).collect();
+    if total.open == 0 {
+        assert_eq!(rows, expected, "ledger = rows");
+    } else {
+        // Each of these may have been kept, or removed, and nothing else.
+        let missing = expected.iter().filter(|id| !rows.contains(id)).count();
+        let besides = rows.iter().filter(|id| !expected.contains(id)).count();
+        assert!((missing + besides) as u64 <= total.open, "{missing} missing, {besides} besides, {} open", total.open);
+    }
+    refused
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restarted_under_load_nothing_is_lost_and_it_comes_back_by_itself() {
+    let Some(server) = Server::start(&[]) else { return };
+    let refused = under_load(&server, async |apps| {
+        tokio::time::sleep(Duration::from_millis(500)).await; // of load
+        server.stop();
+        for app in apps {
+            eventually("it is not ready", || !is_ready(app)).await;
+            assert_eq!(app.get("/health/ready").await.status, 503);
+            assert_eq!(app.get("/health/live").await.status, 200);
+            assert_eq!(whole(app.metrics().value("app_database_up", &[])), 0);
+        }
+        server.run();
+        for app in apps {
+            eventually("it is ready again", || is_ready(app)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await; // of load
+    })
+    .await;
+    assert!(refused > 0, "nobody noticed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_under_load_what_was_told_is_true_and_what_is_open_is_counted_as_such() {
+    let Some(server) = Server::start(&[]) else { return };
+    for _ in 0..2 {
+        let refused = under_load(&server, async |apps| {
+            tokio::time::sleep(Duration::from_millis(300)).await; // of load
+            server.kill();
+            for app in apps {
+                eventually("it is not ready", || !is_ready(app)).await;
+            }
+            server.run();
+        })
+        .await;
+        assert!(refused > 0, "nobody noticed");
+    }
+}
+
+/// Nobody answers, and nobody hangs up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_stands_still_is_given_up_and_found_again() {
+    let Some(server) = Server::start(&[]) else { return };
+    let name = server.database().await;
+    let app = on(&server, &name, |config| {
+        config.database_wait = Duration::from_millis(200);
+        config.database_timeout = Duration::from_millis(200);
+    })
+    .await;
+    assert_eq!(app.send("POST", "/items", &[JSON], ITEM).await.status, 201);
+    server.signal("STOP");
+    let lost = app.send("POST", "/items", &[JSON], ITEM).await;
+    assert!(is_refused(&lost), "{lost:?}");
+    eventually("it is not ready", || !is_ready(&app)).await;
+    assert!(is_refused(&app.get("/items/1").await));
+    assert_eq!((failures(&app, "unknown"), failures(&app, "unreachable"), all_failures(&app)), (1, 1, 2));
+    server.signal("CONT");
+    eventually("it is ready again", || is_ready(&app)).await;
+    assert_eq!(app.get("/items/1").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_starts_before_its_database_waits_for_it() {
+    let Some(server) = Server::start(&[]) else { return };
+    let name = server.database().await;
+    server.stop();
+    let app = on(&server, &name, |_| {}).await;
+    assert_eq!((app.get("/health/ready").await.status, app.get("/health/live").await.status), (503, 200));
+    assert!(is_refused(&app.get("/items").await));
+    server.run();
+    eventually("it is ready", || is_ready(&app)).await;
+    assert_eq!(app.send("POST", "/items", &[JSON], ITEM).await.header("location"), Some("/items/1"));
+}
+
+/// Two services on one database show one number of items, whoever changed it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_adds_the_other_shows() {
+    let Some(server) = database::shared() else { return };
+    let name = server.database().await;
+    let (one, other) = (on(server, &name, |_| {}).await, on(server, &name, |_| {}).await);
+    for _ in 0..3 {
+        assert_eq!(one.send("POST", "/items", &[JSON], ITEM).await.status, 201);
+    }
+    assert_eq!(whole(one.metrics().value("app_items", &[])), 3);
+    eventually("the other looks", || whole(other.metrics().value("app_items", &[])) == 3).await;
+    assert_eq!(other.get("/items/2").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_url_that_the_database_refuses_ends_the_start_with_2_and_says_which_part() {
+    let Some(server) = database::shared() else { return };
+    let name = server.database().await;
+    let good = server.url(&name);
+    let session = server.session("postgres").await;
+    session.batch_execute("CREATE ROLE poor LOGIN PASSWORD 'poor'").await.unwrap();
+    session.batch_execute("CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0").await.unwrap();
+    let (authority, _) = good.split_once('@').unwrap();
+    let other = |from: &str, to: &str| good.replacen(from, to, 1);
+    let missing = server.folder().join("nothing");
+    for (url, part) in [
+        (other("tester:", "nobody:"), "its user or its password"),
+        (other(authority, "postgres://tester:wrong"), "its user or its password"),
+        (other(authority, "postgres://tester"), "no password"),
+        (other(&format!("/{name}"), "/nowhere"), "database's name"),
+        (other(&format!("/{name}"), "/latin"), "LATIN1"),
+        (other(authority, "postgres://poor:poor"), "its user may not"),
+        (format!("{good}?passfile={}", missing.display()).replacen(authority, "postgres://tester", 1), "passfile"),
+        (format!("{good}?sslmode=verify-ca&sslrootcert={}", missing.display()), "sslrootcert"),
+        (other("postgres://", "mysql://"), "scheme"),
+        (other(&format!("/{name}"), &format!(":70000/{name}")), "port"),
+    ] {
+        let (code, _, error) =
+            run(&[], &[("APP_DATABASE_URL", &url), ("PORT", "0"), ("APP_ADMIN_LISTEN", "127.0.0.1:0")]).await;
+        assert_eq!(code, Some(2), "{part}: {error}");
+        assert!(error.contains("APP_DATABASE_URL") && error.contains(part), "{part}: {error}");
+        assert!(!error.contains("a-pass") && !error.contains("a%2Dpass") && !error.contains(PASSWORD), "{error}");
+    }
+}
