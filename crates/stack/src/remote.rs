@@ -1,4 +1,4 @@
-//! What a stack that writes to a store elsewhere needs of this machine: a name of its own there, and a secret that is in its file.
+//! What a stack that writes to a store elsewhere needs of this machine: a name of its own there, a secret that is in its file.
 
 use std::path::Path;
 

@@ -46,8 +46,8 @@ pub(super) struct RemoteOptions {
         conflicts_with = "remote_write_user"
     )]
     token_file: Option<PathBuf>,
-    /// A label that every sample and alert gets on its way out. Unless given, `stack` is made once for a state directory, and
-    /// `replica` is a; Prometheus that scrape the same targets have one `stack` and a `replica` each.
+    /// A label that every sample gets on its way out, and every alert, but for `replica`. Unless given, `stack` is made once for
+    /// a state directory, and `replica` is a; Prometheus that scrape the same targets have one `stack` and a `replica` each.
     #[arg(long = "external-label", value_name = "NAME=VALUE", requires = "remote_write", value_parser = external_label)]
     labels: Vec<(String, String)>,
 }

@@ -18,7 +18,6 @@ use aiclipx_model::files;
 use aiclipx_model::prom::exposition;
 use anyhow::Context;
 use clap::Args;
-use prometheus::proto::{Metric, MetricFamily};
 
 /// `up`, and four that begin with `scrape_`.
 const ADDED: usize = 5;
@@ -34,6 +33,8 @@ const MEMORY_BYTES_A_SERIES: f64 = 4_600.0;
 const MEMORY_BYTES: f64 = 65e6;
 /// A rollout replaces every series by another within the two hours that both are in memory; and somebody has to ask, too.
 const HEADROOM: f64 = 2.0;
+/// What the service exposes only where there are such limits, as in a container.
+const LIMITS: [&str; 2] = ["app_memory_limit_bytes", "app_cpu_limit_cores"];
 /// Names that are told by themselves, the largest first.
 const LARGEST: usize = 3;
 /// One question to a service.
@@ -69,7 +70,7 @@ impl Sizing {
         }
         let exposed = match &self.metrics {
             Some(place) => of_text(&text_of(place).await?, place)?,
-            None => ours().context("the service's own metrics")?,
+            None => ours()?,
         };
         print(self.told(&exposed).trim_end())?;
         Ok(ExitCode::SUCCESS)
@@ -156,29 +157,14 @@ impl Needs {
     }
 }
 
-/// How many series of each name the service of this repository has, on every machine the same.
-fn ours() -> Result<BTreeMap<String, usize>, prometheus::Error> {
-    let mut exposed = BTreeMap::new();
-    for family in Metrics::new("", "")?.gather() {
-        let name = MetricFamily::name(&family);
-        let buckets: usize = family.get_metric().iter().map(buckets).sum();
-        if buckets == 0 {
-            exposed.insert(name.to_owned(), family.get_metric().len());
-            continue;
-        }
-        exposed.insert(format!("{name}_bucket"), buckets);
-        for ending in ["_sum", "_count"] {
-            exposed.insert(format!("{name}{ending}"), family.get_metric().len());
-        }
+/// How many series of each name the service of this repository exposes, without a database, on every machine the same.
+fn ours() -> Result<BTreeMap<String, usize>, Failure> {
+    let metrics = Metrics::new("", "").context("the service's own metrics")?;
+    let mut exposed = of_text(&metrics.encode(), "the service")?;
+    for limit in LIMITS {
+        exposed.entry(limit.to_owned()).or_insert(1);
     }
     Ok(exposed)
-}
-
-/// As text has them: the last, which holds all, with them.
-fn buckets(metric: &Metric) -> usize {
-    let bounds = metric.get_histogram().get_bucket();
-    let has_last = bounds.last().is_some_and(|last| last.upper_bound().is_infinite());
-    if bounds.is_empty() || has_last { bounds.len() } else { bounds.len() + 1 }
 }
 
 fn of_text(text: &str, place: &str) -> Result<BTreeMap<String, usize>, Failure> {

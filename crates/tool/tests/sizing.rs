@@ -1,5 +1,5 @@
-//! The page of sizes says what the command says: each of its blocks that begins with `$ aiclipx sizing` is typed again, and must be
-//! answered in the same words. So a metric more, or a number measured anew, turns this red until the page is written anew, by
+//! The page of sizes says what the command says: each of its blocks that begins with `$ aiclipx sizing` is typed again, and
+//! must be answered in the same words. So a metric more, or a number measured anew, turns this red until the page is written anew, by
 //! `UPDATE_GOLDEN=1 cargo test --test sizing`; look at it before it is committed.
 
 #![expect(clippy::unwrap_used, reason = "a test file throughout: what can't be read fails the test")]
@@ -54,10 +54,14 @@ fn the_page_says_what_the_command_says() {
 fn what_is_counted_without_asking_is_what_the_service_exposes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("metrics");
-    let text = aiclipx_app::metrics::Metrics::new("1", "r").unwrap().encode();
+    let metrics = aiclipx_app::metrics::Metrics::new("1", "r").unwrap();
+    let text = metrics.encode();
     std::fs::write(&file, &text).unwrap();
     // Of a machine without limits two are not there.
-    let limits = ["app_memory_limit_bytes", "app_cpu_limit_cores"].iter().filter(|name| !text.contains(**name)).count();
+    let known: Vec<String> = metrics.gather().iter().map(|family| family.name().to_owned()).collect();
+    let limits = ["app_memory_limit_bytes", "app_cpu_limit_cores"];
+    assert!(limits.iter().all(|limit| known.iter().any(|name| name == limit)), "{known:?}");
+    let limits = limits.iter().filter(|name| !text.contains(**name)).count();
     let asked = number(&said(&["--metrics", file.to_str().unwrap()]), "series a replica");
     assert_eq!(asked + limits as u64, number(&said(&[]), "series a replica"));
     assert!(asked > 300, "{asked}");

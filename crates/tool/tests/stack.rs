@@ -521,9 +521,10 @@ async fn an_interrupted_start_stops_everything() {
     let prometheus_is_up = eventually("Prometheus was up", async || {
         client::get(&prometheus, "/-/ready", LIMIT).await.is_ok_and(|answer| answer.status.is_success())
     });
-    let failure = Box::pin(Stack::start(plan.clone(), rendered(&plan.addresses), vec![], &mut Silent, prometheus_is_up))
-        .await
-        .expect_err("it was interrupted");
+    let failure =
+        Box::pin(Stack::start(plan.clone(), rendered(&plan.addresses), vec![], &mut Silent, prometheus_is_up))
+            .await
+            .expect_err("it was interrupted");
     assert_eq!(failure.kind(), Kind::Interrupted);
     assert_eq!((left_running(&place), held(&plan)), (vec![], vec![]));
 }

@@ -218,8 +218,8 @@ fn queue() -> Node {
         ("max_samples_per_send", number(2000)),
         // Of 3.x, five requests: Prometheus' guide asks for three to ten. The log is read on while one is under way.
         ("capacity", number(10_000)),
-        // 200 000 samples a second where a request takes 100 ms: an hour of a thousand samples a second in twenty seconds. 200, as
-        // 2.42 has it, would bury a store that has just come back, and take twenty times the memory.
+        // 200 000 samples a second where a request takes 100 ms: an hour of a thousand a second in twenty seconds. 200, as 2.42
+        // has it, would bury a store that has just come back, and take twenty times the memory.
         ("max_shards", number(10)),
         ("min_shards", number(1)),
         // What a sample waits at most for others to go with: less than a scrape, and than the lag that is told.
