@@ -2,7 +2,7 @@
 //! folder ([`listed`]), pods are held back and stop as compose.yaml's services do ([`pods`]), what selects and names something finds
 //! it ([`named`]), and what is made of monitoring/ is what monitoring/ gives. [`deployment`] is what they read.
 //!
-//! The operator's own kinds (ServiceMonitor, PrometheusRule) are read as YAML and no further: no crate has their schemas.
+//! The operator's own kinds (`ServiceMonitor`, `PrometheusRule`) are read as YAML and no further: no crate has their schemas.
 
 use std::path::Path;
 

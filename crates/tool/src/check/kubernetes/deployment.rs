@@ -59,7 +59,7 @@ impl List {
         paths.filter_map(|node| Some((node.line, self.leads(node.as_text()?))))
     }
 
-    /// Of each ConfigMap that is made: its line, and the files that it is made of, with theirs.
+    /// Of each `ConfigMap` that is made: its line, and the files that it is made of, with theirs.
     pub(super) fn generators(&self) -> impl Iterator<Item = (usize, Vec<(usize, PathBuf)>)> {
         self.node.items_of("configMapGenerator").iter().map(|made| {
             let path = |text: &str| self.leads(text.split_once('=').map_or(text, |(_, path)| path));
@@ -68,7 +68,7 @@ impl List {
         })
     }
 
-    /// Whether a name is one of a ConfigMap that is made.
+    /// Whether a name is one of a `ConfigMap` that is made.
     pub(super) fn makes(&self, name: &str) -> bool {
         self.node.items_of("configMapGenerator").iter().any(|made| made.text_of("name") == Some(name))
     }

@@ -1,4 +1,4 @@
-//! Kustomize's lists: what they name is there, what is there they name, and a ConfigMap of a folder's files has all of them.
+//! Kustomize's lists: what they name is there, what is there they name, and a `ConfigMap` of a folder's files has all of them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(super) fn check(deployment: &Deployment, root: &Path, findings: &mut Finding
             listed.insert(path);
         }
         for (line, files) in list.generators() {
-            whole(list, line, files.into_iter().map(|(_, path)| path).collect(), root, findings);
+            whole(list, line, &files.into_iter().map(|(_, path)| path).collect(), root, findings);
         }
     }
     for file in deployment.files.iter().filter(|file| !listed.contains(*file)) {
@@ -30,7 +30,7 @@ pub(super) fn check(deployment: &Deployment, root: &Path, findings: &mut Finding
 }
 
 /// A list that has some of a folder's files of a kind has all of them.
-fn whole(list: &List, line: usize, listed: BTreeSet<PathBuf>, root: &Path, findings: &mut Findings) {
+fn whole(list: &List, line: usize, listed: &BTreeSet<PathBuf>, root: &Path, findings: &mut Findings) {
     let kinds: BTreeSet<_> = listed.iter().map(|path| (path.parent(), path.extension())).collect();
     for (folder, extension) in kinds {
         let Some(folder) = folder else { continue };

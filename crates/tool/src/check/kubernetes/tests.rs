@@ -248,7 +248,7 @@ fn a_finding_stands_where_the_field_does() {
     assert_eq!(line_of(APP, "maxSurge: 1", "maxSurge: [1]"), "maxSurge: [1]");
     // In the second document of a file.
     assert_eq!(line_of(SERVICES, "clusterIP: None", "clusterIp: None"), "clusterIp: None");
-    assert_eq!(line_of(SERVICES, "targetPort: admin", "targetPort: admins").contains("targetPort: admins"), true);
+    assert!(line_of(SERVICES, "targetPort: admin", "targetPort: admins").contains("targetPort: admins"));
 }
 
 #[test]
