@@ -205,18 +205,24 @@ def for_podman(name, pod, url, certificate, addresses):
     for key in ["topologySpreadConstraints", "serviceAccountName", "serviceAccount", "schedulerName", "tolerations", "priority"]:
         spec.pop(key, None)
     spec["hostAliases"] = [{"ip": found[0], "hostnames": [host]} for host, found in addresses.items() if found]
+    own = set()
     for volume in spec.get("volumes", []):
         if "secret" in volume:
             volume.pop("secret")
             volume["emptyDir"] = {}
         if "emptyDir" in volume:
-            volume["emptyDir"] = {}
+            # Two pods' of one name would be one.
+            volume |= {"name": f"{pod['metadata']['name']}-{volume['name']}", "emptyDir": {}}
+            own.add(volume["name"])
     for container in spec.get("initContainers", []) + spec["containers"]:
         container["image"] = image("receiver" if container["name"] == "secrets" else container["name"])
         container["imagePullPolicy"] = "Never"
         for key in ["startupProbe", "readinessProbe", "livenessProbe", "terminationMessagePath", "terminationMessagePolicy"]:
             container.pop(key, None)
         # A kubelet makes the folder in which a mount lies in another; here it is made in the other, which is not to be read alone then.
+        for mount in container.get("volumeMounts", []):
+            called = f"{pod['metadata']['name']}-{mount['name']}"
+            mount["name"] = called if called in own else mount["name"]
         within = [mount["mountPath"] for mount in container.get("volumeMounts", [])]
         for mount in container.get("volumeMounts", []):
             if any(path.startswith(mount["mountPath"] + "/") for path in within):
@@ -343,7 +349,7 @@ def drained(addresses, prometheus):
         thread.start()
     eventually("traffic", lambda: counts["leaving"] > 50)
     began = time.monotonic()
-    podman("pod", "stop", "--time", "35", "app-0")
+    podman("stop", "--time", "35", "app-0-app")
     took = time.monotonic() - began
     code = podman("inspect", "app-0-app", "--format", "{{.State.ExitCode}}")
     time.sleep(1)

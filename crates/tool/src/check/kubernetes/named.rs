@@ -135,7 +135,7 @@ fn probes(object: &Object, template: &Node, findings: &mut Findings) {
     }
 }
 
-/// `ConfigMaps`, Secrets, claims and accounts that a pod names.
+/// `ConfigMap`s, Secrets, claims and accounts that a pod names.
 fn mounted(object: &Object, template: &Node, deployment: &Deployment, findings: &mut Findings) {
     let Some(spec) = template.get("spec") else { return };
     let is_object =
