@@ -1,7 +1,8 @@
 //! Unit tests and the rules they test, both divided by one speed: promtool must say of them what it says of what they were made of.
 //!
-//! A test names its rules by a path. They lie there, or in DIR/rules or DIR/mixins, in the folder of the same repository (the first
-//! part of a path), by their name alone, which must be one file's. A test whose rules are not here is counted by itself.
+//! A test names its rules by a path. They lie there; or at that path in DIR/rules or DIR/mixins; or there in the folder of the same
+//! repository (the first part of a path), by their name alone, which must be one file's. A test whose rules are not here is counted
+//! by itself.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -86,7 +87,9 @@ fn source(file: &Path, name: &Path, named: &str, rules: &[Rules]) -> Option<Path
         let mut found = rules.iter().filter(is_it).map(|(_, file)| file);
         found.next().filter(|_| found.next().is_none()).cloned()
     };
-    rules.iter().find_map(one_of)
+    let there = plain(&name.with_file_name(named))?;
+    let at_its_path = |rules: &Rules| rules.iter().find(|(path, _)| *path == there).map(|(_, file)| file.clone());
+    rules.iter().find_map(at_its_path).or_else(|| rules.iter().find_map(one_of))
 }
 
 /// Without `..`; none for a path that leads out.
