@@ -3,6 +3,7 @@
 use aiclipx_app::Listeners;
 use aiclipx_app::config::Config;
 use aiclipx_app::metrics::Metrics;
+use aiclipx_app::store::Store;
 use aiclipx_http::client;
 use aiclipx_model::prom::exposition::{self, Exposition};
 use aiclipx_model::traffic::ledger::Head;
@@ -139,7 +140,8 @@ async fn service() -> (Address, Address) {
     let [to, scraped] = [&clients, &admin].map(|listener| Address::loopback(listener.local_addr().unwrap().port()));
     let metrics = Arc::new(Metrics::new("0", "0").unwrap());
     let config = Config { faults: true, ..Config::default() };
-    tokio::spawn(aiclipx_app::run(Listeners { clients, admin }, config, metrics, pending()));
+    let store = Store::open(&config, &metrics).await.unwrap();
+    tokio::spawn(aiclipx_app::run(Listeners { clients, admin }, config, store, metrics, pending()));
     (to, scraped)
 }
 
