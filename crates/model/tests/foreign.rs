@@ -550,3 +550,25 @@ fn a_test_that_asks_for_the_clock_is_refused_at_a_speed() {
     let found = at(&monitoring, "t.yml", 30).unwrap_err();
     assert!(found.len() == 1 && found[0].line == 3 && found[0].what.contains("clock"), "{found:?}");
 }
+
+/// A default would be lived as long as ever.
+#[test]
+fn a_time_that_is_left_to_its_program_is_divided_too() {
+    for (name, text, times) in [
+        ("t.yml", "tests:\n- interval: 1m\n", &["evaluation_interval: 2s"][..]),
+        ("prometheus.yml", "scrape_configs:\n- job_name: a\n", &["scrape_interval: 2s", "evaluation_interval: 2s"]),
+        (
+            "am.yml",
+            "route: {receiver: a, group_wait: 1m}\nreceivers:\n- name: a\n",
+            &["group_wait: 2s", "group_interval: 10s", "repeat_interval: 8m"],
+        ),
+    ] {
+        let monitoring = read(name, text).unwrap_or_else(|found| panic!("{found:#?}"));
+        let divided = at(&monitoring, name, 30).unwrap_or_else(|found| panic!("{found:#?}"));
+        for time in times {
+            assert_eq!(divided.matches(time).count(), 1, "{time}: {divided}");
+        }
+        assert_eq!(at(&monitoring, name, 1).unwrap(), text);
+        assert!(at(&monitoring, name, 7).is_err_and(|found| found.iter().all(|finding| finding.line > 0)));
+    }
+}

@@ -20,6 +20,7 @@
 //! | `group_wait`, `group_interval`, `repeat_interval`, `resolve_timeout` | Alertmanager |
 //! | `timeInterval`, least steps, lengths of queries | Grafana |
 //! | times; counters' samples | unit tests |
+//! | what these leave to a default of their program's | as above |
 //! | the flags of [`prometheus_flags`] | Prometheus |
 //!
 //! | not divided | because |
@@ -57,6 +58,7 @@ mod adapted;
 pub mod addresses;
 mod bounds;
 pub mod datasources;
+mod defaults;
 mod folder;
 pub mod kubernetes;
 mod layout;

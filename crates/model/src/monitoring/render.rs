@@ -10,7 +10,7 @@ use super::remark::Found;
 use super::role::{Layout, Role};
 use super::shape::Shape;
 use super::walk::{PROBED_URL, Rendering, Walk};
-use super::{Document, Monitoring};
+use super::{Document, Monitoring, defaults};
 use crate::failure::Finding;
 use aiclipx_base::address::Address;
 use aiclipx_base::duration::Speed;
@@ -44,6 +44,9 @@ impl Monitoring {
             let (layout, found) = (self.layout, Found::default());
             let mut walk = Walk { file: &file, source: None, layout, rendering: Some(rendering), found };
             let mut document = node.clone();
+            if speed != Speed::PRODUCTION {
+                defaults::write_out(*role, &mut document);
+            }
             walk.visit(role.shape(), &mut document);
             findings.append(&mut walk.found.refused);
             if *role == Role::Targets && !is_theirs {
