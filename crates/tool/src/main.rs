@@ -242,7 +242,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse_from(as_spelled_now(std::env::args_os()));
-    program::run("aiclipx", async |signals| Box::pin(run(arguments, signals)).await).await
+    program::run("aiclipx", async |signals| run(arguments, signals).await).await
 }
 
 /// Bundles made until November 2026 have people type aiclipx evidence verify; that and its neighbours are verbs of their own
