@@ -41,7 +41,7 @@ pub struct Plan {
     pub addresses: Addresses,
     /// Where the database listens, if there is one.
     #[serde(default = "of_database")]
-    pub database: Address,
+    pub database: Box<Address>,
     /// Where a component itself listens that a front stands before.
     #[serde(default)]
     pub hidden: BTreeMap<Component, Address>,
@@ -69,8 +69,12 @@ pub struct Plan {
 /// What the database of a stack is called, and the role that owns it.
 pub(super) const DATABASE: &str = "aiclipx";
 
-fn of_database() -> Address {
-    Address::loopback(Component::Database.default_port())
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "serde asks for the field as it is: a plan is part of large futures"
+)]
+fn of_database() -> Box<Address> {
+    Box::new(Address::loopback(Component::Database.default_port()))
 }
 
 /// Of a stack that was started before a tree could name another.
@@ -244,7 +248,7 @@ impl Plan {
             Component::Probe => std::slice::from_mut(&mut self.addresses.probe),
             Component::Vector => std::slice::from_mut(&mut self.addresses.logging.vector),
             Component::Loki => std::slice::from_mut(&mut self.addresses.logging.loki),
-            Component::Database => std::slice::from_mut(&mut self.database),
+            Component::Database => std::slice::from_mut(&mut *self.database),
         }
     }
 
@@ -259,7 +263,7 @@ impl Plan {
             Component::Probe => std::slice::from_ref(&self.addresses.probe),
             Component::Vector => std::slice::from_ref(&self.addresses.logging.vector),
             Component::Loki => std::slice::from_ref(&self.addresses.logging.loki),
-            Component::Database => std::slice::from_ref(&self.database),
+            Component::Database => std::slice::from_ref(&*self.database),
         };
         self.components
             .iter()

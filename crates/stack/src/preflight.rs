@@ -77,7 +77,7 @@ pub(super) async fn preflight(plan: &Plan) -> Result<Preflight, Failure> {
         }
     }
     problems.extend(unreached(plan).await);
-    problems.extend(Box::pin(without_postgres(plan, &found)).await); // boxed, for hardly any start asks
+    problems.extend(without_postgres(plan, &found).await);
     if supervisord.is_none() {
         problems.push(format!("supervisord: {}", not_found(&SUPERVISORD, &path, &plan.tree)));
     }
@@ -196,7 +196,7 @@ async fn program(component: Component, plan: &Plan, path: &OsStr) -> Result<Tool
             let found = match find(wanted, path).await {
                 None if component == Component::Database => {
                     let besides = std::env::join_paths(database::folders()).unwrap_or_default();
-                    Box::pin(find(wanted, &besides)).await
+                    find(wanted, &besides).await
                 }
                 found => found,
             };

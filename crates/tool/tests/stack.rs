@@ -274,7 +274,7 @@ async fn a_database_is_part_of_a_stack_that_asks_for_one_keeps_its_data_and_come
 
 /// What the database answers who has the file with the password.
 async fn ask(plan: &Plan, secrets: &Path, sql: &str) -> String {
-    let Address { host, port } = &plan.database;
+    let Address { host, port } = &*plan.database;
     let mut psql = Command::new("psql");
     psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--no-password", "--host", host, "--username", "aiclipx"]);
     psql.args(["--port", &port.to_string(), "--command", sql, "aiclipx"]);
