@@ -11,7 +11,7 @@ fn free_port() -> u16 {
 }
 
 fn encoded(password: &str) -> String {
-    password.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    password.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

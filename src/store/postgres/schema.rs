@@ -35,13 +35,12 @@ pub(super) async fn make(connection: &Connection) -> Result<(), LookError> {
     // Not in one transaction with the look: that would go by what the session knew before it waited. If anything fails, the lock ends
     // with the connection.
     connection.run(&format!("SELECT pg_advisory_lock({LOCK})")).await?;
-    match there(connection).await? {
-        Some(version) => known(version)?,
+    if let Some(version) = there(connection).await? {
+        known(version)?;
+    } else {
         // What is sent in one piece is one transaction.
-        None => {
-            let row = format!("INSERT INTO aiclipx_store (version, items, next_id) VALUES ({VERSION}, 0, 1)");
-            connection.run(&format!("{MAKE} {row}")).await?;
-        }
+        let row = format!("INSERT INTO aiclipx_store (version, items, next_id) VALUES ({VERSION}, 0, 1)");
+        connection.run(&format!("{MAKE} {row}")).await?;
     }
     connection.run(&format!("SELECT pg_advisory_unlock({LOCK})")).await
 }
