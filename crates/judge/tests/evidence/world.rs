@@ -292,9 +292,11 @@ fn enacted(schedule: &Schedule) -> Ledger {
 fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
     let wall = |us: u64| ((ledger.head.started_unix_us + us) / 1000) as i64;
     let at = |index: usize| Address { host: "127.0.0.1".to_owned(), port: 18_000 + index as u16 };
-    let process = |(index, (component, _)): (usize, &(String, String))| {
+    // Beside the targets a database, which nobody scrapes.
+    let components = targets().into_iter().map(|(job, _)| job).chain(["database".to_owned()]);
+    let process = |(index, component)| {
         let identity = ProcessIdentity { pid: Some(4000 + index as u32), started_ms: Some(9_000_000 + index as u64) };
-        Process { component: component.clone(), at_start: identity, at_end: identity }
+        Process { component, at_start: identity, at_end: identity }
     };
     Run {
         schema: SCHEMA,
@@ -326,7 +328,7 @@ fn run(scenario: &Scenario, schedule: &Schedule, ledger: &Ledger) -> Run {
                 end_ms: wall(phase.end_us),
             })
             .collect(),
-        processes: targets().iter().enumerate().map(process).collect(),
+        processes: components.enumerate().map(process).collect(),
         pictures: Vec::new(),
         missing_pictures: Vec::new(),
         steps: Vec::new(),

@@ -263,7 +263,7 @@ mod tests {
         let made = made_of(ours()).expect("it is made");
         let rules =
             made.keys().filter(|path| path.starts_with(OPERATORS_RULES)).map(|path| path.file_name().expect("a name"));
-        assert_eq!(rules.collect::<Vec<_>>(), ["app.yaml", "probe.yaml", "slo.yaml"]);
+        assert_eq!(rules.collect::<Vec<_>>(), ["app.yaml", "database.yaml", "probe.yaml", "slo.yaml"]);
         let app = located::read(made[&Path::new(OPERATORS_RULES).join("app.yaml")].as_bytes()).expect("it reads");
         let ours = located::read(&ours()[Path::new("prometheus/rules/app.yml")]).expect("it reads");
         let printed = |node: &Node| located::print_yaml(node).expect("it prints");
