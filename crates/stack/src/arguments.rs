@@ -36,7 +36,15 @@ impl Component {
                 let start = plan.service.start.iter();
                 start.flat_map(|start| &start.arguments).map(|word| filled(word, process, plan, revision)).collect()
             }
-            Component::Prometheus => [&prometheus(plan, address, listens, program)[..], prometheus_flags].concat(),
+            Component::Prometheus => {
+                let mut words = prometheus(plan, address, listens, program).to_vec();
+                // What is still to be sent is sent for so long at the end; for a minute if nobody says, and then the supervisor, which
+                // waits for 20 s, has killed it.
+                words.extend(
+                    plan.addresses.remote_write.iter().map(|_| "--storage.remote.flush-deadline=10s".to_owned()),
+                );
+                [&words[..], prometheus_flags].concat()
+            }
             Component::Alertmanager => vec![
                 format!("--config.file={}", etc("alertmanager/alertmanager.yml")),
                 format!("--storage.path={}", text(&plan.data(self))),

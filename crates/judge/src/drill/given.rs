@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::rows;
 use aiclipx_model::drill::alertmanager::Configuration;
 use aiclipx_model::drill::expected::{self, ExpectedReceivers};
 use aiclipx_model::drill::rules::{self, Rule};
@@ -124,6 +125,11 @@ impl Given {
                 let remedy = nearest::remedy(name, "alerts", alerts.iter().copied());
                 find(format!("no alert is called {name}"), remedy);
             }
+            let mut named = self.alerts().filter(|rule| rule.name == one.alert).peekable();
+            if named.peek().is_some() && !named.any(|rule| rows::may_give(rule, &one.labels)) {
+                let what = format!("no rule of {} gives an alert {}", one.alert, rows::in_words(&one.labels));
+                find(what, "its `labels` are some of those that the alert has".to_owned());
+            }
             for name in one.receivers.iter().filter(|name| self.configuration.receiver(name).is_none()) {
                 let remedy = nearest::remedy(name, "receivers", receivers.iter().copied());
                 find(format!("no receiver is called {name}"), remedy);
@@ -181,7 +187,7 @@ mod of_itself {
     #[test]
     fn whom_an_alert_is_meant_for_is_read_and_names_that_nothing_has_are_told() {
         let am = "route: {receiver: oncall}\nreceivers: [{name: oncall}, {name: tickets}]\n";
-        let rules = "groups: [{name: g, rules: [{alert: ShopDown, expr: up == 0}]}]";
+        let rules = "groups: [{name: g, rules: [{alert: ShopDown, expr: up == 0, labels: {severity: page}}]}]";
         let of = |meant: &str| {
             let files = [("am.yml", am), ("r.yml", rules), ("drill.yaml", meant)];
             let files = files.map(|(path, text)| (PathBuf::from(path), text.into())).into_iter().collect();
@@ -199,6 +205,14 @@ mod of_itself {
                 ["drill.yaml:2: no receiver is called on-call", "oncall"],
             ),
             ("expected:\n  - {alertname: ShopDown}\n", ["drill.yaml:2", "expects nothing"]),
+            (
+                "expected:\n  - {alertname: ShopDown, labels: {severity: critical}, receivers: [oncall]}\n",
+                ["drill.yaml:2: no rule of ShopDown gives an alert", "severity"],
+            ),
+            (
+                "expected: [{alertname: ShopDown, receivers: [oncall]}]\n---\nexpected: []\n",
+                ["drill.yaml:2", "a second document"],
+            ),
             ("expects: 1", ["drill.yaml:1", "none of expected"]),
             ("a: [", ["drill.yaml:1", ""]),
         ] {

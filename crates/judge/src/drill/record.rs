@@ -187,11 +187,16 @@ impl Record {
         let states = text(STATES)?;
         let states = states.lines().map(|line| {
             let seen: Seen = serde_json::from_str(line).context(STATES)?;
+            ensure!(is_a_time(seen.test_ms.saturating_abs()), "{STATES} holds a time that is none");
             let rules = seen.body.data.groups.into_iter().flat_map(|group| group.rules);
             Ok((seen.test_ms, rules.flat_map(|rule| rule.alerts).collect()))
         });
         let notifications = text(NOTIFICATIONS)?;
-        let notifications = notifications.lines().map(|line| serde_json::from_str(line).context(NOTIFICATIONS));
+        let notifications = notifications.lines().map(|line| {
+            let one: Notification = serde_json::from_str(line).context(NOTIFICATIONS)?;
+            ensure!(is_a_time(one.received_ms), "{NOTIFICATIONS} holds a time that is none");
+            Ok(one)
+        });
         Ok(Record {
             files: [text(RULES)?, text(PROMETHEUS)?, text(ALERTMANAGER)?],
             loaded: loaded.collect(),

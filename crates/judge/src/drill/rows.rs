@@ -70,6 +70,13 @@ fn gives(rule: &Rule, alert: &Texts) -> bool {
     rule.labels.iter().all(|(name, value)| value.contains("{{") || has(name, value))
 }
 
+/// Whether an alert of a rule may have these labels among its own: those that the rule sets are as it sets them.
+pub fn may_give(rule: &Rule, labels: &Texts) -> bool {
+    let may =
+        |name: &String, value: &String| rule.labels.get(name).is_none_or(|own| own == value || own.contains("{{"));
+    labels.iter().all(|(name, value)| may(name, value))
+}
+
 /// `{a="b", c="d"}`, its name left out.
 pub fn in_words(labels: &Texts) -> String {
     let told = labels.iter().filter(|(name, _)| *name != "alertname").map(|(name, value)| format!("{name}={value:?}"));
@@ -94,10 +101,7 @@ impl Row {
 
     /// Whether an alert of this row may have these labels among its own.
     pub fn may_have(&self, labels: &Texts) -> bool {
-        let may = |rule: &Rule, name: &String, value: &String| {
-            rule.labels.get(name).is_none_or(|own| own == value || own.contains("{{"))
-        };
-        self.rule.as_ref().is_none_or(|rule| labels.iter().all(|(name, value)| may(rule, name, value)))
+        self.rule.as_ref().is_none_or(|rule| may_give(rule, labels))
     }
 
     /// Whose an alert of its name is that has these labels, where these rules are evaluated.

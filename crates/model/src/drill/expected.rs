@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::reading::{Reading, Texts, scalar, text_of};
 use crate::failure::Finding;
-use crate::monitoring::located::{Node, Value};
+use crate::monitoring::located::{self, Node, Value};
 
 /// Alerts, who must be told of them, and what must keep them quiet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +29,10 @@ pub fn is_called_so(path: &Path) -> bool {
 /// Reads one. A key that is none of its own is a slip, and told: what is not read would be green.
 pub fn read(path: &Path, bytes: &[u8]) -> Result<Vec<ExpectedReceivers>, Vec<Finding>> {
     let (mut reading, document) = Reading::of_texts(path, bytes);
+    // Programs in Go read the first and say nothing of another; what is in it would be green.
+    if let Some(line) = located::second_document(bytes) {
+        reading.find(line, "a second document begins here; write all of it into one list, `expected`");
+    }
     let read = document.map(|document| {
         are_known(&mut reading, &document, &["expected"]);
         let items = document.items_of("expected");

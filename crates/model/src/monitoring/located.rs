@@ -221,7 +221,7 @@ pub fn read_texts_below(keys: &[&str], bytes: &[u8]) -> Result<Node, (usize, Str
 const MOST_READ: usize = 4 << 20;
 
 /// The line at which a second document begins. Programs in Go read the first, and say nothing of another.
-pub(super) fn second_document(bytes: &[u8]) -> Option<usize> {
+pub(crate) fn second_document(bytes: &[u8]) -> Option<usize> {
     let text = String::from_utf8_lossy(bytes);
     let mut begun = false;
     for (number, line) in text.lines().enumerate() {
