@@ -23,7 +23,9 @@ pub(super) fn check(deployment: &Deployment, root: &Path, findings: &mut Finding
             whole(list, line, &files.into_iter().map(|(_, path)| path).collect(), root, findings);
         }
     }
-    for file in deployment.files.iter().filter(|file| !listed.contains(*file)) {
+    // What people read is not applied.
+    let is_read = |file: &PathBuf| file.extension().is_some_and(|end| end == "md");
+    for file in deployment.files.iter().filter(|file| !listed.contains(*file) && !is_read(file)) {
         let what = "no kustomization.yaml names it: it is in no cluster";
         findings.find("kubernetes/unlisted", file, 0, what, "list it, or remove it");
     }
