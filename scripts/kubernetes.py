@@ -191,6 +191,11 @@ def pods():
 
 
 def admitted():
+    bare = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "bare", "namespace": NAMESPACE}}
+    bare["spec"] = {"serviceAccountName": "app", "containers": [{"name": "bare", "image": "bare"}]}
+    refused = subprocess.run(["kubectl", "create", "--filename=-"], input=json.dumps(bare), capture_output=True, text=True)
+    if "violates PodSecurity" not in refused.stderr:
+        sys.exit(f"kubernetes: a pod that is held back by nothing is not refused: {refused.stderr.strip() or refused.stdout.strip()}")
     for _, pod in pods():
         done = subprocess.run(["kubectl", "create", "--filename=-"], input=json.dumps(pod), capture_output=True, text=True)
         if done.returncode or done.stderr:
@@ -205,6 +210,9 @@ def for_podman(name, pod, url, certificate, addresses):
     for key in ["topologySpreadConstraints", "serviceAccountName", "serviceAccount", "schedulerName", "tolerations", "priority"]:
         spec.pop(key, None)
     spec["hostAliases"] = [{"ip": found[0], "hostnames": [host]} for host, found in addresses.items() if found]
+    if "initContainers" in spec:
+        # It would start what prepares the pod again, and stumble over it.
+        spec["restartPolicy"] = "Never"
     own = set()
     for volume in spec.get("volumes", []):
         if "secret" in volume:

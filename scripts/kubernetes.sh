@@ -22,9 +22,14 @@ folder=$(mktemp -d)
 export KUBECONFIG=$folder/config
 started=()
 ended() {
-  local pid
-  for pid in "${started[@]}"; do kill "$pid" 2>/dev/null || true; done
-  wait 2>/dev/null || true
+  local pid left=100
+  # The server before its store, without which it would not end.
+  for pid in $(printf '%s\n' "${started[@]}" | tac); do
+    kill "$pid" 2>/dev/null || continue
+    while kill -0 "$pid" 2>/dev/null && ((left--)); do sleep 0.1; done
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done
   rm -rf -- "$folder"
 }
 trap ended EXIT
@@ -117,6 +122,10 @@ for one in "${all[@]}"; do
   [[ $(wc -l <"$folder/told") == "$count" ]] || fail "$one: $count objects applied, $(wc -l <"$folder/told") read back"
   say "$one: applied, $count objects read back, no difference"
 done
+may() { kubectl auth can-i --namespace "$1" "${@:2}" --as system:serviceaccount:aiclipx:prometheus 2>/dev/null || true; }
+[[ $(may aiclipx watch pods) == yes && $(may aiclipx get secrets) == no && $(may default list pods) == no ]] ||
+  fail 'Prometheus may do other than to look at the pods of its namespace'
+say 'Prometheus may watch the pods of its namespace, and neither read its Secrets nor look into another'
 scripts/kubernetes.py admitted || fail 'the namespace refuses a pod'
 [[ $address != 127.0.0.1 ]] || exit 0
 scripts/kubernetes.py run "https://$address:$port" "$folder/apiserver.crt"
