@@ -2,6 +2,7 @@
 //! may run one, ended with the process that started it.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,6 +24,8 @@ pub(crate) struct Server {
     child: Mutex<Option<Child>>,
     settings: Vec<String>,
     databases: AtomicU32,
+    /// Removes the folder when this process is gone, for nobody drops what all tests share.
+    _sweeper: Child,
 }
 
 /// The one that all tests of a process share, which nobody stops; `None` where no server is installed, which is said.
@@ -119,7 +122,18 @@ impl Server {
         };
         let folder = tempfile::Builder::new().prefix("pg").tempdir_in("/tmp").unwrap();
         let settings = settings.iter().map(|setting| (*setting).to_owned()).collect();
-        let server = Server { folder, programs, child: Mutex::new(None), settings, databases: AtomicU32::new(0) };
+        let mut sweeper = Command::new("sh");
+        sweeper.args(["-c", "cat; while [ -e \"$0\" ]; do rm -rf \"$0\"; done"]).arg(folder.path());
+        let sweeper =
+            sweeper.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn();
+        let server = Server {
+            folder,
+            programs,
+            child: Mutex::new(None),
+            settings,
+            databases: AtomicU32::new(0),
+            _sweeper: sweeper.unwrap(),
+        };
         server.make();
         more(&server.folder.path().join("data"));
         server.own();
