@@ -524,6 +524,7 @@ async fn every_provisioned_dashboard_is_drawn_with_what_prometheus_answers_under
 
     let browser = browser().await;
     let mut files: Vec<_> = std::fs::read_dir(root.join("monitoring/grafana/dashboards")).unwrap().flatten().collect();
+    files.retain(|file| file.path().extension().is_some_and(|end| end == "json"));
     files.sort_by_key(std::fs::DirEntry::path);
     // Set to keep and look at the pictures.
     let keep = std::env::var_os("KEEP_PICTURES").map(PathBuf::from);

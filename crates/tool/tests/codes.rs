@@ -259,7 +259,7 @@ const TABLE: [(&str, &str, u8, &str); 150] = [
     ("init --url 127.0.0.1:1/metrics", "missing", 2, "--url says where the service's metrics are"),
     ("init --url https://127.0.0.1/metrics", "missing", 2, "wants TLS, which is not spoken here"),
     ("init --job a/b", "missing", 2, "letters, digits, `-`, `_` and `.`"),
-    ("traffic --list", "missing", 0, "12-database-away"),
+    ("traffic --list", "missing", 0, "14-database-away"),
     ("traffic", "missing", 2, NO_STACK),
     ("traffic", "busy", 2, BUSY),
     ("traffic run 01", "killed", 3, "`just up` cleans up and starts it anew"),
