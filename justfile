@@ -141,7 +141,7 @@ test-long: prove (prove "--database" "--only" "database-away") postgres mutants 
 
 # the service with PostgreSQL: lints, and all of its tests with the items in a database, which takes a server of the distribution's
 [group('development')]
-postgres:
+postgres $AICLIPX_NEEDS_POSTGRES="1":
     cargo clippy --locked --package aiclipx-app --features postgres --all-targets --target-dir {{ quote(target / "postgres") }} -- -D warnings
     cargo test --locked --package aiclipx-app --features postgres --target-dir {{ quote(target / "postgres") }}
 

@@ -28,7 +28,7 @@ use tokio_postgres::Row;
 use super::item::{Item, StoreError};
 use super::page::Page;
 use crate::config::Config;
-use crate::database_metrics::{DatabaseMetrics, Failure};
+use crate::database_metrics::{DatabaseMetrics, Failure, Statement};
 use crate::database_url::DatabaseUrl;
 use crate::phase::Lifecycle;
 use connect::{Connection, Connector};
@@ -55,6 +55,8 @@ struct Shared {
     stock: Mutex<Stock>,
 }
 
+const NOTHING_KNOWN: i64 = -1;
+
 /// What is known of the row that counts the items, and the gauge that shows it.
 struct Stock {
     /// Of whatever was changed ever; the row with more is the newer.
@@ -80,7 +82,7 @@ impl Postgres {
             timeout: config.database_timeout,
             metrics,
             up: AtomicBool::new(false),
-            stock: Mutex::new(Stock { changes: -1, count }),
+            stock: Mutex::new(Stock { changes: NOTHING_KNOWN, count }),
         };
         match shared.look(&mut None).await {
             Ok(()) => shared.set_up(true),
@@ -98,18 +100,28 @@ impl Postgres {
     /// Asks how the database is, and lets readiness follow.
     pub(super) async fn watch(&self, lifecycle: &Lifecycle) -> Infallible {
         let mut connection = None;
+        // Why it is away, as it was told last: another reason is another fault, as where it is back and refuses the password.
+        let mut reason = String::new();
         lifecycle.store_available(self.0.is_up());
         loop {
             tokio::time::sleep(if self.0.is_up() { LOOK } else { LOOK_FOR }).await;
             let looked = self.0.look(&mut connection).await;
-            match (&looked, self.0.is_up()) {
-                (Ok(()), false) => log::info!(database = self.0.connector.place(); "The database is there."),
-                (Err(error), true) => log::error!(
-                    database = self.0.connector.place(), error = failures::told(error);
-                    "The database is away: not ready until it is back, and requests for items are answered 503."
-                ),
-                (Err(error), false) => log::debug!(error = failures::told(error); "The database is still away."),
-                (Ok(()), true) => {}
+            let place = self.0.connector.place();
+            match looked.as_ref().map_err(failures::told) {
+                Ok(()) if self.0.is_up() => {}
+                Ok(()) => log::info!(database = place; "The database is there."),
+                Err(why) if self.0.is_up() => {
+                    log::error!(
+                        database = place, error = why;
+                        "The database is away: not ready until it is back, and requests for items are answered 503."
+                    );
+                    reason = why;
+                }
+                Err(why) if why != reason => {
+                    log::warn!(database = place, error = why; "The database is still away.");
+                    reason = why;
+                }
+                Err(_) => {}
             }
             self.0.set_up(looked.is_ok());
             lifecycle.store_available(looked.is_ok());
@@ -149,23 +161,15 @@ impl Postgres {
         Ok(!self.ask(Ask::Remove { id }).await?.is_empty())
     }
 
-    /// What is refused is counted here, and nowhere else.
     async fn ask(&self, ask: Ask) -> Result<Vec<Row>, StoreError> {
-        self.try_ask(ask).await.map_err(|failure| {
-            self.0.metrics.failed(failure);
-            match failure {
-                Failure::Unknown => StoreError::Unknown,
-                _ => StoreError::Unavailable,
-            }
-        })
-    }
-
-    async fn try_ask(&self, ask: Ask) -> Result<Vec<Row>, Failure> {
-        let connection = self.0.connection().await?;
-        let (shared, changes) = (Arc::clone(&self.0), ask.statement().changes());
-        // On a task of its own: whoever asked may leave, and what was begun is finished all the same.
-        let answered = tokio::spawn(async move { shared.answer(connection, ask).await }).await;
-        answered.unwrap_or(Err(if changes { Failure::Unknown } else { Failure::Lost }))
+        let connection = self.0.connection().await.map_err(|failure| self.0.failed(failure))?;
+        let (shared, statement) = (Arc::clone(&self.0), ask.statement());
+        // On a task of its own: whoever asked may leave, and what was begun is finished, and counted, all the same.
+        let answered = tokio::spawn(async move {
+            let answered = shared.answer(connection, ask).await;
+            answered.map_err(|failure| shared.failed(failure))
+        });
+        answered.await.unwrap_or_else(|_| Err(self.0.failed(failures::lost(statement))))
     }
 }
 
@@ -182,6 +186,15 @@ impl Shared {
     fn set_up(&self, up: bool) {
         self.up.store(up, Ordering::SeqCst);
         self.metrics.up(up);
+    }
+
+    /// Counts what is refused, which is done here and nowhere else.
+    fn failed(&self, failure: Failure) -> StoreError {
+        self.metrics.failed(failure);
+        match failure {
+            Failure::Unknown => StoreError::Unknown,
+            _ => StoreError::Unavailable,
+        }
     }
 
     /// A connection of the pool's that is not known to be broken.
@@ -219,13 +232,13 @@ impl Shared {
                 if connection.is_closed() {
                     drop(Object::take(connection));
                 }
-                Err(failures::of(&error, statement))
+                Err(failures::of(error.code(), statement))
             }
             // Not even that it was cancelled: nobody answers on this connection, and hardly on those that are as old.
             Err(_) => {
                 drop(Object::take(connection));
                 self.pool.retain(|_, _| false);
-                Err(if statement.changes() { Failure::Unknown } else { Failure::Lost })
+                Err(failures::lost(statement))
             }
         }
     }
@@ -235,7 +248,7 @@ impl Shared {
     async fn look(&self, connection: &mut Option<Connection>) -> Result<(), failures::LookError> {
         let since = Instant::now();
         let looked = self.look_on(connection).await;
-        self.metrics.asked(Ask::Look.statement(), since.elapsed().as_secs_f64());
+        self.metrics.asked(Statement::Look, since.elapsed().as_secs_f64());
         let (items, next_id) = looked.inspect_err(|_| *connection = None)?;
         self.counted(items, next_id);
         Ok(())
@@ -252,6 +265,8 @@ impl Shared {
         let new = self.connector.connect().await?;
         self.in_time(schema::make(&new)).await?;
         let stock = self.in_time(new.look()).await?;
+        // It may be another database than before: one that was restored, or a standby that lagged behind.
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner).changes = NOTHING_KNOWN;
         *connection = Some(new);
         Ok(stock)
     }

@@ -296,6 +296,43 @@ async fn a_service_that_starts_before_its_database_waits_for_it() {
     assert_eq!(app.send("POST", "/items", &[JSON], ITEM).await.header("location"), Some("/items/1"));
 }
 
+/// Ends every session of a database's, as a failover does.
+async fn end_sessions(server: &Server, name: &str) {
+    let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+    server.session("postgres").await.batch_execute(&end).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_database_that_was_put_back_its_own_number_of_items_is_shown() {
+    let Some(server) = database::shared() else { return };
+    let name = server.database().await;
+    let app = on(server, &name, |_| {}).await;
+    for _ in 0..3 {
+        assert_eq!(app.send("POST", "/items", &[JSON], ITEM).await.status, 201);
+    }
+    assert_eq!(whole(app.metrics().value("app_items", &[])), 3);
+    let before = "DELETE FROM aiclipx_items WHERE id > 1; UPDATE aiclipx_store SET items = 1, next_id = 2";
+    server.session(&name).await.batch_execute(before).await.unwrap();
+    end_sessions(server, &name).await;
+    eventually("it shows what there is", || whole(app.metrics().value("app_items", &[])) == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_takes_no_changes_is_away() {
+    let Some(server) = database::shared() else { return };
+    let name = server.database().await;
+    let app = on(server, &name, |_| {}).await;
+    eventually("it is ready", || is_ready(&app)).await;
+    let set = |how: &str| format!("ALTER DATABASE {name} {how}");
+    let session = server.session("postgres").await;
+    session.batch_execute(&set("SET default_transaction_read_only = on")).await.unwrap();
+    end_sessions(server, &name).await;
+    eventually("it is not ready", || !is_ready(&app)).await;
+    session.batch_execute(&set("RESET default_transaction_read_only")).await.unwrap();
+    end_sessions(server, &name).await;
+    eventually("it is ready again", || is_ready(&app)).await;
+}
+
 /// Two services on one database show one number of items, whoever changed it.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_adds_the_other_shows() {

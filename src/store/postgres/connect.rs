@@ -130,7 +130,7 @@ impl Connection {
     /// The number of items, and the next id.
     pub(super) async fn look(&self) -> Result<(i64, i64), LookError> {
         let row = self.client.query_one(LOOK, &[]).await?;
-        Ok((row.get(0), row.get(1)))
+        if row.get(2) { Err(LookError::ReadOnly) } else { Ok((row.get(0), row.get(1))) }
     }
 
     pub(super) async fn run(&self, statements: &str) -> Result<(), LookError> {

@@ -19,6 +19,8 @@ pub(super) enum LookError {
     Encoding(String),
     /// The tables are of another release.
     Version(i32),
+    /// It answers, and takes no changes.
+    ReadOnly,
 }
 
 impl From<Error> for LookError {
@@ -65,28 +67,40 @@ impl<'a> From<&'a LookError> for Told<'a> {
             LookError::Silent => Told::Other("no answer in time"),
             LookError::Encoding(_) => Told::Other("the database's encoding is not UTF8"),
             LookError::Version(_) => Told::Other("the tables are of another release"),
+            LookError::ReadOnly => {
+                Told::Other("it takes no changes: a standby, or default_transaction_read_only is on")
+            }
         }
     }
 }
 
-/// What the failure of a statement means to the request that needed it.
-pub(super) fn of(error: &Error, statement: Statement) -> Failure {
-    let lost = if statement.changes() { Failure::Unknown } else { Failure::Lost };
-    match error.code() {
+/// What no answer means: who wanted a change does not know whether it was made.
+pub(super) fn lost(statement: Statement) -> Failure {
+    if statement.changes() { Failure::Unknown } else { Failure::Lost }
+}
+
+/// What the failure of a statement means to the request that needed it, by its code; without one nobody answered.
+pub(super) fn of(code: Option<&SqlState>, statement: Statement) -> Failure {
+    match code {
         Some(&SqlState::QUERY_CANCELED) => Failure::Timeout,
         // It says so before it does anything more, and never while it commits.
         Some(&SqlState::ADMIN_SHUTDOWN) => Failure::Lost,
         Some(&SqlState::CANNOT_CONNECT_NOW) => Failure::Unreachable,
         // Another session broke down, and took this one along wherever it was; or nothing was said at all.
-        Some(&SqlState::CRASH_SHUTDOWN) | None => lost,
+        Some(&SqlState::CRASH_SHUTDOWN | &SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN) | None => lost(statement),
+        // A pooler between says so of the server that it lost.
+        Some(code) if code.code().starts_with(OF_CONNECTIONS) => lost(statement),
         Some(_) => Failure::Error,
     }
 }
 
+/// The class of codes that are about the connection.
+const OF_CONNECTIONS: &str = "08";
+
 /// If it is the settings that are wrong, which part, and what to do; `None` if the database may just not be there yet.
 pub(super) fn refused(error: &LookError) -> Option<String> {
     let error = match error {
-        LookError::Silent => return None,
+        LookError::Silent | LookError::ReadOnly => return None,
         LookError::Encoding(encoding) => {
             return Some(format!(
                 "its database keeps text as {encoding}; make one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
@@ -139,4 +153,26 @@ fn is_certificate(error: &Error) -> bool {
         source = error.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_lost_server_left_of_a_change_is_unknown_whoever_says_so() {
+        for (code, changed, read) in [
+            (None, Failure::Unknown, Failure::Lost),
+            (Some(SqlState::CRASH_SHUTDOWN), Failure::Unknown, Failure::Lost),
+            (Some(SqlState::PROTOCOL_VIOLATION), Failure::Unknown, Failure::Lost),
+            (Some(SqlState::CONNECTION_FAILURE), Failure::Unknown, Failure::Lost),
+            (Some(SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN), Failure::Unknown, Failure::Lost),
+            (Some(SqlState::ADMIN_SHUTDOWN), Failure::Lost, Failure::Lost),
+            (Some(SqlState::QUERY_CANCELED), Failure::Timeout, Failure::Timeout),
+            (Some(SqlState::READ_ONLY_SQL_TRANSACTION), Failure::Error, Failure::Error),
+        ] {
+            assert_eq!(of(code.as_ref(), Statement::Insert), changed, "{code:?}");
+            assert_eq!(of(code.as_ref(), Statement::Page), read, "{code:?}");
+        }
+    }
 }

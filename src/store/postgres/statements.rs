@@ -9,24 +9,13 @@ use crate::database_metrics::Statement;
 /// A question with its values.
 pub(super) enum Ask {
     /// Answered with id and name of each.
-    Page {
-        after: i64,
-        limit: i64,
-    },
+    Page { after: i64, limit: i64 },
     /// Answered with the name.
-    Get {
-        id: i64,
-    },
+    Get { id: i64 },
     /// Answered with the id, and the number of items and the next id after it; with nothing where it would be one too many.
-    Insert {
-        name: String,
-        capacity: i64,
-    },
+    Insert { name: String, capacity: i64 },
     /// Answered with the id, and the number of items and the next id after it; with nothing where there is none.
-    Remove {
-        id: i64,
-    },
-    Look,
+    Remove { id: i64 },
 }
 
 const PAGE: &str = "SELECT id, name FROM aiclipx_items WHERE id > $1 ORDER BY id LIMIT $2";
@@ -53,7 +42,9 @@ const REMOVE: &str = "
     )
     SELECT id, items, next_id FROM counted";
 
-pub(super) const LOOK: &str = "SELECT items, next_id FROM aiclipx_store";
+/// The number of items, the next id, and whether nothing can be changed: after a failover a standby that was not promoted answers.
+pub(super) const LOOK: &str =
+    "SELECT items, next_id, current_setting('transaction_read_only')::boolean FROM aiclipx_store";
 
 /// Prepared as soon as there is a connection.
 pub(super) const PREPARED: [&str; 4] = [PAGE, GET, INSERT, REMOVE];
@@ -65,7 +56,6 @@ impl Ask {
             Ask::Get { .. } => Statement::Get,
             Ask::Insert { .. } => Statement::Insert,
             Ask::Remove { .. } => Statement::Remove,
-            Ask::Look => Statement::Look,
         }
     }
 
@@ -75,7 +65,6 @@ impl Ask {
             Ask::Get { id } => (GET, vec![id]),
             Ask::Insert { name, capacity } => (INSERT, vec![name, capacity]),
             Ask::Remove { id } => (REMOVE, vec![id]),
-            Ask::Look => (LOOK, Vec::new()),
         };
         let (text, values) = values;
         connection.query(&connection.prepare_cached(text).await?, &values).await
