@@ -11,6 +11,7 @@
 //! - [`external`]: what is out of reach on a stack that somebody else started.
 //! - [`grafana`]: its page of a dashboard, and the answers it was drawn from.
 //! - [`unanswered`]: requests without an answer, which the service's log explains or does not.
+//! - [`replicas`]: several instances, counted together and each by itself.
 //! - [`services`]: another service than ours in the tree.
 //! - [`vacuity`]: nothing shown is nothing proven.
 //! - [`validity`]: what disturbs a run makes every claim invalid.
@@ -45,6 +46,7 @@ mod loaded;
 mod mutants;
 mod outcome;
 mod pages;
+mod replicas;
 mod services;
 mod unanswered;
 mod vacuity;
