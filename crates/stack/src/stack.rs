@@ -10,10 +10,11 @@ use tokio::process::Child;
 use super::component::Component;
 use super::layout;
 use super::life::foreign_owner;
+use super::lock::Lock;
 use super::plan::{Plan, Process};
 use super::preflight::present;
 use super::secrets;
-use super::state::{being_changed, is_busy};
+use super::state::{being_changed, is_busy, lock};
 use super::supervisor;
 use super::supervisor::configuration::SOCKET_FOLDER_PREFIX;
 use super::supervisor::supervisorctl::Control;
@@ -64,10 +65,9 @@ pub enum Found {
 #[derive(Debug)]
 pub struct StaleStack(pub(super) Record);
 
-impl Stack {
-    /// The stack that runs from this state directory, or a usage failure that says how to start one.
-    pub async fn attach(state: &Path) -> Result<Stack, Failure> {
-        match Stack::find(state).await? {
+impl Found {
+    fn running(self, state: &Path) -> Result<Stack, Failure> {
+        match self {
             Found::Running(stack) => Ok(*stack),
             Found::Stale(_) => Err(Failure::infrastructure(format!("the stack of {} was killed", state.display()))
                 .remedy("`just up` cleans up and starts it anew")),
@@ -75,6 +75,21 @@ impl Stack {
                 Err(Failure::usage(format!("no stack runs from {}", state.display())).remedy("`just up` starts one"))
             }
         }
+    }
+}
+
+impl Stack {
+    /// The stack that runs from this state directory, or a usage failure that says how to start one.
+    pub async fn attach(state: &Path) -> Result<Stack, Failure> {
+        Stack::find(state).await?.running(state)
+    }
+
+    /// The same, to change it: nobody else starts or stops anything of it until the lock is dropped.
+    pub async fn attach_locked(state: &Path) -> Result<(Stack, Lock), Failure> {
+        // First, so that where no stack runs nothing is made.
+        Stack::attach(state).await?;
+        let lock = lock(state).await?;
+        Ok((Stack::find_locked(state).await?.running(state)?, lock))
     }
 
     /// What this state directory tells. Where no stack is recorded and a command is about to change that, a usage failure.

@@ -1,4 +1,5 @@
 //! Orders to single components of the stack: stop, start, restart. `app` is the service with all its replicas, `app-2` one of them.
+//! One command at a time: of two, each would undo what the other waits for.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ pub(super) struct Restart {
 pub(super) async fn stop(state: &Path, names: &[String], signals: &Signals) -> Result<ExitCode, Failure> {
     // Half done helps nobody: Ctrl-C changes the exit code, not what is done.
     let _held = signals.held();
-    let stack = Stack::attach(state).await?;
+    let (stack, _lock) = Stack::attach_locked(state).await?;
     let processes = named(&stack, names)?;
     Stack::each(&processes, |process| stack.stop_one(&process.name)).await?;
     tell(&format!("Stopped: {}.", listed(&processes)));
@@ -33,7 +34,7 @@ pub(super) async fn stop(state: &Path, names: &[String], signals: &Signals) -> R
 
 pub(super) async fn start(state: &Path, names: &[String], signals: &Signals) -> Result<ExitCode, Failure> {
     let _held = signals.held();
-    let stack = Stack::attach(state).await?;
+    let (stack, _lock) = Stack::attach_locked(state).await?;
     let processes = named(&stack, names)?;
     Stack::each(&processes, |process| stack.start_one(&process.name)).await?;
     tell(&format!("Ready: {}.", listed(&processes)));
@@ -42,7 +43,7 @@ pub(super) async fn start(state: &Path, names: &[String], signals: &Signals) -> 
 
 pub(super) async fn restart(state: &Path, asked: &Restart, signals: &Signals) -> Result<ExitCode, Failure> {
     let interrupt = signals.held();
-    let stack = Stack::attach(state).await?;
+    let (stack, _lock) = Stack::attach_locked(state).await?;
     let service = [APP.to_owned()];
     let processes = named(&stack, if asked.names.is_empty() { &service } else { &asked.names })?;
     if !asked.rolling {

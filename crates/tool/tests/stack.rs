@@ -714,6 +714,52 @@ async fn a_paused_component_is_told_goes_on_and_can_be_stopped() {
 }
 
 #[tokio::test]
+async fn replicas_are_restarted_one_after_the_other_and_another_order_waits_its_turn() {
+    let place = Place::new();
+    let mut plan = place.plan(Lifetime::Attached);
+    plan.speed = "30".parse().unwrap();
+    plan.replicate("2".parse().unwrap()).unwrap();
+    drop(started(&plan).await);
+    let both = [plan.addresses.app[0].clone(), plan.addresses.app[1].clone()];
+    let ordered = async |arguments: &[&str]| {
+        let output = tool(&place, arguments).await;
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let rolled = async {
+        let rolled = ordered(&["restart", "--rolling"]).await;
+        is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+        rolled
+    };
+    let refused = async {
+        let lock = place.state().join("lock");
+        eventually("the roll has begun", async || aiclipx_stack::lock::Lock::is_held(&lock)).await;
+        ordered(&["stop", "app-2"]).await
+    };
+    let served = async {
+        while !is_over.load(std::sync::atomic::Ordering::SeqCst) {
+            let one = [
+                client::get(&both[0], "/health/ready", LIMIT).await,
+                client::get(&both[1], "/health/ready", LIMIT).await,
+            ];
+            let is_ready = |answer: &Result<client::Answer, _>| answer.as_ref().is_ok_and(|one| one.status == 200);
+            assert!(one.iter().any(is_ready), "nobody is ready");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let (rolled, refused, ()) = tokio::join!(rolled, refused, served);
+    assert!(rolled.0 == Some(0) && rolled.1.contains("app-1, app-2"), "{rolled:?}");
+    assert!(refused.0 == Some(2) && refused.1.contains("another command is starting or stopping"), "{refused:?}");
+
+    assert_eq!(ordered(&["stop", "app-2"]).await.0, Some(0));
+    let alone = ordered(&["restart", "--rolling"]).await;
+    assert!(alone.0 == Some(3) && alone.1.contains("app-1 stays up"), "{alone:?}");
+    assert_eq!(ordered(&["start", "app-2"]).await.0, Some(0));
+    assert_eq!(client::get(&both[1], "/health/ready", LIMIT).await.unwrap().status, 200);
+    assert!(matches!(down(&place.state()).await.unwrap(), Down::Stopped));
+}
+
+#[tokio::test]
 async fn a_paused_supervisor_is_told_at_once_and_can_be_stopped() {
     let place = Place::new();
     let plan = place.plan(Lifetime::Attached);
