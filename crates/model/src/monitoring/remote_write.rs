@@ -96,7 +96,9 @@ impl FromStr for RemoteUrl {
         if path.trim_matches('/').is_empty() {
             return Err(format!("its path is missing: {PATHS}"));
         }
-        let is_secret = |key: &str| SECRETIVE.iter().any(|word| key.to_ascii_lowercase().contains(word));
+        // `%` in a key hides what it is called.
+        let is_secret =
+            |key: &str| key.contains('%') || SECRETIVE.iter().any(|word| key.to_ascii_lowercase().contains(word));
         if let Some((key, _)) = query.split('&').filter_map(|part| part.split_once('=')).find(|(key, _)| is_secret(key))
         {
             let what = format!("`{key}` in its query looks like a secret, which Prometheus would repeat in its log");
@@ -332,6 +334,7 @@ mod tests {
             "gopher://hunter2@a/write",
             "https://a/write?api_key=hunter2",
             "https://a/write?db=x&X-Token=hunter2",
+            "https://a/write?tok%65n=hunter2",
         ] {
             let refused = parsed(text).unwrap_err();
             assert!(!refused.contains("hunter2") && refused.contains("file"), "{text}: {refused}");

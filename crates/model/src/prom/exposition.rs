@@ -40,6 +40,15 @@ pub fn sum(text: &str, name: &str) -> Option<f64> {
 }
 
 pub fn parse(text: &str) -> anyhow::Result<Exposition> {
+    read(text, true)
+}
+
+/// The same of somebody else's, who may leave out every `TYPE`, as the format allows.
+pub fn parse_untyped(text: &str) -> anyhow::Result<Exposition> {
+    read(text, false)
+}
+
+fn read(text: &str, with_types: bool) -> anyhow::Result<Exposition> {
     let open = is_open(text);
     let endings = if open { &OPEN_ENDINGS[..] } else { &ENDINGS };
     let mut series = Exposition::new();
@@ -58,7 +67,7 @@ pub fn parse(text: &str) -> anyhow::Result<Exposition> {
                 .filter_map(|suffix| name.name.strip_suffix(suffix))
                 .find(|family| typed.contains(*family))
                 .unwrap_or(&name.name);
-            ensure!(typed.contains(family), "{}: {} has no TYPE", at(), name.name);
+            ensure!(!with_types || typed.contains(family), "{}: {} has no TYPE", at(), name.name);
             ensure!(series.insert(name, value).is_none(), "{}: the same series twice: {line}", at());
         }
     }
@@ -174,6 +183,7 @@ mod tests {
             "# TYPE a counter\n{x=\"1\"} 2\n",
         ] {
             assert!(parse(text).is_err(), "{text}");
+            assert_eq!(parse_untyped(text).is_ok(), text == "a 1\n", "{text}");
         }
     }
 }

@@ -11,6 +11,7 @@ use aiclipx_model::drill::secrets::without_secrets;
 use aiclipx_model::drill::tests::{TestFile, plain};
 use aiclipx_model::failure::Failure;
 use aiclipx_model::files;
+use aiclipx_model::monitoring::located;
 
 /// Files by their path below a folder.
 #[derive(Debug)]
@@ -154,6 +155,8 @@ impl Gathered {
         let is_called_so = path.file_stem().is_some_and(|stem| stem == "alertmanager");
         if role(&path, &bytes) != Role::None {
             self.files.insert(path, bytes);
+        } else if relabels_alerts(&bytes) {
+            self.pass_over(path, "its alert_relabel_configs are not lived: alerts are told as the rules make them");
         } else if is_called_so && let Err(found) = Configuration::read(&path, &bytes) {
             self.unreadable = Some(found.into());
         }
@@ -163,6 +166,14 @@ impl Gathered {
     fn pass_over(&mut self, path: PathBuf, why: &'static str) {
         self.passed_over.push((path, why));
     }
+}
+
+/// Whether it is a configuration of Prometheus' that changes alerts on their way, or drops them.
+fn relabels_alerts(bytes: &[u8]) -> bool {
+    let document = located::read(bytes).ok();
+    document.is_some_and(|document| {
+        document.get("alerting").is_some_and(|alerting| !alerting.items_of("alert_relabel_configs").is_empty())
+    })
 }
 
 /// What files end in that may be something to a drill.
@@ -239,14 +250,16 @@ mod tests {
         write("vendor/rules.yml", rules);
         write("other/rules.yml", rules);
         write("large.yml", &format!("{rules}\n#{}", "x".repeat(5 << 20)));
+        write("plain.yml", "{scrape_configs: [], alerting: {alertmanagers: []}}");
+        write("relabels.yml", "{alerting: {alert_relabel_configs: [{action: drop, regex: A}]}}");
         write("large.txt", &"x".repeat(5 << 20));
         std::os::unix::fs::symlink(place.path().join("other"), place.path().join("link")).unwrap();
         let passed_over = |tests: &[PathBuf]| look(Some(place.path()), tests, None).unwrap().passed_over;
         let told = passed_over(&[]);
         let files: Vec<&str> = told.iter().filter_map(|one| Some(one.split_once(": ")?.0)).collect();
-        assert_eq!(files, ["large.yml", "link", "vendor"], "{told:?}");
+        assert_eq!(files, ["large.yml", "link", "relabels.yml", "vendor"], "{told:?}");
         write("t.yml", "{rule_files: [large.yml], tests: []}");
         let told = passed_over(&[place.path().join("t.yml")]);
-        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(told.len(), 3, "{told:?}");
     }
 }

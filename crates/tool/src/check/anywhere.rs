@@ -75,7 +75,8 @@ fn absent(alert: &Alert, tree: &Expr, findings: &mut Findings) {
 
 /// A counter by itself only grows: once above a number it stays there until its process starts again.
 fn endless(alert: &Alert, tree: &Expr, findings: &mut Findings) {
-    for node in promql::nodes(tree) {
+    // A guard beside what it fires by may be what it likes.
+    for node in conditions(tree) {
         let Expr::Binary(binary) = node else { continue };
         let grows = [T_GTR, T_GTE].contains(&binary.op.id()) && promql::number(&binary.rhs).is_some();
         if let Some(counter) = counter(&binary.lhs).filter(|_| grows) {
@@ -245,6 +246,7 @@ mod tests {
         for right in [
             "{alert: A, expr: 'absent(up{job=\"a\"}) or absent(up{job=~\"b.+\"})', for: 1m}",
             "{alert: A, expr: 'rate(x_total[5m]) > 5'}",
+            "{alert: A, expr: 'x > 5 and x_total > 0'}",
             "{alert: A, expr: 'x_total - x_total offset 5m > 5'}",
             "{alert: A, expr: 'up == 0', for: 1m}",
             "{alert: A, expr: 'up == 1'}",

@@ -413,6 +413,8 @@ fn all_that_must_hold_is_found_whatever_the_parentheses() {
 fn layout_is_forgiven_and_nothing_else() {
     assert!(same("sum(rate(x[5m]))by(job)", "sum by (job) (\n  rate(x[300s])\n)"));
     assert!(!same("x > 0.05", "x > 0.5"));
+    assert!(same("sum(up == on () 0)", "sum(up == 0)") && same("up == bool on () 0", "up == bool 0"));
+    assert!(!same("up == on () x", "up == x") && !same("up == bool on () 0", "up == 0"));
     assert!(!same("x{a=\"b\"}", "x{a!=\"b\"}"));
 }
 

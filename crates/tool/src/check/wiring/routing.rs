@@ -144,11 +144,16 @@ fn matchers_of(document: &Node) -> Vec<(usize, &str)> {
 
 /// A matcher asks for what some alert has. Of the name that is known, and of a label that each rule has; another may come with
 /// the series.
-fn names(monitoring: &Monitoring, file: &Path, (line, text): (usize, &str), findings: &mut Findings) {
+fn names<'a>(monitoring: &'a Monitoring, file: &Path, (line, text): (usize, &str), findings: &mut Findings) {
     for matcher in matcher::parse(text).unwrap_or_default() {
         let values: Option<Vec<&str>> = match matcher.name.as_str() {
             "alertname" => Some(monitoring.alerts().iter().map(|alert| alert.name.as_str()).collect()),
-            label => monitoring.alerts().iter().map(|alert| alert.labels.get(label).map(String::as_str)).collect(),
+            // What a template makes of a label is known of no rule.
+            label => {
+                let own =
+                    |alert: &'a Alert| alert.labels.get(label).map(String::as_str).filter(|one| !one.contains("{{"));
+                monitoring.alerts().iter().map(own).collect()
+            }
         };
         let Some(values) = values else { continue };
         let is_of_none = |wanted: &String| {
