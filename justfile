@@ -239,7 +239,7 @@ _formatted:
     just --fmt --check --unstable
 
 _tests:
-    cargo test --locked
+    scripts/tests.sh
 
 # For these two the programs are there: the tests built them, and a build of its own would build half of them again.
 _checked $RULE_TESTS='ran':

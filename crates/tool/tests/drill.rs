@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
-use aiclipx_judge::drill::layout::{ALERTS, NOTIFICATIONS};
+use aiclipx_judge::drill::layout::{ALERTS, NOTIFICATIONS, STATES};
 use aiclipx_judge::drill::outcome::{OLDEST, Outcome, SCHEMA};
 use aiclipx_judge::drill::tally::Cell;
 use aiclipx_judge::files;
 use aiclipx_judge::judge::Verdict;
 use aiclipx_judge::tree::copy_folder;
+use aiclipx_model::failure::Failure;
 
 /// What is drilled.
 fn folder() -> PathBuf {
@@ -188,6 +189,10 @@ fn its_bundle_verifies_says_the_same_and_is_told_as_junit() {
 
 /// What the drill's folder shows once one of its files says something else, in every scene.
 fn with(file: &str, change: impl Fn(&str) -> String) -> Outcome {
+    derived_with(file, change).unwrap()
+}
+
+fn derived_with(file: &str, change: impl Fn(&str) -> String) -> Result<Outcome, Failure> {
     let copy = tempfile::tempdir().unwrap();
     copy_folder(&DRILLED.bundle, copy.path()).unwrap();
     for scene in files::files_in(&copy.path().join("scenes"), "").unwrap() {
@@ -197,7 +202,7 @@ fn with(file: &str, change: impl Fn(&str) -> String) -> Outcome {
             .unwrap();
         std::fs::write(&file, change(&text)).unwrap();
     }
-    Outcome::derive(copy.path()).unwrap()
+    Outcome::derive(copy.path())
 }
 
 fn verdict(outcome: &Outcome, id: &str) -> Verdict {
@@ -339,6 +344,22 @@ fn a_drill_of_a_version_that_is_not_judged_here_is_said_to_be_so_and_not_untrust
     }
     let refused = Outcome::derive(copy.path()).unwrap_err();
     assert!(refused.to_string().contains("of a drill of version 9"), "{refused}");
+}
+
+/// A bundle is anybody's: its times are counted with.
+#[test]
+fn a_record_whose_times_are_none_is_refused() {
+    for (file, key) in [(NOTIFICATIONS, "received_ms"), (STATES, "test_ms")] {
+        for time in [i64::MIN, i64::MAX] {
+            let edited = |text: &str| {
+                let (before, after) = text.split_once(&format!("\"{key}\":")).expect("it tells times");
+                let rest = after.trim_start_matches(|sign: char| sign == '-' || sign.is_ascii_digit());
+                format!("{before}\"{key}\":{time}{rest}")
+            };
+            let refused = derived_with(file, edited).unwrap_err();
+            assert!(format!("{refused:#}").contains(&format!("{file} holds a time that is none")), "{refused:#}");
+        }
+    }
 }
 
 #[test]
