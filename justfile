@@ -137,13 +137,18 @@ test: _formatted lint _tests _checked _live
 
 # what takes long: every experiment, the mutants, the containers, and both README commands on machines that have nothing
 [group('development')]
-test-long: prove (prove "--database" "--only" "database-away") postgres mutants containers kubernetes fresh schema log-faults remote-write
+test-long: prove (prove "--database" "--only" "database-away") postgres outgrown mutants containers kubernetes fresh schema log-faults remote-write
 
 # the service with PostgreSQL: lints, and all of its tests with the items in a database, which takes a server of the distribution's
 [group('development')]
 postgres $AICLIPX_NEEDS_POSTGRES="1":
     cargo clippy --locked --package aiclipx-app --features postgres --all-targets --target-dir {{ quote(target / "postgres") }} -- -D warnings
     cargo test --locked --package aiclipx-app --features postgres --target-dir {{ quote(target / "postgres") }}
+
+# three replicas with one PostgreSQL under traffic, one killed, the database restarted: ledger = counters = rows
+[group('development')]
+outgrown: _build
+    @scripts/outgrown.sh {{ tool }}
 
 # the images and compose.yaml under podman and under Docker, whichever can run here
 [group('development')]

@@ -38,7 +38,8 @@ struct Drilled {
 }
 
 static DRILLED: LazyLock<Drilled> = LazyLock::new(|| {
-    let out = tempfile::tempdir().unwrap();
+    // Nothing that is static is dropped: what it leaves is left where `cargo clean` finds it.
+    let out = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let place = |name: &str| out.path().join(name).to_str().unwrap().to_owned();
     let (bundles, junit) = (place("out"), place("junit.xml"));
     let drilled = folder();
