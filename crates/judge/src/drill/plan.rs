@@ -12,6 +12,7 @@ use super::given::Given;
 use super::record::time;
 use super::rows::{self, Row};
 use aiclipx_base::duration::Speed;
+use aiclipx_model::drill::grid;
 use aiclipx_model::drill::rules::Rule;
 use aiclipx_model::drill::scene::{self, Stretch, millis};
 use aiclipx_model::drill::tests::{AlertTest, TestFile, TestGroup};
@@ -222,7 +223,12 @@ fn stretches(
     for speed in speeds(wanted.speed, tests.evaluation_interval) {
         match at_speed(given, (tests, group), rules, asked, speed) {
             Ok(found) => {
-                let fits = found.iter().all(|one| one.real_ms(one.over_ms - one.begins_ms) <= LIVED_MS);
+                let names = asked.iter().map(|one| one.alert.as_str()).collect();
+                let is_short = |one: &Stretch| {
+                    one.real_ms(one.over_ms - one.begins_ms) <= LIVED_MS
+                        && grid::period(rules, &names, one).is_ok_and(|period| period <= grid::SHORT_PERIOD_MS)
+                };
+                let fits = found.iter().all(is_short);
                 slowest_that_fits = Some(found);
                 if fits {
                     break;
@@ -266,6 +272,7 @@ fn at_speed(
     let draft = Stretch { speed, step_ms, begins_ms: 0, asked_until_ms: 0, ends_ms: 0, over_ms: 0, forgets: false };
     scene::rules_file(rules, &draft, "drill").map_err(refused)?;
     let names: BTreeSet<&str> = asked.iter().map(|one| one.alert.as_str()).collect();
+    grid::period(rules, &names, &draft)?;
     let looked_at: Vec<&Rule> =
         rules.iter().filter(|rule| rule.alert.is_some() && names.contains(rule.name.as_str())).collect();
     let alerting = || looked_at.iter().filter_map(|rule| rule.alert.as_ref());

@@ -221,7 +221,9 @@ async fn lived(
     let prometheus = Api::new(&pair.places.prometheus);
     connected(pair, &prometheus).await?;
     let evaluated_ms = evaluated(pair, &prometheus, stretch).await?;
-    let (step_ms, period_ms) = (stretch.real_ms(stretch.step_ms), grid::period(rules, stretch));
+    let alerts = scene.alerts.iter().map(String::as_str).collect();
+    let period_ms = grid::period(rules, &alerts, stretch).map_err(Failure::usage)?;
+    let step_ms = stretch.real_ms(stretch.step_ms);
     let lead = if takes_its_time { LONGER_LEAD_MS } else { LEAD_MS };
     let soonest = now_ms() + lead;
     // The test's time is laid on the moments at which Prometheus evaluates, and begins at one that suits every subquery.

@@ -14,6 +14,7 @@
 //! | [`recordings`] | recorded names with how they read, and who asks for them |
 //! | [`cases`] | unit tests with alerts and counters, both ways |
 //! | [`dashboards`] | panels with datasource, units, thresholds of alerts, each other |
+//! | [`meant`] | whom alerts are meant for, by a drill.yaml, with the alerts and receivers that there are |
 //! | [`metrics`] | every name in rules, tests, panels and runbooks with what is exposed |
 //! | [`labels`] | matchers, legends, sentences and groups with the labels and values that there are |
 //! | [`settings`] | what has one right value in this stack |
@@ -51,6 +52,7 @@ mod known;
 mod kubernetes;
 mod labels;
 pub mod live;
+mod meant;
 pub mod metrics;
 mod mutants;
 pub mod names;
@@ -105,6 +107,7 @@ pub fn check_anybodys(folder: &Path) -> Result<Vec<Finding>, Failure> {
     anywhere::check(&monitoring, &mut findings);
     anywhere::annotations(&monitoring, &mut findings);
     wiring::of_alertmanager(&monitoring, &mut findings);
+    meant::check(&monitoring, &mut findings);
     let tree = Tree { dashboards: Vec::new(), monitoring };
     recordings::check(&tree, &mut findings);
     let idle = profile.check(&tree, &findings.0);
@@ -173,6 +176,7 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario], mut findings: Findings) ->
     wiring::check(&tree.monitoring, &mut findings);
     settings::check(&tree.monitoring, &mut findings);
     cases::check(&tree.monitoring, &mut findings);
+    meant::check(&tree.monitoring, &mut findings);
     metrics::check(&tree, &mut findings)?;
     objectives(&tree.monitoring, &mut findings);
     dashboards::check(&tree, &mut findings);
