@@ -430,6 +430,31 @@ groups:
         assert!(all.scenes.is_empty() && all.refused[0].why.contains("native histograms"), "{:?}", all.refused);
     }
 
+    /// A common multiple of steps that is far away at one speed is close at another; where it is at none, nothing is lived.
+    #[test]
+    fn steps_of_subqueries_choose_the_speed_or_are_refused_with_their_rule() {
+        let of = |steps: [&str; 3], speed: Option<u32>| {
+            let [one, two, three] = steps;
+            let expr = format!("count_over_time(x[10m:{one}]) + max_over_time(x[5m:{two}]) + max_over_time(x[5m:{three}]) > 1");
+            let rules = format!("groups: [{{name: g, rules: [{{alert: A, expr: '{expr}', labels: {{severity: page}}}}]}}]");
+            let tests = "{rule_files: [r.yml], evaluation_interval: 15s, tests: [{interval: 15s, input_series: [{series: x, values: \
+                         1x99}], alert_rule_test: [{eval_time: 12m, alertname: A, exp_alerts: [{exp_labels: {severity: page}}]}]}]}";
+            let files = [("r.yml", rules.as_str()), ("t.yml", tests), ("am.yml", ALERTMANAGER)];
+            let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
+            let given = Given::from_files(files.into_iter().collect(), Path::new("am.yml")).unwrap();
+            let wanted = Wanted { speed: speed.map(|speed| Speed::new(speed).unwrap()), ..Wanted::default() };
+            let plan = Plan::of(&given, &wanted);
+            let speeds: Vec<u32> = plan.scenes.iter().map(|one| one.stretch.speed.factor()).collect();
+            (speeds, plan.refused.first().map(|one| one.why.clone()).unwrap_or_default())
+        };
+        assert_eq!(of(["15s", "30s", "1m"], None).0, [20]);
+        assert_eq!(of(["7s", "30s", "1m"], None).0, [40]);
+        // Where one speed is asked for, it is waited for longer.
+        assert_eq!(of(["7s", "30s", "1m"], Some(20)).0, [20]);
+        let (speeds, why) = of(["7s", "11s", "1m"], None);
+        assert!(speeds.is_empty() && why.contains("r.yml:1: subqueries with steps of 7s and 11s and 1m"), "{why}");
+    }
+
     #[test]
     fn what_is_more_than_a_drill_can_take_is_refused_before_it_is_laid_out() {
         for at in ["9000h", "290y"] {

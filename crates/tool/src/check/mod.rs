@@ -8,6 +8,7 @@
 //! | [`compose`] | compose.yaml with what it mounts, joins and waits for |
 //! | [`kubernetes`] | deploy/kubernetes with what Kubernetes knows, with compose.yaml, with monitoring/ |
 //! | [`anywhere`] | rules and routes with what fires at nothing or for ever, is reached by nobody, is tested by nothing |
+//! | [`counters`] | what is compared by itself with what the files take it for |
 //! | [`alerts`] | labels, annotations, runbooks, routes; the jobs that rules, pages and panels ask of |
 //! | [`inhibitions`] | what silences with what is silenced: whose, and for how long |
 //! | [`events`] | a `for` with the window of what counts events |
@@ -43,6 +44,7 @@ mod alerts;
 mod anywhere;
 mod cases;
 mod compose;
+mod counters;
 mod dashboards;
 mod environment;
 mod events;
@@ -105,6 +107,7 @@ pub fn check_anybodys(folder: &Path) -> Result<Vec<Finding>, Failure> {
     without_rules(&monitoring, &mut findings);
     events::check(&monitoring, &mut findings);
     anywhere::check(&monitoring, &mut findings);
+    counters::check(&monitoring, &mut findings);
     anywhere::annotations(&monitoring, &mut findings);
     wiring::of_alertmanager(&monitoring, &mut findings);
     meant::check(&monitoring, &mut findings);
@@ -172,6 +175,7 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario], mut findings: Findings) ->
     inhibitions::check(&tree.monitoring, &mut findings);
     events::check(&tree.monitoring, &mut findings);
     anywhere::check(&tree.monitoring, &mut findings);
+    counters::check(&tree.monitoring, &mut findings);
     recordings::check(&tree, &mut findings);
     wiring::check(&tree.monitoring, &mut findings);
     settings::check(&tree.monitoring, &mut findings);

@@ -197,7 +197,7 @@ pub(super) fn of(name: &str) -> Option<&'static str> {
 
 /// Those that hold of any monitoring, and are on where it is not ours: each is of what its programs read in another way than it
 /// looks, or not at all.
-pub const ANYWHERE: [&str; 17] = [
+pub const ANYWHERE: [&str; 18] = [
     "alert/absent",
     "alert/annotation",
     "alert/endless",
@@ -205,6 +205,7 @@ pub const ANYWHERE: [&str; 17] = [
     "alert/one-event",
     "alert/severity",
     "alert/untested",
+    "drill/expected",
     "files/document",
     "files/hidden",
     "name/version",

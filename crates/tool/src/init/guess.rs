@@ -137,7 +137,7 @@ fn left_out(text: &str, name: &str, count: usize) -> String {
     let written = format!("{name:?}");
     let line = text.lines().position(|line| !line.starts_with('#') && line.contains(&written)).map_or(0, |at| at + 1);
     format!(
-        "{LEFT_OUT}: line {line} has {written}, and {count} series have such names. Prometheus takes them from 3.0 on, where an older one refuses the whole \
+        "{LEFT_OUT}: line {line} has {written}, and of such series there are {count}. Prometheus takes them from 3.0 on, where an older one refuses the whole \
          answer; nothing that is written here asks for them"
     )
 }
