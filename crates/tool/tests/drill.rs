@@ -139,7 +139,7 @@ fn what_no_test_shows_is_not_proven_and_says_why() {
         ("told-to/Errors", "drill.yaml:9: no unit test has it fire beside Down"),
         ("told-to/Gone", "drill.yaml:6: no unit test expects it with {job=\"other\"}"),
         ("told-to/MutedToo", "alertmanager.yml:14: mute_time_intervals [always] leaves no moment at which mail is told"),
-        ("fires/Ahead", "ahead.yml:5: `offset -1m` asks for what is still to come"),
+        ("fires/Ahead", "rules.yml:134: `offset -1m` asks for what is still to come"),
     ] {
         assert!(matches!(cell(id).verdict, Verdict::NotProven(_)) && why(id).contains(says), "{:?}", cell(id));
     }
@@ -148,6 +148,8 @@ fn what_no_test_shows_is_not_proven_and_says_why() {
         ("oooo".into(), "oooo".into(), "oooo".into(), "hohh".into(), "hohh".into())
     );
     assert_eq!((row("MutedToo"), row("Ahead")), ("hohh".into(), "oooo".into()));
+    let left_out = "left out, and its test lived without it: rules.yml:134: `offset -1m`";
+    assert!(DRILLED.told.contains(left_out), "{}", DRILLED.told);
 }
 
 /// When nobody may be told is not lived; whose route says so is told, in the terminal and in the report.

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::TELLING_MS;
 use super::record::Record;
+use super::stretches::TELLING_MS;
 use aiclipx_model::drill::alertmanager::Configuration;
 use aiclipx_model::drill::reading::Texts;
 use aiclipx_model::drill::rules::Rule;

@@ -166,7 +166,14 @@ impl Outcome {
         });
         let endless = self.plan.rows.iter().filter(|row| row.fires_always());
         let endless = endless.map(|row| format!("{} {FIRES_ALWAYS}", row.name));
-        passed_over.chain(self.calendars()).chain(to_nobody).chain(idle).chain(endless).collect()
+        passed_over.chain(self.left_out()).chain(self.calendars()).chain(to_nobody).chain(idle).chain(endless).collect()
+    }
+
+    /// Rules that are in no scene of their test, for they can't be lived: what they would inhibit is told as if they were not there.
+    fn left_out(&self) -> BTreeSet<String> {
+        let of_scene = |scene: &Scene| scene::unlived(&self.plan.rules[scene.file], scene.stretch.speed);
+        let told = self.plan.scenes.iter().flat_map(of_scene);
+        told.map(|why| format!("left out, and its test lived without it: {why}")).collect()
     }
 
     /// The calendars of routes that lead what the tests expect to somebody: what was left out, with its line.
@@ -365,7 +372,7 @@ fn is_of_scene(given: &Given, plan: &Plan, scene: &Scene, record: &Record) -> an
     ensure!(run.schema == SCHEMA, "it is of a drill of version {}, not {SCHEMA}", run.schema);
     ensure!(run.stretch == *stretch, "it was not lived when the plan says");
     let rules = &plan.rules[scene.file];
-    let planned = scene::rules_file(rules, stretch, &run.group).map_err(|why| anyhow::anyhow!(why.join("; ")))?;
+    let planned = scene::rules_file(rules, stretch, &run.group);
     ensure!(record.files[0] == planned, "other rules were loaded than those that were given");
     let prometheus = scene::prometheus_file(scene.group(given), stretch, super::layout::RULES, &run.alertmanager);
     ensure!(record.files[1] == prometheus, "Prometheus ran another configuration");
