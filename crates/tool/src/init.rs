@@ -2,9 +2,9 @@
 //!
 //! It asks the service a few questions, says what it took for what and why, and never overwrites a file.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -94,11 +94,23 @@ pub(super) async fn init(url: &str, clients: Option<&Target>, job: &str, out: &P
     Service::from_text(service).map_err(|findings| {
         Failure::infrastructure(format!("what was guessed makes no service: {}", Failure::from(findings)))
     })?;
+    write_all(&files, out)?;
+    tell(&format!(
+        "Read {}, then: cd {} && aiclipx prove",
+        out.join("monitoring/service.toml").display(),
+        for_a_shell(out)
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what is not there yet, and says what is; nothing where no folder can be.
+fn write_all(files: &BTreeMap<PathBuf, String>, out: &Path) -> Result<(), Failure> {
     if let Some(there) = files.keys().find_map(|path| in_the_way(&out.join(path))) {
-        return Err(Failure::usage(format!("nothing was written: {there}")).remedy("move it away, or name another folder with --out"));
+        return Err(Failure::usage(format!("nothing was written: {there}"))
+            .remedy("move it away, or name another folder with --out"));
     }
     let (mut made, mut left) = (0, Vec::new());
-    for (path, text) in &files {
+    for (path, text) in files {
         if write_new(&out.join(path), text)? {
             print(&out.join(path).display().to_string())?;
             made += 1;
@@ -113,12 +125,7 @@ pub(super) async fn init(url: &str, clients: Option<&Target>, job: &str, out: &P
         return Err(Failure::usage(format!("nothing was written: every file is there already in {}", out.display()))
             .remedy("name another folder with --out, or move away what is to be made anew"));
     }
-    tell(&format!(
-        "Read {}, then: cd {} && aiclipx prove",
-        out.join("monitoring/service.toml").display(),
-        for_a_shell(out)
-    ));
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// An answer with its metrics.

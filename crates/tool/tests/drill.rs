@@ -138,7 +138,10 @@ fn what_no_test_shows_is_not_proven_and_says_why() {
         ("fires/Histogram", "native histograms"),
         ("told-to/Errors", "drill.yaml:9: no unit test has it fire beside Down"),
         ("told-to/Gone", "drill.yaml:6: no unit test expects it with {job=\"other\"}"),
-        ("told-to/MutedToo", "alertmanager.yml:14: mute_time_intervals [always] leaves no moment at which mail is told"),
+        (
+            "told-to/MutedToo",
+            "alertmanager.yml:14: mute_time_intervals [always] leaves no moment at which mail is told",
+        ),
         ("fires/Ahead", "rules.yml:134: `offset -1m` asks for what is still to come"),
     ] {
         assert!(matches!(cell(id).verdict, Verdict::NotProven(_)) && why(id).contains(says), "{:?}", cell(id));

@@ -149,7 +149,10 @@ pub fn measured(rules: &[Rule]) -> bool {
 /// Whether labels are the same, and what they say of measured numbers, too.
 pub fn are_close(one: &Texts, other: &Texts) -> bool {
     one.len() == other.len()
-        && one.iter().zip(other).all(|((name, value), (its_name, its))| name == its_name && says_the_same(value, its, true))
+        && one
+            .iter()
+            .zip(other)
+            .all(|((name, value), (its_name, its))| name == its_name && says_the_same(value, its, true))
 }
 
 /// Whether two texts say the same, letter by letter. Where a rule measures how fast something changes, numbers with a long row of

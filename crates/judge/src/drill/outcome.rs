@@ -181,7 +181,9 @@ impl Outcome {
         let mut told = BTreeSet::new();
         for scene in &self.plan.scenes {
             let external = &scene.group(&self.given).external_labels;
-            for (test, expected) in scene.asked(&self.given).flat_map(|test| test.expected.iter().map(move |one| (test, one))) {
+            for (test, expected) in
+                scene.asked(&self.given).flat_map(|test| test.expected.iter().map(move |one| (test, one)))
+            {
                 for place in self.given.configuration.places(&as_told(&expected.labels, external)) {
                     let Some(calendar) = &place.calendar else { continue };
                     told.insert(format!(
@@ -328,7 +330,11 @@ fn is_all_used(given: &Given) -> anyhow::Result<()> {
 fn is_about_given(made: &Made, given: &Given) -> anyhow::Result<()> {
     for file in made.promtool.keys() {
         let is_given = given.rules.contains_key(file) || given.tests.iter().any(|tests| tests.path == *file);
-        ensure!(is_given, "{RUN}: promtool is said to fail {}, which is no file of rules or tests in {GIVEN}/", file.display());
+        ensure!(
+            is_given,
+            "{RUN}: promtool is said to fail {}, which is no file of rules or tests in {GIVEN}/",
+            file.display()
+        );
     }
     Ok(())
 }

@@ -133,11 +133,14 @@ impl Plan {
                 let of = |names: &[&str]| -> Vec<&AlertTest> {
                     asked.iter().copied().filter(|one| names.contains(&one.alert.as_str())).collect()
                 };
-                let (lived, not): (Vec<&str>, Vec<&str>) = names.iter().copied().partition(|name| alone(&of(&[*name])).is_ok());
+                let (lived, not): (Vec<&str>, Vec<&str>) =
+                    names.iter().copied().partition(|name| alone(&of(&[*name])).is_ok());
                 let each = |names: &[&str]| names.iter().map(|name| of(&[*name])).collect::<Vec<_>>();
                 let mut parts = if not.is_empty() { each(&lived) } else { [vec![of(&lived)], each(&not)].concat() };
                 parts.retain(|part| !part.is_empty());
-                parts.iter().for_each(|part| self.add(given, wanted, at, rules, part));
+                for part in parts {
+                    self.add(given, wanted, at, rules, &part);
+                }
                 return;
             }
         };
@@ -286,8 +289,11 @@ groups:
     fn steps_of_subqueries_choose_the_speed_or_are_refused_with_their_rule() {
         let of = |steps: [&str; 3], speed: Option<u32>| {
             let [one, two, three] = steps;
-            let expr = format!("count_over_time(x[10m:{one}]) + max_over_time(x[5m:{two}]) + max_over_time(x[5m:{three}]) > 1");
-            let rules = format!("groups: [{{name: g, rules: [{{alert: A, expr: '{expr}', labels: {{severity: page}}}}]}}]");
+            let expr = format!(
+                "count_over_time(x[10m:{one}]) + max_over_time(x[5m:{two}]) + max_over_time(x[5m:{three}]) > 1"
+            );
+            let rules =
+                format!("groups: [{{name: g, rules: [{{alert: A, expr: '{expr}', labels: {{severity: page}}}}]}}]");
             let tests = "{rule_files: [r.yml], evaluation_interval: 15s, tests: [{interval: 15s, input_series: [{series: x, values: \
                          1x99}], alert_rule_test: [{eval_time: 12m, alertname: A, exp_alerts: [{exp_labels: {severity: page}}]}]}]}";
             let files = [("r.yml", rules.as_str()), ("t.yml", tests), ("am.yml", ALERTMANAGER)];
@@ -308,8 +314,10 @@ groups:
 
     /// The plan of a test that asks about these alerts at once, each with its expression.
     fn at_once(alerts: &[(&str, &str)]) -> Plan {
-        let rule = |(name, expr): &(&str, &str)| format!("  - {{alert: {name}, expr: '{expr}', labels: {{severity: page}}}}\n");
-        let rules = format!("groups:\n- name: g\n  rules:\n{}", alerts.iter().map(rule).collect::<String>());
+        let rule = |(name, expr): &(&str, &str)| {
+            format!("  - {{alert: {name}, expr: '{expr}', labels: {{severity: page}}}}\n")
+        };
+        let rules = format!("groups:\n- name: g\n  rules:\n{}", alerts.iter().map(rule).collect::<Vec<_>>().concat());
         let test = |(name, _): &(&str, &str)| {
             format!("{{eval_time: 12m, alertname: {name}, exp_alerts: [{{exp_labels: {{severity: page}}}}]}}")
         };

@@ -138,10 +138,9 @@ impl Stage<'_> {
         for (expected, place) in self.expected() {
             let course = self.course(expected);
             // amtool was asked about the labels that the test has.
-            let routes = &self.record.amtool.routes;
-            let routed = routes.iter().find(|one| one.labels == course.labels);
-            let routed = routed.or_else(|| routes.iter().find(|one| are_close(&one.labels, &course.labels)));
-            let own = configuration.receivers_of(&course.labels);
+            let asked = &self.record.amtool.routes;
+            let routed = asked.iter().find(|one| one.labels == course.labels);
+            let routed = routed.or_else(|| asked.iter().find(|one| are_close(&one.labels, &course.labels)));
             let Some(routed) = routed else {
                 tally.open.push(format!("amtool was not asked about {}", in_words(&course.labels)));
                 continue;
@@ -211,7 +210,8 @@ impl Stage<'_> {
         let is_heard = |place: &Place| heard.iter().any(|other| other.receiver == place.receiver);
         for place in silent.into_iter().filter(|place| !is_heard(place)) {
             let Some(calendar) = &place.calendar else { continue };
-            let is_about_it = |one: &&ExpectedReceivers| one.is_about(&course.labels) && one.receivers.contains(&place.receiver);
+            let is_about_it =
+                |one: &&ExpectedReceivers| one.is_about(&course.labels) && one.receivers.contains(&place.receiver);
             let why = format!(
                 "{}:{}: {} leaves no moment at which {} is told of {shown}",
                 self.given.alertmanager.display(),
@@ -220,7 +220,9 @@ impl Stage<'_> {
                 place.receiver
             );
             match self.given.expected.iter().find(is_about_it) {
-                Some(meant) => tally.fails.push(format!("{}: {} is to be told, and {why}", meant.place(), place.receiver)),
+                Some(meant) => {
+                    tally.fails.push(format!("{}: {} is to be told, and {why}", meant.place(), place.receiver));
+                }
                 None => tally.open.push(why),
             }
         }
@@ -323,7 +325,7 @@ impl Stage<'_> {
         tally.artifacts.extend([self.record.file(STATES), self.record.file(AMTOOL)]);
     }
 
-    /// A message of which nothing comes out says nothing to anybody: most receivers' services refuse it.
+    /// A message of which nothing comes out says nothing to anybody: Alertmanager sends it as it is.
     fn say_something(&self, own: &[Texts], tally: &mut Tally) {
         for (index, notification) in self.record.notifications.iter().enumerate() {
             let body = &notification.body;

@@ -74,7 +74,9 @@ pub(super) fn intervals(document: &Node) -> Intervals {
 fn interval(node: &Node) -> Option<Interval> {
     let ranges = |key: &str, names: &[&str], first: i64| match node.get(key) {
         None => Some(None),
-        Some(list) => list.items().iter().map(|one| range(&scalar(one)?, names, first)).collect::<Option<_>>().map(Some),
+        Some(list) => {
+            list.items().iter().map(|one| range(&scalar(one)?, names, first)).collect::<Option<_>>().map(Some)
+        }
     };
     let minutes = |one: &Node| Some((minute(&text_of(one, "start_time")?)?, minute(&text_of(one, "end_time")?)?));
     let times = match node.get("times") {
@@ -95,8 +97,8 @@ fn interval(node: &Node) -> Option<Interval> {
 fn range(text: &str, names: &[&str], first: i64) -> Option<(i64, i64)> {
     let one = |text: &str| {
         let text = text.trim().to_ascii_lowercase();
-        let named = names.iter().position(|name| *name == text).and_then(|at| i64::try_from(at).ok());
-        named.map(|at| at + first).or_else(|| text.parse().ok())
+        let place = names.iter().position(|name| *name == text).and_then(|at| i64::try_from(at).ok());
+        place.map(|at| at + first).or_else(|| text.parse().ok())
     };
     match text.split_once(':') {
         Some((from, to)) => Some((one(from)?, one(to)?)),
@@ -113,16 +115,17 @@ fn minute(text: &str) -> Option<i64> {
 impl Calendar {
     /// That of a route; none of one that has none.
     pub(super) fn of(route: &Node, intervals: &Intervals) -> Option<Calendar> {
-        let names = |key: &str| route.get(key).map(|list| list.items().iter().filter_map(scalar).collect::<Vec<_>>());
-        let (mute, active) = (names(MUTE).unwrap_or_default(), names(ACTIVE).filter(|names| !names.is_empty()));
-        let told = |key: &str, names: &[String]| format!("{key} [{}]", names.join(", "));
-        let named = [Some((MUTE, &mute)), active.as_ref().map(|names| (ACTIVE, names))];
-        let named: Vec<_> = named.into_iter().flatten().filter(|(_, names)| !names.is_empty()).collect();
-        let (first, _) = named.first()?;
-        let defined = |names: &Vec<String>| names.iter().filter_map(|name| intervals.get(name)).flatten().cloned().collect();
+        let list = |key: &str| route.get(key).map(|list| list.items().iter().filter_map(scalar).collect::<Vec<_>>());
+        let (mute, active) = (list(MUTE).unwrap_or_default(), list(ACTIVE).filter(|names| !names.is_empty()));
+        let both = [Some((MUTE, &mute)), active.as_ref().map(|names| (ACTIVE, names))];
+        let both: Vec<_> = both.into_iter().flatten().filter(|(_, names)| !names.is_empty()).collect();
+        let (first, _) = both.first()?;
+        let told = |(key, names): &(&str, &Vec<String>)| format!("{key} [{}]", names.join(", "));
+        let defined =
+            |names: &Vec<String>| names.iter().filter_map(|name| intervals.get(name)).flatten().cloned().collect();
         Some(Calendar {
             line: route.line_of(first),
-            named: named.iter().map(|(key, names)| told(key, names)).collect::<Vec<_>>().join(" and "),
+            named: both.iter().map(told).collect::<Vec<_>>().join(" and "),
             muted: defined(&mute),
             active: active.as_ref().map(defined),
         })
@@ -159,9 +162,10 @@ impl Interval {
         };
         let (of_month, length) = (i64::from(day.day()), i64::from(day.days_in_month()));
         let counted = |at: i64| if at < 0 { length + at + 1 } else { at };
-        let is_of_days = self.days.as_ref().is_none_or(|all| {
-            all.iter().any(|(first, last)| (counted(*first)..=counted(*last)).contains(&of_month))
-        });
+        let is_of_days = self
+            .days
+            .as_ref()
+            .is_none_or(|all| all.iter().any(|(first, last)| (counted(*first)..=counted(*last)).contains(&of_month)));
         let is_in_time =
             self.times.as_ref().is_none_or(|all| all.iter().any(|(from, to)| (*from..*to).contains(&minute)));
         is_in_time

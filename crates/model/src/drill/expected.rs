@@ -117,7 +117,10 @@ pub fn unknown(expected: &[ExpectedReceivers], rules: &[&Rule], configuration: O
         }
         let Some(receivers) = &receivers else { continue };
         for name in one.receivers.iter().filter(|name| !receivers.contains(&name.as_str())) {
-            find(format!("no receiver is called {name}"), nearest::remedy(name, "receivers", receivers.iter().copied()));
+            find(
+                format!("no receiver is called {name}"),
+                nearest::remedy(name, "receivers", receivers.iter().copied()),
+            );
         }
     }
     unknown
@@ -202,7 +205,9 @@ mod of_itself {
             assert!(!is_nearly_called_so(Path::new(other)), "{other}");
         }
         let says = |text: &str| says_so(&located::read(text.as_bytes()).unwrap());
-        assert!(says("expected: [{alertname: A, receivers: [a]}]") && says("expected: [{alertname: A, inhibited_by: [B]}]"));
+        assert!(
+            says("expected: [{alertname: A, receivers: [a]}]") && says("expected: [{alertname: A, inhibited_by: [B]}]")
+        );
         assert!(!says("expected: [{alertname: A}]") && !says("expected: 3") && !says("groups: []"));
     }
 }

@@ -74,7 +74,10 @@ impl<'a> Reading<'a> {
         let mut texts = Texts::new();
         let Some(map) = node.get(key) else { return texts };
         if !matches!(map.value, Value::Map(_)) && scalar(map).is_none_or(|text| !text.is_empty()) {
-            self.find(map.line, format!("{key}: it is {}, and must be names with texts: `{key}: {{NAME: TEXT}}`", map.kind()));
+            self.find(
+                map.line,
+                format!("{key}: it is {}, and must be names with texts: `{key}: {{NAME: TEXT}}`", map.kind()),
+            );
         }
         for entry in map.entries() {
             match scalar(&entry.node) {

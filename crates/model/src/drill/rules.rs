@@ -44,9 +44,8 @@ impl Rule {
 
     /// Whether an alert of it may have these labels among its own: those that it sets are as it sets them.
     pub fn may_give(&self, labels: &Texts) -> bool {
-        let may = |name: &String, value: &String| {
-            self.labels.get(name).is_none_or(|own| own == value || own.contains("{{"))
-        };
+        let may =
+            |name: &String, value: &String| self.labels.get(name).is_none_or(|own| own == value || own.contains("{{"));
         labels.iter().all(|(name, value)| may(name, value))
     }
 

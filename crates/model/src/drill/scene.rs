@@ -352,7 +352,8 @@ groups:
         assert!(refused[0].starts_with("r.yml:4: "), "{refused:?}");
         assert!(refused.iter().any(|why| why.starts_with("r.yml:5: for")), "{refused:?}");
         // What can't be lived is loaded by nobody.
-        let file: Value = serde_json::from_str(&rules_file(&rules[1..], &Stretch { speed: slower.speed, ..stretch() }, "d")).unwrap();
+        let file: Value =
+            serde_json::from_str(&rules_file(&rules[1..], &Stretch { speed: slower.speed, ..stretch() }, "d")).unwrap();
         assert_eq!(file["groups"][0]["rules"].as_array().map(Vec::len), Some(1), "{file}");
     }
 

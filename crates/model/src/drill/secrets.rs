@@ -293,7 +293,8 @@ impl OnLines {
             };
             self.go_to(line, depth + 1);
             if let Some(key) = key {
-                self.text += &format!("{}: ", Value::from(key.as_str()));
+                self.text += &Value::from(key.as_str()).to_string();
+                self.text += ": ";
             }
             self.node(inner, depth + 1);
         }

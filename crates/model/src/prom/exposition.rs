@@ -88,21 +88,18 @@ fn labels_of<'a>(mut rest: &'a str, series: &mut SeriesName) -> anyhow::Result<&
         if let Some(after) = rest.strip_prefix('}') {
             return Ok(after);
         }
-        let (label, after) = match rest.strip_prefix('"') {
-            Some(inside) => {
-                let (name, after) = quoted(inside)?;
-                let Some(after) = after.trim_start().strip_prefix('=') else {
-                    ensure!(series.name.is_empty() && !name.is_empty(), "a second name of the series: \"{name}\"");
-                    series.name = name;
-                    rest = after;
-                    continue;
-                };
-                (name, after.trim_start().strip_prefix('"').context("a label without a quoted value")?)
-            }
-            None => {
-                let (label, after) = rest.split_once("=\"").context("a label without a quoted value")?;
-                (label.trim().to_owned(), after)
-            }
+        let (label, after) = if let Some(inside) = rest.strip_prefix('"') {
+            let (name, after) = quoted(inside)?;
+            let Some(after) = after.trim_start().strip_prefix('=') else {
+                ensure!(series.name.is_empty() && !name.is_empty(), "a second name of the series: \"{name}\"");
+                series.name = name;
+                rest = after;
+                continue;
+            };
+            (name, after.trim_start().strip_prefix('"').context("a label without a quoted value")?)
+        } else {
+            let (label, after) = rest.split_once("=\"").context("a label without a quoted value")?;
+            (label.trim().to_owned(), after)
         };
         let (value, after) = quoted(after)?;
         ensure!(series.labels.insert(label.clone(), value).is_none(), "the label {label} twice");
@@ -168,9 +165,7 @@ mod tests {
         let series = parse(text).unwrap();
         assert_eq!(series.len(), 6);
         assert_eq!((sum(text, "a_total"), sum(text, "a"), sum(text, "h_count")), (Some(3.0), None, Some(2.0)));
-        for (from, to) in
-            [("\n# EOF", ""), ("# {trace_id", "# trace_id"), ("} 1 1600000000.25", "}")]
-        {
+        for (from, to) in [("\n# EOF", ""), ("# {trace_id", "# trace_id"), ("} 1 1600000000.25", "}")] {
             assert!(parse(&text.replace(from, to)).is_err(), "{to}");
         }
     }

@@ -160,7 +160,9 @@ impl Gathered {
             let is_folder = path.symlink_metadata().is_ok_and(|there| there.is_dir());
             if is_folder && !is_of_git {
                 let entries = std::fs::read_dir(&path).into_iter().flatten();
-                ahead.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).take(MOST_HIDDEN - self.hidden.min(MOST_HIDDEN)));
+                ahead.extend(
+                    entries.filter_map(|entry| Some(entry.ok()?.path())).take(MOST_HIDDEN.saturating_sub(self.hidden)),
+                );
             } else if !is_folder && (expected::is_called_so(&path) || expected::is_nearly_called_so(&path)) {
                 self.pass_over(path, HIDDEN);
             }
@@ -184,7 +186,8 @@ impl Gathered {
         let is_called_so = path.file_stem().is_some_and(|stem| stem == "alertmanager");
         if role(&path, &bytes) != Role::None {
             self.files.insert(path, bytes);
-        } else if expected::is_nearly_called_so(&path) || located::read(&bytes).is_ok_and(|one| expected::says_so(&one)) {
+        } else if expected::is_nearly_called_so(&path) || located::read(&bytes).is_ok_and(|one| expected::says_so(&one))
+        {
             self.pass_over(path, OTHERWISE_CALLED);
         } else if relabels_alerts(&bytes) {
             self.pass_over(path, "its alert_relabel_configs are not lived: alerts are told as the rules make them");
@@ -285,7 +288,9 @@ mod tests {
         write("relabels.yml", "{alerting: {alert_relabel_configs: [{action: drop, regex: A}]}}");
         write("large.txt", &"x".repeat(5 << 20));
         let meant = "expected: [{alertname: A, receivers: [r]}]";
-        for file in ["Drill.yaml", "drill.yaml.bak", "who.yml", ".github/deep/drill.yaml", ".drill.yml", ".git/drill.yaml"] {
+        for file in
+            ["Drill.yaml", "drill.yaml.bak", "who.yml", ".github/deep/drill.yaml", ".drill.yml", ".git/drill.yaml"]
+        {
             write(file, meant);
         }
         std::os::unix::fs::symlink(place.path().join("other"), place.path().join("link")).unwrap();

@@ -59,7 +59,10 @@ fn endless(alert: &Alert, tree: &Expr, taken: &Taken, findings: &mut Findings) {
         } else if taken.counters.contains(&name) {
             format!("{} compares the counter `{selector}` itself, which never falls", alert.name)
         } else if EVENTS.iter().any(|ending| name.ends_with(ending)) {
-            format!("{} compares `{selector}` itself, which never falls if it is the counter that its name says", alert.name)
+            format!(
+                "{} compares `{selector}` itself, which never falls if it is the counter that its name says",
+                alert.name
+            )
         } else {
             continue;
         };
@@ -106,7 +109,8 @@ impl Taken {
         let rules = monitoring.alerts().iter().map(|one| one.expr.as_str());
         let rules = rules.chain(monitoring.recordings().iter().map(|one| one.expr.as_str()));
         let tests = monitoring.rule_tests().flat_map(|(_, document)| document.items_of("tests"));
-        let tests = tests.flat_map(|test| test.items_of("promql_expr_test")).filter_map(|one: &Node| one.text_of("expr"));
+        let tests =
+            tests.flat_map(|test| test.items_of("promql_expr_test")).filter_map(|one: &Node| one.text_of("expr"));
         for tree in rules.chain(tests).filter_map(|expr| promql::parse(expr).ok()) {
             promql::nodes(&tree).into_iter().for_each(|node| taken.by_use(node));
         }
@@ -116,7 +120,8 @@ impl Taken {
     fn by_use(&mut self, node: &Expr) {
         match node {
             Expr::Call(call) => {
-                let names = call.args.args.iter().flat_map(|one| promql::selectors(one)).filter_map(|one| one.name.clone());
+                let names =
+                    call.args.args.iter().flat_map(|one| promql::selectors(one)).filter_map(|one| one.name.clone());
                 if promql::OF_COUNTERS.contains(&call.func.name) {
                     self.counters.extend(names);
                 } else if OF_GAUGES.contains(&call.func.name) {
@@ -145,7 +150,8 @@ mod tests {
     use super::*;
 
     fn found(rules: &[&str]) -> Vec<String> {
-        let text = format!("groups:\n- name: a\n  rules:\n{}", rules.iter().map(|one| format!("  - {one}\n")).collect::<String>());
+        let rules: Vec<String> = rules.iter().map(|one| format!("  - {one}\n")).collect();
+        let text = format!("groups:\n- name: a\n  rules:\n{}", rules.concat());
         let files = BTreeMap::from([(PathBuf::from("a.yml"), text.into_bytes())]);
         let monitoring = Monitoring::from_any(files).unwrap_or_else(|found| panic!("{found:#?}"));
         let mut findings = Findings::default();
@@ -158,9 +164,15 @@ mod tests {
         let rate = "{record: 'a:b', expr: 'sum(increase(x_total{a=\"b\"}[5m]))'}";
         for wrong in ["sum by (job) (x_total) > 5", "x_total >= 1 or up == 0", "(max(x_total) > 5) and up == 1"] {
             let alert = format!("{{alert: A, expr: '{wrong}'}}");
-            assert_eq!(found(&[&alert, rate]), ["4: A compares the counter `x_total` itself, which never falls"], "{wrong}");
+            assert_eq!(
+                found(&[&alert, rate]),
+                ["4: A compares the counter `x_total` itself, which never falls"],
+                "{wrong}"
+            );
         }
-        for right in ["rate(x_total[5m]) > 5", "x > 5 and x_total > 0", "x_total - x_total offset 5m > 5", "x_total > y"] {
+        for right in
+            ["rate(x_total[5m]) > 5", "x > 5 and x_total > 0", "x_total - x_total offset 5m > 5", "x_total > y"]
+        {
             assert_eq!(found(&[&format!("{{alert: A, expr: '{right}'}}"), rate]), [""; 0], "{right}");
         }
     }
@@ -177,6 +189,9 @@ mod tests {
         let falls = "{record: 'a:c', expr: 'x_total < x_total offset 5m'}";
         assert_eq!(found(&[alert, rate, falls]).len(), 1);
         let told = found(&["{alert: A, expr: 'x_errors_total > 5'}"]);
-        assert_eq!(told, ["4: A compares `x_errors_total` itself, which never falls if it is the counter that its name says"]);
+        assert_eq!(
+            told,
+            ["4: A compares `x_errors_total` itself, which never falls if it is the counter that its name says"]
+        );
     }
 }

@@ -25,7 +25,8 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     if read.is_empty() {
         return;
     }
-    let rules: Vec<Rule> = of(Role::Rules).filter_map(|(path, bytes)| rules::read(path, bytes).ok()).flatten().collect();
+    let rules: Vec<Rule> =
+        of(Role::Rules).filter_map(|(path, bytes)| rules::read(path, bytes).ok()).flatten().collect();
     // Of several a drill takes the one that is named to it.
     let configurations: Vec<(&Path, &[u8])> =
         of(Role::Alertmanager).map(|(path, bytes)| (path.as_path(), bytes.as_slice())).collect();
@@ -63,7 +64,10 @@ mod tests {
         for (meant, says) in [
             ("expected: []\nexpected: []\n", "a/drill.yaml:2 "),
             ("expected: [\n", "a/drill.yaml:"),
-            ("expected:\n- {alertname: ShopDown, receivers: [~]}\n", "a/drill.yaml:2 `receivers` holds what is no name"),
+            (
+                "expected:\n- {alertname: ShopDown, receivers: [~]}\n",
+                "a/drill.yaml:2 `receivers` holds what is no name",
+            ),
             ("expected:\n- {alertname: ShopDown, receivers: [who]}\n", "a/drill.yaml:2 no receiver is called who"),
             ("expected:\n- {alertname: Shop, receivers: [oncall]}\n", "a/drill.yaml:2 no alert is called Shop"),
             (

@@ -373,13 +373,16 @@ fn metrics_elsewhere_are_scraped_there() {
 /// As Prometheus takes it: what has no type is called by its name alone; a name in quotes is one of Prometheus 3's.
 #[test]
 fn a_counter_without_a_type_is_one_by_its_name_and_names_in_quotes_are_left_out_with_their_line() {
-    let text = PYTHON.replace("# TYPE shop_requests_total counter\n", "") + "{\"http.requests_total\",code=\"200\"} 5\n";
+    let text =
+        PYTHON.replace("# TYPE shop_requests_total counter\n", "") + "{\"http.requests_total\",code=\"200\"} 5\n";
     let found = guessed(&text);
     assert_eq!(service(&found).requests.expect("a counter").name, "shop_requests_total");
     let why = found.why.join("\n");
     assert!(why.contains("it has no TYPE, and is one by its name; labels by"), "{why}");
     assert!(why.contains("line 17 has \"http.requests_total\", and of such series there are 1"), "{why}");
-    assert!(found.recorded.contains("# TYPE shop_requests_total untyped\n") && !found.recorded.contains("http.requests"));
+    assert!(
+        found.recorded.contains("# TYPE shop_requests_total untyped\n") && !found.recorded.contains("http.requests")
+    );
 }
 
 #[test]
@@ -411,9 +414,13 @@ fn what_is_in_the_way_is_told_as_what_it_is_and_nothing_is_written() {
 
 #[test]
 fn a_path_is_told_as_a_shell_takes_it() {
-    for (path, told) in
-        [("shop", "shop"), ("-shop", "./-shop"), ("a b/c\"d", "'a b/c\"d'"), ("../it's", "\"../it's\""), ("$HOME", "'$HOME'")]
-    {
+    for (path, told) in [
+        ("shop", "shop"),
+        ("-shop", "./-shop"),
+        ("a b/c\"d", "'a b/c\"d'"),
+        ("../it's", "\"../it's\""),
+        ("$HOME", "'$HOME'"),
+    ] {
         assert_eq!(for_a_shell(Path::new(path)), told);
     }
 }

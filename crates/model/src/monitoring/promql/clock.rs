@@ -57,7 +57,9 @@ fn told(expr: &mut Expr, speed: Speed) -> Result<(), String> {
         // Its samples are there from the beginning: it would see more than any Prometheus.
         (None, Some(Offset::Neg(ahead))) if !ahead.is_zero() => {
             let ahead = duration::print(times(*ahead, speed));
-            Err(format!("`offset -{ahead}` asks for what is still to come, of which a Prometheus that evaluates it has nothing"))
+            Err(format!(
+                "`offset -{ahead}` asks for what is still to come, of which a Prometheus that evaluates it has nothing"
+            ))
         }
         _ => Ok(()),
     }
