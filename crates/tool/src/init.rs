@@ -2,8 +2,9 @@
 //!
 //! It asks the service a few questions, says what it took for what and why, and never overwrites a file.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -93,8 +94,23 @@ pub(super) async fn init(url: &str, clients: Option<&Target>, job: &str, out: &P
     Service::from_text(service).map_err(|findings| {
         Failure::infrastructure(format!("what was guessed makes no service: {}", Failure::from(findings)))
     })?;
+    write_all(&files, out)?;
+    tell(&format!(
+        "Read {}, then: cd {} && aiclipx prove",
+        out.join("monitoring/service.toml").display(),
+        for_a_shell(out)
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what is not there yet, and says what is; nothing where no folder can be.
+fn write_all(files: &BTreeMap<PathBuf, String>, out: &Path) -> Result<(), Failure> {
+    if let Some(there) = files.keys().find_map(|path| in_the_way(&out.join(path))) {
+        return Err(Failure::usage(format!("nothing was written: {there}"))
+            .remedy("move it away, or name another folder with --out"));
+    }
     let (mut made, mut left) = (0, Vec::new());
-    for (path, text) in &files {
+    for (path, text) in files {
         if write_new(&out.join(path), text)? {
             print(&out.join(path).display().to_string())?;
             made += 1;
@@ -109,12 +125,7 @@ pub(super) async fn init(url: &str, clients: Option<&Target>, job: &str, out: &P
         return Err(Failure::usage(format!("nothing was written: every file is there already in {}", out.display()))
             .remedy("name another folder with --out, or move away what is to be made anew"));
     }
-    tell(&format!(
-        "Read {}, then: cd {} && aiclipx prove",
-        out.join("monitoring/service.toml").display(),
-        out.display()
-    ));
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 /// An answer with its metrics.
@@ -211,11 +222,39 @@ fn nothing(guess: &Guess, url: &str) -> Option<Failure> {
     }
     (guess.requests.is_none() && guess.latency.is_none()).then(|| {
         let none = || "no counter and no histogram there is of requests, by type, name and labels".to_owned();
-        let why = guess.why.iter().find(|why| why.starts_with("no [")).cloned().unwrap_or_else(none);
+        let is_why = |why: &&String| why.starts_with("no [") || why.starts_with(guess::LEFT_OUT);
+        let why = guess.why.iter().find(is_why).cloned().unwrap_or_else(none);
         Failure::usage(format!("nothing was written: {url} tells nothing of the service's requests ({why})")).remedy(
             "ask the service for something and try again; or name its metrics yourself, as monitoring/OWN.md says",
         )
     })
+}
+
+/// A path as a shell takes it: in quotes where it has to be.
+fn for_a_shell(path: &Path) -> String {
+    let text = path.display().to_string();
+    // What begins with a dash would be taken for an option.
+    let text = if text.starts_with('-') { format!("./{text}") } else { text };
+    shlex::try_quote(&text).map_or_else(|_| text.clone(), |quoted| quoted.into_owned())
+}
+
+/// What stands where a folder of a file's path must be and is none.
+fn in_the_way(path: &Path) -> Option<String> {
+    let folders: Vec<&Path> = path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()).collect();
+    let first = folders.into_iter().rev().find(|folder| folder.symlink_metadata().is_ok() && !folder.is_dir())?;
+    let is_link = first.is_symlink();
+    let what = match first.metadata().map(|there| there.file_type()) {
+        Err(_) if is_link => {
+            let to = first.read_link().unwrap_or_default();
+            return Some(format!("{} is a link that leads nowhere: there is no {}", first.display(), to.display()));
+        }
+        Ok(kind) if kind.is_fifo() => "a named pipe (FIFO)",
+        Ok(kind) if kind.is_socket() => "a socket",
+        Ok(kind) if kind.is_block_device() || kind.is_char_device() => "a device",
+        _ => "a file",
+    };
+    let link = if is_link { "leads to " } else { "is " };
+    Some(format!("{} {link}{what}, and must be a folder", first.display()))
 }
 
 /// Whether it was written; not where a file is there.

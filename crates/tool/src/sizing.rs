@@ -168,7 +168,7 @@ fn ours() -> Result<BTreeMap<String, usize>, Failure> {
 }
 
 fn of_text(text: &str, place: &str) -> Result<BTreeMap<String, usize>, Failure> {
-    let series = exposition::parse_untyped(text).with_context(|| format!("{place} holds no text of Prometheus'"));
+    let series = exposition::parse(text).with_context(|| format!("{place} holds no text of Prometheus'"));
     let mut exposed = BTreeMap::new();
     for name in series.map_err(Failure::usage)?.into_keys() {
         *exposed.entry(name.name).or_insert(0) += 1;

@@ -81,7 +81,7 @@ fn why(id: &str) -> String {
 
 #[test]
 fn each_right_alert_holds_in_every_cell() {
-    for alert in ["Down", "Slow", "Both", "BackupMissing", "DiskFills"] {
+    for alert in ["Down", "Slow", "Both", "BackupMissing", "DiskFills", "Sampled", "Measured", "Workdays"] {
         assert_eq!(row(alert), "hhhh", "{alert}: {:?}\n{}", cells(), DRILLED.told);
     }
     assert_eq!(cell("told-to/Both").observed, "chat, mail");
@@ -102,6 +102,8 @@ fn each_wrong_alert_fails_in_the_cell_that_its_wrong_is_about() {
         ("Uninhibited", "hfhh"),
         ("Endless", "hhhf"),
         ("UntestedToo", "fooo"),
+        ("Muted", "hfhh"),
+        ("Wordless", "hhfh"),
     ] {
         assert_eq!(row(alert), cells, "{alert}: {:?}", self::cells());
     }
@@ -118,6 +120,11 @@ fn each_wrong_alert_fails_in_the_cell_that_its_wrong_is_about() {
         ),
         ("told-to/Uninhibited", "drill.yaml:8: {job=\"a\", severity=\"warning\"} fires beside Early at "),
         ("resolves/Endless", "still fires"),
+        (
+            "told-to/Muted",
+            "drill.yaml:10: mail is to be told, and alertmanager.yml:14: mute_time_intervals [always] leaves no moment",
+        ),
+        ("text/Wordless", "wordless is told nothing as {job=\"a\", severity=\"warning\", team=\"wordless\"} fires"),
         ("fires/UntestedToo", "no rule is called UntestedToo, did the test mean Untested?"),
     ] {
         assert!(why(id).contains(says), "{id}: {}", why(id));
@@ -132,6 +139,11 @@ fn what_no_test_shows_is_not_proven_and_says_why() {
         ("fires/Histogram", "native histograms"),
         ("told-to/Errors", "drill.yaml:9: no unit test has it fire beside Down"),
         ("told-to/Gone", "drill.yaml:6: no unit test expects it with {job=\"other\"}"),
+        (
+            "told-to/MutedToo",
+            "alertmanager.yml:14: mute_time_intervals [always] leaves no moment at which mail is told",
+        ),
+        ("fires/Ahead", "rules.yml:134: `offset -1m` asks for what is still to come"),
     ] {
         assert!(matches!(cell(id).verdict, Verdict::NotProven(_)) && why(id).contains(says), "{:?}", cell(id));
     }
@@ -139,6 +151,19 @@ fn what_no_test_shows_is_not_proven_and_says_why() {
         (row("Untested"), row("NeverExpected"), row("Histogram"), row("Gone"), row("Errors")),
         ("oooo".into(), "oooo".into(), "oooo".into(), "hohh".into(), "hohh".into())
     );
+    assert_eq!((row("MutedToo"), row("Ahead")), ("hohh".into(), "oooo".into()));
+    let left_out = "left out, and its test lived without it: rules.yml:134: `offset -1m`";
+    assert!(DRILLED.told.contains(left_out), "{}", DRILLED.told);
+}
+
+/// When nobody may be told is not lived; whose route says so is told, in the terminal and in the report.
+#[test]
+fn calendars_that_are_not_lived_are_told_with_their_line() {
+    let says = "alertmanager.yml:15: active_time_intervals [workdays] is not lived: at which times mail is told of Workdays, nothing \
+                here shows";
+    assert!(DRILLED.told.lines().any(|line| line == format!("! {says}")), "{}", DRILLED.told);
+    let report = std::fs::read_to_string(DRILLED.bundle.join("report.md")).unwrap();
+    assert!(report.contains(says), "{report}");
 }
 
 #[test]
@@ -280,6 +305,19 @@ fn what_promtool_itself_fails_is_never_green() {
     assert_eq!(verdict(&outcome, "fires/Errors"), Verdict::Holds);
     // Where the drill finds what is wrong, there is nothing to doubt.
     assert_eq!(verdict(&said("WrongText"), "fires/WrongText"), Verdict::Holds);
+}
+
+#[test]
+fn what_is_said_of_files_and_scenes_that_there_are_not_is_refused() {
+    for (key, value, says) in [
+        ("promtool", serde_json::json!({ "../../x": "FAILED" }), "promtool is said to fail ../../x"),
+        ("promtool", serde_json::json!({ "alertmanager.yml": "FAILED" }), "no file of rules or tests"),
+        ("repeated", serde_json::json!(["999-none"]), "nothing gives rise to the scene 999-none"),
+    ] {
+        let copy = made_otherwise(|made| made[key] = value.clone());
+        let refused = Outcome::derive(copy.path()).unwrap_err();
+        assert!(refused.to_string().contains(says), "{refused}");
+    }
 }
 
 /// It was lived from what we read of it, and no Prometheus would load it.

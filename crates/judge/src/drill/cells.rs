@@ -5,14 +5,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::course::{Course, as_told};
+use super::course::{Course, as_seen, as_told};
 use super::given::Given;
 use super::plan::{Plan, Scene, no_rule};
 use super::record::Record;
-use super::rows::{Row, Whose, in_words};
+use super::rows::{Row, Whose};
 use super::stage::Stage;
 use super::tally::{Cell, Column, Tally};
 use crate::finding::first_of;
+use aiclipx_model::drill::grid;
+use aiclipx_model::drill::reading::in_words;
 use aiclipx_model::drill::scene::millis;
 
 /// A scene with what was recorded of it; none where nothing was.
@@ -49,7 +51,13 @@ fn cell(basis: &Basis<'_>, row: &Row, column: Column) -> Cell {
             tally.disturbed.push(format!("{}: {}", scene.place(given), first_of(disturbances)));
             continue;
         }
-        let stage = Stage { given, scene, record, row, rules: &plan.rules[scene.file] };
+        let rules = &plan.rules[scene.file];
+        if !grid::is_on_it(rules, &BTreeSet::from([row.alert.as_str()]), &record.run.stretch, record.run.origin_ms) {
+            let place = scene.place(given);
+            tally.open.push(format!("{place}: it began where its subqueries see other points than promtool's"));
+            continue;
+        }
+        let stage = Stage::of((given, scene, record), row, rules);
         tally.open.extend(stage.unknown());
         match column {
             Column::Fires => stage.fires(&mut tally),
@@ -74,7 +82,7 @@ fn cell(basis: &Basis<'_>, row: &Row, column: Column) -> Cell {
 
 /// What is said of whom the row's alerts are meant for, and of what keeps them quiet, that no scene shows anything of.
 fn unseen(basis: &Basis<'_>, row: &Row) -> Vec<String> {
-    let Basis { given, scenes, .. } = *basis;
+    let Basis { given, plan, scenes, .. } = *basis;
     let mut unseen = Vec::new();
     for meant in given.expected.iter().filter(|one| one.alert == row.alert && row.may_have(&one.labels)) {
         let (mut is_seen, mut beside) = (false, BTreeSet::new());
@@ -84,7 +92,8 @@ fn unseen(basis: &Basis<'_>, row: &Row) -> Vec<String> {
             for expected in about.filter(|one| meant.is_about(&as_told(&one.labels, external))) {
                 is_seen = true;
                 let Some(record) = record else { continue };
-                let course = Course::of(record, &given.configuration, external, &expected.labels);
+                let labels = as_seen(record, &plan.rules[scene.file], &expected.labels, 0);
+                let course = Course::of(record, &given.configuration, external, &labels);
                 let is_beside = |by: &&String| !course.beside(record, &given.configuration, external, by)[0].is_empty();
                 beside.extend(meant.inhibited_by.iter().filter(is_beside));
             }

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::TELLING_MS;
 use super::record::Record;
+use super::stretches::TELLING_MS;
 use aiclipx_model::drill::alertmanager::Configuration;
 use aiclipx_model::drill::reading::Texts;
+use aiclipx_model::drill::rules::Rule;
 use aiclipx_model::drill::scene::millis;
+use aiclipx_model::monitoring::promql::clock::measures_change;
 use aiclipx_model::notification::Status;
 
 /// An alert's course in a scene. Times are the test's, in milliseconds, but those of messages.
@@ -127,6 +129,32 @@ impl Course {
     }
 }
 
+/// The labels by which an alert was seen that a test expects with these. Where a rule measures how fast something changes and a
+/// label says the number, they are those that say the same; at that time, where there are several.
+pub fn as_seen(record: &Record, rules: &[Rule], labels: &Texts, at: i64) -> Texts {
+    let is_there = record.alerts.iter().any(|one| one.labels == *labels);
+    if is_there || !measured(rules) {
+        return labels.clone();
+    }
+    let close = record.alerts.iter().filter(|one| are_close(&one.labels, labels));
+    let seen = close.max_by_key(|one| (one.times.contains(&at), one.is_firing));
+    seen.map_or_else(|| labels.clone(), |one| one.labels.clone())
+}
+
+/// Whether a rule measures how fast something changes: a text may say what another rule recorded.
+pub fn measured(rules: &[Rule]) -> bool {
+    rules.iter().any(|rule| rule.tree().is_ok_and(|expr| measures_change(&expr)))
+}
+
+/// Whether labels are the same, and what they say of measured numbers, too.
+pub fn are_close(one: &Texts, other: &Texts) -> bool {
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other)
+            .all(|((name, value), (its_name, its))| name == its_name && says_the_same(value, its, true))
+}
+
 /// Whether two texts say the same, letter by letter. Where a rule measures how fast something changes, numbers with a long row of
 /// decimals are compared by what they are worth: on a clock that runs faster they have other last bits.
 pub fn says_the_same(one: &str, other: &str, measures_change: bool) -> bool {
@@ -183,6 +211,19 @@ mod tests {
             is_firing: true,
             times: minutes.map(|minute| minute * MINUTE).collect(),
         };
+        let told = Notification {
+            received_ms: ORIGIN + real_ms,
+            body: Body {
+                receiver: "r".to_owned(),
+                alerts: vec![Told { status: Status::Firing, labels: labels("B"), annotations: Texts::new() }],
+            },
+        };
+        let record = record(vec![firing("A", source), firing("B", target)], vec![told]);
+        let course = Course::of(&record, &configuration, &Texts::new(), &labels("B"));
+        course.told_though_inhibited(&record).map(|receivers| receivers.contains("r"))
+    }
+
+    fn record(alerts: Vec<Samples>, notifications: Vec<Notification>) -> Record {
         let stretch = Stretch {
             speed: aiclipx_base::duration::Speed::new(100).unwrap(),
             step_ms: MINUTE,
@@ -193,7 +234,7 @@ mod tests {
             forgets: false,
         };
         let nobody: aiclipx_base::address::Address = "127.0.0.1:9".parse().unwrap();
-        let record = Record {
+        Record {
             name: String::new(),
             run: Run {
                 schema: 0,
@@ -210,19 +251,30 @@ mod tests {
             loaded: Vec::new(),
             sent: Vec::new(),
             evaluated: BTreeSet::new(),
-            alerts: vec![firing("A", source), firing("B", target)],
+            alerts,
             states: BTreeMap::new(),
-            notifications: vec![Notification {
-                received_ms: ORIGIN + real_ms,
-                body: Body {
-                    receiver: "r".to_owned(),
-                    alerts: vec![Told { status: Status::Firing, labels: labels("B"), annotations: Texts::new() }],
-                },
-            }],
+            notifications,
             amtool: Amtool::default(),
+        }
+    }
+
+    #[test]
+    fn a_measured_number_in_a_label_is_the_tests_where_it_says_the_same() {
+        let rules = |expr: &str| {
+            let text = format!("groups: [{{rules: [{{alert: A, expr: '{expr}'}}]}}]");
+            aiclipx_model::drill::rules::read(std::path::Path::new("r.yml"), text.as_bytes()).unwrap()
         };
-        let course = Course::of(&record, &configuration, &Texts::new(), &labels("B"));
-        course.told_though_inhibited(&record).map(|receivers| receivers.contains("r"))
+        let labels = |v: &str| Texts::from([("alertname".to_owned(), "A".to_owned()), ("v".to_owned(), v.to_owned())]);
+        let at = |v: &str, time: i64| Samples { labels: labels(v), is_firing: true, times: BTreeSet::from([time]) };
+        let seen =
+            record(vec![at("0.333333333333", 0), at("0.3333333333331", MINUTE), at("0.3343333333333", 0)], Vec::new());
+        let (measured, counted) = (rules("count_values(\"v\", rate(x[5m])) > 0"), rules("count_values(\"v\", x) > 0"));
+        let of = |rules: &[Rule], v: &str, time: i64| as_seen(&seen, rules, &labels(v), time)["v"].clone();
+        assert_eq!(of(&measured, "0.3333333333333333", 0), "0.333333333333");
+        assert_eq!(of(&measured, "0.3333333333333333", MINUTE), "0.3333333333331");
+        for (rules, v) in [(&counted, "0.3333333333333333"), (&measured, "0.3333"), (&measured, "0.3343333333333")] {
+            assert_eq!(of(rules, v, 0), v);
+        }
     }
 
     #[test]

@@ -1,16 +1,14 @@
 //! What a drill is given: rules, their unit tests, and Alertmanager's configuration, read from wherever they lie.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::rows;
 use aiclipx_model::drill::alertmanager::Configuration;
 use aiclipx_model::drill::expected::{self, ExpectedReceivers};
 use aiclipx_model::drill::rules::{self, Rule};
 use aiclipx_model::drill::tests::{self, TestFile};
 use aiclipx_model::failure::{Failure, Finding};
 use aiclipx_model::monitoring::located;
-use aiclipx_model::nearest;
 
 /// Everything that a drill is about.
 #[derive(Debug)]
@@ -102,7 +100,8 @@ impl Given {
             Ok(configuration) if findings.is_empty() => {
                 let alertmanager = alertmanager.to_owned();
                 let given = Given { files, tests, rules, configuration, expected: meant, alertmanager };
-                let unknown = given.unknown();
+                let rules: Vec<&Rule> = given.alerts().collect();
+                let unknown = expected::unknown(&given.expected, &rules, Some(&given.configuration));
                 if unknown.is_empty() { Ok(given) } else { Err(unknown.into()) }
             }
             _ => {
@@ -110,32 +109,6 @@ impl Given {
                 Err(findings.into())
             }
         }
-    }
-
-    /// Names in what is expected that nothing has: it would be about nothing.
-    fn unknown(&self) -> Vec<Finding> {
-        let alerts: BTreeSet<&str> = self.alerts().map(|rule| rule.name.as_str()).collect();
-        let receivers: Vec<&str> = self.configuration.receivers().collect();
-        let mut unknown = Vec::new();
-        for one in &self.expected {
-            let mut find = |what: String, remedy: String| {
-                unknown.push(Finding { file: one.file.clone(), line: one.line, what, remedy });
-            };
-            for name in one.inhibited_by.iter().chain([&one.alert]).filter(|name| !alerts.contains(name.as_str())) {
-                let remedy = nearest::remedy(name, "alerts", alerts.iter().copied());
-                find(format!("no alert is called {name}"), remedy);
-            }
-            let mut named = self.alerts().filter(|rule| rule.name == one.alert).peekable();
-            if named.peek().is_some() && !named.any(|rule| rows::may_give(rule, &one.labels)) {
-                let what = format!("no rule of {} gives an alert {}", one.alert, rows::in_words(&one.labels));
-                find(what, "its `labels` are some of those that the alert has".to_owned());
-            }
-            for name in one.receivers.iter().filter(|name| self.configuration.receiver(name).is_none()) {
-                let remedy = nearest::remedy(name, "receivers", receivers.iter().copied());
-                find(format!("no receiver is called {name}"), remedy);
-            }
-        }
-        unknown
     }
 
     /// The rules of a test file, in the order in which they are evaluated.

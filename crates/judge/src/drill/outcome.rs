@@ -7,6 +7,7 @@ use anyhow::{Context, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::cells::{self, Basis, Seen};
+use super::course::as_told;
 use super::given::{Given, Role, role};
 use super::layout::{GIVEN, RUN, SCENES};
 use super::plan::{Plan, Scene, Wanted};
@@ -99,6 +100,7 @@ impl Outcome {
         let made: Made = read_json(&folder.join(RUN))?;
         let given = Given::from_files(read_given(&folder.join(GIVEN))?, &made.alertmanager)?;
         is_all_used(&given)?;
+        is_about_given(&made, &given)?;
         let plan = Plan::of(&given, &made.wanted());
         let mut records = BTreeMap::new();
         for path in files_in(&folder.join(SCENES), "")? {
@@ -164,7 +166,38 @@ impl Outcome {
         });
         let endless = self.plan.rows.iter().filter(|row| row.fires_always());
         let endless = endless.map(|row| format!("{} {FIRES_ALWAYS}", row.name));
-        passed_over.chain(to_nobody).chain(idle).chain(endless).collect()
+        passed_over.chain(self.left_out()).chain(self.calendars()).chain(to_nobody).chain(idle).chain(endless).collect()
+    }
+
+    /// Rules that are in no scene of their test, for they can't be lived: what they would inhibit is told as if they were not there.
+    fn left_out(&self) -> BTreeSet<String> {
+        let of_scene = |scene: &Scene| scene::unlived(&self.plan.rules[scene.file], scene.stretch.speed);
+        let told = self.plan.scenes.iter().flat_map(of_scene);
+        told.map(|why| format!("left out, and its test lived without it: {why}")).collect()
+    }
+
+    /// The calendars of routes that lead what the tests expect to somebody: what was left out, with its line.
+    fn calendars(&self) -> BTreeSet<String> {
+        let mut told = BTreeSet::new();
+        for scene in &self.plan.scenes {
+            let external = &scene.group(&self.given).external_labels;
+            for (test, expected) in
+                scene.asked(&self.given).flat_map(|test| test.expected.iter().map(move |one| (test, one)))
+            {
+                for place in self.given.configuration.places(&as_told(&expected.labels, external)) {
+                    let Some(calendar) = &place.calendar else { continue };
+                    told.insert(format!(
+                        "{}:{}: {} is not lived: at which times {} is told of {}, nothing here shows",
+                        self.given.alertmanager.display(),
+                        calendar.line,
+                        calendar.named,
+                        place.receiver,
+                        test.alert
+                    ));
+                }
+            }
+        }
+        told
     }
 
     /// Every receiver of the configuration, with the alerts that it was told of.
@@ -293,6 +326,19 @@ fn is_all_used(given: &Given) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What promtool said is about files that were given.
+fn is_about_given(made: &Made, given: &Given) -> anyhow::Result<()> {
+    for file in made.promtool.keys() {
+        let is_given = given.rules.contains_key(file) || given.tests.iter().any(|tests| tests.path == *file);
+        ensure!(
+            is_given,
+            "{RUN}: promtool is said to fail {}, which is no file of rules or tests in {GIVEN}/",
+            file.display()
+        );
+    }
+    Ok(())
+}
+
 /// The files below a folder, by their path in it.
 pub fn read_given(folder: &Path) -> anyhow::Result<BTreeMap<PathBuf, Vec<u8>>> {
     fn walk(root: &Path, folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) -> anyhow::Result<()> {
@@ -320,7 +366,8 @@ fn is_of_plan(made: &Made, given: &Given, plan: &Plan, records: &BTreeMap<String
         };
         is_of_scene(given, plan, scene, record).with_context(|| format!("the scene {}", scene.name))?;
     }
-    if let Some(name) = records.keys().find(|name| !plan.scenes.iter().any(|scene| scene.name == **name)) {
+    let mut named = made.unfinished.keys().chain(&made.repeated).chain(records.keys());
+    if let Some(name) = named.find(|name| !plan.scenes.iter().any(|scene| scene.name == **name)) {
         bail!("nothing gives rise to the scene {name}");
     }
     Ok(())
@@ -331,7 +378,7 @@ fn is_of_scene(given: &Given, plan: &Plan, scene: &Scene, record: &Record) -> an
     ensure!(run.schema == SCHEMA, "it is of a drill of version {}, not {SCHEMA}", run.schema);
     ensure!(run.stretch == *stretch, "it was not lived when the plan says");
     let rules = &plan.rules[scene.file];
-    let planned = scene::rules_file(rules, stretch, &run.group).map_err(|why| anyhow::anyhow!(why.join("; ")))?;
+    let planned = scene::rules_file(rules, stretch, &run.group);
     ensure!(record.files[0] == planned, "other rules were loaded than those that were given");
     let prometheus = scene::prometheus_file(scene.group(given), stretch, super::layout::RULES, &run.alertmanager);
     ensure!(record.files[1] == prometheus, "Prometheus ran another configuration");

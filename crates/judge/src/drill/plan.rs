@@ -6,15 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::given::Given;
-use super::record::time;
 use super::rows::{self, Row};
+use super::stretches::{is_in, stretches};
 use aiclipx_base::duration::Speed;
 use aiclipx_model::drill::rules::Rule;
-use aiclipx_model::drill::scene::{self, Stretch, millis};
-use aiclipx_model::drill::tests::{AlertTest, TestFile, TestGroup};
+use aiclipx_model::drill::scene::{Stretch, millis};
+use aiclipx_model::drill::tests::{AlertTest, TestGroup};
 use aiclipx_model::nearest;
 
 /// What is lived, and what can't be.
@@ -60,24 +59,6 @@ pub struct Wanted {
     pub only: Vec<String>,
     pub speed: Option<Speed>,
 }
-
-/// A scene should take less than a minute, of which starting it and telling take a while.
-const LIVED_MS: i64 = 40_000;
-/// No evaluation comes sooner behind another: a busy machine would miss some.
-const LEAST_STEP_MS: i64 = 240;
-/// Nor later, where it can be chosen.
-const MOST_STEP_MS: i64 = 1_000;
-/// What a notification takes beside what is configured.
-pub const TELLING_MS: i64 = 1_500;
-/// Prometheus takes samples that are a day old, and no older.
-const MOST_REAL_MS: i64 = 20 * 3_600_000;
-/// A file of the bundle that is read as JSON has no more.
-#[allow(clippy::cast_possible_wrap)] // some megabytes
-const LARGEST_JSON: i64 = crate::files::LARGEST_JSON as i64;
-/// As many digits as any of this century.
-const SOME_ORIGIN_MS: i64 = 1_700_000_000_000;
-/// Windows that end sooner are waited for; what longer ones have seen is deleted.
-const WAITED_MS: i64 = 8_000;
 
 impl Plan {
     /// Plans a drill: the same for the same files, in `verify`, too.
@@ -142,9 +123,26 @@ impl Plan {
         if let Some(why) = group.series.iter().find_map(|one| one.as_ref().err()) {
             return refuse(why);
         }
-        let stretches = match stretches(given, wanted, (tests, group), rules, asked) {
+        let alone = |asked: &[&AlertTest]| stretches(given, wanted.speed, (tests, group), rules, asked);
+        let stretches = match alone(asked) {
             Ok(stretches) => stretches,
-            Err(why) => return refuse(&why),
+            Err(why) if asked.iter().all(|one| one.alert == asked[0].alert) => return refuse(&why),
+            // What can't be lived takes nothing else with it: together are lived those that can be, else each by itself.
+            Err(_) => {
+                let names: BTreeSet<&str> = asked.iter().map(|one| one.alert.as_str()).collect();
+                let of = |names: &[&str]| -> Vec<&AlertTest> {
+                    asked.iter().copied().filter(|one| names.contains(&one.alert.as_str())).collect()
+                };
+                let (lived, not): (Vec<&str>, Vec<&str>) =
+                    names.iter().copied().partition(|name| alone(&of(&[*name])).is_ok());
+                let each = |names: &[&str]| names.iter().map(|name| of(&[*name])).collect::<Vec<_>>();
+                let mut parts = if not.is_empty() { each(&lived) } else { [vec![of(&lived)], each(&not)].concat() };
+                parts.retain(|part| !part.is_empty());
+                for part in parts {
+                    self.add(given, wanted, at, rules, &part);
+                }
+                return;
+            }
         };
         for stretch in stretches {
             let in_it = asked.iter().filter(|one| is_in(&stretch, millis(one.at)));
@@ -205,148 +203,11 @@ impl Scene {
     }
 }
 
-fn is_in(stretch: &Stretch, test_ms: i64) -> bool {
-    stretch.evaluation_of(test_ms) >= stretch.begins_ms && test_ms <= stretch.asked_until_ms
-}
-
-/// The stretches in which all that is asked is seen, and their speed.
-fn stretches(
-    given: &Given,
-    wanted: &Wanted,
-    (tests, group): (&TestFile, &TestGroup),
-    rules: &[Rule],
-    asked: &[&AlertTest],
-) -> Result<Vec<Stretch>, String> {
-    let mut why = String::new();
-    let mut slowest_that_fits = None;
-    for speed in speeds(wanted.speed, tests.evaluation_interval) {
-        match at_speed(given, (tests, group), rules, asked, speed) {
-            Ok(found) => {
-                let fits = found.iter().all(|one| one.real_ms(one.over_ms - one.begins_ms) <= LIVED_MS);
-                slowest_that_fits = Some(found);
-                if fits {
-                    break;
-                }
-            }
-            Err(refused) => why = refused,
-        }
-    }
-    slowest_that_fits.ok_or(why)
-}
-
-/// The speeds to try, the slowest first: they divide a thousand, and so every duration of whole seconds.
-fn speeds(asked: Option<Speed>, step: Duration) -> Vec<Speed> {
-    if let Some(speed) = asked {
-        return vec![speed];
-    }
-    let fitting = |k: &u32| {
-        let (step, k) = (millis(step), i64::from(*k));
-        step % k == 0 && step / k >= LEAST_STEP_MS && step / k <= MOST_STEP_MS
-    };
-    let of = |k: u32| Speed::new(k).ok();
-    let found: Vec<Speed> = (1..=1000).filter(|k| 1000 % k == 0).filter(fitting).filter_map(of).collect();
-    if found.is_empty() { vec![Speed::PRODUCTION] } else { found }
-}
-
-fn at_speed(
-    given: &Given,
-    (tests, group): (&TestFile, &TestGroup),
-    rules: &[Rule],
-    asked: &[&AlertTest],
-    speed: Speed,
-) -> Result<Vec<Stretch>, String> {
-    let k = i64::from(speed.factor());
-    let (step_ms, interval_ms) = (millis(tests.evaluation_interval), millis(group.interval));
-    if step_ms % k != 0 || interval_ms % k != 0 {
-        return Err(format!("its intervals divided by the speed {speed} are no whole milliseconds"));
-    }
-    let nobody = "127.0.0.1:9".parse().map_err(|_| "no address".to_owned())?;
-    let refused = |all: Vec<String>| all.into_iter().next().unwrap_or_default();
-    given.configuration.lived(speed, &nobody, &[]).map_err(refused)?;
-    let draft = Stretch { speed, step_ms, begins_ms: 0, asked_until_ms: 0, ends_ms: 0, over_ms: 0, forgets: false };
-    scene::rules_file(rules, &draft, "drill").map_err(refused)?;
-    let names: BTreeSet<&str> = asked.iter().map(|one| one.alert.as_str()).collect();
-    let looked_at: Vec<&Rule> =
-        rules.iter().filter(|rule| rule.alert.is_some() && names.contains(rule.name.as_str())).collect();
-    let alerting = || looked_at.iter().filter_map(|rule| rule.alert.as_ref());
-    let before = alerting().map(|one| millis(one.hold) + millis(one.keep_firing_for)).max().unwrap_or(0) + 2 * step_ms;
-    let keeps = alerting().map(|one| millis(one.keep_firing_for)).max().unwrap_or(0);
-    let window = looked_at.iter().map(|rule| millis(scene::looks_back(rules, rule))).max().unwrap_or(0);
-    let forgets = window / k > WAITED_MS;
-    let hold = up_to(told_within(given, asked) + k * TELLING_MS, step_ms) + step_ms;
-    let rest = up_to(keeps + if forgets { 0 } else { window }, step_ms) + 3 * step_ms;
-    let stretch = |from: i64, until: i64| {
-        let ends_ms = up_to(until, step_ms) + hold;
-        Stretch {
-            begins_ms: from.max(0),
-            asked_until_ms: until,
-            ends_ms,
-            over_ms: ends_ms + rest + hold,
-            forgets,
-            ..draft
-        }
-    };
-    let mut times: Vec<i64> = asked.iter().map(|one| millis(one.at)).collect();
-    times.sort_unstable();
-    times.dedup();
-    let mut found: Vec<(i64, i64)> = Vec::new();
-    for at in times {
-        let from = draft.evaluation_of(at) - up_to(before, step_ms);
-        match found.last_mut() {
-            // What lies between costs less than another start.
-            Some((_, until)) if from <= *until + 2 * hold + rest => *until = at,
-            _ => found.push((from, at)),
-        }
-    }
-    let found: Vec<Stretch> = found.into_iter().map(|(from, until)| stretch(from, until)).collect();
-    found.iter().try_for_each(|stretch| can_be_sent(group, rules, stretch))?;
-    Ok(found)
-}
-
-/// Whether a stretch, its history and all, is no more than a drill can take.
-fn can_be_sent(group: &TestGroup, rules: &[Rule], stretch: &Stretch) -> Result<(), String> {
-    let real = stretch.real_ms(stretch.over_ms);
-    if real > MOST_REAL_MS {
-        return Err(format!(
-            "it would take {} with its history at speed {}, and {} is the most; ask at earlier times",
-            time(real),
-            stretch.speed,
-            time(MOST_REAL_MS)
-        ));
-    }
-    let samples = scene::samples(group, rules, stretch);
-    // The least and the most letters that a sample takes.
-    let (least, most) = (LARGEST_JSON / 20, LARGEST_JSON / 45);
-    let is_too_much = samples > least
-        || samples > most && {
-            let all = serde_json::to_vec(&scene::sent(group, rules, stretch, SOME_ORIGIN_MS)).unwrap_or_default();
-            i64::try_from(all.len()).is_ok_and(|length| length > LARGEST_JSON)
-        };
-    if is_too_much {
-        return Err(format!(
-            "its series have {samples} samples until then, more than a drill sends; ask at earlier times, or give it fewer \
-             series or a longer `interval`"
-        ));
-    }
-    Ok(())
-}
-
-/// How long it may take until somebody is told of what fires, by what Alertmanager is configured to.
-fn told_within(given: &Given, asked: &[&AlertTest]) -> i64 {
-    let labels = asked.iter().flat_map(|one| &one.expected).map(|one| &one.labels);
-    let places = labels.flat_map(|labels| given.configuration.places(labels));
-    places.map(|place| millis(place.group_wait.max(place.group_interval))).max().unwrap_or(0)
-}
-
-/// The next whole number of steps.
-fn up_to(ms: i64, step_ms: i64) -> i64 {
-    ms + (-ms).rem_euclid(step_ms)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
+    use super::super::stretches::{LIVED_MS, TELLING_MS};
     use super::*;
 
     const RULES: &str = "\
@@ -421,6 +282,68 @@ groups:
         assert!(all.scenes.is_empty() && all.refused[0].why.starts_with("t.yml:4 (test 1): "), "{:?}", all.refused);
         let all = plan(&[("A", "10m", true)], &Wanted::default(), "{series: x, values: '{{schema:1}}'}");
         assert!(all.scenes.is_empty() && all.refused[0].why.contains("native histograms"), "{:?}", all.refused);
+    }
+
+    /// A common multiple of steps that is far away at one speed is close at another; where it is at none, nothing is lived.
+    #[test]
+    fn steps_of_subqueries_choose_the_speed_or_are_refused_with_their_rule() {
+        let of = |steps: [&str; 3], speed: Option<u32>| {
+            let [one, two, three] = steps;
+            let expr = format!(
+                "count_over_time(x[10m:{one}]) + max_over_time(x[5m:{two}]) + max_over_time(x[5m:{three}]) > 1"
+            );
+            let rules =
+                format!("groups: [{{name: g, rules: [{{alert: A, expr: '{expr}', labels: {{severity: page}}}}]}}]");
+            let tests = "{rule_files: [r.yml], evaluation_interval: 15s, tests: [{interval: 15s, input_series: [{series: x, values: \
+                         1x99}], alert_rule_test: [{eval_time: 12m, alertname: A, exp_alerts: [{exp_labels: {severity: page}}]}]}]}";
+            let files = [("r.yml", rules.as_str()), ("t.yml", tests), ("am.yml", ALERTMANAGER)];
+            let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
+            let given = Given::from_files(files.into_iter().collect(), Path::new("am.yml")).unwrap();
+            let wanted = Wanted { speed: speed.map(|speed| Speed::new(speed).unwrap()), ..Wanted::default() };
+            let plan = Plan::of(&given, &wanted);
+            let speeds: Vec<u32> = plan.scenes.iter().map(|one| one.stretch.speed.factor()).collect();
+            (speeds, plan.refused.first().map(|one| one.why.clone()).unwrap_or_default())
+        };
+        assert_eq!(of(["15s", "30s", "1m"], None).0, [20]);
+        assert_eq!(of(["7s", "30s", "1m"], None).0, [40]);
+        // Where one speed is asked for, it is waited for longer.
+        assert_eq!(of(["7s", "30s", "1m"], Some(20)).0, [20]);
+        let (speeds, why) = of(["7s", "11s", "1m"], None);
+        assert!(speeds.is_empty() && why.contains("r.yml:1: subqueries with steps of 7s and 11s and 1m"), "{why}");
+    }
+
+    /// The plan of a test that asks about these alerts at once, each with its expression.
+    fn at_once(alerts: &[(&str, &str)]) -> Plan {
+        let rule = |(name, expr): &(&str, &str)| {
+            format!("  - {{alert: {name}, expr: '{expr}', labels: {{severity: page}}}}\n")
+        };
+        let rules = format!("groups:\n- name: g\n  rules:\n{}", alerts.iter().map(rule).collect::<Vec<_>>().concat());
+        let test = |(name, _): &(&str, &str)| {
+            format!("{{eval_time: 12m, alertname: {name}, exp_alerts: [{{exp_labels: {{severity: page}}}}]}}")
+        };
+        let tests = alerts.iter().map(test).collect::<Vec<_>>().join(", ");
+        let tests = format!(
+            "{{rule_files: [r.yml], evaluation_interval: 15s, tests: [{{interval: 15s, input_series: [], alert_rule_test: [{tests}]}}]}}"
+        );
+        let files = [("r.yml", rules.as_str()), ("t.yml", &tests), ("am.yml", ALERTMANAGER)];
+        let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
+        Plan::of(&Given::from_files(files.into_iter().collect(), Path::new("am.yml")).unwrap(), &Wanted::default())
+    }
+
+    #[test]
+    fn what_cannot_be_lived_takes_nothing_else_with_it() {
+        let plan = at_once(&[("A", "x > 0"), ("Ahead", "x offset -1m > 0"), ("B", "y > 0")]);
+        let [scene] = &plan.scenes[..] else { panic!("{plan:?}") };
+        assert_eq!(scene.alerts, BTreeSet::from(["A".to_owned(), "B".to_owned()]));
+        let [refused] = &plan.refused[..] else { panic!("{plan:?}") };
+        assert!(refused.alert == "Ahead" && refused.why.contains("r.yml:5: `offset -1m`"), "{refused:?}");
+        // What depends on it goes with it.
+        let plan = at_once(&[("A", "ALERTS > 0"), ("Ahead", "x offset -1m > 0")]);
+        assert!(plan.scenes.is_empty() && plan.refused.len() == 2, "{plan:?}");
+        // What can be lived, and not together, is lived one by one.
+        let plan = at_once(&[("A", "max_over_time(x[5m:17s]) > 0"), ("B", "max_over_time(x[5m:19s]) > 0")]);
+        let told: Vec<usize> = plan.scenes.iter().map(|scene| scene.alerts.len()).collect();
+        assert_eq!((told, plan.refused.len()), (vec![1, 1], 0), "{plan:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aiclipx_model::drill::reading::Texts;
+use aiclipx_model::drill::reading::{Texts, in_words};
 use aiclipx_model::drill::rules::Rule;
 use aiclipx_model::monitoring::promql;
 
@@ -39,7 +39,7 @@ pub fn of(alerts: &BTreeMap<String, Vec<Rule>>) -> Vec<Row> {
             match rules.len() {
                 1 => alert.clone(),
                 _ if is_alone => format!("{alert}{}", in_words(&own)),
-                _ => format!("{alert} ({})", place(rule)),
+                _ => format!("{alert} ({})", rule.place()),
             }
         };
         rows.extend(rules.iter().map(|rule| Row { name: name(rule), alert: alert.clone(), rule: Some(rule.clone()) }));
@@ -60,27 +60,10 @@ fn labels(rule: &Rule, names: &BTreeSet<&String>) -> Texts {
     rule.labels.iter().filter(|(name, _)| names.contains(name)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
-fn place(rule: &Rule) -> String {
-    format!("{}:{}", rule.file.display(), rule.line)
-}
-
 /// Whether a rule may give an alert of these labels: it has those that the rule sets.
 fn gives(rule: &Rule, alert: &Texts) -> bool {
     let has = |name: &String, value: &String| alert.get(name).map_or("", String::as_str) == value;
     rule.labels.iter().all(|(name, value)| value.contains("{{") || has(name, value))
-}
-
-/// Whether an alert of a rule may have these labels among its own: those that the rule sets are as it sets them.
-pub fn may_give(rule: &Rule, labels: &Texts) -> bool {
-    let may =
-        |name: &String, value: &String| rule.labels.get(name).is_none_or(|own| own == value || own.contains("{{"));
-    labels.iter().all(|(name, value)| may(name, value))
-}
-
-/// `{a="b", c="d"}`, its name left out.
-pub fn in_words(labels: &Texts) -> String {
-    let told = labels.iter().filter(|(name, _)| *name != "alertname").map(|(name, value)| format!("{name}={value:?}"));
-    format!("{{{}}}", told.collect::<Vec<_>>().join(", "))
 }
 
 impl Row {
@@ -101,7 +84,7 @@ impl Row {
 
     /// Whether an alert of this row may have these labels among its own.
     pub fn may_have(&self, labels: &Texts) -> bool {
-        self.rule.as_ref().is_none_or(|rule| may_give(rule, labels))
+        self.rule.as_ref().is_none_or(|rule| rule.may_give(labels))
     }
 
     /// Whose an alert of its name is that has these labels, where these rules are evaluated.
@@ -115,7 +98,7 @@ impl Row {
             _ if namesakes.len() == 1 => Whose::Own,
             [one] if self.is(one) => Whose::Own,
             all if all.iter().any(|one| self.is(one)) => {
-                let places: Vec<String> = all.iter().map(|rule| place(rule)).collect();
+                let places: Vec<String> = all.iter().map(|rule| rule.place()).collect();
                 Whose::Unknown(format!("{} may be that of {}", in_words(alert), places.join(" or ")))
             }
             _ => Whose::Another,

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use super::course::{Course, as_told, says_the_same};
+use super::course::{Course, are_close, as_seen, as_told, measured, says_the_same};
 use super::given::Given;
 use super::layout::{ALERTS, AMTOOL, NOTIFICATIONS, STATES};
 use super::plan::Scene;
-use super::record::{Record, time};
-use super::rows::{Row, Whose, in_words};
+use super::record::{Message, Record, time};
+use super::rows::{Row, Whose};
 use super::tally::Tally;
-use aiclipx_model::drill::reading::Texts;
+use aiclipx_model::drill::alertmanager::Place;
+use aiclipx_model::drill::expected::ExpectedReceivers;
+use aiclipx_model::drill::reading::{Texts, in_words};
 use aiclipx_model::drill::rules::Rule;
 use aiclipx_model::drill::scene::millis;
-use aiclipx_model::drill::tests::Expected;
+use aiclipx_model::drill::tests::{AlertTest, Expected};
 use aiclipx_model::monitoring::promql;
-use aiclipx_model::monitoring::promql::clock::{awaited, measures_change};
+use aiclipx_model::monitoring::promql::clock::awaited;
 use aiclipx_model::notification::Status;
 
 /// What is said of a receiver without integrations.
@@ -28,11 +30,28 @@ pub(super) struct Stage<'a> {
     pub(super) row: &'a Row,
     /// Those that were evaluated.
     pub(super) rules: &'a [Rule],
+    /// What is asked about the alert, with the labels by which it was seen.
+    asked: Vec<AlertTest>,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn of(
+        (given, scene, record): (&'a Given, &'a Scene, &'a Record),
+        row: &'a Row,
+        rules: &'a [Rule],
+    ) -> Stage<'a> {
+        let asked = scene.asked(given).filter(|one| one.alert == row.alert).map(|test| {
+            let at = record.run.stretch.evaluation_of(millis(test.at));
+            let seen = |one: &Expected| Expected { labels: as_seen(record, rules, &one.labels, at), ..one.clone() };
+            AlertTest { expected: test.expected.iter().map(seen).collect(), ..test.clone() }
+        });
+        Stage { given, scene, record, row, rules, asked: asked.collect() }
+    }
 }
 
 impl Stage<'_> {
-    fn asked(&self) -> impl Iterator<Item = &aiclipx_model::drill::tests::AlertTest> {
-        self.scene.asked(self.given).filter(|one| one.alert == self.row.alert)
+    fn asked(&self) -> impl Iterator<Item = &AlertTest> {
+        self.asked.iter()
     }
 
     fn whose(&self, labels: &Texts) -> Whose {
@@ -118,8 +137,10 @@ impl Stage<'_> {
         let (stretch, configuration) = (&self.record.run.stretch, &self.given.configuration);
         for (expected, place) in self.expected() {
             let course = self.course(expected);
-            let routed = self.record.amtool.routes.iter().find(|one| one.labels == course.labels);
-            let own = configuration.receivers_of(&course.labels);
+            // amtool was asked about the labels that the test has.
+            let asked = &self.record.amtool.routes;
+            let routed = asked.iter().find(|one| one.labels == course.labels);
+            let routed = routed.or_else(|| asked.iter().find(|one| are_close(&one.labels, &course.labels)));
             let Some(routed) = routed else {
                 tally.open.push(format!("amtool was not asked about {}", in_words(&course.labels)));
                 continue;
@@ -133,6 +154,7 @@ impl Stage<'_> {
                 continue;
             }
             self.as_meant(&course, &own, tally);
+            self.at_no_time(&course, tally);
             let firing = course.told_to(Status::Firing);
             let shown = in_words(&course.labels);
             for receiver in firing.iter().filter(|told| !own.contains(told)) {
@@ -173,6 +195,35 @@ impl Stage<'_> {
                         .fails
                         .push(format!("{place}: {shown} fires beside {by} at {at}, and {by} does not inhibit it"));
                 }
+            }
+        }
+    }
+
+    /// Whether the calendar, which is not lived, leaves no moment at which a receiver is told of it: then nobody is, whatever was
+    /// told here.
+    fn at_no_time(&self, course: &Course, tally: &mut Tally) {
+        let (configuration, shown) = (&self.given.configuration, in_words(&course.labels));
+        let year = year(self.record.run.began_ms);
+        let is_silent = |place: &&Place| place.calendar.as_ref().is_some_and(|calendar| !calendar.lets_tell(year));
+        let (silent, heard): (Vec<&Place>, Vec<&Place>) =
+            configuration.places(&course.labels).into_iter().partition(is_silent);
+        let is_heard = |place: &Place| heard.iter().any(|other| other.receiver == place.receiver);
+        for place in silent.into_iter().filter(|place| !is_heard(place)) {
+            let Some(calendar) = &place.calendar else { continue };
+            let is_about_it =
+                |one: &&ExpectedReceivers| one.is_about(&course.labels) && one.receivers.contains(&place.receiver);
+            let why = format!(
+                "{}:{}: {} leaves no moment at which {} is told of {shown}",
+                self.given.alertmanager.display(),
+                calendar.line,
+                calendar.named,
+                place.receiver
+            );
+            match self.given.expected.iter().find(is_about_it) {
+                Some(meant) => {
+                    tally.fails.push(format!("{}: {} is to be told, and {why}", meant.place(), place.receiver));
+                }
+                None => tally.open.push(why),
             }
         }
     }
@@ -232,8 +283,7 @@ impl Stage<'_> {
 
     pub(super) fn text(&self, tally: &mut Tally) {
         let stretch = &self.record.run.stretch;
-        // A text may say what another rule recorded.
-        let measures_change = self.rules.iter().any(|rule| rule.tree().is_ok_and(|expr| measures_change(&expr)));
+        let measures_change = measured(self.rules);
         for test in self.asked() {
             let Some(states) = self.record.states.get(&stretch.evaluation_of(millis(test.at))) else { continue };
             for expected in test.expected.iter().filter(|one| self.whose(&one.labels) == Whose::Own) {
@@ -271,7 +321,35 @@ impl Stage<'_> {
                 }
             }
         }
+        self.say_something(&own, tally);
         tally.artifacts.extend([self.record.file(STATES), self.record.file(AMTOOL)]);
+    }
+
+    /// A message of which nothing comes out says nothing to anybody: Alertmanager sends it as it is.
+    fn say_something(&self, own: &[Texts], tally: &mut Tally) {
+        for (index, notification) in self.record.notifications.iter().enumerate() {
+            let body = &notification.body;
+            let Some(alert) = body.alerts.iter().find(|alert| own.contains(&alert.labels)) else { continue };
+            let Some(receiver) = self.given.configuration.receiver(&body.receiver) else { continue };
+            let messages = || {
+                let of_it = |one: &&Message| one.notification == index && one.receiver == receiver.name;
+                self.record.amtool.messages.iter().filter(of_it)
+            };
+            // Of what was told before to the same end nothing was rendered anew.
+            for places in receiver.worded.iter().filter(|_| messages().next().is_some()) {
+                let came = |place: &String| messages().find(|one| one.place == *place).map(|one| &one.came);
+                let is_nothing = |place: &String| matches!(came(place), Some(Ok(text)) if text.trim().is_empty());
+                if places.iter().all(is_nothing) {
+                    let state = if alert.status == Status::Firing { "fires" } else { "is over" };
+                    tally.fails.push(format!(
+                        "{} is told nothing as {} {state}: {} comes out empty",
+                        receiver.name,
+                        in_words(&alert.labels),
+                        if places.is_empty() { "its message".to_owned() } else { places.join(" and ") }
+                    ));
+                }
+            }
+        }
     }
 
     /// Each template of a receiver that was told of it must have been filled in.
@@ -326,6 +404,11 @@ impl Stage<'_> {
         }
         tally.artifacts.extend([self.record.file(ALERTS), self.record.file(NOTIFICATIONS)]);
     }
+}
+
+/// The year in which it was lived.
+fn year(unix_ms: i64) -> i16 {
+    jiff::Timestamp::from_millisecond(unix_ms).map_or(1970, |at| at.to_zoned(jiff::tz::TimeZone::UTC).year())
 }
 
 fn names(receivers: &BTreeSet<&str>) -> String {

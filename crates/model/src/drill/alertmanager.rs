@@ -8,6 +8,7 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::{T_EQL, T_EQL_REGEX};
 use serde_json::{Value, json};
 
+use super::calendar::{self, Calendar, Intervals};
 use super::messages::{self, Text};
 use super::reading::{Reading, Texts, is_on, scalar, text_of};
 use crate::failure::Finding;
@@ -43,6 +44,8 @@ pub struct Place {
     pub group_wait: Duration,
     pub group_interval: Duration,
     pub repeat_interval: Duration,
+    /// When it tells, where that is not always.
+    pub calendar: Option<Calendar>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,6 +67,8 @@ pub struct Receiver {
     pub most_alerts: Option<u64>,
     /// The texts of what it is sent.
     pub texts: Vec<Text>,
+    /// Of each integration, the places of texts of which one at least must say something.
+    pub worded: Vec<Vec<String>>,
 }
 
 /// Integrations that tell of no end unless they are asked to.
@@ -100,12 +105,14 @@ impl Configuration {
                 group_wait: Duration::from_secs(30),
                 group_interval: Duration::from_mins(5),
                 repeat_interval: Duration::from_hours(4),
+                calendar: None,
             };
+            let intervals = calendar::intervals(&document);
             let Some(root) = document.get("route") else {
                 reading.find(0, "no `route`: nobody is told");
                 return None;
             };
-            let route = route(&mut reading, root, &defaults, &receivers);
+            let route = route(&mut reading, root, &defaults, (&receivers, &intervals));
             let inhibitions =
                 document.items_of("inhibit_rules").iter().map(|one| inhibition(&mut reading, one)).collect();
             let templates = document.items_of("templates").iter().filter_map(scalar).collect();
@@ -208,17 +215,20 @@ fn is_met(matchers: &[Matcher], labels: &Texts) -> bool {
     matchers.iter().all(|matcher| matcher.is_match(labels.get(&matcher.name).map_or("", String::as_str)))
 }
 
-fn route(reading: &mut Reading, node: &Node, parent: &Place, receivers: &[Receiver]) -> Route {
+fn route(reading: &mut Reading, node: &Node, parent: &Place, known: (&[Receiver], &Intervals)) -> Route {
+    let (receivers, intervals) = known;
     let place = Place {
         receiver: text_of(node, "receiver").unwrap_or_else(|| parent.receiver.clone()),
         group_wait: reading.duration(node, "group_wait").unwrap_or(parent.group_wait),
         group_interval: reading.duration(node, "group_interval").unwrap_or(parent.group_interval),
         repeat_interval: reading.duration(node, "repeat_interval").unwrap_or(parent.repeat_interval),
+        // What a route says of times none below it inherits.
+        calendar: Calendar::of(node, intervals),
     };
     if !receivers.iter().any(|one| one.name == place.receiver) {
         reading.find(node.line_of("receiver"), format!("no receiver is called `{}`", place.receiver));
     }
-    let routes = node.items_of("routes").iter().map(|child| route(reading, child, &place, receivers)).collect();
+    let routes = node.items_of("routes").iter().map(|child| route(reading, child, &place, known)).collect();
     Route { matchers: matchers(reading, node, ""), goes_on: is_on(node, "continue"), routes, place }
 }
 
@@ -252,7 +262,7 @@ fn matchers(reading: &mut Reading, node: &Node, before: &str) -> Vec<Matcher> {
 }
 
 fn receiver(node: &Node) -> Receiver {
-    let mut texts = Vec::new();
+    let (mut texts, mut worded) = (Vec::new(), Vec::new());
     let (mut tells, mut tells_of_ends) = (false, false);
     let mut bounds = Vec::new();
     for entry in node.entries().iter().filter(|entry| entry.key.ends_with("_configs")) {
@@ -261,12 +271,14 @@ fn receiver(node: &Node) -> Receiver {
             let says = text_of(integration, "send_resolved").is_some();
             tells_of_ends |= if says { is_on(integration, "send_resolved") } else { !OF_NO_END.contains(&&*entry.key) };
             bounds.push(text_of(integration, "max_alerts").and_then(|text| text.parse().ok()).filter(|most| *most > 0));
-            texts.extend(messages::texts(&entry.key, &format!("{}/{index}", entry.key), integration));
+            let place = format!("{}/{index}", entry.key);
+            texts.extend(messages::texts(&entry.key, &place, integration));
+            worded.extend(messages::worded(&entry.key, &place, integration));
         }
     }
     // One that is bounded among others that are not is told less than they are, and not who is told.
     let most_alerts = bounds.into_iter().collect::<Option<Vec<u64>>>().and_then(|all| all.into_iter().max());
-    Receiver { name: text_of(node, "name").unwrap_or_default(), tells, tells_of_ends, most_alerts, texts }
+    Receiver { name: text_of(node, "name").unwrap_or_default(), tells, tells_of_ends, most_alerts, texts, worded }
 }
 
 fn json_of(node: Option<&Node>) -> Value {

@@ -1,11 +1,15 @@
 //! Whom alerts are meant for, as who wrote the routes says it in a file of its own (`drill.yaml`): no rule, no unit test and no
 //! route says it, so that a route which leads elsewhere looks right without it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::reading::{Reading, Texts, scalar, text_of};
+use super::alertmanager::Configuration;
+use super::reading::{Reading, Texts, in_words, scalar, text_of};
+use super::rules::Rule;
 use crate::failure::Finding;
 use crate::monitoring::located::{self, Node, Value};
+use crate::nearest;
 
 /// Alerts, who must be told of them, and what must keep them quiet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,21 @@ pub struct ExpectedReceivers {
 /// Whether a file is one, by its name.
 pub fn is_called_so(path: &Path) -> bool {
     ["drill.yaml", "drill.yml"].iter().any(|name| path.file_name().is_some_and(|own| own == *name))
+}
+
+/// Whether a file that is not called so seems to be meant for one, by its name: `Drill.yaml`, `drill.yaml.bak`, `.drill.yml`.
+pub fn is_nearly_called_so(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name = name.trim_start_matches(['.', '_', '#', '~']);
+    ["drill.yaml", "drill.yml", "drill.json"].iter().any(|begins| name.starts_with(begins)) && !is_called_so(path)
+}
+
+/// Whether a document says whom alerts are meant for, whatever its file is called.
+pub fn says_so(document: &Node) -> bool {
+    let is_one = |item: &Node| {
+        item.get("alertname").is_some() && (item.get("receivers").is_some() || item.get("inhibited_by").is_some())
+    };
+    document.items_of("expected").iter().any(is_one)
 }
 
 /// Reads one. A key that is none of its own is a slip, and told: what is not read would be green.
@@ -51,7 +70,11 @@ fn one(reading: &mut Reading, node: &Node) -> ExpectedReceivers {
         reading.find(node.line, "it is about no alert: `alertname` is missing");
     }
     let mut names = |key: &str| -> Vec<String> {
-        let names: Vec<String> = node.items_of(key).iter().filter_map(scalar).collect();
+        let items = node.items_of(key);
+        for item in items.iter().filter(|item| scalar(item).is_none_or(|name| name.is_empty())) {
+            reading.find(item.line, format!("`{key}` holds what is no name"));
+        }
+        let names: Vec<String> = items.iter().filter_map(scalar).collect();
         if node.get(key).is_some() && names.is_empty() {
             reading.find(node.line_of(key), format!("`{key}` names nothing; write `{key}: [NAME]`"));
         }
@@ -72,6 +95,35 @@ fn are_known(reading: &mut Reading, node: &Node, keys: &[&str]) {
     for entry in node.entries().iter().filter(|entry| !keys.contains(&entry.key.as_str())) {
         reading.find(entry.line, format!("`{}` is none of {}", entry.key, keys.join(", ")));
     }
+}
+
+/// Names that nothing has: what says so would be about nothing. Receivers are those of the configuration, where there is one.
+pub fn unknown(expected: &[ExpectedReceivers], rules: &[&Rule], configuration: Option<&Configuration>) -> Vec<Finding> {
+    let rules: Vec<&&Rule> = rules.iter().filter(|rule| rule.alert.is_some()).collect();
+    let alerts: BTreeSet<&str> = rules.iter().map(|rule| rule.name.as_str()).collect();
+    let receivers: Option<Vec<&str>> = configuration.map(|one| one.receivers().collect());
+    let mut unknown = Vec::new();
+    for one in expected {
+        let mut find = |what: String, remedy: String| {
+            unknown.push(Finding { file: one.file.clone(), line: one.line, what, remedy });
+        };
+        for name in one.inhibited_by.iter().chain([&one.alert]).filter(|name| !alerts.contains(name.as_str())) {
+            find(format!("no alert is called {name}"), nearest::remedy(name, "alerts", alerts.iter().copied()));
+        }
+        let mut named = rules.iter().filter(|rule| rule.name == one.alert).peekable();
+        if named.peek().is_some() && !named.any(|rule| rule.may_give(&one.labels)) {
+            let what = format!("no rule of {} gives an alert {}", one.alert, in_words(&one.labels));
+            find(what, "its `labels` are some of those that the alert has".to_owned());
+        }
+        let Some(receivers) = &receivers else { continue };
+        for name in one.receivers.iter().filter(|name| !receivers.contains(&name.as_str())) {
+            find(
+                format!("no receiver is called {name}"),
+                nearest::remedy(name, "receivers", receivers.iter().copied()),
+            );
+        }
+    }
+    unknown
 }
 
 impl ExpectedReceivers {
@@ -130,6 +182,11 @@ mod of_itself {
             ("expected:\n  - {receivers: [a]}\n", 2, "about no alert"),
             ("expected:\n  - alertname: A\n    reciever: [a]\n    receivers: [a]\n", 3, "`reciever` is none of"),
             ("expected:\n  - A\n", 2, "has no alertname"),
+            ("expected:\n  - alertname: A\n    receivers: [a]\n    labels: [severity]\n", 4, "labels: it is a list"),
+            ("expected:\n  - alertname: A\n    receivers: [a]\n    labels: severity\n", 4, "labels: it is a text"),
+            ("expected:\n  - {alertname: A,\n     receivers: [a, [b]]}\n", 3, "`receivers` holds what is no name"),
+            ("expected:\n  - {alertname: A,\n     receivers: [~]}\n", 3, "`receivers` holds what is no name"),
+            ("expected: []\nexpected: []\n", 2, "expected"),
             ("expected: [\n", 1, "unclosed"),
         ] {
             let found = of(text).unwrap_err();
@@ -141,5 +198,16 @@ mod of_itself {
     fn a_file_is_known_by_its_name() {
         assert!(is_called_so(Path::new("a/drill.yaml")) && is_called_so(Path::new("drill.yml")));
         assert!(!is_called_so(Path::new("a/fire-drill.yaml")));
+        for near in ["Drill.yaml", "a/drill.yaml.yml", "DRILL.YML", "drill.yml~", ".drill.yaml", "drill.json"] {
+            assert!(is_nearly_called_so(Path::new(near)) && !is_called_so(Path::new(near)), "{near}");
+        }
+        for other in ["drill.yaml", "fire-drill.yaml", "drill.sh", "drills.yaml"] {
+            assert!(!is_nearly_called_so(Path::new(other)), "{other}");
+        }
+        let says = |text: &str| says_so(&located::read(text.as_bytes()).unwrap());
+        assert!(
+            says("expected: [{alertname: A, receivers: [a]}]") && says("expected: [{alertname: A, inhibited_by: [B]}]")
+        );
+        assert!(!says("expected: [{alertname: A}]") && !says("expected: 3") && !says("groups: []"));
     }
 }

@@ -151,6 +151,45 @@ pub(super) fn texts(kind: &str, place: &str, integration: &Node) -> Vec<Text> {
     texts
 }
 
+/// By integration: the keys in which a message says what it is about, and whether Alertmanager's own text of it says something where
+/// it is left out. What else there is (a colour, a link, a field) is no message.
+const SAYS: [(&str, &[(&str, bool)]); 16] = [
+    ("discord_configs", &[("title", true), ("message", true), ("content", false)]),
+    ("email_configs", &[("html", true), ("text", false)]),
+    ("jira_configs", &[("summary", true)]),
+    ("mattermost_configs", &[("title", true), ("text", true), ("pretext", false), ("attachments", false)]),
+    ("msteams_configs", &[("title", true), ("text", true)]),
+    ("msteamsv2_configs", &[("title", true), ("text", true)]),
+    ("opsgenie_configs", &[("message", true)]),
+    ("pagerduty_configs", &[("description", true)]),
+    ("pushover_configs", &[("message", true)]),
+    ("rocketchat_configs", &[("title", true), ("text", true), ("fields", false)]),
+    ("slack_configs", &[("title", true), ("text", false), ("pretext", false), ("fields", false), ("image_url", false)]),
+    ("sns_configs", &[("message", true)]),
+    ("telegram_configs", &[("message", true)]),
+    ("victorops_configs", &[("state_message", true), ("entity_display_name", true)]),
+    ("webex_configs", &[("message", true)]),
+    ("wechat_configs", &[("message", true)]),
+];
+
+/// The places of an integration's texts (`slack_configs/0/title`) of which one at least must say something, or its message is
+/// empty; none of one in which something is said anyway, and of one that says nothing in words.
+pub(super) fn worded(kind: &str, place: &str, integration: &Node) -> Option<Vec<String>> {
+    let (_, keys) = SAYS.iter().find(|(of, _)| *of == kind)?;
+    let mut places = Vec::new();
+    for (key, is_said) in *keys {
+        match integration.get(key).map(|node| &node.value) {
+            None if *is_said => return None,
+            None | Some(Kind::Null) => {}
+            Some(Kind::Text(text)) if text.contains("{{") => places.push(format!("{place}/{key}")),
+            Some(Kind::Text(text)) if text.trim().is_empty() => {}
+            Some(Kind::List(items)) if items.is_empty() => {}
+            Some(_) => return None,
+        }
+    }
+    Some(places)
+}
+
 const MAY_BE_HTML: [(&str, &str); 3] =
     [("email_configs", "html"), ("pushover_configs", "message"), ("telegram_configs", "message")];
 
@@ -235,6 +274,26 @@ mod of_itself {
             "{text}"
         );
         assert!(text.contains("default.clientURL") && !text.contains("default.client\""), "{text}");
+    }
+
+    #[test]
+    fn what_must_say_something_is_what_nothing_else_says() {
+        let of = |kind: &str, integration: &str| {
+            worded(kind, "x/0", &located::read(integration.as_bytes()).unwrap()).map(|all| all.join(" "))
+        };
+        let said = |places: &str| Some(places.to_owned());
+        assert_eq!(of("slack_configs", "{title: '{{ .A }}', text: '{{ .B }}'}"), said("x/0/title x/0/text"));
+        assert_eq!(of("opsgenie_configs", "{message: '{{ .A }}', description: long}"), said("x/0/message"));
+        assert_eq!(of("opsgenie_configs", "{message: ' '}"), said(""));
+        for (kind, integration) in [
+            ("slack_configs", "{title: '{{ .A }}', text: Look}"),
+            ("slack_configs", "{text: '{{ .A }}'}"),
+            ("slack_configs", "{title: '{{ .A }}', fields: [{title: a, value: b}]}"),
+            ("email_configs", "{text: '{{ .A }}'}"),
+            ("webhook_configs", "{url: '{{ .A }}'}"),
+        ] {
+            assert_eq!(of(kind, integration), None, "{kind} {integration}");
+        }
     }
 
     #[test]

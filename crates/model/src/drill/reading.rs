@@ -69,10 +69,17 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// A key's names and texts.
+    /// A key's names and texts; a finding where something else stands there.
     pub(super) fn texts(&mut self, node: &Node, key: &str) -> Texts {
         let mut texts = Texts::new();
-        for entry in node.get(key).map_or(&[][..], Node::entries) {
+        let Some(map) = node.get(key) else { return texts };
+        if !matches!(map.value, Value::Map(_)) && scalar(map).is_none_or(|text| !text.is_empty()) {
+            self.find(
+                map.line,
+                format!("{key}: it is {}, and must be names with texts: `{key}: {{NAME: TEXT}}`", map.kind()),
+            );
+        }
+        for entry in map.entries() {
             match scalar(&entry.node) {
                 Some(text) => drop(texts.insert(entry.key.clone(), text)),
                 None => self.find(entry.line, format!("{key}: `{}` is {}", entry.key, entry.node.kind())),
@@ -87,6 +94,12 @@ impl<'a> Reading<'a> {
             _ => Err(self.findings),
         }
     }
+}
+
+/// `{a="b", c="d"}`, its name left out.
+pub fn in_words(labels: &Texts) -> String {
+    let told = labels.iter().filter(|(name, _)| *name != "alertname").map(|(name, value)| format!("{name}={value:?}"));
+    format!("{{{}}}", told.collect::<Vec<_>>().join(", "))
 }
 
 /// A scalar as YAML's readers take it where a text is asked for; none of a list or a map.

@@ -1,9 +1,10 @@
 //! Anybody's rules: the groups of a rule file, and all rules of a test in the order in which promtool evaluates them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use promql_parser::parser::Expr;
+use promql_parser::parser::{Expr, VectorSelector};
 
 use super::reading::{Reading, Texts, text_of};
 use crate::failure::Finding;
@@ -36,9 +37,26 @@ pub struct Alerting {
 }
 
 impl Rule {
+    /// `rules.yml:3`.
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.file.display(), self.line)
+    }
+
+    /// Whether an alert of it may have these labels among its own: those that it sets are as it sets them.
+    pub fn may_give(&self, labels: &Texts) -> bool {
+        let may =
+            |name: &String, value: &String| self.labels.get(name).is_none_or(|own| own == value || own.contains("{{"));
+        labels.iter().all(|(name, value)| may(name, value))
+    }
+
+    /// The names of the series that it gives.
+    fn gives(&self) -> Vec<&str> {
+        if self.alert.is_some() { vec!["ALERTS", "ALERTS_FOR_STATE"] } else { vec![&self.name] }
+    }
+
     /// Its expression as a tree; an error is told with file and line.
     pub fn tree(&self) -> Result<Expr, String> {
-        promql::parse(&self.expr).map_err(|why| format!("{}:{}: {why}", self.file.display(), self.line))
+        promql::parse(&self.expr).map_err(|why| format!("{}: {why}", self.place()))
     }
 }
 
@@ -102,6 +120,26 @@ pub fn in_order(mut rules: Vec<Rule>, group_order: &[String]) -> Vec<Rule> {
     let place = |rule: &Rule| group_order.iter().position(|name| *name == rule.group);
     rules.sort_by_key(|rule| place(rule).map_or(0, |place| place + usize::from(!group_order.is_empty())));
     rules
+}
+
+/// The rules on which alerts of these names depend: their own, and all whose results those ask for.
+pub fn deciding<'a>(rules: &'a [Rule], alerts: &BTreeSet<&str>) -> Vec<&'a Rule> {
+    let mut decide: Vec<bool> =
+        rules.iter().map(|rule| rule.alert.is_some() && alerts.contains(rule.name.as_str())).collect();
+    let mut ahead: Vec<usize> = (0..rules.len()).filter(|index| decide[*index]).collect();
+    while let Some(index) = ahead.pop() {
+        let Ok(tree) = rules[index].tree() else { continue };
+        let selectors = promql::selectors(&tree);
+        for (other, rule) in rules.iter().enumerate().filter(|(other, _)| !decide[*other]).collect::<Vec<_>>() {
+            let is_asked_for =
+                |selector: &&VectorSelector| rule.gives().iter().any(|name| promql::gives(selector, name));
+            if selectors.iter().any(is_asked_for) {
+                decide[other] = true;
+                ahead.push(other);
+            }
+        }
+    }
+    rules.iter().zip(decide).filter(|(_, decides)| *decides).map(|(rule, _)| rule).collect()
 }
 
 #[cfg(test)]

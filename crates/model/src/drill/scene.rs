@@ -75,19 +75,18 @@ impl Stretch {
     }
 }
 
-/// The rules as Prometheus loads them, in a group of that name; what can't be lived is told, with file and line.
-pub fn rules_file(rules: &[Rule], stretch: &Stretch, group: &str) -> Result<String, Vec<String>> {
-    let mut refused = Vec::new();
+/// Why rules can't be lived at a speed, with file and line.
+pub fn unlived<'a>(rules: impl IntoIterator<Item = &'a Rule>, speed: Speed) -> Vec<String> {
+    rules.into_iter().filter_map(|rule| lived_rule(rule, speed).err()).flatten().collect()
+}
+
+/// The rules as Prometheus loads them, in a group of that name, without those that can't be lived.
+pub fn rules_file(rules: &[Rule], stretch: &Stretch, group: &str) -> String {
     let mut lived = vec![json!({ "record": EVALUATED, "expr": "vector(1)" })];
-    for rule in rules {
-        match lived_rule(rule, stretch.speed) {
-            Ok(rule) => lived.push(rule),
-            Err(why) => refused.extend(why),
-        }
-    }
+    lived.extend(rules.iter().filter_map(|rule| lived_rule(rule, stretch.speed).ok()));
     let interval = printed(stretch.real_ms(stretch.step_ms));
     let file = json!({ "groups": [{ "name": group, "interval": interval, "rules": lived }] });
-    if refused.is_empty() { Ok(pretty(&file)) } else { Err(refused) }
+    pretty(&file)
 }
 
 /// An expression on the clock of a drill, without what waits for its beginning.
@@ -341,7 +340,7 @@ groups:
     #[test]
     fn rules_are_loaded_in_one_group_divided_and_wait_for_the_beginning() {
         let rules = rules::read(Path::new("r.yml"), RULES.as_bytes()).unwrap();
-        let file: Value = serde_json::from_str(&rules_file(&rules, &stretch(), "drill").unwrap()).unwrap();
+        let file: Value = serde_json::from_str(&rules_file(&rules, &stretch(), "drill")).unwrap();
         let [all] = &file["groups"].as_array().unwrap()[..] else { panic!("{file}") };
         let told = |index: usize, key: &str| all["rules"][index][key].as_str().unwrap_or_default().to_owned();
         assert_eq!((all["interval"].as_str(), told(0, "record")), (Some("600ms"), EVALUATED.to_owned()));
@@ -349,9 +348,13 @@ groups:
         assert!((1..=3).all(|index| told(index, "expr").ends_with(") and on() drill:lives")), "{file}");
         assert_eq!((told(2, "for"), told(3, "keep_firing_for")), ("3s".to_owned(), "6s".to_owned()));
         let slower = Stretch { speed: Speed::new(7).unwrap(), ..stretch() };
-        let refused = rules_file(&rules, &slower, "drill").unwrap_err();
+        let refused = unlived(&rules, slower.speed);
         assert!(refused[0].starts_with("r.yml:4: "), "{refused:?}");
         assert!(refused.iter().any(|why| why.starts_with("r.yml:5: for")), "{refused:?}");
+        // What can't be lived is loaded by nobody.
+        let file: Value =
+            serde_json::from_str(&rules_file(&rules[1..], &Stretch { speed: slower.speed, ..stretch() }, "d")).unwrap();
+        assert_eq!(file["groups"][0]["rules"].as_array().map(Vec::len), Some(1), "{file}");
     }
 
     #[test]
@@ -360,14 +363,14 @@ groups:
             let text = format!(
                 "groups:\n- {{name: g, limit: 2, rules: [{{record: r, expr: x}}, {{alert: A, expr: 1{keep}}}]}}\n- {{name: h, rules: [{{alert: B, expr: x}}]}}\n"
             );
-            rules_file(&rules::read(Path::new("r.yml"), text.as_bytes()).unwrap(), &stretch(), "drill")
+            rules::read(Path::new("r.yml"), text.as_bytes()).unwrap()
         };
-        let file: Value = serde_json::from_str(&read("").unwrap()).unwrap();
+        let file: Value = serde_json::from_str(&rules_file(&read(""), &stretch(), "drill")).unwrap();
         let told = |index: usize| file["groups"][0]["rules"][index]["expr"].as_str().unwrap().to_owned();
         assert_eq!(told(1), "(x) and on() (count((x)) <= 2) and on() drill:lives");
         assert_eq!(told(2), "vector(1) and on() (count(vector(1)) <= 2) and on() drill:lives");
         assert_eq!(told(3), "(x) and on() drill:lives");
-        let refused = read(", keep_firing_for: 5m").unwrap_err();
+        let refused = unlived(&read(", keep_firing_for: 5m"), stretch().speed);
         assert!(refused[0].contains("`limit` of its group"), "{refused:?}");
     }
 

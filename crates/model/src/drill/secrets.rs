@@ -1,10 +1,10 @@
 //! What is secret in Alertmanager's configuration: where it stands, and the configuration without it, for what a drill keeps and
 //! for the programs that are asked about it.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::alertmanager;
-use crate::monitoring::located::{self, Node, Value as Kind};
+use crate::monitoring::located::{self, Entry, Node, Value as Kind};
 
 /// The keys at which Alertmanager itself hides what stands there, as its own types `Secret` and `SecretURL` do; and those that
 /// are as good as one.
@@ -215,40 +215,100 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 }
 
 /// The configuration without what is secret in it, or may be: of `global` how long an alert lasts that nobody ends, of each
-/// integration the templates of its texts. What a drill keeps; nothing when it can't be read.
+/// integration the templates of its texts. What a drill keeps, every key on the line that its author knows; nothing when it can't
+/// be read.
 pub fn without_secrets(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut document = serde_json::to_value(alertmanager::document(bytes).ok()?).ok()?;
-    if let Some(global) = document.get_mut("global").and_then(Value::as_object_mut) {
-        global.retain(|key, _| key == "resolve_timeout");
-    }
-    for receiver in document.get_mut("receivers").and_then(Value::as_array_mut).into_iter().flatten() {
-        for (key, value) in receiver.as_object_mut().into_iter().flatten() {
-            if key != "name" {
-                leave_out(key, value);
+    let mut document = alertmanager::document(bytes).ok()?;
+    for entry in entries_of(&mut document) {
+        match entry.key.as_str() {
+            "global" => {
+                if let Kind::Map(entries) = &mut entry.node.value {
+                    entries.retain(|one| one.key == "resolve_timeout");
+                }
             }
+            "receivers" => {
+                if let Kind::List(receivers) = &mut entry.node.value {
+                    let all = receivers.iter_mut().flat_map(entries_of);
+                    all.filter(|one| one.key != "name").for_each(|one| leave_out(&one.key, &mut one.node));
+                }
+            }
+            _ => {}
         }
     }
-    let text = serde_json::to_string_pretty(&document).ok()?;
-    Some(format!("# As it was given, but for what may be secret.\n{text}\n").into_bytes())
+    let mut written = OnLines { text: String::new(), line: 1 };
+    written.node(&document, 0);
+    Some(format!("{}\n# As it was given, but for what may be secret.\n", written.text).into_bytes())
 }
 
-/// Every text that is no template; and every template under a name that secrets have, of which stays that there is one.
-fn leave_out(key: &str, value: &mut Value) {
+fn entries_of(node: &mut Node) -> impl Iterator<Item = &mut Entry> {
+    let entries = if let Kind::Map(entries) = &mut node.value { &mut entries[..] } else { &mut [] };
+    entries.iter_mut()
+}
+
+/// Every text that is no template; and every template under a name that secrets have, of which stays that there is one. That a
+/// text is empty is no secret.
+fn leave_out(key: &str, node: &mut Node) {
     let names = ["url", "key", "token", "secret", "password", "auth", "credentials", "file", "user"];
-    match value {
-        Value::String(_) | Value::Number(_) if key == "max_alerts" || key == "send_resolved" => {}
-        Value::String(text) => {
+    match &mut node.value {
+        Kind::Text(_) | Kind::Number(_) if key == "max_alerts" || key == "send_resolved" => {}
+        Kind::Text(text) => {
             let may_be_secret = names.iter().any(|name| key.to_ascii_lowercase().contains(name));
-            if !text.contains("{{") {
+            if !text.is_empty() && !text.contains("{{") {
                 LEFT_OUT.clone_into(text);
             } else if may_be_secret || credentials(text).is_some() {
                 TEMPLATE_LEFT_OUT.clone_into(text);
             }
         }
-        Value::Number(_) => *value = json!(LEFT_OUT),
-        Value::Array(items) => items.iter_mut().for_each(|item| leave_out(key, item)),
-        Value::Object(entries) => entries.iter_mut().for_each(|(key, value)| leave_out(key, value)),
-        Value::Null | Value::Bool(_) => {}
+        Kind::Number(_) => node.value = Kind::Text(LEFT_OUT.to_owned()),
+        Kind::List(items) => items.iter_mut().for_each(|item| leave_out(key, item)),
+        Kind::Map(entries) => entries.iter_mut().for_each(|entry| leave_out(&entry.key, &mut entry.node)),
+        Kind::Null | Kind::Switch(_) | Kind::Infinite(_) => {}
+    }
+}
+
+/// JSON, which is YAML, of which each key and item stands on its line, or on a later one.
+struct OnLines {
+    text: String,
+    line: usize,
+}
+
+impl OnLines {
+    fn node(&mut self, node: &Node, depth: usize) {
+        let (open, close, length) = match &node.value {
+            Kind::List(items) => ('[', ']', items.len()),
+            Kind::Map(entries) => ('{', '}', entries.len()),
+            _ => {
+                self.text += &serde_json::to_string(node).unwrap_or_default();
+                return;
+            }
+        };
+        self.text.push(open);
+        for at in 0..length {
+            if at > 0 {
+                self.text.push(',');
+            }
+            let (key, line, inner) = match &node.value {
+                Kind::Map(entries) => (Some(&entries[at].key), entries[at].line, &entries[at].node),
+                _ => (None, node.items()[at].line, &node.items()[at]),
+            };
+            self.go_to(line, depth + 1);
+            if let Some(key) = key {
+                self.text += &Value::from(key.as_str()).to_string();
+                self.text += ": ";
+            }
+            self.node(inner, depth + 1);
+        }
+        self.text.push(close);
+    }
+
+    fn go_to(&mut self, line: usize, depth: usize) {
+        if line > self.line {
+            self.text += &"\n".repeat(line - self.line);
+            self.text += &"  ".repeat(depth);
+            self.line = line;
+        } else if self.text.ends_with(',') {
+            self.text.push(' ');
+        }
     }
 }
 
@@ -279,6 +339,35 @@ receivers:
             ["left:out@mail.example:25\"", "\"https://left-out.invalid/\"", "http://x/{{ .Status }}", "me@mail"]
         {
             assert!(checked.contains(stays), "{stays}: {checked}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_stands_on_the_lines_of_its_author() {
+        let file = "# whom\nglobal:\n  smtp_smarthost: mail\n  resolve_timeout: 5m\nroute:\n  receiver: a # the one\n  routes:\n\n  - {receiver: b, \
+                    match: {v: 1.10}}\n  - receiver: c\n    match:\n      team: &team x\nreceivers:\n- name: a\n  slack_configs:\n  - title: ''\n    \
+                    text: |\n      {{ .Status }}\n      {{ .Alerts }}\n- name: b\n";
+        let kept = without_secrets(file.as_bytes()).unwrap();
+        let [given, kept] = [file.as_bytes(), &kept].map(|bytes| alertmanager::document(bytes).unwrap());
+        let lines = |node: &Node| {
+            let mut all = Vec::new();
+            places(node, "", &mut all);
+            all
+        };
+        let of_given: Vec<_> = lines(&given).into_iter().filter(|(place, _)| !place.contains("smtp")).collect();
+        assert_eq!(lines(&kept), of_given);
+        assert_eq!(kept.items_of("receivers")[0].items_of("slack_configs")[0].text_of("title"), Some(""));
+    }
+
+    /// Every key with its line.
+    fn places(node: &Node, place: &str, all: &mut Vec<(String, usize)>) {
+        for (at, item) in node.items().iter().enumerate() {
+            places(item, &format!("{place}/{at}"), all);
+        }
+        for entry in node.entries() {
+            let place = format!("{place}/{}", entry.key);
+            all.push((place.clone(), entry.line));
+            places(&entry.node, &place, all);
         }
     }
 

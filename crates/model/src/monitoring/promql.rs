@@ -31,8 +31,7 @@ pub(super) use dimension::hazards;
 use functions::Treats;
 pub(super) use text::quoted_name;
 pub(super) use threshold::{conjuncts, share_threshold, threshold};
-pub(super) use tree::is_name;
-pub use tree::{Recorded, children, gives, nodes, print, selectors};
+pub use tree::{Recorded, children, gives, is_name, nodes, print, selectors};
 use tree::{children_mut, recordings, without};
 
 /// Parses an expression that every Prometheus from 2.42 on reads as it is meant, but for [names in quotes](quoted_name).

@@ -1,8 +1,8 @@
 //! Reads Prometheus' text exposition format, version 0.0.4, strictly enough to be a judge; and `OpenMetrics` (a text that ends with
 //! `# EOF`), which some services answer with whoever asks: exemplars are left out, timestamps are in seconds.
 //!
-//! It refuses what Prometheus would take with a shrug and what hides a bug: the same series twice, a sample without a
-//! `TYPE`, a label that is no label. It is not the service's own encoder read backwards.
+//! It refuses what Prometheus would take with a shrug and what hides a bug: the same series twice, a label that is no label. It
+//! is not the service's own encoder read backwards.
 //!
 //! Source of the format: <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 
@@ -21,11 +21,6 @@ pub struct SeriesName {
 /// Every series of an exposition with its value.
 pub type Exposition = BTreeMap<SeriesName, f64>;
 
-/// What the names of a family's series end with.
-const ENDINGS: [&str; 3] = ["_bucket", "_count", "_sum"];
-/// The same in `OpenMetrics`, where a counter is called without its ending.
-const OPEN_ENDINGS: [&str; 8] = ["_bucket", "_count", "_sum", "_total", "_created", "_info", "_gcount", "_gsum"];
-
 /// Whether a text is `OpenMetrics`.
 pub fn is_open(text: &str) -> bool {
     text.trim_end().ends_with("\n# EOF")
@@ -39,68 +34,75 @@ pub fn sum(text: &str, name: &str) -> Option<f64> {
     values.map(|(_, value)| value).reduce(|one, other| one + other)
 }
 
+/// Every series, with a `TYPE` or without one, as Prometheus takes it; names in quotes, too, which it takes from 3.0 on.
 pub fn parse(text: &str) -> anyhow::Result<Exposition> {
-    read(text, true)
-}
-
-/// The same of somebody else's, who may leave out every `TYPE`, as the format allows.
-pub fn parse_untyped(text: &str) -> anyhow::Result<Exposition> {
-    read(text, false)
-}
-
-fn read(text: &str, with_types: bool) -> anyhow::Result<Exposition> {
     let open = is_open(text);
-    let endings = if open { &OPEN_ENDINGS[..] } else { &ENDINGS };
     let mut series = Exposition::new();
     let mut typed: BTreeSet<String> = BTreeSet::new();
     for (index, line) in text.lines().enumerate() {
         let at = || format!("line {} of the exposition", index + 1);
         if let Some(comment) = line.strip_prefix('#') {
             if let Some(rest) = comment.trim_start().strip_prefix("TYPE ") {
-                let name = rest.split_whitespace().next().unwrap_or_default();
-                ensure!(typed.insert(name.to_owned()), "{}: a second TYPE of {name}", at());
+                let name = typed_name(rest).with_context(at)?;
+                ensure!(!typed.contains(&name), "{}: a second TYPE of {name}", at());
+                typed.insert(name);
             }
         } else if !line.trim().is_empty() {
             let (name, value) = sample(line, open).with_context(at)?;
-            let family = endings
-                .iter()
-                .filter_map(|suffix| name.name.strip_suffix(suffix))
-                .find(|family| typed.contains(*family))
-                .unwrap_or(&name.name);
-            ensure!(!with_types || typed.contains(family), "{}: {} has no TYPE", at(), name.name);
             ensure!(series.insert(name, value).is_none(), "{}: the same series twice: {line}", at());
         }
     }
     Ok(series)
 }
 
+/// The name behind `TYPE`.
+fn typed_name(rest: &str) -> anyhow::Result<String> {
+    match rest.trim_start().strip_prefix('"') {
+        Some(inside) => Ok(quoted(inside)?.0),
+        None => Ok(rest.split_whitespace().next().unwrap_or_default().to_owned()),
+    }
+}
+
 fn sample(line: &str, open: bool) -> anyhow::Result<(SeriesName, f64)> {
     let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')).unwrap_or(line.len());
     let (name, mut rest) = line.split_at(end);
-    ensure!(!name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()), "no metric name in `{line}`");
-    let mut labels = BTreeMap::new();
+    let mut series = SeriesName { name: name.to_owned(), labels: BTreeMap::new() };
     if let Some(inside) = rest.strip_prefix('{') {
-        (labels, rest) = labels_of(inside)?;
+        rest = labels_of(inside, &mut series)?;
     }
+    let is_plain = |name: &str| !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit());
+    ensure!(is_plain(name) || name.is_empty() && !series.name.is_empty(), "no metric name in `{line}`");
     if let Some((own, exemplar)) = rest.split_once(" # ").filter(|_| open) {
-        let (_, value) = labels_of(exemplar.strip_prefix('{').context("an exemplar without labels")?)?;
+        let inside = exemplar.strip_prefix('{').context("an exemplar without labels")?;
+        let value = labels_of(inside, &mut SeriesName { name: String::new(), labels: BTreeMap::new() })?;
         value_of(value, open).context("of an exemplar")?;
         rest = own;
     }
-    Ok((SeriesName { name: name.to_owned(), labels }, value_of(rest, open)?))
+    Ok((series, value_of(rest, open)?))
 }
 
-/// Reads up to the closing brace; returns what follows it, too.
-fn labels_of(mut rest: &str) -> anyhow::Result<(BTreeMap<String, String>, &str)> {
-    let mut labels = BTreeMap::new();
+/// Reads up to the closing brace, the series' name in quotes among them, if it has none before; returns what follows it.
+fn labels_of<'a>(mut rest: &'a str, series: &mut SeriesName) -> anyhow::Result<&'a str> {
     loop {
         rest = rest.trim_start_matches([' ', ',']);
         if let Some(after) = rest.strip_prefix('}') {
-            return Ok((labels, after));
+            return Ok(after);
         }
-        let (label, after) = rest.split_once("=\"").context("a label without a quoted value")?;
+        let (label, after) = if let Some(inside) = rest.strip_prefix('"') {
+            let (name, after) = quoted(inside)?;
+            let Some(after) = after.trim_start().strip_prefix('=') else {
+                ensure!(series.name.is_empty() && !name.is_empty(), "a second name of the series: \"{name}\"");
+                series.name = name;
+                rest = after;
+                continue;
+            };
+            (name, after.trim_start().strip_prefix('"').context("a label without a quoted value")?)
+        } else {
+            let (label, after) = rest.split_once("=\"").context("a label without a quoted value")?;
+            (label.trim().to_owned(), after)
+        };
         let (value, after) = quoted(after)?;
-        ensure!(labels.insert(label.trim().to_owned(), value).is_none(), "the label {label} twice");
+        ensure!(series.labels.insert(label.clone(), value).is_none(), "the label {label} twice");
         rest = after;
     }
 }
@@ -163,9 +165,7 @@ mod tests {
         let series = parse(text).unwrap();
         assert_eq!(series.len(), 6);
         assert_eq!((sum(text, "a_total"), sum(text, "a"), sum(text, "h_count")), (Some(3.0), None, Some(2.0)));
-        for (from, to) in
-            [("\n# EOF", ""), ("# {trace_id", "# trace_id"), ("} 1 1600000000.25", "}"), ("a_created", "c")]
-        {
+        for (from, to) in [("\n# EOF", ""), ("# {trace_id", "# trace_id"), ("} 1 1600000000.25", "}")] {
             assert!(parse(&text.replace(from, to)).is_err(), "{to}");
         }
     }
@@ -174,16 +174,31 @@ mod tests {
     fn refuses_what_hides_a_bug() {
         for text in [
             "# TYPE a counter\na 1\na 2\n",
-            "a 1\n",
             "# TYPE a counter\n# TYPE a counter\n",
             "# TYPE a counter\na{x=\"1} 2\n",
             "# TYPE a counter\na{x=\"1\",x=\"2\"} 2\n",
             "# TYPE a counter\na one\n",
             "# TYPE a counter\na\n",
             "# TYPE a counter\n{x=\"1\"} 2\n",
+            "# TYPE \"a.b\" counter\n# TYPE \"a.b\" gauge\n",
+            "{\"a.b\",\"c.d\"} 2\n",
+            "a{\"a.b\"} 2\n",
+            "{\"\"} 2\n",
+            "{\"a.b\",\"x\"=\"1\",x=\"1\"} 2\n",
         ] {
             assert!(parse(text).is_err(), "{text}");
-            assert_eq!(parse_untyped(text).is_ok(), text == "a 1\n", "{text}");
         }
+    }
+
+    #[test]
+    fn what_has_no_type_and_what_is_called_by_any_letters_is_read() {
+        let told = |text: &str| {
+            let [(series, value)] = &parse(text).unwrap().into_iter().collect::<Vec<_>>()[..] else { panic!("{text}") };
+            (series.name.clone(), format!("{:?}", series.labels), *value)
+        };
+        assert_eq!(told("a 1\n"), ("a".into(), "{}".into(), 1.0));
+        let text = "# TYPE \"http.requests\" counter\n{\"http.requests\", \"http.method\"=\"GET\",code=\"2\"} 5\n";
+        assert_eq!(told(text), ("http.requests".into(), r#"{"code": "2", "http.method": "GET"}"#.into(), 5.0));
+        assert_eq!(told("a{\"b.c\"=\"d\"} 1\n"), ("a".into(), r#"{"b.c": "d"}"#.into(), 1.0));
     }
 }

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use aiclipx_judge::drill::given::{Role, role};
 use aiclipx_model::drill::alertmanager::Configuration;
+use aiclipx_model::drill::expected;
 use aiclipx_model::drill::secrets::without_secrets;
 use aiclipx_model::drill::tests::{TestFile, plain};
 use aiclipx_model::failure::Failure;
@@ -38,7 +39,7 @@ pub fn look(folder: Option<&Path>, tests: &[PathBuf], alertmanager: Option<&Path
         }
         gathered.gather(&root)?;
     }
-    let Gathered { files: mut found, mut passed_over, unreadable } = gathered;
+    let Gathered { files: mut found, mut passed_over, unreadable, .. } = gathered;
     for path in tests {
         let path = absolute(path)?;
         let bytes = files::read(&path).with_context(|| format!("cannot read {}", path.display()));
@@ -110,7 +111,15 @@ struct Gathered {
     passed_over: Vec<(PathBuf, &'static str)>,
     /// A configuration, by its name, that is none that can be read.
     unreadable: Option<Failure>,
+    /// So many hidden files were looked at.
+    hidden: usize,
 }
+
+/// Of what seems to be a `drill.yaml`, why it is not read.
+const OTHERWISE_CALLED: &str = "whom alerts are meant for is read of a file that is called drill.yaml, and of no other";
+const HIDDEN: &str = "whom alerts are meant for is read of no hidden file, nor in a hidden folder";
+/// Hidden files that are looked at: some programs keep thousands.
+const MOST_HIDDEN: usize = 20_000;
 
 impl Gathered {
     /// Everything below a folder that is something to a drill. Hidden files, and what lies where programs keep theirs, are left out.
@@ -122,6 +131,7 @@ impl Gathered {
             let name = name.to_string_lossy();
             let is_ours = path.extension().is_some_and(|ending| ENDINGS.iter().any(|one| ending == *one));
             if name.starts_with('.') {
+                self.pass_over_hidden(path);
                 continue;
             }
             if path.is_dir() {
@@ -134,9 +144,30 @@ impl Gathered {
                 }
             } else if is_ours {
                 self.take(path)?;
+            } else if expected::is_nearly_called_so(&path) {
+                self.pass_over(path, OTHERWISE_CALLED);
             }
         }
         Ok(())
+    }
+
+    /// Tells of what seems to say whom alerts are meant for and is hidden; what else is hidden is nobody's. Links are not followed,
+    /// and where there is more than anybody looks through, no more is.
+    fn pass_over_hidden(&mut self, path: PathBuf) {
+        let mut ahead = vec![path];
+        while let Some(path) = ahead.pop() {
+            let is_of_git = path.file_name().is_some_and(|name| name == ".git");
+            let is_folder = path.symlink_metadata().is_ok_and(|there| there.is_dir());
+            if is_folder && !is_of_git {
+                let entries = std::fs::read_dir(&path).into_iter().flatten();
+                ahead.extend(
+                    entries.filter_map(|entry| Some(entry.ok()?.path())).take(MOST_HIDDEN.saturating_sub(self.hidden)),
+                );
+            } else if !is_folder && (expected::is_called_so(&path) || expected::is_nearly_called_so(&path)) {
+                self.pass_over(path, HIDDEN);
+            }
+            self.hidden += 1;
+        }
     }
 
     fn take(&mut self, path: PathBuf) -> Result<(), Failure> {
@@ -155,6 +186,9 @@ impl Gathered {
         let is_called_so = path.file_stem().is_some_and(|stem| stem == "alertmanager");
         if role(&path, &bytes) != Role::None {
             self.files.insert(path, bytes);
+        } else if expected::is_nearly_called_so(&path) || located::read(&bytes).is_ok_and(|one| expected::says_so(&one))
+        {
+            self.pass_over(path, OTHERWISE_CALLED);
         } else if relabels_alerts(&bytes) {
             self.pass_over(path, "its alert_relabel_configs are not lived: alerts are told as the rules make them");
         } else if is_called_so && let Err(found) = Configuration::read(&path, &bytes) {
@@ -253,13 +287,21 @@ mod tests {
         write("plain.yml", "{scrape_configs: [], alerting: {alertmanagers: []}}");
         write("relabels.yml", "{alerting: {alert_relabel_configs: [{action: drop, regex: A}]}}");
         write("large.txt", &"x".repeat(5 << 20));
+        let meant = "expected: [{alertname: A, receivers: [r]}]";
+        for file in
+            ["Drill.yaml", "drill.yaml.bak", "who.yml", ".github/deep/drill.yaml", ".drill.yml", ".git/drill.yaml"]
+        {
+            write(file, meant);
+        }
         std::os::unix::fs::symlink(place.path().join("other"), place.path().join("link")).unwrap();
         let passed_over = |tests: &[PathBuf]| look(Some(place.path()), tests, None).unwrap().passed_over;
         let told = passed_over(&[]);
         let files: Vec<&str> = told.iter().filter_map(|one| Some(one.split_once(": ")?.0)).collect();
-        assert_eq!(files, ["large.yml", "link", "relabels.yml", "vendor"], "{told:?}");
+        let seem_to_be_one = [".drill.yml", ".github/deep/drill.yaml", "Drill.yaml", "drill.yaml.bak"];
+        let others = ["large.yml", "link", "relabels.yml", "vendor", "who.yml"];
+        assert_eq!(files, [&seem_to_be_one[..], &others].concat(), "{told:?}");
         write("t.yml", "{rule_files: [large.yml], tests: []}");
         let told = passed_over(&[place.path().join("t.yml")]);
-        assert_eq!(told.len(), 3, "{told:?}");
+        assert_eq!(told.len(), files.len() - 1, "{told:?}");
     }
 }

@@ -188,7 +188,7 @@ fn files(
     let templates: Vec<String> = ground.given.templates().iter().map(|path| path.display().to_string()).collect();
     let speed = scene.stretch.speed;
     Ok([
-        (RULES, scene::rules_file(rules, &scene.stretch, group).map_err(refused)?),
+        (RULES, scene::rules_file(rules, &scene.stretch, group)),
         (PROMETHEUS, scene::prometheus_file(scene.group(&ground.given), &scene.stretch, RULES, alertmanager)),
         (ALERTMANAGER, ground.given.configuration.lived(speed, receiver, &templates).map_err(refused)?),
     ])
@@ -221,7 +221,9 @@ async fn lived(
     let prometheus = Api::new(&pair.places.prometheus);
     connected(pair, &prometheus).await?;
     let evaluated_ms = evaluated(pair, &prometheus, stretch).await?;
-    let (step_ms, period_ms) = (stretch.real_ms(stretch.step_ms), grid::period(rules, stretch));
+    let alerts = scene.alerts.iter().map(String::as_str).collect();
+    let period_ms = grid::period(rules, &alerts, stretch).map_err(Failure::usage)?;
+    let step_ms = stretch.real_ms(stretch.step_ms);
     let lead = if takes_its_time { LONGER_LEAD_MS } else { LEAD_MS };
     let soonest = now_ms() + lead;
     // The test's time is laid on the moments at which Prometheus evaluates, and begins at one that suits every subquery.
@@ -347,7 +349,8 @@ async fn history(
     }
     let (step_ms, last) = (stretch.real_ms(stretch.step_ms), stretch.begins_ms - stretch.step_ms);
     for rule in rules.iter().filter(|rule| rule.alert.is_none()) {
-        let expr = scene::lived_expr(rule, stretch.speed).map_err(|why| Failure::usage(why.join("; ")))?;
+        // What can't be lived is not loaded either.
+        let Ok(expr) = scene::lived_expr(rule, stretch.speed) else { continue };
         let expr = promql::print(&expr);
         let mut recorded: Vec<Sent> = Vec::new();
         let mut from = 0;

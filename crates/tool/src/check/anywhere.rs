@@ -1,13 +1,13 @@
-//! What is wrong in anybody's rules and routes, whatever the habits of a house: what fires at nothing or for ever, what nobody can
-//! reach, what nothing tests.
+//! What is wrong in anybody's rules and routes, whatever the habits of a house: what fires at nothing, what nobody can reach, what
+//! nothing tests.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
 use promql_parser::label::{MatchOp, Matcher};
-use promql_parser::parser::token::{T_EQLC, T_GTE, T_GTR, T_LAND, T_LOR, T_LSS, T_LTE, T_LUNLESS, T_NEQ, TokenId};
-use promql_parser::parser::{Expr, MatrixSelector, VectorSelector};
+use promql_parser::parser::token::{T_EQLC, T_LAND, T_LOR, T_LSS, T_LTE, T_LUNLESS, T_NEQ, TokenId};
+use promql_parser::parser::{Expr, MatrixSelector};
 
 use super::finding::Findings;
 use super::known::Known;
@@ -25,7 +25,6 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     for alert in monitoring.alerts() {
         if let Ok(tree) = promql::parse(&alert.expr) {
             absent(alert, &tree, findings);
-            endless(alert, &tree, findings);
             hold(alert, &tree, findings);
         }
         if says && !alert.labels.contains_key("severity") {
@@ -73,30 +72,6 @@ fn absent(alert: &Alert, tree: &Expr, findings: &mut Findings) {
     }
 }
 
-/// A counter by itself only grows: once above a number it stays there until its process starts again.
-fn endless(alert: &Alert, tree: &Expr, findings: &mut Findings) {
-    // A guard beside what it fires by may be what it likes.
-    for node in conditions(tree) {
-        let Expr::Binary(binary) = node else { continue };
-        let grows = [T_GTR, T_GTE].contains(&binary.op.id()) && promql::number(&binary.rhs).is_some();
-        if let Some(counter) = counter(&binary.lhs).filter(|_| grows) {
-            let what = format!("{} compares the counter `{counter}` itself, which never falls", alert.name);
-            findings.at("alert/endless", alert, what, "it ends when the process does: compare its rate or increase");
-        }
-    }
-}
-
-/// The counter that a value is, or is a sum or an extreme of.
-fn counter(expr: &Expr) -> Option<&VectorSelector> {
-    match expr {
-        Expr::Paren(paren) => counter(&paren.expr),
-        Expr::Aggregate(aggregate) if aggregate.param.is_none() => counter(&aggregate.expr),
-        Expr::VectorSelector(selector) => Some(selector)
-            .filter(|one| one.name.as_deref().is_some_and(|name| name.ends_with("_total") && !name.contains(':'))),
-        _ => None,
-    }
-}
-
 /// What is so after one lost scrape.
 fn hold(alert: &Alert, tree: &Expr, findings: &mut Findings) {
     if !alert.hold.is_zero() {
@@ -124,7 +99,7 @@ fn is_down(op: TokenId, number: Option<f64>) -> bool {
 }
 
 /// What an expression fires by, each by itself: guards left out.
-fn conditions(expr: &Expr) -> Vec<&Expr> {
+pub(super) fn conditions(expr: &Expr) -> Vec<&Expr> {
     match expr {
         Expr::Paren(paren) => conditions(&paren.expr),
         Expr::Binary(binary) if binary.op.id() == T_LOR => [conditions(&binary.lhs), conditions(&binary.rhs)].concat(),
@@ -233,10 +208,9 @@ mod tests {
     }
 
     #[test]
-    fn what_fires_at_nothing_or_for_ever_is_found_and_what_looks_like_it_is_not() {
+    fn what_fires_at_nothing_is_found_and_what_looks_like_it_is_not() {
         for (wrong, name) in [
             ("{alert: A, expr: 'absent(up{job=~\"a|b\"})', for: 1m}", "alert/absent"),
-            ("{alert: A, expr: 'sum by (job) (x_total) > 5'}", "alert/endless"),
             ("{alert: A, expr: 'up{job=\"a\"} == 0'}", "alert/hold"),
             ("{alert: A, expr: 'absent(up)'}", "alert/hold"),
             ("{alert: A, expr: 'sum by (job) (x) > 5', annotations: {a: '{{ $labels.pod }}'}}", "alert/annotation"),
@@ -245,9 +219,6 @@ mod tests {
         }
         for right in [
             "{alert: A, expr: 'absent(up{job=\"a\"}) or absent(up{job=~\"b.+\"})', for: 1m}",
-            "{alert: A, expr: 'rate(x_total[5m]) > 5'}",
-            "{alert: A, expr: 'x > 5 and x_total > 0'}",
-            "{alert: A, expr: 'x_total - x_total offset 5m > 5'}",
             "{alert: A, expr: 'up == 0', for: 1m}",
             "{alert: A, expr: 'up == 1'}",
             "{alert: A, expr: '(x > 5 unless up == 0) or y > 1'}",

@@ -13,6 +13,7 @@ use promql_parser::label::Matcher;
 use promql_parser::parser::token::T_EQL_REGEX;
 use promql_parser::parser::{Expr, VectorSelector};
 
+use super::counters;
 use super::finding::Findings;
 use super::known::{Known, expressions};
 use super::labels;
@@ -235,10 +236,7 @@ struct World<'a> {
 
 /// What somebody else's service says are counters: not all end in `_total`.
 fn counters(monitoring: &Monitoring) -> BTreeSet<String> {
-    let file = monitoring.service().recorded.as_ref().map(Path::new);
-    let text = file.and_then(|file| monitoring.files().get(file)).map(|bytes| String::from_utf8_lossy(bytes));
-    let is_one = |line: &str| Some(line.strip_prefix("# TYPE ")?.strip_suffix(" counter")?.to_owned());
-    text.unwrap_or_default().lines().filter_map(is_one).collect()
+    counters::types(monitoring).into_iter().filter(|(_, kind)| kind == "counter").map(|(name, _)| name).collect()
 }
 
 /// What somebody else's service exposed when it was recorded; none where it was not, or can't be read.

@@ -8,12 +8,14 @@
 //! | [`compose`] | compose.yaml with what it mounts, joins and waits for |
 //! | [`kubernetes`] | deploy/kubernetes with what Kubernetes knows, with compose.yaml, with monitoring/ |
 //! | [`anywhere`] | rules and routes with what fires at nothing or for ever, is reached by nobody, is tested by nothing |
+//! | [`counters`] | what is compared by itself with what the files take it for |
 //! | [`alerts`] | labels, annotations, runbooks, routes; the jobs that rules, pages and panels ask of |
 //! | [`inhibitions`] | what silences with what is silenced: whose, and for how long |
 //! | [`events`] | a `for` with the window of what counts events |
 //! | [`recordings`] | recorded names with how they read, and who asks for them |
 //! | [`cases`] | unit tests with alerts and counters, both ways |
 //! | [`dashboards`] | panels with datasource, units, thresholds of alerts, each other |
+//! | [`meant`] | whom alerts are meant for, by a drill.yaml, with the alerts and receivers that there are |
 //! | [`metrics`] | every name in rules, tests, panels and runbooks with what is exposed |
 //! | [`labels`] | matchers, legends, sentences and groups with the labels and values that there are |
 //! | [`settings`] | what has one right value in this stack |
@@ -42,6 +44,7 @@ mod alerts;
 mod anywhere;
 mod cases;
 mod compose;
+mod counters;
 mod dashboards;
 mod environment;
 mod events;
@@ -51,6 +54,7 @@ mod known;
 mod kubernetes;
 mod labels;
 pub mod live;
+mod meant;
 pub mod metrics;
 mod mutants;
 pub mod names;
@@ -103,8 +107,10 @@ pub fn check_anybodys(folder: &Path) -> Result<Vec<Finding>, Failure> {
     without_rules(&monitoring, &mut findings);
     events::check(&monitoring, &mut findings);
     anywhere::check(&monitoring, &mut findings);
+    counters::check(&monitoring, &mut findings);
     anywhere::annotations(&monitoring, &mut findings);
     wiring::of_alertmanager(&monitoring, &mut findings);
+    meant::check(&monitoring, &mut findings);
     let tree = Tree { dashboards: Vec::new(), monitoring };
     recordings::check(&tree, &mut findings);
     let idle = profile.check(&tree, &findings.0);
@@ -169,10 +175,12 @@ fn of(monitoring: Monitoring, scenarios: &[Scenario], mut findings: Findings) ->
     inhibitions::check(&tree.monitoring, &mut findings);
     events::check(&tree.monitoring, &mut findings);
     anywhere::check(&tree.monitoring, &mut findings);
+    counters::check(&tree.monitoring, &mut findings);
     recordings::check(&tree, &mut findings);
     wiring::check(&tree.monitoring, &mut findings);
     settings::check(&tree.monitoring, &mut findings);
     cases::check(&tree.monitoring, &mut findings);
+    meant::check(&tree.monitoring, &mut findings);
     metrics::check(&tree, &mut findings)?;
     objectives(&tree.monitoring, &mut findings);
     dashboards::check(&tree, &mut findings);

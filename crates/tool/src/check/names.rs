@@ -4,7 +4,7 @@
 type Row = (&'static str, &'static str);
 
 /// In the order of names; crates/tool/tests/names.rs holds it to those that are used.
-pub const ALL: [Row; 182] = [
+pub const ALL: [Row; 183] = [
     ("address/elsewhere", "an address is none of this stack's: a local stack leaves it as it is"),
     ("alert/absent", "it asks whether several are absent at once, and is silent while one is there"),
     ("alert/annotation", "an annotation asks for a label that the rule's value has not"),
@@ -62,6 +62,7 @@ pub const ALL: [Row; 182] = [
     ("datasource/interval", "a panel's rate would be taken more often than something is scraped"),
     ("datasource/link", "what a line of a log leads to is not there"),
     ("datasource/type", "its type is another than its address"),
+    ("drill/expected", "a drill.yaml can't be read, or names an alert, a label or a receiver that there is not"),
     ("exception/idle", "an exception excepts nothing"),
     ("exception/name", "an exception is for a finding of no such name"),
     ("exception/reason", "an exception has no reason"),
@@ -196,7 +197,7 @@ pub(super) fn of(name: &str) -> Option<&'static str> {
 
 /// Those that hold of any monitoring, and are on where it is not ours: each is of what its programs read in another way than it
 /// looks, or not at all.
-pub const ANYWHERE: [&str; 17] = [
+pub const ANYWHERE: [&str; 18] = [
     "alert/absent",
     "alert/annotation",
     "alert/endless",
@@ -204,6 +205,7 @@ pub const ANYWHERE: [&str; 17] = [
     "alert/one-event",
     "alert/severity",
     "alert/untested",
+    "drill/expected",
     "files/document",
     "files/hidden",
     "name/version",

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use aiclipx_model::monitoring::promql;
 use aiclipx_model::prom::exposition::{self, Exposition, SeriesName};
 use aiclipx_model::service::{Build, Metric};
 
@@ -22,6 +23,10 @@ const MANY_ROUTES: usize = 40;
 pub(super) struct Exposed {
     pub(super) series: Exposition,
     pub(super) kinds: BTreeMap<String, String>,
+    /// What is called like a counter and has no type.
+    untyped: BTreeSet<String>,
+    /// What was left out, and why.
+    left_out: Option<String>,
 }
 
 /// What was taken, and why, in the order in which the file has it.
@@ -58,13 +63,24 @@ impl Exposed {
             "info" if is_open && !name.ends_with("_info") => (name + "_info", "gauge".to_owned()),
             _ => (name, kind),
         };
-        Exposed { series, kinds: text.lines().filter_map(kind).map(in_full).collect() }
+        let kinds: BTreeMap<String, String> = text.lines().filter_map(kind).map(in_full).collect();
+        let needs_quotes = |series: &SeriesName| {
+            let mut names = series.labels.keys().chain([&series.name]);
+            names.find(|name| !promql::is_name(name)).cloned()
+        };
+        let (quoted, series): (Exposition, Exposition) =
+            series.into_iter().partition(|(series, _)| needs_quotes(series).is_some());
+        let left_out = quoted.keys().find_map(needs_quotes).map(|name| left_out(text, &name, quoted.len()));
+        let is_untyped = |name: &&String| name.ends_with("_total") && !kinds.contains_key(*name);
+        let untyped = series.keys().map(|series| &series.name).filter(is_untyped).cloned().collect();
+        Exposed { series, kinds, untyped, left_out }
     }
 
     /// Families of a kind that are about what clients ask for.
     fn families<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a str> {
         let of_kind = self.kinds.iter().filter(move |(_, its)| *its == kind).map(|(name, _)| name.as_str());
-        of_kind.filter(|name| !OWN.iter().any(|own| name.starts_with(own)))
+        let untyped = self.untyped.iter().map(String::as_str).filter(move |_| kind == "counter");
+        of_kind.chain(untyped).filter(|name| !OWN.iter().any(|own| name.starts_with(own)))
     }
 
     /// A name's series. Not all are looked through: there may be hundreds of thousands.
@@ -116,9 +132,23 @@ impl Exposed {
     }
 }
 
+/// Why series of a name that is written in quotes are left out.
+fn left_out(text: &str, name: &str, count: usize) -> String {
+    let written = format!("{name:?}");
+    let line = text.lines().position(|line| !line.starts_with('#') && line.contains(&written)).map_or(0, |at| at + 1);
+    format!(
+        "{LEFT_OUT}: line {line} has {written}, and of such series there are {count}. Prometheus takes them from 3.0 on, where an older one refuses the whole \
+         answer; nothing that is written here asks for them"
+    )
+}
+
+/// So begins what is said of names that are written in quotes.
+pub(super) const LEFT_OUT: &str = "names in quotes are left out";
+
 /// Everything that can be told of an exposition.
 pub(super) fn guess(exposed: &Exposed) -> Guess {
     let mut guess = Guess { recorded: exposed.recorded(), ..Guess::default() };
+    guess.why.extend(exposed.left_out.clone());
     requests(exposed, &mut guess);
     latency(exposed, &mut guess);
     errors(exposed, &mut guess);
@@ -151,8 +181,9 @@ fn requests(exposed: &Exposed, guess: &mut Guess) {
     let told = |label: &Option<String>| label.clone().unwrap_or_else(|| "none".to_owned());
     let (method, route, code) = (told(&metric.method), told(&metric.route), told(&metric.code));
     let beside = if others.is_empty() { String::new() } else { format!("; not {}", others.join(", ")) };
+    let untyped = if exposed.untyped.contains(&metric.name) { "it has no TYPE, and is one by its name; " } else { "" };
     let why = format!(
-        "[requests] counter = {}: labels by what they hold: method {method}, route {route}, code {code}{beside}",
+        "[requests] counter = {}: {untyped}labels by what they hold: method {method}, route {route}, code {code}{beside}",
         metric.name
     );
     guess.why.push(why);

@@ -174,7 +174,11 @@ async fn an_answer_that_is_no_metrics_says_what_it_is_and_what_to_do() {
             "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\n\r\n<html></html>",
             "it says that it is text/html",
         ),
-        ("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 7\r\n\r\nshop 1\n", "shop has no TYPE"),
+        ("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n\r\nshop one\n", "`one` is no number"),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-length: 36\r\n\r\n{\"http.requests_total\",code=\"200\"} 5",
+            "names in quotes are left out: line 1 has \"http.requests_total\"",
+        ),
         ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "tells nothing of the service's requests"),
     ] {
         let (place, out) = (answering(answer), tempfile::tempdir().expect("a folder"));
@@ -364,6 +368,61 @@ fn metrics_elsewhere_are_scraped_there() {
     let service = Service::from_text(&files[Path::new(aiclipx_model::service::FILE)]).expect("it is read");
     assert_eq!((service.monitoring, service.base.as_str()), (Some(monitoring), "/api"));
     assert!(files[Path::new("monitoring/prometheus/targets/app.json")].contains("app:5001"));
+}
+
+/// As Prometheus takes it: what has no type is called by its name alone; a name in quotes is one of Prometheus 3's.
+#[test]
+fn a_counter_without_a_type_is_one_by_its_name_and_names_in_quotes_are_left_out_with_their_line() {
+    let text =
+        PYTHON.replace("# TYPE shop_requests_total counter\n", "") + "{\"http.requests_total\",code=\"200\"} 5\n";
+    let found = guessed(&text);
+    assert_eq!(service(&found).requests.expect("a counter").name, "shop_requests_total");
+    let why = found.why.join("\n");
+    assert!(why.contains("it has no TYPE, and is one by its name; labels by"), "{why}");
+    assert!(why.contains("line 17 has \"http.requests_total\", and of such series there are 1"), "{why}");
+    assert!(
+        found.recorded.contains("# TYPE shop_requests_total untyped\n") && !found.recorded.contains("http.requests")
+    );
+}
+
+#[test]
+fn what_is_in_the_way_is_told_as_what_it_is_and_nothing_is_written() {
+    use std::os::unix::fs::symlink;
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    symlink("nowhere", at("dangling")).expect("a link");
+    std::fs::write(at("file"), "").expect("a file");
+    symlink(at("file"), at("to-file")).expect("a link");
+    let _socket = std::os::unix::net::UnixListener::bind(at("socket")).expect("a socket");
+    rustix::fs::mknodat(rustix::fs::CWD, at("pipe"), rustix::fs::FileType::Fifo, 0o600.into(), 0).expect("a pipe");
+    std::fs::create_dir(at("folder")).expect("a folder");
+    symlink(at("folder"), at("to-folder")).expect("a link");
+    for (name, says) in [
+        ("dangling", "is a link that leads nowhere: there is no nowhere"),
+        ("file", "is a file, and must be a folder"),
+        ("to-file", "leads to a file, and must be a folder"),
+        ("socket", "is a socket"),
+        ("pipe", "is a named pipe (FIFO)"),
+    ] {
+        let told = in_the_way(&at(name).join("monitoring/service.toml")).expect(name);
+        assert!(told.contains(says) && told.contains(name), "{told}");
+    }
+    for free in ["folder", "to-folder", "new"] {
+        assert_eq!(in_the_way(&at(free).join("monitoring/service.toml")), None, "{free}");
+    }
+}
+
+#[test]
+fn a_path_is_told_as_a_shell_takes_it() {
+    for (path, told) in [
+        ("shop", "shop"),
+        ("-shop", "./-shop"),
+        ("a b/c\"d", "'a b/c\"d'"),
+        ("../it's", "\"../it's\""),
+        ("$HOME", "'$HOME'"),
+    ] {
+        assert_eq!(for_a_shell(Path::new(path)), told);
+    }
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn exposed(paths: &[PathBuf]) -> Result<Vec<Exposition>, Failure> {
             what: format!("not what a service exposes: {error:#}"),
             remedy: "it is what /metrics answers, as it stands: `curl -fsS http://HOST:8081/metrics > FILE`".to_owned(),
         };
-        exposition::parse_untyped(&text).map_err(|error| Failure::from(vec![wrong(error)]))
+        exposition::parse(&text).map_err(|error| Failure::from(vec![wrong(error)]))
     };
     paths.iter().map(read).collect()
 }

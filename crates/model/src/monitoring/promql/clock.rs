@@ -6,14 +6,15 @@
 //! written down, so a drill needs no hazards.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use promql_parser::label::MatchOp;
-use promql_parser::parser::{Call, Expr, MatrixSelector, VectorSelector};
+use promql_parser::parser::{Call, Expr, MatrixSelector, Offset, VectorSelector};
 
 use super::functions::{Treats, treats};
 use super::text::prepared;
 use super::tree::{children_mut, gives, nodes, print, selectors};
-use aiclipx_base::duration::Speed;
+use aiclipx_base::duration::{self, Speed};
 
 /// When the clock began, in Unix seconds: a series, for nobody knows it when the rules are loaded.
 pub const ORIGIN: &str = "drill:origin";
@@ -38,9 +39,11 @@ pub fn on_clock(mut expr: Expr, speed: Speed) -> Result<Expr, String> {
 
 fn told(expr: &mut Expr, speed: Speed) -> Result<(), String> {
     children_mut(expr).into_iter().try_for_each(|child| told(child, speed))?;
-    let at = match expr {
-        Expr::VectorSelector(selector) | Expr::MatrixSelector(MatrixSelector { vs: selector, .. }) => &selector.at,
-        Expr::Subquery(subquery) => &subquery.at,
+    let (at, offset) = match expr {
+        Expr::VectorSelector(selector) | Expr::MatrixSelector(MatrixSelector { vs: selector, .. }) => {
+            (&selector.at, &selector.offset)
+        }
+        Expr::Subquery(subquery) => (&subquery.at, &subquery.offset),
         Expr::Call(call) => {
             if let Some(text) = called(call, speed) {
                 *expr = promql_parser::parser::parse(&prepared(&format!("({text})"))?)?;
@@ -49,10 +52,22 @@ fn told(expr: &mut Expr, speed: Speed) -> Result<(), String> {
         }
         _ => return Ok(()),
     };
-    match at {
-        Some(at) => Err(format!("`{at}` names a moment, and a drill lives at another")),
-        None => Ok(()),
+    match (at, offset) {
+        (Some(at), _) => Err(format!("`{at}` names a moment, and a drill lives at another")),
+        // Its samples are there from the beginning: it would see more than any Prometheus.
+        (None, Some(Offset::Neg(ahead))) if !ahead.is_zero() => {
+            let ahead = duration::print(times(*ahead, speed));
+            Err(format!(
+                "`offset -{ahead}` asks for what is still to come, of which a Prometheus that evaluates it has nothing"
+            ))
+        }
+        _ => Ok(()),
     }
+}
+
+/// A duration that was divided, as it was written.
+fn times(divided: Duration, speed: Speed) -> Duration {
+    divided * speed.factor()
 }
 
 /// A moment, in seconds, as the clock shows it: exact to the millisecond, which subtracting alone is not.
@@ -155,6 +170,15 @@ mod tests {
             assert!(on(100, text).unwrap_err().contains("holds moments"), "{text}");
         }
         assert!(on(100, "ALERTS{alertstate=\"firing\"} and {job=\"a\"}").is_ok());
+    }
+
+    #[test]
+    fn what_asks_for_what_is_still_to_come_is_told_as_it_was_written() {
+        for text in ["x offset -600ms", "rate(x[3s] offset -600ms) > 1", "max_over_time(x[3s:1s] offset -600ms)"] {
+            let why = on(100, text).unwrap_err();
+            assert!(why.contains("`offset -1m` asks for what is still to come"), "{why}");
+        }
+        assert!(on(100, "x offset 600ms").is_ok());
     }
 
     #[test]

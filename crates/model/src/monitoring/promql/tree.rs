@@ -10,7 +10,7 @@ use promql_parser::parser::{Expr, MatrixSelector, VectorSelector};
 pub type Recorded = BTreeMap<String, Arc<Expr>>;
 
 /// Whether every Prometheus takes a name for a series'; one with a colon is no label's.
-pub(in crate::monitoring) fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == ':')

@@ -64,6 +64,11 @@ pub(crate) fn table(folder: &Path, kind: Kind, judges: &Judges) -> Result<Table,
                 rows[0].came.push(Came::Wrong(in_words(&found)));
                 continue;
             }
+            // That some release refuses it is what we say of it, too.
+            (Ok(monitoring), false) if monitoring.remarks().iter().any(|one| one.name.ends_with("/version")) => {
+                rows[0].came.push(Came::RefusedRightly);
+                continue;
+            }
             (Ok(_), false) => {
                 rows[0].came.push(Came::ReadWrongly(format!("{}: read, and refused by who reads it", name.display())));
                 continue;
