@@ -17,6 +17,7 @@ programs as they are on PATH, in images that hold nothing else; Grafana's place 
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -265,10 +266,24 @@ def for_podman(name, pod, url, certificate, addresses, namespace=NAMESPACE):
     given = [variable.get("valueFrom", {}) for container in containers for variable in container.get("env", [])]
     maps |= {one["configMapKeyRef"]["name"] for one in given if "configMapKeyRef" in one}
     documents = [json.loads(kubectl("get", "configmap", one, "--output=json", f"--namespace={namespace}")) for one in sorted(maps)]
+    for container in containers:
+        expand(container, documents)
     for document in documents:
         if name == "prometheus" and "prometheus.yml" in document["data"] and not discovers():
             document["data"] = listed(addresses)
     return "\n---\n".join(json.dumps(document) for document in [*documents, pod])
+
+
+def expand(container, maps):
+    """What a kubelet puts into the place of `$(NAME)`."""
+    values = {}
+    for variable in container.get("env", []):
+        key = variable.get("valueFrom", {}).get("configMapKeyRef")
+        found = [one["data"][key["key"]] for one in maps if key and one["metadata"]["name"] == key["name"]]
+        values[variable["name"]] = found[0] if found else variable.get("value", "")
+    for words in ["command", "args"]:
+        if words in container:
+            container[words] = [re.sub(r"\$\((\w+)\)", lambda name: values.get(name[1], name[0]), word) for word in container[words]]
 
 
 def listed(addresses):
@@ -428,7 +443,8 @@ def traffic(tool, addresses):
         one.stdin.close()
     for one in playing:
         if one.wait(timeout=AHEAD + LIMIT):
-            sys.exit(f"kubernetes: a pod of the traffic: {one.stderr.read().strip()}")
+            said = podman("logs", f"traffic-{playing.index(one)}-traffic", check=False)
+            sys.exit(f"kubernetes: a pod of the traffic: {one.stderr.read().strip()}: {said}")
     parts = []
     for index in range(4):
         podman("wait", f"traffic-{index}-part")
