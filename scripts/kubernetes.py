@@ -484,8 +484,10 @@ def drilled(tool):
     os.makedirs(folder)
     subprocess.run(["tar", "-xf", "-", "-C", folder], input=packed.stdout, check=True)
     [bundle] = [name for name in os.listdir(folder) if os.path.exists(os.path.join(folder, name, "SHA256SUMS"))]
-    verified = run(tool, "verify", os.path.join(folder, bundle))
-    say(f"drill of {DRILLED}: {bundle}, {verified.splitlines()[-1]}")
+    verified = subprocess.run([tool, "verify", os.path.join(folder, bundle)], capture_output=True, text=True)
+    if verified.returncode:
+        sys.exit(f"kubernetes: the drill's bundle: {verified.returncode}: {verified.stderr.strip()}")
+    say(f"drill of {DRILLED}, its bundle fetched and verified: {verified.stderr.strip().splitlines()[-1]}")
 
 
 def main_run(url, certificate, tool):

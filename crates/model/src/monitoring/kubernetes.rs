@@ -47,11 +47,12 @@ impl Monitoring {
     /// What a cluster of somebody's has in the place of that: components of kustomize, one a folder.
     pub fn for_cluster(&self, cluster: &Cluster) -> Result<Files, Vec<Finding>> {
         let objects = self.operators_files(cluster).map(|mut files| {
-            let patches: String = files.keys().map(|name| format!("  - path: {}\n", name.display())).collect();
+            let patches: Vec<String> = files.keys().map(|name| format!("  - path: {}\n", name.display())).collect();
             let list = format!(
                 "# Made by `{HOW}` for the namespace {}: laid over overlays/operator.\n\
-                 apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n{patches}",
-                cluster.namespace
+                 apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\npatches:\n{}",
+                cluster.namespace,
+                patches.concat()
             );
             files.insert(KUSTOMIZATION.into(), list);
             files

@@ -86,7 +86,7 @@ impl Monitoring {
             match promql::held_to(expr.as_text().unwrap_or_default(), LABEL, namespace) {
                 Ok(text) => *expr = Node { line: expr.line, ..Node::text(text) },
                 Err(what) => {
-                    findings.push(Finding { file: file.clone(), line: expr.line, what, remedy: String::new() })
+                    findings.push(Finding { file: file.clone(), line: expr.line, what, remedy: String::new() });
                 }
             }
             rule.at("labels").set(LABEL, Node::text(namespace));

@@ -44,7 +44,7 @@ spec:
           secret: {secretName: prometheus-remote-write, optional: true}
 ";
 
-/// Where the tree's own writes to: a VictoriaMetrics in the same namespace.
+/// Where the tree's own writes to: a `VictoriaMetrics` in the same namespace.
 pub(super) fn example() -> RemoteWrite {
     let labels = [(STACK_LABEL, "aiclipx"), (REPLICA_LABEL, "a")];
     RemoteWrite {
