@@ -131,7 +131,7 @@ impl Monitoring {
         spec.set("targets", Node::map([("staticConfig", asked)]));
         let kept = job.items_of("metric_relabel_configs").iter().map(relabelling);
         spec.set("metricRelabelings", Node::list(kept));
-        Some((name.to_owned() + "s", PROMETHEUS.into(), object("monitoring.coreos.com/v1", "Probe", "app", spec)))
+        Some((format!("{name}s"), PROMETHEUS.into(), object("monitoring.coreos.com/v1", "Probe", "app", spec)))
     }
 }
 

@@ -58,22 +58,12 @@ impl Monitoring {
     pub(super) fn writes_elsewhere(&self, remote: &RemoteWrite) -> Result<BTreeMap<PathBuf, String>, Vec<Finding>> {
         let Some((source, mut configuration)) = self.in_a_cluster()? else { return Ok(BTreeMap::new()) };
         remote.add_to(&mut configuration);
-        let file = self.named(&source);
-        let origin = format!(
-            "# Made from {} by `aiclipx render --kubernetes`: change that file, not this one.\n",
-            file.display()
-        );
-        let printed = |node: &Node| {
-            let refused = |what| vec![Finding { file: file.clone(), line: 0, what, remedy: String::new() }];
-            located::print_yaml(node).map_err(refused)
-        };
+        let way = located::print_yaml(&way(remote.url.port()));
+        let refused = |what| vec![Finding { file: self.named(&source), line: 0, what, remedy: String::new() }];
         let made = [
             (KUSTOMIZATION, LIST.to_owned()),
-            ("prometheus.yml", origin + &printed(&configuration)?),
-            (
-                "network.yaml",
-                format!("# To where it writes, by the port alone.\n{}", printed(&way(remote.url.port()))?),
-            ),
+            ("prometheus.yml", self.printed(&source, &configuration)?),
+            ("network.yaml", format!("# To where it writes, by the port alone.\n{}", way.map_err(refused)?)),
             ("secret.yaml", SECRET.to_owned()),
         ];
         Ok(made.into_iter().map(|(name, text)| (Path::new(name).to_owned(), text)).collect())
