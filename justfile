@@ -157,8 +157,8 @@ containers *tests:
 
 # deploy/kubernetes on an API server of its own, and its pods under podman: as much as what is on PATH allows, and what was left out
 [group('development')]
-kubernetes:
-    @scripts/kubernetes.sh
+kubernetes: _build
+    @scripts/kubernetes.sh {{ tool }}
 
 # the service beside bare hyper, bare warp and a Flask peer: instructions a request, rates as ratios of one run; some eight minutes
 [group('development')]

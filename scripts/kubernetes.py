@@ -4,7 +4,9 @@
   can-run     whether they can be run here; else what is lacking, and 1
   network     makes their network, and prints the address at which this machine is reached from it
   admitted    every template's pod, and three of the service, are taken by the server under the namespace's Pod Security
-  run URL CA  runs them as a kubelet would, tells the server their addresses, and looks: answering, scraped, drained under traffic
+  run URL CA TOOL
+              runs them as a kubelet would, tells the server their addresses, and looks: answering, scraped, drained under traffic;
+              then the Jobs' pods, shorter than they are: half a minute of traffic, the drill of one alert
   down        removes all of it
 
 podman 4.3 is no kubelet. It is given the pods as the server has them, but for what it has no word for: probes (it would run curl in
@@ -15,6 +17,7 @@ programs as they are on PATH, in images that hold nothing else; Grafana's place 
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,12 +34,28 @@ STATE = os.path.join(tempfile.gettempdir(), f"{NETWORK}-{os.getuid()}")
 REPLICAS = 3
 # Longer than anything takes; reaching it is a failure, not a measurement.
 LIMIT = 120
+# What the pod of a drill tries.
+DRILLED = "AppDatabaseUnavailable"
+# Until then all pods of the traffic are there.
+AHEAD = 60
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
 # Of a component: what a program on PATH may be called, and where its image has it.
 PROGRAMS = {
     "prometheus": (["prometheus"], "bin/prometheus"),
     "alertmanager": (["alertmanager", "prometheus-alertmanager"], "bin/alertmanager"),
     "probe": (["blackbox_exporter", "prometheus-blackbox-exporter"], "bin/blackbox_exporter"),
+}
+# What upstream's images have beside it.
+BESIDE = {"prometheus": "promtool", "alertmanager": "amtool"}
+BOX = ["cat", "cp", "sleep", "tar"]
+# Which of these stands for an image that a pod names.
+IMAGES = {
+    "localhost/aiclipx-app": "app",
+    "localhost/aiclipx-receiver": "receiver",
+    "docker.io/prom/prometheus": "prometheus",
+    "docker.io/prom/alertmanager": "alertmanager",
+    "docker.io/prom/blackbox-exporter": "probe",
+    "docker.io/grafana/grafana": "grafana",
 }
 
 
@@ -139,6 +158,9 @@ def make_images():
                 # What Debian's reads from its package; upstream's holds it.
                 folder = "usr/share/prometheus/alertmanager"
                 wanted += [(f"/{folder}/{file}", f"{folder}/{file}") for file in ["default.tmpl", "email.tmpl"]]
+            beside = shutil.which(BESIDE.get(name, ""))
+            wanted += [(beside, f"bin/{BESIDE[name]}")] if beside else []
+            wanted += [(shutil.which("busybox"), f"bin/{one}") for one in BOX]
             for source, to in [(program, inside), *wanted]:
                 if os.path.exists(source):
                     os.makedirs(os.path.dirname(os.path.join(root, to)), exist_ok=True)
@@ -203,7 +225,7 @@ def admitted():
     say(f"{len(list(pods()))} pods taken under Pod Security `restricted`, no warning")
 
 
-def for_podman(name, pod, url, certificate, addresses):
+def for_podman(name, pod, url, certificate, addresses, namespace=NAMESPACE):
     """A pod without what podman has no word for, and with what a kubelet would add."""
     pod = json.loads(json.dumps(pod))
     spec = pod["spec"]
@@ -223,7 +245,7 @@ def for_podman(name, pod, url, certificate, addresses):
             volume |= {"name": f"{pod['metadata']['name']}-{volume['name']}", "emptyDir": {}}
             own.add(volume["name"])
     for container in spec.get("initContainers", []) + spec["containers"]:
-        container["image"] = image("receiver" if container["name"] == "secrets" else container["name"])
+        container["image"] = image(IMAGES[container["image"].split("@")[0].rpartition(":")[0]])
         container["imagePullPolicy"] = "Never"
         for key in ["startupProbe", "readinessProbe", "livenessProbe", "terminationMessagePath", "terminationMessagePolicy"]:
             container.pop(key, None)
@@ -240,23 +262,41 @@ def for_podman(name, pod, url, certificate, addresses):
     if name == "prometheus":
         give_token(spec, url, certificate)
     maps = {volume["configMap"]["name"] for volume in spec.get("volumes", []) if "configMap" in volume}
-    documents = [json.loads(kubectl("get", "configmap", one, "--output=json")) for one in sorted(maps)]
+    containers = spec.get("initContainers", []) + spec["containers"]
+    given = [variable.get("valueFrom", {}) for container in containers for variable in container.get("env", [])]
+    maps |= {one["configMapKeyRef"]["name"] for one in given if "configMapKeyRef" in one}
+    documents = [json.loads(kubectl("get", "configmap", one, "--output=json", f"--namespace={namespace}")) for one in sorted(maps)]
+    for container in containers:
+        expand(container, documents)
     for document in documents:
         if name == "prometheus" and "prometheus.yml" in document["data"] and not discovers():
             document["data"] = listed(addresses)
     return "\n---\n".join(json.dumps(document) for document in [*documents, pod])
 
 
+def expand(container, maps):
+    """What a kubelet puts into the place of `$(NAME)`."""
+    values = {}
+    for variable in container.get("env", []):
+        key = variable.get("valueFrom", {}).get("configMapKeyRef")
+        found = [one["data"][key["key"]] for one in maps if key and one["metadata"]["name"] == key["name"]]
+        values[variable["name"]] = found[0] if found else variable.get("value", "")
+    for words in ["command", "args"]:
+        if words in container:
+            container[words] = [re.sub(r"\$\((\w+)\)", lambda name: values.get(name[1], name[0]), word) for word in container[words]]
+
+
 def listed(addresses):
-    """The configuration with files of targets, as monitoring/ has it, and in them the pods that it would find."""
+    """The configuration with files of targets, as monitoring/ has it, and in them the pods that it would find, by their names."""
     with open("monitoring/prometheus/prometheus.yml", encoding="utf-8") as file:
         data = {"prometheus.yml": file.read().replace("targets/", "")}
     with open("monitoring/prometheus/targets/probe.json", encoding="utf-8") as file:
         data["probe.json"] = file.read()
     ports = {"app": 8081, "alertmanager": 9093, "receiver": 9095}
     for name, port in ports.items():
-        data[f"{name}.json"] = json.dumps([{"targets": [f"{address}:{port}" for address in addresses[name]]}])
-    data["prometheus.json"] = json.dumps([{"targets": ["localhost:9090"]}])
+        groups = enumerate(addresses[name])
+        data[f"{name}.json"] = json.dumps([{"targets": [f"{address}:{port}"], "labels": {"instance": f"{name}-{number}"}} for number, address in groups])
+    data["prometheus.json"] = json.dumps([{"targets": ["localhost:9090"], "labels": {"instance": "prometheus-0"}}])
     return data
 
 
@@ -298,11 +338,9 @@ def asked(prometheus, query):
 
 
 def scraped(prometheus, addresses):
-    """Every pod by itself, by the jobs' own names, and nobody else."""
-    wanted = {("app", f"{address}:8081") for address in addresses["app"]}
-    for name, port in [("prometheus", 9090), ("alertmanager", 9093), ("receiver", 9095)]:
-        is_told = name == "prometheus" and not discovers()
-        wanted.add((name, "localhost:9090" if is_told else f"{addresses[name][0]}:{port}"))
+    """Every pod by itself, by the jobs' own names and its own, and nobody else."""
+    wanted = {("app", f"app-{number}") for number, _ in enumerate(addresses["app"])}
+    wanted |= {(name, f"{name}-0") for name in ["prometheus", "alertmanager", "receiver"]}
     wanted.add(("probe", "app:8080"))
     up = lambda: {(one["metric"]["job"], one["metric"]["instance"]) for one in asked(prometheus, "up == 1")}
     eventually(f"all to be scraped ({wanted}; there are {up()})", lambda: up() == wanted)
@@ -333,9 +371,9 @@ def drained(addresses, prometheus):
         while not over.is_set():
             found = get(f"http://{leaving}:8081/health/ready")
             seen.append((time.monotonic(), found[0] if found else 0))
-            # As a balancer that asks every five seconds, and once.
+            # As a balancer that asks every five seconds, and goes by the second answer.
             if found is None or found[0] != 200:
-                over.wait(5)
+                over.wait(10)
                 ready["is"] = False
                 return
             over.wait(0.2)
@@ -370,12 +408,89 @@ def drained(addresses, prometheus):
     kubectl("delete", "pod", "app-0", "--grace-period=0", "--force", check=False)
     if not discovers():
         return
-    instance = f"{leaving}:8081"
-    eventually("Prometheus to forget it", lambda: all(one["metric"]["instance"] != instance for one in asked(prometheus, 'up{job="app"}')))
+    eventually("Prometheus to forget it", lambda: all(one["metric"]["instance"] != "app-0" for one in asked(prometheus, 'up{job="app"}')))
     say("forgotten: Prometheus scrapes the two that are left")
 
 
-def main_run(url, certificate):
+# --- the Jobs ------------------------------------------------------------------------------------------------------------------
+
+
+def job(name, namespace):
+    """The Job's pod, as its controller would make it."""
+    template = json.loads(kubectl("get", "job", name, "--output=json", f"--namespace={namespace}"))["spec"]["template"]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": template["metadata"]["labels"]}, "spec": template["spec"]}
+
+
+def traffic(tool, addresses):
+    """Four pods, one start, four parts by their logs, one ledger; and the counters of the one they asked."""
+    namespace, asked = "aiclipx-traffic", addresses["app"][1]
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + AHEAD))
+    kubectl("create", "configmap", "traffic-start", f"--from-literal=at={at}", f"--namespace={namespace}")
+    before, after, ledger = (os.path.join(STATE, name) for name in ["before", "after", "ledger.jsonl"])
+    scrape(asked, before)
+    made = []
+    for index in range(4):
+        pod = job("traffic", namespace)
+        pod["metadata"]["name"] = f"traffic-{index}"
+        container = pod["spec"]["initContainers"][0]
+        container["env"].insert(0, {"name": "JOB_COMPLETION_INDEX", "value": str(index)})
+        container["args"].append("--duration=30s")
+        made.append(for_podman("traffic", pod, "", "", {"app": [asked]}, namespace))
+    words = ["podman", "play", "kube", "--network", NETWORK, "-"]
+    playing = [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for _ in made]
+    for one, document in zip(playing, made):
+        one.stdin.write(document)
+        one.stdin.close()
+    for one in playing:
+        if one.wait(timeout=AHEAD + LIMIT):
+            said = podman("logs", f"traffic-{playing.index(one)}-traffic", check=False)
+            sys.exit(f"kubernetes: a pod of the traffic: {one.stderr.read().strip()}: {said}")
+    parts = []
+    for index in range(4):
+        podman("wait", f"traffic-{index}-part")
+        parts.append(os.path.join(STATE, f"part-{index}.jsonl"))
+        with open(parts[-1], "w", encoding="utf-8") as file:
+            subprocess.run(["podman", "logs", f"traffic-{index}-part"], stdout=file, stderr=subprocess.DEVNULL, check=True)
+    scrape(asked, after)
+    say(f"traffic: {run(tool, 'traffic', 'merge', *parts, '--out', ledger)}")
+    run(tool, "traffic", "check", ledger, "--metrics-before", before, "--metrics-after", after)
+    say("traffic: the one that they asked has counted the same, to the request")
+
+
+def scrape(address, path):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(get(f"http://{address}:8081/metrics")[1])
+
+
+def drilled(tool):
+    """A drill of one alert in the Job's pod; its bundle is fetched through the pod that holds its disk, and verified."""
+    namespace = "aiclipx-drill"
+    with open(shutil.which("prometheus"), "rb") as program:
+        if b"ld-linux" in program.read(4096):
+            print("*** NOT RUN: the drill's pod, for this Prometheus asks for libraries that the tool's image has not")
+            return
+    pod = job("drill-job", namespace)
+    pod["spec"]["containers"][0]["args"].append(f"--only={DRILLED}")
+    podman("play", "kube", "--network", NETWORK, "-", text=for_podman("drill", pod, "", "", {}, namespace))
+    code = podman("wait", "drill-job-drill")
+    if code != "0":
+        sys.exit(f"kubernetes: the drill ended with {code}: {podman('logs', 'drill-job-drill', check=False).splitlines()[-5:]}")
+    holder = json.loads(kubectl("get", "pod", "drill-bundles", "--output=json", f"--namespace={namespace}"))
+    holder["metadata"] = {"name": "drill-bundles", "labels": holder["metadata"]["labels"]}
+    holder.pop("status", None)
+    podman("play", "kube", "--network", NETWORK, "-", text=for_podman("drill", holder, "", "", {}, namespace))
+    packed = subprocess.run(["podman", "exec", "drill-bundles-bundles", "/bin/tar", "-cf", "-", "-C", "/bundles", "."], capture_output=True, check=True)
+    folder = os.path.join(STATE, "bundles")
+    os.makedirs(folder)
+    subprocess.run(["tar", "-xf", "-", "-C", folder], input=packed.stdout, check=True)
+    [bundle] = [name for name in os.listdir(folder) if os.path.exists(os.path.join(folder, name, "SHA256SUMS"))]
+    verified = subprocess.run([tool, "verify", os.path.join(folder, bundle)], capture_output=True, text=True)
+    if verified.returncode:
+        sys.exit(f"kubernetes: the drill's bundle: {verified.returncode}: {verified.stderr.strip()}")
+    say(f"drill of {DRILLED}, its bundle fetched and verified: {verified.stderr.strip().splitlines()[-1]}")
+
+
+def main_run(url, certificate, tool):
     make_images()
     addresses = {}
     order = ["app", "receiver", "probe", "alertmanager", "prometheus", "grafana"]
@@ -391,6 +506,8 @@ def main_run(url, certificate):
     scraped(prometheus, addresses)
     told(addresses)
     drained(addresses, prometheus)
+    traffic(tool, addresses)
+    drilled(tool)
 
 
 def main_down():

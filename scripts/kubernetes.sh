@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# scripts/kubernetes.sh: deploy/kubernetes on what of Kubernetes there is here. Nothing of a cluster is asked: whatever kubeconfig there
+# scripts/kubernetes.sh TOOL: deploy/kubernetes on what of Kubernetes there is here. Nothing of a cluster is asked: whatever kubeconfig there
 # is stays unread.
 #
 #   kubectl                  each kustomization is built
@@ -7,7 +7,8 @@
 #                            difference; and pods of every template under the namespace's Pod Security
 #   AICLIPX_CRDS=DIR         prometheus-operator's CRDs (its release's example/prometheus-operator-crd), for the overlay `operator`
 #   podman                   the base's pods by `podman play kube`: answering, scraped, drained under traffic; found through the server by a
-#                            Prometheus that was built with the discovery of pods (Debian's wasn't), else from files of targets
+#                            Prometheus that was built with the discovery of pods (Debian's wasn't), else from files of targets; then the
+#                            pods of both Jobs: a ledger of their parts, and the bundle of a drill
 #
 # What is not here is named, and what was not shown with it. It stops what it started. Exit codes: 0, or 1 when something was not as it
 # should be.
@@ -18,6 +19,7 @@ say() { printf 'kubernetes: %s\n' "$*"; }
 not_run() { printf '*** NOT RUN: %s\n' "$*"; }
 fail() { printf 'kubernetes: %s\n' "$*" >&2 && exit 1; }
 
+tool=$1
 folder=$(mktemp -d)
 export KUBECONFIG=$folder/config
 started=()
@@ -38,9 +40,37 @@ trap 'exit 143' TERM
 
 command -v kubectl >/dev/null || { not_run 'deploy/kubernetes, for kubectl is not on PATH'; exit 0; }
 say "$(kubectl version --client 2>/dev/null | tr '\n' ' ')"
-all=(base overlays/local overlays/operator jobs/traffic jobs/drill)
+# Beside what is applied as it lies there, three lists of somebody's own: a base with both components; an operator's cluster with another
+# namespace, links and a database behind a pooler; and a store elsewhere that wants a token.
+mkdir -p "$folder/tree/scripts" "$folder/tree"/{mine,shop,written}
+cp -r deploy monitoring "$folder/tree/"
+cp -r scripts/traffic "$folder/tree/scripts/"
+AICLIPX_HOME=$PWD "$tool" render --kubernetes --namespace aiclipx-shop --external-url https://watch.example.org \
+  --remote-write https://mimir.example.org/api/v1/push --remote-write-token-file /run/secrets/remote-write/token \
+  --out "$folder/tree/made" 2>"$folder/said" || fail "$(<"$folder/said")"
+cat >"$folder/tree/mine/kustomization.yaml" <<'EOF'
+resources: [../deploy/kubernetes/base]
+components: [../deploy/kubernetes/components/database, ../deploy/kubernetes/components/remote-write]
+namespace: aiclipx-mine
+EOF
+cat >"$folder/tree/shop/kustomization.yaml" <<'EOF'
+resources: [../deploy/kubernetes/overlays/operator]
+components: [../deploy/kubernetes/components/database, ../made/operator]
+namespace: aiclipx-shop
+patches:
+  - target: {kind: NetworkPolicy, name: app-database}
+    patch: |-
+      - {op: replace, path: /spec/egress/0/ports/0/port, value: 6432}
+EOF
+cat >"$folder/tree/written/kustomization.yaml" <<'EOF'
+resources: [../deploy/kubernetes/base]
+components: [../made/remote-write]
+namespace: aiclipx-written
+EOF
+all=(base overlays/local overlays/operator jobs/traffic jobs/drill jobs/drill-bundles mine shop written)
+place() { if [[ -d $folder/tree/$1 ]]; then printf '%s' "$folder/tree/$1"; else printf '%s' "deploy/kubernetes/$1"; fi; }
 for one in "${all[@]}"; do
-  kubectl kustomize "deploy/kubernetes/$one" >"$folder/${one//\//-}.yaml" 2>"$folder/said" || { cat "$folder/said" >&2 && fail "$one can't be built"; }
+  kubectl kustomize "$(place "$one")" >"$folder/${one//\//-}.yaml" 2>"$folder/said" || { cat "$folder/said" >&2 && fail "$one can't be built"; }
   [[ ! -s $folder/said ]] || fail "$one: $(<"$folder/said")"
   say "$one: $(grep -c '^kind:' "$folder/${one//\//-}.yaml") objects"
 done
@@ -94,17 +124,20 @@ quietly() {
   [[ ! -s $folder/said ]] || fail "$*: $(<"$folder/said")"
 }
 if [[ ${AICLIPX_CRDS:-} ]]; then
-  # Both kinds, and what the operator itself asks for.
+  # Its kinds, and what the operator itself asks for.
   kubectl apply --server-side -f "$AICLIPX_CRDS" >/dev/null
-  eventually kubectl get servicemonitors.monitoring.coreos.com,prometheusrules.monitoring.coreos.com
+  for kind in servicemonitors prometheusrules probes alertmanagerconfigs; do eventually kubectl get "$kind.monitoring.coreos.com"; done
 else
   not_run 'the overlay operator, for AICLIPX_CRDS names no folder of its CRDs'
   all=("${all[@]/overlays\/operator/}")
+  all=("${all[@]/shop/}")
 fi
 quietly kubectl apply --server-side -f deploy/kubernetes/base/common/namespace.yaml
+for one in mine shop written; do kubectl create namespace "aiclipx-$one" >/dev/null; done
 for one in "${all[@]}"; do
-  [[ $one ]] || continue
-  quietly kubectl apply --server-side --dry-run=server -k "deploy/kubernetes/$one"
+  # A pod is refused without its account, which its Job brings.
+  [[ $one && $one != jobs/drill-bundles ]] || continue
+  quietly kubectl apply --server-side --dry-run=server -k "$(place "$one")"
   say "$one: taken by a dry run, $(wc -l <"$folder/told") objects, no warning"
 done
 # For good, each in a namespace of its own: a disk can't be taken from a StatefulSet that has one.
@@ -112,6 +145,8 @@ for one in "${all[@]}"; do
   [[ $one ]] || continue
   namespace=aiclipx
   [[ $one == base ]] || namespace=aiclipx-${one##*/}
+  # Of the Job before it.
+  [[ $one != jobs/drill-bundles ]] || namespace=aiclipx-drill
   sed -E "s/^(  namespace|  name|- namespace): aiclipx\$/\1: $namespace/" "$folder/${one//\//-}.yaml" >"$folder/applied.yaml"
   kubectl create namespace "$namespace" >/dev/null 2>&1 || true
   kubectl label --overwrite namespace "$namespace" pod-security.kubernetes.io/enforce=restricted >/dev/null
@@ -128,4 +163,4 @@ may() { kubectl auth can-i --namespace "$1" "${@:2}" --as system:serviceaccount:
 say 'Prometheus may watch the pods of its namespace, and neither read its Secrets nor look into another'
 scripts/kubernetes.py admitted || fail 'the namespace refuses a pod'
 [[ $address != 127.0.0.1 ]] || exit 0
-scripts/kubernetes.py run "https://$address:$port" "$folder/apiserver.crt"
+scripts/kubernetes.py run "https://$address:$port" "$folder/apiserver.crt" "$tool"

@@ -23,6 +23,7 @@ use aiclipx_judge::bundle::Bundle;
 use aiclipx_judge::{attest, summary};
 use aiclipx_model::failure::{Failure, print};
 use aiclipx_model::monitoring::addresses::ExternalUrl;
+use aiclipx_model::monitoring::kubernetes::Namespace;
 use aiclipx_model::replica::Replicas;
 use aiclipx_runner::prove;
 use aiclipx_stack::interrupt::Signals;
@@ -108,10 +109,14 @@ enum Command {
         /// Instead, generate the rules of the objectives anew: monitoring/prometheus/rules/slo.yml from monitoring/slo.toml.
         #[arg(long, conflicts_with_all = ["speed", "out", "external_url", "remote_write"])]
         slo: bool,
-        /// Instead, make anew what a cluster can't take as it is, in deploy/kubernetes: how Prometheus finds targets there, and the
-        /// service's rules as the operator's objects.
-        #[arg(long, conflicts_with_all = ["speed", "out", "external_url", "slo", "remote_write"])]
+        /// Instead, make what a cluster can't take as it is: how Prometheus finds targets there, and the service's rules as the
+        /// operator's objects. In deploy/kubernetes anew; with `--out` for your own cluster, as components for your
+        /// kustomization.yaml: operator, and with `--remote-write` remote-write.
+        #[arg(long, conflicts_with_all = ["speed", "slo"])]
         kubernetes: bool,
+        /// The namespace of your cluster in which the operator's rules hold.
+        #[arg(long, value_name = "NAME", requires_all = ["kubernetes", "out"])]
+        namespace: Option<Namespace>,
         /// What the links of alerts and panels begin with, as for `up`.
         #[arg(long, value_name = "URL")]
         external_url: Option<ExternalUrl>,
@@ -307,7 +312,9 @@ async fn run(arguments: Arguments, signals: &Signals) -> Result<ExitCode, Failur
         Command::Status => stack::status(&state()?).await,
         Command::Logs(ref wanted) => stack::show_logs(&state()?, wanted, &signals.held()).await,
         Command::Render { slo: true, .. } => render::slo(),
-        Command::Render { kubernetes: true, .. } => render::kubernetes(),
+        Command::Render { kubernetes: true, out, namespace, external_url, ref remote, .. } => {
+            render::kubernetes(out.as_deref(), namespace, external_url, remote)
+        }
         Command::Render { speed, out, external_url, ref remote, .. } => {
             render::render(speed, out.as_deref(), external_url, remote)
         }

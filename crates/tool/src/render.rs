@@ -10,7 +10,7 @@ use aiclipx_model::failure::{Failure, tell};
 use aiclipx_model::files;
 use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::monitoring::addresses::{Addresses, ExternalUrl};
-use aiclipx_model::monitoring::kubernetes::DEPLOYMENT;
+use aiclipx_model::monitoring::kubernetes::{Cluster, DEPLOYMENT, Namespace};
 use aiclipx_model::monitoring::slo;
 use aiclipx_stack::Mark;
 use aiclipx_stack::find_tree;
@@ -29,32 +29,12 @@ pub(super) fn render(
     let source = root.join("monitoring");
     let addresses = Addresses { external, remote_write: remote.rendered()?.map(Box::new), ..Addresses::canonical() };
     let files = Monitoring::read(&source)?.render(&addresses, speed)?;
-    if let Some(out) = out {
-        if is_within(out, &source) || is_within(&source, out) {
-            return Err(Failure::usage(format!("{} holds what is rendered, or lies in it", out.display()))
-                .remedy("choose another folder with --out"));
-        }
-        Mark::Rendered.claim(out)?;
-    }
-    for (path, bytes) in &files {
-        match out {
-            Some(out) => {
-                let file = out.join(path);
-                // The mark says that the folder is ours, and nothing of what a link in it leads to.
-                let inside = path.ancestors().filter(|inside| !inside.as_os_str().is_empty());
-                if let Some(link) = inside.map(|inside| out.join(inside)).find(|inside| inside.is_symlink()) {
-                    return Err(Failure::usage(format!(
-                        "{} is a link, and what it leads to is not ours",
-                        link.display()
-                    ))
-                    .remedy("remove the link, or choose another folder with --out"));
-                }
-                std::fs::create_dir_all(file.parent().unwrap_or(out))
-                    .and_then(|()| files::replace(&file, |to| to.write_all(bytes)))
-                    .with_context(|| format!("cannot write {}", file.display()))
-                    .map_err(Failure::usage)?;
+    match out {
+        Some(out) => write(out, &files, &source)?,
+        None => {
+            for (path, bytes) in &files {
+                print(&format!("# {}\n{}", path.display(), String::from_utf8_lossy(bytes).trim_end()))?;
             }
-            None => print(&format!("# {}\n{}", path.display(), String::from_utf8_lossy(bytes).trim_end()))?,
         }
     }
     tell(&format!("{} at speed {speed}", counted(files.len(), "file")));
@@ -78,18 +58,69 @@ pub(super) fn slo() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes what a cluster can't take of monitoring/ as it is.
-pub(super) fn kubernetes() -> Result<ExitCode, Failure> {
+/// Writes what a cluster can't take of monitoring/ as it is: what the tree has of it, or what a cluster of the user's has.
+pub(super) fn kubernetes(
+    out: Option<&Path>,
+    namespace: Option<Namespace>,
+    external: Option<ExternalUrl>,
+    remote: &RemoteOptions,
+) -> Result<ExitCode, Failure> {
     let root = find_tree()?;
-    let made = Monitoring::read(&root.join("monitoring"))?.for_kubernetes()?;
-    for (path, text) in &made {
-        let file = root.join(DEPLOYMENT).join(path);
-        files::replace(&file, |to| to.write_all(text.as_bytes()))
-            .with_context(|| format!("cannot write {}", file.display()))
-            .map_err(Failure::usage)?;
-    }
-    tell(&format!("{} in {DEPLOYMENT}", counted(made.len(), "file")));
+    let source = root.join("monitoring");
+    let remote_write = remote.rendered()?;
+    let is_theirs = external.is_some() || remote_write.is_some();
+    let cluster = Cluster { namespace: namespace.unwrap_or_default(), external, remote_write };
+    let monitoring = Monitoring::read(&source)?;
+    let (folder, made) = match out {
+        Some(out) => {
+            let made = monitoring.for_cluster(&cluster)?;
+            write(out, &made, &source)?;
+            (out.display().to_string(), made.len())
+        }
+        None if is_theirs => {
+            return Err(Failure::usage(
+                "--external-url and --remote-write are of one cluster, and deploy/kubernetes is of none",
+            )
+            .remedy(
+                "name a folder beside your kustomization.yaml with --out, and list what is in it as `components`",
+            ));
+        }
+        None => {
+            let made = monitoring.for_kubernetes()?;
+            for (path, text) in &made {
+                put(&root.join(DEPLOYMENT).join(path), text.as_bytes())?;
+            }
+            (DEPLOYMENT.to_owned(), made.len())
+        }
+    };
+    tell(&format!("{} in {folder}", counted(made, "file")));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes files into a folder that is empty, or ours, and does not lie in what they are made of.
+fn write<T: AsRef<[u8]>>(out: &Path, files: &BTreeMap<PathBuf, T>, source: &Path) -> Result<(), Failure> {
+    if is_within(out, source) || is_within(source, out) {
+        return Err(Failure::usage(format!("{} holds what is rendered, or lies in it", out.display()))
+            .remedy("choose another folder with --out"));
+    }
+    Mark::Rendered.claim(out)?;
+    for (path, bytes) in files {
+        // The mark says that the folder is ours, and nothing of what a link in it leads to.
+        let inside = path.ancestors().filter(|inside| !inside.as_os_str().is_empty());
+        if let Some(link) = inside.map(|inside| out.join(inside)).find(|inside| inside.is_symlink()) {
+            return Err(Failure::usage(format!("{} is a link, and what it leads to is not ours", link.display()))
+                .remedy("remove the link, or choose another folder with --out"));
+        }
+        put(&out.join(path), bytes.as_ref())?;
+    }
+    Ok(())
+}
+
+fn put(file: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    std::fs::create_dir_all(file.parent().unwrap_or(file))
+        .and_then(|()| files::replace(file, |to| to.write_all(bytes)))
+        .with_context(|| format!("cannot write {}", file.display()))
+        .map_err(Failure::usage)
 }
 
 /// Whether a path is this folder or lies in it, links followed; the path's end need not exist.

@@ -15,6 +15,8 @@ use serde_saphyr::Spanned;
 use super::memo::Memo;
 use aiclipx_base::duration;
 
+mod build;
+
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
@@ -76,11 +78,6 @@ impl Value {
 }
 
 impl Node {
-    /// A text that stands nowhere.
-    pub(super) fn text(text: impl Into<String>) -> Node {
-        Node { line: 0, span: 0..0, value: Value::Text(text.into()) }
-    }
-
     /// Makes a text of a scalar that is none, as Go does where it wants one: `no` and `1.10` stay what was written.
     pub(super) fn make_text(&mut self, source: &[u8]) {
         let written = written(source, &self.span);
@@ -439,8 +436,7 @@ mod tests {
             "\\d",
             LONG,
         ];
-        let node =
-            Node { line: 0, span: 0..0, value: Value::List(texts.iter().map(|text| Node::text(*text)).collect()) };
+        let node = Node::list(texts.iter().map(|text| Node::text(*text)));
         let printed = print_yaml(&node).expect("it prints");
         let again = read(printed.as_bytes()).expect("it reads");
         let read_back: Vec<_> = again.items().iter().map(Node::as_text).collect();

@@ -26,6 +26,7 @@ mod text;
 mod threshold;
 mod tree;
 
+pub(super) use conditions::held_to;
 pub use conditions::with_conditions;
 pub(super) use dimension::hazards;
 use functions::Treats;

@@ -8,10 +8,10 @@ use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use http::uri::Authority;
+use http::uri::{Authority, Uri};
 use serde::{Deserialize, Serialize};
 
-use super::located::{Entry, Node, Value};
+use super::located::Node;
 
 /// The external label that tells one stack's samples from another's.
 pub const STACK_LABEL: &str = "stack";
@@ -143,6 +143,14 @@ fn host_and_port(authority: &str) -> Result<(), String> {
     Ok(())
 }
 
+impl RemoteUrl {
+    /// The port that is written to.
+    pub(super) fn port(&self) -> u16 {
+        let usual = if self.0.starts_with("https:") { 443 } else { 80 };
+        self.0.parse::<Uri>().ok().and_then(|uri| uri.port_u16()).unwrap_or(usual)
+    }
+}
+
 impl std::fmt::Display for RemoteUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
@@ -183,29 +191,29 @@ pub fn external_label(text: &str) -> Result<(String, String), String> {
 impl RemoteWrite {
     /// Adds it to Prometheus' configuration, which may have others.
     pub(super) fn add_to(&self, document: &mut Node) {
-        let labels = at(at(document, "global"), "external_labels");
+        let labels = document.at("global").at("external_labels");
         for (name, value) in &self.labels {
-            set(labels, name, Node::text(value));
+            labels.set(name, Node::text(value));
         }
-        let dropped = map([("regex", Node::text(REPLICA_LABEL)), ("action", Node::text("labeldrop"))]);
-        push(at(at(document, "alerting"), "alert_relabel_configs"), dropped);
-        push(at(document, "remote_write"), self.entry());
+        let dropped = Node::map([("regex", Node::text(REPLICA_LABEL)), ("action", Node::text("labeldrop"))]);
+        document.at("alerting").at("alert_relabel_configs").push(dropped);
+        document.at("remote_write").push(self.entry());
     }
 
     fn entry(&self) -> Node {
-        let mut entry = map([("name", Node::text(NAME)), ("url", Node::text(&self.url.0))]);
+        let mut entry = Node::map([("name", Node::text(NAME)), ("url", Node::text(&self.url.0))]);
         let path = |path: &Path| Node::text(path.to_string_lossy());
         match &self.credentials {
             Some(Credentials::Basic { user, password_file }) => {
-                let basic = map([("username", Node::text(user)), ("password_file", path(password_file))]);
-                set(&mut entry, "basic_auth", basic);
+                let basic = Node::map([("username", Node::text(user)), ("password_file", path(password_file))]);
+                entry.set("basic_auth", basic);
             }
             Some(Credentials::Bearer { token_file }) => {
-                set(&mut entry, "authorization", map([("credentials_file", path(token_file))]));
+                entry.set("authorization", Node::map([("credentials_file", path(token_file))]));
             }
             None => {}
         }
-        set(&mut entry, "queue_config", queue());
+        entry.set("queue_config", queue());
         entry
     }
 }
@@ -215,70 +223,23 @@ impl RemoteWrite {
 /// Left out is `sample_age_limit`: 2.42 refuses the key, and it drops what an outage left unsent though the write-ahead log still
 /// has it. That log, some two hours of it, is what bounds the age of what is sent.
 fn queue() -> Node {
-    map([
+    Node::map([
         // Of 3.x; with 500, of 2.42, a scrape of this stack is four requests. Some 100 kB packed, far below any store's limit.
-        ("max_samples_per_send", number(2000)),
+        ("max_samples_per_send", Node::number(2000)),
         // Of 3.x, five requests: Prometheus' guide asks for three to ten. The log is read on while one is under way.
-        ("capacity", number(10_000)),
+        ("capacity", Node::number(10_000)),
         // 200 000 samples a second where a request takes 100 ms: an hour of a thousand a second in twenty seconds. 200, as 2.42
         // has it, would bury a store that has just come back, and take twenty times the memory.
-        ("max_shards", number(10)),
-        ("min_shards", number(1)),
+        ("max_shards", Node::number(10)),
+        ("min_shards", Node::number(1)),
         // What a sample waits at most for others to go with: less than a scrape, and than the lag that is told.
         ("batch_send_deadline", Node::text("5s")),
         // A short stumble is over in milliseconds; a store that is away is asked every five seconds, and not more often.
         ("min_backoff", Node::text("30ms")),
         ("max_backoff", Node::text("5s")),
         // "Not so fast" is no refusal: without this what is answered 429 is lost.
-        ("retry_on_http_429", plain(Value::Switch(true))),
+        ("retry_on_http_429", Node::switch(true)),
     ])
-}
-
-fn plain(value: Value) -> Node {
-    Node { line: 0, span: 0..0, value }
-}
-
-fn number(number: u32) -> Node {
-    plain(Value::Number(number.into()))
-}
-
-fn map<const N: usize>(entries: [(&str, Node); N]) -> Node {
-    plain(Value::Map(entries.map(|(key, node)| Entry { key: key.to_owned(), line: 0, node }).into()))
-}
-
-/// Sets a key of a map.
-fn set(node: &mut Node, key: &str, value: Node) {
-    let entries = entries(node);
-    entries.retain(|entry| entry.key != key);
-    entries.push(Entry { key: key.to_owned(), line: 0, node: value });
-}
-
-/// The value of a key, made where there is none.
-fn at<'a>(node: &'a mut Node, key: &str) -> &'a mut Node {
-    let entries = entries(node);
-    let index = entries.iter().position(|entry| entry.key == key).unwrap_or_else(|| {
-        entries.push(Entry { key: key.to_owned(), line: 0, node: plain(Value::Null) });
-        entries.len() - 1
-    });
-    &mut entries[index].node
-}
-
-/// Of what holds nothing yet, too.
-fn entries(node: &mut Node) -> &mut Vec<Entry> {
-    if !matches!(node.value, Value::Map(_)) {
-        node.value = Value::Map(Vec::new());
-    }
-    match &mut node.value {
-        Value::Map(entries) => entries,
-        _ => unreachable!("it was made a map"),
-    }
-}
-
-fn push(node: &mut Node, item: Node) {
-    match &mut node.value {
-        Value::List(items) => items.push(item),
-        nothing => *nothing = Value::List(vec![item]),
-    }
 }
 
 #[cfg(test)]

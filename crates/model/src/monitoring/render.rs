@@ -88,13 +88,12 @@ fn is_for_people(path: &Path) -> bool {
 fn address(path: &Path, document: &mut Node, addresses: &Addresses) {
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     let Some(place) = Place::of_targets(stem) else { return };
-    let targets = place.of(addresses).iter().map(|address| Node::text(address.to_string())).collect();
-    let targets = Node { line: 0, span: 0..0, value: Value::List(targets) };
+    let targets = Node::list(place.of(addresses).iter().map(|address| Node::text(address.to_string())));
     let Value::List(groups) = &mut document.value else { return };
     groups.truncate(1);
     if let Some(Node { value: Value::Map(entries), .. }) = groups.first_mut() {
         entries.retain(|entry| entry.key != "targets");
-        entries.insert(0, Entry { key: "targets".to_owned(), line: 0, node: targets });
+        entries.insert(0, Entry::made("targets", targets));
     }
     if place == Place::Probe {
         *groups = groups.first().map(|group| probes(group, addresses)).unwrap_or_default();
@@ -120,7 +119,7 @@ fn probes(group: &Node, addresses: &Addresses) -> Vec<Node> {
                 entry.node = told.map_or_else(|| entry.node.clone(), Node::text);
             }
             if addresses.app.len() > 1 {
-                entries.push(Entry { key: SCRAPED.to_owned(), line: 0, node: Node::text(scraped.to_string()) });
+                entries.push(Entry::made(SCRAPED, Node::text(scraped.to_string())));
             }
         }
         group

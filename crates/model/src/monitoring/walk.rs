@@ -201,7 +201,7 @@ impl Walk<'_> {
                 let is_ours = self.layout == Layout::Stack || entries.iter().any(|entry| entry.key == "speed");
                 if let Some(Rendering { speed, .. }) = self.rendering.filter(|_| is_ours) {
                     entries.retain(|entry| entry.key != "speed");
-                    entries.push(Entry { key: "speed".to_owned(), line: 0, node: Node::text(speed.to_string()) });
+                    entries.push(Entry::made("speed", Node::text(speed.to_string())));
                 }
             }
             (Shape::Annotations | Shape::ExpectedAnnotations, Value::Map(entries)) => {

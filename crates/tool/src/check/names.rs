@@ -4,7 +4,7 @@
 type Row = (&'static str, &'static str);
 
 /// In the order of names; crates/tool/tests/names.rs holds it to those that are used.
-pub const ALL: [Row; 183] = [
+pub const ALL: [Row; 186] = [
     ("address/elsewhere", "an address is none of this stack's: a local stack leaves it as it is"),
     ("alert/absent", "it asks whether several are absent at once, and is silent while one is there"),
     ("alert/annotation", "an annotation asks for a label that the rule's value has not"),
@@ -77,6 +77,7 @@ pub const ALL: [Row; 183] = [
     ("inhibition/outlasts", "a cause ends before what it inhibits, which would then be told"),
     ("inhibition/unheard", "it ends before what inhibits it, and nobody hears of its end"),
     ("inhibition/watchdog", "the Watchdog is inhibited"),
+    ("kubernetes/connections", "as many replicas as there may be need more connections than a database gives"),
     ("kubernetes/drain", "a pod is killed before it has had the time that it may take to stop"),
     ("kubernetes/field", "Kubernetes knows no such field of the object, wants another type of it, or one more"),
     ("kubernetes/file", "a file of deploy/kubernetes can't be read"),
@@ -85,7 +86,12 @@ pub const ALL: [Row; 183] = [
     ("kubernetes/limit", "a container is not held back, or otherwise than by compose.yaml"),
     ("kubernetes/missing", "a list or a pod names what is not there"),
     ("kubernetes/open", "a pod may do more than it has to"),
+    (
+        "kubernetes/readiness",
+        "one late answer takes a pod out, or it serves no more before anybody has seen that it isn't ready",
+    ),
     ("kubernetes/rendered", "what is made of monitoring/ for a cluster is not what monitoring/ gives"),
+    ("kubernetes/replicas", "there are several replicas with items of their own, or a number that is the autoscaler's"),
     ("kubernetes/selector", "a selector or a port finds nothing"),
     ("kubernetes/setting", "the service has no such setting, or not of this value"),
     ("kubernetes/shards", "a Job cuts its traffic into another number of shards than it has pods"),

@@ -28,8 +28,11 @@ impl Object {
         self.node.get("metadata").and_then(|metadata| metadata.text_of("name")).unwrap_or_default()
     }
 
-    /// What its pods are made by, labels and all.
+    /// What its pods are made by, labels and all; a pod is its own.
     pub(super) fn template(&self) -> Option<&Node> {
+        if self.kind() == "Pod" {
+            return Some(&self.node);
+        }
         self.node.get("spec").and_then(|spec| spec.get("template"))
     }
 }
@@ -74,6 +77,12 @@ impl List {
     }
 }
 
+/// The containers of a pod, those that prepare it first.
+pub(super) fn containers(template: &Node) -> impl Iterator<Item = &Node> {
+    let spec = template.get("spec");
+    ["initContainers", "containers"].into_iter().flat_map(move |key| spec.map_or(&[][..], |spec| spec.items_of(key)))
+}
+
 /// All of it.
 pub(super) struct Deployment {
     pub(super) objects: Vec<Object>,
@@ -85,6 +94,19 @@ pub(super) struct Deployment {
 }
 
 impl Deployment {
+    /// Whether there is an object of this kind that is called so, by itself or behind what a list puts before all names of its own.
+    pub(super) fn has(&self, kind: &str, name: &str) -> bool {
+        self.objects.iter().filter(|object| object.kind() == kind).any(|object| {
+            let before = name.strip_suffix(object.name());
+            before.is_some_and(|before| {
+                let is_put_before = |list: &&List| {
+                    list.node.text_of("namePrefix") == Some(before) && object.file.parent() == list.file.parent()
+                };
+                before.is_empty() || self.lists.iter().any(|list| is_put_before(&list))
+            })
+        })
+    }
+
     pub(super) fn read(root: &Path, findings: &mut Findings) -> Deployment {
         let mut deployment = Deployment { objects: Vec::new(), lists: Vec::new(), files: Vec::new(), compose: None };
         let compose = files::read(&root.join(COMPOSE)).ok();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::finding::Findings;
-use super::deployment::{Deployment, Object, at};
+use super::deployment::{Deployment, Object, at, containers};
 use aiclipx_model::monitoring::located::Node;
 
 /// What every pod has: the lists of the overlays give it.
@@ -27,6 +27,7 @@ pub(super) fn check(deployment: &Deployment, findings: &mut Findings) {
         match object.kind() {
             "Service" => service(object, &pods, findings),
             "HorizontalPodAutoscaler" => scaled(object, deployment, findings),
+            "StatefulSet" if !object.is_patch => headless(object, deployment, findings),
             _ => {}
         }
         if let Some(template) = object.template().filter(|_| !object.is_patch) {
@@ -104,13 +105,19 @@ fn service(object: &Object, pods: &[(Labels<'_>, &Node)], findings: &mut Finding
     }
 }
 
-pub(super) fn containers(template: &Node) -> impl Iterator<Item = &Node> {
-    let spec = template.get("spec");
-    ["initContainers", "containers"].into_iter().flat_map(move |key| spec.map_or(&[][..], |spec| spec.items_of(key)))
-}
-
 fn has_port(container: &Node, name: &str) -> bool {
     container.items_of("ports").iter().any(|port| port.text_of("name") == Some(name))
+}
+
+/// The Service by which a set's pods have names of their own is there, and has no address.
+fn headless(object: &Object, deployment: &Deployment, findings: &mut Findings) {
+    let Some(named) = at(&object.node, "spec.serviceName") else { return };
+    let is_it = |one: &&Object| one.kind() == "Service" && Some(one.name()) == named.as_text();
+    let service = deployment.objects.iter().find(is_it);
+    if service.and_then(|service| at(&service.node, "spec.clusterIP")?.as_text()) != Some("None") {
+        let what = format!("`{}` names its pods by a Service that is not there, or not headless", object.name());
+        findings.about("kubernetes/selector", object.name(), &object.file, named.line, what, "clusterIP: None");
+    }
 }
 
 /// An autoscaler's target is there.
@@ -138,13 +145,12 @@ fn probes(object: &Object, template: &Node, findings: &mut Findings) {
 /// `ConfigMap`s, Secrets, claims and accounts that a pod names.
 fn mounted(object: &Object, template: &Node, deployment: &Deployment, findings: &mut Findings) {
     let Some(spec) = template.get("spec") else { return };
-    let is_object =
-        |kind: &str, name: &str| deployment.objects.iter().any(|one| one.kind() == kind && one.name() == name);
-    let is_made = |name: &str| deployment.lists.iter().any(|list| list.makes(name)) || is_object("ConfigMap", name);
+    let is_made =
+        |name: &str| deployment.lists.iter().any(|list| list.makes(name)) || deployment.has("ConfigMap", name);
     let mut missing =
         |line, what: String| findings.about("kubernetes/missing", object.name(), &object.file, line, what, "");
     match spec.text_of("serviceAccountName") {
-        Some(name) if is_object("ServiceAccount", name) => {}
+        Some(name) if deployment.has("ServiceAccount", name) => {}
         Some(name) => missing(spec.line_of("serviceAccountName"), format!("there is no ServiceAccount `{name}`")),
         None => missing(spec.line, "it runs as the namespace's own account: it has no `serviceAccountName`".to_owned()),
     }
@@ -157,7 +163,7 @@ fn mounted(object: &Object, template: &Node, deployment: &Deployment, findings: 
             missing(volume.line, format!("there is no ConfigMap `{map}`"));
         }
         let claim = at(volume, "persistentVolumeClaim.claimName").and_then(Node::as_text);
-        if let Some(claim) = claim.filter(|name| !is_object("PersistentVolumeClaim", name)) {
+        if let Some(claim) = claim.filter(|name| !deployment.has("PersistentVolumeClaim", name)) {
             missing(volume.line, format!("there is no PersistentVolumeClaim `{claim}`"));
         }
     }

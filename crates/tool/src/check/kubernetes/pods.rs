@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::super::compose::or_else;
 use super::super::environment::{self, Given};
 use super::super::finding::Findings;
-use super::deployment::{Deployment, Object, at};
-use super::named::containers;
+use super::deployment::{Deployment, Object, at, containers};
 use aiclipx_base::duration;
 use aiclipx_model::monitoring::located::{Node, Value};
 
@@ -22,6 +21,8 @@ const OF_CONTAINER: [(&str, &str); 2] =
 const OPEN: [&str; 4] = ["hostNetwork", "hostPID", "hostIPC", "shareProcessNamespace"];
 /// The one that asks the cluster something, and so has a token.
 const ASKS: &str = "prometheus";
+/// The service's container.
+const SERVICE: &str = "app";
 /// As long as Kubernetes waits where nothing is said.
 const GRACE: Duration = Duration::from_secs(30);
 /// What a service that has drained takes to write its last lines.
@@ -45,6 +46,7 @@ pub(super) fn check(deployment: &Deployment, findings: &mut Findings) {
             }
         }
         pods.stop(template, deployment.compose.as_ref());
+        pods.readiness(template);
         pods.shards();
     }
 }
@@ -110,7 +112,7 @@ impl Pods<'_> {
                 self.find("kubernetes/limit", container.line, what, "it could take all there is");
             }
         }
-        if name == "app" {
+        if is_service(container) {
             for (line, what) in environment::wrong(&given(container), container.line) {
                 self.find("kubernetes/setting", line, what, "aiclipx-app --help");
             }
@@ -158,7 +160,7 @@ impl Pods<'_> {
             let told = told.and_then(Node::as_text).and_then(|text| duration::parse(text).ok()).unwrap_or_default();
             // That of the service follows from what it is told here.
             let wanted = match environment::read(&given(container)) {
-                Ok(config) if name == "app" => config.drain_delay + config.drain_timeout + LAST_LINES,
+                Ok(config) if is_service(container) => config.drain_delay + config.drain_timeout + LAST_LINES,
                 _ => told,
             };
             if seconds < wanted {
@@ -170,7 +172,34 @@ impl Pods<'_> {
         }
     }
 
-    /// A Job has as many pods as its traffic has shards.
+    /// One answer that is late takes nobody out; and of the service, who asks has seen that it isn't ready before it serves no more.
+    fn readiness(&mut self, template: &Node) {
+        for container in containers(template) {
+            let Some(probe) = container.get("readinessProbe") else { continue };
+            let told = |key: &str, usual: f64| probe.get(key).and_then(Node::as_number).unwrap_or(usual);
+            let (times, line) = (told("failureThreshold", 3.0), probe.line_of("failureThreshold"));
+            if times < 2.0 {
+                let what = "one answer that is late takes it out: `failureThreshold` of `readinessProbe`".to_owned();
+                self.find(
+                    "kubernetes/readiness",
+                    line,
+                    what,
+                    "two or more; all replicas may be short of a processor at once",
+                );
+            }
+            let seen = Duration::from_secs_f64(told("periodSeconds", 10.0) * times + told("timeoutSeconds", 1.0));
+            match environment::read(&given(container)) {
+                Ok(config) if is_service(container) && seen > config.drain_delay => {
+                    let (seen, delay) = (seen.as_secs(), config.drain_delay.as_secs());
+                    let what = format!("that it isn't ready is seen after {seen} s, and it serves on for {delay}");
+                    self.find("kubernetes/readiness", line, what, "a longer APP_DRAIN_DELAY, or probes more often");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A Job has as many pods as its traffic has shards, and they begin together.
     fn shards(&mut self) {
         let Some(completions) = at(&self.object.node, "spec.completions") else { return };
         let shards =
@@ -181,11 +210,25 @@ impl Pods<'_> {
             let what = format!("{} shards, and {} pods", plain(told), plain(completions));
             self.find("kubernetes/shards", told.line, what, "`completions` is as many as SHARDS");
         }
+        for container in self.object.template().into_iter().flat_map(containers) {
+            let has = |option: &str| {
+                container.items_of("args").iter().filter_map(Node::as_text).any(|one| one.starts_with(option))
+            };
+            if has("--shard=") && !has("--start-at=") {
+                let what = "its pods begin when each comes up, and not together".to_owned();
+                self.find("kubernetes/shards", container.line_of("args"), what, "--start-at=$(START_AT)");
+            }
+        }
     }
 }
 
+/// Whether the service runs in it, rather than what prepares a pod or stands beside it.
+fn is_service(container: &Node) -> bool {
+    container.text_of("name") == Some(SERVICE)
+}
+
 /// The variables that a container is given by value: what comes from a Secret nobody knows here.
-fn given(container: &Node) -> Vec<Given> {
+pub(super) fn given(container: &Node) -> Vec<Given> {
     let variables = container.items_of("env").iter();
     let by_value = variables.filter_map(|variable| {
         let (name, value) = (variable.text_of("name")?, variable.get("value")?);

@@ -7,7 +7,7 @@ use k8s_openapi::Resource;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::{Ingress, NetworkPolicy};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -25,7 +25,7 @@ type Wrong = (Path, String);
 /// A kind by its group's version and its name, and how it is read and written again.
 type Kind = (&'static str, &'static str, fn(Json) -> Result<Json, Wrong>);
 
-const KINDS: [Kind; 15] = [
+const KINDS: [Kind; 16] = [
     kind::<ConfigMap>(),
     kind::<Deployment>(),
     kind::<HorizontalPodAutoscaler>(),
@@ -34,6 +34,7 @@ const KINDS: [Kind; 15] = [
     kind::<Namespace>(),
     kind::<NetworkPolicy>(),
     kind::<PersistentVolumeClaim>(),
+    kind::<Pod>(),
     kind::<PodDisruptionBudget>(),
     kind::<Role>(),
     kind::<RoleBinding>(),
@@ -44,7 +45,7 @@ const KINDS: [Kind; 15] = [
 ];
 
 /// The operator's, of which we have no types.
-const OPERATORS: &str = "monitoring.coreos.com/v1";
+const OPERATORS: &str = "monitoring.coreos.com/";
 
 const fn kind<T: Resource + Serialize + DeserializeOwned>() -> Kind {
     (T::API_VERSION, T::KIND, read::<T>)
@@ -61,7 +62,7 @@ pub(super) fn check(object: &Object, findings: &mut Findings) {
     let version = node.text_of("apiVersion").unwrap_or_default();
     let of_kind = KINDS.iter().find(|(known, kind, _)| *known == version && *kind == object.kind());
     let Some((.., read)) = of_kind else {
-        if version != OPERATORS {
+        if !version.starts_with(OPERATORS) {
             let what = format!("`{}` of `{version}` is no kind that is known here", object.kind());
             findings.find(
                 "kubernetes/kind",

@@ -47,14 +47,19 @@ const TRAFFIC: &str = "deploy/kubernetes/jobs/traffic/job.yaml";
 const BASE: &str = "deploy/kubernetes/base/kustomization.yaml";
 const RULES: &str = "monitoring/prometheus/rules/kustomization.yaml";
 const LOCAL: &str = "deploy/kubernetes/overlays/local/no-disks.yaml";
-const SCALING: &str = "deploy/kubernetes/base/app/scaling.yaml";
+const SCALING: &str = "deploy/kubernetes/components/database/scaling.yaml";
+const DATABASE: &str = "deploy/kubernetes/components/database/deployment.yaml";
+const REMOTE: &str = "deploy/kubernetes/components/remote-write/prometheus.yml";
+const OPERATOR: &str = "deploy/kubernetes/overlays/operator/kustomization.yaml";
+const BUNDLES: &str = "deploy/kubernetes/jobs/drill-bundles/pod.yaml";
+const STORE_SERVICE: &str = "deploy/kubernetes/base/prometheus/service.yaml";
 const SERVICES: &str = "deploy/kubernetes/base/app/services.yaml";
 const NETWORK: &str = "deploy/kubernetes/base/common/network.yaml";
 const MONITOR: &str = "deploy/kubernetes/overlays/operator/servicemonitor.yaml";
 const MADE: &str = "deploy/kubernetes/base/prometheus/prometheus.yml";
-const SLO: &str = "deploy/kubernetes/overlays/operator/rules/slo.yaml";
+const SLO: &str = "deploy/kubernetes/overlays/operator/made/slo.yaml";
 
-const ROWS: [Row; 41] = [
+const ROWS: [Row; 53] = [
     // A field that is misspelt, is elsewhere, is of another type, or is not there.
     (APP, "minReadySeconds: 5", "minReadySecond: 5", "kubernetes/field", "`spec` has no field `minReadySecond`"),
     (
@@ -97,7 +102,7 @@ const ROWS: [Row; 41] = [
     (BASE, "  - receiver\n", "  - reciever\n", "kubernetes/missing", "base/reciever is not there"),
     (
         "deploy/kubernetes/base/app/kustomization.yaml",
-        "  - scaling.yaml\n",
+        "  - network.yaml\n",
         "",
         "kubernetes/unlisted",
         "no kustomization.yaml names it",
@@ -200,7 +205,38 @@ const ROWS: [Row; 41] = [
     (APP, "readOnlyRootFilesystem: true", "readOnlyRootFilesystem: false", "kubernetes/open", "readOnlyRootFilesystem"),
     (APP, "drop: [ALL]", "drop: [NET_RAW]", "kubernetes/open", "`app` keeps capabilities"),
     (TRAFFIC, "completions: 4", "completions: 5", "kubernetes/shards", "4 shards, and 5 pods"),
+    (TRAFFIC, "            - --start-at=$(START_AT)\n", "", "kubernetes/shards", "begin when each comes up"),
+    // As many as have their items together, and room in the database.
+    (APP, "  replicas: 1\n", "", "kubernetes/replicas", "there is not one"),
+    (APP, "  replicas: 1\n", "  replicas: 2\n", "kubernetes/replicas", "there is not one"),
+    (DATABASE, "  replicas: null\n", "", "kubernetes/replicas", "each apply puts it back"),
+    (DATABASE, "value: \"4\"", "value: \"5\"", "kubernetes/connections", "18 pods of a rollout take 108 connections"),
+    (
+        SCALING,
+        "maxReplicas: 10",
+        "maxReplicas: 12",
+        "kubernetes/connections",
+        "20 pods of a rollout take 100 connections",
+    ),
+    (APP, "failureThreshold: 2", "failureThreshold: 1", "kubernetes/readiness", "one answer that is late takes it out"),
+    (
+        APP,
+        "failureThreshold: 2",
+        "failureThreshold: 4",
+        "kubernetes/readiness",
+        "seen after 22 s, and it serves on for 20",
+    ),
+    (STORE_SERVICE, "  clusterIP: None\n", "", "kubernetes/selector", "not headless"),
+    (
+        BUNDLES,
+        "claimName: drill-bundles",
+        "claimName: bundle",
+        "kubernetes/missing",
+        "no PersistentVolumeClaim `bundle`",
+    ),
     // What is made of monitoring/.
+    (OPERATOR, "namespace: aiclipx", "namespace: shop", "kubernetes/rendered", "would fire for nothing in another"),
+    (REMOTE, "max_shards: 10", "max_shards: 200", "kubernetes/rendered", "another line here: `max_shards: 10`"),
     (MADE, "regex: \"8081\"", "regex: \"8080\"", "kubernetes/rendered", "another line here: `regex: \"8081\"`"),
     (
         SLO,
@@ -238,10 +274,11 @@ fn a_finding_stands_where_the_field_does() {
         let text = std::fs::read_to_string(&path).expect("it is read");
         let broken = text.replacen(from, to, 1);
         std::fs::write(&path, &broken).expect("a file is written");
-        let findings = found(place.path());
+        // Of the file itself: what follows from it elsewhere is found there.
+        let findings: Vec<Finding> =
+            found(place.path()).into_iter().filter(|one| one.file == Path::new(file)).collect();
         std::fs::write(&path, text).expect("it is put back");
         let [finding] = &findings[..] else { panic!("{findings:#?}") };
-        assert_eq!(finding.file, Path::new(file));
         broken.lines().nth(finding.line - 1).unwrap_or_default().trim().to_owned()
     };
     assert_eq!(line_of(APP, "minReadySeconds: 5", "minReadySecond: 5"), "minReadySecond: 5");
@@ -268,4 +305,19 @@ fn beside_an_installed_tool_there_is_nothing_to_check() {
     let place = copied();
     std::fs::remove_dir_all(place.path().join("deploy")).expect("it is removed");
     assert_eq!(found(place.path()), []);
+}
+
+#[test]
+fn an_autoscaler_is_for_replicas_that_share_a_database() {
+    let place = copied();
+    let app = place.path().join("deploy/kubernetes/base/app");
+    std::fs::copy(root().join(SCALING), app.join("scaling.yaml")).expect("a file is copied");
+    let list = app.join("kustomization.yaml");
+    let text = std::fs::read_to_string(&list).expect("it is read") + "  - scaling.yaml\n";
+    std::fs::write(&list, text).expect("a file is written");
+    let findings = found(place.path());
+    let told: Vec<&str> =
+        findings.iter().filter(|one| one.name == "kubernetes/replicas").map(|one| one.what.as_str()).collect();
+    assert_eq!(told.len(), 2, "{findings:#?}");
+    assert!(told[0].contains("PodDisruptionBudget") != told[1].contains("PodDisruptionBudget"), "{told:?}");
 }
