@@ -67,8 +67,8 @@ impl Handlers {
         Handlers { store, metrics, lifecycle, body }
     }
 
-    /// Looks after the store: what is ready follows it.
-    pub(super) async fn watch(&self) -> Infallible {
+    /// Looks after the store, which what is ready follows; ends only where the store can't be had at all: why.
+    pub(super) async fn watch(&self) -> String {
         self.store.watch(&self.lifecycle).await
     }
 

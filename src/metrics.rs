@@ -22,6 +22,12 @@ use aiclipx_http::serve::ConnectionOutcome;
 pub const LATENCY_BUCKETS: [f64; 16] =
     [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Exposed only where it is known: a database that was never reached may hold any number.
+const ITEMS: &str = "app_items";
+/// What the gauge of the items shows to nobody.
+#[cfg(feature = "postgres")]
+pub(super) const NOT_KNOWN: i64 = -1;
+
 /// Exposed only where there is such a limit.
 const MEMORY_LIMIT: &str = "app_memory_limit_bytes";
 const CPU_LIMIT: &str = "app_cpu_limit_cores";
@@ -93,7 +99,7 @@ impl Metrics {
                 "Requests whose head was read and whose answer is not out yet.",
             )?,
             ready: gauge("app_ready", "1 while traffic should be sent here.")?,
-            items: gauge("app_items", "Items in the store; at app_items_max, more are refused.")?,
+            items: gauge(ITEMS, "Items in the store; at app_items_max, more are refused.")?,
             items_max: gauge("app_items_max", "Items that the store may hold.")?,
             buffered_bytes: gauge(
                 "app_buffered_bytes",
@@ -148,6 +154,7 @@ impl Metrics {
         families.retain(|family| match family.name() {
             MEMORY_LIMIT => memory.is_some(),
             CPU_LIMIT => processors.is_some(),
+            ITEMS => self.items.get() >= 0,
             name if name.starts_with(database_metrics::PREFIX) => self.with_database.load(Ordering::Relaxed),
             _ => true,
         });
