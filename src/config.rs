@@ -352,15 +352,9 @@ impl Config {
         if self.database.is_none() || parts <= self.request_timeout {
             return None;
         }
-        let [request, parts, body, wait, statement, grace] = [
-            self.request_timeout,
-            parts,
-            self.header_timeout,
-            self.database_wait,
-            self.database_timeout,
-            GRACE,
-        ]
-        .map(duration::print);
+        let [request, parts, body, wait, statement, grace] =
+            [self.request_timeout, parts, self.header_timeout, self.database_wait, self.database_timeout, GRACE]
+                .map(duration::print);
         Some(format!(
             "APP_REQUEST_TIMEOUT is {request}, and with a database a request may take {parts}: APP_HEADER_TIMEOUT ({body}) for its \
              body, APP_DATABASE_WAIT ({wait}), APP_DATABASE_TIMEOUT ({statement}) and {grace}; it takes at least their sum"

@@ -69,7 +69,9 @@ impl DatabaseUrl {
         let rest = ["postgres://", "postgresql://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
         let rest = rest.ok_or("its scheme is not postgres://")?;
         if rest.contains('#') {
-            return Err("it holds a # that is not percent-encoded (%23): what stands behind one is sent to nobody".to_owned());
+            return Err(
+                "it holds a # that is not percent-encoded (%23): what stands behind one is sent to nobody".to_owned()
+            );
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, name) = rest.split_once('/').unwrap_or((rest, ""));

@@ -158,9 +158,18 @@ impl Metrics {
             name if name.starts_with(database_metrics::PREFIX) => self.with_database.load(Ordering::Relaxed),
             _ => true,
         });
-        let mut text = String::new();
-        TextEncoder::new().encode_utf8(&families, &mut text).expect("a string takes every write");
-        text
+        text(&families)
+    }
+
+    /// All that a service exposes in a container, on every machine the same, with or without a database: what its size is told by.
+    ///
+    /// # Panics
+    ///
+    /// Never, as [`Metrics::encode`].
+    pub fn encode_all(&self, with_database: bool) -> String {
+        let mut families = self.gather();
+        families.retain(|family| with_database || !family.name().starts_with(database_metrics::PREFIX));
+        text(&families)
     }
 
     /// All metrics as values, on every machine the same ones: what rules and dashboards are checked against.
@@ -278,6 +287,12 @@ impl Connections {
         self.outcomes[outcome as usize].inc();
         self.open.dec();
     }
+}
+
+fn text(families: &[MetricFamily]) -> String {
+    let mut text = String::new();
+    TextEncoder::new().encode_utf8(families, &mut text).expect("a string takes every write");
+    text
 }
 
 fn gauged(number: usize) -> i64 {

@@ -300,10 +300,7 @@ impl Shared {
         Ok(stock)
     }
 
-    async fn in_time<T, E: Into<LookError>>(
-        &self,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, LookError> {
+    async fn in_time<T, E: Into<LookError>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, LookError> {
         timeout(self.timeout + GRACE, work).await.map_err(|_| LookError::Silent)?.map_err(Into::into)
     }
 

@@ -428,8 +428,7 @@ async fn a_url_that_the_database_refuses_ends_the_start_with_2_and_says_which_pa
 async fn a_start_that_waits_for_its_database_answers_the_probes_and_ends_when_it_is_told_to() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("postgres://me@{}/items?sslmode=disable", silent.local_addr().unwrap());
-    let patient =
-        [("APP_DATABASE_WAIT", "1m"), ("APP_DATABASE_TIMEOUT", "1m"), ("APP_REQUEST_TIMEOUT", "10m")];
+    let patient = [("APP_DATABASE_WAIT", "1m"), ("APP_DATABASE_TIMEOUT", "1m"), ("APP_REQUEST_TIMEOUT", "10m")];
     let program = Program::start(&[&[("APP_DATABASE_URL", url.as_str())], &patient[..]].concat()).await;
     let asked = soon(silent.accept()).await.unwrap();
     assert_eq!(program.ask("GET", "/health/live", &[], "").await.status, 200);
