@@ -537,8 +537,8 @@ mod tests {
     /// What the defaults add up to, each at its worst at the same time, is no more than the container gets.
     #[test]
     fn the_defaults_fit_in_what_compose_gives() {
-        use crate::handlers::MAX_NAME_BYTES;
         use crate::in_flight::PIECE_BYTES;
+        use crate::store::item::MAX_NAME_BYTES;
         const MIB: usize = 1 << 20;
         let compose = include_str!("../compose.yaml");
         let (_, app) = compose.split_once("\n  app:\n").expect("compose.yaml has the service");

@@ -24,7 +24,6 @@ use deadpool_postgres::{Object, Pool};
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_postgres::Row;
 
 use super::item::StoreError;
 use super::page::Page;
@@ -36,7 +35,7 @@ use crate::phase::Lifecycle;
 use backoff::Backoff;
 use connect::{Connection, Connector};
 use failures::LookError;
-use statements::{Answer, Ask};
+use statements::{Answer, Ask, id};
 
 /// Between two looks at a database that is there.
 const LOOK: Duration = Duration::from_secs(1);
@@ -165,11 +164,6 @@ impl Postgres {
         });
         answered.await.unwrap_or_else(|_| Err(self.0.failed(failures::lost(statement))))
     }
-}
-
-/// The id of an item, in a row's first column.
-fn id(row: &Row) -> u64 {
-    u64::try_from(row.get::<_, i64>(0)).expect("ids are counted from 1")
 }
 
 impl Shared {

@@ -240,7 +240,7 @@ mod shared_by_three {
         let Some((stores, session)) = three(10).await else { return };
         let put = "INSERT INTO aiclipx_items SELECT id, repeat('é', 10000000) FROM generate_series(1, 3) AS id";
         session.batch_execute(put).await.unwrap();
-        let longest = "é".repeat(crate::handlers::MAX_NAME_BYTES);
+        let longest = "é".repeat(item::MAX_NAME_BYTES);
         assert_eq!(stores[0].store.get(2, |item| item.name.to_owned()).await, Ok(Some(longest)));
         assert_eq!(stores[0].page(0, 10, 1500).await, (vec![1, 2], Some(2)));
     }

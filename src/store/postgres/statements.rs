@@ -7,11 +7,9 @@ use futures_util::TryStreamExt;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
-use super::id;
+use super::super::item::{Item, MAX_NAME_BYTES};
+use super::super::page::Page;
 use crate::database_metrics::Statement;
-use crate::handlers::MAX_NAME_BYTES;
-use crate::store::item::Item;
-use crate::store::page::Page;
 
 /// A question with its values.
 pub(super) enum Ask {
@@ -102,6 +100,11 @@ async fn filled(connection: &ClientWrapper, after: i64, limit: i64, mut page: Pa
         }
     }
     Ok(Answer::Page(page))
+}
+
+/// The id of an item, in a row's first column.
+pub(super) fn id(row: &Row) -> u64 {
+    u64::try_from(row.get::<_, i64>(0)).expect("ids are counted from 1")
 }
 
 impl Answer {
