@@ -167,7 +167,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "APP_DATABASE_WAIT",
         default: "1s",
         values: "10ms…1m",
-        meaning: "for a free connection, and for making one; longer is answered 503",
+        meaning: "for a connection, a free one or a new one; longer is answered 503",
         read: |config, text| {
             config.database_wait = span(text, 10..=MINUTE)?;
             Ok(())
@@ -275,6 +275,9 @@ const HOUR: u64 = 3_600_000;
 /// Its value holds a password, and is never repeated.
 const DATABASE_URL: &str = "APP_DATABASE_URL";
 
+/// What a statement gets on top of `APP_DATABASE_TIMEOUT`: the database cancels it first, and then says that nothing was changed.
+pub(super) const GRACE: Duration = Duration::from_millis(500);
+
 /// Whether this build can keep items in PostgreSQL.
 pub const WITH_POSTGRES: bool = cfg!(feature = "postgres");
 
@@ -336,10 +339,26 @@ impl Config {
                 config.max_body_bytes, config.max_buffered_bytes
             ));
         }
+        errors.extend(config.too_little_time());
         if errors.is_empty() && config.listen == config.admin_listen && config.listen.port() != 0 {
             errors.push(format!("APP_LISTEN and APP_ADMIN_LISTEN are both {}; move one of them", config.listen));
         }
         if errors.is_empty() { Ok(config) } else { Err(errors) }
+    }
+
+    /// With a database a request has as long as its parts may take: of one that is ended sooner nobody knows what it changed.
+    fn too_little_time(&self) -> Option<String> {
+        let parts = self.header_timeout + self.database_wait + self.database_timeout + GRACE;
+        if self.database.is_none() || parts <= self.request_timeout {
+            return None;
+        }
+        let [request, parts, body, wait, statement, grace] =
+            [self.request_timeout, parts, self.header_timeout, self.database_wait, self.database_timeout, GRACE]
+                .map(duration::print);
+        Some(format!(
+            "APP_REQUEST_TIMEOUT is {request}, and with a database a request may take {parts}: APP_HEADER_TIMEOUT ({body}) for its \
+             body, APP_DATABASE_WAIT ({wait}), APP_DATABASE_TIMEOUT ({statement}) and {grace}; it takes at least their sum"
+        ))
     }
 
     /// Where the monitoring's listener is reached from its own machine: loopback when it listens on every address.
@@ -488,6 +507,27 @@ mod tests {
     }
 
     #[test]
+    fn with_a_database_a_request_has_the_time_that_its_parts_may_take() {
+        const URL: (&str, &str) = ("APP_DATABASE_URL", "postgres://me:SECRET@h/n");
+        let about_time = |settings: &[(&str, &str)]| {
+            let errors = read(settings).err().unwrap_or_default();
+            errors.into_iter().find(|error| error.starts_with("APP_REQUEST_TIMEOUT"))
+        };
+        assert_eq!(about_time(&[URL]), None, "the defaults fit");
+        assert_eq!(about_time(&[URL, ("APP_REQUEST_TIMEOUT", "13500ms")]), None);
+        assert_eq!(about_time(&[("APP_REQUEST_TIMEOUT", "10ms")]), None, "in memory nothing is waited for");
+        for (setting, value) in [
+            ("APP_REQUEST_TIMEOUT", "13s499ms"),
+            ("APP_HEADER_TIMEOUT", "30s"),
+            ("APP_DATABASE_WAIT", "20s"),
+            ("APP_DATABASE_TIMEOUT", "1m"),
+        ] {
+            let error = about_time(&[URL, (setting, value)]).unwrap_or_default();
+            assert!(error.contains(setting) && error.contains(value), "{setting}: {error}");
+        }
+    }
+
+    #[test]
     fn one_body_fits_in_what_all_share() {
         assert!(read(&[("APP_MAX_BODY_BYTES", "70000"), ("APP_MAX_BUFFERED_BYTES", "70000")]).is_ok());
         let errors = read(&[("APP_MAX_BODY_BYTES", "70001"), ("APP_MAX_BUFFERED_BYTES", "70000")]).unwrap_err();
@@ -497,8 +537,8 @@ mod tests {
     /// What the defaults add up to, each at its worst at the same time, is no more than the container gets.
     #[test]
     fn the_defaults_fit_in_what_compose_gives() {
-        use crate::handlers::MAX_NAME_BYTES;
         use crate::in_flight::PIECE_BYTES;
+        use crate::store::item::MAX_NAME_BYTES;
         const MIB: usize = 1 << 20;
         let compose = include_str!("../compose.yaml");
         let (_, app) = compose.split_once("\n  app:\n").expect("compose.yaml has the service");

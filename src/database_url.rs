@@ -6,6 +6,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use percent_encoding::percent_decode_str;
+
 /// What a whole URL looks like.
 pub(super) const SHAPE: &str = "postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=MODE";
 
@@ -66,6 +68,11 @@ impl DatabaseUrl {
     pub fn parse(text: &str) -> Result<DatabaseUrl, String> {
         let rest = ["postgres://", "postgresql://"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
         let rest = rest.ok_or("its scheme is not postgres://")?;
+        if rest.contains('#') {
+            return Err(
+                "it holds a # that is not percent-encoded (%23): what stands behind one is sent to nobody".to_owned()
+            );
+        }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, name) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, place) = authority.rsplit_once('@').ok_or(
@@ -85,19 +92,25 @@ impl DatabaseUrl {
             user: decoded("user", user)?,
             password: password.map(|password| decoded("password", password)).transpose()?.filter(|one| !one.is_empty()),
             passfile: None,
-            name: decoded("database's name", name)?,
+            name: name_of(name)?,
             tls: TlsMode::Prefer,
             root: None,
         };
+        let mut taken = Vec::new();
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            url.take(parameter)?;
+            let key = url.take(parameter)?;
+            if taken.contains(&key) {
+                return Err(format!("it has {key} twice, and only one can hold"));
+            }
+            taken.push(key);
         }
         url.checked()
     }
 
-    fn take(&mut self, parameter: &str) -> Result<(), String> {
+    /// Takes a parameter, and returns its name.
+    fn take(&mut self, parameter: &str) -> Result<&'static str, String> {
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        match key {
+        Ok(match key {
             "sslmode" => {
                 self.tls = match value {
                     "disable" => TlsMode::Disable,
@@ -108,18 +121,27 @@ impl DatabaseUrl {
                     _ => {
                         return Err("its sslmode takes disable, prefer, require, verify-ca or verify-full".to_owned());
                     }
-                }
+                };
+                "sslmode"
             }
-            "sslrootcert" => self.root = Some(decoded("sslrootcert", value)?.into()),
-            "passfile" => self.passfile = Some(decoded("passfile", value)?.into()),
-            "host" => self.host = decoded("host", value)?,
+            "sslrootcert" => {
+                self.root = Some(decoded("sslrootcert", value)?.into());
+                "sslrootcert"
+            }
+            "passfile" => {
+                self.passfile = Some(decoded("passfile", value)?.into());
+                "passfile"
+            }
+            "host" => {
+                self.host = decoded("host", value)?;
+                "host"
+            }
             _ => {
                 return Err("it has a parameter that means nothing here: behind the ? it takes sslmode, sslrootcert, \
                             passfile and host"
                     .to_owned());
             }
-        }
-        Ok(())
+        })
     }
 
     /// What the parts have to be together.
@@ -139,6 +161,9 @@ impl DatabaseUrl {
         let path = [&self.root, &self.passfile].into_iter().flatten();
         if path.map(|path| path.as_os_str()).any(std::ffi::OsStr::is_empty) {
             return Err("its sslrootcert or passfile is no path of a file".to_owned());
+        }
+        if self.password.is_some() && self.passfile.is_some() {
+            return Err("it has a password and a passfile, and only one can hold: take one away".to_owned());
         }
         if self.tls == TlsMode::Require && self.root.is_some() {
             self.tls = TlsMode::VerifyCa;
@@ -167,21 +192,22 @@ fn place_of(place: &str) -> Result<(String, u16), String> {
     Ok((host, port.map_err(|()| "its port is no number from 1 to 65535")?))
 }
 
+/// The database's name, of what stands behind the host.
+fn name_of(path: &str) -> Result<String, String> {
+    if path.contains('/') {
+        return Err("its database's name holds a / that is not percent-encoded (%2F)".to_owned());
+    }
+    decoded("database's name", path)
+}
+
 /// Without percent-encoding.
 fn decoded(part: &str, text: &str) -> Result<String, String> {
     let wrong = || format!("its {part} has a % without two hexadecimal digits behind it, or is no UTF-8");
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16)).ok_or_else(wrong);
-        let byte = digit()? * 16 + digit()?;
-        bytes.push(u8::try_from(byte).expect("two hexadecimal digits are a byte"));
+    let is_byte = |rest: &str| rest.len() > 1 && rest.bytes().take(2).all(|digit| digit.is_ascii_hexdigit());
+    if !text.split('%').skip(1).all(is_byte) {
+        return Err(wrong());
     }
-    let text = String::from_utf8(bytes).map_err(|_| wrong())?;
+    let text = percent_decode_str(text).decode_utf8().map_err(|_| wrong())?.into_owned();
     if text.contains('\0') { Err(format!("its {part} holds a NUL")) } else { Ok(text) }
 }
 
@@ -223,7 +249,13 @@ mod tests {
             ("postgres://u%zz:SECRET@h/n", "user"),
             ("postgres://u:SECRET@/n", "host"),
             ("postgres://u:SECRET@h ost/n", "host"),
-            ("postgres://u:SECRET@h#RET/n", "host"),
+            ("postgres://u:SECRET@h#RET/n", "#"),
+            ("postgres://u:SEC#RET@h/n", "#"),
+            ("postgres://u:SECRET@h/n#RET", "#"),
+            ("postgres://u:SECRET@h/n/SECRET", "name"),
+            ("postgres://u:SECRET@h/n?sslmode=disable&sslmode=require", "sslmode twice"),
+            ("postgres://u@h/n?passfile=/a&passfile=/a", "passfile twice"),
+            ("postgres://u:SECRET@h/n?passfile=/a", "password and a passfile"),
             ("postgres://u:SECRET@[::1/n", "host"),
             ("postgres://u:SECRET@h:0/n", "port"),
             ("postgres://u:SECRET@h:65536/n", "port"),

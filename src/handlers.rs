@@ -28,11 +28,8 @@ use super::phase::Lifecycle;
 use super::refusal::Refusal;
 use super::reply::{fixed, json};
 use super::store::Store;
-use super::store::item::Item;
+use super::store::item::{Item, MAX_NAME_BYTES};
 use aiclipx_http::serve;
-
-/// The longest name an item may have: what the store holds is then bounded in bytes, too.
-pub(super) const MAX_NAME_BYTES: usize = 256;
 
 /// Items on a page, unless asked otherwise.
 const DEFAULT_PAGE: usize = 100;
@@ -67,8 +64,8 @@ impl Handlers {
         Handlers { store, metrics, lifecycle, body }
     }
 
-    /// Looks after the store: what is ready follows it.
-    pub(super) async fn watch(&self) -> Infallible {
+    /// Looks after the store, which what is ready follows; ends only where the store can't be had at all: why.
+    pub(super) async fn watch(&self) -> String {
         self.store.watch(&self.lifecycle).await
     }
 

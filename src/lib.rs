@@ -25,7 +25,7 @@
 //! let address = clients.local_addr()?.to_string().parse()?;
 //! let metrics = Arc::new(Metrics::new("0.1.0", "a doctest")?);
 //! let config = Config::default();
-//! let store = Store::open(&config, &metrics).await?;
+//! let store = Store::open(&config, &metrics)?;
 //! let listeners = Listeners { clients, admin };
 //! tokio::spawn(aiclipx_app::run(listeners, config, store, Arc::clone(&metrics), std::future::pending()));
 //!
@@ -116,6 +116,8 @@ pub struct Listeners {
 /// Serves until `stop` resolves: then not ready, still serving for the drain delay, then draining to the deadline.
 /// Logs the final totals when nothing is in flight any more.
 ///
+/// Fails if the database, where there is one, says at its first answer that its URL is wrong: why.
+///
 /// The counters live in `metrics`, which the caller keeps, and in which the store counts, too.
 pub async fn run(
     listeners: Listeners,
@@ -123,8 +125,8 @@ pub async fn run(
     store: Store,
     metrics: Arc<Metrics>,
     stop: impl Future<Output = ()>,
-) {
-    let lifecycle = Arc::new(Lifecycle::starting(metrics.ready()));
+) -> Result<(), String> {
+    let lifecycle = Arc::new(Lifecycle::starting(metrics.ready(), store.is_available()));
     metrics.faults_enabled().set(i64::from(config.faults));
     // At info, as those are that did not fail.
     metrics.access_log_enabled().set(i64::from(config.access_log && config.log >= log::LevelFilter::Info));
@@ -172,7 +174,7 @@ pub async fn run(
     );
     let (drained, _) = tokio::select! {
         drained = serving => drained,
-        never = handlers.watch() => match never {},
+        why = handlers.watch() => return Err(why),
     };
     lifecycle.stopped();
 
@@ -186,6 +188,7 @@ pub async fn run(
         );
     }
     log::info!(requests = metrics.requests(), errors = metrics.errors(); "Stopped.");
+    Ok(())
 }
 
 /// What stands behind both listeners.

@@ -132,24 +132,24 @@ async fn serve(config: Config, limit: usize) -> ExitCode {
     let address = |listener: &TcpListener, wanted| listener.local_addr().unwrap_or(wanted).to_string();
     log::info!(
         address = address(&listeners.clients, config.listen), admin = address(&listeners.admin, config.admin_listen),
-        version, revision = config.revision, faults = config.faults;
+        version, revision = config.revision, faults = config.faults,
+        items = if config.database.is_some() { "in PostgreSQL" } else { "in memory" };
         "Listening."
     );
     if let Some(names) = config::unknown_variables(variables()) {
         log::warn!(names; "These variables are no settings of this service's, and mean nothing; --help lists what does.");
     }
     let config = within_descriptors(config, limit);
-    let store = match Store::open(&config, &metrics).await {
-        Ok(store) => store,
-        Err(why) => {
-            log_writer.flush(FLUSH_LIMIT);
-            return refuse(&why);
-        }
+    let stop = told_to_stop(terminate, interrupt, log_writer);
+    let ended = match Store::open(&config, &metrics) {
+        Ok(store) => app::run(listeners, config, store, metrics, stop).await,
+        Err(why) => Err(why),
     };
-
-    app::run(listeners, config, store, metrics, told_to_stop(terminate, interrupt, log_writer)).await;
     log_writer.flush(FLUSH_LIMIT);
-    ExitCode::SUCCESS
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => refuse(&why),
+    }
 }
 
 /// A listener at this address, or why there is none and what to set instead.

@@ -22,6 +22,12 @@ use aiclipx_http::serve::ConnectionOutcome;
 pub const LATENCY_BUCKETS: [f64; 16] =
     [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
+/// Exposed only where it is known: a database that was never reached may hold any number.
+const ITEMS: &str = "app_items";
+/// What the gauge of the items shows to nobody.
+#[cfg(feature = "postgres")]
+pub(super) const NOT_KNOWN: i64 = -1;
+
 /// Exposed only where there is such a limit.
 const MEMORY_LIMIT: &str = "app_memory_limit_bytes";
 const CPU_LIMIT: &str = "app_cpu_limit_cores";
@@ -93,7 +99,7 @@ impl Metrics {
                 "Requests whose head was read and whose answer is not out yet.",
             )?,
             ready: gauge("app_ready", "1 while traffic should be sent here.")?,
-            items: gauge("app_items", "Items in the store; at app_items_max, more are refused.")?,
+            items: gauge(ITEMS, "Items in the store; at app_items_max, more are refused.")?,
             items_max: gauge("app_items_max", "Items that the store may hold.")?,
             buffered_bytes: gauge(
                 "app_buffered_bytes",
@@ -148,12 +154,22 @@ impl Metrics {
         families.retain(|family| match family.name() {
             MEMORY_LIMIT => memory.is_some(),
             CPU_LIMIT => processors.is_some(),
+            ITEMS => self.items.get() >= 0,
             name if name.starts_with(database_metrics::PREFIX) => self.with_database.load(Ordering::Relaxed),
             _ => true,
         });
-        let mut text = String::new();
-        TextEncoder::new().encode_utf8(&families, &mut text).expect("a string takes every write");
-        text
+        text(&families)
+    }
+
+    /// All that a service exposes in a container, on every machine the same, with or without a database: what its size is told by.
+    ///
+    /// # Panics
+    ///
+    /// Never, as [`Metrics::encode`].
+    pub fn encode_all(&self, with_database: bool) -> String {
+        let mut families = self.gather();
+        families.retain(|family| with_database || !family.name().starts_with(database_metrics::PREFIX));
+        text(&families)
     }
 
     /// All metrics as values, on every machine the same ones: what rules and dashboards are checked against.
@@ -271,6 +287,12 @@ impl Connections {
         self.outcomes[outcome as usize].inc();
         self.open.dec();
     }
+}
+
+fn text(families: &[MetricFamily]) -> String {
+    let mut text = String::new();
+    TextEncoder::new().encode_utf8(families, &mut text).expect("a string takes every write");
+    text
 }
 
 fn gauged(number: usize) -> i64 {

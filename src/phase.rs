@@ -31,11 +31,11 @@ pub(super) struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Starting; `ready` shows 1 while it is [`Phase::Ready`], else 0.
-    pub(super) fn starting(ready: IntGauge) -> Lifecycle {
+    /// Starting; `ready` shows 1 while it is [`Phase::Ready`] and its store can do its work, which is known at the start, too.
+    pub(super) fn starting(ready: IntGauge, store_available: bool) -> Lifecycle {
         ready.set(0);
         let phase = AtomicU8::new(Phase::Starting as u8);
-        Lifecycle { phase, store: AtomicBool::new(true), ready: Mutex::new(ready) }
+        Lifecycle { phase, store: AtomicBool::new(store_available), ready: Mutex::new(ready) }
     }
 
     /// Starting → ready, unless it was told to stop meanwhile.
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn readiness_lasts_from_ready_to_draining_and_never_returns() {
         let gauge = IntGauge::new("ready", "ready").unwrap();
-        let life = Lifecycle::starting(gauge.clone());
+        let life = Lifecycle::starting(gauge.clone(), true);
         assert!(!life.is_ready());
         life.ready();
         assert!(life.is_ready());
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn while_its_store_is_away_it_is_not_ready_and_it_comes_back_only_where_it_was_ready() {
         let gauge = IntGauge::new("ready", "ready").unwrap();
-        let life = Lifecycle::starting(gauge.clone());
+        let life = Lifecycle::starting(gauge.clone(), true);
         life.store_available(true);
         assert_eq!((life.is_ready(), gauge.get()), (false, 0), "it has not begun");
         life.ready();
@@ -116,5 +116,15 @@ mod tests {
         life.draining();
         life.store_available(true);
         assert_eq!((life.is_ready(), gauge.get()), (false, 0));
+    }
+
+    #[test]
+    fn one_that_begins_without_its_store_is_ready_when_that_is_there_and_at_no_moment_before() {
+        let gauge = IntGauge::new("ready", "ready").unwrap();
+        let life = Lifecycle::starting(gauge.clone(), false);
+        life.ready();
+        assert_eq!((life.is_ready(), gauge.get()), (false, 0));
+        life.store_available(true);
+        assert_eq!((life.is_ready(), gauge.get()), (true, 1));
     }
 }

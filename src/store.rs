@@ -31,20 +31,29 @@ enum Backend {
 /// What is awaited is the database's alone.
 #[cfg_attr(not(feature = "postgres"), expect(clippy::unused_async, reason = "memory makes nobody wait"))]
 impl Store {
-    /// The store that the configuration names, at most `max_items` large; its metrics are among `metrics`. Fails if the database
-    /// says that the URL is wrong, or a file that it names is. One that does not answer yet is waited for, later.
-    pub async fn open(config: &Config, metrics: &Metrics) -> Result<Store, String> {
+    /// The store that the configuration names, at most `max_items` large; its metrics are among `metrics`. Fails if a file that the
+    /// database's URL names is wrong; the database itself is asked by `watch`, and nobody before.
+    pub fn open(config: &Config, metrics: &Metrics) -> Result<Store, String> {
         let count = metrics.items(config.max_items);
         #[cfg(feature = "postgres")]
         if let Some(url) = &config.database {
-            let postgres = Postgres::open(url, config, metrics.database(), count).await?;
-            return Ok(Store(Backend::Postgres(postgres)));
+            return Ok(Store(Backend::Postgres(Postgres::open(url, config, metrics.database(), count)?)));
         }
         Ok(Store(Backend::Memory(Memory::new(config.max_items, count))))
     }
 
-    /// Looks after it, and tells whether it can do its work, for as long as the service runs.
-    pub(super) async fn watch(&self, lifecycle: &Lifecycle) -> std::convert::Infallible {
+    /// Whether it can do its work.
+    pub(super) fn is_available(&self) -> bool {
+        match &self.0 {
+            Backend::Memory(_) => true,
+            #[cfg(feature = "postgres")]
+            Backend::Postgres(postgres) => postgres.is_up(),
+        }
+    }
+
+    /// Looks after it, and tells whether it can do its work, for as long as the service runs; ends only if the database says, at
+    /// its first answer, that the URL is wrong: why. One that does not answer is waited for.
+    pub(super) async fn watch(&self, lifecycle: &Lifecycle) -> String {
         match &self.0 {
             Backend::Memory(_) => {
                 let _ = lifecycle;

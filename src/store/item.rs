@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// The longest name an item may have: what the store holds is then bounded in bytes, too.
+pub(crate) const MAX_NAME_BYTES: usize = 256;
+
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Item<'a> {
     /// From 1, and never reused.

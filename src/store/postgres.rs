@@ -1,50 +1,51 @@
 //! Items in PostgreSQL, which several instances share.
 //!
-//! - Whatever it is asked takes a bounded time: a wait for a connection, and a statement that the database itself cancels. What
+//! - Whatever it is asked takes a bounded time: one wait for a connection, and a statement that the database itself cancels. What
 //!   can't be done in it is refused and counted by its [`Failure`], once.
 //! - A statement that was begun is finished, even if its client has left: no connection goes back with something under way.
 //! - A connection of its own asks once a second how the database is (`watch`). While it is away, requests are refused at once, and
-//!   the service is not ready.
+//!   the service is not ready; it is asked again after a wait that no two instances share (`backoff`).
 //! - The items are as many as one row of `aiclipx_store` says: whoever adds or removes one has that row locked until it is done.
 //!   So the capacity holds exactly, however many instances there are, ids are in the order in which items came, and no page
 //!   misses one. It costs that additions and removals of all instances happen one after the other.
 
+mod backoff;
 mod connect;
 mod failures;
 mod named;
 mod schema;
 mod statements;
 
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool, PoolError, Timeouts};
+use deadpool_postgres::{Object, Pool};
 use prometheus::IntGauge;
-use tokio::time::{Instant, timeout};
-use tokio_postgres::Row;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::item::{Item, StoreError};
+use super::item::StoreError;
 use super::page::Page;
-use crate::config::Config;
+use crate::config::{Config, GRACE};
 use crate::database_metrics::{DatabaseMetrics, Failure, Statement};
 use crate::database_url::DatabaseUrl;
+use crate::metrics::NOT_KNOWN;
 use crate::phase::Lifecycle;
+use backoff::Backoff;
 use connect::{Connection, Connector};
-use statements::Ask;
+use failures::LookError;
+use statements::{Answer, Ask, id};
 
-/// Between two looks at the database; while it is away, who waits for it is served the sooner.
+/// Between two looks at a database that is there.
 const LOOK: Duration = Duration::from_secs(1);
-const LOOK_FOR: Duration = Duration::from_millis(250);
-
-/// What a statement gets on top of its time: the database cancels it first, and then says that nothing was changed.
-const GRACE: Duration = Duration::from_millis(500);
 
 pub(super) struct Postgres(Arc<Shared>);
 
 struct Shared {
     pool: Pool,
+    /// One for each connection of the pool's: so who waits for one of these is told from who waits for the database.
+    seats: Arc<Semaphore>,
     connector: Connector,
     capacity: i64,
     wait: Duration,
@@ -55,7 +56,15 @@ struct Shared {
     stock: Mutex<Stock>,
 }
 
-const NOTHING_KNOWN: i64 = -1;
+/// Of a database of which nothing is known: fewer than any has.
+const NO_CHANGES: i64 = -1;
+
+/// A connection that a request has.
+struct Held {
+    connection: Object,
+    /// Given up after the connection.
+    seat: OwnedSemaphorePermit,
+}
 
 /// What is known of the row that counts the items, and the gauge that shows it.
 struct Stock {
@@ -65,66 +74,55 @@ struct Stock {
 }
 
 impl Postgres {
-    /// Makes the tables where they are missing. Fails if the database says that the URL is wrong, or a file that it names is.
-    pub(super) async fn open(
+    /// Fails if a file that the URL names is wrong. Asks nobody yet.
+    pub(super) fn open(
         url: &DatabaseUrl,
         config: &Config,
         metrics: DatabaseMetrics,
         count: IntGauge,
     ) -> Result<Postgres, String> {
         let connector = Connector::new(url, config.database_wait, config.database_timeout)?;
-        count.set(0);
-        let shared = Shared {
-            pool: connector.pool(config.database_pool, config.database_wait)?,
+        count.set(NOT_KNOWN);
+        Ok(Postgres(Arc::new(Shared {
+            pool: connector.pool(config.database_pool)?,
+            seats: Arc::new(Semaphore::new(config.database_pool)),
             connector,
             capacity: i64::try_from(config.max_items).unwrap_or(i64::MAX),
             wait: config.database_wait,
             timeout: config.database_timeout,
             metrics,
             up: AtomicBool::new(false),
-            stock: Mutex::new(Stock { changes: NOTHING_KNOWN, count }),
-        };
-        match shared.look(&mut None).await {
-            Ok(()) => shared.set_up(true),
-            Err(error) => match failures::refused(&error) {
-                Some(why) => return Err(format!("APP_DATABASE_URL: {why}")),
-                None => log::warn!(
-                    database = shared.connector.place(), error = failures::told(&error);
-                    "The database is not there yet: not ready until it is. APP_DATABASE_URL names its host and port."
-                ),
-            },
-        }
-        Ok(Postgres(Arc::new(shared)))
+            stock: Mutex::new(Stock { changes: NO_CHANGES, count }),
+        })))
     }
 
-    /// Asks how the database is, and lets readiness follow.
-    pub(super) async fn watch(&self, lifecycle: &Lifecycle) -> Infallible {
-        let mut connection = None;
+    pub(super) fn is_up(&self) -> bool {
+        self.0.is_up()
+    }
+
+    /// Asks how the database is, and lets readiness follow; makes the tables where they are missing. Ends only if the database
+    /// says, when it is asked first, that the URL is wrong: why.
+    pub(super) async fn watch(&self, lifecycle: &Lifecycle) -> String {
+        let shared = &self.0;
+        let (mut connection, mut backoff) = (None, Backoff::new());
         // Why it is away, as it was told last: another reason is another fault, as where it is back and refuses the password.
-        let mut reason = String::new();
-        lifecycle.store_available(self.0.is_up());
+        let mut reason = None;
+        let mut looked = shared.look(&mut connection).await;
+        if let Some(why) = looked.as_ref().err().and_then(failures::refused) {
+            return format!("APP_DATABASE_URL: {why}");
+        }
         loop {
-            tokio::time::sleep(if self.0.is_up() { LOOK } else { LOOK_FOR }).await;
-            let looked = self.0.look(&mut connection).await;
-            let place = self.0.connector.place();
-            match looked.as_ref().map_err(failures::told) {
-                Ok(()) if self.0.is_up() => {}
-                Ok(()) => log::info!(database = place; "The database is there."),
-                Err(why) if self.0.is_up() => {
-                    log::error!(
-                        database = place, error = why;
-                        "The database is away: not ready until it is back, and requests for items are answered 503."
-                    );
-                    reason = why;
-                }
-                Err(why) if why != reason => {
-                    log::warn!(database = place, error = why; "The database is still away.");
-                    reason = why;
-                }
-                Err(_) => {}
-            }
-            self.0.set_up(looked.is_ok());
+            shared.tell(&looked, &mut reason);
+            shared.set_up(looked.is_ok());
             lifecycle.store_available(looked.is_ok());
+            let wait = if looked.is_ok() {
+                backoff.reset();
+                LOOK
+            } else {
+                backoff.wait()
+            };
+            tokio::time::sleep(wait).await;
+            looked = shared.look(&mut connection).await;
         }
     }
 
@@ -134,48 +132,38 @@ impl Postgres {
         self.0.metrics.connections(idle, status.size - idle, status.max_size);
     }
 
-    pub(super) async fn page(&self, after: u64, limit: usize, mut page: Page) -> Result<Vec<u8>, StoreError> {
+    pub(super) async fn page(&self, after: u64, limit: usize, page: Page) -> Result<Vec<u8>, StoreError> {
         let after = i64::try_from(after).unwrap_or(i64::MAX);
         // One more, which says that there is a next page.
         let limit = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
-        for row in self.ask(Ask::Page { after, limit }).await? {
-            if !page.push(&Item { id: id(&row), name: row.get(1) }) {
-                break;
-            }
-        }
-        Ok(page.finish())
+        Ok(self.ask(Ask::Page { after, limit, page }).await?.page())
     }
 
     pub(super) async fn get(&self, id: u64) -> Result<Option<String>, StoreError> {
         let Ok(id) = i64::try_from(id) else { return Ok(None) };
-        Ok(self.ask(Ask::Get { id }).await?.first().map(|row| row.get(0)))
+        Ok(self.ask(Ask::Get { id }).await?.row().map(|row| row.get(0)))
     }
 
     pub(super) async fn insert(&self, name: &str) -> Result<u64, StoreError> {
-        let rows = self.ask(Ask::Insert { name: name.to_owned(), capacity: self.0.capacity }).await?;
-        rows.first().map(id).ok_or(StoreError::Full)
+        let kept = self.ask(Ask::Insert { name: name.to_owned(), capacity: self.0.capacity }).await?;
+        kept.row().map(id).ok_or(StoreError::Full)
     }
 
     pub(super) async fn remove(&self, id: u64) -> Result<bool, StoreError> {
         let Ok(id) = i64::try_from(id) else { return Ok(false) };
-        Ok(!self.ask(Ask::Remove { id }).await?.is_empty())
+        Ok(self.ask(Ask::Remove { id }).await?.row().is_some())
     }
 
-    async fn ask(&self, ask: Ask) -> Result<Vec<Row>, StoreError> {
-        let connection = self.0.connection().await.map_err(|failure| self.0.failed(failure))?;
+    async fn ask(&self, ask: Ask) -> Result<Answer, StoreError> {
+        let held = self.0.connection().await.map_err(|failure| self.0.failed(failure))?;
         let (shared, statement) = (Arc::clone(&self.0), ask.statement());
         // On a task of its own: whoever asked may leave, and what was begun is finished, and counted, all the same.
         let answered = tokio::spawn(async move {
-            let answered = shared.answer(connection, ask).await;
+            let answered = shared.answer(held, ask).await;
             answered.map_err(|failure| shared.failed(failure))
         });
         answered.await.unwrap_or_else(|_| Err(self.0.failed(failures::lost(statement))))
     }
-}
-
-/// The id of an item, in a row's first column.
-fn id(row: &Row) -> u64 {
-    u64::try_from(row.get::<_, i64>(0)).expect("ids are counted from 1")
 }
 
 impl Shared {
@@ -197,35 +185,70 @@ impl Shared {
         }
     }
 
+    /// Logs what a look changed, before that is known to anybody; `reason` is why the database is away, as it was told last.
+    fn tell(&self, looked: &Result<(), LookError>, reason: &mut Option<String>) {
+        let place = self.connector.place();
+        match looked.as_ref().map_err(failures::told) {
+            Ok(()) => {
+                if reason.take().is_some() {
+                    log::info!(database = place; "The database is there.");
+                }
+            }
+            Err(why) if reason.as_ref() == Some(&why) => {}
+            Err(why) => {
+                if self.is_up() {
+                    log::error!(
+                        database = place, error = why;
+                        "The database is away: not ready until it is back, and requests for items are answered 503."
+                    );
+                } else if reason.is_some() {
+                    log::warn!(database = place, error = why; "The database is still away.");
+                } else {
+                    log::warn!(
+                        database = place, error = why;
+                        "The database is not there yet: not ready until it is. APP_DATABASE_URL names its host and port."
+                    );
+                }
+                *reason = Some(why);
+            }
+        }
+    }
+
     /// A connection of the pool's that is not known to be broken.
-    async fn connection(&self) -> Result<Object, Failure> {
+    async fn connection(&self) -> Result<Held, Failure> {
         if !self.is_up() {
             return Err(Failure::Unreachable);
         }
         let since = Instant::now();
-        let limits = Timeouts { wait: Some(self.wait), create: Some(self.wait), recycle: Some(self.wait) };
-        let connection = self.pool.timeout_get(&limits).await;
+        let held = self.held(since + self.wait).await;
         self.metrics.waited(since.elapsed().as_secs_f64());
-        connection.map_err(|error| {
-            log::debug!(error = error.to_string(); "No connection to the database.");
-            if matches!(error, PoolError::Timeout(deadpool_postgres::TimeoutType::Wait)) {
-                Failure::Pool
-            } else {
-                Failure::Unreachable
-            }
-        })
+        held
     }
 
-    async fn answer(&self, connection: Object, ask: Ask) -> Result<Vec<Row>, Failure> {
+    /// One that is free until then, or can be made until then.
+    async fn held(&self, until: Instant) -> Result<Held, Failure> {
+        let seat = timeout_at(until, Arc::clone(&self.seats).acquire_owned()).await.map_err(|_| Failure::Pool)?;
+        let seat = seat.expect("nobody closes it");
+        let why = match timeout_at(until, self.pool.get()).await {
+            Ok(Ok(connection)) => return Ok(Held { connection, seat }),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it was not made in time".to_owned(),
+        };
+        log::debug!(error = why; "No connection to the database.");
+        Err(Failure::Unreachable)
+    }
+
+    async fn answer(&self, held: Held, ask: Ask) -> Result<Answer, Failure> {
+        let Held { seat: _until_the_end, connection } = held;
         let (statement, since) = (ask.statement(), Instant::now());
         let answered = timeout(self.timeout + GRACE, ask.put(&connection)).await;
         self.metrics.asked(statement, since.elapsed().as_secs_f64());
         match answered {
-            Ok(Ok(rows)) => {
+            Ok(Ok(answer)) => {
                 if statement.changes() {
-                    rows.first().into_iter().for_each(|row| self.counted(row.get(1), row.get(2)));
+                    answer.row().into_iter().for_each(|row| self.counted(row.get(1), row.get(2)));
                 }
-                Ok(rows)
+                Ok(answer)
             }
             Ok(Err(error)) => {
                 log::debug!(error = failures::told(&error); "A statement failed.");
@@ -245,7 +268,7 @@ impl Shared {
 
     /// Asks how many items there are, on a connection of its own; a new one, with the tables made where they are missing, if
     /// there is none or it was lost.
-    async fn look(&self, connection: &mut Option<Connection>) -> Result<(), failures::LookError> {
+    async fn look(&self, connection: &mut Option<Connection>) -> Result<(), LookError> {
         let since = Instant::now();
         let looked = self.look_on(connection).await;
         self.metrics.asked(Statement::Look, since.elapsed().as_secs_f64());
@@ -254,7 +277,7 @@ impl Shared {
         Ok(())
     }
 
-    async fn look_on(&self, connection: &mut Option<Connection>) -> Result<(i64, i64), failures::LookError> {
+    async fn look_on(&self, connection: &mut Option<Connection>) -> Result<(i64, i64), LookError> {
         if let Some(before) = connection.take()
             && before.is_alive()
             && let Ok(stock) = self.in_time(before.look()).await
@@ -266,16 +289,13 @@ impl Shared {
         self.in_time(schema::make(&new)).await?;
         let stock = self.in_time(new.look()).await?;
         // It may be another database than before: one that was restored, or a standby that lagged behind.
-        self.stock.lock().unwrap_or_else(PoisonError::into_inner).changes = NOTHING_KNOWN;
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner).changes = NO_CHANGES;
         *connection = Some(new);
         Ok(stock)
     }
 
-    async fn in_time<T, E: Into<failures::LookError>>(
-        &self,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, failures::LookError> {
-        timeout(self.timeout + GRACE, work).await.map_err(|_| failures::LookError::Silent)?.map_err(Into::into)
+    async fn in_time<T, E: Into<LookError>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, LookError> {
+        timeout(self.timeout + GRACE, work).await.map_err(|_| LookError::Silent)?.map_err(Into::into)
     }
 
     /// What the row that counts said. Two may be told in another order than they happened: the one with more changes holds.

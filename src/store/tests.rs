@@ -4,6 +4,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use super::*;
 
 #[cfg(feature = "postgres")]
@@ -16,8 +18,16 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 /// A store with its metrics.
 struct Kept {
-    store: Store,
+    store: Arc<Store>,
     metrics: Arc<Metrics>,
+    watching: JoinHandle<String>,
+}
+
+/// Nobody looks after what nobody has.
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.watching.abort();
+    }
 }
 
 impl Kept {
@@ -32,7 +42,18 @@ impl Kept {
             ..Config::default()
         };
         let metrics = Arc::new(Metrics::new("0", "test").unwrap());
-        Kept { store: Store::open(&config, &metrics).await.unwrap(), metrics }
+        let store = Arc::new(Store::open(&config, &metrics).unwrap());
+        let lifecycle = Lifecycle::starting(metrics.ready(), store.is_available());
+        let watched = Arc::clone(&store);
+        let watching = tokio::spawn(async move { watched.watch(&lifecycle).await });
+        let there = async {
+            while !store.is_available() {
+                assert!(!watching.is_finished(), "it was refused");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(LIMIT, there).await.expect("it is there");
+        Kept { store, metrics, watching }
     }
 
     fn count(&self) -> i64 {
@@ -211,6 +232,17 @@ mod shared_by_three {
             assert!(store.metrics.encode().contains("app_database_up 1"), "none was refused");
         }
         assert_eq!(stock(&session).await, (0, 0, 1));
+    }
+
+    /// Somebody has a hand in the database: no name takes more of the service's memory than one that it would have kept.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_name_that_was_put_in_by_hand_is_never_longer_than_one_may_be() {
+        let Some((stores, session)) = three(10).await else { return };
+        let put = "INSERT INTO aiclipx_items SELECT id, repeat('é', 10000000) FROM generate_series(1, 3) AS id";
+        session.batch_execute(put).await.unwrap();
+        let longest = "é".repeat(item::MAX_NAME_BYTES);
+        assert_eq!(stores[0].store.get(2, |item| item.name.to_owned()).await, Ok(Some(longest)));
+        assert_eq!(stores[0].page(0, 10, 1500).await, (vec![1, 2], Some(2)));
     }
 
     #[tokio::test(flavor = "multi_thread")]

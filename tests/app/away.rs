@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use aiclipx_app::config::Config;
 use aiclipx_app::database_url::DatabaseUrl;
 
 use crate::database::{self, PASSWORD, Server};
 use crate::exposition::whole;
-use crate::harness::{Answer, App, Client, JSON, eventually, soon, tally};
-use crate::program::run;
+use crate::harness::{Answer, App, Client, JSON, LIMIT, eventually, soon, tally};
+use crate::program::{Program, run};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const ITEM: &str = r#"{"name":"tea"}"#;
 
 /// A service whose items are in this database.
-async fn on(server: &Server, name: &str, change: impl FnOnce(&mut aiclipx_app::config::Config)) -> App {
+async fn on(server: &Server, name: &str, change: impl FnOnce(&mut Config)) -> App {
     App::with(|config| {
         config.database = Some(DatabaseUrl::parse(&server.url(name)).unwrap());
         change(config);
@@ -34,10 +36,6 @@ fn all_failures(app: &App) -> u64 {
 
 fn is_refused(answer: &Answer) -> bool {
     answer.status == 503 && answer.header("retry-after") == Some("1") && answer.json()["error"].is_string()
-}
-
-fn is_ready(app: &App) -> bool {
-    whole(app.metrics().value("app_ready", &[])) == 1
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,7 +87,7 @@ async fn more_requests_than_connections_wait_their_time_and_are_counted_once_as_
         assert!(is_refused(&app.get("/items/7").await));
     }
     assert_eq!((failures(&app, "pool"), all_failures(&app)), (3, 3));
-    assert!(is_ready(&app), "a crowd is no reason to be sent nothing");
+    assert!(app.is_ready(), "a crowd is no reason to be sent nothing");
     holding.rollback().await.unwrap();
     for one in busy {
         assert_eq!(soon(one).await.unwrap().status, 201, "who had a connection is served");
@@ -178,7 +176,7 @@ async fn under_load(server: &Server, hurt: impl AsyncFnOnce(&[App])) -> u64 {
     let clients: Vec<_> = (0..6).map(|turn| tokio::spawn(client(apps[turn % 3].address, Arc::clone(&stop)))).collect();
     hurt(&apps).await;
     for app in &apps {
-        eventually("it is ready again", || is_ready(app)).await;
+        eventually("it is ready again", || app.is_ready()).await;
     }
     stop.store(true, Ordering::SeqCst);
     let mut total = Ledger::default();
@@ -229,14 +227,14 @@ async fn restarted_under_load_nothing_is_lost_and_it_comes_back_by_itself() {
         tokio::time::sleep(Duration::from_millis(500)).await; // of load
         server.stop();
         for app in apps {
-            eventually("it is not ready", || !is_ready(app)).await;
+            eventually("it is not ready", || !app.is_ready()).await;
             assert_eq!(app.get("/health/ready").await.status, 503);
             assert_eq!(app.get("/health/live").await.status, 200);
             assert_eq!(whole(app.metrics().value("app_database_up", &[])), 0);
         }
         server.run();
         for app in apps {
-            eventually("it is ready again", || is_ready(app)).await;
+            eventually("it is ready again", || app.is_ready()).await;
         }
         tokio::time::sleep(Duration::from_millis(300)).await; // of load
     })
@@ -252,7 +250,7 @@ async fn killed_under_load_what_was_told_is_true_and_what_is_open_is_counted_as_
             tokio::time::sleep(Duration::from_millis(300)).await; // of load
             server.kill();
             for app in apps {
-                eventually("it is not ready", || !is_ready(app)).await;
+                eventually("it is not ready", || !app.is_ready()).await;
             }
             server.run();
         })
@@ -275,11 +273,11 @@ async fn a_database_that_stands_still_is_given_up_and_found_again() {
     server.signal("STOP");
     let lost = app.send("POST", "/items", &[JSON], ITEM).await;
     assert!(is_refused(&lost), "{lost:?}");
-    eventually("it is not ready", || !is_ready(&app)).await;
+    eventually("it is not ready", || !app.is_ready()).await;
     assert!(is_refused(&app.get("/items/1").await));
     assert_eq!((failures(&app, "unknown"), failures(&app, "unreachable"), all_failures(&app)), (1, 1, 2));
     server.signal("CONT");
-    eventually("it is ready again", || is_ready(&app)).await;
+    eventually("it is ready again", || app.is_ready()).await;
     assert_eq!(app.get("/items/1").await.status, 200);
 }
 
@@ -288,12 +286,59 @@ async fn a_service_that_starts_before_its_database_waits_for_it() {
     let Some(server) = Server::start(&[]) else { return };
     let name = server.database().await;
     server.stop();
-    let app = on(&server, &name, |_| {}).await;
+    let app = App::begun(|config| config.database = Some(DatabaseUrl::parse(&server.url(&name)).unwrap())).await;
     assert_eq!((app.get("/health/ready").await.status, app.get("/health/live").await.status), (503, 200));
     assert!(is_refused(&app.get("/items").await));
+    let shown = |app: &App| app.metrics.encode().lines().any(|line| line.starts_with("app_items "));
+    assert!(!shown(&app), "nobody knows how many there are");
     server.run();
-    eventually("it is ready", || is_ready(&app)).await;
+    eventually("it is ready", || app.is_ready()).await;
+    assert!(shown(&app));
     assert_eq!(app.send("POST", "/items", &[JSON], ITEM).await.header("location"), Some("/items/1"));
+}
+
+/// A way to a database that takes its time: each piece of what the server says comes so much later. Its port.
+async fn slow_way(server: &Server, late: Duration) -> u16 {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (port, socket) = (listener.local_addr().unwrap().port(), server.folder().join(".s.PGSQL.5432"));
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = tokio::net::UnixStream::connect(&socket).await.unwrap();
+            let (mut asks, mut told) = client.into_split();
+            let (mut says, mut hears) = server.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut asks, &mut hears).await });
+            tokio::spawn(async move {
+                let mut piece = vec![0; 8192];
+                while let Ok(length @ 1..) = says.read(&mut piece).await {
+                    tokio::time::sleep(late).await;
+                    if told.write_all(&piece[..length]).await.is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+/// To let somebody in takes three rounds, and to prepare the session five: either would fit, and both don't.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_waited_for_once_and_not_once_for_each_part_of_making_it() {
+    const ROUND: Duration = Duration::from_millis(150);
+    let Some(server) = database::shared() else { return };
+    let name = server.database().await;
+    let way = slow_way(server, ROUND).await;
+    let url = server.url(&name);
+    let (who, _) = url.split_once('@').unwrap();
+    let url = format!("{who}@127.0.0.1:{way}/{name}?sslmode=disable");
+    let app = App::with(|config| {
+        config.database = Some(DatabaseUrl::parse(&url).unwrap());
+        config.database_wait = ROUND * 6;
+        config.database_timeout = LIMIT;
+    })
+    .await;
+    assert!(is_refused(&app.get("/items").await));
+    assert_eq!((failures(&app, "unreachable"), all_failures(&app)), (1, 1));
 }
 
 /// Ends every session of a database's, as a failover does.
@@ -322,15 +367,15 @@ async fn a_database_that_takes_no_changes_is_away() {
     let Some(server) = database::shared() else { return };
     let name = server.database().await;
     let app = on(server, &name, |_| {}).await;
-    eventually("it is ready", || is_ready(&app)).await;
+    eventually("it is ready", || app.is_ready()).await;
     let set = |how: &str| format!("ALTER DATABASE {name} {how}");
     let session = server.session("postgres").await;
     session.batch_execute(&set("SET default_transaction_read_only = on")).await.unwrap();
     end_sessions(server, &name).await;
-    eventually("it is not ready", || !is_ready(&app)).await;
+    eventually("it is not ready", || !app.is_ready()).await;
     session.batch_execute(&set("RESET default_transaction_read_only")).await.unwrap();
     end_sessions(server, &name).await;
-    eventually("it is ready again", || is_ready(&app)).await;
+    eventually("it is ready again", || app.is_ready()).await;
 }
 
 /// Two services on one database show one number of items, whoever changed it.
@@ -375,5 +420,37 @@ async fn a_url_that_the_database_refuses_ends_the_start_with_2_and_says_which_pa
         assert_eq!(code, Some(2), "{part}: {error}");
         assert!(error.contains("APP_DATABASE_URL") && error.contains(part), "{part}: {error}");
         assert!(!error.contains("a-pass") && !error.contains("a%2Dpass") && !error.contains(PASSWORD), "{error}");
+    }
+}
+
+/// Somebody takes the connection, and says nothing.
+#[tokio::test]
+async fn a_start_that_waits_for_its_database_answers_the_probes_and_ends_when_it_is_told_to() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("postgres://me@{}/items?sslmode=disable", silent.local_addr().unwrap());
+    let patient = [("APP_DATABASE_WAIT", "1m"), ("APP_DATABASE_TIMEOUT", "1m"), ("APP_REQUEST_TIMEOUT", "10m")];
+    let program = Program::start(&[&[("APP_DATABASE_URL", url.as_str())], &patient[..]].concat()).await;
+    let asked = soon(silent.accept()).await.unwrap();
+    assert_eq!(program.ask("GET", "/health/live", &[], "").await.status, 200);
+    assert_eq!(program.ask("GET", "/health/ready", &[], "").await.status, 503);
+    program.signal("TERM").await;
+    assert_eq!(program.end().await.1, Some(0));
+    drop(asked);
+}
+
+#[tokio::test]
+async fn a_passfile_that_others_can_read_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let passfile = folder.path().join("passfile");
+    std::fs::write(&passfile, "*:*:*:*:SECRET\n").unwrap();
+    let url = format!("postgres://me@127.0.0.1:1/items?passfile={}", passfile.display());
+    for (mode, told) in [(0o600, 0), (0o640, 1), (0o604, 1)] {
+        std::fs::set_permissions(&passfile, std::fs::Permissions::from_mode(mode)).unwrap();
+        let program = Program::start(&[("APP_DATABASE_URL", &url)]).await;
+        program.signal("TERM").await;
+        let (lines, code) = program.end().await;
+        let about = |line: &&serde_json::Value| line["msg"].as_str().unwrap().contains("can read the passfile");
+        assert_eq!((lines.iter().filter(about).count(), code), (told, Some(0)), "{mode:o}");
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aiclipx_app::endpoint::{Endpoint, Verb};
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use tokio::io::AsyncReadExt;
 use tokio::sync::Barrier;
 
@@ -152,10 +153,7 @@ async fn a_scan_of_random_paths_and_methods_makes_no_series_and_every_path_is_cl
     let mut unmatched = 0;
     for _ in 0..20_000 {
         let path: String = (0..=random.below(4)).map(|_| pieces[random.below(pieces.len())]).collect();
-        let path: String = format!("/{path}")
-            .bytes()
-            .map(|b| if b.is_ascii() { (b as char).to_string() } else { format!("%{b:02X}") })
-            .collect();
+        let path = utf8_percent_encode(&format!("/{path}"), CONTROLS).to_string();
         let answer = client.ask("GET", &path, &[], "").await;
         let nowhere = answer.body == r#"{"error":"not found"}"#;
         assert_eq!(nowhere, Endpoint::of(&path) == Endpoint::Unmatched, "{path}");

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tempfile::TempDir;
 
 /// For a server to start, or to end.
@@ -237,11 +238,7 @@ impl Server {
 
     /// The URL of a database of this server's.
     pub(crate) fn url(&self, name: &str) -> String {
-        let encoded = |text: &str| {
-            text.bytes()
-                .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("%{byte:02X}") })
-                .collect::<String>()
-        };
+        let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let folder = self.folder.path().to_str().unwrap();
         format!("postgres://{USER}:{}@{}/{name}", encoded(PASSWORD), encoded(folder))
     }

@@ -4,6 +4,7 @@ use crate::database::{PASSWORD, Server};
 use crate::harness::App;
 use crate::program::run;
 use aiclipx_app::database_url::DatabaseUrl;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// A port that nobody has now.
 fn free_port() -> u16 {
@@ -11,7 +12,7 @@ fn free_port() -> u16 {
 }
 
 fn encoded(password: &str) -> String {
-    password.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
+    utf8_percent_encode(password, NON_ALPHANUMERIC).to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]

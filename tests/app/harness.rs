@@ -29,7 +29,7 @@ pub(crate) struct App {
     pub(crate) admin: SocketAddr,
     pub(crate) metrics: Arc<Metrics>,
     stop: Option<oneshot::Sender<()>>,
-    running: JoinHandle<()>,
+    running: JoinHandle<Result<(), String>>,
 }
 
 impl App {
@@ -42,7 +42,15 @@ impl App {
         App::with(|config| config.faults = true).await
     }
 
+    /// A service that is ready.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> App {
+        let app = App::begun(change).await;
+        eventually("it is ready", || app.is_ready()).await;
+        app
+    }
+
+    /// A service that has its listeners, and may have no database.
+    pub(crate) async fn begun(change: impl FnOnce(&mut Config)) -> App {
         let mut config = Config::default();
         #[cfg(feature = "postgres")]
         if let Some(server) = crate::database::shared() {
@@ -57,7 +65,7 @@ impl App {
         let metrics = Arc::new(Metrics::new("0.0.0", "test").unwrap());
         let (stop, stopped) = oneshot::channel();
         let told = async { drop(stopped.await) };
-        let store = Store::open(&config, &metrics).await.unwrap();
+        let store = Store::open(&config, &metrics).unwrap();
         let listeners = Listeners { clients, admin };
         let running = tokio::spawn(aiclipx_app::run(listeners, config, store, Arc::clone(&metrics), told));
         App { address: addresses[0], admin: addresses[1], metrics, stop: Some(stop), running }
@@ -86,6 +94,10 @@ impl App {
         self.metrics().requests()
     }
 
+    pub(crate) fn is_ready(&self) -> bool {
+        crate::exposition::whole(self.metrics().value("app_ready", &[])) == 1
+    }
+
     pub(crate) fn in_flight(&self) -> f64 {
         self.metrics().value("app_requests_in_flight", &[])
     }
@@ -100,7 +112,7 @@ impl App {
 
     /// Waits until it has stopped by itself.
     pub(crate) async fn stopped(self) {
-        soon(self.running).await.unwrap();
+        soon(self.running).await.unwrap().unwrap();
     }
 }
 

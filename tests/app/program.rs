@@ -50,14 +50,14 @@ impl Program {
         kib.unwrap() << 10
     }
 
-    async fn signal(&self, name: &str) {
+    pub(crate) async fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap().to_string();
         let kill = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status();
         assert!(soon(kill).await.unwrap().success());
     }
 
     /// Every line it still writes, each of which must be one JSON object, and its exit code.
-    async fn end(mut self) -> (Vec<Value>, Option<i32>) {
+    pub(crate) async fn end(mut self) -> (Vec<Value>, Option<i32>) {
         let mut text = String::new();
         soon(self.stdout.read_to_string(&mut text)).await.unwrap();
         let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

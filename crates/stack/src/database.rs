@@ -4,15 +4,16 @@
 //! The server refuses to run as root: there it runs as an unprivileged user, who has its folder and nothing else of the stack's.
 //! Its password is random, and lies in files that only the user of the stack reads.
 
-use std::fmt::Write as _;
 use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -42,19 +43,16 @@ fn release_of(folder: &Path) -> u32 {
     name.and_then(|name| name.parse().ok()).unwrap_or(0)
 }
 
+/// What the path of a file has in a URL as `%XX`.
+const NOT_OF_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'_').remove(b'-');
+
 /// What the service is told: where the database is, and which file has the password. Nothing of a stack without one.
 pub(super) fn url(plan: &Plan) -> String {
     if !plan.components.contains(&Component::Database) {
         return String::new();
     }
-    let mut passfile = String::new();
-    for byte in plan.secrets().join(secrets::DATABASE_PASSFILE).to_string_lossy().bytes() {
-        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
-            passfile.push(char::from(byte));
-        } else {
-            let _ = write!(passfile, "%{byte:02X}");
-        }
-    }
+    let passfile = plan.secrets().join(secrets::DATABASE_PASSFILE);
+    let passfile = percent_encode(passfile.as_os_str().as_bytes(), NOT_OF_A_PATH);
     format!("postgres://{NAME}@{}/{NAME}?sslmode=disable&passfile={passfile}", plan.database)
 }
 

@@ -84,6 +84,16 @@ impl RemoteOptions {
             return Err(Failure::usage(format!("{} is not where Prometheus would find it", file.display()))
                 .remedy("give the whole path that the file has on the machine of that Prometheus"));
         }
+        // It need not be here; if it is, it is a file.
+        if let Some(file) = remote.credentials.as_ref().map(Credentials::file)
+            && file.metadata().is_ok_and(|held| !held.is_file())
+        {
+            return Err(Failure::usage(format!(
+                "{} holds no secret to write to a store with: it is no regular file",
+                file.display()
+            ))
+            .remedy("name the file that holds the password or the token, and nothing else"));
+        }
         remote.labels.entry(STACK_LABEL.to_owned()).or_insert_with(|| "aiclipx".to_owned());
         Ok(Some(remote))
     }

@@ -33,8 +33,6 @@ const MEMORY_BYTES_A_SERIES: f64 = 4_600.0;
 const MEMORY_BYTES: f64 = 65e6;
 /// A rollout replaces every series by another within the two hours that both are in memory; and somebody has to ask, too.
 const HEADROOM: f64 = 2.0;
-/// What the service exposes only where there are such limits, as in a container.
-const LIMITS: [&str; 2] = ["app_memory_limit_bytes", "app_cpu_limit_cores"];
 /// Names that are told by themselves, the largest first.
 const LARGEST: usize = 3;
 /// One question to a service.
@@ -47,6 +45,9 @@ pub(super) struct Sizing {
     /// What the service exposes: its URL, or a file that holds it [default: what the service of this repository does].
     #[arg(long, value_name = "URL|FILE")]
     metrics: Option<String>,
+    /// That service keeps its items in PostgreSQL, of which it exposes more.
+    #[arg(long, conflicts_with = "metrics")]
+    database: bool,
     /// Instances of the service.
     #[arg(long, default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     replicas: u32,
@@ -70,7 +71,7 @@ impl Sizing {
         }
         let exposed = match &self.metrics {
             Some(place) => of_text(&text_of(place).await?, place)?,
-            None => ours()?,
+            None => ours(self.database)?,
         };
         print(self.told(&exposed).trim_end())?;
         Ok(ExitCode::SUCCESS)
@@ -157,14 +158,10 @@ impl Needs {
     }
 }
 
-/// How many series of each name the service of this repository exposes, without a database, on every machine the same.
-fn ours() -> Result<BTreeMap<String, usize>, Failure> {
+/// How many series of each name the service of this repository exposes.
+fn ours(with_database: bool) -> Result<BTreeMap<String, usize>, Failure> {
     let metrics = Metrics::new("", "").context("the service's own metrics")?;
-    let mut exposed = of_text(&metrics.encode(), "the service")?;
-    for limit in LIMITS {
-        exposed.entry(limit.to_owned()).or_insert(1);
-    }
-    Ok(exposed)
+    of_text(&metrics.encode_all(with_database), "the service")
 }
 
 fn of_text(text: &str, place: &str) -> Result<BTreeMap<String, usize>, Failure> {

@@ -62,6 +62,9 @@ enum Verb {
     /// The same; the word may be left out.
     Run(TrafficRun),
     /// Make one ledger of the parts that `run --shard` left: that of a single generator, but for times.
+    ///
+    /// Parts that were cut short, or are of two runs, are refused. A part's sum is no signature: whoever edits a part and writes its
+    /// sum anew is not found here, but by `check`, where the service counted something else.
     Merge {
         /// The parts, all of one run.
         #[arg(required = true)]

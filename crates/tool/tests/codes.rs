@@ -187,7 +187,7 @@ const NO_POSTGRES: &str = "is built without PostgreSQL; `just up --database` bui
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 153] = [
+const TABLE: [(&str, &str, u8, &str); 156] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
@@ -243,6 +243,14 @@ const TABLE: [(&str, &str, u8, &str); 153] = [
     ),
     ("render --kubernetes --external-url https://a.example", "empty", 2, "list what is in it as `components`"),
     ("render --kubernetes --namespace Shop --out {cluster}", "empty", 2, "For more information, try '--help'."),
+    ("render --remote-write http://a/write --remote-write-token-file /dev/zero", "empty", 2, "and nothing else"),
+    (
+        "render --remote-write http://a/write --remote-write-token-file /nowhere/token",
+        "empty",
+        0,
+        "74 files at speed 30",
+    ),
+    ("sizing --database --replicas 3", "missing", 0, "one Prometheus is enough"),
     ("up --remote-write http://a:8428", "missing", 2, "its path is missing: VictoriaMetrics"),
     ("up --remote-write-user me", "missing", 2, "For more information, try '--help'."),
     ("up --external-label a=b", "missing", 2, "For more information, try '--help'."),

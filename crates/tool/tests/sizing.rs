@@ -67,6 +67,18 @@ fn what_is_counted_without_asking_is_what_the_service_exposes() {
     assert!(asked > 300, "{asked}");
 }
 
+/// Three replicas share a database: then these are there, too.
+#[test]
+fn with_a_database_each_series_of_it_is_counted() {
+    let (statements, bounds) = (["page", "get", "insert", "remove", "look"].len(), 16);
+    let histogram = bounds + ["+Inf", "_sum", "_count"].len();
+    let kinds = ["unreachable", "pool", "timeout", "lost", "unknown", "error"].len();
+    let gauges = ["up", "connections idle", "connections used", "connections_max"].len();
+    let of_it = statements * histogram + histogram + kinds + gauges;
+    let with = number(&said(&["--database"]), "series a replica");
+    assert_eq!(with, number(&said(&[]), "series a replica") + of_it as u64);
+}
+
 #[test]
 fn sizes_grow_with_what_they_are_of_and_more_than_one_prometheus_is_told() {
     let (one, ten) = (said(&[]), said(&["--replicas", "10"]));

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{ClientWrapper, Hook, HookError, Manager, ManagerConfig, Pool, RecyclingMethod};
 use tokio_postgres::config::SslMode;
 use tokio_postgres::{Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failures::LookError;
-use super::named::read;
+use super::named::{is_open_to_others, read};
 use super::statements::{LOOK, PREPARED};
 use crate::database_url::{DatabaseUrl, TlsMode};
 
@@ -65,8 +65,8 @@ impl Connector {
         &self.place
     }
 
-    /// A pool of sessions with all statements prepared.
-    pub(super) fn pool(&self, size: usize, wait: Duration) -> Result<Pool, String> {
+    /// A pool of sessions with all statements prepared. Whoever asks it for one says how long that may take.
+    pub(super) fn pool(&self, size: usize) -> Result<Pool, String> {
         // What was lost is known: no round is spent on asking.
         let habits = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(self.config.clone(), self.tls.clone(), habits);
@@ -74,20 +74,14 @@ impl Connector {
         let hook = Hook::async_fn(move |client: &mut ClientWrapper, _| {
             let session = session.clone();
             Box::pin(async move {
-                let prepared = async {
-                    client.batch_execute(&session).await?;
-                    for text in PREPARED {
-                        client.prepare_cached(text).await?;
-                    }
-                    Ok(())
-                };
-                let prepared = tokio::time::timeout(wait, prepared).await;
-                prepared
-                    .map_err(|_| HookError::message("the session was not ready in time"))?
-                    .map_err(HookError::Backend)
+                client.batch_execute(&session).await.map_err(HookError::Backend)?;
+                for text in PREPARED {
+                    client.prepare_cached(text).await.map_err(HookError::Backend)?;
+                }
+                Ok(())
             })
         });
-        let pool = Pool::builder(manager).max_size(size).runtime(Runtime::Tokio1).post_create(hook).build();
+        let pool = Pool::builder(manager).max_size(size).post_create(hook).build();
         pool.map_err(|error| format!("no pool of connections can be made: {error}"))
     }
 
@@ -108,6 +102,9 @@ impl Connector {
 fn password(url: &DatabaseUrl) -> Result<Option<String>, String> {
     let (None, Some(path)) = (&url.password, &url.passfile) else { return Ok(url.password.clone()) };
     let text = read(path, "passfile")?;
+    if is_open_to_others(path) {
+        log::warn!(file = path.display().to_string(); "Others than its owner can read the passfile of APP_DATABASE_URL: chmod 600 keeps them out.");
+    }
     passfile::find(&text, url).map(Some).ok_or_else(|| {
         format!(
             "APP_DATABASE_URL: its passfile {} has no line HOST:PORT:NAME:USER:PASSWORD for this database and user",

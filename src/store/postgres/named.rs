@@ -1,7 +1,8 @@
-//! Files that the URL names.
+//! Files that the URL names: of bounded length, and those that hold a password for nobody but their owner.
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// More than any list of passwords or certificates: the distributions' bundle of all has a quarter of it.
@@ -22,6 +23,11 @@ pub(super) fn read(path: &Path, parameter: &str) -> Result<String, String> {
         return Err(refused("it holds more than 1 MiB"));
     }
     Ok(text)
+}
+
+/// Whether others than its owner may read it, where PostgreSQL's own programs take no password from a file.
+pub(super) fn is_open_to_others(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o044 != 0)
 }
 
 #[cfg(test)]

@@ -171,6 +171,22 @@ impl From<RemoteUrl> for String {
     }
 }
 
+/// Labels that series and alerts have a meaning for. Prometheus adds an external label wherever there is none of its name: so a
+/// counter would have a bucket's bound, and an alert without a severity somebody's route.
+const TAKEN: [&str; 11] = [
+    "alertname",
+    "alertstate",
+    "instance",
+    "job",
+    "le",
+    "long_window",
+    "quantile",
+    "service",
+    "severity",
+    "slo",
+    "speed",
+];
+
 /// An external label as the command line has it, `NAME=VALUE`.
 pub fn external_label(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE"))?;
@@ -178,8 +194,8 @@ pub fn external_label(text: &str) -> Result<(String, String), String> {
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(is_part) {
         return Err(format!("`{name}` is no name of a label; letters, digits and _, no digit first"));
     }
-    if name == "speed" || name.starts_with("__") {
-        return Err(format!("the label `{name}` is not yours to set"));
+    if TAKEN.contains(&name) || name.starts_with("__") {
+        return Err(format!("the label `{name}` is not yours to set: series and alerts have it for something else"));
     }
     // Prometheus 3 puts a variable of its environment there.
     if value.is_empty() || value.contains('$') || value.contains(char::is_control) {
@@ -310,6 +326,9 @@ mod tests {
             ("=x", "no name"),
             ("1a=x", "no name"),
             ("speed=1", "not yours"),
+            ("instance=x", "not yours"),
+            ("le=1", "not yours"),
+            ("severity=critical", "not yours"),
             ("__name__=x", "not yours"),
             ("stack=", "is empty"),
             ("stack=$HOME", "`$`"),

@@ -140,7 +140,7 @@ async fn service() -> (Address, Address) {
     let [to, scraped] = [&clients, &admin].map(|listener| Address::loopback(listener.local_addr().unwrap().port()));
     let metrics = Arc::new(Metrics::new("0", "0").unwrap());
     let config = Config { faults: true, ..Config::default() };
-    let store = Store::open(&config, &metrics).await.unwrap();
+    let store = Store::open(&config, &metrics).unwrap();
     tokio::spawn(aiclipx_app::run(Listeners { clients, admin }, config, store, metrics, pending()));
     (to, scraped)
 }

@@ -10,6 +10,7 @@ use aiclipx_base::duration;
 use aiclipx_dashboard::model::{ALL, Dashboard, Panel};
 use aiclipx_dashboard::query::TimeRange;
 use aiclipx_model::prom::answer::percent_encoded;
+use percent_encoding::percent_decode_str;
 
 /// Beyond it no calendar goes: the end of the year 9999, in Unix milliseconds.
 const LAST_MILLIS: i64 = 253_402_300_799_999;
@@ -185,22 +186,7 @@ fn moment(text: &str, now_millis: i64) -> Result<i64, String> {
 
 /// A part of an address as text; what is no UTF-8 is replaced.
 pub(super) fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let escaped = text.get(at + 1..at + 3).and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        match (byte, escaped) {
-            (b'%', Some(escaped)) => {
-                decoded.push(escaped);
-                at += 2;
-            }
-            (b'+', _) => decoded.push(b' '),
-            _ => decoded.push(byte),
-        }
-        at += 1;
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
+    percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]
