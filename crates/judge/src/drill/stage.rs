@@ -138,6 +138,7 @@ impl Stage<'_> {
         for (expected, place) in self.expected() {
             let course = self.course(expected);
             // amtool was asked about the labels that the test has.
+            let own = configuration.receivers_of(&course.labels);
             let asked = &self.record.amtool.routes;
             let routed = asked.iter().find(|one| one.labels == course.labels);
             let routed = routed.or_else(|| asked.iter().find(|one| are_close(&one.labels, &course.labels)));

@@ -10,8 +10,6 @@ use aiclipx_model::drill::rules::{self, Rule};
 use aiclipx_model::failure;
 use aiclipx_model::monitoring::Monitoring;
 
-const NAME: &str = "drill/expected";
-
 pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     let of = |wanted: Role| monitoring.files().iter().filter(move |(path, bytes)| role(path, bytes) == wanted);
     let mut read = Vec::new();
@@ -19,7 +17,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     for (path, bytes) in called_so.filter(|(path, bytes)| role(path, bytes) == Role::Expected) {
         match expected::read(&monitoring.named(path), bytes) {
             Ok(meant) => read.extend(meant),
-            Err(found) => findings.read(NAME, found),
+            Err(found) => findings.read("drill/expected", found),
         }
     }
     if read.is_empty() {
@@ -36,7 +34,7 @@ pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     };
     let rules: Vec<&Rule> = rules.iter().collect();
     let unknown: Vec<failure::Finding> = expected::unknown(&read, &rules, configuration.as_ref());
-    findings.read(NAME, unknown);
+    findings.read("drill/expected", unknown);
 }
 
 #[cfg(test)]
