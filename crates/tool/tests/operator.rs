@@ -5,12 +5,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use aiclipx_model::monitoring::kubernetes::NAMESPACE;
 use aiclipx_model::monitoring::{Monitoring, located};
 use serde_json::{Value, json};
 
+/// Months of the same rules as in slo.yml.
+const LONG: &str = "slo-long.yml";
 /// What asks whether Prometheus knows of anything yet: another namespace is something.
 const ANYTHING: &str = "AppTargetMissing";
 
@@ -87,7 +89,7 @@ fn in_their_namespace_they_pass_the_tests_of_ours_whatever_another_exposes() {
     let mut files = Vec::new();
     for entry in fs::read_dir(monitoring().join("prometheus/rules/tests")).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_none_or(|extension| extension != "yml") {
+        if path.extension().is_none_or(|extension| extension != "yml") || path.ends_with(LONG) {
             continue;
         }
         let mut tests = read(&fs::read(&path).unwrap());
@@ -102,8 +104,15 @@ fn in_their_namespace_they_pass_the_tests_of_ours_whatever_another_exposes() {
         files.push(to);
     }
     assert!(names.len() == 4 && files.len() > 6, "{names:?}, {files:?}");
-    let output = Command::new("promtool").args(["test", "rules"]).args(&files).output().unwrap();
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}");
-    assert_eq!(said.matches("SUCCESS").count(), files.len(), "{said}");
+    // One takes its files one after the other.
+    let each = |file: &PathBuf| {
+        let said = (Stdio::piped(), Stdio::piped());
+        Command::new("promtool").args(["test", "rules"]).arg(file).stdout(said.0).stderr(said.1).spawn().unwrap()
+    };
+    let running: Vec<Child> = files.iter().map(each).collect();
+    for (file, child) in files.iter().zip(running) {
+        let output = child.wait_with_output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && said.contains("SUCCESS"), "{}: {said}", file.display());
+    }
 }

@@ -38,8 +38,11 @@ pub(in crate::monitoring) fn held_to(text: &str, label: &str, value: &str) -> Re
 }
 
 fn asks_for_anything(expr: &Expr) -> bool {
-    let is_bare = |argument: &Expr| matches!(argument, Expr::VectorSelector(VectorSelector { matchers, .. }) if matchers.matchers.is_empty());
-    matches!(expr, Expr::Call(call) if call.func.name == NOTHING && call.args.args.iter().all(|one| is_bare(one)))
+    let Expr::Call(call) = expr else { return false };
+    let [argument] = &call.args.args[..] else { return false };
+    let is_bare =
+        matches!(&**argument, Expr::VectorSelector(VectorSelector { matchers, .. }) if matchers.matchers.is_empty());
+    call.func.name == NOTHING && is_bare
 }
 
 /// Into each selector below what is to be entered.
