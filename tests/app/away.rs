@@ -339,6 +339,7 @@ async fn a_connection_is_waited_for_once_and_not_once_for_each_part_of_making_it
     .await;
     assert!(is_refused(&app.get("/items").await));
     assert_eq!((failures(&app, "unreachable"), all_failures(&app)), (1, 1));
+    assert_eq!(whole(app.metrics().value("app_database_wait_seconds_count", &[])), 1, "it was tried");
 }
 
 /// Ends every session of a database's, as a failover does.
