@@ -112,7 +112,9 @@ impl Taken {
         let tests =
             tests.flat_map(|test| test.items_of("promql_expr_test")).filter_map(|one: &Node| one.text_of("expr"));
         for tree in rules.chain(tests).filter_map(|expr| promql::parse(expr).ok()) {
-            promql::nodes(&tree).into_iter().for_each(|node| taken.by_use(node));
+            for node in promql::nodes(&tree) {
+                taken.by_use(node);
+            }
         }
         taken
     }
