@@ -187,7 +187,7 @@ const NO_POSTGRES: &str = "is built without PostgreSQL; `just up --database` bui
 const KILLED: &str = "`just down` clears what is left, `just up` starts anew, `just prove` needs no stack";
 
 /// Arguments, the state directory, the code, and what is in the last line.
-const TABLE: [(&str, &str, u8, &str); 150] = [
+const TABLE: [(&str, &str, u8, &str); 153] = [
     ("", "empty", 2, "Print version"),
     ("--help", "empty", 0, "Print version"),
     ("no-such-verb", "empty", 2, "For more information, try '--help'."),
