@@ -167,7 +167,7 @@ fn whom_the_exporter_asks_and_what_holds_back_what_are_an_operators_objects() {
             "sourceMatch": [{"name": "severity", "value": "critical", "matchType": "="}],
             "targetMatch": [
                 {"name": "severity", "value": "warning", "matchType": "="},
-                {"name": "alertname", "value": "AppRestarting|AppInstanceDown|App.+NearLimit", "matchType": "!~"},
+                {"name": "alertname", "value": "AppRestarting|AppInstance.+|App.+NearLimit", "matchType": "!~"},
             ],
             "equal": ["service", "job"],
         })
