@@ -603,7 +603,7 @@ fn what_a_hand_breaks_is_found_with_its_line() {
         (TESTS, "  - ../app.yml\n", "  - ../slo.yml\n", "which is not loaded here", "alertname"),
         (
             ROUTES,
-            "target_matchers: ['severity=\"warning\"', 'alertname!~\"AppRestarting|AppInstanceDown|App.+NearLimit\"']\n    equal: [service, job]",
+            "target_matchers: ['severity=\"warning\"', 'alertname!~\"AppRestarting|AppInstance.+|App.+NearLimit\"']\n    equal: [service, job]",
             "target_matchers: ['alertname=\"Watchdog\"']\n    equal: []",
             "the Watchdog is inhibited",
             "target",
@@ -1200,8 +1200,8 @@ fn examples_of_channels_silence_what_is_silenced_here() {
         ("['severity=\"critical\"']\n    target", "[severity=critical]\n    target"),
         ("['severity=\"critical\"']\n    target", "['{severity = \"critical\"}']\n    target"),
         (
-            "['severity=\"warning\"', 'alertname!~\"AppRestarting|AppInstanceDown|App.+NearLimit\"']",
-            "['alertname!~\"AppRestarting|AppInstanceDown|App.+NearLimit\"', 'severity=\"warning\"']",
+            "['severity=\"warning\"', 'alertname!~\"AppRestarting|AppInstance.+|App.+NearLimit\"']",
+            "['alertname!~\"AppRestarting|AppInstance.+|App.+NearLimit\"', 'severity=\"warning\"']",
         ),
         ("equal: [service, job]\n", "equal: [job, service]\n"),
         (rules, &turned),
