@@ -1,5 +1,3 @@
-use std::path::{Path, PathBuf};
-
 use super::guess::{Exposed, Guess, guess};
 use super::written::{Asked, files};
 use super::*;
@@ -10,7 +8,7 @@ fn guessed(text: &str) -> Guess {
     guess(&Exposed::new(text, exposition::parse(text).expect("an exposition")))
 }
 
-fn written(guess: &Guess) -> std::collections::BTreeMap<PathBuf, String> {
+fn written(guess: &Guess) -> BTreeMap<PathBuf, String> {
     let address = "http://127.0.0.1:5000".parse().expect("an address");
     files(&Asked { job: "shop", address: &address, monitoring: None, metrics: "/metrics", ready: "/healthz" }, guess)
 }
