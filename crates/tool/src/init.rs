@@ -2,6 +2,7 @@
 //!
 //! It asks the service a few questions, says what it took for what and why, and never overwrites a file.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
@@ -235,7 +236,7 @@ fn for_a_shell(path: &Path) -> String {
     let text = path.display().to_string();
     // What begins with a dash would be taken for an option.
     let text = if text.starts_with('-') { format!("./{text}") } else { text };
-    shlex::try_quote(&text).map_or_else(|_| text.clone(), |quoted| quoted.into_owned())
+    shlex::try_quote(&text).map_or_else(|_| text.clone(), Cow::into_owned)
 }
 
 /// What stands where a folder of a file's path must be and is none.

@@ -1,5 +1,3 @@
-use std::path::{Path, PathBuf};
-
 use super::guess::{Exposed, Guess, guess};
 use super::written::{Asked, files};
 use super::*;
