@@ -31,9 +31,12 @@ use aiclipx_model::notification::Status;
 ///
 /// 2: each rule has a row; who is told is held to whom an alert is meant for, where a `drill.yaml` says it; texts that an
 /// integration has of itself are rendered; of what fires always no end is claimed.
-pub const SCHEMA: u32 = 2;
-/// The oldest that is judged still. What was of version 1 changed within it.
-pub const OLDEST: u32 = 2;
+/// 3: what can't be lived takes nothing else of its test with it; measured numbers in labels are the test's to a billionth; a message
+/// of which nothing comes out fails; a route that is muted at all times proves nothing; subqueries have a grid in common, or the
+/// alert is not proven.
+pub const SCHEMA: u32 = 3;
+/// The oldest that is judged still. Neither of those before lasted a day.
+pub const OLDEST: u32 = 3;
 /// What `run.json` of such a bundle says it is.
 pub const KIND: &str = "drill";
 

@@ -35,6 +35,7 @@ use aiclipx_judge::drill::plan::{Plan, Scene, Wanted, no_rule};
 use aiclipx_judge::drill::record::Record;
 use aiclipx_judge::files;
 use aiclipx_judge::provenance::{self, compact_utc};
+use aiclipx_model::counted::counted;
 use aiclipx_model::drill::scene::millis;
 use aiclipx_model::failure::{Failure, Kind};
 use aiclipx_stack::interrupt::Interrupt;
@@ -315,10 +316,11 @@ impl Job for Living {
         let stretch = &record.run.stretch;
         let firing = record.alerts.iter().filter(|one| one.is_firing).count();
         let came = format!(
-            "{} evaluations at speed {}, {firing} alerts fired, {} notifications",
-            stretch.evaluations().count(),
+            "{} at speed {}, {} fired, {}",
+            counted(stretch.evaluations().count(), "evaluation"),
             stretch.speed,
-            record.notifications.len()
+            counted(firing, "alert"),
+            counted(record.notifications.len(), "notification")
         );
         Ok(Try { came, disturbed })
     }
