@@ -71,6 +71,6 @@ PY
     say "examples/$name/README.md says that these fail, and they do not: ${lacking[*]}"
     exit 3
   fi
-  say "${#told[@]} claims fail, as examples/$name/README.md says, and why"
+  say "the ${#told[@]} claims that examples/$name/README.md names fail; it says why"
 fi
 exit "$rc"
