@@ -75,14 +75,19 @@ scripts/with-postgres.sh "$tool" up --state "$state" --free-ports --replicas 3 -
 "$tool" evidence --state "$state" --out "$folder/bundles" --require outgrown/counters || fail 'evidence does not hold'
 
 # Each item is called by the number of the request that made it.
-requests_with() { grep '"method":"POST"' "$folder/ledger.jsonl" | grep "\"status\":$1}" | sed 's/{"seq":\([0-9]*\),.*/item-\1/' | sort; }
+requests_with() { sed -n "/\"method\":\"POST\"/ s/^{\"seq\":\([0-9]*\),.*\"status\":$1}\$/item-\1/p" "$folder/ledger.jsonl" | sort; }
 requests_with 201 >"$folder/acknowledged"
 requests_with 503 >"$folder/refused"
 at=$(sed -n 's/.*"database": *"\([^"]*\)".*/\1/p' "$state/stack.json" | head -n 1)
-PGPASSFILE=$state/secrets/database_passfile psql --no-psqlrc --quiet --tuples-only --no-align \
-  --command 'SELECT name FROM aiclipx_items' "postgres://aiclipx@$at/aiclipx?sslmode=disable" | sort >"$folder/rows"
+asked() {
+  PGPASSFILE=$state/secrets/database_passfile psql --no-psqlrc --quiet --tuples-only --no-align --command "$1" \
+    "postgres://aiclipx@$at/aiclipx?sslmode=disable"
+}
+asked 'SELECT name FROM aiclipx_items' | sort >"$folder/rows"
 
 count() { wc -l <"$folder/$1"; }
+counted=$(asked 'SELECT items FROM aiclipx_store')
+[[ $counted == "$(count rows)" ]] || fail "the database counts $counted items and has $(count rows)"
 [[ -s $folder/acknowledged ]] || fail 'no item was made'
 [[ ! $(uniq -d "$folder/rows") ]] || fail "these are kept twice: $(uniq -d "$folder/rows" | head -n 3 | paste -sd ' ')"
 lost=$(comm -13 "$folder/rows" "$folder/acknowledged")

@@ -26,7 +26,8 @@ impl Statement {
     const ALL: [Statement; 5] =
         [Statement::Page, Statement::Get, Statement::Insert, Statement::Remove, Statement::Look];
 
-    fn label(self) -> &'static str {
+    /// What a series, and a line of the log, call it by.
+    pub(super) fn label(self) -> &'static str {
         match self {
             Statement::Page => "page",
             Statement::Get => "get",

@@ -116,7 +116,7 @@ pub struct Listeners {
 /// Serves until `stop` resolves: then not ready, still serving for the drain delay, then draining to the deadline.
 /// Logs the final totals when nothing is in flight any more.
 ///
-/// Fails if the database, where there is one, says at its first answer that its URL is wrong: why.
+/// Fails if the database, where there is one, says when it is asked first that its URL is wrong: why.
 ///
 /// The counters live in `metrics`, which the caller keeps, and in which the store counts, too.
 pub async fn run(

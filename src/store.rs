@@ -51,8 +51,8 @@ impl Store {
         }
     }
 
-    /// Looks after it, and tells whether it can do its work, for as long as the service runs; ends only if the database says, at
-    /// its first answer, that the URL is wrong: why. One that does not answer is waited for.
+    /// Looks after it, and tells whether it can do its work, for as long as the service runs; ends only if the database says, when
+    /// it is asked first, that the URL is wrong: why. One that does not answer is waited for.
     pub(super) async fn watch(&self, lifecycle: &Lifecycle) -> String {
         match &self.0 {
             Backend::Memory(_) => {

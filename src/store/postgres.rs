@@ -16,6 +16,7 @@ mod named;
 mod schema;
 mod statements;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -54,6 +55,8 @@ struct Shared {
     /// The database answers, and the tables are there.
     up: AtomicBool,
     stock: Mutex<Stock>,
+    /// Why the database refused each statement last, until it is answered again: a table that is gone fails each, and is told once.
+    failing: Mutex<BTreeMap<&'static str, String>>,
 }
 
 /// Of a database of which nothing is known: fewer than any has.
@@ -93,6 +96,7 @@ impl Postgres {
             metrics,
             up: AtomicBool::new(false),
             stock: Mutex::new(Stock { changes: NO_CHANGES, count }),
+            failing: Mutex::new(BTreeMap::new()),
         })))
     }
 
@@ -214,6 +218,20 @@ impl Shared {
         }
     }
 
+    /// Logs why the database refuses a statement, once for each reason: it is up, so nobody else tells. Each failure is counted.
+    fn tell_statement(&self, statement: Statement, failure: Failure, why: String) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if failure == Failure::Error && failing.get(statement.label()) != Some(&why) {
+            log::error!(
+                database = self.connector.place(), statement = statement.label(), error = why.as_str();
+                "The database refuses a statement."
+            );
+            failing.insert(statement.label(), why);
+        } else {
+            log::debug!(error = why; "A statement failed.");
+        }
+    }
+
     /// A connection of the pool's that is not known to be broken.
     async fn connection(&self) -> Result<Held, Failure> {
         if !self.is_up() {
@@ -245,17 +263,19 @@ impl Shared {
         self.metrics.asked(statement, since.elapsed().as_secs_f64());
         match answered {
             Ok(Ok(answer)) => {
+                self.failing.lock().unwrap_or_else(PoisonError::into_inner).remove(statement.label());
                 if statement.changes() {
                     answer.row().into_iter().for_each(|row| self.counted(row.get(1), row.get(2)));
                 }
                 Ok(answer)
             }
             Ok(Err(error)) => {
-                log::debug!(error = failures::told(&error); "A statement failed.");
+                let failure = failures::of(error.code(), statement);
+                self.tell_statement(statement, failure, failures::told(&error));
                 if connection.is_closed() {
                     drop(Object::take(connection));
                 }
-                Err(failures::of(error.code(), statement))
+                Err(failure)
             }
             // Not even that it was cancelled: nobody answers on this connection, and hardly on those that are as old.
             Err(_) => {
@@ -287,9 +307,10 @@ impl Shared {
         }
         let new = self.connector.connect().await?;
         self.in_time(schema::make(&new)).await?;
-        let stock = self.in_time(new.look()).await?;
-        // It may be another database than before: one that was restored, or a standby that lagged behind.
+        // It may be another database than before: one that was restored, or a standby that lagged behind. Forgotten before it is
+        // asked: what is counted meanwhile is newer than its answer.
         self.stock.lock().unwrap_or_else(PoisonError::into_inner).changes = NO_CHANGES;
+        let stock = self.in_time(new.look()).await?;
         *connection = Some(new);
         Ok(stock)
     }

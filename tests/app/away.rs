@@ -455,3 +455,32 @@ async fn a_passfile_that_others_can_read_is_told() {
         assert_eq!((lines.iter().filter(about).count(), code), (told, Some(0)), "{mode:o}");
     }
 }
+
+/// The database is up, so nobody else says why it refuses what is asked of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn why_the_database_refuses_a_statement_is_logged_once_for_each_reason() {
+    let Some(server) = database::shared() else { return };
+    let name = server.database().await;
+    let program = Program::start(&[("APP_DATABASE_URL", &server.url(&name))]).await;
+    let ready = async {
+        while program.ask("GET", "/health/ready", &[], "").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    soon(ready).await;
+    let session = server.session(&name).await;
+    session.batch_execute("ALTER TABLE aiclipx_items RENAME TO gone").await.unwrap();
+    for _ in 0..3 {
+        assert!(is_refused(&program.ask("POST", "/items", &[JSON], ITEM).await));
+    }
+    session.batch_execute("ALTER TABLE gone RENAME TO aiclipx_items").await.unwrap();
+    assert_eq!(program.ask("POST", "/items", &[JSON], ITEM).await.status, 201);
+    session.batch_execute("ALTER TABLE aiclipx_items RENAME TO gone").await.unwrap();
+    assert!(is_refused(&program.ask("POST", "/items", &[JSON], ITEM).await));
+    program.signal("TERM").await;
+    let (lines, code) = program.end().await;
+    let refused: Vec<_> = lines.iter().filter(|line| line["msg"] == "The database refuses a statement.").collect();
+    assert_eq!((refused.len(), code), (2, Some(0)), "{refused:#?}");
+    assert!(refused.iter().all(|line| line["level"] == "ERROR" && line["statement"] == "insert"), "{refused:#?}");
+    assert!(refused[0]["error"].as_str().unwrap().contains("aiclipx_items"), "{refused:#?}");
+}

@@ -300,16 +300,16 @@ pub fn status(rows: &[StatusRow], paint: Paint) -> String {
     text
 }
 
-/// What to say under the table of a start that went well. `dies_together`: a killed supervisord takes its programs with it.
-pub fn all_ready(speed: Speed, dies_together: bool, took: Duration, paint: Paint) -> String {
+/// What to say under the table of a start that went well, without colour: what is told is cleared of escapes. `dies_together`: a killed supervisord takes its programs with it.
+pub fn all_ready(speed: Speed, dies_together: bool, took: Duration) -> String {
     let k = speed.factor();
     let speed = match k {
         1 => "Production time".to_owned(),
         _ => format!("Speed {k}: a minute of production takes {}", seconds(60.0 / f64::from(k))),
     };
-    let mut text = format!("\n  {} in {:.1} s. {speed}.\n", paint.ok("All ready"), took.as_secs_f64());
+    let mut text = format!("\n  All ready in {:.1} s. {speed}.\n", took.as_secs_f64());
     let mut add = |line: &str| {
-        let _ = writeln!(text, "  {}", paint.dim(line));
+        let _ = writeln!(text, "  {line}");
     };
     add("Prometheus scrapes for the first time about 5 s from now.");
     if !dies_together {

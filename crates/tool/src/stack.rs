@@ -100,8 +100,7 @@ pub(super) async fn up(
     let interrupt = signals.held();
     let flags = prometheus_flags(speed);
     let stack = Stack::start_in(turn, plan, render, flags, &mut live, interrupt.requested()).await?;
-    let ready =
-        table::all_ready(stack.plan().speed, stack.dies_together(), began.elapsed(), table::Paint::for_stderr());
+    let ready = table::all_ready(stack.plan().speed, stack.dies_together(), began.elapsed());
     tell(as_called_here(&ready).trim_end());
     if let Some(remote) = &stack.plan().addresses.remote_write {
         let labels: Vec<_> = remote.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -74,6 +74,7 @@ enum Verb {
         out: PathBuf,
     },
     /// Hold a service's counters, scraped before and after, against a ledger: exit 0 where it counted the same, to the request.
+    #[command(override_usage = "aiclipx traffic check <LEDGER> --metrics-before <FILE>... --metrics-after <FILE>...")]
     Check {
         /// Of a run, or merged.
         ledger: PathBuf,

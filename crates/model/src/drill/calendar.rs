@@ -89,7 +89,7 @@ fn interval(node: &Node) -> Option<Interval> {
         days: ranges("days_of_month", &[], 0)?,
         months: ranges("months", &MONTHS, 1)?,
         years: ranges("years", &[], 0)?,
-        location: text_of(node, "location").unwrap_or_default(),
+        location: text_of(node, "location").filter(|zone| !zone.is_empty()).unwrap_or_else(|| "UTC".to_owned()),
     })
 }
 
@@ -133,8 +133,11 @@ impl Calendar {
 
     /// Whether somebody may be told at some time of a year, or of the next. Where times of several zones meet, somebody may.
     pub fn lets_tell(&self, year: i16) -> bool {
+        if self.muted.iter().any(Interval::is_always) {
+            return false;
+        }
         let all = || self.muted.iter().chain(self.active.iter().flatten());
-        let mut zones = all().map(|one| &one.location);
+        let mut zones = all().filter(|one| !one.is_always()).map(|one| &one.location);
         if zones.next().is_some_and(|first| zones.any(|other| other != first)) {
             return true;
         }
@@ -151,6 +154,12 @@ impl Calendar {
 }
 
 impl Interval {
+    /// Whether it leaves out no time, in whatever zone.
+    fn is_always(&self) -> bool {
+        let Interval { times, weekdays, days, months, years, location: _ } = self;
+        times.is_none() && [weekdays, days, months, years].into_iter().all(Option::is_none)
+    }
+
     /// The minutes of a day at which something changes.
     fn edges(&self) -> impl Iterator<Item = i64> {
         self.times.iter().flatten().flat_map(|(from, to)| [*from, *to])
@@ -189,6 +198,7 @@ time_intervals:
 - {name: nearly, time_intervals: [{times: [{start_time: '00:00', end_time: '23:59'}]}]}
 - {name: week, time_intervals: [{weekdays: ['monday:friday']}]}
 - {name: weekend, time_intervals: [{weekdays: [saturday, Sunday]}]}
+- {name: saidweek, time_intervals: [{weekdays: ['monday:friday'], location: UTC}]}
 - {name: year, time_intervals: [{months: ['1:6', 'july:december'], days_of_month: ['1:15', '16:-1']}]}
 - {name: ends, time_intervals: [{years: ['2020:2026']}]}
 - {name: never, time_intervals: []}
@@ -218,6 +228,10 @@ mute_time_intervals:
             "mute_time_intervals: [anytime]",
             "mute_time_intervals: [halves]",
             "mute_time_intervals: [week, weekend]",
+            // No zone is UTC.
+            "mute_time_intervals: [saidweek, weekend]",
+            // What holds always does so in each zone.
+            "mute_time_intervals: [anytime, far]",
             "mute_time_intervals: [year]",
             "mute_time_intervals: [older]",
             "active_time_intervals: [never]",

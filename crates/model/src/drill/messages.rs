@@ -152,8 +152,8 @@ pub(super) fn texts(kind: &str, place: &str, integration: &Node) -> Vec<Text> {
 }
 
 /// By integration: the keys in which a message says what it is about, and whether Alertmanager's own text of it says something where
-/// it is left out. What else there is (a colour, a link, a field) is no message.
-const SAYS: [(&str, &[(&str, bool)]); 16] = [
+/// it is left out. What else there is (a colour, a link, a field) is no message. Of an empty one Pushover's says "(no details)".
+const SAYS: [(&str, &[(&str, bool)]); 15] = [
     ("discord_configs", &[("title", true), ("message", true), ("content", false)]),
     ("email_configs", &[("html", true), ("text", false)]),
     ("jira_configs", &[("summary", true)]),
@@ -162,7 +162,6 @@ const SAYS: [(&str, &[(&str, bool)]); 16] = [
     ("msteamsv2_configs", &[("title", true), ("text", true)]),
     ("opsgenie_configs", &[("message", true)]),
     ("pagerduty_configs", &[("description", true)]),
-    ("pushover_configs", &[("message", true)]),
     ("rocketchat_configs", &[("title", true), ("text", true), ("fields", false)]),
     ("slack_configs", &[("title", true), ("text", false), ("pretext", false), ("fields", false), ("image_url", false)]),
     ("sns_configs", &[("message", true)]),

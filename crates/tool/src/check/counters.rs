@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use promql_parser::parser::token::{T_GTE, T_GTR, T_LSS, T_LTE};
+use promql_parser::parser::token::{T_AVG, T_GTE, T_GTR, T_LSS, T_LTE, T_MAX, T_MIN, T_SUM};
 use promql_parser::parser::{Expr, VectorSelector};
 
 use super::anywhere::conditions;
@@ -51,8 +51,13 @@ fn endless(alert: &Alert, tree: &Expr, taken: &Taken, findings: &mut Findings) {
     // A guard beside what it fires by may be what it likes.
     for node in conditions(tree) {
         let Expr::Binary(binary) = node else { continue };
-        let grows = [T_GTR, T_GTE].contains(&binary.op.id()) && promql::number(&binary.rhs).is_some();
-        let Some(selector) = called_total(&binary.lhs).filter(|_| grows) else { continue };
+        let (large, limit) = match binary.op.id() {
+            T_GTR | T_GTE => (&binary.lhs, &binary.rhs),
+            T_LSS | T_LTE => (&binary.rhs, &binary.lhs),
+            _ => continue,
+        };
+        let grows = promql::number(limit).is_some();
+        let Some(selector) = called_total(large).filter(|_| grows) else { continue };
         let name = selector.name.clone().unwrap_or_default();
         let what = if taken.gauges.contains(&name) {
             continue;
@@ -79,7 +84,9 @@ fn called_total(expr: &Expr) -> Option<&VectorSelector> {
 fn bare(expr: &Expr) -> Option<&VectorSelector> {
     match expr {
         Expr::Paren(paren) => bare(&paren.expr),
-        Expr::Aggregate(aggregate) if aggregate.param.is_none() => bare(&aggregate.expr),
+        Expr::Aggregate(aggregate) if [T_SUM, T_MAX, T_MIN, T_AVG].contains(&aggregate.op.id()) => {
+            bare(&aggregate.expr)
+        }
         Expr::VectorSelector(selector) => Some(selector),
         _ => None,
     }
@@ -164,7 +171,9 @@ mod tests {
     #[test]
     fn a_counter_that_is_compared_itself_is_found_and_what_looks_like_one_is_not() {
         let rate = "{record: 'a:b', expr: 'sum(increase(x_total{a=\"b\"}[5m]))'}";
-        for wrong in ["sum by (job) (x_total) > 5", "x_total >= 1 or up == 0", "(max(x_total) > 5) and up == 1"] {
+        for wrong in
+            ["sum by (job) (x_total) > 5", "x_total >= 1 or up == 0", "(max(x_total) > 5) and up == 1", "5 < x_total"]
+        {
             let alert = format!("{{alert: A, expr: '{wrong}'}}");
             assert_eq!(
                 found(&[&alert, rate]),
@@ -172,9 +181,13 @@ mod tests {
                 "{wrong}"
             );
         }
-        for right in
-            ["rate(x_total[5m]) > 5", "x > 5 and x_total > 0", "x_total - x_total offset 5m > 5", "x_total > y"]
-        {
+        for right in [
+            "rate(x_total[5m]) > 5",
+            "x > 5 and x_total > 0",
+            "x_total - x_total offset 5m > 5",
+            "x_total > y",
+            "count(x_total) > 5",
+        ] {
             assert_eq!(found(&[&format!("{{alert: A, expr: '{right}'}}"), rate]), [""; 0], "{right}");
         }
     }

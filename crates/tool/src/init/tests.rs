@@ -360,12 +360,20 @@ fn what_probes_ask_for_is_left_out_by_its_own_name_in_rules_and_panels() {
 fn metrics_elsewhere_are_scraped_there() {
     let address = "http://127.0.0.1:5000/api".parse().expect("an address");
     let monitoring = "127.0.0.1:5001".parse().expect("an address");
-    let asked =
-        Asked { job: "shop", address: &address, monitoring: Some(&monitoring), metrics: "/metrics", ready: "/" };
+    let asked = Asked {
+        job: "shop",
+        address: &address,
+        monitoring: Some(&monitoring),
+        metrics: "/actuator/prometheus",
+        ready: "/",
+    };
     let files = files(&asked, &guessed(GO));
     let service = Service::from_text(&files[Path::new(aiclipx_model::service::FILE)]).expect("it is read");
     assert_eq!((service.monitoring, service.base.as_str()), (Some(monitoring), "/api"));
     assert!(files[Path::new("monitoring/prometheus/targets/app.json")].contains("app:5001"));
+    assert!(
+        files[Path::new("monitoring/prometheus/prometheus.yml")].contains("metrics_path: \"/actuator/prometheus\"\n")
+    );
 }
 
 /// As Prometheus takes it: what has no type is called by its name alone; a name in quotes is one of Prometheus 3's.

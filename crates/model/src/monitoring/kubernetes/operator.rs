@@ -43,7 +43,10 @@ impl Monitoring {
             }
         }
         if let Some(rules) = self.document(Path::new(ALERTMANAGER)).and_then(|node| node.get("inhibit_rules")) {
-            let spec = Node::map([("inhibitRules", Node::list(rules.items().iter().map(inhibition)))]);
+            let spec = Node::map([(
+                "inhibitRules",
+                Node::list(rules.items().iter().map(|rule| inhibition(rule, cluster.namespace.as_ref()))),
+            )]);
             let config = object("monitoring.coreos.com/v1alpha1", "AlertmanagerConfig", "app", spec);
             objects.push(("inhibitions".to_owned(), ALERTMANAGER.into(), config));
         }
@@ -145,14 +148,19 @@ fn relabelling(step: &Node) -> Node {
     Node::map(step.entries().iter().map(|entry| (key(&entry.key), entry.node.clone())))
 }
 
-/// Alertmanager's rule as the operator has it, which holds both sides to the namespace by itself.
-fn inhibition(rule: &Node) -> Node {
+/// Alertmanager's rule as the operator has it, both sides held to the namespace: that the operator does so by itself is a setting of
+/// its own.
+fn inhibition(rule: &Node, namespace: &str) -> Node {
+    let own = || {
+        let part = [("name", "namespace"), ("value", namespace), ("matchType", "=")];
+        Node::map(part.map(|(key, text)| (key, Node::text(text))))
+    };
     let matchers = |key: &str| {
         let read = rule.items_of(key).iter().filter_map(Node::as_text).filter_map(|text| matcher::parse(text).ok());
-        Node::list(read.flatten().map(|one| {
+        Node::list(std::iter::once(own()).chain(read.flatten().map(|one| {
             let part = [("name", one.name), ("value", one.value), ("matchType", one.op.to_string())];
             Node::map(part.map(|(key, text)| (key, Node::text(text))))
-        }))
+        })))
     };
     Node::map([
         ("sourceMatch", matchers("source_matchers")),

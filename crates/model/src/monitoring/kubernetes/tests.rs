@@ -164,8 +164,12 @@ fn whom_the_exporter_asks_and_what_holds_back_what_are_an_operators_objects() {
     assert_eq!(
         rules[2],
         serde_json::json!({
-            "sourceMatch": [{"name": "severity", "value": "critical", "matchType": "="}],
+            "sourceMatch": [
+                {"name": "namespace", "value": "aiclipx", "matchType": "="},
+                {"name": "severity", "value": "critical", "matchType": "="},
+            ],
             "targetMatch": [
+                {"name": "namespace", "value": "aiclipx", "matchType": "="},
                 {"name": "severity", "value": "warning", "matchType": "="},
                 {"name": "alertname", "value": "AppRestarting|AppInstance.+|App.+NearLimit", "matchType": "!~"},
             ],
