@@ -18,10 +18,10 @@ mod statements;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::{HookError, Object, Pool, PoolError};
 use prometheus::IntGauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -37,6 +37,9 @@ use backoff::Backoff;
 use connect::{Connection, Connector};
 use failures::LookError;
 use statements::{Answer, Ask, id};
+
+/// What a line of the log calls a connection that was refused, beside the statements.
+const CONNECTION: &str = "connection";
 
 /// Between two looks at a database that is there.
 const LOOK: Duration = Duration::from_secs(1);
@@ -55,8 +58,9 @@ struct Shared {
     /// The database answers, and the tables are there.
     up: AtomicBool,
     stock: Mutex<Stock>,
-    /// Why the database refused each statement last, until it is answered again: a table that is gone fails each, and is told once.
-    failing: Mutex<BTreeMap<&'static str, String>>,
+    /// Why each statement, and a new connection, was refused last, until one is answered: a table that is gone fails each, and is
+    /// told once.
+    refused: Mutex<BTreeMap<&'static str, String>>,
 }
 
 /// Of a database of which nothing is known: fewer than any has.
@@ -96,7 +100,7 @@ impl Postgres {
             metrics,
             up: AtomicBool::new(false),
             stock: Mutex::new(Stock { changes: NO_CHANGES, count }),
-            failing: Mutex::new(BTreeMap::new()),
+            refused: Mutex::new(BTreeMap::new()),
         })))
     }
 
@@ -218,17 +222,19 @@ impl Shared {
         }
     }
 
-    /// Logs why the database refuses a statement, once for each reason: it is up, so nobody else tells. Each failure is counted.
-    fn tell_statement(&self, statement: Statement, failure: Failure, why: String) {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        if failure == Failure::Error && failing.get(statement.label()) != Some(&why) {
+    fn refused(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Logs why the database, which is up, refuses a statement or a connection, once for each reason. Each failure is counted.
+    fn tell_refused(&self, what: &'static str, why: String) {
+        let mut refused = self.refused();
+        if refused.get(what) != Some(&why) {
             log::error!(
-                database = self.connector.place(), statement = statement.label(), error = why.as_str();
-                "The database refuses a statement."
+                database = self.connector.place(), refused = what, error = why.as_str();
+                "The database is there, and refuses what it is asked."
             );
-            failing.insert(statement.label(), why);
-        } else {
-            log::debug!(error = why; "A statement failed.");
+            refused.insert(what, why);
         }
     }
 
@@ -249,6 +255,13 @@ impl Shared {
         let seat = seat.expect("nobody closes it");
         let why = match timeout_at(until, self.pool.get()).await {
             Ok(Ok(connection)) => return Ok(Held { connection, seat }),
+            // What the database said, and not that it can't be reached: that is the look's to tell.
+            Ok(Err(PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error))))
+                if error.code().is_some() =>
+            {
+                self.tell_refused(CONNECTION, failures::told(&error));
+                return Err(Failure::Unreachable);
+            }
             Ok(Err(error)) => error.to_string(),
             Err(_) => "it was not made in time".to_owned(),
         };
@@ -263,7 +276,8 @@ impl Shared {
         self.metrics.asked(statement, since.elapsed().as_secs_f64());
         match answered {
             Ok(Ok(answer)) => {
-                self.failing.lock().unwrap_or_else(PoisonError::into_inner).remove(statement.label());
+                self.refused().remove(statement.label());
+                self.refused().remove(CONNECTION);
                 if statement.changes() {
                     answer.row().into_iter().for_each(|row| self.counted(row.get(1), row.get(2)));
                 }
@@ -271,7 +285,11 @@ impl Shared {
             }
             Ok(Err(error)) => {
                 let failure = failures::of(error.code(), statement);
-                self.tell_statement(statement, failure, failures::told(&error));
+                if failure == Failure::Error {
+                    self.tell_refused(statement.label(), failures::told(&error));
+                } else {
+                    log::debug!(error = failures::told(&error); "A statement failed.");
+                }
                 if connection.is_closed() {
                     drop(Object::take(connection));
                 }

@@ -38,10 +38,7 @@ pub(super) fn files(asked: &Asked<'_>, guess: &Guess) -> BTreeMap<PathBuf, Strin
     add(&format!("monitoring/{RECORDED}"), guess.recorded.clone());
     add("scripts/traffic/01-first.toml", scenario(guess));
     let prometheus = include_str!("tree/prometheus.yml").replace("JOB", asked.job);
-    add(
-        "monitoring/prometheus/prometheus.yml",
-        prometheus.replace("METRICS", &serde_json::Value::from(asked.metrics).to_string()),
-    );
+    add("monitoring/prometheus/prometheus.yml", prometheus.replace("METRICS", &Value::from(asked.metrics).to_string()));
     for (name, port) in [("app", port), ("prometheus", 9090), ("alertmanager", 9093), ("receiver", 9095)] {
         add(&format!("monitoring/prometheus/targets/{name}.json"), targets(name, port));
     }
