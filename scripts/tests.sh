@@ -26,7 +26,7 @@ printed=$(mktemp)
 lane=$!
 trap 'kill "$lane" 2>/dev/null || true; rm -f -- "$printed"' EXIT
 status=0
-cargo test --locked --lib --bins "${rest[@]}" || status=$?
+cargo test --locked --no-fail-fast --lib --bins "${rest[@]}" || status=$?
 ((status)) || cargo test --locked --doc || status=$?
 
 printf 'tests: beside these ran %s:\n' "${waiting[*]}"

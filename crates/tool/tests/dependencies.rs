@@ -11,7 +11,7 @@ use std::process::Command;
 const SERVICE: [&str; 8] = ["warp", "tokio", "prometheus", "log", "env_logger", "serde", "serde_json", "once_cell"];
 
 /// What carries them; another direct dependency is somebody's decision, and a line here.
-const CARRIERS: [&str; 10] = [
+const CARRIERS: [&str; 11] = [
     "aiclipx-base",
     "aiclipx-http",
     "hyper",
@@ -21,6 +21,7 @@ const CARRIERS: [&str; 10] = [
     "tower-service",
     "bytes",
     "futures-util",
+    "percent-encoding",
     "rustix",
 ];
 

@@ -165,7 +165,7 @@ impl Outcome {
         // Of a choice of alerts it says nothing that a receiver heard of none.
         let idle = self.told().into_iter().filter(|(_, alerts)| alerts.is_empty() && self.made.only.is_empty());
         let idle = idle.map(|(receiver, _)| {
-            format!("{receiver} was told of no alert: whether a route should lead there, a drill.yaml says")
+            format!("{receiver} was told of no alert; a drill.yaml can say which should reach it")
         });
         let endless = self.plan.rows.iter().filter(|row| row.fires_always());
         let endless = endless.map(|row| format!("{} {FIRES_ALWAYS}", row.name));
