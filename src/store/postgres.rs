@@ -276,8 +276,7 @@ impl Shared {
         self.metrics.asked(statement, since.elapsed().as_secs_f64());
         match answered {
             Ok(Ok(answer)) => {
-                self.refused().remove(statement.label());
-                self.refused().remove(CONNECTION);
+                self.refused().retain(|what, _| *what != statement.label() && *what != CONNECTION);
                 if statement.changes() {
                     answer.row().into_iter().for_each(|row| self.counted(row.get(1), row.get(2)));
                 }

@@ -10,6 +10,7 @@
 //! assert_eq!(promql::selectors(&expr).len(), 1);
 //! ```
 
+mod calendar_names;
 pub mod counted;
 pub mod drill;
 pub mod failure;

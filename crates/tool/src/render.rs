@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use aiclipx_base::duration::Speed;
 use aiclipx_model::counted::counted;
-use aiclipx_model::failure::{Failure, tell};
+use aiclipx_model::failure::{Failure, print, tell};
 use aiclipx_model::files;
 use aiclipx_model::monitoring::Monitoring;
 use aiclipx_model::monitoring::addresses::{Addresses, ExternalUrl};
@@ -17,7 +17,6 @@ use aiclipx_stack::find_tree;
 use anyhow::Context;
 
 use crate::remote::RemoteOptions;
-use aiclipx_model::failure::print;
 
 pub(super) fn render(
     speed: Speed,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use jiff::civil::{Date, date};
 
 use super::reading::{scalar, text_of};
+use crate::calendar_names::{MONTHS, WEEKDAYS};
 use crate::monitoring::located::Node;
 
 /// All intervals of a configuration, by name.
@@ -42,21 +43,6 @@ pub struct Calendar {
 
 const MUTE: &str = "mute_time_intervals";
 const ACTIVE: &str = "active_time_intervals";
-const WEEKDAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
 /// Minutes of a day.
 const DAY: i64 = 1440;
 

@@ -224,7 +224,10 @@ fn beside(test: &Path, bytes: &[u8], found: &mut BTreeMap<PathBuf, Vec<u8>>) -> 
         let named = if shown.contains(['*', '?']) { matching(&shown).unwrap_or_default() } else { vec![path.clone()] };
         if named.is_empty() || !named.iter().all(|path| path.is_file()) {
             return Err(Failure::usage(format!("{}: there is no rule file {pattern}", test.display()))
-                .remedy("rule files are named relative to the test, as promtool takes them; to leave this one out name those that you mean, as --tests 'tests/*.yml'"));
+                .remedy(
+                    "rule files are named relative to the test, as promtool takes them; to leave this test out name those that \
+                     you mean, as --tests 'tests/*.yml'",
+                ));
         }
         for path in named {
             let bytes = files::read(&path).with_context(|| format!("cannot read {}", path.display()));

@@ -75,7 +75,7 @@ fn endless(alert: &Alert, tree: &Expr, taken: &Taken, findings: &mut Findings) {
     }
 }
 
-/// What is called like a counter, of which a value is, or is a sum or an extreme.
+/// The selector of something that is called like a counter, by itself or summed, averaged, its largest or its smallest.
 fn called_total(expr: &Expr) -> Option<&VectorSelector> {
     let is_it = |name: &str| name.ends_with("_total") && !name.contains(':');
     bare(expr).filter(|selector| selector.name.as_deref().is_some_and(is_it))

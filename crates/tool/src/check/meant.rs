@@ -13,8 +13,7 @@ use aiclipx_model::monitoring::Monitoring;
 pub(super) fn check(monitoring: &Monitoring, findings: &mut Findings) {
     let of = |wanted: Role| monitoring.files().iter().filter(move |(path, bytes)| role(path, bytes) == wanted);
     let mut read = Vec::new();
-    let called_so = monitoring.files().iter().filter(|(path, _)| expected::is_called_so(path));
-    for (path, bytes) in called_so.filter(|(path, bytes)| role(path, bytes) == Role::Expected) {
+    for (path, bytes) in of(Role::Expected) {
         match expected::read(&monitoring.named(path), bytes) {
             Ok(meant) => read.extend(meant),
             Err(found) => findings.read("drill/expected", found),

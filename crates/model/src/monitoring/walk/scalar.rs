@@ -4,6 +4,7 @@ use http::Uri;
 use promql_parser::label::Matcher;
 use promql_parser::parser::token::T_EQL_REGEX;
 
+use crate::calendar_names::{MONTHS, WEEKDAYS};
 use crate::monitoring::shape::{Calendar, Shape};
 
 /// Why a text is not what it should be; what has nothing in it is as if it were not there.
@@ -55,22 +56,6 @@ fn is_go_time(text: &str) -> bool {
     !text.is_empty()
 }
 
-const DAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
-const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
-
 /// One of them, or the first and the last with a colon between.
 fn range(what: Calendar, text: &str) -> Result<(), String> {
     let lower = text.to_lowercase();
@@ -78,7 +63,7 @@ fn range(what: Calendar, text: &str) -> Result<(), String> {
     let named = |names: &[&str], text: &str| names.iter().position(|name| *name == text);
     let position = |text: &str| -> Option<i32> {
         match what {
-            Calendar::Weekdays => i32::try_from(named(&DAYS, text)?).ok(),
+            Calendar::Weekdays => i32::try_from(named(&WEEKDAYS, text)?).ok(),
             Calendar::DaysOfMonth => number(text).filter(|day| *day != 0 && (-31..=31).contains(day)),
             Calendar::Months => match named(&MONTHS, text) {
                 Some(month) => i32::try_from(month + 1).ok(),
